@@ -1,0 +1,44 @@
+//! From a [`Root`] or libvirt's node devices to a [`Host`]. One file for each corner of sysfs.
+//!
+//! Everything optional is optional: what is missing or makes no sense is left out, never an error.
+
+mod capture;
+mod cpu;
+mod memory;
+mod names;
+mod node_devices;
+mod pci;
+mod platform;
+mod usb;
+
+pub use capture::capture;
+pub use node_devices::from_node_devices;
+
+use crate::model::Host;
+use crate::root::Root;
+
+/// How much of a machine is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What is needed to tell which graphics cards can be passed through.
+    Cards,
+    /// Also what PCI functions are called, and USB devices.
+    Devices,
+    /// Everything.
+    All,
+}
+
+/// Reads a machine.
+pub fn read(root: &Root, scope: Scope) -> Host {
+    let mut host = Host { pci: pci::read(root, scope), cpu: cpu::read(root), ..Host::default() };
+    host.platform = platform::read(root, scope, &host);
+    names::of_pci(root, &mut host.pci, scope);
+    if scope != Scope::Cards {
+        host.usb = usb::read(root);
+    }
+    if scope == Scope::All {
+        host.topology = cpu::topology(root);
+        host.memory = memory::read(root);
+    }
+    host
+}

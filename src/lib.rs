@@ -1,0 +1,11 @@
+//! GPU passthrough on Linux, through libvirt: the hardware is read, what can be passed through is
+//! decided, and a libvirt domain is written.
+//!
+//! Data moves one way: [`discovery`] reads a [`root::Root`] into a [`model::Host`], [`passthrough`]
+//! and [`domain`] decide and are pure, [`commands`] writes.
+
+pub mod discovery;
+pub mod model;
+pub mod passthrough;
+pub mod root;
+pub mod xml;

@@ -1,0 +1,156 @@
+//! A graphics card: the PCI functions that belong together.
+
+use serde::Serialize;
+
+use super::{Host, PciAddress, PciDevice, PciId};
+
+const AMD_GRAPHICS: u16 = 0x1002;
+const AMD_PROCESSORS: u16 = 0x1022;
+const INTEL: u16 = 0x8086;
+
+/// Bridge ids of the switch on Intel's own cards: upstream ports of Alchemist and Battlemage.
+/// Needed only where the bus hierarchy was not recorded.
+const ARC_UPSTREAM: [u16; 2] = [0x4fa0, 0xe2ff];
+
+/// What sort of graphics a card is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CardKind {
+    /// A card of its own.
+    Discrete,
+    /// Part of the processor or the chipset.
+    Integrated,
+    /// The console of a server's management controller.
+    Bmc,
+    /// Emulated by a hypervisor.
+    Virtual,
+}
+
+/// A graphics card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Its display function.
+    pub address: PciAddress,
+    /// What sort it is.
+    pub kind: CardKind,
+    /// The functions that must travel together, sorted.
+    pub functions: Vec<PciAddress>,
+}
+
+impl Card {
+    /// All graphics cards of a host, in order of address.
+    pub fn all(host: &Host) -> Vec<Card> {
+        let mut cards: Vec<Card> = Vec::new();
+        for device in host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge()) {
+            if cards.iter().any(|card| card.functions.contains(&device.address)) {
+                continue;
+            }
+            cards.push(Card::around(host, device));
+        }
+        cards
+    }
+
+    /// The card that this function belongs to.
+    pub fn with(host: &Host, function: PciAddress) -> Option<Card> {
+        Self::all(host).into_iter().find(|card| card.functions.contains(&function))
+    }
+
+    fn around(host: &Host, display: &PciDevice) -> Card {
+        let kind = kind_of(host, display);
+        let mut functions: Vec<PciAddress> = if display.physical_function.is_some() {
+            vec![display.address]
+        } else {
+            siblings(host, display).filter(|other| belongs(display, other, kind)).map(|other| other.address).collect()
+        };
+        functions.extend(audio_behind_own_switch(host, display));
+        functions.sort_unstable();
+        functions.dedup();
+        // A VGA function (0300) speaks for the card, whichever function number it has.
+        let vga = host.devices(&functions).find(|device| device.class.code() == 0x0300);
+        Card { address: vga.map_or(display.address, |device| device.address), kind, functions }
+    }
+}
+
+/// The functions of one slot, the given one included.
+fn siblings<'a>(host: &'a Host, display: &'a PciDevice) -> impl Iterator<Item = &'a PciDevice> {
+    host.pci.iter().filter(|other| other.address.same_slot(display.address))
+}
+
+/// Siblings of the card's vendor belong to it; an APU's or a management controller's others do not.
+/// An emulated card is put together from parts of any vendor.
+fn belongs(display: &PciDevice, other: &PciDevice, kind: CardKind) -> bool {
+    let same_maker = other.id.vendor == display.id.vendor || kind == CardKind::Virtual;
+    same_maker && !other.is_bridge() && other.physical_function.is_none()
+}
+
+fn kind_of(host: &Host, display: &PciDevice) -> CardKind {
+    let on_root_bus = display.address.bus == 0;
+    if is_emulated(display.id) {
+        CardKind::Virtual
+    } else if is_bmc(display.id) {
+        CardKind::Bmc
+    } else if display.id.vendor == INTEL && on_root_bus && display.address.device == 2 {
+        CardKind::Integrated
+    } else if display.id.vendor == AMD_GRAPHICS
+        && (siblings(host, display).any(|other| other.id.vendor == AMD_PROCESSORS) || (on_root_bus && display.address.device == 1))
+    {
+        CardKind::Integrated
+    } else {
+        CardKind::Discrete
+    }
+}
+
+/// Graphics that hypervisors emulate (vendor ids from pci.ids).
+fn is_emulated(id: PciId) -> bool {
+    matches!(
+        (id.vendor, id.device),
+        (0x1234 | 0x15ad | 0x80ee | 0x1ab8 | 0x5853, _) // QEMU std, VMware, VirtualBox, Parallels, Xen
+            | (0x1b36, 0x0100)                          // QXL
+            | (0x1af4, 0x1050)                          // virtio-gpu
+            | (0x1414, 0x5353)                          // Hyper-V
+            | (0x1013, 0x00b8)                          // Cirrus, as QEMU emulates it
+            | (0x1d0f, 0x1111) // Amazon EC2
+    )
+}
+
+/// Graphics of management controllers (ids from pci.ids).
+fn is_bmc(id: PciId) -> bool {
+    matches!(
+        (id.vendor, id.device),
+        (0x1a03 | 0x19e5, _)                     // ASPEED, Huawei iBMC
+            | (0x102b, 0x0522 | 0x0524 | 0x0530..=0x053f) // Matrox G200e and its family
+            | (0x1002, 0x515e | 0x5969)          // ES1000
+            | (0x18ca, 0x0020 | 0x0021)          // XGI Volari Z7, Z9
+            | (0x126f, 0x0750) // Silicon Motion SM750
+    )
+}
+
+/// Intel's cards carry a switch of their own, and their audio function sits behind another port of it.
+fn audio_behind_own_switch(host: &Host, display: &PciDevice) -> Vec<PciAddress> {
+    if display.id.vendor != INTEL || display.address.bus == 0 {
+        return Vec::new();
+    }
+    let Some(switch) = switch_above(host, display) else { return Vec::new() };
+    host.pci
+        .iter()
+        .filter(|other| other.id.vendor == INTEL && other.class.code() == 0x0403 && other.address.bus != 0)
+        .filter(|other| switch_above(host, other) == Some(switch))
+        .map(|other| other.address)
+        .collect()
+}
+
+/// The upstream port of the switch that a function is behind: its grandparent; where no hierarchy
+/// was recorded, the nearest upstream port of an Intel card on a lower bus (buses are numbered depth first).
+fn switch_above(host: &Host, device: &PciDevice) -> Option<PciAddress> {
+    if let [.., upstream, _downstream] = device.ancestors[..] {
+        return host.device(upstream).filter(|port| port.id.vendor == INTEL && upstream.bus != 0).map(|port| port.address);
+    }
+    host.pci
+        .iter()
+        .filter(|port| port.id.vendor == INTEL && ARC_UPSTREAM.contains(&port.id.device))
+        .filter(|port| port.address.domain == device.address.domain)
+        // Upstream port, downstream ports, then the two functions: at most three buses further.
+        .filter(|port| (1..=3).contains(&device.address.bus.saturating_sub(port.address.bus)))
+        .map(|port| port.address)
+        .next_back()
+}

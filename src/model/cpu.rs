@@ -1,0 +1,152 @@
+//! Processors of a host: which logical CPUs share a core, a cache, a node.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::Size;
+
+/// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); guards against absurd ranges.
+const MOST_CPUS: u32 = 65_536;
+
+/// A set of logical CPUs, written as the kernel and libvirt do: `0-3,8`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CpuSet(pub BTreeSet<u32>);
+
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cpus = self.0.iter().copied().peekable();
+        let mut separator = "";
+        while let Some(first) = cpus.next() {
+            let mut last = first;
+            while let Some(next) = cpus.next_if_eq(&(last + 1)) {
+                last = next;
+            }
+            if first == last {
+                write!(f, "{separator}{first}")?;
+            } else {
+                write!(f, "{separator}{first}-{last}")?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for CpuSet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("'{text}' is no list of CPUs; one looks like 0-3,8");
+        let mut set = BTreeSet::new();
+        for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: u32 = first.trim().parse().map_err(|_| refuse())?;
+            let last: u32 = last.trim().parse().map_err(|_| refuse())?;
+            if first > last || last >= MOST_CPUS {
+                return Err(refuse());
+            }
+            set.extend(first..=last);
+        }
+        Ok(Self(set))
+    }
+}
+
+impl Serialize for CpuSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What the processor is and can do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Cpu {
+    /// `AuthenticAMD`, `GenuineIntel`, …
+    pub vendor: Option<String>,
+    /// The name it gives itself.
+    pub model: Option<String>,
+    /// Family number (decimal in `/proc/cpuinfo`: 21 is "15h").
+    pub family: Option<u32>,
+    /// Bits of a physical address.
+    pub physical_bits: Option<u32>,
+    /// Feature flags of the first logical CPU.
+    pub flags: BTreeSet<String>,
+}
+
+impl Cpu {
+    /// Whether this is an Intel processor.
+    pub fn is_intel(&self) -> bool {
+        self.vendor.as_deref() == Some("GenuineIntel")
+    }
+
+    /// Whether this is a processor of AMD or its licensee Hygon.
+    pub fn is_amd(&self) -> bool {
+        matches!(self.vendor.as_deref(), Some("AuthenticAMD" | "HygonGenuine"))
+    }
+
+    /// Whether hardware virtualization is enabled; `None` where no flags were seen.
+    pub fn virtualization(&self) -> Option<bool> {
+        (!self.flags.is_empty()).then(|| self.flags.contains("svm") || self.flags.contains("vmx"))
+    }
+
+    /// Whether this "host" is itself a virtual machine.
+    pub fn is_guest(&self) -> bool {
+        self.flags.contains("hypervisor")
+    }
+}
+
+/// Which logical CPUs there are and what they share.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Topology {
+    /// The logical CPUs that are online, in order.
+    pub cpus: Vec<LogicalCpu>,
+    /// The caches of level 2 and 3, each once.
+    pub caches: Vec<Cache>,
+}
+
+/// One logical CPU (hardware thread).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogicalCpu {
+    /// Its number.
+    pub cpu: u32,
+    /// Socket.
+    pub package: Option<u32>,
+    /// Die within the socket.
+    pub die: Option<u32>,
+    /// The threads of its core, itself included.
+    pub siblings: CpuSet,
+    /// NUMA node.
+    pub node: Option<u32>,
+    /// The kind of core on hybrid processors, as sysfs names it: `core`, `atom`, `lowpower`.
+    pub kind: Option<String>,
+    /// Highest frequency in kHz.
+    pub max_khz: Option<u64>,
+}
+
+/// One cache and who shares it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Cache {
+    /// 2 or 3.
+    pub level: u32,
+    /// The logical CPUs that share it.
+    pub cpus: CpuSet,
+    /// Its size.
+    pub size: Option<Size>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_sets() {
+        for text in ["", "0", "0-3,8", "0,2,4", "1-2,4-5"] {
+            assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), text);
+        }
+        for text in ["x", "3-1", "0-4294967295", "-1", "1-"] {
+            assert!(text.parse::<CpuSet>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Plain values of the field: what a machine is made of, and what is asked of it.
+//!
+//! Values only: they print, parse and serialise, and do no input or output.
+
+mod address;
+mod card;
+mod cpu;
+mod finding;
+mod host;
+mod ids;
+mod memory;
+mod pci;
+mod platform;
+mod size;
+mod usb;
+
+pub use address::PciAddress;
+pub use card::{Card, CardKind};
+pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
+pub use finding::{Finding, Severity};
+pub use host::Host;
+pub use ids::{Class, PciId, UsbId};
+pub use memory::{HugepagePool, Memory};
+pub use pci::{Bar, IommuGroup, PciDevice};
+pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform};
+pub use size::Size;
+pub use usb::UsbDevice;

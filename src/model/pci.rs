@@ -1,0 +1,148 @@
+//! A PCI function as the kernel shows it, and the IOMMU group it is in.
+
+use serde::Serialize;
+
+use super::{Class, PciAddress, PciId, Size};
+
+/// One PCI function. What could not be read is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PciDevice {
+    /// Where it sits.
+    pub address: PciAddress,
+    /// Vendor and device id.
+    pub id: PciId,
+    /// What it is.
+    pub class: Class,
+    /// Who built the board it is on.
+    pub subsystem: Option<PciId>,
+    /// Hardware revision.
+    pub revision: Option<u8>,
+    /// The vendor's and the device's name.
+    pub name: Option<String>,
+    /// The driver that has it now.
+    pub driver: Option<String>,
+    /// The only driver that may bind it.
+    pub driver_override: Option<String>,
+    /// Layout of the configuration header: 0 endpoint, 1 PCI bridge, 2 `CardBus` bridge.
+    pub header_type: Option<u8>,
+    /// The bridges above it, the root port first.
+    pub ancestors: Vec<PciAddress>,
+    /// Its IOMMU group. Not stable between boots.
+    pub group: Option<u32>,
+    /// The NUMA node it hangs off.
+    pub numa_node: Option<u32>,
+    /// Whether the firmware used it for its own display.
+    pub boot_vga: Option<bool>,
+    /// The ways in which the kernel can reset it, the preferred first; empty: none.
+    pub reset_methods: Option<Vec<String>>,
+    /// Its memory regions.
+    pub bars: Vec<Bar>,
+    /// The physical function of which this is a virtual one (SR-IOV).
+    pub physical_function: Option<PciAddress>,
+}
+
+/// A memory region of a PCI function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// Number of the base address register.
+    pub index: u8,
+    /// Its size now.
+    pub size: Size,
+    /// The sizes that it can be given (resizable BAR); empty where it has but one.
+    pub resizable: Vec<Size>,
+}
+
+/// The functions that only travel together past the IOMMU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IommuGroup {
+    /// The kernel's number of it. Not stable between boots.
+    pub number: u32,
+    /// Its members, sorted.
+    pub devices: Vec<PciAddress>,
+}
+
+impl PciDevice {
+    /// A function of which only the address is known.
+    pub fn new(address: PciAddress) -> Self {
+        Self {
+            address,
+            id: PciId::default(),
+            class: Class::default(),
+            subsystem: None,
+            revision: None,
+            name: None,
+            driver: None,
+            driver_override: None,
+            header_type: None,
+            ancestors: Vec::new(),
+            group: None,
+            numa_node: None,
+            boot_vga: None,
+            reset_methods: None,
+            bars: Vec::new(),
+            physical_function: None,
+        }
+    }
+
+    /// A bridge to another bus. It never blocks a group and is never given to a guest.
+    pub fn is_bridge(&self) -> bool {
+        match self.header_type {
+            Some(header) => matches!(header, 1 | 2),
+            None => self.class.is_bus_bridge(),
+        }
+    }
+
+    /// Bound to vfio-pci or one of its vendor variants (`mlx5_vfio_pci`, `nvgrace_gpu_vfio_pci`, …).
+    pub fn on_vfio(&self) -> bool {
+        self.driver.as_deref().is_some_and(is_vfio)
+    }
+
+    /// Bound to a driver under which the rest of its group cannot be given to a guest.
+    pub fn blocks_its_group(&self) -> bool {
+        !self.is_bridge() && self.driver.as_deref().is_some_and(|driver| !is_vfio(driver) && driver != "pci-stub")
+    }
+
+    /// Its name, or its ids where it has none.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{} [{}]", self.class.noun(), self.id))
+    }
+
+    /// The largest of its regions.
+    pub fn largest_bar(&self) -> Option<Size> {
+        self.bars.iter().map(|bar| bar.size).max()
+    }
+}
+
+/// vfio-pci itself, `vfio-pci-…`, `…-vfio-pci` and `…_vfio_pci`, as the kernel's drivers/vfio/pci names them.
+fn is_vfio(driver: &str) -> bool {
+    let driver = driver.replace('_', "-");
+    driver.starts_with("vfio-pci") || driver.ends_with("-vfio-pci")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vfio_variants() {
+        for driver in ["vfio-pci", "vfio_pci", "mlx5_vfio_pci", "nvgrace-gpu-vfio-pci", "hisi-acc-vfio-pci", "vfio-pci-nvgpu"] {
+            assert!(is_vfio(driver), "{driver}");
+        }
+        for driver in ["vfio", "nvidia", "pci-stub", "virtio-pci", "pcieport"] {
+            assert!(!is_vfio(driver), "{driver}");
+        }
+    }
+
+    #[test]
+    fn who_blocks() {
+        let mut device = PciDevice::new("00:1f.0".parse().unwrap());
+        assert!(!device.blocks_its_group());
+        device.driver = Some("lpc_ich".into());
+        assert!(device.blocks_its_group());
+        device.driver = Some("pci-stub".into());
+        assert!(!device.blocks_its_group());
+        device.driver = Some("shpchp".into());
+        device.class = Class(0x06_04_00);
+        assert!(!device.blocks_its_group());
+    }
+}

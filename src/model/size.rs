@@ -1,0 +1,99 @@
+//! An amount of memory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An amount of memory in bytes, written with binary units as QEMU does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Size(u64);
+
+/// Units from the largest to the smallest: name, and how many times 2 is multiplied.
+const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+
+impl Size {
+    /// From bytes.
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// From KiB, the unit of `/proc/meminfo` and of libvirt; the largest size where that overflows.
+    pub const fn from_kib(kib: u64) -> Self {
+        Self(kib.saturating_mul(1 << 10))
+    }
+
+    /// From MiB; the largest size where that overflows.
+    pub const fn from_mib(mib: u64) -> Self {
+        Self(mib.saturating_mul(1 << 20))
+    }
+
+    /// In bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// In whole KiB, rounded down.
+    pub const fn kib(self) -> u64 {
+        self.0 >> 10
+    }
+}
+
+impl fmt::Display for Size {
+    /// In the largest unit that leaves a whole number: `8 GiB`, `1536 MiB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, shift) = UNITS.iter().find(|(_, shift)| self.0 >> shift << shift == self.0 && self.0 >> shift > 0).unwrap_or(&UNITS[4]);
+        write!(f, "{} {unit}", self.0 >> shift)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    /// `8G`, `8GiB`, `8192M`; a bare number is MiB, as for QEMU's `-m`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("'{text}' is no size; one looks like 8G, 8192M or, in MiB, 8192");
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| refuse())?;
+        let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
+            "b" => 0,
+            "k" | "kib" => 10,
+            "" | "m" | "mib" => 20,
+            "g" | "gib" => 30,
+            "t" | "tib" => 40,
+            _ => return Err(refuse()),
+        };
+        number.checked_mul(1 << shift).map(Self).ok_or_else(refuse)
+    }
+}
+
+impl Serialize for Size {
+    /// As a number of bytes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_prints() {
+        assert_eq!("8G".parse::<Size>().unwrap().kib(), 8 << 20);
+        assert_eq!("8192".parse::<Size>().unwrap(), "8 GiB".parse().unwrap());
+        assert_eq!(Size::from_mib(1536).to_string(), "1536 MiB");
+        assert_eq!(Size::from_mib(2048).to_string(), "2 GiB");
+        assert_eq!(Size::default().to_string(), "0 B");
+        for text in ["", "G", "-1", "8X", "8.5G", "99999999999999999999", "99999999999T"] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What is good to know before a card is passed through.
+
+use super::Verdict;
+use super::assessment::displays_that_stay;
+use super::group::missing_iommu;
+use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
+
+const AMD_GRAPHICS: u16 = 0x1002;
+const NVIDIA: u16 = 0x10de;
+const INTEL: u16 = 0x8086;
+
+/// Device ids of AMD families that do not come back from a reset without the vendor-reset module,
+/// from that module's table (gnif/vendor-reset, src/device-db.h) and its families in pci.ids.
+const BAD_RESET: [(&str, &[(u16, u16)]); 4] = [
+    ("Polaris", &[(0x67c0, 0x67df), (0x67e0, 0x67ff), (0x6980, 0x699f), (0x6fdf, 0x6fdf)]),
+    ("Vega 10", &[(0x6860, 0x687f)]),
+    ("Vega 20", &[(0x66a0, 0x66af)]),
+    ("Navi 1x", &[(0x7310, 0x731f), (0x7340, 0x734f), (0x7360, 0x7362)]),
+];
+
+/// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
+const LARGE_BAR: Size = Size::from_mib(16 << 10);
+
+/// What speaks of one card.
+pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding> {
+    let Some(display) = host.device(card.address) else { return Vec::new() };
+    let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
+    [
+        no_group(host, verdict),
+        partly_without_group(&functions, verdict),
+        twins(host, &functions),
+        boot_display(display, card),
+        display_without_driver(host, card, verdict),
+        bad_reset(display),
+        no_reset(host, display),
+        dead(&functions),
+        large_bar(display),
+        muxless(host, display),
+        console(card),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What speaks of the whole host.
+pub fn of_host(host: &Host) -> Vec<Finding> {
+    [virtualization_off(host), no_groups_at_all(host), hidden_disks(host)].into_iter().flatten().collect()
+}
+
+fn no_group(host: &Host, verdict: Verdict) -> Option<Finding> {
+    let (seen, remedy) = (verdict == Verdict::Unknown).then(|| missing_iommu(host))?;
+    Some(Finding::warning("no-group", seen, remedy))
+}
+
+fn partly_without_group(functions: &[&PciDevice], verdict: Verdict) -> Option<Finding> {
+    let without = functions.iter().find(|device| device.group.is_none()).filter(|_| verdict != Verdict::Unknown)?;
+    let message = format!("{} is in no IOMMU group, so it cannot travel with the card", without.address.short());
+    Some(Finding::warning("function-without-group", message, "look for an IOMMU or ACS setting in the firmware"))
+}
+
+fn twins(host: &Host, functions: &[&PciDevice]) -> Option<Finding> {
+    let shared: Vec<String> = functions
+        .iter()
+        .filter_map(|own| {
+            let others: Vec<String> =
+                host.pci.iter().filter(|other| other.id == own.id && !functions.iter().any(|f| f.address == other.address)).map(|other| other.address.short()).collect();
+            (!others.is_empty()).then(|| format!("{} of {} is also that of {}", own.id, own.address.short(), others.join(", ")))
+        })
+        .collect();
+    (!shared.is_empty()).then(|| {
+        Finding::warning("twins", format!("the id {}", shared.join("; the id ")), "bind it to vfio-pci by address, never by id: an id takes them all")
+    })
+}
+
+fn boot_display(display: &PciDevice, card: &Card) -> Option<Finding> {
+    let warn = display.boot_vga == Some(true) && card.kind == CardKind::Discrete && !display.on_vfio();
+    let rom = if display.id.vendor == NVIDIA { "; else give the guest a clean copy of its ROM" } else { "" };
+    warn.then(|| {
+        Finding::warning(
+            "boot-display",
+            "the firmware and the boot screen use this card, and may hold its memory",
+            format!("make another display primary in the firmware settings{rom}"),
+        )
+    })
+}
+
+fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<Finding> {
+    if verdict != Verdict::Available {
+        return None;
+    }
+    let staying: Vec<&PciDevice> = displays_that_stay(host, card).collect();
+    if staying.iter().any(|device| device.driver.is_some()) || host.pci.iter().all(|device| device.driver.is_none()) {
+        return None;
+    }
+    let others: Vec<String> = staying.iter().map(|device| device.address.short()).collect();
+    let others = others.join(", ");
+    Some(Finding::warning(
+        "display-without-driver",
+        format!("the display that would stay with the host, {others}, has no driver: the desktop runs on this card"),
+        format!("load the driver of {others}, and plug a monitor into it before this card is given away"),
+    ))
+}
+
+fn bad_reset(display: &PciDevice) -> Option<Finding> {
+    let family = |(_, ranges): &&(&str, &[(u16, u16)])| ranges.iter().any(|(first, last)| (*first..=*last).contains(&display.id.device));
+    let (name, _) = BAD_RESET.iter().find(family).filter(|_| display.id.vendor == AMD_GRAPHICS)?;
+    Some(Finding::warning(
+        "reset",
+        format!("cards of the {name} family do not come back from a reset: the guest may start only once per boot of the host"),
+        "load the vendor-reset module early and write device_specific to the card's reset_method",
+    ))
+}
+
+fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
+    // The attribute came with Linux 5.15; without it there, the kernel knows no way to reset the function.
+    let known = display.driver.is_some() && display.header_type.is_some() && host.platform.kernel_at_least(5, 15) == Some(true);
+    let none = match &display.reset_methods {
+        Some(methods) => methods.is_empty(),
+        None => known,
+    };
+    none.then(|| {
+        Finding::warning("no-reset", "the kernel knows no way to reset this card", "expect one start of the guest per boot of the host, or suspend and wake the host in between")
+    })
+}
+
+fn dead(functions: &[&PciDevice]) -> Option<Finding> {
+    // All bits set: the function does not answer on the bus.
+    let dead = functions.iter().find(|device| device.header_type == Some(0x7f))?;
+    Some(Finding::warning(
+        "not-answering",
+        format!("{} does not answer (stuck in D3cold, or lost in a reset)", dead.address.short()),
+        "shut the host down, wait until it is without power, and start it",
+    ))
+}
+
+fn large_bar(display: &PciDevice) -> Option<Finding> {
+    let size = display.largest_bar().filter(|size| *size >= LARGE_BAR)?;
+    Some(Finding::warning(
+        "large-bar",
+        format!("a memory region of {size} needs a large MMIO window"),
+        "switch Above 4G Decoding on in the firmware; in the guest keep <maxphysaddr mode='passthrough'/>, or the BAR may not fit",
+    ))
+}
+
+/// A 3D controller beside integrated graphics has no outputs of its own: a laptop without a multiplexer.
+fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
+    let integrated = || Card::all(host).iter().any(|card| card.kind == CardKind::Integrated);
+    (display.class.code() == 0x0302 && integrated()).then(|| {
+        Finding::warning(
+            "muxless",
+            "it has no display outputs of its own (a laptop's 3D controller): the guest's picture must come another way",
+            "use Looking Glass or a remote desktop; some drivers also want the card's ROM and a battery in the guest",
+        )
+    })
+}
+
+fn console(card: &Card) -> Option<Finding> {
+    (card.kind == CardKind::Bmc)
+        .then(|| Finding::warning("bmc", "this is the server's management console, no card for a guest", "leave it to the host: with it the host keeps a display"))
+}
+
+fn virtualization_off(host: &Host) -> Option<Finding> {
+    if host.cpu.virtualization() != Some(false) {
+        return None;
+    }
+    let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
+    let remedy = if host.cpu.is_guest() { "switch nested virtualization on for this virtual machine" } else { "switch it on in the firmware settings" };
+    Some(Finding::warning("virtualization-off", format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"), format!("{name}: {remedy}")))
+}
+
+fn no_groups_at_all(host: &Host) -> Option<Finding> {
+    let relevant = host.platform.iommu != Iommu::On && !host.pci.is_empty();
+    let (seen, remedy) = relevant.then(|| missing_iommu(host))?;
+    let code = match host.platform.iommu {
+        Iommu::Off => "iommu-off",
+        Iommu::FirmwareOff => "iommu-firmware-off",
+        Iommu::Guest => "iommu-guest",
+        Iommu::On | Iommu::Unknown => "iommu-unknown",
+    };
+    Some(Finding::warning(code, seen, remedy))
+}
+
+/// Intel's Volume Management Device keeps NVMe disks in a PCI domain of its own.
+fn hidden_disks(host: &Host) -> Option<Finding> {
+    let vmd: Vec<PciAddress> =
+        host.pci.iter().filter(|device| device.id.vendor == INTEL && device.class.code() == 0x0104 && device.address.bus == 0 && device.address.device == 0x0e).map(|device| device.address).collect();
+    let vmd = vmd.first()?;
+    Some(Finding::warning(
+        "vmd",
+        format!("{} (Intel VMD) hides NVMe disks behind it in a PCI domain of their own: they cannot be passed one by one", vmd.short()),
+        "switch VMD off in the firmware settings if an NVMe disk is to be passed (an installed Windows may then need a driver)",
+    ))
+}

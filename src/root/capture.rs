@@ -1,0 +1,390 @@
+//! A recorded machine: its files in one readable text, or the gzip of it.
+//!
+//! ```text
+//! vgapt capture 1
+//! [/sys/devices/pci0000:00/0000:00:02.0]
+//! class = 0x030000
+//! iommu_group -> ../../../kernel/iommu_groups/2
+//! uevent |
+//! | DRIVER=i915
+//! | PCI_ID=8086:1912
+//! config % 868012190704
+//! [/usr/share/OVMF]
+//! OVMF_CODE_4M.fd ? 3653632
+//! [/etc/default]
+//! grub 0600 = GRUB_TIMEOUT=5
+//! ```
+//!
+//! A section is a directory. `=` is a file of one line, `|` one of several (a last line that begins
+//! with `\ ` lacks its newline), `%` one in hexadecimal, `?` one of which only the size is known,
+//! `->` a symbolic link. A mode stands behind the name where it is not 644 (755 for a directory).
+//! Space, backslash and control characters in names are written `\x20`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::{Status, redact, resolve};
+
+const HEADER: &str = "vgapt capture 1";
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
+/// The longest capture that is taken, unpacked: a thousand times a usual one; a guard against gzip bombs.
+const LONGEST: u64 = 256 << 20;
+
+/// A tree of files in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Capture {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// One file, link or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub node: Node,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A file with its content.
+    File(Vec<u8>),
+    /// A file whose content was not recorded, with its size in bytes.
+    Unread(u64),
+    /// A symbolic link with its target.
+    Link(String),
+    /// A directory.
+    Directory,
+}
+
+impl Capture {
+    /// Reads a capture from a file, packed or not.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no capture: the line is named.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let bytes = std::fs::read(path)?;
+        let mut text = String::new();
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            let mut packed = flate2::read::GzDecoder::new(bytes.as_slice()).take(LONGEST);
+            packed.read_to_string(&mut text)?;
+        } else {
+            text = String::from_utf8(bytes).map_err(|_| invalid("it is no text".into()))?;
+        }
+        Self::parse(&text).map_err(invalid)
+    }
+
+    /// Reads a capture from its text.
+    ///
+    /// # Errors
+    /// What is wrong, and in which line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut lines = text.lines().enumerate().peekable();
+        if lines.next().is_none_or(|(_, line)| line.trim_end() != HEADER) {
+            return Err(format!("it does not begin with '{HEADER}'"));
+        }
+        let mut capture = Self::default();
+        let mut directory = String::new();
+        while let Some((index, line)) = lines.next() {
+            let refuse = || format!("line {} makes no sense: '{}'", index + 1, line.chars().take(80).collect::<String>());
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Some(section) = line.strip_prefix('[') {
+                let (path, mode) = section.rsplit_once(']').ok_or_else(refuse)?;
+                directory = unescape(path).filter(|path| path.starts_with('/')).ok_or_else(refuse)?;
+                let mode = if mode.is_empty() { None } else { Some(octal(mode.trim()).ok_or_else(refuse)?) };
+                capture.add(&directory, Node::Directory, mode);
+                continue;
+            }
+            let (name, rest) = line.split_once(' ').ok_or_else(refuse)?;
+            let name = unescape(name).filter(|name| !name.is_empty() && !name.contains('/')).ok_or_else(refuse)?;
+            let (mode, rest) = match rest.split_once(' ') {
+                Some((mode, rest)) if octal(mode).is_some() => (octal(mode), rest),
+                _ => (None, rest),
+            };
+            let node = match rest.split_at_checked(2) {
+                Some(("= ", text)) => Node::File(format!("{text}\n").into_bytes()),
+                Some(("% ", digits)) => Node::File(from_hex(digits).ok_or_else(refuse)?),
+                Some(("? ", size)) => Node::Unread(size.parse().map_err(|_| refuse())?),
+                Some(("->", target)) => Node::Link(target.strip_prefix(' ').and_then(unescape).ok_or_else(refuse)?),
+                _ if rest == "|" => {
+                    let mut content = String::new();
+                    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("| ") || line.starts_with("\\ ") || *line == "|") {
+                        content.push_str(line.get(2..).unwrap_or_default());
+                        if !line.starts_with('\\') {
+                            content.push('\n');
+                        }
+                    }
+                    Node::File(content.into_bytes())
+                }
+                _ => return Err(refuse()),
+            };
+            capture.add(&format!("{}/{name}", directory.trim_end_matches('/')), node, mode);
+        }
+        Ok(capture)
+    }
+
+    /// Notes an entry down; what says more wins over what was known of it before.
+    pub fn add(&mut self, path: &str, node: Node, mode: Option<u32>) {
+        let default = if matches!(node, Node::Directory) { DIRECTORY_MODE } else { FILE_MODE };
+        // Modes of the kernel's own trees say nothing about the host.
+        let mode = mode.filter(|_| !path.starts_with("/sys/") && !path.starts_with("/proc/")).unwrap_or(default);
+        let says_more = match self.entries.get(path).map(|entry| &entry.node) {
+            None => true,
+            Some(Node::File(known)) => matches!(&node, Node::File(bytes) if bytes.len() >= known.len()),
+            Some(Node::Unread(_)) => true,
+            Some(Node::Link(_)) => false,
+            Some(Node::Directory) => matches!(node, Node::Directory) && mode != DIRECTORY_MODE,
+        };
+        if says_more {
+            self.entries.insert(path.to_owned(), Entry { node, mode });
+        }
+    }
+
+    /// All entries with their paths.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// Makes the tree in an empty directory. Files whose content is not known become holes of their size.
+    ///
+    /// # Errors
+    /// Where something cannot be written, or a path leads out of the directory.
+    pub fn unpack(&self, directory: &Path) -> io::Result<()> {
+        for (path, entry) in &self.entries {
+            if path.split('/').any(|name| name == "..") {
+                return Err(invalid(format!("'{path}' leads out of the tree")));
+            }
+            let place = directory.join(path.trim_start_matches('/'));
+            if let Some(parent) = place.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            match &entry.node {
+                Node::File(bytes) => std::fs::write(place, bytes)?,
+                Node::Unread(size) => std::fs::File::create(place)?.set_len(*size)?,
+                Node::Link(target) => std::os::unix::fs::symlink(target, place)?,
+                Node::Directory => std::fs::create_dir_all(place)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn redacted(self) -> Self {
+        let mut redacted = Self::default();
+        for (path, Entry { node, mode }) in self.entries {
+            let node = match node {
+                Node::File(bytes) => Node::File(redact::content(&path, bytes)),
+                Node::Link(target) => Node::Link(redact::text(&target)),
+                other => other,
+            };
+            redacted.entries.insert(redact::text(&path), Entry { node, mode });
+        }
+        redacted
+    }
+
+    pub(super) fn read(&self, path: &str) -> io::Result<&[u8]> {
+        match self.entry(path, true).map(|entry| &entry.node) {
+            Some(Node::File(bytes)) => Ok(bytes),
+            Some(Node::Unread(_)) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("the content of {path} was not recorded"))),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} was not recorded"))),
+        }
+    }
+
+    pub(super) fn link(&self, path: &str) -> Option<String> {
+        match self.entry(path, false).map(|entry| &entry.node) {
+            Some(Node::Link(target)) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn status(&self, path: &str) -> Option<Status> {
+        let place = self.place(path, true)?;
+        let directory = Status { is_dir: true, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
+        let Some(entry) = self.entries.get(&place) else {
+            return self.below(&place).next().map(|_| directory);
+        };
+        Some(match &entry.node {
+            Node::Directory => Status { mode: entry.mode, ..directory },
+            Node::File(bytes) => Status { is_dir: false, mode: entry.mode, size: bytes.len() as u64, ..directory },
+            Node::Unread(size) => Status { is_dir: false, mode: entry.mode, size: *size, ..directory },
+            Node::Link(_) => return None,
+        })
+    }
+
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
+        let Some(place) = self.place(path, true) else { return Vec::new() };
+        let mut names: Vec<String> = self.below(&place).map(|rest| rest.split('/').next().unwrap_or(rest).to_owned()).collect();
+        names.dedup();
+        names
+    }
+
+    fn entry(&self, path: &str, follow_last: bool) -> Option<&Entry> {
+        self.entries.get(&self.place(path, follow_last)?)
+    }
+
+    fn place(&self, path: &str, follow_last: bool) -> Option<String> {
+        resolve::resolve(path, follow_last, |place| match &self.entries.get(place)?.node {
+            Node::Link(target) => Some(target.clone()),
+            _ => None,
+        })
+    }
+
+    /// The paths below a directory, relative to it, in the order of the tree.
+    fn below(&self, directory: &str) -> impl Iterator<Item = &str> {
+        let prefix = format!("{}/", directory.trim_end_matches('/'));
+        let start = prefix.clone();
+        self.entries.range(start..).map_while(move |(path, _)| path.strip_prefix(&prefix))
+    }
+}
+
+impl std::fmt::Display for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{HEADER}")?;
+        let mut sections: BTreeMap<&str, Vec<(&str, &Entry)>> = BTreeMap::new();
+        for (path, entry) in &self.entries {
+            if matches!(entry.node, Node::Directory) {
+                sections.entry(path).or_default();
+            } else if let Some((directory, name)) = path.rsplit_once('/') {
+                sections.entry(if directory.is_empty() { "/" } else { directory }).or_default().push((name, entry));
+            }
+        }
+        for (directory, entries) in sections {
+            let mode = self.entries.get(directory).map_or(DIRECTORY_MODE, |entry| entry.mode);
+            write!(f, "[{}]", escape(directory))?;
+            writeln!(f, "{}", if mode == DIRECTORY_MODE { String::new() } else { format!(" {mode:03o}") })?;
+            for (name, entry) in entries {
+                write!(f, "{}", escape(name))?;
+                if entry.mode != FILE_MODE {
+                    write!(f, " {:03o}", entry.mode)?;
+                }
+                write_node(f, &entry.node)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
+    let bytes = match node {
+        Node::Link(target) => return writeln!(f, " -> {}", escape(target)),
+        Node::Unread(size) => return writeln!(f, " ? {size}"),
+        Node::Directory => return writeln!(f),
+        Node::File(bytes) => bytes,
+    };
+    let readable = |text: &&str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(readable) else {
+        write!(f, " % ")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        return writeln!(f);
+    };
+    match text.strip_suffix('\n') {
+        Some(line) if !line.contains('\n') => writeln!(f, " = {line}"),
+        _ => {
+            writeln!(f, " |")?;
+            text.split_inclusive('\n').try_for_each(|line| match line.strip_suffix('\n') {
+                Some("") => writeln!(f, "|"),
+                Some(line) => writeln!(f, "| {line}"),
+                None => writeln!(f, "\\ {line}"),
+            })
+        }
+    }
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn octal(text: &str) -> Option<u32> {
+    (text.len() >= 3 && text.len() <= 4).then(|| u32::from_str_radix(text, 8).ok())?
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits = digits.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// A name without spaces: backslash, space, `]` and control characters as `\xNN`.
+fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c == '\\' || c == ']' || c == ' ' || c.is_control() {
+            let mut utf8 = [0; 4];
+            for byte in c.encode_utf8(&mut utf8).bytes() {
+                let _ = write!(escaped, "\\x{byte:02x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn unescape(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find("\\x") {
+        bytes.extend(rest[..at].bytes());
+        bytes.extend(from_hex(rest.get(at + 2..at + 4)?)?);
+        rest = &rest[at + 4..];
+    }
+    bytes.extend(rest.bytes());
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn node() -> impl Strategy<Value = Node> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..40).prop_map(Node::File),
+            "[a-z \n|\\\\=-]{0,40}".prop_map(|text| Node::File(text.into_bytes())),
+            any::<u64>().prop_map(Node::Unread),
+            "[a-z/. \\\\]{1,20}".prop_map(Node::Link),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(text in "\\PC*") {
+            let _ = Capture::parse(&text);
+            let _ = Capture::parse(&format!("{HEADER}\n{text}"));
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(files in proptest::collection::vec(("[a-z:. \\\\\\]=]{1,8}", node(), 0o600_u32..0o777), 0..8)) {
+            let mut capture = Capture::default();
+            for (index, (name, node, mode)) in files.into_iter().enumerate() {
+                capture.add(&format!("/d{index}/{name}x"), node, Some(mode));
+            }
+            let read_back = Capture::parse(&capture.to_string()).unwrap();
+            for (path, entry) in capture.entries() {
+                prop_assert_eq!(read_back.entries.get(path), Some(entry));
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        assert_eq!(Capture::parse("{}").unwrap_err(), "it does not begin with 'vgapt capture 1'");
+        assert_eq!(Capture::parse("vgapt capture 1\n[/a]\nnonsense").unwrap_err(), "line 3 makes no sense: 'nonsense'");
+    }
+
+    #[test]
+    fn links_lead_where_they_lead_in_the_tree() {
+        let capture = Capture::parse("vgapt capture 1\n[/a]\nb -> ../c\nloop -> loop\n[/c]\nd = text\n").unwrap();
+        assert_eq!(capture.read("/a/b/d").unwrap(), b"text\n");
+        assert_eq!(capture.names("/a/b"), ["d"]);
+        assert!(capture.read("/a/loop/d").is_err());
+        assert!(capture.status("/c").unwrap().is_dir);
+    }
+}

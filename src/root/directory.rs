@@ -1,0 +1,103 @@
+//! A host's tree in a directory of this machine.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::Status;
+
+/// A directory taken as the root of all paths.
+pub(super) struct Directory {
+    fd: OwnedFd,
+    is_slash: bool,
+}
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let fd = fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let is_slash = std::fs::canonicalize(path)? == Path::new("/");
+        Ok(Self { fd, is_slash })
+    }
+
+    pub(super) fn is_slash(&self) -> bool {
+        self.is_slash
+    }
+
+    pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        // O_NONBLOCK: a named pipe in a tree must not hold us up.
+        let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let mut bytes = vec![0; limit.min(64 << 10)];
+        let mut filled = 0;
+        loop {
+            let read = match rustix::io::read(&file, &mut bytes[filled..]) {
+                Err(Errno::INTR) => continue,
+                result => result?,
+            };
+            filled += read;
+            // An attribute fits one page, and a short read of it is its end.
+            if read == 0 || filled == limit || (limit <= super::ATTRIBUTE_BYTES && filled < bytes.len()) {
+                break;
+            }
+            if filled == bytes.len() {
+                bytes.resize(limit.min(filled * 2), 0);
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    pub(super) fn link(&self, path: &str) -> io::Result<String> {
+        let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = fs::readlinkat(&link, "", Vec::new())?;
+        Ok(target.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let directory = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::new(directory)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    pub(super) fn status(&self, path: &str) -> io::Result<Status> {
+        let file = self.at(path, OFlags::PATH)?;
+        let stat = fs::statat(&file, "", AtFlags::EMPTY_PATH)?;
+        Ok(Status {
+            is_dir: fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        })
+    }
+
+    pub(super) fn access_list(&self, path: &str) -> Option<Vec<u8>> {
+        let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
+        let mut list = vec![0_u8; 4096];
+        let length = fs::fgetxattr(&file, "system.posix_acl_access", list.as_mut_slice()).ok()?;
+        list.truncate(length);
+        Some(list)
+    }
+
+    /// Opens a path with this directory as its `/`: no `..` and no link leads out of it.
+    fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        match fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            // Linux before 5.6. The links of a hostile tree lead out of it there.
+            Err(Errno::NOSYS) => {
+                let relative = path.trim_start_matches('/');
+                let relative = if relative.is_empty() { "." } else { relative };
+                Ok(fs::openat(&self.fd, relative, flags, Mode::empty())?)
+            }
+            result => Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The one place from which every path of the host is read: a directory (`/` by default) or a
+//! recorded machine. No link in it leads out of it.
+
+mod capture;
+mod directory;
+mod redact;
+mod resolve;
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+
+pub use capture::{Capture, Entry, Node};
+use directory::Directory;
+
+/// The longest that a sysfs attribute can be: the kernel hands out one page.
+const ATTRIBUTE_BYTES: usize = 4096;
+/// The longest file that is read: ten times the largest real one (`pci.ids`, `/proc/cpuinfo` of 2,000 CPUs).
+const FILE_BYTES: usize = 16 << 20;
+
+/// Where a host is read from.
+pub struct Root {
+    source: Source,
+    /// What was read so far, while a capture is being made.
+    recording: Option<RefCell<Capture>>,
+}
+
+enum Source {
+    Directory(Directory),
+    Capture(Capture),
+}
+
+/// What is known of a path without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Root {
+    /// Opens a directory, or a file that [`Capture`] wrote.
+    ///
+    /// # Errors
+    /// Where it is neither, or cannot be read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let source = if std::fs::metadata(path)?.is_dir() {
+            Source::Directory(Directory::open(path)?)
+        } else {
+            Source::Capture(Capture::load(path)?)
+        };
+        Ok(Self { source, recording: None })
+    }
+
+    /// The same root, noting down what is read from now on.
+    #[must_use]
+    pub fn recording(self) -> Self {
+        Self { recording: Some(RefCell::default()), ..self }
+    }
+
+    /// What was read since [`Root::recording`], with what identifies a person or a machine left out.
+    pub fn into_capture(self) -> Capture {
+        self.recording.map(RefCell::into_inner).unwrap_or_default().redacted()
+    }
+
+    /// Whether this is the running system itself.
+    pub fn is_live(&self) -> bool {
+        matches!(&self.source, Source::Directory(directory) if directory.is_slash())
+    }
+
+    /// Whether this is a recorded machine, which has only what was read when it was recorded.
+    pub fn is_capture(&self) -> bool {
+        matches!(self.source, Source::Capture(_))
+    }
+
+    /// A short one-line file, trimmed; `None` where it is missing, empty or unreadable.
+    pub fn attribute(&self, path: &str) -> Option<String> {
+        let bytes = self.first_bytes(path, ATTRIBUTE_BYTES).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// A text file; bytes that are not UTF-8 become replacement characters.
+    ///
+    /// # Errors
+    /// Where it is missing, unreadable, no file, or longer than 16 MiB.
+    pub fn text(&self, path: &str) -> io::Result<String> {
+        let bytes = self.first_bytes(path, FILE_BYTES + 1)?;
+        if bytes.len() > FILE_BYTES {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{path} is longer than {} MiB", FILE_BYTES >> 20)));
+        }
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// The beginning of a file, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Where it is missing, unreadable, or no file.
+    pub fn first_bytes(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.read_unrecorded(path, limit)?;
+        self.record(path, |status| (Node::File(bytes.clone()), status));
+        Ok(bytes)
+    }
+
+    /// The part of a long text file that matters; a recording keeps only that.
+    /// `None` where the file is missing or unreadable.
+    pub fn excerpt(&self, path: &str, pick: impl FnOnce(&str) -> String) -> Option<String> {
+        let bytes = self.read_unrecorded(path, FILE_BYTES).ok()?;
+        let part = pick(&String::from_utf8_lossy(&bytes));
+        self.record(path, |status| (Node::File(part.clone().into_bytes()), status));
+        Some(part)
+    }
+
+    /// Where a symbolic link leads, as it is written; `None` where there is no link.
+    pub fn link(&self, path: &str) -> Option<String> {
+        let target = self.link_unrecorded(path)?;
+        self.record(path, |status| (Node::Link(target.clone()), status));
+        Some(target)
+    }
+
+    /// The last component of where a symbolic link leads.
+    pub fn link_name(&self, path: &str) -> Option<String> {
+        let target = self.link(path)?;
+        target.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+    }
+
+    /// The names in a directory, sorted; none where it is missing or unreadable.
+    pub fn names(&self, path: &str) -> Vec<String> {
+        let mut names = match &self.source {
+            Source::Directory(directory) => directory.names(path).unwrap_or_default(),
+            Source::Capture(capture) => capture.names(path),
+        };
+        names.sort_unstable();
+        if self.recording.is_some() && self.status(path).is_some_and(|status| status.is_dir) {
+            self.record(path, |status| (Node::Directory, status));
+        }
+        names
+    }
+
+    /// What is known of a path, links followed; `None` where it is missing or out of reach.
+    pub fn status(&self, path: &str) -> Option<Status> {
+        let status = match &self.source {
+            Source::Directory(directory) => directory.status(path).ok()?,
+            Source::Capture(capture) => capture.status(path)?,
+        };
+        let node = if status.is_dir { Node::Directory } else { Node::Unread(status.size) };
+        self.record_known(path, node, Some(status));
+        Some(status)
+    }
+
+    /// Whether there is something at a path.
+    pub fn exists(&self, path: &str) -> bool {
+        self.status(path).is_some()
+    }
+
+    /// The POSIX access control list of a path, as the kernel encodes it; `None` where it has none.
+    pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
+        match &self.source {
+            Source::Directory(directory) => directory.access_list(path),
+            Source::Capture(_) => None,
+        }
+    }
+
+    fn read_unrecorded(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        match &self.source {
+            Source::Directory(directory) => directory.read(path, limit),
+            Source::Capture(capture) => capture.read(path).map(|bytes| bytes[..bytes.len().min(limit)].to_vec()),
+        }
+    }
+
+    fn link_unrecorded(&self, path: &str) -> Option<String> {
+        match &self.source {
+            Source::Directory(directory) => directory.link(path).ok(),
+            Source::Capture(capture) => capture.link(path),
+        }
+    }
+
+    fn record(&self, path: &str, entry: impl FnOnce(Option<Status>) -> (Node, Option<Status>)) {
+        if self.recording.is_none() {
+            return;
+        }
+        let status = match &self.source {
+            Source::Directory(directory) => directory.status(path).ok(),
+            Source::Capture(capture) => capture.status(path),
+        };
+        let (node, status) = entry(status);
+        self.record_known(path, node, status);
+    }
+
+    /// Notes an entry down at its real place, and every link that leads there.
+    fn record_known(&self, path: &str, node: Node, status: Option<Status>) {
+        let Some(recording) = &self.recording else { return };
+        let follow_last = !matches!(node, Node::Link(_));
+        let resolved = resolve::resolve(path, follow_last, |link| {
+            let target = self.link_unrecorded(link)?;
+            recording.borrow_mut().add(link, Node::Link(target.clone()), None);
+            Some(target)
+        });
+        if let Some(place) = resolved {
+            recording.borrow_mut().add(&place, node, status.map(|status| status.mode));
+        }
+    }
+}

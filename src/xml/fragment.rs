@@ -1,0 +1,86 @@
+//! A new element, before it has a place in a document.
+
+use quick_xml::escape::escape;
+
+/// An element to be written: attributes in single quotes as libvirt writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fragment {
+    name: String,
+    attributes: Vec<(String, String)>,
+    text: String,
+    children: Vec<Fragment>,
+}
+
+impl Fragment {
+    /// An empty element.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), attributes: Vec::new(), text: String::new(), children: Vec::new() }
+    }
+
+    /// With an attribute.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.attributes.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With text in it.
+    #[must_use]
+    pub fn text(mut self, text: impl ToString) -> Self {
+        self.text = text.to_string();
+        self
+    }
+
+    /// With a child element.
+    #[must_use]
+    pub fn child(mut self, child: Fragment) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    /// With a child element, if there is one.
+    #[must_use]
+    pub fn child_if(mut self, child: Option<Fragment>) -> Self {
+        self.children.extend(child);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
+    /// Its text.
+    pub fn content(&self) -> &str {
+        &self.text
+    }
+
+    /// Its children.
+    pub fn children(&self) -> &[Fragment] {
+        &self.children
+    }
+
+    /// As XML, its lines but the first indented by `indent`, each level by two spaces more.
+    pub fn render(&self, indent: &str, line_end: &str) -> String {
+        let mut out = format!("<{}", self.name);
+        for (name, value) in &self.attributes {
+            out.push_str(&format!(" {name}='{}'", escape(value.as_str())));
+        }
+        if self.children.is_empty() {
+            out.push_str(&if self.text.is_empty() { "/>".to_owned() } else { format!(">{}</{}>", escape(self.text.as_str()), self.name) });
+            return out;
+        }
+        out.push('>');
+        let deeper = format!("{indent}  ");
+        for child in &self.children {
+            out.push_str(&format!("{line_end}{deeper}{}", child.render(&deeper, line_end)));
+        }
+        out.push_str(&format!("{line_end}{indent}</{}>", self.name));
+        out
+    }
+}

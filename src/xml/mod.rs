@@ -1,0 +1,9 @@
+//! Lossless editing of an XML text: elements are found with their byte ranges, and an edit replaces
+//! a range. Everything that is not edited stays byte for byte as it was.
+
+mod document;
+mod edit;
+mod fragment;
+
+pub use document::{Document, Element, Id};
+pub use fragment::Fragment;
