@@ -4,8 +4,15 @@
 //! Data moves one way: [`discovery`] reads a [`root::Root`] into a [`model::Host`], [`passthrough`]
 //! and [`domain`] decide and are pure, [`commands`] writes.
 
+pub mod cli;
+pub mod commands;
 pub mod discovery;
+pub mod domain;
+pub mod hypervisor;
 pub mod model;
+pub mod output;
 pub mod passthrough;
+pub mod problem;
 pub mod root;
+pub mod run;
 pub mod xml;

@@ -18,7 +18,8 @@ pub(super) fn read(root: &Root) -> Cpu {
 
 fn parse(cpuinfo: &str) -> Cpu {
     let first = cpuinfo.split("\n\n").next().unwrap_or_default();
-    let values: BTreeMap<&str, &str> = first.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect();
+    let values: BTreeMap<&str, &str> =
+        first.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect();
     let value = |key: &str| values.get(key).copied().filter(|value| !value.is_empty());
     Cpu {
         vendor: value("vendor_id").map(str::to_owned),
@@ -32,7 +33,8 @@ fn parse(cpuinfo: &str) -> Cpu {
 pub(super) fn topology(root: &Root) -> Topology {
     let set = |path: &str| root.attribute(path).and_then(|text| text.parse::<CpuSet>().ok());
     let online = set(&format!("{CPUS}/online")).unwrap_or_default();
-    let kinds: Vec<(&str, CpuSet)> = KINDS.iter().filter_map(|kind| Some((*kind, set(&format!("/sys/devices/cpu_{kind}/cpus"))?))).collect();
+    let kinds: Vec<(&str, CpuSet)> =
+        KINDS.iter().filter_map(|kind| Some((*kind, set(&format!("/sys/devices/cpu_{kind}/cpus"))?))).collect();
     let nodes: Vec<(u32, CpuSet)> = root
         .names("/sys/devices/system/node")
         .iter()
@@ -76,7 +78,9 @@ mod tests {
 
     #[test]
     fn first_processor() {
-        let cpu = parse("processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 23\nmodel name\t: AMD Ryzen\nflags\t\t: fpu svm\naddress sizes\t: 43 bits physical, 48 bits virtual\n\nprocessor\t: 1\nflags\t\t: other\n");
+        let cpu = parse(
+            "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 23\nmodel name\t: AMD Ryzen\nflags\t\t: fpu svm\naddress sizes\t: 43 bits physical, 48 bits virtual\n\nprocessor\t: 1\nflags\t\t: other\n",
+        );
         assert!(cpu.is_amd());
         assert_eq!((cpu.family, cpu.physical_bits, cpu.virtualization()), (Some(23), Some(43), Some(true)));
         assert_eq!(parse(""), Cpu::default());

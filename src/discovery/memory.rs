@@ -46,6 +46,9 @@ mod tests {
     #[test]
     fn mounts() {
         let mounts = "/dev/sda2 / ext4 rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\nx /big hugetlbfs rw,pagesize=1024M 0 0\ntruncated";
-        assert_eq!(hugetlbfs(mounts), [("/dev/hugepages".to_owned(), Some(Size::from_mib(2))), ("/big".to_owned(), Some(Size::from_mib(1024)))]);
+        assert_eq!(
+            hugetlbfs(mounts),
+            [("/dev/hugepages".to_owned(), Some(Size::from_mib(2))), ("/big".to_owned(), Some(Size::from_mib(1024)))]
+        );
     }
 }

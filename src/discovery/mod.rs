@@ -4,6 +4,9 @@
 
 mod capture;
 mod cpu;
+mod files;
+mod firmware;
+mod holders;
 mod memory;
 mod names;
 mod node_devices;
@@ -12,6 +15,8 @@ mod platform;
 mod usb;
 
 pub use capture::capture;
+pub use files::files;
+pub use holders::{Holder, holders};
 pub use node_devices::from_node_devices;
 
 use crate::model::Host;

@@ -25,14 +25,14 @@ pub(super) fn of_pci(root: &Root, devices: &mut [PciDevice], scope: Scope) {
     }
 }
 
-/// `Vendor Device`; only the vendor's name and the hexadecimal id where the device has none.
+/// `Vendor Device`, or the vendor alone.
 pub(super) fn name(own: &str, id: PciId) -> Option<String> {
     let lists = [own, BUILT_IN];
     let vendor = lists.iter().find_map(|list| Some(vendor_block(list, id.vendor)?.0))?;
     let device = lists.iter().find_map(|list| device_name(vendor_block(list, id.vendor)?.1, id.device));
     Some(match device {
         Some(device) => format!("{vendor} {device}"),
-        None => format!("{vendor} [{id}]"),
+        None => vendor.to_owned(),
     })
 }
 
@@ -81,9 +81,12 @@ mod tests {
     fn own_list_then_crate_then_hex() {
         let name = |id: &str| name(LIST, id.parse().unwrap());
         assert_eq!(name("10de:1401").unwrap(), "NVIDIA Corporation GM206 [GeForce GTX 960]");
-        assert_eq!(name("1002:67df").unwrap(), "Advanced Micro Devices, Inc. [AMD/ATI] Ellesmere [Radeon RX 470/480/570/570X/580/580X/590]");
-        assert_eq!(name("10de:fffe").unwrap(), "NVIDIA Corporation [10de:fffe]");
-        assert_eq!(name("fffd:0001"), None);
+        assert_eq!(
+            name("1002:67df").unwrap(),
+            "Advanced Micro Devices, Inc. [AMD/ATI] Ellesmere [Radeon RX 470/480/570/570X/580/580X/590]"
+        );
+        assert_eq!(name("10de:fffe").unwrap(), "NVIDIA Corporation");
+        assert_eq!(name("0bad:0001"), None);
     }
 
     #[test]

@@ -15,12 +15,8 @@ const IORESOURCE_MEM: u64 = 0x200;
 const HEADER_TYPE: usize = 0x0e;
 
 pub(super) fn read(root: &Root, scope: Scope) -> Vec<PciDevice> {
-    let mut devices: Vec<PciDevice> = root
-        .names(DEVICES)
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .map(|address| read_device(root, address, scope))
-        .collect();
+    let mut devices: Vec<PciDevice> =
+        root.names(DEVICES).iter().filter_map(|name| name.parse().ok()).map(|address| read_device(root, address, scope)).collect();
     devices.sort_by_key(|device| device.address);
     if devices.iter().all(|device| device.group.is_none()) {
         groups_by_listing(root, &mut devices);
@@ -61,9 +57,8 @@ fn identify(root: &Root, home: &str, device: &mut PciDevice) {
         let text = root.attribute(&format!("{home}/{name}"))?;
         u32::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
     };
-    let pair = |vendor: &str, device: &str| {
-        Some(PciId { vendor: u16::try_from(hex(vendor)?).ok()?, device: u16::try_from(hex(device)?).ok()? })
-    };
+    let pair =
+        |vendor: &str, device: &str| Some(PciId { vendor: u16::try_from(hex(vendor)?).ok()?, device: u16::try_from(hex(device)?).ok()? });
     device.id = id.or_else(|| pair("vendor", "device")).unwrap_or_default();
     device.class = Class(class.or_else(|| hex("class")).unwrap_or_default());
     device.subsystem = device.subsystem.or_else(|| pair("subsystem_vendor", "subsystem_device")).filter(|id| *id != PciId::default());
@@ -74,7 +69,8 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     let attribute = |name: &str| root.attribute(&format!("{home}/{name}"));
     device.revision = attribute("revision").and_then(|text| u8::from_str_radix(text.strip_prefix("0x")?, 16).ok());
     device.driver_override = attribute("driver_override").filter(|name| name != "(null)");
-    device.header_type = root.first_bytes(&format!("{home}/config"), 64).ok().and_then(|config| config.get(HEADER_TYPE).map(|byte| byte & 0x7f));
+    device.header_type =
+        root.first_bytes(&format!("{home}/config"), 64).ok().and_then(|config| config.get(HEADER_TYPE).map(|byte| byte & 0x7f));
     // -1 means that the firmware says nothing.
     device.numa_node = attribute("numa_node").and_then(|text| text.parse().ok());
     if device.class.is_display() {

@@ -30,7 +30,8 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
     let mut platform = Platform::default();
     let groups = host.has_groups();
     if !groups || scope == Scope::All {
-        platform.iommu_tables = IOMMU_TABLES.iter().filter(|table| root.exists(&format!("{TABLES}/{table}"))).map(|table| (*table).to_owned()).collect();
+        platform.iommu_tables =
+            IOMMU_TABLES.iter().filter(|table| root.exists(&format!("{TABLES}/{table}"))).map(|table| (*table).to_owned()).collect();
         platform.cmdline = root.attribute("/proc/cmdline").map(Cmdline);
     }
     platform.iommu = if groups {

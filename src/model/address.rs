@@ -70,12 +70,7 @@ fn parse(text: &str) -> Option<PciAddress> {
     if parts.next().is_some() || device > 0x1f || function > 7 {
         return None;
     }
-    Some(PciAddress {
-        domain,
-        bus: u8::try_from(bus).ok()?,
-        device: u8::try_from(device).ok()?,
-        function: u8::try_from(function).ok()?,
-    })
+    Some(PciAddress { domain, bus: u8::try_from(bus).ok()?, device: u8::try_from(device).ok()?, function: u8::try_from(function).ok()? })
 }
 
 /// A hexadecimal number of at most `width` digits and nothing else (no sign, no `0x`).
@@ -111,7 +106,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_address() {
-        for text in ["", "01:00", "1:2:3:4.0", "01:20.0", "01:00.8", "g1:00.0", "01:00.0 ", "+1:00.0", "pci_", "pci_0", "01:00.0x", "001:00.0"] {
+        for text in
+            ["", "01:00", "1:2:3:4.0", "01:20.0", "01:00.8", "g1:00.0", "01:00.0 ", "+1:00.0", "pci_", "pci_0", "01:00.0x", "001:00.0"]
+        {
             assert!(text.parse::<PciAddress>().is_err(), "{text:?}");
         }
     }

@@ -27,9 +27,7 @@ macro_rules! id_pair {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                let parsed = text.split_once(':').and_then(|(vendor, second)| {
-                    Some(Self { vendor: hex4(vendor)?, $second: hex4(second)? })
-                });
+                let parsed = text.split_once(':').and_then(|(vendor, second)| Some(Self { vendor: hex4(vendor)?, $second: hex4(second)? }));
                 parsed.ok_or_else(|| format!(concat!("'{}' is no ", $what), text))
             }
         }

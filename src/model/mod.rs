@@ -5,6 +5,7 @@
 mod address;
 mod card;
 mod cpu;
+mod files;
 mod finding;
 mod host;
 mod ids;
@@ -12,11 +13,13 @@ mod memory;
 mod pci;
 mod platform;
 mod size;
+mod uri;
 mod usb;
 
 pub use address::PciAddress;
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
+pub use files::{FileFacts, Files, Firmware};
 pub use finding::{Finding, Severity};
 pub use host::Host;
 pub use ids::{Class, PciId, UsbId};
@@ -24,4 +27,5 @@ pub use memory::{HugepagePool, Memory};
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform};
 pub use size::Size;
+pub use uri::Uri;
 pub use usb::UsbDevice;

@@ -57,6 +57,25 @@ pub fn assess(host: &Host) -> Vec<Assessment> {
     Card::all(host).into_iter().filter_map(|card| assess_card(host, card)).collect()
 }
 
+/// The one card that is meant for a guest: the only discrete one on vfio, else the only discrete one
+/// that can go, else the only one that can go.
+pub fn clear_choice(cards: &[Assessment]) -> Option<&Assessment> {
+    let can_go = |card: &&Assessment| {
+        matches!(card.verdict, Verdict::Ready | Verdict::Available) && matches!(card.kind, CardKind::Discrete | CardKind::Integrated)
+    };
+    let discrete = |card: &&Assessment| card.kind == CardKind::Discrete;
+    let ready = |card: &&Assessment| card.verdict == Verdict::Ready;
+    let choices: [Vec<&Assessment>; 3] = [
+        cards.iter().filter(can_go).filter(discrete).filter(ready).collect(),
+        cards.iter().filter(can_go).filter(discrete).collect(),
+        cards.iter().filter(can_go).collect(),
+    ];
+    match choices.iter().find(|choice| !choice.is_empty())?[..] {
+        [card] => Some(card),
+        _ => None,
+    }
+}
+
 fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let display = host.device(card.address)?;
     let groups = host.groups_of(&card.functions);
@@ -107,7 +126,9 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict) -> String {
         Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay if card.kind == CardKind::Bmc => "leave it to the host: it is the server's console".into(),
         Verdict::OnlyDisplay => {
-            format!("add a second display (integrated graphics count) and make it primary in the firmware; else the host is blind while the guest has {address}")
+            format!(
+                "add a second display (integrated graphics count) and make it primary in the firmware; else the host is blind while the guest has {address}"
+            )
         }
         Verdict::Blocked => group::isolation_remedy().into(),
         Verdict::Unknown => group::missing_iommu(host).1,

@@ -11,7 +11,9 @@ pub fn isolation_remedy() -> &'static str {
 pub fn missing_iommu(host: &Host) -> (String, String) {
     let platform = &host.platform;
     let turned_off = platform.cmdline.as_ref().and_then(|cmdline| {
-        ["intel_iommu", "amd_iommu", "iommu"].into_iter().find(|name| cmdline.get(name).is_some_and(|value| value.split(',').any(|part| part == "off")))
+        ["intel_iommu", "amd_iommu", "iommu"]
+            .into_iter()
+            .find(|name| cmdline.get(name).is_some_and(|value| value.split(',').any(|part| part == "off")))
     });
     let intel = host.cpu.is_intel() || platform.iommu_tables.iter().any(|table| table == "DMAR");
     let (seen, remedy) = match (platform.iommu, turned_off) {
@@ -23,9 +25,10 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
                 "this device is not behind the IOMMU; it cannot be passed through".to_owned()
             },
         ),
-        (Iommu::Off, Some(parameter)) => {
-            ("the firmware has the IOMMU on, the kernel was told to leave it off", format!("take {parameter}=off off the kernel command line, and reboot"))
-        }
+        (Iommu::Off, Some(parameter)) => (
+            "the firmware has the IOMMU on, the kernel was told to leave it off",
+            format!("take {parameter}=off off the kernel command line, and reboot"),
+        ),
         (Iommu::Off, None) if intel => (
             "the firmware has the IOMMU on, the kernel does not use it",
             "boot with the kernel parameter intel_iommu=on; if that changes nothing, check that VT-d is on in the firmware".to_owned(),

@@ -6,6 +6,6 @@ mod assessment;
 mod group;
 mod warnings;
 
-pub use assessment::{Assessment, Verdict, assess};
+pub use assessment::{Assessment, Verdict, assess, clear_choice};
 pub use group::{isolation_remedy, missing_iommu};
 pub use warnings::of_host;

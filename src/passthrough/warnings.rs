@@ -63,13 +63,21 @@ fn twins(host: &Host, functions: &[&PciDevice]) -> Option<Finding> {
     let shared: Vec<String> = functions
         .iter()
         .filter_map(|own| {
-            let others: Vec<String> =
-                host.pci.iter().filter(|other| other.id == own.id && !functions.iter().any(|f| f.address == other.address)).map(|other| other.address.short()).collect();
+            let others: Vec<String> = host
+                .pci
+                .iter()
+                .filter(|other| other.id == own.id && !functions.iter().any(|f| f.address == other.address))
+                .map(|other| other.address.short())
+                .collect();
             (!others.is_empty()).then(|| format!("{} of {} is also that of {}", own.id, own.address.short(), others.join(", ")))
         })
         .collect();
     (!shared.is_empty()).then(|| {
-        Finding::warning("twins", format!("the id {}", shared.join("; the id ")), "bind it to vfio-pci by address, never by id: an id takes them all")
+        Finding::warning(
+            "twins",
+            format!("the id {}", shared.join("; the id ")),
+            "bind it to vfio-pci by address, never by id: an id takes them all",
+        )
     })
 }
 
@@ -120,7 +128,11 @@ fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
         None => known,
     };
     none.then(|| {
-        Finding::warning("no-reset", "the kernel knows no way to reset this card", "expect one start of the guest per boot of the host, or suspend and wake the host in between")
+        Finding::warning(
+            "no-reset",
+            "the kernel knows no way to reset this card",
+            "expect one start of the guest per boot of the host, or suspend and wake the host in between",
+        )
     })
 }
 
@@ -156,8 +168,13 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
 }
 
 fn console(card: &Card) -> Option<Finding> {
-    (card.kind == CardKind::Bmc)
-        .then(|| Finding::warning("bmc", "this is the server's management console, no card for a guest", "leave it to the host: with it the host keeps a display"))
+    (card.kind == CardKind::Bmc).then(|| {
+        Finding::warning(
+            "bmc",
+            "this is the server's management console, no card for a guest",
+            "leave it to the host: with it the host keeps a display",
+        )
+    })
 }
 
 fn virtualization_off(host: &Host) -> Option<Finding> {
@@ -165,8 +182,16 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
         return None;
     }
     let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
-    let remedy = if host.cpu.is_guest() { "switch nested virtualization on for this virtual machine" } else { "switch it on in the firmware settings" };
-    Some(Finding::warning("virtualization-off", format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"), format!("{name}: {remedy}")))
+    let remedy = if host.cpu.is_guest() {
+        "switch nested virtualization on for this virtual machine"
+    } else {
+        "switch it on in the firmware settings"
+    };
+    Some(Finding::warning(
+        "virtualization-off",
+        format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"),
+        format!("{name}: {remedy}"),
+    ))
 }
 
 fn no_groups_at_all(host: &Host) -> Option<Finding> {
@@ -183,8 +208,14 @@ fn no_groups_at_all(host: &Host) -> Option<Finding> {
 
 /// Intel's Volume Management Device keeps NVMe disks in a PCI domain of its own.
 fn hidden_disks(host: &Host) -> Option<Finding> {
-    let vmd: Vec<PciAddress> =
-        host.pci.iter().filter(|device| device.id.vendor == INTEL && device.class.code() == 0x0104 && device.address.bus == 0 && device.address.device == 0x0e).map(|device| device.address).collect();
+    let vmd: Vec<PciAddress> = host
+        .pci
+        .iter()
+        .filter(|device| {
+            device.id.vendor == INTEL && device.class.code() == 0x0104 && device.address.bus == 0 && device.address.device == 0x0e
+        })
+        .map(|device| device.address)
+        .collect();
     let vmd = vmd.first()?;
     Some(Finding::warning(
         "vmd",

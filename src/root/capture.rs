@@ -114,7 +114,8 @@ impl Capture {
                 Some(("->", target)) => Node::Link(target.strip_prefix(' ').and_then(unescape).ok_or_else(refuse)?),
                 _ if rest == "|" => {
                     let mut content = String::new();
-                    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("| ") || line.starts_with("\\ ") || *line == "|") {
+                    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("| ") || line.starts_with("\\ ") || *line == "|")
+                    {
                         content.push_str(line.get(2..).unwrap_or_default());
                         if !line.starts_with('\\') {
                             content.push('\n');

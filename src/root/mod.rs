@@ -161,6 +161,19 @@ impl Root {
         self.status(path).is_some()
     }
 
+    /// Whether there is something at a path; `None` where that cannot be told: a folder on the way
+    /// is closed to us, or the machine is a recorded one and it was not recorded.
+    pub fn presence(&self, path: &str) -> Option<bool> {
+        match &self.source {
+            Source::Directory(directory) => match directory.status(path) {
+                Ok(_) => Some(true),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+                Err(_) => Some(false),
+            },
+            Source::Capture(capture) => capture.status(path).map(|_| true),
+        }
+    }
+
     /// The POSIX access control list of a path, as the kernel encodes it; `None` where it has none.
     pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
         match &self.source {

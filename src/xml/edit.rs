@@ -35,7 +35,7 @@ impl Document {
         if element.text() == text && element.children().next().is_none() {
             return;
         }
-        let escaped = quick_xml::escape::escape(text).into_owned();
+        let escaped = quick_xml::escape::partial_escape(text).into_owned();
         match self.node(id).inner.clone() {
             Some(range) => self.splice(range, &escaped),
             None => self.open_up(id, &escaped),

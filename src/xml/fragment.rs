@@ -1,6 +1,6 @@
 //! A new element, before it has a place in a document.
 
-use quick_xml::escape::escape;
+use quick_xml::escape::{escape, partial_escape};
 
 /// An element to be written: attributes in single quotes as libvirt writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,11 @@ impl Fragment {
             out.push_str(&format!(" {name}='{}'", escape(value.as_str())));
         }
         if self.children.is_empty() {
-            out.push_str(&if self.text.is_empty() { "/>".to_owned() } else { format!(">{}</{}>", escape(self.text.as_str()), self.name) });
+            out.push_str(&if self.text.is_empty() {
+                "/>".to_owned()
+            } else {
+                format!(">{}</{}>", partial_escape(self.text.as_str()), self.name)
+            });
             return out;
         }
         out.push('>');

@@ -1,0 +1,84 @@
+//! The command line: global options, subcommands, exit codes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use crate::commands::{Command, Context};
+use crate::hypervisor::Open;
+use crate::{problem, run};
+
+/// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it failed.
+pub const FOUND_AGAINST: u8 = 1;
+/// It failed.
+pub const FAILED: u8 = 3;
+
+/// GPU passthrough in minutes: finds out what can be given to a virtual machine, merges it into a
+/// libvirt domain, defines and starts it.
+#[derive(Debug, Parser)]
+#[command(name = "vgapt", version, after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed.")]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The libvirt to speak to [default: $`LIBVIRT_DEFAULT_URI`, libvirt.conf's `uri_default`, else qemu:///system]
+    #[arg(short, long, global = true, value_name = "URI")]
+    pub connect: Option<String>,
+    /// Read the host from this directory, or from a file that `vgapt capture` wrote, instead of from /
+    #[arg(long, global = true, value_name = "PATH")]
+    pub root: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say less: no notes, no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to colour the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Parses the command line and runs it; `open` is there only in the program that links libvirt.
+pub fn main(open: Option<Open>) -> ExitCode {
+    let cli = Cli::parse();
+    match cli.global.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let context = Context::new(cli.global, open);
+    let result = if open.is_none() && cli.command.needs_libvirt(&context) {
+        run::hand_over(std::env::args_os().skip(1))
+    } else {
+        cli.command.run(&context)
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("{}", problem::describe(&error));
+        ExitCode::from(FAILED)
+    })
+}

@@ -1,0 +1,22 @@
+//! `vgapt completions`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
+
+/// Completions go to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+impl Arguments {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        clap_complete::generate(self.shell, &mut Cli::command(), "vgapt", &mut std::io::stdout());
+        Ok(ExitCode::SUCCESS)
+    }
+}

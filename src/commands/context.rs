@@ -1,0 +1,114 @@
+//! What every command starts from: the global options, the host, the connection.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::Global;
+use crate::discovery::{self, Scope};
+use crate::hypervisor::{Hypervisor, Open};
+use crate::model::{Finding, Host, Severity, Uri};
+use crate::output;
+use crate::problem::Problem;
+use crate::root::Root;
+
+/// What every command starts from.
+pub struct Context {
+    /// The global options.
+    pub global: Global,
+    uri: Uri,
+    open: Option<Open>,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, open: Option<Open>) -> Self {
+        let uri = connection_uri(global.connect.as_deref());
+        Self { global, uri, open }
+    }
+
+    /// The libvirt that is spoken to.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Whether only libvirt can tell about the host: it is another machine, or the test driver's.
+    pub fn host_is_behind_libvirt(&self) -> bool {
+        self.global.root.is_none() && (self.uri.is_remote() || self.uri.is_test())
+    }
+
+    /// Where the host's files are read; `None` where only libvirt can tell about the host.
+    pub fn root(&self) -> Result<Option<Root>> {
+        if self.host_is_behind_libvirt() {
+            return Ok(None);
+        }
+        let path = self.global.root.as_deref().unwrap_or(Path::new("/"));
+        let root = Root::open(path).map_err(|error| {
+            Problem::new(
+                format!("cannot read a host from {}: {error}", path.display()),
+                "--root takes a directory, or a file that `vgapt capture` wrote",
+            )
+        })?;
+        Ok(Some(root))
+    }
+
+    /// The host, from its tree or from libvirt.
+    pub fn host(&self, root: Option<&Root>, scope: Scope, connection: Option<&dyn Hypervisor>) -> Result<Host> {
+        if let Some(root) = root {
+            let host = discovery::read(root, scope);
+            if !host.pci.is_empty() || connection.is_none() {
+                return Ok(host);
+            }
+        }
+        match connection {
+            Some(connection) => Ok(discovery::from_node_devices(&connection.node_devices()?)),
+            None => Ok(discovery::from_node_devices(&self.connect()?.node_devices()?)),
+        }
+    }
+
+    /// Opens the connection.
+    pub fn connect(&self) -> Result<Box<dyn Hypervisor>> {
+        let open = self.open.context("this program does not link libvirt; vgapt runs vgapt-libvirt for that")?;
+        open(&self.uri)
+    }
+
+    /// Tells people something on standard error, unless they want it quiet.
+    pub fn note(&self, text: &str) {
+        if !self.global.quiet && !text.is_empty() {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// Tells people what was found; warnings are left out where they want it quiet.
+    pub fn tell(&self, findings: &[Finding]) {
+        for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
+            anstream::eprint!("{}", output::finding(finding));
+        }
+    }
+
+    /// Says at once why no PCI device can be passed on a session connection.
+    pub fn warn_of_session(&self) {
+        if self.uri.is_session() {
+            self.note(&format!(
+                "warning: {} is a session connection: it runs without the rights to hand over PCI devices or huge pages\n  remedy: use --connect qemu:///system",
+                self.uri
+            ));
+        }
+    }
+}
+
+/// The option, else libvirt's own variable and configuration, else the system's QEMU.
+fn connection_uri(option: Option<&str>) -> Uri {
+    let variable = || std::env::var("LIBVIRT_DEFAULT_URI").ok().filter(|uri| !uri.is_empty()).map(Uri::new);
+    option.map(Uri::new).or_else(variable).or_else(configured_uri).unwrap_or_else(|| Uri::new(Uri::DEFAULT))
+}
+
+/// libvirt reads the system's file for root, and the user's own for everybody else.
+fn configured_uri() -> Option<Uri> {
+    let file = if rustix::process::geteuid().is_root() {
+        "/etc/libvirt/libvirt.conf".into()
+    } else {
+        let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
+        home("XDG_CONFIG_HOME").or_else(|| Some(home("HOME")?.join(".config")))?.join("libvirt/libvirt.conf")
+    };
+    Uri::default_in(&std::fs::read_to_string(file).ok()?)
+}

@@ -1,0 +1,93 @@
+//! `vgapt list`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use crate::discovery::Scope;
+use crate::model::{Host, PciAddress};
+use crate::output;
+use crate::passthrough::{self, Assessment, Verdict};
+use crate::problem::Problem;
+
+/// For each graphics card: its functions, their IOMMU groups, whether it can be given to a guest,
+/// what blocks it, and what to do about that.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Print all IOMMU groups
+    #[arg(long)]
+    groups: bool,
+    /// Print the USB devices
+    #[arg(long)]
+    usb: bool,
+    /// Print all PCI functions
+    #[arg(long)]
+    all: bool,
+    /// Print the guide's VGAPT_* lines for a card: the one named with --gpu, else the one clear choice
+    #[arg(long, conflicts_with_all = ["groups", "usb", "all"])]
+    env: bool,
+    /// Only the card with this function
+    #[arg(long, value_name = "ADDRESS")]
+    gpu: Option<PciAddress>,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), self.scope(context), None)?;
+        let mut cards = passthrough::assess(&host);
+        if let Some(address) = self.gpu {
+            let all = output::addresses(&cards);
+            cards.retain(|card| card.functions.contains(&address));
+            if cards.is_empty() {
+                return Err(
+                    Problem::new(format!("{address} is no function of a graphics card"), format!("the cards here are {all}")).into()
+                );
+            }
+        }
+        let text = if self.env {
+            let card = chosen(&cards)?;
+            if context.global.json { output::json(&output::env_values(card, &host)) } else { output::env(card, &host) }
+        } else if context.global.json {
+            output::host_json(&host, &cards)
+        } else {
+            self.text(&host, &cards)
+        };
+        anstream::print!("{text}");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn scope(&self, context: &Context) -> Scope {
+        if context.global.json && !self.env {
+            Scope::All
+        } else if self.groups || self.usb || self.all {
+            Scope::Devices
+        } else {
+            Scope::Cards
+        }
+    }
+
+    fn text(&self, host: &Host, cards: &[Assessment]) -> String {
+        let parts = [(self.groups, output::groups as fn(&Host) -> String), (self.usb, output::usb), (self.all, output::functions)];
+        let wanted: Vec<String> = parts.iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part(host)).collect();
+        if wanted.is_empty() { output::cards(host, cards) } else { wanted.join("\n") }
+    }
+}
+
+/// The card that was named, else the only one that a guest can be given.
+fn chosen(cards: &[Assessment]) -> Result<&Assessment> {
+    if let [card] = cards {
+        return Ok(card);
+    }
+    let candidates: Vec<&Assessment> = cards.iter().filter(|card| matches!(card.verdict, Verdict::Ready | Verdict::Available)).collect();
+    let clear = passthrough::clear_choice(cards);
+    clear.ok_or_else(|| {
+        let (what, named) = if candidates.is_empty() {
+            ("no card can be given to a guest", output::addresses(cards))
+        } else {
+            ("more than one card can be given to a guest", output::addresses(candidates))
+        };
+        Problem::new(what, format!("name one with --gpu: {named}")).into()
+    })
+}

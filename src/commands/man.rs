@@ -1,0 +1,28 @@
+//! `vgapt man`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
+
+/// The manual page goes to standard output: `vgapt man define | man -l -`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The subcommand whose page it is; vgapt itself if left out
+    subcommand: Option<String>,
+}
+
+impl Arguments {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        let mut command = Cli::command();
+        command.build();
+        if let Some(name) = &self.subcommand {
+            let known = command.find_subcommand(name).cloned();
+            command = known.ok_or_else(|| anyhow::anyhow!("there is no subcommand '{name}'; see vgapt --help"))?;
+        }
+        clap_mangen::Man::new(command).render(&mut std::io::stdout())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

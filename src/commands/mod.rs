@@ -1,0 +1,68 @@
+//! The subcommands, one file each: its arguments (the comments are the help) and what it does.
+
+mod capture;
+mod completions;
+mod context;
+mod define;
+mod domain;
+mod list;
+mod man;
+mod start;
+mod status;
+mod stop;
+mod undefine;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub use context::Context;
+
+/// What can be done.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List the graphics cards, and what can be passed through
+    List(list::Arguments),
+    /// Define a domain with the graphics card in it, or change one
+    Define(Box<define::Arguments>),
+    /// Check the host once more and start a domain
+    Start(start::Arguments),
+    /// Ask a domain's guest to shut down
+    Stop(stop::Arguments),
+    /// Say what a domain is doing, and who has its devices
+    Status(status::Arguments),
+    /// Forget a domain, its firmware variables included; disks stay
+    Undefine(undefine::Arguments),
+    /// Write this machine down in one file, for a bug report or a test
+    Capture(capture::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
+    /// Print the manual page
+    Man(man::Arguments),
+}
+
+impl Command {
+    /// Whether libvirt must be there for it.
+    pub fn needs_libvirt(&self, context: &Context) -> bool {
+        match self {
+            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
+            Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+
+    /// Does it.
+    pub fn run(&self, context: &Context) -> Result<ExitCode> {
+        match self {
+            Self::List(arguments) => arguments.run(context),
+            Self::Define(arguments) => arguments.run(context),
+            Self::Start(arguments) => arguments.run(context),
+            Self::Stop(arguments) => arguments.run(context),
+            Self::Status(arguments) => arguments.run(context),
+            Self::Undefine(arguments) => arguments.run(context),
+            Self::Capture(arguments) => arguments.run(context),
+            Self::Completions(arguments) => arguments.run(),
+            Self::Man(arguments) => arguments.run(),
+        }
+    }
+}

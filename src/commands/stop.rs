@@ -1,0 +1,60 @@
+//! `vgapt stop`.
+
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Context;
+use crate::cli::FAILED;
+use crate::hypervisor::Hypervisor;
+
+/// The guest is asked, and waited for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+    /// Pull the plug instead of asking; the guest loses what it had not written
+    #[arg(long)]
+    force: bool,
+    /// How long to wait for the guest; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 90, conflicts_with = "force")]
+    timeout: u64,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let name = &self.name;
+        if !connection.state(name)?.is_active() {
+            context.note(&format!("'{name}' is off"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.force {
+            connection.destroy(name)?;
+        } else {
+            connection.shut_down(name)?;
+            if !self.is_off_in_time(connection.as_ref())? {
+                anstream::eprintln!(
+                    "vgapt: '{name}' still runs after {} s\n  remedy: shut it down from inside, or pull the plug: vgapt stop --force {name}",
+                    self.timeout
+                );
+                return Ok(ExitCode::from(FAILED));
+            }
+        }
+        context.note(&format!("'{name}' {}", if !self.force && self.timeout == 0 { "was asked to shut down" } else { "is off" }));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn is_off_in_time(&self, connection: &dyn Hypervisor) -> Result<bool> {
+        let deadline = Instant::now() + Duration::from_secs(self.timeout);
+        while self.timeout > 0 && connection.state(&self.name)?.is_active() {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(500));
+        }
+        Ok(true)
+    }
+}

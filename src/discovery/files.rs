@@ -1,0 +1,155 @@
+//! Files that a domain will use: are they there, what are they, can QEMU's user reach them.
+
+use super::firmware::firmwares;
+use crate::model::{FileFacts, Files};
+use crate::root::{Root, Status};
+
+/// The users that distributions run QEMU as.
+const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
+
+/// Magic bytes at the beginning of disk images (from the formats' specifications; as QEMU probes them).
+const MAGIC: [(&str, &[u8]); 5] =
+    [("qcow2", b"QFI\xfb"), ("vmdk", b"KDMV"), ("vhdx", b"vhdxfile"), ("qed", b"QED\0"), ("vpc", b"conectix")];
+
+/// What the host's files say about these paths; firmwares included.
+pub fn files(root: &Root, paths: &[String]) -> Files {
+    let account = qemu_account(root);
+    let facts = paths.iter().map(|path| facts(root, path, account.as_ref())).collect();
+    Files { firmwares: firmwares(root), facts, complete: !root.is_capture(), qemu_user: account.map(|account| account.name) }
+}
+
+fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
+    let status = root.status(path);
+    let beginning = status.filter(|status| !status.is_dir).and_then(|_| root.first_bytes(path, 8).ok());
+    FileFacts {
+        path: path.to_owned(),
+        exists: root.presence(path),
+        is_dir: status.is_some_and(|status| status.is_dir),
+        size: status.map(|status| status.size),
+        format: beginning.map(|bytes| format_of(&bytes).to_owned()),
+        closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
+    }
+}
+
+fn format_of(beginning: &[u8]) -> &'static str {
+    MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map_or("raw", |(name, _)| name)
+}
+
+/// The user and the groups that QEMU runs as.
+struct Account {
+    name: String,
+    uid: u32,
+    gids: Vec<u32>,
+}
+
+/// The user of `qemu.conf`, else the distribution's; `None` where it has no account, or is root.
+fn qemu_account(root: &Root) -> Option<Account> {
+    let conf = root.text("/etc/libvirt/qemu.conf").unwrap_or_default();
+    let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
+    let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());
+    let passwd = root.text("/etc/passwd").ok()?;
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let names: Vec<String> = configured.map_or_else(|| QEMU_USERS.map(str::to_owned).to_vec(), |name| vec![name]);
+    let entry =
+        names.iter().find_map(|name| passwd.lines().map(fields).find(|entry| entry.first() == Some(name) || entry.get(2) == Some(name)))?;
+    let (name, uid, gid) = (entry.first()?.clone(), entry.get(2)?.parse().ok()?, entry.get(3)?.parse().ok()?);
+    let group = root.text("/etc/group").unwrap_or_default();
+    let member = |entry: &Vec<String>| entry.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
+    let mut gids: Vec<u32> = group.lines().map(fields).filter(member).filter_map(|entry| entry.get(2)?.parse().ok()).collect();
+    gids.push(gid);
+    (uid != 0).then_some(Account { name, uid, gids })
+}
+
+/// The folders above a path that an account may not pass.
+fn closed_folders(root: &Root, path: &str, account: &Account) -> Vec<String> {
+    let folders = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
+    let closed = |folder: &&str| root.status(folder).is_some_and(|status| !may_pass(status, root.access_list(folder).as_deref(), account));
+    folders.filter(closed).map(str::to_owned).collect()
+}
+
+/// Whether an account has the right to pass a folder: execute permission, access control list included.
+fn may_pass(status: Status, access_list: Option<&[u8]>, account: &Account) -> bool {
+    const EXECUTE: u32 = 1;
+    if status.uid == account.uid {
+        return status.mode >> 6 & EXECUTE != 0;
+    }
+    if let Some(entries) = access_list.and_then(acl_entries) {
+        return acl_allows(&entries, status, account);
+    }
+    let bits = if account.gids.contains(&status.gid) { status.mode >> 3 } else { status.mode };
+    bits & EXECUTE != 0
+}
+
+/// An entry of a POSIX access control list: what it speaks of, the permission bits, whom.
+type AclEntry = (u16, u16, u32);
+
+/// The kernel's encoding, include/uapi/linux/posix_acl_xattr.h: a version, then entries of 8 bytes.
+fn acl_entries(list: &[u8]) -> Option<Vec<AclEntry>> {
+    let entries = list.strip_prefix(&2_u32.to_le_bytes())?;
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
+    let entry =
+        |bytes: &[u8]| Some((u16::try_from(number(&bytes[..2])).ok()?, u16::try_from(number(&bytes[2..4])).ok()?, number(&bytes[4..8])));
+    entries.chunks_exact(8).map(entry).collect()
+}
+
+fn acl_allows(entries: &[AclEntry], status: Status, account: &Account) -> bool {
+    // ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER of posix_acl.h.
+    const USER: u16 = 0x02;
+    const GROUP_OBJ: u16 = 0x04;
+    const GROUP: u16 = 0x08;
+    const MASK: u16 = 0x10;
+    const OTHER: u16 = 0x20;
+    let execute = |permissions: u16| permissions & 1 != 0;
+    let mask = entries.iter().find(|(tag, ..)| *tag == MASK).is_none_or(|(_, permissions, _)| execute(*permissions));
+    if let Some((_, permissions, _)) = entries.iter().find(|(tag, _, id)| *tag == USER && *id == account.uid) {
+        return execute(*permissions) && mask;
+    }
+    let of_group =
+        |tag: u16, id: u32| (tag == GROUP_OBJ && account.gids.contains(&status.gid)) || (tag == GROUP && account.gids.contains(&id));
+    let mut groups = entries.iter().filter(|(tag, _, id)| of_group(*tag, *id)).peekable();
+    if groups.peek().is_some() {
+        return groups.any(|(_, permissions, _)| execute(*permissions)) && mask;
+    }
+    entries.iter().any(|(tag, permissions, _)| *tag == OTHER && execute(*permissions))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(mode: u32) -> Status {
+        Status { is_dir: true, mode, uid: 1000, gid: 1000, size: 0 }
+    }
+
+    #[test]
+    fn who_may_pass() {
+        let account = Account { name: "qemu".into(), uid: 107, gids: vec![107, 36] };
+        assert!(may_pass(folder(0o755), None, &account));
+        assert!(!may_pass(folder(0o750), None, &account));
+        assert!(may_pass(Status { gid: 36, ..folder(0o750) }, None, &account));
+        assert!(!may_pass(Status { uid: 107, ..folder(0o077) }, None, &account));
+        let acl = |user: u16, mask: u16| {
+            let entry = |tag: u16, permissions: u16, id: u32| {
+                [tag.to_le_bytes().to_vec(), permissions.to_le_bytes().to_vec(), id.to_le_bytes().to_vec()].concat()
+            };
+            [
+                2_u32.to_le_bytes().to_vec(),
+                entry(1, 7, u32::MAX),
+                entry(2, user, 107),
+                entry(4, 0, u32::MAX),
+                entry(0x10, mask, u32::MAX),
+                entry(0x20, 0, u32::MAX),
+            ]
+            .concat()
+        };
+        assert!(may_pass(folder(0o750), Some(&acl(1, 1)), &account));
+        assert!(!may_pass(folder(0o750), Some(&acl(1, 0)), &account));
+        assert!(!may_pass(folder(0o750), Some(&acl(4, 7)), &account));
+    }
+
+    #[test]
+    fn formats() {
+        assert_eq!(format_of(b"QFI\xfb\0\0\0\x03"), "qcow2");
+        assert_eq!(format_of(b""), "raw");
+    }
+}

@@ -1,0 +1,51 @@
+//! What somebody else changed of what vgapt wrote, and what therefore stays as it is.
+
+use super::hostdevs::hostdev_of;
+use super::resolve::Base;
+use super::settings::size_of;
+use super::{Spec, alias};
+
+/// In words: what is kept although the last request said something else.
+pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
+    let Some(last) = &base.last else { return Vec::new() };
+    let root = base.domain.root();
+    let text = |path: &str| root.at(path).map(|element| element.text().to_owned());
+    let now = [
+        ("memory", spec.memory.is_some(), root.child("memory").and_then(size_of).map(|size| size.to_string())),
+        ("cpus", spec.cpus.is_some(), text("vcpu")),
+        ("emulator", spec.emulator.is_some(), text("devices/emulator")),
+        ("loader", spec.firmware.is_some(), text("os/loader")),
+    ];
+    let mut kept: Vec<String> = Vec::new();
+    for (name, written_now, now) in now {
+        if let (Some(wrote), Some(now), false) = (last.wrote.get(name), now, written_now) {
+            if *wrote != now {
+                kept.push(format!(
+                    "{name} stays {now}, as somebody set it (vgapt wrote {wrote}); give --{name} with a new value to change it"
+                ));
+            }
+        }
+    }
+    let gone = last
+        .passed
+        .iter()
+        .filter(|passed| hostdev_of(root, passed.address).is_none())
+        .filter(|_| spec.cards.is_none() && spec.functions.is_none());
+    kept.extend(gone.map(|passed| {
+        format!(
+            "{} stays out, as somebody took it out; put it back with --no-gpu or --no-pci, and then --gpu or --pci again",
+            passed.address.short()
+        )
+    }));
+    for (index, path) in last.request.disk.iter().enumerate().filter(|_| spec.disks.is_none()) {
+        let name = format!("{}{index}", alias::DISK);
+        let source = alias::find(root, &name).and_then(|id| base.domain.element(id).child("source"));
+        let now = source.and_then(|source| source.attribute("file").or_else(|| source.attribute("dev")));
+        match now {
+            Some(now) if now != path.as_str() => kept.push(format!("the disk stays {now}, as somebody set it (vgapt wrote {path})")),
+            Some(_) => {}
+            None => kept.push(format!("the disk {path} stays out, as somebody took it out")),
+        }
+    }
+    kept
+}

@@ -1,0 +1,64 @@
+//! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
+//! and a second time changes nothing.
+
+use super::{Spec, alias, devices, disks, hostdevs, record, settings};
+use crate::xml::{Document, Element, Fragment};
+
+/// Writes what is to be written into a domain.
+pub fn merge(base: &Document, spec: &Spec) -> Document {
+    let mut domain = base.clone();
+    settings::set_name(&mut domain, &spec.name);
+    if let Some(uuid) = &spec.uuid {
+        settings::set_uuid(&mut domain, uuid);
+    }
+    if let Some(memory) = spec.memory {
+        settings::set_memory(&mut domain, memory);
+    }
+    if let Some(cpus) = spec.cpus {
+        settings::set_cpus(&mut domain, cpus);
+    }
+    if let Some(wanted) = spec.hugepages {
+        settings::set_hugepages(&mut domain, wanted);
+    }
+    if let Some(firmware) = &spec.firmware {
+        settings::set_firmware(&mut domain, firmware);
+    }
+    if let Some(emulator) = &spec.emulator {
+        settings::set_emulator(&mut domain, emulator);
+    }
+    if let Some(disks) = &spec.disks {
+        disks::set_disks(&mut domain, disks);
+    }
+    for cdrom in &spec.cdroms {
+        disks::set_cdrom(&mut domain, cdrom);
+    }
+    if let Some(cards) = &spec.cards {
+        hostdevs::set_slots(&mut domain, alias::GPU, cards);
+    }
+    if let Some(functions) = &spec.functions {
+        hostdevs::set_slots(&mut domain, alias::PCI, functions);
+    }
+    if let Some(usb) = &spec.usb {
+        hostdevs::set_usb(&mut domain, usb);
+    }
+    remember(&mut domain, spec);
+    domain
+}
+
+fn remember(domain: &mut Document, spec: &Spec) {
+    if let Some(own) = record::element(domain).map(Element::id) {
+        domain.set_text(own, &spec.record.text());
+        return;
+    }
+    let root = domain.root().id();
+    let metadata = domain.root().child("metadata").map(Element::id);
+    match metadata {
+        Some(metadata) => domain.append(metadata, &spec.record.fragment()),
+        None => devices::insert_behind(
+            domain,
+            root,
+            &Fragment::new("metadata").child(spec.record.fragment()),
+            &["name", "uuid", "genid", "title", "description"],
+        ),
+    }
+}

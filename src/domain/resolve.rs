@@ -1,0 +1,276 @@
+//! From what is asked for, what was asked for last, the domain as it is and the host: what is to be
+//! written, and what speaks against it.
+
+use std::collections::BTreeMap;
+
+use super::checks;
+use super::hostdevs::pci_hostdevs;
+use super::spec::{Cdrom, Disk, Slot, Spec};
+use super::{GpuChoice, Passed, Record, Request, alias};
+use crate::model::{Card, Files, Finding, Firmware, Host, PciAddress};
+use crate::passthrough::{assess, clear_choice};
+use crate::xml::{Document, Element};
+
+/// What a definition starts from.
+#[derive(Debug)]
+pub struct Base {
+    /// The template, or the domain as it is.
+    pub domain: Document,
+    /// Whether the domain is made anew; else it is there, and what it has is kept.
+    pub is_new: bool,
+    /// Its name.
+    pub name: String,
+    /// The UUID that a domain made anew under its name keeps.
+    pub uuid: Option<String>,
+    /// What the metadata remembers.
+    pub last: Option<Record>,
+    /// What the domain is to have: the request over the last one.
+    pub wanted: Request,
+}
+
+/// What is to be written, and what speaks against it.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What is to be written.
+    pub spec: Spec,
+    /// What speaks against it, and what is good to know.
+    pub findings: Vec<Finding>,
+}
+
+impl Base {
+    /// A base, with the request laid over what was asked for last. The guide's variables count
+    /// where nothing was asked for yet.
+    pub fn new(domain: Document, is_new: bool, name: &str, given: &Request, variables: &Request) -> Self {
+        let last = Record::of(&domain);
+        let before = last.as_ref().map_or(variables, |record| &record.request);
+        let wanted = before.overlaid_by(given);
+        Self { domain, is_new, name: name.to_owned(), uuid: None, last, wanted }
+    }
+
+    /// Whether an option says another thing than the last request did.
+    fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
+        let last = self.last.as_ref().map(|record| option(&record.request)).unwrap_or_else(|| option(&Request::default()));
+        option(&self.wanted) != last
+    }
+}
+
+/// Decides.
+pub fn resolve(base: &Base, host: &Host, files: &Files) -> Resolved {
+    let mut findings = Vec::new();
+    let mut wanted = base.wanted.clone();
+    let cards = cards(&mut wanted, host, &mut findings);
+    let functions = by_slot(&wanted.pci, &cards);
+    let cards_differ = base
+        .last
+        .as_ref()
+        .map_or(!wanted.gpu.is_empty(), |last| last.request.gpu != wanted.gpu || last.request.gpu_audio != wanted.gpu_audio);
+    let functions_differ = base.differs(|request| request.pci.clone());
+    let usb_differ = base.differs(Request::usb_ids);
+    let firmware = firmware(base, files, &mut findings);
+    let cdrom =
+        |alias, unit, image: fn(&Request) -> Option<String>| base.differs(image).then(|| Cdrom { alias, unit, image: image(&wanted) });
+    let mut spec = Spec {
+        name: base.name.clone(),
+        uuid: base.uuid.clone(),
+        memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
+        cpus: wanted.cpus.filter(|_| base.differs(|request| request.cpus)),
+        hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
+        emulator: wanted.emulator.clone().filter(|_| base.differs(|request| request.emulator.clone())),
+        firmware,
+        disks: base.differs(|request| request.disk.clone()).then(|| wanted.disk.iter().map(|path| disk(path, files)).collect()),
+        cdroms: [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())]
+            .into_iter()
+            .flatten()
+            .collect(),
+        cards: cards_differ.then(|| cards.clone()),
+        functions: functions_differ.then(|| functions.clone()),
+        usb: usb_differ.then(|| wanted.usb_ids()),
+        record: Record::default(),
+    };
+    let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
+    passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
+    findings.extend(checks::of_functions(&passed, host));
+    findings.extend(checks::of_request(base, &wanted, host, files));
+    wanted.without = super::request::Without::default();
+    spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec) };
+    Resolved { spec, findings }
+}
+
+/// The cards that are asked for, each with all that belongs to it; `auto` becomes an address.
+fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for choice in &mut wanted.gpu {
+        let card = match choice {
+            GpuChoice::Auto => auto(host, findings),
+            GpuChoice::At(address) => card_at(host, *address, findings),
+        };
+        if let Some(card) = card {
+            *choice = GpuChoice::At(card.address);
+            slots.push(Slot { functions: card.functions });
+        }
+    }
+    let own_audio = wanted.gpu_audio.filter(|audio| !slots.iter().any(|slot| slot.functions.contains(audio)));
+    if let (Some(audio), Some(first)) = (own_audio, slots.first_mut()) {
+        first.functions.push(audio);
+    }
+    slots
+}
+
+fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
+    let assessed = assess(host);
+    if let Some(choice) = clear_choice(&assessed) {
+        return Card::with(host, choice.address);
+    }
+    let named: Vec<String> = assessed
+        .iter()
+        .map(|card| format!("{} {} ({})", card.address.short(), card.name.as_deref().unwrap_or("unknown"), verdict_word(card.verdict)))
+        .collect();
+    let candidates = if named.is_empty() { "there is no graphics card".to_owned() } else { named.join("; ") };
+    findings.push(Finding::fatal(
+        "no-clear-choice",
+        "--gpu auto finds no one clear choice",
+        format!("name one with --gpu ADDRESS: {candidates}"),
+    ));
+    None
+}
+
+fn verdict_word(verdict: crate::passthrough::Verdict) -> String {
+    serde_json::to_value(verdict).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Option<Card> {
+    let card = Card::with(host, address);
+    if card.is_none() {
+        let known: Vec<String> = Card::all(host).iter().map(|card| card.address.short()).collect();
+        let known = if known.is_empty() { "there is none here".to_owned() } else { format!("the cards here are {}", known.join(", ")) };
+        findings.push(match host.device(address) {
+            Some(device) => Finding::fatal(
+                "no-graphics-card",
+                format!("{} is no graphics card but {} ({})", address.short(), device.label(), device.class.noun()),
+                format!("pass it with --pci {}; {known}", address.short()),
+            ),
+            None => Finding::fatal(
+                "no-such-device",
+                format!("there is no PCI function {}", address.short()),
+                format!("see `vgapt list`; {known}"),
+            ),
+        });
+    }
+    card
+}
+
+/// Functions that share a slot of the host share one of the guest; those of the cards are left out.
+fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
+    let mut slots: Vec<Slot> = Vec::new();
+    for function in functions.iter().filter(|function| !cards.iter().any(|card| card.functions.contains(function))) {
+        match slots.iter_mut().find(|slot| slot.functions.iter().any(|other| other.same_slot(*function))) {
+            Some(slot) if slot.functions.contains(function) => {}
+            Some(slot) => {
+                slot.functions.push(*function);
+                slot.functions.sort_unstable();
+            }
+            None => slots.push(Slot { functions: vec![*function] }),
+        }
+    }
+    slots
+}
+
+/// The functions of a kind with what they are: as the host shows them now where they are asked for
+/// anew, else as they were when they were passed.
+fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Host) -> Vec<Passed> {
+    if differ {
+        return slots.iter().flat_map(|slot| &slot.functions).map(|function| passed(*function, host)).collect();
+    }
+    let own = |hostdev: Element<'_>| alias::of(hostdev).is_some_and(|name| name.starts_with(prefix));
+    let known =
+        |address: PciAddress| base.last.as_ref().and_then(|last| last.passed.iter().find(|passed| passed.address == address).copied());
+    pci_hostdevs(base.domain.root())
+        .filter(|(hostdev, _)| own(*hostdev))
+        .map(|(_, address)| known(address).unwrap_or_else(|| passed(address, host)))
+        .collect()
+}
+
+fn passed(address: PciAddress, host: &Host) -> Passed {
+    let device = host.device(address);
+    Passed { address, id: device.map(|device| device.id), subsystem: device.and_then(|device| device.subsystem) }
+}
+
+fn disk(path: &str, files: &Files) -> Disk {
+    let by_content = files.of(path).and_then(|facts| facts.format.clone());
+    let ending = path.rsplit('.').next().unwrap_or_default();
+    let by_name = || match ending {
+        _ if path.starts_with("/dev/") => "raw",
+        "raw" | "img" | "iso" => "raw",
+        "vmdk" => "vmdk",
+        "vhdx" => "vhdx",
+        "qed" => "qed",
+        // The guide's format.
+        _ => "qcow2",
+    };
+    Disk { path: path.to_owned(), format: by_content.unwrap_or_else(|| by_name().to_owned()) }
+}
+
+/// The firmware to write: the one that is asked for; for a domain made anew the host's, unless the
+/// base brings its own or boots a kernel directly.
+fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
+    let wanted = &base.wanted;
+    if base.differs(|request| (request.loader.clone(), request.nvram_template.clone()))
+        && (wanted.loader.is_some() || wanted.nvram_template.is_some())
+    {
+        return asked_firmware(wanted, files, findings);
+    }
+    let os = base.domain.root().child("os");
+    let has_own = os.is_some_and(|os| os.attribute("firmware").is_some() || os.child("loader").is_some() || os.child("kernel").is_some());
+    if !base.is_new || has_own {
+        return None;
+    }
+    let found = files.firmwares.iter().find(|firmware| !firmware.secure_boot).cloned();
+    if found.is_none() {
+        findings.push(checks::no_firmware(files));
+    }
+    found
+}
+
+fn asked_firmware(wanted: &Request, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
+    let known = files.firmwares.iter().find(|known| match (&wanted.loader, &wanted.nvram_template) {
+        (Some(code), _) => known.code == *code,
+        (None, vars) => Some(&known.vars) == vars.as_ref(),
+    });
+    let code = wanted.loader.clone().or_else(|| known.map(|known| known.code.clone()));
+    let vars = wanted.nvram_template.clone().or_else(|| known.map(|known| known.vars.clone())).or_else(|| matching_vars(code.as_deref()?));
+    let (Some(code), Some(vars)) = (code, vars) else {
+        let given = wanted.loader.as_deref().or(wanted.nvram_template.as_deref()).unwrap_or_default();
+        findings.push(Finding::fatal(
+            "no-matching-firmware",
+            format!("no firmware is known that belongs to {given}"),
+            "give both --loader and --nvram-template",
+        ));
+        return None;
+    };
+    let format = files.of(&code).and_then(|facts| facts.format.clone()).filter(|format| format == "qcow2");
+    let format = format.or_else(|| known.map(|known| known.format.clone())).unwrap_or_else(|| "raw".into());
+    Some(Firmware { code, vars, format, secure_boot: known.is_some_and(|known| known.secure_boot) })
+}
+
+/// `OVMF_CODE_4M.fd` → `OVMF_VARS_4M.fd`, `ovmf-x86_64-code.bin` → `ovmf-x86_64-vars.bin`.
+pub fn matching_vars(code: &str) -> Option<String> {
+    let (directory, name) = code.rsplit_once('/')?;
+    let vars = if name.contains("CODE") { name.replacen("CODE", "VARS", 1) } else { name.replacen("code", "vars", 1) };
+    // The variables of a Secure Boot build are those of the plain one.
+    (vars != name).then(|| format!("{directory}/{}", vars.replace(".secboot", "")))
+}
+
+/// What is written into elements that carry no alias.
+fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
+    let mut wrote = base.last.as_ref().map(|last| last.wrote.clone()).unwrap_or_default();
+    let now = [
+        ("memory", spec.memory.map(|memory| memory.to_string())),
+        ("cpus", spec.cpus.map(|cpus| cpus.to_string())),
+        ("hugepages", spec.hugepages.map(|wanted| wanted.to_string())),
+        ("emulator", spec.emulator.clone()),
+        ("loader", spec.firmware.as_ref().map(|firmware| firmware.code.clone())),
+        ("nvram-template", spec.firmware.as_ref().map(|firmware| firmware.vars.clone())),
+    ];
+    wrote.extend(now.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    wrote
+}

@@ -1,0 +1,69 @@
+//! What is to be written into a domain. `None` leaves a thing as it is.
+
+use super::Record;
+use crate::model::{Firmware, PciAddress, Size, UsbId};
+
+/// What is to be written into a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spec {
+    /// The domain's name.
+    pub name: String,
+    /// Keep this UUID (a domain that is made anew under its name).
+    pub uuid: Option<String>,
+    /// Memory.
+    pub memory: Option<Size>,
+    /// Cores, in one socket.
+    pub cpus: Option<u32>,
+    /// Huge pages in, or out.
+    pub hugepages: Option<bool>,
+    /// QEMU program.
+    pub emulator: Option<String>,
+    /// UEFI firmware.
+    pub firmware: Option<Firmware>,
+    /// The graphics cards, each on one guest slot; vgapt's others are taken out.
+    pub cards: Option<Vec<Slot>>,
+    /// The other PCI functions; vgapt's others are taken out.
+    pub functions: Option<Vec<Slot>>,
+    /// The USB devices; vgapt's others are taken out.
+    pub usb: Option<Vec<UsbId>>,
+    /// The disks; vgapt's further ones are taken out.
+    pub disks: Option<Vec<Disk>>,
+    /// The CDs, each in, or out.
+    pub cdroms: Vec<Cdrom>,
+    /// What is to be remembered.
+    pub record: Record,
+}
+
+/// PCI functions that go on one guest slot, in the order of its functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Their addresses on the host.
+    pub functions: Vec<PciAddress>,
+}
+
+/// A disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Image or block device.
+    pub path: String,
+    /// Format of what is in it.
+    pub format: String,
+}
+
+impl Disk {
+    /// Whether it is a device and not a file.
+    pub fn is_block(&self) -> bool {
+        self.path.starts_with("/dev/")
+    }
+}
+
+/// A CD drive of vgapt's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cdrom {
+    /// What its alias ends in.
+    pub alias: &'static str,
+    /// The unit on the SATA controller, if it is free: QEMU calls unit 1 `ide.1`.
+    pub unit: u32,
+    /// The image; `None` takes the drive out.
+    pub image: Option<String>,
+}

@@ -1,0 +1,79 @@
+//! What the commands ask of libvirt. The one answer is in `src/libvirt`, a program of its own, so
+//! that nothing here links libvirt.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::model::Uri;
+
+/// Opens a connection.
+pub type Open = fn(&Uri) -> Result<Box<dyn Hypervisor>>;
+
+/// What a domain is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It runs.
+    Running,
+    /// It is there and its processors stand still.
+    Paused,
+    /// It is on its way down.
+    ShuttingDown,
+    /// It is off.
+    ShutOff,
+    /// Its guest has crashed.
+    Crashed,
+}
+
+impl State {
+    /// Whether a process is behind it.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::ShutOff)
+    }
+}
+
+/// Whether passwords are in an XML. Defining one without them deletes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// To define it again.
+    Kept,
+    /// To show it.
+    LeftOut,
+}
+
+/// A connection to a hypervisor.
+pub trait Hypervisor {
+    /// The driver's name: `QEMU`, `TEST`, …
+    fn driver(&self) -> Result<String>;
+    /// The XML of all PCI and USB node devices.
+    fn node_devices(&self) -> Result<Vec<String>>;
+    /// The firmware images that it offers for a q35 machine; none where it cannot tell.
+    fn loaders(&self) -> Vec<String>;
+    /// The inactive XML of a domain; `None` where there is no such domain.
+    fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>>;
+    /// Defines a domain.
+    fn define(&self, xml: &str) -> Result<Defined>;
+    /// Defines a domain although the schema refuses it; what libvirt does not know is lost.
+    fn define_unchecked(&self, xml: &str) -> Result<()>;
+    /// What a domain is doing.
+    fn state(&self, name: &str) -> Result<State>;
+    /// Starts a domain; paused: before its first instruction.
+    fn start(&self, name: &str, paused: bool) -> Result<()>;
+    /// Asks the guest to shut down.
+    fn shut_down(&self, name: &str) -> Result<()>;
+    /// Pulls the plug.
+    fn destroy(&self, name: &str) -> Result<()>;
+    /// Forgets a domain, its firmware variables, managed save and snapshot metadata included.
+    fn undefine(&self, name: &str) -> Result<()>;
+    /// What libvirt's parser would drop of this XML, by name.
+    fn dropped(&self, xml: &str) -> Vec<String>;
+}
+
+/// How a definition went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Defined {
+    /// It is defined.
+    Yes,
+    /// libvirt's schema refuses it, with these words.
+    SchemaRefuses(String),
+}

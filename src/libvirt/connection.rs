@@ -1,0 +1,134 @@
+//! A connection: what the commands ask of libvirt, through its bindings.
+
+use anyhow::{Result, bail};
+use vgapt::hypervisor::{Defined, Hypervisor, Secrets, State};
+use vgapt::model::Uri;
+use vgapt::xml::{Document, Element};
+use virt::connect::Connect;
+use virt::domain::{Domain, DomainState};
+use virt::enumutil::Enum;
+use virt::error::{Error, ErrorNumber};
+use virt::sys;
+
+use super::dropped;
+use super::errors::explain;
+
+struct Libvirt {
+    connect: Connect,
+}
+
+/// Opens a connection to read and write.
+pub(super) fn open(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
+    if uri.as_str().contains('\0') {
+        bail!("the connection URI has a NUL byte in it");
+    }
+    if uri.as_str().starts_with("qemu:///embed") {
+        run_event_loop()?;
+    }
+    let connect = Connect::open(Some(uri.as_str())).map_err(|error| explain(&error, format!("cannot connect to {uri}")))?;
+    Ok(Box::new(Libvirt { connect }))
+}
+
+/// The embedded QEMU driver waits for events that nobody else delivers.
+fn run_event_loop() -> Result<()> {
+    virt::event::event_register_default_impl().map_err(|error| explain(&error, "cannot start libvirt's event loop"))?;
+    std::thread::spawn(|| while virt::event::event_run_default_impl().is_ok() {});
+    Ok(())
+}
+
+impl Libvirt {
+    fn domain(&self, name: &str) -> Result<Domain> {
+        if name.contains('\0') {
+            bail!("a domain's name has no NUL byte in it");
+        }
+        self.connect.lookup_domain_by_name(name).map_err(|error| explain(&error, format!("no domain '{name}'")))
+    }
+}
+
+impl Hypervisor for Libvirt {
+    fn driver(&self) -> Result<String> {
+        self.connect.driver_type().map_err(|error| explain(&error, "cannot ask for the driver"))
+    }
+
+    fn node_devices(&self) -> Result<Vec<String>> {
+        let flags = sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_USB_DEV;
+        let devices = self.connect.list_all_node_devices(flags).map_err(|error| explain(&error, "cannot list the host's devices"))?;
+        // A device may be unplugged between the listing and the question.
+        Ok(devices.iter().filter_map(|device| device.xml_desc(0).ok()).collect())
+    }
+
+    fn loaders(&self) -> Vec<String> {
+        let Ok(text) = self.connect.domain_capabilities(None, Some("x86_64"), Some("q35"), None, 0) else { return Vec::new() };
+        let Ok(capabilities) = Document::parse(&text) else { return Vec::new() };
+        let loader = capabilities.root().at("os/loader");
+        loader.into_iter().flat_map(|loader| loader.children_named("value")).map(Element::text).map(str::to_owned).collect()
+    }
+
+    fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>> {
+        let domain = match self.connect.lookup_domain_by_name(name) {
+            Ok(domain) => domain,
+            Err(error) if error.code() == Enum::Known(ErrorNumber::NoDomain) => return Ok(None),
+            Err(error) => return Err(explain(&error, format!("cannot look for the domain '{name}'"))),
+        };
+        let flags = match secrets {
+            Secrets::Kept => sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE,
+            Secrets::LeftOut => sys::VIR_DOMAIN_XML_INACTIVE,
+        };
+        domain.xml_desc(flags).map(Some).map_err(|error| explain(&error, format!("cannot read the XML of '{name}'")))
+    }
+
+    fn define(&self, xml: &str) -> Result<Defined> {
+        match self.connect.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE) {
+            Ok(_) => Ok(Defined::Yes),
+            Err(error) if error.code() == Enum::Known(ErrorNumber::XmlInvalidSchema) => {
+                Ok(Defined::SchemaRefuses(error.message().to_owned()))
+            }
+            Err(error) => Err(explain(&error, "libvirt refuses the domain")),
+        }
+    }
+
+    fn define_unchecked(&self, xml: &str) -> Result<()> {
+        self.connect.define_domain_xml(xml).map(drop).map_err(|error| explain(&error, "libvirt refuses the domain"))
+    }
+
+    fn state(&self, name: &str) -> Result<State> {
+        let (state, _) = self.domain(name)?.state().map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))?;
+        Ok(match state {
+            Enum::Known(DomainState::Paused | DomainState::PMSuspended) => State::Paused,
+            Enum::Known(DomainState::Shutdown) => State::ShuttingDown,
+            Enum::Known(DomainState::Shutoff) => State::ShutOff,
+            Enum::Known(DomainState::Crashed) => State::Crashed,
+            _ => State::Running,
+        })
+    }
+
+    fn start(&self, name: &str, paused: bool) -> Result<()> {
+        let domain = self.domain(name)?;
+        let started = if paused { domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED) } else { domain.create() };
+        started.map_err(|error| explain(&error, format!("'{name}' does not start")))
+    }
+
+    fn shut_down(&self, name: &str) -> Result<()> {
+        self.domain(name)?.shutdown().map_err(|error| explain(&error, format!("'{name}' cannot be asked to shut down")))
+    }
+
+    fn destroy(&self, name: &str) -> Result<()> {
+        self.domain(name)?.destroy().map_err(|error| explain(&error, format!("'{name}' cannot be stopped")))
+    }
+
+    fn undefine(&self, name: &str) -> Result<()> {
+        let domain = self.domain(name)?;
+        let state = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+        let not_known = |error: &Error| error.code() == Enum::Known(ErrorNumber::InvalidArg);
+        let undefined = match domain.undefine_flags(state | sys::VIR_DOMAIN_UNDEFINE_NVRAM) {
+            // The test driver has no firmware variables, and no flag for them.
+            Err(error) if not_known(&error) => domain.undefine_flags(state),
+            result => result,
+        };
+        undefined.map_err(|error| explain(&error, format!("'{name}' cannot be undefined")))
+    }
+
+    fn dropped(&self, xml: &str) -> Vec<String> {
+        dropped::by_parser(xml)
+    }
+}

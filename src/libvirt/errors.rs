@@ -1,0 +1,79 @@
+//! libvirt's errors, each with what to do about it.
+
+use vgapt::problem::Problem;
+use virt::error::Error;
+
+/// Words of libvirt or QEMU, and the remedy. The first that fits counts.
+const REMEDIES: [(&[&str], &str); 23] = [
+    (
+        &[
+            "authentication unavailable",
+            "authentication failed",
+            "access denied by policy",
+            "libvirt-sock': Permission denied",
+            "virtqemud-sock': Permission denied",
+        ],
+        "become a member of the group libvirt (sudo usermod -aG libvirt $USER, then log in again), or run with sudo",
+    ),
+    (
+        &["Failed to connect socket", "Cannot recv data", "unable to connect to server", "Connection refused"],
+        "start libvirt: systemctl start libvirtd (or virtqemud.socket); where it is missing: apt install libvirt-daemon-system, dnf install libvirt, pacman -S libvirt",
+    ),
+    (
+        &["no connection driver available"],
+        "install libvirt's QEMU driver: apt install libvirt-daemon-driver-qemu, dnf install libvirt-daemon-driver-qemu",
+    ),
+    (&["unexpected qemu URI path"], "use qemu:///system"),
+    (&["already exists with uuid", "already defined with uuid"], "take the <uuid> out of the template, or give another name"),
+    (
+        &["Cannot check QEMU binary", "Cannot find suitable emulator", "does not support virt type"],
+        "install QEMU (apt install qemu-system-x86, dnf install qemu-kvm, pacman -S qemu-desktop), or name it with --emulator",
+    ),
+    (
+        &["KVM is not available", "Could not access KVM", "failed to initialize kvm", "/dev/kvm"],
+        "switch SVM or VT-x on in the firmware settings, and load kvm_amd or kvm_intel",
+    ),
+    (
+        &["doesn't support passthrough of host PCI devices"],
+        "switch the IOMMU on (see `vgapt list`), and load the module: modprobe vfio-pci",
+    ),
+    (&["is not viable"], "another device of the card's IOMMU group is in use by the host; `vgapt list` names it"),
+    (&["no iommu_group found", "no such host device"], "see `vgapt list`: the device is gone, or the IOMMU is off"),
+    (&["is in use by driver"], "stop the domain that has the device, or take the device out of it"),
+    (&["No such device pci", "Device 0000", "not found: could not access"], "see `vgapt list`: PCI addresses may have moved"),
+    (
+        &["hugetlbfs filesystem is not mounted"],
+        "mount it (systemctl start dev-hugepages.mount) and restart libvirtd, which looks for it only then",
+    ),
+    (&["unable to map backing store", "cannot set up guest memory"], "free or reserve memory: sysctl vm.nr_hugepages=N for huge pages"),
+    (
+        &["cannot limit locked memory", "VFIO_MAP_DMA failed"],
+        "run libvirtd as a system service (root), with a memory lock limit of at least the guest's memory",
+    ),
+    (
+        &["Cannot access storage file"],
+        "make the disk (qemu-img create), or open the folders above it to QEMU's user (setfacl -m u:libvirt-qemu:x FOLDER)",
+    ),
+    (&["Failed to open file"], "look at the file that is named: a firmware or a disk that is not there"),
+    (&["network 'default' is not active", "Network not found"], "virsh net-start default, or take another <interface>"),
+    (&["Cannot find 'passt'"], "apt install passt, dnf install passt"),
+    (&["Unable to find a satisfying virtiofsd"], "apt install virtiofsd, dnf install virtiofsd"),
+    (&["System Management Mode not supported"], "take a firmware without Secure Boot (--loader), or a host whose KVM has SMM"),
+    (&["Domain is already active", "domain is already running"], "it runs; see `vgapt status`"),
+    (&["domain is not running"], "it is off; see `vgapt status`"),
+];
+
+/// An error of libvirt: what was being done, libvirt's own words, and the remedy if one is known.
+pub(super) fn explain(error: &Error, doing: impl Into<String>) -> anyhow::Error {
+    let words = error.message().to_owned();
+    let remedy = if words.contains("Domain not found") || words.contains("no domain with matching name") {
+        Some("see `virsh list --all` for the domains there are")
+    } else {
+        REMEDIES.iter().find(|(patterns, _)| patterns.iter().any(|pattern| words.contains(pattern))).map(|(_, remedy)| *remedy)
+    };
+    let cause = match remedy {
+        Some(remedy) => anyhow::Error::new(Problem::new(words, remedy)),
+        None => anyhow::anyhow!(words),
+    };
+    cause.context(doing.into())
+}

@@ -1,0 +1,53 @@
+//! Files that a domain is made of: firmware images, disks.
+
+use serde::Serialize;
+
+/// A UEFI firmware for guests: its code, and the variables that match it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Firmware {
+    /// The code image; guests share it and cannot write it.
+    pub code: String,
+    /// The image from which a guest's own variables are copied.
+    pub vars: String,
+    /// `raw` or `qcow2`, of both.
+    pub format: String,
+    /// Whether it enforces Secure Boot with the vendor's keys.
+    pub secure_boot: bool,
+}
+
+/// A file that a domain will use.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct FileFacts {
+    /// Its path.
+    pub path: String,
+    /// Whether it is there; `None` where that cannot be told.
+    pub exists: Option<bool>,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.
+    pub format: Option<String>,
+    /// The folders on the way that QEMU's user cannot pass.
+    pub closed_folders: Vec<String>,
+}
+
+/// What the host's files say about what a domain needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Files {
+    /// The firmwares that are there, the best first.
+    pub firmwares: Vec<Firmware>,
+    /// The files that were asked for.
+    pub facts: Vec<FileFacts>,
+    /// Whether what is not in here is not there; else it could not be told.
+    pub complete: bool,
+    /// The user that QEMU runs as.
+    pub qemu_user: Option<String>,
+}
+
+impl Files {
+    /// What is known of a file.
+    pub fn of(&self, path: &str) -> Option<&FileFacts> {
+        self.facts.iter().find(|facts| facts.path == path)
+    }
+}

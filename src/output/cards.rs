@@ -1,0 +1,113 @@
+//! The graphics cards and the verdict on each.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+use super::findings::finding;
+use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
+use crate::model::{CardKind, Host, Iommu, PciDevice};
+use crate::passthrough::{self, Assessment, Verdict};
+
+/// All cards, one block each, and what is to be said of the host.
+pub fn cards(host: &Host, cards: &[Assessment]) -> String {
+    let mut text = format!("IOMMU: {}\n", iommu(host));
+    for warning in passthrough::of_host(host) {
+        text.push_str(&finding(&warning));
+    }
+    for unknown in &host.unknown {
+        text.push_str(&format!("{}: {unknown}\n", paint(CARE, "not known")));
+    }
+    for card in cards {
+        text.push_str(&block(host, card));
+    }
+    if cards.iter().all(|card| matches!(card.kind, CardKind::Bmc)) {
+        text.push_str("\nThere is no graphics card to pass through.\n");
+    }
+    text
+}
+
+fn iommu(host: &Host) -> String {
+    match host.platform.iommu {
+        Iommu::On => format!("{}, {} groups", paint(GOOD, "on"), host.groups().len()),
+        Iommu::Off => paint(BAD, "off in the kernel"),
+        Iommu::FirmwareOff => paint(BAD, "off in the firmware, or not there"),
+        Iommu::Guest => paint(BAD, "none: this is a virtual machine"),
+        Iommu::Unknown => paint(CARE, "unknown"),
+    }
+}
+
+fn block(host: &Host, card: &Assessment) -> String {
+    let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
+    let mut text = format!("\n{}  {} [{}]\n", paint(STRONG, card.address), paint(STRONG, name), card.id);
+    let mut line = |key: &str, value: &str| text.push_str(&format!("  {} {value}\n", paint(FAINT, format_args!("{key:<9}"))));
+    let kind = match card.kind {
+        CardKind::Discrete => "discrete card",
+        CardKind::Integrated => "integrated graphics",
+        CardKind::Bmc => "management console (BMC)",
+        CardKind::Virtual => "emulated graphics",
+    };
+    let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
+    line("kind", &format!("{kind}{boot}"));
+    line("driver", card.driver.as_deref().unwrap_or("none"));
+    let functions: Vec<String> = host.devices(&card.functions).map(function).collect();
+    line("functions", &functions.join(", "));
+    let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
+    line("groups", &if groups.is_empty() { "none".to_owned() } else { groups.join(", ") });
+    line("verdict", &verdict(card.verdict));
+    for blocker in host.devices(&card.blockers) {
+        let driver = blocker.driver.as_deref().unwrap_or_default();
+        line("blocker", &format!("{} {} on {}, {}", blocker.address.short(), blocker.class.noun(), paint(BAD, driver), blocker.id));
+    }
+    if !card.twins.is_empty() {
+        let twins: Vec<String> = card.twins.iter().map(|twin| twin.short()).collect();
+        line("twins", &twins.join(", "));
+    }
+    line("next", &card.remedy);
+    for warning in &card.warnings {
+        line("warning", &paint(CARE, &warning.message));
+        line("", &format!("remedy: {}", warning.remedy));
+    }
+    text
+}
+
+fn function(device: &PciDevice) -> String {
+    let driver = device.driver.as_deref().map(|driver| format!(" on {driver}")).unwrap_or_default();
+    format!("{} {}{driver}", device.address.short(), device.class.noun())
+}
+
+fn verdict(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Ready => paint(GOOD, "ready: all functions are on vfio-pci"),
+        Verdict::Available => paint(GOOD, "available: it can be given to a guest"),
+        Verdict::OnlyDisplay => paint(CARE, "only-display: it can go, and leaves the host without a display"),
+        Verdict::Blocked => paint(BAD, "blocked: its group holds devices that the host uses"),
+        Verdict::Unknown => paint(CARE, "unknown: it is in no IOMMU group"),
+    }
+}
+
+/// The addresses of cards, for a sentence.
+pub fn addresses<C: Borrow<Assessment>>(cards: impl IntoIterator<Item = C>) -> String {
+    let addresses: Vec<String> = cards.into_iter().map(|card| card.borrow().address.short()).collect();
+    if addresses.is_empty() { "none".into() } else { addresses.join(", ") }
+}
+
+/// The guide's variables for a card.
+pub fn env_values(card: &Assessment, host: &Host) -> BTreeMap<&'static str, String> {
+    let mut values = BTreeMap::from([("VGAPT_VGA_ID", card.id.to_string()), ("VGAPT_VGA_BUS", card.address.short())]);
+    if let Some(audio) = host.devices(&card.functions).find(|device| device.class.code() == 0x0403) {
+        values.insert("VGAPT_VGA_AUDIO_ID", audio.id.to_string());
+        values.insert("VGAPT_VGA_AUDIO_BUS", audio.address.short());
+    }
+    values
+}
+
+/// The guide's lines for a card, as a shell reads them.
+pub fn env(card: &Assessment, host: &Host) -> String {
+    let values = env_values(card, host);
+    let order = ["VGAPT_VGA_ID", "VGAPT_VGA_AUDIO_ID", "VGAPT_VGA_BUS", "VGAPT_VGA_AUDIO_BUS"];
+    let line = |name: &str| {
+        let value = values.get(name)?;
+        Some(if name.ends_with("_ID") { format!("{name}='{value}'\n") } else { format!("{name}={value}\n") })
+    };
+    order.into_iter().filter_map(line).collect()
+}

@@ -1,0 +1,28 @@
+//! Findings: what was seen, and the remedy below it.
+
+use serde::Serialize;
+
+use super::style::{BAD, CARE, paint};
+use crate::model::{Finding, Severity};
+
+/// A finding as two lines.
+pub fn finding(finding: &Finding) -> String {
+    let label = match finding.severity {
+        Severity::Warning => paint(CARE, "warning"),
+        Severity::Blocker => paint(BAD, "blocked"),
+        Severity::Fatal => paint(BAD, "error"),
+    };
+    format!("{label}: {}\n  remedy: {}\n", finding.message, finding.remedy)
+}
+
+/// Findings with their weight, for JSON.
+pub fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
+    #[derive(Serialize)]
+    struct Weighed<'a> {
+        severity: Severity,
+        #[serde(flatten)]
+        finding: &'a Finding,
+    }
+    let value = |finding: &Finding| serde_json::to_value(Weighed { severity: finding.severity, finding }).unwrap_or_default();
+    findings.iter().map(value).collect()
+}

@@ -1,0 +1,14 @@
+//! Values to text: what people read, and JSON. Renderers return text; only commands print.
+
+mod cards;
+mod diff;
+mod findings;
+mod host;
+mod json;
+mod style;
+
+pub use cards::{addresses, cards, env, env_values};
+pub use diff::diff;
+pub use findings::{finding, findings_json};
+pub use host::{functions, groups, usb};
+pub use json::{host_json, json};

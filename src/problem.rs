@@ -1,0 +1,39 @@
+//! Errors as people read them: what happened, why, and what to do.
+
+use std::fmt;
+
+/// An error that knows its remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What happened, and where.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// What happened, and what to do about it.
+    pub fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { message: message.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// An error as text: one line, then its causes, then the remedies on the way.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("vgapt: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str(&format!("\n  because: {cause}"));
+    }
+    for problem in error.chain().filter_map(|cause| cause.downcast_ref::<Problem>()) {
+        text.push_str(&format!("\n  remedy: {}", problem.remedy));
+    }
+    text
+}
