@@ -1,0 +1,99 @@
+//! Every recorded machine in fixtures/hosts, as a table and as JSON; what is right lies beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vgapt::discovery::{self, Scope};
+use vgapt::model::Host;
+use vgapt::root::{Capture, Root};
+use vgapt::{output, passthrough};
+
+const HOSTS: &str = "fixtures/hosts";
+
+fn recordings() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(HOSTS).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "host"));
+    files.sort();
+    assert!(files.len() > 20, "the recorded machines are not there");
+    files
+}
+
+fn read(file: &Path, scope: Scope) -> Host {
+    discovery::read(&Root::open(file).unwrap(), scope)
+}
+
+#[test]
+fn listings_are_right() {
+    for file in recordings() {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let host = read(&file, Scope::Cards);
+        let table = output::cards(&host, &passthrough::assess(&host));
+        let all = read(&file, Scope::All);
+        let json: serde_json::Value = serde_json::from_str(&output::host_json(&all, &passthrough::assess(&all))).unwrap();
+        let verdicts = serde_json::json!({"iommu": json["iommu"], "gpus": json["gpus"], "warnings": json["warnings"]});
+        insta::with_settings!({snapshot_path => "../fixtures/hosts", prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!(format!("{name}.table"), anstream::adapter::strip_str(&table).to_string());
+            insta::assert_snapshot!(format!("{name}.json"), output::json(&verdicts));
+        });
+    }
+}
+
+/// Law 7: `--json` says all that the table says.
+#[test]
+fn json_says_what_the_table_says() {
+    for file in recordings() {
+        let host = read(&file, Scope::All);
+        let cards = passthrough::assess(&host);
+        let json: serde_json::Value = serde_json::from_str(&output::host_json(&host, &cards)).unwrap();
+        let strings = strings(&json).join("\n");
+        let text = anstream::adapter::strip_str(&output::cards(&host, &cards)).to_string();
+        for line in text.lines().filter(|line| line.contains("remedy: ") || line.contains("next ") || line.contains("warning ")) {
+            let said = line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();
+            assert!(strings.contains(said), "{}: the table says '{said}', JSON does not", file.display());
+        }
+        for card in &cards {
+            for address in card.functions.iter().chain(&card.blockers).chain(&card.twins) {
+                assert!(strings.contains(&address.to_string()));
+            }
+        }
+    }
+}
+
+fn strings(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::String(text) => vec![text.clone()],
+        serde_json::Value::Array(list) => list.iter().flat_map(strings).collect(),
+        serde_json::Value::Object(map) => map.values().flat_map(strings).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+/// A capture of a recorded machine is that machine.
+#[test]
+fn a_capture_is_the_machine() {
+    for file in recordings() {
+        let text = discovery::capture(Root::open(&file).unwrap()).to_string();
+        let place = tempfile::NamedTempFile::new().unwrap();
+        fs::write(place.path(), &text).unwrap();
+        assert_eq!(Capture::parse(&text).unwrap().to_string(), text);
+        assert_eq!(read(place.path(), Scope::All), read(&file, Scope::All), "{}", file.display());
+    }
+}
+
+/// The same from real directories and links as from the recording.
+#[test]
+fn a_directory_reads_like_its_capture() {
+    let file = Path::new(HOSTS).join("b450m-gtx1660-svm-off.host");
+    let place = tempfile::tempdir().unwrap();
+    Capture::load(&file).unwrap().unpack(place.path()).unwrap();
+    assert_eq!(read(place.path(), Scope::All), read(&file, Scope::All));
+}
+
+/// Less is read for the cards alone, and the verdict is the same.
+#[test]
+fn verdicts_do_not_depend_on_how_much_is_read() {
+    for file in recordings() {
+        let verdicts = |scope| output::json(&passthrough::assess(&read(&file, scope)));
+        assert_eq!(verdicts(Scope::Cards), verdicts(Scope::All), "{}", file.display());
+    }
+}
