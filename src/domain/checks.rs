@@ -253,6 +253,19 @@ fn pair(wanted: &Request, files: &Files) -> Option<Finding> {
     })
 }
 
+/// A domain's own variables were copied from the image that belongs to its firmware.
+pub(super) fn other_firmware(base: &Base, code: &str) -> Option<Finding> {
+    let os = base.domain.root().child("os")?;
+    let own = os.child("nvram").map(crate::xml::Element::text).filter(|path| !path.is_empty())?;
+    let before = os.child("loader").map(crate::xml::Element::text).filter(|before| !before.is_empty() && *before != code)?;
+    let message = format!("{own} holds the variables of {before}, which {code} may not understand");
+    Some(Finding::warning(
+        "other-firmware",
+        message,
+        format!("let libvirt copy them anew at the next start: virsh start --reset-nvram {}", base.name),
+    ))
+}
+
 fn memory(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
     let asked = wanted.memory.or_else(|| size_of(base.domain.root().child("memory")?))?;
     let total = host.memory.total?;

@@ -21,7 +21,7 @@ pub use hostdevs::passed_functions;
 pub use kept::kept;
 pub use merge::merge;
 pub use record::{Passed, Record};
-pub use request::{GpuChoice, Os, Request};
+pub use request::{GpuChoice, Os, Request, Without};
 pub use resolve::{Base, Resolved, matching_vars, resolve};
 pub use spec::{Cdrom, Disk, Slot, Spec};
 pub use template::template;

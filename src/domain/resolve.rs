@@ -217,7 +217,9 @@ fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<F
     if base.differs(|request| (request.loader.clone(), request.nvram_template.clone()))
         && (wanted.loader.is_some() || wanted.nvram_template.is_some())
     {
-        return asked_firmware(wanted, files, findings);
+        let firmware = asked_firmware(wanted, files, findings);
+        findings.extend(firmware.as_ref().and_then(|firmware| checks::other_firmware(base, &firmware.code)));
+        return firmware;
     }
     let os = base.domain.root().child("os");
     let has_own = os.is_some_and(|os| os.attribute("firmware").is_some() || os.child("loader").is_some() || os.child("kernel").is_some());

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fragment::deeper;
 use super::{Document, Fragment, Id};
 
 impl Document {
@@ -81,7 +82,7 @@ impl Document {
     /// The only child of an element that had none: its text goes, its comments stay.
     fn insert_only(&mut self, parent: Id, fragment: &Fragment) {
         let outer = self.indent_of(self.node(parent).range.start).to_owned();
-        let indent = format!("{outer}  ");
+        let indent = deeper(&outer);
         let line_end = self.line_end();
         let text = format!("{line_end}{indent}{}", fragment.render(&indent, line_end));
         match self.node(parent).inner.clone() {
@@ -158,7 +159,7 @@ mod tests {
             document.append(root, &new);
             document.to_string()
         };
-        assert_eq!(append("<r>\n\t<a/>\n</r>"), "<r>\n\t<a/>\n\t<n>\n\t  <m/>\n\t</n>\n</r>");
+        assert_eq!(append("<r>\n\t<a/>\n</r>"), "<r>\n\t<a/>\n\t<n>\n\t\t<m/>\n\t</n>\n</r>");
         assert_eq!(append("<r>\r\n  <a/>\r\n</r>"), "<r>\r\n  <a/>\r\n  <n>\r\n    <m/>\r\n  </n>\r\n</r>");
         assert_eq!(append("<r/>"), "<r>\n  <n>\n    <m/>\n  </n>\n</r>");
         assert_eq!(append("\u{feff}<r>\n</r>"), "\u{feff}<r>\n  <n>\n    <m/>\n  </n>\n</r>");

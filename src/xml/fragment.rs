@@ -65,7 +65,8 @@ impl Fragment {
         &self.children
     }
 
-    /// As XML, its lines but the first indented by `indent`, each level by two spaces more.
+    /// As XML, its lines but the first indented by `indent`, each level by two spaces more, or by a
+    /// tab where the indent is made of tabs.
     pub fn render(&self, indent: &str, line_end: &str) -> String {
         let mut out = format!("<{}", self.name);
         for (name, value) in &self.attributes {
@@ -80,11 +81,16 @@ impl Fragment {
             return out;
         }
         out.push('>');
-        let deeper = format!("{indent}  ");
+        let deeper = deeper(indent);
         for child in &self.children {
             out.push_str(&format!("{line_end}{deeper}{}", child.render(&deeper, line_end)));
         }
         out.push_str(&format!("{line_end}{indent}</{}>", self.name));
         out
     }
+}
+
+/// The indent of what is inside of what is indented so.
+pub(super) fn deeper(indent: &str) -> String {
+    format!("{indent}{}", if indent.ends_with('\t') { "\t" } else { "  " })
 }
