@@ -1,5 +1,7 @@
 //! The command line: global options, subcommands, exit codes.
 
+#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,10 +33,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The libvirt to speak to [default: $`LIBVIRT_DEFAULT_URI`, libvirt.conf's `uri_default`, else qemu:///system]
+    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]
     #[arg(short, long, global = true, value_name = "URI")]
     pub connect: Option<String>,
-    /// Read the host from this directory, or from a file that `vgapt capture` wrote, instead of from /
+    /// Read the host from this directory, or from a file that 'vgapt capture' wrote, instead of from /
     #[arg(long, global = true, value_name = "PATH")]
     pub root: Option<PathBuf>,
     /// Print JSON
@@ -43,7 +45,7 @@ pub struct Global {
     /// When to colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Say more
+    /// Say more: what was read from where, and what else is known of a passed card
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Say less: no notes, no warnings

@@ -67,7 +67,15 @@ fn a_million_bytes_where_a_word_should_be() {
     for name in ["uevent", "vendor", "device", "class", "boot_vga", "reset_method", "resource", "numa_node", "config"] {
         write(&root, &format!("{CARD}/{name}"), &long);
     }
-    for path in ["proc/cpuinfo", "proc/meminfo", "proc/cmdline", "etc/os-release", "proc/mounts", "usr/share/hwdata/pci.ids", "sys/devices/system/cpu/online"] {
+    for path in [
+        "proc/cpuinfo",
+        "proc/meminfo",
+        "proc/cmdline",
+        "etc/os-release",
+        "proc/mounts",
+        "usr/share/hwdata/pci.ids",
+        "sys/devices/system/cpu/online",
+    ] {
         write(&root, path, &long);
     }
     assert_eq!(listed(&root)["gpus"].as_array().map(Vec::len), Some(0));

@@ -48,7 +48,8 @@ fn json_says_what_the_table_says() {
         let strings = strings(&json).join("\n");
         let text = anstream::adapter::strip_str(&output::cards(&host, &cards)).to_string();
         for line in text.lines().filter(|line| line.contains("remedy: ") || line.contains("next ") || line.contains("warning ")) {
-            let said = line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();
+            let said =
+                line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();
             assert!(strings.contains(said), "{}: the table says '{said}', JSON does not", file.display());
         }
         for card in &cards {

@@ -56,9 +56,12 @@ impl Context {
         if let Some(root) = root {
             let host = discovery::read(root, scope);
             if !host.pci.is_empty() || connection.is_none() {
+                let place = self.global.root.as_deref().unwrap_or(Path::new("/"));
+                self.detail(&format!("host read from {}: {} PCI functions", place.display(), host.pci.len()));
                 return Ok(host);
             }
         }
+        self.detail("host read from libvirt's node devices");
         match connection {
             Some(connection) => Ok(discovery::from_node_devices(&connection.node_devices()?)),
             None => Ok(discovery::from_node_devices(&self.connect()?.node_devices()?)),
@@ -68,12 +71,23 @@ impl Context {
     /// Opens the connection.
     pub fn connect(&self) -> Result<Box<dyn Hypervisor>> {
         let open = self.open.context("this program does not link libvirt; vgapt runs vgapt-libvirt for that")?;
-        open(&self.uri)
+        let connection = open(&self.uri)?;
+        if self.global.verbose {
+            self.detail(&format!("connected to {} (driver {})", self.uri, connection.driver()?));
+        }
+        Ok(connection)
     }
 
     /// Tells people something on standard error, unless they want it quiet.
     pub fn note(&self, text: &str) {
         if !self.global.quiet && !text.is_empty() {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// Tells those who want to know more.
+    pub fn detail(&self, text: &str) {
+        if self.global.verbose {
             anstream::eprintln!("{text}");
         }
     }

@@ -9,10 +9,11 @@ use serde_json::json;
 use super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Base, Request, Resolved};
+use crate::domain::{self, Base, Passed, Request, Resolved};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Files, Finding, Firmware, Severity};
+use crate::model::{Files, Finding, Firmware, Host, Severity};
 use crate::output;
+use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
 use crate::root::Root;
 use crate::xml::Document;
@@ -56,14 +57,14 @@ impl Arguments {
         let base = self.base(existing.as_deref())?;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let Resolved { spec, mut findings } = domain::resolve(&base, &host, &files);
-        if context.uri().is_session() && !spec.record.passed.is_empty() {
-            context.warn_of_session();
-        }
         let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = existing.as_deref().map(|before| output::diff(&self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         if !context.global.json {
             context.tell(&findings);
+            if context.global.verbose {
+                context.tell(&of_cards(&host, &spec.record.passed));
+            }
             domain::kept(&base, &spec).iter().for_each(|line| context.note(&format!("note: {line}")));
             context.note(diff.trim_end());
         }
@@ -196,6 +197,12 @@ impl Outcome {
             Self::SchemaRefuses(_) => "schema-refuses",
         }
     }
+}
+
+/// What else is good to know of the cards that are passed.
+fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
+    let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
+    passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
 }
 
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.

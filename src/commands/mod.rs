@@ -53,6 +53,9 @@ impl Command {
 
     /// Does it.
     pub fn run(&self, context: &Context) -> Result<ExitCode> {
+        if matches!(self, Self::List(_) | Self::Define(_) | Self::Start(_)) {
+            context.warn_of_session();
+        }
         match self {
             Self::List(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),

@@ -30,7 +30,6 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let existing = Existing::open(connection.as_ref(), &self.name)?;
-        context.warn_of_session();
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
         let passed = existing.passed();

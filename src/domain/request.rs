@@ -1,5 +1,7 @@
 //! What is asked of a domain: the options of `vgapt define`, and what the metadata remembers of them.
 
+#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,11 +15,11 @@ use crate::model::{PciAddress, Size, UsbId};
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 #[command(next_help_heading = "What the domain is to have")]
 pub struct Request {
-    /// Graphics card by the address of any of its functions, with all that belongs to it; `auto` takes the one clear choice [env: `VGAPT_VGA_BUS`]
+    /// Graphics card by the address of any of its functions, with all that belongs to it; `auto` takes the one clear choice [env: VGAPT_VGA_BUS]
     #[arg(long, value_name = "ADDRESS|auto")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpu: Vec<GpuChoice>,
-    /// Audio function of the card, where it is not found by itself [env: `VGAPT_VGA_AUDIO_BUS`]
+    /// Audio function of the card, where it is not found by itself [env: VGAPT_VGA_AUDIO_BUS]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_audio: Option<PciAddress>,
@@ -29,19 +31,19 @@ pub struct Request {
     #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub usb: Vec<UsbId>,
-    /// USB keyboard [env: `VGAPT_KEYBOARD_ID`]
+    /// USB keyboard [env: VGAPT_KEYBOARD_ID]
     #[arg(long, value_name = "VENDOR:PRODUCT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyboard: Option<UsbId>,
-    /// USB mouse [env: `VGAPT_MOUSE_ID`]
+    /// USB mouse [env: VGAPT_MOUSE_ID]
     #[arg(long, value_name = "VENDOR:PRODUCT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mouse: Option<UsbId>,
-    /// Memory: 8G, 8192M, or in MiB as for QEMU [default: 8G] [env: `VGAPT_MEMORY`]
+    /// Memory: 8G, 8192M, or in MiB as for QEMU [default: 8G] [env: VGAPT_MEMORY]
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
-    /// Processor cores, in one socket [default: 4] [env: `CORES_NUMBER`]
+    /// Processor cores, in one socket [default: 4] [env: CORES_NUMBER]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
@@ -49,7 +51,7 @@ pub struct Request {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hugepages: bool,
-    /// Disk image or block device; without it the domain has none [env: `VGAPT_DISK_IMAGE`]
+    /// Disk image or block device; without it the domain has none [env: VGAPT_DISK_IMAGE]
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disk: Vec<String>,
@@ -57,19 +59,19 @@ pub struct Request {
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<String>,
-    /// Image of the CD with the virtio drivers for Windows [env: `VGAPT_VIRTIO_DRIVERS_CD`]
+    /// Image of the CD with the virtio drivers for Windows [env: VGAPT_VIRTIO_DRIVERS_CD]
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtio_iso: Option<String>,
-    /// UEFI code image [default: the host's, without Secure Boot keys] [env: `VGAPT_FIRMWARE_BIN`]
+    /// UEFI code image [default: the host's, without Secure Boot keys] [env: VGAPT_FIRMWARE_BIN]
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
-    /// UEFI variables image, copied once and never written [default: the one that matches the code] [env: `VGAPT_FIRMWARE_VARS_TMP`]
+    /// UEFI variables image, copied once and never written [default: the one that matches the code] [env: VGAPT_FIRMWARE_VARS_TMP]
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nvram_template: Option<String>,
-    /// QEMU program [default: libvirt's choice] [env: `QEMU_BINARY`]
+    /// QEMU program [default: libvirt's choice] [env: QEMU_BINARY]
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator: Option<String>,

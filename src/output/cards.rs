@@ -48,7 +48,8 @@ fn block(host: &Host, card: &Assessment) -> String {
     };
     let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
     line("kind", &format!("{kind}{boot}"));
-    line("driver", card.driver.as_deref().unwrap_or("none"));
+    let drivers_known = host.pci.iter().any(|device| device.driver.is_some());
+    line("driver", card.driver.as_deref().unwrap_or(if drivers_known { "none" } else { "not known" }));
     let functions: Vec<String> = host.devices(&card.functions).map(function).collect();
     line("functions", &functions.join(", "));
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();

@@ -183,14 +183,14 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
     }
     let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
     let remedy = if host.cpu.is_guest() {
-        "switch nested virtualization on for this virtual machine"
+        "switch nested virtualization on for this virtual machine".to_owned()
     } else {
-        "switch it on in the firmware settings"
+        format!("switch {name} on in the firmware settings")
     };
     Some(Finding::warning(
         "virtualization-off",
         format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"),
-        format!("{name}: {remedy}"),
+        remedy,
     ))
 }
 
