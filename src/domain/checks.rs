@@ -94,9 +94,9 @@ fn blocked(functions: &[PciAddress], host: &Host) -> Option<Finding> {
         .map(|blocker| blocker.short())
         .collect();
     let remedy = if siblings.is_empty() {
-        isolation_remedy().to_owned()
+        isolation_remedy(false)
     } else {
-        format!("pass {} too, as they share the slot; else {}", siblings.join(", "), isolation_remedy())
+        format!("pass {} too, as they share the slot; else {}", siblings.join(", "), isolation_remedy(false))
     };
     (!named.is_empty()).then(|| {
         Finding::blocker("group-not-viable", format!("the host uses other devices of the same IOMMU group: {}", named.join(", ")), remedy)

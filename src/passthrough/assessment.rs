@@ -130,7 +130,7 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict) -> String {
                 "add a second display (integrated graphics count) and make it primary in the firmware; else the host is blind while the guest has {address}"
             )
         }
-        Verdict::Blocked => group::isolation_remedy().into(),
+        Verdict::Blocked => group::isolation_remedy(card.kind == CardKind::Integrated),
         Verdict::Unknown => group::missing_iommu(host).1,
     }
 }

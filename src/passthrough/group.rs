@@ -2,9 +2,12 @@
 
 use crate::model::{Host, Iommu};
 
-/// What to do where a stranger shares a card's group; the safe ways first.
-pub fn isolation_remedy() -> &'static str {
-    "update the firmware and switch its ACS and IOMMU settings on; else move the card to another slot; last, and with the isolation only pretended, a kernel with the ACS override patch"
+/// What to do where a stranger shares a group; the safe ways first. What is soldered on cannot move.
+pub fn isolation_remedy(soldered: bool) -> String {
+    let slot = if soldered { "" } else { "else move the card to another slot; " };
+    format!(
+        "update the firmware and switch its ACS and IOMMU settings on; {slot}last, and with the isolation only pretended, a kernel with the ACS override patch"
+    )
 }
 
 /// Why there are no groups, and what to do about it.

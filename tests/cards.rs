@@ -1,0 +1,127 @@
+//! Which functions make a card, and what sort of card it is, on machines that are not in fixtures/hosts.
+
+use vgapt::model::{Card, CardKind, Class, Host, PciAddress, PciDevice};
+use vgapt::passthrough::{self, Verdict};
+
+/// A line `address class vendor:device [group [driver [ancestor…]]]`, `-` for none.
+fn host(lines: &[&str]) -> Host {
+    let device = |line: &&str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let word = |index: usize| words.get(index).copied().filter(|word| *word != "-");
+        PciDevice {
+            class: Class(u32::from_str_radix(words[1], 16).unwrap() << 8),
+            id: words[2].parse().unwrap(),
+            group: word(3).map(|group| group.parse().unwrap()),
+            driver: word(4).map(str::to_owned),
+            ancestors: words.iter().skip(5).map(|address| address.parse().unwrap()).collect(),
+            ..PciDevice::new(words[0].parse().unwrap())
+        }
+    };
+    let mut host = Host { pci: lines.iter().map(device).collect(), ..Host::default() };
+    host.pci.sort_by_key(|device| device.address);
+    host
+}
+
+fn addresses(list: &[&str]) -> Vec<PciAddress> {
+    list.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+#[track_caller]
+fn assert_card(lines: &[&str], kind: CardKind, functions: &[&str]) {
+    let cards = Card::all(&host(lines));
+    assert_eq!(cards.len(), 1, "{cards:?}");
+    assert_eq!((cards[0].kind, &cards[0].functions), (kind, &addresses(functions)));
+}
+
+#[test]
+fn intels_cards_carry_their_audio_behind_a_switch_of_their_own() {
+    let lines = [
+        "00:01.0 0604 8086:a70d 1 pcieport",
+        "00:1f.3 0403 8086:7a50 9 snd_hda_intel",
+        "01:00.0 0604 8086:4fa0 16 pcieport 00:01.0",
+        "02:01.0 0604 8086:4fa4 17 pcieport 00:01.0 01:00.0",
+        "02:04.0 0604 8086:4fa4 18 pcieport 00:01.0 01:00.0",
+        "03:00.0 0300 8086:56a0 19 i915 00:01.0 01:00.0 02:01.0",
+        "04:00.0 0403 8086:4f90 20 snd_hda_intel 00:01.0 01:00.0 02:04.0",
+    ];
+    assert_card(&lines, CardKind::Discrete, &["03:00.0", "04:00.0"]);
+    // The same where no hierarchy was recorded.
+    let flat = lines.map(|line| line.split(' ').take(5).collect::<Vec<_>>().join(" "));
+    assert_card(&flat.each_ref().map(String::as_str), CardKind::Discrete, &["03:00.0", "04:00.0"]);
+}
+
+#[test]
+fn two_of_intels_cards_keep_their_own_audio() {
+    let card = |bus: u8, id: &str| {
+        [
+            format!("{bus:02x}:00.0 0604 8086:4fa0 {bus} pcieport"),
+            format!("{:02x}:01.0 0604 8086:4fa4 {bus} pcieport", bus + 1),
+            format!("{:02x}:00.0 0300 8086:{id} {bus} i915", bus + 2),
+            format!("{:02x}:00.0 0403 8086:4f92 {bus} snd_hda_intel", bus + 3),
+        ]
+    };
+    let lines: Vec<String> = card(1, "56a0").into_iter().chain(card(5, "56a6")).collect();
+    let cards = Card::all(&host(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(cards.iter().map(|card| card.functions.clone()).collect::<Vec<_>>(), [addresses(&["03:00.0", "04:00.0"]), addresses(&["07:00.0", "08:00.0"])]);
+}
+
+#[test]
+fn an_apus_neighbours_stay() {
+    let lines = ["04:00.0 0300 1002:15d8 1 amdgpu", "04:00.1 0403 1002:15de 1", "04:00.2 1080 1022:15df 1 ccp", "04:00.6 0403 1022:15e3 1 snd_hda_intel"];
+    assert_card(&lines, CardKind::Integrated, &["04:00.0", "04:00.1"]);
+}
+
+#[test]
+fn a_management_controllers_neighbours_stay() {
+    let lines = ["01:00.0 0880 103c:3306 1 hpilo", "01:00.1 0300 102b:0533 1 mgag200", "01:00.2 0880 103c:3307 1 hpilo", "01:00.4 0c03 103c:3300 1 uhci_hcd"];
+    assert_card(&lines, CardKind::Bmc, &["01:00.1"]);
+}
+
+#[test]
+fn an_emulated_card_is_made_of_parts_of_any_vendor() {
+    assert_card(&["01:00.0 0300 1234:1111 1 bochs-drm", "01:00.1 0403 8086:2668 1 snd_hda_intel"], CardKind::Virtual, &["01:00.0", "01:00.1"]);
+}
+
+#[test]
+fn a_second_display_function_is_no_second_card() {
+    let lines = ["01:00.0 0380 1002:5b72 1", "01:00.1 0300 1002:5b62 1 radeon"];
+    assert_card(&lines, CardKind::Discrete, &["01:00.0", "01:00.1"]);
+    assert_eq!(Card::all(&host(&lines))[0].address, "01:00.1".parse().unwrap());
+}
+
+#[test]
+fn a_virtual_function_travels_alone() {
+    let mut host = host(&["3d:00.0 0302 10de:2236 1 nvidia", "3d:00.4 0302 10de:2236 2 nvidia"]);
+    host.pci[1].physical_function = Some(host.pci[0].address);
+    let cards = Card::all(&host);
+    assert_eq!(cards.iter().map(|card| card.functions.clone()).collect::<Vec<_>>(), [addresses(&["3d:00.0"]), addresses(&["3d:00.4"])]);
+}
+
+#[test]
+fn a_processors_audio_is_no_part_of_its_graphics() {
+    assert_card(&["00:02.0 0300 8086:0412 2 i915", "00:03.0 0403 8086:0c0c 3 snd_hda_intel"], CardKind::Integrated, &["00:02.0"]);
+}
+
+#[test]
+fn domains_and_high_buses() {
+    let lines = ["10000:e1:00.0 0300 10de:1401 1 nouveau", "10000:e1:00.1 0403 10de:0fba 1", "0000:e1:00.1 0403 10de:0fba 2"];
+    assert_card(&lines, CardKind::Discrete, &["10000:e1:00.0", "10000:e1:00.1"]);
+}
+
+#[track_caller]
+fn assert_verdict(lines: &[&str], verdict: Verdict) {
+    assert_eq!(passthrough::assess(&host(lines))[0].verdict, verdict);
+}
+
+#[test]
+fn verdicts() {
+    assert_verdict(&["01:00.0 0300 10de:1401 - nouveau"], Verdict::Unknown);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "01:00.1 0403 10de:0fba 1 -"], Verdict::OnlyDisplay);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 -"], Verdict::Available);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 vfio-pci"], Verdict::OnlyDisplay);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 vfio-pci"], Verdict::Ready);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 snd_hda_intel"], Verdict::OnlyDisplay);
+    assert_verdict(&["00:01.0 0604 8086:1901 1 pcieport", "01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0c03 1b21:1242 1 pci-stub"], Verdict::Ready);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "00:1f.0 0601 8086:a145 1 lpc_ich"], Verdict::Blocked);
+    assert_verdict(&["01:00.0 0300 10de:1401 - nouveau", "02:00.0 0200 8086:1533 2 igb"], Verdict::Unknown);
+}
