@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::commands::{Command, Context};
 use crate::hypervisor::Open;
-use crate::{problem, run};
+use crate::{output, problem, run};
 
 /// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it failed.
 pub const FOUND_AGAINST: u8 = 1;
@@ -80,7 +80,7 @@ pub fn main(open: Option<Open>) -> ExitCode {
         cli.command.run(&context)
     };
     result.unwrap_or_else(|error| {
-        anstream::eprintln!("{}", problem::describe(&error));
+        output::tell(&format!("{}\n", problem::describe(&error)));
         ExitCode::from(FAILED)
     })
 }

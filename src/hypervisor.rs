@@ -32,6 +32,18 @@ impl State {
     }
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::ShuttingDown => "shutting down",
+            Self::ShutOff => "shut off",
+            Self::Crashed => "crashed",
+        })
+    }
+}
+
 /// Whether passwords are in an XML. Defining one without them deletes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {

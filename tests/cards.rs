@@ -62,24 +62,41 @@ fn two_of_intels_cards_keep_their_own_audio() {
     };
     let lines: Vec<String> = card(1, "56a0").into_iter().chain(card(5, "56a6")).collect();
     let cards = Card::all(&host(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
-    assert_eq!(cards.iter().map(|card| card.functions.clone()).collect::<Vec<_>>(), [addresses(&["03:00.0", "04:00.0"]), addresses(&["07:00.0", "08:00.0"])]);
+    assert_eq!(
+        cards.iter().map(|card| card.functions.clone()).collect::<Vec<_>>(),
+        [addresses(&["03:00.0", "04:00.0"]), addresses(&["07:00.0", "08:00.0"])]
+    );
 }
 
 #[test]
 fn an_apus_neighbours_stay() {
-    let lines = ["04:00.0 0300 1002:15d8 1 amdgpu", "04:00.1 0403 1002:15de 1", "04:00.2 1080 1022:15df 1 ccp", "04:00.6 0403 1022:15e3 1 snd_hda_intel"];
+    let lines = [
+        "04:00.0 0300 1002:15d8 1 amdgpu",
+        "04:00.1 0403 1002:15de 1",
+        "04:00.2 1080 1022:15df 1 ccp",
+        "04:00.6 0403 1022:15e3 1 snd_hda_intel",
+    ];
     assert_card(&lines, CardKind::Integrated, &["04:00.0", "04:00.1"]);
 }
 
 #[test]
 fn a_management_controllers_neighbours_stay() {
-    let lines = ["01:00.0 0880 103c:3306 1 hpilo", "01:00.1 0300 102b:0533 1 mgag200", "01:00.2 0880 103c:3307 1 hpilo", "01:00.4 0c03 103c:3300 1 uhci_hcd"];
+    let lines = [
+        "01:00.0 0880 103c:3306 1 hpilo",
+        "01:00.1 0300 102b:0533 1 mgag200",
+        "01:00.2 0880 103c:3307 1 hpilo",
+        "01:00.4 0c03 103c:3300 1 uhci_hcd",
+    ];
     assert_card(&lines, CardKind::Bmc, &["01:00.1"]);
 }
 
 #[test]
 fn an_emulated_card_is_made_of_parts_of_any_vendor() {
-    assert_card(&["01:00.0 0300 1234:1111 1 bochs-drm", "01:00.1 0403 8086:2668 1 snd_hda_intel"], CardKind::Virtual, &["01:00.0", "01:00.1"]);
+    assert_card(
+        &["01:00.0 0300 1234:1111 1 bochs-drm", "01:00.1 0403 8086:2668 1 snd_hda_intel"],
+        CardKind::Virtual,
+        &["01:00.0", "01:00.1"],
+    );
 }
 
 #[test]
@@ -121,7 +138,10 @@ fn verdicts() {
     assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 vfio-pci"], Verdict::OnlyDisplay);
     assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 vfio-pci"], Verdict::Ready);
     assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 snd_hda_intel"], Verdict::OnlyDisplay);
-    assert_verdict(&["00:01.0 0604 8086:1901 1 pcieport", "01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0c03 1b21:1242 1 pci-stub"], Verdict::Ready);
+    assert_verdict(
+        &["00:01.0 0604 8086:1901 1 pcieport", "01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0c03 1b21:1242 1 pci-stub"],
+        Verdict::Ready,
+    );
     assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "00:1f.0 0601 8086:a145 1 lpc_ich"], Verdict::Blocked);
     assert_verdict(&["01:00.0 0300 10de:1401 - nouveau", "02:00.0 0200 8086:1533 2 igb"], Verdict::Unknown);
 }

@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("domain", &["model", "xml", "passthrough"]),
     ("output", &["model", "passthrough"]),
     ("commands", &["cli", "discovery", "domain", "hypervisor", "model", "output", "passthrough", "problem", "root", "xml"]),
-    ("cli", &["commands", "hypervisor", "problem", "run"]),
+    ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),
 ];

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use crate::discovery;
+use crate::output;
 use crate::problem::Problem;
 
 /// Serial numbers, MAC addresses, UUIDs and user names are left out. Every command takes the file
@@ -28,7 +29,7 @@ impl Arguments {
         })?;
         let text = discovery::capture(root).to_string();
         match &self.file {
-            None => std::io::stdout().write_all(text.as_bytes())?,
+            None => output::print(&text)?,
             Some(file) => {
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
                 std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;

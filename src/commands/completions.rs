@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
+use crate::output;
 
 /// Completions go to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,9 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "vgapt", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "vgapt", &mut script);
+        output::print(&String::from_utf8_lossy(&script))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -81,21 +81,21 @@ impl Context {
     /// Tells people something on standard error, unless they want it quiet.
     pub fn note(&self, text: &str) {
         if !self.global.quiet && !text.is_empty() {
-            anstream::eprintln!("{text}");
+            output::tell(&format!("{text}\n"));
         }
     }
 
     /// Tells those who want to know more.
     pub fn detail(&self, text: &str) {
         if self.global.verbose {
-            anstream::eprintln!("{text}");
+            output::tell(&format!("{text}\n"));
         }
     }
 
     /// Tells people what was found; warnings are left out where they want it quiet.
     pub fn tell(&self, findings: &[Finding]) {
         for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
-            anstream::eprint!("{}", output::finding(finding));
+            output::tell(&output::finding(finding));
         }
     }
 

@@ -65,7 +65,9 @@ impl Arguments {
             if context.global.verbose {
                 context.tell(&of_cards(&host, &spec.record.passed));
             }
-            domain::kept(&base, &spec).iter().for_each(|line| context.note(&format!("note: {line}")));
+            for line in domain::kept(&base, &spec) {
+                context.note(&format!("note: {line}"));
+            }
             context.note(diff.trim_end());
         }
         let blocked =
@@ -86,10 +88,10 @@ impl Arguments {
             _ => None,
         };
         if context.global.json {
-            let value = json!({"name": self.name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": anstream::adapter::strip_str(&diff).to_string(), "xml": xml});
-            anstream::print!("{}", output::json(&value));
+            let value = json!({"name": self.name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&diff), "xml": xml});
+            output::print(&output::json(&value))?;
         } else {
-            self.report(context, &outcome, xml.as_deref());
+            self.report(context, &outcome, xml.as_deref())?;
         }
         let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
@@ -156,25 +158,21 @@ impl Arguments {
         Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
     }
 
-    fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) {
+    fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) -> Result<()> {
         let name = &self.name;
         match outcome {
             Outcome::DryRun => {}
-            Outcome::Refused => anstream::eprintln!("'{name}' is not defined: see above. What is only blocked goes on with --force."),
+            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above. What is only blocked goes on with --force.\n")),
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => context.note(&format!("'{name}' is defined; start it with: vgapt start {name}")),
-            Outcome::SchemaRefuses(what) => anstream::eprint!(
-                "{}",
-                output::finding(&Finding::blocker(
-                    "schema",
-                    format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
-                    "take that out of the template; --force defines it without",
-                ))
-            ),
+            Outcome::SchemaRefuses(what) => output::tell(&output::finding(&Finding::blocker(
+                "schema",
+                format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
+                "take that out of the template; --force defines it without",
+            ))),
         }
-        if let Some(xml) = xml {
-            anstream::print!("{xml}");
-        }
+        output::print(xml.unwrap_or_default())?;
+        Ok(())
     }
 }
 

@@ -54,7 +54,7 @@ impl Arguments {
         } else {
             self.text(&host, &cards)
         };
-        anstream::print!("{text}");
+        output::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 

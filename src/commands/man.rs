@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
+use crate::output;
 
 /// The manual page goes to standard output: `vgapt man define | man -l -`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,9 @@ impl Arguments {
             let known = command.find_subcommand(name).cloned();
             command = known.ok_or_else(|| anyhow::anyhow!("there is no subcommand '{name}'; see vgapt --help"))?;
         }
-        clap_mangen::Man::new(command).render(&mut std::io::stdout())?;
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page)?;
+        output::print(&String::from_utf8_lossy(&page))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Holder, Scope};
 use crate::domain;
 use crate::model::{Finding, Host, PciAddress, Severity};
+use crate::output;
 use crate::root::Root;
 
 /// Every device must still be what it was when it was passed, its group free, and no process may
@@ -39,7 +40,7 @@ impl Arguments {
         findings.extend(root.as_ref().and_then(|root| held(root, &host, &functions)));
         context.tell(&findings);
         if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
-            anstream::eprintln!("'{}' is not started: see above. Nothing was touched.", self.name);
+            output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         connection.start(&self.name, self.paused)?;

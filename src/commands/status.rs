@@ -33,11 +33,9 @@ impl Arguments {
         if context.global.json {
             let devices: Vec<_> = host.devices(&functions).collect();
             let value = json!({"name": self.name, "state": state, "devices": devices, "findings": output::findings_json(&findings)});
-            anstream::print!("{}", output::json(&value));
+            output::print(&output::json(&value))?;
         } else {
-            let word = serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-            anstream::println!("{}: {word}", self.name);
-            anstream::print!("{}", output::functions(&only(&host, &functions)));
+            output::print(&format!("{}: {state}\n{}", self.name, output::functions(&only(&host, &functions))))?;
             context.tell(&findings);
         }
         Ok(ExitCode::SUCCESS)

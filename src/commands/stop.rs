@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Context;
-use crate::cli::FAILED;
 use crate::hypervisor::Hypervisor;
+use crate::problem::Problem;
 
 /// The guest is asked, and waited for.
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,9 @@ impl Arguments {
         } else {
             connection.shut_down(name)?;
             if !self.is_off_in_time(connection.as_ref())? {
-                anstream::eprintln!(
-                    "vgapt: '{name}' still runs after {} s\n  remedy: shut it down from inside, or pull the plug: vgapt stop --force {name}",
-                    self.timeout
-                );
-                return Ok(ExitCode::from(FAILED));
+                let message = format!("'{name}' still runs after {} s", self.timeout);
+                let remedy = format!("shut it down from inside, or pull the plug: vgapt stop --force {name}");
+                return Err(Problem::new(message, remedy).into());
             }
         }
         context.note(&format!("'{name}' {}", if !self.force && self.timeout == 0 { "was asked to shut down" } else { "is off" }));

@@ -83,7 +83,7 @@ fn may_pass(status: Status, access_list: Option<&[u8]>, account: &Account) -> bo
 /// An entry of a POSIX access control list: what it speaks of, the permission bits, whom.
 type AclEntry = (u16, u16, u32);
 
-/// The kernel's encoding, include/uapi/linux/posix_acl_xattr.h: a version, then entries of 8 bytes.
+/// The kernel's encoding, `include/uapi/linux/posix_acl_xattr.h`: a version, then entries of 8 bytes.
 fn acl_entries(list: &[u8]) -> Option<Vec<AclEntry>> {
     let entries = list.strip_prefix(&2_u32.to_le_bytes())?;
     let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));

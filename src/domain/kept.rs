@@ -18,12 +18,9 @@ pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
     ];
     let mut kept: Vec<String> = Vec::new();
     for (name, written_now, now) in now {
-        if let (Some(wrote), Some(now), false) = (last.wrote.get(name), now, written_now) {
-            if *wrote != now {
-                kept.push(format!(
-                    "{name} stays {now}, as somebody set it (vgapt wrote {wrote}); give --{name} with a new value to change it"
-                ));
-            }
+        let changed = last.wrote.get(name).zip(now).filter(|(wrote, now)| *wrote != now && !written_now);
+        if let Some((wrote, now)) = changed {
+            kept.push(format!("{name} stays {now}, as somebody set it (vgapt wrote {wrote}); give --{name} with a new value to change it"));
         }
     }
     let gone = last

@@ -140,21 +140,25 @@ impl Request {
         Self {
             gpu: list(&self.gpu, &given.gpu, no_gpu),
             // The audio function belongs to the card that is given with it.
-            gpu_audio: option(&self.gpu_audio, &given.gpu_audio, no_gpu || !given.gpu.is_empty()),
+            gpu_audio: option(self.gpu_audio.as_ref(), given.gpu_audio.as_ref(), no_gpu || !given.gpu.is_empty()),
             pci: list(&self.pci, &given.pci, no_pci),
             usb: list(&self.usb, &given.usb, no_usb),
-            keyboard: option(&self.keyboard, &given.keyboard, no_usb),
-            mouse: option(&self.mouse, &given.mouse, no_usb),
+            keyboard: option(self.keyboard.as_ref(), given.keyboard.as_ref(), no_usb),
+            mouse: option(self.mouse.as_ref(), given.mouse.as_ref(), no_usb),
             memory: given.memory.or(self.memory),
             cpus: given.cpus.or(self.cpus),
             hugepages: (self.hugepages || given.hugepages) && !no_hugepages,
             disk: list(&self.disk, &given.disk, no_disk),
-            cdrom: option(&self.cdrom, &given.cdrom, no_cdrom),
-            virtio_iso: option(&self.virtio_iso, &given.virtio_iso, no_virtio_iso),
-            loader: option(&self.loader, &given.loader, false),
+            cdrom: option(self.cdrom.as_ref(), given.cdrom.as_ref(), no_cdrom),
+            virtio_iso: option(self.virtio_iso.as_ref(), given.virtio_iso.as_ref(), no_virtio_iso),
+            loader: option(self.loader.as_ref(), given.loader.as_ref(), false),
             // Variables belong to the code that is given with them.
-            nvram_template: option(&self.nvram_template, &given.nvram_template, given.loader.is_some() && given.loader != self.loader),
-            emulator: option(&self.emulator, &given.emulator, false),
+            nvram_template: option(
+                self.nvram_template.as_ref(),
+                given.nvram_template.as_ref(),
+                given.loader.is_some() && given.loader != self.loader,
+            ),
+            emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
             os: given.os.or(self.os),
             without: given.without,
         }
@@ -200,8 +204,8 @@ fn list<T: Clone>(last: &[T], given: &[T], taken_out: bool) -> Vec<T> {
     if taken_out || !given.is_empty() { given.to_vec() } else { last.to_vec() }
 }
 
-fn option<T: Clone>(last: &Option<T>, given: &Option<T>, taken_out: bool) -> Option<T> {
-    if taken_out { given.clone() } else { given.clone().or_else(|| last.clone()) }
+fn option<T: Clone>(last: Option<&T>, given: Option<&T>, taken_out: bool) -> Option<T> {
+    given.or(last.filter(|_| !taken_out)).cloned()
 }
 
 impl FromStr for GpuChoice {

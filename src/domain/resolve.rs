@@ -49,7 +49,7 @@ impl Base {
 
     /// Whether an option says another thing than the last request did.
     fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
-        let last = self.last.as_ref().map(|record| option(&record.request)).unwrap_or_else(|| option(&Request::default()));
+        let last = self.last.as_ref().map_or_else(|| option(&Request::default()), |record| option(&record.request));
         option(&self.wanted) != last
     }
 }
@@ -90,7 +90,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files) -> Resolved {
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
     findings.extend(checks::of_functions(&passed, host));
-    findings.extend(checks::of_request(base, &wanted, host, files));
+    findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
     spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec) };
     Resolved { spec, findings }
@@ -123,7 +123,7 @@ fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
     }
     let named: Vec<String> = assessed
         .iter()
-        .map(|card| format!("{} {} ({})", card.address.short(), card.name.as_deref().unwrap_or("unknown"), verdict_word(card.verdict)))
+        .map(|card| format!("{} {} ({})", card.address.short(), card.name.as_deref().unwrap_or("unknown"), card.verdict))
         .collect();
     let candidates = if named.is_empty() { "there is no graphics card".to_owned() } else { named.join("; ") };
     findings.push(Finding::fatal(
@@ -132,10 +132,6 @@ fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
         format!("name one with --gpu ADDRESS: {candidates}"),
     ));
     None
-}
-
-fn verdict_word(verdict: crate::passthrough::Verdict) -> String {
-    serde_json::to_value(verdict).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Option<Card> {

@@ -26,11 +26,11 @@ pub(super) fn by_parser(xml: &str) -> Vec<String> {
 
 fn missing(given: &Document, back: &Document) -> Vec<String> {
     let mut known = BTreeSet::new();
-    walk(back.root(), String::new(), &mut |path: &str| {
+    walk(back.root(), "", &mut |path: &str| {
         known.insert(path.to_owned());
     });
     let mut missing = Vec::new();
-    walk(given.root(), String::new(), &mut |path: &str| {
+    walk(given.root(), "", &mut |path: &str| {
         let new = !known.contains(path)
             && !missing.iter().any(|above: &String| path.starts_with(&format!("{above}/")) || path.starts_with(&format!("{above} @")));
         if new {
@@ -43,15 +43,15 @@ fn missing(given: &Document, back: &Document) -> Vec<String> {
 
 /// Visits elements (`devices/disk`) and attributes (`devices/disk @type`); metadata and elements of
 /// other namespaces are libvirt's to keep.
-fn walk(element: Element<'_>, path: String, visit: &mut impl FnMut(&str)) {
+fn walk(element: Element<'_>, path: &str, visit: &mut impl FnMut(&str)) {
     if !path.is_empty() {
-        visit(&path);
+        visit(path);
     }
     for attribute in element.attribute_names().filter(|name| !name.starts_with("xmlns")) {
         visit(&format!("{path} @{attribute}"));
     }
     for child in element.children().filter(|child| !child.name().contains(':') && child.name() != "metadata") {
         let below = if path.is_empty() { child.name().to_owned() } else { format!("{path}/{}", child.name()) };
-        walk(child, below, visit);
+        walk(child, &below, visit);
     }
 }

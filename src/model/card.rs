@@ -84,19 +84,25 @@ fn belongs(display: &PciDevice, other: &PciDevice, kind: CardKind) -> bool {
 }
 
 fn kind_of(host: &Host, display: &PciDevice) -> CardKind {
-    let on_root_bus = display.address.bus == 0;
     if is_emulated(display.id) {
         CardKind::Virtual
     } else if is_bmc(display.id) {
         CardKind::Bmc
-    } else if display.id.vendor == INTEL && on_root_bus && display.address.device == 2 {
-        CardKind::Integrated
-    } else if display.id.vendor == AMD_GRAPHICS
-        && (siblings(host, display).any(|other| other.id.vendor == AMD_PROCESSORS) || (on_root_bus && display.address.device == 1))
-    {
+    } else if is_integrated(host, display) {
         CardKind::Integrated
     } else {
         CardKind::Discrete
+    }
+}
+
+/// Intel's sits at 00:02.0; AMD's shares its slot with other parts of the processor, or, before
+/// 2015, sat at 00:01.0.
+fn is_integrated(host: &Host, display: &PciDevice) -> bool {
+    let at = |device: u8| display.address.bus == 0 && display.address.device == device;
+    match display.id.vendor {
+        INTEL => at(2),
+        AMD_GRAPHICS => at(1) || siblings(host, display).any(|other| other.id.vendor == AMD_PROCESSORS),
+        _ => false,
     }
 }
 

@@ -8,12 +8,12 @@ pub fn groups(host: &Host) -> String {
     let mut text = String::new();
     for group in host.groups() {
         text.push_str(&format!("{}\n", paint(STRONG, format_args!("IOMMU group {}", group.number))));
-        host.devices(&group.devices).for_each(|device| text.push_str(&line(device)));
+        text.extend(host.devices(&group.devices).map(line));
     }
     let without: Vec<&PciDevice> = host.pci.iter().filter(|device| device.group.is_none()).collect();
     if !without.is_empty() {
         text.push_str(&format!("{}\n", paint(STRONG, "In no IOMMU group")));
-        without.iter().for_each(|device| text.push_str(&line(device)));
+        text.extend(without.into_iter().map(line));
     }
     text
 }

@@ -6,9 +6,11 @@ mod findings;
 mod host;
 mod json;
 mod style;
+mod terminal;
 
 pub use cards::{addresses, cards, env, env_values};
 pub use diff::diff;
 pub use findings::{finding, findings_json};
 pub use host::{functions, groups, usb};
 pub use json::{host_json, json};
+pub use terminal::{plain, print, tell};

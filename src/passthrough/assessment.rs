@@ -21,6 +21,18 @@ pub enum Verdict {
     Unknown,
 }
 
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Available => "available",
+            Self::OnlyDisplay => "only-display",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
 /// A graphics card and what can be said of passing it through.
 #[derive(Debug, Clone, Serialize)]
 pub struct Assessment {
@@ -121,10 +133,10 @@ pub(super) fn displays_that_stay<'a>(host: &'a Host, card: &'a Card) -> impl Ite
 fn remedy(host: &Host, card: &Card, verdict: Verdict) -> String {
     let address = card.address.short();
     match verdict {
-        Verdict::Ready => format!("vgapt define NAME --gpu {address}"),
-        Verdict::Available if card.kind == CardKind::Bmc => "leave it to the host: it is the server's console".into(),
-        Verdict::Available => format!("vgapt define NAME --gpu {address}"),
-        Verdict::OnlyDisplay if card.kind == CardKind::Bmc => "leave it to the host: it is the server's console".into(),
+        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay if card.kind == CardKind::Bmc => {
+            "leave it to the host: it is the server's console".into()
+        }
+        Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay => {
             format!(
                 "add a second display (integrated graphics count) and make it primary in the firmware; else the host is blind while the guest has {address}"

@@ -187,11 +187,7 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
     } else {
         format!("switch {name} on in the firmware settings")
     };
-    Some(Finding::warning(
-        "virtualization-off",
-        format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"),
-        remedy,
-    ))
+    Some(Finding::warning("virtualization-off", format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"), remedy))
 }
 
 fn no_groups_at_all(host: &Host) -> Option<Finding> {
@@ -206,7 +202,7 @@ fn no_groups_at_all(host: &Host) -> Option<Finding> {
     Some(Finding::warning(code, seen, remedy))
 }
 
-/// Intel's Volume Management Device keeps NVMe disks in a PCI domain of its own.
+/// Intel's Volume Management Device keeps `NVMe` disks in a PCI domain of its own.
 fn hidden_disks(host: &Host) -> Option<Finding> {
     let vmd: Vec<PciAddress> = host
         .pci

@@ -136,9 +136,8 @@ impl Capture {
         // Modes of the kernel's own trees say nothing about the host.
         let mode = mode.filter(|_| !path.starts_with("/sys/") && !path.starts_with("/proc/")).unwrap_or(default);
         let says_more = match self.entries.get(path).map(|entry| &entry.node) {
-            None => true,
+            None | Some(Node::Unread(_)) => true,
             Some(Node::File(known)) => matches!(&node, Node::File(bytes) if bytes.len() >= known.len()),
-            Some(Node::Unread(_)) => true,
             Some(Node::Link(_)) => false,
             Some(Node::Directory) => matches!(node, Node::Directory) && mode != DIRECTORY_MODE,
         };

@@ -77,13 +77,12 @@ fn system_accounts(accounts: &str) -> String {
     accounts.lines().filter(kept).map(without_members).collect()
 }
 
-/// The line of a group without its members but those of the system's own account names.
+/// The line of a group with no members but QEMU's own users.
 fn without_members(line: &str) -> String {
-    let mut fields: Vec<&str> = line.split(':').collect();
+    let mut fields: Vec<String> = line.split(':').map(str::to_owned).collect();
     if let [_, _, _, members] = fields.as_mut_slice() {
-        if !members.starts_with("libvirt") {
-            *members = "";
-        }
+        let kept: Vec<&str> = members.split(',').filter(|name| matches!(*name, "libvirt-qemu" | "qemu")).collect();
+        *members = kept.join(",");
     }
     format!("{}\n", fields.join(":"))
 }
@@ -115,7 +114,7 @@ mod tests {
         let accounts = "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000:Alice:/home/alice:/bin/bash\nlibvirt-qemu:x:64055:994::/var/lib/libvirt:/usr/sbin/nologin\n";
         let kept = String::from_utf8(content("/etc/passwd", accounts.into())).unwrap();
         assert!(kept.contains("root:") && kept.contains("libvirt-qemu:") && !kept.contains("alice"));
-        let groups = String::from_utf8(content("/etc/group", "kvm:x:104:alice,bob\n".into())).unwrap();
-        assert_eq!(groups, "kvm:x:104:\n");
+        let groups = String::from_utf8(content("/etc/group", "kvm:x:104:alice,libvirt-qemu\nlibvirt:x:105:bob\n".into())).unwrap();
+        assert_eq!(groups, "kvm:x:104:libvirt-qemu\nlibvirt:x:105:\n");
     }
 }

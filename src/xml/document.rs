@@ -163,7 +163,7 @@ impl<'d> Element<'d> {
 
     /// The first element at a path of names below it: `devices/disk/source`.
     pub fn at(self, path: &str) -> Option<Element<'d>> {
-        path.split('/').try_fold(self, |element, name| element.child(name))
+        path.split('/').try_fold(self, Element::child)
     }
 
     /// The namespace that a prefix (`None`: no prefix) stands for here.

@@ -1,5 +1,7 @@
 //! A new element, before it has a place in a document.
 
+#![allow(clippy::needless_pass_by_value)] // Values are written as they come: numbers, addresses, `format_args!`.
+
 use quick_xml::escape::{escape, partial_escape};
 
 /// An element to be written: attributes in single quotes as libvirt writes them.

@@ -1,0 +1,132 @@
+//! What speaks against passing devices: gone, moved, no endpoint, a group that the host uses.
+
+use crate::domain::Passed;
+use crate::model::{Finding, Host, Iommu, PciAddress, UsbId};
+use crate::passthrough::{Verdict, assess, isolation_remedy, missing_iommu};
+
+/// What speaks against passing these functions, wherever they come from.
+pub fn of_functions(passed: &[Passed], host: &Host) -> Vec<Finding> {
+    if passed.is_empty() {
+        return Vec::new();
+    }
+    if host.pci.is_empty() {
+        return vec![Finding::warning(
+            "host-unknown",
+            "the host's PCI devices could not be read, so nothing about them was checked",
+            "run vgapt on the host itself",
+        )];
+    }
+    let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
+    let mut findings: Vec<Finding> = passed
+        .iter()
+        .filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host)).or_else(|| group(passed.address, host)))
+        .collect();
+    findings.extend(blocked(&functions, host));
+    findings.extend(only_display(&functions, host));
+    for unknown in &host.unknown {
+        findings.push(Finding::warning(
+            "not-known",
+            format!("not known of this host: {unknown}"),
+            "run vgapt on the host itself for a full check",
+        ));
+    }
+    findings
+}
+
+/// Is it there, and is it still what it was?
+fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
+    let address = passed.address.short();
+    let elsewhere = || {
+        let now: Vec<String> = host.pci.iter().filter(|device| Some(device.id) == passed.id).map(|device| device.address.short()).collect();
+        if now.is_empty() {
+            "see `vgapt list` for what there is".to_owned()
+        } else {
+            format!("that device is now at {}: define again with that address", now.join(" or "))
+        }
+    };
+    let Some(device) = host.device(passed.address) else {
+        let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
+        return Some(Finding::fatal("no-such-device", format!("there is no PCI function {address}{what}"), elsewhere()));
+    };
+    let same_subsystem = passed.subsystem.is_none() || device.subsystem.is_none() || passed.subsystem == device.subsystem;
+    if passed.id.is_some_and(|id| id != device.id) || !same_subsystem {
+        let was = passed.id.map(|id| id.to_string()).unwrap_or_default();
+        let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
+        let message =
+            format!("at {address} is now {} [{}], not the {was} that was passed: PCI addresses have moved", device.label(), device.id);
+        return Some(Finding::fatal("device-moved", message, elsewhere()));
+    }
+    None
+}
+
+fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
+    let device = host.device(address).filter(|device| device.is_bridge())?;
+    let message = format!("{} is a bridge ({}), and only endpoints can be passed", address.short(), device.label());
+    Some(Finding::fatal("not-an-endpoint", message, "leave it out: bridges stay with the host and block nothing"))
+}
+
+fn group(address: PciAddress, host: &Host) -> Option<Finding> {
+    let device = host.device(address).filter(|device| device.group.is_none())?;
+    let (seen, remedy) = missing_iommu(host);
+    let message = format!("{} is in no IOMMU group: {seen}", device.address.short());
+    // Node devices of a remote host may leave the groups out; the files of a host do not.
+    Some(if host.platform.iommu == Iommu::Unknown {
+        Finding::warning("no-group", message, remedy)
+    } else {
+        Finding::blocker("no-group", message, remedy)
+    })
+}
+
+fn blocked(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let blockers = host.blockers_of(functions);
+    let named: Vec<String> = host
+        .devices(&blockers)
+        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or_default()))
+        .collect();
+    let siblings: Vec<String> = blockers
+        .iter()
+        .filter(|blocker| functions.iter().any(|function| function.same_slot(**blocker)))
+        .map(|blocker| blocker.short())
+        .collect();
+    let remedy = if siblings.is_empty() {
+        isolation_remedy(false)
+    } else {
+        format!("pass {} too, as they share the slot; else {}", siblings.join(", "), isolation_remedy(false))
+    };
+    (!named.is_empty()).then(|| {
+        Finding::blocker("group-not-viable", format!("the host uses other devices of the same IOMMU group: {}", named.join(", ")), remedy)
+    })
+}
+
+fn only_display(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let card = assess(host).into_iter().find(|card| functions.contains(&card.address) && card.verdict == Verdict::OnlyDisplay)?;
+    Some(Finding::warning(
+        "only-display",
+        format!("{} is the host's only display: it goes dark while the domain runs", card.address.short()),
+        card.remedy,
+    ))
+}
+
+/// Is exactly one USB device of this id plugged in?
+pub(super) fn usb(id: UsbId, host: &Host) -> Option<Finding> {
+    if host.usb.is_empty() {
+        return Some(Finding::warning(
+            "usb-unknown",
+            format!("whether the USB device {id} is there could not be told"),
+            "run vgapt on the host itself, with the device plugged in",
+        ));
+    }
+    match host.usb.iter().filter(|device| device.id == id).count() {
+        0 => Some(Finding::blocker(
+            "no-such-usb-device",
+            format!("no USB device {id} is plugged in"),
+            "plug it in, or see `vgapt list --usb`",
+        )),
+        1 => None,
+        several => Some(Finding::blocker(
+            "ambiguous-usb-device",
+            format!("{several} USB devices are {id}, and libvirt cannot tell which is meant"),
+            "unplug the others, or pass a whole USB controller with --pci",
+        )),
+    }
+}

@@ -1,0 +1,100 @@
+//! What speaks against the files of a domain: not there, out of QEMU's reach, firmware that does not match.
+
+use crate::domain::{Base, Request};
+use crate::model::{FileFacts, Files, Finding, Firmware, Size};
+
+/// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
+const SMALLEST_FIRMWARE: u64 = 64 << 10;
+
+/// Is it there, a file, and in reach of QEMU's user?
+pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Finding> {
+    let facts = files.of(path)?;
+    if facts.is_dir {
+        return Some(Finding::fatal("not-a-file", format!("{path} is a directory"), "name the image in it"));
+    }
+    match facts.exists {
+        Some(false) => Some(Finding::blocker("no-such-file", format!("there is no file {path}"), how_to_get(path, wanted))),
+        Some(true) => closed(facts, files),
+        None => None,
+    }
+}
+
+fn how_to_get(path: &str, wanted: &Request) -> String {
+    if wanted.disk.iter().any(|disk| disk == path) {
+        format!("make it: qemu-img create -f qcow2 '{path}' 100G")
+    } else if wanted.virtio_iso.as_deref() == Some(path) {
+        "get virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
+    } else if wanted.cdrom.as_deref() == Some(path) {
+        "look where the image was saved".into()
+    } else {
+        "leave --loader and --nvram-template out to take the host's own firmware".into()
+    }
+}
+
+fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
+    let user = files.qemu_user.as_deref()?;
+    let folders = facts.closed_folders.iter().map(|folder| format!("'{folder}'")).collect::<Vec<_>>().join(" ");
+    (!folders.is_empty()).then(|| {
+        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}", facts.path);
+        Finding::blocker("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
+    })
+}
+
+/// Which of these could not be looked at?
+pub(super) fn unknown_files(asked: &[String], files: &Files) -> Option<Finding> {
+    let found = |path: &str| files.firmwares.iter().any(|firmware| firmware.code == path || firmware.vars == path);
+    let cannot_tell = |path: &&str| !found(path) && files.of(path).is_none_or(|facts| facts.exists.is_none());
+    let unknown: Vec<&str> = asked.iter().map(String::as_str).filter(cannot_tell).collect();
+    (!unknown.is_empty()).then(|| {
+        Finding::warning(
+            "files-unknown",
+            format!("could not be looked at from here: {}", unknown.join(", ")),
+            "run vgapt on the host itself, as root, to have them checked",
+        )
+    })
+}
+
+/// No firmware was found for a domain that needs one.
+pub(in crate::domain) fn no_firmware(files: &Files) -> Finding {
+    let message = "no UEFI firmware for guests was found";
+    let remedy = "install it (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; Arch: pacman -S edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64), or name it with --loader and --nvram-template";
+    if files.complete {
+        Finding::blocker("no-firmware", message, remedy)
+    } else {
+        Finding::warning("no-firmware", format!("{message}; the domain is left with its BIOS"), remedy)
+    }
+}
+
+/// Code and variables fill one flash chip of 2, 4, 8, … MiB together (`FD_SIZE` of edk2's `OvmfPkg`).
+pub(super) fn pair(firmware: &Firmware, files: &Files) -> Option<Finding> {
+    let Firmware { code, vars, .. } = firmware;
+    let size = |path: &str| {
+        files
+            .of(path)
+            .filter(|facts| facts.format.as_deref() == Some("raw"))
+            .and_then(|facts| facts.size)
+            .filter(|size| *size >= SMALLEST_FIRMWARE)
+    };
+    let (of_code, of_vars) = (size(code)?, size(vars)?);
+    (!(of_code + of_vars).is_power_of_two()).then(|| {
+        let message = format!("{code} ({}) and {vars} ({}) do not belong together", Size::from_bytes(of_code), Size::from_bytes(of_vars));
+        Finding::blocker(
+            "firmware-mismatch",
+            message,
+            "take both from one set: OVMF_CODE_4M.fd goes with OVMF_VARS_4M.fd, OVMF_CODE.fd with OVMF_VARS.fd",
+        )
+    })
+}
+
+/// A domain's own variables were copied from the image that belongs to its firmware.
+pub(in crate::domain) fn other_firmware(base: &Base, code: &str) -> Option<Finding> {
+    let os = base.domain.root().child("os")?;
+    let own = os.child("nvram").map(crate::xml::Element::text).filter(|path| !path.is_empty())?;
+    let before = os.child("loader").map(crate::xml::Element::text).filter(|before| !before.is_empty() && *before != code)?;
+    let message = format!("{own} holds the variables of {before}, which {code} may not understand");
+    Some(Finding::warning(
+        "other-firmware",
+        message,
+        format!("let libvirt copy them anew at the next start: virsh start --reset-nvram {}", base.name),
+    ))
+}

@@ -1,0 +1,11 @@
+//! What speaks against a domain before libvirt would say it: at its start, or never.
+
+mod devices;
+mod files;
+mod request;
+mod resources;
+
+pub use devices::of_functions;
+pub(super) use files::{no_firmware, other_firmware};
+pub(super) use request::of_request;
+pub use resources::of_start;

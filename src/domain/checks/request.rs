@@ -1,0 +1,56 @@
+//! What speaks against a request: only what it changes is looked at, since what somebody else
+//! changed is no longer what the request says.
+
+use super::{devices, files as file_checks, resources};
+use crate::domain::{Base, Disk, Request, Spec};
+use crate::model::{Files, Finding, Host};
+
+/// What speaks against what is to be written.
+pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host, files: &Files) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(other_system(base));
+    findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
+    let written = written_files(spec);
+    findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
+    findings.extend(file_checks::unknown_files(&written, files));
+    findings.extend(spec.firmware.as_ref().and_then(|firmware| file_checks::pair(firmware, files)));
+    findings.extend(resources::memory(base, spec, host));
+    findings.extend(resources::processors(spec, host));
+    findings.extend(audio_alone(wanted, host));
+    findings
+}
+
+/// The files that a domain is newly given. A firmware that was found needs no look.
+fn written_files(spec: &Spec) -> Vec<String> {
+    let disks = spec.disks.iter().flatten().map(|disk: &Disk| disk.path.clone());
+    let cdroms = spec.cdroms.iter().filter_map(|cdrom| cdrom.image.clone());
+    let firmware = spec.firmware.iter().flat_map(|firmware| [firmware.code.clone(), firmware.vars.clone()]);
+    disks.chain(cdroms).chain(firmware).collect()
+}
+
+/// The system decides the template, and an existing domain has none any more.
+fn other_system(base: &Base) -> Option<Finding> {
+    let last = base.last.as_ref().and_then(|last| last.request.os);
+    let now = base.wanted.os;
+    let other = now.is_some() && (base.last.is_none() || last.unwrap_or_default() != now.unwrap_or_default());
+    (other && !base.is_new).then(|| {
+        Finding::fatal(
+            "other-system",
+            "--os decides the template of a new domain, and this one exists",
+            "make it anew with --replace, or leave --os out",
+        )
+    })
+}
+
+fn audio_alone(wanted: &Request, host: &Host) -> Option<Finding> {
+    let audio = wanted.gpu_audio?;
+    if wanted.gpu.is_empty() {
+        return Some(Finding::warning(
+            "audio-alone",
+            format!("the audio function {} is left out: no graphics card is passed with it", audio.short()),
+            "name the card with --gpu",
+        ));
+    }
+    (host.device(audio).is_none() && !host.pci.is_empty())
+        .then(|| Finding::fatal("no-such-device", format!("there is no PCI function {}", audio.short()), "see `vgapt list`"))
+}
