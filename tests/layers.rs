@@ -49,9 +49,7 @@ fn no_arrow_runs_upward() {
 fn imported(rest: &str) -> Vec<&str> {
     let name = |text: &str| text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().len();
     match rest.strip_prefix('{') {
-        Some(list) => {
-            list.split('}').next().unwrap_or_default().split(',').map(|part| part.trim()).map(|part| &part[..name(part)]).collect()
-        }
+        Some(list) => list.split('}').next().unwrap_or_default().split(',').map(str::trim).map(|part| &part[..name(part)]).collect(),
         None => vec![&rest[..name(rest)]],
     }
 }

@@ -147,7 +147,7 @@ proptest! {
         bom in any::<bool>(),
         gpu in any::<bool>(), pci in any::<bool>(), usb in any::<bool>(), disks in 0_usize..3, hugepages in any::<bool>(), cdrom in any::<bool>(),
     ) {
-            let body: String = pieces.iter().map(|piece| format!("{line_end}  {piece}")).collect();
+            let body = pieces.iter().fold(String::new(), |body, piece| body + line_end + "  " + piece);
         let template = format!("{}<domain type='kvm'>{line_end}  <name>x</name>{body}{line_end}</domain>", if bom { "\u{feff}" } else { "" });
         let all = everything();
         let request = Request {

@@ -1,0 +1,73 @@
+//! A real start, with no device of the host's.
+
+use std::fs;
+use std::path::Path;
+
+use super::DAEMON;
+use super::libvirt::{Libvirt, have};
+
+#[test]
+fn life_cycle() {
+    if !have("a real start", &DAEMON) {
+        return;
+    }
+    let libvirt = Libvirt::daemon();
+    let template = libvirt.path("plain.xml");
+    // What starts anywhere: no KVM, a processor that needs none, no firmware that needs a file of this distribution.
+    let own = include_str!("../../templates/linux.xml")
+        .replace("type='kvm'", "type='qemu'")
+        .replace("mode='host-passthrough' check='none'", "mode='custom'");
+    fs::write(&template, own.replace("<topology", "<model>qemu64</model><topology")).unwrap();
+    for image in ["CODE.fd", "VARS.fd"] {
+        fs::File::create(libvirt.path(image)).unwrap().set_len(4 << 20).unwrap();
+    }
+    let (code, vars) = (libvirt.path("CODE.fd"), libvirt.path("VARS.fd"));
+    libvirt
+        .vgapt(&[
+            "define",
+            "plain",
+            "--template",
+            &template,
+            "--memory",
+            "64M",
+            "--cpus",
+            "1",
+            "--loader",
+            &code,
+            "--nvram-template",
+            &vars,
+        ])
+        .with(0);
+    libvirt.vgapt(&["start", "plain", "--paused"]).with(0).saying(&["'plain' is started and paused"]);
+    assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: paused"));
+    let pid = qemu(&libvirt);
+    let argv = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().replace('\0', " ");
+    assert!(
+        argv.contains("-netdev {\"type\":\"user\",\"id\":\"hostnet0\"}") && argv.contains("plain_VARS.fd") && !argv.contains(&vars),
+        "{argv}"
+    );
+
+    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: it runs; see `vgapt status`"]);
+    libvirt.vgapt(&["undefine", "plain"]).with(3).saying(&["'plain' runs", "vgapt stop plain"]);
+    // Changed while it runs: from the next start on.
+    libvirt.vgapt(&["define", "plain", "--memory", "96M"]).with(0);
+    assert!(libvirt.xml("plain").contains("<memory unit='KiB'>98304</memory>"));
+    // Nothing in it could answer.
+    libvirt.virsh(&["resume", "plain"]);
+    libvirt.vgapt(&["stop", "plain", "--timeout", "1"]).with(3).saying(&["vgapt stop --force plain"]);
+    libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
+    libvirt.vgapt(&["stop", "plain"]).with(0).saying(&["'plain' is off"]);
+    assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: shut off"));
+    // The copy of the variables goes with it, or this would be refused.
+    libvirt.vgapt(&["undefine", "plain"]).with(0);
+    assert_eq!(libvirt.virsh(&["list", "--all", "--name"]).stdout.trim(), "");
+}
+
+/// The process of the one domain.
+fn qemu(libvirt: &Libvirt) -> String {
+    let name = |entry: &Path| fs::read_to_string(entry.join("cmdline")).unwrap_or_default();
+    let uuid = libvirt.virsh(&["domuuid", "plain"]).stdout.trim().to_owned();
+    let mut processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let own = processes.find(|entry| name(entry).contains(&format!("-uuid\0{uuid}"))).expect("a QEMU process");
+    own.file_name().unwrap().to_string_lossy().into_owned()
+}

@@ -1,0 +1,60 @@
+//! Programs as the tests run them: bounded in time, and without the settings of whoever runs them.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+/// The machine of the guide's author.
+pub(crate) const Z170: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/z170-gtx960.host");
+
+/// What a program did.
+pub(crate) struct Ran {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    code: Option<i32>,
+    what: String,
+}
+
+/// A program that is ended after two minutes. Where it is told of no other libvirt, it gets the test driver.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "120"]).arg(program).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VGAPT_")) {
+        command.env_remove(name);
+    }
+    for name in ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LIBVIRT_DEBUG"] {
+        command.env_remove(name);
+    }
+    command.env("LC_ALL", "C").env("HOME", env!("CARGO_TARGET_TMPDIR")).env("LIBVIRT_DEFAULT_URI", "test:///default");
+    command
+}
+
+pub(crate) fn vgapt<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut vgapt = command(env!("CARGO_BIN_EXE_vgapt"));
+    vgapt.args(arguments);
+    vgapt
+}
+
+pub(crate) fn run(command: &mut Command) -> Ran {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is text");
+    Ran { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code(), what: format!("{command:?}") }
+}
+
+impl Ran {
+    /// The same, if it ended with this code.
+    #[track_caller]
+    pub(crate) fn with(self, code: i32) -> Self {
+        let Self { stdout, stderr, what, .. } = &self;
+        assert!(self.code == Some(code), "{what}\nended with {:?}, not {code}\n{stdout}\n{stderr}", self.code);
+        self
+    }
+
+    /// The same, if it said all this on standard error.
+    #[track_caller]
+    pub(crate) fn saying(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "{}\ndoes not say: {word}\nit says: {}", self.what, self.stderr);
+        }
+        self
+    }
+}

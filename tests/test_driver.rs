@@ -1,0 +1,237 @@
+//! vgapt and libvirt's test driver, whose state lives no longer than the program that opened it.
+
+#[path = "support/command.rs"]
+mod command;
+
+use std::fs;
+
+use command::{Ran, Z170, run, vgapt};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A host of which only libvirt's node devices are known, with domains: `off`, `on`, and `moved`, whose device is gone.
+const NODE: &str = concat!("test://", env!("CARGO_MANIFEST_DIR"), "/fixtures/node/gtx960.xml");
+
+fn on_node(arguments: &[&str]) -> Ran {
+    run(&mut vgapt(["-c", NODE].iter().chain(arguments)))
+}
+
+fn on_default(arguments: &[&str]) -> Ran {
+    run(&mut vgapt(["--root", Z170, "-c", "test:///default"].iter().chain(arguments)))
+}
+
+// --- Domains that vgapt did not define, on a host behind libvirt ---
+
+#[test]
+fn status() {
+    let off = on_node(&["status", "off"]).with(0).saying(&["not known of this host: drivers"]);
+    assert!(off.stdout.starts_with("off: shut off\n"), "{}", off.stdout);
+    assert!(off.stdout.contains("01:00.0") && off.stdout.contains("[10de:1401]") && off.stdout.contains("01:00.1"), "{}", off.stdout);
+    assert_eq!(on_node(&["status", "on"]).with(0).stdout, "on: running\n");
+    on_node(&["status", "moved"]).with(0).saying(&["there is no PCI function 0a:00.0"]);
+
+    let json: Value = serde_json::from_str(&on_node(&["--json", "status", "moved"]).with(0).stdout).unwrap();
+    assert_eq!((json["state"].as_str(), json["findings"][0]["code"].as_str()), (Some("shut-off"), Some("no-such-device")), "{json:#}");
+}
+
+#[test]
+fn start() {
+    on_node(&["start", "off"]).with(0).saying(&["'off' is started"]);
+    on_node(&["start", "on"]).with(3).saying(&["'on' does not start", "already running"]);
+    // Nothing overrides a device that is not there.
+    on_node(&["start", "moved"]).with(1).saying(&["there is no PCI function 0a:00.0", "Nothing was touched"]);
+    on_node(&["start", "moved", "--force"]).with(1).saying(&["'moved' is not started"]);
+}
+
+#[test]
+fn stop() {
+    on_node(&["stop", "on"]).with(0).saying(&["'on' is off"]);
+    on_node(&["stop", "--force", "on"]).with(0).saying(&["'on' is off"]);
+    on_node(&["stop", "--timeout", "0", "on"]).with(0).saying(&["'on' was asked to shut down"]);
+    on_node(&["stop", "off"]).with(0).saying(&["'off' is off"]);
+    assert_eq!(on_node(&["-q", "stop", "on"]).with(0).stderr, "");
+    on_node(&["stop", "--force", "--timeout", "3", "on"]).with(2);
+}
+
+#[test]
+fn undefine() {
+    on_node(&["undefine", "off"]).with(0).saying(&["'off' is undefined"]);
+    on_node(&["undefine", "on"]).with(3).saying(&["'on' runs", "remedy: stop it first: vgapt stop on"]);
+}
+
+#[test]
+fn no_such_domain() {
+    for command in ["status", "start", "stop", "undefine"] {
+        let ran = on_node(&[command, "nosuch"]).with(3).saying(&["no domain 'nosuch'", "remedy: see `virsh list --all`"]);
+        assert!(ran.stdout.is_empty(), "{command}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_host_of_node_devices_says_what_it_cannot_know() {
+    let list = on_node(&["list"]).with(0).stdout;
+    for words in ["not known: subsystem ids", "not known: drivers", "GM206 [GeForce GTX 960] [10de:1401]", "Navi 31"] {
+        assert!(list.contains(words), "no {words} in {list}");
+    }
+    let json: Value = serde_json::from_str(&on_node(&["list", "--json"]).with(0).stdout).unwrap();
+    assert_eq!(json["unknown"].as_array().unwrap().len(), 2, "{:#}", json["unknown"]);
+    let cards: Vec<&str> = json["gpus"].as_array().unwrap().iter().map(|card| card["address"].as_str().unwrap()).collect();
+    assert_eq!(cards, ["0000:01:00.0", "0000:02:00.0"]);
+    assert_eq!(json["gpus"][0]["functions"].as_array().unwrap().len(), 2);
+    // The made-up host of the default has no PCI devices, which is no error.
+    let none = run(&mut vgapt(["-c", "test:///default", "list"])).with(0).stdout;
+    assert!(none.contains("no graphics card"), "{none}");
+}
+
+#[test]
+fn define_for_a_host_of_node_devices() {
+    let defined =
+        on_node(&["define", "new", "--gpu", "01:00.0", "--print-xml"]).with(0).saying(&["not known of this host", "'new' is defined"]);
+    for words in ["ua-vgapt-gpu-0000-01-00-0", "ua-vgapt-gpu-0000-01-00-1", "multifunction='on'", "<vgapt:domain"] {
+        assert!(defined.stdout.contains(words), "no {words} in {}", defined.stdout);
+    }
+    // Somebody else's domain: it is changed, and what it has stays, its password too.
+    let changed = on_node(&["define", "off", "--cpus", "2", "--dry-run"]).with(0);
+    assert!(changed.stdout.contains("passwd='geheim'") && changed.stdout.contains(">2</vcpu>"), "{}", changed.stdout);
+    let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
+    assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
+    assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
+}
+
+// --- Templates ---
+
+/// A template that libvirt's schema refuses, for more than one reason.
+const ODD: &str = "<?xml version=\"1.0\"?>\r
+<!-- mine -->\r
+<domain type=\"kvm\">\r
+  <name>odd</name>\r
+  <memory unit='GiB'>2</memory><vcpu>2</vcpu>\r
+  <os><type arch='x86_64' machine='q35'>hvm</type><loader readonly='yes' type='pflash'>/c</loader></os>\r
+  <devices>\r
+    <frobnicator  level='11' />\r
+    <disk type='file' device='disk' colour='red'><source file='/a'/><target dev='vda' bus='virtio'/></disk>\r
+  </devices>\r
+</domain>\r
+";
+
+fn template(text: &str) -> (TempDir, String) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("template.xml").display().to_string();
+    fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn a_template_that_the_schema_refuses() {
+    let (_folder, file) = template(ODD);
+    let refused = on_default(&["define", "new", "--template", &file]).with(1);
+    let refused = refused.saying(&["devices/frobnicator", "devices/disk @colour", "--force defines it without"]);
+    assert!(!refused.stderr.contains("'new' is defined") && refused.stdout.is_empty(), "{}", refused.stderr);
+
+    let forced = on_default(&["define", "new", "--template", &file, "--force", "--print-xml"]).with(0).saying(&["'new' is defined"]);
+    assert!(!forced.stdout.contains("frobnicator") && forced.stdout.contains("<source file='/a'/>"), "{}", forced.stdout);
+
+    let json: Value = serde_json::from_str(&on_default(&["--json", "define", "new", "--template", &file]).with(1).stdout).unwrap();
+    assert_eq!(json["outcome"], "schema-refuses");
+}
+
+#[test]
+fn dry_run_keeps_every_byte_of_a_template() {
+    let (_folder, file) = template(ODD);
+    let dry = on_default(&["define", "odd", "--template", &file, "--dry-run"]).with(0).stdout;
+    // Only the record has come; everything else is as it was.
+    let (before, rest) = dry.split_once("  <metadata>").unwrap();
+    let (record, after) = rest.split_once("</metadata>\r\n").unwrap();
+    assert_eq!(format!("{before}{after}"), ODD);
+    assert!(record.contains("urn:vgapt:domain:1"), "{record}");
+    let with_card = on_default(&["define", "odd", "--template", &file, "--dry-run", "--gpu", "01:00.0"]).with(0).stdout;
+    for line in ODD.lines() {
+        assert!(with_card.contains(line), "{line:?} is gone from {with_card}");
+    }
+}
+
+#[test]
+fn a_template_that_is_none() {
+    for (text, words) in [
+        ("<domain>\n <name>x</name>\n <devices>\n</domain>\n", "line 4"),
+        ("<domain>\n <name>x\n", "line "),
+        ("", "template.xml: "),
+        ("<network><name>x</name></network>", "holds a <network>, not a <domain>"),
+    ] {
+        let (_folder, file) = template(text);
+        for extra in [&[][..], &["--dry-run"], &["--force"]] {
+            let ran = on_default(&[&["define", "new", "--template", &file], extra].concat()).with(3).saying(&[&file, words, "remedy: "]);
+            assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+        }
+    }
+    on_default(&["define", "new", "--template", "/nonexistent.xml"]).with(3).saying(&["/nonexistent.xml", "No such file or directory"]);
+}
+
+#[test]
+fn a_template_for_a_domain_that_exists() {
+    let (_folder, file) = template(include_str!("../templates/linux.xml"));
+    on_default(&["define", "test", "--template", &file]).with(1).saying(&["the domain 'test' exists", "--replace"]);
+    on_default(&["define", "test", "--template", &file, "--force"]).with(1).saying(&["the domain 'test' exists"]);
+    let uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+    let replaced = on_default(&["define", "test", "--template", &file, "--replace", "--print-xml"]).with(0).stdout;
+    assert!(replaced.contains(uuid) && replaced.contains("type='kvm'") && !replaced.contains("/guest/diskimage1"), "{replaced}");
+    let changed = on_default(&["define", "test", "--memory", "1G", "--print-xml"]).with(0).stdout;
+    assert!(changed.contains(uuid) && changed.contains("type='test'") && changed.contains("/guest/diskimage1"), "{changed}");
+}
+
+// --- Exit codes ---
+
+#[test]
+fn exit_codes() {
+    on_default(&["define", "new"]).with(0);
+    on_default(&["define", "new", "--gpu", "0f:00.0"])
+        .with(1)
+        .saying(&["there is no PCI function 0f:00.0", "the cards here are 00:02.0, 01:00.0"]);
+    on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is no graphics card", "--pci 00:1f.3"]);
+    on_default(&["define"]).with(2).saying(&["<NAME>"]);
+    on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
+    on_default(&["define", "new", "--usb", "1:2", "--no-usb"]).with(2);
+    on_default(&["define", "a/b"]).with(3).saying(&["name a/b cannot contain '/'"]);
+}
+
+#[test]
+fn connections_that_fail() {
+    for command in [&["define", "x"][..], &["start", "x"], &["stop", "x"], &["status", "x"], &["undefine", "x"]] {
+        let uri = "qemu+unix:///system?socket=/nonexistent/sock";
+        let ran = run(&mut vgapt(["--root", Z170, "-c", uri].iter().chain(command))).with(3);
+        let ran = ran.saying(&[&format!("cannot connect to {uri}"), "No such file or directory", "remedy: start libvirt"]);
+        assert!(ran.stdout.is_empty() && !ran.stderr.contains("libvirt:  error"), "{}", ran.stderr);
+    }
+    // A socket that nobody answers on.
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("libvirt-sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let uri = format!("qemu+unix:///system?socket={}", socket.display());
+    run(&mut vgapt(["-c", &uri, "status", "x"])).with(3).saying(&["Connection refused", "remedy: start libvirt"]);
+    run(&mut vgapt(["-c", "test:///nonexistent.xml", "list"])).with(3).saying(&["cannot connect to test:///nonexistent.xml"]);
+}
+
+/// One that is closed to the user is only closed to others than root.
+#[test]
+fn a_denied_socket_names_the_group() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("libvirt-sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let uri = format!("qemu+unix:///system?socket={}", socket.display());
+    let mut status = vgapt(["-c", &uri, "status", "x"]);
+    if fs::read(folder.path().join("libvirt-sock")).is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied) {
+        status = as_nobody(&["-c", &uri, "status", "x"]);
+    }
+    run(&mut status).with(3).saying(&["Permission denied", "remedy: become a member of the group libvirt"]);
+}
+
+/// Root drops what lets it pass any permission.
+fn as_nobody(arguments: &[&str]) -> std::process::Command {
+    let mut setpriv = command::command("setpriv");
+    setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
+    setpriv.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments);
+    setpriv
+}
