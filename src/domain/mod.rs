@@ -1,5 +1,5 @@
-//! From what is asked for to the XML of a libvirt domain. Pure: [`resolve`] decides what is to be
-//! written ([`Spec`]) and what speaks against it, [`merge`] writes it into a base.
+//! From what is asked for to the XML of a libvirt domain. Pure: [`resolve()`] decides what is to be
+//! written ([`Spec`]) and what speaks against it, [`merge()`] writes it into a base.
 
 mod alias;
 mod checks;

@@ -77,7 +77,9 @@ fn the_guides_flags() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}\n{xml}\n{argv:#?}");
     for Beyond { beginning, why } in beyond {
-        why.into_iter().for_each(|why| skip(&format!("{beginning}… among the guide's flags"), why));
+        if let Some(why) = why {
+            skip(&format!("{beginning}… among the guide's flags"), why);
+        }
     }
     // The card is alone on its port: nothing else has come between.
     assert_eq!(argv.iter().filter(|option| option.contains("\"bus\":\"ua-vgapt-port-0000-01-00-0\"")).count(), 2);
