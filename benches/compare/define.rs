@@ -13,7 +13,7 @@ const ROUNDS: usize = 31;
 /// The machine of the guide's author, and both functions of its card.
 const MACHINE: &str = "z170-gtx960";
 const CARD: [&str; 2] = ["0000:01:00.0", "0000:01:00.1"];
-/// The node device above all others, without which the test driver takes no list of them.
+/// The node device above all others.
 const COMPUTER: &str = "<device><name>computer</name><capability type='system'><hardware>\
     <uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid></hardware><firmware/></capability></device>";
 
@@ -42,10 +42,11 @@ pub(crate) fn compare(trees: &Trees, goals: &mut Goals) -> Result<()> {
 
 fn node_device(address: &str) -> String {
     let name = address.replace([':', '.'], "_");
-    let numbers: Vec<&str> = address.split([':', '.']).collect();
+    // libvirt wants decimal digits here.
+    let numbers: Vec<u32> = address.split([':', '.']).map(|part| u32::from_str_radix(part, 16).unwrap_or_default()).collect();
     format!(
         "<device><name>pci_{name}</name><parent>computer</parent><capability type='pci'><class>0x030000</class>\
-         <domain>0x{}</domain><bus>0x{}</bus><slot>0x{}</slot><function>0x{}</function><product id='0x1401'/><vendor id='0x10de'/>\
+         <domain>{}</domain><bus>{}</bus><slot>{}</slot><function>{}</function><product id='0x1401'/><vendor id='0x10de'/>\
          <iommuGroup number='1'><address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></iommuGroup></capability></device>",
         numbers[0], numbers[1], numbers[2], numbers[3]
     )

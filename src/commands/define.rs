@@ -48,7 +48,7 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
         let existing = connection.domain_xml(&self.name, Secrets::Kept)?;
         if let Some(refusal) = self.refusal(existing.as_deref()) {
             context.tell(&[refusal]);

@@ -32,7 +32,7 @@ impl Arguments {
         let connection = context.connect()?;
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
         let passed = existing.passed();
         let mut findings = domain::of_functions(&passed, &host);
         findings.extend(domain::of_start(&existing.document, &host));

@@ -30,9 +30,14 @@ fn parse(cpuinfo: &str) -> Cpu {
     }
 }
 
+/// Which logical CPUs there are, and no more.
+pub(super) fn online(root: &Root) -> CpuSet {
+    root.attribute(&format!("{CPUS}/online")).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 pub(super) fn topology(root: &Root) -> Topology {
     let set = |path: &str| root.attribute(path).and_then(|text| text.parse::<CpuSet>().ok());
-    let online = set(&format!("{CPUS}/online")).unwrap_or_default();
+    let online = online(root);
     let kinds: Vec<(&str, CpuSet)> =
         KINDS.iter().filter_map(|kind| Some((*kind, set(&format!("/sys/devices/cpu_{kind}/cpus"))?))).collect();
     let nodes: Vec<(u32, CpuSet)> = root
@@ -54,7 +59,7 @@ pub(super) fn topology(root: &Root) -> Topology {
             max_khz: root.attribute(&format!("{home}/cpufreq/cpuinfo_max_freq")).and_then(|text| text.parse().ok()),
         }
     });
-    Topology { cpus: cpus.collect(), caches: caches(root, &online) }
+    Topology { cpus: cpus.collect(), caches: caches(root, &online), online }
 }
 
 /// The caches of level 2 and 3; each is shown by every CPU that shares it, and read once.

@@ -27,7 +27,7 @@ use crate::root::Root;
 pub enum Scope {
     /// What is needed to tell which graphics cards can be passed through.
     Cards,
-    /// Also what PCI functions are called, and USB devices.
+    /// Also what PCI functions are called, USB devices, memory and the number of processors.
     Devices,
     /// Everything.
     All,
@@ -40,10 +40,11 @@ pub fn read(root: &Root, scope: Scope) -> Host {
     names::of_pci(root, &mut host.pci, scope);
     if scope != Scope::Cards {
         host.usb = usb::read(root);
+        host.memory = memory::read(root);
+        host.topology.online = cpu::online(root);
     }
     if scope == Scope::All {
         host.topology = cpu::topology(root);
-        host.memory = memory::read(root);
     }
     host
 }

@@ -27,13 +27,15 @@ pub(super) fn of_pci(root: &Root, devices: &mut [PciDevice], scope: Scope) {
 
 /// `Vendor Device`, or the vendor alone.
 pub(super) fn name(own: &str, id: PciId) -> Option<String> {
-    let lists = [own, BUILT_IN];
-    let vendor = lists.iter().find_map(|list| Some(vendor_block(list, id.vendor)?.0))?;
-    let device = lists.iter().find_map(|list| device_name(vendor_block(list, id.vendor)?.1, id.device));
-    Some(match device {
-        Some(device) => format!("{vendor} {device}"),
-        None => vendor.to_owned(),
-    })
+    let mut vendor = None;
+    for list in [own, BUILT_IN] {
+        let Some((name, block)) = vendor_block(list, id.vendor) else { continue };
+        let vendor = *vendor.get_or_insert(name);
+        if let Some(device) = device_name(block, id.device) {
+            return Some(format!("{vendor} {device}"));
+        }
+    }
+    vendor.map(str::to_owned)
 }
 
 /// The lines of a list that name these devices.
@@ -57,7 +59,11 @@ fn excerpt(list: &str, ids: &[PciId]) -> String {
 /// A vendor's name, and the lines below it up to the next vendor.
 fn vendor_block(list: &str, vendor: u16) -> Option<(&str, &str)> {
     let key = format!("{vendor:04x}  ");
-    let rest = if let Some(rest) = list.strip_prefix(&key) { rest } else { list.split_once(&format!("\n{key}"))?.1 };
+    let rest = match list.strip_prefix(&key) {
+        Some(rest) => rest,
+        // The list is long, and memchr many times faster than the standard library here.
+        None => &list[memchr::memmem::find(list.as_bytes(), format!("\n{key}").as_bytes())? + 1 + key.len()..],
+    };
     let (name, lines) = rest.split_once('\n').unwrap_or((rest, ""));
     let mut end = 0;
     for line in lines.split_inclusive('\n').take_while(|line| line.starts_with(['\t', '#'])) {

@@ -100,6 +100,8 @@ impl Cpu {
 /// Which logical CPUs there are and what they share.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Topology {
+    /// The numbers of the logical CPUs that are online.
+    pub online: CpuSet,
     /// The logical CPUs that are online, in order.
     pub cpus: Vec<LogicalCpu>,
     /// The caches of level 2 and 3, each once.

@@ -48,8 +48,8 @@ fn every_card_of_every_recorded_machine_makes_a_domain_that_libvirt_takes() {
         parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
     });
     assert!(dry.len() > 150, "only {} domains", dry.len());
-    let script: String = dry.iter().map(|dry| format!("define --validate '{}'; dumpxml {};", dry.file.display(), dry.name)).collect();
-    let answers = libvirt.virsh(&[&script]).stdout;
+    let commands: Vec<String> = dry.iter().map(|dry| format!("define --validate '{}'; dumpxml {}", dry.file.display(), dry.name)).collect();
+    let answers = libvirt.virsh(&[&commands.join("; ")]).stdout;
     let defined: Vec<&str> = answers.split_inclusive("</domain>").collect();
     for (dry, answer) in dry.iter().zip(&defined) {
         assert!(answer.contains(&format!("<name>{}</name>", dry.name)), "{} is not defined:\n{answer}", dry.name);

@@ -1,11 +1,11 @@
 //! A QEMU driver of the tests' own, never the machine's: inside the client, or a daemon that ends with its test.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -127,7 +127,8 @@ impl Libvirt {
     fn looked_at(mut self) -> Self {
         self.kvm = succeeds(command("virsh").args(["-c", &self.uri, "domcapabilities", "--virttype", "kvm", "--machine", "q35"]));
         if !self.kvm {
-            skip("domains of type kvm", "QEMU may not use /dev/kvm here; type qemu is taken in its place");
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| skip("domains of type kvm", "QEMU may not use /dev/kvm here; type qemu is taken in their place"));
         }
         self
     }
@@ -221,13 +222,9 @@ impl Drop for Libvirt {
     fn drop(&mut self) {
         let Some(daemon) = &mut self.daemon else { return };
         // Domains outlive their daemon.
-        let mut left = String::new();
         let running = run(command("virsh").args(["-q", "-c", &self.uri, "list", "--name"])).stdout;
         for name in running.split_whitespace() {
-            let _ = write!(left, "destroy {name};");
-        }
-        if !left.is_empty() {
-            run(command("virsh").args(["-q", "-c", &self.uri, &left]));
+            run(command("virsh").args(["-q", "-c", &self.uri, "destroy", name]));
         }
         let _ = daemon.kill();
         let _ = daemon.wait();
