@@ -113,7 +113,7 @@ tidy() {
   for name in $(virsh list --name); do virsh destroy "$name"; done
   for name in $(virsh list --all --name); do virsh undefine --nvram "$name"; done
   echo 0 >/proc/sys/vm/nr_hugepages
-  rm -rf /root/* /var/lib/libvirt/images/* /run/lab
+  rm -rf /root/* /var/lib/libvirt/images/* /run/lab/*
   same drivers "$(</run/drivers-at-boot)" "$(drivers)"
 }
 
