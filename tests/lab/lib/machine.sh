@@ -2,11 +2,12 @@
 # after `new_machine`; it sets these and appends to `hardware`.
 
 new_machine() {
-  processors=1 memory=4G iommu=intel boot=kernel parameters='' nodes=1
+  processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel parameters='' nodes=1
   hardware=() slots=0
 }
 
 processors() { processors=$1; }
+cpu() { cpu=$1; }               # what QEMU's -cpu takes; EPYC,-hypervisor does not tell that it is emulated
 memory() { memory=$1; }
 nodes() { nodes=$1; }           # NUMA nodes; memory and processors are shared out evenly
 iommu() { iommu=$1; }           # intel | virtio | amd | none
@@ -59,7 +60,7 @@ functions() {
 qemu_words() {
   printf "%s\n" qemu-system-x86_64 -nodefaults -display none -no-reboot \
     -accel tcg,thread=multi,tb-size=1024 -machine q35,kernel-irqchip=split \
-    -cpu EPYC -smp "$processors" -m "$memory" \
+    -cpu "$cpu" -smp "$processors" -m "$memory" \
     -serial "file:$power/serial" -monitor "unix:$power/monitor,server,nowait" \
     -drive "id=root,if=none,file=$power/root.qcow2" -device virtio-blk-pci,drive=root,addr=1a \
     -fsdev "local,id=share,path=$share,security_model=none" -device virtio-9p-pci,fsdev=share,mount_tag=lab,addr=1b \
