@@ -117,11 +117,20 @@ tidy() {
   same drivers "$(</run/drivers-at-boot)" "$(drivers)"
 }
 
-install_grub() {
+# On the image's disk, once: see lib/image.sh.
+install_boot_loader() { # grub|systemd-boot
   mkfs.vfat -n ESP /dev/vda1
   mkdir -p /boot/efi
   echo 'LABEL=ESP /boot/efi vfat umask=0077 0 1' >>/etc/fstab
   mount /dev/vda1 /boot/efi
-  grub-install --target=x86_64-efi --removable --no-nvram
-  update-grub
+  if [ "$1" = grub ]; then
+    grub-install --target=x86_64-efi --removable --no-nvram
+    update-grub
+  else
+    apt-get -y purge 'grub*'
+    rm -rf /boot/grub /etc/default/grub*
+    echo 'root=LABEL=lab rw console=ttyS0 quiet systemd.show_status=0' >/etc/kernel/cmdline
+    dpkg -i /usr/share/lab/systemd-boot/*.deb # installs itself on the ESP, with the kernel
+    bootctl list
+  fi
 }

@@ -1,34 +1,37 @@
+# shellcheck shell=bash disable=SC2154 # what other files set: lab, kept, rooms
 # The images that machines boot from, made once and kept in a cache by what they are made of.
 
-find_image() { # sets $image, making it where it is not there yet
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/vgapt-lab hash
+# Prints the directory of the image with that initramfs tool; makes it where it is not there yet.
+find_image() { # initramfs-tools|dracut
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/vgapt-lab hash image lock
   hash=$(cd "$lab" && find image guest -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
-  image=$cache/$hash
+  image=$cache/$hash-$1
   mkdir -p "$cache"
   exec {lock}>"$cache/lock"
   flock "$lock"
   if [ ! -e "$image/disk.img" ]; then
-    echo "     building the image (about two minutes)"
+    echo "     building the image with $1 (about two minutes)" >&2
     rm -rf "$cache"/*.new
-    "$lab/image/build" "$image.new" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
+    "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
     rm -rf "$image"
     mv "$image.new" "$image"
   fi
-  exec {lock}>&-
   touch "$image"
   find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
+  exec {lock}>&-
+  echo "$image"
 }
 
-# The image's disk with GRUB on it, for machines that say `boot grub`: an overlay, made by
-# booting once with a kernel and installing GRUB inside, as the outer machine may lack vfat.
-grub_disk() {
-  local disk=$image/grub.qcow2 place
+# Prints the image's disk with a boot loader on it, for machines that say so: an overlay, made by
+# booting once with a kernel and installing it inside, as the outer machine may lack vfat.
+boot_disk() { # grub|systemd-boot
+  local disk=$image/$1.qcow2 place
   [ -e "$disk" ] || {
     place=$(mktemp -d "$rooms/XXXX")
     (
       new_rooms "$place"
-      power_on installer
-      inside install_grub
+      installing=$initramfs power_on installer
+      inside install_boot_loader "$1"
       power_off
       mv "$power/root.qcow2" "$disk"
     ) >&2 || cp -r "$place"/power/{serial,qemu,failure} "$place/share/jobs" "$kept" || true

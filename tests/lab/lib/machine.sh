@@ -2,7 +2,7 @@
 # after `new_machine`; it sets these and appends to `hardware`.
 
 new_machine() {
-  processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel parameters='' nodes=1
+  processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel initramfs=initramfs-tools parameters='' nodes=1
   hardware=() slots=0
 }
 
@@ -11,8 +11,9 @@ cpu() { cpu=$1; }               # what QEMU's -cpu takes; EPYC,-hypervisor does 
 memory() { memory=$1; }
 nodes() { nodes=$1; }           # NUMA nodes; memory and processors are shared out evenly
 iommu() { iommu=$1; }           # intel | virtio | amd | none
-boot() { boot=$1; }             # kernel: given by QEMU | grub: the disk's own, through OVMF
-parameters() { parameters+=" $*"; } # of the kernel; with `boot grub` they are the disk's affair
+boot() { boot=$1; }             # kernel: given by QEMU | grub, systemd-boot: the disk's own, through OVMF
+initramfs() { initramfs=$1; }   # initramfs-tools | dracut: what the image makes its own with
+parameters() { parameters+=" $*"; } # of the kernel; with a boot loader they are the disk's affair
 
 # A disk that a device may name as drive=NAME; it lasts as long as the machine's own.
 disk() {
@@ -89,7 +90,7 @@ node_words() {
 }
 
 boot_words() {
-  if [ "$boot" = grub ]; then
+  if [ "$boot" != kernel ]; then
     printf '%s\n' -drive "if=pflash,format=raw,readonly=on,file=$image/OVMF_CODE_4M.fd" \
       -drive "if=pflash,format=raw,file=$power/nvram"
   else

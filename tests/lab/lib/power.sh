@@ -1,11 +1,14 @@
+# shellcheck shell=bash disable=SC2154 # what other files set: lab, share, boot, initramfs
 # The power switch of the one machine that runs at a time, and the line into it.
 # Everything about it is files in $power (its disks, serial log, pid) and $share (seen inside
 # as /lab), so that the runner and a scenario, two processes, mean the same machine.
 
 power_on() { # MACHINE: boot it with the disks it had
+  local words
   stage "boot $1"
   new_machine
   . "$lab/machines/$1"
+  image=$(find_image "$initramfs") || exit
   [ -e "$power/root.qcow2" ] || new_disks
   rm -f "$power"/lab.{in,out}
   mkfifo "$power"/lab.{in,out}
@@ -18,7 +21,7 @@ power_on() { # MACHINE: boot it with the disks it had
 
 new_disks() {
   local base=$image/disk.img format=raw
-  [ "$boot" = grub ] && base=$(grub_disk) format=qcow2
+  [ "$boot" = kernel ] || base=$(boot_disk "$boot") format=qcow2
   qemu-img create -q -f qcow2 -b "$base" -F "$format" "$power/root.qcow2"
   cp "$image/OVMF_VARS_4M.fd" "$power/nvram"
 }
@@ -44,19 +47,45 @@ gone() { # SECONDS to wait
   rm -f "$power/pid"
 }
 
-# For a scenario: the same machine, or another one with the same disks.
+# --- the words of a scenario's `play` ---
+
+# The same machine, or another one with the same disks.
 reboot() { power_off; power_on "${1:-$(<"$power/machine")}"; }
 cut_power() { power_cut; power_on "${1:-$(<"$power/machine")}"; }
 
 # Run a function of the scenario, or of inside/words.sh, as root on the machine.
 inside() {
-  local job=$((1 + $(ls "$share/jobs" | wc -l))) status
-  local limit=${seconds:-60}
+  local status
+  begin "$@"
+  status=$(answer $((limit + 30))) || fail "the machine does not answer"
+  [ "$status" = "$job 0" ] || fail "see below"
+}
+
+# The same, but the power is cut so many seconds after it began, whether it has ended or not.
+cut_power_after() { # SECONDS FUNCTION…
+  begin "${@:2}"
+  sleep "$1"
+  cut_power
+}
+
+# The same, but cut as soon as it has printed a line that matches.
+cut_power_at() { # PATTERN FUNCTION…
+  begin "${@:2}"
+  local end=$((SECONDS + limit))
+  until grep -Eqs -- "$1" "$share/jobs/$job.log"; do
+    [ $SECONDS -lt $end ] || fail "nothing that matches '$1' was printed"
+    sleep 0.05
+  done
+  cut_power
+}
+
+# Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
+begin() {
+  job=$((1 + $(find "$share/jobs" -name '*[0-9]' | wc -l)))
+  limit=$((${seconds:-60} * 3 + 60))
   stage "$*"
   printf '%q ' "$@" >"$share/jobs/$job"
-  echo "$job $((limit * 3 + 60))" >"$power/lab.in"
-  status=$(answer $((limit * 3 + 90))) || fail "the machine does not answer"
-  [ "$status" = "$job 0" ] || fail "see below"
+  echo "$job $limit" >"$power/lab.in"
 }
 
 answer() { # SECONDS to wait for a line from the machine's agent
