@@ -78,13 +78,14 @@ new_disk() { # PATH
   rm "$1.raw"
 }
 
-# The product's own template for windows or linux, made to boot the tiny guest with a kernel:
-# OVMF does not run under the emulated KVM.
-guest_template() { # windows|linux
-  sed -e "/<boot dev='hd'/c\\    <kernel>/usr/share/lab/guest.kernel</kernel>\\
-    <initrd>/usr/share/lab/guest.initrd</initrd>\\
-    <cmdline>quiet</cmdline>" -e "/<boot dev='cdrom'/d" \
-    -e "/<devices>/r /lab/inside/channel.xml" "/lab/templates/$1.xml"
+# Makes a domain, as vgapt defined it, boot the tiny guest with a kernel: OVMF does not run under
+# the emulated KVM.
+boot_tiny_guest() { # NAME
+  virsh dumpxml "$1" --inactive | sed -e "s/<os firmware='efi'>/<os>/" -e '/<firmware>/,/<\/firmware>/d' \
+    -e '/<loader /d' -e '/<nvram /d' -e "/<boot dev=/d" -e "s|</os>|    <kernel>/usr/share/lab/guest.kernel</kernel>\\
+    <initrd>/usr/share/lab/guest.initrd</initrd><cmdline>quiet</cmdline>\\
+  </os>|" -e '/<devices>/r /lab/inside/channel.xml' >"$1.xml"
+  virsh define "$1.xml"
 }
 
 qemu_pid() { cat "/run/libvirt/qemu/$1.pid"; }

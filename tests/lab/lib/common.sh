@@ -20,13 +20,14 @@ fail() {
 new_rooms() { # DIRECTORY
   export power=$1/power share=$1/share
   mkdir -p "$power" "$share"/{jobs,libvirt,bin}
-  cp -r "$lab/inside" "$lab/../../templates" "$share"
+  cp -r "$lab/inside" "$share"
   local program
   for program in vgapt vgapt-libvirt; do
     [ ! -e "${binaries:-}/$program" ] || strip -o "$share/bin/$program" "$binaries/$program"
   done
 }
 
+. "$lab/lib/image.sh"
 . "$lab/lib/machine.sh"
 . "$lab/lib/power.sh"
 . "$lab/lib/scenario.sh"
