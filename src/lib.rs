@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod discovery;
 pub mod domain;
+pub mod host;
 pub mod hypervisor;
 pub mod model;
 pub mod output;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("root", &[]),
     ("xml", &[]),
@@ -14,8 +14,9 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("discovery", &["root", "model", "xml"]),
     ("passthrough", &["model"]),
     ("domain", &["model", "xml", "passthrough"]),
-    ("output", &["model", "passthrough"]),
-    ("commands", &["cli", "discovery", "domain", "hypervisor", "model", "output", "passthrough", "problem", "root", "xml"]),
+    ("host", &["model", "passthrough", "problem", "root", "run"]),
+    ("output", &["model", "passthrough", "host"]),
+    ("commands", &["cli", "discovery", "domain", "host", "hypervisor", "model", "output", "passthrough", "problem", "root", "xml"]),
     ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),

@@ -2,22 +2,28 @@
 //!
 //! Everything optional is optional: what is missing or makes no sense is left out, never an error.
 
+mod booted;
 mod capture;
+mod config;
 mod cpu;
 mod files;
 mod firmware;
 mod holders;
+mod kernels;
 mod memory;
 mod names;
 mod node_devices;
 mod pci;
 mod platform;
+mod setup;
 mod usb;
+mod uses;
 
 pub use capture::capture;
 pub use files::files;
 pub use holders::{Holder, holders};
 pub use node_devices::from_node_devices;
+pub use setup::setup;
 
 use crate::model::Host;
 use crate::root::Root;

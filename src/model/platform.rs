@@ -85,6 +85,8 @@ pub enum BootLoader {
     Kernelstub,
     /// rpm-ostree or bootc, which own the entries themselves.
     Ostree,
+    /// Kernel, initramfs and command line in one EFI program (UKI), whatever starts it.
+    UnifiedKernelImage,
 }
 
 /// What makes the initramfs.
@@ -125,9 +127,14 @@ pub struct Platform {
 impl Platform {
     /// Whether the running kernel is at least this version; `None` where it is not known.
     pub fn kernel_at_least(&self, major: u32, minor: u32) -> Option<bool> {
-        let mut numbers = self.kernel.as_deref()?.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?) >= (major, minor))
+        at_least(self.kernel.as_deref()?, major, minor)
     }
+}
+
+/// Whether a kernel release is at least this version, compared as numbers; `None` where it makes no sense.
+pub fn at_least(release: &str, major: u32, minor: u32) -> Option<bool> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?) >= (major, minor))
 }
 
 #[cfg(test)]

@@ -79,6 +79,12 @@ impl Directory {
         })
     }
 
+    pub(super) fn free_bytes(&self, path: &str) -> io::Result<u64> {
+        let place = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let system = fs::fstatvfs(&place)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     pub(super) fn access_list(&self, path: &str) -> Option<Vec<u8>> {
         let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?;
         let mut list = vec![0_u8; 4096];

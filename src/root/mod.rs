@@ -161,6 +161,19 @@ impl Root {
         self.status(path).is_some()
     }
 
+    /// Where a path really lies, the links on the way followed; `None` where they go round in circles.
+    pub fn real_path(&self, path: &str) -> Option<String> {
+        resolve::resolve(path, true, |link| self.link(link))
+    }
+
+    /// What is free in the file system that a path lies in; `None` in a recorded machine.
+    pub fn free_bytes(&self, path: &str) -> Option<u64> {
+        match &self.source {
+            Source::Directory(directory) => directory.free_bytes(path).ok(),
+            Source::Capture(_) => None,
+        }
+    }
+
     /// Whether there is something at a path; `None` where that cannot be told: a folder on the way
     /// is closed to us, or the machine is a recorded one and it was not recorded.
     pub fn presence(&self, path: &str) -> Option<bool> {

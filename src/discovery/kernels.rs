@@ -1,0 +1,111 @@
+//! The installed kernels: what is built into them, and which of their modules claim which device.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Host, Kernel, PciAddress, PciDevice};
+use crate::root::Root;
+
+const MODULES: &str = "/lib/modules";
+
+/// Built-in modules that matter: vfio itself, and the drivers of what is passed.
+const MATTERS: [&str; 10] = ["vfio", "iommu", "drm", "xhci", "snd-hda", "nvme", "ahci", "fb", "i2c", "kvm"];
+
+pub(super) fn read(root: &Root, host: &Host) -> Vec<Kernel> {
+    let mut releases = root.names(MODULES);
+    // Where nothing was recorded, the running kernel is all that is known.
+    if releases.is_empty() {
+        releases.extend(host.platform.kernel.clone());
+    }
+    let kernel = |release: String| {
+        let list = root.excerpt(&format!("{MODULES}/{release}/modules.builtin"), |text| {
+            text.split_inclusive('\n').filter(|line| MATTERS.iter().any(|word| line.contains(word))).collect()
+        });
+        let name = |line: &str| Some(line.rsplit('/').next()?.split(".ko").next()?.replace('-', "_"));
+        let builtin = list.unwrap_or_default().lines().filter_map(name).collect();
+        // A directory that a removed kernel left behind holds no list of modules.
+        Kernel { release, builtin }
+    };
+    releases.into_iter().map(kernel).collect()
+}
+
+/// The modules that claim each function's kind, as the running kernel's table has it, else the newest kernel's.
+pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMap<PciAddress, Vec<String>> {
+    let running = host.platform.kernel.as_deref();
+    let release = kernels.iter().find(|kernel| Some(kernel.release.as_str()) == running).or(kernels.last());
+    let Some(release) = release.map(|kernel| &kernel.release) else { return BTreeMap::new() };
+    let names: Vec<(PciAddress, String)> = host.pci.iter().map(|device| (device.address, modalias(device))).collect();
+    let matching = |line: &str| {
+        let (pattern, _) = line.strip_prefix("alias ")?.rsplit_once(' ')?;
+        (pattern.starts_with("pci:") && names.iter().any(|(_, name)| matches(pattern, name))).then_some(())
+    };
+    let table = root
+        .excerpt(&format!("{MODULES}/{release}/modules.alias"), |text| {
+            text.split_inclusive('\n').filter(|line| matching(line.trim_end()).is_some()).collect()
+        })
+        .unwrap_or_default();
+    let claims = |name: &str| {
+        let mut modules: Vec<String> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '))
+            .filter(|(pattern, _)| matches(pattern, name))
+            .map(|(_, module)| module.to_owned())
+            .collect();
+        modules.sort_unstable();
+        modules.dedup();
+        modules
+    };
+    names.iter().map(|(address, name)| (*address, claims(name))).filter(|(_, modules)| !modules.is_empty()).collect()
+}
+
+/// The name by which the kernel asks for a driver (`pci_uevent` of drivers/pci/pci-driver.c).
+fn modalias(device: &PciDevice) -> String {
+    let subsystem = device.subsystem.unwrap_or_default();
+    format!(
+        "pci:v{:08X}d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}i{:02X}",
+        device.id.vendor,
+        device.id.device,
+        subsystem.vendor,
+        subsystem.device,
+        device.class.base(),
+        device.class.code() & 0xff,
+        device.class.0 & 0xff
+    )
+}
+
+/// Whether a shell pattern with nothing but `*` in it fits a name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut last = None;
+    for part in parts {
+        last = Some(part);
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    match last {
+        // The last part has to be the end; an empty one is a `*` there.
+        Some(part) => part.is_empty() || name.ends_with(part),
+        None => rest.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, PciId};
+
+    #[test]
+    fn who_claims_a_card() {
+        let mut card = PciDevice::new("01:00.0".parse().unwrap());
+        card.id = PciId { vendor: 0x10de, device: 0x1401 };
+        card.class = Class(0x03_00_00);
+        let name = modalias(&card);
+        assert_eq!(name, "pci:v000010DEd00001401sv00000000sd00000000bc03sc00i00");
+        for pattern in ["pci:v000010DEd*sv*sd*bc03sc*i*", "pci:v000010DEd00001401sv*sd*bc*sc*i*", "pci:v*d*sv*sd*bc03sc00i00*"] {
+            assert!(matches(pattern, &name), "{pattern}");
+        }
+        for pattern in ["pci:v000010DEd*sv*sd*bc04sc*i*", "pci:v00001002d*sv*sd*bc03sc*i*", "pci:v000010DE", ""] {
+            assert!(!matches(pattern, &name), "{pattern}");
+        }
+    }
+}

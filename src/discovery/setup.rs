@@ -1,0 +1,88 @@
+//! How the host is set up: configuration files, kernels, boot, what it uses its devices for.
+
+use super::{booted, config, firmware, kernels, uses};
+use crate::model::{Host, Setup, Size};
+use crate::root::Root;
+
+/// Programs that preparing a host may run, or whose presence tells how it is set up.
+const PROGRAMS: [&str; 33] = [
+    "apt-get",
+    "bootctl",
+    "bootc",
+    "dnf",
+    "dracut",
+    "grub-mkconfig",
+    "grub2-mkconfig",
+    "grubby",
+    "kernel-install",
+    "kernelstub",
+    "limine-mkinitcpio",
+    "limine-update",
+    "lsinitcpio",
+    "lsinitramfs",
+    "lsinitrd",
+    "mkinitcpio",
+    "pacman",
+    "proxmox-boot-tool",
+    "qemu-img",
+    "qemu-system-x86_64",
+    "reinstall-kernels",
+    "restorecon",
+    "rpm-ostree",
+    "sbctl",
+    "sdbootutil",
+    "smbd",
+    "swtpm",
+    "systemctl",
+    "update-grub",
+    "update-initramfs",
+    "virt-sparsify",
+    "virsh",
+    "zypper",
+];
+
+/// Where programs lie.
+const PROGRAM_DIRECTORIES: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
+
+/// The file systems that are written to.
+const WRITTEN: [&str; 5] = ["/", "/boot", "/boot/efi", "/efi", "/var"];
+
+/// Where boot images lie, and how their names begin.
+const IMAGE_DIRECTORIES: [&str; 4] = ["/boot", "/boot/EFI/Linux", "/boot/efi/EFI/Linux", "/efi/EFI/Linux"];
+const IMAGES: [&str; 3] = ["initrd", "initramfs", "vmlinuz"];
+
+/// Reads how a host is set up; the host is needed to know which modules matter.
+pub fn setup(root: &Root, host: &Host) -> Setup {
+    let kernels = kernels::read(root, host);
+    Setup {
+        files: config::read(root),
+        booted: booted::read(root),
+        claimants: kernels::claimants(root, host, &kernels),
+        kernels,
+        programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),
+        uses: uses::read(root),
+        room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
+        images: images(root),
+        firmwares: firmware::firmwares(root).len(),
+    }
+}
+
+fn is_program(root: &Root, name: &str) -> bool {
+    PROGRAM_DIRECTORIES.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
+}
+
+fn images(root: &Root) -> Vec<(String, Size)> {
+    let mut images = Vec::new();
+    for directory in IMAGE_DIRECTORIES {
+        for name in root.names(directory) {
+            if !(IMAGES.iter().any(|prefix| name.starts_with(prefix)) || name.ends_with(".efi")) {
+                continue;
+            }
+            let path = format!("{directory}/{name}");
+            if let Some(status) = root.status(&path).filter(|status| !status.is_dir && root.link(&path).is_none()) {
+                images.push((path, Size::from_bytes(status.size)));
+            }
+        }
+    }
+    images
+}

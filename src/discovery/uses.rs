@@ -1,0 +1,165 @@
+//! What the host uses its devices for: disks in use, the network of the default route, keyboards.
+
+use std::collections::BTreeSet;
+
+use crate::model::{PciAddress, Purpose, Use};
+use crate::root::Root;
+
+const BLOCK: &str = "/sys/class/block";
+/// The longest chain of devices on devices (partition, RAID, LUKS, LVM, …) that is followed.
+const DEEPEST: usize = 16;
+/// `RTF_UP` and `RTF_GATEWAY` of the kernel's route.h.
+const UP_AND_GATEWAY: u32 = 3;
+
+pub(super) fn read(root: &Root) -> Vec<Use> {
+    let mut uses = disks(root);
+    uses.extend(routes(root));
+    uses.extend(keyboards(root));
+    uses.sort_by(|a, b| a.what.cmp(&b.what));
+    uses.dedup();
+    uses
+}
+
+fn disks(root: &Root) -> Vec<Use> {
+    let mounts = root.text("/proc/mounts").unwrap_or_default();
+    let swaps = root.text("/proc/swaps").unwrap_or_default();
+    let mounted = mounts.lines().filter_map(|line| {
+        let (source, place) = line.split_once(' ')?;
+        Some((source.to_owned(), unescape(place.split(' ').next()?)))
+    });
+    let swapped = swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), "swap".to_owned())));
+    let mut uses = Vec::new();
+    for (source, place) in mounted.chain(swapped) {
+        let Some(name) = block_name(root, &source) else { continue };
+        for below in parts(root, &name) {
+            let path = addresses(root, &below);
+            if !path.is_empty() {
+                uses.push(Use { path, what: Purpose::Disk { name: below, place: place.clone() } });
+            }
+        }
+    }
+    uses
+}
+
+/// The kernel's name of a block device: of `/dev/mapper/…` and `/dev/disk/…` it is another one.
+fn block_name(root: &Root, source: &str) -> Option<String> {
+    let name = source.strip_prefix("/dev/")?;
+    if root.exists(&format!("{BLOCK}/{name}")) {
+        return Some(name.to_owned());
+    }
+    if let Some(mapped) = name.strip_prefix("mapper/") {
+        let is_it = |block: &&String| root.attribute(&format!("{BLOCK}/{block}/dm/name")).as_deref() == Some(mapped);
+        return root.names(BLOCK).iter().filter(|block| block.starts_with("dm-")).find(is_it).cloned();
+    }
+    root.link_name(source)
+}
+
+/// A block device and all those that it is made of.
+fn parts(root: &Root, name: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut layer = vec![name.to_owned()];
+    for _ in 0..DEEPEST {
+        layer.retain(|name| all.insert(name.clone()));
+        layer = layer.iter().flat_map(|name| root.names(&format!("{BLOCK}/{name}/slaves"))).collect();
+    }
+    all
+}
+
+/// The PCI functions on the way to a block device.
+fn addresses(root: &Root, name: &str) -> Vec<PciAddress> {
+    let path = root.link(&format!("{BLOCK}/{name}")).unwrap_or_default();
+    let found = in_path(&path);
+    // With native multipath an NVMe disk hangs under a virtual device; its controller has the same number.
+    match name.strip_prefix("nvme").and_then(|rest| rest.split('n').next()) {
+        Some(number) if found.is_empty() => in_path(&root.real_path(&format!("/sys/class/nvme/nvme{number}/device")).unwrap_or_default()),
+        _ => found,
+    }
+}
+
+fn in_path(path: &str) -> Vec<PciAddress> {
+    path.split('/').filter_map(|part| part.parse().ok()).collect()
+}
+
+/// `\040` and its like in /proc/mounts.
+fn unescape(place: &str) -> String {
+    place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// The interfaces of default routes: destination and mask 0 in `/proc/net/route`.
+fn routes(root: &Root) -> Vec<Use> {
+    let table = root.text("/proc/net/route").unwrap_or_default();
+    let interface = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
+        let default = fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000");
+        (default && flags & UP_AND_GATEWAY == UP_AND_GATEWAY).then(|| fields[0].to_owned())
+    };
+    let mut uses = Vec::new();
+    for interface in table.lines().skip(1).filter_map(interface) {
+        // A bridge or bond stands for the interfaces in it.
+        let home = format!("/sys/class/net/{interface}");
+        let members = root.names(&format!("{home}/brif")).into_iter();
+        let bonded = root.attribute(&format!("{home}/bonding/slaves")).unwrap_or_default();
+        let all = members.chain(bonded.split_ascii_whitespace().map(str::to_owned)).chain([interface.clone()]);
+        for member in all {
+            let path = in_path(&root.link(&format!("/sys/class/net/{member}")).unwrap_or_default());
+            if !path.is_empty() {
+                uses.push(Use { path, what: Purpose::DefaultRoute { interface: member } });
+            }
+        }
+    }
+    uses
+}
+
+/// Keyboards: what the kernel lets send SysRq, and has lights to show it (power buttons have none).
+fn keyboards(root: &Root) -> Vec<Use> {
+    let table = root.text("/proc/bus/input/devices").unwrap_or_default();
+    let keyboard = |paragraph: &str| {
+        let line = |prefix: &str| paragraph.lines().find_map(|line| line.strip_prefix(prefix));
+        let handlers: Vec<&str> = line("H: Handlers=")?.split_ascii_whitespace().collect();
+        let is_one = ["sysrq", "kbd", "leds"].iter().all(|name| handlers.contains(name));
+        let name = line("N: Name=")?.trim_matches('"').to_owned();
+        is_one.then(|| Use { path: in_path(line("S: Sysfs=").unwrap_or_default()), what: Purpose::Keyboard { name } })
+    };
+    table.split("\n\n").filter_map(keyboard).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Capture;
+
+    fn root(text: &str) -> Root {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        Capture::parse(&format!("vgapt capture 1\n{text}")).unwrap();
+        std::fs::write(place.path(), format!("vgapt capture 1\n{text}")).unwrap();
+        Root::open(place.path()).unwrap()
+    }
+
+    #[test]
+    fn what_hangs_on_a_controller() {
+        let root = root(
+            "[/proc]\nmounts |\n| /dev/mapper/vg-root / ext4 rw 0 0\n| /dev/nvme0n1p1 /boot/my\\040efi vfat rw 0 0\n| tmpfs /tmp tmpfs rw 0 0\nswaps |\n| Filename Type Size Used Priority\n| /dev/sda3 partition 1 0 -2\n\
+             [/proc/net]\nroute |\n| Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n| eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n\
+             [/proc/bus/input]\ndevices |\n| N: Name=\"Power Button\"\n| S: Sysfs=/devices/LNXSYSTM:00\n| H: Handlers=kbd event0 \n|\n| N: Name=\"A Keyboard\"\n| S: Sysfs=/devices/pci0000:00/0000:00:14.0/usb1/1-1\n| H: Handlers=sysrq kbd leds event1 \n\
+             [/sys/class/net]\neth0 -> ../../devices/pci0000:00/0000:00:1f.6/net/eth0\n\
+             [/sys/class/block]\nnvme0n1p1 -> ../../devices/pci0000:00/0000:00:01.1/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1\nsda3 -> ../../devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3\ndm-0 -> ../../devices/virtual/block/dm-0\n\
+             [/sys/devices/virtual/block/dm-0/dm]\nname = vg-root\n[/sys/devices/virtual/block/dm-0/slaves]\nsda3 -> ../../../../pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3\n\
+             [/sys/devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3]\nsize = 1\n[/sys/devices/pci0000:00/0000:00:01.1/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1]\nsize = 1\n",
+        );
+        let found: Vec<String> = read(&root)
+            .iter()
+            .map(|used| format!("{} {:?}", used.path.last().map(|address| address.short()).unwrap_or_default(), used.what))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "02:00.0 Disk { name: \"nvme0n1p1\", place: \"/boot/my efi\" }",
+                "00:17.0 Disk { name: \"sda3\", place: \"/\" }",
+                "00:17.0 Disk { name: \"sda3\", place: \"swap\" }",
+                "00:1f.6 DefaultRoute { interface: \"eth0\" }",
+                "00:14.0 Keyboard { name: \"A Keyboard\" }",
+            ]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! Where leaving a card with the host until the domain starts is not sound.
+
+use crate::model::{Finding, Host, PciAddress};
+
+/// What speaks against taking these from the host while it runs.
+pub(super) fn doubts(host: &Host, functions: &[PciAddress]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for device in host.devices(functions).filter(|device| device.class.is_display()) {
+        let at = device.address.short();
+        if device.boot_vga == Some(true) {
+            findings.push(Finding::warning(
+                "bind-start",
+                format!("{at} is the firmware's display: the console and the boot screen hold it, and it can hardly be taken from them"),
+                "make another display primary in the firmware settings, or use --bind boot",
+            ));
+        }
+        // A driver that is told to let go while a program has the card open waits for ever.
+        if let Some(driver @ ("nvidia" | "amdgpu" | "nouveau" | "radeon" | "i915" | "xe")) = device.driver.as_deref() {
+            findings.push(Finding::warning(
+                "bind-start",
+                format!("{driver} has {at}: it lets go only when no program has the card open, and some kernels hang over it"),
+                "keep the desktop off the card (vgapt start names who has it open), or use --bind boot",
+            ));
+        }
+    }
+    findings
+}

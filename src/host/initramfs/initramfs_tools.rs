@@ -1,0 +1,25 @@
+//! Debian's initramfs-tools: a hook of our own; modprobe's configuration is copied by its own hooks.
+
+use super::{Inclusion, Tool, WHY};
+use crate::host::plan::{Command, Edits};
+use crate::model::{Finding, InitramfsTool, Setup};
+
+pub(super) static INITRAMFS_TOOLS: Tool =
+    Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", edit };
+
+const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
+
+fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    // Functions of hook-functions, from initramfs-tools(7).
+    let modules = inclusion.modules.iter().map(|module| format!("force_load {module}\n"));
+    let programs = inclusion.files.iter().filter(|file| !file.ends_with(".conf")).map(|file| format!("copy_exec {file} {file}\n"));
+    let text = format!(
+        "#!/bin/sh\n# Written by `vgapt prepare`, taken away by `vgapt undo`.\ncase $1 in\nprereqs)\n    exit 0\n    ;;\nesac\n. /usr/share/initramfs-tools/hook-functions\n{}{}",
+        modules.collect::<String>(),
+        programs.collect::<String>()
+    );
+    edits.write(setup, HOOK, text, 0o755, WHY)?;
+    edits.commands.push(Command::new(&["update-initramfs", "-u", "-k", "all"], WHY).making(["/boot/initrd.img-"]));
+    Ok(edits)
+}

@@ -1,0 +1,79 @@
+//! What makes the initramfs, and how vfio-pci gets into it.
+//!
+//! A new tool is a new file here and a line in `ALL`.
+
+mod dracut;
+mod initramfs_tools;
+mod mkinitcpio;
+
+use super::plan::Edits;
+use crate::model::{Finding, Host, InitramfsTool, Setup};
+
+/// What vgapt knows of a tool.
+pub struct Tool {
+    /// Which one it is.
+    pub kind: InitramfsTool,
+    /// The program that tells that it is installed.
+    program: &'static str,
+    /// The program that lists what is in an image.
+    pub lister: &'static str,
+    edit: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
+}
+
+/// What belongs into the initramfs.
+pub(super) struct Inclusion {
+    pub(super) modules: Vec<&'static str>,
+    pub(super) files: Vec<&'static str>,
+}
+
+const WHY: &str = "vfio-pci has to be there when the first drivers are loaded";
+
+static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &mkinitcpio::MKINITCPIO];
+
+impl Tool {
+    pub(super) fn edit(&self, setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+        (self.edit)(setup, inclusion)
+    }
+}
+
+/// The tool that makes this host's initramfs.
+///
+/// # Errors
+/// Where there is none that vgapt knows.
+pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
+    let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
+        .iter()
+        .filter_map(|path| setup.files.text(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")))
+        .next();
+    let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
+    let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program)).collect();
+    let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();
+    let usual = |tool: &&&'static Tool| {
+        let distribution = &host.platform.distribution;
+        match tool.kind {
+            InitramfsTool::InitramfsTools => distribution.is_like(&["debian", "ubuntu"]),
+            InitramfsTool::Mkinitcpio => distribution.is_like(&["arch"]),
+            _ => distribution.is_like(&["fedora", "rhel", "suse", "opensuse"]),
+        }
+    };
+    let one_of = |tools: &[&'static Tool]| match tools {
+        [tool] => Some(*tool),
+        several => several.iter().find(usual).copied(),
+    };
+    named
+        .filter(|tool| installed.is_empty() || setup.has(tool.program))
+        .or_else(|| one_of(&installed))
+        .or_else(|| one_of(&configured))
+        .ok_or_else(|| {
+            let booster = host.platform.initramfs_tools.contains(&InitramfsTool::Booster);
+            Finding::fatal(
+                "initramfs",
+                if booster {
+                    "booster makes the initramfs, which vgapt does not know to configure"
+                } else {
+                    "what makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
+                },
+                "leave the card with the host until the domain starts: --bind start; or put vfio_pci into the initramfs by hand",
+            )
+        })
+}

@@ -1,0 +1,95 @@
+//! Entries of the Boot Loader Specification (type 1): one file each, with `options` for the kernel.
+
+use super::Entry;
+use crate::host::plan::Edits;
+use crate::host::tokens::{self, Want};
+use crate::model::{Finding, Setup};
+
+/// What kernel-install gives to new kernels.
+const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
+
+/// The entries of Linux in a directory, with what each gives to the kernel.
+pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
+    setup
+        .files
+        .texts(directory, ".conf")
+        .filter(|(_, text)| is_linux(text))
+        .map(|(path, text)| Entry { source: path.to_owned(), cmdline: options(text).join(" ") })
+        .collect()
+}
+
+/// Each entry of a directory, changed.
+pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+    for (path, file) in setup.files.below(directory, ".conf") {
+        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) {
+            continue;
+        }
+        edits.change(setup, path, WHY_ENTRY, |text| changed(text, wants))?;
+    }
+    Ok(())
+}
+
+/// What new kernels will be given, where that is written down.
+pub(super) fn edit_new_kernels(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+    edits.change(setup, NEW_KERNELS, "kernel parameters of kernels that are installed later", |text| tokens::with(text, wants))
+}
+
+fn is_linux(text: &str) -> bool {
+    text.lines().any(|line| value(line, "linux").is_some())
+}
+
+fn options(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| value(line, "options")).collect()
+}
+
+fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.trim_start().strip_prefix(key)?;
+    rest.starts_with([' ', '\t']).then(|| rest.trim())
+}
+
+/// Several `options` lines count together, so what is missing goes to the last one.
+fn changed(text: &str, wants: &[Want]) -> String {
+    let all = options(text);
+    let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
+    let missing = !elsewhere && !tokens::says(&all.join(" "), wants);
+    let last = all.len();
+    let mut seen = 0;
+    let mut changed: String = text
+        .split_inclusive('\n')
+        .map(|line| {
+            let Some(value) = value(line, "options") else { return line.to_owned() };
+            seen += 1;
+            let edited = if seen == last && missing { tokens::with(value, wants) } else { tokens::without_opposites(value, wants) };
+            if value.is_empty() { format!("options {edited}\n") } else { line.replacen(value, &edited, 1) }
+        })
+        .collect();
+    if last == 0 && missing {
+        let line_break = if changed.ends_with('\n') { "" } else { "\n" };
+        changed.push_str(&format!("{line_break}options {}\n", tokens::with("", wants)));
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_changes_in_its_options_only() {
+        let wants = [Want::Set("intel_iommu=on".into())];
+        let head = "title Fedora\nversion 6.11\nlinux /vmlinuz-6.11\n";
+        for (before, after) in [
+            ("options root=UUID=1 ro rhgb quiet\n", "options root=UUID=1 ro rhgb quiet intel_iommu=on\n"),
+            ("options\troot=1  ro \n", "options\troot=1  ro intel_iommu=on \n"),
+            ("options a\noptions b\n", "options a\noptions b intel_iommu=on\n"),
+            ("options intel_iommu=on\noptions b\n", "options intel_iommu=on\noptions b\n"),
+            ("options a intel_iommu=off\n", "options a intel_iommu=on\n"),
+            ("", "options intel_iommu=on\n"),
+            ("options root=1", "options root=1 intel_iommu=on"),
+            ("options $kernelopts $tuned_params\n", "options $kernelopts $tuned_params\n"),
+        ] {
+            assert_eq!(changed(&format!("{head}{before}"), &wants), format!("{head}{after}"));
+        }
+    }
+}

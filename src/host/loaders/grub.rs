@@ -1,0 +1,217 @@
+//! GRUB 2: `/etc/default/grub`, from which grub-mkconfig makes `grub.cfg`; on Fedora and its kin the
+//! entries of the Boot Loader Specification beside it.
+
+use super::{Entry, Loader, bls, grub_cfg, grubenv};
+use crate::host::plan::{Command, Edits, text_of};
+use crate::host::shell::{self, Assignment, Quotes};
+use crate::host::tokens::{self, Want};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next };
+
+const DEFAULTS: &str = "/etc/default/grub";
+/// Debian's grub-mkconfig reads these after it, in order of their names.
+const MORE_DEFAULTS: &str = "/etc/default/grub.d";
+const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
+const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
+const WHY: &str = "kernel parameters for every entry that GRUB offers";
+
+/// Where `grub.cfg` lies: Fedora, openSUSE and their kin call it GRUB 2.
+const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"];
+/// The entries that GRUB's `blscfg` reads.
+pub(super) const ENTRIES: &str = "/boot/loader/entries";
+
+fn configured(setup: &Setup) -> bool {
+    setup.files.exists(DEFAULTS) || CONFIGURATIONS.iter().any(|path| setup.files.exists(path))
+}
+
+fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    let changed = defaults(host, setup, wants, &mut edits)?;
+    if reads_entries(setup) {
+        // New kernels take theirs from /etc/default/grub or /etc/kernel/cmdline, the installed ones have their own.
+        bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
+        bls::edit_new_kernels(setup, wants, &mut edits)?;
+        grubenv::edit(setup, wants, &mut edits)?;
+    } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+        edits.commands.push(regenerate(setup));
+    }
+    Ok(edits)
+}
+
+fn reads_entries(setup: &Setup) -> bool {
+    let enabled = setup.files.text(DEFAULTS).is_some_and(|text| {
+        shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
+    });
+    let called =
+        CONFIGURATIONS.iter().filter_map(|path| setup.files.text(path)).any(|text| text.lines().any(|line| line.trim() == "blscfg"));
+    (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
+}
+
+/// The files of defaults, in the order in which they count.
+fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::model::ConfigFile)> {
+    let first = setup.files.0.get_key_value(DEFAULTS).map(|(path, file)| (path.as_str(), file));
+    let distribution = &host.platform.distribution;
+    let reads_more = distribution.id.is_none() || distribution.is_like(&["debian", "ubuntu"]);
+    let more = setup.files.below(MORE_DEFAULTS, ".cfg").filter(|_| reads_more);
+    first.into_iter().chain(more).collect()
+}
+
+/// Changes the defaults; whether something changed.
+fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<bool, Finding> {
+    let files = default_files(host, setup);
+    let mut texts: Vec<(&str, String)> = Vec::new();
+    for (path, file) in files {
+        texts.push((path, text_of(path, file)?.to_owned()));
+    }
+    if texts.is_empty() {
+        return Err(Finding::fatal(
+            "boot-loader",
+            format!("{DEFAULTS} is not there, so grub-mkconfig has nothing that could be changed"),
+            format!("install the distribution's GRUB package again, which brings {DEFAULTS}, or set the parameters by hand"),
+        ));
+    }
+    for (path, text) in &mut texts {
+        *text = without_opposites(path, text, wants)?;
+    }
+    if !tokens::says(&effective(&texts), wants) {
+        add(&mut texts, wants);
+    }
+    let before = edits.writes.len();
+    for (path, text) in texts {
+        edits.change(setup, path, WHY, |_| text)?;
+    }
+    Ok(edits.writes.len() > before)
+}
+
+/// What the shell holds in `GRUB_CMDLINE_LINUX` in the end, as far as it can be read.
+fn effective(texts: &[(&str, String)]) -> String {
+    texts.iter().fold(String::new(), |value, (_, text)| {
+        shell::assignments(text, ALL_ENTRIES).iter().fold(value, |value, assignment| {
+            let inside = &text[assignment.inside.clone()];
+            if assignment.adds || !assignment.certain { format!("{value} {inside}") } else { inside.to_owned() }
+        })
+    })
+}
+
+/// In the last assignment; where only a shell can tell what that one holds, in a line of its own behind it.
+fn add(texts: &mut [(&str, String)], wants: &[Want]) {
+    let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, ALL_ENTRIES).is_empty());
+    let text = &mut texts[last.unwrap_or(0)].1;
+    let assignments = shell::assignments(text, ALL_ENTRIES);
+    *text = match assignments.last() {
+        Some(assignment) if assignment.certain && assignment.quotes != Quotes::Mixed => {
+            shell::replace(text, assignment, &tokens::with(&text[assignment.inside.clone()], wants))
+        }
+        Some(_) => with_line(text, &format!("{ALL_ENTRIES}=\"${ALL_ENTRIES} {}\"", tokens::with("", wants))),
+        None => with_line(text, &format!("{ALL_ENTRIES}=\"{}\"", tokens::with("", wants))),
+    };
+}
+
+fn with_line(text: &str, line: &str) -> String {
+    let (break_before, end) = match text {
+        text if text.is_empty() || text.ends_with('\n') => ("", "\n"),
+        _ => ("\n", "\n"),
+    };
+    format!("{text}{break_before}{line}{end}")
+}
+
+fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, Finding> {
+    let mut text = text.to_owned();
+    for name in [ALL_ENTRIES, NORMAL_ENTRIES] {
+        for index in 0..shell::assignments(&text, name).len() {
+            let assignment: Assignment = shell::assignments(&text, name).swap_remove(index);
+            let inside = &text[assignment.inside.clone()];
+            let changed = tokens::without_opposites(inside, wants);
+            if changed == inside {
+                continue;
+            }
+            if assignment.quotes == Quotes::Mixed {
+                return Err(Finding::fatal(
+                    "opposite",
+                    format!(
+                        "{path} sets {name} to {inside}, which says the opposite of what is needed, in a way that only a shell can read"
+                    ),
+                    format!("change that line of {path} by hand"),
+                ));
+            }
+            // What was needed stands where the opposite stood, if this is the variable for it.
+            let kept = if name == ALL_ENTRIES && assignment.certain { tokens::with(inside, wants) } else { changed };
+            text = shell::replace(&text, &assignment, &kept);
+        }
+    }
+    Ok(text)
+}
+
+fn regenerate(setup: &Setup) -> Command {
+    let target = CONFIGURATIONS.into_iter().find(|path| setup.files.exists(path)).unwrap_or(CONFIGURATIONS[1]);
+    let why = "GRUB boots what its generated configuration says";
+    let command =
+        if setup.has("update-grub") || (!setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig") && target == CONFIGURATIONS[1]) {
+            Command::new(&["update-grub"], why)
+        } else {
+            let program = if setup.has("grub2-mkconfig") || target == CONFIGURATIONS[0] { "grub2-mkconfig" } else { "grub-mkconfig" };
+            Command::new(&[program, "-o", target], why)
+        };
+    command.making([target])
+}
+
+fn next(setup: &Setup) -> Vec<Entry> {
+    let mut entries: Vec<Entry> =
+        CONFIGURATIONS.iter().filter_map(|path| Some(grub_cfg::entries(path, setup.files.text(path)?))).flatten().collect();
+    if reads_entries(setup) {
+        let variables = grubenv::kernelopts(setup);
+        entries.extend(bls::entries(setup, ENTRIES).into_iter().map(|mut entry| {
+            entry.cmdline = entry.cmdline.replace("$kernelopts", &variables);
+            entry
+        }));
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(text: &str) -> String {
+        let mut texts = vec![(DEFAULTS, text.to_owned())];
+        let wants = [Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())];
+        texts[0].1 = without_opposites(DEFAULTS, text, &wants).unwrap();
+        if !tokens::says(&effective(&texts), &wants) {
+            add(&mut texts, &wants);
+        }
+        texts.remove(0).1
+    }
+
+    #[test]
+    fn every_way_in_which_people_write_it() {
+        for (before, after) in [
+            ("GRUB_CMDLINE_LINUX=\"\"\n", "GRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX=''\n", "GRUB_CMDLINE_LINUX='intel_iommu=on'\n"),
+            ("GRUB_CMDLINE_LINUX=\n", "GRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX=quiet\n", "GRUB_CMDLINE_LINUX=\"quiet intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
+            (
+                "GRUB_CMDLINE_LINUX_DEFAULT='quiet intel_iommu=off'\nGRUB_CMDLINE_LINUX=\"a\"\n",
+                "GRUB_CMDLINE_LINUX_DEFAULT='quiet'\nGRUB_CMDLINE_LINUX=\"a intel_iommu=on\"\n",
+            ),
+            ("GRUB_CMDLINE_LINUX=\"a iommu=off b\"\n", "GRUB_CMDLINE_LINUX=\"a b intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX=\"a intel_iommu=off b\"\n", "GRUB_CMDLINE_LINUX=\"a intel_iommu=on b\"\n"),
+            ("GRUB_CMDLINE_LINUX=\"a \\\n  b\"\n", "GRUB_CMDLINE_LINUX=\"a \\\n  b intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX=\"a\"\nGRUB_CMDLINE_LINUX=\"b\"\n", "GRUB_CMDLINE_LINUX=\"a\"\nGRUB_CMDLINE_LINUX=\"b intel_iommu=on\"\n"),
+            (
+                "GRUB_CMDLINE_LINUX=\"intel_iommu=on\"\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX b\"\n",
+                "GRUB_CMDLINE_LINUX=\"intel_iommu=on\"\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX b\"\n",
+            ),
+            (
+                "if x; then\nGRUB_CMDLINE_LINUX=\"a\"\nfi\n",
+                "if x; then\nGRUB_CMDLINE_LINUX=\"a\"\nfi\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX intel_iommu=on\"\n",
+            ),
+            ("GRUB_CMDLINE_LINUX=\"a\"'b'\n", "GRUB_CMDLINE_LINUX=\"a\"'b'\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX intel_iommu=on\"\n"),
+            ("#GRUB_CMDLINE_LINUX=\"x\"\n", "#GRUB_CMDLINE_LINUX=\"x\"\nGRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
+        ] {
+            assert_eq!(edited(before), after, "{before}");
+            assert_eq!(edited(after), after, "a second time");
+        }
+    }
+}

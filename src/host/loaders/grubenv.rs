@@ -1,0 +1,61 @@
+//! GRUB's environment block, where RHEL 8 and its kin keep the kernel parameters of all entries.
+
+use crate::host::plan::Edits;
+use crate::host::tokens::{self, Want};
+use crate::model::{Finding, Setup};
+
+const PLACES: [&str; 2] = ["/boot/grub2/grubenv", "/boot/grub/grubenv"];
+const VARIABLE: &str = "kernelopts=";
+/// The block has this size, and `#` up to its end (GRUB manual, "GRUB environment block").
+const SIZE: usize = 1024;
+
+/// The value of `kernelopts`; empty where it is not set.
+pub(super) fn kernelopts(setup: &Setup) -> String {
+    let texts = PLACES.iter().filter_map(|path| setup.files.text(path));
+    let value = |text: &str| text.lines().find_map(|line| line.strip_prefix(VARIABLE)).map(str::to_owned);
+    texts.filter_map(value).next().unwrap_or_default()
+}
+
+/// Changes it where it is set.
+pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+    for path in PLACES {
+        let Some(text) = setup.files.text(path).filter(|text| text.lines().any(|line| line.starts_with(VARIABLE))) else { continue };
+        let block = changed(text, wants);
+        if block.len() != SIZE {
+            return Err(Finding::fatal(
+                "grubenv",
+                format!("{path} holds {SIZE} bytes, and the kernel parameters need more than fit"),
+                "take kernel parameters that are not needed out of it with grub2-editenv",
+            ));
+        }
+        edits.change(setup, path, "kernel parameters of all entries that say $kernelopts", |_| block)?;
+    }
+    Ok(())
+}
+
+fn changed(text: &str, wants: &[Want]) -> String {
+    let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let mut block: String = lines
+        .map(|line| match line.strip_prefix(VARIABLE) {
+            Some(value) => format!("{VARIABLE}{}\n", tokens::with(value.trim_end_matches('\n'), wants)),
+            None => line.to_owned(),
+        })
+        .collect();
+    while block.len() < SIZE {
+        block.push('#');
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_keeps_its_size() {
+        let text = format!("# GRUB Environment Block\nsaved_entry=x\nkernelopts=root=/dev/sda1 ro\n{}", "#".repeat(SIZE - 69));
+        let block = changed(&text, &[Want::Set("intel_iommu=on".into())]);
+        assert_eq!(block.len(), SIZE);
+        assert!(block.contains("kernelopts=root=/dev/sda1 ro intel_iommu=on\n#"));
+    }
+}

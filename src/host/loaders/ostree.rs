@@ -1,0 +1,42 @@
+//! rpm-ostree and bootc hosts: the entries belong to the deployment, and are changed by its tool only.
+
+use super::{Entry, Loader, bls};
+use crate::host::plan::{Command, Edits};
+use crate::host::tokens::{self, Want};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+pub(super) static OSTREE: Loader = Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next };
+
+const ENTRIES: &str = "/boot/loader/entries";
+
+fn configured(setup: &Setup) -> bool {
+    setup.files.exists("/run/ostree-booted")
+}
+
+fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    let entries = next(setup);
+    let now = entries.first().map(|entry| entry.cmdline.clone()).unwrap_or_default();
+    let (before, after): (Vec<&str>, String) = (now.split_whitespace().collect(), tokens::with(&now, wants));
+    let after: Vec<&str> = after.split_whitespace().collect();
+    if before == after {
+        return Ok(edits);
+    }
+    let gone: Vec<&str> = before.iter().filter(|token| !after.contains(token)).copied().collect();
+    let come: Vec<&str> = after.iter().filter(|token| !before.contains(token)).copied().collect();
+    // Options of `rpm-ostree kargs`, from its manual page.
+    let kargs = |gone: &[&str], come: &[&str]| {
+        let gone = gone.iter().map(|token| format!("--delete-if-present={token}"));
+        let come = come.iter().map(|token| format!("--append-if-missing={token}"));
+        ["rpm-ostree".to_owned(), "kargs".to_owned()].into_iter().chain(gone).chain(come).collect::<Vec<_>>()
+    };
+    let mut command = Command::new(&[], "the deployment's kernel parameters are rpm-ostree's");
+    command.argv = kargs(&gone, &come);
+    command.undo = Some(kargs(&come, &gone));
+    edits.commands.push(command);
+    Ok(edits)
+}
+
+fn next(setup: &Setup) -> Vec<Entry> {
+    bls::entries(setup, ENTRIES)
+}

@@ -1,0 +1,88 @@
+//! Unified kernel images (UKI): kernel, initramfs and command line in one EFI program, built from
+//! /etc/kernel/cmdline or the files of /etc/cmdline.d.
+
+use super::{Entry, Loader};
+use crate::host::plan::{Command, Edits};
+use crate::host::shell;
+use crate::host::tokens::{self, Want};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+pub(super) static UNIFIED: Loader = Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next };
+
+const CMDLINE: &str = "/etc/kernel/cmdline";
+/// mkinitcpio reads these where there is no /etc/kernel/cmdline.
+const PARTS: &str = "/etc/cmdline.d";
+const WHY: &str = "the command line that is built into unified kernel images";
+/// Where the images are put.
+const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"];
+
+fn configured(setup: &Setup) -> bool {
+    let layout = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
+        .iter()
+        .filter_map(|path| setup.files.text(path))
+        .any(|text| text.lines().any(|line| line.trim() == "layout=uki"));
+    let preset = setup.files.texts("/etc/mkinitcpio.d", ".preset").any(|(_, text)| !shell::assignments(text, "default_uki").is_empty());
+    let dracut = setup
+        .files
+        .texts("/etc/dracut.conf.d", ".conf")
+        .any(|(_, text)| shell::assignments(text, "uefi").last().is_some_and(|last| matches!(&text[last.inside.clone()], "yes" | "true")));
+    layout || preset || dracut
+}
+
+fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    if setup.files.exists(CMDLINE) {
+        edits.change(setup, CMDLINE, WHY, |text| tokens::with(text, wants))?;
+    } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
+        for (other, _) in setup.files.below(PARTS, ".conf").filter(|(other, _)| *other != path) {
+            edits.change(setup, other, WHY, |text| tokens::without_opposites(text, wants))?;
+        }
+        edits.change(setup, path, WHY, |text| tokens::with(text, wants))?;
+    } else {
+        // Both builders take the running kernel's command line where nothing is written down.
+        return Err(Finding::fatal(
+            "boot-loader",
+            format!("the unified kernel images have no command line of their own: neither {CMDLINE} nor {PARTS} is there"),
+            format!("write the kernel's command line into {CMDLINE} (the present one is in /proc/cmdline), and run vgapt prepare again"),
+        ));
+    }
+    if !edits.writes.is_empty() {
+        if setup.booted.secure_boot == Some(true) && !can_sign(setup) {
+            return Err(Finding::fatal(
+                "signing",
+                "Secure Boot is on, and nothing was found that would sign the new unified kernel images, so the next boot would be refused",
+                "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",
+            ));
+        }
+        edits.commands.push(rebuild(setup));
+    }
+    Ok(edits)
+}
+
+/// Whether the builder signs: with sbctl's keys, ukify's or dracut's.
+fn can_sign(setup: &Setup) -> bool {
+    let says = |text: &str, key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
+    let ukify = setup.files.text("/etc/kernel/uki.conf").is_some_and(|text| says(text, "SecureBootPrivateKey"));
+    let dracut = setup.files.texts("/etc/dracut.conf.d", ".conf").any(|(_, text)| says(text, "uefi_secureboot_key"));
+    ukify || dracut || setup.has("sbctl")
+}
+
+fn rebuild(setup: &Setup) -> Command {
+    let why = "the command line is inside the images, so they are built again";
+    let command = if setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_some() {
+        Command::new(&["mkinitcpio", "-P"], why)
+    } else if setup.has("dracut") && !setup.has("kernel-install") {
+        Command::new(&["dracut", "--regenerate-all", "--force"], why)
+    } else {
+        Command::new(&["kernel-install", "add-all"], why)
+    };
+    command.making(IMAGES)
+}
+
+fn next(setup: &Setup) -> Vec<Entry> {
+    if let Some(text) = setup.files.text(CMDLINE) {
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: text.split_whitespace().collect::<Vec<_>>().join(" ") }];
+    }
+    let parts: Vec<&str> = setup.files.texts(PARTS, ".conf").map(|(_, text)| text.trim()).collect();
+    if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
+}

@@ -1,0 +1,103 @@
+//! The packages by which each family of distributions brings what a guest needs.
+
+use super::plan::{Command, Edits};
+use crate::model::{Distribution, Finding, Host, Setup};
+
+/// Something that is needed or useful, and the packages that bring it.
+#[derive(Debug)]
+pub struct Piece {
+    /// What it is.
+    pub name: &'static str,
+    /// The package on Debian and Ubuntu, Fedora and RHEL, Arch, openSUSE.
+    packages: [&'static str; 4],
+    /// The program that tells that it is there.
+    pub program: &'static str,
+    /// Whether no guest runs without it.
+    pub required: bool,
+}
+
+/// What a guest needs, then what it may use.
+pub static PIECES: [Piece; 7] = [
+    Piece {
+        name: "libvirt",
+        packages: ["libvirt-daemon-system", "libvirt-daemon-kvm", "libvirt", "libvirt-daemon-qemu"],
+        program: "virsh",
+        required: true,
+    },
+    Piece {
+        name: "QEMU",
+        packages: ["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"],
+        program: "qemu-system-x86_64",
+        required: true,
+    },
+    Piece { name: "OVMF", packages: ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"], program: "", required: true },
+    Piece {
+        name: "the disk tools of QEMU",
+        packages: ["qemu-utils", "qemu-img", "qemu-img", "qemu-img"],
+        program: "qemu-img",
+        required: false,
+    },
+    Piece {
+        name: "a TPM for Windows 11 (swtpm)",
+        packages: ["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"],
+        program: "swtpm",
+        required: false,
+    },
+    Piece {
+        name: "libguestfs",
+        packages: ["libguestfs-tools", "guestfs-tools", "guestfs-tools", "guestfs-tools"],
+        program: "virt-sparsify",
+        required: false,
+    },
+    Piece { name: "Samba", packages: ["samba", "samba", "samba", "samba"], program: "smbd", required: false },
+];
+
+impl Piece {
+    /// Whether it is there.
+    pub fn is_there(&self, setup: &Setup) -> bool {
+        match self.program {
+            "" => setup.firmwares > 0,
+            "qemu-system-x86_64" => setup.has(self.program) || setup.has("qemu-kvm"),
+            program => setup.has(program),
+        }
+    }
+
+    /// The package that brings it here; `None` for a distribution that is not known.
+    pub fn package(&self, distribution: &Distribution) -> Option<&'static str> {
+        Some(self.packages[family(distribution)?])
+    }
+}
+
+fn family(distribution: &Distribution) -> Option<usize> {
+    let families = [&["debian", "ubuntu"][..], &["fedora", "rhel", "centos"], &["arch"], &["suse", "opensuse"]];
+    families.iter().position(|ids| distribution.is_like(ids))
+}
+
+/// How each family installs without asking.
+const INSTALL: [&[&str]; 4] = [
+    &["apt-get", "install", "-y"],
+    &["dnf", "install", "-y"],
+    &["pacman", "-S", "--needed", "--noconfirm"],
+    &["zypper", "--non-interactive", "install"],
+];
+
+/// What is required and missing, as one command. Packages stay when the rest is undone.
+pub(super) fn edits(host: &Host, setup: &Setup) -> Result<Edits, Finding> {
+    let missing: Vec<&Piece> = PIECES.iter().filter(|piece| piece.required && !piece.is_there(setup)).collect();
+    let mut edits = Edits::default();
+    if missing.is_empty() {
+        return Ok(edits);
+    }
+    let names: Vec<&str> = missing.iter().map(|piece| piece.name).collect();
+    let Some(family) = family(&host.platform.distribution) else {
+        return Err(Finding::fatal(
+            "packages",
+            format!("how this distribution installs packages is not known; missing: {}", names.join(", ")),
+            "install them by its own means, and leave --install out",
+        ));
+    };
+    let packages: Vec<&str> = missing.iter().map(|piece| piece.packages[family]).collect();
+    let argv = [INSTALL[family], &packages].concat();
+    edits.commands.push(Command::new(&argv, &format!("missing: {}; packages stay after vgapt undo", names.join(", "))));
+    Ok(edits)
+}

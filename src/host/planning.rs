@@ -1,0 +1,111 @@
+//! From what is wanted and what is there to the plan.
+
+use super::initramfs::{self, Inclusion};
+use super::loaders;
+use super::parameters::{self, Needed};
+use super::plan::{Edits, Parameter, Plan};
+use super::tokens::{self, Want};
+use super::wanted::{Bind, Wanted};
+use super::{bind_start, binding, hugepages, npt, packages, refusals, room, tpm};
+use crate::model::{Finding, Host, Setup};
+
+/// Decides what has to be done. What speaks against it is in the plan's findings.
+pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
+    let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    plan.findings.extend(parameters::firmware(host));
+    if wanted.bind == Bind::Start {
+        plan.findings.extend(bind_start::doubts(host, &wanted.functions));
+    }
+    let binding = binding::decide(host, setup, wanted, &mut plan);
+    plan.switch_off = binding.switch_off().map(str::to_owned);
+    let bound_before = !binding::bound(setup).is_empty();
+
+    let mut needed = parameters::of_iommu(host, wanted);
+    needed.extend(parameters::of_binding(&binding));
+    if let Some(pages) = wanted.hugepages {
+        plan.findings.extend(hugepages::refusal(host, pages));
+        plan.findings.extend(hugepages::conflict(setup, pages));
+        needed.extend(hugepages::parameter(pages));
+        take(&mut plan, hugepages::edits(host, setup, pages));
+    }
+    take(&mut plan, npt::edits(host, setup));
+
+    take(&mut plan, binding.edits(host, setup));
+    let (modules, files) = binding.in_initramfs();
+    if !binding.is_empty() || bound_before {
+        initramfs_edits(host, setup, &Inclusion { modules, files }, &mut plan);
+    }
+    loader_edits(host, setup, needed, &mut plan);
+    if wanted.install {
+        take(&mut plan, packages::edits(host, setup));
+    }
+    if !plan.is_empty() {
+        plan.findings.extend(room::refusal(setup, &plan));
+        plan.findings.extend(tpm::refusal(setup, &plan, wanted));
+    }
+    plan
+}
+
+fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
+    match edits {
+        Ok(edits) => plan.add(edits),
+        Err(finding) => plan.findings.push(finding),
+    }
+}
+
+/// The initramfs is made anew only where something in it changes.
+fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut Plan) {
+    let tool = match initramfs::chosen(host, setup) {
+        Ok(tool) => tool,
+        Err(finding) => return plan.findings.push(finding),
+    };
+    plan.in_initramfs = inclusion.modules.iter().filter(|module| **module == "vfio_pci").map(|_| "vfio-pci.ko".to_owned()).collect();
+    plan.in_initramfs.extend(inclusion.files.iter().map(|file| file.trim_start_matches('/').to_owned()));
+    match tool.edit(setup, inclusion) {
+        Err(finding) => plan.findings.push(finding),
+        Ok(mut edits) => {
+            let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
+            if edits.writes.is_empty() && !bound_changes {
+                edits.commands.clear();
+            } else {
+                plan.reboot.push("the new initramfs is loaded at boot".to_owned());
+            }
+            plan.add(edits);
+        }
+    }
+}
+
+fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
+    let is_opposite = |want: &Want| matches!(want, Want::Without(..));
+    let wants: Vec<Want> = needed.iter().map(|one| one.want.clone()).collect();
+    let running = host.platform.cmdline.clone().unwrap_or_default().0;
+    let telling: Vec<Parameter> = needed
+        .into_iter()
+        .filter(|one| !is_opposite(&one.want) || !tokens::says(&running, std::slice::from_ref(&one.want)))
+        .map(|one| one.parameter)
+        .collect();
+    let chosen = match loaders::chosen(host, setup) {
+        Ok(chosen) => chosen,
+        // Nothing has to be added, so it does not matter which one it is.
+        Err(_) if telling.is_empty() => return,
+        Err(mut finding) => {
+            let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
+            finding.remedy = format!("give the kernel these parameters by your boot loader's own means: {}", line.join(" "));
+            plan.parameters = telling;
+            return plan.findings.push(finding);
+        }
+    };
+    plan.parameters = telling;
+    match chosen.loader.edit(host, setup, &wants) {
+        Err(finding) => plan.findings.push(finding),
+        Ok(edits) => {
+            if !edits.writes.is_empty() || !edits.commands.is_empty() {
+                plan.reboot.push(format!(
+                    "kernel parameters count from the next boot on (boot loader: {}; {})",
+                    chosen.loader.name, chosen.evidence
+                ));
+            }
+            plan.add(edits);
+        }
+    }
+}

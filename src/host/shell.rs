@@ -1,0 +1,225 @@
+//! Assignments in a file that a shell reads, such as /etc/default/grub: found, and the inside of a value changed.
+
+use std::ops::Range;
+
+/// How the value of an assignment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// `"…"`
+    Double,
+    /// `'…'`
+    Single,
+    /// Nothing around it.
+    None,
+    /// Several parts after another, or an array: it can be read by a shell only.
+    Mixed,
+}
+
+/// One assignment of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    /// The value without its quotes, as bytes of the text.
+    pub(super) inside: Range<usize>,
+    /// Its quotes.
+    pub(super) quotes: Quotes,
+    /// Whether it adds to what the variable held: `+=`, or its own name in the value.
+    pub(super) adds: bool,
+    /// Whether it stands alone on the outermost level: not in an `if`, not behind `&&`.
+    pub(super) certain: bool,
+}
+
+/// All assignments of a variable, in order.
+pub(super) fn assignments(text: &str, name: &str) -> Vec<Assignment> {
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < text.len() {
+        let line = &text[at..];
+        let end = statement_end(line);
+        let statement = &line[..end];
+        let trimmed = statement.trim_start();
+        let first = trimmed.split(|c: char| c.is_whitespace() || c == ';').next().unwrap_or_default();
+        match first {
+            "if" | "case" | "for" | "while" | "until" | "{" => depth += 1,
+            "fi" | "esac" | "done" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if !trimmed.starts_with('#') {
+            for assignment in within(statement, name) {
+                let Assignment { inside, quotes, adds, certain } = assignment;
+                found.push(Assignment { inside: at + inside.start..at + inside.end, quotes, adds, certain: certain && depth == 0 });
+            }
+        }
+        at += end;
+    }
+    found
+}
+
+/// A value written anew: with these quotes around it where it had none.
+pub(super) fn replace(text: &str, assignment: &Assignment, value: &str) -> String {
+    let quote = if assignment.quotes == Quotes::None { "\"" } else { "" };
+    format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
+}
+
+/// The end of a line, with the lines that a quote or a backslash joins to it.
+fn statement_end(text: &str) -> usize {
+    let mut quote = None;
+    let mut comment = false;
+    let mut before = '\n';
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match (c, quote) {
+            ('\n', None) => return at + 1,
+            _ if comment => {}
+            ('#', None) if before.is_whitespace() => comment = true,
+            ('\\', None | Some('"')) => {
+                characters.next();
+            }
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+        before = c;
+    }
+    text.len()
+}
+
+/// The assignments in one statement, `export` and several on a line included.
+fn within(statement: &str, name: &str) -> Vec<Assignment> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(index) = statement[from..].find(name) {
+        let start = from + index;
+        let after_name = start + name.len();
+        from = after_name;
+        let before = &statement[..start];
+        if before.ends_with(|c: char| c.is_alphanumeric() || "_$\"'={".contains(c)) || open_quote(before) {
+            continue;
+        }
+        let rest = &statement[after_name..];
+        let (adds, sign) = if rest.starts_with("+=") {
+            (true, 2)
+        } else if rest.starts_with('=') {
+            (false, 1)
+        } else {
+            continue;
+        };
+        let value_start = after_name + sign;
+        let (inside, quotes, end) = value(statement, value_start);
+        let own = [format!("${name}"), format!("${{{name}")].iter().any(|own| statement[inside.clone()].contains(own.as_str()));
+        let lead = before.trim_start().trim_start_matches("export").trim();
+        let certain = lead.is_empty() || lead.ends_with(';');
+        found.push(Assignment { inside, quotes, adds: adds || own, certain });
+        from = end;
+    }
+    found
+}
+
+fn open_quote(text: &str) -> bool {
+    let mut quote = None;
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                characters.next();
+            }
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    quote.is_some()
+}
+
+/// Where a value that begins here lies without its quotes, its quotes, and where it ends with them.
+fn value(text: &str, start: usize) -> (Range<usize>, Quotes, usize) {
+    let rest = &text[start..];
+    let end = start + word_length(rest);
+    let word = &text[start..end];
+    for (mark, quotes) in [('"', Quotes::Double), ('\'', Quotes::Single)] {
+        let inner = word.strip_prefix(mark).and_then(|word| word.strip_suffix(mark));
+        if let Some(inner) = inner.filter(|inner| !has_unescaped(inner, mark)) {
+            return (start + 1..start + 1 + inner.len(), quotes, end);
+        }
+    }
+    let plain = !word.contains(['"', '\'', '\\', '(', '`']) && !word.contains("$(");
+    (start..end, if plain { Quotes::None } else { Quotes::Mixed }, end)
+}
+
+fn has_unescaped(text: &str, mark: char) -> bool {
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if mark == '"' => {
+                characters.next();
+            }
+            c if c == mark => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// A word of a shell: up to space, `;`, `&` or `|` outside of quotes.
+fn word_length(text: &str) -> usize {
+    let mut quote = None;
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                characters.next();
+            }
+            ('"' | '\'' | '`', None) => quote = Some(c),
+            ('(', None) => quote = Some(')'),
+            (c, Some(open)) if c == open => quote = None,
+            (c, None) if c.is_whitespace() || matches!(c, ';' | '&' | '|') => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Vec<(&str, Quotes, bool, bool)> {
+        assignments(text, "A").into_iter().map(|a| (&text[a.inside.clone()], a.quotes, a.adds, a.certain)).collect()
+    }
+
+    #[test]
+    fn every_way_to_write_one() {
+        for (text, expected) in [
+            ("A=\"quiet splash\"\n", ("quiet splash", Quotes::Double, false, true)),
+            ("A='quiet'# no comment\n", ("'quiet'#", Quotes::Mixed, false, true)),
+            ("A='quiet' # comment\n", ("quiet", Quotes::Single, false, true)),
+            ("A=\n", ("", Quotes::None, false, true)),
+            ("A=\"\"", ("", Quotes::Double, false, true)),
+            ("A=quiet\r\n", ("quiet", Quotes::None, false, true)),
+            ("  export A=\"a \\\n b\"\n", ("a \\\n b", Quotes::Double, false, true)),
+            ("A=\"$A more\"\n", ("$A more", Quotes::Double, true, true)),
+            ("A+=\" more\"\n", (" more", Quotes::Double, true, true)),
+            ("A=\"a\"'b'\n", ("\"a\"'b'", Quotes::Mixed, false, true)),
+            ("A=`cat /proc/cmdline`\n", ("`cat /proc/cmdline`", Quotes::Mixed, false, true)),
+            ("A=\"a\\\"b c\\\"\"\n", ("a\\\"b c\\\"", Quotes::Double, false, true)),
+            ("if true; then\n  A=x\nfi\n", ("x", Quotes::None, false, false)),
+            ("true && A=x\n", ("x", Quotes::None, false, false)),
+        ] {
+            assert_eq!(values(text), [expected], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_none() {
+        for text in ["#A=x\n", "  # A=x", "BA=x", "AB=x", "echo \"A=x\"", "B='\nA=x\n'", "A x", "echo $A"] {
+            assert_eq!(values(text), [], "{text:?}");
+        }
+        assert_eq!(values("A=a\n#A=b\nB=1 A=c; A=\"d\"\n").len(), 3);
+    }
+
+    #[test]
+    fn a_value_written_anew() {
+        let text = "x\nA=quiet # y\n";
+        assert_eq!(replace(text, &assignments(text, "A")[0], "quiet on"), "x\nA=\"quiet on\" # y\n");
+    }
+}

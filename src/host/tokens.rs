@@ -1,0 +1,246 @@
+//! A kernel command line, edited token by token: what is not ours keeps its order, its quotes and the space around it.
+
+/// The tokens of a command line, each with the space before it.
+struct Tokens<'a>(Vec<(&'a str, &'a str)>, &'a str);
+
+impl<'a> Tokens<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut tokens = Vec::new();
+        let mut rest = text;
+        loop {
+            let start = space_length(rest);
+            let (space, from_token) = rest.split_at(start);
+            if from_token.is_empty() {
+                return Self(tokens, space);
+            }
+            let length = token_length(from_token);
+            tokens.push((space, &from_token[..length]));
+            rest = &from_token[length..];
+        }
+    }
+}
+
+/// In a shell's file, a backslash before the end of a line is space too.
+fn space_length(text: &str) -> usize {
+    let mut rest = text;
+    loop {
+        let trimmed = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let trimmed = trimmed.strip_prefix('\\').filter(|after| after.starts_with(['\n', '\r'])).unwrap_or(trimmed);
+        if trimmed.len() == rest.len() {
+            return text.len() - rest.len();
+        }
+        rest = trimmed;
+    }
+}
+
+/// Up to the next space outside of double quotes, as the kernel's `next_arg` reads it.
+fn token_length(text: &str) -> usize {
+    let mut quoted = false;
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if matches!(characters.peek(), Some((_, '\n' | '\r'))) => return at,
+            '\\' => {
+                // An escaped quote in a shell's file is a quote for the kernel.
+                if let Some((_, '"')) = characters.peek() {
+                    quoted = !quoted;
+                }
+                characters.next();
+            }
+            c if c.is_ascii_whitespace() && !quoted => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// A token's name with `-` and `_` made the same, and its value.
+fn split(token: &str) -> (String, Option<&str>) {
+    let (name, value) = token.split_once('=').map_or((token, None), |(name, value)| (name, Some(value)));
+    (name.replace('-', "_"), value)
+}
+
+/// One thing that is wanted of a kernel command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Want {
+    /// This token; one with the same name and another value makes room for it.
+    Set(String),
+    /// These parts in the comma-separated value of this name.
+    Include(String, Vec<String>),
+    /// This part of the comma-separated value of this name is gone.
+    Without(String, String),
+    /// So many huge pages of this size: two tokens that belong together.
+    Hugepages(&'static str, u64),
+}
+
+/// Whether a command line says all that.
+pub(super) fn says(text: &str, wants: &[Want]) -> bool {
+    wants.iter().all(|want| apply(text, want, true) == text)
+}
+
+/// The command line with all that in it.
+pub(super) fn with(text: &str, wants: &[Want]) -> String {
+    wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, true))
+}
+
+/// The command line without what says the opposite; nothing is added.
+pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
+    wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, false))
+}
+
+fn apply(text: &str, want: &Want, add: bool) -> String {
+    match want {
+        Want::Set(token) => set(text, token, add),
+        Want::Include(name, parts) => include(text, name, parts, add),
+        Want::Without(name, part) => without(text, name, part),
+        Want::Hugepages(size, count) => hugepages(text, size, *count, add),
+    }
+}
+
+/// For the kernel the last of a name counts, so the last one is what has to be right.
+fn set(text: &str, token: &str, add: bool) -> String {
+    let (name, value) = split(token);
+    let tokens = Tokens::of(text);
+    let same = |other: &str| split(other).0 == name;
+    let right = |other: &str| split(other).1.unwrap_or_default().split(',').any(|part| Some(part) == value) || split(other).1 == value;
+    let last = tokens.0.iter().rposition(|(_, other)| same(other));
+    match last {
+        Some(last) if right(tokens.0[last].1) => text.to_owned(),
+        Some(last) if add => edit(&tokens, |index, other| match () {
+            () if index == last => Some(token.to_owned()),
+            () if same(other) => None,
+            () => Some(other.to_owned()),
+        }),
+        Some(_) => edit(&tokens, |_, other| (!same(other)).then(|| other.to_owned())),
+        None if add => append(text, &[token.to_owned()]),
+        None => text.to_owned(),
+    }
+}
+
+fn include(text: &str, name: &str, parts: &[String], add: bool) -> String {
+    let tokens = Tokens::of(text);
+    let plain = name.replace('-', "_");
+    let Some(last) = tokens.0.iter().rposition(|(_, token)| split(token).0 == plain) else {
+        return if add { append(text, &[format!("{name}={}", parts.join(","))]) } else { text.to_owned() };
+    };
+    if !add {
+        return text.to_owned();
+    }
+    let known: Vec<&str> = split(tokens.0[last].1).1.unwrap_or_default().split(',').filter(|part| !part.is_empty()).collect();
+    let missing: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !known.contains(part)).collect();
+    if missing.is_empty() {
+        return text.to_owned();
+    }
+    let whole = [known, missing].concat().join(",");
+    let spelt = tokens.0[last].1.split('=').next().unwrap_or(name).to_owned();
+    edit(&tokens, |index, token| Some(if index == last { format!("{spelt}={whole}") } else { token.to_owned() }))
+}
+
+fn without(text: &str, name: &str, part: &str) -> String {
+    let tokens = Tokens::of(text);
+    let wrong = |token: &str| split(token).0 == name && split(token).1.is_some_and(|value| value.split(',').any(|known| known == part));
+    if !tokens.0.iter().any(|(_, token)| wrong(token)) {
+        return text.to_owned();
+    }
+    edit(&tokens, |_, token| {
+        if !wrong(token) {
+            return Some(token.to_owned());
+        }
+        let (spelt, value) = token.split_once('=')?;
+        let kept: Vec<&str> = value.split(',').filter(|known| *known != part).collect();
+        (!kept.is_empty()).then(|| format!("{spelt}={}", kept.join(",")))
+    })
+}
+
+/// `hugepages=` counts for the `hugepagesz=` before it (kernel-parameters, hugetlbpage.rst).
+fn hugepages(text: &str, size: &str, count: u64, add: bool) -> String {
+    if !add {
+        return text.to_owned();
+    }
+    let tokens = Tokens::of(text);
+    let wanted = format!("hugepages={count}");
+    let Some(at) = tokens.0.iter().rposition(|(_, token)| *token == format!("hugepagesz={size}")) else {
+        return append(text, &[format!("hugepagesz={size}"), wanted]);
+    };
+    match tokens.0.get(at + 1) {
+        Some((_, next)) if *next == wanted => text.to_owned(),
+        Some((_, next)) if split(next).0 == "hugepages" => {
+            edit(&tokens, |index, token| Some(if index == at + 1 { wanted.clone() } else { token.to_owned() }))
+        }
+        _ => edit(&tokens, |index, token| Some(if index == at { format!("{token} {wanted}") } else { token.to_owned() })),
+    }
+}
+
+/// Each token as it is kept; with a token that goes, the space before it goes, or after it where it was the first.
+fn edit(tokens: &Tokens, change: impl Fn(usize, &str) -> Option<String>) -> String {
+    let mut text = String::new();
+    let mut first_space = None;
+    for (index, (space, token)) in tokens.0.iter().enumerate() {
+        match change(index, token) {
+            Some(token) => {
+                text.push_str(first_space.take().unwrap_or(space));
+                text.push_str(&token);
+            }
+            None if text.is_empty() => first_space = first_space.or(Some(space)),
+            None => {}
+        }
+    }
+    text + tokens.1
+}
+
+fn append(text: &str, tokens: &[String]) -> String {
+    let end = text.trim_end_matches(|c: char| c.is_ascii_whitespace()).len();
+    let (before, space) = text.split_at(end);
+    let separator = if before.is_empty() { "" } else { " " };
+    format!("{before}{separator}{}{space}", tokens.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on() -> Vec<Want> {
+        vec![Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())]
+    }
+
+    #[test]
+    fn only_what_is_needed_changes() {
+        for (before, after) in [
+            ("", "intel_iommu=on"),
+            ("quiet splash", "quiet splash intel_iommu=on"),
+            ("quiet  splash ", "quiet  splash intel_iommu=on "),
+            ("quiet intel_iommu=off splash", "quiet intel_iommu=on splash"),
+            ("intel_iommu=on,sm_on quiet", "intel_iommu=on,sm_on quiet"),
+            ("intel_iommu=on intel_iommu=off", "intel_iommu=on"),
+            ("iommu=off quiet", "quiet intel_iommu=on"),
+            ("a iommu=pt,off b", "a iommu=pt b intel_iommu=on"),
+            ("dyndbg=\"file x +p\" quiet", "dyndbg=\"file x +p\" quiet intel_iommu=on"),
+            ("dyndbg=\\\"intel_iommu=off x\\\" quiet", "dyndbg=\\\"intel_iommu=off x\\\" quiet intel_iommu=on"),
+            ("a \\\n  b", "a \\\n  b intel_iommu=on"),
+            ("xintel_iommu=off intel_iommux=off", "xintel_iommu=off intel_iommux=off intel_iommu=on"),
+        ] {
+            assert_eq!(with(before, &on()), after, "{before:?}");
+            assert!(says(after, &on()));
+            assert_eq!(with(after, &on()), after);
+        }
+    }
+
+    #[test]
+    fn opposites_go_and_nothing_comes() {
+        assert_eq!(without_opposites("quiet intel_iommu=off iommu=off x", &on()), "quiet x");
+        assert_eq!(without_opposites("quiet", &on()), "quiet");
+    }
+
+    #[test]
+    fn lists_and_pairs() {
+        let ids = [Want::Include("vfio-pci.ids".into(), vec!["10de:1401".into(), "10de:0fba".into()])];
+        assert_eq!(with("a vfio_pci.ids=1002:aaf0 b", &ids), "a vfio_pci.ids=1002:aaf0,10de:1401,10de:0fba b");
+        assert_eq!(with("a", &ids), "a vfio-pci.ids=10de:1401,10de:0fba");
+        let pages = [Want::Hugepages("1G", 8)];
+        assert_eq!(with("a", &pages), "a hugepagesz=1G hugepages=8");
+        assert_eq!(with("hugepagesz=1G hugepages=4 b", &pages), "hugepagesz=1G hugepages=8 b");
+        assert_eq!(with("hugepagesz=1G b", &pages), "hugepagesz=1G hugepages=8 b");
+        assert_eq!(with("hugepagesz=2M hugepages=8", &pages), "hugepagesz=2M hugepages=8 hugepagesz=1G hugepages=8");
+    }
+}

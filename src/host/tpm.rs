@@ -1,0 +1,17 @@
+//! A disk that the TPM unlocks: it may ask for its key once what is booted has changed.
+
+use super::plan::Plan;
+use super::wanted::Wanted;
+use crate::model::{Finding, Setup};
+
+pub(super) fn refusal(setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
+    let table = setup.files.text("/etc/crypttab").unwrap_or_default();
+    let measured = table.lines().map(str::trim).filter(|line| !line.starts_with('#')).find(|line| line.contains("tpm2-device="));
+    let line = measured.filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty())?;
+    let name = line.split_whitespace().next().unwrap_or_default();
+    Some(Finding::blocker(
+        "tpm",
+        format!("the TPM unlocks the disk {name}, and may refuse once the kernel's command line or the initramfs has changed"),
+        "have the disk's passphrase or recovery key at hand, then add --accept-tpm; afterwards enroll the TPM again (systemd-cryptenroll)",
+    ))
+}

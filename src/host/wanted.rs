@@ -1,0 +1,68 @@
+//! What is wanted of a host.
+
+use std::collections::BTreeSet;
+
+use crate::model::{PciAddress, Size};
+
+/// What is wanted of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The functions that are meant for a guest.
+    pub functions: Vec<PciAddress>,
+    /// When they are taken from the host.
+    pub bind: Bind,
+    /// The memory of the guest in huge pages.
+    pub hugepages: Option<Hugepages>,
+    /// What is done although it speaks against it.
+    pub allowed: BTreeSet<Allow>,
+    /// A disk that the TPM unlocks may ask for its key.
+    pub accept_tpm: bool,
+    /// Missing packages are installed.
+    pub install: bool,
+}
+
+/// When a card is taken from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Bind {
+    /// At boot, before any other driver: the host never has it.
+    #[default]
+    Boot,
+    /// When the domain starts: until then the host has it.
+    Start,
+}
+
+/// Huge pages for a guest's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hugepages {
+    /// The memory of the guest.
+    pub memory: Size,
+    /// The size of a page.
+    pub page: PageSize,
+}
+
+/// The sizes of huge pages that x86 has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum PageSize {
+    /// 2 MiB: can be reserved at any time.
+    #[default]
+    #[value(name = "2M")]
+    Mib2,
+    /// 1 GiB: only at boot.
+    #[value(name = "1G")]
+    Gib1,
+}
+
+/// What vgapt refuses unless it is allowed by this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Allow {
+    /// The host is left without a display.
+    OnlyDisplay,
+    /// A controller goes whose disk is mounted or in use.
+    DiskInUse,
+    /// The network card of the default route goes.
+    DefaultRoute,
+    /// The last keyboard goes.
+    LastKeyboard,
+    /// A group goes in which the host uses other devices.
+    BlockedGroup,
+}

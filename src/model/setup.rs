@@ -1,0 +1,151 @@
+//! How a host is set up: the files by which it boots and loads modules, and what it uses its devices for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{PciAddress, Size, at_least};
+
+/// How a host is set up. What could not be read is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// The configuration files that matter for booting and loading modules.
+    pub files: ConfigFiles,
+    /// What is known of the present boot.
+    pub booted: Booted,
+    /// The installed kernels, by release.
+    pub kernels: Vec<Kernel>,
+    /// The programs that were found, of those that preparing a host may need.
+    pub programs: BTreeSet<String>,
+    /// For each PCI function the modules that claim its kind, from the kernel's own table.
+    pub claimants: BTreeMap<PciAddress, Vec<String>>,
+    /// What the host uses its devices for.
+    pub uses: Vec<Use>,
+    /// Room left in the file systems that are written to: path, and what is free.
+    pub room: Vec<(String, Size)>,
+    /// The boot images and how large they are.
+    pub images: Vec<(String, Size)>,
+    /// How many UEFI firmwares for guests there are.
+    pub firmwares: usize,
+}
+
+impl Setup {
+    /// Whether a program is installed.
+    pub fn has(&self, program: &str) -> bool {
+        self.programs.contains(program)
+    }
+
+    /// Whether a module is part of each installed kernel, so that no configuration of modprobe counts for it.
+    pub fn is_built_in(&self, module: &str) -> bool {
+        !self.kernels.is_empty() && self.kernels.iter().all(|kernel| kernel.builtin.contains(&module.replace('-', "_")))
+    }
+
+    /// What is free where this path lies.
+    pub fn room_at(&self, path: &str) -> Option<Size> {
+        self.room.iter().find(|(place, _)| place == path).map(|(_, size)| *size)
+    }
+}
+
+/// Configuration files by path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConfigFiles(pub BTreeMap<String, ConfigFile>);
+
+/// One configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Where it really lies: symbolic links followed.
+    pub place: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its text; else why it cannot be taken as one.
+    pub text: Result<String, String>,
+}
+
+impl ConfigFiles {
+    /// The text of a file; `None` where it is missing or no text.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.0.get(path)?.text.as_deref().ok()
+    }
+
+    /// Whether something is there, readable or not.
+    pub fn exists(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// The files of a directory whose name ends so, in order of their names.
+    pub fn below<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a ConfigFile)> {
+        self.0
+            .range(format!("{directory}/")..)
+            .map(|(path, file)| (path.as_str(), file))
+            .take_while(move |(path, _)| path.starts_with(directory))
+            .filter(move |(path, _)| {
+                let name = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
+                name.is_some_and(|name| !name.contains('/') && name.ends_with(ending))
+            })
+    }
+
+    /// The texts of a directory's files whose name ends so.
+    pub fn texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
+    }
+}
+
+/// What is known of the present boot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Booted {
+    /// Whether the firmware is UEFI.
+    pub efi: bool,
+    /// What the boot loader says of itself (`LoaderInfo`, systemd's Boot Loader Interface).
+    pub loader: Option<String>,
+    /// What the stub of a unified kernel image says of itself (`StubInfo`).
+    pub stub: Option<String>,
+    /// The program that the firmware started, such as `\EFI\debian\shimx64.efi`.
+    pub program: Option<String>,
+    /// Whether Secure Boot is on.
+    pub secure_boot: Option<bool>,
+}
+
+/// An installed kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// Its release, as `uname -r` prints it.
+    pub release: String,
+    /// The modules that are part of it, of those that matter, with underscores.
+    pub builtin: BTreeSet<String>,
+}
+
+impl Kernel {
+    /// Whether it is at least this version.
+    pub fn at_least(&self, major: u32, minor: u32) -> Option<bool> {
+        at_least(&self.release, major, minor)
+    }
+}
+
+/// Something that the host uses a device for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The PCI functions on the way to it: its controller and the bridges above.
+    pub path: Vec<PciAddress>,
+    /// What it is used for.
+    pub what: Purpose,
+}
+
+/// What a device is used for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A disk or partition that is mounted, swapped to, or part of something that is.
+    Disk {
+        /// Its name, such as `nvme0n1p2`.
+        name: String,
+        /// Where: a mount point, `swap`, …
+        place: String,
+    },
+    /// The network interface of the default route.
+    DefaultRoute {
+        /// Its name.
+        interface: String,
+    },
+    /// A keyboard.
+    Keyboard {
+        /// What it calls itself.
+        name: String,
+    },
+}
