@@ -58,6 +58,11 @@ drivers() { # of every device, one a line
   done
 }
 
+at_home() { # ADDRESS…: each has the driver that it had after the boot
+  local address
+  for address; do grep -qx "$address $(driver "$address")" /run/drivers-at-boot || return; done
+}
+
 group() { basename "$(readlink "/sys/bus/pci/devices/0000:$1/iommu_group")"; }
 
 huge_pages() { # COUNT: reserve them

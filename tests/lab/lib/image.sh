@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2154 # what other files set: lab, kept, rooms
 # The images that machines boot from, made once and kept in a cache by what they are made of.
 
 # Prints the directory of the image with that initramfs tool; makes it where it is not there yet.

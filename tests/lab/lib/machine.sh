@@ -42,6 +42,17 @@ bridge() {
   for model; do hardware+=(-device "$model,bus=bridge$slots,addr=$((device += 1))"); done
 }
 
+# A slot with a PCI Express switch: each device behind it is a group of its own.
+switch() {
+  root_port pcie.0 "addr=$((slots + 1))"
+  hardware+=(-device "x3130-upstream,id=switch$slots,bus=slot$slots")
+  local port=0 model
+  for model; do
+    hardware+=(-device "xio3130-downstream,id=port$slots.$((port += 1)),bus=switch$slots,chassis=$((slots + 100)),slot=$port"
+      -device "$model,bus=port$slots.$port")
+  done
+}
+
 # Plugged into a controller that has an id: usb usb-kbd → the controller `qemu-xhci,id=usb`.
 usb() { hardware+=(-device "$1,bus=usb.0"); }
 
@@ -53,7 +64,8 @@ root_port() {
 functions() {
   local bus=$1 function=0 model
   shift
-  local multi=$([ $# -gt 1 ] && echo ,multifunction=on)
+  local multi=
+  [ $# -eq 1 ] || multi=,multifunction=on
   for model; do hardware+=(-device "$model,bus=$bus,addr=0.$((function++))$multi"); done
 }
 

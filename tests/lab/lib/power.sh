@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2154 # what other files set: lab, share, boot, initramfs
 # The power switch of the one machine that runs at a time, and the line into it.
 # Everything about it is files in $power (its disks, serial log, pid) and $share (seen inside
 # as /lab), so that the runner and a scenario, two processes, mean the same machine.
