@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 
@@ -12,6 +12,8 @@ use crate::problem::Problem;
 const LIBVIRT_PROGRAM: &str = "vgapt-libvirt";
 /// What a dynamic loader returns where a library is missing, and a shell where the program is.
 const NOT_LOADED: i32 = 127;
+/// How many lines of a failed program are told.
+const LAST_WORDS: usize = 10;
 
 /// Runs the program that links libvirt with the arguments of this one, and returns its exit code.
 ///
@@ -36,6 +38,55 @@ pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCo
         Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(3))),
         None => Err(anyhow::anyhow!("{} was killed: {status}", program.display())),
     }
+}
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Whether it ended well.
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// The last lines of what it complained about, else of what it printed.
+    pub fn last_words(&self) -> String {
+        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let lines: Vec<&str> = said.trim().lines().collect();
+        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
+    }
+}
+
+/// Runs a program to its end, in English, and returns what it printed.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn output(argv: &[String]) -> Result<Ran> {
+    let Some((program, arguments)) = argv.split_first() else { anyhow::bail!("there is no program to run") };
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(|error| {
+        Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"))
+    })?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// Runs this very command line once more, by sudo, and returns its exit code.
+///
+/// # Errors
+/// Where there is no sudo.
+pub fn as_root() -> Result<ExitCode> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let status = Command::new("sudo").arg("--").arg(own).args(std::env::args_os().skip(1)).status();
+    let status = status.map_err(|error| Problem::new(format!("cannot run sudo: {error}"), "run it as root"))?;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(3)))
 }
 
 /// Beside this program, or where distributions put the helpers of one.

@@ -1,16 +1,19 @@
 //! The subcommands, one file each: its arguments (the comments are the help) and what it does.
 
 mod capture;
+mod change;
 mod completions;
 mod context;
 mod define;
 mod domain;
 mod list;
 mod man;
+mod prepare;
 mod start;
 mod status;
 mod stop;
 mod undefine;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,10 @@ pub use context::Context;
 pub enum Command {
     /// List the graphics cards, and what can be passed through
     List(list::Arguments),
+    /// Make the host ready: IOMMU, early binding, huge pages; shown first, proved, taken back by undo
+    Prepare(Box<prepare::Arguments>),
+    /// Take back all that prepare did
+    Undo(undo::Arguments),
     /// Define a domain with the graphics card in it, or change one
     Define(Box<define::Arguments>),
     /// Check the host once more and start a domain
@@ -47,7 +54,7 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
-            Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Prepare(_) | Self::Undo(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -58,6 +65,8 @@ impl Command {
         }
         match self {
             Self::List(arguments) => arguments.run(context),
+            Self::Prepare(arguments) => arguments.run(context),
+            Self::Undo(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),
             Self::Start(arguments) => arguments.run(context),
             Self::Stop(arguments) => arguments.run(context),

@@ -75,7 +75,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
             edits.write(setup, SYSCTL, text, 0o644, "huge pages, reserved at boot while memory is in one piece")?;
             let pool = host.memory.hugepages.iter().find(|pool| pool.page == wanted.page.size());
             if !edits.writes.is_empty() {
-                let mut command = Command::new(&["sysctl", "--quiet", "--load", SYSCTL], "and now, as far as memory is in one piece");
+                let mut command = Command::of(&["sysctl", "--quiet", "--load", SYSCTL], "and now, as far as memory is in one piece");
                 command.undo = pool.map(|pool| vec!["sysctl".to_owned(), "--quiet".to_owned(), format!("vm.nr_hugepages={}", pool.total)]);
                 edits.commands.push(command);
             }

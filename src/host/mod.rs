@@ -1,9 +1,11 @@
 //! Preparing a host: what is wanted of it → a plan → applied, proved, undone.
 //!
-//! All but `apply` is pure.
+//! All is pure but `apply` and `undo`, which write through `files`, the only place that does.
 
+mod apply;
 mod bind_start;
 mod binding;
+mod files;
 mod hugepages;
 pub mod initramfs;
 pub mod loaders;
@@ -12,14 +14,22 @@ pub mod packages;
 mod parameters;
 mod plan;
 mod planning;
+mod proof;
+mod receipt;
 mod refusals;
 mod room;
 mod shell;
+mod target;
 mod tokens;
 mod tpm;
+mod undo;
 mod wanted;
 
+pub use apply::{Applied, apply, noted};
 pub use binding::{Bound, bound};
 pub use plan::{Command, Parameter, Plan, Write};
 pub use planning::plan;
+pub use proof::prove_initramfs;
+pub use target::{Lock, Target};
+pub use undo::{Return, Undoing, Which, undo, undoing};
 pub use wanted::{Allow, Bind, Hugepages, PageSize, Wanted};

@@ -98,6 +98,6 @@ pub(super) fn edits(host: &Host, setup: &Setup) -> Result<Edits, Finding> {
     };
     let packages: Vec<&str> = missing.iter().map(|piece| piece.packages[family]).collect();
     let argv = [INSTALL[family], &packages].concat();
-    edits.commands.push(Command::new(&argv, &format!("missing: {}; packages stay after vgapt undo", names.join(", "))));
+    edits.commands.push(Command::of(&argv, &format!("missing: {}; packages stay after vgapt undo", names.join(", "))));
     Ok(edits)
 }

@@ -71,7 +71,7 @@ pub struct Command {
 }
 
 impl Command {
-    pub(super) fn new(argv: &[&str], why: &str) -> Self {
+    pub(super) fn of(argv: &[&str], why: &str) -> Self {
         Self { argv: argv.iter().map(|word| (*word).to_owned()).collect(), why: why.to_owned(), makes: Vec::new(), undo: None }
     }
 

@@ -5,6 +5,7 @@ mod diff;
 mod findings;
 mod host;
 mod json;
+mod plan;
 mod style;
 mod terminal;
 
@@ -13,4 +14,5 @@ pub use diff::diff;
 pub use findings::{finding, findings_json};
 pub use host::{functions, groups, usb};
 pub use json::{host_json, json};
+pub use plan::{edited, plan, plan_json, undoing};
 pub use terminal::{plain, print, tell};

@@ -23,7 +23,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     } else {
         &["dracut", "--regenerate-all", "--force"]
     };
-    let mut command = Command::new(argv, WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]);
+    let mut command = Command::of(argv, WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]);
     if argv[0] == "rpm-ostree" {
         command.undo = Some(["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec());
     }

@@ -20,6 +20,6 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         programs.collect::<String>()
     );
     edits.write(setup, HOOK, text, 0o755, WHY)?;
-    edits.commands.push(Command::new(&["update-initramfs", "-u", "-k", "all"], WHY).making(["/boot/initrd.img-"]));
+    edits.commands.push(Command::of(&["update-initramfs", "-u", "-k", "all"], WHY).making(["/boot/initrd.img-"]));
     Ok(edits)
 }

@@ -33,7 +33,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     for (path, text) in texts {
         edits.write(setup, path, text, 0o644, WHY)?;
     }
-    edits.commands.push(Command::new(&["mkinitcpio", "-P"], WHY).making([
+    edits.commands.push(Command::of(&["mkinitcpio", "-P"], WHY).making([
         "/boot/initramfs-",
         "/boot/EFI/Linux/",
         "/boot/efi/EFI/Linux/",

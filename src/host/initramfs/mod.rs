@@ -14,7 +14,7 @@ pub struct Tool {
     /// Which one it is.
     pub kind: InitramfsTool,
     /// The program that tells that it is installed.
-    program: &'static str,
+    pub(super) program: &'static str,
     /// The program that lists what is in an image.
     pub lister: &'static str,
     edit: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
@@ -43,8 +43,7 @@ impl Tool {
 pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
         .iter()
-        .filter_map(|path| setup.files.text(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")))
-        .next();
+        .find_map(|path| setup.files.text(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
     let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
     let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program)).collect();
     let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();

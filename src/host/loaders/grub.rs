@@ -148,10 +148,10 @@ fn regenerate(setup: &Setup) -> Command {
     let why = "GRUB boots what its generated configuration says";
     let command =
         if setup.has("update-grub") || (!setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig") && target == CONFIGURATIONS[1]) {
-            Command::new(&["update-grub"], why)
+            Command::of(&["update-grub"], why)
         } else {
             let program = if setup.has("grub2-mkconfig") || target == CONFIGURATIONS[0] { "grub2-mkconfig" } else { "grub-mkconfig" };
-            Command::new(&[program, "-o", target], why)
+            Command::of(&[program, "-o", target], why)
         };
     command.making([target])
 }

@@ -12,7 +12,7 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     for (index, line) in text.lines().enumerate() {
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("menuentry") => title = quoted(line).unwrap_or("entry").to_owned(),
+            Some("menuentry") => quoted(line).unwrap_or("entry").clone_into(&mut title),
             Some(command) if LINUX.contains(&command) => {
                 let Some(image) = words.next() else { continue };
                 let parameters = line.split_once(image).map_or("", |(_, after)| after);

@@ -11,9 +11,9 @@ const SIZE: usize = 1024;
 
 /// The value of `kernelopts`; empty where it is not set.
 pub(super) fn kernelopts(setup: &Setup) -> String {
-    let texts = PLACES.iter().filter_map(|path| setup.files.text(path));
+    let mut texts = PLACES.iter().filter_map(|path| setup.files.text(path));
     let value = |text: &str| text.lines().find_map(|line| line.strip_prefix(VARIABLE)).map(str::to_owned);
-    texts.filter_map(value).next().unwrap_or_default()
+    texts.find_map(value).unwrap_or_default()
 }
 
 /// Changes it where it is set.

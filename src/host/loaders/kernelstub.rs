@@ -31,7 +31,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     }
     if !edits.writes.is_empty() {
         let made = systemd_boot::PLACES.map(|place| format!("{place}/entries/"));
-        edits.commands.push(Command::new(&["kernelstub"], "it makes the boot entries from its configuration").making(made));
+        edits.commands.push(Command::of(&["kernelstub"], "it makes the boot entries from its configuration").making(made));
     }
     Ok(edits)
 }

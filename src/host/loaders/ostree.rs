@@ -13,6 +13,7 @@ fn configured(setup: &Setup) -> bool {
     setup.files.exists("/run/ostree-booted")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the others can fail")]
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let entries = next(setup);
@@ -30,7 +31,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         let come = come.iter().map(|token| format!("--append-if-missing={token}"));
         ["rpm-ostree".to_owned(), "kargs".to_owned()].into_iter().chain(gone).chain(come).collect::<Vec<_>>()
     };
-    let mut command = Command::new(&[], "the deployment's kernel parameters are rpm-ostree's");
+    let mut command = Command::of(&[], "the deployment's kernel parameters are rpm-ostree's");
     command.argv = kargs(&gone, &come);
     command.undo = Some(kargs(&come, &gone));
     edits.commands.push(command);

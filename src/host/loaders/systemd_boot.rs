@@ -26,7 +26,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     if let Some((_, argv)) = owner.iter().find(|(program, _)| setup.has(program) && !edits.writes.is_empty()) {
         edits
             .commands
-            .push(Command::new(argv, "this distribution's tool makes the entries").making(PLACES.map(|place| format!("{place}/entries/"))));
+            .push(Command::of(argv, "this distribution's tool makes the entries").making(PLACES.map(|place| format!("{place}/entries/"))));
     }
     if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
         return Err(Finding::fatal(

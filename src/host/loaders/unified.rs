@@ -70,11 +70,11 @@ fn can_sign(setup: &Setup) -> bool {
 fn rebuild(setup: &Setup) -> Command {
     let why = "the command line is inside the images, so they are built again";
     let command = if setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_some() {
-        Command::new(&["mkinitcpio", "-P"], why)
+        Command::of(&["mkinitcpio", "-P"], why)
     } else if setup.has("dracut") && !setup.has("kernel-install") {
-        Command::new(&["dracut", "--regenerate-all", "--force"], why)
+        Command::of(&["dracut", "--regenerate-all", "--force"], why)
     } else {
-        Command::new(&["kernel-install", "add-all"], why)
+        Command::of(&["kernel-install", "add-all"], why)
     };
     command.making(IMAGES)
 }

@@ -1,0 +1,52 @@
+//! What the commands that change the host share: whether it may be done, and where.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use crate::host::Target;
+use crate::root::Root;
+use crate::{output, run};
+
+/// Whether it may be done.
+#[derive(Debug, clap::Args)]
+pub(super) struct Consent {
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+    /// Only show what would be done
+    #[arg(long, conflicts_with = "yes")]
+    pub(super) dry_run: bool,
+}
+
+impl Consent {
+    /// Says that root is needed, and lets sudo do the rest.
+    pub(super) fn elevate(&self, context: &Context, root: &Root) -> Result<Option<ExitCode>> {
+        if self.dry_run || !root.is_live() || rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        context.note("changing this host needs root: sudo does the rest");
+        run::as_root().map(Some)
+    }
+
+    /// The option, else the answer on a terminal; nobody there to ask means no.
+    pub(super) fn given(&self, context: &Context) -> Result<bool> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !context.global.json;
+        if self.yes || !terminal {
+            return Ok(self.yes);
+        }
+        output::tell("Do this? [y/N] ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// The host that is changed.
+pub(super) fn target(context: &Context, root: &Root) -> Target {
+    Target::new(context.global.root.as_deref().unwrap_or(Path::new("/")), root.is_live())
+}

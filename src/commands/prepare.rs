@@ -1,0 +1,244 @@
+//! `vgapt prepare`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::Context;
+use super::change::{self, Consent};
+use crate::cli::FOUND_AGAINST;
+use crate::discovery::{self, Scope};
+use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Target, Wanted, Which};
+use crate::model::{Card, CardKind, Host, PciAddress, Setup, Severity, Size};
+use crate::output;
+use crate::passthrough::{self, Verdict};
+use crate::problem::Problem;
+use crate::root::Root;
+
+/// Makes the host ready: the IOMMU on, the card bound to vfio-pci before any other driver, huge
+/// pages. What will be done is shown first, file by file and command by command, and nothing else
+/// is done. What was done is proved, and taken back by 'vgapt undo'. With --root DIR that tree is
+/// changed, and the commands are written down for whoever runs it.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A card that is meant for a guest, by one of its functions, or 'auto': the one clear choice
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    gpu: Vec<String>,
+    /// Another PCI function that is meant for a guest
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pci: Vec<PciAddress>,
+    /// Reserve huge pages for a guest with so much memory, such as 16G
+    #[arg(long, value_name = "SIZE")]
+    hugepages: Option<Size>,
+    /// How large a huge page is
+    #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
+    page_size: PageSize,
+    /// When a card is taken from the host
+    #[arg(long, value_name = "WHEN", default_value = "boot")]
+    bind: Bind,
+    /// Do it although it leaves the host without this
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    allow: Vec<Allow>,
+    /// Go on although a disk that the TPM unlocks may ask for its key
+    #[arg(long)]
+    accept_tpm: bool,
+    /// Also install packages that are missing
+    #[arg(long)]
+    install: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// The host as it was read for a plan.
+struct Read {
+    root: Root,
+    host: Host,
+    setup: Setup,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let read = read(context)?;
+        if let Some(code) = self.consent.elevate(context, &read.root)? {
+            return Ok(code);
+        }
+        let target = change::target(context, &read.root);
+        let changes = !self.consent.dry_run && !read.root.is_capture();
+        let lock = changes.then(|| target.lock()).transpose()?;
+        let read = if changes { self.after_interruption(context, &target, read)? } else { read };
+        let plan = self.plan(context, &read, &target)?;
+        let refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
+        if !context.global.json {
+            output::print(&output::plan(&plan, target.is_live()))?;
+            context.tell(&plan.findings);
+        }
+        let outcome = if refused {
+            "refused"
+        } else if plan.is_empty() {
+            "nothing-to-do"
+        } else if !changes || !self.consent.given(context)? {
+            "planned"
+        } else {
+            self.carry_out(context, &plan, &target)?;
+            "applied"
+        };
+        drop(lock);
+        if context.global.json {
+            let value = json!({"outcome": outcome, "plan": output::plan_json(&plan, target.is_live()), "findings": output::findings_json(&plan.findings)});
+            output::print(&output::json(&value))?;
+        }
+        Ok(self.report(context, outcome, &plan, &read, &target))
+    }
+
+    /// An earlier run that was interrupted is taken back before anything is planned.
+    fn after_interruption(&self, context: &Context, target: &Target, now: Read) -> Result<Read> {
+        let undoing = host::undoing(target, Which::Interrupted)?;
+        if undoing.is_empty() {
+            return Ok(now);
+        }
+        context.note("an earlier run of vgapt was interrupted; what it did is taken back first");
+        if undoing.edited().next().is_some() {
+            return Err(Problem::new("files that it had written were edited since", "vgapt undo shows them, and what can be done").into());
+        }
+        if !context.global.json {
+            output::print(&output::undoing(&undoing))?;
+        }
+        if !self.consent.given(context)? {
+            return Err(Problem::new("nothing was changed", "take it back with vgapt undo, or give --yes").into());
+        }
+        host::undo(&undoing, target, &|step| context.detail(step))?;
+        read(context)
+    }
+
+    fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
+        let wanted = self.wanted(context, &read.host, &read.setup)?;
+        let mut plan = host::plan(&read.host, &read.setup, &wanted);
+        if !read.root.is_capture() {
+            let noted = host::noted(target)?;
+            plan.commands.retain(|command| !plan.writes.is_empty() || !noted.contains(&command.argv));
+        }
+        Ok(plan)
+    }
+
+    fn wanted(&self, context: &Context, host: &Host, setup: &Setup) -> Result<Wanted> {
+        let mut functions = Vec::new();
+        for name in &self.gpu {
+            functions.extend(if name == "auto" { automatic(host)? } else { card(host, name)? });
+        }
+        functions.extend(&self.pci);
+        if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
+            match automatic(host) {
+                Ok(chosen) => functions = chosen,
+                Err(why) => context.note(&format!("note: no card is bound: {why}; name one with --gpu")),
+            }
+        }
+        functions.sort_unstable();
+        functions.dedup();
+        Ok(Wanted {
+            functions,
+            bind: self.bind,
+            hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
+            allowed: self.allow.iter().copied().collect(),
+            accept_tpm: self.accept_tpm,
+            install: self.install,
+        })
+    }
+
+    /// Applies and proves; whatever fails is taken back.
+    fn carry_out(&self, context: &Context, plan: &Plan, target: &Target) -> Result<()> {
+        let tell = |step: &str| context.note(step);
+        let result = host::apply(plan, target, &tell).and_then(|applied| {
+            self.prove(context, plan, &applied, target)?;
+            applied.confirm(target)
+        });
+        let Err(error) = result else { return Ok(()) };
+        context.note("it failed, and is taken back");
+        let back = host::undoing(target, Which::Interrupted).and_then(|undoing| host::undo(&undoing, target, &tell));
+        match back {
+            Ok(()) => Err(error.context("nothing was changed: what had been done was taken back, and that was proved")),
+            Err(other) => Err(error.context(format!("it could not be taken back either ({other:#}); run: vgapt undo"))),
+        }
+    }
+
+    /// Read again, the host must ask for nothing more.
+    fn prove(&self, context: &Context, plan: &Plan, applied: &host::Applied, target: &Target) -> Result<()> {
+        let read = read(context)?;
+        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read.host, &read.setup)?);
+        let rest = again
+            .writes
+            .iter()
+            .map(|write| write.path.clone())
+            .chain(again.commands.iter().filter(|_| target.is_live()).map(|command| command.argv.join(" ")));
+        let rest: Vec<String> = rest.collect();
+        if !rest.is_empty() {
+            return Err(Problem::new(
+                format!("after everything was done, this is still to do: {}", rest.join("; ")),
+                "something else changes the same files; please report it with: vgapt capture",
+            )
+            .into());
+        }
+        if target.is_live() && !plan.in_initramfs.is_empty() {
+            let tool = host::initramfs::chosen(&read.host, &read.setup).map_err(|finding| Problem::new(finding.message, finding.remedy))?;
+            host::prove_initramfs(plan, applied, tool, target, &|step| context.note(step))?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, context: &Context, outcome: &str, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
+        match outcome {
+            "refused" => {
+                output::tell("nothing was changed: see above\n");
+                return ExitCode::from(FOUND_AGAINST);
+            }
+            "nothing-to-do" => context.note("the host is prepared; there is nothing to do"),
+            "applied" if !target.is_live() => context.note("the tree is changed; run the commands above in that system"),
+            "applied" if plan.reboot.is_empty() => context.note("the host is prepared"),
+            "applied" => context.note("the host is prepared; reboot, then run: vgapt check"),
+            _ if read.root.is_capture() => context.note("this is a recorded machine: nothing is changed"),
+            _ if self.consent.dry_run => context.note("nothing was changed"),
+            _ => {
+                output::tell("nothing was changed; --yes does it\n");
+                return ExitCode::from(FOUND_AGAINST);
+            }
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+fn read(context: &Context) -> Result<Read> {
+    let root = context.root()?.ok_or_else(|| {
+        Problem::new(format!("the host behind {} cannot be prepared from here", context.uri()), "run vgapt prepare on that machine")
+    })?;
+    let host = discovery::read(&root, Scope::All);
+    let setup = discovery::setup(&root, &host);
+    Ok(Read { root, host, setup })
+}
+
+/// The functions of the card with this function.
+fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
+    let address: PciAddress = name.parse().map_err(|what: String| Problem::new(what, "vgapt list shows the cards"))?;
+    let card = Card::with(host, address).with_context(|| format!("{} is no function of a graphics card", address.short()));
+    card.map(|card| card.functions)
+        .map_err(|error| Problem::new(error.to_string(), "vgapt list shows the cards; other devices are named with --pci").into())
+}
+
+/// The one clear choice. Without IOMMU groups there is no verdict yet: then the only card that is not needed here.
+fn automatic(host: &Host) -> Result<Vec<PciAddress>> {
+    let cards = passthrough::assess(host);
+    if let Some(card) = passthrough::clear_choice(&cards) {
+        return Ok(card.functions.clone());
+    }
+    let displays =
+        |except: &[PciAddress]| host.pci.iter().filter(|device| device.class.is_display() && !except.contains(&device.address)).count();
+    let spare: Vec<_> = cards
+        .iter()
+        .filter(|card| card.verdict == Verdict::Unknown && card.kind == CardKind::Discrete && card.boot_vga != Some(true))
+        .filter(|card| displays(&card.functions) > 0)
+        .collect();
+    match spare[..] {
+        [card] => Ok(card.functions.clone()),
+        [] => Err(Problem::new("no card can be spared", format!("the cards here are: {}", output::addresses(&cards))).into()),
+        _ => Err(Problem::new("more than one card could be meant", format!("name one with --gpu: {}", output::addresses(spare))).into()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `vgapt undo`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::Context;
+use super::change::{self, Consent};
+use crate::cli::FOUND_AGAINST;
+use crate::host::{self, Undoing, Which};
+use crate::output;
+use crate::problem::Problem;
+
+/// Takes back all that 'vgapt prepare' did: every file gets back its bytes and its mode, new ones
+/// go, boot images are as before. What somebody edited since is shown, and left alone.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Keep what was edited since, and take out only what vgapt put in
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
+            Problem::new(
+                "a recorded or remote machine was never changed by vgapt",
+                "run vgapt undo on the machine itself, or give --root DIRECTORY",
+            )
+        })?;
+        if let Some(code) = self.consent.elevate(context, &root)? {
+            return Ok(code);
+        }
+        let target = change::target(context, &root);
+        let lock = (!self.consent.dry_run).then(|| target.lock()).transpose()?;
+        let undoing = host::undoing(&target, Which::All)?;
+        let edited = undoing.edited().next().is_some();
+        if !context.global.json {
+            output::print(&output::undoing(&undoing))?;
+            output::tell(&output::edited(&undoing));
+        }
+        let shown = json!({"undo": undoing, "edited": edited});
+        let noted = undoing.noted.clone();
+        let outcome = self.outcome(context, &undoing, &target)?;
+        drop(lock);
+        if context.global.json {
+            output::print(&output::json(&json!({"outcome": outcome, "undo": shown["undo"], "edited": shown["edited"]})))?;
+        }
+        Ok(report(context, outcome, !noted.is_empty()))
+    }
+
+    fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
+        if undoing.is_empty() {
+            return Ok("nothing-to-do");
+        }
+        if self.force && undoing.edited().any(|file| file.in_the_way) {
+            return Err(Problem::new(
+                "an edit and vgapt's own change are in the same lines, so they cannot be told apart",
+                "take vgapt's change out of the file by hand (it is shown above), and run vgapt undo --force again",
+            )
+            .into());
+        }
+        if !self.force && undoing.edited().next().is_some() {
+            return Ok("edited");
+        }
+        if self.consent.dry_run || !self.consent.given(context)? {
+            return Ok(if self.consent.dry_run { "dry-run" } else { "not-done" });
+        }
+        host::undo(undoing, target, &|step| context.note(step))?;
+        Ok("undone")
+    }
+}
+
+fn report(context: &Context, outcome: &str, noted: bool) -> ExitCode {
+    match outcome {
+        "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to take back"),
+        "undone" if noted => context.note("the tree is as it was; run the commands above in that system"),
+        "undone" => context.note("the host is as it was before vgapt; what is loaded stays so until it is booted again"),
+        "dry-run" => context.note("nothing was changed"),
+        "edited" => {
+            output::tell("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in\n");
+            return ExitCode::from(FOUND_AGAINST);
+        }
+        _ => {
+            output::tell("nothing was changed; --yes does it\n");
+            return ExitCode::from(FOUND_AGAINST);
+        }
+    }
+    ExitCode::SUCCESS
+}

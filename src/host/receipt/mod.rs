@@ -1,0 +1,7 @@
+//! What was done to a host, written down before it is done: receipts in /var/lib/vgapt.
+
+mod record;
+mod store;
+
+pub(super) use record::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt};
+pub(super) use store::Store;

@@ -1,0 +1,263 @@
+//! Taking back what was done: decided for all receipts at once, then carried out; a second time does no harm.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::apply::outputs;
+use super::files::{self, State};
+use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Store};
+use super::target::Target;
+use crate::run;
+
+/// What taking everything back means.
+#[derive(Debug, Default, Serialize)]
+pub struct Undoing {
+    /// The files that change, by path.
+    pub files: Vec<Return>,
+    /// The commands that are run after that.
+    pub commands: Vec<Vec<String>>,
+    /// Commands that were only noted down for this tree, and have to be run in it again.
+    pub noted: Vec<Vec<String>>,
+    #[serde(skip)]
+    receipts: Vec<(u32, Receipt)>,
+    #[serde(skip)]
+    returns: BTreeMap<String, Option<State>>,
+    #[serde(skip)]
+    made: Vec<(u32, Made)>,
+}
+
+/// A file that is given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Return {
+    /// Its path.
+    pub path: String,
+    /// Its text now; `None` where it is not there.
+    pub now: Option<String>,
+    /// Its text then; `None` where it is taken away.
+    pub then: Option<String>,
+    /// What somebody changed in it since, as the text that vgapt left; `None`: nothing.
+    pub edited_since: Option<String>,
+    /// Whether that edit stands in the way: it cannot be told from vgapt's own.
+    pub in_the_way: bool,
+}
+
+impl Undoing {
+    /// Whether nothing was ever done, or all is back.
+    pub fn is_empty(&self) -> bool {
+        self.receipts.is_empty()
+    }
+
+    /// Whether one of the receipts was interrupted.
+    pub fn interrupted(&self) -> bool {
+        self.receipts.iter().any(|(_, receipt)| receipt.progress != Progress::Applied)
+    }
+
+    /// The files that somebody edited since.
+    pub fn edited(&self) -> impl Iterator<Item = &Return> {
+        self.files.iter().filter(|file| file.edited_since.is_some())
+    }
+}
+
+/// Which receipts are taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Only those that were interrupted, which are the newest.
+    Interrupted,
+}
+
+/// Decides what has to be done to take everything back.
+///
+/// # Errors
+/// Where a receipt or a file cannot be read.
+pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
+    let store = Store::of(target.root());
+    let mut receipts = store.all()?;
+    receipts.reverse();
+    if which == Which::Interrupted {
+        let interrupted = receipts.iter().take_while(|(_, receipt)| receipt.progress != Progress::Applied).count();
+        receipts.truncate(interrupted);
+    }
+    let mut undoing = Undoing::default();
+    let mut edits: BTreeMap<String, (Option<String>, bool)> = BTreeMap::new();
+    let mut paths: BTreeMap<String, String> = BTreeMap::new();
+    let mut digests: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for (index, (number, receipt)) in receipts.iter().enumerate() {
+        let older: Vec<&FileRecord> = receipts[index..].iter().flat_map(|(_, receipt)| &receipt.files).collect();
+        for file in receipt.files.iter().rev() {
+            let now = match undoing.returns.get(&file.place) {
+                Some(state) => state.clone(),
+                None => State::read(&target.at(&file.place))?,
+            };
+            let before = file.before.as_ref().map(|kept| store.keeper(*number).get(kept)).transpose()?;
+            let is = |kept: &Option<Kept>| {
+                now.as_ref().map(|state| files::digest(&state.bytes)) == kept.as_ref().map(|kept| kept.sha256.clone())
+            };
+            let already_back = older.iter().any(|older| older.place == file.place && is(&older.before));
+            let then = if is(&file.after) || (already_back && is(&file.before)) {
+                before
+            } else if already_back {
+                now.clone()
+            } else {
+                let left = file.after.as_ref().map(|kept| store.keeper(*number).get(kept)).transpose()?;
+                let merged = without_ours(left.as_ref(), now.as_ref(), before.as_ref());
+                edits.insert(file.place.clone(), (left.map(|state| text(&state)), merged == Merged::Clash));
+                match merged {
+                    Merged::Text(state) => Some(state),
+                    Merged::Nothing => None,
+                    Merged::Clash => now.clone(),
+                }
+            };
+            paths.insert(file.place.clone(), file.path.clone());
+            undoing.returns.insert(file.place.clone(), then);
+        }
+        for command in receipt.commands.iter().rev() {
+            if command.begun {
+                undoing.commands.extend(command.undo.clone());
+                if stale(target, command, &mut digests) && !undoing.commands.contains(&command.argv) {
+                    undoing.commands.push(command.argv.clone());
+                }
+                undoing.made.extend(command.made.iter().map(|made| (*number, made.clone())));
+            } else if receipt.progress != Progress::Applying && !undoing.noted.contains(&command.argv) {
+                undoing.noted.push(command.undo.clone().unwrap_or_else(|| command.argv.clone()));
+            }
+        }
+    }
+    for (place, then) in &undoing.returns {
+        let now = State::read(&target.at(place))?;
+        let (edited_since, in_the_way) =
+            edits.remove(place).map_or((None, false), |(left, in_the_way)| (Some(left.unwrap_or_default()), in_the_way));
+        if now != *then || edited_since.is_some() {
+            let path = paths.get(place).unwrap_or(place).clone();
+            undoing.files.push(Return { path, now: now.as_ref().map(text), then: then.as_ref().map(text), edited_since, in_the_way });
+        }
+    }
+    undoing.receipts = receipts;
+    Ok(undoing)
+}
+
+/// What is left of an edited file without our own change.
+#[derive(PartialEq, Eq)]
+enum Merged {
+    Text(State),
+    Nothing,
+    /// Both changed the same lines.
+    Clash,
+}
+
+fn without_ours(left: Option<&State>, now: Option<&State>, before: Option<&State>) -> Merged {
+    let bytes = |state: Option<&State>| state.map(|state| state.bytes.clone()).unwrap_or_default();
+    let Some(now) = now else { return Merged::Nothing };
+    match diffy::merge_bytes(&bytes(left), &now.bytes, &bytes(before)) {
+        Err(_) => Merged::Clash,
+        Ok(merged) if before.is_none() && merged.is_empty() => Merged::Nothing,
+        Ok(merged) => Merged::Text(State { bytes: merged, ..now.clone() }),
+    }
+}
+
+fn text(state: &State) -> String {
+    String::from_utf8_lossy(&state.bytes).into_owned()
+}
+
+/// Whether somebody made these files anew since, or others of their kind: then the copies of that
+/// time do not do. `digests` holds what each file will be once the newer commands are taken back.
+fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String, Option<String>>) -> bool {
+    let mut stale = false;
+    for made in &command.made {
+        let now = digests
+            .entry(made.path.clone())
+            .or_insert_with(|| State::read(&target.at(&made.path)).ok().flatten().map(|state| files::digest(&state.bytes)));
+        let before = made.before.as_ref().map(|kept| kept.sha256.clone());
+        if made.after.is_none() || *now == made.after {
+            *now = before;
+        } else if now.is_some() && *now != before {
+            stale = true;
+        }
+    }
+    let is_known = |path: &String| command.made.iter().any(|made| made.path == *path || leftover(made) == *path);
+    stale || outputs(&command.makes, target).iter().any(|path| !is_known(path))
+}
+
+/// What a program that was killed leaves beside the file that it was making (update-initramfs, grub-mkconfig).
+fn leftover(made: &Made) -> String {
+    format!("{}.new", made.path)
+}
+
+/// Takes everything back that was decided, and proves it.
+///
+/// # Errors
+/// Where a file cannot be written, or a command fails; it can be run again.
+pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
+    let store = Store::of(target.root());
+    for (number, receipt) in &undoing.receipts {
+        store.save(*number, &Receipt { progress: Progress::Undoing, ..receipt.clone() })?;
+    }
+    for (place, then) in &undoing.returns {
+        let at = target.at(place);
+        files::clean_up(&at)?;
+        if State::read(&at)? == *then {
+            continue;
+        }
+        tell(&format!("giving back {place}"));
+        match then {
+            Some(state) => state.put(&at)?,
+            None => files::remove(&at)?,
+        }
+    }
+    remove_directories(undoing, target);
+    if target.is_live() {
+        give_back_made(undoing, &store, target, tell)?;
+        for argv in &undoing.commands {
+            tell(&format!("running {}", argv.join(" ")));
+            let ran = run::output(argv)?;
+            if !ran.success() {
+                bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
+            }
+        }
+    }
+    for (place, then) in &undoing.returns {
+        if State::read(&target.at(place))? != *then {
+            bail!("{place} is not what it was before, although it was written; is another program at work on it?");
+        }
+    }
+    for (number, _) in &undoing.receipts {
+        store.forget(*number)?;
+    }
+    store.tidy()?;
+    // The store's own, which can go only now.
+    remove_directories(undoing, target);
+    Ok(())
+}
+
+/// Those that were made, as far as nothing else is in them.
+fn remove_directories(undoing: &Undoing, target: &Target) {
+    for directory in undoing.receipts.iter().flat_map(|(_, receipt)| receipt.directories.iter().rev()) {
+        files::remove_directory(&target.at(directory));
+    }
+}
+
+/// Boot images and generated configuration, byte for byte, where nobody made them anew since. The
+/// newest receipt comes first, so what is written last is the oldest state.
+fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
+    for (number, made) in &undoing.made {
+        let at = target.at(&made.path);
+        if made.after.is_none() {
+            files::remove(&target.at(&leftover(made)))?;
+        }
+        let now = State::read(&at)?;
+        let digest = now.as_ref().map(|state| files::digest(&state.bytes));
+        let is_ours = made.after.is_none() || digest == made.after;
+        match &made.before {
+            Some(kept) if is_ours && digest.as_ref() != Some(&kept.sha256) => {
+                tell(&format!("giving back {}", made.path));
+                store.keeper(*number).get(kept)?.put(&at)?;
+            }
+            None if is_ours && now.is_some() => files::remove(&at)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Plans: each file with its difference, each command, what comes after.
+
+use serde_json::{Value, json};
+
+use super::diff::diff;
+use super::style::{CARE, FAINT, STRONG, paint};
+use crate::host::{Plan, Undoing};
+
+/// A plan for people; `live`: whether its commands will be run, and not only noted down.
+pub fn plan(plan: &Plan, live: bool) -> String {
+    let mut text = String::new();
+    for write in &plan.writes {
+        let (verb, before) = match (&write.before, &write.after) {
+            (None, _) => ("new", ""),
+            (Some(before), None) => ("gone", before.as_str()),
+            (Some(before), Some(_)) => ("changed", before.as_str()),
+        };
+        text.push_str(&format!("{} {}: {}\n", paint(STRONG, &write.path), paint(FAINT, verb), write.why));
+        text.push_str(&indented(&hunks(&diff(&write.path, before, write.after.as_deref().unwrap_or_default()))));
+    }
+    for command in &plan.commands {
+        let done = if live { "" } else { " (noted down; run it in that system)" };
+        text.push_str(&format!("{}: {}{done}\n", paint(STRONG, format_args!("$ {}", command.argv.join(" "))), command.why));
+    }
+    for parameter in &plan.parameters {
+        text.push_str(&format!("{} {}: {}\n", paint(FAINT, "kernel parameter"), parameter.token, parameter.why));
+    }
+    for why in &plan.reboot {
+        text.push_str(&format!("{}: {why}\n", paint(CARE, "reboot")));
+    }
+    if let Some(parameter) = &plan.switch_off {
+        text.push_str(&format!("for one boot without the early binding, add to the kernel's command line: {parameter}\n"));
+    }
+    text
+}
+
+/// A plan for programs.
+pub fn plan_json(plan: &Plan, live: bool) -> Value {
+    let mut value = serde_json::to_value(plan).unwrap_or_default();
+    if let Some(writes) = value.get_mut("writes").and_then(Value::as_array_mut) {
+        for (write, planned) in writes.iter_mut().zip(&plan.writes) {
+            let text = diff(&planned.path, planned.before.as_deref().unwrap_or_default(), planned.after.as_deref().unwrap_or_default());
+            write["diff"] = json!(super::plain(&text));
+        }
+    }
+    value["commands_are_run"] = json!(live);
+    value
+}
+
+/// What taking everything back means, for people.
+pub fn undoing(undoing: &Undoing) -> String {
+    let mut text = String::new();
+    for file in &undoing.files {
+        let verb = match (&file.now, &file.then) {
+            (_, None) => "gone",
+            (None, _) => "back",
+            _ => "changed",
+        };
+        text.push_str(&format!("{} {}\n", paint(STRONG, &file.path), paint(FAINT, verb)));
+        text.push_str(&indented(&hunks(&diff(
+            &file.path,
+            file.now.as_deref().unwrap_or_default(),
+            file.then.as_deref().unwrap_or_default(),
+        ))));
+    }
+    for argv in &undoing.commands {
+        text.push_str(&format!("{}\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
+    }
+    for argv in &undoing.noted {
+        text.push_str(&format!("{} (run it in that system)\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
+    }
+    text
+}
+
+/// The files that somebody edited since, each with what was changed in it.
+pub fn edited(undoing: &Undoing) -> String {
+    let one = |file: &crate::host::Return| {
+        let left = file.edited_since.as_deref().unwrap_or_default();
+        let note = if file.in_the_way { "; it cannot be told from vgapt's own change" } else { "" };
+        format!(
+            "{} was edited since{note}:\n{}",
+            paint(STRONG, &file.path),
+            indented(&hunks(&diff(&file.path, left, file.now.as_deref().unwrap_or_default())))
+        )
+    };
+    undoing.edited().map(one).collect()
+}
+
+/// A difference without the names above it.
+fn hunks(diff: &str) -> String {
+    diff.lines().skip(2).map(|line| format!("{line}\n")).collect()
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
