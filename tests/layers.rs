@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("domain", &["model", "xml", "passthrough"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("output", &["model", "passthrough", "host"]),
-    ("commands", &["cli", "discovery", "domain", "host", "hypervisor", "model", "output", "passthrough", "problem", "root", "xml"]),
+    ("commands", &["cli", "discovery", "domain", "host", "hypervisor", "model", "output", "passthrough", "problem", "root", "run", "xml"]),
     ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),

@@ -61,16 +61,20 @@ pub(super) fn replace(text: &str, assignment: &Assignment, value: &str) -> Strin
     format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
 }
 
-/// The end of a line, with the lines that a quote or a backslash joins to it.
+/// The end of a line, with the lines that a quote, a backslash or a parenthesis joins to it.
 fn statement_end(text: &str) -> usize {
     let mut quote = None;
     let mut comment = false;
+    let mut depth = 0_usize;
     let mut before = '\n';
     let mut characters = text.char_indices();
     while let Some((at, c)) = characters.next() {
         match (c, quote) {
-            ('\n', None) => return at + 1,
+            ('\n', None) if depth == 0 => return at + 1,
+            ('\n', None) => comment = false,
             _ if comment => {}
+            ('(', None) => depth += 1,
+            (')', None) => depth = depth.saturating_sub(1),
             ('#', None) if before.is_whitespace() => comment = true,
             ('\\', None | Some('"')) => {
                 characters.next();
@@ -163,6 +167,8 @@ fn has_unescaped(text: &str, mark: char) -> bool {
 /// A word of a shell: up to space, `;`, `&` or `|` outside of quotes.
 fn word_length(text: &str) -> usize {
     let mut quote = None;
+    let mut depth = 0_usize;
+    let mut before = ' ';
     let mut characters = text.char_indices();
     while let Some((at, c)) = characters.next() {
         match (c, quote) {
@@ -170,11 +176,14 @@ fn word_length(text: &str) -> usize {
                 characters.next();
             }
             ('"' | '\'' | '`', None) => quote = Some(c),
-            ('(', None) => quote = Some(')'),
+            ('#', None) if depth > 0 && before.is_whitespace() => quote = Some('\n'),
+            ('(', None) => depth += 1,
+            (')', None) => depth = depth.saturating_sub(1),
             (c, Some(open)) if c == open => quote = None,
-            (c, None) if c.is_whitespace() || matches!(c, ';' | '&' | '|') => return at,
+            (c, None) if depth == 0 && (c.is_whitespace() || matches!(c, ';' | '&' | '|')) => return at,
             _ => {}
         }
+        before = c;
     }
     text.len()
 }
@@ -202,6 +211,7 @@ mod tests {
             ("A=\"a\"'b'\n", ("\"a\"'b'", Quotes::Mixed, false, true)),
             ("A=`cat /proc/cmdline`\n", ("`cat /proc/cmdline`", Quotes::Mixed, false, true)),
             ("A=\"a\\\"b c\\\"\"\n", ("a\\\"b c\\\"", Quotes::Double, false, true)),
+            ("A=(\n  a # no )\n  b\n)\n", ("(\n  a # no )\n  b\n)", Quotes::Mixed, false, true)),
             ("if true; then\n  A=x\nfi\n", ("x", Quotes::None, false, false)),
             ("true && A=x\n", ("x", Quotes::None, false, false)),
         ] {

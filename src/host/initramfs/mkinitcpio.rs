@@ -84,6 +84,7 @@ mod tests {
             ("MODULES=(amdgpu btrfs) # mine\n", "MODULES=(vfio_pci amdgpu btrfs) # mine\n"),
             ("MODULES=\"amdgpu\"\n", "MODULES=\"vfio_pci amdgpu\"\n"),
             ("MODULES=(\n  amdgpu\n)\n", "MODULES=(vfio_pci \n  amdgpu\n)\n"),
+            ("MODULES=(\n  vfio_pci\n)\n", "MODULES=(\n  vfio_pci\n)\n"),
             ("MODULES=(vfio_pci)\n", "MODULES=(vfio_pci)\n"),
             ("HOOKS=(base)\n", "HOOKS=(base)\nMODULES+=(vfio_pci)\n"),
         ] {
