@@ -71,11 +71,20 @@ impl Ran {
 /// Where it cannot be started.
 pub fn output(argv: &[String]) -> Result<Ran> {
     let Some((program, arguments)) = argv.split_first() else { anyhow::bail!("there is no program to run") };
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(|error| {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").env("PATH", path_of_root());
+    let output = command.stdin(Stdio::null()).output().map_err(|error| {
         Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"))
     })?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// The search path, with the directories that `su` leaves out: there lie update-grub and its like.
+fn path_of_root() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path
 }
 
 /// Runs this very command line once more, by sudo, and returns its exit code.

@@ -107,5 +107,11 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
             }
             plan.add(edits);
         }
+    } // As long as something changes; later, the entry would be a copy of what vgapt made.
+    let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    if let Some((path, text)) = fallback {
+        let mut edits = Edits::default();
+        let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, should anything be wrong");
+        take(plan, written.map(|()| edits));
     }
 }

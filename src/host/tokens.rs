@@ -89,11 +89,27 @@ pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, false))
 }
 
+/// The command line without what was wanted.
+pub(super) fn without(text: &str, wants: &[Want]) -> String {
+    wants.iter().fold(text.to_owned(), |text, want| {
+        let tokens = Tokens::of(&text);
+        match want {
+            Want::Set(token) => edit(&tokens, |_, other| (other != token).then(|| other.to_owned())),
+            Want::Include(name, parts) => parts.iter().fold(text.clone(), |text, part| without_part(&text, name, part)),
+            Want::Without(..) => text.clone(),
+            Want::Hugepages(size, count) => {
+                let pair = [format!("hugepagesz={size}"), format!("hugepages={count}")];
+                edit(&tokens, |_, other| (!pair.iter().any(|token| token == other)).then(|| other.to_owned()))
+            }
+        }
+    })
+}
+
 fn apply(text: &str, want: &Want, add: bool) -> String {
     match want {
         Want::Set(token) => set(text, token, add),
         Want::Include(name, parts) => include(text, name, parts, add),
-        Want::Without(name, part) => without(text, name, part),
+        Want::Without(name, part) => without_part(text, name, part),
         Want::Hugepages(size, count) => hugepages(text, size, *count, add),
     }
 }
@@ -137,8 +153,9 @@ fn include(text: &str, name: &str, parts: &[String], add: bool) -> String {
     edit(&tokens, |index, token| Some(if index == last { format!("{spelt}={whole}") } else { token.to_owned() }))
 }
 
-fn without(text: &str, name: &str, part: &str) -> String {
+fn without_part(text: &str, name: &str, part: &str) -> String {
     let tokens = Tokens::of(text);
+    let name = name.replace('-', "_");
     let wrong = |token: &str| split(token).0 == name && split(token).1.is_some_and(|value| value.split(',').any(|known| known == part));
     if !tokens.0.iter().any(|(_, token)| wrong(token)) {
         return text.to_owned();

@@ -1,6 +1,6 @@
 //! Entries of the Boot Loader Specification (type 1): one file each, with `options` for the kernel.
 
-use super::Entry;
+use super::{Entry, fallback};
 use crate::host::plan::Edits;
 use crate::host::tokens::{self, Want};
 use crate::model::{Finding, Setup};
@@ -14,7 +14,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
     setup
         .files
         .texts(directory, ".conf")
-        .filter(|(_, text)| is_linux(text))
+        .filter(|(path, text)| is_linux(text) && !path.ends_with(fallback::ENTRY))
         .map(|(path, text)| Entry { source: path.to_owned(), cmdline: options(text).join(" ") })
         .collect()
 }
@@ -22,7 +22,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
 /// Each entry of a directory, changed.
 pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
     for (path, file) in setup.files.below(directory, ".conf") {
-        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) {
+        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(fallback::ENTRY) {
             continue;
         }
         edits.change(setup, path, WHY_ENTRY, |text| changed(text, wants))?;
@@ -35,7 +35,7 @@ pub(super) fn edit_new_kernels(setup: &Setup, wants: &[Want], edits: &mut Edits)
     edits.change(setup, NEW_KERNELS, "kernel parameters of kernels that are installed later", |text| tokens::with(text, wants))
 }
 
-fn is_linux(text: &str) -> bool {
+pub(super) fn is_linux(text: &str) -> bool {
     text.lines().any(|line| value(line, "linux").is_some())
 }
 

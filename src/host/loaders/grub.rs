@@ -1,13 +1,13 @@
 //! GRUB 2: `/etc/default/grub`, from which grub-mkconfig makes `grub.cfg`; on Fedora and its kin the
 //! entries of the Boot Loader Specification beside it.
 
-use super::{Entry, Loader, bls, grub_cfg, grubenv};
+use super::{Entry, Loader, bls, fallback, grub_cfg, grubenv};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::shell::{self, Assignment, Quotes};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next };
+pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, fallback };
 
 const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
@@ -154,6 +154,10 @@ fn regenerate(setup: &Setup) -> Command {
             Command::of(&[program, "-o", target], why)
         };
     command.making([target])
+}
+
+fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+    if reads_entries(setup) { fallback::entry(setup, ENTRIES, wants, off) } else { fallback::grub(setup, &CONFIGURATIONS, wants, off) }
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {

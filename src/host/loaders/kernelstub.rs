@@ -7,7 +7,8 @@ use crate::host::plan::{Command, Edits, text_of};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static KERNELSTUB: Loader = Loader { kind: BootLoader::Kernelstub, name: "kernelstub", configured, edit, next };
+pub(super) static KERNELSTUB: Loader =
+    Loader { kind: BootLoader::Kernelstub, name: "kernelstub", configured, edit, next, fallback: systemd_boot::fallback };
 
 const CONFIGURATION: &str = "/etc/kernelstub/configuration";
 

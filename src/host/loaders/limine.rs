@@ -6,7 +6,7 @@ use crate::host::shell::{self, Quotes};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static LIMINE: Loader = Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next };
+pub(super) static LIMINE: Loader = Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next, fallback: |_, _, _| None };
 
 const PLACES: [&str; 4] = ["/boot/limine.conf", "/boot/limine/limine.conf", "/boot/EFI/limine/limine.conf", "/boot/limine.cfg"];
 /// limine-entry-tool's (CachyOS, limine-mkinitcpio-hook).

@@ -4,6 +4,7 @@
 
 mod bls;
 mod choose;
+mod fallback;
 mod grub;
 mod grub_cfg;
 mod grubenv;
@@ -31,7 +32,11 @@ pub struct Loader {
     edit: fn(&Host, &Setup, &[Want]) -> Result<Edits, Finding>,
     /// What it will boot next.
     next: fn(&Setup) -> Vec<Entry>,
+    /// The file and the text of an entry that boots as before; `off` switches the early binding off.
+    fallback: Fallback,
 }
+
+type Fallback = fn(&Setup, &[Want], off: Option<&str>) -> Option<(String, String)>;
 
 /// Something that can be booted next.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -50,6 +55,10 @@ impl Loader {
     /// What it will boot next, as far as its files tell.
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)
+    }
+
+    pub(super) fn fallback(&self, setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+        (self.fallback)(setup, wants, off)
     }
 
     pub(super) fn edit(&self, host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {

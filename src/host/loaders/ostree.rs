@@ -5,7 +5,8 @@ use crate::host::plan::{Command, Edits};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static OSTREE: Loader = Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next };
+pub(super) static OSTREE: Loader =
+    Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next, fallback: |_, _, _| None };
 
 const ENTRIES: &str = "/boot/loader/entries";
 

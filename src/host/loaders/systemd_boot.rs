@@ -1,11 +1,11 @@
 //! systemd-boot: entries on the EFI system partition or in /boot, made by kernel-install.
 
-use super::{Entry, Loader, bls};
+use super::{Entry, Loader, bls, fallback};
 use crate::host::plan::{Command, Edits};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next };
+pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, fallback };
 
 /// Where entries lie: the boot partition, and the places where distributions mount the EFI system partition.
 pub(super) const PLACES: [&str; 3] = ["/boot/loader", "/boot/efi/loader", "/efi/loader"];
@@ -43,6 +43,10 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         ));
     }
     Ok(edits)
+}
+
+pub(super) fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+    PLACES.iter().find_map(|place| fallback::entry(setup, &format!("{place}/entries"), wants, off))
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {

@@ -7,7 +7,8 @@ use crate::host::shell;
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static UNIFIED: Loader = Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next };
+pub(super) static UNIFIED: Loader =
+    Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next, fallback: |_, _, _| None };
 
 const CMDLINE: &str = "/etc/kernel/cmdline";
 /// mkinitcpio reads these where there is no /etc/kernel/cmdline.
