@@ -15,7 +15,7 @@ power_on() { # MACHINE: boot it with the disks it had
   "${words[@]}" >>"$power/qemu" 2>&1 &
   echo $! >"$power/pid"
   echo "$1" >"$power/machine"
-  [ "$(answer 240)" = ready ] || fail "the machine did not boot"
+  [ "$(answer 300)" = ready ] || fail "the machine did not boot"
 }
 
 new_disks() {
