@@ -10,7 +10,7 @@ use super::change::{self, Consent};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Target, Wanted, Which};
-use crate::model::{Card, CardKind, Host, PciAddress, Setup, Severity, Size};
+use crate::model::{Card, CardKind, Finding, Host, PciAddress, Setup, Severity, Size};
 use crate::output;
 use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
@@ -171,6 +171,11 @@ impl Arguments {
             .map(|write| write.path.clone())
             .chain(again.commands.iter().filter(|_| target.is_live()).map(|command| command.argv.join(" ")));
         let rest: Vec<String> = rest.collect();
+        let new: Vec<&Finding> =
+            again.findings.iter().filter(|one| one.severity > Severity::Warning && !plan.findings.contains(one)).collect();
+        if let Some(finding) = new.first() {
+            return Err(Problem::new(format!("after everything was done: {}", finding.message), finding.remedy.clone()).into());
+        }
         if !rest.is_empty() {
             return Err(Problem::new(
                 format!("after everything was done, this is still to do: {}", rest.join("; ")),

@@ -1,6 +1,6 @@
 //! Binding to vfio-pci before any other driver: by ids where these are unambiguous, else by address.
 
-use super::plan::{Edits, Plan, text_of};
+use super::plan::{Edits, Plan};
 use super::tokens::Want;
 use super::wanted::{Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
@@ -13,6 +13,7 @@ pub(super) const SCRIPT: &str = "/etc/vgapt/bind";
 const MARK: &str = "#bound ";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
 const DRIVER: &str = "vfio-pci";
+pub(super) const GONE: &str = "nothing is bound early any more";
 
 /// The kernel's own parameters that leave out a module, or a built-in one's start.
 const NO_MODULE: &str = "module_blacklist=vfio_pci";
@@ -188,7 +189,7 @@ impl Binding {
         let mut edits = Edits::default();
         if self.is_empty() {
             for path in [MODPROBE, SCRIPT] {
-                remove(setup, path, &mut edits)?;
+                edits.remove(setup, path, GONE)?;
             }
             return Ok(edits);
         }
@@ -202,7 +203,7 @@ impl Binding {
                 "binds by address what is still the same device, and nothing else",
             )?;
         } else {
-            remove(setup, SCRIPT, &mut edits)?;
+            edits.remove(setup, SCRIPT, "the ids are unambiguous, so nothing has to be bound by address")?;
         }
         Ok(edits)
     }
@@ -229,18 +230,4 @@ impl Binding {
         text.extend(self.before.iter().map(|module| format!("softdep {module} pre: {DRIVER}\n")));
         text
     }
-}
-
-fn remove(setup: &Setup, path: &str, edits: &mut Edits) -> Result<(), Finding> {
-    let Some(file) = setup.files.0.get(path) else { return Ok(()) };
-    let before = text_of(path, file)?.to_owned();
-    edits.writes.push(super::plan::Write {
-        path: path.to_owned(),
-        place: file.place.clone(),
-        why: "nothing is bound early any more".to_owned(),
-        before: Some(before),
-        after: None,
-        mode: file.mode,
-    });
-    Ok(())
 }

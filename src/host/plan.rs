@@ -119,6 +119,15 @@ impl Edits {
         Ok(())
     }
 
+    /// A file that is taken away; nothing where it is missing.
+    pub(super) fn remove(&mut self, setup: &Setup, path: &str, why: &str) -> Result<(), Finding> {
+        let Some(file) = setup.files.0.get(path) else { return Ok(()) };
+        let before = Some(text_of(path, file)?.to_owned());
+        let (path, place, why) = (path.to_owned(), file.place.clone(), why.to_owned());
+        self.writes.push(Write { path, place, why, before, after: None, mode: file.mode });
+        Ok(())
+    }
+
     /// A file that exists, changed; nothing where it is missing or stays as it is.
     pub(super) fn change(&mut self, setup: &Setup, path: &str, why: &str, change: impl FnOnce(&str) -> String) -> Result<(), Finding> {
         let Some(file) = setup.files.0.get(path) else { return Ok(()) };

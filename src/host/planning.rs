@@ -41,7 +41,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     if !plan.is_empty() {
         plan.findings.extend(room::refusal(setup, &plan));
-        plan.findings.extend(tpm::refusal(setup, &plan, wanted));
+        plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
     }
     plan
 }

@@ -16,6 +16,27 @@ pub(super) fn refusal(setup: &Setup, plan: &Plan) -> Option<Finding> {
         .map(|(_, size)| *size)
         .collect();
     let largest = made.iter().max()?;
+    copies(setup, &made).or_else(|| images(setup, &made, *largest))
+}
+
+/// Copies of all of them are kept until `vgapt undo`.
+fn copies(setup: &Setup, made: &[Size]) -> Option<Finding> {
+    let needed: u64 = made.iter().map(|size| size.bytes()).sum();
+    let free = setup.room_at("/var").or_else(|| setup.room_at("/"))?;
+    (free.bytes() < needed).then(|| {
+        Finding::fatal(
+            "no-room",
+            format!(
+                "/var has {} MiB left, and copies of the boot images, kept for vgapt undo, need {} MiB",
+                free.bytes() >> 20,
+                needed.div_ceil(1 << 20)
+            ),
+            "make room in /var, and run vgapt prepare again",
+        )
+    })
+}
+
+fn images(setup: &Setup, made: &[Size], largest: Size) -> Option<Finding> {
     let needed = largest.bytes() + GROWTH.bytes() * made.len() as u64;
     let free = setup.room_at("/boot")?;
     (free.bytes() < needed).then(|| {

@@ -2,13 +2,19 @@
 
 use super::plan::Plan;
 use super::wanted::Wanted;
-use crate::model::{Finding, Setup};
+use crate::model::{Finding, Host, Setup};
 
-pub(super) fn refusal(setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
+pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
     let table = setup.files.text("/etc/crypttab").unwrap_or_default();
+    let on_command_line = host
+        .platform
+        .cmdline
+        .as_ref()
+        .and_then(|cmdline| cmdline.get("rd.luks.options"))
+        .filter(|options| options.contains("tpm2-device="));
     let measured = table.lines().map(str::trim).filter(|line| !line.starts_with('#')).find(|line| line.contains("tpm2-device="));
-    let line = measured.filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty())?;
-    let name = line.split_whitespace().next().unwrap_or_default();
+    let line = measured.or(on_command_line.map(|_| "of the root file system")).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty())?;
+    let name = if on_command_line.is_some() { line } else { line.split_whitespace().next().unwrap_or_default() };
     Some(Finding::blocker(
         "tpm",
         format!("the TPM unlocks the disk {name}, and may refuse once the kernel's command line or the initramfs has changed"),

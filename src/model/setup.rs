@@ -33,9 +33,12 @@ impl Setup {
         self.programs.contains(program)
     }
 
-    /// Whether a module is part of each installed kernel, so that no configuration of modprobe counts for it.
+    /// Whether a module is part of each installed kernel, so that no configuration of modprobe counts
+    /// for it. Directories that removed kernels left behind hold no list of modules, and do not count.
     pub fn is_built_in(&self, module: &str) -> bool {
-        !self.kernels.is_empty() && self.kernels.iter().all(|kernel| kernel.builtin.contains(&module.replace('-', "_")))
+        let name = module.replace('-', "_");
+        let mut kernels = self.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).peekable();
+        kernels.peek().is_some() && kernels.all(|kernel| kernel.builtin.contains(&name))
     }
 
     /// What is free where this path lies.

@@ -1,6 +1,6 @@
 //! dracut: a file of our own in its configuration directory.
 
-use super::{Inclusion, Tool, WHY};
+use super::{Inclusion, Tool, WHY, own_file};
 use crate::host::plan::{Command, Edits};
 use crate::model::{Finding, InitramfsTool, Setup};
 
@@ -9,7 +9,6 @@ pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "d
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
 
 fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
-    let mut edits = Edits::default();
     // The space at both ends belongs there (dracut.conf(5)); force_drivers are loaded before udev starts.
     let line = |name: &str, words: &[&str]| if words.is_empty() { String::new() } else { format!("{name}+=\" {} \"\n", words.join(" ")) };
     let text = format!(
@@ -17,7 +16,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         line("force_drivers", &inclusion.modules),
         line("install_items", &inclusion.files)
     );
-    edits.write(setup, CONFIGURATION, text, 0o644, WHY)?;
+    let mut edits = own_file(setup, CONFIGURATION, inclusion, text, 0o644)?;
     let argv: &[&str] = if setup.files.exists("/run/ostree-booted") {
         &["rpm-ostree", "initramfs", "--enable"]
     } else {

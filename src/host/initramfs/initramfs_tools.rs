@@ -1,6 +1,6 @@
 //! Debian's initramfs-tools: a hook of our own; modprobe's configuration is copied by its own hooks.
 
-use super::{Inclusion, Tool, WHY};
+use super::{Inclusion, Tool, WHY, own_file};
 use crate::host::plan::{Command, Edits};
 use crate::model::{Finding, InitramfsTool, Setup};
 
@@ -10,7 +10,6 @@ pub(super) static INITRAMFS_TOOLS: Tool =
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
 fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
-    let mut edits = Edits::default();
     // Functions of hook-functions, from initramfs-tools(7).
     let modules = inclusion.modules.iter().map(|module| format!("force_load {module}\n"));
     let programs = inclusion.files.iter().filter(|file| !file.ends_with(".conf")).map(|file| format!("copy_exec {file} {file}\n"));
@@ -19,7 +18,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         modules.collect::<String>(),
         programs.collect::<String>()
     );
-    edits.write(setup, HOOK, text, 0o755, WHY)?;
+    let mut edits = own_file(setup, HOOK, inclusion, text, 0o755)?;
     edits.commands.push(Command::of(&["update-initramfs", "-u", "-k", "all"], WHY).making(["/boot/initrd.img-"]));
     Ok(edits)
 }

@@ -26,6 +26,23 @@ pub(super) struct Inclusion {
     pub(super) files: Vec<&'static str>,
 }
 
+impl Inclusion {
+    fn is_empty(&self) -> bool {
+        self.modules.is_empty() && self.files.is_empty()
+    }
+}
+
+/// A file that is all ours: written, or taken away where nothing belongs into the initramfs any more.
+fn own_file(setup: &Setup, path: &str, inclusion: &Inclusion, text: String, mode: u32) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    if inclusion.is_empty() {
+        edits.remove(setup, path, super::binding::GONE)?;
+    } else {
+        edits.write(setup, path, text, mode, WHY)?;
+    }
+    Ok(edits)
+}
+
 const WHY: &str = "vfio-pci has to be there when the first drivers are loaded";
 
 static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &mkinitcpio::MKINITCPIO];
