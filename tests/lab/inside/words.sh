@@ -73,6 +73,20 @@ huge_pages() { # COUNT: reserve them
 
 free_huge_pages() { awk '/HugePages_Free/ { print $2 }' /proc/meminfo; }
 
+# Run a command for the disk of each moment that `moments` kept, mounted at /moment.
+each_moment() { # COMMAND…
+  local disk
+  udevadm settle
+  mkdir -p /moment
+  for disk in $(printf '%s\n' /dev/disk/by-id/*moment.*-part2 | sort -V); do
+    echo "== ${disk##*_}"
+    mount "$disk" /moment
+    mount "${disk%2}1" /moment/boot/efi 2>/dev/null || true
+    "$@"
+    umount --recursive /moment
+  done
+}
+
 # --- domains ---
 
 # A disk for a guest; the guest writes on it only when it begins so.

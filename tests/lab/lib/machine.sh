@@ -80,6 +80,7 @@ qemu_words() {
     -device virtio-serial-pci,addr=1c -chardev "pipe,id=lab,path=$power/lab" -device virtserialport,chardev=lab,name=lab
   iommu_words
   node_words
+  moment_words
   boot_words
   [ ${#hardware[@]} -eq 0 ] || printf '%s\n' "${hardware[@]}"
 }
@@ -98,6 +99,17 @@ node_words() {
   for ((node = 0; node < nodes; node++)); do
     printf '%s\n' -object "memory-backend-ram,id=memory$node,size=$((${memory%G} * 1024 / nodes))M" \
       -numa "node,nodeid=$node,memdev=memory$node,cpus=$((node * each))-$((node * each + each - 1))"
+  done
+}
+
+# Disks of earlier moments, see `moments` in power.sh; what is written to them is not kept.
+moment_words() {
+  local disk
+  [ -e "$power/moment.1" ] || return 0
+  printf '%s\n' -device virtio-scsi-pci,id=moments,addr=19
+  for disk in "$power"/moment.*; do
+    printf '%s\n' -drive "if=none,format=qcow2,snapshot=on,id=${disk##*/},file=$disk" \
+      -device "scsi-hd,bus=moments.0,drive=${disk##*/},serial=${disk##*/}"
   done
 }
 

@@ -78,6 +78,21 @@ cut_power_at() { # PATTERN FUNCTION…
   cut_power
 }
 
+# The same as `inside`, but every so many seconds a copy of the disk is kept, as a power cut at that
+# moment would leave it. After the next boot `each_moment` sees them all.
+moments() { # SECONDS FUNCTION…
+  local status number=0 end
+  begin "${@:2}"
+  end=$((SECONDS + limit + 30))
+  until read -r -t "$1" status <>"$power/lab.out"; do
+    { powered && [ $SECONDS -lt $end ]; } || fail "the machine does not answer"
+    kill -STOP "$(<"$power/pid")"
+    cp --sparse=always "$power/root.qcow2" "$power/moment.$((number += 1))"
+    kill -CONT "$(<"$power/pid")"
+  done
+  [ "$status" = "$job 0" ] || fail "see below"
+}
+
 # Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
 begin() {
   job=$((1 + $(find "$share/jobs" -name '*[0-9]' | wc -l)))
