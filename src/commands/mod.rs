@@ -6,6 +6,7 @@ mod completions;
 mod context;
 mod define;
 mod domain;
+mod hook;
 mod list;
 mod man;
 mod prepare;
@@ -40,6 +41,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Forget a domain, its firmware variables included; disks stay
     Undefine(undefine::Arguments),
+    /// What libvirt calls around a domain's start and stop
+    Hook(hook::Arguments),
     /// Write this machine down in one file, for a bug report or a test
     Capture(capture::Arguments),
     /// Print the completions for a shell
@@ -54,7 +57,7 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
-            Self::Prepare(_) | Self::Undo(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -72,6 +75,7 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
+            Self::Hook(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(),
             Self::Man(arguments) => arguments.run(),

@@ -112,7 +112,7 @@ impl Arguments {
     }
 
     fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
-        let wanted = self.wanted(context, &read.host, &read.setup)?;
+        let wanted = self.wanted(context, &read.host, &read.setup, read.root.is_live())?;
         let mut plan = host::plan(&read.host, &read.setup, &wanted);
         if !read.root.is_capture() {
             let noted = host::noted(target)?;
@@ -121,7 +121,7 @@ impl Arguments {
         Ok(plan)
     }
 
-    fn wanted(&self, context: &Context, host: &Host, setup: &Setup) -> Result<Wanted> {
+    fn wanted(&self, context: &Context, host: &Host, setup: &Setup, live: bool) -> Result<Wanted> {
         let mut functions = Vec::new();
         for name in &self.gpu {
             functions.extend(if name == "auto" { automatic(host)? } else { card(host, name)? });
@@ -141,6 +141,7 @@ impl Arguments {
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
+            program: std::env::current_exe().ok().filter(|_| live).map(|path| path.to_string_lossy().into_owned()),
             install: self.install,
         })
     }
@@ -164,7 +165,7 @@ impl Arguments {
     /// Read again, the host must ask for nothing more.
     fn prove(&self, context: &Context, plan: &Plan, applied: &host::Applied, target: &Target) -> Result<()> {
         let read = read(context)?;
-        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read.host, &read.setup)?);
+        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read.host, &read.setup, target.is_live())?);
         let rest = again
             .writes
             .iter()

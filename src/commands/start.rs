@@ -54,7 +54,7 @@ impl Arguments {
 }
 
 /// Who holds the functions that libvirt would have to take from a driver of the host.
-fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
+pub(super) fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
     let bound: Vec<PciAddress> =
         host.devices(functions).filter(|device| device.driver.is_some() && !device.on_vfio()).map(|device| device.address).collect();
     let holders = discovery::holders(root, &bound);

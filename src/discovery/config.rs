@@ -7,7 +7,7 @@ use crate::root::Root;
 const LONGEST: usize = 1 << 20;
 
 /// Files that matter where they are there.
-const FILES: [&str; 40] = [
+const FILES: [&str; 43] = [
     "/boot/efi/loader/loader.conf",
     "/boot/EFI/limine/limine.conf",
     "/boot/grub/custom.cfg",
@@ -40,11 +40,14 @@ const FILES: [&str; 40] = [
     "/etc/modules",
     "/etc/passwd",
     "/etc/security/limits.conf",
+    "/etc/libvirt/hooks/qemu.d/vgapt",
     "/etc/vgapt/bind",
     "/proc/iomem",
     "/proc/modules",
     "/proc/swaps",
+    "/run/libvirtd.pid",
     "/run/ostree-booted",
+    "/run/virtqemud.pid",
     "/usr/lib/bootc/install/00-defaults.toml",
     "/usr/lib/kernel/cmdline",
     "/usr/lib/kernel/install.conf",

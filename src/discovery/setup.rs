@@ -5,7 +5,7 @@ use crate::model::{Host, Setup, Size};
 use crate::root::Root;
 
 /// Programs that preparing a host may run, or whose presence tells how it is set up.
-const PROGRAMS: [&str; 33] = [
+const PROGRAMS: [&str; 35] = [
     "apt-get",
     "bootctl",
     "bootc",
@@ -16,6 +16,7 @@ const PROGRAMS: [&str; 33] = [
     "grubby",
     "kernel-install",
     "kernelstub",
+    "libvirtd",
     "limine-mkinitcpio",
     "limine-update",
     "lsinitcpio",
@@ -38,6 +39,7 @@ const PROGRAMS: [&str; 33] = [
     "update-initramfs",
     "virt-sparsify",
     "virsh",
+    "virtqemud",
     "zypper",
 ];
 

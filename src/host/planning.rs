@@ -6,7 +6,7 @@ use super::parameters::{self, Needed};
 use super::plan::{Edits, Parameter, Plan};
 use super::tokens::{self, Want};
 use super::wanted::{Bind, Wanted};
-use super::{bind_start, binding, hugepages, npt, packages, refusals, room, tpm};
+use super::{bind_start, binding, hook, hugepages, npt, packages, refusals, room, tpm};
 use crate::model::{Finding, Host, Setup};
 
 /// Decides what has to be done. What speaks against it is in the plan's findings.
@@ -36,6 +36,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         initramfs_edits(host, setup, &Inclusion { modules, files }, &mut plan);
     }
     loader_edits(host, setup, needed, &mut plan);
+    take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
     if wanted.install {
         take(&mut plan, packages::edits(host, setup));
     }

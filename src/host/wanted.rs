@@ -17,6 +17,8 @@ pub struct Wanted {
     pub allowed: BTreeSet<Allow>,
     /// A disk that the TPM unlocks may ask for its key.
     pub accept_tpm: bool,
+    /// Where the running vgapt lies, for the hook that libvirt runs; `None` in a tree that is not the running system.
+    pub program: Option<String>,
     /// Missing packages are installed.
     pub install: bool,
 }

@@ -1,0 +1,90 @@
+//! `vgapt hook`.
+
+use std::io::Read as _;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::change;
+use super::{Context, start};
+use crate::cli::FOUND_AGAINST;
+use crate::discovery::{self, Scope};
+use crate::domain::{self, Needs};
+use crate::host::Target;
+use crate::host::life::{self, PagesWanted, Share};
+use crate::model::{Host, PciAddress, Severity};
+use crate::output;
+use crate::root::Root;
+use crate::xml::Document;
+
+/// libvirt runs this around the start and the stop of every domain, through
+/// /etc/libvirt/hooks/qemu.d/vgapt, with the domain's XML on standard input. A domain that vgapt did
+/// not make is left alone. It never speaks to libvirt, which would wait for itself.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+    /// What libvirt is about to do: prepare, start, started, stopped, release, ...
+    operation: String,
+    /// begin or end
+    suboperation: String,
+    /// Not used
+    extra: Vec<String>,
+}
+
+/// The longest XML of a domain that is read; libvirt's own limit for a message is 32 MiB.
+const LONGEST: u64 = 32 << 20;
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Whatever goes wrong here must not stop a domain that is not vgapt's.
+        let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
+        let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
+        let target = change::target(context, &root);
+        let result = match (self.operation.as_str(), self.suboperation.as_str()) {
+            ("prepare", "begin") => before_start(&needs, &root, &target),
+            ("started", "begin") => life::started(&share(&needs, &discovery::read(&root, Scope::Devices)), &root, &target),
+            ("stopped" | "release", "end") => life::ended(&needs.name, &root, &target),
+            _ => Ok(()),
+        };
+        match result {
+            // libvirt puts a long line before it, and shows the last of it.
+            Err(error) if self.operation == "prepare" => {
+                output::tell(&format!("vgapt: {error:#}\n"));
+                Ok(ExitCode::from(FOUND_AGAINST))
+            }
+            // It runs, or has ended: nothing is gained by an error, and the log has it.
+            Err(error) => {
+                output::tell(&format!("vgapt: {error:#}\n"));
+                Ok(ExitCode::SUCCESS)
+            }
+            Ok(()) => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn needs() -> Option<Needs> {
+    let mut text = String::new();
+    std::io::stdin().take(LONGEST).read_to_string(&mut text).ok()?;
+    domain::needs(&Document::parse(&text).ok()?)
+}
+
+fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
+    let host = discovery::read(root, Scope::Devices);
+    let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
+    let mut findings = domain::of_functions(&needs.passed, &host);
+    findings.extend(start::held(root, &host, &functions));
+    if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fatal) {
+        bail!("{}; {}", finding.message, finding.remedy);
+    }
+    life::before_start(&share(needs, &host), root, target)
+}
+
+fn share(needs: &Needs, host: &Host) -> Share {
+    let pages = needs
+        .pages
+        .and_then(|pages| Some(PagesWanted { memory: pages.memory, page: pages.page.or(host.memory.default_hugepage)?, node: pages.node }));
+    let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
+    let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
+    Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display }
+}

@@ -1,0 +1,34 @@
+//! The hook by which libvirt calls vgapt around a domain's start and stop, whoever starts it.
+
+use super::plan::{Command, Edits};
+use crate::model::{Finding, Setup};
+
+/// libvirt runs all that is in `qemu.d` since 6.5.
+pub(super) const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
+/// A copy of the program where every libvirt may run it: `AppArmor` allows this directory and /usr/bin,
+/// not /usr/local/bin or a home.
+const PROGRAM: &str = "/etc/libvirt/hooks/vgapt";
+const HOOK_TEXT: &str = include_str!("hook.sh");
+/// The daemons that run hooks, and the files that tell that they run.
+const DAEMONS: [(&str, &str); 2] = [("/run/libvirtd.pid", "libvirtd.service"), ("/run/virtqemud.pid", "virtqemud.service")];
+
+/// The hook, where there is a libvirt to call it.
+pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    if !setup.files.exists("/etc/libvirt/qemu.conf") && !setup.has("libvirtd") && !setup.has("virtqemud") {
+        return Ok(edits);
+    }
+    edits.write(setup, HOOK, HOOK_TEXT.to_owned(), 0o755, "libvirt calls vgapt around the start of its domains, whoever starts them")?;
+    let lies_well = |program: &&str| program.starts_with("/usr/bin/") || program.starts_with("/usr/sbin/");
+    if let Some(program) = program.filter(|program| !lies_well(program) && !edits.writes.is_empty()) {
+        let why = "where libvirt may run it";
+        edits.commands.push(Command::of(&["install", "-m", "755", program, PROGRAM], why).making([PROGRAM]));
+    }
+    let running = DAEMONS.iter().find(|(pid, _)| setup.files.exists(pid));
+    if let Some((_, unit)) = running.filter(|_| !edits.writes.is_empty()) {
+        // A directory of hooks that was empty when the daemon started is not looked into before that.
+        let why = "libvirt looks for hooks only when it starts and when it is told to";
+        edits.commands.push(Command::of(&["systemctl", "kill", "--signal=HUP", "--kill-whom=main", unit], why));
+    }
+    Ok(edits)
+}

@@ -1,0 +1,46 @@
+//! The text console and the firmware's framebuffer let go of the card that the machine booted on.
+
+use anyhow::Result;
+
+use super::taken::{Ledger, Taken};
+use crate::host::files;
+use crate::host::target::Target;
+use crate::root::Root;
+
+const CONSOLES: &str = "/sys/class/vtconsole";
+/// The drivers of a framebuffer that the firmware set up (drivers/video/fbdev, drivers/gpu/drm/sysfb).
+const DRIVERS: [&str; 4] = ["simple-framebuffer", "efi-framebuffer", "vesa-framebuffer", "efidrm"];
+const BUS: &str = "/sys/bus/platform/drivers";
+
+pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    for console in root.names(CONSOLES) {
+        let home = format!("{CONSOLES}/{console}");
+        let shows = root.attribute(&format!("{home}/name")).is_some_and(|name| name.contains("frame buffer"));
+        let attribute = format!("{home}/bind");
+        if shows && root.attribute(&attribute).as_deref() == Some("1") {
+            ledger.note(Taken::Console { attribute: attribute.clone() })?;
+            files::set_attribute(&target.at(&attribute), "0")?;
+        }
+    }
+    for driver in DRIVERS {
+        for device in root.names(&format!("{BUS}/{driver}")).into_iter().filter(|name| name.contains(".0")) {
+            ledger.note(Taken::Framebuffer { driver: driver.to_owned(), device: device.clone() })?;
+            files::set_attribute(&target.at(&format!("{BUS}/{driver}/unbind")), &device)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<()> {
+    match taken {
+        Taken::Console { attribute } if root.attribute(attribute).as_deref() == Some("0") => {
+            files::set_attribute(&target.at(attribute), "1")
+        }
+        Taken::Framebuffer { driver, device } if !root.exists(&format!("{BUS}/{driver}/{device}")) => {
+            // The memory may belong to the card's own driver by now, which shows the console better.
+            let _ = files::set_attribute(&target.at(&format!("{BUS}/{driver}/bind")), device);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

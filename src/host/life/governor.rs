@@ -1,0 +1,31 @@
+//! The guest's CPUs run at full speed while it runs: it cannot ask for it itself.
+
+use anyhow::Result;
+
+use super::taken::{Ledger, Taken};
+use crate::host::files;
+use crate::host::target::Target;
+use crate::model::CpuSet;
+use crate::root::Root;
+
+const FULL_SPEED: &str = "performance";
+
+pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    for cpu in &cpus.0 {
+        let home = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq");
+        let attribute = format!("{home}/scaling_governor");
+        let Some(before) = root.attribute(&attribute).filter(|governor| governor != FULL_SPEED) else { continue };
+        let known = root.attribute(&format!("{home}/scaling_available_governors")).unwrap_or_default();
+        if known.split_whitespace().any(|governor| governor == FULL_SPEED) {
+            ledger.note(Taken::Governor { attribute: attribute.clone(), before })?;
+            // Best effort: the guest runs without it.
+            let _ = files::set_attribute(&target.at(&attribute), FULL_SPEED);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn give_back(taken: &Taken, target: &Target) -> Result<()> {
+    let Taken::Governor { attribute, before } = taken else { return Ok(()) };
+    files::set_attribute(&target.at(attribute), before)
+}

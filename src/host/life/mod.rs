@@ -1,0 +1,96 @@
+//! What happens around the start and the stop of a domain, whoever starts it: what it takes from the
+//! host is written down in /run before it is taken, and returned when it ends, at the latest by the
+//! next call.
+//!
+//! One file for each thing that is taken; a new one is a variant of [`Taken`] more.
+
+mod console;
+mod governor;
+mod isolation;
+mod pages;
+mod taken;
+
+use anyhow::Result;
+
+pub use pages::PagesWanted;
+use taken::{Ledger, Taken};
+
+use super::target::Target;
+use crate::model::CpuSet;
+use crate::root::Root;
+
+/// What a domain takes from the host while it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// The domain's name.
+    pub name: String,
+    /// Its memory in huge pages.
+    pub pages: Option<PagesWanted>,
+    /// The CPUs that its virtual ones are pinned to.
+    pub cpus: CpuSet,
+    /// Whether the console and the boot framebuffer have to let go of the card.
+    pub boot_display: bool,
+}
+
+/// Before libvirt takes the devices: what the domain needs is made free.
+///
+/// # Errors
+/// Where it cannot be had, in one line; what was taken until then is returned.
+pub fn before_start(share: &Share, root: &Root, target: &Target) -> Result<()> {
+    let ledger = Ledger::of(target, &share.name);
+    // What an earlier run took, and was killed before it could return it.
+    give_back(&ledger, root, target)?;
+    let take = || {
+        if let Some(wanted) = &share.pages {
+            pages::take(wanted, &ledger, root, target)?;
+        }
+        if share.boot_display {
+            console::take(&ledger, root, target)?;
+        }
+        Ok(())
+    };
+    take().inspect_err(|_| {
+        let _ = give_back(&ledger, root, target);
+    })
+}
+
+/// As soon as it runs: the host's own processes leave its CPUs alone, and these run at full speed.
+///
+/// # Errors
+/// Where what is taken cannot be written down.
+pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
+    if share.cpus.0.is_empty() {
+        return Ok(());
+    }
+    let ledger = Ledger::of(target, &share.name);
+    isolation::take(&share.cpus, &ledger, root, target)?;
+    governor::take(&share.cpus, &ledger, root, target)
+}
+
+/// When it has ended, or was not started after all.
+///
+/// # Errors
+/// Where something cannot be returned; the next call tries again.
+pub fn ended(name: &str, root: &Root, target: &Target) -> Result<()> {
+    give_back(&Ledger::of(target, name), root, target)
+}
+
+fn give_back(ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let mut failed = None;
+    for taken in ledger.all()?.iter().rev() {
+        let result = match taken {
+            Taken::Pages { .. } => pages::give_back(taken, root, target),
+            Taken::Slices { .. } => {
+                isolation::give_back(taken, ledger, root);
+                Ok(())
+            }
+            Taken::Governor { .. } => governor::give_back(taken, target),
+            Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
+        };
+        failed = failed.or(result.err());
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => ledger.close(),
+    }
+}
