@@ -2,7 +2,7 @@
 
 # Prints the directory of the image with that initramfs tool; makes it where it is not there yet.
 find_image() { # initramfs-tools|dracut
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/vgapt-lab hash image lock
+  local cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vgapt-lab hash image lock
   hash=$(cd "$lab" && find image guest -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
   image=$cache/$hash-$1
   mkdir -p "$cache"
