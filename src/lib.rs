@@ -14,6 +14,7 @@ pub mod model;
 pub mod output;
 pub mod passthrough;
 pub mod problem;
+pub mod readiness;
 pub mod root;
 pub mod run;
 pub mod xml;

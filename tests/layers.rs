@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("root", &[]),
     ("xml", &[]),
@@ -15,8 +15,26 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("passthrough", &["model"]),
     ("domain", &["model", "xml", "passthrough"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
-    ("output", &["model", "passthrough", "host"]),
-    ("commands", &["cli", "discovery", "domain", "host", "hypervisor", "model", "output", "passthrough", "problem", "root", "run", "xml"]),
+    ("readiness", &["model", "passthrough", "host"]),
+    ("output", &["model", "passthrough", "host", "readiness"]),
+    (
+        "commands",
+        &[
+            "cli",
+            "discovery",
+            "domain",
+            "host",
+            "hypervisor",
+            "model",
+            "output",
+            "passthrough",
+            "problem",
+            "readiness",
+            "root",
+            "run",
+            "xml",
+        ],
+    ),
     ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),

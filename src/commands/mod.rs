@@ -2,6 +2,7 @@
 
 mod capture;
 mod change;
+mod check;
 mod completions;
 mod context;
 mod define;
@@ -27,6 +28,8 @@ pub use context::Context;
 pub enum Command {
     /// List the graphics cards, and what can be passed through
     List(list::Arguments),
+    /// Say whether the host is ready for a guest with its card, and what is missing
+    Check(check::Arguments),
     /// Make the host ready: IOMMU, early binding, huge pages; shown first, proved, taken back by undo
     Prepare(Box<prepare::Arguments>),
     /// Take back all that prepare did
@@ -57,7 +60,7 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
-            Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Command {
         }
         match self {
             Self::List(arguments) => arguments.run(context),
+            Self::Check(arguments) => arguments.run(context),
             Self::Prepare(arguments) => arguments.run(context),
             Self::Undo(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),

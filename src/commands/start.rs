@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::Context;
 use super::domain::Existing;
 use crate::cli::FOUND_AGAINST;
-use crate::discovery::{self, Holder, Scope};
+use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::model::{Finding, Host, PciAddress, Severity};
+use crate::model::{Finding, Holder, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
 

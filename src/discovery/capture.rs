@@ -29,7 +29,12 @@ const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CO
 pub fn capture(root: Root) -> Capture {
     let root = root.recording();
     let host = super::read(&root, Scope::All);
-    super::setup(&root, &host);
+    let setup = super::setup(&root, &host);
+    super::observe(&root, &host, &setup, false);
+    for card in host.pci.iter().filter(|device| device.class.is_display()) {
+        // That there is one; what it holds is large, and the card's.
+        root.status(&format!("/sys/bus/pci/devices/{}/rom", card.address));
+    }
     for directory in LISTINGS {
         for name in root.names(directory) {
             root.link(&format!("{directory}/{name}"));

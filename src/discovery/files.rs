@@ -36,14 +36,14 @@ fn format_of(beginning: &[u8]) -> &'static str {
 }
 
 /// The user and the groups that QEMU runs as.
-struct Account {
+pub(super) struct Account {
     name: String,
-    uid: u32,
-    gids: Vec<u32>,
+    pub(super) uid: u32,
+    pub(super) gids: Vec<u32>,
 }
 
 /// The user of `qemu.conf`, else the distribution's; `None` where it has no account, or is root.
-fn qemu_account(root: &Root) -> Option<Account> {
+pub(super) fn qemu_account(root: &Root) -> Option<Account> {
     let conf = root.text("/etc/libvirt/qemu.conf").unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
     let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());

@@ -1,20 +1,7 @@
 //! Who has a device's nodes open. Taking a device from a process that holds it hangs the kernel.
 
-use serde::Serialize;
-
-use crate::model::PciAddress;
+use crate::model::{Holder, PciAddress};
 use crate::root::Root;
-
-/// A process with nodes of a device open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Holder {
-    /// Its number.
-    pub pid: u32,
-    /// Its name.
-    pub name: String,
-    /// The nodes.
-    pub nodes: Vec<String>,
-}
 
 /// The processes that have nodes of these functions open; of other users' processes only root sees it.
 pub fn holders(root: &Root, functions: &[PciAddress]) -> Vec<Holder> {

@@ -9,20 +9,26 @@ mod cpu;
 mod files;
 mod firmware;
 mod holders;
+mod kernel_log;
 mod kernels;
 mod memory;
 mod names;
 mod node_devices;
+mod observed;
 mod pci;
 mod platform;
+mod roms;
 mod setup;
+mod software;
 mod usb;
 mod uses;
 
 pub use capture::capture;
 pub use files::files;
-pub use holders::{Holder, holders};
+pub use holders::holders;
 pub use node_devices::from_node_devices;
+pub use observed::observe;
+pub use roms::roms;
 pub use setup::setup;
 
 use crate::model::Host;

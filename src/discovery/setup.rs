@@ -5,7 +5,7 @@ use crate::model::{Host, Setup, Size};
 use crate::root::Root;
 
 /// Programs that preparing a host may run, or whose presence tells how it is set up.
-const PROGRAMS: [&str; 35] = [
+const PROGRAMS: [&str; 37] = [
     "apt-get",
     "bootctl",
     "bootc",
@@ -26,6 +26,7 @@ const PROGRAMS: [&str; 35] = [
     "pacman",
     "proxmox-boot-tool",
     "qemu-img",
+    "qemu-kvm",
     "qemu-system-x86_64",
     "reinstall-kernels",
     "restorecon",
@@ -39,12 +40,21 @@ const PROGRAMS: [&str; 35] = [
     "update-initramfs",
     "virt-sparsify",
     "virsh",
+    "virtiofsd",
     "virtqemud",
     "zypper",
 ];
 
 /// Where programs lie.
 const PROGRAM_DIRECTORIES: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
+
+/// Programs that other programs run, and where these lie on one distribution or another.
+const HELPERS: [(&str, &str); 4] = [
+    ("qemu-kvm", "/usr/libexec/qemu-kvm"),
+    ("virtiofsd", "/usr/libexec/virtiofsd"),
+    ("virtiofsd", "/usr/lib/qemu/virtiofsd"),
+    ("virtiofsd", "/usr/lib/virtiofsd"),
+];
 
 /// The file systems that are written to.
 const WRITTEN: [&str; 5] = ["/", "/boot", "/boot/efi", "/efi", "/var"];
@@ -70,7 +80,8 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
 }
 
 fn is_program(root: &Root, name: &str) -> bool {
-    PROGRAM_DIRECTORIES.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
+    let helper = HELPERS.iter().any(|(known, path)| *known == name && root.exists(path));
+    helper || PROGRAM_DIRECTORIES.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
 }
 
 fn images(root: &Root) -> Vec<(String, Size)> {

@@ -12,44 +12,70 @@ pub struct Piece {
     packages: [&'static str; 4],
     /// The program that tells that it is there.
     pub program: &'static str,
+    /// What it is needed for.
+    pub why: &'static str,
     /// Whether no guest runs without it.
     pub required: bool,
 }
 
 /// What a guest needs, then what it may use.
-pub static PIECES: [Piece; 7] = [
+pub static PIECES: [Piece; 8] = [
     Piece {
         name: "libvirt",
         packages: ["libvirt-daemon-system", "libvirt-daemon-kvm", "libvirt", "libvirt-daemon-qemu"],
         program: "virsh",
+        why: "it defines and runs the guests",
         required: true,
     },
     Piece {
         name: "QEMU",
         packages: ["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"],
         program: "qemu-system-x86_64",
+        why: "it is the virtual machine",
         required: true,
     },
-    Piece { name: "OVMF", packages: ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"], program: "", required: true },
+    Piece {
+        name: "OVMF",
+        packages: ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"],
+        program: "",
+        why: "it is the UEFI firmware of guests",
+        required: true,
+    },
     Piece {
         name: "the disk tools of QEMU",
         packages: ["qemu-utils", "qemu-img", "qemu-img", "qemu-img"],
         program: "qemu-img",
+        why: "it makes the disks of guests",
         required: false,
     },
     Piece {
         name: "a TPM for Windows 11 (swtpm)",
         packages: ["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"],
         program: "swtpm",
+        why: "Windows 11 asks for a TPM",
         required: false,
     },
     Piece {
         name: "libguestfs",
         packages: ["libguestfs-tools", "guestfs-tools", "guestfs-tools", "guestfs-tools"],
         program: "virt-sparsify",
+        why: "it looks into the disks of guests, and makes them smaller",
         required: false,
     },
-    Piece { name: "Samba", packages: ["samba", "samba", "samba", "samba"], program: "smbd", required: false },
+    Piece {
+        name: "virtiofsd",
+        packages: ["virtiofsd", "virtiofsd", "virtiofsd", "virtiofsd"],
+        program: "virtiofsd",
+        why: "with it the host shares folders with a guest by virtiofs",
+        required: false,
+    },
+    Piece {
+        name: "Samba",
+        packages: ["samba", "samba", "samba", "samba"],
+        program: "smbd",
+        why: "with it the host shares folders with Windows",
+        required: false,
+    },
 ];
 
 impl Piece {

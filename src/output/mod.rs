@@ -1,6 +1,7 @@
 //! Values to text: what people read, and JSON. Renderers return text; only commands print.
 
 mod cards;
+mod checks;
 mod diff;
 mod findings;
 mod host;
@@ -10,6 +11,7 @@ mod style;
 mod terminal;
 
 pub use cards::{addresses, cards, env, env_values};
+pub use checks::{Detail, checks};
 pub use diff::diff;
 pub use findings::{finding, findings_json};
 pub use host::{functions, groups, usb};

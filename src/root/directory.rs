@@ -49,6 +49,23 @@ impl Directory {
         Ok(bytes)
     }
 
+    /// A log that is read record by record, as the kernel hands it out; what is overwritten meanwhile is left out.
+    pub(super) fn read_log(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        /// The longest record of `/dev/kmsg` (`PRINTK_MESSAGE_MAX` of kernel/printk/internal.h), generously.
+        const RECORD: usize = 16 << 10;
+        let log = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let (mut bytes, mut record) = (Vec::new(), vec![0; RECORD]);
+        while bytes.len() < limit {
+            match rustix::io::read(&log, record.as_mut_slice()) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(length) => bytes.extend_from_slice(&record[..length]),
+                Err(Errno::PIPE | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
+    }
+
     pub(super) fn link(&self, path: &str) -> io::Result<String> {
         let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let target = fs::readlinkat(&link, "", Vec::new())?;

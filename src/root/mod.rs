@@ -1,6 +1,7 @@
 //! The one place from which every path of the host is read: a directory (`/` by default) or a
 //! recorded machine. No link in it leads out of it.
 
+mod boot_option;
 mod capture;
 mod directory;
 mod redact;
@@ -117,6 +118,21 @@ impl Root {
         let part = pick(&String::from_utf8_lossy(&bytes));
         self.record(path, |status| (Node::File(part.clone().into_bytes()), status));
         Some(part)
+    }
+
+    /// The part of a log that matters; a recording keeps only that. Of `/dev/kmsg` what the kernel
+    /// holds now is read, and no new record is waited for.
+    ///
+    /// # Errors
+    /// Where it is missing or unreadable.
+    pub fn log(&self, path: &str, pick: impl FnOnce(&str) -> String) -> io::Result<String> {
+        let bytes = match &self.source {
+            Source::Directory(directory) => directory.read_log(path, FILE_BYTES)?,
+            Source::Capture(capture) => capture.read(path)?.to_vec(),
+        };
+        let part = pick(&String::from_utf8_lossy(&bytes));
+        self.record_known(path, Node::File(part.clone().into_bytes()), None);
+        Ok(part)
     }
 
     /// Where a symbolic link leads, as it is written; `None` where there is no link.

@@ -1,8 +1,13 @@
 //! What identifies a person or a single machine is left out of a capture: UUIDs, serial numbers,
 //! MAC addresses, machine ids, user names. Shapes are kept, so that a parser still sees what it saw.
 
+use super::boot_option;
+
 /// The content of a file as it may be passed on.
 pub(super) fn content(path: &str, bytes: Vec<u8>) -> Vec<u8> {
+    if boot_option::is_one(path) {
+        return boot_option::redacted(bytes);
+    }
     match (path, String::from_utf8(bytes)) {
         ("/etc/passwd" | "/etc/group", Ok(accounts)) => system_accounts(&accounts).into_bytes(),
         (_, Ok(content)) => content.split_inclusive('\n').map(text).collect::<String>().into_bytes(),
@@ -15,6 +20,11 @@ pub(super) fn text(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
+        if let Some(name) = KNOWN.iter().find(|name| rest.starts_with(**name)) {
+            out.push_str(name);
+            rest = &rest[name.len()..];
+            continue;
+        }
         let at_boundary = !out.ends_with(char::is_alphanumeric);
         let label: String = out.chars().rev().take(LONGEST_NAME).map(|c| c.to_ascii_lowercase()).collect();
         let length = if !at_boundary {
@@ -35,6 +45,9 @@ pub(super) fn text(line: &str) -> String {
     }
     out
 }
+
+/// UUIDs that are the same on every machine: under these UEFI and systemd keep the variables of the boot.
+const KNOWN: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"];
 
 /// What stands before a value that is always an identifier, whatever its shape.
 const NAMES_AFTER: [&str; 8] = ["uuid=", "uuid/", "serial=", "machine_id=", "hostname=", "user=", "/home/", "initiator="];
@@ -102,6 +115,7 @@ mod tests {
             ("/entries/0123456789abcdef0123456789abcdef-6.1.0.conf", "/entries/00000000000000000000000000000000-6.1.0.conf"),
             ("/home/alice/vm.qcow2", "/home/00000/vm.qcow2"),
             ("/sys/bus/pci/devices/0000:01:00.0", "/sys/bus/pci/devices/0000:01:00.0"),
+            ("/efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c", "/efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c"),
             ("options vfio-pci ids=10de:1401,10de:0fba", "options vfio-pci ids=10de:1401,10de:0fba"),
             ("intel_iommu=on iommu=pt", "intel_iommu=on iommu=pt"),
         ] {

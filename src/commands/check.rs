@@ -1,0 +1,122 @@
+//! `vgapt check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::{Context, change};
+use crate::cli::FOUND_AGAINST;
+use crate::discovery::{self, Scope};
+use crate::host::{self, Bind};
+use crate::model::{Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
+use crate::output::{self, Detail};
+use crate::passthrough::{self, Assessment};
+use crate::problem::Problem;
+use crate::readiness::{self, Facts, Report};
+use crate::root::Root;
+use crate::run;
+
+/// Looks at the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and
+/// installed software, and says what is missing with the remedy for each, and what to do next.
+/// Needs neither root nor libvirt; what only root can read is said to be unknown. Changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The card that is meant for a guest, by any of its functions [default: what is bound, else the one that can go]
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    gpu: Vec<PciAddress>,
+    /// When the card is to be taken from the host, as for prepare
+    #[arg(long, value_name = "WHEN", default_value = "boot")]
+    bind: Bind,
+    /// A copy of the card's ROM, to tell whether a guest can use it
+    #[arg(long, value_name = "FILE")]
+    rom: Option<PathBuf>,
+}
+
+/// Programs that tell their version, of those that are there.
+const VERSIONED: [&str; 5] = ["virsh", "libvirtd", "virtqemud", "qemu-system-x86_64", "qemu-kvm"];
+/// The longest ROM, as PCI allows it.
+const LONGEST_ROM: usize = 16 << 20;
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let root = context.root()?.ok_or_else(|| {
+            Problem::new(
+                format!("the host behind {} cannot be checked: its files are out of reach", context.uri()),
+                "run vgapt check on that machine",
+            )
+        })?;
+        let host = context.host(Some(&root), Scope::All, None)?;
+        let report = self.report(context, &root, &host)?;
+        let detail = match (context.global.verbose, context.global.quiet) {
+            (true, _) => Detail::More,
+            (_, true) => Detail::Less,
+            _ => Detail::Usual,
+        };
+        output::print(&if context.global.json { output::json(&report) } else { output::checks(&report, detail) })?;
+        Ok(if report.summary.ready { ExitCode::SUCCESS } else { ExitCode::from(FOUND_AGAINST) })
+    }
+
+    fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
+        let setup = discovery::setup(root, host);
+        let cards = self.cards(host, &setup)?;
+        let mut observed = discovery::observe(root, host, &setup, rustix::process::geteuid().is_root());
+        let displays: Vec<PciAddress> = cards.iter().map(|card| card.address).collect();
+        observed.roms = discovery::roms(root, &displays);
+        if let Some(file) = &self.rom {
+            let [card] = displays[..] else {
+                return Err(Problem::new("--rom is about one card, and it is not clear which", "name it with --gpu").into());
+            };
+            observed.roms.insert(card, RomState::Read(rom(file)?));
+        }
+        if root.is_live() {
+            look_at_what_runs(&mut observed, root, host, &setup, &cards);
+        }
+        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&change::target(context, root))? };
+        let session = context.uri().is_session();
+        Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
+    }
+
+    fn cards(&self, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
+        let cards = readiness::meant(host, setup, &self.gpu);
+        if let Some(address) = self.gpu.iter().find(|address| !cards.iter().any(|card| card.functions.contains(address))) {
+            let all = output::addresses(passthrough::assess(host));
+            return Err(Problem::new(format!("{address} is no function of a graphics card"), format!("the cards here are {all}")).into());
+        }
+        Ok(cards)
+    }
+}
+
+fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read the ROM {}", file.display()))?;
+    Ok(Rom::parse(&bytes[..bytes.len().min(LONGEST_ROM)]))
+}
+
+/// What only a running machine can tell: processes, limits, and what programs say.
+fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &Setup, cards: &[Assessment]) {
+    let functions = cards.iter().flat_map(|card| card.functions.iter().copied());
+    let of_host: Vec<PciAddress> = functions.filter(|address| host.device(*address).is_some_and(|device| !device.on_vfio())).collect();
+    observed.holders = Some(discovery::holders(root, &of_host));
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    observed.memory_lock = Some(Size::from_bytes(limit.unwrap_or(u64::MAX)));
+    for program in VERSIONED.into_iter().filter(|program| setup.has(program)) {
+        if let Some(said) = said(&[program, "--version"]) {
+            observed.versions.insert(program.to_owned(), said.lines().next().unwrap_or_default().to_owned());
+        }
+    }
+    let Some((lister, images)) = readiness::images(host, setup) else { return };
+    for image in images {
+        let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
+        let because = match observed.reach {
+            Reach::Live { root: false } => "only root can read it".to_owned(),
+            _ => format!("{lister} could not list it"),
+        };
+        observed.images.insert(image, listed.ok_or(because));
+    }
+}
+
+/// What a program prints; `None` where it fails.
+fn said(argv: &[&str]) -> Option<String> {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    run::output(&argv).ok().filter(run::Ran::success).map(|ran| ran.stdout)
+}

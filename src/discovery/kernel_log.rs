@@ -1,0 +1,68 @@
+//! The kernel's log: the lines that have to do with passing devices through.
+
+use crate::root::Root;
+
+/// Where it is: what the kernel holds, then what others wrote down of it.
+const LOGS: [&str; 3] = ["/dev/kmsg", "/var/log/dmesg", "/var/log/kern.log"];
+
+/// A line matters if one of these is in it.
+const MATTERS: [&str; 10] =
+    ["DMAR", "AMD-Vi", "iommu", "IOMMU", "vfio", "vgapt:", "can't reserve", "D3cold", "disabled by bios", "disabled by BIOS"];
+const MATTERS_TOO: [&str; 6] = ["SVM not supported", "PCI ROM header", "ACS overrides", "reset", "IRQ remapping", "nterrupt remapping"];
+/// More lines than a boot has of these; a fault that is logged over and over stops there.
+const MOST_LINES: usize = 500;
+
+/// `None` where no log could be read.
+pub(super) fn read(root: &Root) -> Option<Vec<String>> {
+    let text = LOGS.iter().find_map(|path| root.log(path, pick).ok())?;
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+/// The lines of this boot that matter, each once, without time and host name.
+fn pick(text: &str) -> String {
+    let plain: Vec<&str> = text.lines().filter_map(plain).collect();
+    let boot = plain.iter().rposition(|line| line.starts_with("Linux version ")).unwrap_or(0);
+    let mut lines: Vec<&str> = Vec::new();
+    for line in &plain[boot..] {
+        let matters = MATTERS.iter().chain(&MATTERS_TOO).any(|word| line.contains(word));
+        if matters && !line.starts_with("Command line") && lines.len() < MOST_LINES && !lines.contains(line) {
+            lines.push(line);
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// A line's text: of a record of `/dev/kmsg` (`6,1,0,-;text`), of dmesg, of syslog, or as it is.
+fn plain(line: &str) -> Option<&str> {
+    if line.starts_with(' ') || line.is_empty() {
+        return None; // What belongs to the record above.
+    }
+    if let Some((head, text)) = line.split_once(';') {
+        let numbers = head.split(',').map_while(|field| field.parse::<u64>().ok()).count();
+        // Priority, sequence number, time; then flags.
+        if numbers >= 3 && !head.contains(' ') {
+            return Some(text);
+        }
+    }
+    let text = line.split_once(" kernel: ").map_or(line, |(_, text)| text);
+    let stamped = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    Some(stamped.filter(|(stamp, _)| stamp.trim().parse::<f64>().is_ok()).map_or(text, |(_, text)| text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_a_line() {
+        let text = "6,339,5140900,-;DMAR: IOMMU enabled\n SUBSYSTEM=pci\n6,340,5140901,-,caller=T1;vfio-pci x\n[    0.512345] AMD-Vi: one\nNov 25 00:00:00 myhost kernel: [    1.0] vgapt: two\n4,3,1,-;other\n[drm] iommu three\n";
+        assert_eq!(pick(text), "DMAR: IOMMU enabled\nvfio-pci x\nAMD-Vi: one\nvgapt: two\n[drm] iommu three\n");
+        assert_eq!(pick(&pick(text)), pick(text));
+    }
+
+    #[test]
+    fn only_the_last_boot_counts() {
+        assert_eq!(pick("[    0.0] Linux version 6\n[    1.0] vfio old\n[    0.0] Linux version 6\n[    1.0] vfio new\n"), "vfio new\n");
+        assert_eq!(pick(""), "");
+    }
+}

@@ -1,0 +1,123 @@
+//! The present state of a host: `/dev/kvm`, the IOMMUs, interrupts, modules, power, free memory.
+
+use std::collections::BTreeMap;
+
+use super::files::qemu_account;
+use super::{kernel_log, software};
+use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, Reach, Setup};
+use crate::root::Root;
+
+const IOMMUS: &str = "/sys/class/iommu";
+const KVM: &str = "/dev/kvm";
+const READ_AND_WRITE: u32 = 6;
+
+/// Reads the present state of a host; `is_root` tells whether root reads it.
+pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observed {
+    let reach = match () {
+        () if root.is_live() => Reach::Live { root: is_root },
+        () if root.is_capture() => Reach::Recorded,
+        () => Reach::Tree,
+    };
+    // A tree without programs or processors holds only a part of a machine: what is missing there says nothing.
+    let whole = reach.is_live() || (!setup.programs.is_empty() && !host.cpu.flags.is_empty());
+    let told = |found: Vec<String>| (whole || !found.is_empty()).then_some(found);
+    let qemu_driver = software::qemu_driver(root);
+    let directory_is_closed = reach == Reach::Live { root: false } && root.status("/var/lib/libvirt/images").is_none();
+    Observed {
+        reach,
+        kvm: kvm(root).or(whole.then_some(KvmNode { there: false, mode: 0, qemu_may: None })),
+        iommus: root.names(IOMMUS).into_iter().map(|name| iommu(root, name)).collect(),
+        interrupt_chips: interrupt_chips(root),
+        unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
+        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, setup, &kernel.release)?))).collect(),
+        d3cold_allowed: power(root, host),
+        free_pieces: root.text("/proc/buddyinfo").map(|text| free_pieces(&text)).unwrap_or_default(),
+        libvirt_sockets: told(software::sockets(root)),
+        qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
+        virtio_discs: told(software::virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
+        log: kernel_log::read(root),
+        ..Observed::default()
+    }
+}
+
+fn kvm(root: &Root) -> Option<KvmNode> {
+    let status = root.status(KVM)?;
+    let everybody = status.mode & READ_AND_WRITE == READ_AND_WRITE;
+    let by_right = qemu_account(root).filter(|_| !root.is_capture()).map(|account| {
+        let shift = if status.uid == account.uid { 6 } else { 3 };
+        let owns = status.uid == account.uid || account.gids.contains(&status.gid);
+        owns && status.mode >> shift & READ_AND_WRITE == READ_AND_WRITE
+    });
+    Some(KvmNode { there: true, mode: status.mode, qemu_may: if everybody { Some(true) } else { by_right } })
+}
+
+fn iommu(root: &Root, name: String) -> IommuUnit {
+    // MGAW of the capability register (Intel VT-d specification, 11.4.2).
+    let capabilities = root.attribute(&format!("{IOMMUS}/{name}/intel-iommu/cap"));
+    let width = capabilities
+        .and_then(|text| u64::from_str_radix(&text, 16).ok())
+        .and_then(|bits| u32::try_from(bits >> 16 & 0x3f).ok())
+        .map(|bits| bits + 1);
+    IommuUnit { name, width }
+}
+
+/// The kinds of controllers, such as `IR-PCI-MSI`: they tell whether interrupts are remapped.
+fn interrupt_chips(root: &Root) -> Vec<String> {
+    let chips = |text: &str| {
+        let is_one = |word: &&str| word.contains("IO-APIC") || word.contains("MSI");
+        let plain = |word: &str| word.split("-0000:").next().unwrap_or_default().to_owned();
+        let mut names: Vec<String> = text.split_ascii_whitespace().filter(is_one).map(plain).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.iter().map(|name| format!("{name}\n")).collect()
+    };
+    root.excerpt("/proc/interrupts", chips).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn vfio(root: &Root, setup: &Setup, release: &str) -> Option<ModuleState> {
+    let kernel = setup.kernels.iter().find(|kernel| kernel.release == release)?;
+    if kernel.builtin.contains("vfio_pci") {
+        return Some(ModuleState::BuiltIn);
+    }
+    let directory = format!("/lib/modules/{release}/kernel/drivers/vfio/pci");
+    let module = root.names(&directory).into_iter().find(|name| name.starts_with("vfio-pci.ko"));
+    if module.is_some_and(|name| root.exists(&format!("{directory}/{name}"))) {
+        return Some(ModuleState::Loadable);
+    }
+    // Without its list of built-in modules, nothing is known of a kernel.
+    (!kernel.builtin.is_empty()).then_some(ModuleState::Missing)
+}
+
+fn power(root: &Root, host: &Host) -> BTreeMap<crate::model::PciAddress, bool> {
+    let cards = host.pci.iter().filter(|device| device.class.is_display());
+    let allowed = |device: &crate::model::PciDevice| {
+        let text = root.attribute(&format!("/sys/bus/pci/devices/{}/d3cold_allowed", device.address))?;
+        Some((device.address, text == "1"))
+    };
+    cards.filter_map(allowed).collect()
+}
+
+/// Lines such as `Node 0, zone   Normal   2034   6391 …`.
+fn free_pieces(text: &str) -> Vec<FreePieces> {
+    let zone = |line: &str| {
+        let (node, rest) = line.strip_prefix("Node")?.split_once(", zone")?;
+        let counts = rest.split_ascii_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(FreePieces { node: node.trim().parse().ok()?, counts })
+    };
+    text.lines().filter_map(zone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Size;
+
+    #[test]
+    fn free_memory_by_its_pieces() {
+        let text =
+            "Node 0, zone      DMA      0 0 0 0 0 0 0 0 1 1 3\nNode 1, zone   Normal   9 9 9 9 9 9 9 9 9 2 1\ngarbage\nNode x, zone y z\n";
+        let pieces = free_pieces(text);
+        assert_eq!(pieces.len(), 2);
+        assert_eq!((pieces[0].large(), pieces[1].large()), (Size::from_mib(14), Size::from_mib(8)));
+    }
+}

@@ -1,0 +1,70 @@
+//! What was checked: one line each, the remedies below, one line at the end that sums up.
+
+use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
+use crate::readiness::{Check, Group, Report, State};
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Only what is missing.
+    Less,
+    /// What matters.
+    Usual,
+    /// Everything, and why it matters.
+    More,
+}
+
+/// A report as text.
+pub fn checks(report: &Report, detail: Detail) -> String {
+    let told = |check: &&Check| match detail {
+        Detail::Less => check.state == State::Missing,
+        Detail::Usual => !check.minor || check.state == State::Missing,
+        Detail::More => true,
+    };
+    let shown: Vec<&Check> = report.checks.iter().filter(told).collect();
+    let mut text = String::new();
+    let mut group = None;
+    for check in &shown {
+        if group != Some(check.group) {
+            group = Some(check.group);
+            text.push_str(&format!("{}\n", paint(STRONG, heading(check.group))));
+        }
+        text.push_str(&line(check, detail));
+    }
+    if !shown.is_empty() {
+        text.push('\n');
+    }
+    let style = if report.summary.ready { GOOD } else { BAD };
+    let (word, rest) = report.summary.summary.split_at(report.summary.summary.find([',', ';', ':']).unwrap_or(0));
+    format!("{text}{}{rest}\n", paint(style, word))
+}
+
+fn heading(group: Group) -> &'static str {
+    match group {
+        Group::Processor => "Processor",
+        Group::Iommu => "IOMMU",
+        Group::Cards => "Cards",
+        Group::Boot => "Boot",
+        Group::Binding => "Binding",
+        Group::Memory => "Memory",
+        Group::Software => "Software",
+        Group::KernelLog => "Kernel log",
+    }
+}
+
+fn line(check: &Check, detail: Detail) -> String {
+    let (style, word) = match check.state {
+        State::Ok => (GOOD, "ok"),
+        State::Care => (CARE, "care"),
+        State::Missing => (BAD, "missing"),
+        State::Unknown => (FAINT, "unknown"),
+    };
+    let mut text = format!("  {} {}: {}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
+    if detail == Detail::More && !check.why.is_empty() {
+        text.push_str(&format!("          why: {}\n", check.why));
+    }
+    if !check.remedy.is_empty() {
+        text.push_str(&format!("          remedy: {}\n", check.remedy));
+    }
+    text
+}

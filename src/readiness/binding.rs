@@ -1,0 +1,151 @@
+//! Taking the cards from the host: what has them now, what will have them at the next boot, and what was
+//! set up to be bound and is not there any more.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::host::{self, Bind, Bound};
+use crate::model::{Cmdline, PciDevice};
+use crate::passthrough::{Assessment, Verdict};
+
+const WHY_BOOT: &str =
+    "a driver of the host that has had the card may not let go of it again; one bound to vfio-pci at boot was never touched";
+const WHY_START: &str =
+    "libvirt takes the card from the host's driver when the domain starts; a driver lets go only when nothing uses the card";
+const WHY_MOVED: &str = "PCI addresses move when a card is added or taken out; what sits there now is not bound, so that the host keeps it";
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let mut checks: Vec<Check> = moved(prepared);
+    // Before its group is free, binding a card would not help.
+    let worth_it = prepared.facts.cards.iter().filter(|card| card.verdict != Verdict::Blocked);
+    checks.extend(worth_it.map(|card| card_binding(prepared, card)));
+    checks.extend(start_doubts(prepared));
+    checks
+}
+
+fn of(card: &Assessment, seen: String) -> Check {
+    Check::ok("binding", Group::Binding, card.address.short(), seen)
+}
+
+fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
+    let host = prepared.facts.host;
+    let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
+    if card.verdict == Verdict::Ready || functions.iter().all(|device| device.on_vfio()) {
+        let check = of(card, "on vfio-pci, with all its functions".into());
+        return match prepared.facts.bind {
+            Bind::Boot if prepared.writes() => check
+                .care("nothing was found that binds it at the next boot (driverctl and its like are not known here)", prepared.command()),
+            _ => check,
+        };
+    }
+    let on: Vec<String> = functions
+        .iter()
+        .filter(|device| !device.on_vfio())
+        .map(|device| {
+            format!(
+                "{} {}",
+                device.address.short(),
+                device.driver.as_deref().map_or_else(|| "without a driver".into(), |driver| format!("on {driver}"))
+            )
+        })
+        .collect();
+    let on = on.join(", ");
+    if prepared.facts.bind == Bind::Start {
+        return of(card, format!("{on}: libvirt takes it at the start")).minor();
+    }
+    let bound = host::bound(prepared.facts.setup);
+    let set_up = functions.iter().any(|device| bound.iter().any(|bound| bound.is_still(device)));
+    if set_up && !prepared.writes() {
+        return waiting(prepared, card, &on);
+    }
+    if functions.iter().all(|device| device.driver.is_none()) && !host.pci.iter().all(|device| device.driver.is_none()) {
+        return of(card, format!("{on}: libvirt takes it at the start"))
+            .care("any driver that is loaded later may take it first", prepared.command());
+    }
+    of(card, on).missing(Step::Prepare, WHY_BOOT, prepared.command())
+}
+
+/// Set up, and not bound yet.
+fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
+    let line = prepared.facts.host.platform.cmdline.clone().unwrap_or_default();
+    if let Some(parameter) = switched_off(&line) {
+        return of(card, format!("{on}: the binding is switched off for this boot by {parameter}")).missing(
+            Step::Reboot,
+            "it was asked for on the kernel's command line",
+            format!("reboot without {parameter}"),
+        );
+    }
+    of(card, format!("{on}: set up to be bound at the next boot")).missing(
+        Step::Reboot,
+        WHY_BOOT,
+        format!("{} (where it has been since: vgapt check -v says what is in the initramfs, and in the kernel's log)", prepared.reboot()),
+    )
+}
+
+/// The parameter that leaves vfio-pci out, if it is there.
+fn switched_off(line: &Cmdline) -> Option<String> {
+    let names = ["vfio_pci", "vfio-pci", "vfio_pci_init"];
+    ["module_blacklist", "initcall_blacklist"].into_iter().find_map(|name| {
+        let value = line.get(name)?.split(',').find(|part| names.contains(part))?;
+        Some(format!("{name}={value}"))
+    })
+}
+
+/// What was set up by address, and is something else now: what sits there, and where the card is.
+fn moved(prepared: &Prepared) -> Vec<Check> {
+    let host = prepared.facts.host;
+    let bound = host::bound(prepared.facts.setup);
+    let is_moved = |bound: &&Bound| host.device(bound.address).is_none_or(|device| !bound.is_still(device));
+    bound.iter().filter(is_moved).map(|bound| moved_check(prepared, bound)).collect()
+}
+
+fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
+    let host = prepared.facts.host;
+    let now = host.device(bound.address).map_or_else(
+        || "nothing is there now".to_owned(),
+        |device| {
+            format!(
+                "{} is there now [{}]{}",
+                device.label(),
+                device.id,
+                device.driver.as_deref().map(|driver| format!(", on {driver}")).unwrap_or_default()
+            )
+        },
+    );
+    let same = |device: &&PciDevice| device.id == bound.id && device.subsystem.unwrap_or_default() == bound.subsystem;
+    let elsewhere: Vec<String> = host.pci.iter().filter(same).map(|device| device.address.short()).collect();
+    let check = Check::ok(
+        "moved",
+        Group::Binding,
+        bound.address.short(),
+        format!(
+            "was set up to be bound as {}, and is not: {now}; {}",
+            bound.id,
+            if elsewhere.is_empty() { "the card is gone".to_owned() } else { format!("the card is at {}", elsewhere.join(", ")) }
+        ),
+    );
+    // An audio function moves with its card.
+    let card = elsewhere.iter().find_map(|address| crate::model::Card::with(host, address.parse().ok()?));
+    let remedy = match card {
+        Some(card) => format!("vgapt prepare --gpu {}", card.address.short()),
+        None => "vgapt undo, or put the card back".to_owned(),
+    };
+    check.missing(Step::Prepare, WHY_MOVED, remedy)
+}
+
+/// Where taking a card from the running host is not sound.
+fn start_doubts(prepared: &Prepared) -> Vec<Check> {
+    let subject = prepared.facts.cards.first().map(|card| card.address.short()).unwrap_or_default();
+    let doubts = prepared.plan.findings.iter().filter(|finding| finding.code == "bind-start");
+    doubts.map(|finding| Check { why: WHY_START.to_owned(), ..Check::of_finding(finding, Group::Binding, &subject) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch() {
+        assert_eq!(switched_off(&Cmdline("quiet module_blacklist=nouveau,vfio_pci".into())).as_deref(), Some("module_blacklist=vfio_pci"));
+        assert_eq!(switched_off(&Cmdline("module_blacklist=nouveau".into())), None);
+    }
+}

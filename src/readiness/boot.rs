@@ -1,0 +1,124 @@
+//! The boot loader, and the kernel's command line of this and the next boot.
+
+use std::collections::BTreeMap;
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use super::needs::turns_off;
+use crate::host::loaders::Entry;
+use crate::model::{Cmdline, Iommu};
+
+/// Parameters in which entries must not differ.
+const MATTERS: [&str; 8] =
+    ["intel_iommu", "amd_iommu", "iommu", "vfio-pci.ids", "module_blacklist", "initcall_blacklist", "hugepages", "pcie_acs_override"];
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    [loader(prepared), Some(parameters(prepared)), next_boot(prepared), differing(prepared), lost(prepared)].into_iter().flatten().collect()
+}
+
+fn loader(prepared: &Prepared) -> Option<Check> {
+    let check = |seen: String| Check::ok("boot-loader", Group::Boot, "boot loader", seen);
+    match &prepared.needs.loader {
+        Ok(chosen) => Some(check(format!("{}: {}", chosen.loader.name, chosen.evidence)).minor()),
+        // Said with the parameters that it would be given.
+        Err(_) if !prepared.needs.lacks_now.is_empty() => {
+            let finding = prepared.plan.findings.iter().find(|finding| finding.code == "boot-loader")?;
+            Some(check(finding.message.clone()).missing(Step::Kernel, "the kernel needs parameters", finding.remedy.clone()))
+        }
+        Err(finding) => Some(check(String::new()).unknown(&finding.message).minor()),
+    }
+}
+
+fn parameters(prepared: &Prepared) -> Check {
+    let check = |seen: String| Check::ok("kernel-parameters", Group::Boot, "this boot", seen);
+    let needs = &prepared.needs;
+    if prepared.facts.host.platform.cmdline.is_none() {
+        return check(String::new()).unknown(&format!("{} (/proc/cmdline)", prepared.facts.observed.reach.because()));
+    }
+    if needs.lacks_now.is_empty() {
+        let needed: Vec<&str> = prepared.plan.parameters.iter().map(|one| one.token.as_str()).collect();
+        let seen =
+            if needed.is_empty() { "no kernel parameter is needed".into() } else { format!("has what is needed: {}", needed.join(" ")) };
+        return check(seen).minor();
+    }
+    let tokens: Vec<&str> = needs.lacks_now.iter().map(|one| one.token.as_str()).collect();
+    let why: Vec<&str> = needs.lacks_now.iter().map(|one| one.why.as_str()).collect();
+    let (taken, added): (Vec<&str>, Vec<&str>) = tokens.iter().partition(|token| token.starts_with('-'));
+    let seen = [("lacks ", added), ("says ", taken.iter().map(|token| token.trim_start_matches('-')).collect())]
+        .iter()
+        .filter(|(_, tokens)| !tokens.is_empty())
+        .map(|(word, tokens)| format!("{word}{}", tokens.join(" ")))
+        .collect::<Vec<_>>()
+        .join(", and ");
+    // Where the firmware has the IOMMU off, or it is on all the same, the parameter is not what is missing first.
+    if prepared.writes() || needs.next_boot_has_them() == Some(false) {
+        return check(seen).missing(Step::Prepare, why.join("; "), prepared.remedy());
+    }
+    check(format!("{seen}; the next one will not")).missing(Step::Reboot, why.join("; "), prepared.reboot())
+}
+
+/// What turns the IOMMU off at the next boot, or what the loader's own file lacks although it was prepared.
+fn next_boot(prepared: &Prepared) -> Option<Check> {
+    let needs = &prepared.needs;
+    let check = |seen: String| Check::ok("next-boot", Group::Boot, "next boot", seen);
+    let Some(entry) = needs.lacking.first() else {
+        return needs.next_boot_has_them().map(|_| check(format!("{} has what is needed", entries(needs.entries.len()))).minor());
+    };
+    let off = turns_off(&Cmdline(entry.cmdline.clone()));
+    if needs.lacks_now.is_empty() || off.is_some() {
+        let what = off.map_or_else(|| "lacks what this boot has".to_owned(), |name| format!("says {name}=off"));
+        return Some(check(format!("{} {what}", entry.source)).missing(
+            Step::Prepare,
+            "the IOMMU or the binding would be gone after the next boot",
+            prepared.remedy(),
+        ));
+    }
+    None
+}
+
+fn entries(count: usize) -> String {
+    if count == 1 { "its one entry".into() } else { format!("each of its {count} entries") }
+}
+
+fn of_matter(line: &str) -> BTreeMap<&'static str, String> {
+    let line = Cmdline(line.to_owned());
+    MATTERS.iter().filter_map(|name| Some((*name, line.get(name)?.to_owned()))).collect()
+}
+
+/// Entries that differ from one another in what matters.
+fn differing(prepared: &Prepared) -> Option<Check> {
+    let entries: &[Entry] = &prepared.needs.entries;
+    let first = entries.first()?;
+    let other = entries.iter().find(|entry| of_matter(&entry.cmdline) != of_matter(&first.cmdline))?;
+    let (one, two) = (of_matter(&first.cmdline), of_matter(&other.cmdline));
+    let name = MATTERS.iter().find(|name| one.get(**name) != two.get(**name))?;
+    let told = |value: Option<&String>| value.map_or_else(|| format!("no {name}"), |value| format!("{name}={value}"));
+    Some(
+        Check::ok(
+            "entries-differ",
+            Group::Boot,
+            "boot entries",
+            format!("{} has {}, {} has {}", first.source, told(one.get(name)), other.source, told(two.get(name))),
+        )
+        .care("which kernel is booted decides whether the card can be passed", prepared.remedy()),
+    )
+}
+
+/// What this boot has and the next will not.
+fn lost(prepared: &Prepared) -> Option<Check> {
+    let now = of_matter(&prepared.facts.host.platform.cmdline.as_ref()?.0);
+    let entries = &prepared.needs.entries;
+    let (name, value) = now
+        .iter()
+        .find(|(name, value)| !entries.is_empty() && entries.iter().all(|entry| of_matter(&entry.cmdline).get(*name) != Some(value)))?;
+    let turned_off = value.split(',').any(|part| part == "off");
+    if turned_off || (prepared.facts.host.platform.iommu == Iommu::On && !prepared.needs.lacking.is_empty()) {
+        return None;
+    }
+    Some(
+        Check::ok("parameter-lost", Group::Boot, "next boot", format!("does not have {name}={value}, which this one has")).care(
+            "it was given for one boot only, or an update has taken it away",
+            "if it is needed, add it by the boot loader's own means",
+        ),
+    )
+}

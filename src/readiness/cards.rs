@@ -1,0 +1,169 @@
+//! The cards that are meant for a guest: the verdict on each, and what is good to know about it.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::model::{CardKind, Finding, Severity, Size};
+use crate::passthrough::{Assessment, Verdict, assess};
+
+const WHY_GROUP: &str = "what shares an IOMMU group can reach each other's memory, so a group goes to a guest as a whole or not at all";
+
+/// What is said of these elsewhere in the checks.
+const SAID_ELSEWHERE: [&str; 1] = ["no-group"];
+/// Refusals of prepare that the verdict says already.
+const SAID_BY_VERDICT: [&str; 1] = ["blocked-group"];
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let cards = prepared.facts.cards;
+    if cards.is_empty() {
+        return vec![none(prepared)];
+    }
+    let mut checks: Vec<Check> = cards.iter().flat_map(|card| of_card(prepared, card)).collect();
+    checks.extend(refusals(prepared));
+    checks
+}
+
+/// What people call a card.
+pub(super) fn subject(card: &Assessment) -> String {
+    card.address.short()
+}
+
+fn none(prepared: &Prepared) -> Check {
+    let all = assess(prepared.facts.host);
+    let check = |seen: String| Check::ok("card", Group::Cards, "graphics card", seen);
+    let can_go: Vec<&Assessment> =
+        all.iter().filter(|card| matches!(card.verdict, Verdict::Ready | Verdict::Available) && card.kind != CardKind::Bmc).collect();
+    let real: Vec<&Assessment> = all.iter().filter(|card| matches!(card.kind, CardKind::Discrete | CardKind::Integrated)).collect();
+    let named = |cards: &[&Assessment]| cards.iter().map(|card| card.address.short()).collect::<Vec<_>>().join(", ");
+    match (can_go.as_slice(), real.as_slice()) {
+        (_, []) if all.is_empty() => check("there is none".into()).care("a guest gets no graphics card here", "put one in"),
+        (_, []) => check(format!("there is none for a guest; {} stays with the host", named(&all.iter().collect::<Vec<_>>())))
+            .care("a guest gets no graphics card here", "put one in"),
+        ([], several) => check(format!("none can be given to a guest as things are: {}", named(several))).missing(
+            Step::Choose,
+            WHY_GROUP,
+            format!("see what is in the way of one: vgapt check --gpu {}", several[0].address.short()),
+        ),
+        (several, _) => check(format!("more than one could go: {}", named(several))).missing(
+            Step::Choose,
+            "what has to be done depends on which one is meant",
+            format!("say which: vgapt check --gpu {}", several[0].address.short()),
+        ),
+    }
+}
+
+fn of_card(prepared: &Prepared, card: &Assessment) -> Vec<Check> {
+    let mut checks = vec![verdict(card, prepared)];
+    let on_vfio = card.verdict == Verdict::Ready;
+    // Twins matter to those who bind by id; what is bound already was bound right.
+    let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || on_vfio && warning.code == "twins");
+    checks.extend(
+        card.warnings
+            .iter()
+            .filter(told)
+            .map(|warning| Check { why: why(warning.code).to_owned(), ..Check::of_finding(warning, Group::Cards, &subject(card)) }),
+    );
+    checks.extend(reset(prepared, card));
+    checks.extend(regions(prepared, card));
+    checks.extend(d3cold(prepared, card));
+    checks
+}
+
+fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
+    let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
+    let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
+    let groups = format!("IOMMU group{} {}", if groups.len() == 1 { "" } else { "s" }, groups.join(", "));
+    let check = |seen: String| Check::ok("card", Group::Cards, subject(card), seen);
+    match card.verdict {
+        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay => check(format!("{name}: nothing else of the host in {groups}")),
+        Verdict::Blocked => {
+            let blockers: Vec<String> = prepared
+                .facts
+                .host
+                .devices(&card.blockers)
+                .map(|device| {
+                    format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or_default())
+                })
+                .collect();
+            check(format!("{name}: the host uses other devices in {groups}: {}", blockers.join(", "))).missing(
+                Step::Firmware,
+                WHY_GROUP,
+                card.remedy.clone(),
+            )
+        }
+        Verdict::Unknown => check(name).unknown("there are no IOMMU groups yet, so what shares one with it cannot be told"),
+    }
+}
+
+/// Why a warning about a card matters.
+fn why(code: &str) -> &'static str {
+    match code {
+        "twins" => "vfio-pci takes every device with an id that it is given",
+        "boot-display" => "what the boot screen holds cannot be mapped for a guest, and an NVIDIA card's ROM is changed by then",
+        "display-without-driver" => "once the card is given away, the host shows nothing",
+        "reset" | "no-reset" => "a card is reset each time a guest gets it",
+        "not-answering" => "nobody can use it like this",
+        "large-bar" => "a region that does not fit is left out, and the guest's driver does not start",
+        "muxless" => "the guest draws, and no outlet shows it",
+        "function-without-group" => "a card of which a function stays behind does not start",
+        _ => "",
+    }
+}
+
+/// What prepare refuses to do, unless it is told to.
+fn refusals(prepared: &Prepared) -> Vec<Check> {
+    let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker);
+    let subject = super::facts::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
+    against
+        .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && finding.code != "tpm")
+        .map(|finding| {
+            let check = Check::ok(finding.code, Group::Cards, subject.clone(), finding.message.clone());
+            let why = "the host needs what would go with the card";
+            let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
+            // Where nothing is left to prepare, somebody has decided it.
+            if prepared.writes() { check.missing(Step::Firmware, why, remedy) } else { check.care(why, remedy) }
+        })
+        .collect()
+}
+
+fn reset(prepared: &Prepared, card: &Assessment) -> Option<Check> {
+    let methods = prepared.facts.host.device(card.address)?.reset_methods.as_ref().filter(|methods| !methods.is_empty())?;
+    Some(Check::ok("reset-methods", Group::Cards, subject(card), format!("can be reset: {}", methods.join(", "))).minor())
+}
+
+/// The sizes of its regions: a guest sees them as they are now, and cannot change them.
+fn regions(prepared: &Prepared, card: &Assessment) -> Option<Check> {
+    let bars = &prepared.facts.host.device(card.address)?.bars;
+    let bar = bars.iter().max_by_key(|bar| bar.size)?;
+    let seen = format!("its largest memory region has {}", bar.size);
+    let check = |seen: String| Check::ok("resizable-bar", Group::Cards, subject(card), seen);
+    let largest = bar.resizable.iter().max().copied().unwrap_or(bar.size);
+    if largest <= bar.size {
+        return Some(check(format!("{seen}{}", if bar.resizable.is_empty() { "" } else { ", its full size" })).minor());
+    }
+    let bit = (largest.bytes() / Size::from_mib(1).bytes()).ilog2();
+    let path = format!("/sys/bus/pci/devices/{}", card.address);
+    Some(Check {
+        minor: true,
+        ..check(format!("{seen}, and could have {largest} (resizable BAR)")).care(
+            "a guest sees the size that it has on the host, and cannot change it; some games are faster with the full size",
+            format!("before the guest starts, while no driver has the card: echo {bit} > {path}/resource{}_resize", bar.index),
+        )
+    })
+}
+
+fn d3cold(prepared: &Prepared, card: &Assessment) -> Option<Check> {
+    let observed = prepared.facts.observed;
+    let allowed = *observed.d3cold_allowed.get(&card.address)?;
+    let at = card.address.to_string();
+    let mut log = observed.log.iter().flatten();
+    let stuck = log.any(|line| line.contains(&at) && line.contains("D3cold") && (line.contains("Unable") || line.contains("stuck")));
+    let check = |seen: &str| Check::ok("d3cold", Group::Cards, subject(card), seen);
+    Some(match (allowed, stuck) {
+        (true, true) => check("did not wake from D3cold").care(
+            "a card that is switched off wholly and does not wake is lost until the host is switched off",
+            format!("echo 0 > /sys/bus/pci/devices/{at}/d3cold_allowed (for good: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d)"),
+        ),
+        (true, false) => check("may be switched off wholly when idle (D3cold)").minor(),
+        (false, _) => check("stays powered when idle (D3cold is off)").minor(),
+    })
+}

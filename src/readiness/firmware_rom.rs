@@ -1,0 +1,60 @@
+//! A card's ROM: under UEFI firmware only a card with a UEFI image in it shows a picture before the guest's driver runs.
+
+use super::check::{Check, Group};
+use super::facts::Prepared;
+use crate::model::{PciDevice, Rom, RomCode, RomState};
+use crate::passthrough::Assessment;
+
+const WHY: &str = "OVMF runs only UEFI images: with a BIOS image alone the screen stays black until the guest's own driver starts";
+const CLEAN: &str = "get a clean one from the card's maker or with GPU-Z on this very card, check it (vgapt check --rom FILE), and name it in the domain: <rom file='…'/>; a guest with a BIOS (SeaBIOS) does without";
+
+pub(super) fn check(prepared: &Prepared, card: &Assessment) -> Option<Check> {
+    let device = prepared.facts.host.device(card.address)?;
+    let check = |seen: String| Check::ok("rom", Group::Cards, format!("{}, ROM", card.address.short()), seen);
+    Some(match prepared.facts.observed.roms.get(&card.address) {
+        None => check(String::new()).unknown(&format!("{} (rom in sysfs)", prepared.facts.observed.reach.because())).minor(),
+        Some(RomState::Closed) => Check {
+            remedy: format!(
+                "as root: echo 1 > {0} && cat {0} > card.rom; echo 0 > {0}; then: vgapt check --rom card.rom",
+                format_args!("/sys/bus/pci/devices/{}/rom", card.address)
+            ),
+            why: WHY.to_owned(),
+            ..check(String::new()).unknown("it is switched off, and vgapt does not change a device to look").minor()
+        },
+        Some(RomState::Read(Err(what))) => check(format!("cannot be used: {what}")).care(WHY, CLEAN),
+        Some(RomState::Read(Ok(rom))) => of_rom(check, rom, device),
+    })
+}
+
+fn of_rom(check: impl Fn(String) -> Check, rom: &Rom, device: &PciDevice) -> Check {
+    let kinds: Vec<&str> = rom.images.iter().map(|image| kind(image.code)).collect();
+    let seen = format!("holds {}", kinds.join(", "));
+    let stranger = rom.images.iter().find(|image| image.id.vendor != device.id.vendor);
+    if let Some(stranger) = stranger {
+        return check(format!("{seen}; it is for {}, not for {}", stranger.id, device.id))
+            .care("the ROM of another card does not start this one", CLEAN);
+    }
+    if !rom.has_uefi() {
+        return check(format!("{seen}, and nothing for UEFI")).care(WHY, CLEAN);
+    }
+    if rom.leading > 0 {
+        return check(format!("{seen}, behind {} bytes that do not belong there", rom.leading)).care(
+            "QEMU hands the file out as it is, and the guest's firmware finds no ROM",
+            format!("cut them off: tail -c +{} FILE > clean.rom", rom.leading + 1),
+        );
+    }
+    if rom.images.iter().any(|image| image.sum_is_right == Some(false)) {
+        return check(format!("{seen}, and the checksum of its BIOS image is wrong"))
+            .care("the firmware has changed it while it ran (a shadow copy), or it was cut short", CLEAN);
+    }
+    check(seen)
+}
+
+fn kind(code: RomCode) -> &'static str {
+    match code {
+        RomCode::Bios => "BIOS",
+        RomCode::Uefi => "UEFI",
+        RomCode::UefiElsewhere => "UEFI of another processor",
+        RomCode::Other => "something else",
+    }
+}

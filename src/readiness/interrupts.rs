@@ -1,0 +1,62 @@
+//! Interrupt remapping: without it a guest could send interrupts of its choice to the host, and VFIO refuses.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::model::Iommu;
+
+const WHY: &str = "without it a device could be made to send any interrupt to the host, so VFIO refuses the card (Operation not permitted)";
+/// The risk taken for good.
+const ACCEPT: &str = "where the guest is trusted: echo 'options vfio_iommu_type1 allow_unsafe_interrupts=1' > /etc/modprobe.d/unsafe-interrupts.conf, and reboot";
+
+pub(super) fn check(prepared: &Prepared) -> Option<Check> {
+    let (host, observed) = (prepared.facts.host, prepared.facts.observed);
+    // Without an IOMMU there is nothing to be said of its interrupts.
+    if host.platform.iommu != Iommu::On {
+        return None;
+    }
+    let check = |seen: &str| Check::ok("interrupt-remapping", Group::Iommu, "interrupt remapping", seen);
+    let accepted = observed.unsafe_interrupts == Some(true);
+    if remapped(prepared) {
+        let check = check("on");
+        return Some(if accepted {
+            check
+                .care("vfio_iommu_type1.allow_unsafe_interrupts is set, and is not needed here", "take allow_unsafe_interrupts=1 out again")
+        } else {
+            check
+        });
+    }
+    let only_virtio = !observed.iommus.is_empty() && observed.iommus.iter().all(|unit| unit.name.starts_with("virtio"));
+    let off = if only_virtio {
+        "none: a virtio-iommu has none"
+    } else if !observed.interrupt_chips.is_empty() || log_says_off(prepared) {
+        "off"
+    } else {
+        let because = format!("{} (/proc/interrupts, the kernel's log)", observed.reach.because());
+        return Some(check("").unknown(&because).minor());
+    };
+    let other = match (only_virtio, host.cpu.is_intel()) {
+        (true, _) => "give this machine an IOMMU that remaps interrupts (libvirt: <iommu model='intel'> with <driver intremap='on'/>)",
+        (false, true) => {
+            "switch x2APIC and VT-d interrupt remapping on in the firmware, and take intremap=off off the kernel's command line"
+        }
+        (false, false) => "update the firmware, and take intremap=off off the kernel's command line",
+    };
+    Some(if accepted {
+        check(off).care("VFIO was told to go on without (allow_unsafe_interrupts): only for guests that are trusted", other)
+    } else {
+        check(off).missing(Step::Firmware, WHY, format!("{other}; {ACCEPT}"))
+    })
+}
+
+fn remapped(prepared: &Prepared) -> bool {
+    let observed = prepared.facts.observed;
+    let log = observed.log.as_deref().unwrap_or_default();
+    observed.interrupt_chips.iter().any(|chip| chip.starts_with("IR-"))
+        || log.iter().any(|line| line.contains("Enabled IRQ remapping") || line.contains("Interrupt remapping enabled"))
+}
+
+fn log_says_off(prepared: &Prepared) -> bool {
+    let log = prepared.facts.observed.log.as_deref().unwrap_or_default();
+    let words = ["Disabling interrupt remapping", "No interrupt remapping", "Failed to enable irq remapping"];
+    log.iter().any(|line| words.iter().any(|word| line.contains(word)))
+}

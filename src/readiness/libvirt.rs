@@ -1,0 +1,66 @@
+//! libvirt: its daemon, its driver for QEMU, its version.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::host::packages::PIECES;
+
+/// Since this version `<maxphysaddr mode='passthrough'/>` can be said (libvirt's formatdomain).
+const WANTED: (u32, u32) = (8, 7);
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    // Where libvirt itself is not there, that is said, and no more.
+    let is_there = PIECES.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup));
+    if !is_there {
+        return Vec::new();
+    }
+    [Some(daemon(prepared)), driver(prepared), version(prepared)].into_iter().flatten().collect()
+}
+
+fn daemon(prepared: &Prepared) -> Check {
+    let (setup, observed) = (prepared.facts.setup, prepared.facts.observed);
+    let check = |seen: String| Check::ok("libvirt-daemon", Group::Software, "libvirt's daemon", seen);
+    let Some(sockets) = &observed.libvirt_sockets else {
+        return check(String::new()).unknown(observed.reach.because()).minor();
+    };
+    if let Some(socket) = sockets.first() {
+        return check(format!("listens at {socket}"));
+    }
+    let unit = if setup.has("virtqemud") && !setup.has("libvirtd") { "virtqemud.socket" } else { "libvirtd.socket" };
+    if !setup.has("libvirtd") && !setup.has("virtqemud") {
+        return check("is not installed".into()).missing(
+            Step::Software,
+            "it runs the guests",
+            super::software::install(prepared, "libvirt"),
+        );
+    }
+    check("does not run: no socket in /run/libvirt".into()).missing(
+        Step::Software,
+        "it runs the guests",
+        format!("systemctl enable --now {unit}"),
+    )
+}
+
+fn driver(prepared: &Prepared) -> Option<Check> {
+    let check = |seen: &str| Check::ok("libvirt-qemu", Group::Software, "libvirt's driver for QEMU", seen);
+    let remedy = super::software::install(prepared, "libvirt");
+    let is_there = prepared.facts.observed.qemu_driver?;
+    Some(if is_there {
+        check("is there").minor()
+    } else {
+        check("was not found").care("without it libvirt runs no guests of QEMU", remedy)
+    })
+}
+
+fn version(prepared: &Prepared) -> Option<Check> {
+    let versions = &prepared.facts.observed.versions;
+    let said = versions.get("libvirtd").or_else(|| versions.get("virtqemud")).or_else(|| versions.get("virsh"))?;
+    let check = Check::ok("libvirt-version", Group::Software, "libvirt's version", said.clone());
+    let number = said.split_ascii_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    Some(match crate::model::at_least(number, WANTED.0, WANTED.1) {
+        Some(false) => check.care(
+            "before 8.7 it cannot give a guest the host's address width, which cards with large memory need",
+            "update the distribution",
+        ),
+        _ => check.minor(),
+    })
+}

@@ -1,0 +1,90 @@
+//! Memory: huge pages, in how many pieces the free memory is, how much a user's processes may lock.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::model::{Observed, Size};
+
+/// What vgapt writes, and administrators do.
+const SYSCTL: &str = "/etc/sysctl.d";
+/// libvirt asks for the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
+const BESIDE_GUEST: Size = Size::from_mib(1024);
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    [Some(hugepages(prepared)), memory_lock(prepared)].into_iter().flatten().collect()
+}
+
+fn hugepages(prepared: &Prepared) -> Check {
+    let memory = &prepared.facts.host.memory;
+    let check = |seen: String| Check::ok("hugepages", Group::Memory, "huge pages", seen);
+    let is_small = |page: Size| page == memory.default_hugepage.unwrap_or(Size::from_mib(2));
+    let small = memory.hugepages.iter().find(|pool| is_small(pool.page));
+    if let Some((asked, pool)) = asked(prepared).zip(small).filter(|(asked, pool)| pool.total < *asked) {
+        let pieces = pieces(prepared.facts.observed);
+        return check(format!("{asked} pages of {} are asked for, and {} are there{pieces}", pool.page, pool.total)).missing(
+            Step::Reboot,
+            "a domain that wants more huge pages than there are does not start",
+            "reboot (at boot memory is in one piece); or: echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory; sysctl --system",
+        );
+    }
+    let pools: Vec<String> = memory
+        .hugepages
+        .iter()
+        .filter(|pool| pool.total > 0)
+        .map(|pool| format!("{} of {}, {} free", pool.total, pool.page, pool.free))
+        .collect();
+    let large = memory.hugepages.iter().any(|pool| pool.total > 0 && pool.page == Size::from_mib(1024));
+    if large && !memory.hugetlbfs.iter().any(|(_, page)| *page == Some(Size::from_mib(1024))) {
+        return check(pools.join("; ")).care(
+            "libvirt uses pages of 1 GiB only where a hugetlbfs with that size is mounted when it starts",
+            "mount it before libvirt starts: vgapt prepare --hugepages SIZE --page-size 1G",
+        );
+    }
+    if pools.is_empty() {
+        let command = if prepared.facts.cards.is_empty() { "vgapt prepare".to_owned() } else { prepared.command() };
+        let seen = format!(
+            "none are reserved (a guest runs without; for a little more speed: {command} --hugepages SIZE){}",
+            pieces(prepared.facts.observed)
+        );
+        return check(seen).minor();
+    }
+    check(pools.join("; "))
+}
+
+/// How much of the free memory could become huge pages now.
+fn pieces(observed: &Observed) -> String {
+    let large: u64 = observed.free_pieces.iter().map(|zone| zone.large().bytes()).fold(0, u64::saturating_add);
+    if observed.free_pieces.is_empty() {
+        String::new()
+    } else {
+        format!("; {} MiB of the free memory are in pieces that large", large >> 20)
+    }
+}
+
+/// The number that the configuration asks for; what is read last counts.
+fn asked(prepared: &Prepared) -> Option<u64> {
+    let line = |text: &str| {
+        let value = |line: &str| line.trim().strip_prefix("vm.nr_hugepages")?.trim_start().strip_prefix('=')?.trim().parse().ok();
+        text.lines().filter_map(value).next_back()
+    };
+    prepared.facts.setup.files.texts(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
+}
+
+fn memory_lock(prepared: &Prepared) -> Option<Check> {
+    let check = |seen: String| Check::ok("memory-lock", Group::Memory, "locked memory", seen);
+    let Some(limit) = prepared.facts.observed.memory_lock else {
+        return prepared.facts.session.then(|| check(String::new()).unknown("it is that of a process, and no machine runs here"));
+    };
+    if !prepared.facts.session {
+        return Some(check("libvirt's system daemon raises the limit itself".into()).minor());
+    }
+    let enough = prepared.facts.host.memory.total.is_none_or(|total| limit >= total) || limit > BESIDE_GUEST;
+    Some(if enough {
+        check(format!("a process may lock {} MiB", limit.bytes() >> 20))
+    } else {
+        check(format!("a process of yours may lock {} MiB", limit.bytes() >> 20)).missing(
+            Step::Software,
+            "all of a guest's memory is locked where it has a device; a session's libvirt may not raise the limit",
+            "use --connect qemu:///system; or let the user lock more: * - memlock unlimited, in /etc/security/limits.d",
+        )
+    })
+}

@@ -1,0 +1,89 @@
+//! Kernel parameters that do nothing, or the wrong thing.
+
+use std::collections::BTreeSet;
+
+use super::check::{Check, Group};
+use super::facts::Prepared;
+use crate::model::{Cmdline, Platform};
+
+/// AMD family 15h (Bulldozer and its successors), for which nested paging was slow before Linux 4.15.
+const FAMILY_15H: u32 = 0x15;
+/// Kernels that carry the ACS override patch, by a word in their release.
+const PATCHED: [&str; 7] = ["pve", "zen", "cachyos", "xanmod", "liquorix", "lqx", "acs"];
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let now = prepared.facts.host.platform.cmdline.as_ref().map(|line| ("this boot".to_owned(), line.clone()));
+    let next = prepared.needs.entries.iter().map(|entry| (entry.source.clone(), Cmdline(entry.cmdline.clone())));
+    let mut told = BTreeSet::new();
+    let mut checks = Vec::new();
+    for (place, line) in now.into_iter().chain(next) {
+        for token in line.0.split_ascii_whitespace() {
+            if let Some((code, why)) = wrong(prepared, &line, token).filter(|_| told.insert(token.to_owned())) {
+                checks.push(
+                    Check::ok(code, Group::Boot, token, format!("is on the kernel's command line ({place})"))
+                        .care(why, format!("take {token} off the kernel's command line")),
+                );
+            }
+        }
+    }
+    checks.extend(npt(prepared));
+    checks
+}
+
+/// What is wrong with a parameter, and by what name programs know that.
+fn wrong(prepared: &Prepared, line: &Cmdline, token: &str) -> Option<(&'static str, String)> {
+    let host = prepared.facts.host;
+    let (name, value) = token.split_once('=').unwrap_or((token, ""));
+    let name = name.replace('-', "_");
+    let of_intel = name == "intel_iommu" || name.starts_with("kvm_intel.");
+    let of_amd = name == "amd_iommu" || name.starts_with("kvm_amd.");
+    if (of_intel && host.cpu.is_amd()) || (of_amd && host.cpu.is_intel()) {
+        return Some(("other-vendor", "it is for processors of another make, and does nothing here".into()));
+    }
+    match (name.as_str(), value) {
+        ("amd_iommu", "on") => Some(("no-value", "the kernel knows no such value; AMD's IOMMU is on when the firmware has it on".into())),
+        ("intel_iommu" | "amd_iommu" | "iommu", value) if value.split(',').any(|part| part == "off") => {
+            Some(("iommu-off", "it keeps the IOMMU off".into()))
+        }
+        ("video", "efifb:off" | "vesafb:off" | "simplefb:off") if host.platform.kernel_at_least(5, 15) != Some(false) => {
+            Some(("efifb-off", "it does nothing since Linux 5.15: another driver holds the boot framebuffer".into()))
+        }
+        ("pcie_acs_override", _) => Some(acs(&host.platform, prepared)),
+        ("vfio_pci.ids", value) if line.get("vfio-pci.ids") != Some(value) => {
+            Some(("ids-twice", "the last vfio-pci.ids counts, and this one does not".into()))
+        }
+        ("kvm_amd.npt", "0") if !npt_helps(prepared) => Some(("npt", NPT.into())),
+        _ => None,
+    }
+}
+
+fn acs(platform: &Platform, prepared: &Prepared) -> (&'static str, String) {
+    let release = platform.kernel.as_deref().unwrap_or_default();
+    let log = prepared.facts.observed.log.as_deref().unwrap_or_default();
+    let patched = PATCHED.iter().any(|word| release.contains(word)) || log.iter().any(|line| line.contains("ACS overrides"));
+    if patched {
+        ("acs-override", "it pretends isolation: devices that share a group in truth can still reach each other's memory".into())
+    } else {
+        ("acs-override", format!("it counts only in kernels with the ACS override patch, and {release} seems to have none"))
+    }
+}
+
+const NPT: &str = "it costs much of a guest's speed; what it was for is mended since Linux 4.15";
+
+/// Nested paging is better off on that family with an old kernel only.
+fn npt_helps(prepared: &Prepared) -> bool {
+    let host = prepared.facts.host;
+    host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false)
+}
+
+fn npt(prepared: &Prepared) -> Option<Check> {
+    if npt_helps(prepared) {
+        return None;
+    }
+    let is_one = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        matches!(words.as_slice(), ["options", "kvm-amd" | "kvm_amd", rest @ ..] if rest.contains(&"npt=0"))
+    };
+    let (path, _) = prepared.facts.setup.files.texts("/etc/modprobe.d", ".conf").find(|(_, text)| text.lines().any(is_one))?;
+    Some(Check::ok("npt", Group::Boot, "npt=0", format!("is in {path}")).care(NPT, format!("take npt=0 out of {path}")))
+}

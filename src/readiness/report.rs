@@ -1,0 +1,64 @@
+//! All checks, in the order in which they are told.
+
+use serde::Serialize;
+
+use super::check::{Check, Group};
+use super::facts::{Facts, Prepared};
+use super::summary::Summary;
+use super::{
+    address_width, binding, boot, cards, firmware_rom, framebuffer, held, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
+    modules, parameters, processor, software,
+};
+use crate::model::{Finding, PciAddress};
+use crate::passthrough;
+
+/// What is said of the host in checks of its own.
+const SAID_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
+
+/// Whether a host is ready, and what was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether nothing is missing, and the one next step.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The cards that are meant for a guest.
+    pub cards: Vec<PciAddress>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// Looks at everything.
+pub fn check(facts: &Facts) -> Report {
+    let prepared = Prepared::of(*facts);
+    let mut checks = processor::checks(&prepared);
+    checks.push(iommu::check(&prepared));
+    checks.extend(interrupts::check(&prepared));
+    checks.extend(address_width::check(&prepared));
+    checks.extend(of_host(&prepared));
+    checks.extend(cards::checks(&prepared));
+    for card in facts.cards {
+        checks.push(framebuffer::check(&prepared, card));
+        checks.extend(firmware_rom::check(&prepared, card));
+    }
+    checks.extend(held::check(&prepared));
+    checks.extend(boot::checks(&prepared));
+    checks.extend(parameters::checks(&prepared));
+    checks.extend(modules::checks(&prepared));
+    checks.extend(initramfs::checks(&prepared));
+    checks.extend(binding::checks(&prepared));
+    checks.extend(memory::checks(&prepared));
+    checks.extend(software::checks(&prepared));
+    checks.extend(libvirt::checks(&prepared));
+    checks.extend(kernel_log::checks(&prepared));
+    checks.sort_by_key(|check| check.group);
+    let summary = Summary::of(&prepared, &checks);
+    Report { summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
+}
+
+/// What else is known of the whole host.
+fn of_host(prepared: &Prepared) -> Vec<Check> {
+    let warnings: Vec<Finding> = passthrough::of_host(prepared.facts.host);
+    let told = warnings.iter().filter(|warning| !SAID_ELSEWHERE.contains(&warning.code));
+    told.map(|warning| Check { why: "what is hidden cannot be passed".into(), ..Check::of_finding(warning, Group::Iommu, "disks") })
+        .collect()
+}

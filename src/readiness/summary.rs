@@ -1,0 +1,54 @@
+//! One line at the end: ready, or the one next step.
+
+use serde::Serialize;
+
+use super::check::{Check, State, Step};
+use super::facts::Prepared;
+use crate::passthrough::Verdict;
+
+/// Whether a host is ready, or what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Whether nothing is missing.
+    pub ready: bool,
+    /// What kind of step comes next.
+    pub step: Step,
+    /// The next step.
+    pub next: String,
+    /// In one line.
+    pub summary: String,
+}
+
+impl Summary {
+    pub(super) fn of(prepared: &Prepared, checks: &[Check]) -> Self {
+        let count = |state: State| checks.iter().filter(|check| check.state == state).count();
+        let missing = count(State::Missing);
+        // The first of the most fundamental ones.
+        let first = checks.iter().filter(|check| check.state == State::Missing).min_by_key(|check| check.step.unwrap_or(Step::Software));
+        let Some(first) = first else {
+            let next = define(prepared);
+            let unknown = match count(State::Unknown) {
+                0 => String::new(),
+                1 => ", as far as it could be found out (1 unknown)".to_owned(),
+                many => format!(", as far as it could be found out ({many} unknown)"),
+            };
+            return Self { ready: true, step: Step::Define, summary: format!("ready{unknown}; next: {next}"), next };
+        };
+        let step = first.step.unwrap_or(Step::Software);
+        let refused = step == Step::Prepare && prepared.refused();
+        let next = if refused { format!("{} (it will say what speaks against it)", first.remedy) } else { first.remedy.clone() };
+        let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
+        Self { ready: false, step, summary: format!("not ready: {things}; next: {next}"), next }
+    }
+}
+
+fn define(prepared: &Prepared) -> String {
+    let cards: String = prepared
+        .facts
+        .cards
+        .iter()
+        .filter(|card| card.verdict != Verdict::Unknown)
+        .map(|card| format!(" --gpu {}", card.address.short()))
+        .collect();
+    format!("vgapt define NAME{cards}")
+}
