@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use vgapt::discovery::{self, Scope};
+use vgapt::host::Bind;
+use vgapt::readiness::{self, Facts};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
 
@@ -151,5 +153,30 @@ proptest! {
         output::cards(&host, &passthrough::assess(&host));
         output::host_json(&host, &passthrough::assess(&host));
         discovery::files(&root, &["/vm/disk".into()]);
+    }
+
+    /// The same for what only `vgapt check` reads.
+    #[test]
+    fn checking_never_panics(content in proptest::collection::vec("(\\PC{0,60}|[ ]{0,3}[0-9a-f]{1,9}-[0-9a-f]{1,9} : (BOOTFB|0000:01:00\\.0)|#bound 0000:0[12]:00\\.0 10de:1401 0000:0000|Node 0, zone DMA( [0-9]{1,20}){0,12}|[a-z_]{1,9}=[a-z,]{0,9}|6,1,1,-;(vfio|DMAR).{0,20}|vm.nr_hugepages = [0-9]{1,22}\n){1,3}", 14)) {
+        let mut capture = Capture::default();
+        let files = ["/proc/iomem", "/proc/buddyinfo", "/proc/interrupts", "/proc/cmdline", "/dev/kmsg", "/etc/modprobe.d/vgapt.conf", "/etc/modules",
+            "/etc/sysctl.d/x.conf", "/etc/default/grub", "/boot/grub/grub.cfg", "/boot/loader/entries/x.conf", "/sys/class/iommu/dmar0/intel-iommu/cap",
+            "/sys/bus/pci/devices/0000:01:00.0/rom", "/lib/modules/6.12.0/modules.builtin"];
+        for (path, text) in files.into_iter().zip(&content) {
+            capture.add(path, vgapt::root::Node::File(text.as_bytes().to_vec()), None);
+        }
+        capture.add("/sys/bus/pci/devices/0000:01:00.0/uevent", vgapt::root::Node::File(b"PCI_CLASS=30000\nPCI_ID=10DE:1401\n".to_vec()), None);
+        let place = tempfile::NamedTempFile::new().unwrap();
+        fs::write(place.path(), capture.to_string()).unwrap();
+        let root = Root::open(place.path()).unwrap();
+        let host = discovery::read(&root, Scope::All);
+        let setup = discovery::setup(&root, &host);
+        let mut observed = discovery::observe(&root, &host, &setup, true);
+        let cards = readiness::meant(&host, &setup, &[]);
+        observed.roms = discovery::roms(&root, &cards.iter().map(|card| card.address).collect::<Vec<_>>());
+        for bind in [Bind::Boot, Bind::Start] {
+            let facts = Facts { host: &host, setup: &setup, observed: &observed, cards: &cards, bind, noted: &[], session: true };
+            output::checks(&readiness::check(&facts), output::Detail::More);
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
+use vgapt::host::Bind;
 use vgapt::model::Host;
+use vgapt::readiness::{self, Facts, Report, State};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
 
@@ -35,6 +37,54 @@ fn listings_are_right() {
             insta::assert_snapshot!(format!("{name}.table"), anstream::adapter::strip_str(&table).to_string());
             insta::assert_snapshot!(format!("{name}.json"), output::json(&verdicts));
         });
+    }
+}
+
+fn check(file: &Path) -> Report {
+    let root = Root::open(file).unwrap();
+    let host = discovery::read(&root, Scope::All);
+    let setup = discovery::setup(&root, &host);
+    let observed = discovery::observe(&root, &host, &setup, false);
+    let cards = readiness::meant(&host, &setup, &[]);
+    readiness::check(&Facts {
+        host: &host,
+        setup: &setup,
+        observed: &observed,
+        cards: &cards,
+        bind: Bind::Boot,
+        noted: &[],
+        session: false,
+    })
+}
+
+/// What `vgapt check` says of each, and below it all checks as JSON, one a line.
+#[test]
+fn checks_are_right() {
+    for file in recordings() {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let report = check(&file);
+        let text = output::plain(&output::checks(&report, output::Detail::Usual));
+        let mut json = serde_json::to_value(&report).unwrap();
+        let checks = json["checks"].take();
+        let lines: Vec<String> = checks.as_array().unwrap().iter().map(ToString::to_string).collect();
+        insta::with_settings!({snapshot_path => "../fixtures/hosts", prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!(format!("{name}.check"), format!("{text}\n{json}\n{}", lines.join("\n")));
+        });
+    }
+}
+
+/// Whatever is not as it should be says why that matters and what to do; what is unknown says why it is.
+#[test]
+fn every_check_has_its_reason_and_remedy() {
+    for file in recordings() {
+        for check in check(&file).checks {
+            match check.state {
+                State::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
+                State::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
+                State::Care | State::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
+            }
+            assert_eq!(check.step.is_some(), check.state == State::Missing, "{check:?}");
+        }
     }
 }
 

@@ -105,7 +105,8 @@ fn why(code: &str) -> &'static str {
         "large-bar" => "a region that does not fit is left out, and the guest's driver does not start",
         "muxless" => "the guest draws, and no outlet shows it",
         "function-without-group" => "a card of which a function stays behind does not start",
-        _ => "",
+        "bmc" => "who gives it away cannot reach the server's console any more",
+        _ => "it bears on how the card works in a guest",
     }
 }
 

@@ -1,0 +1,218 @@
+//! `vgapt check` on recorded machines with one thing changed, and before and after `vgapt prepare`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::{NamedTempFile, TempDir};
+use vgapt::root::Capture;
+
+const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts");
+
+/// A recorded machine with more in it.
+fn machine(name: &str, more: &str) -> NamedTempFile {
+    let place = NamedTempFile::new().unwrap();
+    let text = fs::read_to_string(format!("{HOSTS}/{name}.host")).unwrap();
+    fs::write(place.path(), format!("{text}{more}")).unwrap();
+    place
+}
+
+/// The exit code, and what was printed as JSON.
+fn check(root: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(root).args(["check", "--json"]).args(arguments).output().unwrap();
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), json)
+}
+
+/// The first check of this name.
+fn one<'a>(report: &'a Value, code: &str) -> &'a Value {
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["code"] == code).unwrap_or_else(|| panic!("there is no {code}"))
+}
+
+fn says(check: &Value, state: &str, words: &[&str]) {
+    assert_eq!(check["state"], state, "{check}");
+    for word in words {
+        assert!(check.to_string().contains(word), "{check}\ndoes not say: {word}");
+    }
+}
+
+fn prepare(tree: &Path, arguments: &[&str]) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree).args(["prepare", "--yes"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn before_and_after_prepare() {
+    for (name, gpu) in
+        [("laptop-8300h-gtx1050-iommu-off", "01:00.0"), ("z370-gt1030-iommu-by-default", "01:00.0"), ("3700x-acs-on", "06:00.0")]
+    {
+        let tree = TempDir::new().unwrap();
+        Capture::load(Path::new(&format!("{HOSTS}/{name}.host"))).unwrap().unpack(tree.path()).unwrap();
+        let (code, before) = check(tree.path(), &["--gpu", gpu]);
+        assert_eq!(
+            (code, before["step"].as_str(), before["next"].as_str()),
+            (Some(1), Some("prepare"), Some(format!("vgapt prepare --gpu {gpu}").as_str())),
+            "{name}"
+        );
+        prepare(tree.path(), &["--gpu", gpu]);
+        let (code, after) = check(tree.path(), &[]);
+        assert_eq!((code, after["step"].as_str()), (Some(1), Some("reboot")), "{name}: {after}");
+        assert!(after["next"].as_str().unwrap().starts_with("run in that system: "), "{name}: {after}");
+        assert!(!after["checks"].to_string().contains("\"vgapt prepare"), "{name}: {after}");
+    }
+}
+
+#[test]
+fn exit_codes() {
+    let run = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_vgapt")).args(arguments).output().unwrap().status.code();
+    let ready = format!("{HOSTS}/z690-rx6700xt-rx560-vmd.host");
+    assert_eq!(run(&["--root", &ready, "check"]), Some(0));
+    assert_eq!(run(&["--root", &ready, "check", "--gpu", "03:00.0"]), Some(1));
+    assert_eq!(run(&["--root", &ready, "check", "--gpu", "nonsense"]), Some(2));
+    assert_eq!(run(&["--root", &ready, "check", "--gpu", "00:1f.0"]), Some(3));
+    assert_eq!(run(&["--connect", "qemu+ssh://elsewhere/system", "check"]), Some(3));
+    // Left with the host until the domain starts, a card needs no preparation.
+    assert_eq!(run(&["--root", &format!("{HOSTS}/z170-gtx960.host"), "check", "--bind", "start"]), Some(0));
+}
+
+#[test]
+fn a_card_that_moved() {
+    let bound = "[/etc/modprobe.d]\nvgapt.conf |\n| #bound 0000:03:00.0 10de:1401 0000:0000 GTX 960\n| options vfio-pci ids=10de:1401\n";
+    let (code, report) = check(machine("z170-gtx960", bound).path(), &[]);
+    assert_eq!((code, report["next"].as_str()), (Some(1), Some("vgapt prepare --gpu 01:00.0")));
+    says(one(&report, "moved"), "missing", &["03:00.0", "is there now", "xhci_hcd", "the card is at 01:00.0", "PCI addresses move"]);
+}
+
+#[test]
+fn the_binding_switched_off_for_one_boot() {
+    let place = machine("z170-gtx960", "[/etc/modprobe.d]\nvgapt.conf |\n| #bound 0000:01:00.0 10de:1401 0000:0000 x\n");
+    let tree = TempDir::new().unwrap();
+    Capture::load(place.path()).unwrap().unpack(tree.path()).unwrap();
+    prepare(tree.path(), &["--gpu", "01:00.0"]);
+    let line = tree.path().join("proc/cmdline");
+    let text = fs::read_to_string(&line).unwrap();
+    fs::write(&line, format!("{} module_blacklist=vfio_pci\n", text.trim())).unwrap();
+    says(
+        one(&check(tree.path(), &[]).1, "binding"),
+        "missing",
+        &["switched off for this boot by module_blacklist=vfio_pci", "reboot without"],
+    );
+}
+
+#[test]
+fn interrupt_remapping() {
+    let of = |more: &str| check(machine("z170-gtx960", more).path(), &[]).1;
+    says(one(&of("[/proc]\ninterrupts = 0: 1 IR-IO-APIC 2-edge timer\n"), "interrupt-remapping"), "ok", &["on"]);
+    says(
+        one(&of("[/proc]\ninterrupts = 0: 1 IO-APIC 2-edge timer\n"), "interrupt-remapping"),
+        "missing",
+        &["x2APIC", "allow_unsafe_interrupts"],
+    );
+    let accepted = "[/proc]\ninterrupts = 0: 1 PCI-MSI x\n[/sys/module/vfio_iommu_type1/parameters]\nallow_unsafe_interrupts = Y\n";
+    says(one(&of(accepted), "interrupt-remapping"), "care", &["trusted"]);
+    says(one(&of(""), "interrupt-remapping"), "unknown", &["it was not recorded"]);
+    let text = fs::read_to_string(format!("{HOSTS}/z170-gtx960.host")).unwrap();
+    let virtio = NamedTempFile::new().unwrap();
+    fs::write(virtio.path(), text.replace("dmar0 -> ../../devices/virtual/iommu/dmar0", "virtio0 -> ../../devices/virtio0")).unwrap();
+    says(one(&check(virtio.path(), &[]).1, "interrupt-remapping"), "missing", &["a virtio-iommu has none", "intremap='on'"]);
+}
+
+#[test]
+fn the_kernel_says_why() {
+    let log = "[/dev]\nkmsg |\n| 6,1,0,-;Linux version 6.12.0\n| 4,2,1,-;vfio-pci 0000:01:00.0: BAR 1: can't reserve [mem 0xe0000000-0xefffffff 64bit pref]\n| 4,3,1,-;vgapt: 0000:01:00.0 is not 10de:1401 (0000:0000) any more, and is not bound; run: vgapt check\n";
+    let (_, report) = check(machine("z170-gtx960", log).path(), &[]);
+    says(one(&report, "log-bar"), "care", &["BAR 1: can't reserve", "boot framebuffer"]);
+    says(one(&report, "log-not-bound"), "care", &["is not bound"]);
+    says(one(&check(machine("z170-gtx960", "").path(), &[]).1, "kernel-log"), "unknown", &["dmesg"]);
+}
+
+#[test]
+fn parameters_that_do_nothing_and_entries_that_differ() {
+    let more = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=on amd_iommu=on video=efifb:off pcie_acs_override=downstream vfio-pci.ids=1:2 vfio-pci.ids=10de:1401\n| }\n| menuentry 'two' {\n|  linux /boot/vmlinuz-6.11 root=1 intel_iommu=on\n| }\n[/etc]\nmodules = vfio_virqfd\n[/etc/modprobe.d]\nkvm.conf = options kvm-amd npt=0\n";
+    let (_, report) = check(machine("z170-gtx960", more).path(), &[]);
+    says(one(&report, "other-vendor"), "care", &["amd_iommu=on", "another make"]);
+    says(one(&report, "efifb-off"), "care", &["video=efifb:off"]);
+    says(one(&report, "acs-override"), "care", &["seems to have none"]);
+    says(one(&report, "ids-twice"), "care", &["vfio-pci.ids=1:2"]);
+    says(one(&report, "entries-differ"), "care", &["line 2 (one)", "line 5 (two)"]);
+    says(one(&report, "vfio-virqfd"), "care", &["/etc/modules", "6.2"]);
+    says(one(&report, "npt"), "care", &["/etc/modprobe.d/kvm.conf"]);
+    let off = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=off\n| }\n";
+    says(one(&check(machine("z170-gtx960", off).path(), &[]).1, "next-boot"), "missing", &["intel_iommu=off", "vgapt prepare"]);
+}
+
+#[test]
+fn what_sits_on_the_card_s_memory() {
+    let map =
+        "[/proc]\niomem |\n| 00000000-00000000 : PCI Bus 0000:01\n|   00000000-00000000 : 0000:01:00.0\n|     00000000-00000000 : BOOTFB\n";
+    says(one(&check(machine("z170-gtx960", map).path(), &[]).1, "boot-framebuffer"), "care", &["BOOTFB", "unbind"]);
+    let map = map.replace("01:00.0", "04:00.0");
+    let (code, report) = check(machine("z690-rx6700xt-rx560-vmd", &map).path(), &[]);
+    says(one(&report, "boot-framebuffer"), "missing", &["BOOTFB"]);
+    assert_eq!((code, report["step"].as_str()), (Some(1), Some("firmware")));
+}
+
+#[test]
+fn huge_pages_that_were_not_to_be_had() {
+    let more = "[/etc/sysctl.d]\n60-vgapt-hugepages.conf = vm.nr_hugepages = 8192\n[/proc]\nbuddyinfo = Node 0, zone Normal 0 0 0 0 0 0 0 0 0 0 3\n[/sys/kernel/mm/hugepages/hugepages-2048kB]\nnr_hugepages = 100\nfree_hugepages = 100\n";
+    let (_, report) = check(machine("z170-gtx960", more).path(), &[]);
+    says(one(&report, "hugepages"), "missing", &["8192 pages of 2 MiB are asked for, and 100 are there", "12 MiB of the free memory"]);
+}
+
+#[test]
+fn software_where_it_was_recorded() {
+    let more = "[/usr/bin]\nvirsh ? 1\nqemu-system-x86_64 ? 1\n[/run/libvirt]\nlibvirt-sock ? 0\n[/dev]\nkvm 660 ? 0\n";
+    let (_, report) = check(machine("z170-gtx960", more).path(), &[]);
+    let software: Vec<String> =
+        report["checks"].as_array().unwrap().iter().filter(|check| check["code"] == "software").map(ToString::to_string).collect();
+    assert!(software.iter().any(|check| check.contains("swtpm") && check.contains("apt install swtpm-tools")), "{software:?}");
+    says(one(&report, "libvirt-daemon"), "ok", &["/run/libvirt/libvirt-sock"]);
+    says(one(&report, "virtio-win"), "care", &["virtio-win.iso"]);
+    says(one(&report, "kvm"), "ok", &["is there"]);
+    let (_, without) = check(machine("z170-gtx960", "[/usr/bin]\nsystemctl ? 1\n").path(), &[]);
+    assert_eq!(without["step"], "kernel", "no /dev/kvm comes before the software: {without}");
+    assert!(without["checks"].to_string().contains("apt install libvirt-daemon-system"));
+}
+
+#[test]
+fn a_rom_of_another_card_and_one_for_the_bios_only() {
+    let rom = |vendor: u16, code: u8| {
+        let mut bytes = vec![0_u8; 512];
+        bytes[..2].copy_from_slice(&[0x55, 0xaa]);
+        bytes[0x0a..0x0c].copy_from_slice(&0x8664_u16.to_le_bytes());
+        bytes[0x18] = 0x40;
+        bytes[0x40..0x44].copy_from_slice(b"PCIR");
+        bytes[0x44..0x46].copy_from_slice(&vendor.to_le_bytes());
+        bytes[0x50] = 1;
+        bytes[0x54..0x56].copy_from_slice(&[code, 0x80]);
+        let place = NamedTempFile::new().unwrap();
+        fs::write(place.path(), bytes).unwrap();
+        place
+    };
+    let of = |file: &NamedTempFile| check(machine("z170-gtx960", "").path(), &["--rom", file.path().to_str().unwrap()]).1;
+    says(one(&of(&rom(0x10de, 3)), "rom"), "ok", &["UEFI"]);
+    says(one(&of(&rom(0x10de, 0)), "rom"), "care", &["nothing for UEFI", "stays black"]);
+    says(one(&of(&rom(0x1002, 3)), "rom"), "care", &["not for 10de:1401"]);
+    says(one(&of(&NamedTempFile::new().unwrap()), "rom"), "care", &["it is empty"]);
+}
+
+/// Law: nobody is told less by the text than by the JSON, where he wants to know all.
+#[test]
+fn text_and_json_say_the_same() {
+    for name in ["z490-rx6900xt-iommu-off", "b450m-gtx1660-svm-off", "z690-rx6700xt-rx560-vmd"] {
+        let root = format!("{HOSTS}/{name}.host");
+        let (_, report) = check(Path::new(&root), &[]);
+        let text = Command::new(env!("CARGO_BIN_EXE_vgapt")).args(["--root", &root, "check", "--verbose"]).output().unwrap().stdout;
+        let text = String::from_utf8(text).unwrap();
+        for check in report["checks"].as_array().unwrap() {
+            for part in ["subject", "seen", "why", "remedy"] {
+                assert!(text.contains(check[part].as_str().unwrap()), "{name}: {check}\n{text}");
+            }
+        }
+        assert!(text.ends_with(&format!("{}\n", report["summary"].as_str().unwrap())));
+    }
+}
