@@ -108,7 +108,7 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
     for image in images {
         let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
         let because = match observed.reach {
-            Reach::Live { root: false } => "only root can read it".to_owned(),
+            Reach::Live { root: false } => observed.reach.because_closed().to_owned(),
             _ => format!("{lister} could not list it"),
         };
         observed.images.insert(image, listed.ok_or(because));

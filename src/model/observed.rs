@@ -61,14 +61,18 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Why something that is always there could not be read.
+    /// Why something that everybody may read was not to be had.
     pub fn because(self) -> &'static str {
         match self {
-            Self::Live { root: false } => "only root can read it",
-            Self::Live { root: true } => "the kernel does not show it",
+            Self::Live { .. } => "this machine does not show it",
             Self::Tree => "this tree does not hold it",
             Self::Recorded => "it was not recorded",
         }
+    }
+
+    /// Why something that is closed to all but root was not to be had.
+    pub fn because_closed(self) -> &'static str {
+        if self == (Self::Live { root: false }) { "only root can read it" } else { self.because() }
     }
 
     /// Whether it is the running machine.

@@ -90,7 +90,9 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
                 card.remedy.clone(),
             )
         }
-        Verdict::Unknown => check(name).unknown("there are no IOMMU groups yet, so what shares one with it cannot be told"),
+        Verdict::Unknown => {
+            check(String::new()).unknown(&format!("there are no IOMMU groups yet, so what shares one with {name} cannot be told"))
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     } else if !observed.interrupt_chips.is_empty() || log_says_off(prepared) {
         "off"
     } else {
-        let because = format!("{} (/proc/interrupts, the kernel's log)", observed.reach.because());
+        let because = format!("{} (/proc/interrupts, the kernel's log)", observed.reach.because_closed());
         return Some(check("").unknown(&because).minor());
     };
     let other = match (only_virtio, host.cpu.is_intel()) {

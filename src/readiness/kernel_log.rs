@@ -98,7 +98,7 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let observed = prepared.facts.observed;
     let check = |seen: String| Check::ok("kernel-log", Group::KernelLog, "kernel log", seen);
     let Some(log) = &observed.log else {
-        let because = format!("{} (dmesg)", observed.reach.because());
+        let because = format!("{} (dmesg)", observed.reach.because_closed());
         return vec![check(String::new()).unknown(&because).minor()];
     };
     let mut codes = Vec::new();

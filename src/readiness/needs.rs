@@ -56,15 +56,26 @@ pub(super) fn says(line: &Cmdline, token: &str) -> bool {
     token.split_whitespace().all(has) == wanted
 }
 
-/// Entries for rescue have fewer parameters on purpose.
+/// Entries for rescue, and the one that prepare keeps for the case that anything is wrong, have fewer parameters on purpose.
 fn is_recovery(entry: &Entry) -> bool {
     let words = ["single", "recovery", "rescue", "systemd.unit=rescue.target", "emergency"];
-    entry.cmdline.split_whitespace().any(|token| words.contains(&token)) || entry.source.contains("rescue")
+    entry.cmdline.split_whitespace().any(|token| words.contains(&token))
+        || entry.source.contains("rescue")
+        || entry.source.contains("vgapt-without")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_that_do_not_count() {
+        let entry = |source: &str, cmdline: &str| is_recovery(&Entry { source: source.into(), cmdline: cmdline.into() });
+        assert!(
+            entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro single") && entry("/boot/loader/entries/Z-vgapt-without.conf", "root=1")
+        );
+        assert!(entry("/boot/loader/entries/0-rescue.conf", "root=1") && !entry("/boot/loader/entries/debian.conf", "root=1 quiet"));
+    }
 
     #[test]
     fn what_a_line_says() {

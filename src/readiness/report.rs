@@ -47,8 +47,8 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(initramfs::checks(&prepared));
     checks.extend(binding::checks(&prepared));
     checks.extend(memory::checks(&prepared));
-    checks.extend(software::checks(&prepared));
     checks.extend(libvirt::checks(&prepared));
+    checks.extend(software::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
     checks.sort_by_key(|check| check.group);
     let summary = Summary::of(&prepared, &checks);

@@ -43,7 +43,9 @@ pub(super) fn install(prepared: &Prepared, name: &str) -> String {
 fn virtio_disc(prepared: &Prepared) -> Check {
     let check = |seen: String| Check::ok("virtio-win", Group::Software, "virtio drivers for Windows", seen);
     match prepared.facts.observed.virtio_discs.as_deref() {
-        None => check(String::new()).unknown(&format!("{} (/var/lib/libvirt/images)", prepared.facts.observed.reach.because())).minor(),
+        None => {
+            check(String::new()).unknown(&format!("{} (/var/lib/libvirt/images)", prepared.facts.observed.reach.because_closed())).minor()
+        }
         Some([]) => check("no virtio-win.iso was found in the usual places".into())
             .care("Windows has no drivers of its own for virtio disks and networks", VIRTIO_DISC),
         Some([first, ..]) => check(first.clone()).minor(),
