@@ -200,6 +200,22 @@ fn a_rom_of_another_card_and_one_for_the_bios_only() {
     says(one(&of(&NamedTempFile::new().unwrap()), "rom"), "care", &["it is empty"]);
 }
 
+/// What check reads is in a capture, so that a bug report shows what the machine showed.
+#[test]
+fn a_capture_is_checked_like_the_machine() {
+    let more = "[/dev]\nkvm 666 ? 0\nkmsg = 6,1,0,-;DMAR: IOMMU disabled\n[/proc]\ninterrupts = 0: 1 IR-PCI-MSI-0000:01:00.0 enx001122334455\nbuddyinfo = Node 0, zone Normal 0 0 0 0 0 0 0 0 0 0 3\n[/usr/bin]\nvirsh ? 1\n[/run/libvirt]\nlibvirt-sock ? 0\n[/usr/share/virtio-win]\nvirtio-win.iso ? 1\n[/sys/devices/pci0000:00/0000:01:00.0]\nrom ? 131072\nd3cold_allowed = 1\n[/lib/modules/6.12.0]\nmodules.builtin = kernel/drivers/vfio/pci/vfio-pci.ko\n";
+    let place = machine("z170-gtx960", more);
+    let again = NamedTempFile::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(place.path()).arg("capture").output().unwrap();
+    fs::write(again.path(), &output.stdout).unwrap();
+    let (_, report) = check(place.path(), &[]);
+    assert_eq!(check(again.path(), &[]).1, report);
+    says(one(&report, "rom"), "unknown", &["switched off", "echo 1 >"]);
+    says(one(&report, "vfio-module"), "ok", &["built into"]);
+    says(one(&report, "d3cold"), "ok", &["D3cold"]);
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("enx"), "names of interfaces may be addresses");
+}
+
 /// Law: nobody is told less by the text than by the JSON, where he wants to know all.
 #[test]
 fn text_and_json_say_the_same() {

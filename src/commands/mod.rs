@@ -60,7 +60,9 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
-            Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
+                false
+            }
         }
     }
 

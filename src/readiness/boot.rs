@@ -54,7 +54,8 @@ fn parameters(prepared: &Prepared) -> Check {
     if prepared.writes() || needs.next_boot_has_them() == Some(false) {
         return check(seen).missing(Step::Prepare, why.join("; "), prepared.remedy());
     }
-    check(format!("{seen}; the next one will not")).missing(Step::Reboot, why.join("; "), prepared.reboot())
+    let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
+    check(format!("{seen}; {who} has it right")).missing(Step::Reboot, why.join("; "), prepared.reboot())
 }
 
 /// What turns the IOMMU off at the next boot, or what the loader's own file lacks although it was prepared.

@@ -123,9 +123,14 @@ fn refusals(prepared: &Prepared) -> Vec<Check> {
             let why = "the host needs what would go with the card";
             let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
             // Where nothing is left to prepare, somebody has decided it.
-            if prepared.writes() { check.missing(Step::Firmware, why, remedy) } else { check.care(why, remedy) }
+            if prepared.writes() { check.missing(Step::Firmware, why, remedy) } else { check.care(why, said_first(&finding.remedy)) }
         })
         .collect()
+}
+
+/// The remedy without the way around it.
+fn said_first(remedy: &str) -> &str {
+    remedy.split("; to do it all the same").next().unwrap_or(remedy)
 }
 
 fn reset(prepared: &Prepared, card: &Assessment) -> Option<Check> {

@@ -77,14 +77,34 @@ fn memory_lock(prepared: &Prepared) -> Option<Check> {
     if !prepared.facts.session {
         return Some(check("libvirt's system daemon raises the limit itself".into()).minor());
     }
-    let enough = prepared.facts.host.memory.total.is_none_or(|total| limit >= total) || limit > BESIDE_GUEST;
-    Some(if enough {
-        check(format!("a process may lock {} MiB", limit.bytes() >> 20))
-    } else {
-        check(format!("a process of yours may lock {} MiB", limit.bytes() >> 20)).missing(
-            Step::Software,
-            "all of a guest's memory is locked where it has a device; a session's libvirt may not raise the limit",
-            "use --connect qemu:///system; or let the user lock more: * - memlock unlimited, in /etc/security/limits.d",
-        )
+    let seen = format!("a process of yours may lock {} MiB", limit.bytes() >> 20);
+    let why = "all of a guest's memory is locked where it has a device, and a session's libvirt may not raise the limit";
+    let remedy = "use --connect qemu:///system; or let the user lock more: * - memlock unlimited, in /etc/security/limits.d";
+    let largest = limit.bytes().saturating_sub(BESIDE_GUEST.bytes()) >> 20;
+    Some(match prepared.facts.host.memory.total {
+        _ if largest == 0 => check(seen).missing(Step::Software, why, remedy),
+        Some(total) if limit < total => check(format!("{seen}, so a guest may have {largest} MiB")).care(why, remedy),
+        _ => check(seen),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Bind;
+    use crate::model::{Host, Setup};
+    use crate::readiness::{Facts, State};
+
+    #[test]
+    fn a_session_may_lock_so_much() {
+        let (mut host, setup) = (Host::default(), Setup::default());
+        host.memory.total = Some(Size::from_mib(32 << 10));
+        let state = |mib: u64, session: bool| {
+            let observed = Observed { memory_lock: Some(Size::from_mib(mib)), ..Observed::default() };
+            let facts = Facts { host: &host, setup: &setup, observed: &observed, cards: &[], bind: Bind::Boot, noted: &[], session };
+            memory_lock(&Prepared::of(facts)).unwrap().state
+        };
+        assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [State::Missing, State::Care, State::Ok]);
+        assert_eq!(state(8, false), State::Ok);
+    }
 }
