@@ -56,16 +56,16 @@ fn of_card(prepared: &Prepared, card: &Assessment) -> Vec<Check> {
     let on_vfio = card.verdict == Verdict::Ready;
     // Twins matter to those who bind by id; what is bound already was bound right.
     let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || on_vfio && warning.code == "twins");
-    checks.extend(
-        card.warnings
-            .iter()
-            .filter(told)
-            .map(|warning| Check { why: why(warning.code).to_owned(), ..Check::of_finding(warning, Group::Cards, &subject(card)) }),
-    );
+    checks.extend(card.warnings.iter().filter(told).map(|warning| warned(prepared, card, warning)));
     checks.extend(reset(prepared, card));
     checks.extend(regions(prepared, card));
     checks.extend(d3cold(prepared, card));
     checks
+}
+
+fn warned(prepared: &Prepared, card: &Assessment, warning: &Finding) -> Check {
+    let check = Check { why: why(warning.code).to_owned(), ..Check::of_finding(warning, Group::Cards, &subject(card)) };
+    if warning.code == "twins" { Check { remedy: format!("{} (it binds by address)", prepared.command()), ..check } } else { check }
 }
 
 fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
