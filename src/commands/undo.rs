@@ -54,6 +54,10 @@ impl Arguments {
 
     fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
         if undoing.is_empty() {
+            if !self.consent.dry_run {
+                // What a run left that was killed before it began to change the host.
+                host::undo(undoing, target, &|step| context.note(step))?;
+            }
             return Ok("nothing-to-do");
         }
         if self.force && undoing.edited().any(|file| file.in_the_way) {

@@ -12,6 +12,9 @@ use super::target::Target;
 use crate::problem::Problem;
 use crate::run;
 
+/// The mode of new directories.
+const DIRECTORY: u32 = 0o755;
+
 /// A plan that was carried out and is to be proved.
 pub struct Applied {
     number: u32,
@@ -26,7 +29,7 @@ pub fn apply(plan: &Plan, target: &Target, tell: &dyn Fn(&str)) -> Result<Applie
     for write in &plan.writes {
         unchanged_since(write, target)?;
     }
-    let store = Store::of(target.root());
+    let store = Store::of(target);
     let directories = missing_directories(plan, target);
     let (number, mut receipt) = store.begin(|keeper| {
         let mut files = Vec::new();
@@ -57,7 +60,7 @@ pub fn apply(plan: &Plan, target: &Target, tell: &dyn Fn(&str)) -> Result<Applie
         })
     })?;
     for directory in &receipt.directories {
-        files::make_directory(&target.at(directory))?;
+        files::make_directory(&target.at(directory), DIRECTORY)?;
     }
     for write in &plan.writes {
         tell(&format!("{} {}", if write.after.is_some() { "writing" } else { "removing" }, write.path));
@@ -92,7 +95,7 @@ impl Applied {
     /// Where the receipt cannot be written.
     pub fn confirm(mut self, target: &Target) -> Result<()> {
         self.receipt.progress = Progress::Applied;
-        Store::of(target.root()).save(self.number, &self.receipt)
+        Store::of(target).save(self.number, &self.receipt)
     }
 }
 
@@ -168,7 +171,7 @@ fn run_command(store: &Store, number: u32, receipt: &mut Receipt, index: usize, 
 /// # Errors
 /// Where a receipt cannot be read.
 pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
-    let receipts = Store::of(target.root()).all()?;
+    let receipts = Store::of(target).all()?;
     let commands = receipts.into_iter().flat_map(|(_, receipt)| receipt.commands);
     Ok(commands.filter(|command| !command.begun && !target.is_live()).map(|command| command.argv).collect())
 }

@@ -1,13 +1,15 @@
 //! The only place that changes files of the host: each is the old one or the new one at any moment,
 //! whatever happens, and what was there keeps its owner, its mode and its labels.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Error, Result};
 use sha2::{Digest as _, Sha256};
+
+use crate::problem::Problem;
 
 /// What follows the name of a file that is being written; a dot stands before it.
 const NEW: &str = ".vgapt-new";
@@ -24,13 +26,16 @@ pub(super) struct State {
 impl State {
     /// What is at a place; `None` where nothing is.
     pub(super) fn read(place: &Path) -> Result<Option<Self>> {
-        let shown = place.display();
-        let bytes = match fs::read(place) {
-            Ok(bytes) => bytes,
+        let status = match fs::metadata(place) {
+            Ok(status) => status,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+            Err(error) => return Err(told("read", place, &error)),
         };
-        let status = fs::metadata(place).with_context(|| format!("cannot read {shown}"))?;
+        // Reading a named pipe would wait for ever.
+        if !status.is_file() {
+            return Err(Problem::new(format!("{} is no regular file", place.display()), "put it right, or away, and run this again").into());
+        }
+        let bytes = fs::read(place).map_err(|error| told("read", place, &error))?;
         Ok(Some(Self { bytes, mode: status.mode() & 0o7777, uid: status.uid(), gid: status.gid() }))
     }
 
@@ -42,7 +47,7 @@ impl State {
 
     /// Puts it in its place in one step.
     pub(super) fn put(&self, place: &Path) -> Result<()> {
-        self.try_put(place).with_context(|| format!("cannot write {}", place.display()))
+        self.try_put(place).map_err(|error| told("write", place, &error))
     }
 
     fn try_put(&self, place: &Path) -> io::Result<()> {
@@ -88,21 +93,22 @@ fn copy_labels(from: &Path, to: &File) -> io::Result<()> {
 /// Takes a file away; no error where there is none.
 pub(super) fn remove(place: &Path) -> Result<()> {
     let remove = || remove_if_there(&beside(place)).and_then(|()| remove_if_there(place)).and_then(|()| sync_directory_of(place));
-    remove().with_context(|| format!("cannot remove {}", place.display()))
+    remove().map_err(|error| told("remove", place, &error))
 }
 
 /// Takes away what an interrupted write left beside a file.
 pub(super) fn clean_up(place: &Path) -> Result<()> {
-    remove_if_there(&beside(place)).with_context(|| format!("cannot remove {}", beside(place).display()))
+    let beside = beside(place);
+    remove_if_there(&beside).map_err(|error| told("remove", &beside, &error))
 }
 
-/// Makes a directory.
-pub(super) fn make_directory(place: &Path) -> Result<()> {
-    match fs::create_dir(place) {
-        Ok(()) => sync_directory_of(place).with_context(|| format!("cannot write {}", place.display())),
+/// Makes a directory; with this mode from its first moment on.
+pub(super) fn make_directory(place: &Path, mode: u32) -> Result<()> {
+    let made = match DirBuilder::new().mode(mode).create(place) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && place.is_dir() => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot make the directory {}", place.display())),
-    }
+        result => result.and_then(|()| sync_directory_of(place)),
+    };
+    made.map_err(|error| told("make the directory", place, &error))
 }
 
 /// Takes a directory away if nothing is in it.
@@ -126,6 +132,21 @@ pub(super) fn sync(place: &Path) -> io::Result<()> {
 
 pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error as people read it: what could not be done, where, and what helps.
+pub(super) fn told(what: &str, place: &Path, error: &io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount its file system for writing, or change the configuration where this host has it made from"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room on its file system, and run this again"
+        }
+        io::ErrorKind::PermissionDenied => "run this as root; where root may not either, see what protects the file (lsattr, SELinux)",
+        _ => "see what is at that path, put it right, and run this again",
+    };
+    Problem::new(format!("cannot {what} {}: {error}", place.display()), remedy).into()
 }
 
 fn beside(place: &Path) -> PathBuf {

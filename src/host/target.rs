@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::problem::Problem;
+use crate::root::Root;
 
 /// The host that is changed.
 #[derive(Debug, Clone)]
@@ -53,8 +54,10 @@ impl Target {
         }
     }
 
-    /// Where a path of the host, with no links in it, lies on this machine.
+    /// Where a path of the host lies on this machine. Links are followed within the tree: an absolute
+    /// one would lead from somebody else's tree to the files of this machine.
     pub(super) fn at(&self, place: &str) -> PathBuf {
-        self.root.join(place.trim_start_matches('/'))
+        let real = Root::open(&self.root).ok().and_then(|root| root.real_path(place));
+        self.root.join(real.as_deref().unwrap_or(place).trim_start_matches('/'))
     }
 }

@@ -74,7 +74,7 @@ pub enum Which {
 /// # Errors
 /// Where a receipt or a file cannot be read.
 pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
-    let store = Store::of(target.root());
+    let store = Store::of(target);
     let mut receipts = store.all()?;
     receipts.reverse();
     if which == Which::Interrupted {
@@ -97,6 +97,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
                 now.as_ref().map(|state| files::digest(&state.bytes)) == kept.as_ref().map(|kept| kept.sha256.clone())
             };
             let already_back = older.iter().any(|older| older.place == file.place && is(&older.before));
+            let before = before.map(|before| kept_by_others(before, now.as_ref(), file));
             let then = if is(&file.after) || (already_back && is(&file.before)) {
                 before
             } else if already_back {
@@ -104,7 +105,9 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             } else {
                 let left = file.after.as_ref().map(|kept| store.keeper(*number).get(kept)).transpose()?;
                 let merged = without_ours(left.as_ref(), now.as_ref(), before.as_ref());
-                edits.insert(file.place.clone(), (left.map(|state| text(&state)), merged == Merged::Clash));
+                // What the newest receipt left is what was edited; a clash with any of them is one.
+                let edit = edits.entry(file.place.clone()).or_insert_with(|| (left.as_ref().map(text), false));
+                edit.1 |= merged == Merged::Clash;
                 match merged {
                     Merged::Text(state) => Some(state),
                     Merged::Nothing => None,
@@ -137,6 +140,17 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
     }
     undoing.receipts = receipts;
     Ok(undoing)
+}
+
+/// Modes and owners are never changed by vgapt, so where they changed since, somebody else meant it.
+fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> State {
+    let (Some(now), Some(left)) = (now, file.after.as_ref().or(file.before.as_ref())) else { return before };
+    State {
+        mode: if now.mode == left.mode { before.mode } else { now.mode },
+        uid: if now.uid == left.uid { before.uid } else { now.uid },
+        gid: if now.gid == left.gid { before.gid } else { now.gid },
+        bytes: before.bytes,
+    }
 }
 
 /// What is left of an edited file without our own change.
@@ -191,8 +205,9 @@ fn leftover(made: &Made) -> String {
 /// # Errors
 /// Where a file cannot be written, or a command fails; it can be run again.
 pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
-    let store = Store::of(target.root());
-    for (number, receipt) in &undoing.receipts {
+    let store = Store::of(target);
+    // One that was interrupted says so already; on a full disk it could not be written anew.
+    for (number, receipt) in undoing.receipts.iter().filter(|(_, receipt)| receipt.progress == Progress::Applied) {
         store.save(*number, &Receipt { progress: Progress::Undoing, ..receipt.clone() })?;
     }
     for (place, then) in &undoing.returns {

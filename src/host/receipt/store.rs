@@ -1,21 +1,25 @@
 //! Where receipts are kept: a directory each, which appears whole or not at all.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{Kept, Receipt};
 use crate::host::files::{self, State};
+use crate::host::target::Target;
 
 const RECEIPT: &str = "receipt.json";
 /// The name of a receipt that is not whole yet.
 const UNFINISHED: &str = "unfinished";
 
+/// Contents of the host's files are kept here, so nobody else may read it.
+const PRIVATE: u32 = 0o700;
+const PUBLIC: u32 = 0o755;
+
 /// The receipts of one host.
 pub(in crate::host) struct Store {
-    root: PathBuf,
+    target: Target,
     place: PathBuf,
 }
 
@@ -23,8 +27,8 @@ impl Store {
     /// Where receipts lie on the host.
     pub(in crate::host) const PATH: &str = "/var/lib/vgapt";
 
-    pub(in crate::host) fn of(root: &Path) -> Self {
-        Self { root: root.to_owned(), place: root.join(Self::PATH.trim_start_matches('/')) }
+    pub(in crate::host) fn of(target: &Target) -> Self {
+        Self { target: target.clone(), place: target.at(Self::PATH) }
     }
 
     /// All receipts, the oldest first.
@@ -48,13 +52,12 @@ impl Store {
         self.make_place()?;
         let unfinished = self.place.join(UNFINISHED);
         Self::discard(&unfinished)?;
-        files::make_directory(&unfinished)?;
+        files::make_directory(&unfinished, PRIVATE)?;
         let receipt = write(&Keeper(unfinished.clone()))?;
         save(&unfinished, &receipt)?;
         let number = 1 + self.all()?.last().map_or(0, |(number, _)| *number);
         let place = self.place.join(number.to_string());
-        fs::rename(&unfinished, &place).with_context(|| format!("cannot write {}", place.display()))?;
-        files::sync(&place)?;
+        fs::rename(&unfinished, &place).and_then(|()| files::sync(&place)).map_err(|error| files::told("write", &place, &error))?;
         Ok((number, receipt))
     }
 
@@ -74,7 +77,7 @@ impl Store {
         let unfinished = self.place.join(UNFINISHED);
         Self::discard(&unfinished)?;
         if place.exists() {
-            fs::rename(&place, &unfinished).with_context(|| format!("cannot write {}", self.place.display()))?;
+            fs::rename(&place, &unfinished).map_err(|error| files::told("remove", &place, &error))?;
         }
         Self::discard(&unfinished)
     }
@@ -88,26 +91,17 @@ impl Store {
 
     fn discard(unfinished: &Path) -> Result<()> {
         match fs::remove_dir_all(unfinished) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", unfinished.display()))
-            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::told("remove", unfinished, &error)),
             _ => Ok(()),
         }
     }
 
-    /// Contents of the host's files are kept here, so nobody else may read it.
     fn make_place(&self) -> Result<()> {
-        let mut place = self.root.clone();
-        for part in Path::new(Self::PATH.trim_start_matches('/')) {
-            place.push(part);
-            if !place.is_dir() {
-                files::make_directory(&place)?;
-                if place == self.place {
-                    fs::set_permissions(&place, fs::Permissions::from_mode(0o700))?;
-                }
-            }
+        let above = Path::new(Self::PATH).ancestors().skip(1).filter_map(Path::to_str).collect::<Vec<_>>();
+        for directory in above.into_iter().rev() {
+            files::make_directory(&self.target.at(directory), PUBLIC)?;
         }
-        Ok(())
+        files::make_directory(&self.place, PRIVATE)
     }
 }
 

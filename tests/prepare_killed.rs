@@ -1,0 +1,187 @@
+//! Killed before each single system call that changes something, `vgapt prepare` and `vgapt undo` leave every
+//! file of the host old or new, and a second run brings the host to where it should be.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "what it says is not looked at here")]
+mod command;
+#[path = "support/libvirt.rs"]
+#[expect(dead_code, reason = "only what tells of missing programs is used here")]
+mod libvirt;
+#[path = "support/tree.rs"]
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use command::{command, run, vgapt};
+use libvirt::have;
+use tempfile::TempDir;
+use tree::{Content, Item, assert_same, distribution, walk};
+
+/// Every call by which a program changes files; `?` before one that not every machine has. `fsync` changes
+/// nothing that could be seen: killed before it, the tree is as it is when killed before the call after it.
+const CALLS: [&str; 21] = [
+    "openat",
+    "?open",
+    "?creat",
+    "write",
+    "pwrite64",
+    "writev",
+    "?rename",
+    "?renameat",
+    "renameat2",
+    "?unlink",
+    "unlinkat",
+    "?rmdir",
+    "?mkdir",
+    "mkdirat",
+    "fchmod",
+    "?chmod",
+    "fchmodat",
+    "fchown",
+    "fsetxattr",
+    "linkat",
+    "ftruncate",
+];
+const KILLED: i32 = 9;
+const STORE: &str = "/var/lib/vgapt";
+
+type Tree = BTreeMap<String, Item>;
+/// The command line of a run on a tree.
+type Run = fn(&Path) -> Vec<String>;
+/// A call of a run, and what runs before that.
+type Case<'a> = (&'a (String, usize), Option<Run>, Run);
+
+/// Two thousand lines of sysfs make no difference here, so the machine is a small one; binding by
+/// address and pages of 1 GiB make for files of every kind: new ones, changed ones, a new directory.
+fn host() -> TempDir {
+    let root = distribution("debian13-grub-initramfs-tools");
+    fs::write(root.path().join("etc/modprobe.d/mine.conf"), "options vfio-pci ids=8086:a36d\n").unwrap();
+    root
+}
+
+fn prepare(root: &Path) -> Vec<String> {
+    let root = root.display().to_string();
+    ["--root", &root, "prepare", "--gpu", "01:00.0", "--hugepages", "4G", "--page-size", "1G", "--yes"].map(str::to_owned).to_vec()
+}
+
+fn undo(root: &Path) -> Vec<String> {
+    ["--root", &root.display().to_string(), "undo", "--yes"].map(str::to_owned).to_vec()
+}
+
+/// The calls of a run that change something: name and which one of that name.
+fn points(arguments: &[String]) -> Vec<(String, usize)> {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut strace = command("strace");
+    strace.args(["-f", "--seccomp-bpf", "-s", "0", "-e", &format!("trace={}", CALLS.join(",")), "-o"]).arg(log.path());
+    run(strace.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments)).with(0);
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut points = Vec::new();
+    for line in fs::read_to_string(log.path()).unwrap().lines() {
+        let Some((name, rest)) = line.split_once(' ').and_then(|(_, call)| call.trim_start().split_once('(')) else { continue };
+        let number = seen.entry(name.to_owned()).and_modify(|number| *number += 1).or_insert(1);
+        let changes = match name {
+            "openat" | "open" => rest.contains("O_CREAT"),
+            // To the terminal.
+            "write" | "writev" => !rest.starts_with("1,") && !rest.starts_with("2,"),
+            _ => true,
+        };
+        if changes {
+            points.push((name.to_owned(), *number));
+        }
+    }
+    points
+}
+
+/// The signal comes when the call is entered, so what the one before it did is there, and what it does is not.
+fn killed(arguments: &[String], (name, number): &(String, usize)) {
+    let mut strace = command("strace");
+    strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &format!("inject={name}:signal=KILL:when={number}")]);
+    let output = strace.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments).output().unwrap();
+    assert_eq!(output.status.signal(), Some(KILLED), "{name} {number}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What belongs to the host, without vgapt's own notes of what it is doing.
+fn without_store(tree: Tree) -> Tree {
+    tree.into_iter().filter(|(path, _)| !path.starts_with(STORE)).collect()
+}
+
+/// No third state: each file is what it was or what it is to be.
+fn assert_old_or_new(tree: &Tree, old: &Tree, new: &Tree, point: &str) {
+    for (path, item) in tree.iter().filter(|(_, item)| item.content != Content::Other) {
+        let known = old.get(path) == Some(item) || new.get(path) == Some(item);
+        assert!(known || path.ends_with(".vgapt-new"), "killed before {point}, {path} is neither old nor new");
+    }
+    for path in old.keys().filter(|path| new.contains_key(*path)) {
+        assert!(tree.contains_key(path), "killed before {point}, {path} is not there");
+    }
+}
+
+struct Expected {
+    before: Tree,
+    prepared: Tree,
+}
+
+impl Expected {
+    fn find() -> Self {
+        let root = host();
+        let before = walk(root.path());
+        run(&mut vgapt(prepare(root.path()))).with(0);
+        let prepared = without_store(walk(root.path()));
+        run(&mut vgapt(undo(root.path()))).with(0);
+        assert_same(&before, &walk(root.path()), "not even killed");
+        Self { before, prepared }
+    }
+
+    /// Killed there, taken back; killed there, prepared, taken back.
+    fn check(&self, point: &(String, usize), before_it: Option<Run>, it: Run) {
+        for prepares in [false, true] {
+            let root = host();
+            let root = root.path();
+            if let Some(first) = before_it {
+                run(&mut vgapt(first(root))).with(0);
+            }
+            killed(&it(root), point);
+            let name = format!("{} {}", point.0, point.1);
+            assert_old_or_new(&without_store(walk(root)), &self.before, &self.prepared, &name);
+            if prepares {
+                run(&mut vgapt(prepare(root))).with(0);
+                assert_same(&self.prepared, &without_store(walk(root)), &format!("killed before {name}, then prepared"));
+            }
+            run(&mut vgapt(undo(root))).with(0);
+            assert_same(&self.before, &walk(root), &format!("killed before {name}, then taken back (prepared in between: {prepares})"));
+        }
+    }
+}
+
+/// Everywhere, on two processors.
+#[test]
+fn killed_before_each_call() {
+    if !have("a run killed before each system call", &["strace"]) {
+        return;
+    }
+    let expected = Expected::find();
+    let root = host();
+    let of_prepare = points(&prepare(root.path()));
+    let of_undo = points(&undo(root.path()));
+    assert!(of_prepare.len() > 50 && of_undo.len() > 25, "{of_prepare:?} {of_undo:?}");
+    let all: Vec<Case> = of_prepare
+        .iter()
+        .map(|point| (point, None, prepare as Run))
+        .chain(of_undo.iter().map(|point| (point, Some(prepare as Run), undo as Run)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((point, before_it, it)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    expected.check(point, *before_it, *it);
+                }
+            });
+        }
+    });
+    println!("killed before {} calls of prepare and {} of undo", of_prepare.len(), of_undo.len());
+}
