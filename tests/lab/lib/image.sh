@@ -11,7 +11,8 @@ find_image() { # initramfs-tools|dracut
   if [ ! -e "$image/disk.img" ]; then
     echo "     building the image with $1 (about two minutes)" >&2
     rm -rf "$cache"/*.new
-    "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
+    # In a mount namespace of its own: nothing stays mounted where it is interrupted.
+    unshare --mount "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
     rm -rf "$image"
     mv "$image.new" "$image"
   fi
