@@ -121,7 +121,7 @@ pub(super) fn remove_directory(place: &Path) {
 /// Writes an attribute of the kernel, in one write.
 pub(super) fn set_attribute(place: &Path, value: &str) -> Result<()> {
     let write = || OpenOptions::new().write(true).truncate(true).open(place)?.write_all(value.as_bytes());
-    write().with_context(|| format!("cannot write {value} into {}", place.display()))
+    write().map_err(|error| told(&format!("write {value} into"), place, &error))
 }
 
 /// Makes sure that a file, written by somebody else, is on the disk.

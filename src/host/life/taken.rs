@@ -44,8 +44,8 @@ impl Ledger {
 
     /// Writes down what is about to be taken.
     pub(super) fn note(&self, taken: Taken) -> Result<()> {
-        files::make_directory(&self.target.at("/run")).ok();
-        files::make_directory(&self.target.at(DIRECTORY))?;
+        files::make_directory(&self.target.at("/run"), 0o755)?;
+        files::make_directory(&self.target.at(DIRECTORY), 0o755)?;
         let mut all = self.all()?;
         all.push(taken);
         let text = serde_json::to_string_pretty(&all).context("the list does not serialise")?;
