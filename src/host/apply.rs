@@ -21,7 +21,7 @@ pub struct Applied {
     receipt: Receipt,
 }
 
-/// Carries a plan out; `tell` hears of each step. What fails on the way is the caller's to take back, with [`super::undo`].
+/// Carries a plan out; `tell` hears of each step. What fails on the way is the caller's to take back, with [`super::undo()`].
 ///
 /// # Errors
 /// Where a file changed since the plan was made, cannot be written, or a command fails.

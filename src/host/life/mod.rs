@@ -2,7 +2,7 @@
 //! host is written down in /run before it is taken, and returned when it ends, at the latest by the
 //! next call.
 //!
-//! One file for each thing that is taken; a new one is a variant of [`Taken`] more.
+//! One file for each thing that is taken; a new one is a variant of `Taken` more.
 
 mod console;
 mod governor;
