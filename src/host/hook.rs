@@ -26,9 +26,10 @@ pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Findi
     }
     let running = DAEMONS.iter().find(|(pid, _)| setup.files.exists(pid));
     if let Some((_, unit)) = running.filter(|_| !edits.writes.is_empty()) {
-        // A directory of hooks that was empty when the daemon started is not looked into before that.
+        // A directory of hooks that was empty when the daemon started is not looked into before it is told
+        // to. One that has gone to sleep meanwhile, and left its file, sees them when it wakes up.
         let why = "libvirt looks for hooks only when it starts and when it is told to";
-        edits.commands.push(Command::of(&["systemctl", "kill", "--signal=HUP", "--kill-whom=main", unit], why));
+        edits.commands.push(Command::of(&["systemctl", "try-reload-or-restart", unit], why));
     }
     Ok(edits)
 }
