@@ -33,13 +33,20 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     for (path, text) in texts {
         edits.write(setup, path, text, 0o644, WHY)?;
     }
-    edits.commands.push(Command::of(&["mkinitcpio", "-P"], WHY).making([
-        "/boot/initramfs-",
-        "/boot/EFI/Linux/",
-        "/boot/efi/EFI/Linux/",
-        "/efi/EFI/Linux/",
-    ]));
+    edits.commands.push(rebuild(setup));
     Ok(edits)
+}
+
+/// Where limine-mkinitcpio-hook is, it builds the images that are booted, and mkinitcpio has no presets.
+fn rebuild(setup: &Setup) -> Command {
+    const LIMINE: [&str; 1] = ["limine-mkinitcpio"];
+    if setup.has(LIMINE[0]) && setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_none() {
+        let mut command = Command::of(&LIMINE, WHY).making(["/boot/limine.conf"]);
+        // Its images lie below the machine's id, and are built again rather than kept.
+        command.undo = Some(command.argv.clone());
+        return command;
+    }
+    Command::of(&["mkinitcpio", "-P"], WHY).making(["/boot/initramfs-", "/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"])
 }
 
 /// Into the last assignment, before what is there: modules are loaded in this order.

@@ -62,7 +62,8 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         .iter()
         .find_map(|path| setup.files.text(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
     let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
-    let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program)).collect();
+    // dracut brings an update-initramfs of its own to Debian, so the lister has to be there too.
+    let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();
     let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();
     let usual = |tool: &&&'static Tool| {
         let distribution = &host.platform.distribution;

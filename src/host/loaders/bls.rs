@@ -1,12 +1,12 @@
 //! Entries of the Boot Loader Specification (type 1): one file each, with `options` for the kernel.
 
-use super::{Entry, fallback};
+use super::{Entry, cmdline, fallback};
 use crate::host::plan::Edits;
 use crate::host::tokens::{self, Want};
 use crate::model::{Finding, Setup};
 
 /// What kernel-install gives to new kernels.
-const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+pub(super) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
 const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
 
 /// The entries of Linux in a directory, with what each gives to the kernel.
@@ -32,7 +32,7 @@ pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits
 
 /// What new kernels will be given, where that is written down.
 pub(super) fn edit_new_kernels(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
-    edits.change(setup, NEW_KERNELS, "kernel parameters of kernels that are installed later", |text| tokens::with(text, wants))
+    edits.change(setup, NEW_KERNELS, "kernel parameters of kernels that are installed later", |text| cmdline::with(text, wants))
 }
 
 pub(super) fn is_linux(text: &str) -> bool {

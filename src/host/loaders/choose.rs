@@ -1,6 +1,6 @@
 //! Which boot loader booted this machine: only that one is edited, and where it is not certain, none.
 
-use super::{ALL, Loader, of_kind};
+use super::{ALL, Loader, grub, of_kind, systemd_boot};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// The boot loader that counts, and how that is known.
@@ -74,8 +74,12 @@ fn by_files(configured: &[&'static Loader]) -> Result<(BootLoader, String), Find
     }
 }
 
-/// Who writes the loader's files: kernelstub writes systemd-boot's.
+/// Who writes the loader's files: kernelstub writes systemd-boot's, and a GRUB without a `grub.cfg` reads
+/// the same entries as systemd-boot (grub2-bls).
 fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
+    if kind == BootLoader::Grub && systemd_boot::owns_entries(setup) && !grub::is_generated(setup) {
+        return of_kind(BootLoader::SystemdBoot);
+    }
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
     kernelstub.or_else(|| of_kind(kind))
 }

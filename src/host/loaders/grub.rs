@@ -22,7 +22,12 @@ const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"
 pub(super) const ENTRIES: &str = "/boot/loader/entries";
 
 fn configured(setup: &Setup) -> bool {
-    setup.files.exists(DEFAULTS) || CONFIGURATIONS.iter().any(|path| setup.files.exists(path))
+    setup.files.exists(DEFAULTS) || is_generated(setup)
+}
+
+/// Whether there is a generated configuration.
+pub(super) fn is_generated(setup: &Setup) -> bool {
+    CONFIGURATIONS.iter().any(|path| setup.files.exists(path))
 }
 
 fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {

@@ -35,7 +35,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
             "give the entry a cmdline, and run vgapt prepare again",
         ));
     }
-    let maker = ["limine-update", "limine-mkinitcpio"].into_iter().find(|name| setup.has(name) && setup.files.exists(DEFAULTS));
+    let maker = ["limine-mkinitcpio", "limine-update"].into_iter().find(|name| setup.has(name) && setup.files.exists(DEFAULTS));
     if let Some(program) = maker.filter(|_| !edits.writes.is_empty()) {
         edits.commands.push(Command::of(&[program], "limine-entry-tool makes the entries").making(PLACES));
     }

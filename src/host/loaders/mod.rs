@@ -4,6 +4,7 @@
 
 mod bls;
 mod choose;
+mod cmdline;
 mod fallback;
 mod grub;
 mod grub_cfg;

@@ -14,7 +14,6 @@ fn configured(setup: &Setup) -> bool {
     setup.files.exists("/run/ostree-booted")
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the others can fail")]
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let entries = next(setup);
@@ -23,6 +22,13 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let after: Vec<&str> = after.split_whitespace().collect();
     if before == after {
         return Ok(edits);
+    }
+    if !setup.has("rpm-ostree") {
+        return Err(Finding::fatal(
+            "boot-loader",
+            "this system is an image (bootc), and its kernel parameters are part of that",
+            format!("give your image a file below /usr/lib/bootc/kargs.d with: kargs = [{}]", quoted(&after, &before)),
+        ));
     }
     let gone: Vec<&str> = before.iter().filter(|token| !after.contains(token)).copied().collect();
     let come: Vec<&str> = after.iter().filter(|token| !before.contains(token)).copied().collect();
@@ -37,6 +43,11 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     command.undo = Some(kargs(&come, &gone));
     edits.commands.push(command);
     Ok(edits)
+}
+
+/// What comes, as a TOML list has it.
+fn quoted(after: &[&str], before: &[&str]) -> String {
+    after.iter().filter(|token| !before.contains(token)).map(|token| format!("\"{token}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {

@@ -1,6 +1,6 @@
 //! systemd-boot: entries on the EFI system partition or in /boot, made by kernel-install.
 
-use super::{Entry, Loader, bls, fallback};
+use super::{Entry, Loader, bls, cmdline, fallback};
 use crate::host::plan::{Command, Edits};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
@@ -12,7 +12,17 @@ pub(super) const PLACES: [&str; 3] = ["/boot/loader", "/boot/efi/loader", "/efi/
 
 fn configured(setup: &Setup) -> bool {
     // Fedora's GRUB reads /boot/loader/entries too, so entries alone say nothing.
-    PLACES.iter().any(|place| setup.files.exists(&format!("{place}/loader.conf")))
+    PLACES.iter().any(|place| setup.files.exists(&format!("{place}/loader.conf"))) || owns_entries(setup) || copies(setup)
+}
+
+/// openSUSE's tool owns the entries, whether systemd-boot reads them or GRUB (grub2-bls).
+pub(super) fn owns_entries(setup: &Setup) -> bool {
+    setup.has("sdbootutil") && !entries(setup).is_empty()
+}
+
+/// Proxmox copies kernels and entries onto EFI system partitions that are not mounted.
+fn copies(setup: &Setup) -> bool {
+    setup.has("proxmox-boot-tool") && setup.files.exists(bls::NEW_KERNELS) && entries(setup).is_empty()
 }
 
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
@@ -50,5 +60,11 @@ pub(super) fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Opti
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
+    let written = setup.files.text(bls::NEW_KERNELS).filter(|_| copies(setup));
+    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::said(text) });
+    entries(setup).into_iter().chain(written).collect()
+}
+
+fn entries(setup: &Setup) -> Vec<Entry> {
     PLACES.iter().flat_map(|place| bls::entries(setup, &format!("{place}/entries"))).collect()
 }

@@ -1,7 +1,7 @@
 //! Unified kernel images (UKI): kernel, initramfs and command line in one EFI program, built from
 //! /etc/kernel/cmdline or the files of /etc/cmdline.d.
 
-use super::{Entry, Loader};
+use super::{Entry, Loader, bls, cmdline};
 use crate::host::plan::{Command, Edits};
 use crate::host::shell;
 use crate::host::tokens::{self, Want};
@@ -10,7 +10,7 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 pub(super) static UNIFIED: Loader =
     Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next, fallback: |_, _, _| None };
 
-const CMDLINE: &str = "/etc/kernel/cmdline";
+const CMDLINE: &str = bls::NEW_KERNELS;
 /// mkinitcpio reads these where there is no /etc/kernel/cmdline.
 const PARTS: &str = "/etc/cmdline.d";
 const WHY: &str = "the command line that is built into unified kernel images";
@@ -33,12 +33,20 @@ fn configured(setup: &Setup) -> bool {
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if setup.files.exists(CMDLINE) {
-        edits.change(setup, CMDLINE, WHY, |text| tokens::with(text, wants))?;
+        edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
     } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
-        for (other, _) in setup.files.below(PARTS, ".conf").filter(|(other, _)| *other != path) {
-            edits.change(setup, other, WHY, |text| tokens::without_opposites(text, wants))?;
+        let says = next(setup).iter().all(|entry| tokens::says(&entry.cmdline, wants));
+        for (other, _) in setup.files.below(PARTS, ".conf") {
+            let last = other == path && !says;
+            edits.change(
+                setup,
+                other,
+                WHY,
+                |text| {
+                    if last { cmdline::with(text, wants) } else { cmdline::without_opposites(text, wants) }
+                },
+            )?;
         }
-        edits.change(setup, path, WHY, |text| tokens::with(text, wants))?;
     } else {
         // Both builders take the running kernel's command line where nothing is written down.
         return Err(Finding::fatal(
@@ -82,8 +90,8 @@ fn rebuild(setup: &Setup) -> Command {
 
 fn next(setup: &Setup) -> Vec<Entry> {
     if let Some(text) = setup.files.text(CMDLINE) {
-        return vec![Entry { source: CMDLINE.to_owned(), cmdline: text.split_whitespace().collect::<Vec<_>>().join(" ") }];
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::said(text) }];
     }
-    let parts: Vec<&str> = setup.files.texts(PARTS, ".conf").map(|(_, text)| text.trim()).collect();
+    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::said(text)).collect();
     if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
 }

@@ -1,0 +1,107 @@
+//! What `vgapt prepare` does to each distribution in fixtures/distributions: on the same machine, the
+//! plan as an expert of that distribution would make it lies beside each; a second time there is nothing to
+//! do, and `vgapt undo` gives everything back.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "what it says is in the snapshots")]
+mod command;
+#[path = "support/tree.rs"]
+mod tree;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use command::{run, vgapt};
+use tree::{Content, assert_same, distribution, walk};
+
+const DISTRIBUTIONS: &str = "fixtures/distributions";
+/// Those that are refused, and told what to do.
+const REFUSED: [&str; 3] = ["arch-uki-unsigned", "centos-bootc", "two-loaders-nothing-tells"];
+
+fn distributions() -> Vec<String> {
+    let entries = fs::read_dir(DISTRIBUTIONS).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = entries
+        .filter(|path| path.extension().is_some_and(|ending| ending == "host"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() > 20, "the distributions are not there");
+    names
+}
+
+fn on(root: &Path, arguments: &[&str]) -> command::Ran {
+    run(&mut vgapt([&["--root", &root.display().to_string()], arguments].concat()))
+}
+
+#[test]
+fn plans_are_right() {
+    for name in distributions() {
+        let root = distribution(&name);
+        let root = root.path();
+        let before = walk(root);
+        let refused = REFUSED.contains(&name.as_str());
+        let first = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(i32::from(refused));
+        insta::with_settings!({snapshot_path => "../fixtures/distributions", prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!(format!("{name}.plan"), format!("{}----\n{}", first.stdout, first.stderr));
+        });
+        if refused {
+            assert_same(&before, &walk(root), &name);
+            continue;
+        }
+        let prepared = walk(root);
+        let second = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+        assert!(second.stderr.contains("there is nothing to do"), "{name}: {}{}", second.stdout, second.stderr);
+        let third = on(root, &["prepare", "--yes"]).with(0);
+        assert!(third.stderr.contains("there is nothing to do"), "{name}, without a card named: {}{}", third.stdout, third.stderr);
+        assert_same(&prepared, &walk(root), &name);
+        on(root, &["undo", "--yes"]).with(0);
+        assert_same(&before, &walk(root), &name);
+    }
+}
+
+/// What a shell makes of a variable in /etc/default/grub and the files after it, as grub-mkconfig sources them.
+fn variable(root: &Path, name: &str) -> Vec<String> {
+    let script = format!(
+        ". \"$0/etc/default/grub\"\nfor more in \"$0\"/etc/default/grub.d/*.cfg; do [ ! -e \"$more\" ] || . \"$more\"; done\nprintf %s \"${name}\""
+    );
+    let output = Command::new("sh").args(["-c", &script]).arg(root).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_reads_what_was_there_and_ours_once() {
+    for name in distributions().iter().filter(|name| !REFUSED.contains(&name.as_str())) {
+        let root = distribution(name);
+        let root = root.path();
+        if !root.join("etc/default/grub").exists() {
+            continue;
+        }
+        let of = |variable_name: &str| variable(root, variable_name);
+        let (mut all, normal) = (of("GRUB_CMDLINE_LINUX"), of("GRUB_CMDLINE_LINUX_DEFAULT"));
+        let files = || walk(root).into_iter().filter(|(path, _)| path.starts_with("/etc/default/grub")).collect::<Vec<_>>();
+        let files_before = files();
+        on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+        if files() != files_before {
+            all.push("intel_iommu=on".to_owned());
+        }
+        assert_eq!((all, normal), (of("GRUB_CMDLINE_LINUX"), of("GRUB_CMDLINE_LINUX_DEFAULT")), "{name}");
+    }
+}
+
+/// An empty file and one without write permission are files like any other; a directory keeps its mode.
+#[test]
+fn modes_come_back() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    for (path, mode) in [("etc/default/grub", 0o440), ("etc/modprobe.d", 0o750)] {
+        fs::set_permissions(root.join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let before = walk(root);
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+    assert_eq!(walk(root)["/etc/default/grub"].mode & 0o7777, 0o440);
+    assert!(matches!(walk(root)["/etc/default/grub"].content, Content::File(_)));
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "modes");
+}
