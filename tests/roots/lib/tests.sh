@@ -1,0 +1,85 @@
+# The tests. Each has a new copy of its root. What differs between roots is in their files: `images`,
+# `unpack_image`, `lister`, `loads_vfio`, `entries`, `regenerate`.
+
+# An unambiguous card on a machine that needs a kernel parameter.
+by_ids() {
+  machine z170-gtx960
+  remember
+  exits 0 vgapt prepare --gpu 01:00.0 --yes
+  says "$said" 'is prepared; reboot'
+  images_have etc/modprobe.d/vgapt.conf
+  every_entry_says intel_iommu=on
+
+  manifest prepared
+  exits 0 vgapt prepare --gpu 01:00.0 --yes
+  says "$said" 'nothing to do'
+  manifest now
+  diff "$place/prepared" "$place/now" || wrong "the second run changed something"
+
+  exits 0 vgapt undo --yes
+  as_before
+  exits 0 vgapt undo --yes
+  says "$said" 'nothing to take back'
+}
+
+# One of two identical cards, so it is bound by address; and then a kernel's image is made anew by
+# somebody else, so that giving back the copies does not do.
+by_address() {
+  local kernel
+  machine ryzen1-two-rx580
+  remember
+  exits 0 vgapt prepare --gpu 27:00.0 --yes
+  images_have etc/modprobe.d/vgapt.conf etc/vgapt/bind
+  exits 0 vgapt prepare --gpu 27:00.0 --yes
+  says "$said" 'nothing to do'
+
+  kernel=$(kernels | tail -n 1)
+  sleep 1 # the images hold times in seconds, and are to differ
+  exits 0 "${regenerate[@]/KERNEL/$kernel}"
+  images_have etc/modprobe.d/vgapt.conf etc/vgapt/bind
+  exits 0 vgapt undo --yes
+  images_are_free
+  as_before "$made_anew"
+}
+
+# The last command fails after the images were made: all is taken back, and told.
+command_fails() {
+  machine z170-gtx960
+  printf '#!/bin/sh\necho "this is broken" >&2\nexit 1\n' >"$root/$broken_hook"
+  chmod 755 "$root/$broken_hook"
+  remember
+  exits 3 vgapt prepare --gpu 01:00.0 --yes
+  says "$said" 'this is broken'
+  says "$said" 'taken back'
+  as_before
+}
+
+# The tool ends well, and one image lacks vfio-pci: it is not believed.
+no_module() {
+  local kernel
+  machine ryzen1-two-rx580
+  kernel=$(kernels | tail -n 1)
+  rm "$root/lib/modules/$kernel/kernel/drivers/vfio/pci"/vfio-pci.ko*
+  inside depmod "$kernel"
+  remember
+  exits 3 vgapt prepare --gpu 27:00.0 --yes
+  says "$said" "$kernel.*does not contain vfio-pci"
+  says "$said" 'taken back'
+  as_before
+}
+
+# The power goes while an image is being written.
+killed() {
+  local pid
+  machine ryzen1-two-rx580
+  remember
+  setsid chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin vgapt prepare --gpu 27:00.0 --yes &
+  pid=$!
+  until grep -q '"begun": true' "$root"/var/lib/vgapt/*/receipt.json 2>/dev/null; do sleep 0.1; done
+  sleep "${1:-3}"
+  kill -9 -- "-$pid"
+  wait "$pid" || true
+  find "$root/boot"
+  exits 0 vgapt undo --yes
+  as_before
+}
