@@ -4,20 +4,40 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("root", &[]),
     ("xml", &[]),
     ("problem", &[]),
-    ("run", &["problem"]),
+    ("interrupt", &[]),
+    ("run", &["interrupt", "problem"]),
     ("hypervisor", &["model"]),
     ("discovery", &["root", "model", "xml"]),
     ("passthrough", &["model"]),
     ("domain", &["model", "xml", "passthrough"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
+    ("disk", &["model", "problem", "xml"]),
     ("output", &["model", "passthrough", "host"]),
-    ("commands", &["cli", "discovery", "domain", "host", "hypervisor", "model", "output", "passthrough", "problem", "root", "run", "xml"]),
-    ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
+    (
+        "commands",
+        &[
+            "cli",
+            "discovery",
+            "disk",
+            "domain",
+            "host",
+            "hypervisor",
+            "interrupt",
+            "model",
+            "output",
+            "passthrough",
+            "problem",
+            "root",
+            "run",
+            "xml",
+        ],
+    ),
+    ("cli", &["commands", "hypervisor", "interrupt", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),
 ];

@@ -5,6 +5,7 @@ mod change;
 mod completions;
 mod context;
 mod define;
+mod disk;
 mod domain;
 mod list;
 mod man;
@@ -40,6 +41,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Forget a domain, its firmware variables included; disks stay
     Undefine(undefine::Arguments),
+    /// Make, merge, compact and change disk images
+    Disk(disk::Arguments),
     /// Write this machine down in one file, for a bug report or a test
     Capture(capture::Arguments),
     /// Print the completions for a shell
@@ -54,8 +57,14 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Prepare(_) | Self::Undo(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
+    }
+
+    /// Whether it asks libvirt something, and goes on where that is not there.
+    pub fn asks_libvirt(&self, context: &Context) -> bool {
+        matches!(self, Self::Disk(arguments) if arguments.asks_libvirt(context))
     }
 
     /// Does it.
@@ -72,6 +81,7 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
+            Self::Disk(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(),
             Self::Man(arguments) => arguments.run(),
