@@ -9,17 +9,26 @@ use clap::{Parser, ValueEnum};
 
 use crate::commands::{Command, Context};
 use crate::hypervisor::Open;
+use crate::interrupt::Interrupted;
 use crate::{output, problem, run};
 
-/// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it failed.
+/// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it
+/// failed, 130 it was interrupted.
 pub const FOUND_AGAINST: u8 = 1;
 /// It failed.
 pub const FAILED: u8 = 3;
 
+/// It was interrupted, as shells count Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
 /// GPU passthrough in minutes: finds out what can be given to a virtual machine, merges it into a
 /// libvirt domain, defines and starts it.
 #[derive(Debug, Parser)]
-#[command(name = "vgapt", version, after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed.")]
+#[command(
+    name = "vgapt",
+    version,
+    after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed, 130 interrupted."
+)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -74,13 +83,18 @@ pub fn main(open: Option<Open>) -> ExitCode {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let context = Context::new(cli.global, open);
+    let arguments = std::env::args_os().skip(1);
     let result = if open.is_none() && cli.command.needs_libvirt(&context) {
-        run::hand_over(std::env::args_os().skip(1))
+        run::hand_over(arguments)
     } else {
+        if open.is_none() && cli.command.asks_libvirt(&context) {
+            // Comes back only where there is no libvirt, and the command goes on without.
+            context.detail(&format!("{:#}", run::become_libvirt_program(arguments)));
+        }
         cli.command.run(&context)
     };
     result.unwrap_or_else(|error| {
         output::tell(&format!("{}\n", problem::describe(&error)));
-        ExitCode::from(FAILED)
+        ExitCode::from(if error.is::<Interrupted>() { INTERRUPTED } else { FAILED })
     })
 }

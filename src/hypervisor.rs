@@ -53,6 +53,28 @@ pub enum Secrets {
     LeftOut,
 }
 
+/// A domain as the hypervisor knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// Its XML as it starts next; where it runs, also as it runs.
+    pub xml: Vec<String>,
+}
+
+/// A volume of a storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The pool's name.
+    pub pool: String,
+    /// The volume's name.
+    pub name: String,
+    /// Where it lies.
+    pub path: String,
+}
+
 /// A connection to a hypervisor.
 pub trait Hypervisor {
     /// The driver's name: `QEMU`, `TEST`, …
@@ -63,6 +85,12 @@ pub trait Hypervisor {
     fn loaders(&self) -> Vec<String>;
     /// The inactive XML of a domain; `None` where there is no such domain.
     fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>>;
+    /// All domains.
+    fn domains(&self) -> Result<Vec<Known>>;
+    /// The volumes of the storage pools that are active; none where it has no pools.
+    fn volumes(&self) -> Vec<Volume>;
+    /// The command line that it would run for this XML.
+    fn native(&self, xml: &str) -> Result<String>;
     /// Defines a domain.
     fn define(&self, xml: &str) -> Result<Defined>;
     /// Defines a domain although the schema refuses it; what libvirt does not know is lost.

@@ -7,9 +7,11 @@
 pub mod cli;
 pub mod commands;
 pub mod discovery;
+pub mod disk;
 pub mod domain;
 pub mod host;
 pub mod hypervisor;
+pub mod interrupt;
 pub mod model;
 pub mod output;
 pub mod passthrough;

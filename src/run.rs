@@ -1,12 +1,19 @@
 //! The only place that starts other programs.
 
+mod stream;
+
 use std::ffi::OsString;
+use std::fmt;
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 
 use crate::problem::Problem;
+
+pub use stream::stream;
 
 /// The program that links libvirt.
 const LIBVIRT_PROGRAM: &str = "vgapt-libvirt";
@@ -68,14 +75,9 @@ impl Ran {
 /// Runs a program to its end, in English, and returns what it printed.
 ///
 /// # Errors
-/// Where it cannot be started.
+/// Where it cannot be started; [`Missing`] where it is not installed.
 pub fn output(argv: &[String]) -> Result<Ran> {
-    let Some((program, arguments)) = argv.split_first() else { anyhow::bail!("there is no program to run") };
-    let mut command = Command::new(program);
-    command.args(arguments).env("LC_ALL", "C").env("PATH", path_of_root());
-    let output = command.stdin(Stdio::null()).output().map_err(|error| {
-        Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"))
-    })?;
+    let output = command(argv)?.output().map_err(|error| cannot_run(argv, &error))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
@@ -96,6 +98,57 @@ pub fn as_root() -> Result<ExitCode> {
     let status = Command::new("sudo").arg("--").arg(own).args(std::env::args_os().skip(1)).status();
     let status = status.map_err(|error| Problem::new(format!("cannot run sudo: {error}"), "run it as root"))?;
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(3)))
+}
+
+/// Makes this process the program that links libvirt, with the arguments of this one; comes back
+/// only where that cannot be loaded, with the reason. Signals and the exit code need no passing on.
+pub fn become_libvirt_program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Error {
+    let program = match libvirt_program() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let trial = output(&[program.display().to_string(), "--version".into()]);
+    if !trial.is_ok_and(|trial| trial.success()) {
+        return anyhow::anyhow!("{} cannot be loaded: libvirt's client library is not installed", program.display());
+    }
+    let mut command = Command::new(&program);
+    command.args(arguments);
+    if std::env::var_os("LIBVIRT_DEBUG").is_none() {
+        command.env("LIBVIRT_DEBUG", "4");
+    }
+    anyhow::Error::new(command.exec()).context(format!("cannot run {}", program.display()))
+}
+
+/// A program that is not installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub program: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not installed", self.program)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// In English, since messages are read for what they mean.
+fn command(argv: &[String]) -> Result<Command> {
+    let (program, arguments) = argv.split_first().context("there is no program to run")?;
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").env("PATH", path_of_root()).stdin(Stdio::null());
+    Ok(command)
+}
+
+fn cannot_run(argv: &[String], error: &std::io::Error) -> anyhow::Error {
+    let program = argv.first().map(String::as_str).unwrap_or_default();
+    let problem = Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"));
+    match error.kind() {
+        ErrorKind::NotFound => anyhow::Error::new(problem).context(Missing { program: program.to_owned() }),
+        _ => problem.into(),
+    }
 }
 
 /// Beside this program, or where distributions put the helpers of one.

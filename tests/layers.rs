@@ -4,17 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("root", &[]),
     ("xml", &[]),
     ("problem", &[]),
-    ("run", &["problem"]),
+    ("interrupt", &[]),
+    ("run", &["interrupt", "problem"]),
     ("hypervisor", &["model"]),
     ("discovery", &["root", "model", "xml"]),
     ("passthrough", &["model"]),
     ("domain", &["model", "xml", "passthrough"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
+    ("disk", &["model", "problem", "xml"]),
     ("readiness", &["model", "passthrough", "host"]),
     ("output", &["model", "passthrough", "host", "readiness"]),
     (
@@ -22,9 +24,11 @@ const ROOMS: [(&str, &[&str]); 16] = [
         &[
             "cli",
             "discovery",
+            "disk",
             "domain",
             "host",
             "hypervisor",
+            "interrupt",
             "model",
             "output",
             "passthrough",
@@ -35,7 +39,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "xml",
         ],
     ),
-    ("cli", &["commands", "hypervisor", "output", "problem", "run"]),
+    ("cli", &["commands", "hypervisor", "interrupt", "output", "problem", "run"]),
     ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
     ("main", &["cli"]),
 ];

@@ -8,7 +8,8 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const SUBCOMMANDS: [&str; 10] = ["list", "check", "define", "start", "stop", "status", "undefine", "capture", "completions", "man"];
+const SUBCOMMANDS: [&str; 13] =
+    ["list", "check", "prepare", "undo", "define", "start", "stop", "status", "undefine", "disk", "capture", "completions", "man"];
 
 #[test]
 fn completions_know_every_subcommand() {

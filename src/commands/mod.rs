@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod context;
 mod define;
+mod disk;
 mod domain;
 mod hook;
 mod list;
@@ -46,6 +47,8 @@ pub enum Command {
     Undefine(undefine::Arguments),
     /// What libvirt calls around a domain's start and stop
     Hook(hook::Arguments),
+    /// Make, merge, compact and change disk images
+    Disk(disk::Arguments),
     /// Write this machine down in one file, for a bug report or a test
     Capture(capture::Arguments),
     /// Print the completions for a shell
@@ -60,10 +63,16 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false
             }
         }
+    }
+
+    /// Whether it asks libvirt something, and goes on where that is not there.
+    pub fn asks_libvirt(&self, context: &Context) -> bool {
+        matches!(self, Self::Disk(arguments) if arguments.asks_libvirt(context))
     }
 
     /// Does it.
@@ -82,6 +91,7 @@ impl Command {
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
             Self::Hook(arguments) => arguments.run(context),
+            Self::Disk(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(),
             Self::Man(arguments) => arguments.run(),

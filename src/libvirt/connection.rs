@@ -1,13 +1,15 @@
 //! A connection: what the commands ask of libvirt, through its bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Defined, Hypervisor, Secrets, State};
+use vgapt::hypervisor::{Defined, Hypervisor, Known, Secrets, State, Volume};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainState};
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
+use virt::storage_pool::StoragePool;
+use virt::storage_vol::StorageVol;
 use virt::sys;
 
 use super::dropped;
@@ -43,6 +45,17 @@ impl Libvirt {
         }
         self.connect.lookup_domain_by_name(name).map_err(|error| explain(&error, format!("no domain '{name}'")))
     }
+}
+
+fn state_of(domain: &Domain) -> std::result::Result<State, Error> {
+    let (state, _) = domain.state()?;
+    Ok(match state {
+        Enum::Known(DomainState::Paused | DomainState::PMSuspended) => State::Paused,
+        Enum::Known(DomainState::Shutdown) => State::ShuttingDown,
+        Enum::Known(DomainState::Shutoff) => State::ShutOff,
+        Enum::Known(DomainState::Crashed) => State::Crashed,
+        _ => State::Running,
+    })
 }
 
 impl Hypervisor for Libvirt {
@@ -92,14 +105,40 @@ impl Hypervisor for Libvirt {
     }
 
     fn state(&self, name: &str) -> Result<State> {
-        let (state, _) = self.domain(name)?.state().map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))?;
-        Ok(match state {
-            Enum::Known(DomainState::Paused | DomainState::PMSuspended) => State::Paused,
-            Enum::Known(DomainState::Shutdown) => State::ShuttingDown,
-            Enum::Known(DomainState::Shutoff) => State::ShutOff,
-            Enum::Known(DomainState::Crashed) => State::Crashed,
-            _ => State::Running,
-        })
+        state_of(&self.domain(name)?).map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))
+    }
+
+    fn domains(&self) -> Result<Vec<Known>> {
+        let domains = self.connect.list_all_domains(0).map_err(|error| explain(&error, "cannot list the domains"))?;
+        let known = |domain: &Domain| -> std::result::Result<Known, Error> {
+            let state = state_of(domain)?;
+            let mut xml = vec![domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?];
+            if state.is_active() {
+                xml.push(domain.xml_desc(0)?);
+            }
+            Ok(Known { name: domain.name()?, state, xml })
+        };
+        // One may be undefined between the listing and the question.
+        let mut known: Vec<Known> = domains.iter().filter_map(|domain| known(domain).ok()).collect();
+        known.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(known)
+    }
+
+    fn volumes(&self) -> Vec<Volume> {
+        let pools = self.connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE).unwrap_or_default();
+        let of_pool = |pool: &StoragePool| {
+            let name = pool.name().unwrap_or_default();
+            let volumes = pool.list_all_volumes(0).unwrap_or_default();
+            let volume = |volume: &StorageVol| Some(Volume { pool: name.clone(), name: volume.name().ok()?, path: volume.path().ok()? });
+            volumes.iter().filter_map(volume).collect::<Vec<_>>()
+        };
+        pools.iter().flat_map(of_pool).collect()
+    }
+
+    fn native(&self, xml: &str) -> Result<String> {
+        self.connect
+            .domain_xml_to_native("qemu-argv", xml, 0)
+            .map_err(|error| explain(&error, "libvirt does not turn the domain into QEMU's options"))
     }
 
     fn start(&self, name: &str, paused: bool) -> Result<()> {

@@ -41,6 +41,12 @@ pub(crate) fn run(command: &mut Command) -> Ran {
 }
 
 impl Ran {
+    /// How it ended; `None`: by a signal.
+    #[allow(dead_code)] // Not every test asks.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.code
+    }
+
     /// The same, if it ended with this code.
     #[track_caller]
     pub(crate) fn with(self, code: i32) -> Self {

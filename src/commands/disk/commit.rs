@@ -1,0 +1,77 @@
+//! `vgapt disk commit`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::super::Context;
+use super::desk::Desk;
+use super::guard::{Will, directory, existing, rough};
+use super::work::Work;
+use crate::disk::{Image, argv};
+use crate::problem::Problem;
+
+/// Until it is through, the overlay holds all it held: whatever cuts it off, the disk is whole
+/// through the overlay, and the same command finishes it. Only the disk below must not be used alone
+/// before. Then the overlay is empty, and still good.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The overlay whose content goes down
+    overlay: PathBuf,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let desk = Desk::open(context)?;
+        let overlay = existing(&self.overlay)?;
+        let chain = desk.chain(&overlay)?;
+        let Some(base) = chain.base() else {
+            return Err(Problem::new(
+                format!("{} lies on no other disk", overlay.display()),
+                "name an overlay; vgapt disk info shows what lies on what",
+            )
+            .into());
+        };
+        let base = existing(Path::new(&base.path))?;
+        let mut against = desk.against_use(&overlay, Will::Write)?;
+        against.extend(desk.against_use(&base, Will::Write)?);
+        against.extend(Desk::against_writing(&base));
+        against.extend(Desk::against_writing(&overlay));
+        against.extend(desk.against_overlays(&base, Some(&overlay))?);
+        against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
+        against.extend(broken(chain.top()));
+        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below")? {
+            return Ok(code);
+        }
+        context.note(&format!("{} holds {}, which goes into {}", overlay.display(), rough(chain.top().actual_size), base.display()));
+        let since = Instant::now();
+        bring_down(&desk, &overlay, &chain.top().format, &base)?;
+        let words =
+            format!("{} has it all, in {:.1?}; {} is empty, and still good to use", base.display(), since.elapsed(), overlay.display());
+        desk.done(&words, json!({"overlay": overlay, "base": base}))
+    }
+}
+
+/// Writes what an overlay holds into its base.
+pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
+    let words = format!(
+        "through {} all is as it was; do not use {} alone before 'vgapt disk commit {}' is through",
+        overlay.display(),
+        base.display(),
+        overlay.display()
+    );
+    Work { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))
+}
+
+fn broken(image: &Image) -> Option<crate::model::Finding> {
+    image.corrupt.then(|| {
+        crate::model::Finding::fatal(
+            "corrupt",
+            format!("{} is marked as broken", image.path),
+            format!("see what can be repaired: qemu-img check {}", image.path),
+        )
+    })
+}

@@ -1,0 +1,78 @@
+//! `vgapt disk compact`.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::super::Context;
+use super::desk::Desk;
+use super::guard::{Will, directory, existing, rough};
+use super::merge::needed;
+use super::work::Work;
+use crate::disk::{Scratch, Staged, argv, sweep};
+use crate::model::{Finding, Size};
+
+/// libguestfs looks into the guest's file systems for what they do not use. Its temporary files lie
+/// beside the disk.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The disk to copy
+    disk: PathBuf,
+    /// The new disk, in qcow2
+    new: PathBuf,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let desk = Desk::open(context)?;
+        let disk = existing(&self.disk)?;
+        let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
+        let chain = desk.chain(&disk)?;
+        let mut against = desk.against_target(&new);
+        sweep(directory(&disk));
+        against.extend(desk.against_use(&disk, Will::Read)?);
+        against.extend(Desk::against_half_written(&disk));
+        // What the guest does not use is written over in a temporary overlay, which may become as
+        // large as the guest sees the disk.
+        let temporary = chain.top().virtual_size;
+        let copy = needed(&desk, &disk, &chain.top().format, "qcow2")?;
+        against.extend(no_room(&disk, temporary, &new, copy));
+        if let Some(code) = desk.refusal(&against, "nothing is compacted")? {
+            return Ok(code);
+        }
+        context.note(&format!(
+            "temporary files take up to {} in {}, {} up to {}",
+            rough(temporary),
+            directory(&disk).display(),
+            new.display(),
+            rough(copy)
+        ));
+        let scratch = Scratch::beside(&disk)?;
+        let staged = Staged::beside(&new)?;
+        let since = Instant::now();
+        let work =
+            Work { label: "compacting", if_interrupted: "the disk is as it was, and there is no new one", temporary: Some(scratch.path()) };
+        work.run(&desk, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
+        staged.publish()?;
+        let size = desk.chain(&new)?.top().actual_size;
+        let before = chain.0.iter().map(|image| image.actual_size.bytes()).sum();
+        let words =
+            format!("{} is made in {:.1?}: {} instead of {}", new.display(), since.elapsed(), rough(size), rough(Size::from_bytes(before)));
+        desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
+    }
+}
+
+/// The temporary files and the copy may share a file system.
+fn no_room(disk: &Path, temporary: Size, new: &Path, copy: Size) -> Vec<Finding> {
+    let device = |path: &Path| directory(path).metadata().map(|metadata| metadata.dev()).ok();
+    if device(disk) == device(new) {
+        let both = Size::from_bytes(temporary.bytes().saturating_add(copy.bytes()));
+        return Desk::against_room(directory(disk), both).err().into_iter().collect();
+    }
+    let places = [Desk::against_room(directory(disk), temporary), Desk::against_room(directory(new), copy)];
+    places.into_iter().filter_map(Result::err).collect()
+}

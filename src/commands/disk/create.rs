@@ -1,0 +1,55 @@
+//! `vgapt disk create`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::super::Context;
+use super::desk::{Desk, refused};
+use super::guard::{directory, rough};
+use crate::disk::{Staged, argv, free_space};
+use crate::model::Size;
+
+/// It takes room only as the guest writes to it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The image to make
+    path: PathBuf,
+    /// How large the guest sees it, with its unit: 100G
+    #[arg(value_parser = with_unit)]
+    size: Size,
+    /// Its format: qcow2, raw, …
+    #[arg(long, default_value = "qcow2")]
+    format: String,
+}
+
+/// A bare number would be MiB here, GiB in the head of some people, and bytes for qemu-img.
+fn with_unit(text: &str) -> Result<Size, String> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("say in which unit, such as 100G".into());
+    }
+    text.parse()
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let desk = Desk::alone(context)?;
+        let target = std::path::absolute(&self.path).context("cannot tell the current directory")?;
+        if let Some(code) = desk.refusal(&desk.against_target(&target), "no disk is made")? {
+            return Ok(code);
+        }
+        let staged = Staged::new(&target)?;
+        let said = desk.ask(&argv::create(&staged.path(), &self.format, self.size))?;
+        if !said.success() {
+            return Err(refused(&format!("cannot make {}", target.display()), &said.stderr));
+        }
+        staged.publish()?;
+        if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
+            context.note(&format!("note: it may grow to {}, and the file system has room for {} now", rough(self.size), rough(free)));
+        }
+        let words = format!("{} is made: {}, {}", target.display(), self.format, self.size);
+        desk.done(&words, json!({"disk": target, "format": self.format, "virtual-size": self.size}))
+    }
+}

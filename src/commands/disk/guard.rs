@@ -1,0 +1,169 @@
+//! What speaks against a recipe.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::desk::Desk;
+use crate::disk::{self, argv, same_file};
+use crate::model::{Finding, Size};
+use crate::problem::Problem;
+
+/// What a recipe does with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Will {
+    /// Nobody may write to it meanwhile.
+    Read,
+    /// Nobody may have it.
+    Write,
+}
+
+/// A disk that is there, as one path whatever leads to it.
+pub(super) fn existing(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|error| {
+        Problem::new(format!("there is no disk {}: {error}", path.display()), "name an image or a block device that is there").into()
+    })
+}
+
+/// The directory in which a path lies.
+pub(super) fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+impl Desk<'_> {
+    /// What speaks against writing a new file: it exists, or its directory is shut.
+    pub(super) fn against_target(&self, target: &Path) -> Vec<Finding> {
+        let shown = target.display();
+        for left in disk::sweep(directory(target)) {
+            let what = if left.removed { "removed" } else { "could not be removed; take it away" };
+            self.context.note(&format!("note: {} was left by a run that was killed: {what}", left.path.display()));
+        }
+        if target.symlink_metadata().is_ok() {
+            return vec![Finding::fatal("target-exists", format!("{shown} exists"), "name another target, or take that one away")];
+        }
+        let home = directory(target);
+        if !home.is_dir() {
+            return vec![Finding::fatal(
+                "no-directory",
+                format!("there is no directory {}", home.display()),
+                "make it, or name another target",
+            )];
+        }
+        let why = disk::is_read_only(home);
+        why.map(|why| Finding::fatal("read-only", format!("nothing can be made in {}: {why}", home.display()), "name a target elsewhere"))
+            .into_iter()
+            .collect()
+    }
+
+    /// Running domains and other processes that have an image.
+    pub(super) fn against_use(&self, image: &Path, will: Will) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for user in self.domains.iter().filter(|user| user.known.state.is_active()) {
+            let has = user.disks.iter().find(|(used, path)| same_file(path, image) && (will == Will::Write || !used.read_only));
+            findings.extend(has.map(|(used, _)| {
+                let name = &user.known.name;
+                Finding::fatal(
+                    "in-use",
+                    format!("the domain '{name}' runs and has {} as {}", image.display(), used.target),
+                    format!("stop it first: vgapt stop {name}"),
+                )
+            }));
+        }
+        if findings.is_empty() {
+            let said = self.ask(&argv::info(image, false))?;
+            if !said.success() && disk::says_locked(&said.stderr) {
+                findings.push(Finding::fatal(
+                    "locked",
+                    format!("another process writes to {} or to what it lies on: QEMU's lock is taken", image.display()),
+                    "shut the machine that uses it down first",
+                ));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Why an image may not be written to.
+    pub(super) fn against_writing(image: &Path) -> Option<Finding> {
+        let why = disk::is_read_only(image)?;
+        let remedy = format!("if that is not on purpose: chmod u+w {}; or make a merged copy: vgapt disk merge", image.display());
+        Some(Finding::fatal("read-only", format!("{} is not written to: {why}", image.display()), remedy))
+    }
+
+    /// Overlays that a change of what they lie on would ruin.
+    pub(super) fn against_overlays(&self, base: &Path, but: Option<&Path>) -> Result<Option<Finding>> {
+        let others: Vec<String> = self
+            .overlays_of(base)?
+            .iter()
+            .filter(|overlay| !but.is_some_and(|but| same_file(overlay, but)))
+            .map(|path| path.display().to_string())
+            .collect();
+        Ok((!others.is_empty()).then(|| {
+            Finding::fatal(
+                "other-overlays",
+                format!("{} carries other overlays, which a change would ruin: {}", base.display(), others.join(", ")),
+                "merge what you want to keep into a new disk (vgapt disk merge), or take away the overlays that nobody needs",
+            )
+        }))
+    }
+
+    /// The images known that lie on this one: beside it, in libvirt's pools, and in its domains.
+    pub(super) fn overlays_of(&self, base: &Path) -> Result<Vec<PathBuf>> {
+        let of_libvirt = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
+        let mut places: Vec<PathBuf> = of_libvirt.chain(self.volumes.iter().map(|volume| volume.path.clone().into())).collect();
+        let mut directories: Vec<PathBuf> = places.iter().map(|path| directory(path).to_owned()).collect();
+        directories.push(directory(base).to_owned());
+        directories.sort();
+        directories.dedup();
+        // Devices are named by domains, not found by looking through /dev.
+        for home in directories.iter().filter(|home| !home.starts_with("/dev")) {
+            places.extend(disk::candidates(home));
+        }
+        places.sort();
+        places.dedup();
+        let mut overlays = Vec::new();
+        for place in places.iter().filter(|place| place.exists() && !same_file(place, base)) {
+            let said = self.ask(&argv::info(place, true))?;
+            let Ok(chain) = disk::parse_chain(&said.stdout) else { continue };
+            let below = chain.0.iter().filter_map(|image| image.backing.as_deref());
+            if below.map(Path::new).any(|backing| same_file(backing, base)) {
+                overlays.push(place.clone());
+            }
+        }
+        Ok(overlays)
+    }
+
+    /// A disk into which something was being copied when it was cut off.
+    pub(super) fn against_half_written(image: &Path) -> Option<Finding> {
+        let pending = super::copy_in::pending(image);
+        pending.exists().then(|| {
+            Finding::fatal(
+                "half-written",
+                format!("copying into {} was cut off on its last step; only through {} is it whole", image.display(), pending.display()),
+                format!("finish it: vgapt disk commit {0} && rm {0}", pending.display()),
+            )
+        })
+    }
+
+    /// Too little room in a directory; the room that is left where it is enough.
+    pub(super) fn against_room(home: &Path, needed: Size) -> Result<Option<Size>, Finding> {
+        match disk::free_space(home) {
+            Some(free) if free < needed => Err(Finding::fatal(
+                "no-room",
+                format!("{} has room for {}, and up to {} may be needed", home.display(), rough(free), rough(needed)),
+                "make room, or name a target on another file system",
+            )),
+            free => Ok(free),
+        }
+    }
+}
+
+/// A size for people: 3.2 GiB.
+pub(super) fn rough(size: Size) -> String {
+    #[allow(clippy::cast_precision_loss)] // One digit is shown.
+    let in_units = |shift: u32| size.bytes() as f64 / (1_u64 << shift) as f64;
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, shift)| size.bytes() >> shift > 0) {
+        Some((unit, shift)) => format!("{:.1} {unit}", in_units(*shift)).replace(".0 ", " "),
+        None => format!("{} B", size.bytes()),
+    }
+}

@@ -1,0 +1,55 @@
+//! `vgapt disk overlay`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::super::Context;
+use super::desk::{Desk, refused};
+use super::guard::{Will, directory, existing};
+use crate::disk::{Staged, argv};
+use crate::model::Size;
+
+/// Room for an empty overlay's tables.
+const TABLES: Size = Size::from_mib(4);
+
+/// BASE is only read from then on: whoever writes to it ruins its overlays.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The disk that the new one lies on
+    base: PathBuf,
+    /// The new disk [default: BASE.diff]
+    new: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let desk = Desk::open(context)?;
+        let base = existing(&self.base)?;
+        let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
+        let new = std::path::absolute(new).context("cannot tell the current directory")?;
+        let mut against = desk.against_target(&new);
+        against.extend(desk.against_use(&base, Will::Read)?);
+        against.extend(Desk::against_half_written(&base));
+        against.extend(Desk::against_room(directory(&new), TABLES).err());
+        if let Some(code) = desk.refusal(&against, "no overlay is made")? {
+            return Ok(code);
+        }
+        let chain = desk.chain(&base)?;
+        let staged = Staged::new(&new)?;
+        let said = desk.ask(&argv::overlay(&staged.path(), &base, &chain.top().format))?;
+        if !said.success() {
+            return Err(refused(&format!("cannot make {}", new.display()), &said.stderr));
+        }
+        staged.publish()?;
+        let words = format!(
+            "{0} is made, over {1} ({2}); point a domain at it: vgapt disk swap NAME {0}",
+            new.display(),
+            base.display(),
+            chain.top().format
+        );
+        desk.done(&words, json!({"overlay": new, "base": base, "base-format": chain.top().format}))
+    }
+}

@@ -1,0 +1,142 @@
+//! `vgapt disk swap`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::super::Context;
+use super::desk::Desk;
+use super::guard::existing;
+use crate::disk::{Chain, same_file};
+use crate::hypervisor::{Defined, Secrets};
+use crate::model::Finding;
+use crate::output;
+use crate::problem::Problem;
+use crate::xml::{Document, Element, Id};
+
+/// The domain's disk is the one that OVERLAY lies on, or that lies on OVERLAY: so the same command
+/// goes there and back.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The domain's name
+    name: String,
+    /// The disk it is to have
+    overlay: PathBuf,
+    /// Which of its disks, by the name in the guest (sda), where more than one fits
+    #[arg(long, value_name = "TARGET")]
+    disk: Option<String>,
+    /// Print the change and make none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+struct Place {
+    disk: Id,
+    target: String,
+    path: PathBuf,
+    /// Whether the domain goes back to what its disk lies on.
+    is_back: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let desk = Desk::open(context)?;
+        let connection = context.connect()?;
+        let overlay = existing(&self.overlay)?;
+        let name = &self.name;
+        let text = connection.domain_xml(name, Secrets::Kept)?;
+        let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
+        let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
+        let chain = desk.chain(&overlay)?;
+        let place = self.place(&desk, &domain, &overlay, &chain)?;
+        let mut against = Vec::new();
+        if connection.state(name)?.is_active() {
+            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")));
+        }
+        against.extend(Desk::against_half_written(&overlay));
+        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"))? {
+            return Ok(code);
+        }
+        change(&mut domain, place.disk, &overlay, &chain.top().format);
+        let after = domain.to_string();
+        let diff = output::diff(name, &before, &after);
+        if !context.global.json {
+            context.note(diff.trim_end());
+        }
+        let is_new = !self.dry_run && after != before;
+        if is_new && let Defined::SchemaRefuses(words) = connection.define(&after)? {
+            return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}"));
+        }
+        if place.is_back {
+            context.note(&format!(
+                "note: what was written since stays in {}; once the guest writes to {} that is of no use any more",
+                place.path.display(),
+                overlay.display()
+            ));
+        }
+        let words =
+            format!("'{name}' has {} as {}{}", overlay.display(), place.target, if self.dry_run { " (not yet: dry run)" } else { "" });
+        let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff)});
+        desk.done(&words, facts)
+    }
+
+    /// The one disk of the domain that is meant.
+    fn place(&self, desk: &Desk<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
+        let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
+        let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
+        let mut places = Vec::new();
+        for (disk, target, path) in &disks {
+            if self.disk.as_ref().is_some_and(|wanted| wanted != target) {
+                continue;
+            }
+            let is_back = !lies_on(chain, path) && desk.chain(path).is_ok_and(|below| lies_on(&below, overlay));
+            if is_back || lies_on(chain, path) {
+                places.push(Place { disk: disk.id(), target: target.clone(), path: path.clone(), is_back });
+            }
+        }
+        if places.len() > 1 {
+            let named: Vec<&str> = places.iter().map(|place| place.target.as_str()).collect();
+            let remedy = format!("name one with --disk: {}", named.join(", "));
+            return Err(Problem::new(format!("more than one disk of '{}' fits", self.name), remedy).into());
+        }
+        places.pop().ok_or_else(|| {
+            let named: Vec<String> = disks.iter().map(|(_, target, path)| format!("{target} ({})", path.display())).collect();
+            Problem::new(
+                format!("no disk of '{}' lies below or above {}", self.name, overlay.display()),
+                format!("its disks are {}; `vgapt disk info` shows what lies on what", named.join(", ")),
+            )
+            .into()
+        })
+    }
+}
+
+/// The disks that are files or devices: element, name in the guest, path.
+fn disks(domain: &Document) -> impl Iterator<Item = (Element<'_>, String, PathBuf)> {
+    let disks = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("disk"));
+    disks.filter(|disk| disk.attribute("device").is_none_or(|device| device == "disk")).filter_map(|disk| {
+        let source = disk.child("source")?;
+        let path = source.attribute("file").or_else(|| source.attribute("dev"))?;
+        Some((disk, disk.child("target")?.attribute("dev")?.into_owned(), PathBuf::from(path.into_owned())))
+    })
+}
+
+/// Only where the disk lies and its format; libvirt finds out by itself what it lies on.
+fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
+    let is_block = path.starts_with("/dev");
+    let (kind, attribute, other) = if is_block { ("block", "dev", "file") } else { ("file", "file", "dev") };
+    // What stands later goes first, so that the ids of what stands before stay.
+    let below = |domain: &Document, name: &str| domain.element(disk).child(name).map(Element::id);
+    if let Some(store) = below(domain, "backingStore") {
+        domain.remove(store);
+    }
+    if let Some(source) = below(domain, "source") {
+        domain.remove_attribute(source, other);
+        domain.set_attribute(source, attribute, &path.display().to_string());
+    }
+    if let Some(driver) = below(domain, "driver") {
+        domain.set_attribute(driver, "type", format);
+    }
+    domain.set_attribute(disk, "type", kind);
+}

@@ -1,0 +1,71 @@
+//! A tool at work: its progress, and its end.
+
+use std::path::Path;
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::desk::{Desk, refused};
+use crate::disk::{Progress, ProgressReader};
+use crate::interrupt::Interrupted;
+use crate::run;
+
+/// The bar goes from 0 to this.
+const WHOLE: f64 = 1000.0;
+
+/// A tool at work.
+pub(super) struct Work<'w> {
+    /// What it does, for people.
+    pub(super) label: &'w str,
+    /// What is true where it is interrupted.
+    pub(super) if_interrupted: &'w str,
+    /// The directory for its temporary files.
+    pub(super) temporary: Option<&'w Path>,
+}
+
+impl Work<'_> {
+    /// Runs the tool to its end.
+    pub(super) fn run(&self, desk: &Desk<'_>, argv: &[String]) -> Result<()> {
+        desk.context.detail(&argv.join(" "));
+        let bar = self.bar(desk);
+        let mut reader = ProgressReader::default();
+        let environment = self.temporary.map(|path| path.display().to_string());
+        let environment: Vec<(&str, String)> =
+            environment.into_iter().flat_map(|path| [("TMPDIR", path.clone()), ("LIBGUESTFS_TMPDIR", path)]).collect();
+        let ran = run::stream(argv, &environment, &desk.interrupt, |piece| {
+            for progress in reader.hear(piece) {
+                match progress {
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between 0 and WHOLE.
+                    Progress::Part(part) => bar.set_position((part * WHOLE) as u64),
+                    Progress::Step(step) => {
+                        bar.set_position(0);
+                        bar.reset_eta();
+                        bar.set_message(step);
+                    }
+                }
+            }
+        });
+        bar.finish_and_clear();
+        match ran {
+            Ok(output) if output.success() => Ok(()),
+            Ok(output) => Err(refused(&format!("{} failed", self.label), &output.stderr)),
+            Err(error) if error.is::<Interrupted>() => Err(Interrupted(self.if_interrupted.to_owned()).into()),
+            Err(error) => Err(desk.explain(error)),
+        }
+    }
+
+    /// On a terminal only, and not where people want it quiet.
+    fn bar(&self, desk: &Desk<'_>) -> ProgressBar {
+        let global = &desk.context.global;
+        let target = if global.quiet || global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small whole number.
+        let bar = ProgressBar::with_draw_target(Some(WHOLE as u64), target);
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent:>3} %, {elapsed} gone, about {eta} to go");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(self.label.to_owned());
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        bar
+    }
+}

@@ -1,0 +1,76 @@
+//! Which images a domain's disks are, from its XML.
+
+use crate::xml::{Document, Element};
+
+/// A disk of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Its name in the guest: `sda`.
+    pub target: String,
+    /// File or device; of a volume `POOL/VOLUME`.
+    pub source: Source,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
+}
+
+/// Where a disk's content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file or a device.
+    Path(String),
+    /// A volume of a pool.
+    Volume {
+        /// The pool's name.
+        pool: String,
+        /// The volume's name.
+        volume: String,
+    },
+}
+
+/// The disks of a domain, with what they lie on and what they are being copied to, as far as the
+/// XML says that.
+pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
+    let disks = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("disk"));
+    let mut uses = Vec::new();
+    for disk in disks {
+        let target = disk.child("target").and_then(|target| target.attribute("dev")).unwrap_or_default().into_owned();
+        let read_only = disk.child("readonly").is_some();
+        uses.extend(source(disk).map(|source| DiskUse { target: target.clone(), source, read_only }));
+        uses.extend(disk.child("mirror").and_then(source).map(|source| DiskUse { target: target.clone(), source, read_only: false }));
+        let mut below = disk.child("backingStore");
+        while let Some(store) = below {
+            uses.extend(source(store).map(|source| DiskUse { target: target.clone(), source, read_only: true }));
+            below = store.child("backingStore");
+        }
+    }
+    uses
+}
+
+fn source(element: Element<'_>) -> Option<Source> {
+    let source = element.child("source")?;
+    let attribute = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
+    match (attribute("file").or_else(|| attribute("dev")), attribute("pool"), attribute("volume")) {
+        (Some(path), ..) => Some(Source::Path(path)),
+        (None, Some(pool), Some(volume)) => Some(Source::Volume { pool, volume }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_mirrors_and_volumes() {
+        let domain = "<domain><devices>
+            <disk><source file='/o'/><target dev='sda'/><backingStore><source file='/b'/><backingStore/></backingStore><mirror><source file='/m'/></mirror></disk>
+            <disk><source pool='p' volume='v'/><target dev='sdb'/><readonly/></disk><disk device='cdrom'><target dev='sdc'/></disk>
+            </devices></domain>";
+        let uses = disk_uses(&Document::parse(domain).unwrap());
+        let told: Vec<String> = uses.iter().map(|used| format!("{} {:?} {}", used.target, used.source, used.read_only)).collect();
+        assert_eq!(
+            told,
+            ["sda Path(\"/o\") false", "sda Path(\"/m\") false", "sda Path(\"/b\") true", "sdb Volume { pool: \"p\", volume: \"v\" } true"]
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! A program that is heard while it runs, and can be ended.
+
+use std::io::Read;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Ran, cannot_run, command};
+use crate::interrupt::{Interrupt, Interrupted};
+
+/// How long a program that was asked to end is waited for.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs a program and hears what it prints while it prints it. Where an interrupt comes the program
+/// is asked to end, and after a while made to.
+///
+/// # Errors
+/// [`Missing`] where it is not installed, [`Interrupted`] where it was interrupted.
+pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Interrupt, mut heard: impl FnMut(&str)) -> Result<Ran> {
+    let mut command = command(argv)?;
+    command.envs(environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_run(argv, &error))?;
+    let (sender, receiver) = channel();
+    if let (Some(out), Some(complaints)) = (child.stdout.take(), child.stderr.take()) {
+        listen(out, Said::Out, sender.clone());
+        listen(complaints, Said::Complained, sender);
+    }
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let mut asked: Option<Instant> = None;
+    loop {
+        // What it started itself may hold the pipes open longer.
+        if asked.is_some() && child.try_wait()?.is_some() {
+            break;
+        }
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(Said::Out(text)) => {
+                heard(&text);
+                stdout.push_str(&text);
+            }
+            Ok(Said::Complained(text)) => stderr.push_str(&text),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        match asked {
+            None if interrupt.came() => {
+                ask_to_end(&child);
+                asked = Some(Instant::now());
+            }
+            Some(since) if since.elapsed() > GRACE => child.kill()?,
+            _ => {}
+        }
+    }
+    let status = child.wait()?;
+    if interrupt.came() && !status.success() {
+        return Err(Interrupted(format!("{} was ended", argv[0])).into());
+    }
+    Ok(Ran { status, stdout, stderr })
+}
+
+enum Said {
+    Out(String),
+    Complained(String),
+}
+
+fn listen(mut pipe: impl Read + Send + 'static, said: fn(String) -> Said, sender: Sender<Said>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+            if sender.send(said(String::from_utf8_lossy(&buffer[..length]).into_owned())).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn ask_to_end(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended by itself: Ctrl-C reaches all of the terminal's.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}

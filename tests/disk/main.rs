@@ -1,0 +1,13 @@
+//! `vgapt disk`, on real images, real file systems and with the real tools.
+
+#[path = "../support/command.rs"]
+mod command;
+mod guests;
+mod images;
+mod killed;
+#[allow(dead_code)] // Only the driver inside a client is used here.
+#[path = "../support/libvirt.rs"]
+mod libvirt;
+mod recipes;
+mod refused;
+mod swap;

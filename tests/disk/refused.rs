@@ -1,0 +1,128 @@
+//! What would harm is refused, and nothing is touched.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use super::command::{Ran, run};
+use super::images::Images;
+use super::libvirt::{have, skip};
+use super::recipes::TOOLS;
+
+#[test]
+fn a_target_that_exists_a_base_that_carries_others_and_one_that_is_shut() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
+    images.vgapt(&["overlay", "base.qcow2"]).with(1).saying(&["base.qcow2.diff exists", "Nothing was touched"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "base.qcow2"]).with(1).saying(&["base.qcow2 exists"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "nosuch/x"]).with(1).saying(&["there is no directory"]);
+    images.vgapt(&["merge", "nosuch", "x"]).with(3).saying(&["there is no disk nosuch"]);
+
+    images.vgapt(&["overlay", "base.qcow2", "other.diff"]).with(0);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "other.diff"]);
+    fs::remove_file(images.path("other.diff")).unwrap();
+
+    fs::set_permissions(images.path("base.qcow2"), PermissionsExt::from_mode(0o444)).unwrap();
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["is not written to", "chmod u+w"]);
+    let json: serde_json::Value = serde_json::from_str(&images.vgapt(&["commit", "base.qcow2.diff", "--json"]).with(1).stdout).unwrap();
+    assert_eq!((json["outcome"].as_str(), json["findings"][0]["code"].as_str()), (Some("refused"), Some("read-only")));
+    assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
+    assert_eq!(images.names(), ["base.qcow2", "base.qcow2.diff"]);
+}
+
+#[test]
+fn a_disk_that_a_running_domain_has() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let node = images.text("node.xml");
+    // The test driver runs the domains of its file.
+    let domain = |overlay: &str| {
+        format!(
+            "<node><domain type='test'><name>win10</name><memory>1024</memory><os><type>hvm</type></os><devices><disk type='file' device='disk'>
+            <source file='{overlay}'/><target dev='sda'/></disk></devices></domain></node>"
+        )
+    };
+    fs::write(&node, domain(&images.text("base.qcow2.diff"))).unwrap();
+    let uri = format!("test://{node}");
+    for arguments in [&["commit", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"], &["overlay", "base.qcow2.diff"]] {
+        let ran = images.vgapt(&[arguments, &["-c", &uri]].concat()).with(1);
+        ran.saying(&["the domain 'win10' runs and has", "as sda", "vgapt stop win10"]);
+    }
+    assert!(images.vgapt(&["info", "base.qcow2.diff", "-c", &uri]).with(0).stdout.contains("used by   win10 (running) as sda"));
+    // An overlay that only libvirt knows of, in another directory.
+    let elsewhere = Images::new(1);
+    elsewhere.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2"), "far.diff"]);
+    fs::write(&node, domain(&elsewhere.text("far.diff"))).unwrap();
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "far.diff"]);
+    // Without libvirt, QEMU's lock is left.
+    images.vgapt(&["info", "base.qcow2", "-c", "test:///nosuch.xml"]).with(0).saying(&["libvirt is not asked"]);
+}
+
+#[test]
+fn a_disk_that_another_process_has() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let mut holder = Command::new("qemu-io");
+    let mut holder = holder.arg(images.path("base.qcow2.diff")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(holder.stdout.take().unwrap());
+    let mut stdin = holder.stdin.take().unwrap();
+    writeln!(stdin, "read 0 512").unwrap();
+    said.read_line(&mut String::new()).unwrap();
+    for arguments in [&["commit", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"], &["overlay", "base.qcow2.diff"]] {
+        images.vgapt(arguments).with(1).saying(&["another process writes to", "QEMU's lock is taken"]);
+    }
+    assert!(images.vgapt(&["info", "base.qcow2.diff"]).with(0).stdout.contains("locked"));
+    drop(stdin);
+    holder.wait().unwrap();
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(0);
+}
+
+/// On a file system of its own.
+fn on_small_disk(images: &Images, size: &str, options: &str, argv: &[&str]) -> Option<Ran> {
+    let script = "mkdir -p small && mount -t tmpfs -o size=$0 small small && mount -o remount,$OPTIONS small && \"$@\"; code=$?; ls -A small >&2; exit $code";
+    let mut command = super::command::command("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, size]).args(argv);
+    let mut trial = super::command::command("unshare");
+    if run(trial.args(["--map-root-user", "--mount", "true"])).code() != Some(0) {
+        skip("a full file system", "no mount namespaces here");
+        return None;
+    }
+    for (name, value) in images.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    Some(run(command.env("OPTIONS", options).current_dir(images.directory.path())))
+}
+
+#[test]
+fn too_little_room() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let mut images = Images::new(32);
+    let vgapt = env!("CARGO_BIN_EXE_vgapt");
+    let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
+    let merge = [vgapt, "disk", "merge", "base.qcow2.diff", "small/m.qcow2"];
+    let Some(ran) = on_small_disk(&images, "16M", "rw", &merge) else { return };
+    ran.with(1).saying(&["has room for 16 MiB, and up to 48", "Nothing was touched"]);
+    if let Some(ran) = on_small_disk(&images, "64M", "ro", &merge) {
+        ran.with(1).saying(&["nothing can be made in", "mounted read-only"]);
+    }
+    // It fills up while it is written: the estimate is made wrong.
+    images.stand_in(
+        "qemu-img",
+        "[ \"$1\" != measure ] || { echo '{\"required\": 1, \"fully-allocated\": 1}'; exit; }\nexec /usr/bin/qemu-img \"$@\"",
+    );
+    if let Some(ran) = on_small_disk(&images, "16M", "rw", &merge) {
+        let ran = ran.with(3).saying(&["the file system is full", "remedy: make room"]);
+        assert!(!ran.stderr.contains("\nm.qcow2\n") && !ran.stderr.contains(".vgapt-"), "{}", ran.stderr);
+    }
+    assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
+}
