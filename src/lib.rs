@@ -17,4 +17,5 @@ pub mod problem;
 pub mod readiness;
 pub mod root;
 pub mod run;
+pub mod topology;
 pub mod xml;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("root", &[]),
     ("xml", &[]),
@@ -13,10 +13,11 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("hypervisor", &["model"]),
     ("discovery", &["root", "model", "xml"]),
     ("passthrough", &["model"]),
-    ("domain", &["model", "xml", "passthrough"]),
+    ("topology", &["model"]),
+    ("domain", &["model", "xml", "passthrough", "topology"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("readiness", &["model", "passthrough", "host"]),
-    ("output", &["model", "passthrough", "host", "readiness"]),
+    ("output", &["model", "passthrough", "host", "readiness", "topology"]),
     (
         "commands",
         &[
@@ -32,6 +33,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "readiness",
             "root",
             "run",
+            "topology",
             "xml",
         ],
     ),
