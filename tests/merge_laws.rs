@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Request};
-use vgapt::model::{Files, Host};
+use vgapt::domain::{self, Base, Cpus, Request};
+use vgapt::model::{Files, Host, Libvirt};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
@@ -24,7 +24,7 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
 
 fn merged(template: &str, request: &Request, name: &str) -> String {
     let base = Base::new(Document::parse(template).unwrap(), true, name, request, &Request::default());
-    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files);
+    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
     domain::merge(&base.domain, &resolved.spec).to_string()
 }
 
@@ -68,7 +68,8 @@ fn an_elaborate_template_keeps_every_byte() {
 
 #[test]
 fn what_is_asked_for_changes_in_place() {
-    let request = Request { memory: "8G".parse().ok(), cpus: Some(4), loader: Some("/other/CODE.fd".into()), ..Request::default() };
+    let request =
+        Request { memory: "8G".parse().ok(), cpus: Some(Cpus::Count(4)), loader: Some("/other/CODE.fd".into()), ..Request::default() };
     let after = merged(ELABORATE, &request, "renamed");
     for expected in [
         "\t<name>renamed</name>\r\n",
@@ -83,9 +84,7 @@ fn what_is_asked_for_changes_in_place() {
 
 #[test]
 fn twice_merged_is_once_merged() {
-    for template in
-        [ELABORATE, domain::template(domain::Os::Windows), domain::template(domain::Os::Linux), "<domain/>", "<domain><devices/></domain>"]
-    {
+    for template in [ELABORATE, domain::template("windows"), domain::template("linux"), "<domain/>", "<domain><devices/></domain>"] {
         let once = merged(template, &everything(), "twice");
         assert_eq!(merged(&once, &everything(), "twice"), once);
         assert_eq!(merged(&once, &Request::default(), "twice"), once, "options that are not given keep what the last request said");

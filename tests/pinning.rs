@@ -152,10 +152,8 @@ fn any_topology() -> impl Strategy<Value = Topology> {
     let cores = proptest::collection::vec((0_u32..4, 0_usize..3, 1_u32..3, any::<bool>()), 1..24);
     cores.prop_map(|cores| {
         let count = u32::try_from(cores.len()).unwrap();
-        let threads: Vec<Vec<u32>> = (0..count)
-            .zip(&cores)
-            .map(|(index, core)| if core.2 == 2 { vec![index, index + count] } else { vec![index] })
-            .collect();
+        let threads: Vec<Vec<u32>> =
+            (0..count).zip(&cores).map(|(index, core)| if core.2 == 2 { vec![index, index + count] } else { vec![index] }).collect();
         let layout: Vec<(&[u32], usize, u32)> =
             cores.iter().zip(&threads).map(|(core, threads)| (threads.as_slice(), core.0 as usize * 3 + core.1, core.0)).collect();
         let mut topology = made_up(&layout);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Base, Passed, Request, Resolved};
+use crate::domain::{self, Base, Os, Passed, Profile, Request, Resolved};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Files, Finding, Firmware, Host, Severity};
 use crate::output;
@@ -48,7 +48,7 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
         let existing = connection.domain_xml(&self.name, Secrets::Kept)?;
         if let Some(refusal) = self.refusal(existing.as_deref()) {
             context.tell(&[refusal]);
@@ -56,7 +56,7 @@ impl Arguments {
         }
         let base = self.base(existing.as_deref())?;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
-        let Resolved { spec, mut findings } = domain::resolve(&base, &host, &files);
+        let Resolved { spec, mut findings } = domain::resolve(&base, &host, &files, &connection.abilities());
         let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = existing.as_deref().map(|before| output::diff(&self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -120,15 +120,18 @@ impl Arguments {
                 Document::parse(existing).map_err(|what| anyhow::anyhow!("libvirt's own XML of '{}' cannot be read: {what}", self.name))?;
             return Ok(Base::new(domain, false, &self.name, &given, &variables));
         }
-        let mut base = Base::new(self.template()?, true, &self.name, &given, &variables);
+        let named = self.template.is_none().then(|| given.os.clone().unwrap_or_default()).or(given.os.clone());
+        let profile = named.as_ref().and_then(Os::profile);
+        let mut base = Base::new(self.template(profile)?, true, &self.name, &given, &variables);
+        base.profile = profile;
         base.uuid = existing.and_then(|existing| Some(Document::parse(existing).ok()?.root().child("uuid")?.text().to_owned()));
         Ok(base)
     }
 
-    fn template(&self) -> Result<Document> {
+    fn template(&self, profile: Option<&Profile>) -> Result<Document> {
         let Some(file) = &self.template else {
-            let os = self.request.os.unwrap_or_default();
-            return Document::parse(domain::template(os)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
+            let name = profile.map(Profile::template).unwrap_or_default();
+            return Document::parse(domain::template(name)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
         };
         let shown = file.display();
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the template {shown}"))?;
@@ -211,6 +214,12 @@ fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> 
     let pairs = connection.loaders().into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
     let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");
     let format = |code: &str| if code.ends_with(".qcow2") { "qcow2" } else { "raw" };
-    let firmwares = pairs.map(|(vars, code)| Firmware { format: format(&code).to_owned(), secure_boot: secure(&code), vars, code });
+    let firmwares = pairs.map(|(vars, code)| Firmware {
+        format: format(&code).to_owned(),
+        secure_boot: secure(&code),
+        has_keys: code.contains(".ms."),
+        vars,
+        code,
+    });
     Files { firmwares: firmwares.collect(), ..Files::default() }
 }

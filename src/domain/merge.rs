@@ -1,7 +1,7 @@
 //! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
 //! and a second time changes nothing.
 
-use super::{Spec, alias, devices, disks, hostdevs, record, settings};
+use super::{Change, Spec, alias, devices, disks, hostdevs, record, setting, settings};
 use crate::xml::{Document, Element, Fragment};
 
 /// Writes what is to be written into a domain.
@@ -40,6 +40,14 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
     }
     if let Some(usb) = &spec.usb {
         hostdevs::set_usb(&mut domain, usb);
+    }
+    for Change { take_out, put, .. } in &spec.changes {
+        for path in take_out {
+            setting::take_out(&mut domain, path);
+        }
+        for setting in put {
+            setting::put(&mut domain, setting);
+        }
     }
     remember(&mut domain, spec);
     domain

@@ -1,7 +1,8 @@
 //! What is to be written into a domain. `None` leaves a thing as it is.
 
-use super::Record;
+use super::{Change, Processors, Record};
 use crate::model::{Firmware, PciAddress, Size, UsbId};
+use crate::topology::Pinning;
 
 /// What is to be written into a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,8 +13,10 @@ pub struct Spec {
     pub uuid: Option<String>,
     /// Memory.
     pub memory: Option<Size>,
-    /// Cores, in one socket.
-    pub cpus: Option<u32>,
+    /// Processors.
+    pub cpus: Option<Processors>,
+    /// Where they are.
+    pub placed: Option<Pinning>,
     /// Huge pages in, or out.
     pub hugepages: Option<bool>,
     /// QEMU program.
@@ -30,6 +33,8 @@ pub struct Spec {
     pub disks: Option<Vec<Disk>>,
     /// The CDs, each in, or out.
     pub cdroms: Vec<Cdrom>,
+    /// Settings without an alias, group by group.
+    pub changes: Vec<Change>,
     /// What is to be remembered.
     pub record: Record,
 }

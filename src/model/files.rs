@@ -11,8 +11,10 @@ pub struct Firmware {
     pub vars: String,
     /// `raw` or `qcow2`, of both.
     pub format: String,
-    /// Whether it enforces Secure Boot with the vendor's keys.
+    /// Whether it enforces Secure Boot where keys are enrolled, for which it needs system management mode.
     pub secure_boot: bool,
+    /// Whether Microsoft's keys are enrolled in the variables.
+    pub has_keys: bool,
 }
 
 /// A file that a domain will use.

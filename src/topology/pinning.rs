@@ -171,12 +171,7 @@ fn seen(chosen: &[&Core], count: usize) -> GuestTopology {
     let caches = equal_parts(chosen.iter().map(|core| core.l3));
     let sockets = packages.unwrap_or(1);
     let dies = caches.filter(|caches| caches % sockets == 0).map_or(1, |caches| caches / sockets);
-    GuestTopology {
-        sockets: number(sockets),
-        dies: number(dies),
-        cores: number(chosen.len() / sockets / dies),
-        threads: number(threads),
-    }
+    GuestTopology { sockets: number(sockets), dies: number(dies), cores: number(chosen.len() / sockets / dies), threads: number(threads) }
 }
 
 /// How many different values there are, if each is there as often as the others.

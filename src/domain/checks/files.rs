@@ -65,6 +65,17 @@ pub(in crate::domain) fn no_firmware(files: &Files) -> Finding {
     }
 }
 
+/// No firmware with Microsoft's keys was found for a system that boots with no other.
+pub(in crate::domain) fn no_secure_firmware(files: &Files) -> Finding {
+    let message = "this system boots only with Secure Boot, and no firmware with Microsoft's keys was found";
+    let remedy = "install one (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
+    if files.complete {
+        Finding::blocker("no-secure-firmware", message, remedy)
+    } else {
+        Finding::warning("no-secure-firmware", message, remedy)
+    }
+}
+
 /// Code and variables fill one flash chip of 2, 4, 8, … MiB together (`FD_SIZE` of edk2's `OvmfPkg`).
 pub(super) fn pair(firmware: &Firmware, files: &Files) -> Option<Finding> {
     let Firmware { code, vars, .. } = firmware;

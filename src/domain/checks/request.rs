@@ -30,13 +30,13 @@ fn written_files(spec: &Spec) -> Vec<String> {
 
 /// The system decides the template, and an existing domain has none any more.
 fn other_system(base: &Base) -> Option<Finding> {
-    let last = base.last.as_ref().and_then(|last| last.request.os);
-    let now = base.wanted.os;
+    let last = base.last.as_ref().and_then(|last| last.request.os.clone());
+    let now = base.wanted.os.clone();
     let other = now.is_some() && (base.last.is_none() || last.unwrap_or_default() != now.unwrap_or_default());
     (other && !base.is_new).then(|| {
         Finding::fatal(
             "other-system",
-            "--os decides the template of a new domain, and this one exists",
+            "--os decides what a new domain is made of, and this one exists",
             "make it anew with --replace, or leave --os out",
         )
     })

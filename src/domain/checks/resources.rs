@@ -46,7 +46,7 @@ fn hugepages(asked: Size, host: &Host, weigh: fn(&'static str, String, String) -
 /// Are there as many processors?
 pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
     let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0)?;
-    let asked = spec.cpus.filter(|asked| *asked > there)?;
+    let asked = spec.cpus.map(|cpus| cpus.count).filter(|asked| *asked > there)?;
     Some(Finding::warning(
         "too-many-cpus",
         format!("{asked} processors are asked for, and the host has {there}"),

@@ -2,17 +2,26 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
 
-use std::fmt;
-use std::str::FromStr;
+mod cpus;
+mod gpu;
+mod overlay;
+mod tuning;
+mod without;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::resolve::matching_vars;
+pub use cpus::Cpus;
+pub use gpu::GpuChoice;
+pub use tuning::{CoreKind, Tuning};
+pub use without::Without;
+
+use super::Os;
+use super::firmware::matching_vars;
 use crate::model::{PciAddress, Size, UsbId};
 
 /// What is asked of a domain. An option that is not given keeps what the last request said.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default)]
 #[command(next_help_heading = "What the domain is to have")]
 pub struct Request {
     /// Graphics card by the address of any of its functions, with all that belongs to it; `auto` takes the one clear choice [env: VGAPT_VGA_BUS]
@@ -43,10 +52,14 @@ pub struct Request {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
-    /// Processor cores, in one socket [default: 4] [env: CORES_NUMBER]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Virtual processors (the threads of its cores); `auto` takes what one L3 cache of the host has to give [default: 4] [env: CORES_NUMBER]
+    #[arg(long, value_name = "N|auto")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<u32>,
+    pub cpus: Option<Cpus>,
+    /// Who gets which of the host's processors.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub tuning: Tuning,
     /// Memory from the host's huge pages, allocated before the guest starts
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -75,7 +88,7 @@ pub struct Request {
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator: Option<String>,
-    /// Guest system: decides the template of a new domain [default: windows]
+    /// Guest system: decides what a new domain is made of [default: windows]
     #[arg(long, value_name = "SYSTEM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
@@ -85,85 +98,7 @@ pub struct Request {
     pub without: Without,
 }
 
-/// What is to be taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::Args)]
-#[command(next_help_heading = "What is to be taken out")]
-pub struct Without {
-    /// Take out the graphics cards
-    #[arg(long, conflicts_with_all = ["gpu", "gpu_audio"])]
-    pub no_gpu: bool,
-    /// Take out the other PCI functions
-    #[arg(long, conflicts_with = "pci")]
-    pub no_pci: bool,
-    /// Take out the USB devices, keyboard and mouse included
-    #[arg(long, conflicts_with_all = ["usb", "keyboard", "mouse"])]
-    pub no_usb: bool,
-    /// Take out the huge pages
-    #[arg(long, conflicts_with = "hugepages")]
-    pub no_hugepages: bool,
-    /// Take out the disks
-    #[arg(long, conflicts_with = "disk")]
-    pub no_disk: bool,
-    /// Take out the CD
-    #[arg(long, conflicts_with = "cdrom")]
-    pub no_cdrom: bool,
-    /// Take out the CD with the virtio drivers
-    #[arg(long, conflicts_with = "virtio_iso")]
-    pub no_virtio_iso: bool,
-}
-
-/// A graphics card as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GpuChoice {
-    /// The one clear choice.
-    Auto,
-    /// The card with this function.
-    At(PciAddress),
-}
-
-/// A guest system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Os {
-    /// Windows 10 and later.
-    #[default]
-    Windows,
-    /// Linux.
-    Linux,
-}
-
 impl Request {
-    /// This request with the options of another over it: what the other gives, it decides.
-    #[must_use]
-    pub fn overlaid_by(&self, given: &Self) -> Self {
-        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso } = given.without;
-        Self {
-            gpu: list(&self.gpu, &given.gpu, no_gpu),
-            // The audio function belongs to the card that is given with it.
-            gpu_audio: option(self.gpu_audio.as_ref(), given.gpu_audio.as_ref(), no_gpu || !given.gpu.is_empty()),
-            pci: list(&self.pci, &given.pci, no_pci),
-            usb: list(&self.usb, &given.usb, no_usb),
-            keyboard: option(self.keyboard.as_ref(), given.keyboard.as_ref(), no_usb),
-            mouse: option(self.mouse.as_ref(), given.mouse.as_ref(), no_usb),
-            memory: given.memory.or(self.memory),
-            cpus: given.cpus.or(self.cpus),
-            hugepages: (self.hugepages || given.hugepages) && !no_hugepages,
-            disk: list(&self.disk, &given.disk, no_disk),
-            cdrom: option(self.cdrom.as_ref(), given.cdrom.as_ref(), no_cdrom),
-            virtio_iso: option(self.virtio_iso.as_ref(), given.virtio_iso.as_ref(), no_virtio_iso),
-            loader: option(self.loader.as_ref(), given.loader.as_ref(), false),
-            // Variables belong to the code that is given with them.
-            nvram_template: option(
-                self.nvram_template.as_ref(),
-                given.nvram_template.as_ref(),
-                given.loader.is_some() && given.loader != self.loader,
-            ),
-            emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
-            os: given.os.or(self.os),
-            without: given.without,
-        }
-    }
-
     /// The same with every path made absolute, seen from a directory.
     #[must_use]
     pub fn with_absolute_paths(mut self, directory: &str) -> Self {
@@ -200,60 +135,9 @@ impl Request {
     }
 }
 
-fn list<T: Clone>(last: &[T], given: &[T], taken_out: bool) -> Vec<T> {
-    if taken_out || !given.is_empty() { given.to_vec() } else { last.to_vec() }
-}
-
-fn option<T: Clone>(last: Option<&T>, given: Option<&T>, taken_out: bool) -> Option<T> {
-    given.or(last.filter(|_| !taken_out)).cloned()
-}
-
-impl FromStr for GpuChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::At) }
-    }
-}
-
-impl fmt::Display for GpuChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::At(address) => address.fmt(f),
-        }
-    }
-}
-
-impl Serialize for GpuChoice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for GpuChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_given_decides_and_the_rest_stays() {
-        let last = Request {
-            memory: "8G".parse().ok(),
-            cpus: Some(4),
-            disk: vec!["/a".into()],
-            keyboard: "1:2".parse().ok(),
-            ..Request::default()
-        };
-        let given = Request { cpus: Some(6), without: Without { no_usb: true, ..Without::default() }, ..Request::default() };
-        let now = last.overlaid_by(&given);
-        assert_eq!((now.memory, now.cpus, now.keyboard, now.disk), (last.memory, Some(6), None, last.disk));
-    }
 
     #[test]
     fn paths_become_absolute() {
