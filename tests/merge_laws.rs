@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Request};
+use vgapt::domain::{self, Base, Cpus, Extras, Request, Tuning};
 use vgapt::model::{Files, Host, Libvirt};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -38,6 +38,17 @@ fn everything() -> Request {
         disk: vec!["/vm/a.qcow2".into(), "/dev/disk/by-id/x".into()],
         cdrom: Some("/vm/install.iso".into()),
         virtio_iso: Some("/vm/virtio-win.iso".into()),
+        extras: Extras {
+            rom: Some("/vm/card.rom".into()),
+            mdev: vec!["c2177883-f1bb-47f0-914d-32a22e3a8804".into()],
+            evdev: vec!["/dev/input/by-id/a-event-kbd".into(), "/dev/input/by-id/b-event-mouse".into()],
+            looking_glass: "2560x1440".parse().ok(),
+            network: "nat".parse().ok(),
+            share: vec!["/srv/games".into(), "/srv/x=stuff".into()],
+            sound: Some(domain::Sound::PipeWire),
+            ..Extras::default()
+        },
+        tuning: Tuning { pin: true, ..Tuning::default() },
         ..Request::default()
     }
 }
@@ -103,14 +114,24 @@ fn what_was_put_in_can_be_taken_out() {
             no_disk: true,
             no_cdrom: true,
             no_virtio_iso: true,
+            no_rom: true,
+            no_mdev: true,
+            no_evdev: true,
+            no_looking_glass: true,
+            no_share: true,
+            no_sound: true,
         },
+        tuning: Tuning { no_pin: true, ..Tuning::default() },
+        extras: Extras { network: Some(domain::Network::None), ..Extras::default() },
         ..Request::default()
     };
     let out = merged(&once, &nothing, "elaborate");
     let left: Vec<String> =
         insertions(ELABORATE, &out).into_iter().filter(|line| !line.contains("vgapt:domain")).map(|line| line.trim().to_owned()).collect();
-    // The controller serves whatever else sits on it by now.
-    assert_eq!(left, ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
+    // The controller serves whatever else sits on it by now; processors are seen in some way.
+    let topology = ["<cpu>", "<topology sockets='1' cores='2' threads='1'/>", "</cpu>"];
+    assert_eq!(left[..3], topology);
+    assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
 }
 
 /// Pieces of which a domain of anybody's may be made.

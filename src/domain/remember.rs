@@ -23,6 +23,9 @@ pub(super) fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
     } else if spec.changes.iter().any(|change| change.group == Group::Pinning) {
         wrote.retain(|name, _| !matches!(name.as_str(), "guest-cpus" | "host-cpus" | "nodes"));
     }
+    if base.profile.is_some() {
+        wrote.insert("template".to_owned(), base.wanted.os.clone().unwrap_or_default().to_string());
+    }
     wrote.extend(now.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     wrote
 }

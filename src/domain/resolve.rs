@@ -1,13 +1,14 @@
 //! From what is asked for, what was asked for last, the domain as it is and the host: what is to be
 //! written, and what speaks against it.
 
+use super::attach;
 use super::checks;
 use super::firmware::firmware;
 use super::hostdevs::pci_hostdevs;
 use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
-use super::{Cpus, GpuChoice, Passed, Profile, Record, Request, alias};
+use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress};
 use crate::passthrough::{assess, clear_choice};
 use crate::xml::{Document, Element};
@@ -26,10 +27,23 @@ pub struct Base {
     /// The guest system that a domain made anew is for, where it is made from a template of vgapt's
     /// or the system was named.
     pub profile: Option<&'static Profile>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// What the metadata remembers.
     pub last: Option<Record>,
     /// What the domain is to have: the request over the last one.
     pub wanted: Request,
+}
+
+/// What a definition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A domain of vgapt's.
+    Define,
+    /// Devices for a domain of somebody else's.
+    Attach,
+    /// These out again.
+    Detach,
 }
 
 /// What is to be written, and what speaks against it.
@@ -48,7 +62,7 @@ impl Base {
         let last = Record::of(&domain);
         let before = last.as_ref().map_or(variables, |record| &record.request);
         let wanted = before.overlaid_by(given);
-        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, last, wanted }
+        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, purpose: Purpose::Define, last, wanted }
     }
 
     /// Whether an option says another thing than the last request did.
@@ -82,7 +96,9 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
         emulator: wanted.emulator.clone().filter(|_| base.differs(|request| request.emulator.clone())),
         firmware,
-        disks: base.differs(|request| request.disk.clone()).then(|| wanted.disk.iter().map(|path| disk(path, files)).collect()),
+        disks: base
+            .differs(|request| request.disk.clone())
+            .then(|| wanted.disk.iter().map(|path| disk(path, wanted.extras.disk_cache, files)).collect()),
         cdroms: [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())]
             .into_iter()
             .flatten()
@@ -90,9 +106,14 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         cards: cards_differ.then(|| cards.clone()),
         functions: functions_differ.then(|| functions.clone()),
         usb: usb_differ.then(|| wanted.usb_ids()),
+        owned: Vec::new(),
+        rom: None,
         changes: Vec::new(),
+        replacements: Vec::new(),
+        forgets: false,
         record: Record::default(),
     };
+    further(base, &wanted, host, &mut spec);
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
     findings.extend(checks::of_functions(&passed, host));
@@ -103,8 +124,25 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     }
     findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
-    spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec) };
+    spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec), ..Record::default() };
+    attach::decide(base, &mut spec);
     Resolved { spec, findings }
+}
+
+/// The devices that are not the host's own hardware.
+fn further(base: &Base, wanted: &Request, host: &Host, spec: &mut Spec) {
+    let now = owned::all(&wanted.extras);
+    let before = owned::all(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
+    spec.owned = now.into_iter().zip(before).filter(|(now, before)| now != before).map(|(now, _)| now).collect();
+    let network = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()));
+    spec.owned.extend(network.map(owned::network));
+    if base.differs(|request| (request.extras.rom.clone(), request.gpu.clone())) {
+        let card = wanted.gpu.iter().find_map(|choice| match choice {
+            GpuChoice::At(address) => Some(Card::with(host, *address).map_or(*address, |card| card.address)),
+            GpuChoice::Auto => None,
+        });
+        spec.rom = card.map(|card| (card, wanted.extras.rom.clone()));
+    }
 }
 
 /// The cards that are asked for, each with all that belongs to it; `auto` becomes an address.
@@ -202,7 +240,7 @@ fn passed(address: PciAddress, host: &Host) -> Passed {
     Passed { address, id: device.map(|device| device.id), subsystem: device.and_then(|device| device.subsystem) }
 }
 
-fn disk(path: &str, files: &Files) -> Disk {
+fn disk(path: &str, cache: Option<DiskCache>, files: &Files) -> Disk {
     let by_content = files.of(path).and_then(|facts| facts.format.clone());
     let ending = path.rsplit('.').next().unwrap_or_default();
     let by_name = || match ending {
@@ -214,5 +252,8 @@ fn disk(path: &str, files: &Files) -> Disk {
         // The guide's format.
         _ => "qcow2",
     };
-    Disk { path: path.to_owned(), format: by_content.unwrap_or_else(|| by_name().to_owned()) }
+    // A device has no page cache of a file system's before it; a file's is the guide's.
+    let usual = if path.starts_with("/dev/") { DiskCache::None } else { DiskCache::Writeback };
+    let cache = cache.unwrap_or(usual);
+    Disk { path: path.to_owned(), cache, format: by_content.unwrap_or_else(|| by_name().to_owned()) }
 }

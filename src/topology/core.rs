@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{CpuSet, LogicalCpu, Topology};
 
 /// One core of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Core {
     /// Its logical CPUs that are online, in order.
     pub cpus: Vec<u32>,

@@ -30,19 +30,37 @@ struct Enlightenment {
     /// The libvirt that brought it.
     since: (u64, u64),
     on: On,
-    /// Whether it is young enough that only a libvirt which names it may be given it.
-    is_young: bool,
+    asks: Asks,
+}
+
+/// Whether libvirt's list of what its QEMU has is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// No: every QEMU and kernel has it.
+    Nobody,
+    /// Where there is such a list.
+    Libvirt,
+    /// Yes: without a list it is left out, being young.
+    LibvirtAlone,
+}
+
+const fn old(name: &'static str) -> Enlightenment {
+    Enlightenment { name, needs: &[], since: (9, 0), on: On::Any, asks: Asks::Nobody }
 }
 
 const fn known(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
-    Enlightenment { name, needs, since: (9, 0), on: On::Any, is_young: false }
+    Enlightenment { needs, asks: Asks::Libvirt, ..old(name) }
+}
+
+const fn young(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
+    Enlightenment { needs, asks: Asks::LibvirtAlone, ..old(name) }
 }
 
 const ALL: [Enlightenment; 16] = [
-    known("time", &[]),
-    known("relaxed", &[]),
-    known("vapic", &[]),
-    known("spinlocks", &[]),
+    old("time"),
+    old("relaxed"),
+    old("vapic"),
+    old("spinlocks"),
     known("vpindex", &[]),
     known("runtime", &[]),
     known("synic", &["vpindex"]),
@@ -52,10 +70,10 @@ const ALL: [Enlightenment; 16] = [
     known("ipi", &["vpindex"]),
     Enlightenment { on: On::Intel, ..known("evmcs", &["vapic"]) },
     // Of use only where the hardware delivers interrupts itself; KVM shows that for AMD only.
-    Enlightenment { on: On::Flag("avic"), is_young: true, ..known("avic", &[]) },
-    Enlightenment { since: (10, 7), is_young: true, ..known("xmm_input", &[]) },
-    Enlightenment { since: (10, 7), is_young: true, on: On::Intel, ..known("emsr_bitmap", &["evmcs"]) },
-    known("vendor_id", &[]),
+    Enlightenment { on: On::Flag("avic"), ..young("avic", &[]) },
+    Enlightenment { since: (10, 7), ..young("xmm_input", &[]) },
+    Enlightenment { since: (10, 7), on: On::Intel, ..young("emsr_bitmap", &["evmcs"]) },
+    old("vendor_id"),
 ];
 
 /// The elements of a profile's enlightenments, without those that this host or libvirt does not have.
@@ -79,9 +97,13 @@ fn is_there(one: &Enlightenment, cpu: &Cpu, libvirt: &Libvirt) -> bool {
         On::Intel => cpu.is_intel(),
         On::Flag(flag) => cpu.flags.contains(flag),
     };
-    // Names that are no features of libvirt's own list are those that it has elsewhere.
-    let listed = libvirt.enlightenments.as_ref().map(|listed| listed.contains(one.name) || one.name == "time");
-    fits && libvirt.at_least(one.since.0, one.since.1) && listed.unwrap_or(!one.is_young)
+    let listed = libvirt.enlightenments.as_ref().map(|listed| listed.contains(one.name));
+    let has_it = match one.asks {
+        Asks::Nobody => true,
+        Asks::Libvirt => listed.unwrap_or(true),
+        Asks::LibvirtAlone => listed.unwrap_or(false),
+    };
+    fits && has_it && libvirt.at_least(one.since.0, one.since.1)
 }
 
 fn elements(name: &str) -> Vec<Setting> {
@@ -130,8 +152,8 @@ mod tests {
             ..Libvirt::default()
         };
         assert_eq!(
-            paths("win10", "GenuineIntel", &listed(&["relaxed", "xmm_input", "stimer", "emsr_bitmap"])),
-            ["features/hyperv", "clock/timer[name=hypervclock]", "features/hyperv/relaxed", "features/hyperv/xmm_input"]
+            paths("win10", "GenuineIntel", &listed(&["xmm_input", "stimer", "emsr_bitmap"])).join(" ").replace("features/hyperv/", ""),
+            "features/hyperv clock/timer[name=hypervclock] relaxed vapic spinlocks xmm_input vendor_id"
         );
         assert!(paths("win7", "GenuineIntel", &old).is_empty() && paths("linux", "GenuineIntel", &old).is_empty());
         assert!(!paths("win8.1", "GenuineIntel", &old).iter().any(|path| path.contains("spinlocks")));

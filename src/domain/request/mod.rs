@@ -3,20 +3,29 @@
 #![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
 
 mod cpus;
+mod extras;
+mod file;
 mod gpu;
+mod network;
 mod overlay;
+mod screen;
+mod text;
 mod tuning;
 mod without;
 
 use serde::{Deserialize, Serialize};
 
 pub use cpus::Cpus;
+pub use extras::{DiskCache, Extras, Sound, Toggle};
 pub use gpu::GpuChoice;
+pub use network::Network;
+pub use screen::Screen;
 pub use tuning::{CoreKind, Tuning};
 pub use without::Without;
 
 use super::Os;
 use super::firmware::matching_vars;
+use super::owned::folder;
 use crate::model::{PciAddress, Size, UsbId};
 
 /// What is asked of a domain. An option that is not given keeps what the last request said.
@@ -26,7 +35,7 @@ use crate::model::{PciAddress, Size, UsbId};
 pub struct Request {
     /// Graphics card by the address of any of its functions, with all that belongs to it; `auto` takes the one clear choice [env: VGAPT_VGA_BUS]
     #[arg(long, value_name = "ADDRESS|auto")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub gpu: Vec<GpuChoice>,
     /// Audio function of the card, where it is not found by itself [env: VGAPT_VGA_AUDIO_BUS]
     #[arg(long, value_name = "ADDRESS")]
@@ -34,11 +43,11 @@ pub struct Request {
     pub gpu_audio: Option<PciAddress>,
     /// Any other PCI function
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub pci: Vec<PciAddress>,
     /// USB device
     #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub usb: Vec<UsbId>,
     /// USB keyboard [env: VGAPT_KEYBOARD_ID]
     #[arg(long, value_name = "VENDOR:PRODUCT")]
@@ -50,7 +59,7 @@ pub struct Request {
     pub mouse: Option<UsbId>,
     /// Memory: 8G, 8192M, or in MiB as for QEMU [default: 8G] [env: VGAPT_MEMORY]
     #[arg(long, value_name = "SIZE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     pub memory: Option<Size>,
     /// Virtual processors (the threads of its cores); `auto` takes what one L3 cache of the host has to give [default: 4] [env: CORES_NUMBER]
     #[arg(long, value_name = "N|auto")]
@@ -66,7 +75,7 @@ pub struct Request {
     pub hugepages: bool,
     /// Disk image or block device; without it the domain has none [env: VGAPT_DISK_IMAGE]
     #[arg(long, value_name = "PATH")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub disk: Vec<String>,
     /// Image of a CD or DVD, such as the system's installer
     #[arg(long, value_name = "PATH")]
@@ -92,6 +101,10 @@ pub struct Request {
     #[arg(long, value_name = "SYSTEM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
+    /// Further devices.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub extras: Extras,
     /// Take out: gpu, pci, usb (keyboard and mouse too), hugepages, disk, cdrom, virtio-iso
     #[command(flatten)]
     #[serde(skip)]
@@ -102,8 +115,9 @@ impl Request {
     /// The same with every path made absolute, seen from a directory.
     #[must_use]
     pub fn with_absolute_paths(mut self, directory: &str) -> Self {
-        let paths = [&mut self.cdrom, &mut self.virtio_iso, &mut self.loader, &mut self.nvram_template, &mut self.emulator];
-        for path in paths.into_iter().flatten().chain(&mut self.disk).filter(|path| !path.starts_with('/')) {
+        let Extras { rom, share, share_smb, .. } = &mut self.extras;
+        let paths = [rom, &mut self.cdrom, &mut self.virtio_iso, &mut self.loader, &mut self.nvram_template, &mut self.emulator];
+        for path in paths.into_iter().flatten().chain(&mut self.disk).chain(share).chain(share_smb).filter(|path| !path.starts_with('/')) {
             *path = format!("{}/{}", directory.trim_end_matches('/'), path.trim_start_matches("./"));
         }
         self
@@ -129,7 +143,10 @@ impl Request {
             .chain(&self.virtio_iso)
             .chain(&self.loader)
             .chain(&self.nvram_template)
+            .chain(&self.extras.rom)
+            .chain(&self.extras.evdev)
             .cloned()
+            .chain(self.extras.share.iter().chain(&self.extras.share_smb).map(|share| folder(share).0.to_owned()))
             .chain(belonging)
             .collect()
     }

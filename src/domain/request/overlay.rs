@@ -1,12 +1,12 @@
 //! One request over another.
 
-use super::{Request, Without};
+use super::{Extras, Request, Without};
 
 impl Request {
     /// This request with the options of another over it: what the other gives, it decides.
     #[must_use]
     pub fn overlaid_by(&self, given: &Self) -> Self {
-        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso } = given.without;
+        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, .. } = given.without;
         Self {
             gpu: list(&self.gpu, &given.gpu, no_gpu),
             // The audio function belongs to the card that is given with it.
@@ -31,7 +31,26 @@ impl Request {
             ),
             emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
             os: option(self.os.as_ref(), given.os.as_ref(), false),
+            extras: self.extras.overlaid_by(&given.extras, given.without),
             without: given.without,
+        }
+    }
+}
+
+impl Extras {
+    fn overlaid_by(&self, given: &Self, without: Without) -> Self {
+        let Without { no_rom, no_mdev, no_evdev, no_looking_glass, no_share, no_sound, .. } = without;
+        Self {
+            rom: option(self.rom.as_ref(), given.rom.as_ref(), no_rom),
+            mdev: list(&self.mdev, &given.mdev, no_mdev),
+            evdev: list(&self.evdev, &given.evdev, no_evdev),
+            evdev_toggle: given.evdev_toggle.or(self.evdev_toggle),
+            looking_glass: option(self.looking_glass.as_ref(), given.looking_glass.as_ref(), no_looking_glass),
+            network: option(self.network.as_ref(), given.network.as_ref(), false),
+            share: list(&self.share, &given.share, no_share),
+            share_smb: list(&self.share_smb, &given.share_smb, no_share),
+            sound: option(self.sound.as_ref(), given.sound.as_ref(), no_sound),
+            disk_cache: given.disk_cache.or(self.disk_cache),
         }
     }
 }

@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text;
+use crate::model::Size;
+
 use crate::topology::Kinds;
 
 /// Who gets which of the host's processors.
@@ -23,6 +26,10 @@ pub struct Tuning {
     #[arg(long, value_name = "KIND", conflicts_with = "no_pin")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_kind: Option<CoreKind>,
+    /// Size of the huge pages [default: 1G where such pages are free and libvirt knows a mount of them, else the host's default]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
+    pub hugepage_size: Option<Size>,
 }
 
 /// Cores of a hybrid processor.
@@ -53,6 +60,7 @@ impl Tuning {
             pin: (self.pin && !given.no_pin) || given.pin,
             no_pin: (self.no_pin && !given.pin) || given.no_pin,
             core_kind: given.core_kind.or(self.core_kind),
+            hugepage_size: given.hugepage_size.or(self.hugepage_size),
         }
     }
 }

@@ -27,4 +27,22 @@ pub struct Without {
     /// Take out the CD with the virtio drivers
     #[arg(long, conflicts_with = "virtio_iso")]
     pub no_virtio_iso: bool,
+    /// Take out the card's firmware file
+    #[arg(long, conflicts_with = "rom")]
+    pub no_rom: bool,
+    /// Take out the mediated devices
+    #[arg(long, conflicts_with = "mdev")]
+    pub no_mdev: bool,
+    /// Take out keyboard and mouse of --evdev
+    #[arg(long, conflicts_with = "evdev")]
+    pub no_evdev: bool,
+    /// Take out the memory for Looking Glass
+    #[arg(long, conflicts_with = "looking_glass")]
+    pub no_looking_glass: bool,
+    /// Take out the shared folders
+    #[arg(long, conflicts_with_all = ["share", "share_smb"])]
+    pub no_share: bool,
+    /// Take out the sound card
+    #[arg(long, conflicts_with = "sound")]
+    pub no_sound: bool,
 }

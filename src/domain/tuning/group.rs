@@ -19,6 +19,12 @@ pub enum Group {
     Processor,
     /// What the guest's system is to have.
     Guest,
+    /// The size of the memory's pages.
+    Memory,
+    /// Room for the memory regions of cards.
+    Regions,
+    /// What other programs need.
+    Sharing,
 }
 
 impl Group {
@@ -29,6 +35,9 @@ impl Group {
             Self::Numa => "memory's NUMA node",
             Self::Processor => "processor's features",
             Self::Guest => "guest system's features",
+            Self::Memory => "memory's pages",
+            Self::Sharing => "shared memory and sound",
+            Self::Regions => "cards' memory regions",
         }
     }
 }

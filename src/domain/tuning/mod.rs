@@ -3,9 +3,12 @@
 
 mod group;
 mod guest;
+mod memory;
 mod numa;
 mod pinning;
 mod processor;
+mod regions;
+mod sharing;
 
 use group::Spoken;
 pub use group::{Change, Group};
@@ -13,7 +16,7 @@ pub(super) use group::{Settings, is_changed};
 pub use pinning::{Processors, pins};
 
 use super::resolve::Base;
-use super::{Request, Spec, Tuning};
+use super::{Purpose, Request, Spec, Tuning, attach};
 
 use crate::model::{Finding, Host, Libvirt, PciAddress};
 
@@ -45,12 +48,22 @@ impl Question<'_> {
 
 /// Decides, and writes it into the spec; what there is to say comes back.
 pub(super) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
+    if question.base.purpose == Purpose::Detach {
+        let groups = attach::groups(question.base).into_iter();
+        spec.changes.extend(groups.filter_map(|group| group::change(question.base, group, Vec::new(), Spoken::NotOf)));
+        return Vec::new();
+    }
     let placed = pinning::decide(question);
+    let numa = placed.is_decided.then(|| numa::decide(question, placed.pinning.as_ref()));
+    let (numa, too_small) = numa.map_or((None, None), |(settings, finding)| (Some(settings), finding));
     let settings = [
         (Group::Pinning, placed.settings()),
-        (Group::Numa, placed.is_decided.then(|| numa::settings(question, placed.pinning.as_ref()))),
+        (Group::Numa, numa),
         (Group::Guest, guest::settings(question)),
-        (Group::Processor, processor::settings(question, placed.pinning.as_ref())),
+        (Group::Memory, memory::settings(question)),
+        (Group::Sharing, sharing::settings(question)),
+        (Group::Regions, regions::settings(question)),
+        (Group::Processor, processor::settings(question, &placed)),
     ];
     let Tuning { pin, .. } = question.wanted.tuning;
     let spoken = pin && question.base.differs(|request| request.tuning.pin);
@@ -61,6 +74,7 @@ pub(super) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
     spec.cpus = placed.processors;
     spec.placed = placed.pinning.filter(|_| spec.changes.iter().any(|change| change.group == Group::Pinning));
     let mut findings = placed.findings;
+    findings.extend(too_small);
     findings.extend(guest::missing(question));
     findings
 }

@@ -58,7 +58,10 @@ impl Placed {
 pub(super) fn decide(question: &Question<'_>) -> Placed {
     let Question { base, wanted, host, .. } = question;
     let count_differs = base.differs(|request| request.cpus);
-    if !question.is_ours() && !count_differs && !base.differs(|request| request.tuning) {
+    if !question.is_ours()
+        && !count_differs
+        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
+    {
         return Placed::as_it_is();
     }
     let root = base.domain.root();
@@ -69,7 +72,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
         Some(Cpus::Count(count)) => Count::Exactly(count),
         None => Count::Exactly(there),
     };
-    let Tuning { pin: asked, no_pin, core_kind } = wanted.tuning;
+    let Tuning { pin: asked, no_pin, core_kind, .. } = wanted.tuning;
     let demand = Demand { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
