@@ -128,12 +128,18 @@ fn card_line(card: &SeatedCard) -> String {
     format!("  card {}, {groups}{node}\n", card.label)
 }
 
+/// Columns of a seat.
+const SEAT: usize = 8;
+
 fn core_line(seats: &Seats, core: &Core) -> String {
-    let seat = |cpu: &u32| match seats.seat(*cpu) {
-        Seat::Guest(vcpu) => format!("{cpu:>3} {}", paint(GOOD, format_args!("vCPU {vcpu:<3}"))),
-        Seat::Unused => format!("{cpu:>3} {}", paint(CARE, "unused  ")),
-        Seat::Emulator => format!("{cpu:>3} {}", paint(FAINT, "host+emu")),
-        Seat::Host => format!("{cpu:>3} {}", paint(FAINT, "host    ")),
+    let seat = |cpu: &u32| {
+        let (style, word) = match seats.seat(*cpu) {
+            Seat::Guest(vcpu) => (GOOD, format!("vCPU {vcpu}")),
+            Seat::Unused => (CARE, "unused".to_owned()),
+            Seat::Emulator => (FAINT, "host+emu".to_owned()),
+            Seat::Host => (FAINT, "host".to_owned()),
+        };
+        format!("{cpu:>3} {}{:pad$}", paint(style, &word), "", pad = SEAT.saturating_sub(word.len()))
     };
     let kind = if core.is_efficient { "efficient core" } else { "core" };
     let cpus: Vec<String> = core.cpus.iter().map(seat).collect();

@@ -75,6 +75,7 @@ pub(super) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
     spec.placed = placed.pinning.filter(|_| spec.changes.iter().any(|change| change.group == Group::Pinning));
     let mut findings = placed.findings;
     findings.extend(too_small);
+    findings.extend(sharing::too_old(question));
     findings.extend(guest::missing(question));
     findings
 }

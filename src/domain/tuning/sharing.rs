@@ -2,6 +2,38 @@
 
 use super::super::setting::Setting;
 use super::Question;
+use crate::domain::{Network, Sound};
+use crate::model::Finding;
+
+/// What is asked for that the libvirt at hand is too old for.
+pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
+    let Question { base, wanted, libvirt, .. } = question;
+    let extras = &wanted.extras;
+    let asks = [
+        // The versions that brought the elements (libvirt's NEWS); 9.0's parser refuses the passt that its schema knows.
+        (
+            extras.sound == Some(Sound::PipeWire) && base.differs(|request| request.extras.sound),
+            (9, 10),
+            "--sound pipewire",
+            "--sound pulseaudio",
+        ),
+        (
+            extras.network == Some(Network::Passt) && base.differs(|request| request.extras.network.clone()),
+            (9, 1),
+            "--network passt",
+            "--network user",
+        ),
+    ];
+    let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
+    let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
+        Finding::blocker(
+            "libvirt-too-old",
+            format!("{what} needs libvirt {major}.{minor}, and this one is older"),
+            format!("take {instead}"),
+        )
+    };
+    told.map(finding).collect()
+}
 
 /// Decided where shared folders or sound are spoken of.
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
