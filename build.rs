@@ -1,12 +1,25 @@
 //! Writes the table of the pci-ids crate as text in the format of `pci.ids`, so that one parser
-//! serves for both and a start pays nothing for the table.
+//! serves for both and a start pays nothing for the table; and the list of the guest profiles, so
+//! that a new one is a new file and nothing else.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::{env, fs, path::Path};
+use std::path::PathBuf;
+use std::{env, fs};
 
 use pci_ids::Vendors;
 
+const PROFILES: &str = "templates/profiles";
+
 fn main() {
+    let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::write(directory.join("pci.ids"), pci_ids()).expect("OUT_DIR can be written");
+    fs::write(directory.join("profiles.rs"), profiles()).expect("OUT_DIR can be written");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={PROFILES}");
+}
+
+fn pci_ids() -> String {
     let mut table = String::new();
     for vendor in Vendors::iter() {
         let _ = writeln!(table, "{:04x}  {}", vendor.id(), vendor.name());
@@ -15,7 +28,21 @@ fn main() {
         }
     }
     assert!(!table.is_empty(), "the pci-ids crate came without its table");
-    let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    fs::write(Path::new(&directory).join("pci.ids"), table).expect("OUT_DIR can be written");
-    println!("cargo:rerun-if-changed=build.rs");
+    table
+}
+
+/// A Rust array of the profiles' names and texts.
+fn profiles() -> String {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root.join(PROFILES)).expect("the profiles are there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be read").path()).collect();
+    files.sort();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    let text = |text: &OsStr| format!("{:?}", text.to_str().expect("names of text"));
+    let mut array = String::from("[");
+    for file in &files {
+        let name = file.file_stem().expect("a file has a name");
+        let _ = write!(array, "({}, include_str!({})),", text(name), text(file.as_os_str()));
+    }
+    array + "]"
 }

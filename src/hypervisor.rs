@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::model::Uri;
+use crate::model::{Libvirt, Uri};
 
 /// Opens a connection.
 pub type Open = fn(&Uri) -> Result<Box<dyn Hypervisor>>;
@@ -81,6 +81,8 @@ pub trait Hypervisor {
     fn driver(&self) -> Result<String>;
     /// The XML of all PCI and USB node devices.
     fn node_devices(&self) -> Result<Vec<String>>;
+    /// Its version, and what its QEMU can.
+    fn abilities(&self) -> Libvirt;
     /// The firmware images that it offers for a q35 machine; none where it cannot tell.
     fn loaders(&self) -> Vec<String>;
     /// The inactive XML of a domain; `None` where there is no such domain.

@@ -19,4 +19,5 @@ pub mod problem;
 pub mod readiness;
 pub mod root;
 pub mod run;
+pub mod topology;
 pub mod xml;

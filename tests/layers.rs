@@ -14,11 +14,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hypervisor", &["model"]),
     ("discovery", &["root", "model", "xml"]),
     ("passthrough", &["model"]),
-    ("domain", &["model", "xml", "passthrough"]),
+    ("topology", &["model"]),
+    ("domain", &["model", "xml", "passthrough", "topology"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("disk", &["model", "problem", "xml"]),
     ("readiness", &["model", "passthrough", "host"]),
-    ("output", &["model", "passthrough", "host", "readiness"]),
+    ("output", &["model", "passthrough", "host", "readiness", "topology"]),
     (
         "commands",
         &[
@@ -36,6 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "readiness",
             "root",
             "run",
+            "topology",
             "xml",
         ],
     ),

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Request};
-use vgapt::model::{Files, Host};
+use vgapt::domain::{self, Base, Cpus, Extras, Request, Tuning};
+use vgapt::model::{Files, Host, Libvirt};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
@@ -24,7 +24,7 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
 
 fn merged(template: &str, request: &Request, name: &str) -> String {
     let base = Base::new(Document::parse(template).unwrap(), true, name, request, &Request::default());
-    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files);
+    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
     domain::merge(&base.domain, &resolved.spec).to_string()
 }
 
@@ -38,6 +38,17 @@ fn everything() -> Request {
         disk: vec!["/vm/a.qcow2".into(), "/dev/disk/by-id/x".into()],
         cdrom: Some("/vm/install.iso".into()),
         virtio_iso: Some("/vm/virtio-win.iso".into()),
+        extras: Extras {
+            rom: Some("/vm/card.rom".into()),
+            mdev: vec!["c2177883-f1bb-47f0-914d-32a22e3a8804".into()],
+            evdev: vec!["/dev/input/by-id/a-event-kbd".into(), "/dev/input/by-id/b-event-mouse".into()],
+            looking_glass: "2560x1440".parse().ok(),
+            network: "nat".parse().ok(),
+            share: vec!["/srv/games".into(), "/srv/x=stuff".into()],
+            sound: Some(domain::Sound::PipeWire),
+            ..Extras::default()
+        },
+        tuning: Tuning { pin: true, ..Tuning::default() },
         ..Request::default()
     }
 }
@@ -68,7 +79,8 @@ fn an_elaborate_template_keeps_every_byte() {
 
 #[test]
 fn what_is_asked_for_changes_in_place() {
-    let request = Request { memory: "8G".parse().ok(), cpus: Some(4), loader: Some("/other/CODE.fd".into()), ..Request::default() };
+    let request =
+        Request { memory: "8G".parse().ok(), cpus: Some(Cpus::Count(4)), loader: Some("/other/CODE.fd".into()), ..Request::default() };
     let after = merged(ELABORATE, &request, "renamed");
     for expected in [
         "\t<name>renamed</name>\r\n",
@@ -83,9 +95,7 @@ fn what_is_asked_for_changes_in_place() {
 
 #[test]
 fn twice_merged_is_once_merged() {
-    for template in
-        [ELABORATE, domain::template(domain::Os::Windows), domain::template(domain::Os::Linux), "<domain/>", "<domain><devices/></domain>"]
-    {
+    for template in [ELABORATE, domain::template("windows"), domain::template("linux"), "<domain/>", "<domain><devices/></domain>"] {
         let once = merged(template, &everything(), "twice");
         assert_eq!(merged(&once, &everything(), "twice"), once);
         assert_eq!(merged(&once, &Request::default(), "twice"), once, "options that are not given keep what the last request said");
@@ -104,14 +114,24 @@ fn what_was_put_in_can_be_taken_out() {
             no_disk: true,
             no_cdrom: true,
             no_virtio_iso: true,
+            no_rom: true,
+            no_mdev: true,
+            no_evdev: true,
+            no_looking_glass: true,
+            no_share: true,
+            no_sound: true,
         },
+        tuning: Tuning { no_pin: true, ..Tuning::default() },
+        extras: Extras { network: Some(domain::Network::None), ..Extras::default() },
         ..Request::default()
     };
     let out = merged(&once, &nothing, "elaborate");
     let left: Vec<String> =
         insertions(ELABORATE, &out).into_iter().filter(|line| !line.contains("vgapt:domain")).map(|line| line.trim().to_owned()).collect();
-    // The controller serves whatever else sits on it by now.
-    assert_eq!(left, ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
+    // The controller serves whatever else sits on it by now; processors are seen in some way.
+    let topology = ["<cpu>", "<topology sockets='1' cores='2' threads='1'/>", "</cpu>"];
+    assert_eq!(left[..3], topology);
+    assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
 }
 
 /// Pieces of which a domain of anybody's may be made.

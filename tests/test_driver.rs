@@ -235,3 +235,43 @@ fn as_nobody(arguments: &[&str]) -> std::process::Command {
     setpriv.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments);
     setpriv
 }
+
+#[test]
+fn a_file_instead_of_options() {
+    let place = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = file("good.toml", "# mine\ngpu = \"01:00.0\"\nmemory = \"2G\"\ncpus = 2\ndisk = \"disk.qcow2\"\nos = \"win10\"\n");
+    let saved = place.path().join("saved.toml").to_str().unwrap().to_owned();
+    let xml = on_default(&["define", "w", "-f", &good, "--cpus", "6", "--save", &saved, "--dry-run", "--force"]).with(0).stdout;
+    let disk = format!("<source file='{}'/>", place.path().join("disk.qcow2").display());
+    for words in ["<memory unit='KiB'>2097152</memory>", ">6</vcpu>", &disk, "<vcpupin vcpu='5' cpuset='7'/>", "<tlbflush state='on'"] {
+        assert!(xml.contains(words), "no {words} in {xml}");
+    }
+    // What was saved makes the same domain.
+    assert_eq!(on_default(&["define", "w", "-f", &saved, "--dry-run", "--force"]).with(0).stdout, xml);
+    let bad = file("bad.toml", "memory = \"2G\"\ncpu = 4\n");
+    on_default(&["define", "w", "-f", &bad]).with(3).saying(&["bad.toml, line 2: 'cpu' is not known; 'cpus' is the nearest that is"]);
+}
+
+#[test]
+fn a_picture_of_who_has_which_core() {
+    let place = TempDir::new().unwrap();
+    let svg = place.path().join("x.svg");
+    on_default(&["topology", "--gpu", "01:00.0", "--cpus", "4", "--svg", svg.to_str().unwrap()]).with(0).saying(&["the picture is in"]);
+    let svg = fs::read_to_string(svg).unwrap();
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("5: v1") && svg.contains("GTX 960") && vgapt::xml::Document::parse(&svg).is_ok(),
+        "{svg}"
+    );
+    let json: Value = serde_json::from_str(&on_default(&["topology", "--cpus", "4", "--json"]).with(0).stdout).unwrap();
+    assert_eq!(
+        (&json["vcpus"]["5"][0], &json["guest"], &json["cores"][0]["cpus"][1]),
+        (&1.into(), &"1-2,5-6".into(), &4.into()),
+        "{json:#}"
+    );
+    on_default(&["topology", "--cpus", "8"]).with(3).saying(&["room for 6 processors", "--cpus 6 at most"]);
+}

@@ -1,19 +1,17 @@
 //! `vgapt define`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
 
 use super::Context;
+use super::definition::{Definition, How};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Base, Passed, Request, Resolved};
-use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Files, Finding, Firmware, Host, Severity};
-use crate::output;
-use crate::passthrough::{self, Assessment};
+use crate::domain::{self, Base, Os, Profile, Record, Request};
+use crate::hypervisor::{Hypervisor, Secrets};
+use crate::model::{Files, Finding, Firmware};
 use crate::problem::Problem;
 use crate::root::Root;
 use crate::xml::Document;
@@ -33,22 +31,21 @@ pub struct Arguments {
     /// Make an existing domain anew from the template, keeping only its UUID
     #[arg(long, help_heading = "How it is defined")]
     replace: bool,
-    /// Print the XML and define nothing
-    #[arg(long, help_heading = "How it is defined")]
-    dry_run: bool,
-    /// Print the XML as libvirt gives it back
-    #[arg(long, conflicts_with = "dry_run", help_heading = "How it is defined")]
-    print_xml: bool,
-    /// Define it although something speaks against it
-    #[arg(long, help_heading = "How it is defined")]
-    force: bool,
+    /// A file that says what the domain is to have, by the names of the options; an option beside it has the last word
+    #[arg(short, long, value_name = "FILE", help_heading = "How it is defined")]
+    file: Option<PathBuf>,
+    /// Write what was asked for to a file for -f
+    #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
+    save: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
 }
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
         let existing = connection.domain_xml(&self.name, Secrets::Kept)?;
         if let Some(refusal) = self.refusal(existing.as_deref()) {
             context.tell(&[refusal]);
@@ -56,45 +53,13 @@ impl Arguments {
         }
         let base = self.base(existing.as_deref())?;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
-        let Resolved { spec, mut findings } = domain::resolve(&base, &host, &files);
-        let merged = domain::merge(&base.domain, &spec).to_string();
-        let diff = existing.as_deref().map(|before| output::diff(&self.name, before, &merged)).unwrap_or_default();
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        if !context.global.json {
-            context.tell(&findings);
-            if context.global.verbose {
-                context.tell(&of_cards(&host, &spec.record.passed));
-            }
-            for line in domain::kept(&base, &spec) {
-                context.note(&format!("note: {line}"));
-            }
-            context.note(diff.trim_end());
+        let definition = Definition { name: &self.name, how: &self.how, existing: existing.as_deref(), done: "is defined" };
+        let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        if let Some(file) = &self.save {
+            save(file, &self.name, &resolved.spec.record)?;
+            context.note(&format!("what was asked for is in {}", file.display()));
         }
-        let blocked =
-            findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force));
-        let unchanged = existing.as_deref() == Some(merged.as_str());
-        let outcome = if self.dry_run {
-            Outcome::DryRun
-        } else if blocked {
-            Outcome::Refused
-        } else if unchanged {
-            Outcome::Unchanged
-        } else {
-            self.define(connection.as_ref(), &merged)?
-        };
-        let xml = match outcome {
-            Outcome::DryRun => Some(merged),
-            Outcome::Defined | Outcome::Unchanged if self.print_xml => connection.domain_xml(&self.name, Secrets::LeftOut)?,
-            _ => None,
-        };
-        if context.global.json {
-            let value = json!({"name": self.name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&diff), "xml": xml});
-            output::print(&output::json(&value))?;
-        } else {
-            self.report(context, &outcome, xml.as_deref())?;
-        }
-        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
-        Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
 
     /// What cannot be asked of a domain that exists.
@@ -111,7 +76,7 @@ impl Arguments {
     /// The domain as it is; for a new one the template.
     fn base(&self, existing: Option<&str>) -> Result<Base> {
         let directory = std::env::current_dir().context("cannot tell the current directory")?;
-        let given = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
+        let given = self.given(&directory)?;
         let variables = domain::from_variables(|name| std::env::var(name).ok())
             .map_err(|what| Problem::new(what, "correct the variable, or unset it"))?;
         let variables = variables.with_absolute_paths(&directory.to_string_lossy());
@@ -120,15 +85,31 @@ impl Arguments {
                 Document::parse(existing).map_err(|what| anyhow::anyhow!("libvirt's own XML of '{}' cannot be read: {what}", self.name))?;
             return Ok(Base::new(domain, false, &self.name, &given, &variables));
         }
-        let mut base = Base::new(self.template()?, true, &self.name, &given, &variables);
+        let named = self.template.is_none().then(|| given.os.clone().unwrap_or_default()).or(given.os.clone());
+        let profile = named.as_ref().and_then(Os::profile);
+        let mut base = Base::new(self.template(profile)?, true, &self.name, &given, &variables);
+        base.profile = profile;
         base.uuid = existing.and_then(|existing| Some(Document::parse(existing).ok()?.root().child("uuid")?.text().to_owned()));
         Ok(base)
     }
 
-    fn template(&self) -> Result<Document> {
+    /// The options, over what the file says; its paths are seen from where it lies.
+    fn given(&self, directory: &Path) -> Result<Request> {
+        let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
+        let Some(file) = &self.file else { return Ok(options) };
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        let said = Request::from_toml(&text)
+            .map_err(|what| Problem::new(format!("{shown}, {what}"), "the keys are the names of the options: see `vgapt define --help`"))?;
+        let place = directory.join(file);
+        let folder = place.parent().unwrap_or(directory);
+        Ok(said.with_absolute_paths(&folder.to_string_lossy()).overlaid_by(&options))
+    }
+
+    fn template(&self, profile: Option<&Profile>) -> Result<Document> {
         let Some(file) = &self.template else {
-            let os = self.request.os.unwrap_or_default();
-            return Document::parse(domain::template(os)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
+            let name = profile.map(Profile::template).unwrap_or_default();
+            return Document::parse(domain::template(name)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
         };
         let shown = file.display();
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the template {shown}"))?;
@@ -144,73 +125,29 @@ impl Arguments {
         }
         Ok(domain)
     }
-
-    fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
-        let refused = match connection.define(xml)? {
-            Defined::Yes => return Ok(Outcome::Defined),
-            Defined::SchemaRefuses(words) => words,
-        };
-        if self.force {
-            connection.define_unchecked(xml)?;
-            return Ok(Outcome::Defined);
-        }
-        let dropped = connection.dropped(xml);
-        Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
-    }
-
-    fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) -> Result<()> {
-        let name = &self.name;
-        match outcome {
-            Outcome::DryRun => {}
-            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above. What is only blocked goes on with --force.\n")),
-            Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
-            Outcome::Defined => context.note(&format!("'{name}' is defined; start it with: vgapt start {name}")),
-            Outcome::SchemaRefuses(what) => output::tell(&output::finding(&Finding::blocker(
-                "schema",
-                format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
-                "take that out of the template; --force defines it without",
-            ))),
-        }
-        output::print(xml.unwrap_or_default())?;
-        Ok(())
-    }
 }
 
-enum Outcome {
-    DryRun,
-    Refused,
-    Unchanged,
-    Defined,
-    /// What libvirt would drop.
-    SchemaRefuses(Vec<String>),
-}
-
-impl Outcome {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::DryRun => "dry-run",
-            Self::Refused => "refused",
-            Self::Unchanged => "unchanged",
-            Self::Defined => "defined",
-            Self::SchemaRefuses(_) => "schema-refuses",
-        }
-    }
-}
-
-/// What else is good to know of the cards that are passed.
-fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
-    let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
-    passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
+/// Writes what was asked for as a file for -f.
+fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
+    let text = format!("# vgapt define {name} -f {}\n{}", file.display(), record.request.to_toml());
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.
-fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> Files {
+pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> Files {
     if let Some(root) = root {
-        return discovery::files(root, &wanted.files());
+        let in_use = discovery::disks_behind(root, &wanted.pci);
+        return Files { in_use, ..discovery::files(root, &wanted.files()) };
     }
     let pairs = connection.loaders().into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
     let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");
     let format = |code: &str| if code.ends_with(".qcow2") { "qcow2" } else { "raw" };
-    let firmwares = pairs.map(|(vars, code)| Firmware { format: format(&code).to_owned(), secure_boot: secure(&code), vars, code });
+    let firmwares = pairs.map(|(vars, code)| Firmware {
+        format: format(&code).to_owned(),
+        secure_boot: secure(&code),
+        has_keys: code.contains(".ms."),
+        vars,
+        code,
+    });
     Files { firmwares: firmwares.collect(), ..Files::default() }
 }

@@ -15,12 +15,23 @@ pub(super) struct Existing {
 
 impl Existing {
     pub(super) fn open(connection: &dyn Hypervisor, name: &str) -> Result<Self> {
-        let text = connection.domain_xml(name, Secrets::LeftOut)?;
+        Self::open_with(connection, name, Secrets::LeftOut)
+    }
+
+    pub(super) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
+        let text = connection.domain_xml(name, secrets)?;
         let text = text.ok_or_else(|| {
             Problem::new(format!("there is no domain '{name}'"), format!("see `virsh list --all`, or make it: vgapt define {name}"))
         })?;
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         Ok(Self { document })
+    }
+
+    /// What vgapt remembers of it.
+    pub(super) fn record(&self, name: &str) -> Result<Record> {
+        let record = Record::of(&self.document);
+        let none = || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} gives it a card"));
+        Ok(record.ok_or_else(none)?)
     }
 
     /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.

@@ -1,20 +1,26 @@
 //! The subcommands, one file each: its arguments (the comments are the help) and what it does.
 
+mod attach;
 mod capture;
 mod change;
 mod check;
 mod completions;
 mod context;
 mod define;
+mod definition;
+mod detach;
 mod disk;
 mod domain;
+mod explain;
 mod hook;
 mod list;
 mod man;
 mod prepare;
+mod show;
 mod start;
 mod status;
 mod stop;
+mod topology;
 mod undefine;
 mod undo;
 
@@ -37,6 +43,14 @@ pub enum Command {
     Undo(undo::Arguments),
     /// Define a domain with the graphics card in it, or change one
     Define(Box<define::Arguments>),
+    /// Give a domain of your own a card
+    Attach(attach::Arguments),
+    /// Take out again what attach gave
+    Detach(detach::Arguments),
+    /// Show what a domain was made from
+    Show(show::Arguments),
+    /// Say why each element is there that vgapt put in
+    Explain(explain::Arguments),
     /// Check the host once more and start a domain
     Start(start::Arguments),
     /// Ask a domain's guest to shut down
@@ -49,6 +63,8 @@ pub enum Command {
     Hook(hook::Arguments),
     /// Make, merge, compact and change disk images
     Disk(disk::Arguments),
+    /// Show who has which core of the host
+    Topology(topology::Arguments),
     /// Write this machine down in one file, for a bug report or a test
     Capture(capture::Arguments),
     /// Print the completions for a shell
@@ -61,12 +77,14 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
+            Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false
             }
+            Self::Topology(arguments) => arguments.names_a_domain() || context.host_is_behind_libvirt(),
         }
     }
 
@@ -86,12 +104,17 @@ impl Command {
             Self::Prepare(arguments) => arguments.run(context),
             Self::Undo(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),
+            Self::Attach(arguments) => arguments.run(context),
+            Self::Detach(arguments) => arguments.run(context),
+            Self::Show(arguments) => arguments.run(context),
+            Self::Explain(arguments) => arguments.run(context),
             Self::Start(arguments) => arguments.run(context),
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
             Self::Hook(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),
+            Self::Topology(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(),
             Self::Man(arguments) => arguments.run(),

@@ -1,6 +1,7 @@
 //! Files that a domain will use: are they there, what are they, can QEMU's user reach them.
 
 use super::firmware::firmwares;
+use super::in_use;
 use crate::model::{FileFacts, Files};
 use crate::root::{Root, Status};
 
@@ -15,7 +16,13 @@ const MAGIC: [(&str, &[u8]); 5] =
 pub fn files(root: &Root, paths: &[String]) -> Files {
     let account = qemu_account(root);
     let facts = paths.iter().map(|path| facts(root, path, account.as_ref())).collect();
-    Files { firmwares: firmwares(root), facts, complete: !root.is_capture(), qemu_user: account.map(|account| account.name) }
+    Files {
+        firmwares: firmwares(root),
+        facts,
+        complete: !root.is_capture(),
+        in_use: Vec::new(),
+        qemu_user: account.map(|account| account.name),
+    }
 }
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
@@ -27,6 +34,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
         format: beginning.map(|bytes| format_of(&bytes).to_owned()),
+        in_use: in_use::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
 }

@@ -9,7 +9,7 @@ use crate::root::Root;
 /// (QEMU docs/interop/firmware.json); a file in the first hides one of the same name in the second.
 const DESCRIPTORS: [&str; 2] = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"];
 
-/// Code and variables that belong together, without Secure Boot keys, as distributions ship them.
+/// Code and variables that belong together, without Secure Boot, as distributions ship them.
 const KNOWN_PAIRS: [(&str, &str); 10] = [
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -23,15 +23,26 @@ const KNOWN_PAIRS: [(&str, &str); 10] = [
     ("/run/libvirt/nix-ovmf/OVMF_CODE.fd", "/run/libvirt/nix-ovmf/OVMF_VARS.fd"),
 ];
 
+/// The same with Secure Boot and Microsoft's keys: Debian and Ubuntu, Fedora, openSUSE.
+const KNOWN_SECURE_PAIRS: [(&str, &str); 4] = [
+    ("/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.ms.fd", "/usr/share/OVMF/OVMF_VARS.ms.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"),
+    ("/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin"),
+];
+
 /// The firmwares for x86 q35 guests that are there: without Secure Boot keys first, raw before qcow2.
 pub(super) fn firmwares(root: &Root) -> Vec<Firmware> {
     let mut found: Vec<Firmware> = descriptors(root).iter().filter_map(|text| from_descriptor(text)).collect();
-    found.extend(KNOWN_PAIRS.iter().map(|(code, vars)| Firmware {
+    let known = |(code, vars): &(&str, &str), secure: bool| Firmware {
         code: (*code).into(),
         vars: (*vars).into(),
         format: "raw".into(),
-        secure_boot: false,
-    }));
+        secure_boot: secure,
+        has_keys: secure,
+    };
+    found.extend(KNOWN_PAIRS.iter().map(|pair| known(pair, false)));
+    found.extend(KNOWN_SECURE_PAIRS.iter().map(|pair| known(pair, true)));
     found.retain(|firmware| root.exists(&firmware.code) && root.exists(&firmware.vars));
     // The order of the descriptors' names is their priority, and sorting keeps it.
     found.sort_by_key(|firmware| (firmware.secure_boot, firmware.format != "raw"));
@@ -99,6 +110,7 @@ fn from_descriptor(text: &str) -> Option<Firmware> {
         vars: descriptor.mapping.nvram_template.filename,
         format: descriptor.mapping.executable.format,
         secure_boot: has("enrolled-keys") || has("requires-smm"),
+        has_keys: has("enrolled-keys"),
     })
 }
 
@@ -114,7 +126,7 @@ mod tests {
     fn descriptor() {
         assert_eq!(
             from_descriptor(DESCRIPTOR).unwrap(),
-            Firmware { code: "/c".into(), vars: "/v".into(), format: "raw".into(), secure_boot: false }
+            Firmware { code: "/c".into(), vars: "/v".into(), format: "raw".into(), secure_boot: false, has_keys: false }
         );
         assert!(from_descriptor(&DESCRIPTOR.replace("acpi-s3", "enrolled-keys").replace("amd-sev", "acpi-s4")).unwrap().secure_boot);
         assert!(from_descriptor(&DESCRIPTOR.replace("x86_64", "aarch64")).is_none());

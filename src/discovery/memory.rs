@@ -3,6 +3,7 @@
 use crate::model::{HugepagePool, Memory, Size};
 use crate::root::Root;
 
+const NODES: &str = "/sys/devices/system/node";
 const POOLS: &str = "/sys/kernel/mm/hugepages";
 
 pub(super) fn read(root: &Root) -> Memory {
@@ -18,8 +19,19 @@ pub(super) fn read(root: &Root) -> Memory {
         available: kib("MemAvailable"),
         default_hugepage: kib("Hugepagesize"),
         hugepages,
+        nodes: nodes(root),
         hugetlbfs: root.text("/proc/mounts").map(|mounts| hugetlbfs(&mounts)).unwrap_or_default(),
     }
+}
+
+/// `Node 0 MemTotal:       98304 kB` of each node's own list.
+fn nodes(root: &Root) -> Vec<(u32, Size)> {
+    let total = |name: &String| {
+        let text = root.text(&format!("{NODES}/{name}/meminfo")).ok()?;
+        let line = text.lines().find_map(|line| line.split_once("MemTotal:"))?.1;
+        Some((name.strip_prefix("node")?.parse().ok()?, Size::from_kib(line.trim().strip_suffix("kB")?.trim().parse().ok()?)))
+    };
+    root.names(NODES).iter().filter_map(total).collect()
 }
 
 /// A directory such as `hugepages-2048kB`.

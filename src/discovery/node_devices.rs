@@ -66,6 +66,7 @@ fn usb(device: Element<'_>, capability: Element<'_>) -> Option<UsbDevice> {
     (id.vendor != 0x1d6b).then_some(UsbDevice {
         bus: part("bus")?,
         device: part("device")?,
+        controller: path.split('/').filter_map(|part| part.parse().ok()).next_back(),
         port,
         id,
         name: (!words.is_empty()).then(|| words.join(" ")),

@@ -4,6 +4,7 @@ use super::Scope;
 use crate::model::{BootLoader, Cmdline, Distribution, Host, InitramfsTool, Iommu, Platform};
 use crate::root::Root;
 
+const IOMMUS: &str = "/sys/class/iommu";
 const TABLES: &str = "/sys/firmware/acpi/tables";
 
 /// The firmware's tables that describe an IOMMU: Intel, AMD, virtio.
@@ -47,12 +48,24 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
     };
     platform.kernel = root.attribute("/proc/sys/kernel/osrelease");
     if scope == Scope::All {
+        platform.iommu_bits = iommu_bits(root);
         platform.board = root.attribute("/sys/class/dmi/id/board_name");
         platform.distribution = distribution(root);
         platform.boot_loaders = present(root, &BOOT_LOADERS);
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);
     }
     platform
+}
+
+/// The narrowest of Intel's units: MGAW, bits 16 to 21 of the capability register, is one less than
+/// the bits that it translates (Intel VT-d specification, 11.4.2).
+fn iommu_bits(root: &Root) -> Option<u32> {
+    let capability = |unit: &String| {
+        let text = root.attribute(&format!("{IOMMUS}/{unit}/intel-iommu/cap"))?;
+        u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()
+    };
+    let bits = |register: u64| u32::try_from(register >> 16 & 0x3f).ok().map(|width| width + 1);
+    root.names(IOMMUS).iter().filter_map(|unit| bits(capability(unit)?)).min()
 }
 
 fn distribution(root: &Root) -> Distribution {

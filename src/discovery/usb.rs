@@ -25,6 +25,9 @@ fn read_device(root: &Root, port: &str, names: &[String]) -> Option<UsbDevice> {
         device: attribute("devnum")?.parse().ok()?,
         port: port.to_owned(),
         id,
+        controller: root
+            .link(&format!("{DEVICES}/{port}"))
+            .and_then(|path| path.split('/').filter_map(|part| part.parse().ok()).next_back()),
         name: (!words.is_empty()).then(|| words.join(" ")),
         drivers,
     })

@@ -18,6 +18,19 @@ pub(super) const CDROM: &str = "ua-vgapt-cdrom-";
 /// The SCSI controller.
 pub(super) const SCSI: &str = "ua-vgapt-scsi";
 
+/// Mediated devices.
+pub(super) const MDEV: &str = "ua-vgapt-mdev-";
+/// Keyboard and mouse by their event devices.
+pub(super) const EVDEV: &str = "ua-vgapt-evdev-";
+/// Shared folders.
+pub(super) const SHARE: &str = "ua-vgapt-share-";
+/// Shared memory.
+pub(super) const SHMEM: &str = "ua-vgapt-shmem-";
+/// The sound card.
+pub(super) const SOUND: &str = "ua-vgapt-sound-";
+/// The network card.
+pub(super) const NETWORK: &str = "ua-vgapt-net-";
+
 /// A PCI address as part of an alias, in which only letters, digits, `-` and `_` may stand.
 pub(super) fn pci(prefix: &str, address: PciAddress) -> String {
     format!("{prefix}{}", address.to_string().replace([':', '.'], "-"))

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::alias;
 use super::devices::{add, number};
 use super::hostdevs::named;
 use super::spec::{Cdrom, Disk};
+use super::{DiskCache, alias};
 use crate::xml::{Document, Element, Fragment};
 
 /// Units of an AHCI controller.
@@ -44,12 +44,21 @@ fn change(domain: &mut Document, name: &str, disk: &Disk) {
     set(domain, Some("source"), attribute, Some(&disk.path));
 }
 
+/// What the guest gives back is given back to the host; a disk past the page cache is read and
+/// written as the kernel does it itself, which it does for whole blocks only: raw ones.
+fn driver(disk: &Disk) -> Fragment {
+    let driver = Fragment::new("driver").with("name", "qemu").with("type", &disk.format).with("cache", disk.cache.word());
+    let is_direct = matches!(disk.cache, DiskCache::None | DiskCache::Directsync);
+    let driver = if is_direct && disk.format == "raw" { driver.with("io", "native") } else { driver };
+    driver.with("discard", "unmap")
+}
+
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
     let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
     Fragment::new("disk")
         .with("type", kind)
         .with("device", "disk")
-        .child(Fragment::new("driver").with("name", "qemu").with("type", &disk.format).with("cache", "writeback"))
+        .child(driver(disk))
         .child(Fragment::new("source").with(attribute, &disk.path))
         .child(Fragment::new("target").with("dev", target).with("bus", "scsi"))
         .child(named(name))

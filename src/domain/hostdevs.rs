@@ -129,6 +129,19 @@ fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
         .child(address)
 }
 
+/// Gives a card's function a firmware file, or takes it out.
+pub(super) fn set_rom(domain: &mut Document, function: PciAddress, file: Option<&str>) {
+    let Some(hostdev) = alias::find(domain.root(), &alias::pci(alias::GPU, function)) else { return };
+    match (domain.element(hostdev).child("rom").map(Element::id), file) {
+        (Some(rom), Some(file)) => domain.set_attribute(rom, "file", file),
+        (Some(rom), None) => domain.remove(rom),
+        (None, Some(file)) => {
+            super::devices::insert_behind(domain, hostdev, &Fragment::new("rom").with("file", file), &["driver", "source", "alias"])
+        }
+        (None, None) => {}
+    }
+}
+
 /// Makes vgapt's USB hostdevs exactly these.
 pub(super) fn set_usb(domain: &mut Document, ids: &[UsbId]) {
     let wanted: Vec<String> = ids.iter().map(|id| alias::usb(*id)).collect();

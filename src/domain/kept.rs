@@ -3,7 +3,8 @@
 use super::hostdevs::hostdev_of;
 use super::resolve::Base;
 use super::settings::size_of;
-use super::{Spec, alias};
+use super::tuning::is_changed;
+use super::{Group, Spec, alias};
 
 /// In words: what is kept although the last request said something else.
 pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
@@ -23,6 +24,16 @@ pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
             kept.push(format!("{name} stays {now}, as somebody set it (vgapt wrote {wrote}); give --{name} with a new value to change it"));
         }
     }
+    let taken_over = last
+        .settings
+        .iter()
+        .filter(|(group, written)| is_changed(root, written) && !spec.changes.iter().any(|change| change.group == **group));
+    kept.extend(taken_over.map(|(group, _)| match group {
+        Group::Pinning => {
+            "the pinning of the processors stays as somebody set it; --no-pin and then --pin puts vgapt's in its place".to_owned()
+        }
+        group => format!("the {} stay as somebody set them", group.name()),
+    }));
     let gone = last
         .passed
         .iter()

@@ -1,7 +1,7 @@
 //! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
 //! and a second time changes nothing.
 
-use super::{Spec, alias, devices, disks, hostdevs, record, settings};
+use super::{Change, Spec, alias, attach, devices, disks, hostdevs, owned, record, setting, settings};
 use crate::xml::{Document, Element, Fragment};
 
 /// Writes what is to be written into a domain.
@@ -41,8 +41,39 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
     if let Some(usb) = &spec.usb {
         hostdevs::set_usb(&mut domain, usb);
     }
-    remember(&mut domain, spec);
+    if let Some((function, file)) = &spec.rom {
+        hostdevs::set_rom(&mut domain, *function, file.as_deref());
+    }
+    for owned in &spec.owned {
+        owned::set(&mut domain, owned);
+    }
+    for Change { take_out, put, .. } in &spec.changes {
+        for path in take_out {
+            setting::take_out(&mut domain, path);
+        }
+        for setting in put {
+            setting::put(&mut domain, setting);
+        }
+    }
+    for replacement in &spec.replacements {
+        attach::replace(&mut domain, replacement);
+    }
+    if spec.forgets {
+        forget(&mut domain);
+    } else {
+        remember(&mut domain, spec);
+    }
     domain
+}
+
+fn forget(domain: &mut Document) {
+    if let Some(own) = record::element(domain).map(Element::id) {
+        domain.remove(own);
+    }
+    let empty = domain.root().child("metadata").filter(|metadata| metadata.children().next().is_none()).map(Element::id);
+    if let Some(metadata) = empty {
+        domain.remove(metadata);
+    }
 }
 
 fn remember(domain: &mut Document, spec: &Spec) {

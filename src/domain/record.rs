@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Request;
+use super::tuning::Settings;
+use super::{Group, Request};
 use crate::model::{PciAddress, PciId};
 use crate::xml::{Document, Element, Fragment};
 
@@ -22,6 +23,15 @@ pub struct Record {
     pub passed: Vec<Passed>,
     /// What was written into elements that carry no alias, by their names.
     pub wrote: BTreeMap<String, String>,
+    /// Whether the domain is somebody else's, and only its devices are vgapt's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub attached: bool,
+    /// What stood where vgapt put something else: path and source.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) replaced: BTreeMap<String, String>,
+    /// The settings that were written, group by group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) settings: BTreeMap<Group, Settings>,
 }
 
 /// A PCI function that was passed, and what it was: addresses move.

@@ -1,13 +1,15 @@
 //! From what is asked for, what was asked for last, the domain as it is and the host: what is to be
 //! written, and what speaks against it.
 
-use std::collections::BTreeMap;
-
+use super::attach;
 use super::checks;
+use super::firmware::firmware;
 use super::hostdevs::pci_hostdevs;
+use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
-use super::{GpuChoice, Passed, Record, Request, alias};
-use crate::model::{Card, Files, Finding, Firmware, Host, PciAddress};
+use super::tuning::{self, Question};
+use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress};
 use crate::passthrough::{assess, clear_choice};
 use crate::xml::{Document, Element};
 
@@ -22,10 +24,26 @@ pub struct Base {
     pub name: String,
     /// The UUID that a domain made anew under its name keeps.
     pub uuid: Option<String>,
+    /// The guest system that a domain made anew is for, where it is made from a template of vgapt's
+    /// or the system was named.
+    pub profile: Option<&'static Profile>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// What the metadata remembers.
     pub last: Option<Record>,
     /// What the domain is to have: the request over the last one.
     pub wanted: Request,
+}
+
+/// What a definition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A domain of vgapt's.
+    Define,
+    /// Devices for a domain of somebody else's.
+    Attach,
+    /// These out again.
+    Detach,
 }
 
 /// What is to be written, and what speaks against it.
@@ -44,18 +62,18 @@ impl Base {
         let last = Record::of(&domain);
         let before = last.as_ref().map_or(variables, |record| &record.request);
         let wanted = before.overlaid_by(given);
-        Self { domain, is_new, name: name.to_owned(), uuid: None, last, wanted }
+        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, purpose: Purpose::Define, last, wanted }
     }
 
     /// Whether an option says another thing than the last request did.
-    fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
+    pub(super) fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
         let last = self.last.as_ref().map_or_else(|| option(&Request::default()), |record| option(&record.request));
         option(&self.wanted) != last
     }
 }
 
 /// Decides.
-pub fn resolve(base: &Base, host: &Host, files: &Files) -> Resolved {
+pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
     let mut findings = Vec::new();
     let mut wanted = base.wanted.clone();
     let cards = cards(&mut wanted, host, &mut findings);
@@ -73,11 +91,14 @@ pub fn resolve(base: &Base, host: &Host, files: &Files) -> Resolved {
         name: base.name.clone(),
         uuid: base.uuid.clone(),
         memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
-        cpus: wanted.cpus.filter(|_| base.differs(|request| request.cpus)),
+        cpus: None,
+        placed: None,
         hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
         emulator: wanted.emulator.clone().filter(|_| base.differs(|request| request.emulator.clone())),
         firmware,
-        disks: base.differs(|request| request.disk.clone()).then(|| wanted.disk.iter().map(|path| disk(path, files)).collect()),
+        disks: base
+            .differs(|request| request.disk.clone())
+            .then(|| wanted.disk.iter().map(|path| disk(path, wanted.extras.disk_cache, files)).collect()),
         cdroms: [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())]
             .into_iter()
             .flatten()
@@ -85,15 +106,43 @@ pub fn resolve(base: &Base, host: &Host, files: &Files) -> Resolved {
         cards: cards_differ.then(|| cards.clone()),
         functions: functions_differ.then(|| functions.clone()),
         usb: usb_differ.then(|| wanted.usb_ids()),
+        owned: Vec::new(),
+        rom: None,
+        changes: Vec::new(),
+        replacements: Vec::new(),
+        forgets: false,
         record: Record::default(),
     };
+    further(base, &wanted, host, &mut spec);
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
     findings.extend(checks::of_functions(&passed, host));
+    let functions = passed.iter().map(|passed| passed.address).collect();
+    findings.extend(tuning::decide(&Question { base, wanted: &wanted, host, libvirt, passed: functions }, &mut spec));
+    if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
+        wanted.cpus = Some(Cpus::Count(processors.count));
+    }
     findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
-    spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec) };
+    spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec), ..Record::default() };
+    attach::decide(base, &mut spec);
     Resolved { spec, findings }
+}
+
+/// The devices that are not the host's own hardware.
+fn further(base: &Base, wanted: &Request, host: &Host, spec: &mut Spec) {
+    let now = owned::all(&wanted.extras);
+    let before = owned::all(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
+    spec.owned = now.into_iter().zip(before).filter(|(now, before)| now != before).map(|(now, _)| now).collect();
+    let network = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()));
+    spec.owned.extend(network.map(owned::network));
+    if base.differs(|request| (request.extras.rom.clone(), request.gpu.clone())) {
+        let card = wanted.gpu.iter().find_map(|choice| match choice {
+            GpuChoice::At(address) => Some(Card::with(host, *address).map_or(*address, |card| card.address)),
+            GpuChoice::Auto => None,
+        });
+        spec.rom = card.map(|card| (card, wanted.extras.rom.clone()));
+    }
 }
 
 /// The cards that are asked for, each with all that belongs to it; `auto` becomes an address.
@@ -191,7 +240,7 @@ fn passed(address: PciAddress, host: &Host) -> Passed {
     Passed { address, id: device.map(|device| device.id), subsystem: device.and_then(|device| device.subsystem) }
 }
 
-fn disk(path: &str, files: &Files) -> Disk {
+fn disk(path: &str, cache: Option<DiskCache>, files: &Files) -> Disk {
     let by_content = files.of(path).and_then(|facts| facts.format.clone());
     let ending = path.rsplit('.').next().unwrap_or_default();
     let by_name = || match ending {
@@ -203,72 +252,8 @@ fn disk(path: &str, files: &Files) -> Disk {
         // The guide's format.
         _ => "qcow2",
     };
-    Disk { path: path.to_owned(), format: by_content.unwrap_or_else(|| by_name().to_owned()) }
-}
-
-/// The firmware to write: the one that is asked for; for a domain made anew the host's, unless the
-/// base brings its own or boots a kernel directly.
-fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
-    let wanted = &base.wanted;
-    if base.differs(|request| (request.loader.clone(), request.nvram_template.clone()))
-        && (wanted.loader.is_some() || wanted.nvram_template.is_some())
-    {
-        let firmware = asked_firmware(wanted, files, findings);
-        findings.extend(firmware.as_ref().and_then(|firmware| checks::other_firmware(base, &firmware.code)));
-        return firmware;
-    }
-    let os = base.domain.root().child("os");
-    let has_own = os.is_some_and(|os| os.attribute("firmware").is_some() || os.child("loader").is_some() || os.child("kernel").is_some());
-    if !base.is_new || has_own {
-        return None;
-    }
-    let found = files.firmwares.iter().find(|firmware| !firmware.secure_boot).cloned();
-    if found.is_none() {
-        findings.push(checks::no_firmware(files));
-    }
-    found
-}
-
-fn asked_firmware(wanted: &Request, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
-    let known = files.firmwares.iter().find(|known| match (&wanted.loader, &wanted.nvram_template) {
-        (Some(code), _) => known.code == *code,
-        (None, vars) => Some(&known.vars) == vars.as_ref(),
-    });
-    let code = wanted.loader.clone().or_else(|| known.map(|known| known.code.clone()));
-    let vars = wanted.nvram_template.clone().or_else(|| known.map(|known| known.vars.clone())).or_else(|| matching_vars(code.as_deref()?));
-    let (Some(code), Some(vars)) = (code, vars) else {
-        let given = wanted.loader.as_deref().or(wanted.nvram_template.as_deref()).unwrap_or_default();
-        findings.push(Finding::fatal(
-            "no-matching-firmware",
-            format!("no firmware is known that belongs to {given}"),
-            "give both --loader and --nvram-template",
-        ));
-        return None;
-    };
-    let format = files.of(&code).and_then(|facts| facts.format.clone()).filter(|format| format == "qcow2");
-    let format = format.or_else(|| known.map(|known| known.format.clone())).unwrap_or_else(|| "raw".into());
-    Some(Firmware { code, vars, format, secure_boot: known.is_some_and(|known| known.secure_boot) })
-}
-
-/// `OVMF_CODE_4M.fd` → `OVMF_VARS_4M.fd`, `ovmf-x86_64-code.bin` → `ovmf-x86_64-vars.bin`.
-pub fn matching_vars(code: &str) -> Option<String> {
-    let (directory, name) = code.rsplit_once('/')?;
-    let vars = if name.contains("CODE") { name.replacen("CODE", "VARS", 1) } else { name.replacen("code", "vars", 1) };
-    // The variables of a Secure Boot build are those of the plain one.
-    (vars != name).then(|| format!("{directory}/{}", vars.replace(".secboot", "")))
-}
-
-/// What is written into elements that carry no alias.
-fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
-    let mut wrote = base.last.as_ref().map(|last| last.wrote.clone()).unwrap_or_default();
-    let now = [
-        ("memory", spec.memory.map(|memory| memory.to_string())),
-        ("cpus", spec.cpus.map(|cpus| cpus.to_string())),
-        ("hugepages", spec.hugepages.map(|wanted| wanted.to_string())),
-        ("emulator", spec.emulator.clone()),
-        ("loader", spec.firmware.as_ref().map(|firmware| firmware.code.clone())),
-        ("nvram-template", spec.firmware.as_ref().map(|firmware| firmware.vars.clone())),
-    ];
-    wrote.extend(now.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    wrote
+    // A device has no page cache of a file system's before it; a file's is the guide's.
+    let usual = if path.starts_with("/dev/") { DiskCache::None } else { DiskCache::Writeback };
+    let cache = cache.unwrap_or(usual);
+    Disk { path: path.to_owned(), cache, format: by_content.unwrap_or_else(|| by_name().to_owned()) }
 }

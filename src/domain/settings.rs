@@ -1,5 +1,6 @@
 //! The elements that are there once in a domain: name, memory, processors, firmware.
 
+use super::Processors;
 use super::devices::{devices, ensure_child, insert_behind};
 use crate::model::{Firmware, Size};
 use crate::xml::{Document, Element, Fragment, Id};
@@ -58,27 +59,29 @@ pub(super) fn size_of(element: Element<'_>) -> Option<Size> {
     number.checked_mul(factor).map(Size::from_bytes)
 }
 
-/// All processors on from the start, as cores of one socket.
-pub(super) fn set_cpus(domain: &mut Document, cpus: u32) {
+/// All processors on from the start, and how the guest sees them.
+pub(super) fn set_cpus(domain: &mut Document, processors: Processors) {
     let root = domain.root().id();
-    let count = cpus.to_string();
+    let Processors { count, guest } = processors;
+    let count = count.to_string();
     match domain.root().child("vcpu").map(Element::id) {
         Some(id) => {
             domain.set_text(id, &count);
             domain.remove_attribute(id, "current");
         }
-        None => insert_behind(domain, root, &Fragment::new("vcpu").text(cpus), &[&HEAD[..], &["currentMemory"]].concat()),
+        None => insert_behind(domain, root, &Fragment::new("vcpu").text(&count), &[&HEAD[..], &["currentMemory"]].concat()),
     }
     let root = domain.root().id();
     let cpu = ensure_child(domain, root, "cpu", &["features"]);
     let topology = ensure_child(domain, cpu, "topology", &["model", "vendor"]);
-    for (name, value) in [("sockets", "1"), ("cores", count.as_str()), ("threads", "1")] {
-        domain.set_attribute(topology, name, value);
-    }
-    for name in ["dies", "clusters"] {
-        if domain.element(topology).attribute(name).is_some_and(|count| count != "1") {
-            domain.set_attribute(topology, name, "1");
+    // Left out where it would say 1, as libvirt fills it in.
+    for (name, value) in [("dies", guest.dies), ("clusters", 1)] {
+        if value > 1 || domain.element(topology).attribute(name).is_some_and(|count| count != "1") {
+            domain.set_attribute(topology, name, &value.to_string());
         }
+    }
+    for (name, value) in [("sockets", guest.sockets), ("cores", guest.cores), ("threads", guest.threads)] {
+        domain.set_attribute(topology, name, &value.to_string());
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is to be written into a domain. `None` leaves a thing as it is.
 
-use super::Record;
+use super::{Change, DiskCache, Owned, Processors, Record, Replacement};
 use crate::model::{Firmware, PciAddress, Size, UsbId};
+use crate::topology::Pinning;
 
 /// What is to be written into a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,8 +13,10 @@ pub struct Spec {
     pub uuid: Option<String>,
     /// Memory.
     pub memory: Option<Size>,
-    /// Cores, in one socket.
-    pub cpus: Option<u32>,
+    /// Processors.
+    pub cpus: Option<Processors>,
+    /// Where they are.
+    pub placed: Option<Pinning>,
     /// Huge pages in, or out.
     pub hugepages: Option<bool>,
     /// QEMU program.
@@ -30,6 +33,16 @@ pub struct Spec {
     pub disks: Option<Vec<Disk>>,
     /// The CDs, each in, or out.
     pub cdroms: Vec<Cdrom>,
+    /// Devices of which the alias says all, kind by kind.
+    pub owned: Vec<Owned>,
+    /// The file with a card's firmware: whose, and which, or none.
+    pub rom: Option<(PciAddress, Option<String>)>,
+    /// Settings without an alias, group by group.
+    pub changes: Vec<Change>,
+    /// What is put in the place of something else.
+    pub replacements: Vec<Replacement>,
+    /// Whether nothing is to be remembered.
+    pub forgets: bool,
     /// What is to be remembered.
     pub record: Record,
 }
@@ -48,6 +61,8 @@ pub struct Disk {
     pub path: String,
     /// Format of what is in it.
     pub format: String,
+    /// What the host does with its data.
+    pub cache: DiskCache,
 }
 
 impl Disk {

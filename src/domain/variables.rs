@@ -16,7 +16,7 @@ pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Reque
         keyboard: read("VGAPT_KEYBOARD_ID", &variable)?,
         mouse: read("VGAPT_MOUSE_ID", &variable)?,
         memory: read("VGAPT_MEMORY", &variable)?,
-        cpus: read::<u32>("CORES_NUMBER", &variable)?.filter(|cpus| *cpus > 0),
+        cpus: variable("CORES_NUMBER").filter(|number| number != "0").map(|_| read("CORES_NUMBER", &variable)).transpose()?.flatten(),
         disk: variable("VGAPT_DISK_IMAGE").into_iter().collect(),
         virtio_iso: variable("VGAPT_VIRTIO_DRIVERS_CD"),
         loader: variable("VGAPT_FIRMWARE_BIN"),
@@ -46,7 +46,7 @@ mod tests {
         let request = request.unwrap();
         assert_eq!(
             (request.gpu[0].to_string().as_str(), request.memory, request.cpus, request.keyboard),
-            ("0000:01:00.0", "8G".parse().ok(), Some(4), None)
+            ("0000:01:00.0", "8G".parse().ok(), Some(crate::domain::Cpus::Count(4)), None)
         );
         let error = from_variables(|name| (name == "VGAPT_MEMORY").then(|| "lots".into())).unwrap_err();
         assert!(error.starts_with("VGAPT_MEMORY=lots: "), "{error}");

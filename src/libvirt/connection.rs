@@ -12,8 +12,8 @@ use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 use virt::sys;
 
-use super::dropped;
 use super::errors::explain;
+use super::{capabilities, dropped};
 
 struct Libvirt {
     connect: Connect,
@@ -39,6 +39,12 @@ fn run_event_loop() -> Result<()> {
 }
 
 impl Libvirt {
+    /// What QEMU can with a q35 machine, by KVM if it is there.
+    fn capabilities(&self) -> Option<Document> {
+        let text = self.connect.domain_capabilities(None, Some("x86_64"), Some("q35"), None, 0).ok()?;
+        Document::parse(&text).ok()
+    }
+
     fn domain(&self, name: &str) -> Result<Domain> {
         if name.contains('\0') {
             bail!("a domain's name has no NUL byte in it");
@@ -70,9 +76,14 @@ impl Hypervisor for Libvirt {
         Ok(devices.iter().filter_map(|device| device.xml_desc(0).ok()).collect())
     }
 
+    fn abilities(&self) -> vgapt::model::Libvirt {
+        let capabilities = self.capabilities();
+        let version = self.connect.lib_version().ok().map(u64::from);
+        capabilities::abilities(version, capabilities.as_ref().map(Document::root))
+    }
+
     fn loaders(&self) -> Vec<String> {
-        let Ok(text) = self.connect.domain_capabilities(None, Some("x86_64"), Some("q35"), None, 0) else { return Vec::new() };
-        let Ok(capabilities) = Document::parse(&text) else { return Vec::new() };
+        let Some(capabilities) = self.capabilities() else { return Vec::new() };
         let loader = capabilities.root().at("os/loader");
         loader.into_iter().flat_map(|loader| loader.children_named("value")).map(Element::text).map(str::to_owned).collect()
     }

@@ -1,6 +1,7 @@
 //! The part of vgapt that links libvirt. `vgapt` runs it for the commands that need a connection;
 //! it takes the same command line.
 
+mod capabilities;
 mod connection;
 mod dropped;
 mod errors;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::PciAddress;
+
 /// A UEFI firmware for guests: its code, and the variables that match it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Firmware {
@@ -11,8 +13,10 @@ pub struct Firmware {
     pub vars: String,
     /// `raw` or `qcow2`, of both.
     pub format: String,
-    /// Whether it enforces Secure Boot with the vendor's keys.
+    /// Whether it enforces Secure Boot where keys are enrolled, for which it needs system management mode.
     pub secure_boot: bool,
+    /// Whether Microsoft's keys are enrolled in the variables.
+    pub has_keys: bool,
 }
 
 /// A file that a domain will use.
@@ -28,6 +32,8 @@ pub struct FileFacts {
     pub size: Option<u64>,
     /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.
     pub format: Option<String>,
+    /// What the host does with it, where it is a disk that the host uses: `mounted on /`.
+    pub in_use: Option<String>,
     /// The folders on the way that QEMU's user cannot pass.
     pub closed_folders: Vec<String>,
 }
@@ -41,6 +47,8 @@ pub struct Files {
     pub facts: Vec<FileFacts>,
     /// Whether what is not in here is not there; else it could not be told.
     pub complete: bool,
+    /// The disks behind PCI functions that the host uses.
+    pub in_use: Vec<(PciAddress, String)>,
     /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
 }

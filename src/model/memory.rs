@@ -15,6 +15,8 @@ pub struct Memory {
     pub default_hugepage: Option<Size>,
     /// The pools of huge pages, the smallest page size first.
     pub hugepages: Vec<HugepagePool>,
+    /// What each NUMA node has.
+    pub nodes: Vec<(u32, Size)>,
     /// Where hugetlbfs is mounted, with the page size if the mount says it.
     pub hugetlbfs: Vec<(String, Option<Size>)>,
 }

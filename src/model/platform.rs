@@ -110,6 +110,8 @@ pub struct Platform {
     pub iommu: Iommu,
     /// The firmware's tables that speak of an IOMMU: `DMAR`, `IVRS`, `VIOT`.
     pub iommu_tables: Vec<String>,
+    /// Bits of an address that the narrowest IOMMU translates; `None` where it does not tell (AMD's).
+    pub iommu_bits: Option<u32>,
     /// Kernel release.
     pub kernel: Option<String>,
     /// Command line of the running kernel.

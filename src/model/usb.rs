@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::UsbId;
+use super::{PciAddress, UsbId};
 
 /// A plugged-in USB device (hubs included; root hubs left out).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,6 +15,8 @@ pub struct UsbDevice {
     pub port: String,
     /// Vendor and product id.
     pub id: UsbId,
+    /// The PCI function of the controller that it hangs off.
+    pub controller: Option<PciAddress>,
     /// What it calls itself.
     pub name: Option<String>,
     /// The drivers of its interfaces.

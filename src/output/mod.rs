@@ -8,7 +8,9 @@ mod host;
 mod json;
 mod plan;
 mod style;
+mod svg;
 mod terminal;
+mod topology;
 
 pub use cards::{addresses, cards, env, env_values};
 pub use checks::{Detail, checks};
@@ -17,4 +19,6 @@ pub use findings::{finding, findings_json};
 pub use host::{functions, groups, usb};
 pub use json::{host_json, json};
 pub use plan::{edited, plan, plan_json, undoing};
+pub use svg::svg;
 pub use terminal::{plain, print, tell};
+pub use topology::{SeatedCard, Seats, topology};

@@ -70,6 +70,12 @@ impl Document {
         self.splice(start..start, &text);
     }
 
+    /// Puts an element's source, as [`Element::source`](super::Element::source) gave it, in the place of another.
+    pub fn replace(&mut self, id: Id, source: &str) {
+        let range = self.node(id).range.clone();
+        self.splice(range, source);
+    }
+
     /// Takes an element out; where it begins its line, with the line end and the white space before it.
     pub fn remove(&mut self, id: Id) {
         let range = self.node(id).range.clone();

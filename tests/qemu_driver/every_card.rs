@@ -24,7 +24,8 @@ const SETS: [(&str, &str); 3] = [
     (
         "all",
         "--hugepages --usb 046d:c52b --keyboard 046d:c31c --mouse 046d:c077 --disk /vm/a&b.qcow2 --cdrom /vm/install.iso
-         --virtio-iso /vm/virtio-win.iso --memory 4G --cpus 6",
+         --virtio-iso /vm/virtio-win.iso --memory 4G --cpus 6 --rom /vm/card.rom --evdev /dev/input/by-id/a-event-kbd --evdev /dev/input/by-id/b-event-mouse
+         --looking-glass 2560x1440 --network nat --share /srv/games --share-smb /srv/docs --sound pulseaudio --core-kind any",
     ),
     ("odd", "--disk /vm/a.raw --disk /dev/disk/by-id/b --virtio-iso /vm/v.iso --memory 1537 --cpus 1"),
 ];
@@ -73,11 +74,12 @@ fn dry_runs(libvirt: &Libvirt, machine: &Path) -> Vec<Dry> {
         .map(|card| (text(&card["address"]), card["functions"].as_array().unwrap().iter().map(text).collect()))
         .collect();
     let mut made = Vec::new();
-    for os in ["windows", "linux"] {
+    for os in ["windows", "linux", "win11", "win8.1", "win7"] {
         let template = libvirt.template(os);
-        for (set, options) in SETS {
+        let sets = if matches!(os, "windows" | "linux") { &SETS[..] } else { &SETS[..1] };
+        for (set, options) in sets {
             let mut asked: Vec<Vec<&(String, Vec<String>)>> = cards.iter().map(|card| vec![card]).collect();
-            if cards.len() > 1 && set == "all" {
+            if cards.len() > 1 && *set == "all" {
                 asked.push(cards.iter().collect());
             }
             for cards in asked {

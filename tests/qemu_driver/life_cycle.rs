@@ -43,7 +43,9 @@ fn life_cycle() {
     let pid = qemu(&libvirt);
     let argv = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().replace('\0', " ");
     assert!(
-        argv.contains("-netdev {\"type\":\"user\",\"id\":\"hostnet0\"}") && argv.contains("plain_VARS.fd") && !argv.contains(&vars),
+        argv.contains("-netdev {\"type\":\"user\",\"id\":\"hostua-vgapt-net-user\"}")
+            && argv.contains("plain_VARS.fd")
+            && !argv.contains(&vars),
         "{argv}"
     );
 

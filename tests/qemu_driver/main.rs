@@ -1,5 +1,6 @@
 //! vgapt and libvirt's QEMU driver, which is never the machine's own.
 
+mod attach;
 #[path = "../support/command.rs"]
 mod command;
 mod every_card;

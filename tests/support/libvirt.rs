@@ -151,15 +151,17 @@ impl Libvirt {
         self.vgapt(&[&["define"], arguments, &self.template("windows").iter().map(String::as_str).collect::<Vec<_>>()].concat())
     }
 
-    /// The options that make vgapt's own template one that this libvirt takes.
+    /// The options that make a domain for this system one that this libvirt takes.
     pub(crate) fn template(&self, os: &str) -> Vec<String> {
+        let os_option = ["--os".to_owned(), os.to_owned()];
         if self.kvm {
-            return vec!["--os".into(), os.into()];
+            return os_option.to_vec();
         }
-        let own = fs::read_to_string(format!("{}/templates/{os}.xml", env!("CARGO_MANIFEST_DIR"))).expect("the templates are there");
-        let file = self.path(&format!("{os}.xml"));
+        let name = if os == "linux" { "linux" } else { "windows" };
+        let own = fs::read_to_string(format!("{}/templates/{name}.xml", env!("CARGO_MANIFEST_DIR"))).expect("the templates are there");
+        let file = self.path(&format!("{name}.xml"));
         fs::write(&file, own.replace("<domain type='kvm'", "<domain type='qemu'")).expect("own folder");
-        vec!["--template".into(), file]
+        [&os_option[..], &["--template".to_owned(), file]].concat()
     }
 
     /// Whether huge pages could be had: the system's libvirtd found a hugetlbfs, which a session never looks for.

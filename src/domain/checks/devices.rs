@@ -23,6 +23,8 @@ pub fn of_functions(passed: &[Passed], host: &Host) -> Vec<Finding> {
         .collect();
     findings.extend(blocked(&functions, host));
     findings.extend(only_display(&functions, host));
+    findings.extend(usb_behind(&functions, host));
+    findings.extend(shared_out(&functions, host));
     for unknown in &host.unknown {
         findings.push(Finding::warning(
             "not-known",
@@ -105,6 +107,33 @@ fn only_display(functions: &[PciAddress], host: &Host) -> Option<Finding> {
         format!("{} is the host's only display: it goes dark while the domain runs", card.address.short()),
         card.remedy,
     ))
+}
+
+/// A disk of the host's goes with a function that is passed.
+pub(super) fn disk_in_use(function: PciAddress, what: &str) -> Finding {
+    let message = format!("the host would lose a disk with {}: {what}", function.short());
+    Finding::fatal("disk-in-use", message, "let the host go of it (umount, swapoff), or pass another device")
+}
+
+/// The USB devices that go with a controller.
+fn usb_behind(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let behind = |device: &&crate::model::UsbDevice| device.controller.is_some_and(|controller| functions.contains(&controller));
+    let named: Vec<String> =
+        host.usb.iter().filter(behind).map(|device| format!("{} {}", device.id, device.name.as_deref().unwrap_or("unknown"))).collect();
+    (!named.is_empty()).then(|| {
+        let message = format!("with the USB controller go the devices plugged into it: {}", named.join(", "));
+        Finding::warning("usb-behind", message, "plug what the host needs into a port of another controller")
+    })
+}
+
+/// A card that gives shares of itself away cannot be given away itself.
+fn shared_out(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let virtual_ones = host.pci.iter().filter(|device| device.physical_function.is_some_and(|physical| functions.contains(&physical)));
+    let named: Vec<String> = virtual_ones.map(|device| device.address.short()).collect();
+    (!named.is_empty()).then(|| {
+        let message = format!("a function that is passed has virtual functions ({}), which vanish with it", named.join(", "));
+        Finding::blocker("has-virtual-functions", message, "pass one of these with --pci, or take them away first: echo 0 > …/sriov_numvfs")
+    })
 }
 
 /// Is exactly one USB device of this id plugged in?

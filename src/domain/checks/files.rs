@@ -1,6 +1,6 @@
 //! What speaks against the files of a domain: not there, out of QEMU's reach, firmware that does not match.
 
-use crate::domain::{Base, Request};
+use crate::domain::{Base, Disk, Request};
 use crate::model::{FileFacts, Files, Finding, Firmware, Size};
 
 /// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
@@ -16,6 +16,30 @@ pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Findin
         Some(false) => Some(Finding::blocker("no-such-file", format!("there is no file {path}"), how_to_get(path, wanted))),
         Some(true) => closed(facts, files),
         None => None,
+    }
+}
+
+/// Does the host use the disk itself? Two that write to one file system destroy it.
+pub(super) fn disk(disk: &Disk, files: &Files) -> Option<Finding> {
+    let path = &disk.path;
+    if let Some(what) = files.of(path).and_then(|facts| facts.in_use.as_ref()) {
+        let message = format!("{path} is {what}: host and guest would destroy each other's data");
+        return Some(Finding::fatal("disk-in-use", message, "let the host go of it (umount, swapoff), or take another disk"));
+    }
+    let moves = path.strip_prefix("/dev/").is_some_and(|name| ["sd", "nvme", "hd", "vd"].iter().any(|kind| name.starts_with(kind)));
+    moves.then(|| {
+        let message = format!("{path} may be another disk after the next start of the host");
+        Finding::warning("disk-name-moves", message, "name it as one of /dev/disk/by-id does: ls -l /dev/disk/by-id")
+    })
+}
+
+/// Is it a folder?
+pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
+    let facts = files.of(path)?;
+    match facts.exists {
+        Some(true) if !facts.is_dir => Some(Finding::fatal("not-a-folder", format!("{path} is no folder"), "share the folder it is in")),
+        Some(false) => Some(Finding::blocker("no-such-folder", format!("there is no folder {path}"), format!("mkdir -p '{path}'"))),
+        _ => None,
     }
 }
 
@@ -62,6 +86,17 @@ pub(in crate::domain) fn no_firmware(files: &Files) -> Finding {
         Finding::blocker("no-firmware", message, remedy)
     } else {
         Finding::warning("no-firmware", format!("{message}; the domain is left with its BIOS"), remedy)
+    }
+}
+
+/// No firmware with Microsoft's keys was found for a system that boots with no other.
+pub(in crate::domain) fn no_secure_firmware(files: &Files) -> Finding {
+    let message = "this system boots only with Secure Boot, and no firmware with Microsoft's keys was found";
+    let remedy = "install one (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
+    if files.complete {
+        Finding::blocker("no-secure-firmware", message, remedy)
+    } else {
+        Finding::warning("no-secure-firmware", format!("{message}; the domain is left with its BIOS"), remedy)
     }
 }
 

@@ -6,6 +6,6 @@ mod request;
 mod resources;
 
 pub use devices::of_functions;
-pub(super) use files::{no_firmware, other_firmware};
+pub(super) use files::{no_firmware, no_secure_firmware, other_firmware};
 pub(super) use request::of_request;
 pub use resources::of_start;

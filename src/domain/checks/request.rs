@@ -2,7 +2,7 @@
 //! changed is no longer what the request says.
 
 use super::{devices, files as file_checks, resources};
-use crate::domain::{Base, Disk, Request, Spec};
+use crate::domain::{Base, Disk, Extras, Request, Spec, owned};
 use crate::model::{Files, Finding, Host};
 
 /// What speaks against what is to be written.
@@ -17,6 +17,13 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(resources::memory(base, spec, host));
     findings.extend(resources::processors(spec, host));
     findings.extend(audio_alone(wanted, host));
+    let passed = |function| spec.record.passed.iter().any(|passed| passed.address == function);
+    findings.extend(
+        files.in_use.iter().filter(|(function, _)| passed(*function)).map(|(function, what)| devices::disk_in_use(*function, what)),
+    );
+    findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
+    findings.extend(folders(base, wanted, files));
+    findings.extend(owned::on_the_host(&new_extras(base, wanted)));
     findings
 }
 
@@ -24,22 +31,41 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
 fn written_files(spec: &Spec) -> Vec<String> {
     let disks = spec.disks.iter().flatten().map(|disk: &Disk| disk.path.clone());
     let cdroms = spec.cdroms.iter().filter_map(|cdrom| cdrom.image.clone());
+    let rom = spec.rom.iter().filter_map(|(_, file)| file.clone());
     let firmware = spec.firmware.iter().flat_map(|firmware| [firmware.code.clone(), firmware.vars.clone()]);
-    disks.chain(cdroms).chain(firmware).collect()
+    disks.chain(cdroms).chain(rom).chain(firmware).collect()
 }
 
 /// The system decides the template, and an existing domain has none any more.
 fn other_system(base: &Base) -> Option<Finding> {
-    let last = base.last.as_ref().and_then(|last| last.request.os);
-    let now = base.wanted.os;
+    let last = base.last.as_ref().and_then(|last| last.request.os.clone());
+    let now = base.wanted.os.clone();
     let other = now.is_some() && (base.last.is_none() || last.unwrap_or_default() != now.unwrap_or_default());
     (other && !base.is_new).then(|| {
         Finding::fatal(
             "other-system",
-            "--os decides the template of a new domain, and this one exists",
+            "--os decides what a new domain is made of, and this one exists",
             "make it anew with --replace, or leave --os out",
         )
     })
+}
+
+/// The folders that are to be shared and were not before.
+fn folders(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
+    let new = new_extras(base, wanted);
+    new.share.iter().chain(&new.share_smb).filter_map(|share| file_checks::folder(owned::folder(share).0, files)).collect()
+}
+
+/// What is asked for that was not before: the host is told of once.
+fn new_extras(base: &Base, wanted: &Request) -> Extras {
+    let mut extras = wanted.extras.clone();
+    if let Some(last) = base.last.as_ref().map(|last| &last.request.extras) {
+        extras.share.retain(|share| !last.share.contains(share));
+        extras.share_smb.retain(|share| !last.share_smb.contains(share));
+        extras.looking_glass = extras.looking_glass.filter(|screen| last.looking_glass != Some(*screen));
+        extras.sound = extras.sound.filter(|sound| last.sound != Some(*sound));
+    }
+    extras
 }
 
 fn audio_alone(wanted: &Request, host: &Host) -> Option<Finding> {

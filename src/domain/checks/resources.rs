@@ -5,6 +5,9 @@ use crate::domain::{Base, Spec};
 use crate::model::{Finding, Host, Size};
 use crate::xml::Document;
 
+/// Where the size of the pages stands.
+const PAGE: &str = "memoryBacking/hugepages/page";
+
 /// Is the memory there? Asked where it is set, and once for a new domain.
 pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     let template = || size_of(base.domain.root().child("memory")?).filter(|_| base.is_new || spec.hugepages == Some(true));
@@ -19,7 +22,9 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
         ));
     }
     if spec.hugepages == Some(true) {
-        return hugepages(asked, host, Finding::warning);
+        let written = spec.changes.iter().flat_map(|change| &change.put).find(|setting| setting.path == PAGE);
+        let size = written.and_then(|setting| Some(Size::from_kib(setting.says.get("size")?.parse().ok()?)));
+        return hugepages(asked, size.or(host.memory.default_hugepage)?, host, Finding::warning);
     }
     let available = host.memory.available?;
     (asked > available).then(|| {
@@ -28,9 +33,8 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     })
 }
 
-/// Are there enough free huge pages of the default size?
-fn hugepages(asked: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
-    let page = host.memory.default_hugepage?;
+/// Are there enough free huge pages of this size?
+fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
     let free = host.memory.hugepages.iter().find(|pool| pool.page == page).map_or(0, |pool| pool.free);
     let needed = asked.bytes().div_ceil(page.bytes().max(1));
     (free < needed).then(|| {
@@ -38,7 +42,11 @@ fn hugepages(asked: Size, host: &Host, weigh: fn(&'static str, String, String) -
         weigh(
             "too-few-hugepages",
             message,
-            format!("sysctl vm.nr_hugepages={needed} (in /etc/sysctl.d to keep it) before the domain starts"),
+            if Some(page) == host.memory.default_hugepage {
+                format!("sysctl vm.nr_hugepages={needed} (in /etc/sysctl.d to keep it) before the domain starts")
+            } else {
+                format!("reserve them at boot: hugepagesz={}M hugepages={needed} on the kernel's command line", page.bytes() >> 20)
+            },
         )
     })
 }
@@ -46,7 +54,7 @@ fn hugepages(asked: Size, host: &Host, weigh: fn(&'static str, String, String) -
 /// Are there as many processors?
 pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
     let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0)?;
-    let asked = spec.cpus.filter(|asked| *asked > there)?;
+    let asked = spec.cpus.map(|cpus| cpus.count).filter(|asked| *asked > there)?;
     Some(Finding::warning(
         "too-many-cpus",
         format!("{asked} processors are asked for, and the host has {there}"),
@@ -58,7 +66,13 @@ pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
 pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     let root = domain.root();
     let asked = root.child("memory").and_then(size_of);
-    let pages = root.at("memoryBacking/hugepages").filter(|pages| pages.child("page").is_none());
-    let short = asked.filter(|_| pages.is_some()).and_then(|asked| hugepages(asked, host, Finding::blocker));
+    let size = root.at("memoryBacking/hugepages").and_then(|pages| match pages.child("page") {
+        // Its number has the same units as any amount of memory, in an attribute.
+        Some(page) => {
+            Some(Size::from_kib(page.attribute("size")?.parse().ok()?)).filter(|_| page.attribute("unit").as_deref() == Some("KiB"))
+        }
+        None => host.memory.default_hugepage,
+    });
+    let short = asked.zip(size).and_then(|(asked, size)| hugepages(asked, size, host, Finding::blocker));
     short.into_iter().collect()
 }

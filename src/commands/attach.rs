@@ -1,0 +1,58 @@
+//! `vgapt attach`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use super::define::files;
+use super::definition::{Definition, How};
+use super::domain::Existing;
+use crate::discovery::Scope;
+use crate::domain::{self, Base, GpuChoice, Purpose, Request};
+use crate::hypervisor::Secrets;
+use crate::model::{PciAddress, UsbId};
+use crate::problem::Problem;
+
+/// A domain of your own is given devices of the host, and keeps all else; `vgapt detach` takes them
+/// out again. What has to be replaced is remembered in the domain's metadata.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+    /// Graphics card by the address of any of its functions, with all that belongs to it; auto takes the one clear choice
+    #[arg(long, value_name = "ADDRESS|auto", required_unless_present_any = ["pci", "usb"])]
+    gpu: Vec<GpuChoice>,
+    /// Any other PCI function
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pci: Vec<PciAddress>,
+    /// USB device
+    #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
+    usb: Vec<UsbId>,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+        let given = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
+        let text = existing.document.to_string();
+        let mut base = Base::new(existing.document, false, &self.name, &given, &Request::default());
+        if base.last.as_ref().is_some_and(|last| !last.attached) {
+            return Err(Problem::new(
+                format!("'{}' is a domain of vgapt's own", self.name),
+                format!("vgapt define {} --gpu … gives it devices", self.name),
+            )
+            .into());
+        }
+        base.purpose = Purpose::Attach;
+        let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
+        let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "has the devices" };
+        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
+    }
+}

@@ -1,0 +1,54 @@
+//! `vgapt detach`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use super::definition::{Definition, How};
+use super::domain::Existing;
+use crate::discovery::Scope;
+use crate::domain::{self, Base, Purpose, Request, Without};
+use crate::hypervisor::Secrets;
+use crate::model::Files;
+use crate::problem::Problem;
+
+/// All that `vgapt attach` gave a domain goes, and what it had replaced comes back: the domain is
+/// what it was, but for what others changed meanwhile.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
+        let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
+        let text = existing.document.to_string();
+        let mut base = Base::new(existing.document, false, &self.name, &Request { without, ..Request::default() }, &Request::default());
+        match &base.last {
+            Some(last) if last.attached => {}
+            Some(_) => {
+                let remedy = format!("vgapt define {0} --no-gpu takes the card out, vgapt undefine {0} forgets the domain", self.name);
+                return Err(Problem::new(format!("'{}' is a domain of vgapt's own: nothing was attached to it", self.name), remedy).into());
+            }
+            None => {
+                return Err(Problem::new(
+                    format!("vgapt has attached nothing to '{}'", self.name),
+                    format!("vgapt attach {} --gpu …", self.name),
+                )
+                .into());
+            }
+        }
+        base.purpose = Purpose::Detach;
+        let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities());
+        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "is what it was" };
+        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
+    }
+}

@@ -1,0 +1,36 @@
+//! `vgapt explain`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use super::domain::Existing;
+use crate::domain;
+use crate::output;
+
+/// Each element that vgapt put into a domain, and why, in one line with its source.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        let record = existing.record(&self.name)?;
+        let reasons = domain::explain(&existing.document, &record);
+        if context.global.json {
+            output::print(&output::json(&reasons))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let line = |reason: &domain::Reason| {
+            let changed = if reason.changed { " (changed since by somebody)" } else { "" };
+            format!("{} {}: {}{changed} [{}]\n", reason.element, reason.says, reason.why, reason.source)
+        };
+        output::print(&reasons.iter().map(line).collect::<String>())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,35 @@
+//! `vgapt show`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use super::domain::Existing;
+use crate::output;
+
+/// What a domain was made from, read back from its metadata, as a file for `vgapt define -f`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+}
+
+impl Arguments {
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let record = Existing::open(connection.as_ref(), &self.name)?.record(&self.name)?;
+        if context.global.json {
+            output::print(&output::json(&record))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let command = if record.attached { "attach" } else { "define" };
+        let mut text = format!("# what '{}' was made from by vgapt {command}\n", self.name);
+        for passed in &record.passed {
+            let id = passed.id.map(|id| format!(" is {id}")).unwrap_or_default();
+            text.push_str(&format!("# passed: {}{id}\n", passed.address));
+        }
+        output::print(&(text + &record.request.to_toml()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

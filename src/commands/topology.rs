@@ -1,0 +1,131 @@
+//! `vgapt topology`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::Context;
+use super::domain::Existing;
+use crate::discovery::Scope;
+use crate::domain::{self, CoreKind, Cpus};
+use crate::model::{Card, CpuSet, Host, PciAddress};
+use crate::output::{self, SeatedCard, Seats};
+use crate::problem::Problem;
+use crate::topology::{self, Count, Demand, Unpinned};
+
+/// Packages, NUMA nodes, L3 caches, cores and cards; and which of them a domain has, or, without a
+/// name, what one would be given.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name
+    name: Option<String>,
+    /// Without a name: so many processors
+    #[arg(long, value_name = "N|auto", default_value = "auto", conflicts_with = "name")]
+    cpus: Cpus,
+    /// Without a name: cores of a hybrid processor that may be taken
+    #[arg(long, value_name = "KIND", conflicts_with = "name")]
+    core_kind: Option<CoreKind>,
+    /// Without a name: for a guest with the card that has this function
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "name")]
+    gpu: Option<PciAddress>,
+    /// Write the picture as SVG to this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Whether a domain is asked for.
+    pub(super) fn names_a_domain(&self) -> bool {
+        self.name.is_some()
+    }
+
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let root = context.root()?;
+        let seats = match &self.name {
+            Some(name) => {
+                let connection = context.connect()?;
+                let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+                of_domain(name, &Existing::open(connection.as_ref(), name)?, &host)
+            }
+            None => self.proposed(&context.host(root.as_ref(), Scope::All, None)?)?,
+        };
+        if let Some(file) = &self.svg {
+            std::fs::write(file, output::svg(&seats)).with_context(|| format!("cannot write {}", file.display()))?;
+            context.note(&format!("the picture is in {}", file.display()));
+        }
+        if context.global.json {
+            output::print(&output::json(&seats))?;
+        } else if self.svg.is_none() {
+            output::print(&output::topology(&seats))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn proposed(&self, host: &Host) -> Result<Seats> {
+        let card = self.gpu.map(|address| {
+            Card::with(host, address)
+                .ok_or_else(|| Problem::new(format!("{address} is no function of a graphics card"), "see `vgapt list`"))
+        });
+        let functions = card.transpose()?.map(|card| card.functions).unwrap_or_default();
+        let count = match self.cpus {
+            Cpus::Auto => Count::Auto,
+            Cpus::Count(count) => Count::Exactly(count),
+        };
+        let node = host.devices(&functions).find_map(|device| device.numa_node);
+        let demand = Demand { count, kinds: self.core_kind.map(Into::into).unwrap_or_default(), node };
+        let pinning = match topology::pin(&host.topology, &demand) {
+            Ok(pinning) => pinning,
+            Err(Unpinned::Unknown) => return Ok(seats(host, &functions)),
+            Err(Unpinned::OneCore) => {
+                return Err(
+                    Problem::new("the host has one core, which stays with the host", "leave it: the host's scheduler shares it").into()
+                );
+            }
+            Err(Unpinned::TooFew(most)) => {
+                return Err(Problem::new(
+                    format!("there is room for {most} processors on these cores"),
+                    format!("--cpus {most} at most; --core-kind any takes the small cores too"),
+                )
+                .into());
+            }
+        };
+        let vcpus = (0..).zip(&pinning.vcpus).map(|(vcpu, cpu)| (*cpu, vec![vcpu])).collect();
+        Ok(Seats { vcpus, guest: pinning.taken, emulator: pinning.emulator, ..seats(host, &functions) })
+    }
+}
+
+fn of_domain(name: &str, existing: &Existing, host: &Host) -> Seats {
+    let (pins, emulator) = domain::pins(existing.document.root());
+    let mut vcpus: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (vcpu, cpus) in pins {
+        for cpu in cpus.0 {
+            vcpus.entry(cpu).or_default().push(vcpu);
+        }
+    }
+    let cores = topology::cores(&host.topology);
+    let is_guests = |core: &&topology::Core| core.cpus.iter().any(|cpu| vcpus.contains_key(cpu));
+    let guest = CpuSet(cores.iter().filter(is_guests).flat_map(|core| core.cpus.iter().copied()).collect());
+    let functions: Vec<PciAddress> = existing.passed().iter().map(|passed| passed.address).collect();
+    Seats { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) }
+}
+
+/// The host, and the cards of which a function is passed, or all where none is.
+fn seats(host: &Host, functions: &[PciAddress]) -> Seats {
+    let mut cards = Card::all(host);
+    if !functions.is_empty() {
+        cards.retain(|card| card.functions.iter().any(|function| functions.contains(function)));
+    }
+    let seated = |card: &Card| SeatedCard {
+        label: format!("{} {}", card.address.short(), host.device(card.address).map(crate::model::PciDevice::label).unwrap_or_default()),
+        node: host.device(card.address).and_then(|device| device.numa_node),
+        groups: host.groups_of(&card.functions),
+    };
+    Seats {
+        model: host.cpu.model.clone(),
+        cores: topology::cores(&host.topology),
+        cards: cards.iter().map(seated).collect(),
+        ..Seats::default()
+    }
+}

@@ -1,0 +1,66 @@
+//! Devices for a domain of somebody else's, and what is put in the place of what disturbs them, to
+//! be given back.
+
+use super::resolve::Base;
+use super::setting::find;
+use super::{Group, Purpose, Spec};
+use crate::xml::{Document, Element, Fragment};
+
+/// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
+/// (drivers/vfio: every page is mapped for the device), so that there is none to take.
+const BALLOON: &str = "devices/memballoon";
+
+/// What is put in the place of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Where.
+    pub(super) path: String,
+    /// The element as it is to be.
+    pub(super) source: String,
+}
+
+/// Decides what is replaced, or given back.
+pub(super) fn decide(base: &Base, spec: &mut Spec) {
+    match base.purpose {
+        Purpose::Define => {}
+        Purpose::Attach => attach(base, spec),
+        Purpose::Detach => detach(base, spec),
+    }
+}
+
+fn attach(base: &Base, spec: &mut Spec) {
+    spec.record.attached = true;
+    spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
+    let balloon = find(base.domain.root(), BALLOON).filter(|balloon| !is_none(*balloon));
+    if let Some(balloon) = balloon.filter(|_| !spec.record.passed.is_empty()) {
+        spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
+        let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
+        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
+    }
+}
+
+fn detach(base: &Base, spec: &mut Spec) {
+    let Some(last) = &base.last else { return };
+    let root = base.domain.root();
+    // What somebody has changed since is theirs.
+    let is_as_left = |path: &str| find(root, path).is_some_and(is_none);
+    let given_back = last.replaced.iter().filter(|(path, _)| is_as_left(path));
+    spec.replacements.extend(given_back.map(|(path, source)| Replacement { path: path.clone(), source: source.clone() }));
+    spec.forgets = true;
+}
+
+fn is_none(device: Element<'_>) -> bool {
+    device.attribute("model").as_deref() == Some("none")
+}
+
+/// Writes it.
+pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
+    if let Some(id) = find(domain.root(), &replacement.path).map(Element::id) {
+        domain.replace(id, &replacement.source);
+    }
+}
+
+/// The groups of settings that a detached domain loses: all.
+pub(super) fn groups(base: &Base) -> Vec<Group> {
+    base.last.iter().flat_map(|last| last.settings.keys().copied()).collect()
+}

@@ -1,0 +1,161 @@
+//! What tells a Windows guest that it runs on a hypervisor, so that it asks instead of probing.
+//! Names and dependencies as in QEMU's docs/system/i386/hyperv.rst, elements as in libvirt's
+//! formatdomain.
+
+use super::super::setting::Setting;
+use super::Profile;
+use crate::model::{Cpu, Libvirt};
+
+/// How often a guest asks for a lock before it tells the hypervisor: the guide's number, 0x1fff.
+const SPINLOCK_RETRIES: &str = "8191";
+/// Any word of at most twelve letters; old NVIDIA drivers refuse the real ones. The guide's.
+const VENDOR: &str = "vgaptrocks";
+
+/// Where an enlightenment makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// Everywhere.
+    Any,
+    /// On Intel's processors only.
+    Intel,
+    /// Where the processor has this flag.
+    Flag(&'static str),
+}
+
+/// One enlightenment.
+struct Enlightenment {
+    name: &'static str,
+    /// Those without which QEMU does not start with it.
+    needs: &'static [&'static str],
+    /// The libvirt that brought it.
+    since: (u64, u64),
+    on: On,
+    asks: Asks,
+}
+
+/// Whether libvirt's list of what its QEMU has is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// No: every QEMU and kernel has it.
+    Nobody,
+    /// Where there is such a list.
+    Libvirt,
+    /// Yes: without a list it is left out, being young.
+    LibvirtAlone,
+}
+
+const fn old(name: &'static str) -> Enlightenment {
+    Enlightenment { name, needs: &[], since: (9, 0), on: On::Any, asks: Asks::Nobody }
+}
+
+const fn known(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
+    Enlightenment { needs, asks: Asks::Libvirt, ..old(name) }
+}
+
+const fn young(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
+    Enlightenment { needs, asks: Asks::LibvirtAlone, ..old(name) }
+}
+
+const ALL: [Enlightenment; 16] = [
+    old("time"),
+    old("relaxed"),
+    old("vapic"),
+    old("spinlocks"),
+    known("vpindex", &[]),
+    known("runtime", &[]),
+    known("synic", &["vpindex"]),
+    known("stimer", &["vpindex", "synic", "time"]),
+    known("frequencies", &[]),
+    known("tlbflush", &["vpindex"]),
+    known("ipi", &["vpindex"]),
+    Enlightenment { on: On::Intel, ..known("evmcs", &["vapic"]) },
+    // Of use only where the hardware delivers interrupts itself; KVM shows that for AMD only.
+    Enlightenment { on: On::Flag("avic"), ..young("avic", &[]) },
+    Enlightenment { since: (10, 7), ..young("xmm_input", &[]) },
+    Enlightenment { since: (10, 7), on: On::Intel, ..young("emsr_bitmap", &["evmcs"]) },
+    old("vendor_id"),
+];
+
+/// The elements of a profile's enlightenments, without those that this host or libvirt does not have.
+pub(in crate::domain) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Setting> {
+    let mut names: Vec<&Enlightenment> = ALL.iter().filter(|one| profile.enlightenments().iter().any(|name| name == one.name)).collect();
+    names.retain(|one| is_there(one, cpu, libvirt));
+    // What needs something that is not there goes too, and what needs that.
+    while let Some(at) = names.iter().position(|one| one.needs.iter().any(|need| !names.iter().any(|other| other.name == *need))) {
+        names.remove(at);
+    }
+    let mut settings: Vec<Setting> = names.iter().flat_map(|one| elements(one.name)).collect();
+    if settings.iter().any(|setting| setting.path.starts_with("features/hyperv")) {
+        settings.insert(0, Setting::new("features/hyperv").with("mode", "custom"));
+    }
+    settings
+}
+
+fn is_there(one: &Enlightenment, cpu: &Cpu, libvirt: &Libvirt) -> bool {
+    let fits = match one.on {
+        On::Any => true,
+        On::Intel => cpu.is_intel(),
+        On::Flag(flag) => cpu.flags.contains(flag),
+    };
+    let listed = libvirt.enlightenments.as_ref().map(|listed| listed.contains(one.name));
+    let has_it = match one.asks {
+        Asks::Nobody => true,
+        Asks::Libvirt => listed.unwrap_or(true),
+        Asks::LibvirtAlone => listed.unwrap_or(false),
+    };
+    fits && has_it && libvirt.at_least(one.since.0, one.since.1)
+}
+
+fn elements(name: &str) -> Vec<Setting> {
+    let on = |path: &str| Setting::new(format!("features/hyperv/{path}")).with("state", "on");
+    match name {
+        "time" => vec![Setting::new("clock/timer[name=hypervclock]").with("present", "yes")],
+        "spinlocks" => vec![on("spinlocks").with("retries", SPINLOCK_RETRIES)],
+        "vendor_id" => vec![on("vendor_id").with("value", VENDOR)],
+        // Direct: without it Windows takes the older timers.
+        "stimer" => vec![on("stimer"), on("stimer/direct")],
+        name => vec![on(name)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(profile: &str, vendor: &str, libvirt: &Libvirt) -> Vec<String> {
+        let cpu = Cpu { vendor: Some(vendor.to_owned()), ..Cpu::default() };
+        settings(Profile::named(profile).unwrap(), &cpu, libvirt).into_iter().map(|setting| setting.path).collect()
+    }
+
+    #[test]
+    fn every_profile_names_what_is_known_and_what_that_needs() {
+        for name in Profile::names() {
+            let named = Profile::named(name).unwrap().enlightenments();
+            for one in named {
+                let known = ALL.iter().find(|known| known.name == one).unwrap_or_else(|| panic!("{name}: no enlightenment {one}"));
+                assert!(known.needs.iter().all(|need| named.iter().any(|other| other == need)), "{name}: {one} needs {:?}", known.needs);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_host_or_libvirt_does_not_have_is_left_out() {
+        let old = Libvirt::default();
+        let intel = paths("win10", "GenuineIntel", &old);
+        let amd = paths("win10", "AuthenticAMD", &old);
+        let evmcs = "features/hyperv/evmcs".to_owned();
+        assert!(intel.contains(&evmcs) && !amd.contains(&evmcs));
+        assert!(!intel.iter().any(|path| path.contains("xmm_input")), "{intel:?}");
+        let listed = |names: &[&str]| Libvirt {
+            version: Some(11_003_000),
+            enlightenments: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            ..Libvirt::default()
+        };
+        assert_eq!(
+            paths("win10", "GenuineIntel", &listed(&["xmm_input", "stimer", "emsr_bitmap"])).join(" ").replace("features/hyperv/", ""),
+            "features/hyperv clock/timer[name=hypervclock] relaxed vapic spinlocks xmm_input vendor_id"
+        );
+        assert!(paths("win7", "GenuineIntel", &old).is_empty() && paths("linux", "GenuineIntel", &old).is_empty());
+        assert!(!paths("win8.1", "GenuineIntel", &old).iter().any(|path| path.contains("spinlocks")));
+    }
+}

@@ -1,0 +1,103 @@
+//! The files in `templates/profiles`.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// Names and texts, in order of name; `build.rs` lists them.
+const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+/// What a guest system is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Profile {
+    /// Another profile, whose word counts where this one has none.
+    like: Option<String>,
+    /// The template that a new domain is made from.
+    template: Option<String>,
+    /// Its name in libosinfo's database, by which virt-manager knows it.
+    osinfo: Option<String>,
+    /// What tells a Windows guest that it runs on a hypervisor.
+    enlightenments: Option<Vec<String>>,
+    /// Whether it boots only what Microsoft has signed.
+    secure_boot: Option<bool>,
+    /// Whether it has a TPM 2.0.
+    tpm: Option<bool>,
+}
+
+static PROFILES: LazyLock<Vec<(&str, Profile)>> = LazyLock::new(|| {
+    // That each can be read is a test's to say; a profile that could not would be as if it were not there.
+    let read = |(name, text): &(&'static str, &str)| Some((*name, toml::from_str::<Profile>(text).ok()?));
+    let own: Vec<(&str, Profile)> = FILES.iter().filter_map(read).collect();
+    own.iter().map(|(name, profile)| (*name, completed(profile, &own))).collect()
+});
+
+/// A profile with the words of the one that it is like.
+fn completed(profile: &Profile, all: &[(&str, Profile)]) -> Profile {
+    let other = profile.like.as_deref().and_then(|like| all.iter().find(|(name, _)| *name == like));
+    let Some((_, other)) = other else { return profile.clone() };
+    let own = profile.clone();
+    Profile {
+        like: own.like,
+        template: own.template.or_else(|| other.template.clone()),
+        osinfo: own.osinfo.or_else(|| other.osinfo.clone()),
+        enlightenments: own.enlightenments.or_else(|| other.enlightenments.clone()),
+        secure_boot: own.secure_boot.or(other.secure_boot),
+        tpm: own.tpm.or(other.tpm),
+    }
+}
+
+impl Profile {
+    /// The names of all.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FILES.iter().map(|(name, _)| *name)
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|(known, _)| *known == name).map(|(_, profile)| profile)
+    }
+
+    /// The name of its template.
+    pub fn template(&self) -> &str {
+        self.template.as_deref().unwrap_or_default()
+    }
+
+    /// Its name in libosinfo's database.
+    pub fn osinfo(&self) -> Option<&str> {
+        self.osinfo.as_deref()
+    }
+
+    /// The enlightenments that it is to have.
+    pub fn enlightenments(&self) -> &[String] {
+        self.enlightenments.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it boots only what Microsoft has signed.
+    pub fn secure_boot(&self) -> bool {
+        self.secure_boot.unwrap_or_default()
+    }
+
+    /// Whether it has a TPM 2.0.
+    pub fn tpm(&self) -> bool {
+        self.tpm.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_can_be_read() {
+        for (name, text) in FILES {
+            let read: Result<Profile, _> = toml::from_str(text);
+            assert!(read.is_ok(), "{name}: {read:?}");
+            let profile = Profile::named(name).unwrap();
+            assert!(!crate::domain::template(profile.template()).is_empty(), "{name}: no template");
+            assert!(profile.like.as_deref().is_none_or(|like| Profile::named(like).is_some_and(|other| other.like.is_none())), "{name}");
+        }
+        let eleven = Profile::named("win11").unwrap();
+        assert!(eleven.tpm() && eleven.secure_boot() && eleven.enlightenments().len() > 10);
+    }
+}

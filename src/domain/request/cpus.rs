@@ -1,0 +1,77 @@
+//! How many processors are asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// More than QEMU gives any machine (its q35 takes 4096).
+const MOST: u32 = 4096;
+
+/// How many processors are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cpus {
+    /// As many as one L3 cache of the host has to give.
+    Auto,
+    /// This many.
+    Count(u32),
+}
+
+impl FromStr for Cpus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+        count.map(Self::Count).ok_or_else(|| format!("'{text}' is no number of processors: auto, or 1 to {MOST}"))
+    }
+}
+
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Count(count) => count.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Cpus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Count(count) => serializer.serialize_u32(*count),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cpus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrText;
+
+        impl Visitor<'_> for NumberOrText {
+            type Value = Cpus;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of processors, or \"auto\"")
+            }
+
+            fn visit_u64<E: Error>(self, count: u64) -> Result<Cpus, E> {
+                count.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_i64<E: Error>(self, count: i64) -> Result<Cpus, E> {
+                count.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Cpus, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrText)
+    }
+}

@@ -1,0 +1,93 @@
+//! A request as a file: TOML, by the names of the options.
+
+use clap::{Args as _, Command};
+
+use super::{Request, Without};
+
+/// How many letters a misspelt key may be away from a known one to be taken for it.
+const NEAR: usize = 3;
+
+impl Request {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it is no TOML, a key is not known (the nearest is named) or a value makes no sense: the line is named.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| said(text, &error))?;
+        let known = keys();
+        for key in table.keys().filter(|key| !known.contains(key)) {
+            let line = text.lines().position(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key.as_str()));
+            let at = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
+            let nearest = known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR);
+            let hint = match nearest {
+                Some((_, nearest)) => format!("; '{nearest}' is the nearest that is"),
+                None => format!("; known are {}", known.join(", ")),
+            };
+            return Err(format!("{at}'{key}' is not known{hint}"));
+        }
+        toml::from_str(text).map_err(|error| said(text, &error))
+    }
+
+    /// Writes a file that [`Self::from_toml`] reads as the same request.
+    pub fn to_toml(&self) -> String {
+        // Plain data under text keys always serialises.
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The options' names, without those that only take something out.
+fn keys() -> Vec<String> {
+    let names =
+        |command: Command| -> Vec<String> { command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect() };
+    let taking_out = names(Without::augment_args(Command::default()));
+    let mut keys = names(Request::augment_args(Command::default()));
+    keys.retain(|key| !taking_out.contains(key));
+    keys
+}
+
+fn said(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    format!("{at}{}", error.message().replace('\n', ", "))
+}
+
+/// Levenshtein's distance: how many letters must be put in, taken out or changed.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut corner = line;
+        row[0] = line + 1;
+        for (column, known) in other.iter().enumerate() {
+            let above = row[column + 1];
+            row[column + 1] = (corner + usize::from(letter != *known)).min(above + 1).min(row[column] + 1);
+            corner = above;
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Cpus;
+
+    #[test]
+    fn a_file_says_what_the_options_say() {
+        let text = "# a comment\ngpu = \"01:00.0\"\nmemory = \"16G\"\ncpus = \"auto\"\ndisk = [\"/a\", \"/b\"]\nhugepages = true\ncore-kind = \"any\"\nos = \"win11\"\n";
+        let request = Request::from_toml(text).unwrap();
+        assert_eq!((request.memory, request.cpus, request.disk.len()), ("16G".parse().ok(), Some(Cpus::Auto), 2));
+        assert_eq!(Request::from_toml(&request.to_toml()).unwrap(), request);
+        assert_eq!(Request::from_toml("memory = 8192\ncpus = 6").unwrap().memory, "8G".parse().ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |text| Request::from_toml(text).unwrap_err();
+        assert_eq!(wrong("# x\n\nmemroy = \"8G\""), "line 3: 'memroy' is not known; 'memory' is the nearest that is");
+        assert!(wrong("xyzzyxyzzy = 1").contains("known are gpu"), "{}", wrong("xyzzyxyzzy = 1"));
+        assert!(wrong("cpus = 4\nmemory = \"lots\"").starts_with("line 2: "), "{}", wrong("cpus = 4\nmemory = \"lots\""));
+        assert!(wrong("no-disk = true").contains("not known") && wrong("= 1").starts_with("line 1: "));
+        assert!(wrong("cpus = 0").contains("no number of processors"), "{}", wrong("cpus = 0"));
+    }
+}

@@ -1,0 +1,84 @@
+//! One request over another.
+
+use super::{Extras, Request, Without};
+
+impl Request {
+    /// This request with the options of another over it: what the other gives, it decides.
+    #[must_use]
+    pub fn overlaid_by(&self, given: &Self) -> Self {
+        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, .. } = given.without;
+        Self {
+            gpu: list(&self.gpu, &given.gpu, no_gpu),
+            // The audio function belongs to the card that is given with it.
+            gpu_audio: option(self.gpu_audio.as_ref(), given.gpu_audio.as_ref(), no_gpu || !given.gpu.is_empty()),
+            pci: list(&self.pci, &given.pci, no_pci),
+            usb: list(&self.usb, &given.usb, no_usb),
+            keyboard: option(self.keyboard.as_ref(), given.keyboard.as_ref(), no_usb),
+            mouse: option(self.mouse.as_ref(), given.mouse.as_ref(), no_usb),
+            memory: given.memory.or(self.memory),
+            cpus: given.cpus.or(self.cpus),
+            tuning: self.tuning.overlaid_by(given.tuning),
+            hugepages: (self.hugepages || given.hugepages) && !no_hugepages,
+            disk: list(&self.disk, &given.disk, no_disk),
+            cdrom: option(self.cdrom.as_ref(), given.cdrom.as_ref(), no_cdrom),
+            virtio_iso: option(self.virtio_iso.as_ref(), given.virtio_iso.as_ref(), no_virtio_iso),
+            loader: option(self.loader.as_ref(), given.loader.as_ref(), false),
+            // Variables belong to the code that is given with them.
+            nvram_template: option(
+                self.nvram_template.as_ref(),
+                given.nvram_template.as_ref(),
+                given.loader.is_some() && given.loader != self.loader,
+            ),
+            emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
+            os: option(self.os.as_ref(), given.os.as_ref(), false),
+            extras: self.extras.overlaid_by(&given.extras, given.without),
+            without: given.without,
+        }
+    }
+}
+
+impl Extras {
+    fn overlaid_by(&self, given: &Self, without: Without) -> Self {
+        let Without { no_rom, no_mdev, no_evdev, no_looking_glass, no_share, no_sound, .. } = without;
+        Self {
+            rom: option(self.rom.as_ref(), given.rom.as_ref(), no_rom),
+            mdev: list(&self.mdev, &given.mdev, no_mdev),
+            evdev: list(&self.evdev, &given.evdev, no_evdev),
+            evdev_toggle: given.evdev_toggle.or(self.evdev_toggle),
+            looking_glass: option(self.looking_glass.as_ref(), given.looking_glass.as_ref(), no_looking_glass),
+            network: option(self.network.as_ref(), given.network.as_ref(), false),
+            share: list(&self.share, &given.share, no_share),
+            share_smb: list(&self.share_smb, &given.share_smb, no_share),
+            sound: option(self.sound.as_ref(), given.sound.as_ref(), no_sound),
+            disk_cache: given.disk_cache.or(self.disk_cache),
+        }
+    }
+}
+
+fn list<T: Clone>(last: &[T], given: &[T], taken_out: bool) -> Vec<T> {
+    if taken_out || !given.is_empty() { given.to_vec() } else { last.to_vec() }
+}
+
+fn option<T: Clone>(last: Option<&T>, given: Option<&T>, taken_out: bool) -> Option<T> {
+    given.or(last.filter(|_| !taken_out)).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Cpus;
+
+    #[test]
+    fn what_is_given_decides_and_the_rest_stays() {
+        let last = Request {
+            memory: "8G".parse().ok(),
+            cpus: Some(Cpus::Count(4)),
+            disk: vec!["/a".into()],
+            keyboard: "1:2".parse().ok(),
+            ..Request::default()
+        };
+        let given = Request { cpus: Some(Cpus::Count(6)), without: Without { no_usb: true, ..Without::default() }, ..Request::default() };
+        let now = last.overlaid_by(&given);
+        assert_eq!((now.memory, now.cpus, now.keyboard, now.disk), (last.memory, Some(Cpus::Count(6)), None, last.disk));
+    }
+}

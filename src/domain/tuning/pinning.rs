@@ -1,0 +1,164 @@
+//! How many processors, which of the host's they are, and how the guest sees them.
+
+use super::super::setting::Setting;
+use super::Question;
+use crate::domain::{Cpus, Tuning};
+use crate::model::Finding;
+use crate::topology::{Count, Demand, GuestTopology, Pinning, Unpinned, pin};
+use crate::xml::Element;
+
+/// What a domain without `<vcpu>` has.
+const LIBVIRTS_DEFAULT: u32 = 1;
+
+/// The processors of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processors {
+    /// How many.
+    pub(in crate::domain) count: u32,
+    /// How the guest sees them.
+    pub(in crate::domain) guest: GuestTopology,
+}
+
+/// What was decided.
+pub(super) struct Placed {
+    /// What to write of number and topology; `None` leaves them.
+    pub(super) processors: Option<Processors>,
+    /// Who has which.
+    pub(super) pinning: Option<Pinning>,
+    /// Whether it was a question at all; else all stays as it is.
+    pub(super) is_decided: bool,
+    /// Threads that serve the disks.
+    iothreads: u32,
+    /// What there is to say.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Placed {
+    /// Nobody asked.
+    fn as_it_is() -> Self {
+        Self { processors: None, pinning: None, is_decided: false, iothreads: 0, findings: Vec::new() }
+    }
+
+    /// The elements of the pinning; `None` leaves them as they are.
+    pub(super) fn settings(&self) -> Option<Vec<Setting>> {
+        let Some(pinning) = &self.pinning else { return self.is_decided.then(Vec::new) };
+        let vcpus = pinning.vcpus.iter().enumerate();
+        let mut settings: Vec<Setting> =
+            vcpus.map(|(vcpu, cpu)| Setting::new(format!("cputune/vcpupin[vcpu={vcpu}]")).with("cpuset", cpu)).collect();
+        settings.push(Setting::new("cputune/emulatorpin").with("cpuset", &pinning.emulator));
+        let iothreads = 1..=self.iothreads;
+        settings.extend(
+            iothreads.map(|thread| Setting::new(format!("cputune/iothreadpin[iothread={thread}]")).with("cpuset", &pinning.emulator)),
+        );
+        Some(settings)
+    }
+}
+
+/// Decides where a processor option says something new, and once for a domain of vgapt's own making.
+pub(super) fn decide(question: &Question<'_>) -> Placed {
+    let Question { base, wanted, host, .. } = question;
+    let count_differs = base.differs(|request| request.cpus);
+    if !question.is_ours()
+        && !count_differs
+        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
+    {
+        return Placed::as_it_is();
+    }
+    let root = base.domain.root();
+    let number = |path: &str| root.child(path).and_then(|element| element.text().parse().ok());
+    let there = number("vcpu").unwrap_or(LIBVIRTS_DEFAULT);
+    let count = match wanted.cpus {
+        Some(Cpus::Auto) => Count::Auto,
+        Some(Cpus::Count(count)) => Count::Exactly(count),
+        None => Count::Exactly(there),
+    };
+    let Tuning { pin: asked, no_pin, core_kind, .. } = wanted.tuning;
+    let demand = Demand { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
+    let result = pin(&host.topology, &demand);
+    let is_wanted = !no_pin && (asked || !question.passed.is_empty());
+    let iothreads = number("iothreads").unwrap_or_default();
+    match result {
+        Ok(pinning) if is_wanted => {
+            let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
+            let findings = remarks(&pinning, host.topology.online.0.len());
+            Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, iothreads, findings }
+        }
+        result => {
+            let findings = match (&result, count) {
+                (Err(why), Count::Auto) => vec![unpinned(*why, true)],
+                (Err(why), _) if is_wanted && (asked || *why != Unpinned::Unknown) => vec![unpinned(*why, false)],
+                _ => Vec::new(),
+            };
+            let number = match (count, &result) {
+                (Count::Exactly(count), _) => count,
+                (Count::Auto, Ok(pinning)) => u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX),
+                (Count::Auto, Err(_)) => there,
+            };
+            // A domain that was pinned before saw threads that now are nobody's siblings.
+            let was_pinned = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&super::Group::Pinning));
+            let flat = Processors { count: number, guest: GuestTopology::flat(number) };
+            Placed { processors: (count_differs || was_pinned).then_some(flat), is_decided: true, findings, ..Placed::as_it_is() }
+        }
+    }
+}
+
+/// What is good to know of a pinning.
+fn remarks(pinning: &Pinning, online: usize) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let count = pinning.vcpus.len();
+    if pinning.taken.0.len() > count {
+        findings.push(Finding::warning(
+            "half-a-core",
+            format!("{count} processors leave a thread of the guest's last core unused: no core is shared with the host"),
+            format!("--cpus {} uses it", pinning.taken.0.len()),
+        ));
+    }
+    if pinning.nodes.0.len() > 1 {
+        findings.push(Finding::warning(
+            "spans-nodes",
+            format!("{count} processors are more than one NUMA node has to give: they are on the nodes {}", pinning.nodes),
+            "ask for fewer with --cpus: memory of another node is slower",
+        ));
+    } else if pinning.caches > 1 {
+        findings.push(Finding::warning(
+            "spans-caches",
+            format!("{count} processors are more than one L3 cache has to give: they are on {}", pinning.caches),
+            "--cpus auto takes what one L3 cache has: going from one to another is slow",
+        ));
+    }
+    if pinning.taken.0.len() * 2 > online && online - pinning.taken.0.len() < 2 {
+        findings.push(Finding::warning(
+            "one-thread-for-the-host",
+            "one processor is left to the host, QEMU's own threads and the disks",
+            "ask for fewer with --cpus",
+        ));
+    }
+    findings
+}
+
+fn unpinned(why: Unpinned, is_number_ours: bool) -> Finding {
+    let (message, remedy) = match why {
+        Unpinned::Unknown => ("the host's cores are not known from here".to_owned(), "run vgapt on the host itself".to_owned()),
+        Unpinned::OneCore => {
+            ("the host has one core, which stays with the host".to_owned(), "leave it: the host's scheduler shares it".to_owned())
+        }
+        Unpinned::TooFew(most) => (
+            format!("the host's cores of this kind have room for {most} processors, its own first core left out"),
+            format!("--cpus {most} at most; with --core-kind any the small cores of a hybrid processor count too; --no-pin goes without"),
+        ),
+    };
+    if is_number_ours {
+        Finding::fatal("no-number", format!("--cpus auto finds no number: {message}"), "give one: --cpus N")
+    } else {
+        Finding::warning("not-pinned", format!("the processors are not pinned: {message}"), remedy)
+    }
+}
+
+/// The CPUs that an existing domain's virtual ones are pinned to, and the emulator's.
+pub fn pins(domain: Element<'_>) -> (Vec<(u32, crate::model::CpuSet)>, Option<crate::model::CpuSet>) {
+    let tune = domain.child("cputune");
+    let set = |element: Element<'_>| element.attribute("cpuset")?.parse().ok();
+    let vcpus = tune.into_iter().flat_map(|tune| tune.children_named("vcpupin"));
+    let pins = vcpus.filter_map(|pin| Some((pin.attribute("vcpu")?.parse().ok()?, set(pin)?))).collect();
+    (pins, tune.and_then(|tune| set(tune.child("emulatorpin")?)))
+}

@@ -1,0 +1,147 @@
+//! Who has which core: a picture in text.
+
+use std::collections::BTreeMap;
+
+use super::style::{CARE, FAINT, GOOD, STRONG, paint};
+use crate::model::{CpuSet, Size};
+use crate::topology::Core;
+
+/// What the picture shows.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Seats {
+    /// The processor's name.
+    pub model: Option<String>,
+    /// The cores, in order.
+    pub cores: Vec<Core>,
+    /// The virtual CPU that has a CPU of the host.
+    pub vcpus: BTreeMap<u32, Vec<u32>>,
+    /// The CPUs of the guest's cores.
+    pub guest: CpuSet,
+    /// The CPUs of the emulator and its I/O threads.
+    pub emulator: CpuSet,
+    /// The guest's name; `None` where it is a proposal.
+    pub name: Option<String>,
+    /// The cards that the guest is given, or that there are.
+    pub cards: Vec<SeatedCard>,
+}
+
+/// A card, and where it hangs.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct SeatedCard {
+    /// What it is called.
+    pub label: String,
+    /// The NUMA node it hangs off; `None` where the firmware does not say.
+    pub node: Option<u32>,
+    /// Its IOMMU groups.
+    pub groups: Vec<u32>,
+}
+
+/// One L3 cache and its cores.
+pub(super) struct Cache<'s> {
+    pub(super) kib: u64,
+    pub(super) cores: Vec<&'s Core>,
+}
+
+fn cache(cores: Vec<&Core>) -> Cache<'_> {
+    Cache { kib: cores.first().map_or(0, |core| core.l3_kib), cores }
+}
+
+/// One NUMA node and its caches.
+pub(super) struct Node<'s> {
+    pub(super) package: u32,
+    pub(super) node: u32,
+    pub(super) caches: Vec<Cache<'s>>,
+}
+
+impl Seats {
+    /// The cores by package and node, and in these by cache.
+    pub(super) fn nodes(&self) -> Vec<Node<'_>> {
+        let mut places: BTreeMap<(u32, u32), BTreeMap<usize, Vec<&Core>>> = BTreeMap::new();
+        for core in &self.cores {
+            places.entry((core.package, core.node)).or_default().entry(core.l3).or_default().push(core);
+        }
+        places
+            .into_iter()
+            .map(|((package, node), domains)| Node { package, node, caches: domains.into_values().map(cache).collect() })
+            .collect()
+    }
+
+    /// What sits on a CPU: `g3` is the guest's processor 3, `e` the emulator, `-` nobody.
+    pub(super) fn seat(&self, cpu: u32) -> Seat {
+        match self.vcpus.get(&cpu) {
+            Some(vcpus) => Seat::Guest(vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
+            None if self.guest.0.contains(&cpu) => Seat::Unused,
+            None if self.emulator.0.contains(&cpu) => Seat::Emulator,
+            None => Seat::Host,
+        }
+    }
+
+    /// The title of the picture.
+    pub(super) fn title(&self) -> String {
+        let model = self.model.as_deref().unwrap_or("unknown processor");
+        match &self.name {
+            Some(name) => format!("{model}: who has which core, with '{name}'"),
+            None => format!("{model}: what a guest would be given"),
+        }
+    }
+}
+
+/// Who sits on a CPU.
+pub(super) enum Seat {
+    /// A virtual CPU, or several.
+    Guest(String),
+    /// Nobody: the other thread is the guest's.
+    Unused,
+    /// QEMU's own threads, and the host.
+    Emulator,
+    /// The host alone.
+    Host,
+}
+
+/// The picture: a line for each core.
+pub fn topology(seats: &Seats) -> String {
+    let mut text = format!("{}\n", paint(STRONG, seats.title()));
+    if seats.cores.is_empty() {
+        text.push_str("  the cores of this host are not known from here\n");
+    }
+    for node in seats.nodes() {
+        text.push_str(&format!("package {}, NUMA node {}\n", node.package, node.node));
+        for card in seats.cards.iter().filter(|card| card.node == Some(node.node)) {
+            text.push_str(&card_line(card));
+        }
+        for cache in node.caches {
+            let size = if cache.kib == 0 { "of unknown size".to_owned() } else { Size::from_kib(cache.kib).to_string() };
+            text.push_str(&format!("  L3 cache, {size}\n"));
+            text.extend(cache.cores.into_iter().map(|core| core_line(seats, core)));
+        }
+    }
+    let elsewhere: Vec<&SeatedCard> =
+        seats.cards.iter().filter(|card| !seats.cores.iter().any(|core| card.node == Some(core.node))).collect();
+    text.extend(elsewhere.into_iter().map(card_line));
+    text
+}
+
+fn card_line(card: &SeatedCard) -> String {
+    let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
+    let groups = if groups.is_empty() { "in no IOMMU group".to_owned() } else { format!("IOMMU group {}", groups.join(", ")) };
+    let node = if card.node.is_none() { ", on a node that the firmware does not name" } else { "" };
+    format!("  card {}, {groups}{node}\n", card.label)
+}
+
+/// Columns of a seat.
+const SEAT: usize = 8;
+
+fn core_line(seats: &Seats, core: &Core) -> String {
+    let seat = |cpu: &u32| {
+        let (style, word) = match seats.seat(*cpu) {
+            Seat::Guest(vcpu) => (GOOD, format!("vCPU {vcpu}")),
+            Seat::Unused => (CARE, "unused".to_owned()),
+            Seat::Emulator => (FAINT, "host+emu".to_owned()),
+            Seat::Host => (FAINT, "host".to_owned()),
+        };
+        format!("{cpu:>3} {}{:pad$}", paint(style, &word), "", pad = SEAT.saturating_sub(word.len()))
+    };
+    let kind = if core.is_efficient { "efficient core" } else { "core" };
+    let cpus: Vec<String> = core.cpus.iter().map(seat).collect();
+    format!("    {kind}  {}\n", cpus.join("  ").trim_end())
+}

@@ -1,0 +1,94 @@
+//! The cores of a host, each with what it shares.
+
+use std::collections::BTreeSet;
+
+use crate::model::{CpuSet, LogicalCpu, Topology};
+
+/// One core of the host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Core {
+    /// Its logical CPUs that are online, in order.
+    pub cpus: Vec<u32>,
+    /// Socket.
+    pub package: u32,
+    /// NUMA node.
+    pub node: u32,
+    /// The number of its L3 cache, counted from 0 by the caches' first CPUs.
+    pub l3: usize,
+    /// Size of that cache in KiB; 0 where it is not known.
+    pub l3_kib: u64,
+    /// Whether it is one of the small cores of a hybrid processor.
+    pub is_efficient: bool,
+    /// Its highest frequency in kHz; 0 where it is not known.
+    pub max_khz: u64,
+}
+
+impl Core {
+    /// Its number among all logical CPUs: that of its first one.
+    pub fn first(&self) -> u32 {
+        self.cpus.first().copied().unwrap_or_default()
+    }
+
+    /// Whether two cores share an L3 cache.
+    pub fn shares_l3(&self, other: &Self) -> bool {
+        self.l3 == other.l3
+    }
+}
+
+/// The cores of a host in order of their first CPUs.
+pub fn cores(topology: &Topology) -> Vec<Core> {
+    let domains = l3_domains(topology);
+    let mut seen = BTreeSet::new();
+    let mut cores = Vec::new();
+    for cpu in &topology.cpus {
+        if !seen.insert(cpu.cpu) {
+            continue;
+        }
+        // A sibling that is not online is not there; one that another core has already is none.
+        let mut cpus: Vec<u32> = cpu.siblings.0.intersection(&topology.online.0).copied().filter(|sibling| seen.insert(*sibling)).collect();
+        cpus.push(cpu.cpu);
+        cpus.sort_unstable();
+        let threads = topology.cpus.iter().filter(|thread| cpus.contains(&thread.cpu));
+        let l3 = domains.iter().position(|domain| domain.cpus.contains(&cpu.cpu)).unwrap_or_default();
+        cores.push(Core {
+            max_khz: threads.filter_map(|thread| thread.max_khz).max().unwrap_or_default(),
+            cpus,
+            package: cpu.package.unwrap_or_default(),
+            node: cpu.node.unwrap_or_default(),
+            l3,
+            l3_kib: domains.get(l3).map_or(0, |domain| domain.kib),
+            // The kernel's own names: cpu_core, cpu_atom, cpu_lowpower.
+            is_efficient: matches!(cpu.kind.as_deref(), Some("atom" | "lowpower")),
+        });
+    }
+    cores.sort_by_key(Core::first);
+    cores
+}
+
+struct Domain {
+    cpus: BTreeSet<u32>,
+    kib: u64,
+}
+
+/// The CPUs by the L3 cache that they share; where none is known, by package, die and node.
+fn l3_domains(topology: &Topology) -> Vec<Domain> {
+    let mut domains: Vec<Domain> = Vec::new();
+    for cpu in topology.cpus.iter().filter(|cpu| topology.online.0.contains(&cpu.cpu)) {
+        if domains.iter().any(|domain| domain.cpus.contains(&cpu.cpu)) {
+            continue;
+        }
+        let cache = topology.caches.iter().find(|cache| cache.level == 3 && cache.cpus.0.contains(&cpu.cpu));
+        domains.push(match cache {
+            Some(cache) => Domain { cpus: cache.cpus.0.clone(), kib: cache.size.map_or(0, crate::model::Size::kib) },
+            None => Domain { cpus: neighbours(topology, cpu).0, kib: 0 },
+        });
+    }
+    domains
+}
+
+fn neighbours(topology: &Topology, cpu: &LogicalCpu) -> CpuSet {
+    let place = |cpu: &LogicalCpu| (cpu.package, cpu.die, cpu.node, cpu.kind.clone());
+    let cached = |other: &LogicalCpu| topology.caches.iter().any(|cache| cache.level == 3 && cache.cpus.0.contains(&other.cpu));
+    let near = topology.cpus.iter().filter(|other| place(other) == place(cpu) && !cached(other));
+    CpuSet(near.map(|other| other.cpu).chain(cpu.siblings.0.iter().copied()).collect())
+}

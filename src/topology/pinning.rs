@@ -1,0 +1,188 @@
+//! From what is asked for to the CPUs of a guest, and how it sees them.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::choice::Offer;
+use super::{Core, cores};
+use crate::model::{CpuSet, Topology};
+
+/// How many virtual CPUs are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// As many as one L3 cache has to give.
+    Auto,
+    /// This many.
+    Exactly(u32),
+}
+
+/// Which cores of a hybrid processor may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// The large ones.
+    #[default]
+    Performance,
+    /// The small ones.
+    Efficient,
+    /// All of them.
+    Any,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// How many virtual CPUs.
+    pub count: Count,
+    /// Which cores.
+    pub kinds: Kinds,
+    /// The NUMA node of the card.
+    pub node: Option<u32>,
+}
+
+/// How a guest sees its virtual CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GuestTopology {
+    /// Sockets.
+    pub sockets: u32,
+    /// Dies of a socket; a die stands for an L3 cache.
+    pub dies: u32,
+    /// Cores of a die.
+    pub cores: u32,
+    /// Threads of a core.
+    pub threads: u32,
+}
+
+impl GuestTopology {
+    /// Cores of one socket, without threads: how a guest sees virtual CPUs that are not pinned.
+    pub const fn flat(cpus: u32) -> Self {
+        Self { sockets: 1, dies: 1, cores: cpus, threads: 1 }
+    }
+}
+
+/// Who gets which CPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pinning {
+    /// The host's CPU of each virtual one.
+    pub vcpus: Vec<u32>,
+    /// The CPUs of the guest's cores: those above, and the siblings of theirs that no virtual CPU has.
+    pub taken: CpuSet,
+    /// The host's CPUs on which the emulator and its I/O threads run.
+    pub emulator: CpuSet,
+    /// How the guest sees them.
+    pub guest: GuestTopology,
+    /// The NUMA nodes of the guest's cores.
+    pub nodes: CpuSet,
+    /// How many L3 caches they are in.
+    pub caches: usize,
+}
+
+/// Why no CPUs can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpinned {
+    /// The host's cores are not known.
+    Unknown,
+    /// The host has one core, and that is its own.
+    OneCore,
+    /// Only this many virtual CPUs have a place on cores of the kinds that are asked for.
+    TooFew(u32),
+}
+
+/// One core in so many stays with the host when the guest's number is ours to choose. Ours, after
+/// what guides commonly do: five cores of six, six of eight.
+const HOSTS_SHARE: usize = 4;
+
+/// Gives a guest its CPUs.
+///
+/// # Errors
+/// Where there are none to give.
+pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
+    let all = cores(topology);
+    let (_first, rest) = all.split_first().ok_or(Unpinned::Unknown)?;
+    if rest.is_empty() {
+        return Err(Unpinned::OneCore);
+    }
+    let of_kind = |core: &&Core| match demand.kinds {
+        Kinds::Performance => !core.is_efficient,
+        Kinds::Efficient => core.is_efficient,
+        Kinds::Any => true,
+    };
+    let candidates: Vec<&Core> = rest.iter().filter(of_kind).collect();
+    let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(Unpinned::TooFew(0))?;
+    // A guest's cores all have as many threads, so those that lack one come last.
+    let full: Vec<&Core> = candidates.iter().copied().filter(|core| core.cpus.len() == threads).collect();
+    let offer = Offer { all: &all, free: full, node: demand.node };
+    let count = match demand.count {
+        Count::Exactly(cpus) => usize::try_from(cpus).unwrap_or(usize::MAX).max(1),
+        Count::Auto => {
+            let keep = (all.len() / HOSTS_SHARE).max(1);
+            offer.best_cache().min(all.len() - keep).max(1) * threads
+        }
+    };
+    let chosen = offer.choose(count.div_ceil(threads)).or_else(|| mixed(&candidates, count));
+    let chosen = chosen.ok_or_else(|| Unpinned::TooFew(number(candidates.iter().map(|core| core.cpus.len()).sum())))?;
+    Ok(pinned(topology, &chosen, count))
+}
+
+/// Cores of different kinds, the ones with more threads first.
+fn mixed<'c>(candidates: &[&'c Core], count: usize) -> Option<Vec<&'c Core>> {
+    let mut sorted = candidates.to_vec();
+    sorted.sort_by_key(|core| (std::cmp::Reverse(core.cpus.len()), core.first()));
+    let mut chosen = Vec::new();
+    let mut threads = 0;
+    for core in sorted {
+        if threads < count {
+            threads += core.cpus.len();
+            chosen.push(core);
+        }
+    }
+    (threads >= count).then_some(chosen)
+}
+
+fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
+    let vcpus: Vec<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).take(count).collect();
+    let taken: BTreeSet<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).collect();
+    let nodes: BTreeSet<u32> = chosen.iter().map(|core| core.node).collect();
+    let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().collect();
+    let near: BTreeSet<u32> = topology
+        .cpus
+        .iter()
+        .filter(|cpu| left.contains(&cpu.cpu) && nodes.contains(&cpu.node.unwrap_or_default()))
+        .map(|cpu| cpu.cpu)
+        .collect();
+    Pinning {
+        guest: seen(chosen, count),
+        vcpus,
+        taken: CpuSet(taken),
+        emulator: CpuSet(if near.is_empty() { left } else { near }),
+        nodes: CpuSet(nodes),
+        caches: chosen.iter().map(|core| core.l3).collect::<BTreeSet<_>>().len(),
+    }
+}
+
+/// The guest's cores as it is to see them: a socket for each package and a die for each L3 cache,
+/// where each has as many cores as the others; else all in one.
+fn seen(chosen: &[&Core], count: usize) -> GuestTopology {
+    let threads = chosen.first().map_or(1, |core| core.cpus.len());
+    if chosen.iter().any(|core| core.cpus.len() != threads) || chosen.len() * threads != count {
+        return GuestTopology::flat(number(count));
+    }
+    let packages = equal_parts(chosen.iter().map(|core| core.package as usize));
+    let caches = equal_parts(chosen.iter().map(|core| core.l3));
+    let sockets = packages.unwrap_or(1);
+    let dies = caches.filter(|caches| caches % sockets == 0).map_or(1, |caches| caches / sockets);
+    GuestTopology { sockets: number(sockets), dies: number(dies), cores: number(chosen.len() / sockets / dies), threads: number(threads) }
+}
+
+/// How many different values there are, if each is there as often as the others.
+fn equal_parts(values: impl Iterator<Item = usize>) -> Option<usize> {
+    let values: Vec<usize> = values.collect();
+    let different: BTreeSet<usize> = values.iter().copied().collect();
+    let often = |value: &usize| values.iter().filter(|other| *other == value).count();
+    let first = often(values.first()?);
+    different.iter().all(|value| often(value) == first).then_some(different.len())
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

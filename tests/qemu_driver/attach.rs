@@ -1,0 +1,53 @@
+//! Devices for a domain of somebody else's, and out again.
+
+use std::fs;
+
+use super::QEMU;
+use super::libvirt::{Libvirt, have};
+use super::lines::changes;
+
+/// As virt-manager makes one: bus 1 is taken, and there is a balloon.
+const OWN: &str = "<domain type='KIND'><name>own</name><memory unit='GiB'>4</memory><vcpu>2</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/><apic/></features>
+  <devices><interface type='user'><model type='virtio'/></interface><video><model type='vga'/></video>
+  <graphics type='vnc' passwd='geheim'/><memballoon model='virtio'/></devices></domain>";
+
+#[test]
+fn attach_and_detach() {
+    if !have("attach on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let file = libvirt.path("own.xml");
+    fs::write(&file, OWN.replace("KIND", if libvirt.kvm { "kvm" } else { "qemu" })).unwrap();
+    libvirt.virsh(&["define", &file]);
+    let before = libvirt.xml("own");
+    libvirt.vgapt(&["detach", "own"]).with(3).saying(&["vgapt has attached nothing to 'own'"]);
+
+    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["'own' has the devices"]);
+    let with = libvirt.xml("own");
+    let (gone, _) = changes(&before, &with);
+    assert!(gone.iter().all(|line| line.contains("memballoon") || line.starts_with("<address type='pci'")), "{gone:#?}");
+    assert!(with.contains("<memballoon model='none'/>") && with.contains("ua-vgapt-gpu-0000-01-00-1"), "{with}");
+    let port = with.split("ua-vgapt-port-0000-01-00-0").next().unwrap().rsplit("<controller ").next().unwrap();
+    assert!(!port.contains("index='1'"), "bus 1 is taken: {port}");
+    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["nothing changes"]);
+    let explained = libvirt.vgapt(&["explain", "own"]).with(0).stdout;
+    for words in ["features/ioapic driver='kvm': KVM's own", "devices/memballoon", "devices/hostdev ua-vgapt-gpu-0000-01-00-0"] {
+        assert!(explained.contains(words), "no {words} in {explained}");
+    }
+    let shown = libvirt.vgapt(&["show", "own"]).with(0).stdout;
+    assert!(shown.contains("passed: 0000:01:00.0 is 10de:1401") && shown.contains("gpu = [\"0000:01:00.0\"]"), "{shown}");
+
+    // Somebody changes something else meanwhile.
+    libvirt.virsh(&["setvcpus", "own", "1", "--config"]);
+    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is what it was"]);
+    let (gone, come) = changes(&before, &libvirt.xml("own"));
+    assert_eq!(
+        (gone, come),
+        (vec!["<vcpu placement='static'>2</vcpu>".into()], vec!["<vcpu placement='static' current='1'>2</vcpu>".into()])
+    );
+
+    libvirt.define_new(&["ours", "--gpu", "01:00.0"]).with(0);
+    libvirt.vgapt(&["detach", "ours"]).with(3).saying(&["a domain of vgapt's own"]);
+}

@@ -1,0 +1,191 @@
+//! What a domain is given on this host or that: processors, memory, guest systems, further devices.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vgapt::discovery::{self, Scope};
+use vgapt::domain::{self, Base, Cpus, Extras, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size};
+use vgapt::root::Root;
+use vgapt::xml::Document;
+
+const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None };
+
+fn host(file: impl AsRef<Path>) -> Host {
+    discovery::read(&Root::open(file.as_ref()).unwrap(), Scope::All)
+}
+
+/// The guide author's machine with another processor, the card on this NUMA node.
+fn with_processor(name: &str, node: Option<u32>) -> Host {
+    let processor = host(format!("fixtures/processors/{name}.host"));
+    let mut z170 = host("fixtures/hosts/z170-gtx960.host");
+    for device in &mut z170.pci {
+        device.numa_node = node;
+    }
+    Host { cpu: processor.cpu, topology: processor.topology, memory: processor.memory, ..z170 }
+}
+
+fn request(options: Request) -> Request {
+    Request { gpu: vec!["01:00.0".parse().unwrap()], ..options }
+}
+
+fn new(host: &Host, request: &Request, libvirt: &Libvirt) -> (String, Resolved) {
+    let profile = request.os.clone().unwrap_or_default().profile().unwrap();
+    let template = Document::parse(domain::template(profile.template())).unwrap();
+    let mut base = Base::new(template, true, "x", request, &Request::default());
+    base.profile = Some(profile);
+    let resolved = domain::resolve(&base, host, &Files::default(), libvirt);
+    (domain::merge(&base.domain, &resolved.spec).to_string(), resolved)
+}
+
+fn again(xml: &str, host: &Host, request: &Request) -> (String, Vec<String>) {
+    let base = Base::new(Document::parse(xml).unwrap(), false, "x", request, &Request::default());
+    let resolved = domain::resolve(&base, host, &Files::default(), &NEW);
+    (domain::merge(&base.domain, &resolved.spec).to_string(), domain::kept(&base, &resolved.spec))
+}
+
+fn codes(resolved: &Resolved) -> Vec<&'static str> {
+    resolved.findings.iter().map(|finding| finding.code).collect()
+}
+
+#[track_caller]
+fn has(xml: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(xml.contains(line), "no {line} in\n{xml}");
+    }
+}
+
+#[test]
+fn two_sockets_are_pinned_beside_the_card_and_take_their_memory_there() {
+    let host = with_processor("xeon-6140-x2", Some(1));
+    let (xml, _) = new(&host, &request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() }), &NEW);
+    has(
+        &xml,
+        &[
+            "<vcpupin vcpu='0' cpuset='1'/>",
+            "<vcpupin vcpu='1' cpuset='37'/>",
+            "<vcpupin vcpu='7' cpuset='43'/>",
+            "<memory mode='strict' nodeset='1'/>",
+            "<topology sockets='1' cores='4' threads='2'/>",
+            "<cache mode='passthrough'/>",
+            "<ioapic driver='kvm'/>",
+        ],
+    );
+    let mut small = host;
+    small.memory.nodes = vec![(0, Size::from_mib(4096)), (1, Size::from_mib(4096))];
+    let (xml, resolved) = new(&small, &request(Request::default()), &NEW);
+    assert!(codes(&resolved).contains(&"node-too-small") && !xml.contains("numatune"), "{xml}");
+}
+
+#[test]
+fn threads_are_threads_on_amd_too() {
+    let (amd, _) = new(&with_processor("ryzen-9-7950x3d", None), &request(Request::default()), &NEW);
+    has(&amd, &["<feature name='topoext' policy='require'/>", "<topology sockets='1' cores='2' threads='2'/>"]);
+    let (intel, _) = new(&with_processor("core-i7-1370p", None), &request(Request::default()), &NEW);
+    assert!(!intel.contains("topoext") && intel.contains("<evmcs state='on'/>") && !amd.contains("evmcs"), "{intel}");
+}
+
+#[test]
+fn without_a_device_nothing_is_pinned_unless_asked() {
+    let host = with_processor("ryzen-9-7950x3d", None);
+    let (plain, _) = new(&host, &Request::default(), &NEW);
+    assert!(!plain.contains("cputune") && !plain.contains("ioapic"), "{plain}");
+    let (asked, _) = new(&host, &Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() }, &NEW);
+    has(&asked, &["<vcpupin vcpu='0' cpuset='1'/>"]);
+    let not = Tuning { no_pin: true, ..Tuning::default() };
+    let (free, _) = new(&host, &request(Request { tuning: not, cpus: Some(Cpus::Count(6)), ..Request::default() }), &NEW);
+    assert!(!free.contains("cputune") && free.contains("<topology sockets='1' cores='6' threads='1'/>"), "{free}");
+}
+
+#[test]
+fn a_pinning_goes_with_the_number_and_stays_where_somebody_changed_it() {
+    let host = with_processor("ryzen-9-7950x3d", None);
+    let (four, _) = new(&host, &request(Request::default()), &NEW);
+    assert_eq!(again(&four, &host, &Request::default()).0, four);
+    let (six, _) = again(&four, &host, &Request { cpus: Some(Cpus::Count(6)), ..Request::default() });
+    has(&six, &["<vcpupin vcpu='5' cpuset='19'/>", "<topology sockets='1' cores='3' threads='2'/>", "<vcpu placement='static'>6</vcpu>"]);
+    let back = again(&six, &host, &Request { cpus: Some(Cpus::Count(4)), ..Request::default() }).0;
+    assert!(!back.contains("vcpu='5'") && back.matches("<vcpupin ").count() == 4, "{back}");
+
+    let no_pin = Request { tuning: Tuning { no_pin: true, ..Tuning::default() }, ..Request::default() };
+    let free = again(&four, &host, &no_pin).0;
+    assert!(!free.contains("cputune") && free.contains("<topology sockets='1' cores='4' threads='1'/>"), "{free}");
+
+    // Somebody moved one: all stay, whatever number is asked for, until it is spoken of.
+    let moved = four.replace("vcpu='0' cpuset='1'", "vcpu='0' cpuset='9'");
+    let (kept, said) = again(&moved, &host, &Request { cpus: Some(Cpus::Count(6)), ..Request::default() });
+    assert!(kept.contains("vcpu='0' cpuset='9'") && kept.matches("<vcpupin ").count() == 4, "{kept}");
+    assert!(said.iter().any(|line| line.starts_with("the pinning of the processors stays as somebody set it")), "{said:?}");
+    let spoken = Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() };
+    has(&again(&kept, &host, &spoken).0, &["vcpu='0' cpuset='1'", "vcpu='5' cpuset='19'"]);
+}
+
+#[test]
+fn addresses_reach_no_further_than_the_iommu() {
+    let mut host = with_processor("core-i7-1370p", None);
+    host.cpu.physical_bits = Some(46);
+    has(&new(&host, &request(Request::default()), &NEW).0, &["<maxphysaddr mode='passthrough'/>"]);
+    host.platform.iommu_bits = Some(39);
+    has(&new(&host, &request(Request::default()), &NEW).0, &["<maxphysaddr limit='39' mode='passthrough'/>"]);
+    // Debian 12's libvirt has no limit.
+    has(&new(&host, &request(Request::default()), &Libvirt::default()).0, &["<maxphysaddr bits='39' mode='emulate'/>"]);
+}
+
+#[test]
+fn a_window_for_large_regions() {
+    let mut host = with_processor("core-i7-1370p", None);
+    let card = host.pci.iter_mut().find(|device| device.address == "01:00.0".parse().unwrap()).unwrap();
+    card.bars = vec![Bar { index: 0, size: Size::from_mib(128 << 10), resizable: Vec::new() }];
+    let (xml, _) = new(&host, &request(Request::default()), &NEW);
+    has(&xml, &["<pcihole64 unit='KiB'>268435456</pcihole64>"]);
+    let gone = again(&xml, &host, &Request { without: Without { no_gpu: true, ..Without::default() }, ..Request::default() }).0;
+    assert!(!gone.contains("pcihole64"), "{gone}");
+}
+
+#[test]
+fn the_size_of_huge_pages_fits() {
+    let mut host = with_processor("ryzen-9-7950x3d", None);
+    let huge = request(Request { hugepages: true, ..Request::default() });
+    assert!(!new(&host, &huge, &NEW).0.contains("<page "));
+    host.memory.hugepages.push(HugepagePool { page: Size::from_mib(1024), total: 16, free: 16 });
+    host.memory.hugepages.retain(|pool| pool.page != Size::from_mib(1024) || pool.free > 0);
+    host.memory.hugetlbfs.push(("/dev/hugepages1G".into(), Some(Size::from_mib(1024))));
+    let (xml, _) = new(&host, &huge, &NEW);
+    has(&xml, &["<page size='1048576' unit='KiB'/>"]);
+    let out = Request { without: Without { no_hugepages: true, ..Without::default() }, ..Request::default() };
+    assert!(!again(&xml, &host, &out).0.contains("hugepages/>") && !again(&xml, &host, &out).0.contains("<page "));
+}
+
+/// Each profile on each recorded machine: all that is written has a reason, a second time changes nothing.
+#[test]
+fn every_profile_on_every_machine_is_explained_and_stays() {
+    let mut files: Vec<PathBuf> = ["fixtures/hosts", "fixtures/processors"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "host"));
+    files.sort();
+    for file in files {
+        let host = host(&file);
+        let gpu: Vec<_> = vgapt::model::Card::all(&host).into_iter().map(|card| domain::GpuChoice::At(card.address)).take(1).collect();
+        for os in ["win11", "win10", "win8.1", "win7", "linux"] {
+            let extras = Extras { share: vec!["/srv/x".into()], sound: Some(domain::Sound::PipeWire), ..Extras::default() };
+            let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), extras, hugepages: true, ..Request::default() };
+            let (xml, _) = new(&host, &request, &NEW);
+            let what = format!("{os} on {}", file.display());
+            assert_eq!(again(&xml, &host, &Request::default()).0, xml, "{what}");
+            assert_eq!(again(&xml, &host, &request).0, xml, "{what}");
+            let document = Document::parse(&xml).unwrap();
+            let record = Record::of(&document).unwrap();
+            let reasons = domain::explain(&document, &record);
+            let json = serde_json::to_value(&record).unwrap();
+            for (path, _) in json["settings"].as_object().unwrap().values().flat_map(|group| group.as_object().unwrap()) {
+                assert!(reasons.iter().any(|reason| reason.element == *path && !reason.changed), "{what}: no reason for {path}");
+            }
+            assert_eq!(xml.contains("<tpm "), os == "win11", "{what}");
+            assert_eq!(xml.contains("<hyperv "), os.starts_with("win") && os != "win7", "{what}");
+            assert_eq!(xml.contains("<spinlocks "), os == "win11" || os == "win10", "{what}");
+        }
+    }
+}
