@@ -5,21 +5,24 @@ find_image() { # initramfs-tools|dracut
   local cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vgapt-lab hash image lock
   hash=$(cd "$lab" && find image guest -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
   image=$cache/$hash-$1
-  mkdir -p "$cache"
-  exec {lock}>"$cache/lock"
-  flock "$lock"
   if [ ! -e "$image/disk.img" ]; then
-    echo "     building the image with $1 (about two minutes)" >&2
-    rm -rf "$cache"/*.new
-    # In a mount namespace of its own: nothing stays mounted where it is interrupted.
-    unshare --mount "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
-    rm -rf "$image"
-    mv "$image.new" "$image"
+    mkdir -p "$cache"
+    exec {lock}>"$cache/lock"
+    flock "$lock"
+    [ -e "$image/disk.img" ] || make_image "$1"
+    exec {lock}>&-
   fi
   touch "$image"
-  find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
-  exec {lock}>&-
   echo "$image"
+}
+
+make_image() { # for find_image, with the cache locked
+  echo "     building the image with $1 (about two minutes)" >&2
+  rm -rf "$cache"/*.new
+  # In a mount namespace of its own: nothing stays mounted where it is interrupted.
+  unshare --mount "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
+  mv "$image.new" "$image"
+  find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
 }
 
 # Prints the image's disk with a boot loader on it, for machines that say so: an overlay, made by

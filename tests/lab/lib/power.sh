@@ -57,7 +57,15 @@ inside() {
   local status
   begin "$@"
   status=$(answer $((limit + 30))) || fail "the machine does not answer"
-  [ "$status" = "$job 0" ] || fail "see below"
+  ended "$status"
+}
+
+ended() { # what the agent answered
+  case $1 in
+    "$job 0") ;;
+    "$job 124") fail "not done in $limit s" ;;
+    *) fail "see below" ;;
+  esac
 }
 
 # The same, but the power is cut so many seconds after it began, whether it has ended or not.
@@ -90,7 +98,7 @@ moments() { # SECONDS FUNCTION…
     cp --sparse=always "$power/root.qcow2" "$power/moment.$((number += 1))"
     kill -CONT "$(<"$power/pid")"
   done
-  [ "$status" = "$job 0" ] || fail "see below"
+  ended "$status"
 }
 
 # Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
