@@ -85,7 +85,7 @@ pub fn output(argv: &[String]) -> Result<Ran> {
 /// The search path, with the directories that `su` leaves out: there lie update-grub and its like.
 fn path_of_root() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
     path
 }
 
