@@ -84,8 +84,9 @@ impl Applied {
     pub(super) fn made_by(&self, program: &str) -> Option<Vec<String>> {
         let command =
             self.receipt.commands.iter().find(|command| command.begun && command.argv.first().is_some_and(|name| name == program))?;
-        let anew =
-            command.made.iter().filter(|made| made.after.is_some() && made.after != made.before.as_ref().map(|kept| kept.sha256.clone()));
+        // The entries of a boot loader may be among what was made.
+        let images = command.made.iter().filter(|made| !made.path.ends_with(".conf"));
+        let anew = images.filter(|made| made.after.is_some() && made.after != made.before.as_ref().map(|kept| kept.sha256.clone()));
         Some(anew.map(|made| made.path.clone()).collect())
     }
 

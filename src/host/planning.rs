@@ -7,7 +7,7 @@ use super::plan::{Edits, Parameter, Plan};
 use super::tokens::{self, Want};
 use super::wanted::{Bind, Wanted};
 use super::{bind_start, binding, hook, hugepages, npt, packages, refusals, room, tpm};
-use crate::model::{Finding, Host, Setup};
+use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// Decides what has to be done. What speaks against it is in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
@@ -108,7 +108,12 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
             }
             plan.add(edits);
         }
-    } // As long as something changes; later, the entry would be a copy of what vgapt made.
+    }
+    // Also where only the initramfs in them changes.
+    if chosen.loader.kind == BootLoader::UnifiedKernelImage && !plan.commands.is_empty() {
+        plan.findings.extend(loaders::unsigned(setup));
+    }
+    // As long as something changes; later, the entry would be a copy of what vgapt made.
     let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();

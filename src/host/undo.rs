@@ -98,7 +98,11 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             };
             let already_back = older.iter().any(|older| older.place == file.place && is(&older.before));
             let before = before.map(|before| kept_by_others(before, now.as_ref(), file));
-            let then = if is(&file.after) || (already_back && is(&file.before)) {
+            let digest = now.as_ref().map(|state| files::digest(&state.bytes));
+            // A command that did not get to its end may have left anything.
+            let by_command = |made: &Made| made.path == file.place && (made.after.is_none() || made.after == digest);
+            let made_anew = receipt.commands.iter().flat_map(|command| &command.made).any(by_command);
+            let then = if made_anew || is(&file.after) || (already_back && is(&file.before)) {
                 before
             } else if already_back {
                 now.clone()
@@ -222,6 +226,12 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
             None => files::remove(&at)?,
         }
     }
+    // Before the commands, some of which write the same files anew from what is given back.
+    for (place, then) in &undoing.returns {
+        if State::read(&target.at(place))? != *then {
+            bail!("{place} is not what it was before, although it was written; is another program at work on it?");
+        }
+    }
     remove_directories(undoing, target);
     if target.is_live() {
         give_back_made(undoing, &store, target, tell)?;
@@ -231,11 +241,6 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
             if !ran.success() {
                 bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
             }
-        }
-    }
-    for (place, then) in &undoing.returns {
-        if State::read(&target.at(place))? != *then {
-            bail!("{place} is not what it was before, although it was written; is another program at work on it?");
         }
     }
     for (number, _) in &undoing.receipts {
@@ -257,7 +262,8 @@ fn remove_directories(undoing: &Undoing, target: &Target) {
 /// Boot images and generated configuration, byte for byte, where nobody made them anew since. The
 /// newest receipt comes first, so what is written last is the oldest state.
 fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
-    for (number, made) in &undoing.made {
+    // What was given back already is what it was before the command, too.
+    for (number, made) in undoing.made.iter().filter(|(_, made)| !undoing.returns.contains_key(&made.path)) {
         let at = target.at(&made.path);
         if made.after.is_none() {
             files::remove(&target.at(&leftover(made)))?;

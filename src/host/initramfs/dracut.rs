@@ -1,6 +1,7 @@
 //! dracut: a file of our own in its configuration directory.
 
 use super::{Inclusion, Tool, WHY, own_file};
+use crate::host::loaders;
 use crate::host::plan::{Command, Edits};
 use crate::model::{Finding, InitramfsTool, Setup};
 
@@ -17,15 +18,28 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         line("install_items", &inclusion.files)
     );
     let mut edits = own_file(setup, CONFIGURATION, inclusion, text, 0o644)?;
-    let argv: &[&str] = if setup.files.exists("/run/ostree-booted") {
-        &["rpm-ostree", "initramfs", "--enable"]
-    } else {
-        &["dracut", "--regenerate-all", "--force"]
-    };
-    let mut command = Command::of(argv, WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]);
-    if argv[0] == "rpm-ostree" {
-        command.undo = Some(["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec());
-    }
-    edits.commands.push(command);
+    edits.commands.push(rebuild(setup)?);
     Ok(edits)
+}
+
+fn rebuild(setup: &Setup) -> Result<Command, Finding> {
+    if setup.files.exists("/run/ostree-booted") {
+        if !setup.has("rpm-ostree") {
+            return Err(Finding::fatal(
+                "initramfs",
+                "this system is an image (bootc), and its initramfs is part of that",
+                "give your image the files that the plan shows, or leave the card with the host until the domain starts: --bind start",
+            ));
+        }
+        let mut command = Command::of(&["rpm-ostree", "initramfs", "--enable"], WHY);
+        command.undo = Some(["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec());
+        return Ok(command);
+    }
+    // Its initramfs images are named by their digests, and dracut alone would make others that nothing boots.
+    if loaders::owns_entries(setup) {
+        let mut command = Command::of(&["sdbootutil", "mkinitrd"], WHY);
+        command.undo = Some(command.argv.clone());
+        return Ok(command);
+    }
+    Ok(Command::of(&["dracut", "--regenerate-all", "--force"], WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]))
 }

@@ -6,6 +6,7 @@ mod dracut;
 mod initramfs_tools;
 mod mkinitcpio;
 
+use super::loaders;
 use super::plan::Edits;
 use crate::model::{Finding, Host, InitramfsTool, Setup};
 
@@ -49,7 +50,12 @@ static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &m
 
 impl Tool {
     pub(super) fn edit(&self, setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
-        (self.edit)(setup, inclusion)
+        let mut edits = (self.edit)(setup, inclusion)?;
+        if let Some(command) = edits.commands.iter_mut().find(|command| command.argv.first().is_some_and(|name| name == self.program)) {
+            command.makes.extend(loaders::copied(setup));
+        }
+        edits.commands.extend(loaders::copying(setup));
+        Ok(edits)
     }
 }
 

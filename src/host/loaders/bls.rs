@@ -3,10 +3,12 @@
 use super::{Entry, cmdline, fallback};
 use crate::host::plan::Edits;
 use crate::host::tokens::{self, Want};
-use crate::model::{Finding, Setup};
+use crate::model::{Finding, Host, Setup};
 
 /// What kernel-install gives to new kernels.
 pub(super) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+/// And where the distribution's own stands.
+const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
 
 /// The entries of Linux in a directory, with what each gives to the kernel.
@@ -30,13 +32,39 @@ pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits
     Ok(())
 }
 
-/// What new kernels will be given, where that is written down.
-pub(super) fn edit_new_kernels(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
-    edits.change(setup, NEW_KERNELS, "kernel parameters of kernels that are installed later", |text| cmdline::with(text, wants))
+/// What new kernels will be given. Where it is not written down, kernel-install takes the running kernel's, so
+/// that a kernel which is installed before the next boot, or an entry that is made anew, would lack ours.
+pub(super) fn edit_new_kernels(host: &Host, setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+    let why = "kernel parameters of kernels that are installed later, and of entries that are made anew";
+    if setup.files.exists(NEW_KERNELS) {
+        return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
+    }
+    let running = host.platform.cmdline.clone().unwrap_or_default().0;
+    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::says(&running, wants));
+    let made = |entry: &Entry| release.is_some_and(|release| entry.source.contains(release));
+    let shipped = setup.files.text(SHIPPED).map(cmdline::said).filter(|_| release.is_some());
+    let Some(line) = shipped.or_else(|| entries(setup, directory).into_iter().find(made).map(|entry| entry.cmdline)) else { return Ok(()) };
+    if line.contains("$kernelopts") {
+        return Ok(());
+    }
+    // Variables are GRUB's, and the machine's id is added by kernel-install.
+    let kept: Vec<&str> =
+        line.split_whitespace().filter(|token| !token.starts_with('$') && !token.starts_with("systemd.machine_id=")).collect();
+    edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, why)
 }
 
 pub(super) fn is_linux(text: &str) -> bool {
     text.lines().any(|line| value(line, "linux").is_some())
+}
+
+/// The initramfs images that an entry names.
+pub(super) fn initramfs(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| value(line, "initrd"))
+        .flat_map(str::split_whitespace)
+        .filter(|word| !word.starts_with('$'))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn options(text: &str) -> Vec<&str> {

@@ -78,7 +78,7 @@ fn by_files(configured: &[&'static Loader]) -> Result<(BootLoader, String), Find
 /// the same entries as systemd-boot (grub2-bls).
 fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     if kind == BootLoader::Grub && systemd_boot::owns_entries(setup) && !grub::is_generated(setup) {
-        return of_kind(BootLoader::SystemdBoot);
+        return Some(&systemd_boot::GRUB_OF_ENTRIES);
     }
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
     kernelstub.or_else(|| of_kind(kind))

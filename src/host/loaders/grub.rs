@@ -36,7 +36,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     if reads_entries(setup) {
         // New kernels take theirs from /etc/default/grub or /etc/kernel/cmdline, the installed ones have their own.
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
-        bls::edit_new_kernels(setup, wants, &mut edits)?;
+        bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grubenv::edit(setup, wants, &mut edits)?;
     } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
         edits.commands.push(regenerate(setup));

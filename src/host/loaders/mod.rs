@@ -16,6 +16,8 @@ mod systemd_boot;
 mod unified;
 
 pub use choose::{Chosen, chosen};
+pub(super) use systemd_boot::{copied, copying, owns_entries};
+pub(super) use unified::unsigned;
 
 use super::plan::Edits;
 use super::tokens::Want;

@@ -7,6 +7,10 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, fallback };
 
+/// GRUB as openSUSE has it as a reader of entries; it has no `grub.cfg`.
+pub(super) static GRUB_OF_ENTRIES: Loader =
+    Loader { kind: BootLoader::Grub, name: "GRUB with entries (grub2-bls)", configured: owns_entries, edit, next, fallback };
+
 /// Where entries lie: the boot partition, and the places where distributions mount the EFI system partition.
 pub(super) const PLACES: [&str; 3] = ["/boot/loader", "/boot/efi/loader", "/efi/loader"];
 
@@ -16,7 +20,7 @@ fn configured(setup: &Setup) -> bool {
 }
 
 /// openSUSE's tool owns the entries, whether systemd-boot reads them or GRUB (grub2-bls).
-pub(super) fn owns_entries(setup: &Setup) -> bool {
+pub(in crate::host) fn owns_entries(setup: &Setup) -> bool {
     setup.has("sdbootutil") && !entries(setup).is_empty()
 }
 
@@ -25,18 +29,18 @@ fn copies(setup: &Setup) -> bool {
     setup.has("proxmox-boot-tool") && setup.files.exists(bls::NEW_KERNELS) && entries(setup).is_empty()
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    for place in PLACES {
-        bls::edit_entries(setup, &format!("{place}/entries"), wants, &mut edits)?;
+    if owns_entries(setup) {
+        return owned(setup, wants);
     }
-    bls::edit_new_kernels(setup, wants, &mut edits)?;
-    // openSUSE's tool and Proxmox's own the entries, and make them from /etc/kernel/cmdline.
-    let owner = [("sdbootutil", &["sdbootutil", "update-all-entries"][..]), ("proxmox-boot-tool", &["proxmox-boot-tool", "refresh"][..])];
-    if let Some((_, argv)) = owner.iter().find(|(program, _)| setup.has(program) && !edits.writes.is_empty()) {
-        edits
-            .commands
-            .push(Command::of(argv, "this distribution's tool makes the entries").making(PLACES.map(|place| format!("{place}/entries/"))));
+    for place in PLACES {
+        bls::edit_entries(setup, &entries_of(place), wants, &mut edits)?;
+    }
+    let place = PLACES.into_iter().find(|place| setup.files.below(&entries_of(place), ".conf").next().is_some()).unwrap_or(PLACES[0]);
+    bls::edit_new_kernels(host, setup, &entries_of(place), wants, &mut edits)?;
+    if copies(setup) && !edits.writes.is_empty() {
+        edits.commands.push(refresh());
     }
     if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
         return Err(Finding::fatal(
@@ -55,8 +59,50 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
+/// Its entries name kernels and initramfs by their digests, so only the tool itself writes them, then and afterwards.
+fn owned(setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    let why = "kernel parameters of the entries that sdbootutil makes";
+    edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
+    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+        let mut command = Command::of(&["sdbootutil", "update-all-entries"], why);
+        command.undo = Some(command.argv.clone());
+        edits.commands.push(command);
+    }
+    Ok(edits)
+}
+
+/// Proxmox's tool copies kernels, initramfs and entries anew, then and afterwards.
+fn refresh() -> Command {
+    let mut command = Command::of(&["proxmox-boot-tool", "refresh"], "it copies what is booted onto the EFI system partitions");
+    command.undo = Some(command.argv.clone());
+    command
+}
+
+/// What stands for a boot image outside of /boot itself: the copies that kernel-install and its kin make
+/// for the loader, with the entries that name them.
+pub(in crate::host) fn copied(setup: &Setup) -> Vec<String> {
+    let images = |place: &str| {
+        let partition = place.trim_end_matches("/loader").to_owned();
+        let named = setup.files.texts(&entries_of(place), ".conf").flat_map(|(_, text)| bls::initramfs(text)).collect::<Vec<_>>();
+        let images = named.into_iter().map(move |image| format!("{partition}/{}", image.trim_start_matches('/')));
+        let entries = setup.has("kernel-install").then(|| format!("{}/", entries_of(place)));
+        images.chain(entries).collect::<Vec<_>>()
+    };
+    let used = |place: &&&str| setup.files.exists(&format!("{place}/loader.conf"));
+    PLACES.iter().filter(used).flat_map(|place| images(place)).collect()
+}
+
+/// The command that brings a new initramfs to where it is booted from, where another one does not do that.
+pub(in crate::host) fn copying(setup: &Setup) -> Option<Command> {
+    copies(setup).then(refresh)
+}
+
 pub(super) fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
-    PLACES.iter().find_map(|place| fallback::entry(setup, &format!("{place}/entries"), wants, off))
+    if owns_entries(setup) {
+        return None;
+    }
+    PLACES.iter().find_map(|place| fallback::entry(setup, &entries_of(place), wants, off))
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
@@ -65,6 +111,10 @@ fn next(setup: &Setup) -> Vec<Entry> {
     entries(setup).into_iter().chain(written).collect()
 }
 
+fn entries_of(place: &str) -> String {
+    format!("{place}/entries")
+}
+
 fn entries(setup: &Setup) -> Vec<Entry> {
-    PLACES.iter().flat_map(|place| bls::entries(setup, &format!("{place}/entries"))).collect()
+    PLACES.iter().flat_map(|place| bls::entries(setup, &entries_of(place))).collect()
 }

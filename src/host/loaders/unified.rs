@@ -56,16 +56,20 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         ));
     }
     if !edits.writes.is_empty() {
-        if setup.booted.secure_boot == Some(true) && !can_sign(setup) {
-            return Err(Finding::fatal(
-                "signing",
-                "Secure Boot is on, and nothing was found that would sign the new unified kernel images, so the next boot would be refused",
-                "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",
-            ));
-        }
         edits.commands.push(rebuild(setup));
     }
     Ok(edits)
+}
+
+/// Why images that are built again would not be booted.
+pub(in crate::host) fn unsigned(setup: &Setup) -> Option<Finding> {
+    (setup.booted.secure_boot == Some(true) && !can_sign(setup)).then(|| {
+        Finding::fatal(
+            "signing",
+            "Secure Boot is on, and nothing was found that would sign the new unified kernel images, so the next boot would be refused",
+            "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",
+        )
+    })
 }
 
 /// Whether the builder signs: with sbctl's keys, ukify's or dracut's.
