@@ -17,7 +17,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &["model", "xml", "passthrough"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("disk", &["model", "problem", "xml"]),
-    ("output", &["model", "passthrough", "host"]),
+    ("import", &["domain", "model", "xml"]),
+    ("export", &["model", "xml"]),
+    ("output", &["model", "passthrough", "host", "import"]),
     (
         "commands",
         &[
@@ -25,8 +27,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "discovery",
             "disk",
             "domain",
+            "export",
             "host",
             "hypervisor",
+            "import",
             "interrupt",
             "model",
             "output",

@@ -8,7 +8,8 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const SUBCOMMANDS: [&str; 10] = ["list", "define", "start", "stop", "status", "undefine", "disk", "capture", "completions", "man"];
+const SUBCOMMANDS: &[&str] =
+    &["list", "define", "start", "stop", "status", "undefine", "import", "export", "disk", "capture", "completions", "man"];
 
 #[test]
 fn completions_know_every_subcommand() {

@@ -7,6 +7,8 @@ mod context;
 mod define;
 mod disk;
 mod domain;
+mod export;
+mod import;
 mod list;
 mod man;
 mod prepare;
@@ -41,6 +43,10 @@ pub enum Command {
     Status(status::Arguments),
     /// Forget a domain, its firmware variables included; disks stay
     Undefine(undefine::Arguments),
+    /// Make a domain of a shell script that starts QEMU
+    Import(import::Arguments),
+    /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
+    Export(export::Arguments),
     /// Make, merge, compact and change disk images
     Disk(disk::Arguments),
     /// Write this machine down in one file, for a bug report or a test
@@ -57,6 +63,8 @@ impl Command {
         match self {
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Import(arguments) => arguments.needs_libvirt(),
+            Self::Export(_) => true,
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Prepare(_) | Self::Undo(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
@@ -81,6 +89,8 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
+            Self::Import(arguments) => arguments.run(context),
+            Self::Export(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(),

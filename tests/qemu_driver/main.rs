@@ -4,6 +4,7 @@
 mod command;
 mod every_card;
 mod guide_flags;
+mod imported;
 #[path = "../support/libvirt.rs"]
 mod libvirt;
 mod life_cycle;
