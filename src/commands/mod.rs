@@ -61,10 +61,9 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
-            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
+            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) | Self::Export(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
             Self::Import(arguments) => arguments.needs_libvirt(),
-            Self::Export(_) => true,
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Prepare(_) | Self::Undo(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => false,
         }
