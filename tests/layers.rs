@@ -18,8 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &["model", "xml", "passthrough", "topology"]),
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("disk", &["model", "problem", "xml"]),
+    ("import", &["domain", "model", "xml"]),
+    ("export", &["model", "xml"]),
     ("readiness", &["model", "passthrough", "host"]),
-    ("output", &["model", "passthrough", "host", "readiness", "topology"]),
+    ("output", &["model", "passthrough", "host", "import", "readiness", "topology"]),
     (
         "commands",
         &[
@@ -27,8 +29,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "discovery",
             "disk",
             "domain",
+            "export",
             "host",
             "hypervisor",
+            "import",
             "interrupt",
             "model",
             "output",

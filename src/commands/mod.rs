@@ -12,7 +12,9 @@ mod detach;
 mod disk;
 mod domain;
 mod explain;
+mod export;
 mod hook;
+mod import;
 mod list;
 mod man;
 mod prepare;
@@ -59,6 +61,10 @@ pub enum Command {
     Status(status::Arguments),
     /// Forget a domain, its firmware variables included; disks stay
     Undefine(undefine::Arguments),
+    /// Make a domain of a shell script that starts QEMU
+    Import(import::Arguments),
+    /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
+    Export(export::Arguments),
     /// What libvirt calls around a domain's start and stop
     Hook(hook::Arguments),
     /// Make, merge, compact and change disk images
@@ -78,8 +84,9 @@ impl Command {
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
             Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
-            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
+            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) | Self::Export(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Import(arguments) => arguments.needs_libvirt(),
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false
@@ -112,6 +119,8 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
+            Self::Import(arguments) => arguments.run(context),
+            Self::Export(arguments) => arguments.run(context),
             Self::Hook(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),
             Self::Topology(arguments) => arguments.run(context),
