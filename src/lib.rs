@@ -11,6 +11,7 @@ pub mod disk;
 pub mod domain;
 pub mod host;
 pub mod hypervisor;
+pub mod import;
 pub mod interrupt;
 pub mod model;
 pub mod output;

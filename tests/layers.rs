@@ -19,7 +19,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host", &["model", "passthrough", "problem", "root", "run"]),
     ("disk", &["model", "problem", "xml"]),
     ("readiness", &["model", "passthrough", "host"]),
-    ("output", &["model", "passthrough", "host", "readiness", "topology"]),
+    ("output", &["model", "passthrough", "host", "import", "readiness", "topology"]),
+    ("import", &["domain", "model", "xml"]),
+    ("export", &["model", "xml"]),
     (
         "commands",
         &[
@@ -27,8 +29,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "discovery",
             "disk",
             "domain",
+            "export",
             "host",
             "hypervisor",
+            "import",
             "interrupt",
             "model",
             "output",

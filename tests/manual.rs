@@ -8,8 +8,10 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const SUBCOMMANDS: [&str; 13] =
-    ["list", "check", "prepare", "undo", "define", "start", "stop", "status", "undefine", "disk", "capture", "completions", "man"];
+const SUBCOMMANDS: &[&str] = &[
+    "list", "check", "prepare", "undo", "define", "start", "stop", "status", "undefine", "import", "export", "disk", "capture", "completions",
+    "man",
+];
 
 #[test]
 fn completions_know_every_subcommand() {

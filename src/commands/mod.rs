@@ -13,6 +13,8 @@ mod disk;
 mod domain;
 mod explain;
 mod hook;
+mod export;
+mod import;
 mod list;
 mod man;
 mod prepare;
@@ -61,6 +63,10 @@ pub enum Command {
     Undefine(undefine::Arguments),
     /// What libvirt calls around a domain's start and stop
     Hook(hook::Arguments),
+    /// Make a domain of a shell script that starts QEMU
+    Import(import::Arguments),
+    /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
+    Export(export::Arguments),
     /// Make, merge, compact and change disk images
     Disk(disk::Arguments),
     /// Show who has which core of the host
@@ -80,6 +86,8 @@ impl Command {
             Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
             Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
+            Self::Import(arguments) => arguments.needs_libvirt(),
+            Self::Export(_) => true,
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false
@@ -113,6 +121,8 @@ impl Command {
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
             Self::Hook(arguments) => arguments.run(context),
+            Self::Import(arguments) => arguments.run(context),
+            Self::Export(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),
             Self::Topology(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),

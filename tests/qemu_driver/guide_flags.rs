@@ -47,7 +47,7 @@ impl Cell {
 }
 
 /// What cannot be seen here, by its beginning.
-struct Beyond {
+pub(crate) struct Beyond {
     beginning: &'static str,
     /// `None` where it is seen by another test.
     why: Option<&'static str>,
@@ -59,8 +59,7 @@ fn the_guides_flags() {
         return;
     }
     let page = fs::read_to_string("docs/guide-flags.md").unwrap();
-    let rows: Vec<Vec<Cell>> =
-        page.lines().filter(|line| line.starts_with("| `-")).map(|line| line.split('|').skip(1).map(Cell::parse).collect()).collect();
+    let rows = rows(&page);
     let flags: Vec<&str> = rows.iter().flat_map(|row| &row[0].there).flat_map(|flags| flags.split_whitespace()).collect();
     assert_eq!(flags, GUIDE.split_whitespace().collect::<Vec<_>>());
 
@@ -68,21 +67,28 @@ fn the_guides_flags() {
     define(&libvirt, &page);
     let xml = libvirt.xml("win10");
     let (argv, beyond) = native(&libvirt, &xml);
-    let flat = flat(&xml);
-    let mut wrong = Vec::new();
-    for row in &rows {
-        let element = row[1].wrong(&beyond, |pattern| found_in(pattern, &flat));
-        let option = row[2].wrong(&beyond, |pattern| argv.iter().any(|option| is(pattern, option)));
-        wrong.extend(element.into_iter().chain(option).map(|what| format!("{}: {what}", row[0].there.join(" "))));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}\n{xml}\n{argv:#?}");
-    for Beyond { beginning, why } in beyond {
-        if let Some(why) = why {
-            skip(&format!("{beginning}… among the guide's flags"), why);
-        }
+    for (beginning, why) in check(&page, Some(&xml), &argv, beyond) {
+        skip(&format!("{beginning}… among the guide's flags"), why);
     }
     // The card is alone on its port: nothing else has come between.
     assert_eq!(argv.iter().filter(|option| option.contains("\"bus\":\"ua-vgapt-port-0000-01-00-0\"")).count(), 2);
+}
+
+fn rows(page: &str) -> Vec<Vec<Cell>> {
+    page.lines().filter(|line| line.starts_with("| `-")).map(|line| line.split('|').skip(1).map(Cell::parse).collect()).collect()
+}
+
+/// Holds the page against a domain and its options; what cannot be seen here, and why.
+pub(crate) fn check(page: &str, xml: Option<&str>, argv: &[String], beyond: Vec<Beyond>) -> Vec<(&'static str, &'static str)> {
+    let flat = xml.map(flat);
+    let mut wrong = Vec::new();
+    for row in &rows(page) {
+        let element = flat.as_ref().map(|flat| row[1].wrong(&beyond, |pattern| found_in(pattern, flat))).unwrap_or_default();
+        let option = row[2].wrong(&beyond, |pattern| argv.iter().any(|option| is(pattern, option)));
+        wrong.extend(element.into_iter().chain(option).map(|what| format!("{}: {what}", row[0].there.join(" "))));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}\n{xml:?}\n{argv:#?}");
+    beyond.into_iter().filter_map(|Beyond { beginning, why }| Some((beginning, why?))).collect()
 }
 
 /// Runs the lines of the page that define the domain.
@@ -97,7 +103,7 @@ fn define(libvirt: &Libvirt, page: &str) {
 }
 
 /// The options of `domxml-to-native`, and what they cannot show here.
-fn native(libvirt: &Libvirt, xml: &str) -> (Vec<String>, Vec<Beyond>) {
+pub(crate) fn native(libvirt: &Libvirt, xml: &str) -> (Vec<String>, Vec<Beyond>) {
     // It prints a user network as a tap device; `life_cycle` sees the real thing.
     let mut beyond = vec![Beyond { beginning: "-netdev {\"type\":\"user\"", why: None }];
     // USB devices are looked up at start only, and here they are not plugged in.

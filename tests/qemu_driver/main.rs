@@ -5,6 +5,7 @@ mod attach;
 mod command;
 mod every_card;
 mod guide_flags;
+mod imported;
 #[path = "../support/libvirt.rs"]
 mod libvirt;
 mod life_cycle;

@@ -30,8 +30,8 @@ impl Work<'_> {
         let bar = self.bar(desk);
         let mut reader = ProgressReader::default();
         let environment = self.temporary.map(|path| path.display().to_string());
-        let environment: Vec<(&str, String)> =
-            environment.into_iter().flat_map(|path| [("TMPDIR", path.clone()), ("LIBGUESTFS_TMPDIR", path)]).collect();
+        // Not TMPDIR, by which libguestfs would also build its appliance anew each time.
+        let environment: Vec<(&str, String)> = environment.map(|path| ("LIBGUESTFS_TMPDIR", path)).into_iter().collect();
         let ran = run::stream(argv, &environment, &desk.interrupt, |piece| {
             for progress in reader.hear(piece) {
                 match progress {

@@ -1,0 +1,153 @@
+//! `vgapt import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::Context;
+use crate::cli::FOUND_AGAINST;
+use crate::hypervisor::{Defined, Secrets};
+use crate::import::{self, Imported};
+use crate::model::Finding;
+use crate::output;
+use crate::problem::Problem;
+use crate::xml::Document;
+
+/// Variables of the environment that fill what a script does not set.
+const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
+
+/// The script is read and never run. Without one of the last three options it is only told what
+/// would become of each of QEMU's options.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The script
+    script: PathBuf,
+    /// The domain's name [default: what -name says, else the script's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// A variable that the script does not set, or the output of a command in it: 'nproc=8' for $(nproc). VGAPT_* are also taken from the environment
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Print the domain's XML
+    #[arg(long, group = "what")]
+    print_xml: bool,
+    /// Print what of it a request of 'vgapt define' can say, as JSON
+    #[arg(long, group = "what")]
+    request: bool,
+    /// Define the domain
+    #[arg(long, group = "what")]
+    define: bool,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it looks like NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+impl Arguments {
+    /// Whether libvirt must be there for it.
+    pub(super) fn needs_libvirt(&self) -> bool {
+        self.define
+    }
+
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let shown = self.script.display();
+        let text = std::fs::read(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
+        let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
+        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name));
+        if script.argv.is_empty() {
+            return Err(
+                Problem::new(format!("{shown} starts no QEMU"), "name the script with the command qemu-system-x86_64 … in it").into()
+            );
+        }
+        let findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
+        if !findings.is_empty() {
+            if context.global.json {
+                output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(&findings)})))?;
+            } else {
+                context.tell(&findings);
+                output::tell("nothing is imported: see above.\n");
+            }
+            return Ok(ExitCode::from(FOUND_AGAINST));
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let imported = import::translate(&script, &stem, self.name.as_deref());
+        self.show(context, &imported)
+    }
+
+    fn given(&self, name: &str) -> Option<String> {
+        let set = self.set.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let may = name.starts_with("VGAPT_") || FROM_ENVIRONMENT.contains(&name);
+        set.or_else(|| std::env::var(name).ok().filter(|_| may))
+    }
+
+    fn show(&self, context: &Context, imported: &Imported) -> Result<ExitCode> {
+        let told = output::imported(imported);
+        if self.request {
+            let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
+            let (request, beyond) = import::request_of(&domain);
+            if !beyond.is_empty() {
+                context.note(&format!("note: a request does not say {}; --print-xml does", beyond.join(", ")));
+            }
+            output::print(&output::json(&request))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let refused = if self.define { self.defined(context, imported)? } else { None };
+        if context.global.json {
+            let mut value = serde_json::to_value(imported).context("plain data serialises")?;
+            let outcome = if refused.is_some() {
+                "refused"
+            } else if self.define {
+                "defined"
+            } else {
+                "shown"
+            };
+            value["outcome"] = outcome.into();
+            value["findings"] = output::findings_json(refused.as_slice()).into();
+            output::print(&output::json(&value))?;
+        } else if self.print_xml {
+            context.note(told.trim_end());
+            output::print(&imported.xml)?;
+        } else if self.define {
+            context.note(told.trim_end());
+            context.tell(refused.as_slice());
+            let name = &imported.name;
+            if refused.is_none() {
+                context.note(&format!("'{name}' is defined; compare: vgapt export {name} --to qemu"));
+            }
+        } else {
+            output::print(&told)?;
+        }
+        Ok(if refused.is_some() { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+    }
+
+    /// Defines it; what speaks against that.
+    fn defined(&self, context: &Context, imported: &Imported) -> Result<Option<Finding>> {
+        let connection = context.connect()?;
+        let name = &imported.name;
+        if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
+            let remedy = format!("give another name with --name, or take that one away: vgapt undefine {name}");
+            return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
+        }
+        Ok(match connection.define(&imported.xml)? {
+            Defined::Yes => None,
+            Defined::SchemaRefuses(words) => {
+                let dropped = connection.dropped(&imported.xml);
+                let what = if dropped.is_empty() { words } else { dropped.join(", ") };
+                let message = format!("libvirt's schema refuses the domain; this libvirt does not know: {what}");
+                Some(Finding::blocker("schema", message, "take it out of the XML (--print-xml), and define that with virsh"))
+            }
+        })
+    }
+}
+
+fn unset(name: &str) -> Finding {
+    let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
+    let message = match command {
+        Some(_) => format!("{name} is not run, and QEMU's options need what it prints"),
+        None => format!("${name} is not set, and QEMU's options need it"),
+    };
+    Finding::fatal("unset", message, format!("say what it is: --set '{}=VALUE'", command.unwrap_or(name)))
+}

@@ -1,0 +1,112 @@
+//! Serial lines, channels to the guest, and the TPM.
+
+use super::draft::Draft;
+use crate::xml::Fragment;
+
+pub(super) fn translate(draft: &mut Draft) {
+    lines(draft);
+    ports(draft);
+    tpm(draft);
+}
+
+fn lines(draft: &mut Draft) {
+    for index in draft.named(&["serial", "parallel"]) {
+        let value = draft.options[index].value().to_owned();
+        let name = if draft.options[index].name == "serial" { "serial" } else { "parallel" };
+        let kind = value.split([':', ',']).next().unwrap_or_default();
+        let file = value.strip_prefix("file:").map(|path| Fragment::new("source").with("path", path));
+        draft.options[index].props = super::props::Props::default();
+        match kind {
+            "none" | "null" => draft.native(index, &format!("no <{name}>")),
+            "stdio" | "mon" | "pty" | "vc" => {
+                draft.device(Fragment::new(name).with("type", "pty"));
+                draft.native(index, &format!("<{name} type='pty'>: virsh console"));
+            }
+            "file" => {
+                draft.device(Fragment::new(name).with("type", "file").child_if(file));
+                draft.native(index, &format!("<{name} type='file'>"));
+            }
+            _ => draft.keep(index, "a line to a place that is kept as it is"),
+        }
+    }
+}
+
+/// Ports on the virtio serial controller, with the character devices behind them.
+fn ports(draft: &mut Draft) {
+    for index in draft.devices(&["virtio-serial-pci", "virtio-serial"]) {
+        draft.take(index, "driver");
+        draft.place_freely(index);
+        draft.options[index].props.ignore(&["max_ports", "vectors"]);
+        draft.native(index, "<controller type='virtio-serial'>: libvirt adds it for the channels on it");
+    }
+    for index in draft.devices(&["virtserialport", "usb-redir"]) {
+        let is_redirection = draft.options[index].props.peek("driver") == Some("usb-redir");
+        let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
+        let Some(chardev) = draft.with("chardev", "id", &id) else {
+            draft.keep(index, "what is behind it is not known");
+            continue;
+        };
+        let backend = draft.options[chardev].props.peek("backend").unwrap_or_default().to_owned();
+        let kind = match backend.as_str() {
+            "spicevmc" => "spicevmc",
+            "socket" => "unix",
+            "qemu-vdagent" => "qemu-vdagent",
+            _ => {
+                draft.keep(index, "what is behind it has no element");
+                draft.keep(chardev, "no element says this");
+                continue;
+            }
+        };
+        let name = draft.take(index, "name").unwrap_or_default();
+        if is_redirection {
+            draft.device(Fragment::new("redirdev").with("bus", "usb").with("type", kind));
+        } else {
+            let channel = Fragment::new("channel").with("type", kind);
+            let mouse = draft.flag(chardev, "mouse");
+            let clipboard = draft.flag(chardev, "clipboard");
+            let mut inner: Vec<Fragment> = Vec::new();
+            if kind == "qemu-vdagent" {
+                let word = |is_on: Option<bool>| if is_on == Some(true) { "yes" } else { "no" };
+                let source = Fragment::new("source").child(Fragment::new("clipboard").with("copypaste", word(clipboard)));
+                inner.push(source.child(Fragment::new("mouse").with("mode", if mouse == Some(true) { "client" } else { "server" })));
+            }
+            let channel = inner.into_iter().fold(channel, Fragment::child);
+            draft.device(channel.child(Fragment::new("target").with("type", "virtio").with("name", name)));
+        }
+        draft.options[chardev].props.ignore(&["backend", "id", "path", "server", "wait", "nowait", "name", "debug"]);
+        draft.options[index].props.ignore(&["driver", "chardev", "nr", "filter"]);
+        draft.place_freely(index);
+        draft.native(index, if is_redirection { "<redirdev>" } else { "<channel>" });
+        draft.native(chardev, "<channel>: libvirt makes the socket itself");
+    }
+}
+
+fn tpm(draft: &mut Draft) {
+    for index in draft.devices(&["tpm-tis", "tpm-crb"]) {
+        let id = draft.options[index].props.peek("tpmdev").unwrap_or_default().to_owned();
+        let Some(backend) = draft.with("tpmdev", "id", &id) else {
+            draft.keep(index, "what is behind it is not known");
+            continue;
+        };
+        let model = draft.take(index, "driver").unwrap_or_default();
+        let kind = draft.take(backend, "type").unwrap_or_default();
+        let path = draft.take(backend, "path");
+        let chardev = draft.take(backend, "chardev").and_then(|id| draft.with("chardev", "id", &id));
+        let element = if kind == "passthrough" {
+            let device = Fragment::new("device").with("path", path.unwrap_or_else(|| "/dev/tpm0".into()));
+            Fragment::new("backend").with("type", "passthrough").child(device)
+        } else {
+            draft.notes.push("libvirt runs a swtpm of its own; what the old one kept (keys, BitLocker) stays in its directory".into());
+            Fragment::new("backend").with("type", "emulator").with("version", "2.0")
+        };
+        draft.device(Fragment::new("tpm").with("model", &model).child(element));
+        if let Some(chardev) = chardev {
+            draft.drop(chardev, "libvirt runs a swtpm of its own");
+        }
+        draft.options[backend].props.ignore(&["id", "cancel-path"]);
+        draft.take(index, "tpmdev");
+        draft.place_freely(index);
+        draft.native(index, "<tpm>");
+        draft.native(backend, "<tpm><backend>");
+    }
+}

@@ -1,0 +1,127 @@
+//! A domain in the making, and what became of each option: exactly one thing.
+
+use super::options::Opt;
+use crate::xml::Fragment;
+
+/// What became of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// libvirt has an element for it.
+    Native,
+    /// It is given to QEMU as it is.
+    Kept,
+    /// It means nothing under libvirt.
+    Dropped,
+}
+
+/// A domain in the making.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) options: Vec<Opt>,
+    pub(super) fates: Vec<Option<(Fate, String)>>,
+    pub(super) notes: Vec<String>,
+    /// `-global`s and the like that take the place of properties without an element.
+    pub(super) arguments: Vec<String>,
+    /// Properties of devices without an element: alias, name, value.
+    pub(super) overrides: Vec<(String, String, String)>,
+    /// Children of the domain by the names of the elements they go into; `""`: into the domain.
+    parts: Vec<(&'static str, Fragment)>,
+    /// Attributes of these elements.
+    pub(super) attributes: Vec<(&'static str, &'static str, String)>,
+    pub(super) is_express: bool,
+    pub(super) is_kvm: bool,
+    pub(super) needs_shared_memory: bool,
+}
+
+impl Draft {
+    pub(super) fn new(options: Vec<Opt>) -> Self {
+        let fates = options.iter().map(|_| None).collect();
+        Self { options, fates, ..Self::default() }
+    }
+
+    /// The options of a name that nothing has become of yet.
+    pub(super) fn named(&self, names: &[&str]) -> Vec<usize> {
+        self.open(|option| names.contains(&option.name.as_str()))
+    }
+
+    /// The devices of a driver that nothing has become of yet.
+    pub(super) fn devices(&self, drivers: &[&str]) -> Vec<usize> {
+        self.open(|option| option.name == "device" && option.props.peek("driver").is_some_and(|driver| drivers.contains(&driver)))
+    }
+
+    /// The options whose property has this value, such as the device of a drive.
+    pub(super) fn with(&self, name: &str, property: &str, value: &str) -> Option<usize> {
+        self.open(|option| option.name == name && option.props.peek(property) == Some(value)).first().copied()
+    }
+
+    fn open(&self, is_it: impl Fn(&Opt) -> bool) -> Vec<usize> {
+        (0..self.options.len()).filter(|index| self.fates[*index].is_none() && is_it(&self.options[*index])).collect()
+    }
+
+    pub(super) fn take(&mut self, index: usize, property: &str) -> Option<String> {
+        self.options[index].props.take(property)
+    }
+
+    pub(super) fn flag(&mut self, index: usize, property: &str) -> Option<bool> {
+        self.options[index].props.flag(property)
+    }
+
+    /// What becomes of an option; the first word counts.
+    fn settle(&mut self, index: usize, fate: Fate, why: &str) {
+        self.fates[index].get_or_insert_with(|| (fate, why.to_owned()));
+    }
+
+    /// libvirt has an element for it.
+    pub(super) fn native(&mut self, index: usize, element: &str) {
+        self.settle(index, Fate::Native, element);
+    }
+
+    pub(super) fn keep(&mut self, index: usize, why: &str) {
+        self.settle(index, Fate::Kept, why);
+    }
+
+    pub(super) fn drop(&mut self, index: usize, why: &str) {
+        self.settle(index, Fate::Dropped, why);
+    }
+
+    /// Where a device sits in the guest is for libvirt to say.
+    pub(super) fn place_freely(&mut self, index: usize) {
+        let props = &mut self.options[index].props;
+        if props.left().iter().any(|(name, _)| name == "addr" || name == "bus") {
+            let note = "where devices sit in the guest (bus=, addr=) is left to libvirt; a Windows guest may set some up anew";
+            if !self.notes.iter().any(|known| known == note) {
+                self.notes.push(note.to_owned());
+            }
+        }
+        props.ignore(&["id", "bus", "addr", "port", "chassis", "slot", "multifunction", "disable-legacy", "disable-modern"]);
+    }
+
+    /// Puts an element into one of the domain's; `""`: into the domain itself.
+    pub(super) fn put(&mut self, parent: &'static str, element: Fragment) {
+        self.parts.push((parent, element));
+    }
+
+    pub(super) fn device(&mut self, element: Fragment) {
+        self.put("devices", element);
+    }
+
+    /// The elements for a parent, in order.
+    pub(super) fn parts(&self, parent: &str) -> Vec<Fragment> {
+        self.parts.iter().filter(|(of, _)| *of == parent).map(|(_, element)| element.clone()).collect()
+    }
+
+    pub(super) fn has(&self, parent: &str, name: &str) -> bool {
+        self.parts.iter().any(|(of, element)| *of == parent && element.name() == name)
+    }
+
+    pub(super) fn attribute(&mut self, element: &'static str, name: &'static str, value: impl Into<String>) {
+        self.attributes.push((element, name, value.into()));
+    }
+
+    /// The boot order of a device, where it says one.
+    pub(super) fn boot_order(&mut self, index: usize) -> Option<Fragment> {
+        let order: u32 = self.take(index, "bootindex")?.parse().ok()?;
+        // QEMU counts from 0, libvirt from 1.
+        Some(Fragment::new("boot").with("order", order.saturating_add(1)))
+    }
+}

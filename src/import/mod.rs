@@ -1,0 +1,28 @@
+//! From a shell script that starts QEMU to a libvirt domain. Nothing is run, and nothing is lost
+//! silently: each option becomes an element, goes to QEMU as it is, or is told to mean nothing.
+
+mod assemble;
+mod channels;
+mod cpu;
+mod display;
+mod draft;
+mod firmware;
+mod hostdevs;
+mod machine;
+mod memory;
+mod network;
+mod nodes;
+mod nothing;
+mod options;
+mod props;
+mod request;
+mod shared;
+mod shell;
+mod sound;
+mod storage;
+mod translate;
+mod usb;
+
+pub use request::request_of;
+pub use shell::{Script, read};
+pub use translate::{Fate, Imported, Part, translate};

@@ -1,0 +1,153 @@
+//! Network cards, and what is behind them.
+
+use super::draft::Draft;
+use crate::xml::Fragment;
+
+/// Network cards as devices: QEMU's driver, libvirt's model.
+const CARDS: [(&str, &str); 11] = [
+    ("virtio-net-pci", "virtio"),
+    ("virtio-net", "virtio"),
+    ("virtio-net-pci-non-transitional", "virtio-non-transitional"),
+    ("virtio", "virtio"),
+    ("e1000", "e1000"),
+    ("e1000-82545em", "e1000"),
+    ("e1000e", "e1000e"),
+    ("rtl8139", "rtl8139"),
+    ("vmxnet3", "vmxnet3"),
+    ("ne2k_pci", "ne2k_pci"),
+    ("igb", "igb"),
+];
+
+const FORWARDED: &str = "libvirt's user network forwards no ports (it can with passt: <backend type='passt'/> and <portForward>)";
+const HANDED: &str = "a network device that the script opens itself; <interface type='direct'> makes one";
+
+pub(super) fn translate(draft: &mut Draft) {
+    for index in draft.named(&["nic", "net"]) {
+        if draft.options[index].props.peek("type") == Some("none") {
+            draft.take(index, "type");
+            draft.native(index, "no <interface>");
+        }
+    }
+    for index in draft.named(&["nic"]) {
+        let card = Card { model: draft.take(index, "model"), mac: draft.take(index, "mac"), boot: None, options: vec![index] };
+        interface(draft, index, card);
+    }
+    for backend in draft.named(&["netdev"]) {
+        let id = draft.options[backend].props.peek("id").unwrap_or_default().to_owned();
+        let Some(device) = draft.with("device", "netdev", &id) else {
+            draft.drop(backend, "no device uses this network");
+            continue;
+        };
+        let driver = draft.options[device].props.peek("driver").unwrap_or_default().to_owned();
+        if !CARDS.iter().any(|(known, _)| *known == driver) {
+            draft.keep(backend, "its device has no element");
+            draft.keep(device, "no element says this device");
+            continue;
+        }
+        let card = Card {
+            model: draft.take(device, "driver"),
+            mac: draft.take(device, "mac"),
+            boot: draft.boot_order(device),
+            options: vec![device, backend],
+        };
+        draft.options[device].props.ignore(&["netdev"]);
+        draft.take(backend, "id");
+        interface(draft, backend, card);
+    }
+    old_style(draft);
+    let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
+    if !has_network {
+        // QEMU's own default.
+        draft.device(
+            Fragment::new("interface")
+                .with("type", "user")
+                .child(Fragment::new("model").with("type", if draft.is_express { "e1000e" } else { "e1000" })),
+        );
+    }
+}
+
+/// `-net nic` and `-net user`: all cards and all that is behind them on one hub.
+fn old_style(draft: &mut Draft) {
+    let all = draft.named(&["net"]);
+    let (cards, backends): (Vec<usize>, Vec<usize>) =
+        all.into_iter().partition(|index| draft.options[*index].props.peek("type") == Some("nic"));
+    for (number, index) in cards.iter().copied().enumerate() {
+        let Some(&backend) = backends.get(number).or_else(|| backends.first()) else {
+            draft.drop(index, "nothing is behind this network card");
+            continue;
+        };
+        draft.take(index, "type");
+        draft.options[index].props.ignore(&["vlan", "name", "netdev"]);
+        draft.options[backend].props.ignore(&["vlan", "name"]);
+        let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
+        let card = Card { model: draft.take(index, "model"), mac, boot: None, options: vec![index, backend] };
+        draft.options[index].props.ignore(&["addr"]);
+        interface(draft, backend, card);
+    }
+    for index in backends {
+        draft.drop(index, "no network card uses this");
+    }
+}
+
+struct Card {
+    model: Option<String>,
+    mac: Option<String>,
+    boot: Option<Fragment>,
+    options: Vec<usize>,
+}
+
+fn interface(draft: &mut Draft, backend: usize, card: Card) {
+    let forwards = draft.options[backend].props.peek("hostfwd").or_else(|| draft.options[backend].props.peek("guestfwd")).is_some();
+    let handed = draft.options[backend].props.peek("fd").or_else(|| draft.options[backend].props.peek("fds")).is_some();
+    if forwards || handed {
+        for index in card.options {
+            if forwards { draft.keep(index, FORWARDED) } else { draft.drop(index, HANDED) }
+        }
+        return;
+    }
+    let kind = draft.take(backend, "type").unwrap_or_default();
+    let bridge = draft.take(backend, "br");
+    let name = draft.take(backend, "ifname");
+    let device = name.as_ref().map(|name| Fragment::new("target").with("dev", name));
+    let (kind, inner) = match kind.as_str() {
+        "user" => ("user", None),
+        "bridge" => ("bridge", Some(Fragment::new("source").with("bridge", bridge.unwrap_or_else(|| "br0".into())))),
+        // One that was made before is the user's own; libvirt makes one where none is named.
+        "tap" => match bridge {
+            Some(bridge) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
+            None => ("ethernet", device.map(|target| target.with("managed", "no"))),
+        },
+        _ => {
+            for index in card.options {
+                draft.keep(index, "no element says this network");
+            }
+            return;
+        }
+    };
+    if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
+        draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());
+    }
+    if let Some(folder) = draft.options[backend].props.peek("smb") {
+        let note = format!("smb={folder} is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>");
+        draft.notes.push(note);
+    }
+    draft.options[backend].props.ignore(&["script", "downscript", "helper"]);
+    let vhost = draft.flag(backend, "vhost");
+    let queues = draft.take(backend, "queues");
+    let model = card.model.unwrap_or_else(|| if draft.is_express { "e1000e" } else { "e1000" }.into());
+    let model = CARDS.iter().find(|(driver, _)| *driver == model).map_or(model.as_str(), |(_, model)| model).to_owned();
+    let mut element = Fragment::new("interface").with("type", kind);
+    element = element.child_if(card.mac.map(|mac| Fragment::new("mac").with("address", mac)));
+    element = element.child_if(inner).child(Fragment::new("model").with("type", &model));
+    let driver = vhost
+        .filter(|_| model.starts_with("virtio"))
+        .map(|is_on| Fragment::new("driver").with("name", if is_on { "vhost" } else { "qemu" }));
+    let driver =
+        if let Some(queues) = queues { Some(driver.unwrap_or_else(|| Fragment::new("driver")).with("queues", queues)) } else { driver };
+    draft.device(element.child_if(driver).child_if(card.boot));
+    for index in card.options {
+        draft.place_freely(index);
+        draft.options[index].props.ignore(&["mq", "vectors"]);
+        draft.native(index, "<interface>");
+    }
+}

@@ -1,0 +1,51 @@
+//! Block nodes: `-blockdev`, one in another.
+
+use super::draft::Draft;
+
+/// An image that a node leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) format: String,
+    pub(super) read_only: bool,
+    pub(super) cache: Option<&'static str>,
+    pub(super) aio: Option<String>,
+    pub(super) discard: Option<String>,
+    /// The options that made it.
+    pub(super) options: Vec<usize>,
+}
+
+/// What a node is, where it is a file or a device in a format. Nothing becomes of the options yet.
+pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
+    let index = draft.with("blockdev", "node-name", node)?;
+    let driver = draft.options[index].props.peek("driver")?.to_owned();
+    let mut file = if ["file", "host_device", "host_cdrom"].contains(&driver.as_str()) {
+        File { path: draft.take(index, "filename")?, format: "raw".into(), ..File::default() }
+    } else {
+        let below = draft.take(index, "file");
+        let mut file = match below {
+            Some(below) => take(draft, &below)?,
+            None => {
+                draft.take(index, "file.driver");
+                File { path: draft.take(index, "file.filename")?, ..File::default() }
+            }
+        };
+        file.format = driver;
+        file
+    };
+    for prefix in ["", "file."] {
+        let mut taken = |name: &str| draft.options[index].props.take(&format!("{prefix}{name}"));
+        file.aio = taken("aio").or(file.aio);
+        file.discard = taken("discard").or(file.discard);
+        file.read_only |= taken("read-only").as_deref() == Some("on");
+        taken("auto-read-only");
+        taken("node-name");
+        if taken("cache.direct").as_deref() == Some("on") {
+            file.cache = Some("none");
+        }
+        taken("cache.no-flush");
+    }
+    draft.take(index, "driver");
+    file.options.push(index);
+    Some(file)
+}

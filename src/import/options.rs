@@ -1,0 +1,143 @@
+//! A command line in QEMU's options.
+
+use super::props::Props;
+
+/// Options that take no value.
+const WITHOUT_VALUE: &[&str] = &[
+    "enable-kvm",
+    "no-kvm",
+    "no-kvm-irqchip",
+    "usb",
+    "nodefaults",
+    "no-user-config",
+    "daemonize",
+    "S",
+    "no-acpi",
+    "no-hpet",
+    "nographic",
+    "mem-prealloc",
+    "snapshot",
+    "no-reboot",
+    "no-shutdown",
+    "full-screen",
+    "localtime",
+    "no-fd-bootchk",
+    "win2k-hack",
+    "alt-grab",
+    "ctrl-grab",
+    "no-quit",
+    "no-frame",
+    "sdl",
+    "curses",
+    "singlestep",
+    "s",
+    "preconfig",
+    "portrait",
+    "nodefconfig",
+    "old-param",
+    "only-migratable",
+];
+
+/// The property that stands first without its name, by option.
+const FIRST: &[(&str, &str)] = &[
+    ("machine", "type"),
+    ("accel", "accel"),
+    ("cpu", "model"),
+    ("smp", "cpus"),
+    ("m", "size"),
+    ("drive", ""),
+    ("device", "driver"),
+    ("netdev", "type"),
+    ("net", "type"),
+    ("nic", "type"),
+    ("object", "qom-type"),
+    ("chardev", "backend"),
+    ("tpmdev", "type"),
+    ("blockdev", "driver"),
+    ("audiodev", "driver"),
+    ("display", "type"),
+    ("boot", "order"),
+    ("name", "guest"),
+    ("numa", "type"),
+    ("fsdev", "fsdriver"),
+    ("virtfs", "fsdriver"),
+    ("rtc", ""),
+    ("overcommit", ""),
+    ("realtime", ""),
+    ("spice", ""),
+    ("vnc", "display"),
+    ("smbios", ""),
+    ("global", ""),
+    ("vga", "model"),
+    ("audio", "driver"),
+    ("sandbox", "enable"),
+    ("mon", "chardev"),
+    ("msg", ""),
+];
+
+/// Options that QEMU knows by two names.
+const ALIASES: &[(&str, &str)] = &[("M", "machine")];
+
+/// An option of QEMU's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opt {
+    /// Its name, without `-`.
+    pub(super) name: String,
+    /// Its value as it was written.
+    pub(super) value: Option<String>,
+    /// The value's properties.
+    pub(super) props: Props,
+}
+
+impl Opt {
+    /// The option as it was written.
+    pub(super) fn text(&self) -> String {
+        match &self.value {
+            Some(value) => format!("-{} {value}", self.name),
+            None => format!("-{}", self.name),
+        }
+    }
+
+    pub(super) fn value(&self) -> &str {
+        self.value.as_deref().unwrap_or_default()
+    }
+}
+
+/// The options of a command line, the program left out.
+pub(super) fn options(argv: &[String]) -> Vec<Opt> {
+    let mut options = Vec::new();
+    let mut words = argv.iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.strip_prefix('-').map(|name| name.strip_prefix('-').unwrap_or(name)) {
+            // A bare word is the first disk.
+            None | Some("") => ("hda", Some(word.clone())),
+            Some(name) if WITHOUT_VALUE.contains(&name) => (name, None),
+            Some(name) => {
+                // A value may begin with a minus, but no option of QEMU's has one that is a word.
+                let is_value = words
+                    .peek()
+                    .is_some_and(|next| !next.starts_with('-') || next.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()));
+                (name, if is_value { words.next().cloned() } else { None })
+            }
+        };
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+        // The values of all others are one word, whatever is in it.
+        let first = FIRST.iter().find(|(known, _)| *known == name).map(|(_, first)| *first);
+        let props = first.zip(value.as_deref()).map(|(first, value)| Props::read(value, first)).unwrap_or_default();
+        options.push(Opt { name: name.to_owned(), value, props });
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_none() {
+        let argv =
+            ["qemu", "-enable-kvm", "--usbdevice", "host:1:2", "-M", "q35", "disk.img", "-frobnicate", "-m", "8G"].map(str::to_owned);
+        let texts: Vec<String> = options(&argv).iter().map(Opt::text).collect();
+        assert_eq!(texts, ["-enable-kvm", "-usbdevice host:1:2", "-machine q35", "-hda disk.img", "-frobnicate", "-m 8G"]);
+    }
+}

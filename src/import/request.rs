@@ -1,0 +1,75 @@
+//! What of an imported domain a request of `vgapt define` can say.
+
+use crate::domain::{GpuChoice, Request};
+use crate::model::{PciAddress, Size, UsbId};
+use crate::xml::{Document, Element};
+
+/// The request, and in words what it cannot say.
+pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
+    let root = domain.root();
+    let text = |path: &str| root.at(path).map(|element| element.text().to_owned()).filter(|text| !text.is_empty());
+    let mut request = Request {
+        memory: root.child("memory").and_then(|memory| memory.text().parse().ok()).map(Size::from_kib),
+        cpus: text("vcpu").and_then(|count| count.parse().ok()),
+        hugepages: root.at("memoryBacking/hugepages").is_some(),
+        loader: text("os/loader"),
+        nvram_template: text("os/nvram").or_else(|| root.at("os/nvram")?.attribute("template").map(std::borrow::Cow::into_owned)),
+        emulator: text("devices/emulator"),
+        ..Request::default()
+    };
+    let mut beyond: Vec<String> = Vec::new();
+    for device in root.child("devices").into_iter().flat_map(Element::children) {
+        let said = match device.name() {
+            "disk" => disk(device, &mut request),
+            "hostdev" => hostdev(device, &mut request),
+            // The templates bring these.
+            "emulator" | "controller" | "interface" | "video" | "memballoon" => true,
+            _ => false,
+        };
+        if !said {
+            beyond.push(format!("<{}>", device.name()));
+        }
+    }
+    let others = root.children().filter(|child| ["qemu:commandline", "qemu:override", "iothreads", "sysinfo"].contains(&child.name()));
+    beyond.extend(others.map(|child| format!("<{}>", child.name())));
+    beyond.sort();
+    beyond.dedup();
+    (request, beyond)
+}
+
+fn disk(disk: Element<'_>, request: &mut Request) -> bool {
+    let source = disk.child("source").and_then(|source| source.attribute("file").or_else(|| source.attribute("dev")));
+    let Some(path) = source.map(std::borrow::Cow::into_owned) else { return false };
+    match disk.attribute("device").as_deref() {
+        Some("cdrom") if path.contains("virtio") && request.virtio_iso.is_none() => request.virtio_iso = Some(path),
+        Some("cdrom") if request.cdrom.is_none() => request.cdrom = Some(path),
+        Some("disk") => request.disk.push(path),
+        _ => return false,
+    }
+    true
+}
+
+fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
+    let hex = |element: Element<'_>, name: &str| u32::from_str_radix(element.attribute(name)?.trim_start_matches("0x"), 16).ok();
+    if hostdev.attribute("type").as_deref() == Some("usb") {
+        let id = |name: &str| {
+            hostdev.at(&format!("source/{name}")).and_then(|part| part.attribute("id").map(|id| id.trim_start_matches("0x").to_owned()))
+        };
+        let known = id("vendor").zip(id("product")).and_then(|(vendor, product)| format!("{vendor}:{product}").parse::<UsbId>().ok());
+        request.usb.extend(known);
+        return known.is_some();
+    }
+    let Some(address) = hostdev.at("source/address") else { return false };
+    let parts = ["domain", "bus", "slot", "function"].map(|name| hex(address, name));
+    let [Some(domain), Some(bus), Some(slot), Some(function)] = parts else { return false };
+    let Ok(address) = format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}").parse::<PciAddress>() else { return false };
+    // The first function of what has several is a card, and `define` finds the rest of it.
+    let is_first = hostdev.child("address").is_some_and(|guest| guest.attribute("multifunction").is_some());
+    let belongs = request.gpu.iter().any(|gpu| matches!(gpu, GpuChoice::At(card) if card.same_slot(address)));
+    if is_first {
+        request.gpu.push(GpuChoice::At(address));
+    } else if !belongs {
+        request.pci.push(address);
+    }
+    true
+}

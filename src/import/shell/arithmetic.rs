@@ -1,0 +1,80 @@
+//! What stands in `$((…))`: whole numbers, variables, `+ - * / %` and brackets.
+
+/// Its value; `None` where it holds anything else.
+pub(super) fn value(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<i64> {
+    let mut sum = Sum { rest: text, variable, depth: 0 };
+    let value = sum.terms()?;
+    sum.rest.trim().is_empty().then_some(value)
+}
+
+struct Sum<'s> {
+    rest: &'s str,
+    variable: &'s dyn Fn(&str) -> Option<String>,
+    depth: usize,
+}
+
+impl Sum<'_> {
+    fn sign(&mut self, signs: &[char]) -> Option<char> {
+        self.rest = self.rest.trim_start();
+        let sign = self.rest.chars().next().filter(|sign| signs.contains(sign))?;
+        self.rest = &self.rest[sign.len_utf8()..];
+        Some(sign)
+    }
+
+    fn terms(&mut self) -> Option<i64> {
+        let mut value = self.factors()?;
+        while let Some(sign) = self.sign(&['+', '-']) {
+            let next = self.factors()?;
+            value = if sign == '+' { value.checked_add(next)? } else { value.checked_sub(next)? };
+        }
+        Some(value)
+    }
+
+    fn factors(&mut self) -> Option<i64> {
+        let mut value = self.factor()?;
+        while let Some(sign) = self.sign(&['*', '/', '%']) {
+            let next = self.factor()?;
+            value = match sign {
+                '*' => value.checked_mul(next)?,
+                '/' => value.checked_div(next)?,
+                _ => value.checked_rem(next)?,
+            };
+        }
+        Some(value)
+    }
+
+    fn factor(&mut self) -> Option<i64> {
+        if self.sign(&['(']).is_some() {
+            // Nobody nests deeper, and a hostile text must not exhaust the stack.
+            self.depth += 1;
+            let value = if self.depth < 50 { self.terms()? } else { return None };
+            self.depth -= 1;
+            return self.sign(&[')']).map(|_| value);
+        }
+        let _ = self.sign(&['$']);
+        let braces = self.sign(&['{']).is_some();
+        self.rest = self.rest.trim_start();
+        let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        if braces {
+            self.sign(&['}'])?;
+        }
+        word.parse().ok().or_else(|| (self.variable)(word)?.trim().parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums() {
+        let value = |text| value(text, &|name| (name == "CORES").then(|| "6".into()));
+        assert_eq!(
+            [value("CORES * 2"), value("1+2*(3 - $CORES)/ ${CORES}%4"), value("128*1024*1024")],
+            [Some(12), Some(0), Some(134_217_728)]
+        );
+        assert_eq!([value("x"), value("1 / 0"), value("1 <<2"), value(""), value(&"(".repeat(1000))], [None; 5]);
+    }
+}

@@ -1,0 +1,93 @@
+//! A script's QEMU command into a domain, with what became of each option.
+
+use serde::Serialize;
+
+use super::draft::{self, Draft};
+use super::options::options;
+use super::{Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, shared, sound, storage, usb};
+
+/// What became of a part of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// libvirt has an element for it.
+    Native,
+    /// It is given to QEMU as it is.
+    Kept,
+    /// It means nothing under libvirt.
+    Meaningless,
+}
+
+/// A part of the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// As it was written.
+    pub option: String,
+    /// What became of it.
+    pub fate: Fate,
+    /// The element, or the reason.
+    pub how: String,
+    /// Properties of it that nothing was made of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+}
+
+/// A domain made of a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// The domain's name.
+    pub name: String,
+    /// Its XML.
+    pub xml: String,
+    /// Every option, in order.
+    pub parts: Vec<Part>,
+    /// What is good to know.
+    pub notes: Vec<String>,
+}
+
+/// Makes a domain of a script; `name` is for one whose options say none.
+pub fn translate(script: &Script, name: &str, forced_name: Option<&str>) -> Imported {
+    let mut draft = Draft::new(options(&script.argv));
+    machine::translate(&mut draft);
+    cpu::translate(&mut draft);
+    firmware::translate(&mut draft);
+    shared::translate(&mut draft);
+    memory::translate(&mut draft);
+    storage::translate(&mut draft);
+    network::translate(&mut draft);
+    hostdevs::translate(&mut draft);
+    usb::translate(&mut draft);
+    display::translate(&mut draft);
+    sound::translate(&mut draft);
+    channels::translate(&mut draft);
+    nothing::translate(&mut draft);
+    let said = draft.parts("name").first().map(|element| element.content().to_owned());
+    let name = forced_name.map(str::to_owned).or(said).unwrap_or_else(|| name.to_owned()).replace('/', "-");
+    let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
+    let xml = assemble::assemble(&draft, &name, emulator.map(String::as_str));
+    let mut notes = script.notes.clone();
+    if !script.before.is_empty() {
+        notes.push(format!(
+            "{} before QEMU is left out: libvirt runs it as its own user; processors are pinned with <vcpupin>",
+            script.before.join(" ")
+        ));
+    }
+    notes.append(&mut draft.notes);
+    Imported { name, xml, parts: parts(&draft), notes }
+}
+
+fn parts(draft: &Draft) -> Vec<Part> {
+    let part = |(option, fate): (&super::options::Opt, &Option<(draft::Fate, String)>)| {
+        let (fate, how) = match fate {
+            Some((draft::Fate::Native, how)) => (Fate::Native, how.clone()),
+            Some((draft::Fate::Kept, how)) => (Fate::Kept, how.clone()),
+            Some((draft::Fate::Dropped, how)) => (Fate::Meaningless, how.clone()),
+            // `nothing` leaves none open.
+            None => (Fate::Meaningless, String::new()),
+        };
+        let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };
+        let left = left.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Part { option: option.text(), fate, how, left }
+    };
+    draft.options.iter().zip(&draft.fates).map(part).collect()
+}

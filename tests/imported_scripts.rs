@@ -1,0 +1,126 @@
+//! Scripts as people publish them, rebuilt in our own words: what becomes of each of their options.
+
+#[allow(dead_code)] // No machine is needed here.
+#[path = "support/command.rs"]
+mod command;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use command::{run, vgapt};
+
+/// What the scripts leave for the environment, and what their commands print.
+const GIVEN: [&str; 14] = [
+    "QEMU_BINARY=qemu-system-x86_64",
+    "VGAPT_FIRMWARE_BIN=/vm/OVMF_CODE.fd",
+    "VGAPT_FIRMWARE_VARS_TMP=/vm/OVMF_VARS.fd",
+    "CORES_NUMBER=4",
+    "VGAPT_MEMORY=8192",
+    "VGAPT_KEYBOARD_ID=046d:c31c",
+    "VGAPT_MOUSE_ID=046d:c077",
+    "VGAPT_VGA_BUS=01:00.0",
+    "VGAPT_VGA_AUDIO_BUS=01:00.1",
+    "VGAPT_DISK_IMAGE=/vm/win10.qcow2",
+    "VGAPT_VIRTIO_DRIVERS_CD=/vm/virtio-win.iso",
+    "VM_SHARED_FOLDERS=/srv/shared",
+    "cat /sys/class/net/macvtap0/address=52:54:00:00:00:16",
+    "cat /sys/class/net/macvtap0/ifindex=7",
+];
+
+fn scripts() -> Vec<String> {
+    let entries = fs::read_dir("fixtures/scripts").unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    let mut scripts: Vec<String> = entries.filter(|path| path.ends_with(".sh")).collect();
+    scripts.sort();
+    scripts
+}
+
+fn import(script: &str, what: &[&str]) -> command::Ran {
+    let set = GIVEN.iter().flat_map(|given| ["--set", given]);
+    run(&mut vgapt(["import", script].into_iter().chain(set).chain(what.iter().copied())))
+}
+
+/// The words of a script's QEMU command as bash itself hears them: the script is run with
+/// programs of our own in place of all that it calls.
+fn as_bash_hears_it(script: &str) -> Vec<String> {
+    let own = "
+        hear() { printf '%s\\n' \"$@\" >&9; }
+        qemu-system-x86_64() { hear \"$@\"; }; qemu-kvm() { hear \"$@\"; }; /usr/bin/qemu-system-x86_64() { hear \"$@\"; }
+        /usr/libexec/qemu-kvm() { hear \"$@\"; }
+        pass() { while [ $# -gt 0 ]; do case $1 in *qemu-system-*|*qemu-kvm) break ;; esac; shift; done; \"$@\"; }
+        sudo() { pass \"$@\"; }; taskset() { pass \"$@\"; }; exit() { return 0; }; exec() { pass \"$@\"; }
+        for name in cp swtpm which qemu-img cat; do eval \"$name() { command -p cat >/dev/null </dev/null; return 0; }\"; done
+        set +u; . \"$0\"";
+    let mut bash = command::command("bash");
+    bash.args(["-c", &format!("exec 9>&1 >/dev/null 2>&1\n{own}"), script]);
+    for (name, value) in GIVEN.iter().filter_map(|given| given.split_once('=')).filter(|(name, _)| !name.contains(' ')) {
+        bash.env(name, value);
+    }
+    run(&mut bash).stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_option_of_every_script_becomes_exactly_one_thing() {
+    let mut fates: BTreeMap<String, usize> = BTreeMap::new();
+    for script in scripts() {
+        let json: Value = serde_json::from_str(&import(&script, &["--json"]).with(0).stdout).unwrap();
+        let parts = json["parts"].as_array().unwrap();
+        let told: Vec<String> = parts.iter().map(|part| part["option"].as_str().unwrap().to_owned()).collect();
+        for part in parts {
+            *fates.entry(part["fate"].as_str().unwrap().to_owned()).or_default() += 1;
+            assert!(!part["how"].as_str().unwrap().is_empty(), "{script}: {part}");
+        }
+        // Nothing is lost and nothing is counted twice: the parts are the words that bash would give to QEMU.
+        let heard: Vec<String> = as_bash_hears_it(&script);
+        // What runs a command of the machine hears what that prints, or nothing.
+        if script.contains("-macvtap-") || script.contains("00-guide") {
+            continue;
+        }
+        let heard = heard.join(" ").replace(" --", " -").replace("-M ", "-machine ").replace(" /vm/bare.raw", " -hda /vm/bare.raw");
+        let here = fs::canonicalize("fixtures/scripts").unwrap().display().to_string();
+        assert_eq!(told.join(" ").replace(&here, "fixtures/scripts"), heard.replace(&here, "fixtures/scripts"), "{script}");
+    }
+    assert!(fates["native"] > 300 && fates["kept"] > 15 && fates["meaningless"] > 15, "{fates:?}");
+}
+
+#[test]
+fn what_each_script_becomes() {
+    for script in scripts() {
+        let imported = import(&script, &["--print-xml"]).with(0);
+        let name = script.rsplit('/').next().unwrap().trim_end_matches(".sh").to_owned();
+        let here = std::env::current_dir().unwrap().display().to_string();
+        insta::with_settings!({snapshot_path => "../fixtures/scripts", prepend_module_to_snapshot => false, omit_expression => true, description => ""}, {
+            insta::assert_snapshot!(name, format!("{}\n{}", imported.stderr, imported.stdout).replace(&here, "HERE"));
+        });
+    }
+}
+
+#[test]
+fn what_is_not_set_is_named_and_the_environment_fills_the_guides() {
+    let mut import = vgapt(["import", "fixtures/scripts/00-guide.sh"]);
+    run(import.env("VGAPT_MEMORY", "4096")).with(1).saying(&[
+        "$VGAPT_VGA_BUS is not set, and QEMU's options need it",
+        "--set 'VGAPT_VGA_BUS=VALUE'",
+        "nothing is imported",
+    ]);
+    let ran = run(import.env("VGAPT_MEMORY", "4096"));
+    assert!(!ran.stderr.contains("VGAPT_MEMORY"), "{}", ran.stderr);
+    run(&mut vgapt(["import", "LICENSE"])).with(3).saying(&["starts no QEMU"]);
+    run(&mut vgapt(["import", "nosuch.sh"])).with(3).saying(&["cannot read the script nosuch.sh"]);
+}
+
+#[test]
+fn what_a_request_can_say() {
+    let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request"]).with(0).saying(&["a request does not say", "<shmem>"]);
+    let request: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
+    assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
+}
+
+#[test]
+fn it_defines() {
+    let script = "fixtures/scripts/03-array-looking-glass.sh";
+    import(script, &["--define"]).with(0).saying(&["'win11' is defined", "vgapt export win11 --to qemu"]);
+    import(script, &["--define", "--name", "test"]).with(1).saying(&["the domain 'test' exists", "--name"]);
+}

@@ -1,0 +1,74 @@
+//! Imported scripts, and the QEMU driver: each is defined with validation, and of the guide's own
+//! script each flag comes out again.
+
+use std::fs;
+use std::path::Path;
+
+use super::command::{run, vgapt};
+use super::guide_flags::{check, native};
+use super::libvirt::{Libvirt, have, skip};
+use super::{DAEMON, QEMU};
+
+const GIVEN: &str = "QEMU_BINARY=qemu-system-x86_64 VGAPT_FIRMWARE_BIN=/vm/OVMF_CODE.fd VGAPT_FIRMWARE_VARS_TMP=/vm/OVMF_VARS.fd
+    CORES_NUMBER=4 VGAPT_MEMORY=8192 VGAPT_KEYBOARD_ID=046d:c31c VGAPT_MOUSE_ID=046d:c077 VGAPT_VGA_BUS=01:00.0
+    VGAPT_VGA_AUDIO_BUS=01:00.1 VGAPT_DISK_IMAGE=/vm/win10.qcow2 VGAPT_VIRTIO_DRIVERS_CD=/vm/virtio-win.iso VM_SHARED_FOLDERS=/srv";
+
+fn imported(libvirt: &Libvirt, script: &Path) -> String {
+    let mut import = vgapt(["import", "--print-xml"]);
+    import.arg(script).args(GIVEN.split_whitespace().flat_map(|given| ["--set", given]));
+    import.args(["--set", "cat /sys/class/net/macvtap0/address=52:54:00:00:00:16", "--set", "cat /sys/class/net/macvtap0/ifindex=7"]);
+    let xml = run(&mut import).with(0).stdout;
+    if libvirt.kvm { xml } else { xml.replace("<domain type='kvm'", "<domain type='qemu'") }
+}
+
+#[test]
+fn each_script_is_defined() {
+    if !have("imported scripts against the QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let mut commands = Vec::new();
+    for entry in fs::read_dir("fixtures/scripts").unwrap() {
+        let script = entry.unwrap().path();
+        if script.extension().is_none_or(|ending| ending != "sh") {
+            continue;
+        }
+        let name = script.file_stem().unwrap().to_string_lossy().into_owned();
+        let mut xml = imported(&libvirt, &script);
+        if name.starts_with("18-") && !Path::new("/usr/libexec/qemu-kvm").exists() {
+            xml = xml.replace("<emulator>/usr/libexec/qemu-kvm</emulator>", "");
+        }
+        if name.starts_with("08-") && !have("an emulated TPM", &["swtpm_setup"]) {
+            continue;
+        }
+        let file = libvirt.path(&format!("{name}.xml"));
+        fs::write(&file, xml).unwrap();
+        commands.push(format!("define --validate {file}"));
+    }
+    assert!(commands.len() >= 20, "{commands:?}");
+    libvirt.virsh(&[&commands.join("; ")]);
+}
+
+#[test]
+fn the_guides_own_script() {
+    if !have("the guide's script against domxml-to-native", &DAEMON) {
+        return;
+    }
+    let libvirt = Libvirt::daemon();
+    let file = libvirt.path("guide.xml");
+    fs::write(&file, imported(&libvirt, Path::new("fixtures/scripts/00-guide.sh"))).unwrap();
+    libvirt.virsh(&["define", "--validate", &file]);
+    let (argv, beyond) = native(&libvirt, &libvirt.xml("00-guide"));
+    // The page is of `define`, which names its ports and copies the variables of the firmware; the
+    // script does neither, and has no huge pages.
+    let page = fs::read_to_string("docs/guide-flags.md").unwrap();
+    let page = page
+        .replace("\"id\":\"ua-vgapt-port-0000-01-00-0\"", "\"id\":\"pci.1\"")
+        .replace("\"bus\":\"ua-vgapt-port-0000-01-00-0\"", "\"bus\":\"pci.1\"")
+        .replace("…/nvram/win10_VARS.fd", "/vm/OVMF_VARS.fd")
+        .replace(" no `/vm/OVMF_VARS.fd`", "");
+    let page: String = page.lines().filter(|line| !line.contains("-mem-prealloc")).map(|line| format!("{line}\n")).collect();
+    for (beginning, why) in check(&page, None, &argv, beyond) {
+        skip(&format!("{beginning}… among the flags of the guide's script"), why);
+    }
+}
