@@ -9,6 +9,7 @@ pub mod commands;
 pub mod discovery;
 pub mod disk;
 pub mod domain;
+pub mod export;
 pub mod host;
 pub mod hypervisor;
 pub mod import;

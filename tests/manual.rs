@@ -9,7 +9,20 @@ fn printed(arguments: &[&str]) -> String {
 }
 
 const SUBCOMMANDS: &[&str] = &[
-    "list", "check", "prepare", "undo", "define", "start", "stop", "status", "undefine", "import", "export", "disk", "capture", "completions",
+    "list",
+    "check",
+    "prepare",
+    "undo",
+    "define",
+    "start",
+    "stop",
+    "status",
+    "undefine",
+    "import",
+    "export",
+    "disk",
+    "capture",
+    "completions",
     "man",
 ];
 

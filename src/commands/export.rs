@@ -2,20 +2,86 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 
 use super::Context;
+use super::domain::Existing;
+use crate::discovery::Scope;
+use crate::export::{self, Passed};
+use crate::hypervisor::Hypervisor;
+use crate::model::Host;
+use crate::output;
 
-/// x
+/// Nothing is changed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
+    /// For which world
+    #[arg(long, value_name = "WORLD")]
+    to: World,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum World {
+    /// QEMU's options as libvirt would run them, one a line
+    Qemu,
+    /// A VirtualMachine manifest for KubeVirt, and what the cluster's administrator must permit
+    Kubevirt,
 }
 
 impl Arguments {
-    pub(super) fn run(&self, _context: &Context) -> Result<ExitCode> {
-        let _ = &self.name;
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let connection = context.connect()?;
+        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        match self.to {
+            World::Qemu => {
+                let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
+                let lines: Vec<&str> = options.lines().collect();
+                output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
+            }
+            World::Kubevirt => self.kubevirt(context, connection.as_ref(), &existing)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
+
+    fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<()> {
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
+        let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
+        let exported = export::kubevirt(&existing.document, &self.name, &passed);
+        if context.global.json {
+            let value =
+                json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.beyond, "notes": exported.notes});
+            output::print(&output::json(&value))?;
+            return Ok(());
+        }
+        let mut text = yaml(&exported.manifest)?;
+        if let Some(permitted) = &exported.permitted {
+            text.push_str("---\n# For the cluster's administrator: what is to be added to the KubeVirt resource.\n");
+            text.push_str(&yaml(permitted)?);
+        }
+        for what in &exported.beyond {
+            context.note(&format!("a cluster cannot express: {what}"));
+        }
+        for note in &exported.notes {
+            context.note(&format!("note: {note}"));
+        }
+        output::print(&text)?;
+        Ok(())
+    }
+}
+
+/// What a function is, as it was recorded, else as the host shows it.
+fn passed(function: &crate::domain::Passed, host: &Host) -> Passed {
+    let device = host.device(function.address);
+    let is_graphics = device.is_some_and(|device| device.class.code() >> 8 == 0x03);
+    // Without the host, the first function of what was passed is the card.
+    let is_graphics = is_graphics || (device.is_none() && function.address.function == 0);
+    Passed { address: function.address, id: function.id.or(device.map(|device| device.id)), is_graphics }
+}
+
+fn yaml(value: &Value) -> Result<String> {
+    serde_norway::to_string(value).context("plain data serialises")
 }

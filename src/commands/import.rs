@@ -94,7 +94,7 @@ impl Arguments {
             output::print(&output::json(&request))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let refused = if self.define { self.defined(context, imported)? } else { None };
+        let refused = if self.define { defined(context, imported)? } else { None };
         if context.global.json {
             let mut value = serde_json::to_value(imported).context("plain data serialises")?;
             let outcome = if refused.is_some() {
@@ -122,25 +122,25 @@ impl Arguments {
         }
         Ok(if refused.is_some() { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
+}
 
-    /// Defines it; what speaks against that.
-    fn defined(&self, context: &Context, imported: &Imported) -> Result<Option<Finding>> {
-        let connection = context.connect()?;
-        let name = &imported.name;
-        if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
-            let remedy = format!("give another name with --name, or take that one away: vgapt undefine {name}");
-            return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
-        }
-        Ok(match connection.define(&imported.xml)? {
-            Defined::Yes => None,
-            Defined::SchemaRefuses(words) => {
-                let dropped = connection.dropped(&imported.xml);
-                let what = if dropped.is_empty() { words } else { dropped.join(", ") };
-                let message = format!("libvirt's schema refuses the domain; this libvirt does not know: {what}");
-                Some(Finding::blocker("schema", message, "take it out of the XML (--print-xml), and define that with virsh"))
-            }
-        })
+/// Defines it; what speaks against that.
+fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
+    let connection = context.connect()?;
+    let name = &imported.name;
+    if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
+        let remedy = format!("give another name with --name, or take that one away: vgapt undefine {name}");
+        return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
     }
+    Ok(match connection.define(&imported.xml)? {
+        Defined::Yes => None,
+        Defined::SchemaRefuses(words) => {
+            let dropped = connection.dropped(&imported.xml);
+            let what = if dropped.is_empty() { words } else { dropped.join(", ") };
+            let message = format!("libvirt's schema refuses the domain; this libvirt does not know: {what}");
+            Some(Finding::blocker("schema", message, "take it out of the XML (--print-xml), and define that with virsh"))
+        }
+    })
 }
 
 fn unset(name: &str) -> Finding {

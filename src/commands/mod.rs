@@ -12,8 +12,8 @@ mod detach;
 mod disk;
 mod domain;
 mod explain;
-mod hook;
 mod export;
+mod hook;
 mod import;
 mod list;
 mod man;
@@ -83,11 +83,18 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
-            Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
-            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
+            Self::Attach(_)
+            | Self::Detach(_)
+            | Self::Show(_)
+            | Self::Explain(_)
+            | Self::Export(_)
+            | Self::Define(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Status(_)
+            | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
             Self::Import(arguments) => arguments.needs_libvirt(),
-            Self::Export(_) => true,
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false

@@ -128,7 +128,8 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
         draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());
     }
     if let Some(folder) = draft.options[backend].props.peek("smb") {
-        let note = format!("smb={folder} is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>");
+        let note =
+            format!("smb={folder} is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>");
         draft.notes.push(note);
     }
     draft.options[backend].props.ignore(&["script", "downscript", "helper"]);

@@ -1,0 +1,10 @@
+//! A domain for other worlds: QEMU's options as libvirt runs them, and a manifest for KubeVirt. Pure.
+
+mod argv;
+mod devices;
+mod kubevirt;
+mod machine;
+
+pub use argv::one_a_line;
+pub use devices::Passed;
+pub use kubevirt::{Exported, kubevirt};
