@@ -61,12 +61,12 @@ pub enum Command {
     Status(status::Arguments),
     /// Forget a domain, its firmware variables included; disks stay
     Undefine(undefine::Arguments),
+    /// What libvirt calls around a domain's start and stop
+    Hook(hook::Arguments),
     /// Make a domain of a shell script that starts QEMU
     Import(import::Arguments),
     /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
     Export(export::Arguments),
-    /// What libvirt calls around a domain's start and stop
-    Hook(hook::Arguments),
     /// Make, merge, compact and change disk images
     Disk(disk::Arguments),
     /// Show who has which core of the host
@@ -83,8 +83,16 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
-            Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
-            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) | Self::Export(_) => true,
+            Self::Attach(_)
+            | Self::Detach(_)
+            | Self::Show(_)
+            | Self::Explain(_)
+            | Self::Export(_)
+            | Self::Define(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Status(_)
+            | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
             Self::Import(arguments) => arguments.needs_libvirt(),
             Self::Disk(arguments) => arguments.needs_libvirt(),
@@ -119,9 +127,9 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
+            Self::Hook(arguments) => arguments.run(context),
             Self::Import(arguments) => arguments.run(context),
             Self::Export(arguments) => arguments.run(context),
-            Self::Hook(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),
             Self::Topology(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),

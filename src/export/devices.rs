@@ -151,7 +151,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, beyond
             }
             "input" if attribute("type") == "evdev" => beyond.name("the host's keyboard and mouse (evdev): there is nobody before a node"),
             "hostdev" if attribute("type") == "usb" => {
-                beyond.name("USB devices of the host: an administrator may list them under permittedHostDevices.usb")
+                beyond.name("USB devices of the host: an administrator may list them under permittedHostDevices.usb");
             }
             "hostdev" if attribute("type") == "mdev" => {
                 beyond.name("the mediated device: an administrator may list its type under permittedHostDevices.mediatedDevices")
