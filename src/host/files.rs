@@ -155,6 +155,10 @@ fn beside(place: &Path) -> PathBuf {
 }
 
 fn remove_if_there(place: &Path) -> io::Result<()> {
+    // A read-only file system refuses before it looks.
+    if matches!(fs::symlink_metadata(place), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
     match fs::remove_file(place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -11,6 +11,7 @@ mod hugepages;
 pub mod initramfs;
 pub mod life;
 pub mod loaders;
+mod merge;
 mod npt;
 pub mod packages;
 mod parameters;

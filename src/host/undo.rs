@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::apply::outputs;
 use super::files::{self, State};
+use super::merge;
 use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Store};
 use super::target::Target;
 use crate::run;
@@ -169,10 +170,10 @@ enum Merged {
 fn without_ours(left: Option<&State>, now: Option<&State>, before: Option<&State>) -> Merged {
     let bytes = |state: Option<&State>| state.map(|state| state.bytes.clone()).unwrap_or_default();
     let Some(now) = now else { return Merged::Nothing };
-    match diffy::merge_bytes(&bytes(left), &now.bytes, &bytes(before)) {
-        Err(_) => Merged::Clash,
-        Ok(merged) if before.is_none() && merged.is_empty() => Merged::Nothing,
-        Ok(merged) => Merged::Text(State { bytes: merged, ..now.clone() }),
+    match merge::merged(&bytes(left), &now.bytes, &bytes(before)) {
+        None => Merged::Clash,
+        Some(merged) if before.is_none() && merged.is_empty() => Merged::Nothing,
+        Some(merged) => Merged::Text(State { bytes: merged, ..now.clone() }),
     }
 }
 

@@ -1,0 +1,185 @@
+//! `vgapt prepare` and `vgapt undo` on every recorded machine and every card of it, and what is refused.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "the guide's machine is one of many here")]
+mod command;
+#[path = "support/tree.rs"]
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use command::{Ran, run, vgapt};
+use tempfile::TempDir;
+use tree::{assert_same, distribution, unpacked, walk};
+use vgapt::discovery::{self, Scope};
+use vgapt::model::{Host, PciAddress};
+use vgapt::passthrough::{self, Verdict};
+use vgapt::root::Root;
+
+const MODPROBE: &str = "etc/modprobe.d/vgapt.conf";
+const ALL_ALLOWED: [&str; 5] = ["only-display", "disk-in-use", "default-route", "last-keyboard", "blocked-group"];
+
+fn recordings() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir("fixtures/hosts").unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "host"));
+    files.sort();
+    assert!(files.len() > 20, "the recorded machines are not there");
+    files
+}
+
+fn read(root: &Path) -> Host {
+    discovery::read(&Root::open(root).unwrap(), Scope::All)
+}
+
+fn on(root: &Path, arguments: &[&str]) -> Ran {
+    run(&mut vgapt([&["--root", &root.display().to_string()], arguments].concat()))
+}
+
+/// What has to be allowed for it, by the message that refused it; the tree is as it was.
+fn allowed_by(root: &Path, card: &str) -> Vec<&'static str> {
+    let before = walk(root);
+    let ran = on(root, &["prepare", "--gpu", card, "--dry-run"]);
+    assert_same(&before, &walk(root), "only shown");
+    assert!(!ran.stderr.contains("error:"), "{card}: {}", ran.stderr);
+    let needed: Vec<&str> = ALL_ALLOWED.into_iter().filter(|name| ran.stderr.contains(&format!("--allow {name}"))).collect();
+    if !needed.is_empty() {
+        on(root, &["prepare", "--gpu", card, "--yes"]).with(1).saying(&["nothing was changed"]);
+        assert_same(&before, &walk(root), "refused");
+    }
+    needed
+}
+
+/// No id that another device has is ever bound by; whatever is bound is what was asked for.
+fn assert_binds_only(host: &Host, wanted: &[PciAddress], modprobe: &str, what: &str) {
+    let bound: Vec<PciAddress> =
+        modprobe.lines().filter_map(|line| line.strip_prefix("#bound ")?.split(' ').next()?.parse().ok()).collect();
+    assert_eq!(bound, wanted, "{what}");
+    let ids: Vec<&str> = modprobe.lines().filter_map(|line| line.split_once(" ids=")).flat_map(|(_, ids)| ids.split(',')).collect();
+    for device in host.pci.iter().filter(|device| !wanted.contains(&device.address)) {
+        assert!(!ids.contains(&device.id.to_string().as_str()), "{what}: {} would be bound too:\n{modprobe}", device.address);
+    }
+    assert_eq!(ids.is_empty(), modprobe.contains("/etc/vgapt/bind"), "{what}: by ids or by address, not both:\n{modprobe}");
+}
+
+#[test]
+fn every_card_of_every_machine() {
+    let mut prepared = 0;
+    for file in recordings() {
+        let root = unpacked(&[&file]);
+        let root = root.path();
+        let host = read(root);
+        let before = walk(root);
+        for card in passthrough::assess(&host) {
+            let what = format!("{} {}", file.display(), card.address);
+            let address = card.address.to_string();
+            let needed = allowed_by(root, &address);
+            assert_eq!(needed.contains(&"blocked-group"), card.verdict == Verdict::Blocked, "{what}: {needed:?}");
+            let all = needed.join(",");
+            let mut arguments = vec!["prepare", "--gpu", &address, "--yes"];
+            arguments.extend(if needed.is_empty() { vec![] } else { vec!["--allow", &all] });
+            on(root, &arguments).with(0);
+            let after = walk(root);
+            if let Ok(modprobe) = fs::read_to_string(root.join(MODPROBE)) {
+                assert_binds_only(&host, &card.functions, &modprobe, &what);
+                assert_eq!(root.join("etc/vgapt/bind").exists(), modprobe.contains("/etc/vgapt/bind"), "{what}");
+                prepared += 1;
+            } else {
+                assert_eq!(card.verdict, Verdict::Ready, "{what}: nothing is bound, and nothing was before");
+            }
+            on(root, &arguments).with(0).saying(&["there is nothing to do"]);
+            assert_same(&after, &walk(root), &format!("{what}, a second time"));
+            on(root, &["undo", "--yes"]).with(0);
+            assert_same(&before, &walk(root), &what);
+        }
+    }
+    assert!(prepared > 20, "only {prepared} cards");
+}
+
+/// The text of modprobe's file for a card.
+fn modprobe_of(machine: &str, card: &str) -> String {
+    let root = unpacked(&[Path::new(&format!("fixtures/hosts/{machine}.host"))]);
+    on(root.path(), &["prepare", "--gpu", card, "--allow", "only-display", "--yes"]).with(0);
+    fs::read_to_string(root.path().join(MODPROBE)).unwrap()
+}
+
+#[test]
+fn twins_are_told_apart_by_address() {
+    let host = read(unpacked(&[Path::new("fixtures/hosts/ryzen1-two-rx580.host")]).path());
+    let twins: Vec<_> = passthrough::assess(&host).into_iter().filter(|card| !card.twins.is_empty()).collect();
+    assert_eq!(twins.len(), 2);
+    for twin in twins {
+        let text = modprobe_of("ryzen1-two-rx580", &twin.address.to_string());
+        assert!(text.contains("install vfio-pci /etc/vgapt/bind") && !text.contains("ids="), "{text}");
+    }
+}
+
+#[test]
+fn all_functions_of_a_card_go() {
+    for (machine, functions) in
+        [("b450m-gtx1660-svm-off", 4), ("7950x-rtx3060-group-per-function", 2), ("x570d4u-rtx-and-bmc", 2), ("z490-rx6900xt-iommu-off", 4)]
+    {
+        let host = read(unpacked(&[Path::new(&format!("fixtures/hosts/{machine}.host"))]).path());
+        let card = passthrough::assess(&host).into_iter().find(|card| card.functions.len() == functions).expect(machine);
+        let text = modprobe_of(machine, &card.address.to_string());
+        assert_eq!(text.matches("#bound ").count(), functions, "{machine}: {text}");
+    }
+}
+
+fn debian() -> TempDir {
+    distribution("debian13-grub-initramfs-tools")
+}
+
+/// Refused with the reason; by exactly the option that the message names, it is done.
+#[track_caller]
+fn assert_refused(root: &Path, device: &[&str], reason: &str, option: &str) {
+    let before = walk(root);
+    let prepare = [&["prepare", "--yes"], device].concat();
+    on(root, &prepare).with(1).saying(&[reason, &format!("--allow {option}"), "nothing was changed"]);
+    let others = ALL_ALLOWED.into_iter().filter(|name| *name != option).collect::<Vec<_>>().join(",");
+    on(root, &[&prepare[..], &["--allow", &others]].concat()).with(1).saying(&[reason]);
+    assert_same(&before, &walk(root), reason);
+    on(root, &[&prepare[..], &["--allow", option]].concat()).with(0);
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), reason);
+}
+
+#[test]
+fn what_the_host_needs_is_refused() {
+    let root = debian();
+    assert_refused(root.path(), &["--pci", "00:17.0"], "the host uses the disk sda2 (/) behind 00:17.0", "disk-in-use");
+    assert_refused(
+        root.path(),
+        &["--pci", "00:1f.6"],
+        "the host's default route goes through eno1, which is behind 00:1f.6",
+        "default-route",
+    );
+    assert_refused(root.path(), &["--pci", "00:14.0"], "the host's last keyboard is behind 00:14.0", "last-keyboard");
+    fs::remove_file(root.path().join("sys/bus/pci/devices/0000:00:02.0")).unwrap();
+    assert_refused(root.path(), &["--gpu", "01:00.0"], "without 01:00.0, 01:00.1 the host has no display", "only-display");
+    let root = unpacked(&[Path::new("fixtures/hosts/ryzen1-gtx1060-gtx580-one-group.host")]);
+    let host = read(root.path());
+    let card = passthrough::assess(&host).into_iter().find(|card| card.verdict == Verdict::Blocked).unwrap().address.to_string();
+    assert_refused(root.path(), &["--gpu", &card], "the host uses other devices of the same IOMMU group", "blocked-group");
+}
+
+#[test]
+fn what_is_no_device_for_a_guest() {
+    let root = debian();
+    on(root.path(), &["prepare", "--pci", "05:00.0", "--yes"]).with(1).saying(&["there is no PCI function at 0000:05:00.0"]);
+    on(root.path(), &["prepare", "--pci", "00:01.0", "--yes"]).with(1).saying(&["00:01.0 is a bridge"]);
+    on(root.path(), &["prepare", "--gpu", "00:17.0", "--yes"]).with(3).saying(&["is no function of a graphics card"]);
+}
+
+#[test]
+fn a_disk_that_the_tpm_unlocks() {
+    let root = debian();
+    let root = root.path();
+    fs::write(root.join("etc/crypttab"), "# tpm2-device=auto\nroot UUID=1 none tpm2-device=auto,discard\n").unwrap();
+    let before = walk(root);
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(1).saying(&["the TPM unlocks the disk", "--accept-tpm"]);
+    assert_same(&before, &walk(root), "refused");
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes", "--accept-tpm"]).with(0);
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "taken back");
+}
