@@ -104,7 +104,7 @@ moments() { # SECONDS FUNCTION…
 # Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
 begin() {
   job=$((1 + $(find "$share/jobs" -name '*[0-9]' | wc -l)))
-  limit=$((${seconds:-60} * 3 + 60))
+  limit=$((${seconds:-60} * 3 + 120))
   stage "$*"
   printf '%q ' "$@" >"$share/jobs/$job"
   echo "$job $limit" >"$power/lab.in"
