@@ -47,3 +47,29 @@ fn images(setup: &Setup, made: &[Size], largest: Size) -> Option<Finding> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::plan::Command;
+
+    /// What is said where so many MiB are left in /boot and /var, and images of 40 and 50 MiB are made anew.
+    fn said(boot: u64, var: u64) -> String {
+        let image = |name: &str, size| (format!("/boot/initrd.img-{name}"), Size::from_mib(size));
+        let setup = Setup {
+            images: vec![image("6.1", 40), image("6.12", 50), ("/boot/vmlinuz-6.12".into(), Size::from_mib(900))],
+            room: vec![("/boot".into(), Size::from_mib(boot)), ("/var".into(), Size::from_mib(var))],
+            ..Setup::default()
+        };
+        let commands = vec![Command::of(&["update-initramfs"], "").making(["/boot/initrd.img-"])];
+        refusal(&setup, &Plan { commands, ..Plan::default() }).map(|finding| finding.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn one_new_image_beside_all_the_others_and_copies_of_them() {
+        assert_eq!(said(54, 90), "");
+        assert_eq!(said(53, 90), "/boot has 53 MiB left, and the new initramfs images need 54 MiB");
+        assert_eq!(said(54, 89), "/var has 89 MiB left, and copies of the boot images, kept for vgapt undo, need 90 MiB");
+        assert!(refusal(&Setup::default(), &Plan::default()).is_none(), "nothing is made anew");
+    }
+}

@@ -97,7 +97,7 @@ fn within(statement: &str, name: &str) -> Vec<Assignment> {
         let after_name = start + name.len();
         from = after_name;
         let before = &statement[..start];
-        if before.ends_with(|c: char| c.is_alphanumeric() || "_$\"'={".contains(c)) || open_quote(before) {
+        if before.ends_with(|c: char| c.is_alphanumeric() || "_$\"'={".contains(c)) || is_no_code(before) {
             continue;
         }
         let rest = &statement[after_name..];
@@ -119,11 +119,17 @@ fn within(statement: &str, name: &str) -> Vec<Assignment> {
     found
 }
 
-fn open_quote(text: &str) -> bool {
+/// Whether what follows this text stands in a quote or a comment.
+fn is_no_code(text: &str) -> bool {
     let mut quote = None;
+    let mut comment = false;
+    let mut before = '\n';
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
         match (c, quote) {
+            ('\n', None) => comment = false,
+            _ if comment => {}
+            ('#', None) if before.is_whitespace() => comment = true,
             ('\\', None | Some('"')) => {
                 characters.next();
             }
@@ -131,8 +137,9 @@ fn open_quote(text: &str) -> bool {
             (c, Some(open)) if c == open => quote = None,
             _ => {}
         }
+        before = c;
     }
-    quote.is_some()
+    comment || quote.is_some()
 }
 
 /// Where a value that begins here lies without its quotes, its quotes, and where it ends with them.
@@ -221,6 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_none() {
+        assert_eq!(values("A=\"a\" # was A=\"b\"\n").len(), 1);
         for text in ["#A=x\n", "  # A=x", "BA=x", "AB=x", "echo \"A=x\"", "B='\nA=x\n'", "A x", "echo $A"] {
             assert_eq!(values(text), [], "{text:?}");
         }

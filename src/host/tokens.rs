@@ -207,8 +207,9 @@ fn edit(tokens: &Tokens, change: impl Fn(usize, &str) -> Option<String>) -> Stri
 }
 
 fn append(text: &str, tokens: &[String]) -> String {
-    let end = text.trim_end_matches(|c: char| c.is_ascii_whitespace()).len();
-    let (before, space) = text.split_at(end);
+    // The end of a line that a backslash joins to the next is space too.
+    let space = Tokens::of(text).1;
+    let before = &text[..text.len() - space.len()];
     let separator = if before.is_empty() { "" } else { " " };
     format!("{before}{separator}{}{space}", tokens.join(" "))
 }
@@ -235,6 +236,7 @@ mod tests {
             ("dyndbg=\"file x +p\" quiet", "dyndbg=\"file x +p\" quiet intel_iommu=on"),
             ("dyndbg=\\\"intel_iommu=off x\\\" quiet", "dyndbg=\\\"intel_iommu=off x\\\" quiet intel_iommu=on"),
             ("a \\\n  b", "a \\\n  b intel_iommu=on"),
+            ("a \\\n ", "a intel_iommu=on \\\n "),
             ("xintel_iommu=off intel_iommux=off", "xintel_iommu=off intel_iommux=off intel_iommu=on"),
         ] {
             assert_eq!(with(before, &on()), after, "{before:?}");

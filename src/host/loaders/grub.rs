@@ -1,6 +1,8 @@
 //! GRUB 2: `/etc/default/grub`, from which grub-mkconfig makes `grub.cfg`; on Fedora and its kin the
 //! entries of the Boot Loader Specification beside it.
 
+use std::collections::BTreeSet;
+
 use super::{Entry, Loader, bls, fallback, grub_cfg, grubenv};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::shell::{self, Assignment, Quotes};
@@ -15,6 +17,9 @@ const MORE_DEFAULTS: &str = "/etc/default/grub.d";
 const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
 const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 const WHY: &str = "kernel parameters for every entry that GRUB offers";
+
+/// More values than that of one variable are not followed.
+const MOST_POSSIBLE: usize = 64;
 
 /// Where `grub.cfg` lies: Fedora, openSUSE and their kin call it GRUB 2.
 const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"];
@@ -79,7 +84,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Re
     for (path, text) in &mut texts {
         *text = without_opposites(path, text, wants)?;
     }
-    if !tokens::says(&effective(&texts), wants) {
+    if !say(&texts, wants) {
         add(&mut texts, wants);
     }
     let before = edits.writes.len();
@@ -89,14 +94,21 @@ fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Re
     Ok(edits.writes.len() > before)
 }
 
-/// What the shell holds in `GRUB_CMDLINE_LINUX` in the end, as far as it can be read.
-fn effective(texts: &[(&str, String)]) -> String {
-    texts.iter().fold(String::new(), |value, (_, text)| {
-        shell::assignments(text, ALL_ENTRIES).iter().fold(value, |value, assignment| {
+/// Whether `GRUB_CMDLINE_LINUX` says all that in the end, whichever of the conditional assignments a shell comes by.
+fn say(texts: &[(&str, String)], wants: &[Want]) -> bool {
+    let mut possible = BTreeSet::from([String::new()]);
+    for (_, text) in texts {
+        for assignment in shell::assignments(text, ALL_ENTRIES) {
             let inside = &text[assignment.inside.clone()];
-            if assignment.adds || !assignment.certain { format!("{value} {inside}") } else { inside.to_owned() }
-        })
-    })
+            let then = possible.iter().map(|value| if assignment.adds { format!("{value} {inside}") } else { inside.to_owned() });
+            let then: BTreeSet<String> = then.collect();
+            possible = if assignment.certain { then } else { &possible | &then };
+            if possible.len() > MOST_POSSIBLE {
+                return false;
+            }
+        }
+    }
+    possible.iter().all(|value| tokens::says(value, wants))
 }
 
 /// In the last assignment; where only a shell can tell what that one holds, in a line of its own behind it.
@@ -127,11 +139,13 @@ fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, F
         for index in 0..shell::assignments(&text, name).len() {
             let assignment: Assignment = shell::assignments(&text, name).swap_remove(index);
             let inside = &text[assignment.inside.clone()];
-            let changed = tokens::without_opposites(inside, wants);
-            if changed == inside {
+            let mixed = assignment.quotes == Quotes::Mixed;
+            let read = if mixed { inside.replace(['"', '\'', '\\'], "") } else { inside.to_owned() };
+            let changed = tokens::without_opposites(&read, wants);
+            if changed == read {
                 continue;
             }
-            if assignment.quotes == Quotes::Mixed {
+            if mixed {
                 return Err(Finding::fatal(
                     "opposite",
                     format!(
@@ -179,17 +193,21 @@ fn next(setup: &Setup) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn edited(text: &str) -> String {
-        let mut texts = vec![(DEFAULTS, text.to_owned())];
+    /// A file of defaults with `intel_iommu=on` in it; nothing where that takes a shell.
+    pub(in crate::host::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
         let wants = [Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())];
-        texts[0].1 = without_opposites(DEFAULTS, text, &wants).unwrap();
-        if !tokens::says(&effective(&texts), &wants) {
+        let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];
+        if !say(&texts, &wants) {
             add(&mut texts, &wants);
         }
-        texts.remove(0).1
+        Ok(texts.remove(0).1)
+    }
+
+    fn edited(text: &str) -> String {
+        edit_text(text).unwrap()
     }
 
     #[test]

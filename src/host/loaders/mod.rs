@@ -8,6 +8,8 @@ mod cmdline;
 mod fallback;
 mod grub;
 mod grub_cfg;
+#[cfg(test)]
+mod grub_law;
 mod grubenv;
 mod kernelstub;
 mod limine;
