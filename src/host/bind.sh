@@ -49,7 +49,11 @@ while read -r mark address id subsystem _; do
     bound="$bound $address"
 done </etc/modprobe.d/vgapt.conf
 
-modprobe --ignore-install "$module" "$@"
+# By its path: busybox' shell takes its own modprobe, which cannot do this, before any in PATH.
+for modprobe in /usr/sbin/modprobe /sbin/modprobe /usr/bin/modprobe /bin/modprobe; do
+    [ ! -x "$modprobe" ] || break
+done
+"$modprobe" --ignore-install "$module" "$@"
 status=$?
 for address in $bound; do
     [ -e "$devices/$address/driver" ] || echo "$address" >/sys/bus/pci/drivers_probe

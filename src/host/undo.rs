@@ -196,13 +196,14 @@ fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String
             stale = true;
         }
     }
-    let is_known = |path: &String| command.made.iter().any(|made| made.path == *path || leftover(made) == *path);
+    let is_known = |path: &String| command.made.iter().any(|made| made.path == *path || leftovers(made).contains(path));
     stale || outputs(&command.makes, target).iter().any(|path| !is_known(path))
 }
 
-/// What a program that was killed leaves beside the file that it was making (update-initramfs, grub-mkconfig).
-fn leftover(made: &Made) -> String {
-    format!("{}.new", made.path)
+/// What a program that was killed leaves beside the file that it was making: update-initramfs and
+/// grub-mkconfig the new one, update-initramfs also a second name of the old one.
+fn leftovers(made: &Made) -> [String; 2] {
+    [".new", ".dpkg-bak"].map(|ending| made.path.clone() + ending)
 }
 
 /// Takes everything back that was decided, and proves it.
@@ -267,7 +268,9 @@ fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn 
     for (number, made) in undoing.made.iter().filter(|(_, made)| !undoing.returns.contains_key(&made.path)) {
         let at = target.at(&made.path);
         if made.after.is_none() {
-            files::remove(&target.at(&leftover(made)))?;
+            for path in leftovers(made) {
+                files::remove(&target.at(&path))?;
+            }
         }
         let now = State::read(&at)?;
         let digest = now.as_ref().map(|state| files::digest(&state.bytes));

@@ -49,11 +49,11 @@ new_devices() { # DIRECTORY DISK…
 }
 
 # Gives it the devices, the processor and the running kernel's command line of a recorded machine.
-machine() { # NAME of fixtures/hosts [PARAMETERS of the kernel]
+machine() { # NAME of fixtures/hosts
   local file
-  unpack "$roots/../../fixtures/hosts/$1.host" /sys/ "$sys/.."
-  unpack "$roots/../../fixtures/hosts/$1.host" /proc/ "$proc/.."
-  [ $# -lt 2 ] || echo "$2" >"$proc/cmdline"
+  unpack "$roots/../../fixtures/hosts/$1.host" /sys/ "$place"
+  unpack "$roots/../../fixtures/hosts/$1.host" /proc/ "$place"
+  ! declare -F booted >/dev/null || booted
   ls "$root/lib/modules" | head -n 1 >"$proc/sys/kernel/osrelease"
   for file in cmdline cpuinfo meminfo sys/kernel/osrelease; do
     mount --bind "$proc/$file" "$root/proc/$file"

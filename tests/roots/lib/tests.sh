@@ -63,7 +63,7 @@ no_module() {
   inside depmod "$kernel"
   remember
   exits 3 vgapt prepare --gpu 27:00.0 --yes
-  says "$said" "$kernel.*does not contain vfio-pci"
+  says "$said" "${kernel//+/.}.*does not contain vfio-pci"
   says "$said" 'taken back'
   as_before
 }

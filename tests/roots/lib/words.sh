@@ -88,7 +88,7 @@ images_are_free() {
   local image directory
   for image in $(images); do
     directory=$(unpacked "$image")
-    never_says "$(find "$directory"; grep -rl vgapt "$directory" || true)" 'vgapt|vfio'
+    never_says "$(cd "$directory" && { find .; grep -rl vgapt .; } || true)" 'vgapt|vfio'
     ! loads_vfio "$directory" 2>/dev/null || wrong "$image still loads vfio-pci"
   done
 }
