@@ -74,8 +74,15 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
-            Self::Attach(_) | Self::Detach(_) | Self::Show(_) | Self::Explain(_) => true,
-            Self::Define(_) | Self::Start(_) | Self::Stop(_) | Self::Status(_) | Self::Undefine(_) => true,
+            Self::Define(_)
+            | Self::Attach(_)
+            | Self::Detach(_)
+            | Self::Show(_)
+            | Self::Explain(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Status(_)
+            | Self::Undefine(_) => true,
             Self::List(_) => context.host_is_behind_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
                 false
