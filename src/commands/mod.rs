@@ -83,12 +83,12 @@ impl Command {
     /// Whether libvirt must be there for it.
     pub fn needs_libvirt(&self, context: &Context) -> bool {
         match self {
-            Self::Attach(_)
+            Self::Define(_)
+            | Self::Attach(_)
             | Self::Detach(_)
             | Self::Show(_)
             | Self::Explain(_)
             | Self::Export(_)
-            | Self::Define(_)
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Status(_)

@@ -111,12 +111,13 @@ qemu_pid() { cat "/run/libvirt/qemu/$1.pid"; }
 qemu_argv() { tr '\0' '\n' <"/proc/$(qemu_pid "$1")/cmdline"; }
 
 # What the guest of domain NAME says from inside, waited for. Under the emulated KVM a guest
-# now and then gets stuck while it boots: then it is reset.
-guest_report() {
-  local try
-  for try in 1 2 3; do
-    (within "${2:-100}" grep -q ^end /run/lab/report) && cat /run/lab/report && return
-    virsh reset "$1"
+# now and then gets stuck while it boots: then it is reset, once.
+guest_report() { # NAME [SECONDS]
+  local wait
+  for wait in "${2:-100}" 200; do
+    (within "$wait" grep -q ^end /run/lab/report) && cat /run/lab/report && return
+    echo "no report from $1 in $wait s: it is reset" >&2
+    virsh reset "$1" >&2
   done
   wrong "no report from the guest $1"
 }
