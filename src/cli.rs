@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 use crate::commands::{Command, Context};
 use crate::hypervisor::Open;
@@ -42,9 +43,9 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]
+    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]; 'list' takes several
     #[arg(short, long, global = true, value_name = "URI")]
-    pub connect: Option<String>,
+    pub connect: Vec<String>,
     /// Read the host from this directory, or from a file that 'vgapt capture' wrote, instead of from /
     #[arg(long, global = true, value_name = "PATH")]
     pub root: Option<PathBuf>,
@@ -77,6 +78,9 @@ pub enum Color {
 /// Parses the command line and runs it; `open` is there only in the program that links libvirt.
 pub fn main(open: Option<Open>) -> ExitCode {
     let cli = Cli::parse();
+    if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
+        Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect").exit();
+    }
     match cli.global.color {
         Color::Auto => {}
         Color::Always => anstream::ColorChoice::Always.write_global(),

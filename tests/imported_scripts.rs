@@ -112,10 +112,14 @@ fn what_is_not_set_is_named_and_the_environment_fills_the_guides() {
 
 #[test]
 fn what_a_request_can_say() {
-    let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request"]).with(0).saying(&["a request does not say", "<shmem>"]);
+    let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"])
+        .with(0)
+        .saying(&["a request does not say", "<shmem>"]);
     let request: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
     assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
+    let file = import("fixtures/scripts/03-array-looking-glass.sh", &["--request"]).with(0).stdout;
+    assert!(file.contains("gpu = [\"0000:0a:00.0\"]"), "{file}");
 }
 
 #[test]

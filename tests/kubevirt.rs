@@ -68,7 +68,7 @@ fn exported(name: &str, xml: &str, arguments: &[&str]) -> command::Ran {
     let file = directory.path().join("node.xml").display().to_string();
     // What libvirt would make up anew each time.
     let xml = xml.replacen("</name>", "</name><uuid>11111111-2222-4333-8444-555555555555</uuid>", 1);
-    let xml = xml.replacen("<interface type='user'>", "<interface type='user'><mac address='52:54:00:00:00:01'/>", 1);
+    let xml = xml.replacen("<model type='virtio'/>", "<mac address='52:54:00:00:00:01'/><model type='virtio'/>", 1);
     fs::write(&file, format!("<node>{xml}</node>")).unwrap();
     run(&mut vgapt(["--root", Z170, "-c", &format!("test://{file}"), "export", name, "--to", "kubevirt"].iter().chain(arguments))).with(0)
 }

@@ -22,8 +22,14 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn new(global: Global, open: Option<Open>) -> Self {
-        let uri = connection_uri(global.connect.as_deref());
+        let uri = connection_uri(global.connect.first().map(String::as_str));
         Self { global, uri, open }
+    }
+
+    /// One for each libvirt that is named.
+    pub fn each(&self) -> Vec<Self> {
+        let alone = |uri: &String| Self::new(Global { connect: vec![uri.clone()], ..self.global.clone() }, self.open);
+        self.global.connect.iter().map(alone).collect()
     }
 
     /// The libvirt that is spoken to.

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Print the domain's XML
     #[arg(long, group = "what")]
     print_xml: bool,
-    /// Print what of it a request of 'vgapt define' can say, as JSON
+    /// Print what of it a request of 'vgapt define' can say: a file for its --file
     #[arg(long, group = "what")]
     request: bool,
     /// Define the domain
@@ -91,7 +91,7 @@ impl Arguments {
             if !beyond.is_empty() {
                 context.note(&format!("note: a request does not say {}; --print-xml does", beyond.join(", ")));
             }
-            output::print(&output::json(&request))?;
+            output::print(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
             return Ok(ExitCode::SUCCESS);
         }
         let refused = if self.define { defined(context, imported)? } else { None };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::Context;
+use super::{Context, hosts};
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
@@ -34,6 +34,12 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        if context.global.connect.len() > 1 {
+            if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
+                return Err(Problem::new("of several hosts only the cards are listed", "name one host with --connect").into());
+            }
+            return hosts::list(context);
+        }
         let root = context.root()?;
         let host = context.host(root.as_ref(), self.scope(context), None)?;
         let mut cards = passthrough::assess(&host);

@@ -14,6 +14,7 @@ mod domain;
 mod explain;
 mod export;
 mod hook;
+mod hosts;
 mod import;
 mod list;
 mod man;
@@ -93,7 +94,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Status(_)
             | Self::Undefine(_) => true,
-            Self::List(_) => context.host_is_behind_libvirt(),
+            Self::List(_) => context.host_is_behind_libvirt() || context.each().iter().any(Context::host_is_behind_libvirt),
             Self::Import(arguments) => arguments.needs_libvirt(),
             Self::Disk(arguments) => arguments.needs_libvirt(),
             Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {

@@ -154,7 +154,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, beyond
                 beyond.name("USB devices of the host: an administrator may list them under permittedHostDevices.usb");
             }
             "hostdev" if attribute("type") == "mdev" => {
-                beyond.name("the mediated device: an administrator may list its type under permittedHostDevices.mediatedDevices")
+                beyond.name("the mediated device: an administrator may list its type under permittedHostDevices.mediatedDevices");
             }
             "shmem" => beyond.name("shared memory (Looking Glass)"),
             "filesystem" => beyond.name("shared folders: virtiofs needs a claim or a ConfigMap"),
