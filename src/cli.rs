@@ -43,7 +43,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]; 'list' takes several
+    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]
     #[arg(short, long, global = true, value_name = "URI")]
     pub connect: Vec<String>,
     /// Read the host from this directory, or from a file that 'vgapt capture' wrote, instead of from /

@@ -12,7 +12,8 @@ use crate::passthrough::{self, Assessment, Verdict};
 use crate::problem::Problem;
 
 /// For each graphics card: its functions, their IOMMU groups, whether it can be given to a guest,
-/// what blocks it, and what to do about that.
+/// what blocks it, and what to do about that. With --connect more than once: one table of the cards
+/// of all hosts.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Print all IOMMU groups

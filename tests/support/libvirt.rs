@@ -160,7 +160,10 @@ impl Libvirt {
         let name = if os == "linux" { "linux" } else { "windows" };
         let own = fs::read_to_string(format!("{}/templates/{name}.xml", env!("CARGO_MANIFEST_DIR"))).expect("the templates are there");
         let file = self.path(&format!("{name}.xml"));
-        fs::write(&file, own.replace("<domain type='kvm'", "<domain type='qemu'")).expect("own folder");
+        // Whole at once: other threads read it meanwhile.
+        let own_copy = self.path(&format!("{name}.{:?}", std::thread::current().id()));
+        fs::write(&own_copy, own.replace("<domain type='kvm'", "<domain type='qemu'")).expect("own folder");
+        fs::rename(own_copy, &file).expect("own folder");
         [&os_option[..], &["--template".to_owned(), file]].concat()
     }
 
