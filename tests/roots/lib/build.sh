@@ -50,9 +50,10 @@ build() { # NAME IMAGE PLACE
   rm -rf "$root"/var/{cache/apt,lib/apt/lists}/*
   echo root >"$root/etc/hostname"
   echo 'UUID=00000000-0000-4000-8000-000000000001 / ext4 defaults 0 1' >"$root/etc/fstab"
-  truncate -s 4G "$2"
-  sfdisk --quiet "$2" <<<$'label: gpt\nstart=1MiB, size=4090MiB, type=linux'
+  truncate -s 5G "$2"
+  sfdisk --quiet "$2" <<<$'label: gpt\nstart=1MiB, size=4090MiB, type=linux\nstart=4091MiB, size=512MiB, type=uefi'
   mkfs.ext4 -q -F -U 00000000-0000-4000-8000-000000000001 -d "$root" -E offset=$((1 << 20)) "$2" 4090M
+  mkfs.ext4 -q -F -E offset=$((4091 << 20)) "$2" 512M
   rm -rf "$root"
   enter "$2" "$place"
   inside bash -euc "$(declare -f finish); finish"

@@ -1,7 +1,9 @@
 # A root that is entered: a loop device with its file system, and around it a recorded machine's
 # /sys, /proc/cmdline and /proc/cpuinfo. To be called in a mount namespace of its own.
 
-# Mounts an image at PLACE/root.
+esp=no
+
+# Mounts an image at PLACE/root, and the EFI system partition of a root that says esp=yes.
 enter() { # IMAGE PLACE
   local real=$2/sysfs part disk
   root=$2/root sys=$2/sys proc=$2/proc
@@ -11,9 +13,11 @@ enter() { # IMAGE PLACE
   disk=$(losetup --find --show --partscan "$1")
   trap 'losetup -d "$disk"' EXIT # at once, or as soon as it is not mounted any more
   partx --update "$disk" # for a kernel that reads no partition tables by itself
-  new_devices "$2/dev" "${disk#/dev/}" "${disk#/dev/}p1"
+  new_devices "$2/dev" "${disk#/dev/}" "${disk#/dev/}p1" "${disk#/dev/}p2"
   mount --bind "$2/dev" /dev # as seen from the inside: grub-probe looks for the name that was mounted
   mount "${disk}p1" "$root"
+  # Not vfat, which the outer kernel may lack; systemd's tools are told to take it all the same.
+  [ "$esp" != yes ] || mount "${disk}p2" "$root/boot/efi"
   losetup -d "$disk"
   trap - EXIT
   mount -t proc proc "$root/proc"
@@ -70,7 +74,7 @@ booted_by() { # TEXT
 
 # Runs a command in it.
 inside() { # COMMAND…
-  chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
+  chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C SYSTEMD_RELAX_ESP_CHECKS=1 "$@"
 }
 
 # Makes the files that a capture has below a path; the format is that of src/root/capture.rs.

@@ -33,10 +33,12 @@ exits() { # STATUS COMMAND…
 # --- the whole root, file by file: kind, mode, owner, and the digest or where a link leads ---
 
 manifest() { # FILE
+  local places=(.)
+  ! mountpoint -q "$root/boot/efi" || places+=(./boot/efi)
   (
     cd "$root"
-    find . -xdev \( -path ./var/tmp -o -path ./root/.cache \) -prune -o -printf '%y %04m %U %G %p -> %l\n' | sort
-    find . -xdev \( -path ./var/tmp -o -path ./root/.cache \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+    find "${places[@]}" -xdev -path ./var/tmp -prune -o -printf '%y %#m %U %G %p -> %l\n' | sort
+    find "${places[@]}" -xdev -path ./var/tmp -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
   ) >"$place/$1"
 }
 
