@@ -163,7 +163,7 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         let there = OF_TEMPLATE.iter().filter_map(|path| Some((path, setting::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
     }
-    for (path, _) in &record.replaced {
+    for path in record.replaced.keys() {
         reasons.extend(setting::find(root, path).and_then(|element| because(path, words(element), false)));
     }
     for (prefix, why, source) in DEVICES {

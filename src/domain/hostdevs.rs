@@ -136,7 +136,7 @@ pub(super) fn set_rom(domain: &mut Document, function: PciAddress, file: Option<
         (Some(rom), Some(file)) => domain.set_attribute(rom, "file", file),
         (Some(rom), None) => domain.remove(rom),
         (None, Some(file)) => {
-            super::devices::insert_behind(domain, hostdev, &Fragment::new("rom").with("file", file), &["driver", "source", "alias"])
+            super::devices::insert_behind(domain, hostdev, &Fragment::new("rom").with("file", file), &["driver", "source", "alias"]);
         }
         (None, None) => {}
     }

@@ -68,9 +68,9 @@ pub fn svg(seats: &Seats) -> String {
 fn draw_node(picture: &mut Picture, seats: &Seats, node: &Node<'_>) {
     let top = picture.y;
     picture.y += GAP / 2;
-    picture.text(2 * GAP, 13, &format!("package {}, NUMA node {}", node.package, node.node));
+    picture.text(2 * GAP, 13, &format!("package {}, NUMA node {}", node.package, node.number));
     picture.y += LINE;
-    for card in seats.cards.iter().filter(|card| card.node == Some(node.node)) {
+    for card in seats.cards.iter().filter(|card| card.node == Some(node.number)) {
         let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
         picture.text(2 * GAP, 12, &format!("{} (IOMMU group {})", card.label, groups.join(", ")));
         picture.y += LINE;

@@ -49,7 +49,7 @@ fn cache(cores: Vec<&Core>) -> Cache<'_> {
 /// One NUMA node and its caches.
 pub(super) struct Node<'s> {
     pub(super) package: u32,
-    pub(super) node: u32,
+    pub(super) number: u32,
     pub(super) caches: Vec<Cache<'s>>,
 }
 
@@ -62,7 +62,7 @@ impl Seats {
         }
         places
             .into_iter()
-            .map(|((package, node), domains)| Node { package, node, caches: domains.into_values().map(cache).collect() })
+            .map(|((package, node), domains)| Node { package, number: node, caches: domains.into_values().map(cache).collect() })
             .collect()
     }
 
@@ -105,8 +105,8 @@ pub fn topology(seats: &Seats) -> String {
         text.push_str("  the cores of this host are not known from here\n");
     }
     for node in seats.nodes() {
-        text.push_str(&format!("package {}, NUMA node {}\n", node.package, node.node));
-        for card in seats.cards.iter().filter(|card| card.node == Some(node.node)) {
+        text.push_str(&format!("package {}, NUMA node {}\n", node.package, node.number));
+        for card in seats.cards.iter().filter(|card| card.node == Some(node.number)) {
             text.push_str(&card_line(card));
         }
         for cache in node.caches {

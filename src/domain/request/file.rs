@@ -15,7 +15,7 @@ impl Request {
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| said(text, &error))?;
         let known = keys();
-        for key in table.keys().filter(|key| !known.contains(key)) {
+        if let Some(key) = table.keys().find(|key| !known.contains(key)) {
             let line = text.lines().position(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key.as_str()));
             let at = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
             let nearest = known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR);

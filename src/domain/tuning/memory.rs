@@ -12,7 +12,8 @@ const LARGE: Size = Size::from_mib(1024);
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let Question { base, wanted, host, .. } = question;
     let spoken = base.differs(|request| (request.hugepages, request.tuning.hugepage_size, request.memory));
-    if !spoken && !(question.is_ours() && wanted.hugepages) {
+    let is_new = question.is_ours() && wanted.hugepages;
+    if !spoken && !is_new {
         return None;
     }
     let there = || base.domain.root().child("memory").and_then(size_of);

@@ -11,7 +11,9 @@ pub(super) fn settings(question: &Question<'_>, placed: &Placed) -> Option<Vec<S
     let is_attached = base.purpose == Purpose::Attach;
     let was_written = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Processor));
     let speaks = placed.is_decided || base.differs(|request| (request.gpu.clone(), request.pci.clone()));
-    if !question.is_ours() && placed.pinning.is_none() && !is_attached && !(was_written && speaks) {
+    let is_new = question.is_ours() || placed.pinning.is_some() || is_attached;
+    let is_changed = was_written && speaks;
+    if !is_new && !is_changed {
         return None;
     }
     let cpu = base.domain.root().child("cpu");

@@ -4,7 +4,7 @@ use super::super::setting::Setting;
 use super::Question;
 use crate::model::Size;
 
-/// The window above 4 GiB that QEMU's q35 has by itself (hw/i386/pc_q35.c, `pci-hole64-size`).
+/// The window above 4 GiB that QEMU's q35 has by itself (`pci-hole64-size` of `hw/i386/pc_q35.c`).
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
 
 /// Decided where devices come or go; half of QEMU's window is left to what else there is.
