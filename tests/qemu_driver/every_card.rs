@@ -7,7 +7,7 @@ use std::thread;
 use serde_json::Value;
 
 use super::command::{command, run, vgapt};
-use super::libvirt::{Libvirt, have};
+use super::libvirt::{Libvirt, have, skip};
 use super::lines::elements;
 use super::{EVERYTHING, QEMU, words};
 
@@ -49,6 +49,12 @@ fn every_card_of_every_recorded_machine_makes_a_domain_that_libvirt_takes() {
         parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
     });
     assert!(dry.len() > 150, "only {} domains", dry.len());
+    // libvirt takes a TPM only where swtpm is installed; the schema has had its say.
+    let has_tpm = libvirt.virsh(&["domcapabilities", "--machine", "q35"]).stdout.contains("<tpm supported='yes'>");
+    if !has_tpm {
+        skip("defining domains with a TPM", "not installed: swtpm");
+    }
+    let dry: Vec<Dry> = dry.into_iter().filter(|dry| has_tpm || !dry.name.contains("_win11_")).collect();
     let commands: Vec<String> = dry.iter().map(|dry| format!("define --validate '{}'; dumpxml {}", dry.file.display(), dry.name)).collect();
     let answers = libvirt.virsh(&[&commands.join("; ")]).stdout;
     let defined: Vec<&str> = answers.split_inclusive("</domain>").collect();
