@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(20);
 /// is asked to end, and after a while made to.
 ///
 /// # Errors
-/// [`Missing`] where it is not installed, [`Interrupted`] where it was interrupted.
+/// [`super::Missing`] where it is not installed, [`crate::interrupt::Interrupted`] where it was interrupted.
 pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Interrupt, mut heard: impl FnMut(&str)) -> Result<Ran> {
     let mut command = command(argv)?;
     command.envs(environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(Stdio::piped());
