@@ -193,8 +193,7 @@ fn a_full_disk() {
     let before = walk(root.path());
     let pages = |content: &Content| if let Content::File(bytes) = content { bytes.len().div_ceil(4096) } else { 0 };
     let used: usize = before.values().map(|item| pages(&item.content)).sum();
-    let mut failed = 0;
-    for free in (0..60).step_by(2) {
+    for (failed, free) in (0..60).step_by(2).enumerate() {
         let place = TempDir::new().unwrap();
         for name in ["disk", "after"] {
             fs::create_dir(place.path().join(name)).unwrap();
@@ -209,7 +208,6 @@ fn a_full_disk() {
             return;
         }
         ran.with(3).saying(&["No space left", "remedy: make room", "nothing was changed"]);
-        failed += 1;
     }
     panic!("it never fitted");
 }

@@ -80,11 +80,19 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").expect("proc is mounted").uid() == 0
 }
 
+/// libvirt asks QEMU for what it can do as root, and whether /dev/kvm is there as QEMU's user. Where
+/// only one of them may open it, it does not believe its own answer and asks again for each device.
+fn as_ourselves() -> &'static str {
+    if is_root() { "user = \"root\"\ngroup = \"root\"\n" } else { "" }
+}
+
 impl Libvirt {
     /// The driver inside each client, one client at a time.
     pub(crate) fn embedded() -> Self {
         let directory = TempDir::new().expect("a temporary folder");
         symlink(cache("embedded"), directory.path().join("cache")).expect("a link in an empty folder");
+        fs::create_dir(directory.path().join("etc")).expect("own folder");
+        fs::write(directory.path().join("etc/qemu.conf"), as_ourselves()).expect("own folder");
         let uri = format!("qemu:///embed?root={}", directory.path().display());
         Self { uri, kvm: false, is_system: is_root(), has_network: false, directory, daemon: None }.looked_at()
     }
@@ -97,7 +105,7 @@ impl Libvirt {
         let conf = format!("unix_sock_dir = '{}'\nauth_unix_rw = 'none'\nauth_unix_ro = 'none'\n", path.display());
         fs::write(path.join("libvirtd.conf"), conf.replace('\'', "\"")).expect("own folder");
         let conf = "stdio_handler = 'file'\ncgroup_controllers = []\nnamespaces = []\nsecurity_driver = 'none'\n";
-        fs::write(path.join("qemu.conf"), conf.replace('\'', "\"")).expect("own folder");
+        fs::write(path.join("qemu.conf"), conf.replace('\'', "\"") + as_ourselves()).expect("own folder");
         let is_system = is_root() && succeeds(Command::new("unshare").args(["--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
         let (mut command, has_network) = if is_system { (system(path), true) } else { session(path) };
         let log = fs::File::create(path.join("log")).expect("own folder");
