@@ -50,6 +50,7 @@ fn each_script_is_defined() {
 }
 
 #[test]
+#[ignore = "libvirt turns an imported domain with a PCI device into QEMU's arguments only on a host with VFIO"]
 fn the_guides_own_script() {
     if !have("the guide's script against domxml-to-native", &DAEMON) {
         return;
