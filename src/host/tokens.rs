@@ -114,24 +114,23 @@ fn apply(text: &str, want: &Want, add: bool) -> String {
     }
 }
 
-/// For the kernel the last of a name counts, so the last one is what has to be right.
+/// What says `off` goes, and what is wanted takes the first such place; other values of the name stay.
 fn set(text: &str, token: &str, add: bool) -> String {
     let (name, value) = split(token);
     let tokens = Tokens::of(text);
-    let same = |other: &str| split(other).0 == name;
-    let right = |other: &str| split(other).1.unwrap_or_default().split(',').any(|part| Some(part) == value) || split(other).1 == value;
-    let last = tokens.0.iter().rposition(|(_, other)| same(other));
-    match last {
-        Some(last) if right(tokens.0[last].1) => text.to_owned(),
-        Some(last) if add => edit(&tokens, |index, other| match () {
-            () if index == last => Some(token.to_owned()),
-            () if same(other) => None,
-            () => Some(other.to_owned()),
-        }),
-        Some(_) => edit(&tokens, |_, other| (!same(other)).then(|| other.to_owned())),
-        None if add => append(text, &[token.to_owned()]),
-        None => text.to_owned(),
-    }
+    let says = |other: &str, wanted: Option<&str>| {
+        let (known, value) = split(other);
+        known == name && (value == wanted || value.unwrap_or_default().split(',').any(|part| Some(part) == wanted))
+    };
+    let is_off = |other: &str| value != Some("off") && says(other, Some("off"));
+    let there = tokens.0.iter().any(|(_, other)| says(other, value));
+    let first_off = tokens.0.iter().position(|(_, other)| is_off(other));
+    let edited = edit(&tokens, |index, other| match () {
+        () if !is_off(other) => Some(other.to_owned()),
+        () if add && !there && Some(index) == first_off => Some(token.to_owned()),
+        () => None,
+    });
+    if add && !there && first_off.is_none() { append(&edited, &[token.to_owned()]) } else { edited }
 }
 
 fn include(text: &str, name: &str, parts: &[String], add: bool) -> String {

@@ -74,8 +74,7 @@ proptest! {
         let (old, new) = (read(&before, ALL), read(&after, ALL));
         prop_assert_eq!(others(&old), others(&new), "{}\n----\n{}", before, after);
         let about: Vec<&String> = new.iter().filter(|token| is_about_it(token)).collect();
-        let had = old.iter().any(|token| token == OURS);
-        prop_assert!(about.last().is_some_and(|token| *token == OURS) && (had || about.len() == 1), "{:?}\n{}\n----\n{}", about, before, after);
+        prop_assert!(!about.is_empty() && about.iter().all(|token| *token == OURS), "{:?}\n{}\n----\n{}", about, before, after);
         let (old, new) = (read(&before, NORMAL), read(&after, NORMAL));
         prop_assert_eq!(others(&old), others(&new));
         prop_assert!(!new.iter().any(|token| is_about_it(token) && token != OURS), "{:?}\n{}", new, after);
