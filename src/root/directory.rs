@@ -113,7 +113,10 @@ impl Directory {
     /// Opens a path with this directory as its `/`: no `..` and no link leads out of it.
     fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        match fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+        // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out (openat2(2)).
+        let open = || fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+        let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+        match opened.unwrap_or(Err(Errno::AGAIN)) {
             // Linux before 5.6. The links of a hostile tree lead out of it there.
             Err(Errno::NOSYS) => {
                 let relative = path.trim_start_matches('/');
