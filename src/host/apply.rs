@@ -90,6 +90,17 @@ impl Applied {
         Some(anew.map(|made| made.path.clone()).collect())
     }
 
+    /// The files among what a program makes that are known by their whole paths: those that the
+    /// entries of a boot loader name.
+    pub(super) fn named_for(&self, program: &str) -> Vec<String> {
+        let commands = self.receipt.commands.iter().filter(|command| command.argv.first().is_some_and(|name| name == program));
+        let named = |command: &CommandRecord| {
+            let is_file = |pattern: &&String| command.made.iter().any(|made| made.path == **pattern);
+            command.makes.iter().filter(is_file).cloned().collect::<Vec<_>>()
+        };
+        commands.flat_map(named).collect()
+    }
+
     /// It is proved: the receipt says so from now on.
     ///
     /// # Errors

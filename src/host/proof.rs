@@ -12,12 +12,17 @@ use crate::run;
 /// Lists each image that was made anew, and looks for what must be in it.
 ///
 /// # Errors
-/// Where something is missing, or no image was made anew.
+/// Where something is missing, or no image was made anew, or none of those that the loader's entries name.
 pub fn prove_initramfs(plan: &Plan, applied: &Applied, tool: &Tool, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let Some(images) = applied.made_by(tool.program) else { return Ok(()) };
     if images.is_empty() {
         let message = format!("{} ended well, and made no image anew", tool.program);
         return Err(Problem::new(message, format!("run {} by hand and see what it says", tool.program)).into());
+    }
+    let booted = applied.named_for(tool.program);
+    if !booted.is_empty() && !booted.iter().any(|path| images.contains(path)) {
+        let message = format!("{} ended well, and what is booted is as before: {}", tool.program, booted.join(", "));
+        return Err(Problem::new(message, "see by which command a new initramfs gets there, such as kernel-install add").into());
     }
     for image in images {
         tell(&format!("looking into {image}"));

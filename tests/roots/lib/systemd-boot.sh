@@ -3,7 +3,8 @@
 made_anew='/boot/initrd.img-|/boot/efi/.*/initrd|/var/lib/initramfs-tools/'
 
 images() { inside find /boot -name 'initrd*' -type f; }
-entries() { cat "$root"/boot/efi/loader/entries/*.conf; }
+# But for the one that boots as before.
+entries() { find "$root/boot/efi/loader/entries" -name '*.conf' ! -name 'Z-vgapt-*' -exec cat {} +; }
 
 booted() {
   booted_by 'systemd-boot 257'

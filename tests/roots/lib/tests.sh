@@ -75,11 +75,15 @@ killed() {
   remember
   setsid chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin vgapt prepare --gpu 27:00.0 --yes &
   pid=$!
-  until grep -q '"begun": true' "$root"/var/lib/vgapt/*/receipt.json 2>/dev/null; do sleep 0.1; done
+  until grep -q '"begun": true' "$root"/var/lib/vgapt/*/receipt.json 2>/dev/null; do
+    kill -0 "$pid" || wrong "it ended before the first command"
+    sleep 0.1
+  done
   sleep "${1:-3}"
   kill -9 -- "-$pid"
   wait "$pid" || true
-  find "$root/boot"
+  echo "when the power went:"
+  (cd "$root" && find boot -newer "$place/before")
   exits 0 vgapt undo --yes
   as_before
 }
