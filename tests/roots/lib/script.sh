@@ -98,7 +98,7 @@ each_case() {
 # The card and its sound, as they were when vgapt wrote down what they are; no driver has them.
 usual() {
   sys=$root/run/sys devices=$root/run/sys/bus/pci/devices
-  rm -rf "$sys"/*
+  rm -rf "${sys:?}"/*
   mkdir -p "$devices/0000:01:00."{0,1} "$sys/bus/pci/drivers/"{vfio-pci,simple}
   touch "$devices/0000:01:00."{0,1}/driver_override "$sys/bus/pci/drivers_probe"
   echo 0x10de | tee "$devices/0000:01:00."{0,1}/vendor >/dev/null

@@ -2,16 +2,17 @@
 # `unpack_image`, `lister`, `loads_vfio`, `entries`, `regenerate`.
 
 # An unambiguous card on a machine that needs a kernel parameter.
-by_ids() {
-  machine z170-gtx960
+by_ids() { # [MACHINE ADDRESS]
+  local gpu=${2-01:00.0}
+  machine "${1-z170-gtx960}"
   remember
-  exits 0 vgapt prepare --gpu 01:00.0 --yes
+  exits 0 vgapt prepare --gpu "$gpu" --allow only-display --yes
   says "$said" 'is prepared; reboot'
   images_have etc/modprobe.d/vgapt.conf
   every_entry_says intel_iommu=on
 
   manifest prepared
-  exits 0 vgapt prepare --gpu 01:00.0 --yes
+  exits 0 vgapt prepare --gpu "$gpu" --allow only-display --yes
   says "$said" 'nothing to do'
   manifest now
   diff "$place/prepared" "$place/now" || wrong "the second run changed something"
@@ -42,6 +43,19 @@ by_address() {
   as_before "$made_anew"
 }
 
+# The one and then the other, and both taken back at once.
+twice() {
+  machine ryzen1-two-rx580
+  remember
+  exits 0 vgapt prepare --gpu 27:00.0 --yes
+  exits 0 vgapt prepare --gpu 26:00.0 --yes --allow only-display
+  says "$(cat "$root/etc/modprobe.d/vgapt.conf")" '^options vfio-pci ids=1002:67df,1002:aaf0'
+  [ ! -e "$root/etc/vgapt/bind" ] || wrong "the script is still there, and nothing needs it"
+  images_have etc/modprobe.d/vgapt.conf
+  exits 0 vgapt undo --yes
+  as_before
+}
+
 # The last command fails after the images were made: all is taken back, and told.
 command_fails() {
   machine z170-gtx960
@@ -68,19 +82,24 @@ no_module() {
   as_before
 }
 
-# The power goes while an image is being written.
+# The power goes while images are being made.
 killed() {
-  local pid
+  local seconds
   machine ryzen1-two-rx580
   remember
+  for seconds in 0.3 4 9; do killed_after "$seconds"; done
+}
+
+killed_after() { # SECONDS after the first command began
+  local pid
   setsid chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin vgapt prepare --gpu 27:00.0 --yes &
   pid=$!
   until grep -q '"begun": true' "$root"/var/lib/vgapt/*/receipt.json 2>/dev/null; do
     kill -0 "$pid" || wrong "it ended before the first command"
     sleep 0.1
   done
-  sleep "${1:-3}"
-  kill -9 -- "-$pid"
+  sleep "$1"
+  kill -9 -- "-$pid" || true
   wait "$pid" || true
   echo "when the power went:"
   (cd "$root" && find boot -newer "$place/before")

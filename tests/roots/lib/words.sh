@@ -36,7 +36,7 @@ manifest() { # FILE
   local places=(.)
   ! mountpoint -q "$root/boot/efi" || places+=(./boot/efi)
   (
-    cd "$root"
+    cd "$root" || exit
     find "${places[@]}" -xdev -path ./var/tmp -prune -o -printf '%y %#m %U %G %p -> %l\n' | sort
     find "${places[@]}" -xdev -path ./var/tmp -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
   ) >"$place/$1"
