@@ -15,6 +15,9 @@ use crate::run;
 /// The mode of new directories.
 const DIRECTORY: u32 = 0o755;
 
+/// How the names of unified images end.
+pub(super) const UNIFIED: &str = ".efi";
+
 /// A plan that was carried out and is to be proved.
 pub struct Applied {
     number: u32,
@@ -90,15 +93,15 @@ impl Applied {
         Some(anew.map(|made| made.path.clone()).collect())
     }
 
-    /// The files among what a program makes that are known by their whole paths: those that the
-    /// entries of a boot loader name.
-    pub(super) fn named_for(&self, program: &str) -> Vec<String> {
+    /// What is booted of that which a program makes: the files that the entries of a boot loader name,
+    /// and unified images.
+    pub(super) fn booted_from(&self, program: &str) -> Vec<String> {
         let commands = self.receipt.commands.iter().filter(|command| command.argv.first().is_some_and(|name| name == program));
-        let named = |command: &CommandRecord| {
-            let is_file = |pattern: &&String| command.made.iter().any(|made| made.path == **pattern);
-            command.makes.iter().filter(is_file).cloned().collect::<Vec<_>>()
+        let booted = |command: &CommandRecord| {
+            let is_booted = |path: &&String| command.makes.contains(path) || path.ends_with(UNIFIED);
+            command.made.iter().map(|made| &made.path).filter(is_booted).cloned().collect::<Vec<_>>()
         };
-        commands.flat_map(named).collect()
+        commands.flat_map(booted).collect()
     }
 
     /// It is proved: the receipt says so from now on.

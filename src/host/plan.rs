@@ -33,8 +33,9 @@ impl Plan {
     pub(super) fn add(&mut self, edits: Edits) {
         self.writes.extend(edits.writes);
         for command in edits.commands {
-            if !self.commands.iter().any(|known| known.argv == command.argv) {
-                self.commands.push(command);
+            match self.commands.iter_mut().find(|known| known.argv == command.argv) {
+                Some(known) => known.makes.extend(command.makes),
+                None => self.commands.push(command),
             }
         }
     }

@@ -7,6 +7,8 @@ use crate::model::{Finding, InitramfsTool, Setup};
 pub(super) static INITRAMFS_TOOLS: Tool =
     Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", edit };
 
+/// How the images' paths begin.
+pub(in crate::host) const IMAGES: &str = "/boot/initrd.img-";
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
 fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
@@ -19,6 +21,11 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         programs.collect::<String>()
     );
     let mut edits = own_file(setup, HOOK, inclusion, text, 0o755)?;
-    edits.commands.push(Command::of(&["update-initramfs", "-u", "-k", "all"], WHY).making(["/boot/initrd.img-"]));
+    edits.commands.push(update(WHY).making([IMAGES]));
     Ok(edits)
+}
+
+/// The command that makes all images anew.
+pub(in crate::host) fn update(why: &str) -> Command {
+    Command::of(&["update-initramfs", "-u", "-k", "all"], why)
 }

@@ -3,7 +3,7 @@
 //! A new tool is a new file here and a line in `ALL`.
 
 mod dracut;
-mod initramfs_tools;
+pub(super) mod initramfs_tools;
 mod mkinitcpio;
 
 use super::loaders;

@@ -1,6 +1,6 @@
 //! systemd-boot: entries on the EFI system partition or in /boot, made by kernel-install.
 
-use super::{Entry, Loader, bls, cmdline, fallback};
+use super::{Entry, Loader, bls, cmdline, fallback, unified};
 use crate::host::plan::{Command, Edits};
 use crate::host::tokens::{self, Want};
 use crate::model::{BootLoader, Finding, Host, Setup};
@@ -80,7 +80,7 @@ fn refresh() -> Command {
 }
 
 /// What stands for a boot image outside of /boot itself: the copies that kernel-install and its kin make
-/// for the loader, with the entries that name them.
+/// for the loader, with the entries that name them, and unified images.
 pub(in crate::host) fn copied(setup: &Setup) -> Vec<String> {
     let images = |place: &str| {
         let partition = place.trim_end_matches("/loader").to_owned();
@@ -90,7 +90,7 @@ pub(in crate::host) fn copied(setup: &Setup) -> Vec<String> {
         images.chain(entries).collect::<Vec<_>>()
     };
     let used = |place: &&&str| setup.files.exists(&format!("{place}/loader.conf"));
-    PLACES.iter().filter(used).flat_map(|place| images(place)).collect()
+    PLACES.iter().filter(used).flat_map(|place| images(place)).chain(unified::images(setup)).collect()
 }
 
 /// The command that brings a new initramfs to where it is booted from, where another one does not do that.

@@ -2,6 +2,7 @@
 //! /etc/kernel/cmdline or the files of /etc/cmdline.d.
 
 use super::{Entry, Loader, bls, cmdline};
+use crate::host::initramfs::initramfs_tools;
 use crate::host::plan::{Command, Edits};
 use crate::host::shell;
 use crate::host::tokens::{self, Want};
@@ -61,6 +62,12 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
+/// Where the images lie that are built again with every new initramfs.
+pub(super) fn images(setup: &Setup) -> impl Iterator<Item = String> {
+    let has_images = |place: &&str| setup.images.iter().any(|(path, _)| path.starts_with(place));
+    IMAGES.into_iter().filter(has_images).filter(|_| configured(setup)).map(str::to_owned)
+}
+
 /// Why images that are built again would not be booted.
 pub(in crate::host) fn unsigned(setup: &Setup) -> Option<Finding> {
     (setup.booted.secure_boot == Some(true) && !can_sign(setup)).then(|| {
@@ -86,6 +93,9 @@ fn rebuild(setup: &Setup) -> Command {
         Command::of(&["mkinitcpio", "-P"], why)
     } else if setup.has("dracut") && !setup.has("kernel-install") {
         Command::of(&["dracut", "--regenerate-all", "--force"], why)
+    } else if setup.has("update-initramfs") && setup.has("lsinitramfs") {
+        // kernel-install finds kernels in /usr/lib/modules only, and Debian's are in /boot; a hook hands them over.
+        return initramfs_tools::update(why).making(IMAGES.into_iter().chain([initramfs_tools::IMAGES]));
     } else {
         Command::of(&["kernel-install", "add-all"], why)
     };

@@ -39,6 +39,7 @@ new_devices() { # DIRECTORY DISK…
   mkdir -p "$1"
   mount -t tmpfs -o mode=755 tmpfs "$1"
   for name in null zero full random urandom tty; do
+    # shellcheck disable=SC2046 # two numbers
     mknod -m 666 "$1/$name" c $(stat -c '0x%t 0x%T' "/dev/$name")
   done
   for name in "${@:2}"; do
@@ -58,18 +59,21 @@ machine() { # NAME of fixtures/hosts
   unpack "$roots/../../fixtures/hosts/$1.host" /sys/ "$place"
   unpack "$roots/../../fixtures/hosts/$1.host" /proc/ "$place"
   ! declare -F booted >/dev/null || booted
-  ls "$root/lib/modules" | head -n 1 >"$proc/sys/kernel/osrelease"
+  kernels | head -n 1 >"$proc/sys/kernel/osrelease"
   for file in cmdline cpuinfo meminfo sys/kernel/osrelease; do
     mount --bind "$proc/$file" "$root/proc/$file"
   done
 }
 
-# The loader that calls itself so in its EFI variable.
-booted_by() { # TEXT
+# The kernels that are installed.
+kernels() { ls "$root/lib/modules"; }
+
+# What a loader or stub calls itself in its EFI variable.
+booted_by() { # LoaderInfo|StubInfo TEXT
   local variables=$sys/firmware/efi/efivars
   mkdir -p "$variables"
-  { printf '\6\0\0\0'; iconv -t UTF-16LE <<<"$1" | head -c -2; printf '\0\0'; } \
-    >"$variables/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+  { printf '\6\0\0\0'; iconv -t UTF-16LE <<<"$2" | head -c -2; printf '\0\0'; } \
+    >"$variables/$1-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 }
 
 # Runs a command in it.

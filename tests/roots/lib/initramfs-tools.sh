@@ -2,7 +2,7 @@
 
 lister=lsinitramfs
 regenerate=(update-initramfs -u -k KERNEL)
-made_anew='/boot/initrd.img-|/var/lib/initramfs-tools/'
+made_anew=/boot/initrd.img-
 
 images() { inside find /boot -name 'initrd.img-*'; }
 unpack_image() { inside unmkinitramfs "$1" "$2"; }

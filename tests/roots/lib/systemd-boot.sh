@@ -1,6 +1,6 @@
 # Words for a root with systemd-boot.
 
-made_anew='/boot/initrd.img-|/boot/efi/.*/initrd|/var/lib/initramfs-tools/'
+made_anew="$made_anew|/boot/efi/.*/initrd"
 
 images() { inside find /boot -name 'initrd*' -type f; }
 # But for the one that boots as before.
@@ -14,7 +14,7 @@ no_cmdline() {
 }
 
 booted() {
-  booted_by 'systemd-boot 257'
+  booted_by LoaderInfo 'systemd-boot 257'
 }
 
 every_entry_says() { # WORD

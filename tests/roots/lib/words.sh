@@ -54,9 +54,6 @@ as_before() { # [PATTERN]
 
 # --- the boot images ---
 
-# The kernels that are installed.
-kernels() { ls "$root/lib/modules"; }
-
 # What is in an image, by the tool that vgapt does not use to prove it.
 unpacked() { # IMAGE (as seen in the root): prints the directory
   local directory=$root/tmp/unpacked
@@ -66,6 +63,9 @@ unpacked() { # IMAGE (as seen in the root): prints the directory
   [ ! -d "$directory/main" ] || directory=$directory/main
   echo "$directory"
 }
+
+# What is made of the images is made of these; for roots where something is.
+follow() { :; }
 
 # Every image has vfio-pci and these files, as the lister and the unpacker say.
 images_have() { # FILE…
@@ -83,6 +83,7 @@ images_have() { # FILE…
     done
     echo "looked into $image: $(find "$directory" | wc -l) files"
   done
+  follow
 }
 
 # No image has anything of vgapt's.
@@ -93,4 +94,5 @@ images_are_free() {
     never_says "$(cd "$directory" && { find .; grep -rl vgapt .; } || true)" 'vgapt|vfio'
     ! (loads_vfio "$directory") >/dev/null || wrong "$image still loads vfio-pci"
   done
+  follow
 }
