@@ -65,7 +65,7 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
     });
     draft.options[index].props.ignore(&["driver", "host"]);
     let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "pci").with("managed", "yes");
-    let hostdev = hostdev.child(Fragment::new("source").child(source));
+    let hostdev = hostdev.child(Fragment::new("driver").with("name", "vfio")).child(Fragment::new("source").child(source));
     finish(draft, index, hostdev, guest);
 }
 

@@ -50,7 +50,6 @@ fn each_script_is_defined() {
 }
 
 #[test]
-#[ignore = "libvirt turns an imported domain with a PCI device into QEMU's arguments only on a host with VFIO"]
 fn the_guides_own_script() {
     if !have("the guide's script against domxml-to-native", &DAEMON) {
         return;
@@ -60,13 +59,14 @@ fn the_guides_own_script() {
     fs::write(&file, imported(&libvirt, Path::new("fixtures/scripts/00-guide.sh"))).unwrap();
     libvirt.virsh(&["define", "--validate", &file]);
     let (argv, beyond) = native(&libvirt, &libvirt.xml("00-guide"));
-    // The page is of `define`, which names its ports and copies the variables of the firmware; the
-    // script does neither, and has no huge pages.
+    // The page is of `define`, which names its ports and copies the variables of the firmware, and
+    // gives the guest the threads of the host's cores; the script does none of that, and has no huge pages.
     let page = fs::read_to_string("docs/guide-flags.md").unwrap();
     let page = page
         .replace("\"id\":\"ua-vgapt-port-0000-01-00-0\"", "\"id\":\"pci.1\"")
         .replace("\"bus\":\"ua-vgapt-port-0000-01-00-0\"", "\"bus\":\"pci.1\"")
         .replace("…/nvram/win10_VARS.fd", "/vm/OVMF_VARS.fd")
+        .replace("…cores=2,threads=2", "…cores=4,threads=1")
         .replace(" no `/vm/OVMF_VARS.fd`", "");
     let page: String = page.lines().filter(|line| !line.contains("-mem-prealloc")).map(|line| format!("{line}\n")).collect();
     for (beginning, why) in check(&page, None, &argv, beyond) {

@@ -11,6 +11,7 @@ mod libvirt;
 mod life_cycle;
 #[path = "../support/lines.rs"]
 mod lines;
+mod profiles;
 mod three_way;
 
 /// What the driver inside a client needs.
