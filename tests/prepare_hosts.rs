@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use command::{Ran, run, vgapt};
+use serde_json::Value;
 use tempfile::TempDir;
 use tree::{assert_same, distribution, unpacked, walk};
 use vgapt::discovery::{self, Scope};
@@ -50,6 +51,16 @@ fn allowed_by(root: &Path, card: &str) -> Vec<&'static str> {
     needed
 }
 
+/// What `check` still misses after `prepare` is not `prepare`'s to do, and what it says is all that it changes.
+fn assert_is_left_to_others(root: &Path, card: &str, what: &str) {
+    let before = walk(root);
+    let report = on(root, &["check", "--gpu", card, "--json"]).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_ne!(report["step"], "prepare", "{what}: {report:#}");
+    assert!(!report["checks"].to_string().contains("\"vgapt prepare"), "{what}: {report:#}");
+    assert_same(&before, &walk(root), what);
+}
+
 /// No id that another device has is ever bound by; whatever is bound is what was asked for.
 fn assert_binds_only(host: &Host, wanted: &[PciAddress], modprobe: &str, what: &str) {
     let bound: Vec<PciAddress> =
@@ -87,6 +98,7 @@ fn every_card_of_every_machine() {
             } else {
                 assert_eq!(card.verdict, Verdict::Ready, "{what}: nothing is bound, and nothing was before");
             }
+            assert_is_left_to_others(root, &address, &what);
             on(root, &arguments).with(0).saying(&["there is nothing to do"]);
             assert_same(&after, &walk(root), &format!("{what}, a second time"));
             on(root, &["undo", "--yes"]).with(0);

@@ -53,9 +53,9 @@ fn none(prepared: &Prepared) -> Check {
 
 fn of_card(prepared: &Prepared, card: &Assessment) -> Vec<Check> {
     let mut checks = vec![verdict(card, prepared)];
-    let on_vfio = card.verdict == Verdict::Ready;
-    // Twins matter to those who bind by id; what is bound already was bound right.
-    let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || on_vfio && warning.code == "twins");
+    // Twins matter to those who bind by id; what is bound already, or prepared, was bound right.
+    let is_bound = card.verdict == Verdict::Ready || !prepared.writes();
+    let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || is_bound && warning.code == "twins");
     checks.extend(card.warnings.iter().filter(told).map(|warning| warned(prepared, card, warning)));
     checks.extend(reset(prepared, card));
     checks.extend(regions(prepared, card));
