@@ -1,5 +1,7 @@
 # What scenarios say inside the machine. Sourced with the scenario before each job.
 
+. /lab/inside/host.sh
+
 # The head of a scenario is for the runner.
 machine() { :; }
 seconds() { :; }
@@ -111,10 +113,10 @@ qemu_pid() { cat "/run/libvirt/qemu/$1.pid"; }
 qemu_argv() { tr '\0' '\n' <"/proc/$(qemu_pid "$1")/cmdline"; }
 
 # What the guest of domain NAME says from inside, waited for. Under the emulated KVM a guest
-# now and then gets stuck while it boots: then it is reset, once.
+# now and then gets stuck while it boots: then it is reset, twice.
 guest_report() { # NAME [SECONDS]
   local wait
-  for wait in "${2:-100}" 200; do
+  for wait in "${2:-120}" 200 300; do
     (within "$wait" grep -q ^end /run/lab/report) && cat /run/lab/report && return
     echo "no report from $1 in $wait s: it is reset" >&2
     virsh reset "$1" >&2

@@ -3,7 +3,7 @@
 
 new_machine() {
   processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel initramfs=initramfs-tools parameters='' nodes=1
-  hardware=() slots=0
+  hardware=() slots=0 own_disk=yes
 }
 
 processors() { processors=$1; }
@@ -24,7 +24,10 @@ disk() {
 # A PCIe slot with one device: its functions, each `MODEL[,PROPERTY…]`. It is a group of its own.
 slot() { root_port pcie.0 "addr=$((slots + 1))"; functions "slot$slots" "$@"; }
 
-# The same on NUMA node N, behind a host bridge of that node.
+# A slot with the machine's own disk, instead of a virtio disk: `nvme,serial=own`.
+root_slot() { own_disk=; slot "$1,drive=root,bootindex=0"; }
+
+# A slot on NUMA node N, behind a host bridge of that node.
 slot_on_node() {
   local bridge=node$1 node=$1
   shift
@@ -75,7 +78,7 @@ qemu_words() {
     -accel tcg,thread=multi,tb-size=1024 -machine q35,kernel-irqchip=split \
     -cpu "$cpu" -smp "$processors" -m "$memory" \
     -serial "file:$power/serial" -monitor "unix:$power/monitor,server,nowait" \
-    -drive "id=root,if=none,file=$power/root.qcow2" -device virtio-blk-pci,drive=root,addr=1a \
+    -drive "id=root,if=none,file=$power/root.qcow2" ${own_disk:+-device virtio-blk-pci,drive=root,addr=1a} \
     -fsdev "local,id=share,path=$share,security_model=none" -device virtio-9p-pci,fsdev=share,mount_tag=lab,addr=1b \
     -device virtio-serial-pci,addr=1c -chardev "pipe,id=lab,path=$power/lab" -device virtserialport,chardev=lab,name=lab
   iommu_words

@@ -64,7 +64,7 @@ ended() { # what the agent answered
   case $1 in
     "$job 0") ;;
     "$job 124") fail "not done in $limit s" ;;
-    *) fail "see below" ;;
+    *) fail "it ended with '${1#"$job "}', see below" ;;
   esac
 }
 

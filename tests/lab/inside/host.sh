@@ -1,0 +1,34 @@
+# Jobs of the scenarios that prepare the host, see scenarios/prepared-*.
+
+the_host_is_prepared() { # OPTION…, of vgapt prepare
+  manifest >/var/tmp/before
+  vgapt prepare "$@" --yes
+  manifest >/var/tmp/prepared
+  exits 0 vgapt prepare "$@" --yes
+  says "$said" 'nothing to do'
+  manifest | diff /var/tmp/prepared - || wrong 'the second run changed something'
+}
+
+# The kernel log shows that no other driver had them before.
+vfio_had_them_first() { # ADDRESS…
+  local address
+  for address; do
+    same "driver of $address" vfio-pci "$(driver "$address")"
+    never_says "$(dmesg)" "(bochs-drm|snd_hda_intel|nvme) 0000:$address: "
+  done
+}
+
+the_preparation_is_taken_back() {
+  exits 0 vgapt undo --yes
+  the_files_are_as_before
+}
+
+the_files_are_as_before() {
+  manifest | diff /var/tmp/before - || wrong 'not as before'
+  [ ! -e /var/lib/vgapt ] || wrong 'the receipts are still there'
+}
+
+# What the host boots and loads by: mode, owner, hash and path of each file, links too.
+manifest() {
+  find /etc /boot \( -type f -printf '%m %u:%g %p ' -exec sha256sum {} \; \) -o \( -type l -printf '%p -> %l\n' \) | sort
+}
