@@ -13,6 +13,7 @@ mod life_cycle;
 mod lines;
 mod profiles;
 mod three_way;
+mod virt_manager;
 
 /// What the driver inside a client needs.
 const QEMU: [&str; 2] = ["virsh", "qemu-system-x86_64"];
