@@ -4,7 +4,7 @@ use super::plan::{Command, Edits};
 use crate::model::{Finding, Setup};
 
 /// libvirt runs all that is in `qemu.d` since 6.5.
-pub(super) const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
+pub const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
 /// A copy of the program where every libvirt may run it: `AppArmor` allows this directory and /usr/bin,
 /// not /usr/local/bin or a home.
 const PROGRAM: &str = "/etc/libvirt/hooks/vgapt";

@@ -30,6 +30,7 @@ mod wanted;
 
 pub use apply::{Applied, apply, noted};
 pub use binding::{Bound, bound};
+pub use hook::HOOK;
 pub use plan::{Command, Parameter, Plan, Write};
 pub use planning::plan;
 pub use proof::prove_initramfs;

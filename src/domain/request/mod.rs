@@ -101,6 +101,10 @@ pub struct Request {
     #[arg(long, value_name = "SYSTEM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
+    /// Let the domain start with the host
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
     /// Further devices.
     #[command(flatten)]
     #[serde(flatten)]

@@ -21,6 +21,9 @@ pub struct Without {
     /// Take out the disks
     #[arg(long, conflicts_with = "disk")]
     pub no_disk: bool,
+    /// Let the domain start by hand only
+    #[arg(long, conflicts_with = "autostart")]
+    pub no_autostart: bool,
     /// Take out the CD
     #[arg(long, conflicts_with = "cdrom")]
     pub no_cdrom: bool,
