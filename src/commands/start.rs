@@ -47,14 +47,18 @@ impl Arguments {
         let mut findings = domain::of_functions(&passed, &host);
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-        findings.extend(root.as_ref().and_then(|root| held(root, &host, &functions)));
+        let needs = domain::needs(&existing.document);
+        if let Some(root) = &root {
+            let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
+            findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
+        }
         context.tell(&findings);
         if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
-        let hook = steps::hook(domain::needs(&existing.document).as_ref(), hook_is_there).filter(|_| root.is_some());
+        let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
         for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
             step_note(context, &step);
         }
@@ -90,6 +94,18 @@ fn step_note(context: &Context, step: &str) {
     if !context.global.json {
         context.note(step);
     }
+}
+
+/// What keeps the hook from freeing the card.
+fn handover(root: &Root) -> Option<Finding> {
+    let no_hook = (!root.is_capture() && !root.exists(HOOK)).then(|| {
+        Finding::fatal(
+            "no-hook",
+            format!("the display is handed over by libvirt's hook, and {HOOK} is not there"),
+            "vgapt prepare installs it",
+        )
+    });
+    domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
 }
 
 /// Who holds the functions that libvirt would have to take from a driver of the host.

@@ -25,7 +25,8 @@ pub(super) fn hook(needs: Option<&Needs>, is_installed: bool) -> Option<String> 
     let needs = needs?;
     let pages = needs.pages.map(|pages| format!("{} in huge pages", pages.memory));
     let cpus = (!needs.cpus.0.is_empty()).then(|| format!("CPUs {} kept free", needs.cpus));
-    let all: Vec<String> = [pages, cpus].into_iter().flatten().collect();
+    let display = needs.handover.then(|| "the display manager ends, until the domain does".to_owned());
+    let all: Vec<String> = [pages, cpus, display].into_iter().flatten().collect();
     let does = if all.is_empty() { "looks at the devices once more".to_owned() } else { all.join(", ") };
     Some(if is_installed { format!("hook: {does}") } else { "hook: not installed, see `vgapt check`".to_owned() })
 }

@@ -21,8 +21,14 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         facts,
         complete: !root.is_capture(),
         in_use: Vec::new(),
+        systemd: runs_systemd(root),
         qemu_user: account.map(|account| account.name),
     }
+}
+
+/// Whether systemd runs the host (`sd_booted(3)`); a recorded machine does not tell.
+pub fn runs_systemd(root: &Root) -> Option<bool> {
+    (!root.is_capture()).then(|| root.exists("/run/systemd/system"))
 }
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {

@@ -25,7 +25,7 @@ mod usb;
 mod uses;
 
 pub use capture::capture;
-pub use files::files;
+pub use files::{files, runs_systemd};
 pub use holders::holders;
 pub use in_use::disks_behind;
 pub use node_devices::from_node_devices;

@@ -26,7 +26,7 @@ mod tuning;
 mod variables;
 
 pub use attach::Replacement;
-pub use checks::{of_functions, of_start};
+pub use checks::{of_functions, of_handover, of_start};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
 pub use hostdevs::passed_functions;

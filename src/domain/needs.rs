@@ -17,6 +17,8 @@ pub struct Needs {
     pub pages: Option<Pages>,
     /// The host's CPUs that its virtual ones are pinned to.
     pub cpus: CpuSet,
+    /// Whether the host's display is handed over with the card.
+    pub handover: bool,
 }
 
 /// Memory in huge pages.
@@ -42,6 +44,7 @@ pub fn needs(domain: &Document) -> Option<Needs> {
         passed: passed.collect(),
         pages: pages(root),
         cpus: pinned(root),
+        handover: record.request.handover,
     })
 }
 

@@ -17,6 +17,9 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(resources::memory(base, spec, host));
     findings.extend(resources::processors(spec, host));
     findings.extend(audio_alone(wanted, host));
+    if wanted.handover && base.differs(|request| request.handover) {
+        findings.extend(devices::of_handover(files.systemd));
+    }
     let passed = |function| spec.record.passed.iter().any(|passed| passed.address == function);
     findings.extend(
         files.in_use.iter().filter(|(function, _)| passed(*function)).map(|(function, what)| devices::disk_in_use(*function, what)),

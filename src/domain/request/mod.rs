@@ -41,6 +41,11 @@ pub struct Request {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_audio: Option<PciAddress>,
+    /// Hand the host's only display over with the card: the display manager, and with it every session on it,
+    /// ends before the domain starts, and starts again after it
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub handover: bool,
     /// Any other PCI function
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
