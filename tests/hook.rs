@@ -98,6 +98,21 @@ fn domains_of_others_are_left_alone() {
 }
 
 #[test]
+fn who_calls_is_written_down() {
+    let root = machine();
+    let mark = root.path().join("run/vgapt/called");
+    set(root.path(), "run/virtqemud.pid", "31\n");
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &domain("10de:1401", "")).0, Some(0));
+    assert!(!mark.exists(), "no such daemon runs");
+    set(root.path(), "proc/31/comm", "virtqemud\n");
+    set(root.path(), "proc/31/stat", "31 (virtqemud) S 1 31 31 0 -1 0 3 4 0 0 5 6 0 0 20 0 17 0 4321 1 2\n");
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &domain("10de:1401", "").replace("urn:vgapt", "urn:other")).0, Some(0));
+    assert!(!mark.exists(), "a domain of others");
+    assert_eq!(hook(root.path(), &["release", "end"], &domain("10de:1401", "")).0, Some(0));
+    assert_eq!(fs::read_to_string(&mark).unwrap(), "virtqemud 31 4321\n");
+}
+
+#[test]
 fn huge_pages_are_added_and_returned() {
     let root = machine();
     set(root.path(), &format!("{POOL}/nr_hugepages"), "10\n");

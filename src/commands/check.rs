@@ -9,7 +9,7 @@ use super::{Context, change};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::host::{self, Bind};
-use crate::model::{Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
+use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
@@ -104,6 +104,7 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
             observed.versions.insert(program.to_owned(), said.lines().next().unwrap_or_default().to_owned());
         }
     }
+    look_at_hook(observed, setup);
     let Some((lister, images)) = readiness::images(host, setup) else { return };
     for image in images {
         let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
@@ -112,6 +113,23 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
             _ => format!("{lister} could not list it"),
         };
         observed.images.insert(image, listed.ok_or(because));
+    }
+}
+
+fn look_at_hook(observed: &mut Observed, setup: &Setup) {
+    let hook = &mut observed.hook;
+    if let Some(daemon) = &hook.daemon {
+        let asked = ["systemctl", "show", "--timestamp=unix", "--property=StateChangeTimestamp", "--value", &daemon.name];
+        hook.told = said(&asked).and_then(|text| text.trim().strip_prefix('@')?.parse().ok());
+    }
+    let own = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
+    let its = setup.hook_program.as_ref().and_then(|path| std::fs::read(path).ok());
+    hook.is_own_program = own.zip(its).map(|(own, its)| own == its);
+    if setup.enforces_labels() {
+        let files = std::iter::once(HOOK).chain(setup.hook_program.as_deref());
+        // Without changing anything, it names what it would.
+        hook.mislabelled =
+            files.filter(|file| said(&["restorecon", "-n", "-v", file]).is_some_and(|said| !said.is_empty())).map(str::to_owned).collect();
     }
 }
 

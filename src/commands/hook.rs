@@ -1,6 +1,7 @@
 //! `vgapt hook`.
 
 use std::io::Read as _;
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -12,7 +13,7 @@ use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs};
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
-use crate::model::{Host, PciAddress, Severity};
+use crate::model::{Daemon, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
@@ -41,6 +42,7 @@ impl Arguments {
         let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
         let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
         let target = change::target(context, &root);
+        leave_mark(&root, &target);
         let result = match (self.operation.as_str(), self.suboperation.as_str()) {
             ("prepare", "begin") => before_start(&needs, &root, &target),
             ("started", "begin") => life::started(&share(&needs, &discovery::read(&root, Scope::Devices)), &root, &target),
@@ -61,6 +63,14 @@ impl Arguments {
             }
             Ok(()) => Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// `vgapt check` tells by it that libvirt calls the hook; nothing depends on it.
+fn leave_mark(root: &Root, target: &Target) {
+    let called_by = |daemon: &Daemon| !root.is_live() || discovery::descends_from(root, parent_id(), daemon.pid);
+    if let Some(daemon) = discovery::daemon(root).filter(called_by) {
+        let _ = life::called(&daemon, target);
     }
 }
 

@@ -11,8 +11,7 @@ use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::host::HOOK;
-use crate::model::{Finding, Holder, Host, PciAddress, Severity};
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
 

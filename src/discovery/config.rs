@@ -7,7 +7,7 @@ use crate::root::Root;
 const LONGEST: usize = 1 << 20;
 
 /// Files that matter where they are there.
-const FILES: [&str; 43] = [
+const FILES: [&str; 44] = [
     "/boot/efi/loader/loader.conf",
     "/boot/EFI/limine/limine.conf",
     "/boot/grub/custom.cfg",
@@ -48,6 +48,7 @@ const FILES: [&str; 43] = [
     "/run/libvirtd.pid",
     "/run/ostree-booted",
     "/run/virtqemud.pid",
+    "/sys/fs/selinux/enforce",
     "/usr/lib/bootc/install/00-defaults.toml",
     "/usr/lib/kernel/cmdline",
     "/usr/lib/kernel/install.conf",

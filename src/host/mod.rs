@@ -9,6 +9,7 @@ mod files;
 mod hook;
 mod hugepages;
 pub mod initramfs;
+mod labels;
 pub mod life;
 pub mod loaders;
 mod merge;
@@ -30,7 +31,7 @@ mod wanted;
 
 pub use apply::{Applied, apply, noted};
 pub use binding::{Bound, bound};
-pub use hook::HOOK;
+pub use hook::HOOK_TEXT;
 pub use plan::{Command, Parameter, Plan, Write};
 pub use planning::plan;
 pub use proof::prove_initramfs;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{PciAddress, Rom, Size};
+use super::{HookSeen, PciAddress, Rom, Size};
 
 /// The present state of a host, as far as it could be read; what could not is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +41,8 @@ pub struct Observed {
     pub versions: BTreeMap<String, String>,
     /// What is in the boot images: file names, or why they could not be listed.
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
+    /// libvirt's hook.
+    pub hook: HookSeen,
     /// How much memory a process of the user may lock.
     pub memory_lock: Option<Size>,
 }

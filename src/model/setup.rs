@@ -25,6 +25,8 @@ pub struct Setup {
     pub images: Vec<(String, Size)>,
     /// How many UEFI firmwares for guests there are.
     pub firmwares: usize,
+    /// The vgapt that libvirt's hook would run.
+    pub hook_program: Option<String>,
 }
 
 impl Setup {
@@ -39,6 +41,11 @@ impl Setup {
         let name = module.replace('-', "_");
         let mut kernels = self.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).peekable();
         kernels.peek().is_some() && kernels.all(|kernel| kernel.builtin.contains(&name))
+    }
+
+    /// Whether `SELinux` refuses what is labelled wrong, and the labels can be put right.
+    pub fn enforces_labels(&self) -> bool {
+        self.files.text("/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1") && self.has("restorecon")
     }
 
     /// What is free where this path lies.

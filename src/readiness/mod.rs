@@ -13,6 +13,7 @@ mod facts;
 mod firmware_rom;
 mod framebuffer;
 mod held;
+mod hook;
 mod initramfs;
 mod interrupts;
 mod iommu;

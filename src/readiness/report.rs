@@ -6,7 +6,7 @@ use super::check::{Check, Group};
 use super::facts::{Facts, Prepared};
 use super::summary::Summary;
 use super::{
-    address_width, binding, boot, cards, firmware_rom, framebuffer, held, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
+    address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
     modules, parameters, processor, software,
 };
 use crate::model::{Finding, PciAddress};
@@ -48,6 +48,7 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(binding::checks(&prepared));
     checks.extend(memory::checks(&prepared));
     checks.extend(libvirt::checks(&prepared));
+    checks.extend(hook::checks(&prepared));
     checks.extend(software::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
     checks.sort_by_key(|check| check.group);

@@ -16,8 +16,9 @@ use anyhow::Result;
 pub use pages::PagesWanted;
 use taken::{Ledger, Taken};
 
+use super::files::State;
 use super::target::Target;
-use crate::model::CpuSet;
+use crate::model::{CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
 
 /// What a domain takes from the host while it runs.
@@ -45,6 +46,16 @@ pub enum End {
     Stopped,
     /// The host has its devices again.
     Released,
+}
+
+/// Leaves a mark of who calls.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
+    let Some(mark) = daemon.mark() else { return Ok(()) };
+    taken::make_directory(target)?;
+    State::new(&mark, 0o644).put(&target.at(HOOK_MARK))
 }
 
 /// Before libvirt takes the devices: what the domain needs is made free.

@@ -27,6 +27,11 @@ pub(super) enum Taken {
     Framebuffer { driver: String, device: String },
 }
 
+pub(super) fn make_directory(target: &Target) -> Result<()> {
+    files::make_directory(&target.at("/run"), 0o755)?;
+    files::make_directory(&target.at(DIRECTORY), 0o755)
+}
+
 impl Taken {
     /// Whether it needs the card: libvirt gives that back to the host's driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
@@ -53,8 +58,7 @@ impl Ledger {
 
     /// Writes down what is about to be taken.
     pub(super) fn note(&self, taken: Taken) -> Result<()> {
-        files::make_directory(&self.target.at("/run"), 0o755)?;
-        files::make_directory(&self.target.at(DIRECTORY), 0o755)?;
+        make_directory(&self.target)?;
         let mut all = self.all()?;
         all.push(taken);
         self.write(&all)
