@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::{Context, change};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
+use crate::domain::{self, Record};
 use crate::host::{self, Bind};
 use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
@@ -16,6 +17,7 @@ use crate::problem::Problem;
 use crate::readiness::{self, Facts, Report};
 use crate::root::Root;
 use crate::run;
+use crate::xml::Document;
 
 /// Looks at the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and
 /// installed software, and says what is missing with the remedy for each, and what to do next.
@@ -35,6 +37,8 @@ pub struct Arguments {
 
 /// Programs that tell their version, of those that are there.
 const VERSIONED: [&str; 5] = ["virsh", "libvirtd", "virtqemud", "qemu-system-x86_64", "qemu-kvm"];
+/// Where libvirt keeps its domains.
+const DOMAINS: &str = "/etc/libvirt/qemu";
 /// The longest ROM, as PCI allows it.
 const LONGEST_ROM: usize = 16 << 20;
 
@@ -69,6 +73,7 @@ impl Arguments {
             };
             observed.roms.insert(card, RomState::Read(rom(file)?));
         }
+        observed.smb_wanted = smb_wanted(root);
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
@@ -85,6 +90,17 @@ impl Arguments {
         }
         Ok(cards)
     }
+}
+
+/// The folders that the defined domains are to share by Samba; only root can read these.
+fn smb_wanted(root: &Root) -> Vec<String> {
+    let names = root.names(DOMAINS).into_iter().filter(|name| name.ends_with(".xml"));
+    let records = names.filter_map(|name| Record::of(&Document::parse(&root.text(&format!("{DOMAINS}/{name}")).ok()?).ok()?));
+    let shares = records.flat_map(|record| record.request.extras.share_smb);
+    let mut folders: Vec<String> = shares.map(|share| domain::shared_folder(&share).0.to_owned()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders
 }
 
 fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {

@@ -31,6 +31,17 @@ pub fn runs_systemd(root: &Root) -> Option<bool> {
     (!root.is_capture()).then(|| root.exists("/run/systemd/system"))
 }
 
+/// Who owns a folder, by name.
+pub fn owner(root: &Root, folder: &str) -> Option<String> {
+    let status = root.status(folder).filter(|status| status.is_dir)?;
+    let accounts = root.text("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(status.uid)).then(|| name.to_owned())
+    })
+}
+
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     let status = root.status(path);
     let beginning = status.filter(|status| !status.is_dir).and_then(|_| root.first_bytes(path, 8).ok());

@@ -15,6 +15,7 @@ mod kernel_log;
 mod kernels;
 mod memory;
 mod names;
+mod networks;
 mod node_devices;
 mod observed;
 mod pci;
@@ -26,7 +27,7 @@ mod usb;
 mod uses;
 
 pub use capture::capture;
-pub use files::{files, runs_systemd};
+pub use files::{files, owner, runs_systemd};
 pub use holders::holders;
 pub use hook::{daemon, descends_from};
 pub use in_use::disks_behind;

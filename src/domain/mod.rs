@@ -33,7 +33,7 @@ pub use hostdevs::passed_functions;
 pub use kept::kept;
 pub use merge::merge;
 pub use needs::{Needs, Pages, needs};
-pub use owned::Owned;
+pub use owned::{Owned, folder as shared_folder};
 pub use profile::{Os, Profile};
 pub use record::{Passed, Record};
 pub use request::{CoreKind, Cpus, DiskCache, Extras, GpuChoice, Network, Request, Screen, Sound, Toggle, Tuning, Without};

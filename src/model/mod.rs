@@ -16,6 +16,7 @@ mod observed;
 mod pci;
 mod platform;
 mod rom;
+mod samba;
 mod setup;
 mod size;
 mod uri;
@@ -35,6 +36,7 @@ pub use observed::{FreePieces, Holder, IommuUnit, KvmNode, ModuleState, Observed
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, at_least};
 pub use rom::{Rom, RomCode, RomImage};
+pub use samba::{SmbShare, VirtualNetwork};
 pub use setup::{Booted, ConfigFile, ConfigFiles, Kernel, Purpose, Setup, Use};
 pub use size::Size;
 pub use uri::Uri;

@@ -41,6 +41,10 @@ pub struct Observed {
     pub versions: BTreeMap<String, String>,
     /// What is in the boot images: file names, or why they could not be listed.
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
+    /// The folders that defined guests are to share by Samba, as far as their domains can be read.
+    pub smb_wanted: Vec<String>,
+    /// The addresses at which something listens on Samba's port.
+    pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
     /// libvirt's hook.
     pub hook: HookSeen,
     /// How much memory a process of the user may lock.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PciAddress, Size, at_least};
+use super::{PciAddress, Size, VirtualNetwork, at_least};
 
 /// How a host is set up. What could not be read is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +25,8 @@ pub struct Setup {
     pub images: Vec<(String, Size)>,
     /// How many UEFI firmwares for guests there are.
     pub firmwares: usize,
+    /// The networks of libvirt's on which the host has an address.
+    pub networks: Vec<VirtualNetwork>,
     /// The vgapt that libvirt's hook would run.
     pub hook_program: Option<String>,
 }

@@ -25,6 +25,7 @@ mod needs;
 mod parameters;
 mod processor;
 mod report;
+mod samba;
 mod software;
 mod summary;
 

@@ -7,7 +7,7 @@ use super::facts::{Facts, Prepared};
 use super::summary::Summary;
 use super::{
     address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
-    modules, parameters, processor, software,
+    modules, parameters, processor, samba, software,
 };
 use crate::model::{Finding, PciAddress};
 use crate::passthrough;
@@ -50,6 +50,7 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(libvirt::checks(&prepared));
     checks.extend(hook::checks(&prepared));
     checks.extend(software::checks(&prepared));
+    checks.extend(samba::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
     checks.sort_by_key(|check| check.group);
     let summary = Summary::of(&prepared, &checks);
