@@ -1,7 +1,7 @@
 //! Files that a domain will use: are they there, what are they, can QEMU's user reach them.
 
 use super::firmware::firmwares;
-use super::in_use;
+use super::uses;
 use crate::model::{FileFacts, Files};
 use crate::root::{Root, Status};
 
@@ -51,7 +51,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
         format: beginning.map(|bytes| format_of(&bytes).to_owned()),
-        in_use: in_use::use_of(root, path),
+        in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
 }
