@@ -120,6 +120,11 @@ pub struct Request {
     pub without: Without,
 }
 
+/// Where the kernel shows a mediated device.
+pub(super) fn mdev_path(uuid: &str) -> String {
+    format!("/sys/bus/mdev/devices/{uuid}")
+}
+
 impl Request {
     /// The same with every path made absolute, seen from a directory.
     #[must_use]
@@ -155,6 +160,7 @@ impl Request {
             .chain(&self.extras.rom)
             .chain(&self.extras.evdev)
             .cloned()
+            .chain(self.extras.mdev.iter().map(|uuid| mdev_path(uuid)))
             .chain(self.extras.share.iter().chain(&self.extras.share_smb).map(|share| folder(share).0.to_owned()))
             .chain(belonging)
             .collect()
