@@ -14,10 +14,12 @@ use crate::interrupt::Interrupted;
 use crate::{output, problem, run};
 
 /// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it
-/// failed, 130 it was interrupted.
+/// failed, 4 it is not up in time, 130 it was interrupted.
 pub const FOUND_AGAINST: u8 = 1;
 /// It failed.
 pub const FAILED: u8 = 3;
+/// It was started, and was not up when the time was over.
+pub const NOT_IN_TIME: u8 = 4;
 
 /// It was interrupted, as shells count Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
@@ -28,7 +30,7 @@ pub const INTERRUPTED: u8 = 130;
 #[command(
     name = "vgapt",
     version,
-    after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed, 130 interrupted."
+    after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed, 4 not up in time, 130 interrupted."
 )]
 pub struct Cli {
     /// Options that every command takes.

@@ -101,6 +101,15 @@ pub trait Hypervisor {
     fn state(&self, name: &str) -> Result<State>;
     /// Starts a domain; paused: before its first instruction.
     fn start(&self, name: &str, paused: bool) -> Result<()>;
+    /// Whether the domain starts with the host.
+    fn autostart(&self, name: &str) -> Result<bool>;
+    /// Lets the domain start with the host, or no more.
+    fn set_autostart(&self, name: &str, wanted: bool) -> Result<()>;
+    /// Whether the agent in the guest answers.
+    fn agent_answers(&self, name: &str) -> bool;
+    /// The addresses that libvirt's networks have given out to the running domain; after a restart
+    /// those of its last run, until it asks anew.
+    fn leases(&self, name: &str) -> Vec<String>;
     /// Asks the guest to shut down.
     fn shut_down(&self, name: &str) -> Result<()>;
     /// Pulls the plug.

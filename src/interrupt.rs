@@ -4,8 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// How soon one is noticed while nothing is done.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Whether somebody wants it to end.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +31,14 @@ impl Interrupt {
     /// Whether one came.
     pub fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)
+    }
+
+    /// Does nothing for so long, or until one comes.
+    pub fn pause(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.came() && Instant::now() < end {
+            sleep(SLICE.min(end.saturating_duration_since(Instant::now())));
+        }
     }
 }
 

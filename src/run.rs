@@ -7,10 +7,13 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
 pub use stream::stream;
@@ -25,7 +28,7 @@ const LAST_WORDS: usize = 10;
 /// Runs the program that links libvirt with the arguments of this one, and returns its exit code.
 ///
 /// # Errors
-/// Where that program, or libvirt itself, is not installed.
+/// Where that program, or libvirt itself, is not installed; [`Interrupted`] where a signal ended it.
 pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
     let program = libvirt_program()?;
     let mut command = Command::new(&program);
@@ -35,7 +38,9 @@ pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCo
     if std::env::var_os("LIBVIRT_DEBUG").is_none() {
         command.env("LIBVIRT_DEBUG", "4");
     }
-    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
+    let interrupt = Interrupt::watch().context("signals cannot be watched")?;
+    let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+    let status = outlive(child, &interrupt).with_context(|| format!("cannot wait for {}", program.display()))?;
     match status.code() {
         Some(NOT_LOADED) => Err(Problem::new(
             format!("{} cannot be loaded: libvirt's client library is not installed", program.display()),
@@ -43,8 +48,22 @@ pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCo
         )
         .into()),
         Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(3))),
+        None if interrupt.came() => Err(Interrupted(format!("{LIBVIRT_PROGRAM} was ended")).into()),
         None => Err(anyhow::anyhow!("{} was killed: {status}", program.display())),
     }
+}
+
+/// Waits for a program that tidies up when it is interrupted. A terminal interrupts both; what came to
+/// this process alone goes on to it.
+fn outlive(mut child: Child, interrupt: &Interrupt) -> std::io::Result<ExitStatus> {
+    let (id, interrupt) = (Pid::from_child(&child), interrupt.clone());
+    std::thread::spawn(move || {
+        while !interrupt.came() {
+            interrupt.pause(Duration::from_secs(1));
+        }
+        let _ = kill_process(id, Signal::INT);
+    });
+    child.wait()
 }
 
 /// What a program did.

@@ -232,3 +232,73 @@ fn text_and_json_say_the_same() {
         assert!(text.ends_with(&format!("{}\n", report["summary"].as_str().unwrap())));
     }
 }
+
+/// A machine with libvirt, whose daemon has run since so many seconds after 1970.
+fn with_libvirt(booted: u64) -> TempDir {
+    let tree = TempDir::new().unwrap();
+    Capture::load(Path::new(&format!("{HOSTS}/z170-gtx960.host"))).unwrap().unpack(tree.path()).unwrap();
+    for program in ["usr/bin/virsh", "usr/sbin/libvirtd"] {
+        put(tree.path(), program, "");
+    }
+    put(tree.path(), "run/libvirtd.pid", "812");
+    put(tree.path(), "proc/812/comm", "libvirtd\n");
+    put(tree.path(), "proc/812/stat", "812 (libvirtd) S 1 812 812 0 -1 4194560 3 4 0 0 5 6 0 0 20 0 17 0 1234 1 2 3\n");
+    put(tree.path(), "proc/stat", &format!("cpu 1 2 3\nbtime {booted}\nprocesses 9\n"));
+    tree
+}
+
+fn put(tree: &Path, path: &str, text: &str) {
+    let place = tree.join(path);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(place, text).unwrap();
+}
+
+fn allow(tree: &Path, path: &str, mode: u32) {
+    fs::set_permissions(tree.join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+const HOOK: &str = "etc/libvirt/hooks/qemu.d/vgapt";
+
+#[test]
+fn the_hook_is_there_and_can_be_run() {
+    let tree = with_libvirt(1000);
+    let of = |code: &str| one(&check(tree.path(), &["--gpu", "01:00.0"]).1, code).clone();
+    says(&of("hook"), "care", &["is not installed", "vgapt prepare --gpu 01:00.0", "whoever starts a domain"]);
+    prepare(tree.path(), &["--gpu", "01:00.0"]);
+    says(&of("hook"), "ok", &["is there"]);
+    says(&of("hook-program"), "care", &["is in none of /etc/libvirt/hooks/vgapt, /usr/bin/vgapt, /usr/sbin/vgapt"]);
+    put(tree.path(), "usr/bin/vgapt", "");
+    allow(tree.path(), "usr/bin/vgapt", 0o644);
+    says(&of("hook-program"), "care", &["is in none of"]);
+    allow(tree.path(), "usr/bin/vgapt", 0o755);
+    says(&of("hook-program"), "ok", &["/usr/bin/vgapt lies where libvirt may run it"]);
+    allow(tree.path(), HOOK, 0o644);
+    says(&of("hook"), "care", &["cannot be executed", "chmod 755 /etc/libvirt/hooks/qemu.d/vgapt"]);
+    put(tree.path(), HOOK, "#!/bin/sh\n");
+    says(&of("hook"), "care", &["is not this vgapt's", "vgapt prepare"]);
+}
+
+#[test]
+fn the_hook_is_called() {
+    let called = |tree: &TempDir| one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook-called").clone();
+    let (long_ago, in_a_century) = (1000, 4_918_000_000);
+    let tree = with_libvirt(in_a_century);
+    prepare(tree.path(), &["--gpu", "01:00.0"]);
+    says(&called(&tree), "ok", &["libvirtd has looked for hooks since it is there, and has not called it yet"]);
+    put(tree.path(), "proc/stat", "cpu 1 2 3\n");
+    says(&called(&tree), "unknown", &["because this tree does not hold it"]);
+
+    let tree = with_libvirt(long_ago);
+    prepare(tree.path(), &["--gpu", "01:00.0"]);
+    let words = ["because libvirtd runs since before it was there", "systemctl try-reload-or-restart libvirtd"];
+    says(&called(&tree), "unknown", &words);
+    put(tree.path(), "run/vgapt/called", "virtqemud 812 1234\n");
+    says(&called(&tree), "unknown", &words);
+    put(tree.path(), "run/vgapt/called", "libvirtd 812 1234\n");
+    says(&called(&tree), "ok", &["libvirtd (pid 812) has called it"]);
+    put(tree.path(), "run/vgapt/called", "libvirtd 700 1000\n");
+    says(&called(&tree), "ok", &["was started after it had been called"]);
+    // Another process has the number by now.
+    put(tree.path(), "proc/812/comm", "sleep\n");
+    says(&called(&tree), "unknown", &["this tree does not hold it"]);
+}

@@ -1,7 +1,6 @@
 //! What libvirt's hook does around a domain's start and stop, in a tree of a recorded machine.
 
 #[path = "support/command.rs"]
-#[expect(dead_code, reason = "the hook is spoken to through its standard input")]
 mod support;
 
 use std::fs;
@@ -32,7 +31,12 @@ fn domain(id: &str, more: &str) -> String {
 
 /// The exit code, and what it said.
 fn hook(root: &Path, operation: &[&str], xml: &str) -> (Option<i32>, String) {
+    hook_with(root, operation, xml, &std::env::var("PATH").unwrap())
+}
+
+fn hook_with(root: &Path, operation: &[&str], xml: &str, path: &str) -> (Option<i32>, String) {
     let mut hook: Command = support::vgapt(["--root"]);
+    hook.env("PATH", path);
     hook.arg(root).args(["hook", "it"]).args(operation).arg("-").stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = hook.spawn().unwrap();
     child.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
@@ -94,6 +98,21 @@ fn domains_of_others_are_left_alone() {
 }
 
 #[test]
+fn who_calls_is_written_down() {
+    let root = machine();
+    let mark = root.path().join("run/vgapt/called");
+    set(root.path(), "run/virtqemud.pid", "31\n");
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &domain("10de:1401", "")).0, Some(0));
+    assert!(!mark.exists(), "no such daemon runs");
+    set(root.path(), "proc/31/comm", "virtqemud\n");
+    set(root.path(), "proc/31/stat", "31 (virtqemud) S 1 31 31 0 -1 0 3 4 0 0 5 6 0 0 20 0 17 0 4321 1 2\n");
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &domain("10de:1401", "").replace("urn:vgapt", "urn:other")).0, Some(0));
+    assert!(!mark.exists(), "a domain of others");
+    assert_eq!(hook(root.path(), &["release", "end"], &domain("10de:1401", "")).0, Some(0));
+    assert_eq!(fs::read_to_string(&mark).unwrap(), "virtqemud 31 4321\n");
+}
+
+#[test]
 fn huge_pages_are_added_and_returned() {
     let root = machine();
     set(root.path(), &format!("{POOL}/nr_hugepages"), "10\n");
@@ -138,4 +157,174 @@ fn the_guests_cpus_run_at_full_speed_meanwhile() {
     assert_eq!((governor(2).as_str(), governor(3).as_str()), ("performance", "schedutil"));
     assert_eq!(hook(root.path(), &["stopped", "end"], &xml).0, Some(0));
     assert_eq!(governor(2), "schedutil");
+}
+
+/// A machine with a desktop on its card, systemd's stand-in, and the text console on the card's framebuffer.
+struct Desktop {
+    root: TempDir,
+    programs: TempDir,
+}
+
+const CONSOLE: &str = "sys/class/vtconsole/vtcon1";
+/// Keeps in `display-manager` what state the unit is in, and writes down what changes it. Xorg goes
+/// and comes with it.
+const SYSTEMCTL: &str = "#!/bin/sh
+state=$0.state log=$0.log fd=ROOT/proc/77/fd
+case $1 in
+is-active) cat \"$state\" ;;
+stop) echo stop >>\"$log\"; echo inactive >\"$state\"; [ -e \"$0.stays\" ] || rm -f \"$fd/5\" ;;
+start) echo start >>\"$log\"; [ ! -e \"$0.fails\" ] || exit 1; echo active >\"$state\"; ln -sf /dev/dri/card0 \"$fd/5\" ;;
+esac
+";
+
+impl Desktop {
+    fn new(state: &str) -> Self {
+        let desktop = Self { root: machine(), programs: TempDir::new().unwrap() };
+        let place = desktop.root.path();
+        fs::create_dir_all(place.join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();
+        fs::create_dir_all(place.join("run/systemd/system")).unwrap();
+        fs::create_dir_all(place.join("proc/77/fd")).unwrap();
+        set(place, "proc/77/comm", "Xorg\n");
+        set(place, &format!("{CONSOLE}/name"), "(M) frame buffer device\n");
+        set(place, &format!("{CONSOLE}/bind"), "1\n");
+        let program = desktop.programs.path().join("systemctl");
+        fs::write(&program, SYSTEMCTL.replace("ROOT", &place.display().to_string())).unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        desktop.note("state", state);
+        if state == "active" {
+            desktop.open_card();
+        }
+        desktop
+    }
+
+    fn note(&self, name: &str, text: &str) {
+        fs::write(self.programs.path().join(format!("systemctl.{name}")), format!("{text}\n")).unwrap();
+    }
+
+    fn open_card(&self) {
+        std::os::unix::fs::symlink("/dev/dri/card0", self.root.path().join("proc/77/fd/5")).unwrap();
+    }
+
+    /// What was done to the display manager.
+    fn done(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.programs.path().join("systemctl.log")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
+    fn console(&self) -> String {
+        get(self.root.path(), &format!("{CONSOLE}/bind"))
+    }
+
+    fn hook(&self, operation: &[&str]) -> (Option<i32>, String) {
+        let path = format!("{}:{}", self.programs.path().display(), std::env::var("PATH").unwrap());
+        let xml = domain("10de:1401", "").replace("request&quot;:{", "request&quot;:{&quot;handover&quot;:true");
+        assert!(xml.contains("handover"));
+        hook_with(self.root.path(), operation, &xml, &path)
+    }
+
+    fn has_ledger(&self) -> bool {
+        self.root.path().join("run/vgapt/it.json").exists()
+    }
+}
+
+#[test]
+fn the_display_is_handed_over_and_comes_back() {
+    let desktop = Desktop::new("active");
+    assert_eq!(desktop.hook(&["prepare", "begin"]), (Some(0), String::new()));
+    assert_eq!((desktop.done(), desktop.console().as_str()), (vec!["stop".to_owned()], "0"));
+    assert_eq!(desktop.hook(&["started", "begin"]).0, Some(0));
+    // The card is still vfio's.
+    assert_eq!(desktop.hook(&["stopped", "end"]).0, Some(0));
+    assert_eq!((desktop.done().len(), desktop.console().as_str(), desktop.has_ledger()), (1, "0", true));
+    assert_eq!(desktop.hook(&["release", "end"]), (Some(0), String::new()));
+    assert_eq!((desktop.done(), desktop.console().as_str()), (vec!["stop".to_owned(), "start".to_owned()], "1"));
+    assert!(!desktop.has_ledger());
+    assert_eq!(desktop.hook(&["release", "end"]).0, Some(0));
+    assert_eq!(desktop.done().len(), 2);
+}
+
+#[test]
+fn a_display_manager_that_was_off_stays_off() {
+    let desktop = Desktop::new("inactive");
+    assert_eq!(desktop.hook(&["prepare", "begin"]), (Some(0), String::new()));
+    assert_eq!(desktop.console(), "0");
+    assert_eq!(desktop.hook(&["release", "end"]).0, Some(0));
+    assert_eq!((desktop.done(), desktop.console().as_str()), (vec![], "1"));
+}
+
+/// Killed after it had stopped the desktop: the next call, whatever it is, brings it back first.
+#[test]
+fn a_display_that_a_killed_run_took_comes_back() {
+    for operation in [["release", "end"], ["prepare", "begin"]] {
+        let desktop = Desktop::new("inactive");
+        set(
+            desktop.root.path(),
+            "run/vgapt/it.json",
+            r#"[{"display-manager":{"unit":"display-manager.service"}},{"console":{"attribute":"/sys/class/vtconsole/vtcon1/bind"}}]"#,
+        );
+        set(desktop.root.path(), &format!("{CONSOLE}/bind"), "0\n");
+        assert_eq!(desktop.hook(&operation).0, Some(0));
+        if operation[0] == "prepare" {
+            assert_eq!((desktop.done(), desktop.console().as_str()), (vec!["start".to_owned(), "stop".to_owned()], "0"));
+            assert_eq!(desktop.hook(&["release", "end"]).0, Some(0));
+        }
+        assert_eq!((desktop.done().last().map(String::as_str), desktop.console().as_str()), (Some("start"), "1"));
+        assert!(!desktop.has_ledger());
+    }
+}
+
+#[test]
+fn who_keeps_the_card_gets_the_display_back() {
+    let desktop = Desktop::new("active");
+    desktop.note("stays", "");
+    let (code, said) = desktop.hook(&["prepare", "begin"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("Xorg (pid 77: /dev/dri/card0)") && said.lines().count() == 1, "{said}");
+    assert_eq!((desktop.done(), desktop.console().as_str()), (vec!["stop".to_owned(), "start".to_owned()], "1"));
+    assert!(!desktop.has_ledger());
+}
+
+#[test]
+fn a_display_that_does_not_come_back_is_tried_again() {
+    let desktop = Desktop::new("active");
+    assert_eq!(desktop.hook(&["prepare", "begin"]).0, Some(0));
+    desktop.note("fails", "");
+    let (code, said) = desktop.hook(&["release", "end"]);
+    assert!(code == Some(0) && said.contains("systemctl start display-manager.service failed"), "{said}");
+    assert!(desktop.console() == "1" && desktop.has_ledger(), "what can be returned is");
+    fs::remove_file(desktop.programs.path().join("systemctl.fails")).unwrap();
+    assert_eq!(desktop.hook(&["release", "end"]), (Some(0), String::new()));
+    assert!(desktop.done().len() == 3 && !desktop.has_ledger());
+}
+
+#[test]
+fn without_systemd_no_display_is_handed_over() {
+    let desktop = Desktop::new("active");
+    fs::remove_dir_all(desktop.root.path().join("run/systemd")).unwrap();
+    let (code, said) = desktop.hook(&["prepare", "begin"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("that needs systemd") && said.lines().count() == 1, "{said}");
+    assert_eq!((desktop.done(), desktop.console().as_str()), (vec![], "1"));
+}
+
+#[test]
+fn define_and_start_know_what_a_handover_needs() {
+    let root = machine();
+    let place = root.path().display().to_string();
+    let asked = |arguments: &[&str]| support::run(&mut support::vgapt(["--root", &place].iter().chain(arguments)));
+    let define = ["define", "it", "--gpu", "01:00.0", "--handover", "--dry-run"];
+    asked(&define).with(1).saying(&["systemd does not run this host"]);
+
+    let os = "<os><type arch='x86_64' machine='q35'>hvm</type></os>";
+    let xml = domain("10de:1401", os).replace("request&quot;:{", "request&quot;:{&quot;handover&quot;:true");
+    let xml =
+        xml.replace("</devices>", "</devices><test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>");
+    set(root.path(), "node.xml", &format!("<node>{xml}</node>"));
+    let uri = format!("test://{place}/node.xml");
+    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["systemd does not run this host"]);
+    fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
+    asked(&define).with(0);
+    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["qemu.d/vgapt is not there", "remedy: vgapt prepare installs it"]);
+    set(root.path(), "etc/libvirt/hooks/qemu.d/vgapt", "");
+    asked(&["-c", &uri, "start", "it", "--force"]).with(0).saying(&["hook: the display manager ends, until the domain does"]);
 }

@@ -120,6 +120,8 @@ fn what_was_put_in_can_be_taken_out() {
             no_looking_glass: true,
             no_share: true,
             no_sound: true,
+            no_autostart: true,
+            no_handover: true,
         },
         tuning: Tuning { no_pin: true, ..Tuning::default() },
         extras: Extras { network: Some(domain::Network::None), ..Extras::default() },

@@ -98,6 +98,27 @@ fn define_for_a_host_of_node_devices() {
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
 }
 
+/// libvirt would say so at the start only.
+#[test]
+fn devices_that_are_not_there() {
+    let tree = TempDir::new().unwrap();
+    vgapt::root::Capture::load(std::path::Path::new(Z170)).unwrap().unpack(tree.path()).unwrap();
+    let (uuid, keyboard) = ("c2177883-f1bb-47f0-914d-32a22e3a8804", "/dev/input/by-id/a-event-kbd");
+    let root = tree.path().display().to_string();
+    let define = || run(&mut vgapt(["--root", &root, "define", "new", "--mdev", uuid, "--evdev", keyboard, "--dry-run"]));
+    let words = [
+        "blocked: there is no mediated device c2177883",
+        "mdevctl start -u c2177883",
+        "there is no input device /dev/input/by-id/a-event-kbd",
+    ];
+    define().with(1).saying(&words);
+    fs::create_dir_all(tree.path().join(format!("sys/bus/mdev/devices/{uuid}"))).unwrap();
+    fs::create_dir_all(tree.path().join("dev/input/by-id")).unwrap();
+    fs::write(tree.path().join(&keyboard[1..]), "").unwrap();
+    let stderr = define().with(0).stderr;
+    assert!(!stderr.contains("mediated device") && !stderr.contains("input device"), "{stderr}");
+}
+
 // --- Templates ---
 
 /// A template that libvirt's schema refuses, for more than one reason.

@@ -52,7 +52,7 @@ impl Arguments {
         base.purpose = Purpose::Attach;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
-        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "has the devices" };
+        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "has the devices", autostart: None };
         definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
 }

@@ -8,14 +8,16 @@ use anyhow::{Context as _, Result};
 use super::{Context, change};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
+use crate::domain::{self, Record};
 use crate::host::{self, Bind};
-use crate::model::{Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
+use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
 use crate::readiness::{self, Facts, Report};
 use crate::root::Root;
 use crate::run;
+use crate::xml::Document;
 
 /// Looks at the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and
 /// installed software, and says what is missing with the remedy for each, and what to do next.
@@ -35,6 +37,8 @@ pub struct Arguments {
 
 /// Programs that tell their version, of those that are there.
 const VERSIONED: [&str; 5] = ["virsh", "libvirtd", "virtqemud", "qemu-system-x86_64", "qemu-kvm"];
+/// Where libvirt keeps its domains.
+const DOMAINS: &str = "/etc/libvirt/qemu";
 /// The longest ROM, as PCI allows it.
 const LONGEST_ROM: usize = 16 << 20;
 
@@ -69,6 +73,7 @@ impl Arguments {
             };
             observed.roms.insert(card, RomState::Read(rom(file)?));
         }
+        observed.smb_wanted = smb_wanted(root);
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
@@ -85,6 +90,17 @@ impl Arguments {
         }
         Ok(cards)
     }
+}
+
+/// The folders that the defined domains are to share by Samba; only root can read these.
+fn smb_wanted(root: &Root) -> Vec<String> {
+    let names = root.names(DOMAINS).into_iter().filter(|name| name.ends_with(".xml"));
+    let records = names.filter_map(|name| Record::of(&Document::parse(&root.text(&format!("{DOMAINS}/{name}")).ok()?).ok()?));
+    let shares = records.flat_map(|record| record.request.extras.share_smb);
+    let mut folders: Vec<String> = shares.map(|share| domain::shared_folder(&share).0.to_owned()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders
 }
 
 fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
@@ -104,6 +120,7 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
             observed.versions.insert(program.to_owned(), said.lines().next().unwrap_or_default().to_owned());
         }
     }
+    look_at_hook(observed, setup);
     let Some((lister, images)) = readiness::images(host, setup) else { return };
     for image in images {
         let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
@@ -112,6 +129,23 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
             _ => format!("{lister} could not list it"),
         };
         observed.images.insert(image, listed.ok_or(because));
+    }
+}
+
+fn look_at_hook(observed: &mut Observed, setup: &Setup) {
+    let hook = &mut observed.hook;
+    if let Some(daemon) = &hook.daemon {
+        let asked = ["systemctl", "show", "--timestamp=unix", "--property=StateChangeTimestamp", "--value", &daemon.name];
+        hook.told = said(&asked).and_then(|text| text.trim().strip_prefix('@')?.parse().ok());
+    }
+    let own = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
+    let its = setup.hook_program.as_ref().and_then(|path| std::fs::read(path).ok());
+    hook.is_own_program = own.zip(its).map(|(own, its)| own == its);
+    if setup.enforces_labels() {
+        let files = std::iter::once(HOOK).chain(setup.hook_program.as_deref());
+        // Without changing anything, it names what it would.
+        hook.mislabelled =
+            files.filter(|file| said(&["restorecon", "-n", "-v", file]).is_some_and(|said| !said.is_empty())).map(str::to_owned).collect();
     }
 }
 

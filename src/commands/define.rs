@@ -51,9 +51,12 @@ impl Arguments {
             context.tell(&[refusal]);
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
-        let base = self.base(existing.as_deref())?;
+        let directory = std::env::current_dir().context("cannot tell the current directory")?;
+        let given = self.given(&directory)?;
+        let base = self.base(existing.as_deref(), &given, &directory)?;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
-        let definition = Definition { name: &self.name, how: &self.how, existing: existing.as_deref(), done: "is defined" };
+        let autostart = Request::default().overlaid_by(&given).autostart;
+        let definition = Definition { name: &self.name, how: &self.how, existing: existing.as_deref(), done: "is defined", autostart };
         let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
         if let Some(file) = &self.save {
             save(file, &self.name, &resolved.spec.record)?;
@@ -74,20 +77,18 @@ impl Arguments {
     }
 
     /// The domain as it is; for a new one the template.
-    fn base(&self, existing: Option<&str>) -> Result<Base> {
-        let directory = std::env::current_dir().context("cannot tell the current directory")?;
-        let given = self.given(&directory)?;
+    fn base(&self, existing: Option<&str>, given: &Request, directory: &Path) -> Result<Base> {
         let variables = domain::from_variables(|name| std::env::var(name).ok())
             .map_err(|what| Problem::new(what, "correct the variable, or unset it"))?;
         let variables = variables.with_absolute_paths(&directory.to_string_lossy());
         if let Some(existing) = existing.filter(|_| !self.replace) {
             let domain =
                 Document::parse(existing).map_err(|what| anyhow::anyhow!("libvirt's own XML of '{}' cannot be read: {what}", self.name))?;
-            return Ok(Base::new(domain, false, &self.name, &given, &variables));
+            return Ok(Base::new(domain, false, &self.name, given, &variables));
         }
         let named = self.template.is_none().then(|| given.os.clone().unwrap_or_default()).or(given.os.clone());
         let profile = named.as_ref().and_then(Os::profile);
-        let mut base = Base::new(self.template(profile)?, true, &self.name, &given, &variables);
+        let mut base = Base::new(self.template(profile)?, true, &self.name, given, &variables);
         base.profile = profile;
         base.uuid = existing.and_then(|existing| Some(Document::parse(existing).ok()?.root().child("uuid")?.text().to_owned()));
         Ok(base)

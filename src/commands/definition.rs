@@ -37,6 +37,8 @@ pub(super) struct Definition<'a> {
     pub(super) existing: Option<&'a str>,
     /// In words, what has come to pass with it.
     pub(super) done: &'static str,
+    /// Whether it is to start with the host; `None` leaves that as it is.
+    pub(super) autostart: Option<bool>,
 }
 
 impl Definition<'_> {
@@ -87,6 +89,9 @@ impl Definition<'_> {
         } else {
             self.report(context, &outcome, xml.as_deref())?;
         }
+        if matches!(outcome, Outcome::Defined | Outcome::Unchanged) {
+            self.set_autostart(context, connection)?;
+        }
         let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
@@ -102,6 +107,16 @@ impl Definition<'_> {
         }
         let dropped = connection.dropped(xml);
         Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
+    }
+
+    /// libvirt keeps it beside the XML.
+    fn set_autostart(&self, context: &Context, connection: &dyn Hypervisor) -> Result<()> {
+        let Some(wanted) = self.autostart else { return Ok(()) };
+        if connection.autostart(self.name)? != wanted {
+            connection.set_autostart(self.name, wanted)?;
+            context.note(&format!("'{}' {} with the host", self.name, if wanted { "starts" } else { "no longer starts" }));
+        }
+        Ok(())
     }
 
     fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) -> Result<()> {

@@ -48,7 +48,7 @@ impl Arguments {
         }
         base.purpose = Purpose::Detach;
         let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities());
-        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "is what it was" };
+        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "is what it was", autostart: None };
         definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
 }

@@ -1,6 +1,7 @@
 //! `vgapt hook`.
 
 use std::io::Read as _;
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -11,8 +12,8 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs};
 use crate::host::Target;
-use crate::host::life::{self, PagesWanted, Share};
-use crate::model::{Host, PciAddress, Severity};
+use crate::host::life::{self, End, PagesWanted, Share};
+use crate::model::{Daemon, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
@@ -41,10 +42,12 @@ impl Arguments {
         let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
         let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
         let target = change::target(context, &root);
+        leave_mark(&root, &target);
         let result = match (self.operation.as_str(), self.suboperation.as_str()) {
             ("prepare", "begin") => before_start(&needs, &root, &target),
             ("started", "begin") => life::started(&share(&needs, &discovery::read(&root, Scope::Devices)), &root, &target),
-            ("stopped" | "release", "end") => life::ended(&needs.name, &root, &target),
+            ("stopped", "end") => life::ended(&needs.name, End::Stopped, &root, &target),
+            ("release", "end") => life::ended(&needs.name, End::Released, &root, &target),
             _ => Ok(()),
         };
         match result {
@@ -63,6 +66,14 @@ impl Arguments {
     }
 }
 
+/// `vgapt check` tells by it that libvirt calls the hook; nothing depends on it.
+fn leave_mark(root: &Root, target: &Target) {
+    let called_by = |daemon: &Daemon| !root.is_live() || discovery::descends_from(root, parent_id(), daemon.pid);
+    if let Some(daemon) = discovery::daemon(root).filter(called_by) {
+        let _ = life::called(&daemon, target);
+    }
+}
+
 fn needs() -> Option<Needs> {
     let mut text = String::new();
     std::io::stdin().take(LONGEST).read_to_string(&mut text).ok()?;
@@ -73,11 +84,14 @@ fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
     let host = discovery::read(root, Scope::Devices);
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let mut findings = domain::of_functions(&needs.passed, &host);
-    findings.extend(start::held(root, &host, &functions));
+    let share = share(needs, &host);
+    if !share.handover {
+        findings.extend(start::held(root, &host, &functions));
+    }
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fatal) {
         bail!("{}; {}", finding.message, finding.remedy);
     }
-    life::before_start(&share(needs, &host), root, target)
+    life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))
 }
 
 fn share(needs: &Needs, host: &Host) -> Share {
@@ -86,5 +100,6 @@ fn share(needs: &Needs, host: &Host) -> Share {
         .and_then(|pages| Some(PagesWanted { memory: pages.memory, page: pages.page.or(host.memory.default_hugepage)?, node: pages.node }));
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
-    Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display }
+    let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
+    Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display, handover }
 }

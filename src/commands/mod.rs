@@ -22,10 +22,12 @@ mod prepare;
 mod show;
 mod start;
 mod status;
+mod steps;
 mod stop;
 mod topology;
 mod undefine;
 mod undo;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -9,8 +9,9 @@ use super::Context;
 use super::change::{self, Consent};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Target, Wanted, Which};
-use crate::model::{Card, CardKind, Finding, Host, PciAddress, Setup, Severity, Size};
+use crate::domain;
+use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
+use crate::model::{Card, CardKind, Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
@@ -46,6 +47,12 @@ pub struct Arguments {
     /// Also install packages that are missing
     #[arg(long)]
     install: bool,
+    /// Folder that the host's Samba is to share with guests; its name there is the folder's, or the one behind =
+    #[arg(long, value_name = "DIR[=NAME]", num_args = 1..)]
+    share_smb: Vec<String>,
+    /// The network of libvirt's on which these guests are
+    #[arg(long, value_name = "NETWORK", default_value = "default", requires = "share_smb")]
+    share_network: String,
     #[command(flatten)]
     consent: Consent,
 }
@@ -112,7 +119,7 @@ impl Arguments {
     }
 
     fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
-        let wanted = self.wanted(context, &read.host, &read.setup, read.root.is_live())?;
+        let wanted = self.wanted(context, read)?;
         let mut plan = host::plan(&read.host, &read.setup, &wanted);
         if !read.root.is_capture() {
             let noted = host::noted(target)?;
@@ -121,7 +128,8 @@ impl Arguments {
         Ok(plan)
     }
 
-    fn wanted(&self, context: &Context, host: &Host, setup: &Setup, live: bool) -> Result<Wanted> {
+    fn wanted(&self, context: &Context, read: &Read) -> Result<Wanted> {
+        let Read { root, host, setup } = read;
         let mut functions = Vec::new();
         for name in &self.gpu {
             functions.extend(if name == "auto" { automatic(host)? } else { card(host, name)? });
@@ -141,8 +149,12 @@ impl Arguments {
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
-            program: std::env::current_exe().ok().filter(|_| live).map(|path| path.to_string_lossy().into_owned()),
+            program: std::env::current_exe().ok().filter(|_| root.is_live()).map(|path| path.to_string_lossy().into_owned()),
             install: self.install,
+            shares: Shares {
+                shares: self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?,
+                network: self.share_network.clone(),
+            },
         })
     }
 
@@ -165,7 +177,7 @@ impl Arguments {
     /// Read again, the host must ask for nothing more.
     fn prove(&self, context: &Context, plan: &Plan, applied: &host::Applied, target: &Target) -> Result<()> {
         let read = read(context)?;
-        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read.host, &read.setup, target.is_live())?);
+        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
         let rest = again
             .writes
             .iter()
@@ -219,6 +231,13 @@ fn read(context: &Context) -> Result<Read> {
     let host = discovery::read(&root, Scope::All);
     let setup = discovery::setup(&root, &host);
     Ok(Read { root, host, setup })
+}
+
+fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
+    let (folder, name) = domain::shared_folder(share);
+    let place = std::env::current_dir().context("cannot tell the current directory")?.join(folder);
+    let folder = place.to_string_lossy().trim_end_matches('/').to_owned();
+    Ok(SmbShare { owner: discovery::owner(root, &folder), folder, name: name.to_owned() })
 }
 
 /// The functions of the card with this function.

@@ -1,15 +1,17 @@
 //! `vgapt start`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Context;
 use super::domain::Existing;
-use crate::cli::FOUND_AGAINST;
+use super::wait::{Guest, Up};
+use super::{Context, steps};
+use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::model::{Finding, Holder, Host, PciAddress, Severity};
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
 
@@ -25,6 +27,13 @@ pub struct Arguments {
     /// Start it although something speaks against it
     #[arg(long)]
     force: bool,
+    /// Come back when the guest is up: its agent answers, or it took an address of a network of libvirt's.
+    /// Where it has neither, that it runs is all there is to see
+    #[arg(long, conflicts_with = "paused")]
+    wait: bool,
+    /// How long to wait at most; then the exit code is 4, and the domain runs on [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    timeout: Option<u64>,
 }
 
 impl Arguments {
@@ -37,20 +46,65 @@ impl Arguments {
         let mut findings = domain::of_functions(&passed, &host);
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-        findings.extend(root.as_ref().and_then(|root| held(root, &host, &functions)));
+        let needs = domain::needs(&existing.document);
+        if let Some(root) = &root {
+            let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
+            findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
+        }
         context.tell(&findings);
         if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
+        let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
+        let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
+        for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
+            step_note(context, &step);
+        }
         connection.start(&self.name, self.paused)?;
+        let guest = self.wait.then(|| Guest::new(connection.as_ref(), &self.name, &existing.document));
         context.note(&format!(
             "'{}' {}",
             self.name,
             if self.paused { "is started and paused; go on with: virsh resume" } else { "is started" }
         ));
+        guest.map_or(Ok(ExitCode::SUCCESS), |guest| self.wait_for(context, &guest))
+    }
+
+    fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<ExitCode> {
+        step_note(context, "waiting for the guest");
+        let name = &self.name;
+        match guest.wait(self.timeout.map(Duration::from_secs))? {
+            Up::Seen(how) => context.note(&format!("'{name}' is up: {how}")),
+            Up::Invisible => context.note(&format!(
+                "'{name}' runs; whether its guest is up cannot be seen: it has no channel for an agent, and no new address of a network of libvirt's"
+            )),
+            Up::NotInTime => {
+                output::tell(&format!("'{name}' runs, and is not up after {} s\n", self.timeout.unwrap_or_default()));
+                return Ok(ExitCode::from(NOT_IN_TIME));
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Progress is for people alone.
+fn step_note(context: &Context, step: &str) {
+    if !context.global.json {
+        context.note(step);
+    }
+}
+
+/// What keeps the hook from freeing the card.
+fn handover(root: &Root) -> Option<Finding> {
+    let no_hook = (!root.is_capture() && !root.exists(HOOK)).then(|| {
+        Finding::fatal(
+            "no-hook",
+            format!("the display is handed over by libvirt's hook, and {HOOK} is not there"),
+            "vgapt prepare installs it",
+        )
+    });
+    domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
 }
 
 /// Who holds the functions that libvirt would have to take from a driver of the host.

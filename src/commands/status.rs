@@ -1,48 +1,124 @@
 //! `vgapt status`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::domain::Existing;
+use crate::cli::INTERRUPTED;
 use crate::discovery::Scope;
 use crate::domain;
-use crate::model::{Finding, Host};
+use crate::hypervisor::{Hypervisor, State};
+use crate::interrupt::Interrupt;
+use crate::model::{Finding, Host, PciAddress};
 use crate::output;
+use crate::root::Root;
 
 /// Also of domains that vgapt did not define.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
+    /// Look again each second until Ctrl-C; where the output is no terminal, one line for each change
+    #[arg(long)]
+    watch: bool,
 }
+
+const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let existing = Existing::open(connection.as_ref(), &self.name)?;
-        let state = connection.state(&self.name)?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
-        let passed = existing.passed();
-        // While it runs the devices are where they should be.
-        let findings: Vec<Finding> = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host) };
-        let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
+        if self.watch {
+            return self.watch(context, connection.as_ref(), root.as_ref());
+        }
+        let seen = self.look(context, connection.as_ref(), root.as_ref())?;
         if context.global.json {
-            let devices: Vec<_> = host.devices(&functions).collect();
-            let value = json!({"name": self.name, "state": state, "devices": devices, "findings": output::findings_json(&findings)});
-            output::print(&output::json(&value))?;
+            output::print(&output::json(&seen.json(&self.name)))?;
         } else {
-            output::print(&format!("{}: {state}\n{}", self.name, output::functions(&only(&host, &functions))))?;
-            context.tell(&findings);
+            output::print(&seen.text(&self.name))?;
+            context.tell(&seen.findings);
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn watch(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<ExitCode> {
+        let interrupt = Interrupt::watch()?;
+        let redraws = std::io::stdout().is_terminal() && output::redraws() && !context.global.json;
+        let mut last = String::new();
+        while !interrupt.came() {
+            let seen = self.look(context, connection, root)?;
+            let text = match () {
+                () if redraws => output::redrawn(&seen.text_with_findings(&self.name)),
+                () if context.global.json => format!("{}\n", seen.json(&self.name)),
+                () => format!("{}\n", seen.line(&self.name)),
+            };
+            if redraws || text != last {
+                output::print(&text)?;
+            }
+            last = text;
+            interrupt.pause(INTERVAL);
+        }
+        Ok(ExitCode::from(INTERRUPTED))
+    }
+
+    fn look(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Seen> {
+        let existing = Existing::open(connection, &self.name)?;
+        let state = connection.state(&self.name)?;
+        let host = context.host(root, Scope::Devices, Some(connection))?;
+        let passed = existing.passed();
+        // While it runs the devices are where they should be.
+        let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host) };
+        let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
+        Ok(Seen { state, autostart: connection.autostart(&self.name)?, devices: only(&host, &functions), findings })
+    }
+}
+
+/// What is seen of a domain.
+struct Seen {
+    state: State,
+    autostart: bool,
+    /// The host with the domain's functions alone.
+    devices: Host,
+    findings: Vec<Finding>,
+}
+
+impl Seen {
+    fn json(&self, name: &str) -> Value {
+        let Self { state, autostart, devices, findings } = self;
+        json!({"name": name, "state": state, "autostart": autostart, "devices": devices.pci, "findings": output::findings_json(findings)})
+    }
+
+    fn text(&self, name: &str) -> String {
+        format!("{}\n{}", self.head(name), output::functions(&self.devices))
+    }
+
+    fn text_with_findings(&self, name: &str) -> String {
+        let findings: String = self.findings.iter().map(output::finding).collect();
+        self.text(name) + &findings
+    }
+
+    /// All of it on one line.
+    fn line(&self, name: &str) -> String {
+        let driver = |device: &crate::model::PciDevice| {
+            format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or("no driver"))
+        };
+        let devices: String = self.devices.pci.iter().map(driver).collect();
+        let findings: String = self.findings.iter().map(|finding| format!(", {}", finding.message)).collect();
+        self.head(name) + &devices + &findings
+    }
+
+    fn head(&self, name: &str) -> String {
+        format!("{name}: {}{}", self.state, if self.autostart { ", starts with the host" } else { "" })
     }
 }
 
 /// The same host with only these functions.
-fn only(host: &Host, functions: &[crate::model::PciAddress]) -> Host {
+fn only(host: &Host, functions: &[PciAddress]) -> Host {
     Host { pci: host.devices(functions).cloned().collect(), ..Host::default() }
 }

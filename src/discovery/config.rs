@@ -7,7 +7,7 @@ use crate::root::Root;
 const LONGEST: usize = 1 << 20;
 
 /// Files that matter where they are there.
-const FILES: [&str; 43] = [
+const FILES: [&str; 48] = [
     "/boot/efi/loader/loader.conf",
     "/boot/EFI/limine/limine.conf",
     "/boot/grub/custom.cfg",
@@ -39,7 +39,11 @@ const FILES: [&str; 43] = [
     "/etc/mkinitcpio.conf",
     "/etc/modules",
     "/etc/passwd",
+    "/etc/samba/smb.conf",
+    "/etc/samba/vgapt.conf",
     "/etc/security/limits.conf",
+    "/etc/systemd/system/multi-user.target.wants/smb.service",
+    "/etc/systemd/system/multi-user.target.wants/smbd.service",
     "/etc/libvirt/hooks/qemu.d/vgapt",
     "/etc/vgapt/bind",
     "/proc/iomem",
@@ -48,6 +52,7 @@ const FILES: [&str; 43] = [
     "/run/libvirtd.pid",
     "/run/ostree-booted",
     "/run/virtqemud.pid",
+    "/sys/fs/selinux/enforce",
     "/usr/lib/bootc/install/00-defaults.toml",
     "/usr/lib/kernel/cmdline",
     "/usr/lib/kernel/install.conf",

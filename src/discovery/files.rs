@@ -1,7 +1,7 @@
 //! Files that a domain will use: are they there, what are they, can QEMU's user reach them.
 
 use super::firmware::firmwares;
-use super::in_use;
+use super::uses;
 use crate::model::{FileFacts, Files};
 use crate::root::{Root, Status};
 
@@ -21,8 +21,25 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         facts,
         complete: !root.is_capture(),
         in_use: Vec::new(),
+        systemd: runs_systemd(root),
         qemu_user: account.map(|account| account.name),
     }
+}
+
+/// Whether systemd runs the host (`sd_booted(3)`); a recorded machine does not tell.
+pub fn runs_systemd(root: &Root) -> Option<bool> {
+    (!root.is_capture()).then(|| root.exists("/run/systemd/system"))
+}
+
+/// Who owns a folder, by name.
+pub fn owner(root: &Root, folder: &str) -> Option<String> {
+    let status = root.status(folder).filter(|status| status.is_dir)?;
+    let accounts = root.text("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(status.uid)).then(|| name.to_owned())
+    })
 }
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
@@ -34,7 +51,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
         format: beginning.map(|bytes| format_of(&bytes).to_owned()),
-        in_use: in_use::use_of(root, path),
+        in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
 }

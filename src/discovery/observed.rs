@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::files::qemu_account;
-use super::{kernel_log, software};
+use super::{hook, kernel_log, software};
 use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, Reach, Setup};
 use crate::root::Root;
 
@@ -36,6 +36,8 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
         virtio_discs: told(software::virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
         log: kernel_log::read(root),
+        smb_listeners: software::smb_listeners(root),
+        hook: hook::read(root),
         ..Observed::default()
     }
 }

@@ -1,6 +1,6 @@
 //! How the host is set up: configuration files, kernels, boot, what it uses its devices for.
 
-use super::{booted, config, firmware, kernels, uses};
+use super::{booted, config, firmware, hook, kernels, networks, uses};
 use crate::model::{Host, Setup, Size};
 use crate::root::Root;
 
@@ -76,6 +76,8 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
         images: images(root),
         firmwares: firmware::firmwares(root).len(),
+        networks: networks::read(root),
+        hook_program: hook::program(root),
     }
 }
 

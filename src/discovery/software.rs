@@ -1,5 +1,7 @@
 //! What a guest needs of installed software, beside programs: sockets, drivers, discs.
 
+use std::net::Ipv4Addr;
+
 use crate::root::Root;
 
 /// Where libvirt listens: one daemon for all, or one for QEMU.
@@ -23,6 +25,27 @@ pub(super) fn sockets(root: &Root) -> Vec<String> {
 
 pub(super) fn qemu_driver(root: &Root) -> bool {
     QEMU_DRIVERS.iter().any(|path| root.exists(path))
+}
+
+/// Where something listens on port 445, by the kernel's tables; of IPv6 only what is for all addresses.
+pub(super) fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
+    let of_samba = |text: &str| text.lines().filter(|line| listener(line).is_some()).map(|line| format!("{line}\n")).collect::<String>();
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| root.excerpt(path, of_samba));
+    tables[0].as_ref()?;
+    let mut found: Vec<Ipv4Addr> = tables.iter().flatten().flat_map(|text| text.lines().filter_map(listener)).collect();
+    found.sort_unstable();
+    found.dedup();
+    Some(found)
+}
+
+/// A line such as `0: 0100007F:01BD 00000000:0000 0A …`: the address is in the machine's byte order, 0A is listening.
+fn listener(line: &str) -> Option<Ipv4Addr> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let address = fields.get(1)?.strip_suffix(":01BD").filter(|_| fields.get(3) == Some(&"0A"))?;
+    match address.len() {
+        8 => Some(Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_le_bytes())),
+        _ => address.bytes().all(|digit| digit == b'0').then_some(Ipv4Addr::UNSPECIFIED),
+    }
 }
 
 pub(super) fn virtio_discs(root: &Root) -> Vec<String> {

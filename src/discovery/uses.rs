@@ -6,6 +6,8 @@ use crate::model::{PciAddress, Purpose, Use};
 use crate::root::Root;
 
 const BLOCK: &str = "/sys/class/block";
+/// In the place of a mount point.
+const SWAP: &str = "swap";
 /// The longest chain of devices on devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
 /// `RTF_UP` and `RTF_GATEWAY` of the kernel's route.h.
@@ -20,25 +22,57 @@ pub(super) fn read(root: &Root) -> Vec<Use> {
     uses
 }
 
+/// What the host does with a disk, in words; `None` where nothing is known of it.
+pub(super) fn use_of(root: &Root, path: &str) -> Option<String> {
+    of_block(root, &block_name(root, path)?, &in_use(root))
+}
+
+/// The disks behind these functions that the host uses, in words.
+pub fn disks_behind(root: &Root, functions: &[PciAddress]) -> Vec<(PciAddress, String)> {
+    let used = in_use(root);
+    let behind = |name: String| {
+        let way = addresses(root, &name);
+        let function = functions.iter().find(|function| way.contains(function))?;
+        Some((*function, format!("{name} is {}", of_block(root, &name, &used)?)))
+    };
+    root.names(BLOCK).into_iter().filter_map(behind).collect()
+}
+
+/// A disk is used where one of its partitions is, or something that is made of either.
+fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String> {
+    let partitions = root.names(&format!("{BLOCK}/{disk}")).into_iter().filter(|part| part.starts_with(disk));
+    let devices: Vec<String> = std::iter::once(disk.to_owned()).chain(partitions).collect();
+    if let Some((_, place)) = used.iter().find(|(name, _)| devices.contains(name)) {
+        return Some(if place == SWAP { "used for swapping".to_owned() } else { format!("mounted on {place}") });
+    }
+    devices.iter().find_map(|device| {
+        let holder = root.names(&format!("{BLOCK}/{device}/holders")).into_iter().next()?;
+        Some(format!("part of {holder}"))
+    })
+}
+
 fn disks(root: &Root) -> Vec<Use> {
+    let with_way = |(name, place): (String, String)| {
+        let path = addresses(root, &name);
+        (!path.is_empty()).then_some(Use { path, what: Purpose::Disk { name, place } })
+    };
+    in_use(root).into_iter().filter_map(with_way).collect()
+}
+
+/// The block devices that are mounted or swapped to, and all that they are made of, each with the place.
+fn in_use(root: &Root) -> Vec<(String, String)> {
     let mounts = root.text("/proc/mounts").unwrap_or_default();
     let swaps = root.text("/proc/swaps").unwrap_or_default();
     let mounted = mounts.lines().filter_map(|line| {
         let (source, place) = line.split_once(' ')?;
         Some((source.to_owned(), unescape(place.split(' ').next()?)))
     });
-    let swapped = swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), "swap".to_owned())));
-    let mut uses = Vec::new();
-    for (source, place) in mounted.chain(swapped) {
-        let Some(name) = block_name(root, &source) else { continue };
-        for below in parts(root, &name) {
-            let path = addresses(root, &below);
-            if !path.is_empty() {
-                uses.push(Use { path, what: Purpose::Disk { name: below, place: place.clone() } });
-            }
-        }
-    }
-    uses
+    let swapped = swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), SWAP.to_owned())));
+    let of = |(source, place): (String, String)| {
+        let all = block_name(root, &source).map(|name| parts(root, &name)).unwrap_or_default();
+        all.into_iter().map(move |name| (name, place.clone()))
+    };
+    mounted.chain(swapped).flat_map(of).collect()
 }
 
 /// The kernel's name of a block device: of `/dev/mapper/…` and `/dev/disk/…` it is another one.
@@ -51,7 +85,7 @@ fn block_name(root: &Root, source: &str) -> Option<String> {
         let is_it = |block: &&String| root.attribute(&format!("{BLOCK}/{block}/dm/name")).as_deref() == Some(mapped);
         return root.names(BLOCK).iter().filter(|block| block.starts_with("dm-")).find(is_it).cloned();
     }
-    root.link_name(source)
+    root.link_name(source).or_else(|| (!name.contains('/')).then(|| name.to_owned()))
 }
 
 /// A block device and all those that it is made of.
@@ -161,5 +195,11 @@ mod tests {
                 "00:14.0 Keyboard { name: \"A Keyboard\" }",
             ]
         );
+        // Through the volume that is made of it.
+        assert_eq!(use_of(&root, "/dev/sda3").as_deref(), Some("mounted on /"));
+        assert_eq!(use_of(&root, "/dev/mapper/vg-root").as_deref(), Some("mounted on /"));
+        assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
+        let behind = disks_behind(&root, &["02:00.0".parse().unwrap()]);
+        assert_eq!(behind, [("02:00.0".parse().unwrap(), "nvme0n1p1 is mounted on /boot/my efi".to_owned())]);
     }
 }

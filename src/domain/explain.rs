@@ -99,6 +99,11 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     ("metadata/libosinfo", "virt-manager knows the system by it", "libosinfo"),
     ("devices/tpm", "Windows 11 does not install without a TPM 2.0", "Microsoft, Windows 11 requirements"),
+    (
+        "devices/channel[type=unix]",
+        "the guest's agent answers through it: whether the guest is up, and an orderly end",
+        "libvirt formatdomain, channel; virt-install adds it too",
+    ),
     ("devices/memballoon", "a balloon cannot take memory that is pinned for a device", "kernel Documentation/driver-api/vfio"),
     ("features/kvm/hidden", "old NVIDIA drivers stop with error 43 where they see KVM", "the guide"),
     ("devices/video", "the card is the display, and an emulated one would be the guest's first", "the guide's -vga none"),
@@ -134,7 +139,8 @@ const DEVICES: &[(&str, &str, &str)] = &[
 ];
 
 /// What vgapt's templates bring, beside what every domain has.
-const OF_TEMPLATE: [&str; 4] = ["memoryBacking/nosharepages", "features/kvm/hidden", "devices/video", "devices/memballoon"];
+const OF_TEMPLATE: [&str; 5] =
+    ["memoryBacking/nosharepages", "features/kvm/hidden", "devices/channel[type=unix]", "devices/video", "devices/memballoon"];
 
 /// Elements that carry no alias and stand for a name in the record.
 const NAMED: [(&str, &str); 5] = [

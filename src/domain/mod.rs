@@ -26,14 +26,14 @@ mod tuning;
 mod variables;
 
 pub use attach::Replacement;
-pub use checks::{of_functions, of_start};
+pub use checks::{of_functions, of_handover, of_start};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
 pub use hostdevs::passed_functions;
 pub use kept::kept;
 pub use merge::merge;
 pub use needs::{Needs, Pages, needs};
-pub use owned::Owned;
+pub use owned::{Owned, folder as shared_folder};
 pub use profile::{Os, Profile};
 pub use record::{Passed, Record};
 pub use request::{CoreKind, Cpus, DiskCache, Extras, GpuChoice, Network, Request, Screen, Sound, Toggle, Tuning, Without};

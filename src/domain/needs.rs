@@ -15,8 +15,10 @@ pub struct Needs {
     pub passed: Vec<Passed>,
     /// Its memory in huge pages.
     pub pages: Option<Pages>,
-    /// The host's CPUs that its virtual ones are pinned to.
+    /// The host's CPUs that its virtual ones are pinned to, with those that stay free beside them.
     pub cpus: CpuSet,
+    /// Whether the host's display is handed over with the card.
+    pub handover: bool,
 }
 
 /// Memory in huge pages.
@@ -41,7 +43,8 @@ pub fn needs(domain: &Document) -> Option<Needs> {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed.collect(),
         pages: pages(root),
-        cpus: pinned(root),
+        cpus: taken(root, &record),
+        handover: record.request.handover,
     })
 }
 
@@ -54,6 +57,14 @@ fn pages(root: Element<'_>) -> Option<Pages> {
     let nodes: CpuSet = root.at("numatune/memory").and_then(|memory| memory.attribute("nodeset")?.parse().ok()).unwrap_or_default();
     let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
     Some(Pages { memory: size_of(root.child("memory")?)?, page, node })
+}
+
+/// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
+/// else has pinned them since, only what they are pinned to.
+fn taken(root: Element<'_>, record: &Record) -> CpuSet {
+    let pinned = pinned(root);
+    let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
+    if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned }
 }
 
 fn pinned(root: Element<'_>) -> CpuSet {
@@ -73,6 +84,13 @@ mod tests {
         let found = needs(&Document::parse(text).unwrap()).unwrap();
         assert_eq!(found.cpus.to_string(), "2,6-7");
         assert_eq!(found.pages, Some(Pages { memory: Size::from_mib(512), page: Some(Size::from_mib(2)), node: Some(1) }));
+        let cpus = |record: &str| needs(&Document::parse(&text.replace("{}", record)).unwrap()).unwrap().cpus.to_string();
+        assert_eq!(
+            cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,6-7&quot;}}"),
+            "2-3,6-7",
+            "the thread beside CPU 2 is left over"
+        );
+        assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
         assert!(needs(&Document::parse(&text.replace("urn:vgapt", "urn:other")).unwrap()).is_none());
     }
 }

@@ -93,7 +93,7 @@ fn input(path: &str, leads: Option<Toggle>) -> Fragment {
 }
 
 /// The folder of a share, and its name in the guest.
-pub(super) fn folder(share: &str) -> (&str, &str) {
+pub fn folder(share: &str) -> (&str, &str) {
     let last = |path: &'_ str| path.trim_end_matches('/').rsplit('/').next().map_or(0, str::len);
     match share.split_once('=') {
         Some((folder, name)) if !name.is_empty() => (folder, name),
@@ -144,7 +144,7 @@ pub(super) fn on_the_host(extras: &Extras) -> Vec<Finding> {
         findings.push(Finding::warning(
             "samba",
             format!("{folder} is shared once the host's Samba serves it: libvirt has no element for it"),
-            format!("add to /etc/samba/smb.conf: [{name}] path = {folder}, read only = no, valid users = YOU; smbpasswd -a YOU; the guest finds \\\\HOST\\{name}, HOST being {at}"),
+            format!("vgapt prepare --share-smb {share} does that; the guest finds \\\\HOST\\{name}, HOST being {at}"),
         ));
     }
     if extras.looking_glass.is_some() {

@@ -1,14 +1,12 @@
 //! The hook by which libvirt calls vgapt around a domain's start and stop, whoever starts it.
 
 use super::plan::{Command, Edits};
-use crate::model::{Finding, Setup};
+use crate::model::{Finding, HOOK, HOOK_PROGRAMS, Setup};
 
-/// libvirt runs all that is in `qemu.d` since 6.5.
-pub(super) const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
-/// A copy of the program where every libvirt may run it: `AppArmor` allows this directory and /usr/bin,
-/// not /usr/local/bin or a home.
-const PROGRAM: &str = "/etc/libvirt/hooks/vgapt";
-const HOOK_TEXT: &str = include_str!("hook.sh");
+/// A copy of the program where every libvirt may run it.
+const PROGRAM: &str = HOOK_PROGRAMS[0];
+/// The text of the hook.
+pub const HOOK_TEXT: &str = include_str!("hook.sh");
 /// The daemons that run hooks, and the files that tell that they run.
 const DAEMONS: [(&str, &str); 2] = [("/run/libvirtd.pid", "libvirtd.service"), ("/run/virtqemud.pid", "virtqemud.service")];
 
@@ -20,7 +18,8 @@ pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Findi
     }
     edits.write(setup, HOOK, HOOK_TEXT.to_owned(), 0o755, "libvirt calls vgapt around the start of its domains, whoever starts them")?;
     let lies_well = |program: &&str| program.starts_with("/usr/bin/") || program.starts_with("/usr/sbin/");
-    if let Some(program) = program.filter(|program| !lies_well(program) && !edits.writes.is_empty()) {
+    let is_due = !edits.writes.is_empty() || setup.hook_program.is_none();
+    if let Some(program) = program.filter(|program| is_due && !lies_well(program)) {
         let why = "where libvirt may run it";
         edits.commands.push(Command::of(&["install", "-m", "755", program, PROGRAM], why).making([PROGRAM]));
     }

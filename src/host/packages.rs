@@ -1,6 +1,7 @@
 //! The packages by which each family of distributions brings what a guest needs.
 
 use super::plan::{Command, Edits};
+use super::wanted::Wanted;
 use crate::model::{Distribution, Finding, Host, Setup};
 
 /// Something that is needed or useful, and the packages that bring it.
@@ -94,6 +95,11 @@ impl Piece {
     }
 }
 
+/// Whether it is of Debian's family.
+pub(super) fn is_debian(host: &Host) -> bool {
+    family(&host.platform.distribution) == Some(0)
+}
+
 fn family(distribution: &Distribution) -> Option<usize> {
     let families = [&["debian", "ubuntu"][..], &["fedora", "rhel", "centos"], &["arch"], &["suse", "opensuse"]];
     families.iter().position(|ids| distribution.is_like(ids))
@@ -108,8 +114,9 @@ const INSTALL: [&[&str]; 4] = [
 ];
 
 /// What is required and missing, as one command. Packages stay when the rest is undone.
-pub(super) fn edits(host: &Host, setup: &Setup) -> Result<Edits, Finding> {
-    let missing: Vec<&Piece> = PIECES.iter().filter(|piece| piece.required && !piece.is_there(setup)).collect();
+pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
+    let is_needed = |piece: &&Piece| piece.required || (piece.program == "smbd" && !wanted.shares.shares.is_empty());
+    let missing: Vec<&Piece> = PIECES.iter().filter(is_needed).filter(|piece| !piece.is_there(setup)).collect();
     let mut edits = Edits::default();
     if missing.is_empty() {
         return Ok(edits);

@@ -6,7 +6,7 @@ use super::parameters::{self, Needed};
 use super::plan::{Edits, Parameter, Plan};
 use super::tokens::{self, Want};
 use super::wanted::{Bind, Wanted};
-use super::{bind_start, binding, hook, hugepages, npt, packages, refusals, room, tpm};
+use super::{bind_start, binding, hook, hugepages, labels, npt, packages, refusals, room, samba, tpm};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// Decides what has to be done. What speaks against it is in the plan's findings.
@@ -38,8 +38,12 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     loader_edits(host, setup, needed, &mut plan);
     take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
     if wanted.install {
-        take(&mut plan, packages::edits(host, setup));
+        take(&mut plan, packages::edits(host, setup, wanted));
     }
+    // Behind the packages: one of them may be Samba.
+    take(&mut plan, samba::edits(host, setup, wanted));
+    plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
+    labels::add(setup, &mut plan);
     if !plan.is_empty() {
         plan.findings.extend(room::refusal(setup, &plan));
         plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));

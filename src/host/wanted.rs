@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{PciAddress, Size};
+use crate::model::{PciAddress, Size, SmbShare};
 
 /// What is wanted of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +21,17 @@ pub struct Wanted {
     pub program: Option<String>,
     /// Missing packages are installed.
     pub install: bool,
+    /// The folders that are shared with guests.
+    pub shares: Shares,
+}
+
+/// Folders that the host's Samba shares with guests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shares {
+    /// The folders.
+    pub shares: Vec<SmbShare>,
+    /// The network of libvirt's on which the guests are.
+    pub network: String,
 }
 
 /// When a card is taken from the host.

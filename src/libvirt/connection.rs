@@ -158,6 +158,25 @@ impl Hypervisor for Libvirt {
         started.map_err(|error| explain(&error, format!("'{name}' does not start")))
     }
 
+    fn autostart(&self, name: &str) -> Result<bool> {
+        self.domain(name)?.autostart().map_err(|error| explain(&error, format!("cannot ask whether '{name}' starts with the host")))
+    }
+
+    fn set_autostart(&self, name: &str, wanted: bool) -> Result<()> {
+        let what = if wanted { "cannot be started with the host" } else { "cannot be kept from starting with the host" };
+        self.domain(name)?.set_autostart(wanted).map_err(|error| explain(&error, format!("'{name}' {what}")))
+    }
+
+    fn agent_answers(&self, name: &str) -> bool {
+        self.domain(name).is_ok_and(|domain| domain.time(0).is_ok())
+    }
+
+    fn leases(&self, name: &str) -> Vec<String> {
+        let Ok(domain) = self.domain(name) else { return Vec::new() };
+        let interfaces = domain.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).unwrap_or_default();
+        interfaces.into_iter().flat_map(|interface| interface.addrs).map(|address| address.addr).collect()
+    }
+
     fn shut_down(&self, name: &str) -> Result<()> {
         self.domain(name)?.shutdown().map_err(|error| explain(&error, format!("'{name}' cannot be asked to shut down")))
     }

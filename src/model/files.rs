@@ -49,6 +49,8 @@ pub struct Files {
     pub complete: bool,
     /// The disks behind PCI functions that the host uses.
     pub in_use: Vec<(PciAddress, String)>,
+    /// Whether systemd runs the host; `None` where that could not be told.
+    pub systemd: Option<bool>,
     /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
 }

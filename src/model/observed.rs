@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{PciAddress, Rom, Size};
+use super::{HookSeen, PciAddress, Rom, Size};
 
 /// The present state of a host, as far as it could be read; what could not is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +41,12 @@ pub struct Observed {
     pub versions: BTreeMap<String, String>,
     /// What is in the boot images: file names, or why they could not be listed.
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
+    /// The folders that defined guests are to share by Samba, as far as their domains can be read.
+    pub smb_wanted: Vec<String>,
+    /// The addresses at which something listens on Samba's port.
+    pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
+    /// libvirt's hook.
+    pub hook: HookSeen,
     /// How much memory a process of the user may lock.
     pub memory_lock: Option<Size>,
 }

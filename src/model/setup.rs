@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PciAddress, Size, at_least};
+use super::{PciAddress, Size, VirtualNetwork, at_least};
 
 /// How a host is set up. What could not be read is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +25,10 @@ pub struct Setup {
     pub images: Vec<(String, Size)>,
     /// How many UEFI firmwares for guests there are.
     pub firmwares: usize,
+    /// The networks of libvirt's on which the host has an address.
+    pub networks: Vec<VirtualNetwork>,
+    /// The vgapt that libvirt's hook would run.
+    pub hook_program: Option<String>,
 }
 
 impl Setup {
@@ -39,6 +43,11 @@ impl Setup {
         let name = module.replace('-', "_");
         let mut kernels = self.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).peekable();
         kernels.peek().is_some() && kernels.all(|kernel| kernel.builtin.contains(&name))
+    }
+
+    /// Whether `SELinux` refuses what is labelled wrong, and the labels can be put right.
+    pub fn enforces_labels(&self) -> bool {
+        self.files.text("/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1") && self.has("restorecon")
     }
 
     /// What is free where this path lies.

@@ -25,6 +25,16 @@ pub fn tell(text: &str) {
     let _ = write(&mut stderr.lock(), text, choice);
 }
 
+/// Whether standard output takes the sequences that move on it; colours are turned off together with them.
+pub fn redraws() -> bool {
+    !matches!(AutoStream::choice(&io::stdout()), ColorChoice::Never)
+}
+
+/// A text in the place of all that the screen shows.
+pub fn redrawn(text: &str) -> String {
+    format!("\x1b[H\x1b[2J{text}")
+}
+
 /// A text without its colours.
 pub fn plain(text: &str) -> String {
     strip_str(text).to_string()

@@ -13,6 +13,7 @@ mod facts;
 mod firmware_rom;
 mod framebuffer;
 mod held;
+mod hook;
 mod initramfs;
 mod interrupts;
 mod iommu;
@@ -24,6 +25,7 @@ mod needs;
 mod parameters;
 mod processor;
 mod report;
+mod samba;
 mod software;
 mod summary;
 

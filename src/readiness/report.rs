@@ -6,8 +6,8 @@ use super::check::{Check, Group};
 use super::facts::{Facts, Prepared};
 use super::summary::Summary;
 use super::{
-    address_width, binding, boot, cards, firmware_rom, framebuffer, held, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
-    modules, parameters, processor, software,
+    address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
+    modules, parameters, processor, samba, software,
 };
 use crate::model::{Finding, PciAddress};
 use crate::passthrough;
@@ -48,7 +48,9 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(binding::checks(&prepared));
     checks.extend(memory::checks(&prepared));
     checks.extend(libvirt::checks(&prepared));
+    checks.extend(hook::checks(&prepared));
     checks.extend(software::checks(&prepared));
+    checks.extend(samba::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
     checks.sort_by_key(|check| check.group);
     let summary = Summary::of(&prepared, &checks);

@@ -96,6 +96,10 @@ impl Directory {
         })
     }
 
+    pub(super) fn changed(&self, path: &str) -> io::Result<i64> {
+        Ok(fs::statat(self.at(path, OFlags::PATH)?, "", AtFlags::EMPTY_PATH)?.st_ctime)
+    }
+
     pub(super) fn free_bytes(&self, path: &str) -> io::Result<u64> {
         let place = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let system = fs::fstatvfs(&place)?;

@@ -182,6 +182,15 @@ impl Root {
         resolve::resolve(path, true, |link| self.link(link))
     }
 
+    /// When what is at a path came there, or was last changed (its inode's change time), in seconds since
+    /// 1970; `None` where it is missing, and in a recorded machine.
+    pub fn changed(&self, path: &str) -> Option<u64> {
+        match &self.source {
+            Source::Directory(directory) => directory.changed(path).ok().and_then(|seconds| seconds.try_into().ok()),
+            Source::Capture(_) => None,
+        }
+    }
+
     /// What is free in the file system that a path lies in; `None` in a recorded machine.
     pub fn free_bytes(&self, path: &str) -> Option<u64> {
         match &self.source {

@@ -17,7 +17,8 @@ fn life_cycle() {
     let own = include_str!("../../templates/linux.xml")
         .replace("type='kvm'", "type='qemu'")
         .replace("mode='host-passthrough' check='none'", "mode='custom'");
-    fs::write(&template, own.replace("<topology", "<model>qemu64</model><topology")).unwrap();
+    let own = own.replace("<topology", "<model>qemu64</model><topology");
+    fs::write(&template, own).unwrap();
     for image in ["CODE.fd", "VARS.fd"] {
         fs::File::create(libvirt.path(image)).unwrap().set_len(4 << 20).unwrap();
     }
@@ -36,8 +37,11 @@ fn life_cycle() {
             &code,
             "--nvram-template",
             &vars,
+            "--autostart",
         ])
-        .with(0);
+        .with(0)
+        .saying(&["'plain' starts with the host"]);
+    autostart(&libvirt);
     libvirt.vgapt(&["start", "plain", "--paused"]).with(0).saying(&["'plain' is started and paused"]);
     assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: paused"));
     let pid = qemu(&libvirt);
@@ -60,9 +64,35 @@ fn life_cycle() {
     libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
     libvirt.vgapt(&["stop", "plain"]).with(0).saying(&["'plain' is off"]);
     assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: shut off"));
+    // It has an agent's channel, and nothing in the guest that could answer.
+    libvirt.vgapt(&["start", "plain", "--wait", "--timeout", "2"]).with(4).saying(&["'plain' runs, and is not up after 2 s"]);
+    libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
     // The copy of the variables goes with it, or this would be refused.
     libvirt.vgapt(&["undefine", "plain"]).with(0);
     assert_eq!(libvirt.virsh(&["list", "--all", "--name"]).stdout.trim(), "");
+}
+
+/// It is libvirt's to keep, whatever else is defined; only who asks for it changes it.
+fn autostart(libvirt: &Libvirt) {
+    let is_on = || libvirt.virsh(&["dominfo", "plain"]).stdout.contains("Autostart:      enable");
+    assert!(is_on() && libvirt.vgapt(&["status", "plain"]).with(0).stdout.starts_with("plain: shut off, starts with the host\n"));
+    let shown = libvirt.vgapt(&["show", "plain"]).with(0).stdout;
+    assert!(shown.contains("\n# starts with the host\n") && shown.contains("autostart = true"), "{shown}");
+    libvirt.vgapt(&["define", "plain", "--memory", "72M"]).with(0);
+    assert!(is_on());
+    let file = libvirt.path("plain.toml");
+    fs::write(&file, "autostart = false\n").unwrap();
+    libvirt.vgapt(&["define", "plain", "-f", &file, "--dry-run"]).with(0);
+    assert!(is_on());
+    libvirt.vgapt(&["define", "plain", "-f", &file]).with(0).saying(&["no longer starts with the host"]);
+    assert!(!is_on());
+    // Somebody else's word, against which nothing is asked.
+    libvirt.virsh(&["autostart", "plain"]);
+    libvirt.vgapt(&["define", "plain", "--memory", "64M"]).with(0);
+    assert!(is_on());
+    libvirt.vgapt(&["define", "plain", "--no-autostart"]).with(0).saying(&["no longer starts with the host"]);
+    let json: serde_json::Value = serde_json::from_str(&libvirt.vgapt(&["--json", "show", "plain"]).with(0).stdout).unwrap();
+    assert_eq!((json["autostart"].as_bool(), json["request"]["autostart"].as_bool()), (Some(false), Some(false)));
 }
 
 /// The process of the one domain.

@@ -105,8 +105,19 @@ fn only_display(functions: &[PciAddress], host: &Host) -> Option<Finding> {
     Some(Finding::warning(
         "only-display",
         format!("{} is the host's only display: it goes dark while the domain runs", card.address.short()),
-        card.remedy,
+        format!("{}; its desktop is ended and started again by: vgapt define NAME --handover", card.remedy),
     ))
+}
+
+/// What speaks against handing the display over.
+pub fn of_handover(systemd: Option<bool>) -> Option<Finding> {
+    (systemd == Some(false)).then(|| {
+        Finding::fatal(
+            "no-systemd",
+            "the display cannot be handed over: systemd does not run this host, and nothing else tells whether the display manager runs",
+            "stop the display manager before the start by hand, without --handover",
+        )
+    })
 }
 
 /// A disk of the host's goes with a function that is passed.

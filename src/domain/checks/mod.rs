@@ -5,7 +5,7 @@ mod files;
 mod request;
 mod resources;
 
-pub use devices::of_functions;
+pub use devices::{of_functions, of_handover};
 pub(super) use files::{no_firmware, no_secure_firmware, other_firmware};
 pub(super) use request::of_request;
 pub use resources::of_start;

@@ -2,6 +2,7 @@
 //! changed is no longer what the request says.
 
 use super::{devices, files as file_checks, resources};
+use crate::domain::request::mdev_path;
 use crate::domain::{Base, Disk, Extras, Request, Spec, owned};
 use crate::model::{Files, Finding, Host};
 
@@ -17,12 +18,16 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(resources::memory(base, spec, host));
     findings.extend(resources::processors(spec, host));
     findings.extend(audio_alone(wanted, host));
+    if wanted.handover && base.differs(|request| request.handover) {
+        findings.extend(devices::of_handover(files.systemd));
+    }
     let passed = |function| spec.record.passed.iter().any(|passed| passed.address == function);
     findings.extend(
         files.in_use.iter().filter(|(function, _)| passed(*function)).map(|(function, what)| devices::disk_in_use(*function, what)),
     );
     findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
+    findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(owned::on_the_host(&new_extras(base, wanted)));
     findings
 }
@@ -56,12 +61,28 @@ fn folders(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
     new.share.iter().chain(&new.share_smb).filter_map(|share| file_checks::folder(owned::folder(share).0, files)).collect()
 }
 
+/// Devices that are not there: libvirt would say so at the start only.
+fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
+    let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
+    let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
+        Finding::blocker("no-such-input", format!("there is no input device {path}"), "plug it in; ls /dev/input/by-id shows what there is")
+    });
+    let mediated = new.mdev.iter().filter(|uuid| is_missing(&mdev_path(uuid))).map(|uuid| {
+        let remedy =
+            format!("make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define --auto keeps it)");
+        Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy)
+    });
+    inputs.chain(mediated).collect()
+}
+
 /// What is asked for that was not before: the host is told of once.
 fn new_extras(base: &Base, wanted: &Request) -> Extras {
     let mut extras = wanted.extras.clone();
     if let Some(last) = base.last.as_ref().map(|last| &last.request.extras) {
         extras.share.retain(|share| !last.share.contains(share));
         extras.share_smb.retain(|share| !last.share_smb.contains(share));
+        extras.evdev.retain(|path| !last.evdev.contains(path));
+        extras.mdev.retain(|uuid| !last.mdev.contains(uuid));
         extras.looking_glass = extras.looking_glass.filter(|screen| last.looking_glass != Some(*screen));
         extras.sound = extras.sound.filter(|sound| last.sound != Some(*sound));
     }

@@ -79,6 +79,7 @@ mod tests {
         assert_eq!((request.memory, request.cpus, request.disk.len()), ("16G".parse().ok(), Some(Cpus::Auto), 2));
         assert_eq!(Request::from_toml(&request.to_toml()).unwrap(), request);
         assert_eq!(Request::from_toml("memory = 8192\ncpus = 6").unwrap().memory, "8G".parse().ok());
+        assert_eq!(Request::from_toml("autostart = false").unwrap().autostart, Some(false));
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub struct Request {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_audio: Option<PciAddress>,
+    /// Hand the host's only display over with the card: the display manager, and with it every session on it,
+    /// ends before the domain starts, and starts again after it
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub handover: bool,
     /// Any other PCI function
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
@@ -101,6 +106,10 @@ pub struct Request {
     #[arg(long, value_name = "SYSTEM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
+    /// Let the domain start with the host
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
     /// Further devices.
     #[command(flatten)]
     #[serde(flatten)]
@@ -109,6 +118,11 @@ pub struct Request {
     #[command(flatten)]
     #[serde(skip)]
     pub without: Without,
+}
+
+/// Where the kernel shows a mediated device.
+pub(super) fn mdev_path(uuid: &str) -> String {
+    format!("/sys/bus/mdev/devices/{uuid}")
 }
 
 impl Request {
@@ -146,6 +160,7 @@ impl Request {
             .chain(&self.extras.rom)
             .chain(&self.extras.evdev)
             .cloned()
+            .chain(self.extras.mdev.iter().map(|uuid| mdev_path(uuid)))
             .chain(self.extras.share.iter().chain(&self.extras.share_smb).map(|share| folder(share).0.to_owned()))
             .chain(belonging)
             .collect()

@@ -6,11 +6,13 @@ impl Request {
     /// This request with the options of another over it: what the other gives, it decides.
     #[must_use]
     pub fn overlaid_by(&self, given: &Self) -> Self {
-        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, .. } = given.without;
+        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, no_autostart, no_handover, .. } =
+            given.without;
         Self {
             gpu: list(&self.gpu, &given.gpu, no_gpu),
             // The audio function belongs to the card that is given with it.
             gpu_audio: option(self.gpu_audio.as_ref(), given.gpu_audio.as_ref(), no_gpu || !given.gpu.is_empty()),
+            handover: (self.handover || given.handover) && !no_handover,
             pci: list(&self.pci, &given.pci, no_pci),
             usb: list(&self.usb, &given.usb, no_usb),
             keyboard: option(self.keyboard.as_ref(), given.keyboard.as_ref(), no_usb),
@@ -31,6 +33,7 @@ impl Request {
             ),
             emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
             os: option(self.os.as_ref(), given.os.as_ref(), false),
+            autostart: given.autostart.or(no_autostart.then_some(false)).or(self.autostart),
             extras: self.extras.overlaid_by(&given.extras, given.without),
             without: given.without,
         }

@@ -9,6 +9,9 @@ pub struct Without {
     /// Take out the graphics cards
     #[arg(long, conflicts_with_all = ["gpu", "gpu_audio"])]
     pub no_gpu: bool,
+    /// Keep the host's display where it is
+    #[arg(long, conflicts_with = "handover")]
+    pub no_handover: bool,
     /// Take out the other PCI functions
     #[arg(long, conflicts_with = "pci")]
     pub no_pci: bool,
@@ -21,6 +24,9 @@ pub struct Without {
     /// Take out the disks
     #[arg(long, conflicts_with = "disk")]
     pub no_disk: bool,
+    /// Let the domain start by hand only
+    #[arg(long, conflicts_with = "autostart")]
+    pub no_autostart: bool,
     /// Take out the CD
     #[arg(long, conflicts_with = "cdrom")]
     pub no_cdrom: bool,

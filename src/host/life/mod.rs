@@ -5,6 +5,7 @@
 //! One file for each thing that is taken; a new one is a variant of `Taken` more.
 
 mod console;
+mod display;
 mod governor;
 mod isolation;
 mod pages;
@@ -15,8 +16,9 @@ use anyhow::Result;
 pub use pages::PagesWanted;
 use taken::{Ledger, Taken};
 
+use super::files::State;
 use super::target::Target;
-use crate::model::CpuSet;
+use crate::model::{CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
 
 /// What a domain takes from the host while it runs.
@@ -30,27 +32,54 @@ pub struct Share {
     pub cpus: CpuSet,
     /// Whether the console and the boot framebuffer have to let go of the card.
     pub boot_display: bool,
+    /// Whether the display manager has to let go of the card.
+    pub handover: bool,
+}
+
+/// Who still has the devices open, in words; asked again and again.
+pub type Holders<'a> = &'a dyn Fn() -> Option<String>;
+
+/// How far a domain's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its process is gone; libvirt still has its devices.
+    Stopped,
+    /// The host has its devices again.
+    Released,
+}
+
+/// Leaves a mark of who calls.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
+    let Some(mark) = daemon.mark() else { return Ok(()) };
+    taken::make_directory(target)?;
+    State::new(&mark, 0o644).put(&target.at(HOOK_MARK))
 }
 
 /// Before libvirt takes the devices: what the domain needs is made free.
 ///
 /// # Errors
 /// Where it cannot be had, in one line; what was taken until then is returned.
-pub fn before_start(share: &Share, root: &Root, target: &Target) -> Result<()> {
+pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
     // What an earlier run took, and was killed before it could return it.
-    give_back(&ledger, root, target)?;
+    give_back(&ledger, End::Released, root, target)?;
     let take = || {
         if let Some(wanted) = &share.pages {
             pages::take(wanted, &ledger, root, target)?;
         }
-        if share.boot_display {
+        if share.handover {
+            display::take(&ledger, root, holders)?;
+        }
+        if share.boot_display || share.handover {
             console::take(&ledger, root, target)?;
         }
         Ok(())
     };
     take().inspect_err(|_| {
-        let _ = give_back(&ledger, root, target);
+        let _ = give_back(&ledger, End::Released, root, target);
     })
 }
 
@@ -67,30 +96,38 @@ pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
     governor::take(&share.cpus, &ledger, root, target)
 }
 
-/// When it has ended, or was not started after all.
+/// When it has ended, or was not started after all. What needs the card comes back with it.
 ///
 /// # Errors
 /// Where something cannot be returned; the next call tries again.
-pub fn ended(name: &str, root: &Root, target: &Target) -> Result<()> {
-    give_back(&Ledger::of(target, name), root, target)
+pub fn ended(name: &str, end: End, root: &Root, target: &Target) -> Result<()> {
+    give_back(&Ledger::of(target, name), end, root, target)
 }
 
-fn give_back(ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
-    let mut failed = None;
-    for taken in ledger.all()?.iter().rev() {
-        let result = match taken {
-            Taken::Pages { .. } => pages::give_back(taken, root, target),
-            Taken::Slices { .. } => {
-                isolation::give_back(taken, ledger, root);
-                Ok(())
-            }
-            Taken::Governor { .. } => governor::give_back(taken, target),
-            Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
-        };
-        failed = failed.or(result.err());
+/// Last taken, first returned. What cannot be returned stays written down.
+fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<()> {
+    let (mut rest, mut failed) = (Vec::new(), None);
+    for taken in ledger.all()?.into_iter().rev() {
+        if taken.needs_the_card() && end == End::Stopped {
+            rest.insert(0, taken);
+        } else if let Err(error) = give_one_back(&taken, ledger, root, target) {
+            failed.get_or_insert(error);
+            rest.insert(0, taken);
+        }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => ledger.close(),
+    ledger.keep(&rest)?;
+    failed.map_or(Ok(()), Err)
+}
+
+fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    match taken {
+        Taken::Pages { .. } => pages::give_back(taken, root, target),
+        Taken::Slices { .. } => {
+            isolation::give_back(taken, ledger, root);
+            Ok(())
+        }
+        Taken::Governor { .. } => governor::give_back(taken, target),
+        Taken::DisplayManager { .. } => display::give_back(taken),
+        Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
     }
 }

@@ -19,10 +19,24 @@ pub(super) enum Taken {
     Slices { cpus: String, before: Vec<(String, String)> },
     /// The governor of a CPU.
     Governor { attribute: String, before: String },
+    /// The display manager, which was running.
+    DisplayManager { unit: String },
     /// A console that let go of the display.
     Console { attribute: String },
     /// A boot framebuffer that let go of its device.
     Framebuffer { driver: String, device: String },
+}
+
+pub(super) fn make_directory(target: &Target) -> Result<()> {
+    files::make_directory(&target.at("/run"), 0o755)?;
+    files::make_directory(&target.at(DIRECTORY), 0o755)
+}
+
+impl Taken {
+    /// Whether it needs the card: libvirt gives that back to the host's driver between `stopped` and `release`.
+    pub(super) fn needs_the_card(&self) -> bool {
+        matches!(self, Self::DisplayManager { .. } | Self::Console { .. } | Self::Framebuffer { .. })
+    }
 }
 
 /// The list of one domain.
@@ -44,20 +58,24 @@ impl Ledger {
 
     /// Writes down what is about to be taken.
     pub(super) fn note(&self, taken: Taken) -> Result<()> {
-        files::make_directory(&self.target.at("/run"), 0o755)?;
-        files::make_directory(&self.target.at(DIRECTORY), 0o755)?;
+        make_directory(&self.target)?;
         let mut all = self.all()?;
         all.push(taken);
-        let text = serde_json::to_string_pretty(&all).context("the list does not serialise")?;
-        State::new(&text, 0o600).put(&self.target.at(&self.path))
+        self.write(&all)
     }
 
-    /// All is returned.
-    pub(super) fn close(&self) -> Result<()> {
-        if self.target.at(&self.path).exists() {
-            files::remove(&self.target.at(&self.path))?;
+    /// All but this is returned.
+    pub(super) fn keep(&self, rest: &[Taken]) -> Result<()> {
+        match rest {
+            [] if self.target.at(&self.path).exists() => files::remove(&self.target.at(&self.path)),
+            [] => Ok(()),
+            rest => self.write(rest),
         }
-        Ok(())
+    }
+
+    fn write(&self, all: &[Taken]) -> Result<()> {
+        let text = serde_json::to_string_pretty(all).context("the list does not serialise")?;
+        State::new(&text, 0o600).put(&self.target.at(&self.path))
     }
 
     /// What other domains have taken.

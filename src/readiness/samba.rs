@@ -1,0 +1,51 @@
+//! Folders that guests are to share by the host's Samba: whether it serves them.
+
+use super::check::{Check, Group};
+use super::facts::Prepared;
+use crate::host;
+use crate::model::Setup;
+
+const WHY: &str = "a guest that is defined is to share it, and libvirt does nothing for that";
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let mut checks: Vec<Check> = prepared.facts.observed.smb_wanted.iter().map(|folder| folder_check(prepared, folder)).collect();
+    if !checks.is_empty() {
+        checks.extend(listening(prepared));
+    }
+    checks
+}
+
+fn folder_check(prepared: &Prepared, folder: &str) -> Check {
+    let setup = prepared.facts.setup;
+    let check = |seen: String| Check::ok("samba-share", Group::Software, format!("the shared folder {folder}"), seen);
+    let remedy = |more: &str| format!("vgapt prepare --share-smb {folder}{more}");
+    if !setup.has("smbd") {
+        return check("is not served: Samba is not installed".into()).care(WHY, remedy(" --install"));
+    }
+    if !host::is_shared(setup, folder) {
+        return check("is not in Samba's configuration".into()).care(WHY, remedy(""));
+    }
+    check("is in Samba's configuration".into()).minor()
+}
+
+/// One that was started before the network has an address listens elsewhere.
+fn listening(prepared: &Prepared) -> Option<Check> {
+    let Setup { networks, .. } = prepared.facts.setup;
+    let check = |seen: String| Check::ok("samba", Group::Software, "Samba", seen);
+    let Some(listeners) = &prepared.facts.observed.smb_listeners else {
+        return Some(check(String::new()).unknown(prepared.facts.observed.reach.because()).minor());
+    };
+    if !prepared.facts.setup.has("smbd") {
+        return None;
+    }
+    let remedy = "systemctl restart smbd.service, or smb.service";
+    let reaches_guests =
+        listeners.iter().any(|address| address.is_unspecified() || networks.iter().any(|network| network.address == *address));
+    Some(if listeners.is_empty() {
+        check("does not listen".into()).care(WHY, remedy)
+    } else if !reaches_guests && !networks.is_empty() {
+        check("does not listen on a network of guests".into()).care(WHY, remedy)
+    } else {
+        check("listens".into()).minor()
+    })
+}
