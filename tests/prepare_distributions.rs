@@ -105,3 +105,29 @@ fn modes_come_back() {
     on(root, &["undo", "--yes"]).with(0);
     assert_same(&before, &walk(root), "modes");
 }
+
+/// The names in back quotes behind a word of the last column.
+fn named<'p>(page: &'p str, word: &str) -> Vec<&'p str> {
+    let cells = page.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| ")).map(|(_, cell)| cell);
+    let parts = cells.flat_map(|cell| cell.split("; ")).filter_map(|part| part.strip_prefix(word));
+    parts.flat_map(|names| names.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_table_names_all_that_was_tried() {
+    let page = fs::read_to_string("docs/prepare.md").unwrap();
+    let mut files = named(&page, "files ");
+    files.sort_unstable();
+    assert_eq!(files, distributions());
+    for name in named(&page, "root ") {
+        assert!(Path::new("tests/roots").join(name).is_file(), "there is no root {name}");
+    }
+    for name in named(&page, "lab ") {
+        assert!(Path::new("tests/lab/scenarios").join(name).is_file(), "there is no scenario {name}");
+    }
+    let refused: Vec<&str> = page.lines().filter(|line| line.contains("| refused") && line.contains("| files ")).collect();
+    assert_eq!(refused.len(), REFUSED.len(), "{refused:#?}");
+    for name in REFUSED {
+        assert!(refused.iter().any(|line| line.contains(&format!("`{name}`"))), "{name} is not said to be refused");
+    }
+}

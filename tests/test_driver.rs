@@ -296,3 +296,30 @@ fn a_picture_of_who_has_which_core() {
     );
     on_default(&["topology", "--cpus", "8"]).with(3).saying(&["room for 6 processors", "--cpus 6 at most"]);
 }
+
+#[test]
+fn huge_pages_that_the_hook_reserves_are_not_missed() {
+    let place = TempDir::new().unwrap();
+    let file = place.path().join("machine.host");
+    let recorded = fs::read_to_string(Z170).unwrap();
+    let define = |machine: &str| {
+        fs::write(&file, machine).unwrap();
+        let root = file.display().to_string();
+        run(&mut vgapt([
+            "--root",
+            &root,
+            "-c",
+            "test:///default",
+            "define",
+            "it",
+            "--gpu",
+            "01:00.0",
+            "--hugepages",
+            "--dry-run",
+            "--force",
+        ]))
+    };
+    define(&recorded).with(0).saying(&["4096 huge pages of 2 MiB are needed, and 0 are free"]);
+    let hooked = define(&format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n")).with(0);
+    assert!(!hooked.stderr.contains("huge pages"), "{}", hooked.stderr);
+}

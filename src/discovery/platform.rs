@@ -1,7 +1,7 @@
 //! What runs on the machine: IOMMU tables, kernel, distribution, boot loader, initramfs tool.
 
 use super::Scope;
-use crate::model::{BootLoader, Cmdline, Distribution, Host, InitramfsTool, Iommu, Platform};
+use crate::model::{BootLoader, Cmdline, Distribution, HOOK, Host, InitramfsTool, Iommu, Platform};
 use crate::root::Root;
 
 const IOMMUS: &str = "/sys/class/iommu";
@@ -47,6 +47,7 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
         Iommu::Unknown
     };
     platform.kernel = root.attribute("/proc/sys/kernel/osrelease");
+    platform.has_hook = root.exists(HOOK);
     if scope == Scope::All {
         platform.iommu_bits = iommu_bits(root);
         platform.board = root.attribute("/sys/class/dmi/id/board_name");

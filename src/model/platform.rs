@@ -124,6 +124,8 @@ pub struct Platform {
     pub boot_loaders: Vec<BootLoader>,
     /// The initramfs tools whose configuration is there.
     pub initramfs_tools: Vec<InitramfsTool>,
+    /// Whether libvirt's hook is there, which makes room for a domain of vgapt's when it starts.
+    pub has_hook: bool,
 }
 
 impl Platform {

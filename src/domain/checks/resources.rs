@@ -1,7 +1,7 @@
 //! What speaks against a domain's share of the host: memory, huge pages, processors.
 
 use crate::domain::settings::size_of;
-use crate::domain::{Base, Spec};
+use crate::domain::{Base, Spec, needs};
 use crate::model::{Finding, Host, Size};
 use crate::xml::Document;
 
@@ -22,6 +22,9 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
         ));
     }
     if spec.hugepages == Some(true) {
+        if host.platform.has_hook {
+            return None;
+        }
         let written = spec.changes.iter().flat_map(|change| &change.put).find(|setting| setting.path == PAGE);
         let size = written.and_then(|setting| Some(Size::from_kib(setting.says.get("size")?.parse().ok()?)));
         return hugepages(asked, size.or(host.memory.default_hugepage)?, host, Finding::warning);
@@ -62,8 +65,11 @@ pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
     ))
 }
 
-/// What speaks against a start: the memory must be there now.
+/// What speaks against a start: the memory must be there now, unless libvirt's hook is to reserve it.
 pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
+    if host.platform.has_hook && needs(domain).is_some() {
+        return Vec::new();
+    }
     let root = domain.root();
     let asked = root.child("memory").and_then(size_of);
     let size = root.at("memoryBacking/hugepages").and_then(|pages| match pages.child("page") {
