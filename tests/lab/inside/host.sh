@@ -28,7 +28,15 @@ the_files_are_as_before() {
   [ ! -e /var/lib/vgapt ] || wrong 'the receipts are still there'
 }
 
-# What the host boots and loads by: mode, owner, hash and path of each file, links too.
+# What the host boots and loads by: mode, owner, hash and path of each file, links too; but for what
+# systemd-boot writes at each boot.
 manifest() {
-  find /etc /boot \( -type f -printf '%m %u:%g %p ' -exec sha256sum {} \; \) -o \( -type l -printf '%p -> %l\n' \) | sort
+  find /etc /boot -name random-seed -prune -o \( -type f -printf '%m %u:%g %p ' -exec sha256sum {} \; \) -o \( -type l -printf '%p -> %l\n' \) | sort
+}
+
+# All that a boot through GRUB takes can be read to its end.
+what_is_booted_is_whole() {
+  local initrd
+  grub-script-check /boot/grub/grub.cfg
+  for initrd in $(awk '$1 == "initrd" { print $2 }' /boot/grub/grub.cfg | sort -u); do lsinitramfs "$initrd" >/dev/null; done
 }

@@ -75,18 +75,16 @@ huge_pages() { # COUNT: reserve them
 
 free_huge_pages() { awk '/HugePages_Free/ { print $2 }' /proc/meminfo; }
 
-# Run a command for the disk of each moment that `moments` kept, mounted at /moment.
-each_moment() { # COMMAND…
+# Run a command with the disk of a moment mounted at /moment, for `each_moment` of lib/power.sh.
+at_the_moment() { # NAME COMMAND…
   local disk
-  udevadm settle
+  within 60 compgen -G "/dev/disk/by-id/*_$1-part2"
+  disk=$(compgen -G "/dev/disk/by-id/*_$1-part2")
   mkdir -p /moment
-  for disk in $(printf '%s\n' /dev/disk/by-id/*moment.*-part2 | sort -V); do
-    echo "== ${disk##*_}"
-    mount "$disk" /moment
-    mount "${disk%2}1" /moment/boot/efi 2>/dev/null || true
-    "$@"
-    umount --recursive /moment
-  done
+  mount "$disk" /moment
+  mount "${disk%2}1" /moment/boot/efi 2>/dev/null || true # where there is one
+  "${@:2}"
+  umount --recursive /moment
 }
 
 # --- domains ---
@@ -117,7 +115,7 @@ qemu_argv() { tr '\0' '\n' <"/proc/$(qemu_pid "$1")/cmdline"; }
 guest_report() { # NAME [SECONDS]
   local wait
   for wait in "${2:-120}" 200 300; do
-    (within "$wait" grep -q ^end /run/lab/report) && cat /run/lab/report && return
+    (within "$wait" grep -q ^end /var/lib/libvirt/lab-report) && cat /var/lib/libvirt/lab-report && return
     echo "no report from $1 in $wait s: it is reset" >&2
     virsh reset "$1" >&2
   done
@@ -136,7 +134,7 @@ tidy() {
   for name in $(virsh list --name); do virsh destroy "$name"; done
   for name in $(virsh list --all --name); do virsh undefine --nvram "$name"; done
   echo 0 >/proc/sys/vm/nr_hugepages
-  rm -rf /root/* /var/lib/libvirt/images/* /run/lab/*
+  rm -rf /root/* /var/lib/libvirt/images/* /var/lib/libvirt/lab-report
   same drivers "$(</run/drivers-at-boot)" "$(drivers)"
 }
 

@@ -77,7 +77,7 @@ qemu_words() {
   printf "%s\n" qemu-system-x86_64 -nodefaults -display none -no-reboot \
     -accel tcg,thread=multi,tb-size=1024 -machine q35,kernel-irqchip=split \
     -cpu "$cpu" -smp "$processors" -m "$memory" \
-    -serial "file:$power/serial" -monitor "unix:$power/monitor,server,nowait" \
+    -serial "file:$power/serial" -chardev "pipe,id=monitor,path=$power/monitor" -mon chardev=monitor \
     -drive "id=root,if=none,file=$power/root.qcow2" ${own_disk:+-device virtio-blk-pci,drive=root,addr=1a} \
     -fsdev "local,id=share,path=$share,security_model=none" -device virtio-9p-pci,fsdev=share,mount_tag=lab,addr=1b \
     -device virtio-serial-pci,addr=1c -chardev "pipe,id=lab,path=$power/lab" -device virtserialport,chardev=lab,name=lab
@@ -105,16 +105,8 @@ node_words() {
   done
 }
 
-# Disks of earlier moments, see `moments` in power.sh; what is written to them is not kept.
-moment_words() {
-  local disk
-  [ -e "$power/moment.1" ] || return 0
-  printf '%s\n' -device virtio-scsi-pci,id=moments,addr=19
-  for disk in "$power"/moment.*; do
-    printf '%s\n' -drive "if=none,format=qcow2,snapshot=on,id=${disk##*/},file=$disk" \
-      -device "scsi-hd,bus=moments.0,drive=${disk##*/},serial=${disk##*/}"
-  done
-}
+# Where disks of earlier moments are plugged in, see `moments` in power.sh.
+moment_words() { [ ! -e "$power/moment.1" ] || printf '%s\n' -device virtio-scsi-pci,id=moments,addr=19; }
 
 boot_words() {
   if [ "$boot" != kernel ]; then

@@ -9,8 +9,8 @@ power_on() { # MACHINE: boot it with the disks it had
   . "$lab/machines/$1"
   image=$(find_image "$initramfs") || exit
   [ -e "$power/root.qcow2" ] || new_disks
-  rm -f "$power"/lab.{in,out}
-  mkfifo "$power"/lab.{in,out}
+  rm -f "$power"/{lab,monitor}.{in,out}
+  mkfifo "$power"/{lab,monitor}.{in,out}
   mapfile -t words < <(qemu_words)
   "${words[@]}" >>"$power/qemu" 2>&1 &
   echo $! >"$power/pid"
@@ -87,7 +87,7 @@ cut_power_at() { # PATTERN FUNCTION…
 }
 
 # The same as `inside`, but every so many seconds a copy of the disk is kept, as a power cut at that
-# moment would leave it. After the next boot `each_moment` sees them all.
+# moment would leave it. `each_moment` sees them all, after the next boot.
 moments() { # SECONDS FUNCTION…
   local status number=0 end
   begin "${@:2}"
@@ -100,6 +100,21 @@ moments() { # SECONDS FUNCTION…
   done
   ended "$status"
 }
+
+# Run a function inside for every such disk in turn, mounted at /moment.
+each_moment() { # FUNCTION…
+  local disk name
+  for disk in $(printf '%s\n' "$power"/moment.* | sort -V); do
+    name=${disk##*/}
+    monitor "drive_add 0 if=none,format=qcow2,snapshot=on,id=$name,file=$disk"
+    # Plugged in while the machine runs: while it boots it must not take one for its own disk.
+    monitor "device_add scsi-hd,bus=moments.0,drive=$name,serial=$name,id=$name"
+    inside at_the_moment "$name" "$@"
+    monitor "device_del $name"
+  done
+}
+
+monitor() { echo "$1" >"$power/monitor.in"; }
 
 # Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
 begin() {
