@@ -82,9 +82,9 @@ at_the_moment() { # NAME COMMAND…
   disk=$(compgen -G "/dev/disk/by-id/*_$1-part2")
   mkdir -p /moment
   mount "$disk" /moment
-  mount "${disk%2}1" /moment/boot/efi 2>/dev/null || true # where there is one
+  mount -o umask=0077 "${disk%2}1" /moment/boot/efi 2>/dev/null || true # where there is one
   "${@:2}"
-  umount --recursive /moment
+  umount --recursive --lazy /moment # what was bound into it is in use elsewhere
 }
 
 # --- domains ---
