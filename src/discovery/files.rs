@@ -2,7 +2,7 @@
 
 use super::firmware::firmwares;
 use super::uses;
-use crate::model::{FileFacts, Files};
+use crate::model::{FileFacts, Files, SYSTEMD};
 use crate::root::{Root, Status};
 
 /// The users that distributions run QEMU as.
@@ -28,18 +28,20 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
 
 /// Whether systemd runs the host (`sd_booted(3)`); a recorded machine does not tell.
 pub fn runs_systemd(root: &Root) -> Option<bool> {
-    (!root.is_capture()).then(|| root.exists("/run/systemd/system"))
+    (!root.is_capture()).then(|| root.exists(SYSTEMD))
 }
 
 /// Who owns a folder, by name.
 pub fn owner(root: &Root, folder: &str) -> Option<String> {
     let status = root.status(folder).filter(|status| status.is_dir)?;
-    let accounts = root.text("/etc/passwd").ok()?;
-    accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(status.uid)).then(|| name.to_owned())
-    })
+    let its = |account: &Vec<String>| account.get(2).is_some_and(|uid| uid.parse() == Ok(status.uid));
+    records(root, "/etc/passwd")?.into_iter().find(its).and_then(|account| account.into_iter().next())
+}
+
+/// The fields of each line of such a file as /etc/passwd.
+fn records(root: &Root, path: &str) -> Option<Vec<Vec<String>>> {
+    let text = root.text(path).ok()?;
+    Some(text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect())
 }
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
@@ -72,15 +74,13 @@ pub(super) fn qemu_account(root: &Root) -> Option<Account> {
     let conf = root.text("/etc/libvirt/qemu.conf").unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
     let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());
-    let passwd = root.text("/etc/passwd").ok()?;
-    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let accounts = records(root, "/etc/passwd")?;
     let names: Vec<String> = configured.map_or_else(|| QEMU_USERS.map(str::to_owned).to_vec(), |name| vec![name]);
-    let entry =
-        names.iter().find_map(|name| passwd.lines().map(fields).find(|entry| entry.first() == Some(name) || entry.get(2) == Some(name)))?;
+    let entry = names.iter().find_map(|name| accounts.iter().find(|entry| entry.first() == Some(name) || entry.get(2) == Some(name)))?;
     let (name, uid, gid) = (entry.first()?.clone(), entry.get(2)?.parse().ok()?, entry.get(3)?.parse().ok()?);
-    let group = root.text("/etc/group").unwrap_or_default();
-    let member = |entry: &Vec<String>| entry.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
-    let mut gids: Vec<u32> = group.lines().map(fields).filter(member).filter_map(|entry| entry.get(2)?.parse().ok()).collect();
+    let groups = records(root, "/etc/group").unwrap_or_default();
+    let member = |entry: &&Vec<String>| entry.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
+    let mut gids: Vec<u32> = groups.iter().filter(member).filter_map(|entry| entry.get(2)?.parse().ok()).collect();
     gids.push(gid);
     (uid != 0).then_some(Account { name, uid, gids })
 }

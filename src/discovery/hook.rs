@@ -1,10 +1,8 @@
 //! What is seen of libvirt's hook: who runs it, who has called it last, since when it is there.
 
-use crate::model::{Daemon, HOOK, HOOK_MARK, HOOK_PROGRAMS, HookSeen};
+use crate::model::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen};
 use crate::root::Root;
 
-/// The files by which the daemons that run hooks tell their numbers.
-const DAEMONS: [(&str, &str); 2] = [("/run/virtqemud.pid", "virtqemud"), ("/run/libvirtd.pid", "libvirtd")];
 /// Between libvirt and vgapt are the hook's shell, and whatever a distribution puts around it.
 const MOST_BETWEEN: usize = 5;
 const EXECUTABLE: u32 = 0o111;
@@ -27,7 +25,7 @@ pub fn daemon(root: &Root) -> Option<Daemon> {
         let started = root.attribute(&format!("/proc/{pid}/stat")).filter(|_| is_it).and_then(|stat| Daemon::ticks(&stat));
         Some(Daemon { name: (*name).to_owned(), pid, started })
     };
-    let known: Vec<Daemon> = DAEMONS.iter().filter_map(of).collect();
+    let known: Vec<Daemon> = HOOK_DAEMONS.iter().filter_map(of).collect();
     known.iter().find(|daemon| daemon.started.is_some()).or(known.first()).cloned()
 }
 

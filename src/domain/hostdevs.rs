@@ -105,11 +105,6 @@ struct GuestAddress {
 }
 
 fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
-    let host = Fragment::new("address")
-        .with("domain", format_args!("0x{:04x}", function.domain))
-        .with("bus", format_args!("0x{:02x}", function.bus))
-        .with("slot", format_args!("0x{:02x}", function.device))
-        .with("function", format_args!("0x{:x}", function.function));
     let mut address = Fragment::new("address")
         .with("type", "pci")
         .with("domain", "0x0000")
@@ -119,14 +114,23 @@ fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
     if guest.multifunction {
         address = address.with("multifunction", "on");
     }
+    pci_hostdev(function).child(named(name)).child(address)
+}
+
+/// A function of the host's, without a place in the guest.
+pub fn pci_hostdev(function: PciAddress) -> Fragment {
+    let host = Fragment::new("address")
+        .with("domain", format_args!("0x{:04x}", function.domain))
+        .with("bus", format_args!("0x{:02x}", function.bus))
+        .with("slot", format_args!("0x{:02x}", function.device))
+        .with("function", format_args!("0x{:x}", function.function));
     Fragment::new("hostdev")
         .with("mode", "subsystem")
         .with("type", "pci")
         .with("managed", "yes")
+        // libvirt's own choice; said, because a host without VFIO would not turn it into QEMU's options.
         .child(Fragment::new("driver").with("name", "vfio"))
         .child(Fragment::new("source").child(host))
-        .child(named(name))
-        .child(address)
 }
 
 /// Gives a card's function a firmware file, or takes it out.

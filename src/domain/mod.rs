@@ -29,7 +29,7 @@ pub use attach::Replacement;
 pub use checks::{of_functions, of_handover, of_start};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
-pub use hostdevs::passed_functions;
+pub use hostdevs::{passed_functions, pci_hostdev};
 pub use kept::kept;
 pub use merge::merge;
 pub use needs::{Needs, Pages, needs};

@@ -1,14 +1,12 @@
 //! The hook by which libvirt calls vgapt around a domain's start and stop, whoever starts it.
 
 use super::plan::{Command, Edits};
-use crate::model::{Finding, HOOK, HOOK_PROGRAMS, Setup};
+use crate::model::{Finding, HOOK, HOOK_DAEMONS, HOOK_PROGRAMS, Setup};
 
 /// A copy of the program where every libvirt may run it.
 const PROGRAM: &str = HOOK_PROGRAMS[0];
 /// The text of the hook.
 pub const HOOK_TEXT: &str = include_str!("hook.sh");
-/// The daemons that run hooks, and the files that tell that they run.
-const DAEMONS: [(&str, &str); 2] = [("/run/libvirtd.pid", "libvirtd.service"), ("/run/virtqemud.pid", "virtqemud.service")];
 
 /// The hook, where there is a libvirt to call it.
 pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Finding> {
@@ -23,12 +21,12 @@ pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Findi
         let why = "where libvirt may run it";
         edits.commands.push(Command::of(&["install", "-m", "755", program, PROGRAM], why).making([PROGRAM]));
     }
-    let running = DAEMONS.iter().find(|(pid, _)| setup.files.exists(pid));
-    if let Some((_, unit)) = running.filter(|_| !edits.writes.is_empty()) {
+    let running = HOOK_DAEMONS.iter().rfind(|(pid, _)| setup.files.exists(pid));
+    if let Some((_, daemon)) = running.filter(|_| !edits.writes.is_empty()) {
         // A directory of hooks that was empty when the daemon started is not looked into before it is told
         // to. One that has gone to sleep meanwhile, and left its file, sees them when it wakes up.
         let why = "libvirt looks for hooks only when it starts and when it is told to";
-        edits.commands.push(Command::of(&["systemctl", "try-reload-or-restart", unit], why));
+        edits.commands.push(Command::of(&["systemctl", "try-reload-or-restart", &format!("{daemon}.service")], why));
     }
     Ok(edits)
 }

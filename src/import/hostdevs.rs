@@ -1,6 +1,7 @@
 //! The host's PCI devices, those of mediated devices among them, and the ports they sit on.
 
 use super::draft::Draft;
+use crate::domain::pci_hostdev;
 use crate::model::PciAddress;
 use crate::xml::Fragment;
 
@@ -53,20 +54,13 @@ pub(super) fn translate(draft: &mut Draft) {
 
 /// Functions of one card stay functions of one card.
 fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32, u32)>, position: usize) {
-    let source = Fragment::new("address")
-        .with("domain", format_args!("0x{:04x}", address.domain))
-        .with("bus", format_args!("0x{:02x}", address.bus))
-        .with("slot", format_args!("0x{:02x}", address.device))
-        .with("function", format_args!("0x{:x}", address.function));
     let guest = place.map(|(bus, slot)| {
         let guest = Fragment::new("address").with("type", "pci").with("domain", "0x0000").with("bus", format_args!("0x{bus:02x}"));
         let guest = guest.with("slot", format_args!("0x{slot:02x}")).with("function", format_args!("0x{position:x}"));
         if position == 0 { guest.with("multifunction", "on") } else { guest }
     });
     draft.options[index].props.ignore(&["driver", "host"]);
-    let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "pci").with("managed", "yes");
-    let hostdev = hostdev.child(Fragment::new("driver").with("name", "vfio")).child(Fragment::new("source").child(source));
-    finish(draft, index, hostdev, guest);
+    finish(draft, index, pci_hostdev(address), guest);
 }
 
 fn mediated(draft: &mut Draft, index: usize) {

@@ -4,6 +4,8 @@
 pub const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
 /// Where it looks for vgapt. `AppArmor` lets libvirt run what is there, and nothing in /usr/local/bin or a home.
 pub const HOOK_PROGRAMS: [&str; 3] = ["/etc/libvirt/hooks/vgapt", "/usr/bin/vgapt", "/usr/sbin/vgapt"];
+/// The daemons that run hooks, by the files in which they tell their numbers.
+pub const HOOK_DAEMONS: [(&str, &str); 2] = [("/run/virtqemud.pid", "virtqemud"), ("/run/libvirtd.pid", "libvirtd")];
 /// Which of libvirt's daemons has called it last.
 pub const HOOK_MARK: &str = "/run/vgapt/called";
 

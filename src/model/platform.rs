@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Is there while systemd runs the host (`sd_booted(3)`).
+pub const SYSTEMD: &str = "/run/systemd/system";
+
 /// What can be said of the host's IOMMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use super::Holders;
 use super::taken::{Ledger, Taken};
+use crate::model::SYSTEMD;
 use crate::root::Root;
 use crate::run;
 
@@ -20,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Stops the display manager if it runs, and waits until nobody holds the card.
 pub(super) fn take(ledger: &Ledger, root: &Root, holders: Holders<'_>) -> Result<()> {
-    if !root.exists("/run/systemd/system") {
+    if !root.exists(SYSTEMD) {
         bail!("the display is not handed over: that needs systemd, to stop the display manager and start it again");
     }
     if is_running()? {

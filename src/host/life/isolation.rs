@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::taken::{Ledger, Taken};
 use crate::host::target::Target;
-use crate::model::CpuSet;
+use crate::model::{CpuSet, SYSTEMD};
 use crate::root::Root;
 use crate::run;
 
@@ -17,7 +17,7 @@ const SECONDS: &str = "5";
 
 pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, _: &Target) -> Result<()> {
     // Without systemd there is nothing to move processes with; the guest runs all the same.
-    if !root.exists("/run/systemd/system") {
+    if !root.exists(SYSTEMD) {
         return Ok(());
     }
     let before = UNITS.iter().map(|unit| ((*unit).to_owned(), allowed(unit))).collect();
