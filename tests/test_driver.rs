@@ -302,24 +302,16 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
     let place = TempDir::new().unwrap();
     let file = place.path().join("machine.host");
     let recorded = fs::read_to_string(Z170).unwrap();
-    let define = |machine: &str| {
+    let define = |machine: &str, more: &[&str]| {
         fs::write(&file, machine).unwrap();
         let root = file.display().to_string();
-        run(&mut vgapt([
-            "--root",
-            &root,
-            "-c",
-            "test:///default",
-            "define",
-            "it",
-            "--gpu",
-            "01:00.0",
-            "--hugepages",
-            "--dry-run",
-            "--force",
-        ]))
+        let arguments =
+            ["--root", &root, "-c", "test:///default", "define", "it", "--gpu", "01:00.0", "--hugepages", "--dry-run", "--force"];
+        run(&mut vgapt(arguments.iter().chain(more)))
     };
-    define(&recorded).with(0).saying(&["4096 huge pages of 2 MiB are needed, and 0 are free"]);
-    let hooked = define(&format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n")).with(0);
-    assert!(!hooked.stderr.contains("huge pages"), "{}", hooked.stderr);
+    define(&recorded, &[]).with(0).saying(&["4096 huge pages of 2 MiB are needed, and 0 are free"]);
+    let hooked = format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n");
+    let ran = define(&hooked, &[]).with(0);
+    assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
+    define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, and 0 are free"]);
 }

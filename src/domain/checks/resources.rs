@@ -22,12 +22,12 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
         ));
     }
     if spec.hugepages == Some(true) {
-        if host.platform.has_hook {
-            return None;
-        }
         let written = spec.changes.iter().flat_map(|change| &change.put).find(|setting| setting.path == PAGE);
         let size = written.and_then(|setting| Some(Size::from_kib(setting.says.get("size")?.parse().ok()?)));
-        return hugepages(asked, size.or(host.memory.default_hugepage)?, host, Finding::warning);
+        let page = size.or(host.memory.default_hugepage)?;
+        // Pages of another size can hardly be had after the boot, whoever asks.
+        let is_reserved_later = host.platform.has_hook && Some(page) == host.memory.default_hugepage;
+        return if is_reserved_later { None } else { hugepages(asked, page, host, Finding::warning) };
     }
     let available = host.memory.available?;
     (asked > available).then(|| {
