@@ -78,6 +78,10 @@ fn amount(draft: &mut Draft) -> Vec<String> {
                 if let Some(most) = draft.take(index, "maxmem").and_then(|most| read(&most)) {
                     let slots = draft.take(index, "slots").unwrap_or_else(|| "1".into());
                     draft.put("", Fragment::new("maxMemory").with("slots", slots).with("unit", "KiB").text(most.kib()));
+                    // QEMU makes a node by itself for memory that is plugged in; libvirt wants to be told of it.
+                    if draft.named(&["numa"]).len() < 2 {
+                        draft.put("numa", Fragment::new("cell").with("id", 0).with("memory", size.kib()).with("unit", "KiB"));
+                    }
                 }
                 draft.native(index, "<memory>");
             }

@@ -5,7 +5,7 @@ use std::fs;
 use super::DAEMON;
 use super::command::{Z170, run, vgapt};
 use super::libvirt::{Libvirt, have, skip};
-use super::lines::flat;
+use super::lines::{flat, without};
 
 /// What the guide ends in, and what it adds for huge pages.
 const GUIDE: &str =
@@ -119,8 +119,7 @@ pub(crate) fn native(libvirt: &Libvirt, xml: &str) -> (Vec<String>, Vec<Beyond>)
     if !libvirt.has_network {
         let why = Some("neither root nor user namespaces here, which a tap device needs");
         beyond.push(Beyond { beginning: "-device {\"driver\":\"virtio-net-pci\"", why });
-        let (before, interface) = xml.split_once("<interface ").expect("an interface");
-        xml = format!("{before}{}", interface.split_once("</interface>").expect("its end").1);
+        xml = without(&xml, "interface");
     }
     if !libvirt.has_hugepages() {
         let why = Some("no hugetlbfs here, which only root may mount");
@@ -130,14 +129,41 @@ pub(crate) fn native(libvirt: &Libvirt, xml: &str) -> (Vec<String>, Vec<Beyond>)
     let file = libvirt.path("native.xml");
     fs::write(&file, xml).unwrap();
     let printed = libvirt.virsh(&["domxml-to-native", "qemu-argv", &file]).stdout;
+    (options(&printed), beyond)
+}
+
+/// The options in a line of `domxml-to-native`, each with its value, in today's words.
+pub(crate) fn options(printed: &str) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
-    for word in unquoted(&printed) {
+    for word in unquoted(printed) {
         match options.last_mut() {
             Some(option) if !word.starts_with('-') => *option = format!("{option} {word}"),
             _ => options.push(word),
         }
     }
-    (options, beyond)
+    todays(&mut options);
+    options
+}
+
+/// What libvirt 9.0 says in other words.
+fn todays(options: &mut Vec<String>) {
+    let mib = |option: &String| option.strip_prefix("-m ")?.parse::<u64>().ok();
+    if let Some((option, mib)) = options.iter_mut().find_map(|option| mib(option).map(|mib| (option, mib))) {
+        *option = format!("-m size={}k", mib * 1024);
+    }
+    // It puts a node of its own above a raw file, and what may only be read is said there.
+    let above = |option: &String| {
+        let rest = option.strip_prefix("-blockdev {\"node-name\":\"libvirt-")?;
+        let (number, rest) = rest.split_once("-format\",")?;
+        (rest == format!("\"read-only\":true,\"driver\":\"raw\",\"file\":\"libvirt-{number}-storage\"}}")).then(|| number.to_owned())
+    };
+    for number in options.iter().filter_map(above).collect::<Vec<_>>() {
+        let own = format!("\"node-name\":\"libvirt-{number}-storage\",\"auto-read-only\":true,\"discard\":\"unmap\"");
+        let said = format!("\"node-name\":\"libvirt-{number}-storage\",\"read-only\":true");
+        for option in &mut *options {
+            *option = option.replace(&own, &said);
+        }
+    }
 }
 
 /// The words of a shell line; quotes are single ones, as libvirt sets them.

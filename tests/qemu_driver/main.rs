@@ -1,5 +1,8 @@
 //! vgapt and libvirt's QEMU driver, which is never the machine's own.
 
+use std::fs;
+use std::path::Path;
+
 mod attach;
 #[path = "../support/command.rs"]
 mod command;
@@ -26,4 +29,20 @@ const EVERYTHING: &str =
 /// A command line of words, and after it those that may have spaces.
 fn words<'w>(line: &'w str, more: &[&'w str]) -> Vec<&'w str> {
     line.split_whitespace().chain(more.iter().copied()).collect()
+}
+
+/// Recorded machines have no firmware for guests; this is Debian's, with and without Secure Boot.
+const FIRMWARE: &str = "
+[/usr/share/OVMF]
+OVMF_CODE_4M.fd ? 3653632
+OVMF_CODE_4M.ms.fd ? 3653632
+OVMF_VARS_4M.fd ? 540672
+OVMF_VARS_4M.ms.fd ? 540672
+";
+
+/// A recorded machine on which Debian's firmware is installed.
+fn with_firmware(libvirt: &libvirt::Libvirt, machine: &Path) -> String {
+    let own = libvirt.path(machine.file_name().and_then(|name| name.to_str()).expect("a file of fixtures"));
+    fs::write(&own, fs::read_to_string(machine).expect("a recorded machine") + FIRMWARE).expect("own folder");
+    own
 }

@@ -1,9 +1,11 @@
 //! What each guest system is promised, seen in what QEMU would be told.
 
-use super::DAEMON;
+use std::path::Path;
+
 use super::command::{Z170, run, vgapt};
 use super::guide_flags::native;
 use super::libvirt::{Libvirt, have};
+use super::{DAEMON, with_firmware};
 
 /// What QEMU is told of Hyper-V's enlightenments, beside the clock.
 const BASIC: &str =
@@ -38,24 +40,42 @@ fn each_guest_system_is_told_what_it_is_promised() {
         let name = flag.trim_start_matches("hv-").split('=').next().unwrap_or_default();
         GUIDES.contains(&flag) || hyperv.is_none_or(|list| list.contains(&format!("<value>{name}</value>")))
     };
-    for (os, told, never) in SYSTEMS {
+    let machine = with_firmware(&libvirt, Path::new(Z170));
+    for (os, ..) in SYSTEMS {
         if os == "win11" && !have("a guest system with a TPM", &["swtpm_setup"]) {
             continue;
         }
-        let mut define = vgapt(["--root", Z170, "-c", &libvirt.uri, "define", os, "--gpu", "01:00.0", "--force"]);
+        let mut define = vgapt(["--root", &machine, "-c", &libvirt.uri, "define", os, "--gpu", "01:00.0", "--force"]);
         run(define.args(["--disk", "/vm/disk.qcow2"]).args(libvirt.template(os))).with(0);
-        let (argv, _) = native(&libvirt, &libvirt.xml(os));
-        let cpu = argv.iter().find(|option| option.starts_with("-cpu ")).unwrap_or_else(|| panic!("{os}: {argv:#?}"));
-        let has = |flag: &str| cpu.split([',', ' ']).any(|told| told == flag);
-        let basic = if never == "hv-" { "" } else { BASIC };
-        for flag in told.split(' ').chain(basic.split_whitespace()) {
-            assert_eq!(has(flag), can(flag), "{os}: {flag} in {cpu}\n{hyperv:?}");
-        }
-        assert!(never.is_empty() || !cpu.contains(never), "{os} is told {never}: {cpu}");
-        let clock = argv.iter().find(|option| option.starts_with("-rtc ")).map(String::as_str);
-        assert_eq!(clock.is_some_and(|clock| clock.starts_with("-rtc base=localtime")), os != "linux", "{os}: {clock:?}");
-        assert!(argv.iter().any(|option| option.starts_with("-machine ") && option.contains("mem-merge=off")), "{os}: {argv:#?}");
-        let tpm = argv.iter().any(|option| option.contains("tpm-crb"));
-        assert_eq!(tpm, os == "win11", "{os}: {argv:#?}");
+        promised(os, true, &native(&libvirt, &libvirt.xml(os)).0, can);
     }
+}
+
+/// Holds QEMU's options against what a guest system is promised; `can` tells which flags of its
+/// processor this libvirt lets through.
+#[track_caller]
+pub(crate) fn promised(os: &str, is_intel: bool, argv: &[String], can: impl Fn(&str) -> bool) {
+    let (_, told, never) = SYSTEMS.into_iter().find(|(known, ..)| *known == os).expect("a system of the table");
+    let begins = |name: &str| argv.iter().find(|option| option.starts_with(name)).map(String::as_str).unwrap_or_default();
+    let any = |text: &str| argv.iter().any(|option| option.contains(text));
+    let cpu = begins("-cpu ");
+    let has = |flag: &str| cpu.split([',', ' ']).any(|told| told == flag);
+    let basic = if never == "hv-" { "" } else { BASIC };
+    for flag in told.split(' ').chain(basic.split_whitespace()) {
+        assert_eq!(has(flag), can(flag), "{os}: {flag} in {cpu}");
+    }
+    assert!(never.is_empty() || !cpu.contains(never), "{os} is told {never}: {cpu}");
+    // Of an Intel processor only: the enlightened VMCS.
+    assert_eq!(has("hv-evmcs=on"), is_intel && never != "hv-" && os != "win8.1" && can("hv-evmcs=on"), "{os}: {cpu}");
+    let clock = begins("-rtc ");
+    assert_eq!(clock.starts_with("-rtc base=localtime"), os != "linux", "{os}: {clock:?}");
+    let machine = begins("-machine ");
+    assert!(machine.contains("mem-merge=off") && machine.contains("kernel_irqchip=on"), "{os}: {machine}");
+    // A TPM, and Secure Boot with the pair that belongs together.
+    let is_secure = os == "win11";
+    assert_eq!(any("tpm-crb"), is_secure, "{os}: {argv:#?}");
+    assert_eq!(any("driver=cfi.pflash01,property=secure,value=on"), is_secure, "{os}: {argv:#?}");
+    assert_eq!(machine.contains("smm=on"), is_secure, "{os}: {machine}");
+    let code = if is_secure { "OVMF_CODE_4M.ms.fd" } else { "OVMF_CODE_4M.fd" };
+    assert!(any(&format!("\"filename\":\"/usr/share/OVMF/{code}\"")), "{os}: {argv:#?}");
 }

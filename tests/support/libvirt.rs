@@ -29,6 +29,9 @@ mount -t hugetlbfs hugetlbfs /var/lib/libvirt/hugepages || echo "no hugetlbfs"
 exec setpriv --pdeathsig KILL libvirtd -f "$1/libvirtd.conf" -p "$1/pid" --timeout 120
 "#;
 
+/// Major and minor.
+pub(crate) type Version = (u32, u32);
+
 /// A libvirt with the QEMU driver.
 pub(crate) struct Libvirt {
     pub(crate) uri: String,
@@ -178,6 +181,17 @@ impl Libvirt {
     /// Whether huge pages could be had: the system's libvirtd found a hugetlbfs, which a session never looks for.
     pub(crate) fn has_hugepages(&self) -> bool {
         self.is_system && !fs::read_to_string(self.path("log")).is_ok_and(|log| log.contains("no hugetlbfs"))
+    }
+
+    /// libvirt's own, and QEMU's.
+    pub(crate) fn versions(&self) -> (Version, Version) {
+        let said = self.virsh(&["version"]).stdout;
+        let of = |what: &str| {
+            let number = said.lines().find_map(|line| line.strip_prefix(what)).expect("virsh tells versions").trim();
+            let mut parts = number.rsplit(' ').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or_default());
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        };
+        (of("Using library: "), of("Running hypervisor: "))
     }
 
     /// The domain as it is stored, passwords included.

@@ -25,6 +25,20 @@ pub(crate) fn elements(xml: &str, name: &str) -> Vec<String> {
     flat.match_indices(&open).filter_map(|(from, _)| Some(flat[from..from + flat[from..].find(&close)? + close.len()].to_owned())).collect()
 }
 
+/// All of it but the elements of this name, which have others in them.
+pub(crate) fn without(xml: &str, name: &str) -> String {
+    let mut xml = xml.to_owned();
+    let close = format!("</{name}>");
+    let find = |xml: &str, open: String| {
+        let from = xml.find(&open)?;
+        Some(from..from + xml[from..].find(&close)? + close.len())
+    };
+    while let Some(element) = [' ', '>'].into_iter().find_map(|next| find(&xml, format!("<{name}{next}"))) {
+        xml.replace_range(element, "");
+    }
+    xml
+}
+
 /// All of it on one line, without the space between elements.
 pub(crate) fn flat(xml: &str) -> String {
     xml.lines().map(str::trim).collect()
