@@ -57,8 +57,8 @@ fn each_script_is_defined() {
     assert!(commands.len() >= 20, "{commands:?}");
     let ran = run(command("virsh").args(["-q", "-c", &libvirt.uri, &commands.join("; ")]));
     let (libvirt_is, qemu_is) = libvirt.versions();
-    let mut refused: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("error: Failed to define domain from ")).collect();
-    refused.iter_mut().for_each(|path| *path = Path::new(*path).file_stem().unwrap().to_str().unwrap());
+    let refused = ran.stderr.lines().filter_map(|line| line.strip_prefix("error: Failed to define domain from "));
+    let mut refused: Vec<&str> = refused.map(|path| Path::new(path).file_stem().unwrap().to_str().unwrap()).collect();
     refused.sort_unstable();
     let too_new = NEWER.iter().filter(|(_, libvirt, qemu)| *libvirt > libvirt_is || *qemu > qemu_is);
     assert_eq!(refused, too_new.map(|(script, ..)| *script).collect::<Vec<_>>(), "{}", ran.stderr);
