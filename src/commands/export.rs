@@ -36,14 +36,22 @@ impl Arguments {
         let connection = context.connect()?;
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         match self.to {
-            World::Qemu => {
-                let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
-                let lines: Vec<&str> = options.lines().collect();
-                output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
-            }
+            World::Qemu => Self::qemu(context, connection.as_ref(), existing)?,
             World::Kubevirt => self.kubevirt(context, connection.as_ref(), &existing)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn qemu(context: &Context, connection: &dyn Hypervisor, mut existing: Existing) -> Result<()> {
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
+        for id in export::place_usb(&mut existing.document, &host.usb) {
+            context.note(&format!("note: the USB device {id} is not plugged in, and is left out: libvirt would not start the domain"));
+        }
+        let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
+        let lines: Vec<&str> = options.lines().collect();
+        output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
+        Ok(())
     }
 
     fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<()> {

@@ -1,5 +1,42 @@
 //! libvirt's command line, made easy to compare.
 
+use crate::model::{UsbDevice, UsbId};
+use crate::xml::{Document, Element, Fragment};
+
+/// Says of each USB device that is given by its id where it is plugged in, which libvirt looks up only
+/// when it starts a domain and needs here (`USB host device is missing bus/device information`). What is
+/// not plugged in is taken out, and returned.
+pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
+    let is_unplaced = |hostdev: &Element<'_>| {
+        hostdev.attribute("type").as_deref() == Some("usb")
+            && hostdev.at("source/vendor").is_some()
+            && hostdev.at("source/address").is_none()
+    };
+    let unplaced = |domain: &Document| {
+        let devices = domain.root().child("devices")?;
+        let hostdev = devices.children_named("hostdev").find(is_unplaced)?;
+        let number = |name: &str| {
+            let id = hostdev.at(&format!("source/{name}"))?.attribute("id")?.into_owned();
+            u16::from_str_radix(id.trim_start_matches("0x"), 16).ok()
+        };
+        let id = UsbId { vendor: number("vendor").unwrap_or_default(), product: number("product").unwrap_or_default() };
+        Some((hostdev.id(), hostdev.child("source")?.id(), id))
+    };
+    let mut missing = Vec::new();
+    while let Some((hostdev, source, id)) = unplaced(domain) {
+        match plugged.iter().find(|device| device.id == id) {
+            Some(UsbDevice { bus, device, .. }) => {
+                domain.append(source, &Fragment::new("address").with("bus", bus).with("device", device));
+            }
+            None => {
+                domain.remove(hostdev);
+                missing.push(id);
+            }
+        }
+    }
+    missing
+}
+
 /// One option with its value a line; what is set for QEMU's environment is left out.
 pub fn one_a_line(native: &str) -> String {
     let lines = native.lines().map(|line| line.trim().trim_end_matches('\\').trim_end());
@@ -10,6 +47,23 @@ pub fn one_a_line(native: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{Document, UsbDevice, UsbId, place_usb};
+
+    #[test]
+    fn usb_devices_get_the_place_where_they_are() {
+        let hostdev = |product: u16, more: &str| {
+            format!("<hostdev type='usb'><source><vendor id='0x046d'/><product id='0x{product:04x}'/>{more}</source></hostdev>")
+        };
+        let xml = |first: &str, rest: &str| {
+            format!("<domain><devices>{}{rest}{}</devices></domain>", hostdev(1, first), hostdev(3, "<address/>"))
+        };
+        let mut domain = Document::parse(&xml("", &hostdev(2, ""))).unwrap();
+        let id = UsbId { vendor: 0x046d, product: 1 };
+        let plugged = UsbDevice { bus: 3, device: 7, port: "3-1".into(), id, controller: None, name: None, drivers: Vec::new() };
+        assert_eq!(place_usb(&mut domain, &[plugged]), [UsbId { product: 2, ..id }]);
+        assert_eq!(domain.to_string(), xml("\n<address bus='3' device='7'/>", ""));
+    }
+
     #[test]
     fn options() {
         let native = "LC_ALL=C \\\nPATH=/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-name guest=a,b=c \\\n-S \\\n-m size=1\n";

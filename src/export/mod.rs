@@ -5,6 +5,6 @@ mod devices;
 mod kubevirt;
 mod machine;
 
-pub use argv::one_a_line;
+pub use argv::{one_a_line, place_usb};
 pub use devices::Passed;
 pub use kubevirt::{Exported, kubevirt};
