@@ -37,12 +37,32 @@ pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     missing
 }
 
-/// One option with its value a line; what is set for QEMU's environment is left out.
+/// One option with its value a line, quoted for a shell as libvirt does it; what is set for QEMU's
+/// environment is left out.
 pub fn one_a_line(native: &str) -> String {
-    let lines = native.lines().map(|line| line.trim().trim_end_matches('\\').trim_end());
-    let is_setting =
-        |line: &str| line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
-    lines.filter(|line| !line.is_empty() && !is_setting(line)).map(|line| format!("{line}\n")).collect()
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(native) {
+        let is_setting = word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+        match lines.last_mut() {
+            None if is_setting => {}
+            Some(line) if !word.starts_with('-') => *line = format!("{line} {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The words of a shell line as they stand, quotes included. libvirt quotes with `'`; some versions
+/// break the line with `\`.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let parts = line.split(move |letter: char| {
+        let ends = letter.is_whitespace() && !is_quoted;
+        is_quoted ^= letter == '\'' && !is_escaped;
+        is_escaped = letter == '\\' && !is_quoted && !is_escaped;
+        ends
+    });
+    parts.filter(|word| !word.is_empty() && *word != "\\")
 }
 
 #[cfg(test)]
@@ -66,7 +86,10 @@ mod tests {
 
     #[test]
     fn options() {
-        let native = "LC_ALL=C \\\nPATH=/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-name guest=a,b=c \\\n-S \\\n-m size=1\n";
-        assert_eq!(super::one_a_line(native), "/usr/bin/qemu-system-x86_64\n-name guest=a,b=c\n-S\n-m size=1\n");
+        let one = "LC_ALL=C PATH=/bin /usr/bin/qemu-system-x86_64 -name guest=a,b=c -S -object '{\"id\":\"it'\\''s one\"}' -m size=1\n";
+        let told = "/usr/bin/qemu-system-x86_64\n-name guest=a,b=c\n-S\n-object '{\"id\":\"it'\\''s one\"}'\n-m size=1\n";
+        assert_eq!(super::one_a_line(one), told);
+        let broken = "LC_ALL=C \\\nPATH=/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-S \\\n-m size=1\n";
+        assert_eq!(super::one_a_line(broken), "/usr/bin/qemu-system-x86_64\n-S\n-m size=1\n");
     }
 }
