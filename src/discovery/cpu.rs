@@ -59,7 +59,8 @@ pub(super) fn topology(root: &Root) -> Topology {
             max_khz: root.attribute(&format!("{home}/cpufreq/cpuinfo_max_freq")).and_then(|text| text.parse().ok()),
         }
     });
-    Topology { cpus: cpus.collect(), caches: caches(root, &online), online }
+    let isolated = set(&format!("{CPUS}/isolated")).unwrap_or_default();
+    Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated }
 }
 
 /// The caches of level 2 and 3; each is shown by every CPU that shares it, and read once.

@@ -35,7 +35,9 @@ pub fn disks_behind(root: &Root, functions: &[PciAddress]) -> Vec<(PciAddress, S
         let function = functions.iter().find(|function| way.contains(function))?;
         Some((*function, format!("{name} is {}", of_block(root, &name, &used)?)))
     };
-    root.names(BLOCK).into_iter().filter_map(behind).collect()
+    // A partition's use is its disk's.
+    let is_disk = |name: &String| !root.exists(&format!("{BLOCK}/{name}/partition"));
+    root.names(BLOCK).into_iter().filter(is_disk).filter_map(behind).collect()
 }
 
 /// A disk is used where one of its partitions is, or something that is made of either.

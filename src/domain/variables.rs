@@ -16,7 +16,7 @@ pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Reque
         keyboard: read("VGAPT_KEYBOARD_ID", &variable)?,
         mouse: read("VGAPT_MOUSE_ID", &variable)?,
         memory: read("VGAPT_MEMORY", &variable)?,
-        cpus: variable("CORES_NUMBER").filter(|number| number != "0").map(|_| read("CORES_NUMBER", &variable)).transpose()?.flatten(),
+        cpus: read("CORES_NUMBER", &variable)?,
         disk: variable("VGAPT_DISK_IMAGE").into_iter().collect(),
         virtio_iso: variable("VGAPT_VIRTIO_DRIVERS_CD"),
         loader: variable("VGAPT_FIRMWARE_BIN"),

@@ -44,7 +44,7 @@ fn code(allow: Allow) -> &'static str {
 fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
         None => Some(Finding::fatal("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows what is there")),
-        Some(device) if device.is_bridge() => Some(Finding::fatal(
+        Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::fatal(
             "bridge",
             format!("{} is a bridge: it stays with the host, and never keeps its group from a guest", address.short()),
             "name the devices behind it",

@@ -106,6 +106,8 @@ pub struct Topology {
     pub cpus: Vec<LogicalCpu>,
     /// The caches of level 2 and 3, each once.
     pub caches: Vec<Cache>,
+    /// Those that the scheduler puts nothing on by itself (`isolcpus` on the kernel's command line).
+    pub isolated: CpuSet,
 }
 
 /// One logical CPU (hardware thread).

@@ -81,6 +81,11 @@ impl Class {
         matches!(self.code(), 0x0604 | 0x0607 | 0x0609)
     }
 
+    /// Any bridge (class `06`): those to buses, the host's own, the one to the firmware's old devices.
+    pub fn is_any_bridge(self) -> bool {
+        self.code() >> 8 == 0x06
+    }
+
     /// What people call such a function, for the classes that matter around a graphics card.
     pub fn noun(self) -> &'static str {
         match self.code() {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::Core;
 
-/// What makes an L3 cache better than another: its size; that the host does not share it; the
-/// speed of its cores.
-type Rank = (u64, bool, u64);
+/// What makes an L3 cache better than another: that it is on the card's node; its size; that the host
+/// does not share it; the speed of its cores.
+type Rank = (bool, u64, bool, u64);
 
 /// Cores of one L3 cache that a guest may have.
 #[derive(Clone)]
@@ -48,7 +48,8 @@ impl<'c> Offer<'c> {
         tiers.iter().find_map(best).map_or(0, |domain| domain.cores.len())
     }
 
-    /// From near to far: the card's node, its package, any node, any package, the machine.
+    /// From near to far: the card's node, one and then more of those beside it, its package, any node,
+    /// any package, the machine.
     fn tiers(&self) -> Vec<Vec<Vec<&'c Core>>> {
         let of = |wanted: &dyn Fn(&Core) -> bool| -> Vec<&'c Core> { self.free.iter().copied().filter(|core| wanted(core)).collect() };
         let node = self.node.filter(|node| self.all.iter().any(|core| core.node == *node));
@@ -56,7 +57,15 @@ impl<'c> Offer<'c> {
         let nodes: BTreeSet<u32> = self.free.iter().map(|core| core.node).collect();
         let packages: BTreeSet<u32> = self.free.iter().map(|core| core.package).collect();
         let mut tiers: Vec<Vec<Vec<&Core>>> = Vec::new();
-        tiers.extend(node.map(|node| vec![of(&|core| core.node == node)]));
+        if let Some(node) = node {
+            // Those of a package are numbered together, and pairs of them lie side by side (sub-NUMA
+            // clusters, AMD's quadrants).
+            let of_package = |core: &&Core| Some(core.package) == package;
+            let mut beside: Vec<u32> =
+                self.all.iter().filter(of_package).map(|core| core.node).collect::<BTreeSet<_>>().into_iter().collect();
+            beside.sort_by_key(|other| other ^ node);
+            tiers.extend((1..=beside.len()).map(|many| vec![of(&|core| beside[..many].contains(&core.node))]));
+        }
         tiers.extend(package.map(|package| vec![of(&|core| core.package == package)]));
         tiers.push(nodes.iter().map(|node| of(&|core| core.node == *node)).collect());
         tiers.push(packages.iter().map(|package| of(&|core| core.package == *package)).collect());
@@ -73,7 +82,8 @@ impl<'c> Offer<'c> {
             let kib = cores.first().map_or(0, |core| core.l3_kib);
             let is_whole = self.all.iter().filter(|core| core.l3 == *l3).count() == cores.len();
             let fastest = cores.first().map_or(0, |core| core.max_khz);
-            Domain { cores, rank: (kib, is_whole, fastest) }
+            let is_near = cores.first().is_some_and(|core| Some(core.node) == self.node);
+            Domain { cores, rank: (is_near, kib, is_whole, fastest) }
         };
         let mut domains: Vec<Domain> = caches.iter().map(domain).collect();
         // Sorting is stable, so that of equal caches the first stays the first.
@@ -90,7 +100,7 @@ fn within<'c>(domains: &[Domain<'c>], count: usize) -> Option<(usize, Rank, Vec<
         return Some((1, domain.rank, take(domain, count)));
     }
     let mut by_size = domains.to_vec();
-    by_size.sort_by_key(|domain| Reverse(domain.cores.len()));
+    by_size.sort_by_key(|domain| Reverse((domain.rank.0, domain.cores.len())));
     let mut reached = 0;
     let used = 1 + by_size.iter().position(|domain| {
         reached += domain.cores.len();

@@ -107,7 +107,14 @@ pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
         Kinds::Efficient => core.is_efficient,
         Kinds::Any => true,
     };
-    let candidates: Vec<&Core> = rest.iter().filter(of_kind).collect();
+    let mut candidates: Vec<&Core> = rest.iter().filter(of_kind).collect();
+    // Who isolates cores does so for guests. Where they do not suffice, any will do.
+    let isolated: Vec<&Core> =
+        candidates.iter().copied().filter(|core| core.cpus.iter().all(|cpu| topology.isolated.0.contains(cpu))).collect();
+    let room: usize = isolated.iter().map(|core| core.cpus.len()).sum();
+    if room > 0 && !matches!(demand.count, Count::Exactly(count) if count as usize > room) {
+        candidates = isolated;
+    }
     let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(Unpinned::TooFew(0))?;
     // A guest's cores all have as many threads, so those that lack one come last.
     let full: Vec<&Core> = candidates.iter().copied().filter(|core| core.cpus.len() == threads).collect();
@@ -144,6 +151,9 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
     let taken: BTreeSet<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).collect();
     let nodes: BTreeSet<u32> = chosen.iter().map(|core| core.node).collect();
     let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().collect();
+    // What runs on isolated CPUs is not shared out among them.
+    let shared: BTreeSet<u32> = left.difference(&topology.isolated.0).copied().collect();
+    let left = if shared.is_empty() { left } else { shared };
     let near: BTreeSet<u32> = topology
         .cpus
         .iter()

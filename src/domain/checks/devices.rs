@@ -62,7 +62,7 @@ fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
 }
 
 fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
-    let device = host.device(address).filter(|device| device.is_bridge())?;
+    let device = host.device(address).filter(|device| device.is_bridge() || device.class.is_any_bridge())?;
     let message = format!("{} is a bridge ({}), and only endpoints can be passed", address.short(), device.label());
     Some(Finding::fatal("not-an-endpoint", message, "leave it out: bridges stay with the host and block nothing"))
 }

@@ -21,10 +21,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     if wanted.handover && base.differs(|request| request.handover) {
         findings.extend(devices::of_handover(files.systemd));
     }
-    let passed = |function| spec.record.passed.iter().any(|passed| passed.address == function);
-    findings.extend(
-        files.in_use.iter().filter(|(function, _)| passed(*function)).map(|(function, what)| devices::disk_in_use(*function, what)),
-    );
+    findings.extend(files.in_use.iter().map(|(function, what)| devices::disk_in_use(*function, what)));
     findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
     findings.extend(missing_devices(&new_extras(base, wanted), files));

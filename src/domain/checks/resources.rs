@@ -8,10 +8,17 @@ use crate::xml::Document;
 /// Where the size of the pages stands.
 const PAGE: &str = "memoryBacking/hugepages/page";
 
+/// Ours: less is a slip of the unit.
+const LEAST: Size = Size::from_mib(32);
+
 /// Is the memory there? Asked where it is set, and once for a new domain.
 pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     let template = || size_of(base.domain.root().child("memory")?).filter(|_| base.is_new || spec.hugepages == Some(true));
     let asked = spec.memory.or_else(template)?;
+    if spec.memory.is_some_and(|memory| memory < LEAST) {
+        let message = format!("the domain is to have {asked}, in which no system starts");
+        return Some(Finding::blocker("too-little-memory", message, "a number without a unit is MiB: --memory 8G"));
+    }
     let total = host.memory.total?;
     if asked >= total {
         let message = format!("the domain is to have {asked}, and the host has {} MiB in all", total.kib() >> 10);
@@ -38,6 +45,12 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
 
 /// Are there enough free huge pages of this size?
 fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
+    let pools = &host.memory.hugepages;
+    if !pools.is_empty() && !pools.iter().any(|pool| pool.page == page) {
+        let there: Vec<String> = pools.iter().map(|pool| pool.page.to_string()).collect();
+        let message = format!("the host has no huge pages of {page}, but of {}", there.join(" and "));
+        return Some(weigh("no-such-hugepages", message, format!("--hugepage-size {}", there.join(" or "))));
+    }
     let free = host.memory.hugepages.iter().find(|pool| pool.page == page).map_or(0, |pool| pool.free);
     let needed = asked.bytes().div_ceil(page.bytes().max(1));
     (free < needed).then(|| {
@@ -54,10 +67,19 @@ fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, Strin
     })
 }
 
+/// What an interrupt controller without an IOMMU of the guest's can tell apart (QEMU docs/specs: APIC
+/// ids of 8 bits); beyond that a guest needs one, which does not go together with the card's
+/// interrupts through KVM.
+const MOST_CPUS: u32 = 255;
+
 /// Are there as many processors?
 pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
-    let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0)?;
-    let asked = spec.cpus.map(|cpus| cpus.count).filter(|asked| *asked > there)?;
+    let asked = spec.cpus.map(|cpus| cpus.count)?;
+    if asked > MOST_CPUS {
+        let message = format!("{asked} processors are more than a guest without an IOMMU of its own can have");
+        return Some(Finding::blocker("too-many-cpus", message, format!("--cpus {MOST_CPUS} at most")));
+    }
+    let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0 && asked > *there)?;
     Some(Finding::warning(
         "too-many-cpus",
         format!("{asked} processors are asked for, and the host has {there}"),

@@ -3,6 +3,7 @@
 use clap::{Args as _, Command};
 
 use super::{Request, Without};
+use crate::domain::Profile;
 
 /// How many letters a misspelt key may be away from a known one to be taken for it.
 const NEAR: usize = 3;
@@ -18,14 +19,23 @@ impl Request {
         if let Some(key) = table.keys().find(|key| !known.contains(key)) {
             let line = text.lines().position(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key.as_str()));
             let at = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
-            let nearest = known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR);
+            if let Some(positive) = key.strip_prefix("no-").filter(|positive| known.iter().any(|known| known == positive)) {
+                return Err(format!("{at}'{key}' is no key: leave '{positive}' out of the file"));
+            }
+            let nearest =
+                known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR.min(key.len() / 2));
             let hint = match nearest {
                 Some((_, nearest)) => format!("; '{nearest}' is the nearest that is"),
                 None => format!("; known are {}", known.join(", ")),
             };
             return Err(format!("{at}'{key}' is not known{hint}"));
         }
-        toml::from_str(text).map_err(|error| said(text, &error))
+        let request: Self = toml::from_str(text).map_err(|error| said(text, &error))?;
+        if let Some(os) = request.os.as_ref().filter(|os| os.profile().is_none()) {
+            let known: Vec<&str> = Profile::names().collect();
+            return Err(format!("os: '{os}' is no system that vgapt knows; known are {}", known.join(", ")));
+        }
+        Ok(request)
     }
 
     /// Writes a file that [`Self::from_toml`] reads as the same request.
@@ -48,7 +58,10 @@ fn keys() -> Vec<String> {
 fn said(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-    format!("{at}{}", error.message().replace('\n', ", "))
+    let key = line.and_then(|line| text.lines().nth(line - 1)?.split_once('=')).map(|(key, _)| key.trim());
+    // The message for text that is no TOML names what is wrong itself.
+    let key = key.filter(|key| keys().iter().any(|known| known == key)).map(|key| format!("{key}: ")).unwrap_or_default();
+    format!("{at}{key}{}", error.message().replace('\n', ", "))
 }
 
 /// Levenshtein's distance: how many letters must be put in, taken out or changed.

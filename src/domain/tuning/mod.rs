@@ -54,8 +54,7 @@ pub(super) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
         return Vec::new();
     }
     let placed = pinning::decide(question);
-    let numa = placed.is_decided.then(|| numa::decide(question, placed.pinning.as_ref()));
-    let (numa, too_small) = numa.map_or((None, None), |(settings, finding)| (Some(settings), finding));
+    let (numa, too_small) = numa::decide(question, &placed).map_or((None, None), |(settings, finding)| (Some(settings), finding));
     let settings = [
         (Group::Pinning, placed.settings()),
         (Group::Numa, numa),
