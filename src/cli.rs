@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, Parser, ValueEnum};
 use crate::commands::{Command, Context};
 use crate::hypervisor::Open;
 use crate::interrupt::Interrupted;
+use crate::problem::Problem;
 use crate::{output, problem, run};
 
 /// Exit codes: 0 fine, 1 something speaks against it (blocked, not ready), 2 wrong usage, 3 it
@@ -18,6 +19,8 @@ use crate::{output, problem, run};
 pub const FOUND_AGAINST: u8 = 1;
 /// It failed.
 pub const FAILED: u8 = 3;
+/// Exit code: wrong usage, as clap has it.
+pub const USAGE: u8 = 2;
 /// It was started, and was not up when the time was over.
 pub const NOT_IN_TIME: u8 = 4;
 
@@ -101,6 +104,13 @@ pub fn main(open: Option<Open>) -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         output::tell(&format!("{}\n", problem::describe(&error)));
-        ExitCode::from(if error.is::<Interrupted>() { INTERRUPTED } else { FAILED })
+        let is_usage = error.chain().filter_map(|cause| cause.downcast_ref::<Problem>()).any(|problem| problem.is_usage);
+        ExitCode::from(if error.is::<Interrupted>() {
+            INTERRUPTED
+        } else if is_usage {
+            USAGE
+        } else {
+            FAILED
+        })
     })
 }

@@ -9,12 +9,19 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+    /// Whether it lies in what was asked for: the exit code is then that of a wrong option.
+    pub is_usage: bool,
 }
 
 impl Problem {
     /// What happened, and what to do about it.
     pub fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { message: message.into(), remedy: remedy.into() }
+        Self { message: message.into(), remedy: remedy.into(), is_usage: false }
+    }
+
+    /// The same for what was asked for, where an option's own parser does not see it: a file's, a variable's.
+    pub fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_usage: true, ..Self::new(message, remedy) }
     }
 }
 

@@ -125,6 +125,31 @@ fn without_smt() {
 }
 
 #[test]
+fn isolated_cores_are_the_guests_and_nobody_elses() {
+    let mut topology = made_up(&[(&[0, 4], 0, 0), (&[1, 5], 0, 0), (&[2, 6], 0, 0), (&[3, 7], 0, 0)]);
+    topology.isolated = "2-3,6-7".parse().unwrap();
+    assert_eq!(said(&topology, exactly(4)), "2 6 3 7 | 0-1,4-5 | 1:1:2:2");
+    assert_eq!(said(&topology, exactly(2)), "2 6 | 0-1,4-5 | 1:1:1:2");
+    assert_eq!(said(&topology, AUTO), "2 6 3 7 | 0-1,4-5 | 1:1:2:2");
+    // More than were isolated.
+    assert_eq!(said(&topology, exactly(6)), "1 5 2 6 3 7 | 0,4 | 1:1:3:2");
+}
+
+#[test]
+fn the_nodes_beside_the_cards_come_first() {
+    // Four nodes of two cores, each with a cache of its own.
+    let numbers: Vec<[u32; 1]> = (0..8).map(|cpu| [cpu]).collect();
+    let layout: Vec<(&[u32], usize, u32)> =
+        numbers.iter().enumerate().map(|(at, cpu)| (&cpu[..], at / 2, u32::try_from(at / 2).unwrap())).collect();
+    let mut topology = made_up(&layout);
+    topology.cpus.iter_mut().for_each(|cpu| cpu.package = Some(0));
+    assert_eq!(pin(&topology, &on(2, exactly(2))).unwrap().nodes.to_string(), "2");
+    assert_eq!(pin(&topology, &on(2, exactly(4))).unwrap().nodes.to_string(), "2-3");
+    assert_eq!(pin(&topology, &on(1, exactly(3))).unwrap().nodes.to_string(), "0-1");
+    assert_eq!(pin(&topology, &on(3, exactly(3))).unwrap().vcpus, [4, 6, 7]);
+}
+
+#[test]
 fn an_odd_number_leaves_no_half_core_to_the_host() {
     let topology = made_up(&[(&[0, 4], 0, 0), (&[1, 5], 0, 0), (&[2, 6], 0, 0), (&[3, 7], 0, 0)]);
     assert_eq!(said(&topology, exactly(3)), "1 5 2 | 0,3-4,7 | 1:1:3:1");

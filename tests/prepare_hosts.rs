@@ -160,6 +160,8 @@ fn assert_refused(root: &Path, device: &[&str], reason: &str, option: &str) {
 fn what_the_host_needs_is_refused() {
     let root = debian();
     assert_refused(root.path(), &["--pci", "00:17.0"], "the host uses the disk sda2 (/) behind 00:17.0", "disk-in-use");
+    let said = ["the host would lose a disk with 00:17.0: sda2 is mounted on /", "let the host go of it"];
+    on(root.path(), &["-c", "test:///default", "define", "x", "--pci", "00:17.0"]).with(1).saying(&said);
     assert_refused(
         root.path(),
         &["--pci", "00:1f.6"],

@@ -212,7 +212,10 @@ fn exit_codes() {
     on_default(&["define"]).with(2).saying(&["<NAME>"]);
     on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
     on_default(&["define", "new", "--usb", "1:2", "--no-usb"]).with(2);
-    on_default(&["define", "a/b"]).with(3).saying(&["name a/b cannot contain '/'"]);
+    on_default(&["define", "a/b"]).with(2).saying(&["has no / in it"]);
+    run(&mut vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
+        .with(2)
+        .saying(&["VGAPT_MEMORY=lots: "]);
 }
 
 #[test]
@@ -275,7 +278,9 @@ fn a_file_instead_of_options() {
     // What was saved makes the same domain.
     assert_eq!(on_default(&["define", "w", "-f", &saved, "--dry-run", "--force"]).with(0).stdout, xml);
     let bad = file("bad.toml", "memory = \"2G\"\ncpu = 4\n");
-    on_default(&["define", "w", "-f", &bad]).with(3).saying(&["bad.toml, line 2: 'cpu' is not known; 'cpus' is the nearest that is"]);
+    on_default(&["define", "w", "-f", &good, "--save", &saved, "--dry-run", "--force"]).with(0);
+    on_default(&["define", "w", "--save", &bad, "--dry-run", "--force"]).with(2).saying(&["bad.toml exists, and vgapt did not write it"]);
+    on_default(&["define", "w", "-f", &bad]).with(2).saying(&["bad.toml, line 2: 'cpu' is not known; 'cpus' is the nearest that is"]);
 }
 
 #[test]

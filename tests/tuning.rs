@@ -78,6 +78,55 @@ fn two_sockets_are_pinned_beside_the_card_and_take_their_memory_there() {
 }
 
 #[test]
+fn memory_that_no_longer_fits_its_node_is_let_go_of() {
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::from_mib(64 << 10))];
+    let (xml, _) = new(&host, &request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() }), &NEW);
+    has(&xml, &["<memory mode='strict' nodeset='1'/>"]);
+    let (larger, _) = again(&xml, &host, &Request { memory: "100G".parse().ok(), ..Request::default() });
+    assert!(!larger.contains("numatune") && larger.contains("<vcpupin vcpu='0' cpuset='1'/>"), "{larger}");
+    let (smaller, _) = again(&larger, &host, &Request { memory: "8G".parse().ok(), ..Request::default() });
+    has(&smaller, &["<memory mode='strict' nodeset='1'/>"]);
+    // A node may have processors and no memory.
+    host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default())];
+    let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
+    assert!(!xml.contains("numatune") && !codes(&resolved).contains(&"node-too-small"), "{xml}");
+}
+
+#[test]
+fn cores_of_a_domain_that_may_run_beside_it_are_said() {
+    let spec = new(&host("fixtures/hosts/z170-gtx960.host"), &request(Request::default()), &NEW).1.spec;
+    let other = |cpu: u32, bus: &str| {
+        let pin = format!("<cputune><vcpupin vcpu='0' cpuset='{cpu}'/></cputune>");
+        let hostdev = format!("<hostdev type='pci'><source><address domain='0' bus='{bus}' slot='0' function='0'/></source></hostdev>");
+        ("other".to_owned(), Document::parse(&format!("<domain>{pin}<devices>{hostdev}</devices></domain>")).unwrap())
+    };
+    let said = domain::of_neighbours(&spec, &[other(1, "9")]).unwrap().message;
+    assert!(said.ends_with("'other' has 1"), "{said}");
+    // The one has the same card, the other a core of the host's.
+    assert_eq!(domain::of_neighbours(&spec, &[other(1, "1"), other(0, "9")]), None);
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let codes_of = |request: Request| codes(&new(&host, &request, &NEW).1);
+    let extras = |extras: Extras| Request { extras, ..Request::default() };
+    let shares = |shares: &[&str]| extras(Extras { share: shares.iter().map(|share| (*share).to_owned()).collect(), ..Extras::default() });
+    assert!(codes_of(shares(&["/a/games", "/b/games"])).contains(&"same-share"));
+    assert!(codes_of(shares(&["/a=a-name-that-has-more-than-36-letters-in-it"])).contains(&"long-share"));
+    assert!(!codes_of(shares(&["/a/games", "/b/games=others"])).iter().any(|code| code.ends_with("-share")));
+    assert!(codes_of(extras(Extras { mdev: vec!["1234".into()], ..Extras::default() })).contains(&"no-uuid"));
+    assert!(codes_of(extras(Extras { rom: Some("/x".into()), ..Extras::default() })).contains(&"no-card"));
+    assert!(codes_of(Request { disk: vec!["/a".into(), "/a".into()], ..Request::default() }).contains(&"one-disk-twice"));
+    assert!(codes_of(Request { memory: "8".parse().ok(), ..Request::default() }).contains(&"too-little-memory"));
+    assert!(codes_of(Request { cpus: Some(Cpus::Count(300)), ..Request::default() }).contains(&"too-many-cpus"));
+    let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
+    assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
+    assert!(codes_of(Request { pci: vec!["00:00.0".parse().unwrap()], ..Request::default() }).contains(&"not-an-endpoint"));
+}
+
+#[test]
 fn threads_are_threads_on_amd_too() {
     let (amd, _) = new(&with_processor("ryzen-9-7950x3d", None), &request(Request::default()), &NEW);
     has(&amd, &["<feature name='topoext' policy='require'/>", "<topology sockets='1' cores='2' threads='2'/>"]);

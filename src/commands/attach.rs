@@ -14,8 +14,8 @@ use crate::hypervisor::Secrets;
 use crate::model::{PciAddress, UsbId};
 use crate::problem::Problem;
 
-/// A domain of your own is given devices of the host, and keeps all else; `vgapt detach` takes them
-/// out again. What has to be replaced is remembered in the domain's metadata.
+/// A domain of your own is given devices of the host, and keeps all else, also what was attached
+/// before; `vgapt detach` takes it all out again. What has to be replaced is remembered in the domain's metadata.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -50,9 +50,19 @@ impl Arguments {
             .into());
         }
         base.purpose = Purpose::Attach;
+        // What was attached before stays.
+        if let Some(last) = &base.last {
+            base.wanted.gpu = both(&last.request.gpu, &self.gpu);
+            base.wanted.pci = both(&last.request.pci, &self.pci);
+            base.wanted.usb = both(&last.request.usb, &self.usb);
+        }
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
         let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "has the devices", autostart: None };
         definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
+}
+
+fn both<T: Clone + PartialEq>(before: &[T], given: &[T]) -> Vec<T> {
+    before.iter().chain(given.iter().filter(|one| !before.contains(one))).cloned().collect()
 }

@@ -22,6 +22,7 @@ use crate::xml::Document;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
+    #[arg(value_parser = domain_name)]
     name: String,
     #[command(flatten)]
     request: Request,
@@ -79,7 +80,7 @@ impl Arguments {
     /// The domain as it is; for a new one the template.
     fn base(&self, existing: Option<&str>, given: &Request, directory: &Path) -> Result<Base> {
         let variables = domain::from_variables(|name| std::env::var(name).ok())
-            .map_err(|what| Problem::new(what, "correct the variable, or unset it"))?;
+            .map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
         let variables = variables.with_absolute_paths(&directory.to_string_lossy());
         if let Some(existing) = existing.filter(|_| !self.replace) {
             let domain =
@@ -100,8 +101,9 @@ impl Arguments {
         let Some(file) = &self.file else { return Ok(options) };
         let shown = file.display();
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
-        let said = Request::from_toml(&text)
-            .map_err(|what| Problem::new(format!("{shown}, {what}"), "the keys are the names of the options: see `vgapt define --help`"))?;
+        let said = Request::from_toml(&text).map_err(|what| {
+            Problem::usage(format!("{shown}, {what}"), "keys and values are those of the options: see `vgapt define --help`")
+        })?;
         let place = directory.join(file);
         let folder = place.parent().unwrap_or(directory);
         Ok(said.with_absolute_paths(&folder.to_string_lossy()).overlaid_by(&options))
@@ -128,9 +130,21 @@ impl Arguments {
     }
 }
 
-/// Writes what was asked for as a file for -f.
+/// What libvirt takes for a name (`virDomainDefPostParse`: no slash; files are named after it).
+fn domain_name(text: &str) -> Result<String, String> {
+    let is_one = !text.trim().is_empty() && !text.contains(['/', '\n']);
+    is_one.then(|| text.to_owned()).ok_or_else(|| "a domain's name is not empty, and has no / in it".to_owned())
+}
+
+/// How a file that is saved begins.
+const SAVED: &str = "# vgapt define ";
+
+/// Writes what was asked for as a file for -f. Only another one of these is written over.
 fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
-    let text = format!("# vgapt define {name} -f {}\n{}", file.display(), record.request.to_toml());
+    if std::fs::read_to_string(file).map_or(file.exists(), |text| !text.starts_with(SAVED)) {
+        return Err(Problem::usage(format!("--save: {} exists, and vgapt did not write it", file.display()), "give another name").into());
+    }
+    let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 

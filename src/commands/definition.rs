@@ -13,6 +13,7 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
+use crate::xml::Document;
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,9 @@ impl Definition<'_> {
         resolved: Resolved,
     ) -> Result<ExitCode> {
         let Resolved { spec, mut findings } = resolved;
+        if spec.placed.is_some() {
+            findings.extend(domain::of_neighbours(&spec, &self.others(connection)?));
+        }
         let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -94,6 +98,12 @@ impl Definition<'_> {
         }
         let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+    }
+
+    /// The other domains, each as it starts next.
+    fn others(&self, connection: &dyn Hypervisor) -> Result<Vec<(String, Document)>> {
+        let others = connection.domains()?.into_iter().filter(|known| known.name != self.name);
+        Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
     }
 
     fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {

@@ -26,11 +26,12 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let mut existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
         let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
         let text = existing.document.to_string();
+        domain::recognise(&mut existing.document);
         let mut base = Base::new(existing.document, false, &self.name, &Request { without, ..Request::default() }, &Request::default());
         match &base.last {
             Some(last) if last.attached => {}

@@ -1,9 +1,10 @@
 //! Devices for a domain of somebody else's, and what is put in the place of what disturbs them, to
 //! be given back.
 
+use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
 use super::setting::find;
-use super::{Group, Purpose, Spec};
+use super::{Group, Purpose, Record, Spec, alias};
 use crate::xml::{Document, Element, Fragment};
 
 /// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
@@ -51,6 +52,20 @@ fn detach(base: &Base, spec: &mut Spec) {
 
 fn is_none(device: Element<'_>) -> bool {
     device.attribute("model").as_deref() == Some("none")
+}
+
+/// Gives what was attached its alias again where somebody's editor took it away: it is known by the
+/// host's address too.
+pub fn recognise(domain: &mut Document) {
+    let passed = Record::of(domain).map(|record| record.passed).unwrap_or_default();
+    let nameless = |domain: &Document| {
+        let is_passed = |address| passed.iter().any(|passed| passed.address == address);
+        let found = pci_hostdevs(domain.root()).find(|(hostdev, address)| hostdev.child("alias").is_none() && is_passed(*address));
+        found.map(|(hostdev, address)| (hostdev.id(), address))
+    };
+    while let Some((hostdev, address)) = nameless(domain) {
+        domain.append(hostdev, &named(&alias::pci(alias::GPU, address)));
+    }
 }
 
 /// Writes it.

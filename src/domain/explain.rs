@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::hostdevs::pci_hostdevs;
 use super::{Record, alias, setting};
 use crate::xml::{Document, Element};
 
@@ -111,6 +112,44 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("memory", "as much as was asked for; it is all taken at the start, being pinned for the device", "--memory"),
     ("os/loader", "UEFI, which starts the card by the card's own firmware", "--loader, or the host's first without Secure Boot keys"),
     ("devices/emulator", "the QEMU that was asked for", "--emulator"),
+    ("iothreads", "a thread of its own serves the disks, not QEMU's main one", "libvirt formatdomain, IOThreads allocation"),
+    (
+        "cpu/topology",
+        "threads as threads and cores as cores, as they lie on the host; in one socket, since Windows' editions count sockets",
+        "libvirt formatdomain, CPU model and topology",
+    ),
+    (
+        "cpu",
+        "the host's own processor with all that it can, the guide's -cpu host",
+        "the guide; libvirt formatdomain, CPU model and topology",
+    ),
+    (
+        "clock/timer[name=rtc]",
+        "ticks that a busy host missed are made up for, so that the guest's clock does not fall behind",
+        "libvirt formatdomain, time keeping; virt-install's default",
+    ),
+    (
+        "clock/timer[name=pit]",
+        "ticks that came late are not made up for all at once",
+        "libvirt formatdomain, time keeping; virt-install's default",
+    ),
+    (
+        "clock/timer[name=hpet]",
+        "the guest would take this timer, and each look at it leaves the guest",
+        "libvirt formatdomain, time keeping; virt-install's default",
+    ),
+    ("clock", "the hardware's clock as the system reads it: local time for Windows, UTC for Linux", "the guide's -rtc base=localtime"),
+    (
+        "devices/controller[type=scsi]",
+        "the guide's virtio-scsi-pci: passes on which blocks are free, and has room for many disks",
+        "the guide; libvirt formatdomain, controllers",
+    ),
+    (
+        "devices/controller[type=usb]",
+        "the USB controller of the guest, one that its system has a driver for",
+        "libvirt formatdomain, controllers",
+    ),
+    ("os/type", "QEMU's q35: PCI Express, as graphics cards expect", "the guide's -machine q35"),
 ];
 
 /// The same for devices, by their aliases.
@@ -139,8 +178,24 @@ const DEVICES: &[(&str, &str, &str)] = &[
 ];
 
 /// What vgapt's templates bring, beside what every domain has.
-const OF_TEMPLATE: [&str; 5] =
-    ["memoryBacking/nosharepages", "features/kvm/hidden", "devices/channel[type=unix]", "devices/video", "devices/memballoon"];
+const OF_TEMPLATE: [&str; 16] = [
+    "os/type",
+    "iothreads",
+    "memoryBacking/nosharepages",
+    "features/kvm/hidden",
+    "cpu",
+    "cpu/topology",
+    "clock",
+    "clock/timer[name=rtc]",
+    "clock/timer[name=pit]",
+    "clock/timer[name=hpet]",
+    "devices/controller[type=usb]",
+    "devices/controller[type=scsi]",
+    "devices/channel[type=unix]",
+    "devices/video",
+    "devices/memballoon",
+    "devices/rng",
+];
 
 /// Elements that carry no alias and stand for a name in the record.
 const NAMED: [(&str, &str); 5] = [
@@ -168,6 +223,16 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
     if !record.attached && record.wrote.contains_key("template") {
         let there = OF_TEMPLATE.iter().filter_map(|path| Some((path, setting::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
+    }
+    if record.request.extras.rom.is_some() {
+        let roms = pci_hostdevs(root).filter_map(|(hostdev, _)| hostdev.child("rom"));
+        reasons.extend(roms.map(|rom| Reason {
+            element: "devices/hostdev/rom".to_owned(),
+            says: words(rom),
+            why: "a copy of the card's firmware, where the guest cannot read the card's own",
+            source: "--rom; libvirt formatdomain, host device assignment",
+            changed: false,
+        }));
     }
     for path in record.replaced.keys() {
         reasons.extend(setting::find(root, path).and_then(|element| because(path, words(element), false)));

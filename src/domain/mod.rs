@@ -25,8 +25,8 @@ mod template;
 mod tuning;
 mod variables;
 
-pub use attach::Replacement;
-pub use checks::{of_functions, of_handover, of_start};
+pub use attach::{Replacement, recognise};
+pub use checks::{of_functions, of_handover, of_neighbours, of_start};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
 pub use hostdevs::{passed_functions, pci_hostdev};

@@ -39,6 +39,14 @@ fn attach_and_detach() {
     let shown = libvirt.vgapt(&["show", "own"]).with(0).stdout;
     assert!(shown.contains("passed: 0000:01:00.0 is 10de:1401") && shown.contains("gpu = [\"0000:01:00.0\"]"), "{shown}");
 
+    // What is attached later comes beside it, and is known again where its aliases are gone.
+    libvirt.vgapt(&["attach", "own", "--gpu", "00:02.0", "--force"]).with(0);
+    let both = libvirt.xml("own");
+    assert!(both.contains("ua-vgapt-gpu-0000-01-00-1") && both.contains("ua-vgapt-gpu-0000-00-02-0"), "{both}");
+    let nameless: String = both.lines().filter(|line| !line.contains("ua-vgapt-gpu-")).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, nameless).unwrap();
+    libvirt.virsh(&["define", &file]);
+
     // Somebody changes something else meanwhile.
     libvirt.virsh(&["setvcpus", "own", "1", "--config"]);
     libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is what it was"]);

@@ -6,6 +6,9 @@ use crate::domain::request::mdev_path;
 use crate::domain::{Base, Disk, Extras, Request, Spec, owned};
 use crate::model::{Files, Finding, Host};
 
+/// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
+const LONGEST_TAG: usize = 36;
+
 /// What speaks against what is to be written.
 pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host, files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -24,6 +27,9 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(files.in_use.iter().map(|(function, what)| devices::disk_in_use(*function, what)));
     findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
+    findings.extend(share_names(base, wanted));
+    findings.extend(one_disk_twice(base, wanted));
+    findings.extend(without_card(base, wanted));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(owned::on_the_host(&new_extras(base, wanted)));
     findings
@@ -58,18 +64,66 @@ fn folders(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
     new.share.iter().chain(&new.share_smb).filter_map(|share| file_checks::folder(owned::folder(share).0, files)).collect()
 }
 
+/// The names by which the guest knows its shared folders.
+fn share_names(base: &Base, wanted: &Request) -> Vec<Finding> {
+    if !base.differs(|request| request.extras.share.clone()) {
+        return Vec::new();
+    }
+    let names: Vec<&str> = wanted.extras.share.iter().map(|share| owned::folder(share).1).collect();
+    let of = |(index, name): (usize, &&str)| {
+        if names[..index].contains(name) {
+            let message = format!("two shared folders have the name '{name}'");
+            return Some(Finding::fatal("same-share", message, "give one another name: --share DIR=NAME"));
+        }
+        (name.len() > LONGEST_TAG).then(|| {
+            let message = format!("the name '{name}' of a shared folder is longer than {LONGEST_TAG} bytes");
+            Finding::fatal("long-share", message, "give it a shorter one: --share DIR=NAME")
+        })
+    };
+    names.iter().enumerate().filter_map(of).collect()
+}
+
+/// The same disk twice: the guest would see two, and destroy what is on it.
+fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
+    let twice = |index: usize, disk: &String| wanted.disk[..index].contains(disk);
+    let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
+    let message = format!("the disk {disk} is given twice");
+    base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
+}
+
+/// What says something of a card, and no card is passed.
+fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
+    let said = [
+        ("--rom", wanted.extras.rom.is_some() && base.differs(|request| request.extras.rom.clone())),
+        ("--handover", wanted.handover && base.differs(|request| request.handover)),
+    ];
+    let alone = said.into_iter().filter(|(_, is_said)| *is_said && wanted.gpu.is_empty());
+    alone
+        .map(|(option, _)| {
+            Finding::warning("no-card", format!("{option} does nothing: no graphics card is passed"), "name the card with --gpu")
+        })
+        .collect()
+}
+
 /// Devices that are not there: libvirt would say so at the start only.
 fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
         Finding::blocker("no-such-input", format!("there is no input device {path}"), "plug it in; ls /dev/input/by-id shows what there is")
     });
+    let no_uuid = |uuid: &&String| {
+        let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
+        parts != [8, 4, 4, 4, 12] || !uuid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    };
+    let wrong = new.mdev.iter().filter(no_uuid).map(|uuid| {
+        Finding::fatal("no-uuid", format!("'{uuid}' is no UUID of a mediated device"), "ls /sys/bus/mdev/devices shows what there is")
+    });
     let mediated = new.mdev.iter().filter(|uuid| is_missing(&mdev_path(uuid))).map(|uuid| {
         let remedy =
             format!("make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define --auto keeps it)");
         Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy)
     });
-    inputs.chain(mediated).collect()
+    inputs.chain(wrong).chain(mediated.filter(|_| !new.mdev.iter().any(|uuid| no_uuid(&uuid)))).collect()
 }
 
 /// What is asked for that was not before: the host is told of once.

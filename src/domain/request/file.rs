@@ -20,7 +20,7 @@ impl Request {
             let line = text.lines().position(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key.as_str()));
             let at = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
             if let Some(positive) = key.strip_prefix("no-").filter(|positive| known.iter().any(|known| known == positive)) {
-                return Err(format!("{at}'{key}' is no key: leave '{positive}' out of the file"));
+                return Err(format!("{at}'{key}' is not known: leave '{positive}' out of the file"));
             }
             let nearest =
                 known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR.min(key.len() / 2));
@@ -34,6 +34,9 @@ impl Request {
         if let Some(os) = request.os.as_ref().filter(|os| os.profile().is_none()) {
             let known: Vec<&str> = Profile::names().collect();
             return Err(format!("os: '{os}' is no system that vgapt knows; known are {}", known.join(", ")));
+        }
+        if request.tuning.pin && request.tuning.no_pin {
+            return Err("pin and no-pin: one or the other".to_owned());
         }
         Ok(request)
     }

@@ -84,9 +84,10 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
             Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, iothreads, findings }
         }
         result => {
+            let is_hybrid = host.topology.cpus.iter().any(|cpu| cpu.kind.is_some());
             let findings = match (&result, count) {
-                (Err(why), Count::Auto) => vec![unpinned(*why, true)],
-                (Err(why), _) if is_wanted && (asked || *why != Unpinned::Unknown) => vec![unpinned(*why, false)],
+                (Err(why), Count::Auto) => vec![unpinned(*why, true, is_hybrid)],
+                (Err(why), _) if is_wanted && (asked || *why != Unpinned::Unknown) => vec![unpinned(*why, false, is_hybrid)],
                 _ => Vec::new(),
             };
             let number = match (count, &result) {
@@ -136,15 +137,21 @@ fn remarks(pinning: &Pinning, online: usize) -> Vec<Finding> {
     findings
 }
 
-fn unpinned(why: Unpinned, is_number_ours: bool) -> Finding {
+fn unpinned(why: Unpinned, is_number_ours: bool, is_hybrid: bool) -> Finding {
     let (message, remedy) = match why {
         Unpinned::Unknown => ("the host's cores are not known from here".to_owned(), "run vgapt on the host itself".to_owned()),
         Unpinned::OneCore => {
             ("the host has one core, which stays with the host".to_owned(), "leave it: the host's scheduler shares it".to_owned())
         }
+        Unpinned::TooFew(0) => {
+            ("the host has no cores of this kind, its own first core left out".to_owned(), "leave --core-kind out".to_owned())
+        }
         Unpinned::TooFew(most) => (
-            format!("the host's cores of this kind have room for {most} processors, its own first core left out"),
-            format!("--cpus {most} at most; with --core-kind any the small cores of a hybrid processor count too; --no-pin goes without"),
+            format!("the host's cores{} have room for {most}, its own first core left out", if is_hybrid { " of this kind" } else { "" }),
+            format!(
+                "--cpus {most} at most;{} --no-pin goes without",
+                if is_hybrid { " with --core-kind any the small cores count too;" } else { "" }
+            ),
         ),
     };
     if is_number_ours {
