@@ -213,7 +213,7 @@ fn exit_codes() {
     on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
     on_default(&["define", "new", "--usb", "1:2", "--no-usb"]).with(2);
     on_default(&["define", "a/b"]).with(2).saying(&["has no / in it"]);
-    run(&mut vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
+    run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
         .with(2)
         .saying(&["VGAPT_MEMORY=lots: "]);
 }

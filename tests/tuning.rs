@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -109,7 +109,15 @@ fn cores_of_a_domain_that_may_run_beside_it_are_said() {
 
 #[test]
 fn what_makes_no_sense_is_said() {
+    let hybrid = with_processor("core-i7-1370p", None);
+    let any = Tuning { core_kind: Some(CoreKind::Any), ..Tuning::default() };
+    let mixed = request(Request { cpus: Some(Cpus::Count(12)), tuning: any, ..Request::default() });
+    assert!(codes(&new(&hybrid, &mixed, &NEW).1).contains(&"threads-as-cores"));
+    let large = request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() });
+    assert!(!codes(&new(&hybrid, &large, &NEW).1).contains(&"threads-as-cores"));
     let host = host("fixtures/hosts/z170-gtx960.host");
+    assert!(codes(&new(&host, &Request::default(), &NEW).1).contains(&"no-display"));
+    assert!(!codes(&new(&host, &request(Request::default()), &NEW).1).contains(&"no-display"));
     let codes_of = |request: Request| codes(&new(&host, &request, &NEW).1);
     let extras = |extras: Extras| Request { extras, ..Request::default() };
     let shares = |shares: &[&str]| extras(Extras { share: shares.iter().map(|share| (*share).to_owned()).collect(), ..Extras::default() });

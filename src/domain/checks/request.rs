@@ -3,7 +3,7 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::mdev_path;
-use crate::domain::{Base, Disk, Extras, Request, Spec, owned};
+use crate::domain::{Base, Disk, Extras, Purpose, Request, Spec, owned};
 use crate::model::{Files, Finding, Host};
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
@@ -30,6 +30,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));
     findings.extend(without_card(base, wanted));
+    findings.extend(no_display(base, wanted));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(owned::on_the_host(&new_extras(base, wanted)));
     findings
@@ -89,6 +90,20 @@ fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
     let message = format!("the disk {disk} is given twice");
     base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
+}
+
+/// Nothing that a guest could show itself on: vgapt's templates leave that to the card.
+fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
+    let asked = base.is_new || base.differs(|request| request.gpu.clone());
+    let devices = base.domain.root().child("devices")?;
+    let video = devices.at("video/model").and_then(|model| model.attribute("type"));
+    let has_own = devices.child("graphics").is_some() || video.is_some_and(|video| video != "none");
+    let is_given =
+        !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
+    (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
+        let remedy = "pass a card with --gpu, or give the domain a display: virt-xml NAME --add-device --graphics spice --video virtio";
+        Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
+    })
 }
 
 /// What says something of a card, and no card is passed.

@@ -3,8 +3,8 @@
 use super::super::setting::Setting;
 use super::Question;
 use crate::domain::{Cpus, Tuning};
-use crate::model::Finding;
-use crate::topology::{Count, Demand, GuestTopology, Pinning, Unpinned, pin};
+use crate::model::{Finding, Topology};
+use crate::topology::{Core, Count, Demand, GuestTopology, Pinning, Unpinned, cores, pin};
 use crate::xml::Element;
 
 /// What a domain without `<vcpu>` has.
@@ -80,7 +80,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
     match result {
         Ok(pinning) if is_wanted => {
             let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
-            let findings = remarks(&pinning, host.topology.online.0.len());
+            let findings = remarks(&pinning, &host.topology);
             Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, iothreads, findings }
         }
         result => {
@@ -104,14 +104,23 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
 }
 
 /// What is good to know of a pinning.
-fn remarks(pinning: &Pinning, online: usize) -> Vec<Finding> {
+fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let online = topology.online.0.len();
     let count = pinning.vcpus.len();
     if pinning.taken.0.len() > count {
         findings.push(Finding::warning(
             "half-a-core",
             format!("{count} processors leave a thread of the guest's last core unused: no core is shared with the host"),
             format!("--cpus {} uses it", pinning.taken.0.len()),
+        ));
+    }
+    let are_siblings = |core: &Core| core.cpus.iter().filter(|cpu| pinning.vcpus.contains(cpu)).count() > 1;
+    if pinning.taken.0.len() == count && pinning.guest.threads == 1 && cores(topology).iter().any(are_siblings) {
+        findings.push(Finding::warning(
+            "threads-as-cores",
+            "cores with and without a second thread are mixed: the guest takes all threads for cores",
+            "ask for fewer with --cpus, or for one kind with --core-kind",
         ));
     }
     if pinning.nodes.0.len() > 1 {
