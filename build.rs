@@ -1,6 +1,6 @@
 //! Writes the table of the pci-ids crate as text in the format of `pci.ids`, so that one parser
-//! serves for both and a start pays nothing for the table; and the list of the guest profiles, so
-//! that a new one is a new file and nothing else.
+//! serves for both and a start pays nothing for the table; and the lists of the templates and of the
+//! guest profiles, so that a new one is a new file and nothing else.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -9,14 +9,16 @@ use std::{env, fs};
 
 use pci_ids::Vendors;
 
+const TEMPLATES: &str = "templates";
 const PROFILES: &str = "templates/profiles";
 
 fn main() {
     let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(directory.join("pci.ids"), pci_ids()).expect("OUT_DIR can be written");
-    fs::write(directory.join("profiles.rs"), profiles()).expect("OUT_DIR can be written");
+    fs::write(directory.join("templates.rs"), texts(TEMPLATES, "xml")).expect("OUT_DIR can be written");
+    fs::write(directory.join("profiles.rs"), texts(PROFILES, "toml")).expect("OUT_DIR can be written");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={PROFILES}");
+    println!("cargo:rerun-if-changed={TEMPLATES}");
 }
 
 fn pci_ids() -> String {
@@ -31,13 +33,13 @@ fn pci_ids() -> String {
     table
 }
 
-/// A Rust array of the profiles' names and texts.
-fn profiles() -> String {
+/// A Rust array of the names and texts of a folder's files with this ending.
+fn texts(folder: &str, wanted: &str) -> String {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
-    let entries = fs::read_dir(root.join(PROFILES)).expect("the profiles are there");
+    let entries = fs::read_dir(root.join(folder)).expect("the folder is there");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder can be read").path()).collect();
     files.sort();
-    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.retain(|file| file.extension().is_some_and(|ending| ending == wanted));
     let text = |text: &OsStr| format!("{:?}", text.to_str().expect("names of text"));
     let mut array = String::from("[");
     for file in &files {

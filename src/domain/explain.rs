@@ -113,11 +113,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("os/loader", "UEFI, which starts the card by the card's own firmware", "--loader, or the host's first without Secure Boot keys"),
     ("devices/emulator", "the QEMU that was asked for", "--emulator"),
     ("iothreads", "a thread of its own serves the disks, not QEMU's main one", "libvirt formatdomain, IOThreads allocation"),
-    (
-        "cpu/topology",
-        "threads as threads and cores as cores, as they lie on the host; in one socket, since Windows' editions count sockets",
-        "libvirt formatdomain, CPU model and topology",
-    ),
+    ("cpu/topology", "threads as threads and cores as cores, as they lie on the host", "libvirt formatdomain, CPU model and topology"),
     (
         "cpu",
         "the host's own processor with all that it can, the guide's -cpu host",

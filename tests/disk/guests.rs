@@ -65,7 +65,7 @@ fn compact_and_copy_in() {
 }
 
 #[test]
-#[ignore = "libguestfs takes a quarter of an hour where there is no KVM"]
+#[ignore = "libguestfs takes half an hour where there is no KVM"]
 fn killed_while_libguestfs_works() {
     let Some(images) = guest() else { return };
     let before = images.hash("guest.qcow2");

@@ -71,6 +71,8 @@ pub(crate) fn promised(os: &str, is_intel: bool, argv: &[String], can: impl Fn(&
     assert_eq!(clock.starts_with("-rtc base=localtime"), os != "linux", "{os}: {clock:?}");
     let machine = begins("-machine ");
     assert!(machine.contains("mem-merge=off") && machine.contains("kernel_irqchip=on"), "{os}: {machine}");
+    // Windows 7 has no driver for USB 3.
+    assert_eq!((any("ich9-usb-ehci1"), any("qemu-xhci")), (os == "win7", os != "win7"), "{os}: {argv:#?}");
     // A TPM, and Secure Boot with the pair that belongs together.
     let is_secure = os == "win11";
     assert_eq!(any("tpm-crb"), is_secure, "{os}: {argv:#?}");

@@ -168,8 +168,8 @@ impl Libvirt {
         if self.kvm {
             return os_option.to_vec();
         }
-        let name = if os == "linux" { "linux" } else { "windows" };
-        let own = fs::read_to_string(format!("{}/templates/{name}.xml", env!("CARGO_MANIFEST_DIR"))).expect("the templates are there");
+        let text = |name: &str| fs::read_to_string(format!("{}/templates/{name}.xml", env!("CARGO_MANIFEST_DIR")));
+        let (name, own) = text(os).map(|text| (os, text)).or_else(|_| text("windows").map(|text| ("windows", text))).expect("templates");
         let file = self.path(&format!("{name}.xml"));
         // Whole at once: other threads read it meanwhile.
         let own_copy = self.path(&format!("{name}.{:?}", std::thread::current().id()));
