@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli::FOUND_AGAINST;
+use crate::discovery;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, Imported};
+use crate::import::{self, Imported, Surroundings};
 use crate::model::Finding;
 use crate::output;
 use crate::problem::Problem;
@@ -73,7 +74,11 @@ impl Arguments {
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let imported = import::translate(&script, &stem, self.name.as_deref());
+        let folder = path.parent().unwrap_or(&path).to_string_lossy();
+        let root = context.root()?;
+        let format = |path: &str| discovery::image_format(root.as_ref()?, path);
+        let around = Surroundings { folder: &folder, format: &format };
+        let imported = import::translate(&script, &stem, self.name.as_deref(), around);
         self.show(context, &imported)
     }
 

@@ -1,7 +1,7 @@
 //! Shared memory, shared folders, and small devices: random numbers, balloon, watchdog, IOMMU.
 
 use super::draft::Draft;
-use super::memory::read;
+use super::memory::read_bytes;
 use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -46,7 +46,7 @@ fn memory(draft: &mut Draft) {
             continue;
         };
         let path = draft.options[object].props.peek("mem-path").unwrap_or_default().to_owned();
-        let size = draft.options[object].props.peek("size").and_then(read);
+        let size = draft.options[object].props.peek("size").and_then(read_bytes);
         let (Some(name), Some(size)) = (path.strip_prefix("/dev/shm/"), size) else {
             draft.keep(object, "libvirt shares memory in /dev/shm only");
             draft.keep(index, "libvirt shares memory in /dev/shm only");

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::draft::{self, Draft};
 use super::options::options;
-use super::{Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, shared, sound, storage, usb};
+use super::{Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound, storage, usb};
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,15 +45,28 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
+/// What import knows of the machine: it looks at nothing itself.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Where the script lies.
+    pub folder: &'a str,
+    /// The format of an image, by its first bytes; `None` where it cannot be read.
+    pub format: &'a dyn Fn(&str) -> Option<&'static str>,
+}
+
 /// Makes a domain of a script; `name` is for one whose options say none.
-pub fn translate(script: &Script, name: &str, forced_name: Option<&str>) -> Imported {
-    let mut draft = Draft::new(options(&script.argv));
+pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: Surroundings<'_>) -> Imported {
+    let mut options = options(&script.argv);
+    let placed = paths::absolute(&mut options, &around);
+    let mut draft = Draft::new(options);
+    draft.notes.extend(placed);
+    sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
     firmware::translate(&mut draft);
     shared::translate(&mut draft);
     memory::translate(&mut draft);
-    storage::translate(&mut draft);
+    storage::translate(&mut draft, &around);
     network::translate(&mut draft);
     hostdevs::translate(&mut draft);
     usb::translate(&mut draft);
