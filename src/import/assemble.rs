@@ -44,6 +44,7 @@ pub(super) fn assemble(draft: &Draft, name: &str, emulator: Option<&str>) -> Str
     children.extend((!is_empty(&cpu)).then_some(cpu));
     children.push(fill("clock"));
     children.extend(own("on_reboot").into_iter().take(1));
+    children.extend(own("on_crash").into_iter().take(1));
     children.extend(Some(fill("pm")).filter(|pm| !is_empty(pm)));
     let devices = Fragment::new("devices").child_if(emulator.map(|path| Fragment::new("emulator").text(path)));
     children.push(parts("devices").into_iter().fold(devices, Fragment::child));

@@ -5,6 +5,7 @@ use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
     lines(draft);
+    devices(draft);
     ports(draft);
     tpm(draft);
 }
@@ -28,6 +29,34 @@ fn lines(draft: &mut Draft) {
             }
             _ => draft.keep(index, "a line to a place that is kept as it is"),
         }
+    }
+}
+
+/// Serial lines as devices, where what is behind them has an element.
+fn devices(draft: &mut Draft) {
+    for index in draft.devices(&["isa-serial"]) {
+        let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
+        let Some(chardev) = draft.with("chardev", "id", &id) else { continue };
+        let serial = match draft.options[chardev].props.peek("backend") {
+            Some("pty" | "stdio") => Fragment::new("serial").with("type", "pty"),
+            Some("file") => {
+                let path = draft.take(chardev, "path").unwrap_or_default();
+                Fragment::new("serial").with("type", "file").child(Fragment::new("source").with("path", path))
+            }
+            Some("socket") if draft.options[chardev].props.peek("path").is_some() => {
+                let is_server = draft.flag(chardev, "server") == Some(true);
+                let path = draft.take(chardev, "path").unwrap_or_default();
+                let mode = if is_server { "bind" } else { "connect" };
+                Fragment::new("serial").with("type", "unix").child(Fragment::new("source").with("mode", mode).with("path", path))
+            }
+            _ => continue,
+        };
+        draft.device(serial.child(Fragment::new("target").with("type", "isa-serial")));
+        draft.options[chardev].props.ignore(&["backend", "id", "wait", "nowait", "signal", "mux"]);
+        draft.options[index].props.ignore(&["driver", "chardev", "index"]);
+        draft.place_freely(index);
+        draft.native(index, "<serial>");
+        draft.native(chardev, "<serial>");
     }
 }
 

@@ -73,6 +73,8 @@ const FIRST: &[(&str, &str)] = &[
     ("sandbox", "enable"),
     ("mon", "chardev"),
     ("msg", ""),
+    ("action", ""),
+    ("acpitable", ""),
 ];
 
 /// Options that QEMU knows by two names.

@@ -74,6 +74,9 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     sound::translate(&mut draft);
     channels::translate(&mut draft);
     nothing::translate(&mut draft);
+    for note in moved(&draft) {
+        draft.notes.push(note);
+    }
     let said = draft.parts("name").first().map(|element| element.content().to_owned());
     let name = forced_name.map(str::to_owned).or(said).unwrap_or_else(|| name.to_owned()).replace('/', "-");
     let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
@@ -89,6 +92,26 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     Imported { name, xml, parts: parts(&draft), notes }
 }
 
+/// Devices that are kept, and sit on a controller that is libvirt's.
+fn moved(draft: &Draft) -> Vec<String> {
+    let kept = draft.options.iter().zip(&draft.fates).filter(|(_, fate)| matches!(fate, Some((draft::Fate::Kept, _))));
+    let note = |(option, _): (&super::options::Opt, _)| {
+        let to = draft.kept_value(option).filter(|to| *to != option.value())?;
+        Some(format!("{} is given to QEMU as -{} {to}: what it sits on is libvirt's, and called otherwise", option.text(), option.name))
+    };
+    kept.filter_map(note).collect()
+}
+
+/// Properties that nothing is made of, and why.
+fn why_left(name: &str) -> &'static str {
+    match name {
+        "smb" => "QEMU would start a Samba for it, which libvirt forbids",
+        "debug" | "x-pci-debug" => "messages for those who mend QEMU",
+        "model" | "ver" | "wwn" => "libvirt says it of SCSI disks only",
+        _ => "no element of libvirt's says it; <qemu:override> can",
+    }
+}
+
 fn parts(draft: &Draft) -> Vec<Part> {
     let part = |(option, fate): (&super::options::Opt, &Option<(draft::Fate, String)>)| {
         let (fate, how) = match fate {
@@ -99,7 +122,7 @@ fn parts(draft: &Draft) -> Vec<Part> {
             None => (Fate::Meaningless, String::new()),
         };
         let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };
-        let left = left.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", why_left(&name))).collect();
         Part { option: option.text(), fate, how, left }
     };
     draft.options.iter().zip(&draft.fates).map(part).collect()
