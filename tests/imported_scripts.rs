@@ -137,7 +137,8 @@ fn a_format_that_is_not_said_is_looked_at() {
     let words = "qemu-system-x86_64 -hda disk.img -drive file=plain.qcow2,if=virtio -drive file=gone.img,if=virtio\n";
     fs::write(path("start.sh"), words).unwrap();
     let ran = import(&path("start.sh"), &["--print-xml"]).with(0);
-    let disks: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("<driver name='qemu'") || line.contains("<source file=")).map(str::trim).collect();
+    let disks: Vec<&str> =
+        ran.stdout.lines().filter(|line| line.contains("<driver name='qemu'") || line.contains("<source file=")).map(str::trim).collect();
     let disk = |format: &str, name: &str| [format!("<driver name='qemu' type='{format}'/>"), format!("<source file='{}'/>", path(name))];
     assert_eq!(disks, [disk("qcow2", "disk.img"), disk("raw", "plain.qcow2"), disk("raw", "gone.img")].concat());
     assert!(ran.stderr.contains(&format!("{} cannot be read here", path("gone.img"))), "{}", ran.stderr);

@@ -115,7 +115,9 @@ fn behind(disk: Element<'_>) -> String {
         Some("network") => {
             format!("{}:{}, which a claim of the cluster's own storage would have to lead to", attribute("protocol"), attribute("name"))
         }
-        Some("volume") => format!("the volume {} of libvirt's pool {}: vol-download it, and fill a claim", attribute("volume"), attribute("pool")),
+        Some("volume") => {
+            format!("the volume {} of libvirt's pool {}: vol-download it, and fill a claim", attribute("volume"), attribute("pool"))
+        }
         Some(kind) if source.is_some() => format!("a source of the kind {kind}"),
         _ => "it is empty".into(),
     }

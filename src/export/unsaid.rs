@@ -193,17 +193,36 @@ mod tests {
         let exported = kubevirt(&Document::parse(text).unwrap(), "a", &[], false);
         let words = exported.beyond.join("\n");
         for word in [
-            "currentMemory", "current='2' of <vcpu>", "<numatune>", "<vcpusched", "<bootmenu", "<pmu state='off'/>", "<on_reboot>destroy",
-            "name='tsc'", "<vsock model='virtio'>", "<panic model='isa'/>", "<driver queues='4'/>", "rbd:pool/image", "NVMe",
+            "currentMemory",
+            "current='2' of <vcpu>",
+            "<numatune>",
+            "<vcpusched",
+            "<bootmenu",
+            "<pmu state='off'/>",
+            "<on_reboot>destroy",
+            "name='tsc'",
+            "<vsock model='virtio'>",
+            "<panic model='isa'/>",
+            "<driver queues='4'/>",
+            "rbd:pool/image",
+            "NVMe",
         ] {
             assert!(words.contains(word), "{word} is not in:\n{words}");
         }
-        assert!(!words.contains("on_crash") && !words.contains("<acpi/>") && !words.contains("hpet") && !words.contains("<boot "), "{words}");
+        assert!(
+            !words.contains("on_crash") && !words.contains("<acpi/>") && !words.contains("hpet") && !words.contains("<boot "),
+            "{words}"
+        );
         let spec = &exported.manifest["spec"]["template"]["spec"]["domain"];
         assert_eq!(spec["firmware"]["bootloader"]["efi"]["secureBoot"], true);
         assert_eq!(spec["features"]["smm"]["enabled"], true);
         assert_eq!(spec["cpu"]["dedicatedCpuPlacement"], true);
-        let unpinned = kubevirt(&Document::parse("<domain><vcpu>2</vcpu><cputune><emulatorpin cpuset='0'/></cputune></domain>").unwrap(), "a", &[], true);
+        let unpinned = kubevirt(
+            &Document::parse("<domain><vcpu>2</vcpu><cputune><emulatorpin cpuset='0'/></cputune></domain>").unwrap(),
+            "a",
+            &[],
+            true,
+        );
         let cpu = &unpinned.manifest["spec"]["template"]["spec"]["domain"]["cpu"];
         assert!(cpu["dedicatedCpuPlacement"].is_null() && cpu["isolateEmulatorThread"].is_null(), "{cpu}");
         assert_eq!(unpinned.manifest["spec"]["runStrategy"], "Always");

@@ -66,6 +66,12 @@ fn backing(draft: &Draft, backing: Fragment) -> Fragment {
 fn features(draft: &Draft, features: Fragment, groups: [Fragment; 2]) -> Fragment {
     let [hyperv, kvm] = groups;
     let has_mode = draft.attributes.iter().any(|(element, ..)| *element == "hyperv");
+    // All that the kernel offers is more than single ones, which libvirt's schema has no place for beside it.
+    let hyperv = if has_mode {
+        hyperv.attributes().iter().fold(Fragment::new("hyperv"), |hyperv, (name, value)| hyperv.with(name, value))
+    } else {
+        hyperv
+    };
     let hyperv = if has_mode || hyperv.children().is_empty() { hyperv } else { hyperv.with("mode", "custom") };
     let is_there = |group: &Fragment| !group.attributes().is_empty() || !group.children().is_empty();
     let (has_hyperv, has_kvm) = (is_there(&hyperv), is_there(&kvm));
@@ -128,7 +134,8 @@ mod tests {
 
     #[test]
     fn types_of_properties() {
-        let kind = |name: &str, value: &str| property(name, value).attributes()[1..].iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+        let kind =
+            |name: &str, value: &str| property(name, value).attributes()[1..].iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
         assert_eq!(kind("x-pci-vendor-id", "0x10de"), ["unsigned", "4318"]);
         assert_eq!(kind("x-vga", "on"), ["bool", "true"]);
         assert_eq!(kind("enable-migration", "on"), ["string", "on"]);

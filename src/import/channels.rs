@@ -62,11 +62,14 @@ fn devices(draft: &mut Draft) {
 
 /// Ports on the virtio serial controller, with the character devices behind them.
 fn ports(draft: &mut Draft) {
-    for index in draft.devices(&["virtio-serial-pci", "virtio-serial"]) {
+    for (number, index) in draft.devices(&["virtio-serial-pci", "virtio-serial"]).into_iter().enumerate() {
         draft.take(index, "driver");
+        let id = draft.take(index, "id").unwrap_or_default();
+        draft.renamed.push((id, format!("virtio-serial{number}")));
+        draft.device(Fragment::new("controller").with("type", "virtio-serial").with("index", number));
         draft.place_freely(index);
         draft.options[index].props.ignore(&["max_ports", "vectors"]);
-        draft.native(index, "<controller type='virtio-serial'>: libvirt adds it for the channels on it");
+        draft.native(index, "<controller type='virtio-serial'>");
     }
     for index in draft.devices(&["virtserialport", "usb-redir"]) {
         let is_redirection = draft.options[index].props.peek("driver") == Some("usb-redir");

@@ -213,7 +213,9 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
         draft.native(index, "<vcpu>, <topology>");
     }
     if counts.product() != u64::from(counts.all) {
-        draft.notes.push(format!("the topology of -smp does not make {} processors, for which QEMU refuses to start: it is left out", counts.all));
+        draft
+            .notes
+            .push(format!("the topology of -smp does not make {} processors, for which QEMU refuses to start: it is left out", counts.all));
         return None;
     }
     let mut topology = Fragment::new("topology").with("sockets", counts.sockets);

@@ -37,7 +37,8 @@ pub(super) fn translate(draft: &mut Draft) {
     let devices: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
     for index in draft.devices(&devices) {
         let driver = draft.take(index, "driver").unwrap_or_default();
-        if draft.options[index].props.left().iter().any(|(name, _)| name == "blob" || (name == "max_outputs" && !driver.starts_with("qxl"))) {
+        if draft.options[index].props.left().iter().any(|(name, _)| name == "blob" || (name == "max_outputs" && !driver.starts_with("qxl")))
+        {
             draft.keep(index, "graphics with properties that no element says");
             continue;
         }

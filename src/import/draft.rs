@@ -108,8 +108,9 @@ impl Draft {
         // An address belongs to its bus.
         let moved = |part: &&str| new.is_some() || !(part.starts_with("bus=") || part.starts_with("addr="));
         let parts = value.split(',').filter(moved);
-        let parts: Vec<String> =
-            parts.map(|part| if part.starts_with("bus=") { format!("bus={}", new.as_deref().unwrap_or_default()) } else { part.to_owned() }).collect();
+        let parts: Vec<String> = parts
+            .map(|part| if part.starts_with("bus=") { format!("bus={}", new.as_deref().unwrap_or_default()) } else { part.to_owned() })
+            .collect();
         Some(parts.join(","))
     }
 

@@ -83,8 +83,7 @@ fn nodes(draft: &mut Draft, index: usize) {
         _ => return,
     };
     let cells = draft.options.iter().filter(|option| option.name == "numa");
-    let cells: Vec<(Option<&str>, Option<&str>)> =
-        cells.map(|option| (option.props.peek("nodeid"), option.props.peek("memdev"))).collect();
+    let cells: Vec<(Option<&str>, Option<&str>)> = cells.map(|option| (option.props.peek("nodeid"), option.props.peek("memdev"))).collect();
     let cell = cells.iter().find(|(_, memdev)| *memdev == Some(&id)).map(|(cell, _)| cell.unwrap_or("0").to_owned());
     let nodeset = nodes.join(",");
     let element = match cell.filter(|_| cells.len() > 1) {

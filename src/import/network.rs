@@ -21,8 +21,22 @@ const CARDS: [(&str, &str); 11] = [
 const FORWARDED: &str = "libvirt's user network forwards no ports (it can with passt: <backend type='passt'/> and <portForward>)";
 /// What of QEMU's user network no element says.
 const OF_USER: [&str; 16] = [
-    "hostfwd", "guestfwd", "restrict", "net", "host", "dhcpstart", "dns", "dnssearch", "domainname", "tftp", "tftp-server-name", "bootfile",
-    "hostname", "ipv4", "ipv6", "ipv6-net",
+    "hostfwd",
+    "guestfwd",
+    "restrict",
+    "net",
+    "host",
+    "dhcpstart",
+    "dns",
+    "dnssearch",
+    "domainname",
+    "tftp",
+    "tftp-server-name",
+    "bootfile",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "ipv6-net",
 ];
 const OWN_USER: &str = "libvirt's user network has none of this, and the guest would be on another network";
 const HANDED: &str = "a network device that the script opens itself; <interface type='direct'> makes one";
@@ -170,7 +184,13 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
         if let Some(queues) = queues { Some(driver.unwrap_or_else(|| Fragment::new("driver")).with("queues", queues)) } else { driver };
     let mut driver = driver;
     for index in &card.options {
-        for (name, attribute) in [("iommu_platform", "iommu"), ("ats", "ats"), ("packed", "packed"), ("rx_queue_size", "rx_queue_size"), ("tx_queue_size", "tx_queue_size")] {
+        for (name, attribute) in [
+            ("iommu_platform", "iommu"),
+            ("ats", "ats"),
+            ("packed", "packed"),
+            ("rx_queue_size", "rx_queue_size"),
+            ("tx_queue_size", "tx_queue_size"),
+        ] {
             if let Some(value) = draft.take(*index, name) {
                 driver = Some(driver.unwrap_or_else(|| Fragment::new("driver")).with(attribute, value));
             }

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn from_the_scripts_folder() {
-        let argv = ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
+        let argv =
+            ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
         let mut all = options(&argv.map(str::to_owned));
         let around = Surroundings { folder: "/vm/one", format: &|_| None };
         let notes = absolute(&mut all, &around);

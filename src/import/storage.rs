@@ -83,7 +83,12 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
     let mut disks = Vec::new();
     for (name, kind, place) in SHORT {
         for index in draft.named(&[name]) {
-            let file = File { path: draft.options[index].value().to_owned(), options: vec![index], ..File::default() };
+            let path = draft.options[index].value().to_owned();
+            if has_scheme(&path) {
+                draft.keep(index, "it is no file or device");
+                continue;
+            }
+            let file = File { path, options: vec![index], ..File::default() };
             draft.options[index].props = super::props::Props::default();
             let bus = if kind == "floppy" { "fdc" } else { "ide" }.into();
             let place = Place { index: Some(place), ..Place::default() };
@@ -173,12 +178,16 @@ fn thread(draft: &mut Draft, index: usize, threads: &[String]) -> Option<String>
     threads.iter().position(|known| *known == name).map(|at| (at + 1).to_string())
 }
 
+/// A protocol of QEMU's and no path: `nbd:…`, `http://…`, `json:{…}`.
+fn has_scheme(path: &str) -> bool {
+    path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
+}
+
 fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[String]) -> Option<Disk> {
     let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
     let device = (!id.is_empty()).then(|| draft.with("device", "drive", &id)).flatten();
     let path = draft.options[index].props.peek("file").unwrap_or_default().to_owned();
-    let scheme =
-        path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'));
+    let scheme = has_scheme(&path);
     let known = device.is_none_or(|device| {
         let driver = draft.options[device].props.peek("driver");
         DEVICES.iter().any(|(known, ..)| Some(*known) == driver)
@@ -387,11 +396,22 @@ fn place(draft: &mut Draft, disks: &mut [Disk]) {
             let is_clash = wanted.as_ref().is_some_and(|wanted| taken.contains(wanted));
             let got = wanted.filter(|wanted| !taken.contains(wanted)).or_else(|| free.find(|place| !taken.contains(place)));
             if is_clash {
-                draft.notes.push(format!("{} is given a place that another disk has: QEMU refuses that; it gets a free one", disk.file.path));
+                draft
+                    .notes
+                    .push(format!("{} is given a place that another disk has: QEMU refuses that; it gets a free one", disk.file.path));
             }
             if let Some((_, controller, bus, target, unit)) = got {
                 disk.place = Place { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
                 taken.push((disk.bus.clone(), controller, bus, target, unit));
+            } else {
+                draft.notes.push(format!(
+                    "{} is one disk too many for the {} bus: QEMU refuses that; it is put on SATA",
+                    disk.file.path, disk.bus
+                ));
+                let more = taken.iter().filter(|(bus, ..)| bus == "sata").map(|(_, controller, ..)| controller + 1).max().unwrap_or(0);
+                disk.bus = "sata".into();
+                disk.place = Place { controller: Some(more), ..Place::default() };
+                taken.push((disk.bus.clone(), more, 0, 0, 0));
             }
         }
     }

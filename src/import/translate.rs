@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use super::draft::{self, Draft};
 use super::options::options;
-use super::{Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound, storage, usb};
+use super::{
+    Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound, storage,
+    usb,
+};
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,12 +106,13 @@ fn moved(draft: &Draft) -> Vec<String> {
 }
 
 /// Properties that nothing is made of, and why.
-fn why_left(name: &str) -> &'static str {
+fn why_left(option: &str, name: &str) -> &'static str {
     match name {
         "smb" => "QEMU would start a Samba for it, which libvirt forbids",
         "debug" | "x-pci-debug" => "messages for those who mend QEMU",
         "model" | "ver" | "wwn" => "libvirt says it of SCSI disks only",
-        _ => "no element of libvirt's says it; <qemu:override> can",
+        _ if option == "device" => "no element of libvirt's says it; <qemu:override> can",
+        _ => "no element of libvirt's says it",
     }
 }
 
@@ -122,7 +126,7 @@ fn parts(draft: &Draft) -> Vec<Part> {
             None => (Fate::Meaningless, String::new()),
         };
         let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };
-        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", why_left(&name))).collect();
+        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", why_left(&option.name, &name))).collect();
         Part { option: option.text(), fate, how, left }
     };
     draft.options.iter().zip(&draft.fates).map(part).collect()

@@ -33,6 +33,8 @@ const INPUTS: [(&str, &str, &str); 9] = [
 pub(super) fn translate(draft: &mut Draft) {
     let mut wanted = false;
     let count = controllers(draft);
+    // The bus of the controller that -usb makes (`usb_bus_new` of `hw/usb/bus.c`).
+    draft.renamed.push(("usb-bus".into(), "usb".into()));
     for index in draft.named(&["usb"]) {
         wanted = true;
         draft.native(index, "<controller type='usb'>");

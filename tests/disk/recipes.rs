@@ -110,7 +110,11 @@ fn snapshots_in_an_image_are_told_and_not_ruined() {
     images.vgapt(&["merge", "base.qcow2.diff", "copy.qcow2"]).with(0).saying(&["the snapshots in", "(clean) are not copied"]);
     images.tool(&["qemu-img", "snapshot", "-c", "later", "base.qcow2.diff"]);
     let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["has snapshots in it (later)", "vgapt disk merge", "Nothing was touched"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&[
+        "has snapshots in it (later)",
+        "vgapt disk merge",
+        "Nothing was touched",
+    ]);
     assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
     images.tool(&["qemu-img", "snapshot", "-d", "later", "base.qcow2.diff"]);
     images.vgapt(&["commit", "base.qcow2.diff"]).with(0).saying(&["(clean) stay, and are of before"]);

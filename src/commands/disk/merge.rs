@@ -49,7 +49,8 @@ impl Arguments {
         context.note(&format!("{} takes up to {} as {format}{room}", new.display(), rough(needed)));
         for image in chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
             let names = image.snapshots.join(", ");
-            context.note(&format!("note: the snapshots in {} ({names}) are not copied: the new disk has its present state only", image.path));
+            context
+                .note(&format!("note: the snapshots in {} ({names}) are not copied: the new disk has its present state only", image.path));
         }
         let staged = staged(&new, format)?;
         let since = Instant::now();
