@@ -144,8 +144,7 @@ fn is_usual(element: Element<'_>, path: &str) -> bool {
     let attribute = |name: &str| element.attribute(name).map(std::borrow::Cow::into_owned).unwrap_or_default();
     match path {
         // Said, or named one by one, where the clock is.
-        "clock/timer" => true,
-        "currentMemory" => true,
+        "clock/timer" | "currentMemory" => true,
         // The first disk is what a guest starts from anyway.
         "os/boot" => attribute("dev") == "hd",
         "os/firmware/feature" => ["secure-boot", "enrolled-keys"].contains(&attribute("name").as_str()),

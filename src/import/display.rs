@@ -56,8 +56,12 @@ pub(super) fn translate(draft: &mut Draft) {
     if models.len() > 1 && without {
         // -vga none stands first.
         models.retain(|model| *model != "none");
-        memory.iter_mut().for_each(|(at, ..)| *at -= 1);
-        accelerated.iter_mut().for_each(|at| *at -= 1);
+        for (at, ..) in &mut memory {
+            *at -= 1;
+        }
+        for at in &mut accelerated {
+            *at -= 1;
+        }
     }
     let has_defaults = !draft.options.iter().any(|option| option.name == "nodefaults");
     if models.is_empty() {

@@ -30,7 +30,7 @@ pub(super) fn watchdog_action(draft: &mut Draft) -> String {
         let said = if option.name == "watchdog-action" { Some(option.value()) } else { option.props.peek("watchdog") };
         if let Some(said) = said.filter(|_| ["watchdog-action", "action"].contains(&option.name.as_str())) {
             // As libvirt calls it.
-            action = if said == "debug" { "none" } else { said }.to_owned();
+            if said == "debug" { "none" } else { said }.clone_into(&mut action);
         }
     }
     for index in draft.named(&["watchdog-action"]) {

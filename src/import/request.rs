@@ -25,10 +25,8 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
             "input" => input(device, &mut request),
             "interface" => interface(device, &mut request),
             "audio" => audio(device, &mut request),
-            // A request that says where sound goes brings the card.
-            "sound" => true,
-            // The templates bring these.
-            "emulator" | "controller" | "video" | "memballoon" => true,
+            // A request that says where sound goes brings the card; the templates bring the others.
+            "sound" | "emulator" | "controller" | "video" | "memballoon" => true,
             _ => false,
         };
         if !said {

@@ -81,11 +81,14 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: controllers(draft, &threads), sata: sata(draft) };
     let mut disks = Vec::new();
+    // Places on IDE of disks that are given to QEMU as they are.
+    let mut kept = Vec::new();
     for (name, kind, place) in SHORT {
         for index in draft.named(&[name]) {
             let path = draft.options[index].value().to_owned();
             if has_scheme(&path) {
                 draft.keep(index, "it is no file or device");
+                kept.push(place);
                 continue;
             }
             let file = File { path, options: vec![index], ..File::default() };
@@ -113,7 +116,7 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
             disks.push(disk);
         }
     }
-    place(draft, &mut disks);
+    place(draft, &mut disks, &kept);
     write(draft, disks, around);
 }
 
@@ -350,7 +353,7 @@ fn throttling(draft: &mut Draft, index: usize, disk: &mut Disk) {
 
 /// Gives the disks of IDE, SATA and SCSI their places as QEMU does: those that say one have it, and
 /// the others get what is free, in the order of the options (`drive_new` of `blockdev.c`).
-fn place(draft: &mut Draft, disks: &mut [Disk]) {
+fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
     let is_express = draft.is_express;
     for disk in disks.iter_mut().filter(|disk| disk.bus == "ide" && is_express) {
         disk.bus = "sata".into();
@@ -373,7 +376,10 @@ fn place(draft: &mut Draft, disks: &mut [Disk]) {
     }
     let mut order: Vec<usize> = (0..disks.len()).collect();
     order.sort_by_key(|at| disks[*at].order);
-    let mut taken: Vec<(String, usize, usize, usize, usize)> = Vec::new();
+    let reserved = |index: &usize| {
+        if is_express { ("sata".to_owned(), 0, 0, 0, *index) } else { ("ide".to_owned(), 0, index / 2, 0, index % 2) }
+    };
+    let mut taken: Vec<(String, usize, usize, usize, usize)> = kept.iter().map(reserved).collect();
     for says in [true, false] {
         for at in &order {
             let disk = &mut disks[*at];
