@@ -118,8 +118,32 @@ fn what_a_request_can_say() {
     let request: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
     assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
+    let ran = import("fixtures/scripts/22-nodes-of-the-host.sh", &["--request", "--json"]).with(0);
+    let request: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((request["network"].as_str(), request["sound"].as_str()), (Some("bridge=br7"), Some("pulseaudio")), "{request}");
+    assert_eq!(request["evdev"][0].as_str(), Some("/dev/input/by-id/usb-one-event-kbd"));
+    assert_eq!(request["evdev-toggle"].as_str(), Some("alt-alt"));
     let file = import("fixtures/scripts/03-array-looking-glass.sh", &["--request"]).with(0).stdout;
     assert!(file.contains("gpu = [\"0000:0a:00.0\"]"), "{file}");
+}
+
+#[test]
+fn a_format_that_is_not_said_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // The beginning of a qcow2 image, whatever it is called.
+    fs::write(path("disk.img"), b"QFI\xfb\0\0\0\x03").unwrap();
+    fs::write(path("plain.qcow2"), [0; 512]).unwrap();
+    let words = "qemu-system-x86_64 -hda disk.img -drive file=plain.qcow2,if=virtio -drive file=gone.img,if=virtio\n";
+    fs::write(path("start.sh"), words).unwrap();
+    let ran = import(&path("start.sh"), &["--print-xml"]).with(0);
+    let disks: Vec<&str> =
+        ran.stdout.lines().filter(|line| line.contains("<driver name='qemu'") || line.contains("<source file=")).map(str::trim).collect();
+    let disk = |format: &str, name: &str| [format!("<driver name='qemu' type='{format}'/>"), format!("<source file='{}'/>", path(name))];
+    assert_eq!(disks, [disk("qcow2", "disk.img"), disk("raw", "plain.qcow2"), disk("raw", "gone.img")].concat());
+    assert!(ran.stderr.contains(&format!("{} cannot be read here", path("gone.img"))), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(&format!("{} cannot be read", path("disk.img"))), "{}", ran.stderr);
+    assert!(ran.stderr.contains("disk.img, plain.qcow2, gone.img: taken from the script's directory"), "{}", ran.stderr);
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
         let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
-        let exported = export::kubevirt(&existing.document, &self.name, &passed);
+        let exported = export::kubevirt(&existing.document, &self.name, &passed, connection.autostart(&self.name)?);
         if context.global.json {
             let value =
                 json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.beyond, "notes": exported.notes});
@@ -91,5 +91,25 @@ fn passed(function: &crate::domain::Passed, host: &Host) -> Passed {
 }
 
 fn yaml(value: &Value) -> Result<String> {
-    serde_norway::to_string(value).context("plain data serialises")
+    let text = serde_norway::to_string(value).context("plain data serialises")?;
+    Ok(text.lines().map(|line| quoted(line) + "\n").collect())
+}
+
+/// A MAC address of digits only is a number to the base of 60 for readers of YAML 1.1: it is quoted.
+fn quoted(line: &str) -> String {
+    match line.split_once("macAddress: ") {
+        Some((before, address)) if !address.starts_with(['\'', '"']) => format!("{before}macAddress: '{address}'"),
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_quoted() {
+        let text = yaml(&json!({"a": [{"macAddress": "52:54:00:12:34:56"}]})).unwrap();
+        assert_eq!(text, "a:\n- macAddress: '52:54:00:12:34:56'\n");
+    }
 }

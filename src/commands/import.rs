@@ -1,6 +1,6 @@
 //! `vgapt import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -8,11 +8,13 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli::FOUND_AGAINST;
+use crate::discovery;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, Imported};
+use crate::import::{self, Imported, Surroundings};
 use crate::model::Finding;
 use crate::output;
 use crate::problem::Problem;
+use crate::root::Root;
 use crate::xml::Document;
 
 /// Variables of the environment that fill what a script does not set.
@@ -73,7 +75,12 @@ impl Arguments {
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let imported = import::translate(&script, &stem, self.name.as_deref());
+        let folder = path.parent().unwrap_or(&path).to_string_lossy();
+        // The images lie where the script does, unless the domain is to be another machine's.
+        let root = Root::open(context.global.root.as_deref().unwrap_or(Path::new("/"))).ok().filter(|_| !context.uri().is_remote());
+        let format = |path: &str| discovery::image_format(root.as_ref()?, path);
+        let around = Surroundings { folder: &folder, format: &format };
+        let imported = import::translate(&script, &stem, self.name.as_deref(), around);
         self.show(context, &imported)
     }
 

@@ -9,8 +9,17 @@ use crate::root::{Root, Status};
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
 /// Magic bytes at the beginning of disk images (from the formats' specifications; as QEMU probes them).
-const MAGIC: [(&str, &[u8]); 5] =
-    [("qcow2", b"QFI\xfb"), ("vmdk", b"KDMV"), ("vhdx", b"vhdxfile"), ("qed", b"QED\0"), ("vpc", b"conectix")];
+const MAGIC: [(&str, &[u8]); 7] = [
+    ("qcow2", b"QFI\xfb"),
+    ("vmdk", b"KDMV"),
+    ("vmdk", b"COWD"),
+    ("vmdk", b"# Disk D"),
+    ("vhdx", b"vhdxfile"),
+    ("qed", b"QED\0"),
+    ("vpc", b"conectix"),
+];
+/// VDI says so behind a text for people (`block/vdi.c`).
+const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
 
 /// What the host's files say about these paths; firmwares included.
 pub fn files(root: &Root, paths: &[String]) -> Files {
@@ -58,7 +67,16 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     }
 }
 
+/// The format of an image; `None` where it cannot be read.
+pub fn image_format(root: &Root, path: &str) -> Option<&'static str> {
+    root.status(path).filter(|status| !status.is_dir)?;
+    root.first_bytes(path, VDI.0 + VDI.1.len()).ok().map(|bytes| format_of(&bytes))
+}
+
 fn format_of(beginning: &[u8]) -> &'static str {
+    if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
+        return "vdi";
+    }
     MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map_or("raw", |(name, _)| name)
 }
 
@@ -176,5 +194,6 @@ mod tests {
     fn formats() {
         assert_eq!(format_of(b"QFI\xfb\0\0\0\x03"), "qcow2");
         assert_eq!(format_of(b""), "raw");
+        assert_eq!(format_of(&[&[b'<'; 64][..], b"\x7f\x10\xda\xbe"].concat()), "vdi");
     }
 }

@@ -26,7 +26,7 @@ mod usb;
 mod uses;
 
 pub use capture::capture;
-pub use files::{files, owner, runs_systemd};
+pub use files::{files, image_format, owner, runs_systemd};
 pub use holders::holders;
 pub use hook::{daemon, descends_from};
 pub use node_devices::from_node_devices;

@@ -23,6 +23,12 @@ pub struct Image {
     pub backing_format: Option<String>,
     /// Whether qemu found it broken.
     pub corrupt: bool,
+    /// The names of the snapshots in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// Whether it is encrypted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
 }
 
 /// An image and, behind it, each image that it lies on.
@@ -54,7 +60,16 @@ struct Said {
     full_backing_filename: Option<String>,
     backing_filename_format: Option<String>,
     #[serde(default)]
+    snapshots: Vec<Snapshot>,
+    #[serde(default)]
+    encrypted: bool,
+    #[serde(default)]
     format_specific: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    name: String,
 }
 
 /// What `qemu-img info --backing-chain --output=json` prints.
@@ -65,6 +80,8 @@ pub fn parse_chain(json: &str) -> Result<Chain, String> {
     let said: Vec<Said> = serde_json::from_str(json).map_err(|error| format!("qemu-img's answer cannot be read: {error}"))?;
     let image = |said: Said| Image {
         corrupt: said.format_specific["data"]["corrupt"].as_bool() == Some(true),
+        snapshots: said.snapshots.into_iter().map(|snapshot| snapshot.name).collect(),
+        encrypted: said.encrypted,
         path: said.filename,
         format: said.format,
         virtual_size: Size::from_bytes(said.virtual_size),
@@ -88,6 +105,25 @@ pub fn parse_measure(json: &str) -> Option<Measure> {
     serde_json::from_str(json).ok()
 }
 
+/// The formats by the endings of their names (`qemu-img --help`).
+const ENDINGS: [(&str, &str); 9] = [
+    ("qcow2", "qcow2"),
+    ("qcow", "qcow"),
+    ("raw", "raw"),
+    ("vmdk", "vmdk"),
+    ("vdi", "vdi"),
+    ("vhdx", "vhdx"),
+    ("vhd", "vpc"),
+    ("qed", "qed"),
+    ("luks", "luks"),
+];
+
+/// The format that the ending of a name speaks for; `None` for one that says nothing, as .img.
+pub fn format_by_name(path: &std::path::Path) -> Option<&'static str> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+}
+
 /// Whether qemu-img's complaint is that another process has the image.
 pub fn says_locked(complaint: &str) -> bool {
     complaint.contains("Is another process using the image") || complaint.contains("\" lock")
@@ -102,13 +138,20 @@ mod tests {
     #[test]
     fn a_chain() {
         let text = r#"[{"filename": "o", "format": "qcow2", "virtual-size": 10, "actual-size": 4, "backing-filename": "b",
-            "full-backing-filename": "/vm/b", "backing-filename-format": "raw", "format-specific": {"data": {"corrupt": true}}},
+            "full-backing-filename": "/vm/b", "backing-filename-format": "raw", "encrypted": true, "snapshots": [{"name": "one", "id": "1"}], "format-specific": {"data": {"corrupt": true}}},
             {"filename": "/vm/b", "format": "raw", "virtual-size": 10}]"#;
         let chain = parse_chain(text).unwrap();
         assert_eq!((chain.top().backing.as_deref(), chain.top().corrupt), (Some("/vm/b"), true));
-        assert_eq!(chain.base().unwrap().format, "raw");
+        assert_eq!((chain.top().snapshots.join(","), chain.top().encrypted), ("one".to_owned(), true));
+        assert_eq!((chain.base().unwrap().format.as_str(), chain.base().unwrap().encrypted), ("raw", false));
         assert!(parse_chain("[]").is_err() && parse_chain("{").is_err());
         assert_eq!(parse_measure(r#"{"required": 5, "fully-allocated": 9, "bitmaps": 0}"#), Some(Measure { required: 5 }));
+    }
+
+    #[test]
+    fn endings() {
+        let of = |name: &str| format_by_name(std::path::Path::new(name));
+        assert_eq!([of("/a.b/x.VDI"), of("x.vhd"), of("x.img"), of("x")], [Some("vdi"), Some("vpc"), None, None]);
     }
 
     proptest! {

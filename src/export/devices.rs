@@ -59,7 +59,7 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, beyond: &mut Beyond) -> (Vec
             |child: &str, name: &str| disk.child(child).and_then(|child| child.attribute(name)).map(std::borrow::Cow::into_owned);
         let kind = disk.attribute("device").map_or_else(|| "disk".to_owned(), std::borrow::Cow::into_owned);
         let Some(source) = attribute("source", "file").or_else(|| attribute("source", "dev")) else {
-            beyond.name(&format!("the {kind} {}: there is no file behind it", attribute("target", "dev").unwrap_or_default()));
+            beyond.name(&format!("the {kind} {}: {}", attribute("target", "dev").unwrap_or_default(), behind(disk)));
             continue;
         };
         if kind == "floppy" {
@@ -104,6 +104,23 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, beyond: &mut Beyond) -> (Vec
         beyond.note(format!("fill the claim {claim} with {source}: virtctl image-upload pvc {claim} --image-path={source}"));
     }
     (disks, volumes)
+}
+
+/// What is behind a disk that is no file and no block device.
+fn behind(disk: Element<'_>) -> String {
+    let source = disk.child("source");
+    let attribute = |name: &str| source.and_then(|source| source.attribute(name)).map(std::borrow::Cow::into_owned).unwrap_or_default();
+    match disk.attribute("type").as_deref() {
+        Some("nvme") => "an NVMe device of the host; a cluster passes the whole device, under hostDevices".into(),
+        Some("network") => {
+            format!("{}:{}, which a claim of the cluster's own storage would have to lead to", attribute("protocol"), attribute("name"))
+        }
+        Some("volume") => {
+            format!("the volume {} of libvirt's pool {}: vol-download it, and fill a claim", attribute("volume"), attribute("pool"))
+        }
+        Some(kind) if source.is_some() => format!("a source of the kind {kind}"),
+        _ => "it is empty".into(),
+    }
 }
 
 /// `interfaces` and `networks`: the pod's own network, for the first card.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Passed, devices, machine};
+use super::{Passed, devices, machine, unsaid};
 use crate::xml::{Document, Element};
 
 /// A domain for a cluster.
@@ -37,8 +37,8 @@ impl Beyond {
     }
 }
 
-/// A domain for a cluster.
-pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed]) -> Exported {
+/// A domain for a cluster; `starts_by_itself`: libvirt starts it with the host (autostart).
+pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itself: bool) -> Exported {
     let root = domain.root();
     let name = label(name);
     let mut beyond = Beyond::default();
@@ -62,7 +62,6 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed]) -> Exported {
     if machine.as_deref().is_some_and(|machine| !machine.contains("q35")) {
         beyond.name("a machine without PCI Express: the cluster's is q35");
     }
-    whole(root, &mut beyond);
     let mut spec = json!({
         "machine": {"type": "q35"},
         "memory": machine::memory(root, &mut beyond),
@@ -71,6 +70,8 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed]) -> Exported {
         "clock": machine::clock(root, &mut beyond),
         "devices": own,
     });
+    whole(root, &mut beyond);
+    unsaid::name(root, &mut beyond);
     if let Some(firmware) = machine::firmware(root, &mut beyond) {
         spec["firmware"] = firmware;
     }
@@ -85,7 +86,7 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed]) -> Exported {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",
         "metadata": {"name": name},
-        "spec": {"runStrategy": "Halted", "template": {"metadata": {"labels": {"kubevirt.io/domain": name}}, "spec": guest}},
+        "spec": {"runStrategy": if starts_by_itself { "Always" } else { "Halted" }, "template": {"metadata": {"labels": {"kubevirt.io/domain": name}}, "spec": guest}},
     });
     Exported { manifest, permitted: (!permitted.is_empty()).then(|| resource(&permitted)), beyond: beyond.named, notes: beyond.notes }
 }

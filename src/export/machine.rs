@@ -46,7 +46,11 @@ pub(super) fn cpu(domain: Element<'_>, beyond: &mut Beyond) -> Value {
         beyond.name("dies and clusters of processors: they are counted as cores");
     }
     let cores = number("cores").map_or(count, |cores| cores * dies);
-    let mut value = json!({"sockets": number("sockets").unwrap_or(1), "cores": cores, "threads": number("threads").unwrap_or(1), "dedicatedCpuPlacement": true});
+    let mut value = json!({"sockets": number("sockets").unwrap_or(1), "cores": cores, "threads": number("threads").unwrap_or(1)});
+    let is_pinned = domain.at("cputune/vcpupin").is_some();
+    if is_pinned {
+        value["dedicatedCpuPlacement"] = true.into();
+    }
     let mode = cpu.and_then(|cpu| cpu.attribute("mode"));
     let named = cpu.and_then(|cpu| cpu.child("model")).map(|model| model.text().to_owned());
     value["model"] = match (mode.as_deref(), named) {
@@ -63,13 +67,27 @@ pub(super) fn cpu(domain: Element<'_>, beyond: &mut Beyond) -> Value {
     if !features.is_empty() {
         value["features"] = features.into();
     }
-    if domain.at("cputune/vcpupin").is_some() {
+    if is_pinned {
         beyond.name("which processors it is pinned to: a node gives it whole ones (dedicatedCpuPlacement)");
     }
     if domain.at("cputune/emulatorpin").is_some() {
-        value["isolateEmulatorThread"] = true.into();
+        if is_pinned {
+            value["isolateEmulatorThread"] = true.into();
+        } else {
+            beyond.name("where QEMU itself runs (emulatorpin): a cluster sets that apart only beside dedicated processors");
+        }
     }
     value
+}
+
+/// Whether it boots securely: said of the loader, or asked of libvirt's choice of one.
+fn is_secure(domain: Element<'_>) -> bool {
+    let Some(os) = domain.child("os") else { return false };
+    let is_asked = |feature: Element<'_>| {
+        feature.attribute("name").as_deref() == Some("secure-boot") && feature.attribute("enabled").as_deref() == Some("yes")
+    };
+    os.child("loader").is_some_and(|loader| loader.attribute("secure").as_deref() == Some("yes"))
+        || os.child("firmware").is_some_and(|firmware| firmware.children_named("feature").any(is_asked))
 }
 
 pub(super) fn firmware(domain: Element<'_>, beyond: &mut Beyond) -> Option<Value> {
@@ -79,7 +97,7 @@ pub(super) fn firmware(domain: Element<'_>, beyond: &mut Beyond) -> Option<Value
         || loader.is_some_and(|loader| loader.attribute("type").as_deref() == Some("pflash"));
     let mut value = Map::new();
     if is_efi {
-        let secure = loader.is_some_and(|loader| loader.attribute("secure").as_deref() == Some("yes"));
+        let secure = is_secure(domain);
         value.insert("bootloader".into(), json!({"efi": {"secureBoot": secure, "persistent": true}}));
         beyond.name("the firmware's variables: the cluster's are new, and a boot entry may have to be made");
     }
@@ -138,7 +156,8 @@ pub(super) fn features(domain: Element<'_>) -> Value {
     if is_on(features, "kvm/hidden") {
         value["kvm"] = json!({"hidden": true});
     }
-    if is_on(features, "smm") {
+    // A cluster takes secure boot only together with it.
+    if is_on(features, "smm") || is_secure(domain) {
         value["smm"] = json!({"enabled": true});
     }
     value
@@ -159,7 +178,10 @@ pub(super) fn clock(domain: Element<'_>, beyond: &mut Beyond) -> Value {
             Some("hpet") => "hpet",
             Some("pit") => "pit",
             Some("rtc") => "rtc",
-            _ => continue,
+            _ => {
+                beyond.name(&format!("<clock> {}", timer.source()));
+                continue;
+            }
         };
         let mut value = json!({"present": present});
         if let Some(policy) = policy.filter(|_| ["hpet", "pit", "rtc"].contains(&name)) {

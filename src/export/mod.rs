@@ -4,6 +4,7 @@ mod argv;
 mod devices;
 mod kubevirt;
 mod machine;
+mod unsaid;
 
 pub use argv::{one_a_line, place_usb};
 pub use devices::Passed;

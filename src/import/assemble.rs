@@ -31,6 +31,7 @@ pub(super) fn assemble(draft: &Draft, name: &str, emulator: Option<&str>) -> Str
     children.extend(Some(backing(draft, fill("memoryBacking"))).filter(|backing| !is_empty(backing)));
     children.push(own("vcpu").pop().unwrap_or_else(|| Fragment::new("vcpu").text(1)));
     children.extend(own("iothreads"));
+    children.extend(Some(fill("numatune")).filter(|tune| !is_empty(tune)));
     let sysinfo = fill("sysinfo");
     if !is_empty(&sysinfo) {
         children.push(sysinfo.with("type", "smbios"));
@@ -43,6 +44,7 @@ pub(super) fn assemble(draft: &Draft, name: &str, emulator: Option<&str>) -> Str
     children.extend((!is_empty(&cpu)).then_some(cpu));
     children.push(fill("clock"));
     children.extend(own("on_reboot").into_iter().take(1));
+    children.extend(own("on_crash").into_iter().take(1));
     children.extend(Some(fill("pm")).filter(|pm| !is_empty(pm)));
     let devices = Fragment::new("devices").child_if(emulator.map(|path| Fragment::new("emulator").text(path)));
     children.push(parts("devices").into_iter().fold(devices, Fragment::child));
@@ -64,6 +66,12 @@ fn backing(draft: &Draft, backing: Fragment) -> Fragment {
 fn features(draft: &Draft, features: Fragment, groups: [Fragment; 2]) -> Fragment {
     let [hyperv, kvm] = groups;
     let has_mode = draft.attributes.iter().any(|(element, ..)| *element == "hyperv");
+    // All that the kernel offers is more than single ones, which libvirt's schema has no place for beside it.
+    let hyperv = if has_mode {
+        hyperv.attributes().iter().fold(Fragment::new("hyperv"), |hyperv, (name, value)| hyperv.with(name, value))
+    } else {
+        hyperv
+    };
     let hyperv = if has_mode || hyperv.children().is_empty() { hyperv } else { hyperv.with("mode", "custom") };
     let is_there = |group: &Fragment| !group.attributes().is_empty() || !group.children().is_empty();
     let (has_hyperv, has_kvm) = (is_there(&hyperv), is_there(&kvm));
@@ -79,7 +87,8 @@ fn for_qemu(draft: &Draft) -> String {
         .filter(|(_, fate)| matches!(fate, Some((Fate::Kept, _))))
         .map(|(option, _)| option)
         .collect();
-    let words = kept.iter().flat_map(|option| std::iter::once(format!("-{}", option.name)).chain(option.value.clone()));
+    let value = |option: &super::options::Opt| draft.kept_value(option);
+    let words = kept.iter().flat_map(|option| std::iter::once(format!("-{}", option.name)).chain(value(option)));
     let words: Vec<String> = draft.arguments.iter().cloned().chain(words).collect();
     let mut text = String::new();
     if !words.is_empty() {
@@ -102,12 +111,34 @@ fn for_qemu(draft: &Draft) -> String {
     text
 }
 
+/// Properties that are `on`, `off` or `auto` to QEMU, which are words to it and no booleans
+/// (`DEFINE_PROP_ON_OFF_AUTO` in `hw/vfio/pci.c`).
+const WORDS: [&str; 4] = ["display", "enable-migration", "x-migration-load-config-after-iter", "x-migration-multifd-transfer"];
+
 fn property(name: &str, value: &str) -> Fragment {
+    let hexadecimal = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let number = hexadecimal.or_else(|| value.parse().ok()).map(|number: u64| number.to_string());
     let (kind, value) = match value {
+        _ if WORDS.contains(&name.replace('_', "-").as_str()) => ("string", value),
         "on" | "yes" | "true" => ("bool", "true"),
         "off" | "no" | "false" => ("bool", "false"),
-        _ if value.parse::<u64>().is_ok() => ("unsigned", value),
+        _ if number.is_some() => ("unsigned", number.as_deref().unwrap_or_default()),
         _ => ("string", value),
     };
     Fragment::new("qemu:property").with("name", name).with("type", kind).with("value", value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_properties() {
+        let kind =
+            |name: &str, value: &str| property(name, value).attributes()[1..].iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+        assert_eq!(kind("x-pci-vendor-id", "0x10de"), ["unsigned", "4318"]);
+        assert_eq!(kind("x-vga", "on"), ["bool", "true"]);
+        assert_eq!(kind("enable-migration", "on"), ["string", "on"]);
+        assert_eq!(kind("display", "off"), ["string", "off"]);
+    }
 }

@@ -5,6 +5,7 @@ use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
     lines(draft);
+    devices(draft);
     ports(draft);
     tpm(draft);
 }
@@ -31,13 +32,44 @@ fn lines(draft: &mut Draft) {
     }
 }
 
+/// Serial lines as devices, where what is behind them has an element.
+fn devices(draft: &mut Draft) {
+    for index in draft.devices(&["isa-serial"]) {
+        let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
+        let Some(chardev) = draft.with("chardev", "id", &id) else { continue };
+        let serial = match draft.options[chardev].props.peek("backend") {
+            Some("pty" | "stdio") => Fragment::new("serial").with("type", "pty"),
+            Some("file") => {
+                let path = draft.take(chardev, "path").unwrap_or_default();
+                Fragment::new("serial").with("type", "file").child(Fragment::new("source").with("path", path))
+            }
+            Some("socket") if draft.options[chardev].props.peek("path").is_some() => {
+                let is_server = draft.flag(chardev, "server") == Some(true);
+                let path = draft.take(chardev, "path").unwrap_or_default();
+                let mode = if is_server { "bind" } else { "connect" };
+                Fragment::new("serial").with("type", "unix").child(Fragment::new("source").with("mode", mode).with("path", path))
+            }
+            _ => continue,
+        };
+        draft.device(serial.child(Fragment::new("target").with("type", "isa-serial")));
+        draft.options[chardev].props.ignore(&["backend", "id", "wait", "nowait", "signal", "mux"]);
+        draft.options[index].props.ignore(&["driver", "chardev", "index"]);
+        draft.place_freely(index);
+        draft.native(index, "<serial>");
+        draft.native(chardev, "<serial>");
+    }
+}
+
 /// Ports on the virtio serial controller, with the character devices behind them.
 fn ports(draft: &mut Draft) {
-    for index in draft.devices(&["virtio-serial-pci", "virtio-serial"]) {
+    for (number, index) in draft.devices(&["virtio-serial-pci", "virtio-serial"]).into_iter().enumerate() {
         draft.take(index, "driver");
+        let id = draft.take(index, "id").unwrap_or_default();
+        draft.renamed.push((id, format!("virtio-serial{number}")));
+        draft.device(Fragment::new("controller").with("type", "virtio-serial").with("index", number));
         draft.place_freely(index);
         draft.options[index].props.ignore(&["max_ports", "vectors"]);
-        draft.native(index, "<controller type='virtio-serial'>: libvirt adds it for the channels on it");
+        draft.native(index, "<controller type='virtio-serial'>");
     }
     for index in draft.devices(&["virtserialport", "usb-redir"]) {
         let is_redirection = draft.options[index].props.peek("driver") == Some("usb-redir");

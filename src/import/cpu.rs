@@ -200,44 +200,110 @@ fn features(draft: &mut Draft, index: usize) {
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
     let index = *given.last()?;
-    let number = |draft: &mut Draft, name: &str| draft.take(index, name).and_then(|count| count.parse::<u32>().ok());
-    let cpus = number(draft, "cpus");
-    let parts = ["sockets", "dies", "clusters", "cores", "threads"].map(|name| number(draft, name));
-    let most = number(draft, "maxcpus");
-    let [sockets, dies, clusters, cores, threads] = parts;
-    let product = |of: [Option<u32>; 5]| of.into_iter().map(|count| count.unwrap_or(1)).product::<u32>().max(1);
-    let all = most.or(cpus).unwrap_or_else(|| product(parts));
-    let online = cpus.unwrap_or(all);
+    let number = |draft: &mut Draft, name: &str| draft.take(index, name).and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+    let given_counts = ["cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"].map(|name| number(draft, name));
+    let machine = draft.parts("os").first().and_then(|kind| kind.attributes().iter().find(|(name, _)| name == "machine").cloned());
+    let counts = counts(given_counts, machine.is_some_and(|(_, machine)| prefers_sockets(&machine)));
     let mut vcpu = Fragment::new("vcpu").with("placement", "static");
-    if online != all {
-        vcpu = vcpu.with("current", online);
+    if counts.online != counts.all {
+        vcpu = vcpu.with("current", counts.online);
     }
-    draft.put("", vcpu.text(all));
+    draft.put("", vcpu.text(counts.all));
     for index in given {
         draft.native(index, "<vcpu>, <topology>");
     }
-    if parts.iter().all(Option::is_none) {
+    if counts.product() != u64::from(counts.all) {
+        draft
+            .notes
+            .push(format!("the topology of -smp does not make {} processors, for which QEMU refuses to start: it is left out", counts.all));
         return None;
     }
-    // What is not said is what is left: QEMU prefers cores.
-    let (sockets, cores) = match (sockets, cores) {
-        (Some(sockets), Some(cores)) => (sockets, cores),
-        (Some(sockets), None) => (sockets, (all / product([Some(sockets), dies, clusters, threads, None])).max(1)),
-        (None, cores) => {
-            let cores = cores.unwrap_or_else(|| (all / product([dies, clusters, threads, None, None])).max(1));
-            ((all / product([Some(cores), dies, clusters, threads, None])).max(1), cores)
-        }
-    };
-    let mut topology = Fragment::new("topology").with("sockets", sockets);
-    for (name, count) in [("dies", dies), ("clusters", clusters)] {
-        if let Some(count) = count.filter(|count| *count > 1) {
+    let mut topology = Fragment::new("topology").with("sockets", counts.sockets);
+    for (name, count) in [("dies", counts.dies), ("clusters", counts.clusters)] {
+        if count > 1 {
             topology = topology.with(name, count);
         }
     }
-    let topology = topology.with("cores", cores).with("threads", threads.unwrap_or(1));
-    if product([Some(sockets), dies, clusters, Some(cores), threads]) == all {
-        return Some(topology);
+    Some(topology.with("cores", counts.cores).with("threads", counts.threads))
+}
+
+/// How many processors, and how they are arranged.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    online: u32,
+    all: u32,
+    sockets: u32,
+    dies: u32,
+    clusters: u32,
+    cores: u32,
+    threads: u32,
+}
+
+impl Counts {
+    fn product(&self) -> u64 {
+        [self.sockets, self.dies, self.clusters, self.cores, self.threads].into_iter().map(u64::from).fold(1, u64::saturating_mul)
     }
-    draft.notes.push(format!("the topology of -smp does not make {all} processors, and is left out"));
-    None
+}
+
+/// What is not said (0), as QEMU computes it (`machine_parse_smp_config` of `hw/core/machine-smp.c`).
+fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefer_sockets: bool) -> Counts {
+    let (dies, clusters) = (dies.max(1), clusters.max(1));
+    let (mut sockets, mut cores, mut threads) = (sockets, cores, threads);
+    if cpus == 0 && most == 0 {
+        (sockets, cores, threads) = (sockets.max(1), cores.max(1), threads.max(1));
+    } else {
+        let all = if most > 0 { most } else { cpus };
+        let rest = |of: [u32; 4]| all / of.into_iter().fold(1, u32::saturating_mul);
+        if prefer_sockets && sockets == 0 {
+            (cores, threads) = (cores.max(1), threads.max(1));
+            sockets = rest([dies, clusters, cores, threads]);
+        } else if cores == 0 {
+            (sockets, threads) = (sockets.max(1), threads.max(1));
+            cores = rest([sockets, dies, clusters, threads]);
+        } else if sockets == 0 {
+            threads = threads.max(1);
+            sockets = rest([dies, clusters, cores, threads]);
+        }
+        if threads == 0 {
+            threads = rest([sockets, dies, clusters, cores]);
+        }
+    }
+    let mut counts = Counts { online: cpus, all: most, sockets, dies, clusters, cores, threads };
+    if counts.all == 0 {
+        counts.all = if cpus > 0 { cpus } else { u32::try_from(counts.product()).unwrap_or(u32::MAX) };
+    }
+    if counts.online == 0 {
+        counts.online = counts.all;
+    }
+    counts
+}
+
+/// Machines up to 6.1 prefer sockets to cores (`smp_props.prefer_sockets` in `hw/i386/pc_*.c`).
+fn prefers_sockets(machine: &str) -> bool {
+    let version = machine.rsplit('-').next().and_then(|version| version.split_once('.'));
+    let version = version.and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
+    version.is_some_and(|version| version < (6, 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_computed_as_qemu_does() {
+        let arranged = |said: [u32; 7], old: bool| {
+            let counts = counts(said, old);
+            (counts.online, counts.all, [counts.sockets, counts.cores, counts.threads])
+        };
+        // cpus, sockets, dies, clusters, cores, threads, maxcpus
+        assert_eq!(arranged([4, 1, 0, 0, 2, 0, 0], false), (4, 4, [1, 2, 2]));
+        assert_eq!(arranged([8, 0, 0, 0, 0, 0, 0], false), (8, 8, [1, 8, 1]));
+        assert_eq!(arranged([8, 0, 0, 0, 0, 0, 0], true), (8, 8, [8, 1, 1]));
+        assert_eq!(arranged([8, 0, 0, 0, 4, 0, 0], false), (8, 8, [2, 4, 1]));
+        assert_eq!(arranged([8, 0, 0, 0, 0, 2, 0], false), (8, 8, [1, 4, 2]));
+        assert_eq!(arranged([0, 1, 0, 0, 4, 2, 0], false), (8, 8, [1, 4, 2]));
+        assert_eq!(arranged([2, 0, 0, 0, 0, 0, 8], false), (2, 8, [1, 8, 1]));
+        assert!(counts([3, 1, 0, 0, 2, 0, 0], false).product() == 2);
+        assert!(prefers_sockets("pc-q35-6.1") && !prefers_sockets("pc-i440fx-7.2") && !prefers_sockets("q35"));
+    }
 }

@@ -33,19 +33,35 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<video>");
     }
     let without = models.contains(&"none");
+    let (mut memory, mut accelerated) = (Vec::new(), Vec::new());
     let devices: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
     for index in draft.devices(&devices) {
         let driver = draft.take(index, "driver").unwrap_or_default();
-        if draft.options[index].props.left().iter().any(|(name, _)| ["blob", "max_outputs"].contains(&name.as_str())) {
+        if draft.options[index].props.left().iter().any(|(name, _)| name == "blob" || (name == "max_outputs" && !driver.starts_with("qxl")))
+        {
             draft.keep(index, "graphics with properties that no element says");
             continue;
         }
-        models.extend(MODELS.iter().find(|(name, _)| *name == driver).map(|(_, model)| *model));
+        if let Some((_, model)) = MODELS.iter().find(|(name, _)| *name == driver) {
+            let sizes = sizes(draft, index, model);
+            if driver == "virtio-vga-gl" || draft.flag(index, "virgl") == Some(true) {
+                accelerated.push(models.len());
+            }
+            memory.extend(sizes.into_iter().map(|(name, size)| (models.len(), name, size)));
+            models.push(model);
+        }
         draft.place_freely(index);
         draft.native(index, "<video>");
     }
-    if models.len() > 1 {
+    if models.len() > 1 && without {
+        // -vga none stands first.
         models.retain(|model| *model != "none");
+        for (at, ..) in &mut memory {
+            *at -= 1;
+        }
+        for at in &mut accelerated {
+            *at -= 1;
+        }
     }
     let has_defaults = !draft.options.iter().any(|option| option.name == "nodefaults");
     if models.is_empty() {
@@ -53,10 +69,32 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     let shows = models.iter().any(|model| *model != "none");
     for (number, model) in models.iter().enumerate() {
-        let element = Fragment::new("model").with("type", model);
+        let sizes = memory.iter().filter(|(at, ..)| *at == number);
+        let element = sizes.fold(Fragment::new("model").with("type", model), |element, (_, name, size)| element.with(name, size));
+        let speed = accelerated.contains(&number).then(|| Fragment::new("acceleration").with("accel3d", "yes"));
+        let element = element.child_if(speed);
         draft.device(Fragment::new("video").child(if number == 0 && shows { element.with("primary", "yes") } else { element }));
     }
     graphics(draft, shows && !without);
+}
+
+/// How much memory emulated graphics have, in KiB as libvirt counts it.
+fn sizes(draft: &mut Draft, index: usize, model: &str) -> Vec<(&'static str, u64)> {
+    let mut sizes = Vec::new();
+    let mut number = |name: &str| draft.options[index].props.take(name).and_then(|number| number.parse::<u64>().ok());
+    if model == "qxl" {
+        for (attribute, in_bytes, in_mib) in
+            [("ram", "ram_size", "ram_size_mb"), ("vram", "vram_size", "vram_size_mb"), ("vram64", "vram64_size", "vram64_size_mb")]
+        {
+            let bytes = number(in_bytes).map(|bytes| bytes >> 10);
+            sizes.extend(number(in_mib).map(|mib| mib << 10).or(bytes).map(|size| (attribute, size)));
+        }
+        sizes.extend(number("vgamem_mb").map(|mib| ("vgamem", mib << 10)));
+        sizes.extend(number("max_outputs").map(|heads| ("heads", heads)));
+    } else if model == "vga" {
+        sizes.extend(number("vgamem_mb").map(|mib| ("vram", mib << 10)));
+    }
+    sizes
 }
 
 fn graphics(draft: &mut Draft, shows: bool) {
@@ -80,7 +118,19 @@ fn graphics(draft: &mut Draft, shows: bool) {
             draft.take(index, "type");
             shown = true;
             draft.native(index, "no <graphics>");
+        } else if draft.options[index].props.peek("type") == Some("egl-headless") {
+            draft.take(index, "type");
+            let gl = draft.take(index, "rendernode").map(|node| Fragment::new("gl").with("rendernode", node));
+            draft.device(Fragment::new("graphics").with("type", "egl-headless").child_if(gl));
+            draft.native(index, "<graphics type='egl-headless'>");
         } else {
+            if draft.options[index].props.peek("gl").is_some_and(|gl| gl != "off") {
+                draft.notes.push(
+                    "gl= of a window is left out with the window: for 3D in the guest write <graphics type='egl-headless'/> beside VNC, \
+                     and <acceleration accel3d='yes'/> in the <model> of virtio's <video>"
+                        .into(),
+                );
+            }
             draft.drop(index, NO_WINDOW);
         }
     }
@@ -88,6 +138,15 @@ fn graphics(draft: &mut Draft, shows: bool) {
         draft.device(Fragment::new("graphics").with("type", "vnc").with("autoport", "yes").with("listen", "127.0.0.1"));
         draft.notes.push("in place of QEMU's window the guest is shown by VNC, to this machine only".into());
     }
+}
+
+/// `-k`: the layout of keys.
+fn keymap(draft: &mut Draft) -> Option<String> {
+    let keys = draft.options.iter().find(|option| option.name == "k").map(|option| option.value().to_owned());
+    for index in draft.named(&["k"]) {
+        draft.native(index, "<graphics keymap=…>");
+    }
+    keys
 }
 
 /// `:1`, `127.0.0.1:1`, `unix:/path`, `none`.
@@ -104,7 +163,9 @@ fn vnc(draft: &mut Draft, index: usize) -> bool {
     };
     let listen = if host.is_empty() { "0.0.0.0" } else { host };
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
-    draft.device(graphics.with("listen", listen));
+    let keys = keymap(draft);
+    let graphics = graphics.with("listen", listen);
+    draft.device(if let Some(keys) = keys { graphics.with("keymap", keys) } else { graphics });
     draft.native(index, "<graphics type='vnc'>");
     true
 }
@@ -126,6 +187,14 @@ fn spice(draft: &mut Draft, index: usize) {
     }
     if let Some(compression) = draft.take(index, "image-compression") {
         graphics = graphics.child(Fragment::new("image").with("compression", compression));
+    }
+    if let Some(keys) = keymap(draft) {
+        graphics = graphics.with("keymap", keys);
+    }
+    let node = draft.take(index, "rendernode");
+    if draft.flag(index, "gl") == Some(true) {
+        let gl = Fragment::new("gl").with("enable", "yes");
+        graphics = graphics.child(if let Some(node) = node { gl.with("rendernode", node) } else { gl });
     }
     draft.options[index].props.ignore(&["disable-ticketing", "seamless-migration", "agent-mouse"]);
     draft.device(graphics);

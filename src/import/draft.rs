@@ -28,6 +28,8 @@ pub(super) struct Draft {
     parts: Vec<(&'static str, Fragment)>,
     /// Attributes of these elements.
     pub(super) attributes: Vec<(&'static str, &'static str, String)>,
+    /// Controllers that libvirt calls otherwise: the script's name, libvirt's alias.
+    pub(super) renamed: Vec<(String, String)>,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
     pub(super) needs_shared_memory: bool,
@@ -82,6 +84,34 @@ impl Draft {
 
     pub(super) fn drop(&mut self, index: usize, why: &str) {
         self.settle(index, Fate::Dropped, why);
+    }
+
+    /// The value of an option that is kept, where the controller that it sits on is libvirt's and
+    /// called otherwise: its bus by libvirt's name, or none where libvirt makes ports as it needs them.
+    pub(super) fn kept_value(&self, option: &Opt) -> Option<String> {
+        let value = option.value.clone()?;
+        let Some(bus) = option.props.peek("bus").filter(|_| option.name == "device") else { return Some(value) };
+        let at = bus.split('.').next().unwrap_or_default();
+        let new = match self.renamed.iter().find(|(name, _)| !name.is_empty() && name == at) {
+            Some((_, alias)) if alias.is_empty() => None,
+            Some((_, alias)) => Some(bus.replacen(at, alias, 1)),
+            None => return Some(value),
+        };
+        if value.trim_start().starts_with('{') {
+            let mut members = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&value).ok()?;
+            match new {
+                Some(new) => drop(members.insert("bus".into(), new.into())),
+                None => ["bus", "addr"].iter().for_each(|name| drop(members.remove(*name))),
+            }
+            return Some(serde_json::Value::Object(members).to_string());
+        }
+        // An address belongs to its bus.
+        let moved = |part: &&str| new.is_some() || !(part.starts_with("bus=") || part.starts_with("addr="));
+        let parts = value.split(',').filter(moved);
+        let parts: Vec<String> = parts
+            .map(|part| if part.starts_with("bus=") { format!("bus={}", new.as_deref().unwrap_or_default()) } else { part.to_owned() })
+            .collect();
+        Some(parts.join(","))
     }
 
     /// Where a device sits in the guest is for libvirt to say.

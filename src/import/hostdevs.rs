@@ -11,6 +11,8 @@ const PORTS: [&str; 7] =
 
 pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&PORTS) {
+        let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
+        draft.renamed.push((id, String::new()));
         draft.options[index].props = super::props::Props::default();
         draft.native(index, "<controller type='pci'>: libvirt adds the ports that it needs");
     }
@@ -59,8 +61,23 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
         let guest = guest.with("slot", format_args!("0x{slot:02x}")).with("function", format_args!("0x{position:x}"));
         if position == 0 { guest.with("multifunction", "on") } else { guest }
     });
+    let guest = guest.or_else(|| legacy_graphics(draft, index));
     draft.options[index].props.ignore(&["driver", "host"]);
     finish(draft, index, pci_hostdev(address), guest);
+}
+
+/// An integrated card of Intel's works in legacy mode only as 00:02.0 of the guest (`docs/igd-assign.txt`
+/// of QEMU): who asks for that place there is given it.
+fn legacy_graphics(draft: &mut Draft, index: usize) -> Option<Fragment> {
+    let props = &mut draft.options[index].props;
+    let is_root = props.peek("bus").is_none_or(|bus| ["pcie.0", "pci.0", "pci", "pcie"].contains(&bus));
+    let slot = props.peek("addr").map(|addr| addr.trim_start_matches("0x").trim_start_matches('0').to_owned())?;
+    if !is_root || !["2", "2.0"].contains(&slot.as_str()) {
+        return None;
+    }
+    props.ignore(&["bus", "addr"]);
+    let place = Fragment::new("address").with("type", "pci").with("domain", "0x0000").with("bus", "0x00");
+    Some(place.with("slot", "0x02").with("function", "0x0"))
 }
 
 fn mediated(draft: &mut Draft, index: usize) {

@@ -10,14 +10,61 @@ pub(super) fn translate(draft: &mut Draft) {
     clock(draft);
     globals(draft);
     smbios(draft);
+    actions(draft);
     for index in draft.named(&["no-reboot"]) {
         draft.put("", Fragment::new("on_reboot").text("destroy"));
         draft.native(index, "<on_reboot>");
     }
     for index in draft.named(&["watchdog"]) {
         let model = draft.options[index].value().to_owned();
-        draft.device(Fragment::new("watchdog").with("model", model).with("action", "reset"));
+        let action = watchdog_action(draft);
+        draft.device(Fragment::new("watchdog").with("model", model).with("action", action));
         draft.native(index, "<watchdog>");
+    }
+}
+
+/// What a watchdog does: `-watchdog-action`, or `-action watchdog=`; QEMU's default is a reset.
+pub(super) fn watchdog_action(draft: &mut Draft) -> String {
+    let mut action = "reset".to_owned();
+    for option in &draft.options {
+        let said = if option.name == "watchdog-action" { Some(option.value()) } else { option.props.peek("watchdog") };
+        if let Some(said) = said.filter(|_| ["watchdog-action", "action"].contains(&option.name.as_str())) {
+            // As libvirt calls it.
+            if said == "debug" { "none" } else { said }.clone_into(&mut action);
+        }
+    }
+    for index in draft.named(&["watchdog-action"]) {
+        draft.native(index, "<watchdog action=…>");
+    }
+    for index in draft.named(&["action"]) {
+        draft.take(index, "watchdog");
+        if draft.options[index].props.left().is_empty() {
+            draft.native(index, "<watchdog action=…>");
+        }
+    }
+    action
+}
+
+/// `-action`: what is done at a reboot, a shutdown, a panic.
+fn actions(draft: &mut Draft) {
+    for index in draft.named(&["action"]) {
+        if draft.options[index].props.peek("watchdog").is_some() {
+            continue;
+        }
+        if draft.take(index, "reboot").as_deref() == Some("shutdown") {
+            draft.put("", Fragment::new("on_reboot").text("destroy"));
+        }
+        let panic = match draft.take(index, "panic").as_deref() {
+            Some("pause") => Some("preserve"),
+            Some("shutdown" | "exit-failure") => Some("destroy"),
+            _ => None,
+        };
+        if let Some(panic) = panic {
+            draft.put("", Fragment::new("on_crash").text(panic));
+        }
+        // A guest that is off is off: libvirt says the rest.
+        draft.take(index, "shutdown");
+        draft.native(index, "<on_reboot>, <on_crash>");
     }
 }
 
@@ -106,9 +153,13 @@ fn clock(draft: &mut Draft) {
         match base.as_deref() {
             Some("localtime") => offset = "localtime",
             Some("utc") | None => {}
-            Some(date) => {
-                draft.notes.push(format!("the clock's start {date} is left out: libvirt's <clock offset='absolute'> takes seconds"));
-            }
+            Some(date) => match seconds(date) {
+                Some(start) => {
+                    offset = "absolute";
+                    draft.attribute("clock", "start", start.to_string());
+                }
+                None => draft.notes.push(format!("the clock's start {date} is no date, for which QEMU refuses to start: it is left out")),
+            },
         }
         if draft.take(index, "driftfix").as_deref() == Some("slew") {
             draft.put("clock", Fragment::new("timer").with("name", "rtc").with("tickpolicy", "catchup"));
@@ -127,6 +178,22 @@ fn clock(draft: &mut Draft) {
         draft.native(index, "<timer name='hpet' present='no'>");
     }
     draft.attribute("clock", "offset", offset);
+}
+
+/// `2020-01-31` or `2020-01-31T12:00:00` (`-rtc base=`, which is UTC) in seconds since 1970.
+fn seconds(date: &str) -> Option<i64> {
+    let (day, time) = date.split_once('T').unwrap_or((date, "00:00:00"));
+    let numbers = |text: &str, by: char| text.split(by).map(|part| part.parse::<i64>().ok()).collect::<Option<Vec<i64>>>();
+    let [year, month, day] = numbers(day, '-')?[..] else { return None };
+    let [hour, minute, second] = numbers(time, ':')?[..] else { return None };
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years begin in March, so that the leap day is the last of one.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    // From the first of March of the year 0 to 1970.
+    Some((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 fn globals(draft: &mut Draft) {
@@ -175,5 +242,16 @@ fn smbios(draft: &mut Draft) {
     }
     if draft.has("sysinfo", "system") || draft.has("sysinfo", "bios") {
         draft.put("os", Fragment::new("smbios").with("mode", "sysinfo"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!((seconds("1970-01-01"), seconds("2020-01-01T00:00:00"), seconds("soon")), (Some(0), Some(1_577_836_800), None));
+        assert_eq!(seconds("2000-02-29T01:02:03"), Some(951_786_123));
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn translate(draft: &mut Draft) {
         if kind == "memory-backend-memfd" {
             draft.attribute("source", "type", "memfd");
         }
+        nodes(draft, index);
         draft.options[index].props.ignore(&["id", "size", "hugetlbsize"]);
         draft.native(index, "<memoryBacking>");
     }
@@ -66,6 +67,30 @@ pub(super) fn translate(draft: &mut Draft) {
     if immediate {
         draft.put("memoryBacking", Fragment::new("allocation").with("mode", "immediate"));
     }
+}
+
+/// `host-nodes=` and `policy=`: which of the host's nodes the memory comes from.
+fn nodes(draft: &mut Draft, index: usize) {
+    let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
+    let policy = draft.take(index, "policy");
+    // Written as words, host-nodes= is given once for each; as JSON it is a list.
+    let mut nodes = draft.options[index].props.take_all("host-nodes");
+    nodes.extend((0..64).map_while(|number| draft.options[index].props.take(&format!("host-nodes.{number}"))));
+    let mode = match policy.as_deref() {
+        Some("bind") => "strict",
+        Some("interleave") => "interleave",
+        Some("preferred") => "preferred",
+        _ => return,
+    };
+    let cells = draft.options.iter().filter(|option| option.name == "numa");
+    let cells: Vec<(Option<&str>, Option<&str>)> = cells.map(|option| (option.props.peek("nodeid"), option.props.peek("memdev"))).collect();
+    let cell = cells.iter().find(|(_, memdev)| *memdev == Some(&id)).map(|(cell, _)| cell.unwrap_or("0").to_owned());
+    let nodeset = nodes.join(",");
+    let element = match cell.filter(|_| cells.len() > 1) {
+        Some(cell) => Fragment::new("memnode").with("cellid", cell),
+        None => Fragment::new("memory"),
+    };
+    draft.put("numatune", element.with("mode", mode).with("nodeset", nodeset));
 }
 
 /// How much; the backends that it names.
@@ -106,7 +131,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
             let backend = backends.last()?;
             let object =
                 draft.options.iter().find(|option| option.name == "object" && option.props.peek("id") == Some(backend.as_str()))?;
-            read(object.props.peek("size")?)
+            read_bytes(object.props.peek("size")?)
         });
         let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));
         draft.put("numa", cell.with("memory", memory.unwrap_or_default().kib()).with("unit", "KiB"));
@@ -116,7 +141,49 @@ fn amount(draft: &mut Draft) -> Vec<String> {
     backends
 }
 
-/// QEMU's sizes: a bare number is MiB.
+/// The size of `-m` and `-numa mem=`: a bare number is MiB.
 pub(super) fn read(text: &str) -> Option<Size> {
-    text.trim_matches('"').parse().ok()
+    size(text, 20)
+}
+
+/// The size of an object: a bare number is bytes.
+pub(super) fn read_bytes(text: &str) -> Option<Size> {
+    size(text, 0)
+}
+
+/// QEMU's sizes (`do_strtosz` of `util/cutils.c`): bytes in hexadecimal, or a number, also with a
+/// fraction, and a suffix of one letter.
+fn size(text: &str, bare: u32) -> Option<Size> {
+    let text = text.trim_matches('"').trim();
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return u64::from_str_radix(digits, 16).ok()?.checked_mul(1 << bare).map(Size::from_bytes);
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let shift = match suffix.to_ascii_lowercase().as_str() {
+        "" => bare,
+        "b" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return text.parse().ok(),
+    };
+    if let Ok(number) = number.parse::<u64>() {
+        return number.checked_mul(1 << shift).map(Size::from_bytes);
+    }
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // As QEMU does.
+    number.parse::<f64>().ok().map(|number| Size::from_bytes((number * (1_u64 << shift) as f64) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(read("1.5G"), Some(Size::from_bytes(3 << 29)));
+        assert_eq!((read("8"), read_bytes("4294967296")), (Some(Size::from_bytes(8 << 20)), Some(Size::from_bytes(4 << 30))));
+        assert_eq!((read("lots"), read("1.2.3G")), (None, None));
+    }
 }

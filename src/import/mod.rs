@@ -14,8 +14,10 @@ mod network;
 mod nodes;
 mod nothing;
 mod options;
+mod paths;
 mod props;
 mod request;
+mod sets;
 mod shared;
 mod shell;
 mod sound;
@@ -25,4 +27,4 @@ mod usb;
 
 pub use request::request_of;
 pub use shell::{Script, read};
-pub use translate::{Fate, Imported, Part, translate};
+pub use translate::{Fate, Imported, Part, Surroundings, translate};

@@ -19,6 +19,26 @@ const CARDS: [(&str, &str); 11] = [
 ];
 
 const FORWARDED: &str = "libvirt's user network forwards no ports (it can with passt: <backend type='passt'/> and <portForward>)";
+/// What of QEMU's user network no element says.
+const OF_USER: [&str; 16] = [
+    "hostfwd",
+    "guestfwd",
+    "restrict",
+    "net",
+    "host",
+    "dhcpstart",
+    "dns",
+    "dnssearch",
+    "domainname",
+    "tftp",
+    "tftp-server-name",
+    "bootfile",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "ipv6-net",
+];
+const OWN_USER: &str = "libvirt's user network has none of this, and the guest would be on another network";
 const HANDED: &str = "a network device that the script opens itself; <interface type='direct'> makes one";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -98,10 +118,19 @@ struct Card {
 
 fn interface(draft: &mut Draft, backend: usize, card: Card) {
     let forwards = draft.options[backend].props.peek("hostfwd").or_else(|| draft.options[backend].props.peek("guestfwd")).is_some();
+    let is_user = draft.options[backend].props.peek("type") == Some("user");
+    let own = |name: &&str| draft.options[backend].props.peek(name).is_some_and(|value| (*name, value) != ("restrict", "off"));
+    let is_own = is_user && OF_USER.iter().any(own);
     let handed = draft.options[backend].props.peek("fd").or_else(|| draft.options[backend].props.peek("fds")).is_some();
-    if forwards || handed {
+    if forwards || handed || is_own {
         for index in card.options {
-            if forwards { draft.keep(index, FORWARDED) } else { draft.drop(index, HANDED) }
+            if forwards {
+                draft.keep(index, FORWARDED);
+            } else if is_own {
+                draft.keep(index, OWN_USER);
+            } else {
+                draft.drop(index, HANDED);
+            }
         }
         return;
     }
@@ -127,6 +156,14 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
         draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());
     }
+    if kind == "ethernet" && draft.options[backend].props.peek("script").is_none() {
+        // `DEFAULT_NETWORK_SCRIPT` of QEMU's net.h.
+        draft.notes.push(
+            "a tap without script= has /etc/qemu-ifup run by QEMU, and joins the bridge that is named there; libvirt does not run it, \
+             and the card is on no network: write <interface type='bridge'><source bridge=…/> for that bridge"
+                .into(),
+        );
+    }
     if let Some(folder) = draft.options[backend].props.peek("smb") {
         let note =
             format!("smb={folder} is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>");
@@ -145,6 +182,20 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
         .map(|is_on| Fragment::new("driver").with("name", if is_on { "vhost" } else { "qemu" }));
     let driver =
         if let Some(queues) = queues { Some(driver.unwrap_or_else(|| Fragment::new("driver")).with("queues", queues)) } else { driver };
+    let mut driver = driver;
+    for index in &card.options {
+        for (name, attribute) in [
+            ("iommu_platform", "iommu"),
+            ("ats", "ats"),
+            ("packed", "packed"),
+            ("rx_queue_size", "rx_queue_size"),
+            ("tx_queue_size", "tx_queue_size"),
+        ] {
+            if let Some(value) = draft.take(*index, name) {
+                driver = Some(driver.unwrap_or_else(|| Fragment::new("driver")).with(attribute, value));
+            }
+        }
+    }
     draft.device(element.child_if(driver).child_if(card.boot));
     for index in card.options {
         draft.place_freely(index);

@@ -40,10 +40,11 @@ pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
         file.read_only |= taken("read-only").as_deref() == Some("on");
         taken("auto-read-only");
         taken("node-name");
-        if taken("cache.direct").as_deref() == Some("on") {
-            file.cache = Some("none");
+        match (taken("cache.direct").as_deref(), taken("cache.no-flush").as_deref()) {
+            (Some("on"), _) => file.cache = Some("none"),
+            (_, Some("on")) => file.cache = file.cache.or(Some("unsafe")),
+            _ => {}
         }
-        taken("cache.no-flush");
     }
     draft.take(index, "driver");
     file.options.push(index);

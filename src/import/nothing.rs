@@ -16,8 +16,8 @@ const MEANINGLESS: &[(&[&str], &str)] = &[
     (&["D", "d", "trace"], "QEMU's log is in /var/log/libvirt/qemu"),
     (&["readconfig", "writeconfig"], "files of options are not read: put what is in it into the script"),
     (&["no-fd-bootchk", "win2k-hack", "no-kvm-irqchip", "no-kvm", "old-param"], "QEMU does not know it any more"),
-    (&["watchdog-action"], "<watchdog action='reset'> is what is written; change it there"),
-    (&["k"], "the layout of keys belongs to what shows the guest: <graphics keymap=…>"),
+    (&["watchdog-action"], "there is no watchdog of which it could be said"),
+    (&["k"], "there is no VNC or SPICE, whose layout of keys it is: <graphics keymap=…>"),
 ];
 
 pub(super) fn translate(draft: &mut Draft) {

@@ -73,6 +73,8 @@ const FIRST: &[(&str, &str)] = &[
     ("sandbox", "enable"),
     ("mon", "chardev"),
     ("msg", ""),
+    ("action", ""),
+    ("acpitable", ""),
 ];
 
 /// Options that QEMU knows by two names.
@@ -84,6 +86,8 @@ pub(super) struct Opt {
     /// Its name, without `-`.
     pub(super) name: String,
     /// Its value as it was written.
+    written: Option<String>,
+    /// Its value as QEMU is to have it.
     pub(super) value: Option<String>,
     /// The value's properties.
     pub(super) props: Props,
@@ -92,7 +96,7 @@ pub(super) struct Opt {
 impl Opt {
     /// The option as it was written.
     pub(super) fn text(&self) -> String {
-        match &self.value {
+        match &self.written {
             Some(value) => format!("-{} {value}", self.name),
             None => format!("-{}", self.name),
         }
@@ -100,6 +104,31 @@ impl Opt {
 
     pub(super) fn value(&self) -> &str {
         self.value.as_deref().unwrap_or_default()
+    }
+
+    /// Gives a property another value.
+    pub(super) fn change(&mut self, property: &str, from: &str, to: &str) {
+        self.props.change(property, to);
+        let Some(value) = &mut self.value else { return };
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let doubled = |text: &str| text.replace(',', ",,");
+        *value = if value.trim_start().starts_with('{') {
+            value.replace(&quoted(from), &quoted(to))
+        } else {
+            value.replacen(&format!("{property}={}", doubled(from)), &format!("{property}={}", doubled(to)), 1)
+        };
+    }
+
+    /// Adds a property, as -set does.
+    pub(super) fn set(&mut self, property: &str, to: &str) {
+        self.props.set(property, to);
+        let Some(value) = &mut self.value else { return };
+        if let Some(Ok(serde_json::Value::Object(mut members))) = value.trim_start().starts_with('{').then(|| serde_json::from_str(value)) {
+            members.insert(property.to_owned(), to.into());
+            *value = serde_json::Value::Object(members).to_string();
+        } else {
+            value.push_str(&format!(",{property}={}", to.replace(',', ",,")));
+        }
     }
 }
 
@@ -124,7 +153,7 @@ pub(super) fn options(argv: &[String]) -> Vec<Opt> {
         // The values of all others are one word, whatever is in it.
         let first = FIRST.iter().find(|(known, _)| *known == name).map(|(_, first)| *first);
         let props = first.zip(value.as_deref()).map(|(first, value)| Props::read(value, first)).unwrap_or_default();
-        options.push(Opt { name: name.to_owned(), value, props });
+        options.push(Opt { name: name.to_owned(), written: value.clone(), value, props });
     }
     options
 }

@@ -67,6 +67,19 @@ impl Props {
         value
     }
 
+    /// Gives a property that is there another value.
+    pub(super) fn change(&mut self, name: &str, to: &str) {
+        for (_, value, _) in self.all.iter_mut().filter(|(known, ..)| same_name(known, name)) {
+            to.clone_into(value);
+        }
+    }
+
+    /// Gives a property a value, whether it is there or not.
+    pub(super) fn set(&mut self, name: &str, to: &str) {
+        self.all.retain(|(known, ..)| !same_name(known, name));
+        self.all.push((name.to_owned(), to.to_owned(), false));
+    }
+
     /// Whether a property is on; `None` where it is not there.
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
         self.take(name).map(|value| matches!(value.as_str(), "on" | "yes" | "true" | "1"))

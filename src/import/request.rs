@@ -1,6 +1,6 @@
 //! What of an imported domain a request of `vgapt define` can say.
 
-use crate::domain::{GpuChoice, Request};
+use crate::domain::{GpuChoice, Network, Request, Sound, Toggle};
 use crate::model::{PciAddress, Size, UsbId};
 use crate::xml::{Document, Element};
 
@@ -22,19 +22,71 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
         let said = match device.name() {
             "disk" => disk(device, &mut request),
             "hostdev" => hostdev(device, &mut request),
-            // The templates bring these.
-            "emulator" | "controller" | "interface" | "video" | "memballoon" => true,
+            "input" => input(device, &mut request),
+            "interface" => interface(device, &mut request),
+            "audio" => audio(device, &mut request),
+            // A request that says where sound goes brings the card; the templates bring the others.
+            "sound" | "emulator" | "controller" | "video" | "memballoon" => true,
             _ => false,
         };
         if !said {
             beyond.push(format!("<{}>", device.name()));
         }
     }
+    if root.at("devices/sound").is_some() && request.extras.sound.is_none() && !beyond.iter().any(|known| known == "<audio>") {
+        beyond.push("<sound>".into());
+    }
+    if root.at("devices/interface").is_none() {
+        request.extras.network = Some(Network::None);
+    }
     let others = root.children().filter(|child| ["qemu:commandline", "qemu:override", "iothreads", "sysinfo"].contains(&child.name()));
     beyond.extend(others.map(|child| format!("<{}>", child.name())));
     beyond.sort();
     beyond.dedup();
     (request, beyond)
+}
+
+fn input(input: Element<'_>, request: &mut Request) -> bool {
+    let Some(source) = input.child("source").filter(|_| input.attribute("type").as_deref() == Some("evdev")) else {
+        // The templates bring a tablet and a keyboard where one is needed.
+        return matches!(input.attribute("type").as_deref(), Some("tablet" | "keyboard" | "mouse"));
+    };
+    let Some(device) = source.attribute("dev") else { return false };
+    request.extras.evdev.push(device.into_owned());
+    if let Some(keys) = source.attribute("grabToggle") {
+        let toggle = <Toggle as clap::ValueEnum>::from_str(&keys, false).ok();
+        request.extras.evdev_toggle = toggle.or(request.extras.evdev_toggle);
+        return toggle.is_some();
+    }
+    true
+}
+
+/// A request has one network.
+fn interface(interface: Element<'_>, request: &mut Request) -> bool {
+    if request.extras.network.is_some() {
+        return false;
+    }
+    let bridge = interface.child("source").and_then(|source| source.attribute("bridge"));
+    let network = match (interface.attribute("type").as_deref(), bridge) {
+        (Some("user"), _) => Network::User,
+        (Some("bridge"), Some(bridge)) => Network::Bridge(bridge.into_owned()),
+        _ => return false,
+    };
+    request.extras.network = Some(network);
+    true
+}
+
+fn audio(audio: Element<'_>, request: &mut Request) -> bool {
+    let sound = match audio.attribute("type").as_deref() {
+        Some("pulseaudio") => Sound::PulseAudio,
+        Some("pipewire") => Sound::PipeWire,
+        // The card stays, and nothing is heard.
+        Some("none") => return true,
+        _ => return false,
+    };
+    let is_first = request.extras.sound.is_none();
+    request.extras.sound = request.extras.sound.or(Some(sound));
+    is_first
 }
 
 fn disk(disk: Element<'_>, request: &mut Request) -> bool {

@@ -1,7 +1,7 @@
 //! Shared memory, shared folders, and small devices: random numbers, balloon, watchdog, IOMMU.
 
 use super::draft::Draft;
-use super::memory::read;
+use super::memory::read_bytes;
 use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -11,9 +11,29 @@ pub(super) fn translate(draft: &mut Draft) {
     balloon(draft);
     for index in draft.devices(&["i6300esb", "itco-wdt"]) {
         let model = draft.take(index, "driver").unwrap_or_default();
-        draft.device(Fragment::new("watchdog").with("model", model).with("action", "reset"));
+        // libvirt calls it so.
+        let model = if model == "itco-wdt" { "itco".to_owned() } else { model };
+        let action = super::machine::watchdog_action(draft);
+        draft.device(Fragment::new("watchdog").with("model", model).with("action", action));
         draft.place_freely(index);
         draft.native(index, "<watchdog>");
+    }
+    for index in draft.devices(&["vhost-vsock-pci", "vhost-vsock-pci-non-transitional"]) {
+        let Some(address) = draft.take(index, "guest-cid") else {
+            draft.keep(index, "it says no address");
+            continue;
+        };
+        let cid = Fragment::new("cid").with("auto", "no").with("address", address);
+        draft.device(Fragment::new("vsock").with("model", "virtio").child(cid));
+        draft.take(index, "driver");
+        draft.place_freely(index);
+        draft.native(index, "<vsock>");
+    }
+    for index in draft.devices(&["pvpanic"]) {
+        draft.take(index, "driver");
+        draft.device(Fragment::new("panic").with("model", "isa"));
+        draft.place_freely(index);
+        draft.native(index, "<panic>");
     }
     for index in draft.devices(&["intel-iommu"]) {
         let driver = ["intremap", "caching-mode", "eim", "device-iotlb"].map(|name| (name, draft.flag(index, name)));
@@ -46,7 +66,7 @@ fn memory(draft: &mut Draft) {
             continue;
         };
         let path = draft.options[object].props.peek("mem-path").unwrap_or_default().to_owned();
-        let size = draft.options[object].props.peek("size").and_then(read);
+        let size = draft.options[object].props.peek("size").and_then(read_bytes);
         let (Some(name), Some(size)) = (path.strip_prefix("/dev/shm/"), size) else {
             draft.keep(object, "libvirt shares memory in /dev/shm only");
             draft.keep(index, "libvirt shares memory in /dev/shm only");
@@ -134,7 +154,11 @@ fn random(draft: &mut Draft) {
             }
             (None, _) => backend.with("model", "random").text("/dev/urandom"),
         };
-        draft.device(Fragment::new("rng").with("model", "virtio").child(backend));
+        let (most, period) = (draft.take(index, "max-bytes"), draft.take(index, "period"));
+        let rate = most.map(|bytes| Fragment::new("rate").with("bytes", bytes));
+        // QEMU's default is a minute (`virtio_rng_properties`), libvirt's a second.
+        let rate = rate.map(|rate| rate.with("period", period.unwrap_or_else(|| "65536".into())));
+        draft.device(Fragment::new("rng").with("model", "virtio").child_if(rate).child(backend));
         if let Some(object) = object {
             draft.take(object, "id");
             draft.native(object, "<rng><backend>");

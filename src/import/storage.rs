@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::nodes::{self, File};
+use super::translate::Surroundings;
 use crate::xml::Fragment;
 
 /// Devices that drives are in: driver, bus (`ide` is SATA on a machine with PCI Express), what it is.
@@ -30,31 +31,71 @@ const CONTROLLERS: [(&str, &str); 6] = [
     ("megasas", "lsisas1078"),
 ];
 
+/// Where a disk sits, as far as it is said: `<address type='drive'>`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    controller: Option<usize>,
+    bus: Option<usize>,
+    target: Option<usize>,
+    unit: Option<usize>,
+    /// `index=`, which counts through the units of a bus.
+    index: Option<usize>,
+}
+
+/// The controllers that a script names, in order.
+struct Controllers {
+    scsi: Vec<(String, &'static str)>,
+    /// Added ones; `""` is the one that a machine with PCI Express has itself.
+    sata: Vec<String>,
+}
+
+/// Disks by their place on the IDE bus (a CD is 2, `qemu-options.hx`) and floppies.
+const SHORT: [(&str, &str, usize); 7] = [
+    ("hda", "disk", 0),
+    ("hdb", "disk", 1),
+    ("hdc", "disk", 2),
+    ("hdd", "disk", 3),
+    ("cdrom", "cdrom", 2),
+    ("fda", "floppy", 0),
+    ("fdb", "floppy", 1),
+];
+
 /// A disk in the making.
 #[derive(Default)]
 struct Disk {
     file: File,
     bus: String,
     kind: String,
-    unit: Option<String>,
-    controller: Option<usize>,
+    place: Place,
     transient: bool,
+    /// Attributes of its `<target>`.
+    target: Vec<(&'static str, String)>,
+    /// The order of the option, which is the order in which QEMU gives places.
+    order: usize,
     /// Attributes of its `<driver>`.
     driver: Vec<(&'static str, String)>,
     more: Vec<Fragment>,
 }
 
-pub(super) fn translate(draft: &mut Draft) {
+pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
     let threads = iothreads(draft);
-    let controllers = controllers(draft, &threads);
+    let controllers = Controllers { scsi: controllers(draft, &threads), sata: sata(draft) };
     let mut disks = Vec::new();
-    for (name, kind) in
-        [("hda", "disk"), ("hdb", "disk"), ("hdc", "disk"), ("hdd", "disk"), ("cdrom", "cdrom"), ("fda", "floppy"), ("fdb", "floppy")]
-    {
+    // Places on IDE of disks that are given to QEMU as they are.
+    let mut kept = Vec::new();
+    for (name, kind, place) in SHORT {
         for index in draft.named(&[name]) {
-            let file = File { path: draft.options[index].value().to_owned(), options: vec![index], ..File::default() };
+            let path = draft.options[index].value().to_owned();
+            if has_scheme(&path) {
+                draft.keep(index, "it is no file or device");
+                kept.push(place);
+                continue;
+            }
+            let file = File { path, options: vec![index], ..File::default() };
             draft.options[index].props = super::props::Props::default();
-            disks.push(Disk { file, bus: if kind == "floppy" { "fdc" } else { "ide" }.into(), kind: kind.into(), ..Disk::default() });
+            let bus = if kind == "floppy" { "fdc" } else { "ide" }.into();
+            let place = Place { index: Some(place), ..Place::default() };
+            disks.push(Disk { file, bus, kind: kind.into(), place, order: index, ..Disk::default() });
         }
     }
     for index in draft.named(&["drive"]) {
@@ -70,12 +111,13 @@ pub(super) fn translate(draft: &mut Draft) {
                 draft.keep(index, "what it is a drive of has no element");
                 continue;
             };
-            let mut disk = Disk { file, bus: bus.into(), kind: kind.into(), ..Disk::default() };
+            let mut disk = Disk { file, bus: bus.into(), kind: kind.into(), order: index, ..Disk::default() };
             of_device(draft, index, &mut disk, &controllers, &threads);
             disks.push(disk);
         }
     }
-    write(draft, disks);
+    place(draft, &mut disks, &kept);
+    write(draft, disks, around);
 }
 
 /// The names of the I/O threads; libvirt counts them.
@@ -95,14 +137,16 @@ fn iothreads(draft: &mut Draft) -> Vec<String> {
 }
 
 /// The names of the SCSI controllers, in order.
-fn controllers(draft: &mut Draft, threads: &[String]) -> Vec<String> {
+fn controllers(draft: &mut Draft, threads: &[String]) -> Vec<(String, &'static str)> {
     let mut names = Vec::new();
     let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
     for index in draft.devices(&drivers) {
         let driver = draft.take(index, "driver").unwrap_or_default();
-        let model = CONTROLLERS.iter().find(|(known, _)| *known == driver).map_or("virtio-scsi", |(_, model)| model);
+        let model = CONTROLLERS.iter().find(|(known, _)| *known == driver).map_or(&"virtio-scsi", |(_, model)| model);
         let controller = Fragment::new("controller").with("type", "scsi").with("index", names.len()).with("model", model);
-        names.push(draft.take(index, "id").unwrap_or_default());
+        let id = draft.take(index, "id").unwrap_or_default();
+        draft.renamed.push((id.clone(), format!("scsi{}", names.len())));
+        names.push((id, *model));
         let mut attributes = Vec::new();
         attributes.extend(draft.take(index, "num_queues").map(|queues| ("queues", queues)));
         attributes.extend(thread(draft, index, threads).map(|thread| ("iothread", thread)));
@@ -111,10 +155,23 @@ fn controllers(draft: &mut Draft, threads: &[String]) -> Vec<String> {
         draft.place_freely(index);
         draft.native(index, "<controller type='scsi'>");
     }
+    names
+}
+
+/// AHCI controllers; a machine with PCI Express has one before them.
+fn sata(draft: &mut Draft) -> Vec<String> {
+    let mut names = if draft.is_express { vec![String::new()] } else { Vec::new() };
     for index in draft.devices(&["ahci", "ich9-ahci"]) {
         draft.take(index, "driver");
+        let id = draft.take(index, "id").unwrap_or_default();
+        // Nothing but a name tells its disks from others.
+        if !id.is_empty() {
+            draft.device(Fragment::new("controller").with("type", "sata").with("index", names.len()));
+            draft.renamed.push((id.clone(), format!("sata{}", names.len())));
+            names.push(id);
+        }
         draft.place_freely(index);
-        draft.native(index, "<controller type='sata'>: libvirt adds it for the disks on it");
+        draft.native(index, "<controller type='sata'>");
     }
     names
 }
@@ -124,12 +181,16 @@ fn thread(draft: &mut Draft, index: usize, threads: &[String]) -> Option<String>
     threads.iter().position(|known| *known == name).map(|at| (at + 1).to_string())
 }
 
-fn drive(draft: &mut Draft, index: usize, controllers: &[String], threads: &[String]) -> Option<Disk> {
+/// A protocol of QEMU's and no path: `nbd:…`, `http://…`, `json:{…}`.
+fn has_scheme(path: &str) -> bool {
+    path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
+}
+
+fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[String]) -> Option<Disk> {
     let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
     let device = (!id.is_empty()).then(|| draft.with("device", "drive", &id)).flatten();
     let path = draft.options[index].props.peek("file").unwrap_or_default().to_owned();
-    let scheme =
-        path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'));
+    let scheme = has_scheme(&path);
     let known = device.is_none_or(|device| {
         let driver = draft.options[device].props.peek("driver");
         DEVICES.iter().any(|(known, ..)| Some(*known) == driver)
@@ -147,7 +208,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &[String], threads: &[Str
         draft.drop(index, "no device uses this drive");
         return None;
     }
-    let mut disk = Disk { kind: "disk".into(), bus: interface, ..Disk::default() };
+    let mut disk = Disk { kind: "disk".into(), bus: interface, order: index, ..Disk::default() };
     disk.file.path = draft.take(index, "file").unwrap_or_default();
     disk.file.format = draft.take(index, "format").unwrap_or_default();
     disk.file.aio = draft.take(index, "aio");
@@ -167,7 +228,12 @@ fn drive(draft: &mut Draft, index: usize, controllers: &[String], threads: &[Str
         }
     }
     disk.more.extend(draft.take(index, "serial").map(|serial| Fragment::new("serial").text(serial)));
-    draft.options[index].props.ignore(&["id", "index", "bus", "unit"]);
+    cache_by_parts(draft, index, &mut disk);
+    throttling(draft, index, &mut disk);
+    let number = |draft: &mut Draft, name: &str| draft.take(index, name).and_then(|number| number.parse::<usize>().ok());
+    disk.place.index = number(draft, "index");
+    (disk.place.bus, disk.place.unit) = (number(draft, "bus"), number(draft, "unit"));
+    draft.take(index, "id");
     if let Some(device) = device {
         of_device(draft, device, &mut disk, controllers, threads);
     }
@@ -175,7 +241,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &[String], threads: &[Str
 }
 
 /// What the device says that a drive is in.
-fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &[String], threads: &[String]) {
+fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Controllers, threads: &[String]) {
     let driver = draft.take(index, "driver").unwrap_or_default();
     if let Some((_, bus, kind)) = DEVICES.iter().find(|(known, ..)| *known == driver) {
         (disk.bus, disk.kind) = ((*bus).to_owned(), (*kind).to_owned());
@@ -183,9 +249,28 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &[St
     disk.driver.extend(thread(draft, index, threads).map(|thread| ("iothread", thread)));
     disk.driver.extend(draft.take(index, "num-queues").map(|queues| ("queues", queues)));
     let bus = draft.take(index, "bus").unwrap_or_default();
-    let at = bus.split('.').next().unwrap_or_default();
-    disk.controller = controllers.iter().position(|name| name == at);
-    disk.unit = bus.strip_prefix("ide.").filter(|_| draft.is_express).map(str::to_owned);
+    let (at, port) = bus.rsplit_once('.').unwrap_or((&bus, ""));
+    let port: Option<usize> = port.parse().ok();
+    let mut number = |name: &str| draft.options[index].props.take(name).and_then(|number| number.parse::<usize>().ok());
+    let [unit, channel, id, lun] = ["unit", "channel", "scsi-id", "lun"].map(&mut number);
+    match disk.bus.as_str() {
+        "ide" => match controllers.sata.iter().position(|name| name == if at == "ide" { "" } else { at }) {
+            // Each port is a bus of its own to QEMU.
+            Some(controller) if !bus.is_empty() => {
+                disk.bus = "sata".into();
+                disk.place = Place { controller: Some(controller), unit: port, ..Place::default() };
+            }
+            _ => disk.place = Place { bus: port, unit, ..Place::default() },
+        },
+        "scsi" => {
+            let controller = controllers.scsi.iter().position(|(name, _)| !name.is_empty() && name == at);
+            let is_narrow = controllers.scsi.get(controller.unwrap_or(0)).is_some_and(|(_, model)| *model != "virtio-scsi");
+            // What counts the devices of an old controller is its unit to libvirt.
+            let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
+            disk.place = Place { controller, bus: channel, target, unit, index: None };
+        }
+        _ => {}
+    }
     disk.more.extend(draft.take(index, "serial").map(|serial| Fragment::new("serial").text(serial)));
     disk.more.extend(draft.boot_order(index));
     let sizes = [
@@ -196,17 +281,177 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &[St
     if !sizes.is_empty() {
         disk.more.push(sizes.iter().fold(Fragment::new("blockio"), |blockio, (name, size)| blockio.with(name, size)));
     }
-    draft.options[index].props.ignore(&["drive", "unit", "channel", "scsi-id", "lun"]);
+    if let Some(rate) = draft.take(index, "rotation_rate") {
+        disk.target.push(("rotation_rate", rate));
+    }
+    for (name, attribute) in [("iommu_platform", "iommu"), ("ats", "ats"), ("packed", "packed"), ("event_idx", "event_idx")] {
+        if let Some(is_on) = draft.flag(index, name) {
+            disk.driver.push((attribute, if is_on { "on" } else { "off" }.into()));
+        }
+    }
+    draft.take(index, "drive");
     draft.place_freely(index);
     disk.file.options.push(index);
     draft.native(index, "<disk>");
 }
 
-fn write(draft: &mut Draft, disks: Vec<Disk>) {
-    let mut named = std::collections::BTreeMap::new();
+/// `cache.direct=` and its like in place of `cache=` (the table in `qemu-options.hx`).
+fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
+    let parts = ["cache.writeback", "cache.direct", "cache.no-flush"];
+    if parts.iter().all(|name| draft.options[index].props.peek(name).is_none()) {
+        return;
+    }
+    let [writeback, direct, no_flush] = parts.map(|name| draft.flag(index, name));
+    let mode = match (writeback.unwrap_or(true), direct == Some(true), no_flush == Some(true)) {
+        (true, false, false) => "writeback",
+        (true, true, false) => "none",
+        (true, false, true) => "unsafe",
+        (false, true, false) => "directsync",
+        (false, false, false) => "writethrough",
+        (writeback, direct, _) => {
+            let mode = if direct { "none" } else { "unsafe" };
+            let words = if writeback { "no flushes beside the host's cache" } else { "no flushes, and no cache of writes" };
+            draft.notes.push(format!("{words}: libvirt has no such cache mode, and '{mode}' is written"));
+            mode
+        }
+    };
+    disk.driver.push(("cache", mode.into()));
+}
+
+/// Limits of what a disk may do: QEMU's old and new names, libvirt's.
+const LIMITS: [(&str, &str, &str); 18] = [
+    ("bps", "throttling.bps-total", "total_bytes_sec"),
+    ("bps_rd", "throttling.bps-read", "read_bytes_sec"),
+    ("bps_wr", "throttling.bps-write", "write_bytes_sec"),
+    ("iops", "throttling.iops-total", "total_iops_sec"),
+    ("iops_rd", "throttling.iops-read", "read_iops_sec"),
+    ("iops_wr", "throttling.iops-write", "write_iops_sec"),
+    ("bps_max", "throttling.bps-total-max", "total_bytes_sec_max"),
+    ("bps_rd_max", "throttling.bps-read-max", "read_bytes_sec_max"),
+    ("bps_wr_max", "throttling.bps-write-max", "write_bytes_sec_max"),
+    ("iops_max", "throttling.iops-total-max", "total_iops_sec_max"),
+    ("iops_rd_max", "throttling.iops-read-max", "read_iops_sec_max"),
+    ("iops_wr_max", "throttling.iops-write-max", "write_iops_sec_max"),
+    ("bps_max_length", "throttling.bps-total-max-length", "total_bytes_sec_max_length"),
+    ("iops_max_length", "throttling.iops-total-max-length", "total_iops_sec_max_length"),
+    ("iops_rd_max_length", "throttling.iops-read-max-length", "read_iops_sec_max_length"),
+    ("iops_wr_max_length", "throttling.iops-write-max-length", "write_iops_sec_max_length"),
+    ("iops_size", "throttling.iops-size", "size_iops_sec"),
+    ("group", "throttling.group", "group_name"),
+];
+
+fn throttling(draft: &mut Draft, index: usize, disk: &mut Disk) {
+    let limit = |(old, new, element): &(&str, &str, &str)| {
+        let value = draft.options[index].props.take(old).or_else(|| draft.options[index].props.take(new))?;
+        Some(Fragment::new(element).text(value))
+    };
+    let limits: Vec<Fragment> = LIMITS.iter().filter_map(limit).collect();
+    if !limits.is_empty() {
+        disk.more.push(limits.into_iter().fold(Fragment::new("iotune"), Fragment::child));
+    }
+}
+
+/// Gives the disks of IDE, SATA and SCSI their places as QEMU does: those that say one have it, and
+/// the others get what is free, in the order of the options (`drive_new` of `blockdev.c`).
+fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
+    let is_express = draft.is_express;
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "ide" && is_express) {
+        disk.bus = "sata".into();
+        // Six buses with one unit each.
+        disk.place.unit = disk.place.index.or(disk.place.bus).or(disk.place.unit);
+        disk.place.bus = None;
+    }
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "ide") {
+        if let Some(index) = disk.place.index {
+            (disk.place.bus, disk.place.unit) = (Some(index / 2), Some(index % 2));
+        }
+    }
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "scsi") {
+        // `if=scsi`: a bus is a controller, with seven units each.
+        if let Some(index) = disk.place.index {
+            (disk.place.controller, disk.place.unit) = (Some(index / 7), Some(index % 7));
+        } else if disk.place.controller.is_none() && disk.place.target.is_none() && disk.file.options.len() == 1 {
+            disk.place.controller = disk.place.bus.take();
+        }
+    }
+    let mut order: Vec<usize> = (0..disks.len()).collect();
+    order.sort_by_key(|at| disks[*at].order);
+    let reserved = |index: &usize| {
+        if is_express { ("sata".to_owned(), 0, 0, 0, *index) } else { ("ide".to_owned(), 0, index / 2, 0, index % 2) }
+    };
+    let mut taken: Vec<(String, usize, usize, usize, usize)> = kept.iter().map(reserved).collect();
+    for says in [true, false] {
+        for at in &order {
+            let disk = &mut disks[*at];
+            let (buses, units) = match disk.bus.as_str() {
+                "ide" => (2, 2),
+                "sata" => (1, 6),
+                "scsi" => (1, 256),
+                _ => continue,
+            };
+            let place = disk.place;
+            if (place.unit.is_some() || place.target.is_some()) != says {
+                continue;
+            }
+            let controller = place.controller.unwrap_or(0);
+            let target = place.target.unwrap_or(0);
+            let here = |bus: usize, unit: usize| (disk.bus.clone(), controller, bus, target, unit);
+            let wanted = says.then(|| here(place.bus.unwrap_or(0), place.unit.unwrap_or(0)));
+            let free = (0..buses).filter(|bus| place.bus.is_none_or(|asked| asked == *bus));
+            let mut free = free.flat_map(|bus| (0..units).map(move |unit| (bus, unit))).map(|(bus, unit)| here(bus, unit));
+            let is_clash = wanted.as_ref().is_some_and(|wanted| taken.contains(wanted));
+            let got = wanted.filter(|wanted| !taken.contains(wanted)).or_else(|| free.find(|place| !taken.contains(place)));
+            if is_clash {
+                draft
+                    .notes
+                    .push(format!("{} is given a place that another disk has: QEMU refuses that; it gets a free one", disk.file.path));
+            }
+            if let Some((_, controller, bus, target, unit)) = got {
+                disk.place = Place { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
+                taken.push((disk.bus.clone(), controller, bus, target, unit));
+            } else {
+                draft.notes.push(format!(
+                    "{} is one disk too many for the {} bus: QEMU refuses that; it is put on SATA",
+                    disk.file.path, disk.bus
+                ));
+                let more = taken.iter().filter(|(bus, ..)| bus == "sata").map(|(_, controller, ..)| controller + 1).max().unwrap_or(0);
+                disk.bus = "sata".into();
+                disk.place = Place { controller: Some(more), ..Place::default() };
+                taken.push((disk.bus.clone(), more, 0, 0, 0));
+            }
+        }
+    }
+    // libvirt lists disks by their names, and so boots them; names follow places.
+    let rank = |disk: &Disk| {
+        let has_place = ["ide", "sata"].contains(&disk.bus.as_str());
+        let number = |part: Option<usize>| part.unwrap_or(0);
+        (has_place, number(disk.place.controller), number(disk.place.bus), number(disk.place.unit))
+    };
+    let mut placed: Vec<usize> = (0..disks.len()).filter(|at| rank(&disks[*at]).0).collect();
+    let slots = placed.clone();
+    placed.sort_by_key(|at| rank(&disks[*at]));
+    let mut sorted: Vec<Disk> = placed.iter().map(|at| std::mem::take(&mut disks[*at])).collect();
+    for slot in slots.into_iter().rev() {
+        if let Some(disk) = sorted.pop() {
+            disks[slot] = disk;
+        }
+    }
+}
+
+/// The place that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
+fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
+    match bus {
+        "ide" => Some([number / 4, number % 4 / 2, 0, number % 2]),
+        "sata" => Some([number / 6, 0, 0, number % 6]),
+        "scsi" if number < 7 => Some([0, 0, 0, number]),
+        _ => None,
+    }
+}
+
+fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'_>) {
+    let mut named: Vec<(&str, usize)> = Vec::new();
     for disk in disks {
         let bus = match disk.bus.as_str() {
-            "ide" if draft.is_express => "sata",
             "floppy" => "fdc",
             other => other,
         };
@@ -216,37 +461,42 @@ fn write(draft: &mut Draft, disks: Vec<Disk>) {
             "fdc" => "fd",
             _ => "sd",
         };
-        // On SATA a unit that is asked for and the disk's letter are one.
-        let count: &mut u8 = named.entry(prefix).or_insert(0);
-        let letter = char::from(b'a' + (*count).min(25));
-        *count += 1;
+        let [controller, on, target, unit] =
+            [disk.place.controller, disk.place.bus, disk.place.target, disk.place.unit].map(|part| part.unwrap_or(0));
+        let wanted = [controller, on, target, unit];
+        // The name that says the place, where it is free.
+        let first = (0..26).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
+        let first = first.filter(|number| !named.contains(&(prefix, *number)));
+        let number = first.or_else(|| (0..26).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(25);
+        named.push((prefix, number));
+        let letter = char::from(b'a' + u8::try_from(number).unwrap_or(25));
         let is_block = disk.file.path.starts_with("/dev/");
         let (kind, attribute) = if is_block { ("block", "dev") } else { ("file", "file") };
-        let format = if disk.file.format.is_empty() { guessed(&disk.file.path, &disk.kind) } else { disk.file.format.as_str() };
+        let format = format(draft, &disk, around);
         let mut driver = Fragment::new("driver").with("name", "qemu").with("type", format);
         let cache = disk.file.cache.map(|cache| ("cache", cache.to_owned()));
         let io = disk.file.aio.clone().map(|io| ("io", io));
         let discard = disk.file.discard.clone().map(|discard| ("discard", if discard == "on" { "unmap".into() } else { discard }));
+        let mut said: Vec<&str> = Vec::new();
         for (name, value) in disk.driver.iter().cloned().chain(cache).chain(io).chain(discard) {
-            driver = driver.with(name, value);
+            if !said.contains(&name) {
+                driver = driver.with(name, value);
+                said.push(name);
+            }
         }
         let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind).child(driver);
         if !disk.file.path.is_empty() {
             element = element.child(Fragment::new("source").with(attribute, &disk.file.path));
         }
-        element = element.child(Fragment::new("target").with("dev", format!("{prefix}{letter}")).with("bus", bus));
+        let named = Fragment::new("target").with("dev", format!("{prefix}{letter}")).with("bus", bus);
+        element = element.child(disk.target.iter().fold(named, |target, (name, value)| target.with(name, value)));
         element = element.child_if((disk.file.read_only || disk.kind == "cdrom").then(|| Fragment::new("readonly")));
         element = element.child_if(disk.transient.then(|| Fragment::new("transient")));
         element = disk.more.into_iter().fold(element, Fragment::child);
-        let drive = |controller: usize, unit: &str| {
+        if ["ide", "sata", "scsi"].contains(&bus) && derived(bus, number) != Some(wanted) {
             let address = Fragment::new("address").with("type", "drive").with("controller", controller);
-            address.with("bus", 0).with("target", 0).with("unit", unit)
-        };
-        element = element.child_if(match (bus, &disk.unit, disk.controller) {
-            ("sata", Some(unit), _) => Some(drive(0, unit)),
-            ("scsi", _, Some(controller)) if controller > 0 => Some(drive(controller, "0")),
-            _ => None,
-        });
+            element = element.child(address.with("bus", on).with("target", target).with("unit", unit));
+        }
         draft.device(element);
         for index in disk.file.options {
             draft.native(index, "<disk>");
@@ -255,6 +505,25 @@ fn write(draft: &mut Draft, disks: Vec<Disk>) {
 }
 
 /// QEMU looks into a file whose format is not said; libvirt does not, and takes it for raw.
+fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> String {
+    if !disk.file.format.is_empty() {
+        return disk.file.format.clone();
+    }
+    if let Some(format) = (around.format)(&disk.file.path) {
+        return format.to_owned();
+    }
+    let format = guessed(&disk.file.path, &disk.kind);
+    if disk.kind == "disk" && !disk.file.path.is_empty() {
+        let path = &disk.file.path;
+        draft.notes.push(format!(
+            "{path} cannot be read here, and the script does not say its format: '{format}' is assumed. See qemu-img info {path}, and \
+             correct <driver type=…>: an image taken for a wrong format is overwritten"
+        ));
+    }
+    format.to_owned()
+}
+
+/// The format that a name speaks for.
 fn guessed(path: &str, kind: &str) -> &'static str {
     let ending = path.rsplit('.').next().unwrap_or_default();
     match ending {

@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use super::draft::{self, Draft};
 use super::options::options;
-use super::{Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, shared, sound, storage, usb};
+use super::{
+    Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound, storage,
+    usb,
+};
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,15 +48,28 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
+/// What import knows of the machine: it looks at nothing itself.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Where the script lies.
+    pub folder: &'a str,
+    /// The format of an image, by its first bytes; `None` where it cannot be read.
+    pub format: &'a dyn Fn(&str) -> Option<&'static str>,
+}
+
 /// Makes a domain of a script; `name` is for one whose options say none.
-pub fn translate(script: &Script, name: &str, forced_name: Option<&str>) -> Imported {
-    let mut draft = Draft::new(options(&script.argv));
+pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: Surroundings<'_>) -> Imported {
+    let mut options = options(&script.argv);
+    let placed = paths::absolute(&mut options, &around);
+    let mut draft = Draft::new(options);
+    draft.notes.extend(placed);
+    sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
     firmware::translate(&mut draft);
     shared::translate(&mut draft);
     memory::translate(&mut draft);
-    storage::translate(&mut draft);
+    storage::translate(&mut draft, &around);
     network::translate(&mut draft);
     hostdevs::translate(&mut draft);
     usb::translate(&mut draft);
@@ -61,6 +77,9 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>) -> Impo
     sound::translate(&mut draft);
     channels::translate(&mut draft);
     nothing::translate(&mut draft);
+    for note in moved(&draft) {
+        draft.notes.push(note);
+    }
     let said = draft.parts("name").first().map(|element| element.content().to_owned());
     let name = forced_name.map(str::to_owned).or(said).unwrap_or_else(|| name.to_owned()).replace('/', "-");
     let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
@@ -76,6 +95,27 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>) -> Impo
     Imported { name, xml, parts: parts(&draft), notes }
 }
 
+/// Devices that are kept, and sit on a controller that is libvirt's.
+fn moved(draft: &Draft) -> Vec<String> {
+    let kept = draft.options.iter().zip(&draft.fates).filter(|(_, fate)| matches!(fate, Some((draft::Fate::Kept, _))));
+    let note = |(option, _): (&super::options::Opt, _)| {
+        let to = draft.kept_value(option).filter(|to| *to != option.value())?;
+        Some(format!("{} is given to QEMU as -{} {to}: what it sits on is libvirt's, and called otherwise", option.text(), option.name))
+    };
+    kept.filter_map(note).collect()
+}
+
+/// Properties that nothing is made of, and why.
+fn why_left(option: &str, name: &str) -> &'static str {
+    match name {
+        "smb" => "QEMU would start a Samba for it, which libvirt forbids",
+        "debug" | "x-pci-debug" => "messages for those who mend QEMU",
+        "model" | "ver" | "wwn" => "libvirt says it of SCSI disks only",
+        _ if option == "device" => "no element of libvirt's says it; <qemu:override> can",
+        _ => "no element of libvirt's says it",
+    }
+}
+
 fn parts(draft: &Draft) -> Vec<Part> {
     let part = |(option, fate): (&super::options::Opt, &Option<(draft::Fate, String)>)| {
         let (fate, how) = match fate {
@@ -86,7 +126,7 @@ fn parts(draft: &Draft) -> Vec<Part> {
             None => (Fate::Meaningless, String::new()),
         };
         let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };
-        let left = left.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", why_left(&option.name, &name))).collect();
         Part { option: option.text(), fate, how, left }
     };
     draft.options.iter().zip(&draft.fates).map(part).collect()

@@ -3,16 +3,18 @@
 use super::draft::Draft;
 use crate::xml::Fragment;
 
-const CONTROLLERS: [&str; 9] = [
-    "qemu-xhci",
-    "nec-usb-xhci",
-    "usb-ehci",
-    "ich9-usb-ehci1",
-    "ich9-usb-ehci2",
-    "ich9-usb-uhci1",
-    "ich9-usb-uhci2",
-    "ich9-usb-uhci3",
-    "piix3-usb-uhci",
+/// Controllers: driver, libvirt's model.
+const CONTROLLERS: [(&str, &str); 10] = [
+    ("qemu-xhci", "qemu-xhci"),
+    ("nec-usb-xhci", "nec-xhci"),
+    ("usb-ehci", "ehci"),
+    ("ich9-usb-ehci1", "ich9-ehci1"),
+    ("ich9-usb-uhci1", "ich9-uhci1"),
+    ("ich9-usb-uhci2", "ich9-uhci2"),
+    ("ich9-usb-uhci3", "ich9-uhci3"),
+    ("piix3-usb-uhci", "piix3-uhci"),
+    ("piix4-usb-uhci", "piix4-uhci"),
+    ("pci-ohci", "pci-ohci"),
 ];
 
 /// Emulated devices for people's hands: driver, type, bus.
@@ -30,24 +32,12 @@ const INPUTS: [(&str, &str, &str); 9] = [
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut wanted = false;
+    let count = controllers(draft);
+    // The bus of the controller that -usb makes (`usb_bus_new` of `hw/usb/bus.c`).
+    draft.renamed.push(("usb-bus".into(), "usb".into()));
     for index in draft.named(&["usb"]) {
         wanted = true;
         draft.native(index, "<controller type='usb'>");
-    }
-    let mut model = "qemu-xhci";
-    for index in draft.devices(&CONTROLLERS) {
-        wanted = true;
-        let driver = draft.take(index, "driver").unwrap_or_default();
-        if driver == "nec-usb-xhci" {
-            model = "nec-xhci";
-        }
-        draft.place_freely(index);
-        draft.options[index].props.ignore(&["p2", "p3", "masterbus", "firstport"]);
-        let old = !driver.contains("xhci");
-        draft.native(
-            index,
-            if old { "<controller type='usb' model='qemu-xhci'>, which knows devices of every speed" } else { "<controller type='usb'>" },
-        );
     }
     for index in draft.named(&["usbdevice"]) {
         wanted |= old_style(draft, index);
@@ -68,7 +58,43 @@ pub(super) fn translate(draft: &mut Draft) {
     evdev(draft);
     wanted |= draft.options.iter().any(|option| option.props.peek("driver").is_some_and(|driver| driver.starts_with("usb-")));
     let controller = Fragment::new("controller").with("type", "usb");
-    draft.device(if wanted { controller.with("index", 0).with("model", model) } else { controller.with("model", "none") });
+    if count == 0 {
+        draft.device(if wanted { controller.with("index", 0).with("model", "qemu-xhci") } else { controller.with("model", "none") });
+    }
+}
+
+/// The controllers by their models; how many buses they make. Companions share their master's.
+fn controllers(draft: &mut Draft) -> usize {
+    let mut count = 0;
+    let mut masters: Vec<(String, usize)> = Vec::new();
+    let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
+    for index in draft.devices(&drivers) {
+        let driver = draft.take(index, "driver").unwrap_or_default();
+        let model = CONTROLLERS.iter().find(|(known, _)| *known == driver).map_or("qemu-xhci", |(_, model)| model);
+        let id = draft.take(index, "id").unwrap_or_default();
+        let master = draft.take(index, "masterbus");
+        let master = master.and_then(|bus| masters.iter().find(|(id, _)| bus.split('.').next() == Some(id)).map(|(_, number)| *number));
+        let first = draft.take(index, "firstport").unwrap_or_else(|| "0".into());
+        let number = master.unwrap_or(count);
+        let mut element = Fragment::new("controller").with("type", "usb").with("index", number).with("model", model);
+        let ports: Vec<u32> = ["p2", "p3"].iter().filter_map(|name| draft.take(index, name)?.parse().ok()).collect();
+        // libvirt counts the ports of xHCI together, QEMU those of USB 2 and of USB 3; both have as many.
+        if let Some(ports) = ports.into_iter().max().filter(|ports| model.contains("xhci") && *ports <= 15) {
+            element = element.with("ports", ports);
+        }
+        if master.is_some() {
+            element = element.child(Fragment::new("master").with("startport", first));
+        } else {
+            // The alias of libvirt's first controller is `usb` (`qemuAssignDeviceControllerAlias`).
+            draft.renamed.push((id.clone(), if number == 0 { "usb".into() } else { format!("usb{number}") }));
+            masters.push((id, number));
+            count += 1;
+        }
+        draft.device(element);
+        draft.place_freely(index);
+        draft.native(index, &format!("<controller type='usb' model='{model}'>"));
+    }
+    count
 }
 
 fn old_style(draft: &mut Draft, index: usize) -> bool {
@@ -109,8 +135,14 @@ fn by_place(bus: &str, device: &str) -> Vec<Fragment> {
 }
 
 fn pass(draft: &mut Draft, source: Vec<Fragment>) {
+    pass_with(draft, source, None, None);
+}
+
+fn pass_with(draft: &mut Draft, source: Vec<Fragment>, reset: Option<&str>, boot: Option<Fragment>) {
     let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "usb").with("managed", "yes");
-    draft.device(hostdev.child(source.into_iter().fold(Fragment::new("source"), Fragment::child)));
+    let element = Fragment::new("source");
+    let element = if let Some(reset) = reset { element.with("guestReset", reset) } else { element };
+    draft.device(hostdev.child(source.into_iter().fold(element, Fragment::child)).child_if(boot));
 }
 
 fn host_device(draft: &mut Draft, index: usize) {
@@ -120,7 +152,13 @@ fn host_device(draft: &mut Draft, index: usize) {
         Some((parts.next()?, parts.next()?))
     });
     let source = match (peek(draft, "vendorid"), peek(draft, "productid"), peek(draft, "hostbus"), peek(draft, "hostaddr"), place) {
-        (Some(vendor), Some(product), ..) => by_id(&vendor, &product),
+        (Some(vendor), Some(product), ..) => match (number(&vendor), number(&product)) {
+            (Some(vendor), Some(product)) => by_id(&format!("{vendor:04x}"), &format!("{product:04x}")),
+            _ => {
+                draft.keep(index, "its ids are no numbers");
+                return;
+            }
+        },
         (_, _, Some(bus), Some(address), _) => by_place(&bus, &address),
         (.., Some((device, bus))) => by_place(&bus, &device),
         _ => {
@@ -128,10 +166,25 @@ fn host_device(draft: &mut Draft, index: usize) {
             return;
         }
     };
+    let source = match draft.take(index, "guest-reset").as_deref() {
+        Some("off" | "false" | "no") => (source, Some("off")),
+        _ => (source, None),
+    };
     draft.options[index].props.ignore(&["driver", "vendorid", "productid", "hostbus", "hostaddr", "hostdevice", "port"]);
+    let boot = draft.boot_order(index);
     draft.place_freely(index);
-    pass(draft, source);
+    pass_with(draft, source.0, source.1, boot);
     draft.native(index, "<hostdev type='usb'>");
+}
+
+/// A number as QEMU's properties take it (`qemu_strtou64` with base 0): `0x` is hexadecimal, a zero
+/// before it octal, anything else decimal.
+fn number(text: &str) -> Option<u16> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return u16::from_str_radix(digits, 16).ok();
+    }
+    let is_octal = text.len() > 1 && text.starts_with('0');
+    u16::from_str_radix(text, if is_octal { 8 } else { 10 }).ok()
 }
 
 /// The host's keyboard and mouse, shared with the guest by a key.
@@ -152,5 +205,15 @@ fn evdev(draft: &mut Draft) {
         draft.options[index].props.ignore(&["id", "qom-type"]);
         draft.device(Fragment::new("input").with("type", "evdev").child(source));
         draft.native(index, "<input type='evdev'>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_decimal_unless_they_say_otherwise() {
+        assert_eq!((number("1133"), number("0x046d"), number("010"), number("046d")), (Some(0x046d), Some(0x046d), Some(8), None));
     }
 }

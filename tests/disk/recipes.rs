@@ -75,3 +75,48 @@ fn a_missing_tool_is_named_with_its_package() {
     let ran = super::command::run(command.env("PATH", &empty));
     ran.with(3).saying(&["qemu-img is not installed", "remedy: install it: apt install qemu-utils"]);
 }
+
+#[test]
+fn the_ending_says_the_format() {
+    if !have("disk recipes", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let format = |name: &str| {
+        let said = images.tool(&["qemu-img", "info", "--output=json", name]).stdout;
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()["format"].as_str().unwrap().to_owned()
+    };
+    for (name, wanted) in [("a.vmdk", "vmdk"), ("a.vdi", "vdi"), ("a.vhdx", "vhdx"), ("a.raw", "raw"), ("a.img", "qcow2")] {
+        images.vgapt(&["create", name, "8M"]).with(0).saying(&[&format!("{name} is made: {wanted}")]);
+        assert_eq!(format(name), wanted, "{name}");
+    }
+    images.vgapt(&["create", "b.vdi", "8M", "--format", "qcow2"]).with(0);
+    assert_eq!(format("b.vdi"), "qcow2");
+    for (name, wanted) in [("m.vdi", "vdi"), ("m.vmdk", "vmdk"), ("m.raw", "raw"), ("m", "qcow2")] {
+        images.vgapt(&["merge", "base.qcow2.diff", name]).with(0);
+        assert_eq!(format(name), wanted, "{name}");
+        images.same("base.qcow2.diff", name);
+    }
+}
+
+#[test]
+fn snapshots_in_an_image_are_told_and_not_ruined() {
+    if !have("disk recipes", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    images.tool(&["qemu-img", "snapshot", "-c", "clean", "base.qcow2"]);
+    assert!(images.vgapt(&["info", "base.qcow2.diff"]).with(0).stdout.contains("snapshots clean"));
+    images.vgapt(&["merge", "base.qcow2.diff", "copy.qcow2"]).with(0).saying(&["the snapshots in", "(clean) are not copied"]);
+    images.tool(&["qemu-img", "snapshot", "-c", "later", "base.qcow2.diff"]);
+    let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&[
+        "has snapshots in it (later)",
+        "vgapt disk merge",
+        "Nothing was touched",
+    ]);
+    assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
+    images.tool(&["qemu-img", "snapshot", "-d", "later", "base.qcow2.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(0).saying(&["(clean) stay, and are of before"]);
+    images.same("base.qcow2", "copy.qcow2");
+}

@@ -126,3 +126,21 @@ fn too_little_room() {
     }
     assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
 }
+
+#[test]
+fn what_is_no_disk_lacks_what_it_lies_on_or_is_encrypted() {
+    if !have("disk recipes", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    images.tool(&["mkfifo", "pipe"]);
+    images.vgapt(&["info", "pipe"]).with(3).saying(&["is a pipe, and no disk", "name an image or a block device"]);
+    images.vgapt(&["info", "/dev/null"]).with(3).saying(&["/dev/null is a character device"]);
+    images.vgapt(&["overlay", "."]).with(3).saying(&["is a directory"]);
+    let encrypted = ["--object", "secret,id=s,data=open", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"];
+    images.tool(&[&["qemu-img", "create", "-q", "-f", "qcow2"], &encrypted[..], &["shut.qcow2", "4M"]].concat());
+    assert!(images.vgapt(&["info", "shut.qcow2"]).with(0).stdout.contains("encrypted only who has its key"));
+    images.vgapt(&["merge", "shut.qcow2", "open.raw"]).with(3).saying(&["the image is encrypted", "--object secret"]);
+    std::fs::rename(images.path("base.qcow2"), images.path("elsewhere.qcow2")).unwrap();
+    images.vgapt(&["info", "base.qcow2.diff"]).with(3).saying(&["what it lies on is missing", "base.qcow2", "qemu-img rebase -u"]);
+}

@@ -35,6 +35,7 @@ impl Arguments {
             )
             .into());
         };
+        let kept = base.snapshots.clone();
         let base = existing(Path::new(&base.path))?;
         let mut against = desk.against_use(&overlay, Will::Write)?;
         against.extend(desk.against_use(&base, Will::Write)?);
@@ -43,8 +44,13 @@ impl Arguments {
         against.extend(desk.against_overlays(&base, Some(&overlay))?);
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));
+        against.extend(with_snapshots(chain.top()));
         if let Some(code) = desk.refusal(&against, "nothing is written into the disk below")? {
             return Ok(code);
+        }
+        if !kept.is_empty() {
+            let names = kept.join(", ");
+            context.note(&format!("note: the snapshots in {} ({names}) stay, and are of before what comes down now", base.display()));
         }
         context.note(&format!("{} holds {}, which goes into {}", overlay.display(), rough(chain.top().actual_size), base.display()));
         let since = Instant::now();
@@ -64,6 +70,18 @@ pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &P
         overlay.display()
     );
     Work { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))
+}
+
+/// Snapshots in an overlay are made of what it lies on, too, which a commit changes under them.
+fn with_snapshots(overlay: &Image) -> Option<crate::model::Finding> {
+    let (path, names) = (&overlay.path, overlay.snapshots.join(", "));
+    (!overlay.snapshots.is_empty()).then(|| {
+        crate::model::Finding::fatal(
+            "snapshots",
+            format!("{path} has snapshots in it ({names}), which a commit would ruin"),
+            format!("make a copy on its own instead (vgapt disk merge {path} NEW), or take them away: qemu-img snapshot -d NAME {path}"),
+        )
+    })
 }
 
 fn broken(image: &Image) -> Option<crate::model::Finding> {

@@ -1,6 +1,6 @@
 //! `vgapt disk create`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::Context;
 use super::desk::{Desk, refused};
 use super::guard::{directory, rough};
-use crate::disk::{Staged, argv, free_space};
+use crate::disk::{Staged, argv, format_by_name, free_space};
 use crate::model::Size;
 
 /// It takes room only as the guest writes to it.
@@ -20,9 +20,9 @@ pub(super) struct Arguments {
     /// How large the guest sees it, with its unit: 100G
     #[arg(value_parser = with_unit)]
     size: Size,
-    /// Its format: qcow2, raw, …
-    #[arg(long, default_value = "qcow2")]
-    format: String,
+    /// Its format: qcow2, raw, … [default: what the name's ending says, else qcow2]
+    #[arg(long)]
+    format: Option<String>,
 }
 
 /// A bare number would be MiB here, GiB in the head of some people, and bytes for qemu-img.
@@ -33,6 +33,17 @@ fn with_unit(text: &str) -> Result<Size, String> {
     text.parse()
 }
 
+/// The format of a new disk: what is asked for, what its name speaks for, or qcow2.
+pub(super) fn new_format<'f>(target: &Path, asked: Option<&'f str>) -> &'f str {
+    asked.or_else(|| format_by_name(target)).unwrap_or("qcow2")
+}
+
+/// A new disk on its way.
+pub(super) fn staged(target: &Path, format: &str) -> Result<Staged> {
+    // A VMDK has its own name in it.
+    if format == "vmdk" { Staged::beside(target) } else { Staged::new(target) }
+}
+
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::alone(context)?;
@@ -40,8 +51,9 @@ impl Arguments {
         if let Some(code) = desk.refusal(&desk.against_target(&target), "no disk is made")? {
             return Ok(code);
         }
-        let staged = Staged::new(&target)?;
-        let said = desk.ask(&argv::create(&staged.path(), &self.format, self.size))?;
+        let format = new_format(&target, self.format.as_deref());
+        let staged = staged(&target, format)?;
+        let said = desk.ask(&argv::create(&staged.path(), format, self.size))?;
         if !said.success() {
             return Err(refused(&format!("cannot make {}", target.display()), &said.stderr));
         }
@@ -49,7 +61,7 @@ impl Arguments {
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
             context.note(&format!("note: it may grow to {}, and the file system has room for {} now", rough(self.size), rough(free)));
         }
-        let words = format!("{} is made: {}, {}", target.display(), self.format, self.size);
-        desk.done(&words, json!({"disk": target, "format": self.format, "virtual-size": self.size}))
+        let words = format!("{} is made: {}, {}", target.display(), format, self.size);
+        desk.done(&words, json!({"disk": target, "format": format, "virtual-size": self.size}))
     }
 }

@@ -125,6 +125,21 @@ pub(super) fn refused(what: &str, complaint: &str) -> anyhow::Error {
     if words.contains("No space left on device") {
         return Problem::new(format!("{what}: the file system is full"), "make room, and run it again").into();
     }
+    if words.contains("key-secret") {
+        return Problem::new(
+            format!("{what}: the image is encrypted, and vgapt has no key"),
+            "give qemu-img its key: --object secret,id=key,file=FILE --image-opts driver=qcow2,encrypt.key-secret=key,file.filename=IMAGE",
+        )
+        .into();
+    }
+    // The image itself is there (`existing`): what is missing is below it.
+    if words.contains("No such file or directory") && words.contains("Could not open") {
+        return Problem::new(
+            format!("{what}: what it lies on is missing ({words})"),
+            "put that file back; where it has moved, name the new place: qemu-img rebase -u -F FORMAT -b NEW_PLACE IMAGE",
+        )
+        .into();
+    }
     if disk::says_locked(complaint) {
         return Problem::new(format!("{what}: another process has the disk ({words})"), "shut the machine that uses it down first").into();
     }

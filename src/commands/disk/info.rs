@@ -73,6 +73,12 @@ fn told(chain: &Chain, users: &[Vec<(String, String, String)>], overlays: &[Path
         if depth == 0 && locked {
             line("locked", "a process writes to it now");
         }
+        if !image.snapshots.is_empty() {
+            line("snapshots", &image.snapshots.join(", "));
+        }
+        if image.encrypted {
+            line("encrypted", "only who has its key reads it");
+        }
         if image.corrupt {
             line("broken", "see qemu-img check");
         }

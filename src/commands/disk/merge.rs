@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
+use super::create::{new_format, staged};
 use super::desk::{Desk, refused};
 use super::guard::{Will, directory, existing, rough};
 use super::work::Work;
-use crate::disk::{Staged, argv, parse_measure};
+use crate::disk::{argv, parse_measure};
 use crate::model::{Finding, Size};
 
 /// The overlay and what it lies on stay as they are.
@@ -21,9 +22,9 @@ pub(super) struct Arguments {
     overlay: PathBuf,
     /// The new disk
     new: PathBuf,
-    /// Its format: qcow2, raw, vmdk, vdi, vhdx, …
-    #[arg(long, default_value = "qcow2")]
-    format: String,
+    /// Its format: qcow2, raw, vmdk, vdi, vhdx, … [default: what the name's ending says, else qcow2]
+    #[arg(long)]
+    format: Option<String>,
 }
 
 impl Arguments {
@@ -35,7 +36,8 @@ impl Arguments {
         let mut against = desk.against_target(&new);
         against.extend(desk.against_use(&overlay, Will::Read)?);
         against.extend(Desk::against_half_written(&overlay));
-        let needed = needed(&desk, &overlay, &chain.top().format, &self.format)?;
+        let format = new_format(&new, self.format.as_deref());
+        let needed = needed(&desk, &overlay, &chain.top().format, format)?;
         let free = Desk::against_room(directory(&new), needed).unwrap_or_else(|finding: Finding| {
             against.push(finding);
             None
@@ -44,15 +46,19 @@ impl Arguments {
             return Ok(code);
         }
         let room = free.map(|free| format!(", {} are free", rough(free))).unwrap_or_default();
-        context.note(&format!("{} takes up to {} as {}{room}", new.display(), rough(needed), self.format));
-        // A VMDK has its own name in it.
-        let staged = if self.format == "vmdk" { Staged::beside(&new)? } else { Staged::new(&new)? };
+        context.note(&format!("{} takes up to {} as {format}{room}", new.display(), rough(needed)));
+        for image in chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
+            let names = image.snapshots.join(", ");
+            context
+                .note(&format!("note: the snapshots in {} ({names}) are not copied: the new disk has its present state only", image.path));
+        }
+        let staged = staged(&new, format)?;
         let since = Instant::now();
         let work = Work { label: "merging", if_interrupted: "the sources are as they were, and there is no new disk", temporary: None };
-        work.run(&desk, &argv::convert(&overlay, &chain.top().format, &self.format, &staged.path()))?;
+        work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
         staged.publish()?;
         let words = format!("{} is made in {:.1?}: all of {}, on its own", new.display(), since.elapsed(), overlay.display());
-        desk.done(&words, json!({"source": overlay, "disk": new, "format": self.format}))
+        desk.done(&words, json!({"source": overlay, "disk": new, "format": format}))
     }
 }
 

@@ -1,0 +1,97 @@
+//! Paths in options. QEMU reads them from where the script runs; libvirt's QEMU runs in `/`.
+
+use super::options::Opt;
+use super::translate::Surroundings;
+
+/// Options whose whole value is a path.
+const WHOLE: [&str; 12] = ["hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];
+/// Properties that are paths, by option.
+const PROPERTIES: [(&str, &[&str]); 8] = [
+    ("drive", &["file"]),
+    ("blockdev", &["filename", "file.filename"]),
+    ("object", &["mem-path", "filename", "evdev"]),
+    ("chardev", &["path"]),
+    ("virtfs", &["path"]),
+    ("fsdev", &["path"]),
+    ("netdev", &["path"]),
+    ("device", &["romfile", "sysfsdev"]),
+];
+/// Where QEMU looks for firmware and ROMs that are not where it runs (`qemu_find_file`).
+const DATA: &str = "/usr/share/qemu";
+
+/// Makes every path absolute; what is good to know of it.
+pub(super) fn absolute(options: &mut [Opt], around: &Surroundings<'_>) -> Vec<String> {
+    let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
+    for option in options {
+        let properties = PROPERTIES.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, properties)| *properties);
+        let found = properties.iter().filter_map(|name| Some((Some(*name), option.props.peek(name)?.to_owned())));
+        let mut found: Vec<(Option<&str>, String)> = found.collect();
+        if WHOLE.contains(&option.name.as_str()) {
+            found.extend(option.value.clone().map(|path| (None, path)));
+        }
+        for (property, path) in found.into_iter().filter(|(_, path)| is_relative(path)) {
+            let here = joined(around.folder, &path);
+            let is_data = (option.name == "bios" || property == Some("romfile")) && !path.contains('/');
+            let absolute = if is_data && (around.format)(&here).is_none() {
+                from_data.push(path.clone());
+                joined(DATA, &path)
+            } else {
+                from_folder.push(path.clone());
+                here
+            };
+            match property {
+                Some(property) => option.change(property, &path, &absolute),
+                None => option.value = Some(absolute),
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    if !from_folder.is_empty() {
+        let what = from_folder.join(", ");
+        notes.push(format!("{what}: taken from the script's directory {}, since libvirt's QEMU does not run there", around.folder));
+    }
+    if !from_data.is_empty() {
+        notes.push(format!("{}: not in the script's directory, so it is QEMU's own in {DATA}", from_data.join(", ")));
+    }
+    notes
+}
+
+/// Neither absolute, nor a protocol's (`nbd:…`, `fat:rw:…`, `json:{…}`), nor unknown.
+fn is_relative(path: &str) -> bool {
+    let has_scheme = path.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) && !scheme.contains('/')
+    });
+    !path.is_empty() && !path.starts_with(['/', '$', '~']) && !has_scheme
+}
+
+/// `./a` and `../a` from a folder.
+fn joined(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::options::options;
+
+    #[test]
+    fn from_the_scripts_folder() {
+        let argv =
+            ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
+        let mut all = options(&argv.map(str::to_owned));
+        let around = Surroundings { folder: "/vm/one", format: &|_| None };
+        let notes = absolute(&mut all, &around);
+        let values: Vec<&str> = all.iter().map(Opt::value).collect();
+        assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/qemu/b.bin", "/c"]);
+        assert_eq!((all[1].props.peek("file"), all[1].text().as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
+        assert_eq!(notes.len(), 2);
+    }
+}

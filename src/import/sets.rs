@@ -1,0 +1,40 @@
+//! `-set`, and names that libvirt has for itself. libvirt writes devices as JSON, to which -set does
+//! not apply (`qemu_set_option` looks in the options' list): what it says is put where it belongs.
+
+use super::draft::Draft;
+
+/// What libvirt calls its own secret.
+const MASTER_KEY: &str = "masterKey0";
+
+pub(super) fn translate(draft: &mut Draft) {
+    for index in draft.named(&["set"]) {
+        let value = draft.options[index].value().to_owned();
+        let parts = value.split_once('=').and_then(|(place, to)| {
+            let (group, place) = place.split_once('.')?;
+            // A property may have a dot in its name, an id has none.
+            let (id, property) = place.split_once('.')?;
+            Some((group.to_owned(), id.to_owned(), property.to_owned(), to.to_owned()))
+        });
+        let Some((group, id, property, to)) = parts else {
+            draft.drop(index, "it does not look like -set GROUP.ID.PROPERTY=VALUE, and QEMU refuses it");
+            continue;
+        };
+        let of = draft.options.iter().position(|option| option.name == group && option.props.peek("id") == Some(&id));
+        match of {
+            Some(of) => {
+                draft.options[of].set(&property, &to);
+                draft.native(index, &format!("{property}={to} of {}", draft.options[of].text()));
+            }
+            None => draft.drop(index, &format!("there is no -{group} with id={id} in the script, and QEMU refuses it")),
+        }
+    }
+    let is_secret = |option: &super::options::Opt| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
+    if draft.options.iter().any(is_secret) {
+        for option in &mut draft.options {
+            if let Some(value) = option.value.as_mut().filter(|value| value.contains(MASTER_KEY)) {
+                *value = value.replace(MASTER_KEY, "importedKey0");
+            }
+        }
+        draft.notes.push(format!("the secret {MASTER_KEY} is called importedKey0: libvirt has one of that name itself"));
+    }
+}
