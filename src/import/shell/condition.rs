@@ -118,9 +118,8 @@ impl Test<'_> {
             return match (sign.as_str(), empty) {
                 ("-z", Some(empty)) => Truth::of(empty),
                 ("-n", Some(empty)) => Truth::of(!empty),
-                // A name that is empty is no file's.
-                ("-v" | "-o", Some(true)) => Truth::of(false),
                 ("-z", None) => Truth::GUESS.not(),
+                // A name that is empty is no file's.
                 (_, Some(true)) => Truth::of(false),
                 _ => Truth::GUESS,
             };

@@ -279,8 +279,8 @@ impl Lexer<'_> {
             text.push(c);
             match c {
                 '\\' => text.extend(self.next()),
-                '\'' if open == '(' => self.to_quote('\'', &mut text),
-                '"' => self.to_quote('"', &mut text),
+                '\'' if open == '(' => self.quote_inside('\'', &mut text),
+                '"' => self.quote_inside('"', &mut text),
                 _ if c == open => depth += 1,
                 _ if c == close => depth -= 1,
                 _ => {}
@@ -295,7 +295,7 @@ impl Lexer<'_> {
     }
 
     /// Up to a quote, if there is another one.
-    fn to_quote(&mut self, quote: char, text: &mut String) {
+    fn quote_inside(&mut self, quote: char, text: &mut String) {
         if let Some((inside, rest)) = self.rest.split_once(quote) {
             self.rest = rest;
             text.push_str(inside);

@@ -93,8 +93,12 @@ pub(super) fn each<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
     for step in steps {
         see(step);
         match &step.command {
-            Command::Group(body) | Command::Subshell(body) | Command::Pipeline(body) => each(body, see),
-            Command::For { body, .. } | Command::Count { body, .. } | Command::Function { body, .. } => each(body, see),
+            Command::Group(body)
+            | Command::Subshell(body)
+            | Command::Pipeline(body)
+            | Command::For { body, .. }
+            | Command::Count { body, .. }
+            | Command::Function { body, .. } => each(body, see),
             Command::If(branches) => {
                 for (condition, body) in branches {
                     each(condition, see);

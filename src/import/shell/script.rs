@@ -505,7 +505,7 @@ impl Reader<'_> {
         for (sign, holds) in COMPARED {
             if let Some((left, right)) = text.split_once(sign) {
                 return match (value(self, left), value(self, right)) {
-                    (Some(left), Some(right)) => Truth::of(holds(left, right)),
+                    (Some(left), Some(right)) => Truth::of(holds(&left, &right)),
                     _ => Truth::GUESS,
                 };
             }
@@ -991,15 +991,12 @@ fn head(loop_text: &str) -> &str {
     loop_text[..end.unwrap_or(loop_text.len())].trim()
 }
 
+/// What two numbers are to each other.
+type Comparison = fn(&i64, &i64) -> bool;
+
 /// Signs between two numbers, and what they say.
-const COMPARED: [(&str, fn(i64, i64) -> bool); 6] = [
-    ("<=", |left, right| left <= right),
-    (">=", |left, right| left >= right),
-    ("==", |left, right| left == right),
-    ("!=", |left, right| left != right),
-    ("<", |left, right| left < right),
-    (">", |left, right| left > right),
-];
+const COMPARED: [(&str, Comparison); 6] =
+    [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
 
 /// The variables that `read` or `mapfile` sets.
 fn names_read(command: &str, words: &[String]) -> Vec<String> {
