@@ -67,6 +67,8 @@ const SAYING: [&str; 14] =
 const ROUNDS: usize = 200;
 const DEEPEST: usize = 15;
 const MOST_STEPS: usize = 20_000;
+/// How deep functions are looked into for what is left out.
+const CALLS_SEEN: usize = 2;
 
 /// Reads a script that lies at a path; `given` fills what it does not set.
 pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
@@ -224,7 +226,9 @@ impl Reader<'_> {
         let before = (self.variables.set.clone(), self.variables.arguments.clone(), self.variables.arguments_said);
         let truth = self.run(body);
         (self.variables.set, self.variables.arguments, self.variables.arguments_said) = before;
-        self.flow = None;
+        if self.steps <= MOST_STEPS {
+            self.flow = None;
+        }
         truth
     }
 
@@ -309,7 +313,7 @@ impl Reader<'_> {
                     Some(Part::Word(word)) => plain(word).unwrap_or_default(),
                     _ => "",
                 };
-                let called = self.functions.get(first).filter(|_| depth < DEEPEST);
+                let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
                 matches!(first, "exit" | "return" | "break" | "continue")
                     || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
                     || called.is_some_and(|body| self.ends(body, depth + 1))
@@ -335,7 +339,7 @@ impl Reader<'_> {
                 None => false,
             };
             let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
-            let called = self.functions.get(first).filter(|_| depth < DEEPEST);
+            let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
             let calls = called.is_some_and(|body| !self.effects(body, depth + 1).is_empty());
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
             if (sets || sets_arguments || calls || within || starts_qemu(step)) && !effects.contains(&step.text) {
@@ -678,6 +682,9 @@ impl Reader<'_> {
         let (assigns, rest) = parts.split_at(assigns);
         if rest.is_empty() {
             self.assign_all(assigns);
+            if assigns.iter().any(|part| assignment_of(part).is_some_and(|(name, ..)| name == "IFS")) {
+                self.note(format!("line {}: IFS is changed; here values are split at white space all the same", step.line));
+            }
             return Truth::of(true);
         }
         let mut argv = Vec::new();
@@ -971,7 +978,8 @@ impl Reader<'_> {
     /// Says where QEMU stands in a script of which no command was read.
     fn refuse(&mut self, text: &str) {
         let remedy = "write the QEMU command alone into a script, and import that";
-        let by_line = self.unread.iter().next().map(|(line, (why, _))| (*line, why.clone()));
+        // One without options only asks whether QEMU is there.
+        let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
         let names = |line: &&str| line.contains("qemu-system-") || line.contains("qemu-kvm");
         let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim_start().starts_with('#'));
         let by_word = || {
@@ -1205,6 +1213,7 @@ mod tests {
         assert!(why("# qemu-kvm\ncat <<END\nqemu-system-x86_64 -m 1\nEND", "x").contains("line 3"));
         assert_eq!(why("strange qemu-kvm -m 1", "x"), "the QEMU command of line 1 is not read: strange is not known to start it");
         assert_eq!(why("echo hello", "x"), "");
+        assert!(why("command -v qemu-kvm\nf() { qemu-kvm -m 1; }", "x").contains("line 2"));
     }
 
     #[test]
@@ -1215,6 +1224,18 @@ mod tests {
             (vec!["$(a b)".to_owned(), "$(nproc)".into(), "MEM".into()], "taskset -c 1".into())
         );
         assert_eq!(script.argv.join(" "), "$QEMU -smp $(nproc) -m $MEM -x $(a b)");
+    }
+
+    #[test]
+    fn a_hostile_script_ends() {
+        let loops = "for a in {1..99}; do (".repeat(20) + "x" + &"); done".repeat(20);
+        let calls: String = (0..14).map(|n| format!("f{n}() {{ {} }}\n", format!("f{}; ", n + 1).repeat(50))).collect();
+        let doubled = "A=x\n".to_owned() + &"A=$A$A\n".repeat(90);
+        for script in
+            [loops, calls + "f14() { A=1; }\n[ -f x ] || f0\nf0", doubled, "f() { f; f; }; f".into(), "while :; do :; done".into()]
+        {
+            assert_eq!(argv(&format!("{script}\n")), "");
+        }
     }
 
     proptest! {
