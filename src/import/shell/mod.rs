@@ -9,6 +9,7 @@ mod lexer;
 mod parser;
 mod pattern;
 mod script;
+mod shape;
 mod wrappers;
 
 pub use script::{Script, read};
