@@ -7,7 +7,9 @@ use super::condition::{self, Operand, Truth};
 use super::expand::{Given, Variables, filled, is_name, shown, unknown, unknowns};
 use super::lexer::{Piece, Word};
 use super::parser::{Command, Joined, Part, Step, each, parse, plain};
-use super::shape::{COMPARED, SAYING, all_assign, assignment, assignment_of, head, is_qemu, key_pieces, names_read, starts_qemu};
+use super::shape::{
+    COMPARED, SAYING, all_assign, assignment, assignment_of, finds_files, head, is_qemu, key_pieces, names_read, starts_qemu,
+};
 use super::wrappers::{self, Inner};
 use super::{arithmetic, kind, pattern};
 
@@ -447,7 +449,6 @@ impl Reader<'_> {
             Some(words) => words.iter().flat_map(|word| self.variables.words(word)).collect(),
             None => self.variables.arguments.clone(),
         };
-        let finds_files = |word: &Word| word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])));
         let is_known = |value: &String| unknowns(value).next().is_none();
         if !values.iter().all(is_known) || values.len() > ROUNDS || words.is_some_and(|words| words.iter().any(finds_files)) {
             return self.left_loop(step, body);
@@ -688,6 +689,10 @@ impl Reader<'_> {
         let mut argv = Vec::new();
         for part in rest {
             if let Part::Word(word) = part {
+                if starts_qemu(step) && finds_files(word) {
+                    let words = shown(&self.variables.text(word));
+                    self.note(format!("line {}: which files '{words}' finds is not looked up: it is read as it stands", step.line));
+                }
                 argv.extend(self.variables.words(word));
             }
         }
@@ -1058,6 +1063,10 @@ mod tests {
             "line 2: how often `while read -r x` runs is not known; left out: V+=$x"
         );
         assert_eq!(notes("M=1\n. ./conf\nkvm -m $M"), "line 2: the file ./conf is not read; it may set or change any variable");
+        assert_eq!(
+            notes("kvm -m 1 -cdrom /iso/*.iso '*'"),
+            "line 1: which files '/iso/*.iso' finds is not looked up: it is read as it stands"
+        );
         assert_eq!(notes("modprobe vfio && kvm -m 1 || echo no"), "");
         let arguments = |name: &str| (name == "1").then(|| "run".to_owned());
         let script = read("case $1 in run) kvm -m 1 ;; *) exit ;; esac", "x", &arguments);

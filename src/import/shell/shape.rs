@@ -68,6 +68,11 @@ pub(super) fn assignment_of(part: &Part) -> Option<(String, bool, Word)> {
     }
 }
 
+/// Whether a word is a pattern that a shell fills in with files.
+pub(super) fn finds_files(word: &Word) -> bool {
+    word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))
+}
+
 /// The parts of what stands in `[…]`.
 pub(super) fn key_pieces(key: &str) -> Vec<Piece> {
     match key.strip_prefix('$') {
