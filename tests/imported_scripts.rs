@@ -111,6 +111,25 @@ fn what_is_not_set_is_named_and_the_environment_fills_the_guides() {
 }
 
 #[test]
+fn a_remedy_can_be_pasted() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("start.sh");
+    let script = script.to_str().unwrap();
+    fs::write(script, "source conf\nqemu-system-x86_64 -enable-kvm -m $(awk -F= '/^mem=/ {print $2}' conf)\n").unwrap();
+    let set = r"--set 'awk -F= '\''/^mem=/ {print $2}'\'' conf=VALUE'";
+    run(&mut vgapt(["import", script])).with(1).saying(&["is not run", set, "line 1: the file conf is not read"]);
+    let mut bash = command::command("bash");
+    bash.args(["-c", &format!("printf %s {}", set.trim_start_matches("--set ").replace("VALUE", "4G"))]);
+    let pasted = run(&mut bash).with(0).stdout;
+    let told = run(&mut vgapt(["import", script, "--set", &pasted])).with(0).stdout;
+    assert!(told.contains("-m 4G  <memory>"), "{told}");
+    fs::write(script, "case $1 in run) qemu-system-x86_64 -m 1 -usb ;; *) exit 1 ;; esac\n").unwrap();
+    run(&mut vgapt(["import", script])).with(3).saying(&["the QEMU command of line 1 is not read", "--set '1=VALUE'"]);
+    let told = run(&mut vgapt(["import", script, "--set", "1=run"])).with(0).stdout;
+    assert!(told.contains("-usb"), "{told}");
+}
+
+#[test]
 fn what_a_request_can_say() {
     let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"])
         .with(0)

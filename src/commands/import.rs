@@ -31,7 +31,7 @@ pub struct Arguments {
     name: Option<String>,
     /// A variable that the script does not set, or the output of a command in it: 'nproc=8' for $(nproc). VGAPT_* are also taken from the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    set: Vec<(String, String)>,
+    set: Vec<String>,
     /// Print the domain's XML
     #[arg(long, group = "what")]
     print_xml: bool,
@@ -43,9 +43,8 @@ pub struct Arguments {
     define: bool,
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it looks like NAME=VALUE")?;
-    Ok((name.trim().to_owned(), value.to_owned()))
+fn setting(text: &str) -> Result<String, String> {
+    text.contains('=').then(|| text.to_owned()).ok_or_else(|| "it looks like NAME=VALUE".into())
 }
 
 impl Arguments {
@@ -59,6 +58,9 @@ impl Arguments {
         let text = std::fs::read(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
         let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
         let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name));
+        if let Some((why, remedy)) = script.refusal {
+            return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
+        }
         if script.argv.is_empty() {
             return Err(
                 Problem::new(format!("{shown} starts no QEMU"), "name the script with the command qemu-system-x86_64 … in it").into()
@@ -67,9 +69,12 @@ impl Arguments {
         let findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
         if !findings.is_empty() {
             if context.global.json {
-                output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(&findings)})))?;
+                output::print(&output::json(
+                    &json!({"outcome": "refused", "findings": output::findings_json(&findings), "notes": script.notes}),
+                ))?;
             } else {
                 context.tell(&findings);
+                script.notes.iter().for_each(|note| context.note(&format!("note: {note}")));
                 output::tell("nothing is imported: see above.\n");
             }
             return Ok(ExitCode::from(FOUND_AGAINST));
@@ -85,7 +90,8 @@ impl Arguments {
     }
 
     fn given(&self, name: &str) -> Option<String> {
-        let set = self.set.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        // A command may hold a '=' of its own.
+        let set = self.set.iter().rev().find_map(|set| set.trim_start().strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
         let may = name.starts_with("VGAPT_") || FROM_ENVIRONMENT.contains(&name);
         set.or_else(|| std::env::var(name).ok().filter(|_| may))
     }
@@ -154,7 +160,9 @@ fn unset(name: &str) -> Finding {
     let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
     let message = match command {
         Some(_) => format!("{name} is not run, and QEMU's options need what it prints"),
-        None => format!("${name} is not set, and QEMU's options need it"),
+        None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("${name} is not set, and QEMU's options need it"),
+        None => format!("${{{name}}} is not known, and QEMU's options need it"),
     };
-    Finding::fatal("unset", message, format!("say what it is: --set '{}=VALUE'", command.unwrap_or(name)))
+    let name = command.unwrap_or(name).replace('\'', "'\\''");
+    Finding::fatal("unset", message, format!("say what it is: --set '{name}=VALUE'"))
 }

@@ -3,30 +3,42 @@
 
 use std::collections::BTreeMap;
 
-use super::arithmetic;
-use super::lexer::{Piece, Word};
+use super::lexer::{Kind, Piece, Word, tokens};
+use super::{arithmetic, braces, pattern};
 
 /// Around the name of what is not known.
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
+pub(super) const OPEN: char = '\u{e000}';
+pub(super) const CLOSE: char = '\u{e001}';
 /// In place of white space between them, by which words are split.
 const SPACE: char = '\u{e002}';
+/// No value of a script is longer; one that doubles itself must not fill the memory.
+const LONGEST: usize = 1 << 18;
 
 /// What a name stands for.
 pub(super) type Given<'g> = &'g dyn Fn(&str) -> Option<String>;
 
 /// The variables of a script so far.
 pub(super) struct Variables<'g> {
+    /// An element of an associative array is `NAME[key]`; what was unset has no values.
     pub(super) set: BTreeMap<String, Vec<String>>,
+    /// `$1` and on, and whether the script or a function's caller said what they are.
+    pub(super) arguments: Vec<String>,
+    pub(super) arguments_said: bool,
     /// What fills those that the script does not set.
     pub(super) given: Given<'g>,
     /// The directory of the script, and its path.
     pub(super) script: &'g str,
+    /// Whether it is one for zsh, which does not split values, and numbers from 1.
+    pub(super) zsh: bool,
 }
 
 /// A mark in the place of what is not known.
-fn unknown(name: &str) -> String {
-    format!("{OPEN}{}{CLOSE}", name.replace(char::is_whitespace, &SPACE.to_string()))
+pub(super) fn unknown(name: &str) -> String {
+    format!("{OPEN}{}{CLOSE}", one_line(name).replace(' ', &SPACE.to_string()))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The names of what is not known in a text.
@@ -38,24 +50,51 @@ pub(super) fn unknowns(text: &str) -> impl Iterator<Item = String> {
 pub(super) fn shown(text: &str) -> String {
     let mut shown = text.to_owned();
     for name in unknowns(text) {
-        let sign = if name.starts_with('$') { name.clone() } else { format!("${name}") };
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let sign = if name.starts_with(['$', '<', '>', '`']) {
+            name.clone()
+        } else if is_plain || name.len() == 1 {
+            format!("${name}")
+        } else {
+            format!("${{{name}}}")
+        };
         shown = shown.replace(&unknown(&name), &sign);
     }
     shown
 }
 
+/// With the names that `known` knows in place of their marks.
+pub(super) fn filled(text: &str, known: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
+    let mut filled = text.to_owned();
+    for name in unknowns(text) {
+        filled = filled.replace(&unknown(&name), &known(&name)?);
+    }
+    Some(filled)
+}
+
 impl Variables<'_> {
     /// A word as the words that a shell makes of it.
-    pub(super) fn words(&self, word: &Word) -> Vec<String> {
+    pub(super) fn words(&mut self, word: &Word) -> Vec<String> {
+        braces::alternatives(word).iter().flat_map(|word| self.split(word)).collect()
+    }
+
+    fn split(&mut self, word: &Word) -> Vec<String> {
         let mut words = vec![String::new()];
         let mut is_word = word.quoted;
         for (index, piece) in word.pieces.iter().enumerate() {
             let (values, quoted) = match piece {
-                Piece::Text(text) => (vec![self.tilde(text, index == 0 && !word.quoted)], true),
-                Piece::Parameter { inside, quoted } => (self.parameter(inside, *quoted), *quoted),
+                Piece::Text(text) => (vec![self.tilde(text, index == 0)], true),
+                Piece::Quoted(text) => (vec![text.clone()], true),
+                Piece::Parameter { inside, quoted } => {
+                    let values = self.parameter(inside, *quoted);
+                    // zsh leaves out what is empty, and splits nothing.
+                    let unsplit = self.zsh && !quoted;
+                    (values.into_iter().filter(|value| !unsplit || !value.is_empty()).collect(), *quoted || self.zsh)
+                }
                 Piece::Command { text, quoted } => (vec![self.command(text)], *quoted),
             };
             is_word |= matches!(piece, Piece::Text(_));
+            is_word |= self.zsh && values.iter().any(|value| !value.is_empty());
             for (number, value) in values.iter().enumerate() {
                 if number > 0 {
                     words.push(String::new());
@@ -92,14 +131,30 @@ impl Variables<'_> {
     }
 
     /// A word that is not split, such as the value of an assignment.
-    pub(super) fn text(&self, word: &Word) -> String {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Parameter { inside, .. } => self.parameter(inside, true).join(" "),
-            Piece::Command { text, .. } => self.command(text),
-        };
-        let text: String = word.pieces.iter().map(piece).collect();
-        self.tilde(&text, !word.quoted)
+    pub(super) fn text(&mut self, word: &Word) -> String {
+        self.joined(word, |text, _| text)
+    }
+
+    /// A word as a pattern: what is in quotes stands for itself.
+    pub(super) fn pattern(&mut self, word: &Word) -> String {
+        self.joined(word, |text, quoted| if quoted { pattern::literal(&text) } else { text })
+    }
+
+    fn joined(&mut self, word: &Word, each: fn(String, bool) -> String) -> String {
+        let mut joined = String::new();
+        for (index, piece) in word.pieces.iter().enumerate() {
+            let (text, quoted) = match piece {
+                Piece::Text(text) => (self.tilde(text, index == 0), false),
+                Piece::Quoted(text) => (text.clone(), true),
+                Piece::Parameter { inside, quoted } => (self.parameter(inside, true).join(" "), *quoted),
+                Piece::Command { text, quoted } => (self.command(text), *quoted),
+            };
+            joined.push_str(&each(text, quoted));
+            if joined.len() > LONGEST {
+                return unknown("a value that is too long");
+            }
+        }
+        joined
     }
 
     fn tilde(&self, text: &str, may: bool) -> String {
@@ -109,65 +164,248 @@ impl Variables<'_> {
         }
     }
 
-    fn value(&self, name: &str) -> Option<String> {
+    /// What a name stands for, if it is set.
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         match name {
             "0" | "BASH_SOURCE" => Some(self.script.to_owned()),
-            _ => self.set.get(name).map(|values| values.first().cloned().unwrap_or_default()).or_else(|| (self.given)(name)),
+            "#" => Some(self.arguments.len().to_string()),
+            "@" | "*" => Some(self.arguments.join(" ")).filter(|all| !all.is_empty()),
+            _ if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let number: usize = name.parse().ok()?;
+                self.arguments.get(number.checked_sub(1)?).cloned()
+            }
+            _ => match self.set.get(name) {
+                Some(values) => values.first().cloned(),
+                None => (self.given)(name),
+            },
         }
     }
 
-    fn parameter(&self, inside: &str, quoted: bool) -> Vec<String> {
-        // What the script is called with is nothing.
-        if inside == "@" || inside == "*" || inside.bytes().all(|byte| byte.is_ascii_digit() && byte != b'0') {
-            return Vec::new();
+    /// What stands for a name that is not set.
+    fn missing(&self, name: &str) -> String {
+        let is_argument = name.bytes().all(|byte| byte.is_ascii_digit());
+        if self.set.contains_key(name) || (is_argument && self.arguments_said) { String::new() } else { unknown(name) }
+    }
+
+    /// What is said to stand for an expansion, or its mark.
+    fn unknown(&self, name: &str) -> String {
+        (self.given)(name).unwrap_or_else(|| unknown(name))
+    }
+
+    /// All elements of an array.
+    fn elements(&self, name: &str) -> Vec<String> {
+        let keys = format!("{name}[");
+        let of_keys: Vec<String> =
+            self.set.range(keys.clone()..).take_while(|(key, _)| key.starts_with(&keys)).flat_map(|(_, values)| values.clone()).collect();
+        match self.set.get(name) {
+            _ if !of_keys.is_empty() => of_keys,
+            Some(values) => values.clone(),
+            None => self.value(name).into_iter().collect(),
         }
+    }
+
+    fn element(&mut self, name: &str, key: &str) -> Option<String> {
+        let key = self.nested(key);
+        if let Some(values) = self.set.get(&format!("{name}[{key}]")) {
+            return values.first().cloned();
+        }
+        let number = key.parse().ok().or_else(|| arithmetic::value(&key, &|name| self.value(name)))?;
+        let number = if self.zsh && number > 0 { number - 1 } else { number };
+        let values = self.elements(name);
+        let from_end = i64::try_from(values.len()).ok()? + number;
+        values.get(usize::try_from(if number < 0 { from_end } else { number }).ok()?).cloned()
+    }
+
+    fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {
+        if inside == "@" || (inside == "*" && !quoted) {
+            return self.arguments.clone();
+        }
+        if inside == "*" {
+            return vec![self.arguments.join(" ")];
+        }
+        if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
+            return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
+        }
+        if let Some(name) = inside.strip_prefix('!').filter(|name| !name.is_empty()) {
+            let named = self.value(name).filter(|named| unknowns(named).next().is_none() && is_name(named));
+            let value = named.and_then(|named| self.value(&named));
+            return vec![value.unwrap_or_else(|| self.unknown(inside))];
+        }
+        let special = inside.starts_with(['@', '*', '#', '?', '!', '$', '-']);
         let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
-        let (name, operation) = inside.split_at(end);
-        let value = self.value(name);
-        if operation == "[@]" || operation == "[*]" {
-            let all = self.set.get(name).cloned().unwrap_or_else(|| value.into_iter().collect());
-            return if operation == "[*]" && quoted { vec![all.join(" ")] } else { all };
+        let (name, mut operation) = inside.split_at(if special { 1 } else { end });
+        let mut value = self.value(name);
+        let mut missing = self.missing(name);
+        if let Some((key, rest)) = operation.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            operation = rest;
+            if key == "@" || key == "*" {
+                let all = self.elements(name);
+                return if !rest.is_empty() {
+                    vec![self.unknown(inside)]
+                } else if key == "*" && quoted {
+                    vec![all.join(" ")]
+                } else {
+                    all
+                };
+            }
+            value = self.element(name, key);
+            missing = if self.set.contains_key(name) { String::new() } else { self.unknown(&format!("{name}[{key}]")) };
+        } else if self.zsh && operation.is_empty() && !quoted && self.set.get(name).is_some_and(|values| values.len() != 1) {
+            return self.elements(name);
         }
         let filled = value.clone().filter(|value| !value.is_empty());
-        let word = |from: usize| self.nested(&operation[from..]);
+        let word = operation.get(1..).unwrap_or_default();
+        let second = word.get(1..).unwrap_or_default();
         vec![match operation.get(..2).unwrap_or(operation) {
-            "" | "[0" => value.unwrap_or_else(|| unknown(name)),
-            ":-" | ":=" => filled.unwrap_or_else(|| word(2)),
-            ":+" => filled.map(|_| word(2)).unwrap_or_default(),
+            "" => value.unwrap_or(missing),
+            ":-" => filled.unwrap_or_else(|| self.nested(second)),
+            ":=" => {
+                let value = filled.unwrap_or_else(|| self.nested(second));
+                self.set.insert(name.to_owned(), vec![value.clone()]);
+                value
+            }
+            ":+" => filled.map(|_| self.nested(second)).unwrap_or_default(),
             ":?" => filled.unwrap_or_else(|| unknown(name)),
-            _ if operation.starts_with(['-', '=']) => value.unwrap_or_else(|| word(1)),
-            _ if operation.starts_with('+') => value.map(|_| word(1)).unwrap_or_default(),
-            _ if operation == "%/*" => {
-                value.map_or_else(|| unknown(name), |value| value.rsplit_once('/').map_or(value.clone(), |(head, _)| head.to_owned()))
+            _ if operation.starts_with(['-', '=']) => value.unwrap_or_else(|| self.nested(word)),
+            _ if operation.starts_with('+') => value.map(|_| self.nested(word)).unwrap_or_default(),
+            _ if operation.starts_with('?') => value.unwrap_or_else(|| unknown(name)),
+            _ => {
+                let value = value.unwrap_or(missing);
+                self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside))
             }
-            _ if operation == "##*/" => {
-                value.map_or_else(|| unknown(name), |value| value.rsplit('/').next().unwrap_or_default().to_owned())
-            }
-            _ => unknown(inside),
         }]
     }
 
+    /// `${#NAME}`, `${#NAME[@]}`.
+    fn length(&self, name: &str) -> Option<String> {
+        if let Some(name) = name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]")) {
+            return self.set.contains_key(name).then(|| self.elements(name).len().to_string());
+        }
+        let value = self.value(name).filter(|value| unknowns(value).next().is_none())?;
+        Some(value.chars().count().to_string())
+    }
+
+    /// A value cut, replaced in, or in other letters.
+    fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
+        if unknowns(value).next().is_some() {
+            return None;
+        }
+        let sign = operation.chars().next()?;
+        let rest = &operation[sign.len_utf8()..];
+        let twice = rest.starts_with(sign);
+        let word = if twice { &rest[sign.len_utf8()..] } else { rest };
+        let capital = |value: &str, upper: bool| {
+            let mut chars = value.chars();
+            let first = chars.next().map(|c| if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+            first.into_iter().chain(chars).collect::<String>()
+        };
+        Some(match (sign, twice) {
+            ('#' | '%', _) => {
+                let pattern = self.nested_pattern(word)?;
+                pattern::without(value, &pattern, sign == '#', twice).to_owned()
+            }
+            ('/', _) => {
+                let (pattern, with) = split_unescaped(word);
+                if pattern.starts_with(['#', '%']) {
+                    return None;
+                }
+                let (pattern, with) = (self.nested_pattern(pattern)?, self.nested(with));
+                pattern::replace(value, &pattern, &with, twice)
+            }
+            ('^', true) if word.is_empty() => value.to_uppercase(),
+            (',', true) if word.is_empty() => value.to_lowercase(),
+            ('^' | ',', false) if word.is_empty() => capital(value, sign == '^'),
+            (':', false) => self.cut(value, rest)?,
+            _ => return None,
+        })
+    }
+
+    /// `${NAME:from:length}`.
+    fn cut(&mut self, value: &str, range: &str) -> Option<String> {
+        let chars: Vec<char> = value.chars().collect();
+        let (from, length) = range.split_once(':').map_or((range, None), |(from, length)| (from, Some(length)));
+        let number = |text: &str| {
+            let (text, sign) = text.trim().strip_prefix('-').map_or((text.trim(), 1), |text| (text, -1));
+            Some(sign * isize::try_from(arithmetic::value(text, &|name| self.value(name))?).ok()?)
+        };
+        let all = isize::try_from(chars.len()).ok()?;
+        let place = |number: isize, base: isize| usize::try_from(if number < 0 { all + number } else { base + number }.clamp(0, all)).ok();
+        let from = place(number(from)?, 0)?;
+        let to = match length {
+            Some(length) => place(number(length)?, isize::try_from(from).ok()?)?,
+            None => chars.len(),
+        };
+        Some(chars.get(from..to.max(from))?.iter().collect())
+    }
+
     /// The word in `${NAME:-word}`.
-    fn nested(&self, text: &str) -> String {
-        super::lexer::tokens(text)
-            .iter()
-            .filter_map(|token| match token {
-                super::lexer::Token::Word(word) => Some(self.text(word)),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
-            .join(" ")
+    fn nested(&mut self, text: &str) -> String {
+        let words: Vec<String> = words_of(text).iter().map(|word| self.text(word)).collect();
+        words.join(" ")
+    }
+
+    fn nested_pattern(&mut self, text: &str) -> Option<String> {
+        let words: Vec<String> = words_of(text).iter().map(|word| self.pattern(word)).collect();
+        Some(words.join(" ")).filter(|pattern| unknowns(pattern).next().is_none())
+    }
+
+    /// `cat <<END`: the text up to there.
+    fn printed(&mut self, command: &str) -> Option<String> {
+        let (end, text) = command.strip_prefix("cat")?.trim_start().strip_prefix("<<")?.split_once('\n')?;
+        let end = end.strip_prefix('-').unwrap_or(end).trim();
+        let bare = end.trim_matches(['"', '\'']);
+        let lines: Vec<&str> = text.lines().take_while(|line| line.trim() != bare).collect();
+        let text = lines.join("\n");
+        if bare != end {
+            return Some(text);
+        }
+        let words = tokens(&format!("\"{}\"", text.replace('"', "\\\"")), 1).ok()?;
+        match &words.first()?.kind {
+            Kind::Word(word) => Some(self.text(word)),
+            _ => None,
+        }
     }
 
     /// Where the script lies is known; nothing else is run.
-    fn command(&self, text: &str) -> String {
+    fn command(&mut self, text: &str) -> String {
+        if let Some(printed) = self.printed(text) {
+            return printed;
+        }
         if text.contains("dirname") && (text.contains("$0") || text.contains("BASH_SOURCE")) {
             return self.script.rsplit_once('/').map_or_else(|| ".".to_owned(), |(directory, _)| directory.to_owned());
         }
+        // A comment in the middle of a command, as in `# it`.
+        if text.starts_with('#') && !text.contains('\n') {
+            return String::new();
+        }
         let sum =
             text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).and_then(|sum| arithmetic::value(sum, &|name| self.value(name)));
-        sum.map(|sum| sum.to_string()).or_else(|| (self.given)(text)).unwrap_or_else(|| unknown(&format!("$({text})")))
+        let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
+        sum.map(|sum| sum.to_string()).or_else(|| (self.given)(&one_line(text))).unwrap_or_else(|| unknown(&name))
     }
+}
+
+/// The words of a text within `${…}`.
+fn words_of(text: &str) -> Vec<Word> {
+    let word = |kind: Kind| match kind {
+        Kind::Word(word) => Some(word),
+        Kind::Sign(sign) if !sign.trim().is_empty() => Some(Word { pieces: vec![Piece::Text(sign.to_owned())], quoted: false }),
+        _ => None,
+    };
+    let found = tokens(text, 1).map(|tokens| tokens.into_iter().filter_map(|token| word(token.kind)).collect::<Vec<_>>());
+    found.unwrap_or_else(|_| vec![Word { pieces: vec![Piece::Text(text.to_owned())], quoted: false }])
+}
+
+/// The pattern and what replaces it, in `pattern/with`.
+fn split_unescaped(text: &str) -> (&str, &str) {
+    let bytes = text.as_bytes();
+    let slash = (0..bytes.len()).find(|&at| bytes[at] == b'/' && (at == 0 || bytes[at - 1] != b'\\'));
+    slash.map_or((text, ""), |slash| (&text[..slash], &text[slash + 1..]))
+}
+
+/// Whether a text can be a variable's name.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn append(words: &mut [String], text: &str) {

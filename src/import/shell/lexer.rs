@@ -1,10 +1,14 @@
-//! A script's text in words and the ends of commands.
+//! A script's text in words, operators and the lines they stand on.
+
+use super::expand::{CLOSE, OPEN};
 
 /// A part of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     /// As it stands.
     Text(String),
+    /// As it stands, in quotes: nothing in it is special.
+    Quoted(String),
     /// What is in `${…}`, or the name behind `$`.
     Parameter { inside: String, quoted: bool },
     /// A command whose output would stand here; it is not run.
@@ -21,72 +25,127 @@ pub(super) struct Word {
 
 /// What a script is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum Kind {
     Word(Word),
     /// `NAME=(`, `NAME+=(`.
     ArrayStart {
         name: String,
         append: bool,
     },
-    /// `)`, also that of an array.
-    Close,
-    /// The end of a command.
-    End,
+    /// `((…))`.
+    Arithmetic(String),
+    /// `;`, the end of a line, `&`, `&&`, `||`, `|`, `;;`, `(` and `)`.
+    Sign(&'static str),
 }
 
-/// Reads a script.
-pub(super) fn tokens(script: &str) -> Vec<Token> {
-    let mut lexer = Lexer { rest: script, tokens: Vec::new(), word: None, heredocs: Vec::new() };
+/// One of these, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) line: usize,
+    /// Its bytes in the text.
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Reads a script; an error is the line of a quote or bracket that nothing closes.
+pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usize> {
+    let mut lexer = Lexer {
+        script,
+        rest: script,
+        tokens: Vec::new(),
+        word: None,
+        word_start: 0,
+        before: 0,
+        redirection: None,
+        heredocs: Vec::new(),
+        in_test: false,
+        counted: (0, first_line),
+        open: None,
+    };
     lexer.run();
-    lexer.tokens
+    match lexer.open {
+        Some(line) => Err(line),
+        None => Ok(lexer.tokens),
+    }
+}
+
+/// What the next word is to a redirection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    File,
+    Heredoc,
 }
 
 struct Lexer<'s> {
+    script: &'s str,
     rest: &'s str,
     tokens: Vec<Token>,
     word: Option<Word>,
+    word_start: usize,
+    /// Where the sign or letter that is read begins: there a word before it ends.
+    before: usize,
+    redirection: Option<Target>,
     /// The words that end the texts which begin on the next line.
     heredocs: Vec<String>,
+    /// Between `[[` and `]]`, where signs are words.
+    in_test: bool,
+    /// Up to where lines were counted, and the line there.
+    counted: (usize, usize),
+    /// The line of what is not closed.
+    open: Option<usize>,
 }
 
 impl Lexer<'_> {
     fn run(&mut self) {
-        while let Some(c) = self.next() {
+        loop {
+            self.before = self.at();
+            let Some(c) = self.next() else { break };
             match c {
                 '\\' => match self.next() {
                     Some('\n') | None => {}
                     Some(escaped) => self.text(escaped, true),
                 },
-                '\'' => {
-                    let end = self.rest.find('\'').unwrap_or(self.rest.len());
-                    let (inside, rest) = self.rest.split_at(end);
-                    self.rest = rest.strip_prefix('\'').unwrap_or(rest);
-                    self.quoted_text(inside);
-                }
+                '\'' => self.single_quotes(),
                 '"' => self.double_quotes(),
                 '$' | '`' => self.expansion(c, false),
+                OPEN => self.unknown(),
                 '#' if self.word.is_none() => self.skip_line(),
+                '\n' if self.in_test => self.finish_word(),
                 '\n' => {
-                    self.end();
+                    self.sign("\n", 1);
                     self.skip_heredocs();
                 }
+                '(' | ')' | '<' | '>' | '&' | '|' if self.in_test => self.sign_in_test(c),
                 '&' if self.rest.starts_with('>') => {}
-                ';' | '|' | '&' => self.end(),
-                '<' | '>' => self.redirection(),
+                ';' | '|' | '&' => self.operator(c),
+                '<' | '>' => self.redirect(c),
                 '(' => self.open(),
-                ')' => {
-                    self.finish_word();
-                    self.tokens.push(Token::Close);
-                }
+                ')' => self.sign(")", 1),
                 c if c.is_whitespace() => self.finish_word(),
                 c => self.text(c, false),
             }
         }
-        self.end();
+        self.sign("\n", 0);
+    }
+
+    fn at(&self) -> usize {
+        self.script.len() - self.rest.len()
+    }
+
+    fn line_at(&mut self, at: usize) -> usize {
+        let (counted, line) = self.counted;
+        if at >= counted {
+            self.counted = (at, line + self.script[counted..at].matches('\n').count());
+        }
+        self.counted.1
     }
 
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
+        if self.word.is_none() {
+            self.word_start = self.at();
+        }
         self.rest = &self.rest[c.len_utf8()..];
         Some(c)
     }
@@ -94,9 +153,10 @@ impl Lexer<'_> {
     fn text(&mut self, c: char, quoted: bool) {
         let word = self.word.get_or_insert_default();
         word.quoted |= quoted;
-        match word.pieces.last_mut() {
-            Some(Piece::Text(text)) => text.push(c),
-            _ => word.pieces.push(Piece::Text(c.to_string())),
+        match (word.pieces.last_mut(), quoted) {
+            (Some(Piece::Text(text)), false) | (Some(Piece::Quoted(text)), true) => text.push(c),
+            (_, false) => word.pieces.push(Piece::Text(c.to_string())),
+            (_, true) => word.pieces.push(Piece::Quoted(c.to_string())),
         }
     }
 
@@ -107,7 +167,27 @@ impl Lexer<'_> {
         }
     }
 
+    /// What was found not to be known, in a text that is read once more.
+    fn unknown(&mut self) {
+        self.text(OPEN, false);
+        while let Some(c) = self.next() {
+            self.text(c, false);
+            if c == CLOSE {
+                return;
+            }
+        }
+    }
+
+    fn single_quotes(&mut self) {
+        let Some((inside, rest)) = self.rest.split_once('\'') else {
+            return self.left_open();
+        };
+        self.rest = rest;
+        self.quoted_text(inside);
+    }
+
     fn double_quotes(&mut self) {
+        let start = self.at();
         self.word.get_or_insert_default().quoted = true;
         while let Some(c) = self.next() {
             match c {
@@ -121,22 +201,61 @@ impl Lexer<'_> {
                 c => self.text(c, true),
             }
         }
+        self.rest = &self.script[start..];
+        self.left_open();
+    }
+
+    fn left_open(&mut self) {
+        let line = self.line_at(self.at());
+        self.open.get_or_insert(line);
+        self.rest = "";
+    }
+
+    /// `$'…'`, with its escapes.
+    fn escaped_quotes(&mut self) {
+        self.word.get_or_insert_default().quoted = true;
+        while let Some(c) = self.next() {
+            match c {
+                '\'' => return,
+                '\\' => match self.next() {
+                    Some('n') => self.text('\n', true),
+                    Some('t') => self.text('\t', true),
+                    Some('r') => self.text('\r', true),
+                    Some('x') => {
+                        let length = self.rest.bytes().take(2).take_while(u8::is_ascii_hexdigit).count();
+                        let (digits, rest) = self.rest.split_at(length);
+                        self.rest = rest;
+                        self.text(u8::from_str_radix(digits, 16).map_or('x', char::from), true);
+                    }
+                    Some(other) => self.text(other, true),
+                    None => {}
+                },
+                c => self.text(c, true),
+            }
+        }
+        self.left_open();
     }
 
     /// Behind `$` or a back tick.
     fn expansion(&mut self, sign: char, quoted: bool) {
         let piece = if sign == '`' {
-            let end = self.rest.find('`').unwrap_or(self.rest.len());
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest.strip_prefix('`').unwrap_or(rest);
+            let Some((text, rest)) = self.rest.split_once('`') else {
+                return self.left_open();
+            };
+            self.rest = rest;
             Piece::Command { text: text.trim().to_owned(), quoted }
+        } else if !quoted && self.rest.starts_with('\'') {
+            self.next();
+            return self.escaped_quotes();
+        } else if !quoted && self.rest.starts_with('"') {
+            return;
         } else if self.rest.starts_with('(') {
             let text = self.inside('(', ')');
             Piece::Command { text: text.trim().to_owned(), quoted }
         } else if self.rest.starts_with('{') {
             Piece::Parameter { inside: self.inside('{', '}'), quoted }
         } else {
-            let special = self.rest.chars().next().filter(|c| "@*#?0123456789".contains(*c));
+            let special = self.rest.chars().next().filter(|c| "@*#?!$0123456789".contains(*c));
             let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
             let length = special.map_or(length, char::len_utf8);
             if length == 0 {
@@ -153,20 +272,35 @@ impl Lexer<'_> {
 
     /// What stands between brackets, those inside of it matched.
     fn inside(&mut self, open: char, close: char) -> String {
+        let start = self.at();
         let mut depth = 0_usize;
         let mut text = String::new();
         while let Some(c) = self.next() {
-            if c == open {
-                depth += 1;
-            } else if c == close {
-                depth -= 1;
+            text.push(c);
+            match c {
+                '\\' => text.extend(self.next()),
+                '\'' if open == '(' => self.quote_inside('\'', &mut text),
+                '"' => self.quote_inside('"', &mut text),
+                _ if c == open => depth += 1,
+                _ if c == close => depth -= 1,
+                _ => {}
             }
             if depth == 0 {
-                break;
+                return text[1..text.len() - 1].to_owned();
             }
-            text.push(c);
         }
-        text.chars().skip(1).collect()
+        self.rest = &self.script[start..];
+        self.left_open();
+        String::new()
+    }
+
+    /// Up to a quote, if there is another one.
+    fn quote_inside(&mut self, quote: char, text: &mut String) {
+        if let Some((inside, rest)) = self.rest.split_once(quote) {
+            self.rest = rest;
+            text.push_str(inside);
+            text.push(quote);
+        }
     }
 
     fn open(&mut self) {
@@ -174,18 +308,59 @@ impl Lexer<'_> {
             [Piece::Text(text)] if !word.quoted => text.strip_suffix('=').map(str::to_owned),
             _ => None,
         });
-        match name {
-            Some(name) => {
-                self.word = None;
-                let append = name.ends_with('+');
-                self.tokens.push(Token::ArrayStart { name: name.trim_end_matches('+').to_owned(), append });
-            }
-            None => self.end(),
+        if let Some(name) = name {
+            self.word = None;
+            let append = name.ends_with('+');
+            self.push(Kind::ArrayStart { name: name.trim_end_matches('+').to_owned(), append }, self.word_start);
+        } else if self.word.is_none() && self.rest.starts_with('(') && self.rest.contains("))") {
+            let start = self.at() - 1;
+            let text = self.inside('(', ')');
+            self.rest = self.rest.strip_prefix(')').unwrap_or(self.rest);
+            self.push(Kind::Arithmetic(text), start);
+        } else {
+            self.sign("(", 1);
         }
     }
 
-    /// `2>&1`, `< file`, `<< END`: it is left out.
-    fn redirection(&mut self) {
+    fn operator(&mut self, c: char) {
+        let (sign, more) = match (c, self.rest.chars().next()) {
+            (';', Some(';')) => (";;", 1),
+            (';', Some('&')) => (";&", 1),
+            ('&', Some('&')) => ("&&", 1),
+            ('|', Some('|')) => ("||", 1),
+            ('|', Some('&')) => ("|", 1),
+            (';', _) => (";", 0),
+            ('&', _) => ("&", 0),
+            _ => ("|", 0),
+        };
+        self.rest = &self.rest[more..];
+        if sign == ";;" {
+            self.rest = self.rest.strip_prefix('&').unwrap_or(self.rest);
+        }
+        self.sign(sign, 1 + more);
+    }
+
+    fn sign_in_test(&mut self, c: char) {
+        let doubled = (c == '&' || c == '|') && self.rest.starts_with(c);
+        if !doubled && c != '(' && c != ')' {
+            return self.text(c, false);
+        }
+        self.finish_word();
+        self.text(c, false);
+        if doubled {
+            self.next();
+            self.text(c, false);
+        }
+        self.finish_word();
+    }
+
+    /// `2>&1`, `< file`, `<< END`, `<<< text`: it is left out. `<(…)` is a word.
+    fn redirect(&mut self, c: char) {
+        if self.rest.starts_with('(') {
+            let text = format!("{c}({})", self.inside('(', ')'));
+            let piece = Piece::Command { text, quoted: true };
+            return self.word.get_or_insert_default().pieces.push(piece);
+        }
         let is_number = self
             .word
             .as_ref()
@@ -194,13 +369,14 @@ impl Lexer<'_> {
             self.word = None;
         }
         self.finish_word();
-        let is_heredoc = self.rest.starts_with('<') && !self.rest.starts_with("<<");
-        self.rest = self.rest.trim_start_matches(['<', '>', '&', '-', '|']).trim_start_matches([' ', '\t']);
-        let end = self.rest.find(|c: char| c.is_whitespace() || ";|&<>()".contains(c)).unwrap_or(self.rest.len());
-        let (target, rest) = self.rest.split_at(end);
+        let is_heredoc = c == '<' && self.rest.starts_with('<') && !self.rest.starts_with("<<");
+        let length = self.rest.find(|c| !['<', '>', '&', '-', '|'].contains(&c)).unwrap_or(self.rest.len());
+        let (sign, rest) = self.rest.split_at(length);
+        // `< <(…)` without the space is not written; the sign of that word is its own.
+        let (sign, rest) = if rest.starts_with('(') { ("", self.rest) } else { (sign, rest) };
         self.rest = rest;
-        if is_heredoc {
-            self.heredocs.push(target.trim_matches(['"', '\'']).to_owned());
+        if !sign.ends_with("&-") {
+            self.redirection = Some(if is_heredoc { Target::Heredoc } else { Target::File });
         }
     }
 
@@ -221,13 +397,38 @@ impl Lexer<'_> {
     }
 
     fn finish_word(&mut self) {
-        self.tokens.extend(self.word.take().map(Token::Word));
+        let Some(word) = self.word.take() else { return };
+        match self.redirection.take() {
+            Some(Target::Heredoc) => {
+                let text = |piece: &Piece| match piece {
+                    Piece::Text(text) | Piece::Quoted(text) => text.clone(),
+                    _ => String::new(),
+                };
+                self.heredocs.push(word.pieces.iter().map(text).collect());
+            }
+            Some(Target::File) => {}
+            None => {
+                match &word.pieces[..] {
+                    [Piece::Text(text)] if text == "[[" => self.in_test = true,
+                    [Piece::Text(text)] if text == "]]" => self.in_test = false,
+                    _ => {}
+                }
+                self.push(Kind::Word(word), self.word_start);
+                if let Some(token) = self.tokens.last_mut() {
+                    token.end = self.before.max(token.start);
+                }
+            }
+        }
     }
 
-    fn end(&mut self) {
+    fn sign(&mut self, sign: &'static str, length: usize) {
         self.finish_word();
-        if self.tokens.last().is_some_and(|last| *last != Token::End) {
-            self.tokens.push(Token::End);
-        }
+        self.redirection = None;
+        self.push(Kind::Sign(sign), self.at().saturating_sub(length));
+    }
+
+    fn push(&mut self, kind: Kind, start: usize) {
+        let line = self.line_at(start);
+        self.tokens.push(Token { kind, line, start, end: self.at() });
     }
 }

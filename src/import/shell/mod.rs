@@ -1,8 +1,15 @@
 //! A reader of shell scripts that never runs one: as far as scripts that start QEMU go.
 
 mod arithmetic;
+mod braces;
+mod condition;
 mod expand;
+mod kind;
 mod lexer;
+mod parser;
+mod pattern;
 mod script;
+mod shape;
+mod wrappers;
 
 pub use script::{Script, read};

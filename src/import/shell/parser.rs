@@ -1,0 +1,434 @@
+//! Words and signs to commands: conditions, loops, functions.
+
+use super::lexer::{Kind, Piece, Token, Word, tokens};
+
+/// A part of a plain command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Word(Word),
+    Array { name: String, append: bool, values: Vec<Word> },
+}
+
+/// When a command is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    Always,
+    /// Behind `&&`.
+    And,
+    /// Behind `||`.
+    Or,
+}
+
+/// A command in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) joined: Joined,
+    /// Behind `!`.
+    pub(super) negated: bool,
+    pub(super) line: usize,
+    /// As it was written, on one line.
+    pub(super) text: String,
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    Plain(Vec<Part>),
+    Group(Vec<Step>),
+    Subshell(Vec<Step>),
+    Pipeline(Vec<Step>),
+    /// Conditions and what they guard; the condition of `else` is empty.
+    If(Vec<(Vec<Step>, Vec<Step>)>),
+    While {
+        until: bool,
+        condition: Vec<Step>,
+        body: Vec<Step>,
+    },
+    For {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: Vec<Step>,
+    },
+    /// `for ((…; …; …))`.
+    Count {
+        head: String,
+        body: Vec<Step>,
+    },
+    Case {
+        word: Word,
+        arms: Vec<(Vec<Word>, Vec<Step>)>,
+    },
+    Function {
+        name: String,
+        body: Vec<Step>,
+    },
+    Arithmetic(String),
+}
+
+/// Nobody nests deeper, and a hostile text must not exhaust the stack.
+const DEEPEST: usize = 60;
+
+/// Reads a script; an error is the line of a quote or bracket that nothing closes.
+pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Step>, usize> {
+    let mut parser = Parser { script, tokens: tokens(script, first_line)?, at: 0, depth: 0 };
+    let mut steps = Vec::new();
+    while parser.at < parser.tokens.len() {
+        steps.extend(parser.list(&[]));
+        // What closes nothing is passed over.
+        parser.at += 1;
+    }
+    Ok(steps)
+}
+
+/// A word without quotes and parameters.
+pub(super) fn plain(word: &Word) -> Option<&str> {
+    match &word.pieces[..] {
+        [Piece::Text(text)] if !word.quoted => Some(text),
+        _ => None,
+    }
+}
+
+/// All commands in a list, those within others too.
+pub(super) fn each<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
+    for step in steps {
+        see(step);
+        match &step.command {
+            Command::Group(body)
+            | Command::Subshell(body)
+            | Command::Pipeline(body)
+            | Command::For { body, .. }
+            | Command::Count { body, .. }
+            | Command::Function { body, .. } => each(body, see),
+            Command::If(branches) => {
+                for (condition, body) in branches {
+                    each(condition, see);
+                    each(body, see);
+                }
+            }
+            Command::While { condition, body, .. } => {
+                each(condition, see);
+                each(body, see);
+            }
+            Command::Case { arms, .. } => arms.iter().for_each(|(_, body)| each(body, see)),
+            Command::Plain(_) | Command::Arithmetic(_) => {}
+        }
+    }
+}
+
+struct Parser<'s> {
+    script: &'s str,
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+}
+
+/// Words at which a list of commands ends.
+const CLOSERS: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", "}"];
+
+impl Parser<'_> {
+    fn keyword(&self) -> Option<&str> {
+        match &self.tokens.get(self.at)?.kind {
+            Kind::Word(word) => plain(word),
+            _ => None,
+        }
+    }
+
+    fn sign(&self) -> Option<&'static str> {
+        match self.tokens.get(self.at)?.kind {
+            Kind::Sign(sign) => Some(sign),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, keyword: &str) -> bool {
+        let found = self.keyword() == Some(keyword) || self.sign() == Some(keyword);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn skip_ends(&mut self) {
+        while matches!(self.sign(), Some(";" | "\n" | "&")) {
+            self.at += 1;
+        }
+    }
+
+    /// Commands up to a word that closes, which is left.
+    fn list(&mut self, ends: &[&str]) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut joined = Joined::Always;
+        while self.at < self.tokens.len() {
+            match self.sign() {
+                Some(";" | "\n" | "&") => {
+                    if !(self.sign() == Some("\n") && joined != Joined::Always) {
+                        joined = Joined::Always;
+                    }
+                    self.at += 1;
+                    continue;
+                }
+                Some(sign @ ("&&" | "||")) => {
+                    joined = if sign == "&&" { Joined::And } else { Joined::Or };
+                    self.at += 1;
+                    continue;
+                }
+                Some("|") => {
+                    self.at += 1;
+                    continue;
+                }
+                Some(")" | ";;" | ";&") => break,
+                _ => {}
+            }
+            if self.keyword().is_some_and(|word| ends.contains(&word) || CLOSERS.contains(&word)) {
+                break;
+            }
+            let before = self.at;
+            steps.extend(self.pipeline(joined));
+            joined = Joined::Always;
+            if self.at == before {
+                self.at += 1;
+            }
+        }
+        steps
+    }
+
+    fn pipeline(&mut self, joined: Joined) -> Option<Step> {
+        let (start, line) = self.tokens.get(self.at).map(|token| (token.start, token.line))?;
+        let mut negated = false;
+        while self.take("!") {
+            negated = !negated;
+        }
+        let mut members: Vec<Step> = Vec::new();
+        loop {
+            let from = self.tokens.get(self.at)?;
+            let (from, line) = (from.start, from.line);
+            let command = self.command()?;
+            members.push(Step { joined: Joined::Always, negated: false, line, text: self.text(from), command });
+            if self.sign() != Some("|") {
+                break;
+            }
+            self.at += 1;
+            self.skip_ends();
+        }
+        let text = self.text(start);
+        let command = if members.len() == 1 { members.pop()?.command } else { Command::Pipeline(members) };
+        Some(Step { joined, negated, line, text, command })
+    }
+
+    /// What was read since a place, on one line.
+    fn text(&self, start: usize) -> String {
+        let end = self.tokens[..self.at].last().map_or(start, |token| token.end).max(start);
+        let text = self.script.get(start..end).unwrap_or_default();
+        text.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn command(&mut self) -> Option<Command> {
+        if self.depth > DEEPEST {
+            self.at = self.tokens.len();
+            return None;
+        }
+        self.depth += 1;
+        let command = self.command_here();
+        self.depth -= 1;
+        command
+    }
+
+    fn command_here(&mut self) -> Option<Command> {
+        match &self.tokens.get(self.at)?.kind {
+            Kind::Sign("(") => {
+                self.at += 1;
+                let body = self.list(&[]);
+                self.take(")");
+                return Some(Command::Subshell(body));
+            }
+            Kind::Arithmetic(text) => {
+                let command = Command::Arithmetic(text.clone());
+                self.at += 1;
+                return Some(command);
+            }
+            _ => {}
+        }
+        match self.keyword() {
+            Some("{") => Some(Command::Group(self.body())),
+            Some("if") => Some(self.condition()),
+            Some(word @ ("while" | "until")) => {
+                let until = word == "until";
+                self.at += 1;
+                let condition = self.list(&["{"]);
+                Some(Command::While { until, condition, body: self.body() })
+            }
+            Some("for" | "select") => self.for_loop(),
+            Some("case") => self.case(),
+            Some("function") => {
+                self.at += 1;
+                let name = self.keyword()?.to_owned();
+                self.at += 1;
+                if self.take("(") {
+                    self.take(")");
+                }
+                Some(self.function(name))
+            }
+            _ => Some(self.plain()),
+        }
+    }
+
+    /// `{ …; }`, `do …; done` or `then …`.
+    fn body(&mut self) -> Vec<Step> {
+        self.skip_ends();
+        for (open, close) in [("{", "}"), ("do", "done")] {
+            if self.take(open) {
+                let body = self.list(&[close]);
+                self.take(close);
+                return body;
+            }
+        }
+        Vec::new()
+    }
+
+    fn condition(&mut self) -> Command {
+        let mut branches = Vec::new();
+        self.at += 1;
+        let mut condition = self.list(&["{"]);
+        loop {
+            let in_braces = self.keyword() == Some("{");
+            let body = if in_braces {
+                self.body()
+            } else {
+                self.take("then");
+                self.list(&[])
+            };
+            branches.push((condition, body));
+            let here = self.at;
+            if in_braces {
+                self.skip_ends();
+            }
+            if self.take("elif") {
+                condition = self.list(&["{"]);
+            } else if self.keyword() == Some("else") && branches.last().is_some_and(|(condition, _)| !condition.is_empty()) {
+                self.at += 1;
+                condition = Vec::new();
+            } else if in_braces {
+                self.at = here;
+                break;
+            } else {
+                self.take("fi");
+                break;
+            }
+        }
+        Command::If(branches)
+    }
+
+    fn for_loop(&mut self) -> Option<Command> {
+        let is_select = self.take("select");
+        self.at += usize::from(!is_select);
+        if let Kind::Arithmetic(head) = &self.tokens.get(self.at)?.kind {
+            let head = head.clone();
+            self.at += 1;
+            return Some(Command::Count { head, body: self.body() });
+        }
+        let name = self.keyword()?.to_owned();
+        self.at += 1;
+        let mut words = None;
+        if self.take("in") || self.take("(") {
+            let mut found = Vec::new();
+            while let Some(Token { kind: Kind::Word(word), .. }) = self.tokens.get(self.at) {
+                found.push(word.clone());
+                self.at += 1;
+            }
+            self.take(")");
+            words = Some(found);
+        }
+        if is_select {
+            // What is chosen is not known.
+            let text = format!("select {name}");
+            words = Some(vec![Word { pieces: vec![Piece::Command { text, quoted: true }], quoted: true }]);
+        }
+        Some(Command::For { name, words, body: self.body() })
+    }
+
+    fn case(&mut self) -> Option<Command> {
+        self.at += 1;
+        let Kind::Word(word) = self.tokens.get(self.at)?.kind.clone() else { return None };
+        self.at += 1;
+        self.skip_ends();
+        self.take("in");
+        let mut arms = Vec::new();
+        loop {
+            self.skip_ends();
+            if self.take("esac") || self.at >= self.tokens.len() {
+                break;
+            }
+            self.take("(");
+            let mut patterns = Vec::new();
+            while let Some(token) = self.tokens.get(self.at) {
+                match &token.kind {
+                    Kind::Word(word) => patterns.push(word.clone()),
+                    Kind::Sign("|") => {}
+                    _ => break,
+                }
+                self.at += 1;
+            }
+            if !self.take(")") {
+                break;
+            }
+            arms.push((patterns, self.list(&[])));
+            let _ = self.take(";;") || self.take(";&");
+        }
+        Some(Command::Case { word, arms })
+    }
+
+    fn function(&mut self, name: String) -> Command {
+        self.skip_ends();
+        let body = match self.command() {
+            Some(Command::Group(body)) => body,
+            Some(command) => vec![Step { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
+            None => Vec::new(),
+        };
+        Command::Function { name, body }
+    }
+
+    fn plain(&mut self) -> Command {
+        let mut parts = Vec::new();
+        while let Some(token) = self.tokens.get(self.at) {
+            match &token.kind {
+                Kind::Word(word) => {
+                    parts.push(Part::Word(word.clone()));
+                    self.at += 1;
+                    // zsh: `if [[ … ]] {`.
+                    if plain(word) == Some("]]") {
+                        break;
+                    }
+                }
+                Kind::ArrayStart { name, append } => {
+                    let (name, append) = (name.clone(), *append);
+                    self.at += 1;
+                    let values = self.array();
+                    parts.push(Part::Array { name, append, values });
+                }
+                Kind::Sign("(") if parts.len() == 1 => {
+                    let [Part::Word(word)] = &parts[..] else { break };
+                    let Some(name) = plain(word).map(str::to_owned) else { break };
+                    self.at += 1;
+                    if self.take(")") {
+                        return self.function(name);
+                    }
+                    break;
+                }
+                _ => break,
+            }
+        }
+        Command::Plain(parts)
+    }
+
+    fn array(&mut self) -> Vec<Word> {
+        let mut values = Vec::new();
+        while let Some(token) = self.tokens.get(self.at) {
+            match &token.kind {
+                Kind::Word(word) => values.push(word.clone()),
+                Kind::Sign("\n") => {}
+                _ => break,
+            }
+            self.at += 1;
+        }
+        self.take(")");
+        values
+    }
+}

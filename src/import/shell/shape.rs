@@ -1,0 +1,106 @@
+//! What commands look like, before anything is put in: which assign, and which start QEMU.
+
+use super::expand::{is_name, shown, unknown};
+use super::lexer::{Piece, Word};
+use super::parser::{Command, Part, Step, plain};
+
+/// Commands that say QEMU's name and do not run it.
+pub(super) const SAYING: [&str; 14] =
+    ["echo", "printf", "pgrep", "pkill", "killall", "which", "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof"];
+
+/// A loop as it is written, without its body.
+pub(super) fn head(loop_text: &str) -> &str {
+    let end = [";do", "; do", " do ", " {"].iter().filter_map(|word| loop_text.find(word)).min();
+    loop_text[..end.unwrap_or(loop_text.len())].trim()
+}
+
+/// What two numbers are to each other.
+pub(super) type Comparison = fn(&i64, &i64) -> bool;
+
+/// Signs between two numbers, and what they say.
+pub(super) const COMPARED: [(&str, Comparison); 6] =
+    [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
+
+/// The variables that `read` or `mapfile` sets.
+pub(super) fn names_read(command: &str, words: &[String]) -> Vec<String> {
+    let with_value = if command == "read" { "ptnNdui" } else { "dnOsucC" };
+    let mut names = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if let Some(letters) = word.strip_prefix('-') {
+            if letters.ends_with(|letter| with_value.contains(letter)) {
+                words.next();
+            }
+        } else if is_name(word) {
+            names.push(word.clone());
+        }
+    }
+    if names.is_empty() {
+        names.push(if command == "read" { "REPLY" } else { "MAPFILE" }.into());
+    }
+    names
+}
+
+/// Whether a command is one that starts QEMU, as it is written.
+pub(super) fn starts_qemu(step: &Step) -> bool {
+    let Command::Plain(parts) = &step.command else { return false };
+    let says = |word: &Word| match word.pieces.first() {
+        Some(Piece::Text(text) | Piece::Quoted(text)) => {
+            is_qemu(text) || text.split_whitespace().next().is_some_and(|first| first != "kvm" && is_qemu(first))
+        }
+        Some(Piece::Parameter { inside, .. }) => word.pieces.len() == 1 && is_qemu(&unknown(inside)),
+        _ => false,
+    };
+    let words: Vec<&Word> = parts.iter().filter_map(|part| if let Part::Word(word) = part { Some(word) } else { None }).collect();
+    let first = words.first().and_then(|word| plain(word)).unwrap_or_default();
+    let at = words.iter().position(|word| says(word));
+    at.is_some_and(|at| at == 0 || (!SAYING.contains(&first) && !matches!(first, "[" | "[[" | "test")) && assignment(words[0]).is_none())
+}
+
+pub(super) fn all_assign(parts: &[Part]) -> bool {
+    parts.iter().all(|part| assignment_of(part).is_some() || matches!(part, Part::Array { .. }))
+}
+
+pub(super) fn assignment_of(part: &Part) -> Option<(String, bool, Word)> {
+    match part {
+        Part::Word(word) => assignment(word),
+        Part::Array { .. } => None,
+    }
+}
+
+/// Whether a word is a pattern that a shell fills in with files.
+pub(super) fn finds_files(word: &Word) -> bool {
+    word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))
+}
+
+/// The parts of what stands in `[…]`.
+pub(super) fn key_pieces(key: &str) -> Vec<Piece> {
+    match key.strip_prefix('$') {
+        Some(name) => vec![Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true }],
+        None => vec![Piece::Quoted(key.to_owned())],
+    }
+}
+
+/// `NAME=value`, `NAME+=value` or `NAME[key]=value`.
+pub(super) fn assignment(word: &Word) -> Option<(String, bool, Word)> {
+    let Some(Piece::Text(first)) = word.pieces.first() else { return None };
+    let (name, value) = first.split_once('=')?;
+    let (name, append) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
+    let bare = name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or(name, |(bare, _)| bare);
+    is_name(bare).then(|| {
+        let mut value = Word { pieces: vec![Piece::Text(value.to_owned())], quoted: word.quoted };
+        value.pieces.extend(word.pieces[1..].iter().cloned());
+        (name.to_owned(), append, value)
+    })
+}
+
+/// A QEMU program, or a variable that must be one.
+pub(super) fn is_qemu(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    let is_variable = || {
+        shown(word)
+            .strip_prefix('$')
+            .is_some_and(|name| name.to_uppercase().contains("QEMU") && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
+    name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || is_variable()
+}
