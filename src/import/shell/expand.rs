@@ -158,10 +158,11 @@ impl Variables<'_> {
     }
 
     fn tilde(&self, text: &str, may: bool) -> String {
-        match text.strip_prefix("~/") {
-            Some(rest) if may => format!("{}/{rest}", self.value("HOME").unwrap_or_else(|| unknown("HOME"))),
-            _ => text.to_owned(),
-        }
+        let Some(rest) = text.strip_prefix('~').filter(|_| may) else { return text.to_owned() };
+        let (user, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        // `~USER` is another one's; only the machine knows it.
+        let name = if user.is_empty() { "HOME".to_owned() } else { format!("~{user}") };
+        format!("{}{path}", self.value(&name).unwrap_or_else(|| unknown(&name)))
     }
 
     /// What a name stands for, if it is set.
