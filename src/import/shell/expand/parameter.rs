@@ -1,0 +1,138 @@
+//! What stands within `${…}`.
+
+use super::{Variables, arithmetic, is_name, pattern, split_unescaped, unknown, unknowns, words_of};
+
+impl Variables<'_> {
+    pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {
+        if inside == "@" || (inside == "*" && !quoted) {
+            return self.arguments.clone();
+        }
+        if inside == "*" {
+            return vec![self.arguments.join(" ")];
+        }
+        if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
+            return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
+        }
+        if let Some(name) = inside.strip_prefix('!').filter(|name| !name.is_empty()) {
+            let named = self.value(name).filter(|named| unknowns(named).next().is_none() && is_name(named));
+            let value = named.and_then(|named| self.value(&named));
+            return vec![value.unwrap_or_else(|| self.unknown(inside))];
+        }
+        let special = inside.starts_with(['@', '*', '#', '?', '!', '$', '-']);
+        let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+        let (name, mut operation) = inside.split_at(if special { 1 } else { end });
+        let mut value = self.value(name);
+        let mut missing = self.missing(name);
+        if let Some((key, rest)) = operation.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            operation = rest;
+            if key == "@" || key == "*" {
+                let all = self.elements(name);
+                return if !rest.is_empty() {
+                    vec![self.unknown(inside)]
+                } else if key == "*" && quoted {
+                    vec![all.join(" ")]
+                } else {
+                    all
+                };
+            }
+            value = self.element(name, key);
+            missing = if self.set.contains_key(name) { String::new() } else { self.unknown(&format!("{name}[{key}]")) };
+        } else if self.zsh && operation.is_empty() && !quoted && self.set.get(name).is_some_and(|values| values.len() != 1) {
+            return self.elements(name);
+        }
+        let filled = value.clone().filter(|value| !value.is_empty());
+        let word = operation.get(1..).unwrap_or_default();
+        let second = word.get(1..).unwrap_or_default();
+        vec![match operation.get(..2).unwrap_or(operation) {
+            "" => value.unwrap_or(missing),
+            ":-" => filled.unwrap_or_else(|| self.nested(second)),
+            ":=" => {
+                let value = filled.unwrap_or_else(|| self.nested(second));
+                self.set.insert(name.to_owned(), vec![value.clone()]);
+                value
+            }
+            ":+" => filled.map(|_| self.nested(second)).unwrap_or_default(),
+            ":?" => filled.unwrap_or_else(|| unknown(name)),
+            _ if operation.starts_with(['-', '=']) => value.unwrap_or_else(|| self.nested(word)),
+            _ if operation.starts_with('+') => value.map(|_| self.nested(word)).unwrap_or_default(),
+            _ if operation.starts_with('?') => value.unwrap_or_else(|| unknown(name)),
+            _ => {
+                let value = value.unwrap_or(missing);
+                self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside))
+            }
+        }]
+    }
+
+    /// `${#NAME}`, `${#NAME[@]}`.
+    pub(super) fn length(&self, name: &str) -> Option<String> {
+        if let Some(name) = name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]")) {
+            return self.set.contains_key(name).then(|| self.elements(name).len().to_string());
+        }
+        let value = self.value(name).filter(|value| unknowns(value).next().is_none())?;
+        Some(value.chars().count().to_string())
+    }
+
+    /// A value cut, replaced in, or in other letters.
+    pub(super) fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
+        if unknowns(value).next().is_some() {
+            return None;
+        }
+        let sign = operation.chars().next()?;
+        let rest = &operation[sign.len_utf8()..];
+        let twice = rest.starts_with(sign);
+        let word = if twice { &rest[sign.len_utf8()..] } else { rest };
+        let capital = |value: &str, upper: bool| {
+            let mut chars = value.chars();
+            let first = chars.next().map(|c| if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+            first.into_iter().chain(chars).collect::<String>()
+        };
+        Some(match (sign, twice) {
+            ('#' | '%', _) => {
+                let pattern = self.nested_pattern(word)?;
+                pattern::without(value, &pattern, sign == '#', twice).to_owned()
+            }
+            ('/', _) => {
+                let (pattern, with) = split_unescaped(word);
+                if pattern.starts_with(['#', '%']) {
+                    return None;
+                }
+                let (pattern, with) = (self.nested_pattern(pattern)?, self.nested(with));
+                pattern::replace(value, &pattern, &with, twice)
+            }
+            ('^', true) if word.is_empty() => value.to_uppercase(),
+            (',', true) if word.is_empty() => value.to_lowercase(),
+            ('^' | ',', false) if word.is_empty() => capital(value, sign == '^'),
+            (':', false) => self.cut(value, rest)?,
+            _ => return None,
+        })
+    }
+
+    /// `${NAME:from:length}`.
+    pub(super) fn cut(&mut self, value: &str, range: &str) -> Option<String> {
+        let chars: Vec<char> = value.chars().collect();
+        let (from, length) = range.split_once(':').map_or((range, None), |(from, length)| (from, Some(length)));
+        let number = |text: &str| {
+            let (text, sign) = text.trim().strip_prefix('-').map_or((text.trim(), 1), |text| (text, -1));
+            Some(sign * isize::try_from(arithmetic::value(text, &|name| self.value(name))?).ok()?)
+        };
+        let all = isize::try_from(chars.len()).ok()?;
+        let place = |number: isize, base: isize| usize::try_from(if number < 0 { all + number } else { base + number }.clamp(0, all)).ok();
+        let from = place(number(from)?, 0)?;
+        let to = match length {
+            Some(length) => place(number(length)?, isize::try_from(from).ok()?)?,
+            None => chars.len(),
+        };
+        Some(chars.get(from..to.max(from))?.iter().collect())
+    }
+
+    /// The word in `${NAME:-word}`.
+    pub(super) fn nested(&mut self, text: &str) -> String {
+        let words: Vec<String> = words_of(text).iter().map(|word| self.text(word)).collect();
+        words.join(" ")
+    }
+
+    pub(super) fn nested_pattern(&mut self, text: &str) -> Option<String> {
+        let words: Vec<String> = words_of(text).iter().map(|word| self.pattern(word)).collect();
+        Some(words.join(" ")).filter(|pattern| unknowns(pattern).next().is_none())
+    }
+}

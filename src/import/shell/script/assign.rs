@@ -1,0 +1,109 @@
+//! What gets a value.
+
+use super::{Part, Piece, ROUNDS, Reader, Truth, Word, assignment, assignment_of, key_pieces, plain};
+
+impl Reader<'_> {
+    pub(super) fn set(&mut self, name: &str, values: Vec<String>) {
+        self.variables.set.insert(name.to_owned(), values);
+    }
+
+    pub(super) fn assign(&mut self, name: &str, append: bool, text: String) {
+        let before = if append { self.variables.value(name).unwrap_or_default() } else { String::new() };
+        if let Some((array, key)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            let number: Option<usize> = key.parse().ok().filter(|number| *number < ROUNDS && !self.keyed.contains(array));
+            match number {
+                Some(number) => {
+                    let values = self.variables.set.entry(array.to_owned()).or_default();
+                    values.resize(values.len().max(number + 1), String::new());
+                    values[number] = text;
+                }
+                None => self.set(name, vec![text]),
+            }
+            return;
+        }
+        let value = before + &text;
+        match self.variables.set.get_mut(name).and_then(|values| values.first_mut()) {
+            Some(first) if append => *first = value,
+            _ => self.set(name, vec![value]),
+        }
+    }
+
+    pub(super) fn assign_array(&mut self, name: &str, append: bool, words: &[Word]) {
+        let keyed = |word: &Word| matches!(word.pieces.first(), Some(Piece::Text(text)) if text.starts_with('['));
+        if words.first().is_some_and(keyed) {
+            for word in words {
+                let text = self.variables.text(word);
+                if let Some((key, value)) = text.strip_prefix('[').and_then(|text| text.split_once("]=")) {
+                    self.assign(&format!("{name}[{key}]"), false, value.to_owned());
+                }
+            }
+            return;
+        }
+        let values: Vec<String> = words.iter().flat_map(|word| self.variables.words(word)).collect();
+        let now = self.variables.set.entry(name.to_owned()).or_default();
+        if append {
+            now.extend(values);
+        } else {
+            *now = values;
+        }
+    }
+
+    pub(super) fn assign_all(&mut self, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Word(word) => {
+                    if let Some((name, append, value)) = assignment(word) {
+                        // What is added to is empty before.
+                        let itself = |piece: &Piece| matches!(piece, Piece::Parameter { inside, .. } if *inside == name);
+                        if value.pieces.iter().any(itself) && self.variables.value(&name).is_none() {
+                            self.set(&name, Vec::new());
+                        }
+                        let text = self.variables.text(&value);
+                        let name = self.key(&name);
+                        self.assign(&name, append, text);
+                    }
+                }
+                Part::Array { name, append, values } => self.assign_array(name, *append, values),
+            }
+        }
+    }
+
+    /// `NAME[$i]` with its key put in.
+    pub(super) fn key(&mut self, name: &str) -> String {
+        let Some((array, key)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else { return name.to_owned() };
+        let key = self.variables.text(&Word { pieces: key_pieces(key), quoted: false });
+        format!("{array}[{key}]")
+    }
+
+    /// `export`, `local`, `declare -A`.
+    pub(super) fn declare(&mut self, declarer: &str, parts: &[Part]) -> Truth {
+        let mut keyed = false;
+        for part in parts {
+            let name = match part {
+                Part::Word(word) => match (plain(word), assignment(word)) {
+                    (Some(option), _) if option.starts_with('-') => {
+                        keyed |= option.contains('A');
+                        continue;
+                    }
+                    (_, Some((name, ..))) => name,
+                    (name, None) => name.unwrap_or_default().to_owned(),
+                },
+                Part::Array { name, .. } => name.clone(),
+            };
+            if keyed {
+                self.keyed.insert(name.clone());
+            }
+            let is_local = declarer != "export" && declarer != "readonly";
+            // The value is of what the name was before it was local.
+            let hidden = self.variables.set.get(&name).cloned();
+            self.assign_all(std::slice::from_ref(part));
+            if let (true, Some(locals)) = (is_local, self.local.last_mut()) {
+                if assignment_of(part).is_none() && !matches!(part, Part::Array { .. }) {
+                    self.variables.set.insert(name.clone(), Vec::new());
+                }
+                locals.push((name, hidden));
+            }
+        }
+        Truth::of(true)
+    }
+}

@@ -1,0 +1,271 @@
+//! Conditions: which branch is followed, and what is told of the others.
+
+use super::{
+    ALWAYS_SET, BTreeSet, CALLS_SEEN, Command, DECLARERS, Flow, Joined, Operand, Part, Piece, Reader, Step, Truth, Word, all_assign,
+    assignment, condition, each, filled, is_name, pattern, plain, shown, starts_qemu,
+};
+
+impl Reader<'_> {
+    /// Which way a condition goes. What cannot be told is guessed, and what the other way would have
+    /// done is told.
+    pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Step]], otherwise: &[&[Step]]) -> bool {
+        let assumed = std::mem::take(&mut self.assumed);
+        let ends = |reader: &Self, lists: &[&[Step]]| lists.first().is_some_and(|list| reader.ends(list, 0));
+        let holds = if truth.known {
+            truth.holds
+        } else {
+            match (ends(self, then), ends(self, otherwise)) {
+                (true, false) => false,
+                (false, true) => true,
+                _ => truth.holds,
+            }
+        };
+        let (taken, left) = if holds { (then, otherwise) } else { (otherwise, then) };
+        let effects: Vec<String> = left.iter().flat_map(|list| self.effects(list, 0)).collect();
+        let matters = !effects.is_empty() || taken.iter().any(|list| !self.effects(list, 0).is_empty());
+        let out = if effects.is_empty() { "nothing".to_owned() } else { effects.join("; ") };
+        let does = if holds { "holds" } else { "does not hold" };
+        // That a command does well is nothing to tell, unless something hangs on it.
+        let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
+        let told = if truth.known { matters && !assumed.is_empty() } else { matters && (is_test || !effects.is_empty()) };
+        if told && !truth.known {
+            let as_it = if holds { "does" } else { "does not" };
+            self.note(format!("line {line}: whether `{condition}` holds is not known; taken as it {as_it}; left out: {out}"));
+        } else if told && assumed.contains("1") {
+            self.note(format!(
+                "line {line}: the script takes arguments; without any, `{condition}` {does}; left out: {out}; --set '1=VALUE' gives it the first"
+            ));
+        } else if told {
+            let names: Vec<String> = assumed.iter().map(|name| format!("${name}")).collect();
+            let sets: Vec<String> = assumed.iter().map(|name| format!("--set '{name}=VALUE'")).collect();
+            let (names, sets) = (names.join(" and "), sets.join(" "));
+            self.note(format!(
+                "line {line}: {names} is not set by the script, and taken as empty: `{condition}` {does}; left out: {out}; else {sets}"
+            ));
+        }
+        let why = format!("line {line}: `{condition}` {does}, as it is read");
+        let remedy = if assumed.contains("1") { "; --set '1=VALUE' gives the script its first argument" } else { "" };
+        for list in left {
+            self.leave(list, &format!("{why}{remedy}"), told);
+            self.leave_empty(list);
+        }
+        holds
+    }
+
+    /// Commands that are not followed: those of QEMU among them are remembered.
+    pub(super) fn leave(&mut self, steps: &[Step], why: &str, told: bool) {
+        each(steps, &mut |step| {
+            if starts_qemu(step) {
+                self.unread.entry(step.line).or_insert_with(|| (why.to_owned(), told));
+            }
+        });
+    }
+
+    /// What only commands that are not followed would set is not set.
+    pub(super) fn leave_empty(&mut self, steps: &[Step]) {
+        let mut names = Vec::new();
+        each(steps, &mut |step| {
+            let Command::Plain(parts) = &step.command else { return };
+            names.extend(parts.iter().filter_map(|part| match part {
+                Part::Word(word) => assignment(word).map(|(name, ..)| name),
+                Part::Array { name, .. } => Some(name.clone()),
+            }));
+        });
+        for name in names {
+            if self.variables.value(&name).is_none() && is_name(&name) {
+                self.set(&name, Vec::new());
+            }
+        }
+    }
+
+    /// Whether commands end the script or the function.
+    pub(super) fn ends(&self, steps: &[Step], depth: usize) -> bool {
+        steps.iter().filter(|step| step.joined != Joined::Or).any(|step| match &step.command {
+            Command::Group(body) => self.ends(body, depth),
+            Command::Plain(parts) => {
+                let first = match parts.first() {
+                    Some(Part::Word(word)) => plain(word).unwrap_or_default(),
+                    _ => "",
+                };
+                let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
+                matches!(first, "exit" | "return" | "break" | "continue")
+                    || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
+                    || called.is_some_and(|body| self.ends(body, depth + 1))
+            }
+            _ => false,
+        })
+    }
+
+    /// What commands would do to QEMU's command, as they are written.
+    pub(super) fn effects(&self, steps: &[Step], depth: usize) -> Vec<String> {
+        let mut effects = Vec::new();
+        each(steps, &mut |step| {
+            let Command::Plain(parts) = &step.command else { return };
+            let first = match parts.first() {
+                Some(Part::Word(word)) => plain(word).unwrap_or_default(),
+                _ => "",
+            };
+            let sets = match parts.last() {
+                Some(Part::Array { .. }) => true,
+                Some(Part::Word(word)) => {
+                    assignment(word).is_some() && (parts.len() == 1 || all_assign(parts) || DECLARERS.contains(&first))
+                }
+                None => false,
+            };
+            let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
+            let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
+            let calls = called.is_some_and(|body| !self.effects(body, depth + 1).is_empty());
+            let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
+            if (sets || sets_arguments || calls || within || starts_qemu(step)) && !effects.contains(&step.text) {
+                effects.push(step.text.clone());
+            }
+        });
+        effects
+    }
+
+    pub(super) fn condition(&mut self, steps: &[Step]) -> (Truth, usize, String) {
+        self.assumed.clear();
+        let truth = self.run(steps);
+        let mut text = String::new();
+        for step in steps {
+            text += match (text.is_empty(), step.joined) {
+                (true, _) => "",
+                (_, Joined::And) => " && ",
+                (_, Joined::Or) => " || ",
+                _ => "; ",
+            };
+            text += &step.text;
+        }
+        (truth, steps.first().map_or(self.line, |step| step.line), text)
+    }
+
+    pub(super) fn branches(&mut self, branches: &[(Vec<Step>, Vec<Step>)]) {
+        for (index, (condition, body)) in branches.iter().enumerate() {
+            let rest: Vec<&[Step]> = branches[index + 1..].iter().map(|(_, body)| body.as_slice()).collect();
+            if condition.is_empty() {
+                self.run(body);
+                return;
+            }
+            let (truth, line, text) = self.condition(condition);
+            if self.flow.is_some() {
+                return;
+            }
+            if self.decide(line, &text, truth, &[body], &rest) {
+                self.run(body);
+                return;
+            }
+        }
+    }
+
+    /// Whether a loop goes on after its body was followed.
+    pub(super) fn goes_on(&mut self) -> bool {
+        match self.flow {
+            Some(Flow::Break) => {
+                self.flow = None;
+                false
+            }
+            Some(Flow::Continue) => {
+                self.flow = None;
+                true
+            }
+            Some(_) => false,
+            None => true,
+        }
+    }
+
+    pub(super) fn case(&mut self, step: &Step, word: &Word, arms: &[(Vec<Word>, Vec<Step>)]) {
+        self.assumed.clear();
+        if self.asks_for_arguments(word) {
+            self.assumed.insert("1".into());
+        }
+        let text = self.variables.text(word);
+        let known = self.known(&text);
+        let written = step.text.split(" in ").next().unwrap_or_default().to_owned();
+        let chosen = match &known {
+            Some(text) => {
+                let is = |reader: &mut Self, word: &Word| pattern::matches(&reader.variables.pattern(word), text);
+                arms.iter().position(|(patterns, _)| patterns.iter().any(|word| is(self, word)))
+            }
+            None => arms.iter().position(|(_, body)| !self.ends(body, 0)),
+        };
+        let others = |taken: Option<usize>| -> Vec<&[Step]> {
+            arms.iter().enumerate().filter(|(index, _)| Some(*index) != taken).map(|(_, (_, body))| body.as_slice()).collect()
+        };
+        let taken: &[Step] = chosen.map_or(&[], |index| &arms[index].1);
+        let name = chosen.and_then(|index| arms[index].0.first()).map(|word| shown(&self.variables.text(word)));
+        let condition = match name {
+            Some(name) => format!("{written} in {name})"),
+            None => format!("{written} in any of its patterns"),
+        };
+        let truth = Truth { known: known.is_some(), holds: chosen.is_some() };
+        let rest = others(chosen);
+        // What is asked is whether the arm is the one: the others are left out either way.
+        if chosen.is_some() {
+            let assumed = self.assumed.clone();
+            self.decide_arm(step.line, &condition, truth, &assumed, taken, &rest);
+            self.run(taken);
+        } else {
+            self.decide(step.line, &condition, truth, &rest, &[]);
+        }
+    }
+
+    pub(super) fn decide_arm(
+        &mut self,
+        line: usize,
+        condition: &str,
+        truth: Truth,
+        assumed: &BTreeSet<String>,
+        taken: &[Step],
+        rest: &[&[Step]],
+    ) {
+        let ends_nothing: &[Step] = &[];
+        self.assumed.clone_from(assumed);
+        // An arm that ends the script is what the script does, not a guess.
+        let then = if self.ends(taken, 0) { ends_nothing } else { taken };
+        self.decide(line, condition, truth, &[then], rest);
+    }
+
+    pub(super) fn asks_for_arguments(&self, word: &Word) -> bool {
+        let asks = |piece: &Piece| matches!(piece, Piece::Parameter { inside, .. } if matches!(inside.as_str(), "@" | "*" | "#"));
+        !self.variables.arguments_said && self.variables.arguments.is_empty() && word.pieces.iter().any(asks)
+    }
+
+    /// A text of a condition, if it can be known; what is only not set is taken as empty.
+    pub(super) fn known(&mut self, text: &str) -> Option<String> {
+        let (asked, assumed) = (&self.asked, &mut self.assumed);
+        filled(text, &mut |name| {
+            if name.bytes().all(|byte| byte.is_ascii_digit()) {
+                assumed.insert("1".into());
+                return Some(String::new());
+            }
+            if !is_name(name) || asked.contains(name) || ALWAYS_SET.contains(&name) {
+                return None;
+            }
+            assumed.insert(name.to_owned());
+            Some(String::new())
+        })
+    }
+
+    pub(super) fn test(&mut self, words: &[&Word], double: bool) -> Truth {
+        self.assumed.clear();
+        let mut operands = Vec::new();
+        for word in words {
+            if self.asks_for_arguments(word) {
+                self.assumed.insert("1".into());
+            }
+            if double {
+                let (text, pattern) = (self.variables.text(word), self.variables.pattern(word));
+                operands.push(Operand { text: self.known(&text), pattern: self.known(&pattern) });
+                continue;
+            }
+            for text in self.variables.words(word) {
+                let text = self.known(&text);
+                // An empty word without quotes is none.
+                if word.quoted || text.as_deref() != Some("") {
+                    operands.push(Operand { pattern: text.clone(), text });
+                }
+            }
+        }
+        condition::holds(&operands, double)
+    }
+}

@@ -1,0 +1,218 @@
+//! Commands: what a shell does itself, functions, and those within which another stands.
+
+use super::{
+    DECLARERS, DEEPEST, Flow, HARMLESS, Inner, Part, Reader, SAYING, Step, Truth, Word, assignment, assignment_of, finds_files, is_qemu,
+    names_read, parse, plain, shown, starts_qemu, unknown, wrappers,
+};
+
+impl Reader<'_> {
+    pub(super) fn plain(&mut self, step: &Step, parts: &[Part]) -> Truth {
+        let words: Vec<&Word> = parts.iter().filter_map(|part| if let Part::Word(word) = part { Some(word) } else { None }).collect();
+        match words.first().and_then(|word| plain(word)) {
+            Some("[[") => {
+                return self.test(&words[1..words.len() - usize::from(words.last().and_then(|word| plain(word)) == Some("]]"))], true);
+            }
+            Some("[") => return self.test(&words[1..words.len().max(2) - 1], false),
+            Some("test") => return self.test(&words[1..], false),
+            Some("((") => return Truth::GUESS,
+            Some(first) if DECLARERS.contains(&first) => return self.declare(first, &parts[1..]),
+            _ => {}
+        }
+        self.assumed.clear();
+        let assigns = parts.iter().take_while(|part| !matches!(part, Part::Word(word) if assignment(word).is_none())).count();
+        let (assigns, rest) = parts.split_at(assigns);
+        if rest.is_empty() {
+            self.assign_all(assigns);
+            if assigns.iter().any(|part| assignment_of(part).is_some_and(|(name, ..)| name == "IFS")) {
+                self.note(format!("line {}: IFS is changed; here values are split at white space all the same", step.line));
+            }
+            return Truth::of(true);
+        }
+        let mut argv = Vec::new();
+        for part in rest {
+            if let Part::Word(word) = part {
+                if starts_qemu(step) && finds_files(word) {
+                    let words = shown(&self.variables.text(word));
+                    self.note(format!("line {}: which files '{words}' finds is not looked up: it is read as it stands", step.line));
+                }
+                argv.extend(self.variables.words(word));
+            }
+        }
+        let before = self.variables.set.clone();
+        self.assign_all(assigns);
+        let within = self.variables.set.clone();
+        let truth = self.command(step, &argv);
+        // What is set before a command is set for it alone.
+        for part in assigns {
+            let name = match part {
+                Part::Word(word) => assignment(word).map(|(name, ..)| name).unwrap_or_default(),
+                Part::Array { name, .. } => name.clone(),
+            };
+            if self.variables.set.get(&name) == within.get(&name) {
+                match before.get(&name) {
+                    Some(values) => self.set(&name, values.clone()),
+                    None => drop(self.variables.set.remove(&name)),
+                }
+            }
+        }
+        truth
+    }
+
+    /// A command with its words.
+    pub(super) fn command(&mut self, step: &Step, argv: &[String]) -> Truth {
+        let Some(first) = argv.first() else { return Truth::of(true) };
+        if let Some(body) = self.functions.get(first).cloned() {
+            return self.call(step, first, &body, &argv[1..]);
+        }
+        let by = || format!("line {}: `{}`", step.line, step.text);
+        match first.as_str() {
+            "false" => return Truth::of(false),
+            "printf" if argv.get(1).is_some_and(|word| word == "-v") => self.ask(&argv[2..argv.len().min(3)]),
+            "set" => self.set_arguments(&argv[1..]),
+            "shift" => {
+                let by = argv.get(1).and_then(|by| by.parse().ok()).unwrap_or(1);
+                let has = by <= self.variables.arguments.len();
+                self.variables.arguments.drain(..if has { by } else { 0 });
+                return Truth::of(has);
+            }
+            "unset" => {
+                for name in argv[1..].iter().filter(|name| !name.starts_with('-')) {
+                    let keys = format!("{name}[");
+                    self.variables.set.retain(|key, _| !key.starts_with(&keys));
+                    self.set(name, Vec::new());
+                }
+            }
+            "read" | "mapfile" | "readarray" => {
+                self.ask(&names_read(first, &argv[1..]));
+                return Truth::GUESS;
+            }
+            "getopts" => {
+                if self.variables.arguments.is_empty() {
+                    if !self.variables.arguments_said {
+                        self.assumed.insert("1".into());
+                    }
+                    return Truth::of(false);
+                }
+                self.ask(&["OPTARG".to_owned(), argv.last().cloned().unwrap_or_default()]);
+                return Truth::GUESS;
+            }
+            "source" | "." if argv.len() > 1 => {
+                self.note(format!("line {}: the file {} is not read; it may set or change any variable", step.line, shown(&argv[1])));
+                return Truth::GUESS;
+            }
+            "let" => {
+                for sum in &argv[1..] {
+                    self.sum(sum);
+                }
+                return Truth::GUESS;
+            }
+            "exit" => self.flow = Some(Flow::Exit(by())),
+            "return" => {
+                self.flow = Some(Flow::Return);
+                let code = argv.get(1).map_or("0", String::as_str);
+                return code.parse::<i64>().map_or(Truth::GUESS, |code| Truth::of(code == 0));
+            }
+            "break" => self.flow = Some(Flow::Break),
+            "continue" => self.flow = Some(Flow::Continue),
+            _ if HARMLESS.contains(&first.as_str()) => {}
+            _ => {
+                self.outside(step, argv);
+                if first == "exec" && argv.len() > 1 {
+                    self.flow = Some(Flow::Exit(by()));
+                }
+                return Truth::GUESS;
+            }
+        }
+        Truth::of(true)
+    }
+
+    /// Variables whose values are only known when the script runs.
+    pub(super) fn ask(&mut self, names: &[String]) {
+        for name in names {
+            let value = (self.variables.given)(name);
+            if value.is_none() {
+                self.asked.insert(name.clone());
+            }
+            self.set(name, vec![value.unwrap_or_else(|| unknown(name))]);
+        }
+    }
+
+    pub(super) fn set_arguments(&mut self, words: &[String]) {
+        let dashes = words.iter().position(|word| word == "--");
+        let start = match dashes {
+            Some(dashes) => dashes + 1,
+            None if words.first().is_some_and(|word| !word.starts_with(['-', '+'])) => 0,
+            None => return,
+        };
+        self.variables.arguments = words[start..].to_vec();
+        self.variables.arguments_said = true;
+    }
+
+    pub(super) fn call(&mut self, step: &Step, name: &str, body: &[Step], arguments: &[String]) -> Truth {
+        if self.local.len() >= DEEPEST {
+            return Truth::GUESS;
+        }
+        self.called.insert(name.to_owned());
+        let before = std::mem::replace(&mut self.variables.arguments, arguments.to_vec());
+        let said = std::mem::replace(&mut self.variables.arguments_said, true);
+        self.local.push(Vec::new());
+        let truth = self.run(body);
+        for (name, hidden) in self.local.pop().unwrap_or_default().into_iter().rev() {
+            match hidden {
+                Some(values) => self.set(&name, values),
+                None => drop(self.variables.set.remove(&name)),
+            }
+        }
+        (self.variables.arguments, self.variables.arguments_said) = (before, said);
+        if self.flow == Some(Flow::Return) {
+            self.flow = None;
+        }
+        self.line = step.line;
+        truth
+    }
+
+    /// A program: QEMU, or one that runs another.
+    pub(super) fn outside(&mut self, step: &Step, argv: &[String]) {
+        let Some(first) = argv.first() else { return };
+        if first.starts_with('-') && !self.script.argv.is_empty() {
+            let words = shown(&argv.join(" "));
+            self.note(format!("a comment or an empty line ends QEMU's command before '{words}'; a shell does not give it to QEMU"));
+            return;
+        }
+        if is_qemu(first) {
+            return self.qemu(step, argv);
+        }
+        if self.prefix.len() > DEEPEST {
+            return;
+        }
+        match wrappers::inner(argv) {
+            Some(Inner::From(at)) if at < argv.len() => {
+                let outer = self.prefix.len();
+                self.prefix.extend_from_slice(&argv[..at]);
+                self.outside(step, &argv[at..]);
+                self.prefix.truncate(outer);
+            }
+            Some(Inner::Text(at, text)) => {
+                let is_eval = first == "eval";
+                let Ok(steps) = parse(&text, step.line) else {
+                    self.note(format!("line {}: what {} runs is not read: a quote in it is never closed", step.line, shown(first)));
+                    return;
+                };
+                let outer = self.prefix.len();
+                self.prefix.extend_from_slice(&argv[..at]);
+                if is_eval {
+                    self.prefix.truncate(outer);
+                    self.run(&steps);
+                } else {
+                    self.apart(&steps);
+                }
+                self.prefix.truncate(outer);
+            }
+            _ if argv.iter().any(|word| is_qemu(word)) && !SAYING.contains(&first.as_str()) => {
+                let why = format!("{} is not known to start it", shown(first));
+                self.unread.entry(step.line).or_insert((why, false));
+            }
+            _ => {}
+        }
+    }
+}

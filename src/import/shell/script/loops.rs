@@ -1,0 +1,137 @@
+//! Loops, and the sums they count by.
+
+use super::{COMPARED, ROUNDS, Reader, Step, Truth, Word, arithmetic, each, finds_files, head, is_name, starts_qemu, unknown, unknowns};
+
+impl Reader<'_> {
+    pub(super) fn repeat(&mut self, step: &Step, until: bool, condition: &[Step], body: &[Step]) {
+        let before = (self.variables.set.clone(), self.variables.arguments.clone());
+        let found = self.script.argv.len();
+        for _ in 0..ROUNDS {
+            let (mut truth, line, text) = self.condition(condition);
+            if until {
+                truth = truth.not();
+            }
+            if !truth.known {
+                break;
+            }
+            let word = if until { "until " } else { "" };
+            let goes = self.decide(line, &format!("{word}{text}"), truth, &[body], &[]);
+            if !goes {
+                return;
+            }
+            self.run(body);
+            if !self.goes_on() || self.script.argv.len() != found {
+                return;
+            }
+        }
+        (self.variables.set, self.variables.arguments) = before;
+        self.assumed.clear();
+        self.left_loop(step, body);
+    }
+
+    /// A loop that is not known to end: QEMU in it is read as if it ran once.
+    pub(super) fn left_loop(&mut self, step: &Step, body: &[Step]) {
+        let head = head(&step.text);
+        let mut has_qemu = false;
+        each(body, &mut |step| has_qemu |= starts_qemu(step));
+        let line = step.line;
+        if has_qemu {
+            self.note(format!("line {line}: how often `{head}` runs is not known; read as if once"));
+            self.run(body);
+            self.goes_on();
+            return;
+        }
+        let effects = self.effects(body, 0);
+        if !effects.is_empty() {
+            self.note(format!("line {line}: how often `{head}` runs is not known; left out: {}", effects.join("; ")));
+        }
+    }
+
+    pub(super) fn each_word(&mut self, step: &Step, name: &str, words: Option<&[Word]>, body: &[Step]) {
+        let of_arguments = words.is_none_or(|words| words.iter().any(|word| self.asks_for_arguments(word)));
+        let values: Vec<String> = match words {
+            Some(words) => words.iter().flat_map(|word| self.variables.words(word)).collect(),
+            None => self.variables.arguments.clone(),
+        };
+        let is_known = |value: &String| unknowns(value).next().is_none();
+        if !values.iter().all(is_known) || values.len() > ROUNDS || words.is_some_and(|words| words.iter().any(finds_files)) {
+            return self.left_loop(step, body);
+        }
+        if values.is_empty() && of_arguments {
+            self.assumed.insert("1".into());
+            self.decide(step.line, head(&step.text), Truth::of(false), &[body], &[]);
+            return;
+        }
+        for value in values {
+            self.set(name, vec![value]);
+            self.run(body);
+            if !self.goes_on() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, step: &Step, head: &str, body: &[Step]) {
+        let parts: Vec<&str> = head.split(';').collect();
+        let before = self.variables.set.clone();
+        if let [start, condition, next] = parts[..] {
+            self.sum(start);
+            for _ in 0..ROUNDS {
+                let truth = self.sum(condition);
+                if !truth.known {
+                    break;
+                }
+                if !truth.holds {
+                    return;
+                }
+                self.run(body);
+                if !self.goes_on() {
+                    return;
+                }
+                self.sum(next);
+            }
+        }
+        self.variables.set = before;
+        self.left_loop(step, body);
+    }
+
+    /// `((…))`: a number set, or two compared.
+    pub(super) fn sum(&mut self, text: &str) -> Truth {
+        self.assumed.clear();
+        let text = text.trim();
+        let value = |reader: &Self, text: &str| {
+            arithmetic::value(text, &|name| {
+                Some(reader.variables.value(name).unwrap_or_default()).map(|value| if value.is_empty() { "0".into() } else { value })
+            })
+        };
+        if let Some((name, by)) =
+            [("++", 1), ("--", -1)].iter().find_map(|(sign, by)| Some((text.strip_suffix(sign).or(text.strip_prefix(sign))?, by)))
+        {
+            return self.set_sum(name, value(self, name).map(|now| now + by));
+        }
+        for (sign, holds) in COMPARED {
+            if let Some((left, right)) = text.split_once(sign) {
+                return match (value(self, left), value(self, right)) {
+                    (Some(left), Some(right)) => Truth::of(holds(&left, &right)),
+                    _ => Truth::GUESS,
+                };
+            }
+        }
+        if let Some((name, right)) = text.split_once('=') {
+            let (name, sign) =
+                name.trim().strip_suffix(['+', '-']).map_or((name, 0), |bare| (bare, if name.contains('+') { 1 } else { -1 }));
+            let now = if sign == 0 { Some(0) } else { value(self, name) };
+            let to = now.zip(value(self, right)).and_then(|(now, right)| now.checked_add(if sign < 0 { -right } else { right }));
+            return self.set_sum(name, to);
+        }
+        value(self, text).map_or(Truth::GUESS, |value| Truth::of(value != 0))
+    }
+
+    pub(super) fn set_sum(&mut self, name: &str, value: Option<i64>) -> Truth {
+        if is_name(name.trim()) {
+            let value = value.map_or_else(|| unknown(name.trim()), |value| value.to_string());
+            self.set(name.trim(), vec![value]);
+        }
+        Truth::GUESS
+    }
+}

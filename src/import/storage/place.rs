@@ -1,0 +1,100 @@
+//! Where each disk sits: as the options say, or as QEMU counts.
+
+use super::{Disk, Draft, Place};
+
+/// Gives the disks of IDE, SATA and SCSI their places as QEMU does: those that say one have it, and
+/// the others get what is free, in the order of the options (`drive_new` of `blockdev.c`).
+pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
+    let is_express = draft.is_express;
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "ide" && is_express) {
+        disk.bus = "sata".into();
+        // Six buses with one unit each.
+        disk.place.unit = disk.place.index.or(disk.place.bus).or(disk.place.unit);
+        disk.place.bus = None;
+    }
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "ide") {
+        if let Some(index) = disk.place.index {
+            (disk.place.bus, disk.place.unit) = (Some(index / 2), Some(index % 2));
+        }
+    }
+    for disk in disks.iter_mut().filter(|disk| disk.bus == "scsi") {
+        // `if=scsi`: a bus is a controller, with seven units each.
+        if let Some(index) = disk.place.index {
+            (disk.place.controller, disk.place.unit) = (Some(index / 7), Some(index % 7));
+        } else if disk.place.controller.is_none() && disk.place.target.is_none() && disk.file.options.len() == 1 {
+            disk.place.controller = disk.place.bus.take();
+        }
+    }
+    let mut order: Vec<usize> = (0..disks.len()).collect();
+    order.sort_by_key(|at| disks[*at].order);
+    let reserved = |index: &usize| {
+        if is_express { ("sata".to_owned(), 0, 0, 0, *index) } else { ("ide".to_owned(), 0, index / 2, 0, index % 2) }
+    };
+    let mut taken: Vec<(String, usize, usize, usize, usize)> = kept.iter().map(reserved).collect();
+    for says in [true, false] {
+        for at in &order {
+            let disk = &mut disks[*at];
+            let (buses, units) = match disk.bus.as_str() {
+                "ide" => (2, 2),
+                "sata" => (1, 6),
+                "scsi" => (1, 256),
+                _ => continue,
+            };
+            let place = disk.place;
+            if (place.unit.is_some() || place.target.is_some()) != says {
+                continue;
+            }
+            let controller = place.controller.unwrap_or(0);
+            let target = place.target.unwrap_or(0);
+            let here = |bus: usize, unit: usize| (disk.bus.clone(), controller, bus, target, unit);
+            let wanted = says.then(|| here(place.bus.unwrap_or(0), place.unit.unwrap_or(0)));
+            let free = (0..buses).filter(|bus| place.bus.is_none_or(|asked| asked == *bus));
+            let mut free = free.flat_map(|bus| (0..units).map(move |unit| (bus, unit))).map(|(bus, unit)| here(bus, unit));
+            let is_clash = wanted.as_ref().is_some_and(|wanted| taken.contains(wanted));
+            let got = wanted.filter(|wanted| !taken.contains(wanted)).or_else(|| free.find(|place| !taken.contains(place)));
+            if is_clash {
+                draft
+                    .notes
+                    .push(format!("{} is given a place that another disk has: QEMU refuses that; it gets a free one", disk.file.path));
+            }
+            if let Some((_, controller, bus, target, unit)) = got {
+                disk.place = Place { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
+                taken.push((disk.bus.clone(), controller, bus, target, unit));
+            } else {
+                draft.notes.push(format!(
+                    "{} is one disk too many for the {} bus: QEMU refuses that; it is put on SATA",
+                    disk.file.path, disk.bus
+                ));
+                let more = taken.iter().filter(|(bus, ..)| bus == "sata").map(|(_, controller, ..)| controller + 1).max().unwrap_or(0);
+                disk.bus = "sata".into();
+                disk.place = Place { controller: Some(more), ..Place::default() };
+                taken.push((disk.bus.clone(), more, 0, 0, 0));
+            }
+        }
+    }
+    // libvirt lists disks by their names, and so boots them; names follow places.
+    let rank = |disk: &Disk| {
+        let has_place = ["ide", "sata"].contains(&disk.bus.as_str());
+        let number = |part: Option<usize>| part.unwrap_or(0);
+        (has_place, number(disk.place.controller), number(disk.place.bus), number(disk.place.unit))
+    };
+    let mut placed: Vec<usize> = (0..disks.len()).filter(|at| rank(&disks[*at]).0).collect();
+    let slots = placed.clone();
+    placed.sort_by_key(|at| rank(&disks[*at]));
+    let mut sorted: Vec<Disk> = placed.iter().map(|at| std::mem::take(&mut disks[*at])).collect();
+    for slot in slots.into_iter().rev() {
+        if let Some(disk) = sorted.pop() {
+            disks[slot] = disk;
+        }
+    }
+}
+
+/// The place that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
+pub(super) fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
+    match bus {
+        "ide" => Some([number / 4, number % 4 / 2, 0, number % 2]),
+        "sata" => Some([number / 6, 0, 0, number % 6]),
+        "scsi" if number < 7 => Some([0, 0, 0, number]),
+        _ => None,
+    }
+}

@@ -1,0 +1,91 @@
+//! Disks as elements.
+
+use super::{Disk, Draft, Fragment, Surroundings, derived};
+
+pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'_>) {
+    let mut named: Vec<(&str, usize)> = Vec::new();
+    for disk in disks {
+        let bus = match disk.bus.as_str() {
+            "floppy" => "fdc",
+            other => other,
+        };
+        let prefix = match bus {
+            "virtio" => "vd",
+            "ide" => "hd",
+            "fdc" => "fd",
+            _ => "sd",
+        };
+        let [controller, on, target, unit] =
+            [disk.place.controller, disk.place.bus, disk.place.target, disk.place.unit].map(|part| part.unwrap_or(0));
+        let wanted = [controller, on, target, unit];
+        // The name that says the place, where it is free.
+        let first = (0..26).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
+        let first = first.filter(|number| !named.contains(&(prefix, *number)));
+        let number = first.or_else(|| (0..26).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(25);
+        named.push((prefix, number));
+        let letter = char::from(b'a' + u8::try_from(number).unwrap_or(25));
+        let is_block = disk.file.path.starts_with("/dev/");
+        let (kind, attribute) = if is_block { ("block", "dev") } else { ("file", "file") };
+        let format = format(draft, &disk, around);
+        let mut driver = Fragment::new("driver").with("name", "qemu").with("type", format);
+        let cache = disk.file.cache.map(|cache| ("cache", cache.to_owned()));
+        let io = disk.file.aio.clone().map(|io| ("io", io));
+        let discard = disk.file.discard.clone().map(|discard| ("discard", if discard == "on" { "unmap".into() } else { discard }));
+        let mut said: Vec<&str> = Vec::new();
+        for (name, value) in disk.driver.iter().cloned().chain(cache).chain(io).chain(discard) {
+            if !said.contains(&name) {
+                driver = driver.with(name, value);
+                said.push(name);
+            }
+        }
+        let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind).child(driver);
+        if !disk.file.path.is_empty() {
+            element = element.child(Fragment::new("source").with(attribute, &disk.file.path));
+        }
+        let named = Fragment::new("target").with("dev", format!("{prefix}{letter}")).with("bus", bus);
+        element = element.child(disk.target.iter().fold(named, |target, (name, value)| target.with(name, value)));
+        element = element.child_if((disk.file.read_only || disk.kind == "cdrom").then(|| Fragment::new("readonly")));
+        element = element.child_if(disk.transient.then(|| Fragment::new("transient")));
+        element = disk.more.into_iter().fold(element, Fragment::child);
+        if ["ide", "sata", "scsi"].contains(&bus) && derived(bus, number) != Some(wanted) {
+            let address = Fragment::new("address").with("type", "drive").with("controller", controller);
+            element = element.child(address.with("bus", on).with("target", target).with("unit", unit));
+        }
+        draft.device(element);
+        for index in disk.file.options {
+            draft.native(index, "<disk>");
+        }
+    }
+}
+
+/// QEMU looks into a file whose format is not said; libvirt does not, and takes it for raw.
+fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> String {
+    if !disk.file.format.is_empty() {
+        return disk.file.format.clone();
+    }
+    if let Some(format) = (around.format)(&disk.file.path) {
+        return format.to_owned();
+    }
+    let format = guessed(&disk.file.path, &disk.kind);
+    if disk.kind == "disk" && !disk.file.path.is_empty() {
+        let path = &disk.file.path;
+        draft.notes.push(format!(
+            "{path} cannot be read here, and the script does not say its format: '{format}' is assumed. See qemu-img info {path}, and \
+             correct <driver type=…>: an image taken for a wrong format is overwritten"
+        ));
+    }
+    format.to_owned()
+}
+
+/// The format that a name speaks for.
+fn guessed(path: &str, kind: &str) -> &'static str {
+    let ending = path.rsplit('.').next().unwrap_or_default();
+    match ending {
+        "qcow2" | "qcow" => "qcow2",
+        "vmdk" => "vmdk",
+        "vdi" => "vdi",
+        "vhdx" => "vhdx",
+        _ if kind == "disk" && !path.starts_with("/dev/") && !["img", "raw", "iso", "bin"].contains(&ending) => "qcow2",
+        _ => "raw",
+    }
+}
