@@ -116,7 +116,7 @@ guest_report() { # NAME [SECONDS]
   local wait
   for wait in "${2:-120}" 200 300; do
     (within "$wait" grep -q ^end /var/lib/libvirt/lab-report) && cat /var/lib/libvirt/lab-report && return
-    echo "no report from $1 in $wait s: it is reset" >&2
+    echo "no whole report from $1 in $wait s, but '$(tail -n 1 /var/lib/libvirt/lab-report)': it is reset" >&2
     virsh reset "$1" >&2
   done
   wrong "no report from the guest $1"
