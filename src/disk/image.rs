@@ -105,25 +105,6 @@ pub fn parse_measure(json: &str) -> Option<Measure> {
     serde_json::from_str(json).ok()
 }
 
-/// The formats by the endings of their names (`qemu-img --help`).
-const ENDINGS: [(&str, &str); 9] = [
-    ("qcow2", "qcow2"),
-    ("qcow", "qcow"),
-    ("raw", "raw"),
-    ("vmdk", "vmdk"),
-    ("vdi", "vdi"),
-    ("vhdx", "vhdx"),
-    ("vhd", "vpc"),
-    ("qed", "qed"),
-    ("luks", "luks"),
-];
-
-/// The format that the ending of a name speaks for; `None` for one that says nothing, as .img.
-pub fn format_by_name(path: &std::path::Path) -> Option<&'static str> {
-    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
-}
-
 /// Whether qemu-img's complaint is that another process has the image.
 pub fn says_locked(complaint: &str) -> bool {
     complaint.contains("Is another process using the image") || complaint.contains("\" lock")
@@ -146,12 +127,6 @@ mod tests {
         assert_eq!((chain.base().unwrap().format.as_str(), chain.base().unwrap().encrypted), ("raw", false));
         assert!(parse_chain("[]").is_err() && parse_chain("{").is_err());
         assert_eq!(parse_measure(r#"{"required": 5, "fully-allocated": 9, "bitmaps": 0}"#), Some(Measure { required: 5 }));
-    }
-
-    #[test]
-    fn endings() {
-        let of = |name: &str| format_by_name(std::path::Path::new(name));
-        assert_eq!([of("/a.b/x.VDI"), of("x.vhd"), of("x.img"), of("x")], [Some("vdi"), Some("vpc"), None, None]);
     }
 
     proptest! {

@@ -11,7 +11,7 @@ mod space;
 mod staged;
 mod uses;
 
-pub use image::{Chain, Image, Measure, format_by_name, parse_chain, parse_measure, says_locked};
+pub use image::{Chain, Image, Measure, parse_chain, parse_measure, says_locked};
 pub use leftovers::{Leftover, sweep};
 pub use overlays::{candidates, same_file};
 pub use progress::{Progress, ProgressReader};

@@ -1,6 +1,8 @@
 //! From what is asked for, what was asked for last, the domain as it is and the host: what is to be
 //! written, and what speaks against it.
 
+use std::path::Path;
+
 use super::attach;
 use super::checks;
 use super::firmware::firmware;
@@ -9,7 +11,7 @@ use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
 use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
-use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, format_by_name};
 use crate::passthrough::{assess, clear_choice};
 use crate::xml::{Document, Element};
 
@@ -242,16 +244,9 @@ fn passed(address: PciAddress, host: &Host) -> Passed {
 
 fn disk(path: &str, cache: Option<DiskCache>, files: &Files) -> Disk {
     let by_content = files.of(path).and_then(|facts| facts.format.clone());
-    let ending = path.rsplit('.').next().unwrap_or_default();
-    let by_name = || match ending {
-        _ if path.starts_with("/dev/") => "raw",
-        "raw" | "img" | "iso" => "raw",
-        "vmdk" => "vmdk",
-        "vhdx" => "vhdx",
-        "qed" => "qed",
-        // The guide's format.
-        _ => "qcow2",
-    };
+    let is_raw = path.starts_with("/dev/") || path.ends_with(".img") || path.ends_with(".iso");
+    // A name that says nothing: the guide's format.
+    let by_name = || if is_raw { "raw" } else { format_by_name(Path::new(path)).unwrap_or("qcow2") };
     // A device has no page cache of a file system's before it; a file's is the guide's.
     let usual = if path.starts_with("/dev/") { DiskCache::None } else { DiskCache::Writeback };
     let cache = cache.unwrap_or(usual);

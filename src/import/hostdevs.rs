@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use crate::domain::pci_hostdev;
-use crate::model::PciAddress;
+use crate::model::{PciAddress, is_uuid};
 use crate::xml::Fragment;
 
 /// Ports and bridges, which libvirt makes itself as it needs them.
@@ -83,14 +83,13 @@ fn legacy_graphics(draft: &mut Draft, index: usize) -> Option<Fragment> {
 fn mediated(draft: &mut Draft, index: usize) {
     let path = draft.options[index].props.peek("sysfsdev").unwrap_or_default().to_owned();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let is_uuid = name.len() == 36 && name.split('-').count() == 5;
     let address: Option<PciAddress> = name.parse().ok();
     if let Some(address) = address {
         draft.take(index, "sysfsdev");
         pass(draft, index, address, None, 0);
         return;
     }
-    if !is_uuid {
+    if !is_uuid(&name) {
         draft.keep(index, "it names no device that libvirt could hand over");
         return;
     }

@@ -3,7 +3,7 @@
 mod place;
 mod write;
 
-use place::{derived, place};
+use place::place;
 use write::write;
 
 use super::draft::Draft;

@@ -1,5 +1,7 @@
 //! Files that a domain is made of: firmware images, disks.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::PciAddress;
@@ -59,5 +61,35 @@ impl Files {
     /// What is known of a file.
     pub fn of(&self, path: &str) -> Option<&FileFacts> {
         self.facts.iter().find(|facts| facts.path == path)
+    }
+}
+
+/// Formats of images by the endings of their names (`qemu-img --help`).
+const ENDINGS: [(&str, &str); 9] = [
+    ("qcow2", "qcow2"),
+    ("qcow", "qcow"),
+    ("raw", "raw"),
+    ("vmdk", "vmdk"),
+    ("vdi", "vdi"),
+    ("vhdx", "vhdx"),
+    ("vhd", "vpc"),
+    ("qed", "qed"),
+    ("luks", "luks"),
+];
+
+/// The format that the ending of a name speaks for; `None` for one that says nothing, as .img.
+pub fn format_by_name(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings() {
+        let of = |name: &str| format_by_name(Path::new(name));
+        assert_eq!([of("/a.b/x.VDI"), of("x.vhd"), of("x.img"), of("x")], [Some("vdi"), Some("vpc"), None, None]);
     }
 }

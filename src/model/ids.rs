@@ -56,6 +56,11 @@ fn hex4(digits: &str) -> Option<u16> {
     valid.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
+/// Whether a text is a UUID, as the kernel names mediated devices.
+pub fn is_uuid(text: &str) -> bool {
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
 /// A 24-bit PCI class code: base class, subclass, programming interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Class(pub u32);

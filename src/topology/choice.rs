@@ -48,8 +48,8 @@ impl<'c> Offer<'c> {
         tiers.iter().find_map(best).map_or(0, |domain| domain.cores.len())
     }
 
-    /// From near to far: the card's node, one and then more of those beside it, its package, any node,
-    /// any package, the machine.
+    /// From near to far: the card's node, one and then more of those beside it up to all of its package,
+    /// any node, any package, the machine.
     fn tiers(&self) -> Vec<Vec<Vec<&'c Core>>> {
         let of = |wanted: &dyn Fn(&Core) -> bool| -> Vec<&'c Core> { self.free.iter().copied().filter(|core| wanted(core)).collect() };
         let node = self.node.filter(|node| self.all.iter().any(|core| core.node == *node));
@@ -66,7 +66,6 @@ impl<'c> Offer<'c> {
             beside.sort_by_key(|other| other ^ node);
             tiers.extend((1..=beside.len()).map(|many| vec![of(&|core| beside[..many].contains(&core.node))]));
         }
-        tiers.extend(package.map(|package| vec![of(&|core| core.package == package)]));
         tiers.push(nodes.iter().map(|node| of(&|core| core.node == *node)).collect());
         tiers.push(packages.iter().map(|package| of(&|core| core.package == *package)).collect());
         tiers.push(vec![self.free.clone()]);

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::super::Context;
 use super::desk::{Desk, refused};
 use super::guard::{directory, rough};
-use crate::disk::{Staged, argv, format_by_name, free_space};
-use crate::model::Size;
+use crate::disk::{Staged, argv, free_space};
+use crate::model::{Size, format_by_name};
 
 /// It takes room only as the guest writes to it.
 #[derive(Debug, clap::Args)]

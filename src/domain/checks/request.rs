@@ -4,7 +4,7 @@
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::mdev_path;
 use crate::domain::{Base, Disk, Extras, Purpose, Request, Spec, owned};
-use crate::model::{Files, Finding, Host};
+use crate::model::{Files, Finding, Host, is_uuid};
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
@@ -126,19 +126,16 @@ fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
     let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
         Finding::blocker("no-such-input", format!("there is no input device {path}"), "plug it in; ls /dev/input/by-id shows what there is")
     });
-    let no_uuid = |uuid: &&String| {
-        let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
-        parts != [8, 4, 4, 4, 12] || !uuid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
-    };
-    let wrong = new.mdev.iter().filter(no_uuid).map(|uuid| {
-        Finding::fatal("no-uuid", format!("'{uuid}' is no UUID of a mediated device"), "ls /sys/bus/mdev/devices shows what there is")
-    });
-    let mediated = new.mdev.iter().filter(|uuid| is_missing(&mdev_path(uuid))).map(|uuid| {
+    let mediated = new.mdev.iter().filter_map(|uuid| {
+        if !is_uuid(uuid) {
+            let message = format!("'{uuid}' is no UUID of a mediated device");
+            return Some(Finding::fatal("no-uuid", message, "ls /sys/bus/mdev/devices shows what there is"));
+        }
         let remedy =
             format!("make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define --auto keeps it)");
-        Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy)
+        is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy))
     });
-    inputs.chain(wrong).chain(mediated.filter(|_| !new.mdev.iter().any(|uuid| no_uuid(&uuid)))).collect()
+    inputs.chain(mediated).collect()
 }
 
 /// What is asked for that was not before: the host is told of once.

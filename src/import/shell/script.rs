@@ -10,15 +10,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::condition::{self, Operand, Truth};
-use super::expand::{Given, Variables, filled, is_name, shown, unknown, unknowns};
-use super::lexer::{Piece, Word};
-use super::parser::{Command, Joined, Part, Step, each, parse, plain};
-use super::shape::{
-    COMPARED, SAYING, all_assign, assignment, assignment_of, finds_files, head, is_qemu, key_pieces, names_read, starts_qemu,
-};
-use super::wrappers::{self, Inner};
-use super::{arithmetic, kind, pattern};
+use super::condition::Truth;
+use super::expand::{Given, Variables, shown, unknowns};
+use super::kind;
+use super::parser::{Command, Joined, Step, parse};
 
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,39 +38,9 @@ impl Script {
 
 /// Words before assignments.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
-/// Variables that a shell or a session always sets.
-const ALWAYS_SET: [&str; 22] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "PWD",
-    "OLDPWD",
-    "EUID",
-    "UID",
-    "HOSTNAME",
-    "PATH",
-    "PPID",
-    "RANDOM",
-    "SECONDS",
-    "TERM",
-    "OSTYPE",
-    "HOSTTYPE",
-    "MACHTYPE",
-    "LANG",
-    "DISPLAY",
-    "XDG_RUNTIME_DIR",
-    "SUDO_USER",
-    "SUDO_UID",
-];
-/// Commands that only print, or do well without doing anything to what is read here.
-const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
-/// No script of people's runs a loop more often, or calls itself so deep, or does so much.
+/// No script of people's runs a loop more often, or does so much.
 const ROUNDS: usize = 200;
-const DEEPEST: usize = 15;
 const MOST_STEPS: usize = 20_000;
-/// How deep functions are looked into for what is left out.
-const CALLS_SEEN: usize = 2;
 
 /// Reads a script that lies at a path; `given` fills what it does not set.
 pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {

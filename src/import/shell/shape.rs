@@ -8,39 +8,6 @@ use super::parser::{Command, Part, Step, plain};
 pub(super) const SAYING: [&str; 14] =
     ["echo", "printf", "pgrep", "pkill", "killall", "which", "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof"];
 
-/// A loop as it is written, without its body.
-pub(super) fn head(loop_text: &str) -> &str {
-    let end = [";do", "; do", " do ", " {"].iter().filter_map(|word| loop_text.find(word)).min();
-    loop_text[..end.unwrap_or(loop_text.len())].trim()
-}
-
-/// What two numbers are to each other.
-pub(super) type Comparison = fn(&i64, &i64) -> bool;
-
-/// Signs between two numbers, and what they say.
-pub(super) const COMPARED: [(&str, Comparison); 6] =
-    [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
-
-/// The variables that `read` or `mapfile` sets.
-pub(super) fn names_read(command: &str, words: &[String]) -> Vec<String> {
-    let with_value = if command == "read" { "ptnNdui" } else { "dnOsucC" };
-    let mut names = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if let Some(letters) = word.strip_prefix('-') {
-            if letters.ends_with(|letter| with_value.contains(letter)) {
-                words.next();
-            }
-        } else if is_name(word) {
-            names.push(word.clone());
-        }
-    }
-    if names.is_empty() {
-        names.push(if command == "read" { "REPLY" } else { "MAPFILE" }.into());
-    }
-    names
-}
-
 /// Whether a command is one that starts QEMU, as it is written.
 pub(super) fn starts_qemu(step: &Step) -> bool {
     let Command::Plain(parts) = &step.command else { return false };
@@ -71,14 +38,6 @@ pub(super) fn assignment_of(part: &Part) -> Option<(String, bool, Word)> {
 /// Whether a word is a pattern that a shell fills in with files.
 pub(super) fn finds_files(word: &Word) -> bool {
     word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))
-}
-
-/// The parts of what stands in `[…]`.
-pub(super) fn key_pieces(key: &str) -> Vec<Piece> {
-    match key.strip_prefix('$') {
-        Some(name) => vec![Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true }],
-        None => vec![Piece::Quoted(key.to_owned())],
-    }
 }
 
 /// `NAME=value`, `NAME+=value` or `NAME[key]=value`.

@@ -1,6 +1,13 @@
 //! Disks as elements.
 
-use super::{Disk, Draft, Fragment, Surroundings, derived};
+use std::path::Path;
+
+use super::super::draft::Draft;
+use super::super::translate::Surroundings;
+use super::Disk;
+use super::place::derived;
+use crate::model::format_by_name;
+use crate::xml::Fragment;
 
 pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'_>) {
     let mut named: Vec<(&str, usize)> = Vec::new();
@@ -79,13 +86,6 @@ fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> String {
 
 /// The format that a name speaks for.
 fn guessed(path: &str, kind: &str) -> &'static str {
-    let ending = path.rsplit('.').next().unwrap_or_default();
-    match ending {
-        "qcow2" | "qcow" => "qcow2",
-        "vmdk" => "vmdk",
-        "vdi" => "vdi",
-        "vhdx" => "vhdx",
-        _ if kind == "disk" && !path.starts_with("/dev/") && !["img", "raw", "iso", "bin"].contains(&ending) => "qcow2",
-        _ => "raw",
-    }
+    let is_raw = kind != "disk" || path.starts_with("/dev/") || [".img", ".iso", ".bin"].iter().any(|ending| path.ends_with(ending));
+    format_by_name(Path::new(path)).unwrap_or(if is_raw { "raw" } else { "qcow2" })
 }

@@ -1,4 +1,4 @@
-# Jobs of the scenarios that prepare the host, see scenarios/prepared-*.
+# Jobs of the scenarios that prepare the host: scenarios/prepared-*, and those with the hook.
 
 the_host_is_prepared() { # OPTION…, of vgapt prepare
   manifest >/var/tmp/before
@@ -39,4 +39,19 @@ what_is_booted_is_whole() {
   local initrd
   grub-script-check /boot/grub/grub.cfg
   for initrd in $(awk '$1 == "initrd" { print $2 }' /boot/grub/grub.cfg | sort -u); do lsinitramfs "$initrd" >/dev/null; done
+}
+
+# --- the hook, on the machine `tuned` ---
+
+a_domain_with_the_hook() {
+  vgapt prepare --gpu 02:00.0 --bind start --yes
+  vgapt define it --os linux --gpu 02:00.0 --memory 512M --cpus 1 --hugepages
+}
+
+# All that the hook of `it` took is returned.
+all_is_at_rest() {
+  within 20 at_home 02:00.0 02:00.1
+  same 'huge pages' 0 "$(</proc/sys/vm/nr_hugepages)"
+  same 'processors of the host' '' "$(systemctl show -P AllowedCPUs system.slice)"
+  same 'what is taken' '' "$(find /run/vgapt -name '*.json')"
 }

@@ -1,6 +1,7 @@
 //! What stands within `${…}`.
 
-use super::{Variables, arithmetic, is_name, pattern, split_unescaped, unknown, unknowns, words_of};
+use super::super::{arithmetic, pattern};
+use super::{Variables, is_name, split_unescaped, unknown, unknowns, words_of};
 
 impl Variables<'_> {
     pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Commands that have others within.
 
-use super::{Command, Joined, Kind, Parser, Piece, Step, Token, Word};
+use super::super::lexer::{Kind, Piece, Token, Word};
+use super::{Command, Joined, Parser, Step};
 
 impl Parser<'_> {
     pub(super) fn condition(&mut self) -> Command {

@@ -1,6 +1,10 @@
 //! What gets a value.
 
-use super::{Part, Piece, ROUNDS, Reader, Truth, Word, assignment, assignment_of, key_pieces, plain};
+use super::super::condition::Truth;
+use super::super::lexer::{Piece, Word};
+use super::super::parser::{Part, plain};
+use super::super::shape::{assignment, assignment_of};
+use super::{ROUNDS, Reader};
 
 impl Reader<'_> {
     pub(super) fn set(&mut self, name: &str, values: Vec<String>) {
@@ -105,5 +109,13 @@ impl Reader<'_> {
             }
         }
         Truth::of(true)
+    }
+}
+
+/// The parts of what stands in `[…]`.
+fn key_pieces(key: &str) -> Vec<Piece> {
+    match key.strip_prefix('$') {
+        Some(name) => vec![Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true }],
+        None => vec![Piece::Quoted(key.to_owned())],
     }
 }

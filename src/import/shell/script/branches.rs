@@ -1,9 +1,42 @@
 //! Conditions: which branch is followed, and what is told of the others.
 
-use super::{
-    ALWAYS_SET, BTreeSet, CALLS_SEEN, Command, DECLARERS, Flow, Joined, Operand, Part, Piece, Reader, Step, Truth, Word, all_assign,
-    assignment, condition, each, filled, is_name, pattern, plain, shown, starts_qemu,
-};
+use std::collections::BTreeSet;
+
+use super::super::condition::{self, Operand, Truth};
+use super::super::expand::{filled, is_name, shown};
+use super::super::lexer::{Piece, Word};
+use super::super::parser::{Command, Joined, Part, Step, each, plain};
+use super::super::pattern;
+use super::super::shape::{all_assign, assignment, starts_qemu};
+use super::{DECLARERS, Flow, Reader};
+
+/// Variables that a shell or a session always sets.
+const ALWAYS_SET: [&str; 22] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "OLDPWD",
+    "EUID",
+    "UID",
+    "HOSTNAME",
+    "PATH",
+    "PPID",
+    "RANDOM",
+    "SECONDS",
+    "TERM",
+    "OSTYPE",
+    "HOSTTYPE",
+    "MACHTYPE",
+    "LANG",
+    "DISPLAY",
+    "XDG_RUNTIME_DIR",
+    "SUDO_USER",
+    "SUDO_UID",
+];
+/// How deep functions are looked into for what is left out.
+const CALLS_SEEN: usize = 2;
 
 impl Reader<'_> {
     /// Which way a condition goes. What cannot be told is guessed, and what the other way would have

@@ -1,9 +1,17 @@
 //! Commands: what a shell does itself, functions, and those within which another stands.
 
-use super::{
-    DECLARERS, DEEPEST, Flow, HARMLESS, Inner, Part, Reader, SAYING, Step, Truth, Word, assignment, assignment_of, finds_files, is_qemu,
-    names_read, parse, plain, shown, starts_qemu, unknown, wrappers,
-};
+use super::super::condition::Truth;
+use super::super::expand::{is_name, shown, unknown};
+use super::super::lexer::Word;
+use super::super::parser::{Part, Step, parse, plain};
+use super::super::shape::{SAYING, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
+use super::super::wrappers::{self, Inner};
+use super::{DECLARERS, Flow, Reader};
+
+/// Commands that only print, or do well without doing anything to what is read here.
+const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
+/// No script of people's calls itself so deep.
+const DEEPEST: usize = 15;
 
 impl Reader<'_> {
     pub(super) fn plain(&mut self, step: &Step, parts: &[Part]) -> Truth {
@@ -215,4 +223,24 @@ impl Reader<'_> {
             _ => {}
         }
     }
+}
+
+/// The variables that `read` or `mapfile` sets.
+fn names_read(command: &str, words: &[String]) -> Vec<String> {
+    let with_value = if command == "read" { "ptnNdui" } else { "dnOsucC" };
+    let mut names = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if let Some(letters) = word.strip_prefix('-') {
+            if letters.ends_with(|letter| with_value.contains(letter)) {
+                words.next();
+            }
+        } else if is_name(word) {
+            names.push(word.clone());
+        }
+    }
+    if names.is_empty() {
+        names.push(if command == "read" { "REPLY" } else { "MAPFILE" }.into());
+    }
+    names
 }

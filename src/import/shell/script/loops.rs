@@ -1,6 +1,19 @@
 //! Loops, and the sums they count by.
 
-use super::{COMPARED, ROUNDS, Reader, Step, Truth, Word, arithmetic, each, finds_files, head, is_name, starts_qemu, unknown, unknowns};
+use super::super::arithmetic;
+use super::super::condition::Truth;
+use super::super::expand::{is_name, unknown, unknowns};
+use super::super::lexer::Word;
+use super::super::parser::{Step, each};
+use super::super::shape::{finds_files, starts_qemu};
+use super::{ROUNDS, Reader};
+
+/// What two numbers are to each other.
+type Comparison = fn(&i64, &i64) -> bool;
+
+/// Signs between two numbers, and what they say.
+const COMPARED: [(&str, Comparison); 6] =
+    [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
 
 impl Reader<'_> {
     pub(super) fn repeat(&mut self, step: &Step, until: bool, condition: &[Step], body: &[Step]) {
@@ -134,4 +147,10 @@ impl Reader<'_> {
         }
         Truth::GUESS
     }
+}
+
+/// A loop as it is written, without its body.
+fn head(loop_text: &str) -> &str {
+    let end = [";do", "; do", " do ", " {"].iter().filter_map(|word| loop_text.find(word)).min();
+    loop_text[..end.unwrap_or(loop_text.len())].trim()
 }
