@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each room and the rooms that it may import; see design in CONTRIBUTING.md.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("root", &[]),
+    ("root", &["model"]),
     ("xml", &[]),
     ("problem", &[]),
     ("interrupt", &[]),

@@ -14,6 +14,8 @@ use std::path::Path;
 pub use capture::{Capture, Entry, Node};
 use directory::Directory;
 
+use crate::model::Reading;
+
 /// The longest that a sysfs attribute can be: the kernel hands out one page.
 const ATTRIBUTE_BYTES: usize = 4096;
 /// The longest file that is read: ten times the largest real one (`pci.ids`, `/proc/cpuinfo` of 2,000 CPUs).
@@ -99,6 +101,20 @@ impl Root {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{path} is longer than {} MiB", FILE_BYTES >> 20)));
         }
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// A text file, with the difference between one that is absent and one that cannot be read.
+    pub fn reading(&self, path: &str) -> Reading<String> {
+        Reading::of(self.text(path), path)
+    }
+
+    /// The names in a directory, sorted, with the difference between one that is absent and one that cannot be read.
+    pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
+        let failed = match &self.source {
+            Source::Directory(directory) => directory.names(path).err(),
+            Source::Capture(capture) => capture.status(path).is_none().then(|| io::ErrorKind::NotFound.into()),
+        };
+        Reading::of(failed.map_or_else(|| Ok(self.names(path)), Err), path)
     }
 
     /// The beginning of a file, at most `limit` bytes.
