@@ -54,6 +54,7 @@ try() { # USER
   echo "$said"
   same 'exit status of tests/try' 0 $status
   says "$said" '^setup: '
+  never_says "$said" '^setup: line '
   says "$said" '^vgapt: .*defined|^<domain '
   same 'the last line' '</domain>' "$(tail -n 1 <<<"$said")"
 }
