@@ -47,6 +47,6 @@ impl Consent {
 }
 
 /// The host that is changed.
-pub(super) fn target(context: &Context, root: &Root) -> Target {
-    Target::new(context.global.root.as_deref().unwrap_or(Path::new("/")), root.is_live())
+pub(super) fn target(context: &Context, root: &Root) -> Result<Target> {
+    Target::open(context.global.root.as_deref().unwrap_or(Path::new("/")), root.is_live())
 }

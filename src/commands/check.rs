@@ -77,7 +77,7 @@ impl Arguments {
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
-        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&change::target(context, root))? };
+        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&change::target(context, root)?)? };
         let session = context.uri().is_session();
         Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }

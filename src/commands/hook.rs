@@ -24,6 +24,7 @@ use crate::xml::Document;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
+    #[arg(allow_hyphen_values = true)]
     name: String,
     /// What libvirt is about to do: prepare, start, started, stopped, release, ...
     operation: String,
@@ -41,7 +42,7 @@ impl Arguments {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
         let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
         let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
-        let target = change::target(context, &root);
+        let target = change::target(context, &root)?;
         leave_mark(&root, &target);
         let result = match (self.operation.as_str(), self.suboperation.as_str()) {
             ("prepare", "begin") => before_start(&needs, &root, &target),
@@ -95,9 +96,14 @@ fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
 }
 
 fn share(needs: &Needs, host: &Host) -> Share {
-    let pages = needs
-        .pages
-        .and_then(|pages| Some(PagesWanted { memory: pages.memory, page: pages.page.or(host.memory.default_hugepage)?, node: pages.node }));
+    let pages = needs.pages.and_then(|pages| {
+        Some(PagesWanted {
+            memory: pages.memory,
+            page: pages.page.or(host.memory.default_hugepage)?,
+            node: pages.node,
+            total: host.memory.total,
+        })
+    });
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
     let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());

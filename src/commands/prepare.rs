@@ -70,11 +70,11 @@ impl Arguments {
         if let Some(code) = self.consent.elevate(context, &read.root)? {
             return Ok(code);
         }
-        let target = change::target(context, &read.root);
+        let target = change::target(context, &read.root)?;
         let changes = !self.consent.dry_run && !read.root.is_capture();
         let lock = changes.then(|| target.lock()).transpose()?;
         let read = if changes { self.after_interruption(context, &target, read)? } else { read };
-        let plan = self.plan(context, &read, &target)?;
+        let plan = self.plan(&read, &target)?;
         let refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
         if !context.global.json {
             output::print(&output::plan(&plan, target.is_live()))?;
@@ -118,8 +118,8 @@ impl Arguments {
         read(context)
     }
 
-    fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
-        let wanted = self.wanted(context, read)?;
+    fn plan(&self, read: &Read, target: &Target) -> Result<Plan> {
+        let wanted = self.wanted(read)?;
         let mut plan = host::plan(&read.host, &read.setup, &wanted);
         if !read.root.is_capture() {
             let noted = host::noted(target)?;
@@ -128,7 +128,7 @@ impl Arguments {
         Ok(plan)
     }
 
-    fn wanted(&self, context: &Context, read: &Read) -> Result<Wanted> {
+    fn wanted(&self, read: &Read) -> Result<Wanted> {
         let Read { root, host, setup } = read;
         let mut functions = Vec::new();
         for name in &self.gpu {
@@ -136,10 +136,8 @@ impl Arguments {
         }
         functions.extend(&self.pci);
         if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
-            match automatic(host) {
-                Ok(chosen) => functions = chosen,
-                Err(why) => context.note(&format!("note: no card is bound: {why}; name one with --gpu")),
-            }
+            // Why none is chosen is said at the end: see `unbound`.
+            functions = automatic(host).unwrap_or_default();
         }
         functions.sort_unstable();
         functions.dedup();
@@ -158,26 +156,23 @@ impl Arguments {
         })
     }
 
-    /// Applies and proves; whatever fails is taken back.
+    /// Applies and proves; what fails is taken back.
     fn carry_out(&self, context: &Context, plan: &Plan, target: &Target) -> Result<()> {
         let tell = |step: &str| context.note(step);
-        let result = host::apply(plan, target, &tell).and_then(|applied| {
-            self.prove(context, plan, &applied, target)?;
-            applied.confirm(target)
-        });
+        let mut run = host::Run::begin(plan, target).map_err(|error| error.context("nothing was changed: it was not begun"))?;
+        let result = run.carry_out(plan, &tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
         let Err(error) = result else { return Ok(()) };
         context.note("it failed, and is taken back");
-        let back = host::undoing(target, Which::Interrupted).and_then(|undoing| host::undo(&undoing, target, &tell));
-        match back {
-            Ok(()) => Err(error.context("nothing was changed: what had been done was taken back, and that was proved")),
+        match run.take_back(&tell) {
+            Ok(()) => Err(error.context("nothing was changed: what had been done was taken back, and compared with what was there before")),
             Err(other) => Err(error.context(format!("it could not be taken back either ({other:#}); run: vgapt undo"))),
         }
     }
 
     /// Read again, the host must ask for nothing more.
-    fn prove(&self, context: &Context, plan: &Plan, applied: &host::Applied, target: &Target) -> Result<()> {
+    fn prove(&self, context: &Context, plan: &Plan, run: &host::Run, target: &Target) -> Result<()> {
         let read = read(context)?;
-        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
+        let again = host::plan(&read.host, &read.setup, &self.wanted(&read)?);
         let rest = again
             .writes
             .iter()
@@ -198,12 +193,41 @@ impl Arguments {
         }
         if target.is_live() && !plan.in_initramfs.is_empty() {
             let tool = host::initramfs::chosen(&read.host, &read.setup).map_err(|finding| Problem::new(finding.message, finding.remedy))?;
-            host::prove_initramfs(plan, applied, tool, target, &|step| context.note(step))?;
+            host::prove_initramfs(plan, run, tool, target, &|step| context.note(step))?;
         }
         Ok(())
     }
 
+    /// Why this binds no card, where none was named and none can be chosen.
+    fn unbound(&self, read: &Read) -> Option<String> {
+        if !self.gpu.is_empty() || !self.pci.is_empty() || !host::bound(&read.setup).is_empty() {
+            return None;
+        }
+        let why = automatic(&read.host).err()?;
+        let by_others = read.host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
+        let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
+        Some(match by_others.is_empty() {
+            true => format!("no card is bound: {why}; name one with --gpu"),
+            false => format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", ")),
+        })
+    }
+
     fn report(&self, context: &Context, outcome: &str, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
+        if let Some(why) = self.unbound(read) {
+            let done = match outcome {
+                "nothing-to-do" => Some("there is nothing to do"),
+                "applied" if target.is_live() => Some("what is shown above is done"),
+                "applied" => Some("the tree is changed; run the commands above in that system"),
+                _ => None,
+            };
+            if let Some(done) = done {
+                output::tell(&format!("{done}; {why}\n"));
+                // Where something else was asked for, that is what counts.
+                let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
+                return if asked_for_more { ExitCode::SUCCESS } else { ExitCode::from(FOUND_AGAINST) };
+            }
+            context.note(&format!("note: {why}"));
+        }
         match outcome {
             "refused" => {
                 output::tell("nothing was changed: see above\n");

@@ -34,7 +34,7 @@ impl Arguments {
         if let Some(code) = self.consent.elevate(context, &root)? {
             return Ok(code);
         }
-        let target = change::target(context, &root);
+        let target = change::target(context, &root)?;
         let lock = (!self.consent.dry_run).then(|| target.lock()).transpose()?;
         let undoing = host::undoing(&target, Which::All)?;
         let edited = undoing.edited().next().is_some();
@@ -43,13 +43,13 @@ impl Arguments {
             output::tell(&output::edited(&undoing));
         }
         let shown = json!({"undo": undoing, "edited": edited});
-        let noted = undoing.noted.clone();
+        let (noted, strays) = (undoing.noted.clone(), undoing.strays.clone());
         let outcome = self.outcome(context, &undoing, &target)?;
         drop(lock);
         if context.global.json {
             output::print(&output::json(&json!({"outcome": outcome, "undo": shown["undo"], "edited": shown["edited"]})))?;
         }
-        Ok(report(context, outcome, !noted.is_empty()))
+        Ok(report(context, outcome, !noted.is_empty(), &strays))
     }
 
     fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
@@ -78,8 +78,12 @@ impl Arguments {
     }
 }
 
-fn report(context: &Context, outcome: &str, noted: bool) -> ExitCode {
+fn report(context: &Context, outcome: &str, noted: bool, strays: &[String]) -> ExitCode {
+    if !strays.is_empty() {
+        output::tell(&format!("warning: this is no receipt of vgapt's, and is left alone: {}\n", strays.join(", ")));
+    }
     match outcome {
+        "nothing-to-do" if !strays.is_empty() => context.note("there is no receipt of vgapt's here; nothing was taken back"),
         "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to take back"),
         "undone" if noted => context.note("the tree is as it was; run the commands above in that system"),
         "undone" => context.note("the host is as it was before vgapt; what is loaded stays so until it is booted again"),

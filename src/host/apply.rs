@@ -1,16 +1,18 @@
-//! Carrying a plan out: the receipt first, then each file, then the commands.
+//! Carrying a plan out: the receipt first, then each file, then the commands; and taking that very run back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::FileType;
 
 use super::files::{self, State};
 use super::plan::{Plan, Write};
-use super::receipt::{CommandRecord, FileRecord, Made, Progress, Receipt, Store};
+use super::receipt::{CommandRecord, FORMAT, FileRecord, Made, Progress, Receipt, Store};
 use super::target::Target;
+use super::undo::{self, Which};
 use crate::problem::Problem;
-use crate::run;
 
 /// The mode of new directories.
 const DIRECTORY: u32 = 0o755;
@@ -18,71 +20,129 @@ const DIRECTORY: u32 = 0o755;
 /// How the names of unified images end.
 pub(super) const UNIFIED: &str = ".efi";
 
-/// A plan that was carried out and is to be proved.
-pub struct Applied {
+/// One run of `vgapt prepare`: begun, and then confirmed or taken back.
+pub struct Run {
+    target: Target,
     number: u32,
     receipt: Receipt,
+    /// Each file that it writes, as it was.
+    beginning: BTreeMap<String, Option<State>>,
 }
 
-/// Carries a plan out; `tell` hears of each step. What fails on the way is the caller's to take back, with [`super::undo()`].
-///
-/// # Errors
-/// Where a file changed since the plan was made, cannot be written, or a command fails.
-pub fn apply(plan: &Plan, target: &Target, tell: &dyn Fn(&str)) -> Result<Applied> {
-    for write in &plan.writes {
-        unchanged_since(write, target)?;
-    }
-    let store = Store::of(target);
-    let directories = missing_directories(plan, target);
-    let (number, mut receipt) = store.begin(|keeper| {
-        let mut files = Vec::new();
-        for (index, write) in plan.writes.iter().enumerate() {
-            let before = State::read(&target.at(&write.place))?;
-            let after = after(write, before.as_ref());
-            files.push(FileRecord {
-                path: write.path.clone(),
-                place: write.place.clone(),
-                before: before.map(|state| keeper.keep(&format!("{index}.before"), &state)).transpose()?,
-                after: after.map(|state| keeper.keep(&format!("{index}.after"), &state)).transpose()?,
+impl Run {
+    /// Writes down what is about to be done. Nothing of the host is changed yet, also where this fails.
+    ///
+    /// # Errors
+    /// Where a file changed since the plan was made, or the receipt cannot be written.
+    pub fn begin(plan: &Plan, target: &Target) -> Result<Self> {
+        let beginning =
+            plan.writes.iter().map(|write| Ok((write.place.clone(), unchanged_since(write, target)?))).collect::<Result<_>>()?;
+        let store = Store::of(target);
+        let directories = missing_directories(plan, target)?;
+        let begun = store.begin(|keeper| {
+            let mut files = Vec::new();
+            for (index, write) in plan.writes.iter().enumerate() {
+                let before = target.read(&write.place)?;
+                let after = after(write, before.as_ref());
+                files.push(FileRecord {
+                    path: write.path.clone(),
+                    place: write.place.clone(),
+                    before: before.map(|state| keeper.keep(&format!("{index}.before"), &state)).transpose()?,
+                    after: after.map(|state| keeper.keep(&format!("{index}.after"), &state)).transpose()?,
+                });
+            }
+            let commands = plan.commands.iter().map(|command| CommandRecord {
+                argv: command.argv.clone(),
+                undo: command.undo.clone(),
+                makes: command.makes.clone(),
+                begun: false,
+                made: Vec::new(),
             });
-        }
-        let commands = plan.commands.iter().map(|command| CommandRecord {
-            argv: command.argv.clone(),
-            undo: command.undo.clone(),
-            makes: command.makes.clone(),
-            begun: false,
-            made: Vec::new(),
+            Ok(Receipt {
+                format: FORMAT,
+                vgapt: env!("CARGO_PKG_VERSION").to_owned(),
+                made: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+                progress: Progress::Applying,
+                directories: directories.clone(),
+                files,
+                commands: commands.collect(),
+            })
         });
-        Ok(Receipt {
-            vgapt: env!("CARGO_PKG_VERSION").to_owned(),
-            made: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-            progress: Progress::Applying,
-            directories,
-            files,
-            commands: commands.collect(),
-        })
-    })?;
-    for directory in &receipt.directories {
-        files::make_directory(&target.at(directory), DIRECTORY)?;
-    }
-    for write in &plan.writes {
-        tell(&format!("{} {}", if write.after.is_some() { "writing" } else { "removing" }, write.path));
-        let place = target.at(&write.place);
-        match after(write, State::read(&place)?.as_ref()) {
-            Some(state) => state.put(&place)?,
-            None => files::remove(&place)?,
+        match begun {
+            Ok((number, receipt)) => Ok(Self { target: target.clone(), number, receipt, beginning }),
+            Err(error) => Err(match forsake(&store, &directories, target) {
+                Ok(()) => error,
+                Err(other) => error.context(format!("what was begun of {} stays there ({other:#})", Store::PATH)),
+            }),
         }
     }
-    if target.is_live() {
-        for (index, command) in plan.commands.iter().enumerate() {
-            tell(&format!("running {}", command.argv.join(" ")));
-            run_command(&store, number, &mut receipt, index, target)?;
-        }
-    }
-    Ok(Applied { number, receipt })
-}
 
-impl Applied {
+    /// Does it; `tell` hears of each step. What fails on the way is the caller's to take back, with [`Self::take_back`].
+    ///
+    /// # Errors
+    /// Where a file cannot be written, or a command fails.
+    pub fn carry_out(&mut self, plan: &Plan, tell: &dyn Fn(&str)) -> Result<()> {
+        for directory in &self.receipt.directories {
+            self.target.make_directory(directory, DIRECTORY)?;
+        }
+        for write in &plan.writes {
+            tell(&format!("{} {}", if write.after.is_some() { "writing" } else { "removing" }, write.path));
+            let before = self.target.read(&write.place)?;
+            match after(write, before.as_ref()) {
+                Some(state) => self.target.put(&write.place, &state)?.tell(&write.path, tell),
+                None => self.target.remove(&write.place)?,
+            }
+        }
+        if self.target.is_live() {
+            for (index, command) in plan.commands.iter().enumerate() {
+                tell(&format!("running {}", command.argv.join(" ")));
+                self.run_command(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It is proved: the receipt says so from now on.
+    ///
+    /// # Errors
+    /// Where the receipt cannot be written.
+    pub fn confirm(&mut self) -> Result<()> {
+        self.receipt.progress = Progress::Applied;
+        Store::of(&self.target).save(self.number, &self.receipt)
+    }
+
+    /// Takes this run back, whatever its receipt says of itself, and compares the end with the beginning.
+    ///
+    /// # Errors
+    /// Where something cannot be given back, or is not as it was.
+    pub fn take_back(&self, tell: &dyn Fn(&str)) -> Result<()> {
+        let undoing = undo::undoing(&self.target, Which::Run(self.number))?;
+        undo::undo(&undoing, &self.target, tell)?;
+        let mut other = Vec::new();
+        for (place, before) in &self.beginning {
+            if !files::same(self.target.read(place)?.as_ref(), before.as_ref()) {
+                other.push(place.clone());
+            }
+        }
+        for directory in &self.receipt.directories {
+            if self.target.exists(directory)? {
+                other.push(directory.clone());
+            }
+        }
+        // What a command has made anew from what was given back is right, and need not be the same bytes.
+        let anew = |path: &String| self.receipt.commands.iter().any(|one| undoing.commands.contains(&one.argv) && makes(&one.makes, path));
+        for made in self.receipt.commands.iter().flat_map(|command| &command.made).filter(|made| !anew(&made.path)) {
+            let now = self.target.read(&made.path)?.map(|state| files::digest(&state.bytes));
+            if now != made.before.as_ref().map(|kept| kept.sha256.clone()) {
+                other.push(made.path.clone());
+            }
+        }
+        if !other.is_empty() {
+            bail!("this is not as it was: {}", other.join(", "));
+        }
+        Ok(())
+    }
+
     /// The images that a program made anew; `None` where it did not run.
     pub(super) fn made_by(&self, program: &str) -> Option<Vec<String>> {
         let command =
@@ -104,14 +164,46 @@ impl Applied {
         commands.flat_map(booted).collect()
     }
 
-    /// It is proved: the receipt says so from now on.
-    ///
-    /// # Errors
-    /// Where the receipt cannot be written.
-    pub fn confirm(mut self, target: &Target) -> Result<()> {
-        self.receipt.progress = Progress::Applied;
-        Store::of(target).save(self.number, &self.receipt)
+    /// What a command will make anew is kept before it runs.
+    fn run_command(&mut self, index: usize) -> Result<()> {
+        let (store, target) = (Store::of(&self.target), &self.target);
+        let makes = self.receipt.commands[index].makes.clone();
+        let keeper = store.keeper(self.number)?;
+        let mut made = Vec::new();
+        for (at, path) in outputs(&makes, target)?.into_iter().enumerate() {
+            let before = target.read(&path)?;
+            let before = before.map(|state| keeper.keep(&format!("command-{index}-{at}"), &state)).transpose();
+            let before = before.with_context(|| format!("cannot keep a copy of {path}, so nothing is made anew"))?;
+            made.push(Made { path, before, after: None });
+        }
+        self.receipt.commands[index].made = made;
+        self.receipt.commands[index].begun = true;
+        store.save(self.number, &self.receipt)?;
+        let argv = self.receipt.commands[index].argv.clone();
+        let Some(ran) = target.run(&argv)? else { return Ok(()) };
+        if !ran.success() {
+            bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
+        }
+        let record = &mut self.receipt.commands[index];
+        for path in outputs(&makes, target)? {
+            if !record.made.iter().any(|made| made.path == path) {
+                record.made.push(Made { path, before: None, after: None });
+            }
+        }
+        for made in &mut record.made {
+            if let Some(state) = target.read(&made.path)? {
+                target.sync(&made.path)?;
+                made.after = Some(files::digest(&state.bytes));
+            }
+        }
+        store.save(self.number, &self.receipt)
     }
+}
+
+/// Takes away what a run left that could not even begin.
+fn forsake(store: &Store, directories: &[String], target: &Target) -> Result<()> {
+    store.tidy()?;
+    directories.iter().rev().try_for_each(|directory| target.remove_directory(directory))
 }
 
 fn after(write: &Write, before: Option<&State>) -> Option<State> {
@@ -122,63 +214,31 @@ fn after(write: &Write, before: Option<&State>) -> Option<State> {
     })
 }
 
-fn unchanged_since(write: &Write, target: &Target) -> Result<()> {
-    let now = State::read(&target.at(&write.place))?;
-    if now.map(|state| state.bytes).as_deref() == write.before.as_deref().map(str::as_bytes) {
-        return Ok(());
+/// The file as it is, where that is what the plan was made from.
+fn unchanged_since(write: &Write, target: &Target) -> Result<Option<State>> {
+    let now = target.read(&write.place)?;
+    if now.as_ref().map(|state| state.bytes.as_slice()) == write.before.as_deref().map(str::as_bytes) {
+        return Ok(now);
     }
     Err(Problem::new(format!("{} changed since the plan was made", write.path), "run vgapt prepare again").into())
 }
 
 /// The directories on the way to new files, the outer ones first.
-fn missing_directories(plan: &Plan, target: &Target) -> Vec<String> {
+fn missing_directories(plan: &Plan, target: &Target) -> Result<Vec<String>> {
     let mut missing: Vec<String> = Vec::new();
     let files = plan.writes.iter().filter(|write| write.after.is_some()).map(|write| write.place.as_str());
     for file in files.chain([Store::PATH]) {
         let above = Path::new(file).ancestors().skip(1).filter(|directory| directory.parent().is_some());
-        let mut new: Vec<String> = above
-            .map(|directory| directory.to_string_lossy().into_owned())
-            .filter(|directory| !target.at(directory).exists() && !missing.contains(directory))
-            .collect();
+        let mut new: Vec<String> = Vec::new();
+        for directory in above.map(|directory| directory.to_string_lossy().into_owned()) {
+            if !missing.contains(&directory) && !target.exists(&directory)? {
+                new.push(directory);
+            }
+        }
         new.reverse();
         missing.extend(new);
     }
-    missing
-}
-
-/// What a command will make anew is kept before it runs.
-fn run_command(store: &Store, number: u32, receipt: &mut Receipt, index: usize, target: &Target) -> Result<()> {
-    let makes = receipt.commands[index].makes.clone();
-    let keeper = store.keeper(number);
-    let mut made = Vec::new();
-    for (at, path) in outputs(&makes, target).into_iter().enumerate() {
-        let before = State::read(&target.at(&path))?;
-        let before = before.map(|state| keeper.keep(&format!("command-{index}-{at}"), &state)).transpose();
-        let before = before.with_context(|| format!("cannot keep a copy of {path}, so nothing is made anew"))?;
-        made.push(Made { path, before, after: None });
-    }
-    receipt.commands[index].made = made;
-    receipt.commands[index].begun = true;
-    store.save(number, receipt)?;
-    let argv = receipt.commands[index].argv.clone();
-    let ran = run::output(&argv)?;
-    if !ran.success() {
-        bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
-    }
-    let record = &mut receipt.commands[index];
-    for path in outputs(&makes, target) {
-        if !record.made.iter().any(|made| made.path == path) {
-            record.made.push(Made { path, before: None, after: None });
-        }
-    }
-    for made in &mut record.made {
-        let place = target.at(&made.path);
-        if let Some(state) = State::read(&place)? {
-            files::sync(&place).with_context(|| format!("cannot write {}", made.path))?;
-            made.after = Some(files::digest(&state.bytes));
-        }
-    }
-    store.save(number, receipt)
+    Ok(missing)
 }
 
 /// The commands that were noted down for a tree that is not the running system, and not run.
@@ -186,33 +246,48 @@ fn run_command(store: &Store, number: u32, receipt: &mut Receipt, index: usize, 
 /// # Errors
 /// Where a receipt cannot be read.
 pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
-    let receipts = Store::of(target).all()?;
-    let commands = receipts.into_iter().flat_map(|(_, receipt)| receipt.commands);
-    Ok(commands.filter(|command| !command.begun && !target.is_live()).map(|command| command.argv).collect())
+    if target.is_live() {
+        return Ok(Vec::new());
+    }
+    let commands = Store::of(target).all()?.known.into_iter().flat_map(|(_, receipt)| receipt.commands);
+    Ok(commands.filter(|command| !command.begun).map(|command| command.argv).collect())
+}
+
+/// A directory, and how the names of what is made in it begin; all below it where that is empty.
+fn split(pattern: &str) -> (&str, &str) {
+    pattern.rsplit_once('/').unwrap_or(("", pattern))
+}
+
+/// Whether a file is one of those that a command makes.
+fn makes(patterns: &[String], path: &str) -> bool {
+    patterns.iter().any(|pattern| path.starts_with(pattern.as_str()))
 }
 
 /// The files that a command makes: by path, by the beginning of their names, or all below a directory.
-pub(super) fn outputs(makes: &[String], target: &Target) -> Vec<String> {
+///
+/// # Errors
+/// Where a directory cannot be read: what is in it could not be kept.
+pub(super) fn outputs(makes: &[String], target: &Target) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for pattern in makes {
-        let (directory, prefix) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-        below(target, directory, prefix, prefix.is_empty(), &mut found);
+        let (directory, prefix) = split(pattern);
+        below(target, directory, prefix, prefix.is_empty(), &mut found)?;
     }
     found.sort_unstable();
     found.dedup();
-    found
+    Ok(found)
 }
 
-fn below(target: &Target, directory: &str, prefix: &str, deep: bool, found: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(target.at(directory)) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
+fn below(target: &Target, directory: &str, prefix: &str, deep: bool, found: &mut Vec<String>) -> Result<()> {
+    let Some(folder) = target.folder(if directory.is_empty() { "/" } else { directory })? else { return Ok(()) };
+    let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
+    for (name, kind) in entries {
         let path = format!("{directory}/{name}");
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_file() && name.starts_with(prefix) {
-            found.push(path);
-        } else if kind.is_dir() && deep {
-            below(target, &path, "", true, found);
+        match kind {
+            FileType::RegularFile if name.starts_with(prefix) => found.push(path),
+            FileType::Directory if deep => below(target, &path, "", true, found)?,
+            _ => {}
         }
     }
+    Ok(())
 }

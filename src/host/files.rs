@@ -1,133 +1,229 @@
-//! The only place that changes files of the host: each is the old one or the new one at any moment,
-//! whatever happens, and what was there keeps its owner, its mode and its labels.
+//! Files of the host, whole: each is the old one or the new one at any moment, whatever happens, and what was
+//! there keeps its owner, its mode, its access control list and its labels.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Error, Result};
+use rustix::fs::{Gid, Mode, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::folder::Place;
 use crate::problem::Problem;
 
-/// What follows the name of a file that is being written; a dot stands before it.
-const NEW: &str = ".vgapt-new";
+/// The largest file that is read whole: several times the largest boot image.
+const LARGEST: u64 = 2 << 30;
+/// The most that the kernel hands out of names of attributes, and of one value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
+const LARGEST_ATTRIBUTE: usize = 64 << 10;
+/// With these a program runs as somebody else than who runs it.
+const SET_ID: u32 = 0o6000;
+const ACCESS_LIST: &str = "system.posix_acl_access";
+/// The kernel makes these anew by itself.
+const OF_THE_KERNEL: [&str; 2] = ["security.ima", "security.evm"];
+
+/// Extended attributes, by name.
+pub(super) type Attributes = Vec<(String, Vec<u8>)>;
 
 /// A file as it is, or as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) bytes: Vec<u8>,
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
+    /// Its access control list, labels and attributes of users; `None` where nobody has looked, or for a new file.
+    pub(super) attributes: Option<Attributes>,
+}
+
+/// What of a file's mode and attributes was not kept when it was written anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
+pub(super) struct Lost(Vec<String>);
+
+impl Lost {
+    /// Says so, where there is something to say.
+    pub(super) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
+        if !self.0.is_empty() {
+            tell(&format!("warning: {path} does not keep: {self}"));
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
 }
 
 impl State {
     /// What is at a place; `None` where nothing is.
-    pub(super) fn read(place: &Path) -> Result<Option<Self>> {
-        let status = match fs::metadata(place) {
-            Ok(status) => status,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(told("read", place, &error)),
+    pub(super) fn read(place: &Place) -> Result<Option<Self>> {
+        let read = || {
+            let Some(file) = place.open()? else { return Ok(None) };
+            let status = fstat(&file)?;
+            let mut bytes = Vec::new();
+            (&file).take(LARGEST + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > LARGEST {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {} MiB", LARGEST >> 20)));
+            }
+            let (mode, uid, gid) = (status.st_mode & 0o7777, status.st_uid, status.st_gid);
+            Ok(Some(Self { bytes, mode, uid, gid, attributes: Some(attributes(&file)?) }))
         };
-        // Reading a named pipe would wait for ever.
-        if !status.is_file() {
-            return Err(Problem::new(format!("{} is no regular file", place.display()), "put it right, or away, and run this again").into());
-        }
-        let bytes = fs::read(place).map_err(|error| told("read", place, &error))?;
-        Ok(Some(Self { bytes, mode: status.mode() & 0o7777, uid: status.uid(), gid: status.gid() }))
+        read().map_err(|error| told("read", &place.shown(), &error))
     }
 
     /// A file that is new: of whoever writes it.
     pub(super) fn new(text: &str, mode: u32) -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { bytes: text.as_bytes().to_vec(), mode, uid, gid }
+        Self { bytes: text.as_bytes().to_vec(), mode, uid, gid, attributes: None }
     }
 
-    /// Puts it in its place in one step.
-    pub(super) fn put(&self, place: &Path) -> Result<()> {
-        self.try_put(place).map_err(|error| told("write", place, &error))
+    /// Whether it is this one, byte for byte, with its mode and its owner.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let of = |state: &Self| (state.mode & !SET_ID, state.uid, state.gid);
+        self.bytes == other.bytes && of(self) == of(other)
     }
 
-    fn try_put(&self, place: &Path) -> io::Result<()> {
-        let new = beside(place);
-        remove_if_there(&new)?;
-        let result = self.write_to(&new, place).and_then(|()| fs::rename(&new, place));
-        if result.is_err() {
-            let _ = fs::remove_file(&new);
+    /// Whether nothing has to be written to make it this one.
+    fn is_whole(&self, other: &Self) -> bool {
+        let attributes = self.attributes.as_ref().zip(other.attributes.as_ref());
+        self.is(other) && attributes.is_none_or(|(own, other)| own == other)
+    }
+
+    /// Puts it in its place in one step; what could not be kept.
+    pub(super) fn put(&self, place: &Place) -> Result<Lost> {
+        self.try_put(place).map_err(|error| told("write", &place.shown(), &error))
+    }
+
+    fn try_put(&self, place: &Place) -> io::Result<Lost> {
+        let new = place.beside()?;
+        new.remove()?;
+        let mut lost = Lost(unkept(place)?);
+        let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
+        if written.is_err() {
+            // The error of the write is the one that counts; the next write takes the rest away.
+            let _ = new.remove();
         }
-        result?;
-        sync_directory_of(place)
+        written?;
+        place.folder().sync()?;
+        Ok(lost)
     }
 
-    fn write_to(&self, new: &Path, place: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    fn write_to(&self, new: &Place, lost: &mut Lost) -> io::Result<()> {
+        let mut file = new.create(0o600)?;
         file.write_all(&self.bytes)?;
-        copy_labels(place, &file)?;
-        let status = file.metadata()?;
-        if (status.uid(), status.gid()) != (self.uid, self.gid) {
-            std::os::unix::fs::fchown(&file, Some(self.uid), Some(self.gid))?;
+        let status = fstat(&file)?;
+        if (status.st_uid, status.st_gid) != (self.uid, self.gid) {
+            fchown(&file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
         }
-        file.set_permissions(fs::Permissions::from_mode(self.mode))?;
+        let mut mode = self.mode;
+        if mode & SET_ID != 0 {
+            mode &= !SET_ID;
+            lost.0.push(format!("the set-id bits of its mode ({:o})", self.mode));
+        }
+        for (name, value) in self.attributes.iter().flatten() {
+            if !set(&file, name, value)? {
+                lost.0.push(name.clone());
+                if name == ACCESS_LIST {
+                    // Without the list, the bits of the group are the group's own, and no longer the mask of all.
+                    mode = mode & !0o070 | group_of(value) << 3;
+                }
+            }
+        }
+        let has_list = |attributes: &Attributes| attributes.iter().any(|(name, _)| name == ACCESS_LIST);
+        if self.attributes.as_ref().is_some_and(|attributes| !has_list(attributes)) {
+            // The directory may have given it one.
+            match fremovexattr(&file, ACCESS_LIST) {
+                Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        fchmod(&file, Mode::from_raw_mode(mode))?;
         file.sync_all()
     }
 }
 
-/// The SELinux label, access control list and other extended attributes of the file that makes room.
-fn copy_labels(from: &Path, to: &File) -> io::Result<()> {
-    let mut names = vec![0_u8; 4096];
-    let Ok(length) = rustix::fs::listxattr(from, names.as_mut_slice()) else { return Ok(()) };
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0_u8; 64 << 10];
-        let Ok(length) = rustix::fs::getxattr(from, name, value.as_mut_slice()) else { continue };
-        match rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty()) {
-            // The kernel's own attributes are set by the kernel.
-            Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
+/// Whether both are the same, byte for byte, with mode and owner.
+pub(super) fn same(one: Option<&State>, other: Option<&State>) -> bool {
+    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is(other))
+}
+
+/// Whether nothing has to be written to make one the other, its attributes included.
+pub(super) fn same_whole(one: Option<&State>, other: Option<&State>) -> bool {
+    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is_whole(other))
+}
+
+/// Those that go with a file wherever it is written anew. Capabilities do not: what has them runs as somebody else.
+fn is_kept(name: &str) -> bool {
+    name == ACCESS_LIST || name == "security.selinux" || name == "security.SMACK64" || name.starts_with("user.")
+}
+
+fn names_of(file: &File) -> io::Result<Vec<String>> {
+    let mut names = vec![0_u8; LARGEST_ATTRIBUTE];
+    match flistxattr(file, names.as_mut_slice()) {
+        Ok(length) => names.truncate(length),
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    }
+    let mut names: Vec<String> =
+        names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn attributes(file: &File) -> io::Result<Attributes> {
+    let mut all = Attributes::new();
+    for name in names_of(file)?.into_iter().filter(|name| is_kept(name)) {
+        if let Some(value) = value_of(file, &name)? {
+            all.push((name, value));
         }
     }
-    Ok(())
+    Ok(all)
 }
 
-/// Takes a file away; no error where there is none.
-pub(super) fn remove(place: &Path) -> Result<()> {
-    let remove = || remove_if_there(&beside(place)).and_then(|()| remove_if_there(place)).and_then(|()| sync_directory_of(place));
-    remove().map_err(|error| told("remove", place, &error))
+fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut value = vec![0_u8; LARGEST_ATTRIBUTE];
+    match fgetxattr(file, name, value.as_mut_slice()) {
+        Ok(length) => value.truncate(length),
+        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(value))
 }
 
-/// Takes away what an interrupted write left beside a file.
-pub(super) fn clean_up(place: &Path) -> Result<()> {
-    let beside = beside(place);
-    remove_if_there(&beside).map_err(|error| told("remove", &beside, &error))
+/// The attributes of what lies at a place that a file written anew there does not get.
+fn unkept(place: &Place) -> io::Result<Vec<String>> {
+    let Some(file) = place.open()? else { return Ok(Vec::new()) };
+    let mut names = names_of(&file)?;
+    names.retain(|name| !is_kept(name) && !OF_THE_KERNEL.contains(&name.as_str()));
+    Ok(names)
 }
 
-/// Makes a directory; with this mode from its first moment on.
-pub(super) fn make_directory(place: &Path, mode: u32) -> Result<()> {
-    let made = match DirBuilder::new().mode(mode).create(place) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && place.is_dir() => Ok(()),
-        result => result.and_then(|()| sync_directory_of(place)),
-    };
-    made.map_err(|error| told("make the directory", place, &error))
-}
-
-/// Takes a directory away if nothing is in it.
-pub(super) fn remove_directory(place: &Path) {
-    if fs::remove_dir(place).is_ok() {
-        let _ = sync_directory_of(place);
+/// Sets an attribute; whether that could be done.
+fn set(file: &File, name: &str, value: &[u8]) -> io::Result<bool> {
+    if !is_kept(name) {
+        return Ok(false);
+    }
+    // A label that the file has already needs no right to set it.
+    if value_of(file, name).is_ok_and(|now| now.as_deref() == Some(value)) {
+        return Ok(true);
+    }
+    match fsetxattr(file, name, value, XattrFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS)) => Err(error.into()),
+        Err(_) => Ok(false),
     }
 }
 
-/// Writes an attribute of the kernel, in one write.
-pub(super) fn set_attribute(place: &Path, value: &str) -> Result<()> {
-    let write = || OpenOptions::new().write(true).truncate(true).open(place)?.write_all(value.as_bytes());
-    write().map_err(|error| told(&format!("write {value} into"), place, &error))
-}
-
-/// Makes sure that a file, written by somebody else, is on the disk.
-pub(super) fn sync(place: &Path) -> io::Result<()> {
-    File::open(place)?.sync_all()?;
-    sync_directory_of(place)
+/// What an access control list lets the file's group do (include/uapi/linux/posix_acl_xattr.h: a version, then
+/// tag, permissions and identity of each entry).
+fn group_of(list: &[u8]) -> u32 {
+    const GROUP_OBJ: [u8; 2] = [4, 0];
+    let entries = list.get(4..).unwrap_or_default().chunks_exact(8);
+    entries.filter(|entry| entry[..2] == GROUP_OBJ).map(|entry| u32::from(entry[2] & 7)).next().unwrap_or(0)
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -147,31 +243,4 @@ pub(super) fn told(what: &str, place: &Path, error: &io::Error) -> Error {
         _ => "see what is at that path, put it right, and run this again",
     };
     Problem::new(format!("cannot {what} {}: {error}", place.display()), remedy).into()
-}
-
-fn beside(place: &Path) -> PathBuf {
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    place.with_file_name(format!(".{name}{NEW}"))
-}
-
-fn remove_if_there(place: &Path) -> io::Result<()> {
-    // A read-only file system refuses before it looks.
-    if matches!(fs::symlink_metadata(place), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-        return Ok(());
-    }
-    match fs::remove_file(place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// A rename is on the disk when its directory is.
-fn sync_directory_of(place: &Path) -> io::Result<()> {
-    match place.parent() {
-        // A file system that cannot do it (some FUSE ones) has no better to offer.
-        Some(parent) => {
-            File::open(parent)?.sync_all().or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })
-        }
-        None => Ok(()),
-    }
 }

@@ -28,16 +28,21 @@ impl Hugepages {
     }
 }
 
+/// What of its memory a host can spare, whoever asks.
+pub(super) fn most(total: Size) -> Size {
+    Size::from_bytes(total.bytes().saturating_sub(HOST_KEEPS.bytes().max(total.bytes() / 8)))
+}
+
 /// Why so many cannot be had.
 pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
         return Some(Finding::fatal("page-size", "this processor knows no pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
     let total = host.memory.total?;
-    let keeps = HOST_KEEPS.bytes().max(total.bytes() / 8);
-    let asked = wanted.count() * wanted.page.size().bytes();
-    (asked + keeps > total.bytes()).then(|| {
-        let most = Size::from_mib(total.bytes().saturating_sub(keeps) >> 20);
+    let (most, keeps) = (most(total), HOST_KEEPS.bytes().max(total.bytes() / 8));
+    let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
+    (asked > most.bytes()).then(|| {
+        let most = Size::from_mib(most.bytes() >> 20);
         Finding::fatal(
             "too-many-hugepages",
             format!(

@@ -1,11 +1,13 @@
 //! Preparing a host: what is wanted of it → a plan → applied, proved, undone.
 //!
-//! All is pure but `apply` and `undo`, which write through `files`, the only place that does.
+//! All is pure but `apply`, `undo` and `life`, which write through `target`: that alone turns a path of the host into
+//! a file of this machine, and decides whether a command is run.
 
 mod apply;
 mod bind_start;
 mod binding;
 mod files;
+mod folder;
 mod hook;
 mod hugepages;
 pub mod initramfs;
@@ -30,7 +32,7 @@ mod tpm;
 mod undo;
 mod wanted;
 
-pub use apply::{Applied, apply, noted};
+pub use apply::{Run, noted};
 pub use binding::{Bound, bound};
 pub use hook::HOOK_TEXT;
 pub use plan::{Command, Parameter, Plan, Write};

@@ -2,19 +2,18 @@
 
 use anyhow::{Context as _, Result};
 
-use super::apply::{Applied, UNIFIED};
+use super::apply::{Run, UNIFIED};
 use super::initramfs::Tool;
 use super::plan::Plan;
 use super::target::Target;
 use crate::model::InitramfsTool;
 use crate::problem::Problem;
-use crate::run;
 
 /// Lists each image that was made anew, and looks for what must be in it.
 ///
 /// # Errors
 /// Where something is missing, or no image was made anew, or none of those that are booted.
-pub fn prove_initramfs(plan: &Plan, applied: &Applied, tool: &Tool, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
+pub fn prove_initramfs(plan: &Plan, applied: &Run, tool: &Tool, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let Some(images) = applied.made_by(tool.program) else { return Ok(()) };
     if images.is_empty() {
         let message = format!("{} ended well, and made no image anew", tool.program);
@@ -31,7 +30,7 @@ pub fn prove_initramfs(plan: &Plan, applied: &Applied, tool: &Tool, target: &Tar
     let (unified, plain): (Vec<String>, Vec<String>) = images.into_iter().partition(by_bytes);
     for image in &plain {
         tell(&format!("looking into {image}"));
-        let listing = run::output(&[tool.lister.to_owned(), target.at(image).to_string_lossy().into_owned()])?;
+        let Some(listing) = target.run(&[tool.lister.to_owned(), image.clone()])? else { return Ok(()) };
         if let Some(missing) = plan.in_initramfs.iter().find(|wanted| !listing.stdout.contains(wanted.as_str())) {
             return Err(lacks(image, missing, tool, tool.lister));
         }
@@ -52,7 +51,7 @@ fn lacks(image: &str, what: &str, tool: &Tool, how: &str) -> anyhow::Error {
 
 /// Whether a unified image has in it, as it is, one of the initramfs that were proved.
 fn holds_one_of(image: &str, proved: &[String], target: &Target) -> Result<bool> {
-    let read = |path: &str| std::fs::read(target.at(path)).with_context(|| format!("cannot read {path}"));
+    let read = |path: &str| target.read(path)?.map(|state| state.bytes).with_context(|| format!("{path} is not there"));
     let whole = read(image)?;
     for part in proved {
         if memchr::memmem::find(&whole, &read(part)?).is_some() {

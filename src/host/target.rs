@@ -1,30 +1,53 @@
 //! The host that is changed: the running system, or a tree that stands for one.
+//!
+//! The one place where a path of the host becomes a file of this machine, and the one that decides whether
+//! a command is run. The kernel resolves each path beneath the root, once; what follows is done by name
+//! in the directory that it opened.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock, open, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
+use super::files::{self, Lost, State};
+use super::folder::{Folder, Place};
 use crate::problem::Problem;
-use crate::root::Root;
+use crate::run::{self, Ran};
+
+/// As many links as the kernel follows before it says `ELOOP`.
+const MOST_LINKS: usize = 40;
+/// The longest path that the kernel takes (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
 
 /// The host that is changed.
 #[derive(Debug, Clone)]
 pub struct Target {
     root: PathBuf,
+    fd: Arc<OwnedFd>,
     live: bool,
+    /// Whether the kernel can keep a path beneath a directory.
+    beneath: bool,
 }
 
 /// As long as it lives, no other vgapt changes this host.
 pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
 
 impl Target {
-    /// The directory that is the host's root; on the running system commands are run, elsewhere they are only noted down.
-    pub fn new(root: &Path, live: bool) -> Self {
-        Self { root: root.to_owned(), live }
+    /// The directory that is the host's root. On the running system commands are run; elsewhere they are only noted
+    /// down.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open(root: &Path, live: bool) -> Result<Self> {
+        let fd = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let fd = fd.with_context(|| format!("cannot open {}", root.display()))?;
+        let tried = openat2(&fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
+        let beneath = !matches!(tried, Err(Errno::NOSYS));
+        Ok(Self { root: root.to_owned(), fd: Arc::new(fd), live, beneath })
     }
 
     /// Whether it is the running system.
@@ -42,9 +65,10 @@ impl Target {
     /// # Errors
     /// Where another one is at work.
     pub fn lock(&self) -> Result<Lock> {
-        let directory = File::open(&self.root).with_context(|| format!("cannot open {}", self.root.display()))?;
+        let directory = openat(&*self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = directory.with_context(|| format!("cannot open {}", self.root.display()))?;
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(directory.into())),
+            Ok(()) => Ok(Lock(directory)),
             Err(Errno::WOULDBLOCK) => Err(Problem::new(
                 format!("another vgapt is changing {} at this moment", self.root.display()),
                 "wait until it is done, and run this again",
@@ -54,10 +78,159 @@ impl Target {
         }
     }
 
-    /// Where a path of the host lies on this machine. Links are followed within the tree: an absolute
-    /// one would lead from somebody else's tree to the files of this machine.
-    pub(super) fn at(&self, place: &str) -> PathBuf {
-        let real = Root::open(&self.root).ok().and_then(|root| root.real_path(place));
-        self.root.join(real.as_deref().unwrap_or(place).trim_start_matches('/'))
+    /// Runs a command of the host; `None` in a tree, where none is run: it would change this machine instead.
+    pub(super) fn run(&self, argv: &[String]) -> Result<Option<Ran>> {
+        if self.live { run::output(argv).map(Some) } else { Ok(None) }
     }
+
+    /// What is at a path; `None` where nothing is.
+    pub(super) fn read(&self, path: &str) -> Result<Option<State>> {
+        match self.place(path) {
+            Ok(place) => State::read(&place),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(files::told("read", &self.shown(path), &error)),
+        }
+    }
+
+    /// Puts a file in its place in one step; what of the one before could not be kept.
+    pub(super) fn put(&self, path: &str, state: &State) -> Result<Lost> {
+        let place = self.place(path).map_err(|error| files::told("write", &self.shown(path), &error))?;
+        state.put(&place)
+    }
+
+    /// Takes a file away, with what an interrupted write left beside it; no error where there is none.
+    pub(super) fn remove(&self, path: &str) -> Result<()> {
+        self.at(path, "remove", |place| {
+            place.beside()?.remove()?;
+            place.remove()?;
+            place.folder().sync()
+        })
+    }
+
+    /// Takes away what an interrupted write left beside a file.
+    pub(super) fn clean_up(&self, path: &str) -> Result<()> {
+        self.at(path, "clean up beside", |place| place.beside()?.remove())
+    }
+
+    /// Makes a directory; with this mode from its first moment on. No error where it is there.
+    pub(super) fn make_directory(&self, path: &str, mode: u32) -> Result<()> {
+        let made = self.place(path).and_then(|place| match place.make_directory(mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.open_folder(path).is_ok() => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => place.folder().sync(),
+        });
+        made.map_err(|error| files::told("make the directory", &self.shown(path), &error))
+    }
+
+    /// Takes a directory away if nothing is in it.
+    pub(super) fn remove_directory(&self, path: &str) -> Result<()> {
+        self.at(path, "remove", |place| if place.remove_directory()? { place.folder().sync() } else { Ok(()) })
+    }
+
+    /// Writes an attribute of the kernel, in one write.
+    pub(super) fn set_attribute(&self, path: &str, value: &str) -> Result<()> {
+        let set = self.place(path).and_then(|place| place.set_attribute(value));
+        set.map_err(|error| files::told(&format!("write {value} into"), &self.shown(path), &error))
+    }
+
+    /// Makes sure that a file, written by somebody else, is on the disk.
+    pub(super) fn sync(&self, path: &str) -> Result<()> {
+        self.at(path, "write", |place| {
+            if let Some(file) = place.open()? {
+                file.sync_all()?;
+            }
+            place.folder().sync()
+        })
+    }
+
+    /// Whether there is something at a path.
+    pub(super) fn exists(&self, path: &str) -> Result<bool> {
+        let status = self.place(path).and_then(|place| place.status());
+        match status {
+            Ok(status) => Ok(status.is_some()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(files::told("read", &self.shown(path), &error)),
+        }
+    }
+
+    /// A directory; `None` where there is none.
+    pub(super) fn folder(&self, path: &str) -> Result<Option<Folder>> {
+        match self.open_folder(path) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(files::told("read", &self.shown(path), &error)),
+        }
+    }
+
+    /// Where a path really lies in this host, the links on the way followed; as it is where that cannot be told.
+    pub(super) fn real(&self, path: &str) -> String {
+        let of = |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok();
+        let real = || {
+            let place = self.place(path).ok()?;
+            let below = of(place.folder().as_fd())?.strip_prefix(of(self.fd.as_fd())?).ok()?.join(place.name());
+            Some(format!("/{}", below.display()))
+        };
+        real().unwrap_or_else(|| path.to_owned())
+    }
+
+    /// The path as this machine has it, for messages.
+    pub(super) fn shown(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Does something at a path; nothing where the directory that it lies in is not there.
+    fn at(&self, path: &str, what: &str, act: impl FnOnce(&Place) -> io::Result<()>) -> Result<()> {
+        match self.place(path).and_then(|place| act(&place)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files::told(what, &self.shown(path), &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory that a path leads into, held open, and the last name. Where that name is a link, this is what it
+    /// leads to: looked up beneath the root again.
+    pub(super) fn place(&self, path: &str) -> io::Result<Place> {
+        if !path.starts_with('/') || path.split('/').any(|name| name == "..") {
+            return Err(invalid(path, "is no absolute path without '..'"));
+        }
+        let mut path = path.to_owned();
+        for _ in 0..=MOST_LINKS {
+            let (above, name) = path.trim_end_matches('/').rsplit_once('/').ok_or_else(|| invalid(&path, "names no file"))?;
+            let folder = self.open_folder(if above.is_empty() { "/" } else { above })?;
+            let place = folder.place(name)?;
+            match readlinkat(folder.as_fd(), name, Vec::new()) {
+                Err(Errno::INVAL | Errno::NOENT) => return Ok(place),
+                Err(error) => return Err(error.into()),
+                Ok(target) => {
+                    let target = target.into_string().map_err(|_| invalid(&path, "is a link to a name that is not UTF-8"))?;
+                    path = if target.starts_with('/') { target } else { format!("{above}/{target}") };
+                    if path.len() > LONGEST_PATH {
+                        return Err(Errno::NAMETOOLONG.into());
+                    }
+                }
+            }
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    fn open_folder(&self, path: &str) -> io::Result<Folder> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = if self.beneath {
+            // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out (openat2(2)).
+            let open = || openat2(&*self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+            let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+            opened.unwrap_or(Err(Errno::AGAIN))?
+        } else if self.live {
+            openat(&*self.fd, path, flags, Mode::empty())?
+        } else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel cannot keep the links of a tree inside it: that needs openat2, of Linux 5.6",
+            ));
+        };
+        Ok(Folder::new(fd, self.shown(path)))
+    }
+}
+
+fn invalid(path: &str, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("'{path}' {what}"))
 }

@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::apply::outputs;
 use super::files::{self, State};
 use super::merge;
-use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Store};
+use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Receipts, Store};
 use super::target::Target;
-use crate::run;
 
 /// What taking everything back means.
 #[derive(Debug, Default, Serialize)]
@@ -21,6 +20,8 @@ pub struct Undoing {
     pub commands: Vec<Vec<String>>,
     /// Commands that were only noted down for this tree, and have to be run in it again.
     pub noted: Vec<Vec<String>>,
+    /// What is among the receipts and is none; it is left alone.
+    pub strays: Vec<String>,
     #[serde(skip)]
     receipts: Vec<(u32, Receipt)>,
     #[serde(skip)]
@@ -34,6 +35,8 @@ pub struct Undoing {
 pub struct Return {
     /// Its path.
     pub path: String,
+    /// Where it really lies, the links on the way followed.
+    pub place: String,
     /// Its text now; `None` where it is not there.
     pub now: Option<String>,
     /// Its text then; `None` where it is taken away.
@@ -68,6 +71,8 @@ pub enum Which {
     All,
     /// Only those that were interrupted, which are the newest.
     Interrupted,
+    /// The one with this number.
+    Run(u32),
 }
 
 /// Decides what has to be done to take everything back.
@@ -76,13 +81,17 @@ pub enum Which {
 /// Where a receipt or a file cannot be read.
 pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
     let store = Store::of(target);
-    let mut receipts = store.all()?;
+    let Receipts { known: mut receipts, strays } = store.all()?;
     receipts.reverse();
-    if which == Which::Interrupted {
-        let interrupted = receipts.iter().take_while(|(_, receipt)| receipt.progress != Progress::Applied).count();
-        receipts.truncate(interrupted);
+    match which {
+        Which::All => {}
+        Which::Interrupted => {
+            let interrupted = receipts.iter().take_while(|(_, receipt)| receipt.progress != Progress::Applied).count();
+            receipts.truncate(interrupted);
+        }
+        Which::Run(run) => receipts.retain(|(number, _)| *number == run),
     }
-    let mut undoing = Undoing::default();
+    let mut undoing = Undoing { strays, ..Undoing::default() };
     let mut edits: BTreeMap<String, (Option<String>, bool)> = BTreeMap::new();
     let mut paths: BTreeMap<String, String> = BTreeMap::new();
     let mut digests: BTreeMap<String, Option<String>> = BTreeMap::new();
@@ -91,9 +100,9 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
         for file in receipt.files.iter().rev() {
             let now = match undoing.returns.get(&file.place) {
                 Some(state) => state.clone(),
-                None => State::read(&target.at(&file.place))?,
+                None => target.read(&file.place)?,
             };
-            let before = file.before.as_ref().map(|kept| store.keeper(*number).get(kept)).transpose()?;
+            let before = kept(&store, *number, file.before.as_ref())?;
             let is = |kept: &Option<Kept>| {
                 now.as_ref().map(|state| files::digest(&state.bytes)) == kept.as_ref().map(|kept| kept.sha256.clone())
             };
@@ -108,11 +117,11 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             } else if already_back {
                 now.clone()
             } else {
-                let left = file.after.as_ref().map(|kept| store.keeper(*number).get(kept)).transpose()?;
+                let left = kept(&store, *number, file.after.as_ref())?;
                 let merged = without_ours(left.as_ref(), now.as_ref(), before.as_ref());
                 // What the newest receipt left is what was edited; a clash with any of them is one.
                 let edit = edits.entry(file.place.clone()).or_insert_with(|| (left.as_ref().map(text), false));
-                edit.1 |= merged == Merged::Clash;
+                edit.1 |= matches!(merged, Merged::Clash);
                 match merged {
                     Merged::Text(state) => Some(state),
                     Merged::Nothing => None,
@@ -125,7 +134,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
         for command in receipt.commands.iter().rev() {
             if command.begun {
                 undoing.commands.extend(command.undo.clone());
-                if stale(target, command, &mut digests) && !undoing.commands.contains(&command.argv) {
+                if stale(target, command, &mut digests)? && !undoing.commands.contains(&command.argv) {
                     undoing.commands.push(command.argv.clone());
                 }
                 undoing.made.extend(command.made.iter().map(|made| (*number, made.clone())));
@@ -135,31 +144,47 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
         }
     }
     for (place, then) in &undoing.returns {
-        let now = State::read(&target.at(place))?;
+        let now = target.read(place)?;
         let (edited_since, in_the_way) =
             edits.remove(place).map_or((None, false), |(left, in_the_way)| (Some(left.unwrap_or_default()), in_the_way));
-        if now != *then || edited_since.is_some() {
-            let path = paths.get(place).unwrap_or(place).clone();
-            undoing.files.push(Return { path, now: now.as_ref().map(text), then: then.as_ref().map(text), edited_since, in_the_way });
+        if !files::same_whole(now.as_ref(), then.as_ref()) || edited_since.is_some() {
+            let (path, place) = (paths.get(place).unwrap_or(place).clone(), target.real(place));
+            undoing.files.push(Return {
+                path,
+                place,
+                now: now.as_ref().map(text),
+                then: then.as_ref().map(text),
+                edited_since,
+                in_the_way,
+            });
         }
     }
     undoing.receipts = receipts;
     Ok(undoing)
 }
 
-/// Modes and owners are never changed by vgapt, so where they changed since, somebody else meant it.
+fn kept(store: &Store, number: u32, kept: Option<&Kept>) -> Result<Option<State>> {
+    kept.map(|kept| store.keeper(number)?.get(kept)).transpose()
+}
+
+/// Modes, owners and attributes are never changed by vgapt, so where they changed since, somebody else meant it.
 fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> State {
     let (Some(now), Some(left)) = (now, file.after.as_ref().or(file.before.as_ref())) else { return before };
     State {
         mode: if now.mode == left.mode { before.mode } else { now.mode },
         uid: if now.uid == left.uid { before.uid } else { now.uid },
         gid: if now.gid == left.gid { before.gid } else { now.gid },
+        // Not looked at then: those of now are the best that is known.
+        attributes: if before.attributes.is_some() && now.attributes == left.attributes {
+            before.attributes
+        } else {
+            now.attributes.clone()
+        },
         bytes: before.bytes,
     }
 }
 
 /// What is left of an edited file without our own change.
-#[derive(PartialEq, Eq)]
 enum Merged {
     Text(State),
     Nothing,
@@ -183,12 +208,13 @@ fn text(state: &State) -> String {
 
 /// Whether somebody made these files anew since, or others of their kind: then the copies of that
 /// time do not do. `digests` holds what each file will be once the newer commands are taken back.
-fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String, Option<String>>) -> bool {
+fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String, Option<String>>) -> Result<bool> {
     let mut stale = false;
     for made in &command.made {
-        let now = digests
-            .entry(made.path.clone())
-            .or_insert_with(|| State::read(&target.at(&made.path)).ok().flatten().map(|state| files::digest(&state.bytes)));
+        if !digests.contains_key(&made.path) {
+            digests.insert(made.path.clone(), target.read(&made.path)?.map(|state| files::digest(&state.bytes)));
+        }
+        let now = digests.entry(made.path.clone()).or_default();
         let before = made.before.as_ref().map(|kept| kept.sha256.clone());
         if made.after.is_none() || *now == made.after {
             *now = before;
@@ -197,7 +223,7 @@ fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String
         }
     }
     let is_known = |path: &String| command.made.iter().any(|made| made.path == *path || leftovers(made).contains(path));
-    stale || outputs(&command.makes, target).iter().any(|path| !is_known(path))
+    Ok(stale || outputs(&command.makes, target)?.iter().any(|path| !is_known(path)))
 }
 
 /// What a program that was killed leaves beside the file that it was making: update-initramfs and
@@ -217,29 +243,28 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
         store.save(*number, &Receipt { progress: Progress::Undoing, ..receipt.clone() })?;
     }
     for (place, then) in &undoing.returns {
-        let at = target.at(place);
-        files::clean_up(&at)?;
-        if State::read(&at)? == *then {
+        target.clean_up(place)?;
+        if files::same_whole(target.read(place)?.as_ref(), then.as_ref()) {
             continue;
         }
         tell(&format!("giving back {place}"));
         match then {
-            Some(state) => state.put(&at)?,
-            None => files::remove(&at)?,
+            Some(state) => target.put(place, state)?.tell(place, tell),
+            None => target.remove(place)?,
         }
     }
     // Before the commands, some of which write the same files anew from what is given back.
     for (place, then) in &undoing.returns {
-        if State::read(&target.at(place))? != *then {
+        if !files::same(target.read(place)?.as_ref(), then.as_ref()) {
             bail!("{place} is not what it was before, although it was written; is another program at work on it?");
         }
     }
-    remove_directories(undoing, target);
+    remove_directories(undoing, target)?;
     if target.is_live() {
         give_back_made(undoing, &store, target, tell)?;
         for argv in &undoing.commands {
             tell(&format!("running {}", argv.join(" ")));
-            let ran = run::output(argv)?;
+            let Some(ran) = target.run(argv)? else { continue };
             if !ran.success() {
                 bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
             }
@@ -250,15 +275,13 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
     }
     store.tidy()?;
     // The store's own, which can go only now.
-    remove_directories(undoing, target);
-    Ok(())
+    remove_directories(undoing, target)
 }
 
 /// Those that were made, as far as nothing else is in them.
-fn remove_directories(undoing: &Undoing, target: &Target) {
-    for directory in undoing.receipts.iter().flat_map(|(_, receipt)| receipt.directories.iter().rev()) {
-        files::remove_directory(&target.at(directory));
-    }
+fn remove_directories(undoing: &Undoing, target: &Target) -> Result<()> {
+    let mut directories = undoing.receipts.iter().flat_map(|(_, receipt)| receipt.directories.iter().rev());
+    directories.try_for_each(|directory| target.remove_directory(directory))
 }
 
 /// Boot images and generated configuration, byte for byte, where nobody made them anew since. The
@@ -266,21 +289,20 @@ fn remove_directories(undoing: &Undoing, target: &Target) {
 fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     // What was given back already is what it was before the command, too.
     for (number, made) in undoing.made.iter().filter(|(_, made)| !undoing.returns.contains_key(&made.path)) {
-        let at = target.at(&made.path);
         if made.after.is_none() {
             for path in leftovers(made) {
-                files::remove(&target.at(&path))?;
+                target.remove(&path)?;
             }
         }
-        let now = State::read(&at)?;
+        let now = target.read(&made.path)?;
         let digest = now.as_ref().map(|state| files::digest(&state.bytes));
         let is_ours = made.after.is_none() || digest == made.after;
         match &made.before {
             Some(kept) if is_ours && digest.as_ref() != Some(&kept.sha256) => {
                 tell(&format!("giving back {}", made.path));
-                store.keeper(*number).get(kept)?.put(&at)?;
+                target.put(&made.path, &store.keeper(*number)?.get(kept)?)?.tell(&made.path, tell);
             }
-            None if is_ours && now.is_some() => files::remove(&at)?,
+            None if is_ours && now.is_some() => target.remove(&made.path)?,
             _ => {}
         }
     }

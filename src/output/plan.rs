@@ -56,7 +56,8 @@ pub fn undoing(undoing: &Undoing) -> String {
             (None, _) => "back",
             _ => "changed",
         };
-        text.push_str(&format!("{} {}\n", paint(STRONG, &file.path), paint(FAINT, verb)));
+        let place = if file.place == file.path { String::new() } else { format!(" (in {})", file.place) };
+        text.push_str(&format!("{}{place} {}\n", paint(STRONG, &file.path), paint(FAINT, verb)));
         text.push_str(&indented(&hunks(&diff(
             &file.path,
             file.now.as_deref().unwrap_or_default(),

@@ -1,10 +1,10 @@
 //! The text console and the firmware's framebuffer let go of the card that the machine booted on.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::taken::{Ledger, Taken};
-use crate::host::files;
 use crate::host::target::Target;
+use crate::model::Reading;
 use crate::root::Root;
 
 const CONSOLES: &str = "/sys/class/vtconsole";
@@ -13,19 +13,19 @@ const DRIVERS: [&str; 4] = ["simple-framebuffer", "efi-framebuffer", "vesa-frame
 const BUS: &str = "/sys/bus/platform/drivers";
 
 pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
-    for console in root.names(CONSOLES) {
+    for console in names(root, CONSOLES)? {
         let home = format!("{CONSOLES}/{console}");
         let shows = root.attribute(&format!("{home}/name")).is_some_and(|name| name.contains("frame buffer"));
         let attribute = format!("{home}/bind");
         if shows && root.attribute(&attribute).as_deref() == Some("1") {
             ledger.note(Taken::Console { attribute: attribute.clone() })?;
-            files::set_attribute(&target.at(&attribute), "0")?;
+            target.set_attribute(&attribute, "0")?;
         }
     }
     for driver in DRIVERS {
-        for device in root.names(&format!("{BUS}/{driver}")).into_iter().filter(|name| name.contains(".0")) {
+        for device in names(root, &format!("{BUS}/{driver}"))?.into_iter().filter(|name| name.contains(".0")) {
             ledger.note(Taken::Framebuffer { driver: driver.to_owned(), device: device.clone() })?;
-            files::set_attribute(&target.at(&format!("{BUS}/{driver}/unbind")), &device)?;
+            target.set_attribute(&format!("{BUS}/{driver}/unbind"), &device)?;
         }
     }
     Ok(())
@@ -33,14 +33,21 @@ pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target) -> Result<()> 
 
 pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<()> {
     match taken {
-        Taken::Console { attribute } if root.attribute(attribute).as_deref() == Some("0") => {
-            files::set_attribute(&target.at(attribute), "1")
-        }
+        Taken::Console { attribute } if root.attribute(attribute).as_deref() == Some("0") => target.set_attribute(attribute, "1"),
         Taken::Framebuffer { driver, device } if !root.exists(&format!("{BUS}/{driver}/{device}")) => {
             // The memory may belong to the card's own driver by now, which shows the console better.
-            let _ = files::set_attribute(&target.at(&format!("{BUS}/{driver}/bind")), device);
+            let _ = target.set_attribute(&format!("{BUS}/{driver}/bind"), device);
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// What is in a directory of sysfs; a console that cannot be seen may hold the card.
+fn names(root: &Root, path: &str) -> Result<Vec<String>> {
+    match root.entries(path) {
+        Reading::Known(names) => Ok(names),
+        Reading::Absent => Ok(Vec::new()),
+        Reading::Unknown(because) => bail!("{because}"),
     }
 }

@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 
 use super::Holders;
 use super::taken::{Ledger, Taken};
+use crate::host::target::Target;
 use crate::model::SYSTEMD;
 use crate::root::Root;
-use crate::run;
 
 /// Whatever display manager is installed: distributions let this name lead to it.
 const UNIT: &str = "display-manager.service";
@@ -20,13 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Stops the display manager if it runs, and waits until nobody holds the card.
-pub(super) fn take(ledger: &Ledger, root: &Root, holders: Holders<'_>) -> Result<()> {
+pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
     if !root.exists(SYSTEMD) {
         bail!("the display is not handed over: that needs systemd, to stop the display manager and start it again");
     }
-    if is_running()? {
+    // In a tree nothing runs, so nobody holds anything.
+    let Some(is_running) = is_running(target)? else { return Ok(()) };
+    if is_running {
         ledger.note(Taken::DisplayManager { unit: UNIT.to_owned() })?;
-        systemctl("stop", UNIT)?;
+        systemctl("stop", UNIT, target)?;
     }
     let end = Instant::now() + PATIENCE;
     while let Some(held) = holders() {
@@ -38,21 +40,25 @@ pub(super) fn take(ledger: &Ledger, root: &Root, holders: Holders<'_>) -> Result
     Ok(())
 }
 
-pub(super) fn give_back(taken: &Taken) -> Result<()> {
+pub(super) fn give_back(taken: &Taken, target: &Target) -> Result<()> {
     let Taken::DisplayManager { unit } = taken else { return Ok(()) };
-    systemctl("start", unit)
+    systemctl("start", unit, target)
 }
 
-/// One that is on its way up counts: it would have the card a moment later.
-fn is_running() -> Result<bool> {
-    let argv = ["timeout", SECONDS, "systemctl", "is-active", UNIT].map(str::to_owned);
-    let state = run::output(&argv)?.stdout;
-    Ok(matches!(state.trim(), "active" | "activating" | "reloading"))
+/// One that is on its way up counts: it would have the card a moment later. `None` in a tree.
+fn is_running(target: &Target) -> Result<Option<bool>> {
+    let argv = ["timeout", SECONDS, "systemctl", "is-active", "--", UNIT].map(str::to_owned);
+    let Some(ran) = target.run(&argv)? else { return Ok(None) };
+    match ran.stdout.trim() {
+        "active" | "activating" | "reloading" => Ok(Some(true)),
+        "inactive" | "failed" | "deactivating" | "maintenance" | "unknown" => Ok(Some(false)),
+        _ => bail!("the display is not handed over: whether {UNIT} runs cannot be told: {}", ran.last_words().replace('\n', " ")),
+    }
 }
 
-fn systemctl(verb: &str, unit: &str) -> Result<()> {
-    let argv = ["timeout", SECONDS, "systemctl", verb, unit].map(str::to_owned);
-    let ran = run::output(&argv)?;
+fn systemctl(verb: &str, unit: &str, target: &Target) -> Result<()> {
+    let argv = ["timeout", SECONDS, "systemctl", verb, "--", unit].map(str::to_owned);
+    let Some(ran) = target.run(&argv)? else { return Ok(()) };
     if !ran.success() {
         bail!("systemctl {verb} {unit} failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
     }

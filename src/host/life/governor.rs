@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use super::taken::{Ledger, Taken};
-use crate::host::files;
 use crate::host::target::Target;
 use crate::model::CpuSet;
 use crate::root::Root;
@@ -19,7 +18,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
         if known.split_whitespace().any(|governor| governor == FULL_SPEED) {
             ledger.note(Taken::Governor { attribute: attribute.clone(), before })?;
             // Best effort: the guest runs without it.
-            let _ = files::set_attribute(&target.at(&attribute), FULL_SPEED);
+            let _ = target.set_attribute(&attribute, FULL_SPEED);
         }
     }
     Ok(())
@@ -27,5 +26,5 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
 
 pub(super) fn give_back(taken: &Taken, target: &Target) -> Result<()> {
     let Taken::Governor { attribute, before } = taken else { return Ok(()) };
-    files::set_attribute(&target.at(attribute), before)
+    target.set_attribute(attribute, before)
 }

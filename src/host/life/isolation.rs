@@ -2,70 +2,99 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
-use super::taken::{Ledger, Taken};
+use super::taken::{self, Ledger, Taken};
 use crate::host::target::Target;
 use crate::model::{CpuSet, SYSTEMD};
 use crate::root::Root;
-use crate::run;
 
 /// Everything but machine.slice, where the guests are.
 const UNITS: [&str; 3] = ["user.slice", "system.slice", "init.scope"];
 /// A hook holds up libvirt, so nothing in it may take long.
 const SECONDS: &str = "5";
 
-pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, _: &Target) -> Result<()> {
+/// Returns what was left as it is, in words: a guest whose neighbours stay is slower, and not broken.
+pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Vec<String>> {
     // Without systemd there is nothing to move processes with; the guest runs all the same.
     if !root.exists(SYSTEMD) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let before = UNITS.iter().map(|unit| ((*unit).to_owned(), allowed(unit))).collect();
-    let before =
-        match ledger.of_others().into_iter().find_map(|taken| if let Taken::Slices { before, .. } = taken { Some(before) } else { None }) {
-            // Another guest has moved them already: what they had before that is what counts.
-            Some(first) => first,
-            None => before,
-        };
-    ledger.note(Taken::Slices { cpus: cpus.to_string(), before })?;
-    let rest = left(root, cpus, ledger);
-    if !rest.0.is_empty() {
-        for unit in UNITS {
-            set(unit, &rest.to_string());
+    let _turn = taken::turn(target)?;
+    let others = ledger.of_others()?;
+    let of_first = others.iter().find_map(|taken| if let Taken::Slices { before, .. } = taken { Some(before.clone()) } else { None });
+    let mut left_alone = Vec::new();
+    let before = match of_first {
+        // Another guest has moved them already: what they had before that is what counts.
+        Some(first) => first,
+        None => {
+            let mut before = Vec::new();
+            for unit in UNITS {
+                match allowed(unit, target) {
+                    Ok(Some(allowed)) => before.push((unit.to_owned(), allowed)),
+                    // In a tree nothing is moved.
+                    Ok(None) => return Ok(Vec::new()),
+                    // What cannot be read could not be given back.
+                    Err(error) => left_alone.push(format!("{unit} keeps its CPUs: {error:#}")),
+                }
+            }
+            before
         }
+    };
+    let rest = left(root, cpus, &others)?;
+    if before.is_empty() || rest.0.is_empty() {
+        return Ok(left_alone);
     }
-    Ok(())
+    ledger.note(Taken::Slices { cpus: cpus.to_string(), before: before.clone() })?;
+    for (unit, _) in &before {
+        left_alone.extend(set(unit, &rest.to_string(), target).err().map(|error| format!("{error:#}")));
+    }
+    Ok(left_alone)
 }
 
-pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root) {
-    let Taken::Slices { before, .. } = taken else { return };
-    let others_run = ledger.of_others().iter().any(|taken| matches!(taken, Taken::Slices { .. }));
-    let rest = left(root, &CpuSet::default(), ledger).to_string();
+pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let Taken::Slices { before, .. } = taken else { return Ok(()) };
+    let others = ledger.of_others()?;
+    let others_run = others.iter().any(|taken| matches!(taken, Taken::Slices { .. }));
+    let rest = if others_run { left(root, &CpuSet::default(), &others)?.to_string() } else { String::new() };
+    let mut failed = None;
     for (unit, before) in before {
-        set(unit, if others_run { &rest } else { before });
+        if let Err(error) = set(unit, if others_run { &rest } else { before }, target) {
+            failed.get_or_insert(error);
+        }
     }
+    failed.map_or(Ok(()), Err)
 }
 
 /// The CPUs that no guest has.
-fn left(root: &Root, cpus: &CpuSet, ledger: &Ledger) -> CpuSet {
-    let online: CpuSet = root.attribute("/sys/devices/system/cpu/online").and_then(|text| text.parse().ok()).unwrap_or_default();
+fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
+    let text = root.attribute("/sys/devices/system/cpu/online").context("the host's CPUs cannot be read")?;
+    let online: CpuSet = text.parse().map_err(anyhow::Error::msg)?;
     let mut taken: BTreeSet<u32> = cpus.0.clone();
-    for other in ledger.of_others() {
+    for other in others {
         if let Taken::Slices { cpus, .. } = other {
-            taken.extend(cpus.parse::<CpuSet>().unwrap_or_default().0);
+            taken.extend(cpus.parse::<CpuSet>().map_err(anyhow::Error::msg)?.0);
         }
     }
-    CpuSet(online.0.difference(&taken).copied().collect())
+    Ok(CpuSet(online.0.difference(&taken).copied().collect()))
 }
 
-fn allowed(unit: &str) -> String {
-    let argv = ["timeout", SECONDS, "systemctl", "show", "--property=AllowedCPUs", "--value", unit].map(str::to_owned);
-    run::output(&argv).map(|ran| ran.stdout.trim().to_owned()).unwrap_or_default()
+/// What a unit may use now, empty for all; `None` in a tree.
+fn allowed(unit: &str, target: &Target) -> Result<Option<String>> {
+    let argv = ["timeout", SECONDS, "systemctl", "show", "--property=AllowedCPUs", "--value", "--", unit].map(str::to_owned);
+    let Some(ran) = target.run(&argv)? else { return Ok(None) };
+    if !ran.success() {
+        bail!("systemctl show failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
+    }
+    Ok(Some(ran.stdout.trim().to_owned()))
 }
 
-/// Best effort: a guest whose neighbours stay is slower, and not broken.
-fn set(unit: &str, cpus: &str) {
+fn set(unit: &str, cpus: &str, target: &Target) -> Result<()> {
     let property = format!("AllowedCPUs={}", cpus.replace(',', " "));
-    let argv = ["timeout", SECONDS, "systemctl", "set-property", "--runtime", unit, &property].map(str::to_owned);
-    let _ = run::output(&argv);
+    let argv = ["timeout", SECONDS, "systemctl", "set-property", "--runtime", "--", unit, &property].map(str::to_owned);
+    let Some(ran) = target.run(&argv)? else { return Ok(()) };
+    if !ran.success() {
+        bail!("systemctl set-property {unit} {property} failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
+    }
+    Ok(())
 }

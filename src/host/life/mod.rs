@@ -11,12 +11,12 @@ mod isolation;
 mod pages;
 mod taken;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub use pages::PagesWanted;
 use taken::{Ledger, Taken};
 
-use super::files::State;
+use super::files::{Lost, State};
 use super::target::Target;
 use crate::model::{CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
@@ -55,7 +55,8 @@ pub enum End {
 pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
     let Some(mark) = daemon.mark() else { return Ok(()) };
     taken::make_directory(target)?;
-    State::new(&mark, 0o644).put(&target.at(HOOK_MARK))
+    let _: Lost = target.put(HOOK_MARK, &State::new(&mark, 0o644))?;
+    Ok(())
 }
 
 /// Before libvirt takes the devices: what the domain needs is made free.
@@ -71,15 +72,16 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
             pages::take(wanted, &ledger, root, target)?;
         }
         if share.handover {
-            display::take(&ledger, root, holders)?;
+            display::take(&ledger, root, target, holders)?;
         }
         if share.boot_display || share.handover {
             console::take(&ledger, root, target)?;
         }
         Ok(())
     };
-    take().inspect_err(|_| {
-        let _ = give_back(&ledger, End::Released, root, target);
+    take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target) {
+        Ok(()) => error,
+        Err(other) => error.context(format!("not all that was taken could be returned ({other:#}); the next start or stop tries again")),
     })
 }
 
@@ -88,12 +90,21 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
 /// # Errors
 /// Where what is taken cannot be written down.
 pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
+    let ledger = Ledger::of(target, &share.name);
+    if share.pages.is_some() {
+        let _turn = taken::turn(target)?;
+        ledger.settle()?;
+    }
     if share.cpus.0.is_empty() {
         return Ok(());
     }
-    let ledger = Ledger::of(target, &share.name);
-    isolation::take(&share.cpus, &ledger, root, target)?;
-    governor::take(&share.cpus, &ledger, root, target)
+    let left_alone = isolation::take(&share.cpus, &ledger, root, target);
+    governor::take(&share.cpus, &ledger, root, target)?;
+    let left_alone = left_alone?;
+    if !left_alone.is_empty() {
+        bail!("{}", left_alone.join("; "));
+    }
+    Ok(())
 }
 
 /// When it has ended, or was not started after all. What needs the card comes back with it.
@@ -106,13 +117,22 @@ pub fn ended(name: &str, end: End, root: &Root, target: &Target) -> Result<()> {
 
 /// Last taken, first returned. What cannot be returned stays written down.
 fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<()> {
-    let (mut rest, mut failed) = (Vec::new(), None);
-    for taken in ledger.all()?.into_iter().rev() {
-        if taken.needs_the_card() && end == End::Stopped {
-            rest.insert(0, taken);
-        } else if let Err(error) = give_one_back(&taken, ledger, root, target) {
+    let mut rest = ledger.all()?;
+    let mut failed = None;
+    for index in (0..rest.len()).rev() {
+        if rest[index].needs_the_card() && end == End::Stopped {
+            continue;
+        }
+        let is_shared = rest[index].is_shared();
+        let mut give = || {
+            // What is shared is returned and struck off before anybody else counts it.
+            let _turn = if is_shared { Some(taken::turn(target)?) } else { None };
+            give_one_back(&rest[index], ledger, root, target)?;
+            rest.remove(index);
+            if is_shared { ledger.keep(&rest) } else { Ok(()) }
+        };
+        if let Err(error) = give() {
             failed.get_or_insert(error);
-            rest.insert(0, taken);
         }
     }
     ledger.keep(&rest)?;
@@ -121,13 +141,10 @@ fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<
 
 fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
     match taken {
-        Taken::Pages { .. } => pages::give_back(taken, root, target),
-        Taken::Slices { .. } => {
-            isolation::give_back(taken, ledger, root);
-            Ok(())
-        }
+        Taken::Pages { .. } => pages::give_back(taken, ledger, root, target),
+        Taken::Slices { .. } => isolation::give_back(taken, ledger, root, target),
         Taken::Governor { .. } => governor::give_back(taken, target),
-        Taken::DisplayManager { .. } => display::give_back(taken),
+        Taken::DisplayManager { .. } => display::give_back(taken, target),
         Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
     }
 }

@@ -1,11 +1,14 @@
 //! Huge pages that were not reserved beforehand: memory is put together first, and the number is read back.
+//!
+//! All domains share the kernel's counter, so what each has added is counted together with what the others have:
+//! one after another, under [`taken::turn`].
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::taken::{Ledger, Taken};
-use crate::host::files;
+use super::taken::{self, Ledger, Taken};
+use crate::host::hugepages;
 use crate::host::target::Target;
-use crate::model::Size;
+use crate::model::{Reading, Size};
 use crate::root::Root;
 
 /// Huge pages that a domain needs.
@@ -17,39 +20,52 @@ pub struct PagesWanted {
     pub page: Size,
     /// The node that they come from; `None`: any.
     pub node: Option<u32>,
+    /// All memory of the host; `None` where it could not be read.
+    pub total: Option<Size>,
 }
 
 /// How often it is tried: each time, the kernel frees and moves a little more.
 const TRIES: u32 = 4;
+const POOLS: &str = "/sys/kernel/mm/hugepages";
 
 pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
     let pool = format!("hugepages-{}kB", wanted.page.kib());
     let home = match wanted.node {
         Some(node) => format!("/sys/devices/system/node/node{node}/hugepages/{pool}"),
-        None => format!("/sys/kernel/mm/hugepages/{pool}"),
+        None => format!("{POOLS}/{pool}"),
     };
-    let number = |name: &str| root.attribute(&format!("{home}/{name}")).and_then(|text| text.parse::<u64>().ok());
-    let (Some(before), Some(free)) = (number("nr_hugepages"), number("free_hugepages")) else {
+    let attribute = format!("{home}/nr_hugepages");
+    let _turn = taken::turn(target)?;
+    let others = Others::of(&ledger.of_others()?, &attribute, &pool);
+    let (Some(now), Some(free)) = (number(root, &attribute)?, number(root, &format!("{home}/free_hugepages"))?) else {
         bail!("this kernel has no huge pages of {}", wanted.page);
     };
-    // Pages that others have reserved and not touched yet count as free, and are not.
-    let free = free.saturating_sub(number("resv_hugepages").unwrap_or(0));
+    // Pages that others have reserved and not touched yet count as free, and are not; likewise those of a domain on its way up.
+    let reserved = number(root, &format!("{home}/resv_hugepages"))?.unwrap_or(0);
+    let free = free.saturating_sub(reserved).saturating_sub(others.promised);
     let needed = wanted.memory.bytes().div_ceil(wanted.page.bytes().max(1));
     let added = needed.saturating_sub(free);
+    if added > 0 {
+        spare(wanted, added, root)?;
+    }
+    let before = now.saturating_sub(others.added);
+    let taken = |added| Taken::Pages { attribute: attribute.clone(), before, added, promised: needed };
+    ledger.note(taken(added))?;
     if added == 0 {
         return Ok(());
     }
-    let attribute = format!("{home}/nr_hugepages");
-    ledger.note(Taken::Pages { attribute: attribute.clone(), before, added })?;
+    let then = now + added;
     for _ in 0..TRIES {
         // Best effort: without the right to it, the kernel does it by itself, only less.
-        let _ = files::set_attribute(&target.at("/proc/sys/vm/compact_memory"), "1");
-        files::set_attribute(&target.at(&attribute), &(before + added).to_string())?;
-        if number("nr_hugepages").unwrap_or(0) >= before + added {
+        let _ = target.set_attribute("/proc/sys/vm/compact_memory", "1");
+        target.set_attribute(&attribute, &then.to_string())?;
+        if number(root, &attribute)?.unwrap_or(0) >= then {
             return Ok(());
         }
     }
-    let had = number("nr_hugepages").unwrap_or(0).saturating_sub(before);
+    let had = number(root, &attribute)?.unwrap_or(0).saturating_sub(now);
+    // No more is returned than came.
+    ledger.correct(taken(had.min(added)))?;
     bail!(
         "{added} huge pages of {} are missing, and the host could make {had}: memory is in use or in pieces; reserve them at boot: vgapt prepare --hugepages {}",
         wanted.page,
@@ -57,10 +73,73 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     )
 }
 
-/// As many go as came, and never more than there are.
-pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<()> {
-    let Taken::Pages { attribute, before, added } = taken else { return Ok(()) };
-    let now = root.attribute(attribute).and_then(|text| text.parse::<u64>().ok()).unwrap_or(*before);
-    let then = now.saturating_sub(*added).max(*before);
-    if then < now { files::set_attribute(&target.at(attribute), &then.to_string()) } else { Ok(()) }
+/// As many go as came, and never more than there are beside those of other domains.
+pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let Taken::Pages { attribute, before, added, .. } = taken else { return Ok(()) };
+    let pool = attribute.rsplit('/').nth(1).unwrap_or_default();
+    let others = Others::of(&ledger.of_others()?, attribute, pool);
+    let Some(now) = number(root, attribute)? else { return Ok(()) };
+    let then = now.saturating_sub(*added).max(before.saturating_add(others.added));
+    if then < now { target.set_attribute(attribute, &then.to_string()) } else { Ok(()) }
+}
+
+/// What other domains have of the same pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Others {
+    added: u64,
+    promised: u64,
+}
+
+impl Others {
+    /// The pages of a node are among those of all nodes.
+    fn of(taken: &[Taken], attribute: &str, pool: &str) -> Self {
+        let mut others = Self::default();
+        let is_of_all = attribute.starts_with(POOLS);
+        for other in taken {
+            let Taken::Pages { attribute: other, added, promised, .. } = other else { continue };
+            if other == attribute || (is_of_all && other.ends_with(&format!("/{pool}/nr_hugepages"))) {
+                others.added = others.added.saturating_add(*added);
+                others.promised = others.promised.saturating_add(*promised);
+            }
+        }
+        others
+    }
+}
+
+/// Whether the host can spare so many more: by the same rule as for those that are reserved at boot.
+fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
+    let total = wanted.total.context("how much memory the host has cannot be read, so it is not known what it can spare")?;
+    let mut reserved = 0_u64;
+    match root.entries(POOLS) {
+        Reading::Known(pools) => {
+            for pool in pools {
+                let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
+                let pages = number(root, &format!("{POOLS}/{pool}/nr_hugepages"))?;
+                reserved = reserved.saturating_add(kib.unwrap_or(0).saturating_mul(pages.unwrap_or(0)).saturating_mul(1 << 10));
+            }
+        }
+        Reading::Absent => {}
+        Reading::Unknown(because) => bail!("{because}"),
+    }
+    let most = hugepages::most(total);
+    let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
+    if then > most.bytes() {
+        bail!(
+            "the domain asks for {} in huge pages, and {} MiB of them would be reserved in all; of its {} MiB the host can spare {} MiB; give the domain less memory",
+            wanted.memory,
+            then >> 20,
+            total.kib() >> 10,
+            most.kib() >> 10
+        );
+    }
+    Ok(())
+}
+
+/// A counter of the kernel's; `None` where it has none.
+fn number(root: &Root, path: &str) -> Result<Option<u64>> {
+    match root.reading(path) {
+        Reading::Known(text) => Ok(Some(text.trim().parse().with_context(|| format!("{path} holds no number"))?)),
+        Reading::Absent => Ok(None),
+        Reading::Unknown(because) => bail!("{because}"),
+    }
 }

@@ -1,20 +1,40 @@
 //! What a running domain has taken, in a file of its own under /run: gone with a reboot, as are the
 //! things themselves.
 
-use anyhow::{Context as _, Result};
+use std::os::fd::OwnedFd;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FileType, FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::host::files::{self, State};
+use crate::host::files::{self, Lost, State};
 use crate::host::target::Target;
+use crate::problem::Problem;
 
 const DIRECTORY: &str = "/run/vgapt";
+const ENDING: &str = ".json";
+/// How long one domain's hook waits for another's: as long as that may take to put its memory together.
+const PATIENCE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(20);
+/// A file's name has 255 bytes, of which the ending and the mark of an unfinished one take their part.
+const LONGEST_NAME: usize = 200;
 
 /// One thing that was taken, with what it was before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Taken {
-    /// Huge pages: the attribute that holds their number, the number before, how many were added.
-    Pages { attribute: String, before: u64, added: u64 },
+    /// Huge pages: the attribute that holds their number, the number before that of all guests, how many were added.
+    Pages {
+        attribute: String,
+        before: u64,
+        added: u64,
+        /// How many of the free ones are this domain's until it runs: then the kernel counts them.
+        #[serde(default)]
+        promised: u64,
+    },
     /// CPUs that the host's own processes keep off: what each unit was allowed before.
     Slices { cpus: String, before: Vec<(String, String)> },
     /// The governor of a CPU.
@@ -28,8 +48,33 @@ pub(super) enum Taken {
 }
 
 pub(super) fn make_directory(target: &Target) -> Result<()> {
-    files::make_directory(&target.at("/run"), 0o755)?;
-    files::make_directory(&target.at(DIRECTORY), 0o755)
+    target.make_directory("/run", 0o755)?;
+    target.make_directory(DIRECTORY, 0o755)
+}
+
+/// As long as it lives, no other domain's hook counts what all domains share.
+pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
+
+/// Waits until no other hook is at work on what all domains share.
+///
+/// # Errors
+/// Where that takes too long: libvirt waits meanwhile.
+pub(super) fn turn(target: &Target) -> Result<Turn> {
+    make_directory(target)?;
+    let folder = target.folder(DIRECTORY)?.with_context(|| format!("{DIRECTORY} is not there, although it was made"))?;
+    let directory = folder.opened().map_err(|error| files::told("read", folder.shown(), &error))?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Turn(directory)),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => sleep(INTERVAL),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => bail!(
+                "the hook of another domain has been at work for {} s; see by which process {DIRECTORY} is locked (lslocks)",
+                PATIENCE.as_secs()
+            ),
+            Err(error) => return Err(files::told("lock", folder.shown(), &error.into())),
+        }
+    }
 }
 
 impl Taken {
@@ -37,23 +82,41 @@ impl Taken {
     pub(super) fn needs_the_card(&self) -> bool {
         matches!(self, Self::DisplayManager { .. } | Self::Console { .. } | Self::Framebuffer { .. })
     }
+
+    /// Whether it is counted together with what other domains have taken.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Pages { .. } | Self::Slices { .. })
+    }
+
+    /// The attribute of the kernel that is written where it is returned.
+    fn attribute(&self) -> Option<&str> {
+        match self {
+            Self::Pages { attribute, .. } | Self::Governor { attribute, .. } | Self::Console { attribute } => Some(attribute),
+            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Framebuffer { .. } => None,
+        }
+    }
 }
 
 /// The list of one domain.
 pub(super) struct Ledger {
     target: Target,
-    path: String,
+    file: String,
 }
 
 impl Ledger {
     pub(super) fn of(target: &Target, name: &str) -> Self {
-        // libvirt allows all but a slash in a name; a name of dots alone would be a directory.
-        Self { target: target.clone(), path: format!("{DIRECTORY}/{name}.json") }
+        // libvirt allows all but a slash in a name, and names that are longer than a file's.
+        let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
+        let name = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
+        Self { target: target.clone(), file: format!("{name}{ENDING}") }
+    }
+
+    fn path(&self) -> String {
+        format!("{DIRECTORY}/{}", self.file)
     }
 
     pub(super) fn all(&self) -> Result<Vec<Taken>> {
-        let Some(state) = State::read(&self.target.at(&self.path))? else { return Ok(Vec::new()) };
-        serde_json::from_slice(&state.bytes).with_context(|| format!("{} cannot be understood", self.path))
+        read(&self.target, &self.path())
     }
 
     /// Writes down what is about to be taken.
@@ -64,26 +127,61 @@ impl Ledger {
         self.write(&all)
     }
 
+    /// The same in the place of what was noted last.
+    pub(super) fn correct(&self, taken: Taken) -> Result<()> {
+        let mut all = self.all()?;
+        all.pop();
+        all.push(taken);
+        self.write(&all)
+    }
+
     /// All but this is returned.
     pub(super) fn keep(&self, rest: &[Taken]) -> Result<()> {
-        match rest {
-            [] if self.target.at(&self.path).exists() => files::remove(&self.target.at(&self.path)),
-            [] => Ok(()),
-            rest => self.write(rest),
+        if rest.is_empty() { self.target.remove(&self.path()) } else { self.write(rest) }
+    }
+
+    /// It runs: the kernel counts its pages from now on.
+    pub(super) fn settle(&self) -> Result<()> {
+        let mut all = self.all()?;
+        let mut changed = false;
+        for taken in &mut all {
+            if let Taken::Pages { promised, .. } = taken {
+                changed |= std::mem::take(promised) > 0;
+            }
         }
+        if changed { self.write(&all) } else { Ok(()) }
     }
 
     fn write(&self, all: &[Taken]) -> Result<()> {
         let text = serde_json::to_string_pretty(all).context("the list does not serialise")?;
-        State::new(&text, 0o600).put(&self.target.at(&self.path))
+        let _: Lost = self.target.put(&self.path(), &State::new(&text, 0o600))?;
+        Ok(())
     }
 
     /// What other domains have taken.
-    pub(super) fn of_others(&self) -> Vec<Taken> {
-        let own = self.target.at(&self.path);
-        let Ok(entries) = std::fs::read_dir(self.target.at(DIRECTORY)) else { return Vec::new() };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| *path != own);
-        let json = paths.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
-        json.filter_map(|path| serde_json::from_slice::<Vec<Taken>>(&std::fs::read(path).ok()?).ok()).flatten().collect()
+    ///
+    /// # Errors
+    /// Where one of their lists cannot be read: what all share cannot be counted then.
+    pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
+        let Some(folder) = self.target.folder(DIRECTORY)? else { return Ok(Vec::new()) };
+        let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
+        let mut all = Vec::new();
+        for (name, kind) in entries {
+            if kind == FileType::RegularFile && name.ends_with(ENDING) && name != self.file {
+                all.extend(read(&self.target, &format!("{DIRECTORY}/{name}"))?);
+            }
+        }
+        Ok(all)
     }
+}
+
+fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
+    let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
+    let remedy = "put it right, or take it away when the domain of this name does not run";
+    let all: Vec<Taken> = serde_json::from_slice(&state.bytes)
+        .map_err(|error| Problem::new(format!("{path}, what a domain has taken from the host, cannot be understood: {error}"), remedy))?;
+    if let Some(odd) = all.iter().filter_map(Taken::attribute).find(|path| !path.starts_with("/sys/")) {
+        return Err(Problem::new(format!("{path} names {odd}, which is no attribute of the kernel"), remedy).into());
+    }
+    Ok(all)
 }

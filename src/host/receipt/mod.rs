@@ -3,5 +3,5 @@
 mod record;
 mod store;
 
-pub(super) use record::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt};
-pub(super) use store::Store;
+pub(super) use record::{CommandRecord, FORMAT, FileRecord, Kept, Made, Progress, Receipt};
+pub(super) use store::{Receipts, Store};

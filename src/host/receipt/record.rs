@@ -2,9 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::files::Attributes;
+
+/// The format that is written: 1 says nothing of itself and keeps no attributes of files. All up to this one are read.
+pub(in crate::host) const FORMAT: u32 = 2;
+
+/// What of a receipt can be read whatever its format.
+#[derive(Debug, Deserialize)]
+pub(in crate::host) struct Head {
+    /// The version of vgapt that wrote it.
+    #[serde(default)]
+    pub(in crate::host) vgapt: String,
+    /// Its format.
+    #[serde(default = "first_format")]
+    pub(in crate::host) format: u32,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
 /// What one `vgapt prepare` does, with everything that taking it back needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct Receipt {
+    /// Its format.
+    #[serde(default = "first_format")]
+    pub(in crate::host) format: u32,
     /// The version of vgapt that wrote it.
     pub(in crate::host) vgapt: String,
     /// When, in seconds since 1970.
@@ -57,6 +80,9 @@ pub(in crate::host) struct Kept {
     pub(in crate::host) uid: u32,
     /// Group.
     pub(in crate::host) gid: u32,
+    /// Its access control list, labels and attributes of users; `None` where they were not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::host) attributes: Option<Attributes>,
 }
 
 /// A command that is run.
@@ -83,4 +109,40 @@ pub(in crate::host) struct Made {
     pub(in crate::host) before: Option<Kept>,
     /// The SHA-256 of what the command made; `None` where it did not get to its end.
     pub(in crate::host) after: Option<String>,
+}
+
+impl Receipt {
+    /// What of it no vgapt has written: a receipt in a tree may come from anywhere.
+    pub(in crate::host) fn odd(&self) -> Option<String> {
+        let files = self.files.iter().flat_map(|file| [&file.path, &file.place]);
+        let commands = self.commands.iter().flat_map(|command| command.made.iter().map(|made| &made.path).chain(&command.makes));
+        let odd_path = files.chain(commands).chain(&self.directories).find(|path| !is_normal(path));
+        let kept_of_files = self.files.iter().flat_map(|file| [&file.before, &file.after]);
+        let kept_of_commands = self.commands.iter().flat_map(|command| &command.made).map(|made| &made.before);
+        let mut kept = kept_of_files.chain(kept_of_commands).flatten();
+        let odd_mode = || kept.find(|kept| kept.mode > 0o7777).map(|kept| format!("the mode {:o}", kept.mode));
+        odd_path.map(|path| format!("the path '{path}'")).or_else(odd_mode)
+    }
+}
+
+/// Whether a path is absolute, and has no `.`, no `..` and nothing empty in it; at its end a slash may stand.
+fn is_normal(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    !path.contains('\0') && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_normal;
+
+    #[test]
+    fn only_plain_absolute_paths() {
+        for path in ["/etc/fstab", "/boot/initrd.img-", "/efi/EFI/Linux/", "/a/..b/.c"] {
+            assert!(is_normal(path), "{path}");
+        }
+        for path in ["", "/", "//", "etc/fstab", "/etc/../fstab", "/..", "/etc//fstab", "/./etc", "/etc/fs\0tab", "/a//"] {
+            assert!(!is_normal(path), "{path}");
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! Where receipts are kept: a directory each, which appears whole or not at all.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
+use rustix::fs::{AtFlags, FileType, unlinkat};
 
-use super::{Kept, Receipt};
-use crate::host::files::{self, State};
+use super::record::Head;
+use super::{FORMAT, Kept, Receipt};
+use crate::host::files::{self, Lost, State};
+use crate::host::folder::Folder;
 use crate::host::target::Target;
+use crate::problem::Problem;
 
 const RECEIPT: &str = "receipt.json";
 /// The name of a receipt that is not whole yet.
@@ -16,11 +20,21 @@ const UNFINISHED: &str = "unfinished";
 /// Contents of the host's files are kept here, so nobody else may read it.
 const PRIVATE: u32 = 0o700;
 const PUBLIC: u32 = 0o755;
+/// Writable by the group, or by all.
+const BY_OTHERS: u32 = 0o022;
 
 /// The receipts of one host.
 pub(in crate::host) struct Store {
     target: Target,
-    place: PathBuf,
+}
+
+/// What is in a store.
+#[derive(Debug, Default)]
+pub(in crate::host) struct Receipts {
+    /// The receipts, the oldest first.
+    pub(in crate::host) known: Vec<(u32, Receipt)>,
+    /// The paths of what is no receipt.
+    pub(in crate::host) strays: Vec<String>,
 }
 
 impl Store {
@@ -28,111 +42,208 @@ impl Store {
     pub(in crate::host) const PATH: &str = "/var/lib/vgapt";
 
     pub(in crate::host) fn of(target: &Target) -> Self {
-        Self { target: target.clone(), place: target.at(Self::PATH) }
+        Self { target: target.clone() }
     }
 
-    /// All receipts, the oldest first.
-    pub(in crate::host) fn all(&self) -> Result<Vec<(u32, Receipt)>> {
-        let Ok(entries) = fs::read_dir(&self.place) else { return Ok(Vec::new()) };
-        let mut numbers: Vec<u32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-        numbers.sort_unstable();
-        let receipt = |number: u32| {
-            let path = self.place.join(number.to_string()).join(RECEIPT);
-            let text = fs::read(&path).with_context(|| format!("cannot read the receipt {}", path.display()))?;
-            Ok((
-                number,
-                serde_json::from_slice(&text).with_context(|| format!("{} is no receipt that this vgapt understands", path.display()))?,
-            ))
-        };
-        numbers.into_iter().map(receipt).collect()
+    /// The store, held open; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is not the caller's own: then what is in it is not believed.
+    fn folder(&self) -> Result<Option<Folder>> {
+        let Some(folder) = self.target.folder(Self::PATH)? else { return Ok(None) };
+        let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
+        own(folder.shown(), status.st_uid, status.st_mode)?;
+        Ok(Some(folder))
+    }
+
+    /// All that is in it. What is no receipt is only named.
+    pub(in crate::host) fn all(&self) -> Result<Receipts> {
+        let mut receipts = Receipts::default();
+        let Some(folder) = self.folder()? else { return Ok(receipts) };
+        let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
+        for (name, kind) in entries.into_iter().filter(|(name, _)| name != UNFINISHED) {
+            let number = name.parse::<u32>().ok().filter(|number| number.to_string() == name && kind == FileType::Directory);
+            match number.map(|number| read(&folder, number)).transpose()?.flatten() {
+                Some(known) => receipts.known.push(known),
+                None => receipts.strays.push(format!("{}/{name}", Self::PATH)),
+            }
+        }
+        receipts.known.sort_unstable_by_key(|(number, _)| *number);
+        Ok(receipts)
     }
 
     /// Begins a receipt; `write` keeps what belongs to it. It is there when this returns, and not before.
     pub(in crate::host) fn begin(&self, write: impl FnOnce(&Keeper) -> Result<Receipt>) -> Result<(u32, Receipt)> {
         self.make_place()?;
-        let unfinished = self.place.join(UNFINISHED);
-        Self::discard(&unfinished)?;
-        files::make_directory(&unfinished, PRIVATE)?;
-        let receipt = write(&Keeper(unfinished.clone()))?;
-        save(&unfinished, &receipt)?;
-        let number = 1 + self.all()?.last().map_or(0, |(number, _)| *number);
-        let place = self.place.join(number.to_string());
-        fs::rename(&unfinished, &place).and_then(|()| files::sync(&place)).map_err(|error| files::told("write", &place, &error))?;
+        let folder = self.folder()?.with_context(|| format!("{} is not there, although it was made", Self::PATH))?;
+        discard(&folder)?;
+        let unfinished = folder.place(UNFINISHED)?;
+        let told = |error: io::Error| files::told("make the directory", &unfinished.shown(), &error);
+        unfinished.make_directory(PRIVATE).map_err(told)?;
+        let keeper = Keeper(folder.below(UNFINISHED).map_err(told)?);
+        let receipt = write(&keeper)?;
+        save(&keeper.0, &receipt)?;
+        let names = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
+        // Also what is none has its number.
+        let last = names.iter().filter_map(|(name, _)| name.parse::<u32>().ok()).max().unwrap_or(0);
+        let number = last.checked_add(1).with_context(|| format!("no number above {last} is left in {}", Self::PATH))?;
+        let named = unfinished.rename(&number.to_string()).and_then(|()| folder.sync());
+        if let Err(error) = named {
+            let error = files::told("write", &folder.shown().join(number.to_string()), &error);
+            return Err(match self.forget(number) {
+                Ok(()) => error,
+                Err(other) => error.context(format!("the receipt {number} stays ({other:#})")),
+            });
+        }
         Ok((number, receipt))
     }
 
     /// Writes a receipt anew.
     pub(in crate::host) fn save(&self, number: u32, receipt: &Receipt) -> Result<()> {
-        save(&self.place.join(number.to_string()), receipt)
+        save(&self.keeper(number)?.0, receipt)
     }
 
     /// Where a receipt keeps contents.
-    pub(in crate::host) fn keeper(&self, number: u32) -> Keeper {
-        Keeper(self.place.join(number.to_string()))
+    pub(in crate::host) fn keeper(&self, number: u32) -> Result<Keeper> {
+        let folder = self.folder()?.with_context(|| format!("{} is gone", Self::PATH))?;
+        Ok(Keeper(opened(&folder, number)?))
     }
 
-    /// Forgets a receipt, in one step, and the store with the last one.
+    /// Forgets a receipt, in one step.
     pub(in crate::host) fn forget(&self, number: u32) -> Result<()> {
-        let place = self.place.join(number.to_string());
-        let unfinished = self.place.join(UNFINISHED);
-        Self::discard(&unfinished)?;
-        if place.exists() {
-            fs::rename(&place, &unfinished).map_err(|error| files::told("remove", &place, &error))?;
+        let Some(folder) = self.folder()? else { return Ok(()) };
+        discard(&folder)?;
+        let place = folder.place(&number.to_string())?;
+        let told = |error: io::Error| files::told("remove", &place.shown(), &error);
+        if place.status().map_err(told)?.is_some() {
+            place.rename(UNFINISHED).map_err(told)?;
         }
-        Self::discard(&unfinished)
+        discard(&folder)
     }
 
     /// Takes away what an interrupted run left, and the directory itself where nothing is in it.
     pub(in crate::host) fn tidy(&self) -> Result<()> {
-        Self::discard(&self.place.join(UNFINISHED))?;
-        files::remove_directory(&self.place);
-        Ok(())
-    }
-
-    fn discard(unfinished: &Path) -> Result<()> {
-        match fs::remove_dir_all(unfinished) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::told("remove", unfinished, &error)),
-            _ => Ok(()),
+        if let Some(folder) = self.folder()? {
+            discard(&folder)?;
         }
+        self.target.remove_directory(Self::PATH)
     }
 
     fn make_place(&self) -> Result<()> {
         let above = Path::new(Self::PATH).ancestors().skip(1).filter_map(Path::to_str).collect::<Vec<_>>();
-        for directory in above.into_iter().rev() {
-            files::make_directory(&self.target.at(directory), PUBLIC)?;
+        for directory in above.into_iter().rev().filter(|directory| *directory != "/") {
+            self.target.make_directory(directory, PUBLIC)?;
         }
-        files::make_directory(&self.place, PRIVATE)
+        self.target.make_directory(Self::PATH, PRIVATE)
     }
 }
 
-fn save(directory: &Path, receipt: &Receipt) -> Result<()> {
-    let text = serde_json::to_string_pretty(receipt).context("a receipt does not serialise")?;
-    State::new(&text, 0o600).put(&directory.join(RECEIPT))
+/// What is here says what is written to the host, and with which owners and modes: it is the caller's own, or nothing.
+fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
+    let me = rustix::process::geteuid().as_raw();
+    let place = place.display();
+    if uid == me && mode & BY_OTHERS == 0 {
+        return Ok(());
+    }
+    if uid == 0 && me != 0 {
+        let message = format!("what vgapt has changed here cannot be told: {place} is root's");
+        return Err(Problem::new(message, "run this as root, with --dry-run too: sudo vgapt …").into());
+    }
+    let what = if uid == me { "others may write to it".to_owned() } else { format!("it belongs to the user {uid}") };
+    let remedy = format!("look at what is in it; if it is your own, chown -R {me} it and chmod -R go-w it, else move it away");
+    Err(Problem::new(format!("{place} says what vgapt has changed here, and is not believed: {what}"), remedy).into())
+}
+
+fn opened(folder: &Folder, number: u32) -> Result<Folder> {
+    let name = number.to_string();
+    let told = |error: io::Error| files::told("read", &folder.shown().join(&name), &error);
+    let opened = folder.below(&name).map_err(told)?;
+    let status = opened.status().map_err(told)?;
+    own(opened.shown(), status.st_uid, status.st_mode)?;
+    Ok(opened)
+}
+
+/// A file of the store.
+fn read_own(folder: &Folder, name: &str) -> Result<Option<State>> {
+    let place = folder.place(name).map_err(|error| files::told("read", folder.shown(), &error))?;
+    let Some(state) = State::read(&place)? else { return Ok(None) };
+    own(&place.shown(), state.uid, state.mode)?;
+    Ok(Some(state))
+}
+
+/// A receipt; `None` where the directory holds none.
+fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
+    let directory = opened(folder, number)?;
+    let path = directory.shown().join(RECEIPT);
+    let Some(state) = read_own(&directory, RECEIPT)? else { return Ok(None) };
+    let understood = |error: serde_json::Error| {
+        let message = format!("{} is no receipt that this vgapt understands: {error}", path.display());
+        Error::from(Problem::new(message, "run the vgapt that wrote it; a damaged one can only be taken out of the store by hand"))
+    };
+    let head: Head = serde_json::from_slice(&state.bytes).map_err(understood)?;
+    if head.format > FORMAT {
+        let (own, by) = (env!("CARGO_PKG_VERSION"), &head.vgapt);
+        let message = format!(
+            "{} was written by vgapt {by}, in the format {}; this is vgapt {own}, which reads up to {FORMAT}",
+            path.display(),
+            head.format
+        );
+        return Err(Problem::new(message, format!("run this with vgapt {by} or a later one")).into());
+    }
+    let receipt: Receipt = serde_json::from_slice(&state.bytes).map_err(understood)?;
+    if let Some(odd) = receipt.odd() {
+        let remedy = "look at where this tree comes from; nothing of that receipt is done";
+        return Err(Problem::new(format!("{} names {odd}, which no vgapt has written", path.display()), remedy).into());
+    }
+    Ok(Some((number, receipt)))
+}
+
+/// What was begun, or is being forgotten: a directory with files in it.
+fn discard(folder: &Folder) -> Result<()> {
+    let place = folder.place(UNFINISHED)?;
+    let discard = || {
+        let Some(status) = place.status()? else { return Ok(()) };
+        if !FileType::from_raw_mode(status.st_mode).is_dir() {
+            return place.remove();
+        }
+        let unfinished = folder.below(UNFINISHED)?;
+        for (name, _) in unfinished.entries()? {
+            unfinished.place(&name)?.remove()?;
+        }
+        unlinkat(folder.as_fd(), UNFINISHED, AtFlags::REMOVEDIR).map_err(io::Error::from)
+    };
+    discard().map_err(|error| files::told("remove", &place.shown(), &error))
+}
+
+fn save(directory: &Folder, receipt: &Receipt) -> Result<()> {
+    // What is written now is in this format, whatever it was before.
+    let text = serde_json::to_string_pretty(&Receipt { format: FORMAT, ..receipt.clone() }).context("a receipt does not serialise")?;
+    let place = directory.place(RECEIPT)?;
+    let _: Lost = State::new(&text, 0o600).put(&place)?;
+    Ok(())
 }
 
 /// Keeps contents beside a receipt.
-pub(in crate::host) struct Keeper(PathBuf);
+pub(in crate::host) struct Keeper(Folder);
 
 impl Keeper {
     pub(in crate::host) fn keep(&self, name: &str, state: &State) -> Result<Kept> {
-        State { mode: 0o600, ..State::new("", 0o600) }.with(&state.bytes).put(&self.0.join(name))?;
+        let own = State { bytes: state.bytes.clone(), ..State::new("", 0o600) };
+        // The copy's own attributes are nobody's; those of the file are in the receipt.
+        let _: Lost = own.put(&self.0.place(name)?)?;
         let sha256 = files::digest(&state.bytes);
-        Ok(Kept { name: name.to_owned(), sha256, mode: state.mode, uid: state.uid, gid: state.gid })
+        let State { mode, uid, gid, attributes, .. } = state.clone();
+        Ok(Kept { name: name.to_owned(), sha256, mode, uid, gid, attributes })
     }
 
     /// A content that was kept, proved by its digest.
     pub(in crate::host) fn get(&self, kept: &Kept) -> Result<State> {
-        let path = self.0.join(&kept.name);
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        if files::digest(&bytes) != kept.sha256 {
+        let path = self.0.shown().join(&kept.name);
+        let state = read_own(&self.0, &kept.name)?.with_context(|| format!("{} is not there any more", path.display()))?;
+        if files::digest(&state.bytes) != kept.sha256 {
             bail!("{} is not what was kept there: its SHA-256 is another one", path.display());
         }
-        Ok(State { bytes, mode: kept.mode, uid: kept.uid, gid: kept.gid })
-    }
-}
-
-impl State {
-    fn with(self, bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), ..self }
+        let Kept { mode, uid, gid, attributes, .. } = kept.clone();
+        Ok(State { bytes: state.bytes, mode, uid, gid, attributes })
     }
 }

@@ -1,0 +1,202 @@
+//! A directory of the host, held open: what is done by name in it is done in that very directory, wherever
+//! the links on the way to it lead by then, and no link in it is followed.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+/// What follows the name of a file that is being written; a dot stands before it.
+const NEW: &str = ".vgapt-new";
+/// The longest name of a file (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
+/// An open directory, and what it is called in messages.
+#[derive(Debug)]
+pub(super) struct Folder {
+    fd: OwnedFd,
+    shown: PathBuf,
+}
+
+/// A name in an open directory.
+#[derive(Debug)]
+pub(super) struct Place {
+    folder: Folder,
+    name: String,
+}
+
+impl Folder {
+    pub(super) fn new(fd: OwnedFd, shown: PathBuf) -> Self {
+        Self { fd, shown }
+    }
+
+    pub(super) fn shown(&self) -> &Path {
+        &self.shown
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(super) fn status(&self) -> io::Result<Stat> {
+        Ok(fs::fstat(&self.fd)?)
+    }
+
+    /// A name in it: one component, which leads nowhere else.
+    pub(super) fn place(&self, name: &str) -> io::Result<Place> {
+        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{name}' is no name of a file")));
+        }
+        let folder = Self { fd: self.fd.try_clone()?, shown: self.shown.clone() };
+        Ok(Place { folder, name: name.to_owned() })
+    }
+
+    /// A directory in it; a link to one is none.
+    pub(super) fn below(&self, name: &str) -> io::Result<Self> {
+        let place = self.place(name)?;
+        let fd = fs::openat(&self.fd, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { fd, shown: place.shown() })
+    }
+
+    /// What is in it, by name. Names that are not UTF-8 are left out: vgapt writes none.
+    pub(super) fn entries(&self) -> io::Result<Vec<(String, FileType)>> {
+        let mut entries = Vec::new();
+        for entry in Dir::new(self.opened()?)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems do not say.
+                FileType::Unknown => match fs::statat(&self.fd, &*name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(status) => FileType::from_raw_mode(status.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error.into()),
+                },
+                known => known,
+            };
+            entries.push((name, kind));
+        }
+        entries.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(entries)
+    }
+
+    /// A rename is on the disk when its directory is.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match fs::fsync(self.opened()?) {
+            // A file system that cannot do it (some FUSE ones) has no better to offer.
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opened for more than names.
+    pub(super) fn opened(&self) -> io::Result<OwnedFd> {
+        Ok(fs::openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+}
+
+impl Place {
+    /// What it is called in messages.
+    pub(super) fn shown(&self) -> PathBuf {
+        self.folder.shown.join(&self.name)
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where a file is written before it takes this name.
+    pub(super) fn beside(&self) -> io::Result<Self> {
+        let mut end = self.name.len().min(LONGEST_NAME - 1 - NEW.len());
+        while !self.name.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.folder.place(&format!(".{}{NEW}", &self.name[..end]))
+    }
+
+    /// What is there, a link not followed; `None` where nothing is.
+    pub(super) fn status(&self) -> io::Result<Option<Stat>> {
+        match fs::statat(&self.folder.fd, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => Ok(Some(status)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens a regular file for reading. A named pipe would wait for ever, and a device is not for us.
+    pub(super) fn open(&self) -> io::Result<Option<File>> {
+        self.open_regular(OFlags::RDONLY)
+    }
+
+    fn open_regular(&self, flags: OFlags) -> io::Result<Option<File>> {
+        let Some(status) = self.status()? else { return Ok(None) };
+        if !FileType::from_raw_mode(status.st_mode).is_file() {
+            return Err(not_regular());
+        }
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match fs::openat(&self.folder.fd, &*self.name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => file?,
+        };
+        if !FileType::from_raw_mode(fs::fstat(&file)?.st_mode).is_file() {
+            return Err(not_regular());
+        }
+        Ok(Some(file.into()))
+    }
+
+    /// Makes a file that was not there.
+    pub(super) fn create(&self, mode: u32) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(fs::openat(&self.folder.fd, &*self.name, flags, Mode::from_raw_mode(mode))?.into())
+    }
+
+    /// Gives it another name in the same directory, in the place of what has that.
+    pub(super) fn rename(&self, to: &str) -> io::Result<()> {
+        let to = self.folder.place(to)?;
+        Ok(fs::renameat(&self.folder.fd, &*self.name, &self.folder.fd, &*to.name)?)
+    }
+
+    /// Takes a file or a link away; no error where nothing is.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        // A read-only file system refuses before it looks.
+        if self.status()?.is_none() {
+            return Ok(());
+        }
+        match fs::unlinkat(&self.folder.fd, &*self.name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn make_directory(&self, mode: u32) -> io::Result<()> {
+        Ok(fs::mkdirat(&self.folder.fd, &*self.name, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Takes a directory away if nothing is in it; whether it went.
+    pub(super) fn remove_directory(&self) -> io::Result<bool> {
+        match fs::unlinkat(&self.folder.fd, &*self.name, AtFlags::REMOVEDIR) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an attribute of the kernel, in one write.
+    pub(super) fn set_attribute(&self, value: &str) -> io::Result<()> {
+        let file = self.open_regular(OFlags::WRONLY | OFlags::TRUNC)?;
+        file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.write_all(value.as_bytes())
+    }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is no regular file")
+}
