@@ -196,6 +196,21 @@ fn is_script(root: &Root, path: &str) -> bool {
     is_short && root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
 }
 
+/// What decides and could not be read, and why: it may be there.
+pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
+    let mut unread: Vec<String> = Vec::new();
+    let folders =
+        DIRECTORIES.iter().map(|(directory, _)| *directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
+    unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
+    if !root.is_capture() {
+        let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
+        unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
+    }
+    let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
+    unread.extend(known.filter(|(_, what)| what.starts_with("cannot be read")).map(|(path, what)| format!("{path} {what}")));
+    unread
+}
+
 fn file(root: &Root, path: &str) -> Option<ConfigFile> {
     let place = root.real_path(path).unwrap_or_else(|| path.to_owned());
     let Some(status) = root.status(path) else {

@@ -69,8 +69,10 @@ const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 /// Reads how a host is set up; the host is needed to know which modules matter.
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels::read(root, host);
+    let files = config::read(root);
     Setup {
-        files: config::read(root),
+        unread: config::unread(root, &files),
+        files,
         booted: booted::read(root),
         claimants: kernels::claimants(root, host, &kernels),
         kernels,

@@ -79,7 +79,7 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     let ours: Vec<PciAddress> = binding::bound(setup).iter().map(|bound| bound.address).collect();
     let mut findings: Vec<Finding> = others.iter().flat_map(|other| of_other(host, setup, wanted, &ours, other)).collect();
     findings.extend(unexplained(host, setup, wanted, &ours, &others));
-    findings.extend(no_display(host, wanted, &others));
+    findings.extend(no_display(host, setup, wanted, &ours, &others));
     findings
 }
 
@@ -162,22 +162,27 @@ fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress],
     })
 }
 
-/// The host has a display only where a driver of its own has one.
-fn no_display(host: &Host, wanted: &Wanted, others: &[Other]) -> Option<Finding> {
+/// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
+/// domain has comes back.
+fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge()).collect();
     let dark = !displays.is_empty() && displays.iter().all(|device| device.on_vfio());
-    let by = others.iter().find(|other| displays.iter().any(|device| other.takes.contains(&device.address)))?;
-    (dark && !wanted.allowed.contains(&Allow::OnlyDisplay)).then(|| {
-        let all: Vec<PciAddress> = displays.iter().map(|device| device.address).collect();
-        Finding::blocker(
-            "no-display",
-            format!("the host has no display: {} is on vfio-pci by {}", short(&all), by.place),
-            format!(
-                "{}; to keep it so (the host is reached by ssh): --allow only-display",
-                by.remedy("to give the host its display back:")
-            ),
-        )
-    })
+    let by = others.iter().find(|other| displays.iter().any(|device| other.takes.contains(&device.address)));
+    let by_us = displays.iter().any(|device| ours.contains(&device.address) || setup.in_domains.have(device.address));
+    if !dark || wanted.allowed.contains(&Allow::OnlyDisplay) || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+        return None;
+    }
+    let all: Vec<PciAddress> = displays.iter().map(|device| device.address).collect();
+    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    let remedy = by.map_or_else(
+        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
+        |other| other.remedy("to give the host its display back:"),
+    );
+    Some(Finding::blocker(
+        "no-display",
+        format!("the host has no display: {} is on vfio-pci by {place}", short(&all)),
+        format!("{remedy}; to keep it so (the host is reached by ssh): --allow only-display"),
+    ))
 }
 
 fn short(functions: &[PciAddress]) -> String {

@@ -36,7 +36,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     plan.findings.extend(overruled);
     let (modules, files) = binding.in_initramfs();
     if !binding.is_empty() || bound_before {
-        initramfs_edits(host, setup, &Inclusion { modules, files }, &mut plan);
+        initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);
     }
     loader_edits(host, setup, needed, &mut plan);
     take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
@@ -49,10 +49,18 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     labels::add(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
+        plan.findings.extend(unread(setup));
         plan.findings.extend(room::refusal(setup, &plan));
         plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
     }
     plan
+}
+
+/// What decides, and could not be read: it may say something else.
+fn unread(setup: &Setup) -> Option<Finding> {
+    let first = setup.unread.first()?;
+    let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
+    Some(Finding::blocker("unread", format!("{first}{more}; what it says is not known, so nothing is changed"), "run vgapt prepare as root, which may read it"))
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {

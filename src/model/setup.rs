@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
 
-/// How a host is set up. What could not be read is empty.
+/// How a host is set up. What could not be read is empty; where something rests on it, it is in `unread`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
     /// The configuration files that matter for booting and loading modules.
     pub files: ConfigFiles,
+    /// What of it could not be read, and may be there all the same: why.
+    pub unread: Vec<String>,
     /// What is known of the present boot.
     pub booted: Booted,
     /// The installed kernels, by release.

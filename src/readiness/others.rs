@@ -5,12 +5,14 @@ use super::facts::Prepared;
 use crate::model::{Finding, Severity};
 
 /// The findings of prepare that are told here.
-pub(super) const TOLD: [&str; 9] =
-    ["also-bound", "bound-by-other", "generated", "install-line", "modprobe-unread", "no-display", "no-ids", "softdep", "virtual-function"];
+pub(super) const TOLD: [&str; 10] =
+    ["also-bound", "bound-by-other", "generated", "install-line", "modprobe-unread", "no-display", "no-ids", "softdep", UNREAD, "virtual-function"];
+/// Told with the configuration.
+const UNREAD: &str = "unread";
 const WHY: &str = "what another's file does at boot, vgapt neither proves nor takes back";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let told = prepared.plan.findings.iter().filter(|finding| TOLD.contains(&finding.code));
+    let told = prepared.plan.findings.iter().filter(|finding| TOLD.contains(&finding.code) && finding.code != UNREAD);
     told.map(|finding| one(prepared, finding)).collect()
 }
 
