@@ -233,6 +233,9 @@ impl Arguments {
                 output::tell("nothing was changed: see above\n");
                 return ExitCode::from(FOUND_AGAINST);
             }
+            "nothing-to-do" if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
+                context.note("there is nothing to do for vgapt; another's file decides the binding, see above");
+            }
             "nothing-to-do" => context.note("the host is prepared; there is nothing to do"),
             "applied" if !target.is_live() => context.note("the tree is changed; run the commands above in that system"),
             "applied" if plan.reboot.is_empty() => context.note("the host is prepared"),

@@ -6,8 +6,16 @@ use crate::root::Root;
 /// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
 const LONGEST: usize = 1 << 20;
 
+/// The longest script that is read, and how many.
+const LONGEST_SCRIPT: u64 = 64 << 10;
+const MOST_PROGRAMS: usize = 64;
+/// Where distributions mount the EFI system partition.
+const EFI_PARTITIONS: [&str; 3] = ["/boot/efi", "/efi", "/boot"];
+/// Where administrators put services.
+const UNITS: &str = "/etc/systemd/system";
+
 /// Files that matter where they are there.
-const FILES: [&str; 48] = [
+const FILES: &[&str] = &[
     "/boot/efi/loader/loader.conf",
     "/boot/EFI/limine/limine.conf",
     "/boot/grub/custom.cfg",
@@ -25,6 +33,11 @@ const FILES: [&str; 48] = [
     "/etc/crypttab",
     "/etc/default/grub",
     "/etc/default/limine",
+    "/etc/NIXOS",
+    "/etc/grub2-efi.cfg",
+    "/etc/grub2.cfg",
+    "/etc/rc.local",
+    "/etc/unraid-version",
     "/etc/dracut.conf",
     "/etc/fstab",
     "/etc/group",
@@ -59,16 +72,24 @@ const FILES: [&str; 48] = [
 ];
 
 /// Directories whose files matter, and how the names of these end.
-const DIRECTORIES: [(&str, &str); 27] = [
+const DIRECTORIES: &[(&str, &str)] = &[
     ("/boot/efi/loader/entries", ".conf"),
     ("/boot/loader/entries", ".conf"),
     ("/efi/loader/entries", ".conf"),
     ("/etc/cmdline.d", ".conf"),
     ("/etc/default/grub.d", ".cfg"),
     ("/etc/dracut.conf.d", ".conf"),
+    ("/etc/driverctl.d", ""),
     ("/etc/initramfs-tools/conf.d", ""),
     ("/etc/initramfs-tools/hooks", ""),
+    ("/etc/initcpio/hooks", ""),
+    ("/etc/initcpio/install", ""),
+    ("/etc/initramfs-tools/scripts/init-bottom", ""),
+    ("/etc/initramfs-tools/scripts/init-premount", ""),
     ("/etc/initramfs-tools/scripts/init-top", ""),
+    ("/etc/initramfs-tools/scripts/local-bottom", ""),
+    ("/etc/initramfs-tools/scripts/local-premount", ""),
+    ("/etc/initramfs-tools/scripts/local-top", ""),
     ("/etc/kernel/cmdline.d", ".conf"),
     ("/etc/mkinitcpio.conf.d", ".conf"),
     ("/etc/mkinitcpio.d", ".preset"),
@@ -80,11 +101,14 @@ const DIRECTORIES: [(&str, &str); 27] = [
     ("/etc/systemd/system", ".mount"),
     ("/lib/modprobe.d", ".conf"),
     ("/run/modprobe.d", ".conf"),
+    ("/run/udev/rules.d", ".rules"),
     ("/usr/lib/bootc/kargs.d", ".toml"),
     ("/usr/lib/dracut/dracut.conf.d", ".conf"),
     ("/usr/lib/modprobe.d", ".conf"),
     ("/usr/lib/modules-load.d", ".conf"),
     ("/usr/lib/sysctl.d", ".conf"),
+    ("/usr/local/lib/modprobe.d", ".conf"),
+    ("/usr/local/lib/udev/rules.d", ".rules"),
     ("/usr/share/qemu/firmware", ".json"),
     ("/etc/udev/rules.d", ".rules"),
 ];
@@ -97,14 +121,94 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
         }
     };
     for path in FILES {
-        add(path.to_owned());
+        add((*path).to_owned());
     }
     for (directory, ending) in DIRECTORIES {
         for name in root.names(directory).iter().filter(|name| name.ends_with(ending) && !name.starts_with('.')) {
             add(format!("{directory}/{name}"));
         }
     }
+    for path in loader_files(root).into_iter().chain(early_scripts(root)).chain(enabled_units(root)) {
+        add(path);
+    }
+    let programs: Vec<String> = files.0.iter().filter(|(path, _)| runs_programs(path)).flat_map(|(_, file)| programs(file)).collect();
+    for path in programs.into_iter().take(MOST_PROGRAMS).filter(|path| is_script(root, path)) {
+        if let Some(file) = file(root, &path) {
+            files.0.insert(path, file);
+        }
+    }
     files
+}
+
+/// The configurations that GRUB may read on the EFI system partition, and the entries' marks of other loaders there.
+fn loader_files(root: &Root) -> Vec<String> {
+    let of = |partition: &&str| {
+        let directory = format!("{partition}/EFI");
+        root.names(&directory).into_iter().map(move |vendor| format!("{directory}/{vendor}/grub.cfg")).collect::<Vec<_>>()
+    };
+    EFI_PARTITIONS.iter().flat_map(of).collect()
+}
+
+/// What builders of an initramfs take from a distribution's or somebody's own folders, by the names that have to do with vfio.
+fn early_scripts(root: &Root) -> Vec<String> {
+    let vfio = |directory: &str| {
+        let names = root.names(directory).into_iter().filter(|name| name.contains("vfio") || name.contains("passthrough"));
+        names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
+    };
+    let dracut = vfio("/usr/lib/dracut/modules.d")
+        .into_iter()
+        .flat_map(|module| root.names(&module).into_iter().map(|name| format!("{module}/{name}")).collect::<Vec<_>>());
+    let others = ["/usr/lib/udev/rules.d", "/usr/lib/initcpio/hooks", "/usr/lib/initcpio/install"].into_iter().flat_map(vfio);
+    dracut.chain(others).collect()
+}
+
+/// The services that an administrator has made and enabled; what a distribution brings does not bind devices.
+fn enabled_units(root: &Root) -> Vec<String> {
+    let wants = root.names(UNITS).into_iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires"));
+    let units = wants.flat_map(|wants| {
+        let directory = format!("{UNITS}/{wants}");
+        root.names(&directory)
+            .into_iter()
+            .filter(|name| name.ends_with(".service"))
+            .map(move |name| format!("{directory}/{name}"))
+            .collect::<Vec<_>>()
+    });
+    units.filter(|path| root.real_path(path).is_some_and(|place| place.starts_with("/etc/") || place.starts_with("/usr/local/"))).collect()
+}
+
+/// Whether the lines of a file name programs that are run when devices or modules appear.
+fn runs_programs(path: &str) -> bool {
+    path.contains("/modprobe.d/") || path.contains("/udev/rules.d/") || path.starts_with(UNITS) || path == "/etc/rc.local"
+}
+
+/// The absolute paths in the lines of a file that run something.
+fn programs(file: &ConfigFile) -> Vec<String> {
+    const RUNS: [&str; 5] = ["install", "RUN", "PROGRAM", "Exec", "/"];
+    let text = file.text.as_deref().unwrap_or_default();
+    let lines = text.lines().filter(|line| RUNS.iter().any(|word| line.trim_start().starts_with(word) || line.contains("RUN")));
+    let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
+    words.filter(|word| word.starts_with('/') && !word.starts_with("/sys/") && !word.starts_with("/dev/")).map(str::to_owned).collect()
+}
+
+/// Whether a program is a script, whose text tells what it does.
+fn is_script(root: &Root, path: &str) -> bool {
+    let is_short = root.status(path).is_some_and(|status| !status.is_dir && status.size <= LONGEST_SCRIPT);
+    is_short && root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
+}
+
+/// What decides and could not be read, and why: it may be there.
+pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
+    let mut unread: Vec<String> = Vec::new();
+    let folders =
+        DIRECTORIES.iter().map(|(directory, _)| *directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
+    unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
+    if !root.is_capture() {
+        let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
+        unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
+    }
+    let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
+    unread.extend(known.filter(|(_, what)| what.starts_with("cannot be read")).map(|(path, what)| format!("{path} {what}")));
+    unread
 }
 
 fn file(root: &Root, path: &str) -> Option<ConfigFile> {

@@ -1,20 +1,75 @@
 //! What is seen of libvirt's hook: who runs it, who has called it last, since when it is there.
 
-use crate::model::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen};
+use crate::model::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
 use crate::root::Root;
 
 /// Between libvirt and vgapt are the hook's shell, and whatever a distribution puts around it.
 const MOST_BETWEEN: usize = 5;
 const EXECUTABLE: u32 = 0o111;
 
+/// Where libvirt looks for hooks; NixOS has them in the second one.
+const FOLDERS: [&str; 2] = ["/etc/libvirt/hooks", "/var/lib/libvirt/hooks"];
+/// `qemu.d/NAME/prepare/begin/FILE` is as deep as the usual dispatcher goes.
+const DEEPEST: usize = 5;
+const MOST_HOOKS: usize = 200;
+const LONGEST_HOOK: u64 = 64 << 10;
+/// Programs that ask libvirt, which waits for the hook meanwhile (libvirt's page on hooks).
+const ASKS: [&str; 4] = ["virsh", "virt-xml", "virt-manager", "libvirt.open"];
+/// What takes devices or the display from the host.
+const TAKES: [&str; 7] = ["display-manager", "/unbind", "driver_override", "new_id", "vtcon", "modprobe -r", "nodedev-detach"];
+
 pub(super) fn read(root: &Root) -> HookSeen {
+    let (others, unread) = others(root);
     HookSeen {
+        others,
+        unread,
         daemon: daemon(root),
         called_by: root.attribute(HOOK_MARK).and_then(|text| Daemon::parse(&text)),
         booted: booted(root),
         written: root.changed(HOOK),
         ..HookSeen::default()
     }
+}
+
+/// The hooks of others, and why a folder could not be read.
+fn others(root: &Root) -> (Vec<OtherHook>, Option<String>) {
+    let (mut paths, mut unread) = (Vec::new(), None);
+    for folder in FOLDERS {
+        walk(root, folder, DEEPEST, &mut paths, &mut unread);
+    }
+    let ours = |path: &&String| *path == HOOK || HOOK_PROGRAMS.contains(&path.as_str());
+    (paths.iter().filter(|path| !ours(path)).filter_map(|path| other(root, path)).collect(), unread)
+}
+
+fn walk(root: &Root, folder: &str, depth: usize, paths: &mut Vec<String>, unread: &mut Option<String>) {
+    let names = match root.entries(folder) {
+        Reading::Known(names) => names,
+        Reading::Absent => return,
+        Reading::Unknown(because) => {
+            unread.get_or_insert(because);
+            return;
+        }
+    };
+    for path in names.iter().filter(|name| !name.starts_with('.')).map(|name| format!("{folder}/{name}")) {
+        match root.status(&path) {
+            Some(status) if status.is_dir && depth > 0 => walk(root, &path, depth - 1, paths, unread),
+            Some(status) if !status.is_dir && status.size <= LONGEST_HOOK && paths.len() < MOST_HOOKS => paths.push(path),
+            _ => {}
+        }
+    }
+}
+
+fn other(root: &Root, path: &str) -> Option<OtherHook> {
+    let matters = |line: &str| !line.trim_start().starts_with('#') && ASKS.iter().chain(&TAKES).any(|word| line.contains(word));
+    // The other lines stay as empty ones, so that the numbers are right.
+    let text =
+        root.excerpt(path, |text| text.lines().map(|line| if matters(line) { format!("{line}\n") } else { "\n".to_owned() }).collect())?;
+    let first = |words: &[&str]| {
+        let mut lines = text.lines().enumerate();
+        lines.find(|(_, line)| words.iter().any(|word| line.contains(word))).map(|(index, line)| (index + 1, line.trim().to_owned()))
+    };
+    let domain = path.split("/qemu.d/").nth(1).and_then(|rest| Some(rest.split_once('/')?.0.to_owned()));
+    Some(OtherHook { path: path.to_owned(), domain, calls_libvirt: first(&ASKS), takes: first(&TAKES) })
 }
 
 /// The daemon that runs hooks: one that runs now before one that has left its file behind.

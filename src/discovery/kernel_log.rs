@@ -6,9 +6,38 @@ use crate::root::Root;
 const LOGS: [&str; 3] = ["/dev/kmsg", "/var/log/dmesg", "/var/log/kern.log"];
 
 /// A line matters if one of these is in it.
-const MATTERS: [&str; 10] =
-    ["DMAR", "AMD-Vi", "iommu", "IOMMU", "vfio", "vgapt:", "can't reserve", "D3cold", "disabled by bios", "disabled by BIOS"];
-const MATTERS_TOO: [&str; 6] = ["SVM not supported", "PCI ROM header", "ACS overrides", "reset", "IRQ remapping", "nterrupt remapping"];
+const MATTERS: &[&str] = &[
+    "DMAR",
+    "AMD-Vi",
+    "iommu",
+    "IOMMU",
+    "vfio",
+    "vgapt:",
+    "can't reserve",
+    "D3cold",
+    "D3hot",
+    "disabled by bios",
+    "disabled by BIOS",
+    "(by BIOS)",
+    "SVM not supported",
+    "PCI ROM header",
+    "ACS overrides",
+    "reset",
+    "IRQ remapping",
+    "nterrupt remapping",
+    "not ready",
+    "NVRM",
+    "cannot configure SR-IOV",
+    "split_lock trap",
+];
+/// And these together: what a memory region was given, or not.
+const REGIONS: [&str; 3] = ["no space", "failed to assign", "assigned"];
+
+fn matters(line: &str) -> bool {
+    let region = line.contains("BAR ") && line.contains("[mem") && REGIONS.iter().any(|word| line.contains(word));
+    region || MATTERS.iter().any(|word| line.contains(word))
+}
+
 /// More lines than a boot has of these; a fault that is logged over and over stops there.
 const MOST_LINES: usize = 500;
 
@@ -24,8 +53,7 @@ fn pick(text: &str) -> String {
     let boot = plain.iter().rposition(|line| line.starts_with("Linux version ")).unwrap_or(0);
     let mut lines: Vec<&str> = Vec::new();
     for line in &plain[boot..] {
-        let matters = MATTERS.iter().chain(&MATTERS_TOO).any(|word| line.contains(word));
-        if matters && !line.starts_with("Command line") && lines.len() < MOST_LINES && !lines.contains(line) {
+        if matters(line) && !line.starts_with("Command line") && lines.len() < MOST_LINES && !lines.contains(line) {
             lines.push(line);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Host, Kernel, PciAddress, PciDevice};
+use crate::model::{Host, Kernel, PciAddress};
 use crate::root::Root;
 
 const MODULES: &str = "/lib/modules";
@@ -33,7 +33,7 @@ pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMa
     let running = host.platform.kernel.as_deref();
     let release = kernels.iter().find(|kernel| Some(kernel.release.as_str()) == running).or(kernels.last());
     let Some(release) = release.map(|kernel| &kernel.release) else { return BTreeMap::new() };
-    let names: Vec<(PciAddress, String)> = host.pci.iter().map(|device| (device.address, modalias(device))).collect();
+    let names: Vec<(PciAddress, String)> = host.pci.iter().map(|device| (device.address, device.modalias())).collect();
     let matching = |line: &str| {
         let (pattern, _) = line.strip_prefix("alias ")?.rsplit_once(' ')?;
         (pattern.starts_with("pci:") && names.iter().any(|(_, name)| matches(pattern, name))).then_some(())
@@ -57,21 +57,6 @@ pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMa
     names.iter().map(|(address, name)| (*address, claims(name))).filter(|(_, modules)| !modules.is_empty()).collect()
 }
 
-/// The name by which the kernel asks for a driver (`pci_uevent` of drivers/pci/pci-driver.c).
-fn modalias(device: &PciDevice) -> String {
-    let subsystem = device.subsystem.unwrap_or_default();
-    format!(
-        "pci:v{:08X}d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}i{:02X}",
-        device.id.vendor,
-        device.id.device,
-        subsystem.vendor,
-        subsystem.device,
-        device.class.base(),
-        device.class.code() & 0xff,
-        device.class.0 & 0xff
-    )
-}
-
 /// Whether a shell pattern with nothing but `*` in it fits a name.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -92,14 +77,14 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, PciId};
+    use crate::model::{Class, PciDevice, PciId};
 
     #[test]
     fn who_claims_a_card() {
         let mut card = PciDevice::new("01:00.0".parse().unwrap());
         card.id = PciId { vendor: 0x10de, device: 0x1401 };
         card.class = Class(0x03_00_00);
-        let name = modalias(&card);
+        let name = card.modalias();
         assert_eq!(name, "pci:v000010DEd00001401sv00000000sd00000000bc03sc00i00");
         for pattern in ["pci:v000010DEd*sv*sd*bc03sc*i*", "pci:v000010DEd00001401sv*sd*bc*sc*i*", "pci:v*d*sv*sd*bc03sc00i00*"] {
             assert!(matches(pattern, &name), "{pattern}");

@@ -1,11 +1,13 @@
 //! From a [`Root`] or libvirt's node devices to a [`Host`]. One file for each corner of sysfs.
 //!
-//! Everything optional is optional: what is missing or makes no sense is left out, never an error.
+//! Everything optional is optional: what is missing or makes no sense is left out, never an error. Where a
+//! decision rests on what is left out, it is a [`crate::model::Reading`], which says why it is unknown.
 
 mod booted;
 mod capture;
 mod config;
 mod cpu;
+mod domains;
 mod files;
 mod firmware;
 mod holders;

@@ -1,14 +1,16 @@
 //! How the host is set up: configuration files, kernels, boot, what it uses its devices for.
 
-use super::{booted, config, firmware, hook, kernels, networks, uses};
-use crate::model::{Host, Setup, Size};
+use super::{booted, config, domains, firmware, hook, kernels, networks, uses};
+use crate::model::{DomainFunctions, Host, Setup, Size};
 use crate::root::Root;
 
 /// Programs that preparing a host may run, or whose presence tells how it is set up.
-const PROGRAMS: [&str; 37] = [
+const PROGRAMS: &[&str] = &[
+    "abroot",
     "apt-get",
     "bootctl",
     "bootc",
+    "booster",
     "dnf",
     "dracut",
     "grub-mkconfig",
@@ -36,6 +38,7 @@ const PROGRAMS: [&str; 37] = [
     "smbd",
     "swtpm",
     "systemctl",
+    "transactional-update",
     "update-grub",
     "update-initramfs",
     "virt-sparsify",
@@ -61,13 +64,15 @@ const WRITTEN: [&str; 5] = ["/", "/boot", "/boot/efi", "/efi", "/var"];
 
 /// Where boot images lie, and how their names begin.
 const IMAGE_DIRECTORIES: [&str; 4] = ["/boot", "/boot/EFI/Linux", "/boot/efi/EFI/Linux", "/efi/EFI/Linux"];
-const IMAGES: [&str; 3] = ["initrd", "initramfs", "vmlinuz"];
+const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 
 /// Reads how a host is set up; the host is needed to know which modules matter.
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels::read(root, host);
+    let files = config::read(root);
     Setup {
-        files: config::read(root),
+        unread: config::unread(root, &files),
+        files,
         booted: booted::read(root),
         claimants: kernels::claimants(root, host, &kernels),
         kernels,
@@ -78,6 +83,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         firmwares: firmware::firmwares(root).len(),
         networks: networks::read(root),
         hook_program: hook::program(root),
+        in_domains: DomainFunctions(domains::functions(root)),
     }
 }
 

@@ -3,10 +3,13 @@
 use super::plan::{Edits, Plan};
 use super::tokens::Want;
 use super::wanted::{Bind, Wanted};
+use super::{modprobe, others};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
 
 /// What modprobe is told.
 pub(super) const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
+/// Dependencies that have to be read before others' files.
+const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
 /// What binds by address.
 pub(super) const SCRIPT: &str = "/etc/vgapt/bind";
 /// Marks the lines that tell which functions are bound; the file is also vgapt's own memory of it.
@@ -37,6 +40,8 @@ pub(super) struct Binding {
     vfio_built_in: bool,
     /// The modules before which vfio-pci is loaded.
     before: Vec<String>,
+    /// Lines that have to be read before others' files.
+    early: Vec<String>,
 }
 
 /// What vgapt has set up to be bound early, from its own file.
@@ -50,7 +55,7 @@ pub fn bound(setup: &Setup) -> Vec<Bound> {
 }
 
 impl Bound {
-    fn of(device: &PciDevice) -> Self {
+    pub(super) fn of(device: &PciDevice) -> Self {
         Self { address: device.address, id: device.id, subsystem: device.subsystem.unwrap_or_default() }
     }
 
@@ -80,32 +85,67 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
         }
     }
     if wanted.bind == Bind::Boot {
-        let new = host.devices(&wanted.functions).filter(|device| !others_bind(host, setup, device));
+        plan.findings.extend(host.devices(&wanted.functions).filter_map(virtual_function));
+        // What the user has set up already, and works.
+        let others = others::others(host, setup);
+        let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.takes.contains(&device.address));
+        let new = host.devices(&wanted.functions).filter(|device| device.physical_function.is_none() && !others_bind(device));
         functions.extend(new.map(Bound::of).filter(|new| !bound(setup).contains(new)));
     }
     functions.sort_by_key(|bound| bound.address);
     functions.dedup();
     let vfio_built_in = setup.is_built_in("vfio_pci");
     let before = modules(host, setup, &functions);
-    Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, functions }
+    let early = if vfio_built_in { Vec::new() } else { early_lines(setup, &before) };
+    Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, early, functions }
 }
 
-/// Whether the user has set it up already, and it works.
-fn others_bind(host: &Host, setup: &Setup, device: &PciDevice) -> bool {
-    let configured = foreign_ids(setup).chain(host.platform.cmdline.iter().filter_map(|cmdline| cmdline.get("vfio-pci.ids")));
-    let named = |ids: &str| ids.split(',').any(|id| id.get(..9).is_some_and(|id| id.eq_ignore_ascii_case(&device.id.to_string())));
-    device.on_vfio() && configured.into_iter().any(named)
+/// A virtual function is made while the system runs, by its physical one's driver.
+fn virtual_function(device: &PciDevice) -> Option<Finding> {
+    let parent = device.physical_function?.short();
+    let at = device.address.short();
+    let message = format!(
+        "{at} is a virtual function of {parent}: it does not exist at boot before something writes to sriov_numvfs of {parent}, so it cannot be bound early"
+    );
+    let remedy = "use --bind start: libvirt takes it when the domain starts (a rule of udev or a service has to make it at each boot)";
+    Some(if device.on_vfio() {
+        Finding::warning("virtual-function", message, remedy)
+    } else {
+        Finding::blocker("virtual-function", message, remedy)
+    })
 }
 
 /// The ids that other files of modprobe give to vfio-pci.
-fn foreign_ids(setup: &Setup) -> impl Iterator<Item = &str> {
-    let directories = ["/etc/modprobe.d", "/usr/lib/modprobe.d", "/run/modprobe.d", "/lib/modprobe.d"];
-    let texts = directories.into_iter().flat_map(|directory| setup.files.texts(directory, ".conf"));
-    texts.filter(|(path, _)| *path != MODPROBE).flat_map(|(_, text)| text.lines()).filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let is_one = words.next() == Some("options") && matches!(words.next(), Some("vfio-pci" | "vfio_pci"));
-        if is_one { words.find_map(|word| word.strip_prefix("ids=")) } else { None }
-    })
+fn foreign_ids(setup: &Setup) -> bool {
+    let configuration = modprobe::read(setup, &[]);
+    let is_one = |line: &modprobe::Line| line.name == "vfio_pci" && line.path != MODPROBE && others::ids(&line.rest).is_some();
+    configuration.of("options").any(is_one)
+}
+
+/// The dependencies that others' lines give to these modules and that kmod would follow instead of ours: of several it
+/// follows only the first. With vfio-pci put before.
+fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
+    let configuration = modprobe::read(setup, &[]);
+    let others = |module: &String| {
+        let is_ours = |line: &modprobe::Line| [MODPROBE, EARLY].contains(&line.path.as_str());
+        let line = configuration.of("softdep").filter(|line| !is_ours(line)).find(|line| modprobe::fits(&line.name, module))?;
+        // What sorts behind ours is not followed.
+        let sorts_first = line.path.rsplit('/').next() < MODPROBE.rsplit('/').next();
+        (sorts_first && !has_before(&line.rest)).then(|| {
+            let rest = line.rest.split_once("pre:").map_or_else(
+                || format!("pre: {DRIVER} {}", line.rest),
+                |(head, tail)| format!("{head}pre: {DRIVER} {}", tail.trim_start()),
+            );
+            format!("softdep {module} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+    };
+    before.iter().filter_map(others).collect()
+}
+
+/// Whether a line of dependencies has vfio-pci before the module.
+pub(super) fn has_before(rest: &str) -> bool {
+    let before = rest.split("post:").next().unwrap_or_default();
+    before.split_whitespace().any(|word| word.replace('-', "_") == "vfio_pci")
 }
 
 /// An id takes every device that has it. A second `ids=` takes the place of the first. A built-in
@@ -114,7 +154,7 @@ fn ids_are_enough(host: &Host, setup: &Setup, functions: &[Bound], vfio_built_in
     let is_ours = |device: &PciDevice| functions.iter().any(|bound| bound.address == device.address);
     let shared = host.pci.iter().any(|device| !is_ours(device) && functions.iter().any(|bound| bound.id == device.id));
     let taken = host.pci.iter().filter(|device| is_ours(device)).any(|device| claimed_by_kernel(setup, device));
-    !shared && (vfio_built_in || !taken) && (vfio_built_in || foreign_ids(setup).next().is_none())
+    !shared && (vfio_built_in || !taken) && (vfio_built_in || !foreign_ids(setup))
 }
 
 fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
@@ -161,6 +201,23 @@ impl Binding {
         self.functions.is_empty()
     }
 
+    /// The install lines that have to be the first of their module, and what they run: for vfio-pci loaded by ids, none.
+    pub(super) fn install_lines(&self) -> Vec<(&str, String)> {
+        let runs = |module: &str| format!("{SCRIPT} {module} $CMDLINE_OPTS");
+        match (self.by_address, self.vfio_built_in) {
+            _ if self.is_empty() => Vec::new(),
+            (false, true) => Vec::new(),
+            (false, false) => vec![("vfio_pci", String::new())],
+            (true, false) => vec![("vfio_pci", runs(DRIVER))],
+            (true, true) => self.before.iter().map(|module| (module.as_str(), runs(module))).collect(),
+        }
+    }
+
+    /// The modules before which vfio-pci is loaded.
+    pub(super) fn before(&self) -> &[String] {
+        if self.vfio_built_in { &[] } else { &self.before }
+    }
+
     pub(super) fn switch_off(&self) -> Option<&'static str> {
         (!self.is_empty()).then_some(if self.vfio_built_in { NO_BUILTIN } else { NO_MODULE })
     }
@@ -173,7 +230,8 @@ impl Binding {
     /// What belongs into the initramfs: modules and files.
     pub(super) fn in_initramfs(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let modules = if self.vfio_built_in { Vec::new() } else { vec!["vfio_pci", "vfio_iommu_type1"] };
-        let files = if self.by_address { vec![MODPROBE, SCRIPT] } else { vec![MODPROBE] };
+        let mut files = if self.by_address { vec![MODPROBE, SCRIPT] } else { vec![MODPROBE] };
+        files.extend((!self.early.is_empty()).then_some(EARLY));
         if self.is_empty() { (Vec::new(), Vec::new()) } else { (modules, files) }
     }
 
@@ -188,10 +246,19 @@ impl Binding {
     pub(super) fn edits(&self, host: &Host, setup: &Setup) -> Result<Edits, Finding> {
         let mut edits = Edits::default();
         if self.is_empty() {
-            for path in [MODPROBE, SCRIPT] {
+            for path in [EARLY, MODPROBE, SCRIPT] {
                 edits.remove(setup, path, GONE)?;
             }
             return Ok(edits);
+        }
+        if self.early.is_empty() {
+            edits.remove(setup, EARLY, "no file of others has to be read behind it any more")?;
+        } else {
+            let text = format!(
+                "# Written by `vgapt prepare`, taken away by `vgapt undo`. Of several lines for a module the first counts,\n# so these keep what others' lines say.\n{}\n",
+                self.early.join("\n")
+            );
+            edits.write(setup, EARLY, text, 0o644, "vfio-pci before drivers for which another file has dependencies, too")?;
         }
         edits.write(setup, MODPROBE, self.modprobe(host), 0o644, "vfio-pci before any other driver")?;
         if self.by_address {

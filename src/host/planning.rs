@@ -6,7 +6,7 @@ use super::parameters::{self, Needed};
 use super::plan::{Edits, Parameter, Plan};
 use super::tokens::{self, Want};
 use super::wanted::{Bind, Wanted};
-use super::{bind_start, binding, hook, hugepages, labels, npt, packages, refusals, room, samba, tpm};
+use super::{bind_start, binding, generated, hook, hugepages, labels, npt, others, overruled, packages, refusals, room, samba, tpm};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// Decides what has to be done. What speaks against it is in the plan's findings.
@@ -30,10 +30,13 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     take(&mut plan, npt::edits(host, setup));
 
+    plan.findings.extend(others::findings(host, setup, wanted));
     take(&mut plan, binding.edits(host, setup));
+    let overruled = overruled::findings(setup, &plan, &binding);
+    plan.findings.extend(overruled);
     let (modules, files) = binding.in_initramfs();
     if !binding.is_empty() || bound_before {
-        initramfs_edits(host, setup, &Inclusion { modules, files }, &mut plan);
+        initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);
     }
     loader_edits(host, setup, needed, &mut plan);
     take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
@@ -44,11 +47,20 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
     labels::add(setup, &mut plan);
+    generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
+        plan.findings.extend(unread(setup));
         plan.findings.extend(room::refusal(setup, &plan));
         plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
     }
     plan
+}
+
+/// What decides, and could not be read: it may say something else.
+fn unread(setup: &Setup) -> Option<Finding> {
+    let first = setup.unread.first()?;
+    let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
+    Some(Finding::blocker("unread", format!("{first}{more}; what it says is not known, so nothing is changed"), "run vgapt prepare as root, which may read it"))
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
@@ -93,6 +105,11 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         Ok(chosen) => chosen,
         // Nothing has to be added, so it does not matter which one it is.
         Err(_) if telling.is_empty() => return,
+        // The user has given all of them by the loader's own means.
+        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => {
+            plan.parameters = telling;
+            return;
+        }
         Err(mut finding) => {
             let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
             finding.remedy = format!("give the kernel these parameters by your boot loader's own means: {}", line.join(" "));

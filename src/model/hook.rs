@@ -26,6 +26,23 @@ pub struct HookSeen {
     pub is_own_program: Option<bool>,
     /// The files that `SELinux` would have labelled otherwise.
     pub mislabelled: Vec<String>,
+    /// Hooks that others have put there.
+    pub others: Vec<OtherHook>,
+    /// Why the folders of hooks could not be read.
+    pub unread: Option<String>,
+}
+
+/// A hook of libvirt's that vgapt has not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherHook {
+    /// Its path.
+    pub path: String,
+    /// The domain that it is for, where its folder says so.
+    pub domain: Option<String>,
+    /// The line that calls libvirt back, and how it reads.
+    pub calls_libvirt: Option<(usize, String)>,
+    /// The first line that takes devices or the display from the host.
+    pub takes: Option<(usize, String)>,
 }
 
 /// A daemon of libvirt's: its number alone is given out again.

@@ -28,7 +28,7 @@ pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use files::{FileFacts, Files, Firmware, format_by_name};
 pub use finding::{Finding, Severity};
-pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen};
+pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
 pub use host::Host;
 pub use ids::{Class, PciId, UsbId, is_uuid};
 pub use libvirt::Libvirt;
@@ -39,7 +39,7 @@ pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Plat
 pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub use samba::{SmbShare, VirtualNetwork};
-pub use setup::{Booted, ConfigFile, ConfigFiles, Kernel, Purpose, Setup, Use};
+pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, Purpose, Setup, Use};
 pub use size::Size;
 pub use uri::Uri;
 pub use usb::UsbDevice;

@@ -107,6 +107,21 @@ impl PciDevice {
         self.name.clone().unwrap_or_else(|| format!("{} [{}]", self.class.noun(), self.id))
     }
 
+    /// The name by which the kernel asks for a driver (`pci_uevent` of drivers/pci/pci-driver.c).
+    pub fn modalias(&self) -> String {
+        let subsystem = self.subsystem.unwrap_or_default();
+        format!(
+            "pci:v{:08X}d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}i{:02X}",
+            self.id.vendor,
+            self.id.device,
+            subsystem.vendor,
+            subsystem.device,
+            self.class.base(),
+            self.class.code() & 0xff,
+            self.class.0 & 0xff
+        )
+    }
+
     /// The largest of its regions.
     pub fn largest_bar(&self) -> Option<Size> {
         self.bars.iter().map(|bar| bar.size).max()

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PciAddress, Size, VirtualNetwork, at_least};
+use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
 
-/// How a host is set up. What could not be read is empty.
+/// How a host is set up. What could not be read is empty; where something rests on it, it is in `unread`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
     /// The configuration files that matter for booting and loading modules.
     pub files: ConfigFiles,
+    /// What of it could not be read, and may be there all the same: why.
+    pub unread: Vec<String>,
     /// What is known of the present boot.
     pub booted: Booted,
     /// The installed kernels, by release.
@@ -29,6 +31,25 @@ pub struct Setup {
     pub networks: Vec<VirtualNetwork>,
     /// The vgapt that libvirt's hook would run.
     pub hook_program: Option<String>,
+    /// The PCI functions that libvirt's defined domains are given.
+    pub in_domains: DomainFunctions,
+}
+
+/// The PCI functions that libvirt's defined domains are given, as far as these can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainFunctions(pub Reading<BTreeSet<PciAddress>>);
+
+impl Default for DomainFunctions {
+    fn default() -> Self {
+        Self(Reading::Unknown("libvirt's domains were not looked at".to_owned()))
+    }
+}
+
+impl DomainFunctions {
+    /// Whether a domain that could be read is given this function.
+    pub fn have(&self, function: PciAddress) -> bool {
+        matches!(&self.0, Reading::Known(functions) if functions.contains(&function))
+    }
 }
 
 impl Setup {

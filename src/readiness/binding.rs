@@ -31,9 +31,11 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
     if card.verdict == Verdict::Ready || functions.iter().all(|device| device.on_vfio()) {
         let check = of(card, "on vfio-pci, with all its functions".into());
-        return match prepared.facts.bind {
-            Bind::Boot if prepared.writes() => check
-                .care("nothing was found that binds it at the next boot (driverctl and its like are not known here)", prepared.command()),
+        let by_other = prepared.plan.findings.iter().any(|finding| finding.code == "bound-by-other");
+        return match prepared.bind() {
+            Bind::Boot if prepared.writes() && !by_other => {
+                check.care("nothing was found that binds it at the next boot", prepared.command())
+            }
             _ => check,
         };
     }
@@ -49,7 +51,7 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
         })
         .collect();
     let on = on.join(", ");
-    if prepared.facts.bind == Bind::Start {
+    if prepared.bind() == Bind::Start {
         return of(card, format!("{on}: libvirt takes it at the start")).minor();
     }
     let bound = host::bound(prepared.facts.setup);

@@ -13,7 +13,18 @@ const MATTERS: [&str; 8] =
     ["intel_iommu", "amd_iommu", "iommu", "vfio-pci.ids", "module_blacklist", "initcall_blacklist", "hugepages", "pcie_acs_override"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    [loader(prepared), Some(parameters(prepared)), next_boot(prepared), differing(prepared), lost(prepared)].into_iter().flatten().collect()
+    [unread(prepared), loader(prepared), Some(parameters(prepared)), next_boot(prepared), differing(prepared), lost(prepared)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What the other checks had to do without.
+fn unread(prepared: &Prepared) -> Option<Check> {
+    let unread = &prepared.facts.setup.unread;
+    let (first, more) = (unread.first()?, unread.len() - 1);
+    let because = if more == 0 { first.clone() } else { format!("{}; {}", first, unread[1..].join("; ")) };
+    Some(Check::ok("configuration-unread", Group::Boot, "configuration", String::new()).unknown(&because))
 }
 
 fn loader(prepared: &Prepared) -> Option<Check> {

@@ -9,7 +9,7 @@ const WHY_GROUP: &str = "what shares an IOMMU group can reach each other's memor
 
 /// What is said of these elsewhere in the checks.
 const SAID_ELSEWHERE: [&str; 1] = ["no-group"];
-/// Refusals of prepare that the verdict says already.
+/// Refusals of prepare that the verdict says already, and those that are told with the binding.
 const SAID_BY_VERDICT: [&str; 1] = ["blocked-group"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
@@ -117,7 +117,7 @@ fn refusals(prepared: &Prepared) -> Vec<Check> {
     let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker);
     let subject = super::facts::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
     against
-        .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && finding.code != "tpm")
+        .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && !super::others::TOLD.contains(&finding.code) && finding.code != "tpm")
         .map(|finding| {
             let check = Check::ok(finding.code, Group::Cards, subject.clone(), finding.message.clone());
             let why = "the host needs what would go with the card";

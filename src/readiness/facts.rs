@@ -33,7 +33,8 @@ pub(super) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     pub(super) fn of(facts: Facts<'a>) -> Self {
-        let wanted = Wanted { functions: functions(facts.cards), bind: facts.bind, ..Wanted::default() };
+        let bind = if only_virtual(&facts) { Bind::Start } else { facts.bind };
+        let wanted = Wanted { functions: functions(facts.cards), bind, ..Wanted::default() };
         let mut plan = host::plan(facts.host, facts.setup, &wanted);
         // What is noted down is due, and no reason to prepare again.
         plan.commands.retain(|command| !plan.writes.is_empty() || !facts.noted.contains(&command.argv));
@@ -49,7 +50,7 @@ impl<'a> Prepared<'a> {
     /// The exact command that does it.
     pub(super) fn command(&self) -> String {
         let cards: String = self.facts.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
-        format!("vgapt prepare{cards}{}", if self.facts.bind == Bind::Start { " --bind start" } else { "" })
+        format!("vgapt prepare{cards}{}", if self.bind() == Bind::Start { " --bind start" } else { "" })
     }
 
     /// What brings a prepared host to where it has to be: prepare, else the commands that are still due.
@@ -67,10 +68,21 @@ impl<'a> Prepared<'a> {
         if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
     }
 
+    /// When the cards are taken: virtual functions do not exist at boot.
+    pub(super) fn bind(&self) -> Bind {
+        if only_virtual(&self.facts) { Bind::Start } else { self.facts.bind }
+    }
+
     /// What prepare would refuse.
     pub(super) fn refused(&self) -> bool {
         self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
     }
+}
+
+/// Whether all that is meant is made while the system runs: libvirt takes it when the domain starts.
+fn only_virtual(facts: &Facts) -> bool {
+    let functions = functions(facts.cards);
+    !functions.is_empty() && facts.host.devices(&functions).all(|device| device.physical_function.is_some())
 }
 
 /// All functions of the cards.

@@ -9,11 +9,42 @@ use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookSeen, Reach};
 const WHY: &str = "it looks at the devices before each start, whoever starts a domain, and makes room for it";
 const EXECUTABLE: u32 = 0o111;
 
+/// libvirt's own page on hooks.
+const WHY_ASKS: &str = "libvirt waits for the hook, and what the hook asks of libvirt waits for libvirt: the start hangs";
+const WHY_OTHERS: &str = "it does at the same moment what vgapt's hook, --handover or libvirt itself (managed='yes') does";
+
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let mut checks = own(prepared);
+    checks.extend(others(prepared));
+    checks
+}
+
+/// Hooks that others have written, around the same domains.
+fn others(prepared: &Prepared) -> Vec<Check> {
+    let seen = &prepared.facts.observed.hook;
+    let told = seen.others.iter().filter_map(|hook| {
+        let of = hook.domain.as_ref().map(|name| format!(", for the domain {name}")).unwrap_or_default();
+        let check = |(number, line): &(usize, String), what: &str| {
+            Check::ok("other-hook", Group::Software, "another's hook", format!("{}{of}: line {number} {what}: {line}", hook.path))
+        };
+        let remedy =
+            format!("let vgapt do it (vgapt define --gpu, and --handover for the only card) and put it away: chmod -x {}", hook.path);
+        let asks = hook.calls_libvirt.as_ref().map(|line| check(line, "asks libvirt").care(WHY_ASKS, remedy.clone()));
+        asks.or_else(|| {
+            hook.takes.as_ref().map(|line| check(line, "takes devices or the display from the host").care(WHY_OTHERS, remedy.clone()))
+        })
+    });
+    told.collect()
+}
+
+fn own(prepared: &Prepared) -> Vec<Check> {
     if !PIECES.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup)) {
         return Vec::new();
     }
     let Some(file) = prepared.facts.setup.files.0.get(HOOK) else {
+        if let Some(because) = &prepared.facts.observed.hook.unread {
+            return vec![check("hook", "libvirt's hook", String::new()).unknown(because)];
+        }
         return vec![check("hook", "libvirt's hook", "is not installed".into()).care(WHY, prepared.command())];
     };
     [Some(installed(file, prepared)), Some(program(prepared)), labels(prepared), Some(called(prepared))].into_iter().flatten().collect()

@@ -22,6 +22,7 @@ mod libvirt;
 mod memory;
 mod modules;
 mod needs;
+mod others;
 mod parameters;
 mod processor;
 mod report;

@@ -7,7 +7,7 @@ use super::facts::{Facts, Prepared};
 use super::summary::Summary;
 use super::{
     address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
-    modules, parameters, processor, samba, software,
+    modules, others, parameters, processor, samba, software,
 };
 use crate::model::{Finding, PciAddress};
 use crate::passthrough;
@@ -46,6 +46,7 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(modules::checks(&prepared));
     checks.extend(initramfs::checks(&prepared));
     checks.extend(binding::checks(&prepared));
+    checks.extend(others::checks(&prepared));
     checks.extend(memory::checks(&prepared));
     checks.extend(libvirt::checks(&prepared));
     checks.extend(hook::checks(&prepared));

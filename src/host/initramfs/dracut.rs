@@ -18,11 +18,11 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         line("install_items", &inclusion.files)
     );
     let mut edits = own_file(setup, CONFIGURATION, inclusion, text, 0o644)?;
-    edits.commands.push(rebuild(setup)?);
+    edits.commands.push(rebuild(setup, inclusion.image.as_ref())?);
     Ok(edits)
 }
 
-fn rebuild(setup: &Setup) -> Result<Command, Finding> {
+fn rebuild(setup: &Setup, image: Option<&(String, String)>) -> Result<Command, Finding> {
     if setup.files.exists("/run/ostree-booted") {
         if !setup.has("rpm-ostree") {
             return Err(Finding::fatal(
@@ -40,6 +40,10 @@ fn rebuild(setup: &Setup) -> Result<Command, Finding> {
         let mut command = Command::of(&["sdbootutil", "mkinitrd"], WHY);
         command.undo = Some(command.argv.clone());
         return Ok(command);
+    }
+    // By itself it makes an image that is named for the kernel's release, and that nothing would boot.
+    if let Some((path, release)) = image {
+        return Ok(Command::of(&["dracut", "--force", path, release], WHY).making([path]));
     }
     Ok(Command::of(&["dracut", "--regenerate-all", "--force"], WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]))
 }

@@ -25,6 +25,8 @@ pub struct Tool {
 pub(super) struct Inclusion {
     pub(super) modules: Vec<&'static str>,
     pub(super) files: Vec<&'static str>,
+    /// The image that is booted, where its name is not the usual one, and the kernel's release.
+    pub(super) image: Option<(String, String)>,
 }
 
 impl Inclusion {
@@ -59,6 +61,52 @@ impl Tool {
     }
 }
 
+/// Which tool makes an image of this name, as far as the name and mkinitcpio's presets tell.
+fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
+    if preset_images(setup).iter().any(|known| known == image) {
+        return Some(InitramfsTool::Mkinitcpio);
+    }
+    let says = |word: &str| image.to_ascii_lowercase().contains(word);
+    if says("booster") {
+        return Some(InitramfsTool::Booster);
+    }
+    says("dracut").then_some(InitramfsTool::Dracut)
+}
+
+/// The names of the images that mkinitcpio's presets make.
+fn preset_images(setup: &Setup) -> Vec<String> {
+    let texts = setup.files.texts("/etc/mkinitcpio.d", ".preset").flat_map(|(_, text)| text.lines());
+    let image = |line: &str| {
+        let (name, value) = line.trim().split_once('=')?;
+        let value = value.trim_matches(['"', '\'']);
+        name.ends_with("_image").then(|| value.rsplit('/').next().unwrap_or_default().to_owned())
+    };
+    texts.filter_map(image).filter(|name| !name.is_empty()).collect()
+}
+
+fn of_kind(kind: InitramfsTool, setup: &Setup) -> Option<&'static Tool> {
+    ALL.into_iter().find(|tool| tool.kind == kind && setup.has(tool.program))
+}
+
+fn not_known(images: &[String], booster: bool) -> Finding {
+    let what = if booster {
+        "booster makes the initramfs that boots, which vgapt does not know to configure"
+    } else {
+        "what makes the initramfs that boots was not found"
+    };
+    Finding::fatal("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
+}
+
+/// The image that is booted, where the tool would not make it by itself: its path, and the kernel's release.
+pub(super) fn image(host: &Host, setup: &Setup) -> Option<(String, String)> {
+    let release = host.platform.kernel.clone()?;
+    let name = loaders::booted_images(host, setup).into_iter().find(|name| maker(setup, name) == Some(InitramfsTool::Dracut))?;
+    let path = setup.images.iter().map(|(path, _)| path).find(|path| path.rsplit('/').next() == Some(&name))?;
+    (!name.contains(&release)).then(|| (path.clone(), release))
+}
+
+const BY_HAND: &str = "leave the card with the host until the domain starts: --bind start; or put vfio_pci into the initramfs by hand";
+
 /// The tool that makes this host's initramfs.
 ///
 /// # Errors
@@ -83,6 +131,17 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         [tool] => Some(*tool),
         several => several.iter().find(usual).copied(),
     };
+    let images = loaders::booted_images(host, setup);
+    if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
+        return of_kind(made, setup).ok_or_else(|| not_known(&images, made == InitramfsTool::Booster));
+    }
+    let presets = !preset_images(setup).is_empty();
+    // What boots is in none of mkinitcpio's presets, so it is not what makes it.
+    let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && presets && !images.is_empty();
+    if one_of(&installed).is_some_and(|tool| is_out(&tool)) {
+        let rest: Vec<&'static Tool> = installed.iter().copied().filter(|tool| !is_out(tool)).collect();
+        return one_of(&rest).ok_or_else(|| not_known(&images, false));
+    }
     named
         .filter(|tool| installed.is_empty() || setup.has(tool.program))
         .or_else(|| one_of(&installed))
@@ -96,7 +155,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
                 } else {
                     "what makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
                 },
-                "leave the card with the host until the domain starts: --bind start; or put vfio_pci into the initramfs by hand",
+                BY_HAND,
             )
         })
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, Loader, bls, fallback, grub_cfg, grubenv};
+use super::{Entry, Loader, bls, fallback, grub_cfg, grub_place, grubenv};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::shell::{self, Assignment, Quotes};
 use crate::host::tokens::{self, Want};
@@ -21,8 +21,6 @@ const WHY: &str = "kernel parameters for every entry that GRUB offers";
 /// More values than that of one variable are not followed.
 const MOST_POSSIBLE: usize = 64;
 
-/// Where `grub.cfg` lies: Fedora, openSUSE and their kin call it GRUB 2.
-const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"];
 /// The entries that GRUB's `blscfg` reads.
 pub(super) const ENTRIES: &str = "/boot/loader/entries";
 
@@ -32,7 +30,7 @@ fn configured(setup: &Setup) -> bool {
 
 /// Whether there is a generated configuration.
 pub(super) fn is_generated(setup: &Setup) -> bool {
-    CONFIGURATIONS.iter().any(|path| setup.files.exists(path))
+    !grub_place::there(setup).is_empty()
 }
 
 fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
@@ -44,7 +42,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grubenv::edit(setup, wants, &mut edits)?;
     } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
-        edits.commands.push(regenerate(setup));
+        edits.commands.push(regenerate(setup, grub_place::read_one(setup)?));
     }
     Ok(edits)
 }
@@ -53,8 +51,8 @@ fn reads_entries(setup: &Setup) -> bool {
     let enabled = setup.files.text(DEFAULTS).is_some_and(|text| {
         shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
     });
-    let called =
-        CONFIGURATIONS.iter().filter_map(|path| setup.files.text(path)).any(|text| text.lines().any(|line| line.trim() == "blscfg"));
+    let read = grub_place::read_ones(setup);
+    let called = read.iter().filter_map(|path| setup.files.text(path)).any(|text| text.lines().any(|line| line.trim() == "blscfg"));
     (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
 }
 
@@ -162,26 +160,41 @@ fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, F
     Ok(text)
 }
 
-fn regenerate(setup: &Setup) -> Command {
-    let target = CONFIGURATIONS.into_iter().find(|path| setup.files.exists(path)).unwrap_or(CONFIGURATIONS[1]);
+fn regenerate(setup: &Setup, target: &str) -> Command {
+    const DEBIAN: &str = grub_place::CONFIGURATIONS[1];
     let why = "GRUB boots what its generated configuration says";
-    let command =
-        if setup.has("update-grub") || (!setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig") && target == CONFIGURATIONS[1]) {
-            Command::of(&["update-grub"], why)
-        } else {
-            let program = if setup.has("grub2-mkconfig") || target == CONFIGURATIONS[0] { "grub2-mkconfig" } else { "grub-mkconfig" };
-            Command::of(&[program, "-o", target], why)
-        };
+    let neither = !setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig");
+    let command = if target == DEBIAN && (setup.has("update-grub") || neither) {
+        Command::of(&["update-grub"], why)
+    } else {
+        let program = if setup.has("grub2-mkconfig") || (neither && target != DEBIAN) { "grub2-mkconfig" } else { "grub-mkconfig" };
+        Command::of(&[program, "-o", target], why)
+    };
     command.making([target])
 }
 
 fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
-    if reads_entries(setup) { fallback::entry(setup, ENTRIES, wants, off) } else { fallback::grub(setup, &CONFIGURATIONS, wants, off) }
+    if reads_entries(setup) {
+        return fallback::entry(setup, ENTRIES, wants, off);
+    }
+    fallback::grub(setup, &[grub_place::read_one(setup).ok()?], wants, off)
+}
+
+/// The initramfs images that the entries name.
+pub(super) fn images(setup: &Setup) -> Vec<String> {
+    if reads_entries(setup) {
+        return setup.files.texts(ENTRIES, ".conf").flat_map(|(_, text)| bls::initramfs(text)).collect();
+    }
+    let texts = grub_place::read_ones(setup).into_iter().filter_map(|path| setup.files.text(path));
+    texts.flat_map(grub_cfg::images).collect()
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
-    let mut entries: Vec<Entry> =
-        CONFIGURATIONS.iter().filter_map(|path| Some(grub_cfg::entries(path, setup.files.text(path)?))).flatten().collect();
+    let mut entries: Vec<Entry> = grub_place::read_ones(setup)
+        .into_iter()
+        .filter_map(|path| Some(grub_cfg::entries(path, setup.files.text(path)?)))
+        .flatten()
+        .collect();
     if reads_entries(setup) {
         let variables = grubenv::kernelopts(setup);
         entries.extend(bls::entries(setup, ENTRIES).into_iter().map(|mut entry| {

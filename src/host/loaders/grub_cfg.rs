@@ -28,6 +28,16 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     entries
 }
 
+/// The initramfs images that its entries load.
+pub(super) fn images(text: &str) -> Vec<String> {
+    let of = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_one = words.next().is_some_and(|command| command.starts_with("initrd"));
+        if is_one { words.map(str::to_owned).collect() } else { Vec::new() }
+    };
+    text.lines().flat_map(of).collect()
+}
+
 /// The first quoted text in a line.
 fn quoted(line: &str) -> Option<&str> {
     let mark = line.find(['\'', '"'])?;

@@ -1,0 +1,298 @@
+//! Systems whose configuration is generated or part of an image: what vgapt would write is lost with the next
+//! rebuild, or cannot be written. They are told what belongs into their own configuration.
+
+use super::plan::Plan;
+use super::wanted::{Bind, Wanted};
+use super::{Bound, binding};
+use crate::model::{Distribution, Finding, Host, Setup};
+
+/// A kind of system.
+struct System {
+    /// What people call it.
+    name: &'static str,
+    /// Its `ID` in os-release.
+    ids: &'static [&'static str],
+    /// Files that only it has.
+    marks: &'static [&'static str],
+    /// What makes its files, and from what.
+    made: &'static str,
+    /// What belongs there.
+    lines: fn(&Needed) -> String,
+}
+
+/// What the system has to be given.
+struct Needed {
+    /// Kernel parameters that come.
+    parameters: Vec<String>,
+    /// Kernel parameters that go.
+    gone: Vec<String>,
+    /// What is bound at boot.
+    bound: Vec<Bound>,
+}
+
+/// Names and commands from the systems' own manuals.
+static SYSTEMS: [System; 12] = [
+    System {
+        name: "NixOS",
+        ids: &["nixos"],
+        marks: &["/etc/NIXOS"],
+        made: "nixos-rebuild makes /etc and the boot entries from configuration.nix",
+        lines: nixos,
+    },
+    System {
+        name: "Guix System",
+        ids: &["guix"],
+        marks: &[],
+        made: "guix system reconfigure makes /etc and the boot entries from the operating-system declaration",
+        lines: guix,
+    },
+    System {
+        name: "openSUSE MicroOS",
+        ids: &[
+            "opensuse-microos",
+            "microos",
+            "opensuse-leap-micro",
+            "sle-micro",
+            "sl-micro",
+            "suse-microos",
+            "opensuse-aeon",
+            "opensuse-kalpa",
+            "aeon",
+            "kalpa",
+        ],
+        marks: &[],
+        made: "its root file system is a snapshot that cannot be written, and transactional-update makes the next one",
+        lines: transactional,
+    },
+    System {
+        name: "SteamOS",
+        ids: &["steamos"],
+        marks: &[],
+        made: "an update takes the place of the whole root file system, with its kernel and boot configuration",
+        lines: |needed| {
+            format!(
+                "as long as this version is installed: steamos-readonly disable; {}; steamos-readonly enable; an update takes it away again",
+                by_hand(needed)
+            )
+        },
+    },
+    System {
+        name: "Vanilla OS (ABRoot)",
+        ids: &["vanilla", "vanillaos"],
+        marks: &["/etc/abroot/abroot.json"],
+        made: "ABRoot makes the root file system and its boot entries anew with each transaction",
+        lines: |needed| format!("abroot kargs edit, and there: {}; then reboot", on_the_line(needed)),
+    },
+    System {
+        name: "Talos Linux",
+        ids: &["talos"],
+        marks: &[],
+        made: "the machine's configuration makes all of it",
+        lines: |needed| {
+            format!(
+                "in the machine configuration, then talosctl upgrade: machine.install.extraKernelArgs: [{}]; machine.kernel.modules: [{{name: vfio_pci}}, {{name: vfio_iommu_type1}}]",
+                listed(&line(needed))
+            )
+        },
+    },
+    System {
+        name: "Bottlerocket",
+        ids: &["bottlerocket"],
+        marks: &[],
+        made: "its settings make all of it",
+        lines: |needed| format!("apiclient set settings.boot.kernel-parameters for each of: {}; then reboot", on_the_line(needed)),
+    },
+    System {
+        name: "Flatcar Container Linux",
+        ids: &["flatcar", "coreos-flatcar"],
+        marks: &[],
+        made: "its /usr is an image, and its boot configuration is in the OEM partition",
+        lines: |needed| {
+            format!(
+                "in /oem/grub.cfg (/usr/share/oem/grub.cfg): set linux_append=\"$linux_append {}\"; then reboot",
+                line(needed).join(" ")
+            )
+        },
+    },
+    System {
+        name: "Ubuntu Core",
+        ids: &["ubuntu-core"],
+        marks: &[],
+        made: "the kernel and its command line are parts of snaps",
+        lines: |needed| format!("snap set system system.kernel.dangerous-cmdline-append=\"{}\"; then reboot", line(needed).join(" ")),
+    },
+    System {
+        name: "Unraid",
+        ids: &["unraid"],
+        marks: &["/etc/unraid-version"],
+        made: "/etc lies in memory and is made at each boot from the USB stick, /boot/config",
+        lines: unraid,
+    },
+    System {
+        name: "Clear Linux OS",
+        ids: &["clear-linux-os"],
+        marks: &[],
+        made: "clr-boot-manager makes the boot entries from /etc/kernel/cmdline.d",
+        lines: |needed| format!("/etc/kernel/cmdline.d/passthrough.conf with: {}; then: clr-boot-manager update", line(needed).join(" ")),
+    },
+    System {
+        name: "Endless OS",
+        ids: &["endless", "eos-image"],
+        marks: &[],
+        made: "its boot entries are ostree's",
+        lines: |needed| {
+            format!(
+                "ostree admin kargs edit-in-place{}; then reboot",
+                line(needed).iter().map(|token| format!(" --append-if-missing={token}")).collect::<String>()
+            )
+        },
+    },
+];
+
+/// Whether this is such a system, and which.
+fn system(distribution: &Distribution, setup: &Setup) -> Option<&'static System> {
+    let is_id = |system: &&System| distribution.id.as_deref().is_some_and(|id| system.ids.contains(&id));
+    let has_mark = |system: &&System| system.marks.iter().any(|mark| setup.files.exists(mark));
+    SYSTEMS.iter().find(is_id).or_else(|| SYSTEMS.iter().find(has_mark))
+}
+
+/// Takes the place of what would be written: nothing is, and what belongs into the system's own configuration is told.
+pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) {
+    let (name, made, lines) = match system(&host.platform.distribution, setup) {
+        Some(system) => (system.name, system.made, system.lines),
+        None => match into_a_store(setup) {
+            Some(_) => ("this system", "its /etc is made from a store of packages", by_hand as fn(&Needed) -> String),
+            None => return,
+        },
+    };
+    let needed = needed(host, setup, wanted, plan);
+    let changes = !plan.writes.is_empty() || !plan.commands.is_empty();
+    (plan.writes, plan.commands, plan.reboot, plan.in_initramfs, plan.switch_off) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), None);
+    // What others say of files that are not there is said by the lines below.
+    plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
+    if needed.parameters.is_empty() && needed.gone.is_empty() && needed.bound.is_empty() {
+        if changes {
+            plan.findings.push(Finding::warning(
+                "generated",
+                format!("{name}: {made}; vgapt writes nothing here, so libvirt does not call it when a domain starts"),
+                "start domains with vgapt start, which does the same beforehand",
+            ));
+        }
+        return;
+    }
+    plan.findings.push(Finding::fatal(
+        "generated",
+        format!("{name}: {made}, so what vgapt would write is lost or cannot be written"),
+        lines(&needed),
+    ));
+}
+
+/// Where modprobe's folder lies outside of /etc, something made it.
+fn into_a_store(setup: &Setup) -> Option<&str> {
+    let files = setup
+        .files
+        .below("/etc/modprobe.d", ".conf")
+        .chain(setup.files.0.get_key_value("/etc/fstab").map(|(path, file)| (path.as_str(), file)));
+    let places = files.map(|(_, file)| file.place.as_str());
+    places.into_iter().find(|place| place.starts_with("/nix/store/") || place.starts_with("/gnu/store/"))
+}
+
+/// What this boot lacks, and what is not yet on vfio-pci.
+fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
+    let running = host.platform.cmdline.clone().unwrap_or_default();
+    let says = |token: &str| token.split_whitespace().all(|token| running.0.split_ascii_whitespace().any(|one| one == token));
+    let (gone, come): (Vec<_>, Vec<_>) = plan.parameters.iter().map(|one| one.token.clone()).partition(|token| token.starts_with('-'));
+    let devices = host.devices(&wanted.functions).filter(|device| wanted.bind == Bind::Boot && !device.on_vfio());
+    let bound = binding::bound(setup);
+    Needed {
+        parameters: come.into_iter().filter(|token| !says(token)).collect(),
+        gone: gone.into_iter().map(|token| token.trim_start_matches('-').to_owned()).collect(),
+        bound: devices.map(Bound::of).filter(|new| !bound.contains(new)).collect(),
+    }
+}
+
+fn ids(needed: &Needed) -> Vec<String> {
+    let mut ids: Vec<String> = needed.bound.iter().map(|bound| bound.id.to_string()).collect();
+    ids.dedup();
+    ids
+}
+
+/// All as kernel parameters: the binding, too.
+fn line(needed: &Needed) -> Vec<String> {
+    let ids = ids(needed);
+    needed.parameters.iter().cloned().chain((!ids.is_empty()).then(|| format!("vfio-pci.ids={}", ids.join(",")))).collect()
+}
+
+fn on_the_line(needed: &Needed) -> String {
+    let gone: String = needed.gone.iter().map(|token| format!(" (and take {token} off)")).collect();
+    format!("{}{gone}", line(needed).join(" "))
+}
+
+fn listed(words: &[String]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+}
+
+fn by_hand(needed: &Needed) -> String {
+    let ids = ids(needed);
+    let options =
+        (!ids.is_empty()).then(|| format!("options vfio-pci ids={} in /etc/modprobe.d, and vfio_pci in the initramfs", ids.join(",")));
+    let parameters = (!needed.parameters.is_empty()).then(|| format!("the kernel parameters {}", needed.parameters.join(" ")));
+    let gone = (!needed.gone.is_empty()).then(|| format!("without the kernel parameters {}", needed.gone.join(" ")));
+    format!("by its own means: {}", [parameters, gone, options].into_iter().flatten().collect::<Vec<_>>().join("; "))
+}
+
+fn nixos(needed: &Needed) -> String {
+    let quoted = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ");
+    let mut lines = Vec::new();
+    let parameters: Vec<String> = needed.parameters.iter().flat_map(|token| token.split_whitespace().map(str::to_owned)).collect();
+    if !parameters.is_empty() {
+        lines.push(format!("boot.kernelParams = [ {} ];", quoted(&parameters)));
+    }
+    lines.extend(needed.gone.iter().map(|token| format!("take \"{token}\" out of boot.kernelParams")));
+    let ids = ids(needed);
+    if !ids.is_empty() {
+        lines.push("boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
+        lines.push(format!("boot.extraModprobeConfig = \"options vfio-pci ids={}\";", ids.join(",")));
+    }
+    lines.push("virtualisation.libvirtd.enable = true; (and its hooks by virtualisation.libvirtd.hooks.qemu)".to_owned());
+    format!("in configuration.nix: {} Then: nixos-rebuild boot, and reboot", lines.join(" "))
+}
+
+fn guix(needed: &Needed) -> String {
+    let gone: String = needed.gone.iter().map(|token| format!(" (without \"{token}\")")).collect();
+    let modules = if needed.bound.is_empty() {
+        String::new()
+    } else {
+        " (initrd-modules (cons* \"vfio_pci\" \"vfio_iommu_type1\" %base-initrd-modules))".to_owned()
+    };
+    let words = line(needed).iter().map(|word| format!(" \"{word}\"")).collect::<String>();
+    format!(
+        "in the operating-system declaration: (kernel-arguments (cons*{words} %default-kernel-arguments)){gone}{modules}; then: guix system reconfigure, and reboot"
+    )
+}
+
+fn transactional(needed: &Needed) -> String {
+    let parameters = if line(needed).is_empty() && needed.gone.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "in /etc/default/grub (GRUB_CMDLINE_LINUX) or /etc/kernel/cmdline: {}; then: transactional-update grub.cfg; ",
+            on_the_line(needed)
+        )
+    };
+    let image = if needed.bound.is_empty() {
+        String::new()
+    } else {
+        "/etc/dracut.conf.d/vfio.conf with: force_drivers+=\" vfio_pci vfio_iommu_type1 \"; then: transactional-update --continue initrd; "
+            .to_owned()
+    };
+    format!("{parameters}{image}and reboot into the new snapshot")
+}
+
+fn unraid(needed: &Needed) -> String {
+    let binds: Vec<String> = needed.bound.iter().map(|bound| format!("{}|{}", bound.address, bound.id)).collect();
+    let binds = (!binds.is_empty()).then(|| format!("in /boot/config/vfio-pci.cfg: BIND={} (Tools, System Devices)", binds.join(" ")));
+    let parameters =
+        (!needed.parameters.is_empty()).then(|| format!("in /boot/syslinux/syslinux.cfg, behind append: {}", needed.parameters.join(" ")));
+    format!("{}; then reboot", [parameters, binds].into_iter().flatten().collect::<Vec<_>>().join("; "))
+}

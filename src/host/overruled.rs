@@ -1,0 +1,68 @@
+//! Lines of modprobe's configuration that take the place of vgapt's.
+
+use super::binding::{self, Binding};
+use super::modprobe;
+use super::plan::Plan;
+use crate::model::{Finding, Setup};
+
+/// What keeps vfio-pci from being loaded as it is set up, by other lines of modprobe's configuration.
+pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Finding> {
+    let lines = binding.install_lines();
+    if binding.is_empty() {
+        return Vec::new();
+    }
+    let configuration = modprobe::read(setup, &plan.writes);
+    let mut findings = Vec::new();
+    for (path, what) in &configuration.unread {
+        findings.push(Finding::blocker(
+            "modprobe-unread",
+            format!("{path} {what}, so whether it changes how vfio-pci is loaded is not known"),
+            format!("put {path} right, or away, and run vgapt prepare again"),
+        ));
+    }
+    for (module, wanted) in &lines {
+        let Some(line) = configuration.first("install", module).filter(|line| line.rest != *wanted) else { continue };
+        let ours =
+            if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
+        findings.push(Finding::blocker(
+            "install-line",
+            format!("{} says `{}`: of several install lines kmod runs only the first{ours}, so another's program decides how {module} is loaded", line.place(), line.words()),
+            put_away(&line.path, line.number),
+        ));
+    }
+    // With the script for a built-in vfio-pci there are no dependencies.
+    let late =
+        binding.before().iter().filter_map(|module| configuration.first("softdep", module).filter(|line| !binding::has_before(&line.rest)));
+    findings.extend(late.map(|line| {
+        Finding::warning(
+            "softdep",
+            format!(
+                "{} says `{}`: of several such lines kmod follows only the first, so vfio-pci is not loaded before that driver",
+                line.place(),
+                line.words()
+            ),
+            put_away(&line.path, line.number),
+        )
+    }));
+    let blacklisted = configuration
+        .of("blacklist")
+        .find(|line| line.name == "vfio_pci")
+        .filter(|_| lines.iter().any(|(module, _)| *module == "vfio_pci"));
+    findings.extend(blacklisted.map(|line| {
+        Finding::blocker(
+            "install-line",
+            format!("{} says `{}`, which keeps vfio-pci from being loaded early", line.place(), line.words()),
+            put_away(&line.path, line.number),
+        )
+    }));
+    findings
+}
+
+/// How a line is got rid of: a package's file is masked, since an update brings it back.
+fn put_away(path: &str, number: usize) -> String {
+    if path.starts_with("/etc/") {
+        return format!("take line {number} out of {path} and run vgapt prepare again");
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    format!("copy {path} to /etc/modprobe.d/{name}, which takes its place, take line {number} out of the copy, and run vgapt prepare again")
+}

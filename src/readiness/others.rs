@@ -1,0 +1,43 @@
+//! What others have set up, and what decides instead of vgapt: told as prepare finds it.
+
+use super::check::{Check, Group, Step};
+use super::facts::Prepared;
+use crate::model::{Finding, Severity};
+
+/// The findings of prepare that are told here.
+pub(super) const TOLD: [&str; 10] =
+    ["also-bound", "bound-by-other", "generated", "install-line", "modprobe-unread", "no-display", "no-ids", "softdep", UNREAD, "virtual-function"];
+/// Told with the configuration.
+const UNREAD: &str = "unread";
+const WHY: &str = "what another's file does at boot, vgapt neither proves nor takes back";
+
+pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
+    let told = prepared.plan.findings.iter().filter(|finding| TOLD.contains(&finding.code) && finding.code != UNREAD);
+    told.map(|finding| one(prepared, finding)).collect()
+}
+
+fn one(prepared: &Prepared, finding: &Finding) -> Check {
+    let check = Check::ok(finding.code, Group::Binding, subject(prepared, finding), finding.message.clone());
+    let why = match finding.code {
+        "generated" => "what is written beside a system's own configuration is lost with its next version",
+        "no-display" => "nobody sees what the host shows, should it not boot as far as the network",
+        "virtual-function" => "only what exists at boot can be bound there",
+        "no-ids" => "vfio-pci takes nothing by it, and whoever wrote it meant something",
+        "install-line" | "softdep" => "kmod follows the first of several lines for a module, in the order of the files' names",
+        _ => WHY,
+    };
+    if finding.severity == Severity::Warning {
+        return check.care(why, finding.remedy.clone());
+    }
+    let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
+    check.missing(Step::Prepare, why, remedy)
+}
+
+fn subject(prepared: &Prepared, finding: &Finding) -> String {
+    match finding.code {
+        "no-display" => "the host's display".to_owned(),
+        "generated" => "configuration".to_owned(),
+        "also-bound" | "no-ids" | "modprobe-unread" => "others' files".to_owned(),
+        _ => prepared.facts.cards.first().map_or_else(|| "others' files".to_owned(), |card| card.address.short()),
+    }
+}
