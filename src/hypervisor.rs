@@ -89,6 +89,8 @@ pub trait Hypervisor {
     fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>>;
     /// All domains.
     fn domains(&self) -> Result<Vec<Known>>;
+    /// The virtual networks, each with whether it is active; `None` where it cannot tell.
+    fn networks(&self) -> Option<Vec<(String, bool)>>;
     /// The volumes of the storage pools that are active; none where it has no pools.
     fn volumes(&self) -> Vec<Volume>;
     /// The command line that it would run for this XML.

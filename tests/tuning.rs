@@ -99,7 +99,8 @@ fn cores_of_a_domain_that_may_run_beside_it_are_said() {
     let other = |cpu: u32, bus: &str| {
         let pin = format!("<cputune><vcpupin vcpu='0' cpuset='{cpu}'/></cputune>");
         let hostdev = format!("<hostdev type='pci'><source><address domain='0' bus='{bus}' slot='0' function='0'/></source></hostdev>");
-        ("other".to_owned(), Document::parse(&format!("<domain>{pin}<devices>{hostdev}</devices></domain>")).unwrap())
+        let document = Document::parse(&format!("<domain>{pin}<devices>{hostdev}</devices></domain>"));
+        domain::Other { name: "other".to_owned(), is_running: false, documents: vec![document] }
     };
     let said = domain::of_neighbours(&spec, &[other(1, "9")]).unwrap().message;
     assert!(said.ends_with("'other' has 1"), "{said}");

@@ -151,8 +151,7 @@ fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.
 pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> Files {
     if let Some(root) = root {
-        let in_use = discovery::disks_behind(root, &wanted.pci);
-        return Files { in_use, ..discovery::files(root, &wanted.files()) };
+        return Files { networks: connection.networks(), ..discovery::files(root, &wanted.files()) };
     }
     let pairs = connection.loaders().into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
     let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");
@@ -164,5 +163,5 @@ pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &R
         vars,
         code,
     });
-    Files { firmwares: firmwares.collect(), ..Files::default() }
+    Files { firmwares: firmwares.collect(), networks: connection.networks(), uses: discovery::uses(None), ..Files::default() }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli::FOUND_AGAINST;
-use crate::domain::{self, Base, Passed, Resolved};
+use crate::domain::{self, Base, Other, Passed, Purpose, Resolved};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
@@ -53,10 +53,14 @@ impl Definition<'_> {
         resolved: Resolved,
     ) -> Result<ExitCode> {
         let Resolved { spec, mut findings } = resolved;
-        if spec.placed.is_some() {
-            findings.extend(domain::of_neighbours(&spec, &self.others(connection)?));
+        let merged = domain::merge(&base.domain, &spec);
+        if base.purpose != Purpose::Detach {
+            let others = others(connection, self.name)?;
+            findings.extend(domain::of_neighbours(&spec, &others));
+            let new = domain::taken(&merged, host).without(&domain::taken(&base.domain, host), base.is_new);
+            findings.extend(domain::of_others(&new, &others, host, false, &real_paths(context)?));
         }
-        let merged = domain::merge(&base.domain, &spec).to_string();
+        let merged = merged.to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         if !context.global.json {
@@ -100,12 +104,6 @@ impl Definition<'_> {
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    /// The other domains, each as it starts next.
-    fn others(&self, connection: &dyn Hypervisor) -> Result<Vec<(String, Document)>> {
-        let others = connection.domains()?.into_iter().filter(|known| known.name != self.name);
-        Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
-    }
-
     fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
         let refused = match connection.define(xml)? {
             Defined::Yes => return Ok(Outcome::Defined),
@@ -145,6 +143,19 @@ impl Definition<'_> {
         output::print(xml.unwrap_or_default())?;
         Ok(())
     }
+}
+
+/// The other domains.
+pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
+    let others = connection.domains()?.into_iter().filter(|known| known.name != name);
+    let documents = |xml: &[String]| xml.iter().map(|text| Document::parse(text)).collect();
+    Ok(others.map(|known| Other { documents: documents(&known.xml), is_running: known.state.is_active(), name: known.name }).collect())
+}
+
+/// Follows the links of the host's paths, as far as these can be seen from here.
+pub(super) fn real_paths(context: &Context) -> Result<impl Fn(&str) -> String> {
+    let root = context.root()?;
+    Ok(move |path: &str| root.as_ref().and_then(|root| root.real_path(path)).unwrap_or_else(|| path.to_owned()))
 }
 
 enum Outcome {

@@ -84,7 +84,7 @@ fn needs() -> Option<Needs> {
 fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
     let host = discovery::read(root, Scope::Devices);
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-    let mut findings = domain::of_functions(&needs.passed, &host);
+    let mut findings = domain::of_functions(&needs.passed, &host, &discovery::uses(Some(root)));
     let share = share(needs, &host);
     if !share.handover {
         findings.extend(start::held(root, &host, &functions));

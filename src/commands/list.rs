@@ -8,7 +8,7 @@ use super::{Context, hosts};
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
-use crate::passthrough::{self, Assessment, Verdict};
+use crate::passthrough::{self, Assessment, Choice};
 use crate::problem::Problem;
 
 /// For each graphics card: its functions, their IOMMU groups, whether it can be given to a guest,
@@ -54,7 +54,7 @@ impl Arguments {
             }
         }
         let text = if self.env {
-            let card = chosen(&cards)?;
+            let card = chosen(&cards, self.gpu.is_some())?;
             if context.global.json { output::json(&output::env_values(card, &host)) } else { output::env(card, &host) }
         } else if context.global.json {
             output::host_json(&host, &cards)
@@ -82,19 +82,19 @@ impl Arguments {
     }
 }
 
-/// The card that was named, else the only one that a guest can be given.
-fn chosen(cards: &[Assessment]) -> Result<&Assessment> {
-    if let [card] = cards {
+/// The card that was named, else the one that is chosen.
+fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
+    if let ([card], true) = (cards, is_named) {
         return Ok(card);
     }
-    let candidates: Vec<&Assessment> = cards.iter().filter(|card| matches!(card.verdict, Verdict::Ready | Verdict::Available)).collect();
-    let clear = passthrough::clear_choice(cards);
-    clear.ok_or_else(|| {
-        let (what, named) = if candidates.is_empty() {
-            ("no card can be given to a guest", output::addresses(cards))
-        } else {
-            ("more than one card can be given to a guest", output::addresses(candidates))
-        };
-        Problem::new(what, format!("name one with --gpu: {named}")).into()
-    })
+    match passthrough::choose(cards) {
+        Choice::Chosen(card, _) => Ok(card),
+        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
+            let remedy = candidates.first().map_or_else(
+                || "put a graphics card in".to_owned(),
+                |card| format!("name one with --gpu, such as --gpu {}", card.address.short()),
+            );
+            Err(Problem::new(because, remedy).into())
+        }
+    }
 }

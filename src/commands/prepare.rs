@@ -11,9 +11,9 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
-use crate::model::{Card, CardKind, Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::model::{Card, Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
-use crate::passthrough::{self, Verdict};
+use crate::passthrough::{self, Choice};
 use crate::problem::Problem;
 use crate::root::Root;
 
@@ -275,22 +275,17 @@ fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
         .map_err(|error| Problem::new(error.to_string(), "vgapt list shows the cards; other devices are named with --pci").into())
 }
 
-/// The one clear choice. Without IOMMU groups there is no verdict yet: then the only card that is not needed here.
+/// The card that is meant where none is named.
 fn automatic(host: &Host) -> Result<Vec<PciAddress>> {
     let cards = passthrough::assess(host);
-    if let Some(card) = passthrough::clear_choice(&cards) {
-        return Ok(card.functions.clone());
-    }
-    let displays =
-        |except: &[PciAddress]| host.pci.iter().filter(|device| device.class.is_display() && !except.contains(&device.address)).count();
-    let spare: Vec<_> = cards
-        .iter()
-        .filter(|card| card.verdict == Verdict::Unknown && card.kind == CardKind::Discrete && card.boot_vga != Some(true))
-        .filter(|card| displays(&card.functions) > 0)
-        .collect();
-    match spare[..] {
-        [card] => Ok(card.functions.clone()),
-        [] => Err(Problem::new("no card can be spared", format!("the cards here are: {}", output::addresses(&cards))).into()),
-        _ => Err(Problem::new("more than one card could be meant", format!("name one with --gpu: {}", output::addresses(spare))).into()),
+    match passthrough::choose(&cards) {
+        Choice::Chosen(card, _) => Ok(card.functions.clone()),
+        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
+            let remedy = candidates.first().map_or_else(
+                || "put a graphics card in; other devices are named with --pci".to_owned(),
+                |card| format!("name one with --gpu, such as --gpu {}", card.address.short()),
+            );
+            Err(Problem::new(because, remedy).into())
+        }
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::definition::{others, real_paths};
 use super::domain::Existing;
 use super::wait::{Guest, Up};
 use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
-use crate::domain;
+use crate::domain::{self, Passed};
 use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
 use crate::output;
 use crate::root::Root;
@@ -42,11 +43,21 @@ impl Arguments {
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
-        let passed = existing.passed();
-        let mut findings = domain::of_functions(&passed, &host);
+        let mut passed = existing.passed();
+        let taken = domain::taken(&existing.document, &host);
+        // Also what somebody gave to QEMU by options of its own.
+        let by_hand = taken.functions.iter().filter(|function| !passed.iter().any(|passed| passed.address == **function));
+        let by_hand: Vec<Passed> = by_hand.map(|address| Passed { address: *address, id: None, subsystem: None }).collect();
+        passed.extend(by_hand);
+        let needs = domain::needs(&existing.document);
+        let uses = discovery::uses(root.as_ref());
+        let mut findings = domain::of_functions(&passed, &host, &uses);
+        findings.retain(|finding| finding.code != "only-display" || !needs.as_ref().is_some_and(|needs| needs.handover));
+        let usb: Vec<_> = taken.usb.iter().copied().collect();
+        findings.extend(domain::of_keyboard(&usb, &host, &uses));
+        findings.extend(domain::of_others(&taken, &others(connection.as_ref(), &self.name)?, &host, true, &real_paths(context)?));
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-        let needs = domain::needs(&existing.document);
         if let Some(root) = &root {
             let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::domain::Existing;
 use crate::cli::INTERRUPTED;
-use crate::discovery::Scope;
+use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::Interrupt;
@@ -73,7 +73,7 @@ impl Arguments {
         let host = context.host(root, Scope::Devices, Some(connection))?;
         let passed = existing.passed();
         // While it runs the devices are where they should be.
-        let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host) };
+        let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
         let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
         Ok(Seen { state, autostart: connection.autostart(&self.name)?, devices: only(&host, &functions), findings })
     }

@@ -29,7 +29,8 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         firmwares: firmwares(root),
         facts,
         complete: !root.is_capture(),
-        in_use: Vec::new(),
+        uses: uses::read(root),
+        networks: None,
         systemd: runs_systemd(root),
         qemu_user: account.map(|account| account.name),
     }

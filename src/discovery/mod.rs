@@ -35,7 +35,7 @@ pub use node_devices::from_node_devices;
 pub use observed::observe;
 pub use roms::roms;
 pub use setup::setup;
-pub use uses::disks_behind;
+pub use uses::read_from as uses;
 
 use crate::model::Host;
 use crate::root::Root;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{PciAddress, Purpose, Use};
+use crate::model::{PciAddress, Purpose, Reading, Use, Uses};
 use crate::root::Root;
 
 const BLOCK: &str = "/sys/class/block";
@@ -13,31 +13,31 @@ const DEEPEST: usize = 16;
 /// `RTF_UP` and `RTF_GATEWAY` of the kernel's route.h.
 const UP_AND_GATEWAY: u32 = 3;
 
-pub(super) fn read(root: &Root) -> Vec<Use> {
-    let mut uses = disks(root);
-    uses.extend(routes(root));
-    uses.extend(keyboards(root));
-    uses.sort_by(|a, b| a.what.cmp(&b.what));
-    uses.dedup();
-    uses
+/// The same of a host whose files may be out of reach.
+pub fn read_from(root: Option<&Root>) -> Uses {
+    root.map_or_else(|| Uses { unknown: vec!["the host's files are out of reach from here".to_owned()], ..Uses::default() }, read)
+}
+
+/// What the host uses its devices for.
+pub(super) fn read(root: &Root) -> Uses {
+    let mut known = disks(root);
+    known.extend(routes(root));
+    known.extend(keyboards(root));
+    known.sort_by(|a, b| a.what.cmp(&b.what));
+    known.dedup();
+    // The running system always has these; a tree or a recording may hold only a part of a machine.
+    let unread = |path: &&str| match root.reading(path) {
+        Reading::Unknown(because) => Some(because),
+        Reading::Absent if root.is_live() => Some(format!("{path} is not there")),
+        Reading::Absent | Reading::Known(_) => None,
+    };
+    let unknown = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
+    Uses { known, unknown: unknown.iter().filter_map(unread).collect() }
 }
 
 /// What the host does with a disk, in words; `None` where nothing is known of it.
 pub(super) fn use_of(root: &Root, path: &str) -> Option<String> {
     of_block(root, &block_name(root, path)?, &in_use(root))
-}
-
-/// The disks behind these functions that the host uses, in words.
-pub fn disks_behind(root: &Root, functions: &[PciAddress]) -> Vec<(PciAddress, String)> {
-    let used = in_use(root);
-    let behind = |name: String| {
-        let way = addresses(root, &name);
-        let function = functions.iter().find(|function| way.contains(function))?;
-        Some((*function, format!("{name} is {}", of_block(root, &name, &used)?)))
-    };
-    // A partition's use is its disk's.
-    let is_disk = |name: &String| !root.exists(&format!("{BLOCK}/{name}/partition"));
-    root.names(BLOCK).into_iter().filter(is_disk).filter_map(behind).collect()
 }
 
 /// A disk is used where one of its partitions is, or something that is made of either.
@@ -54,11 +54,20 @@ fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String
 }
 
 fn disks(root: &Root) -> Vec<Use> {
+    let used = in_use(root);
+    // Also disks that are part of something which is not mounted itself: an array, a volume group, a pool.
+    let is_disk = |name: &String| !root.exists(&format!("{BLOCK}/{name}/partition"));
+    let parts = root.names(BLOCK).into_iter().filter(is_disk).filter_map(|name| {
+        let place = of_block(root, &name, &[])?;
+        (!used.iter().any(|(other, _)| other.starts_with(&name))).then_some((name, place))
+    });
     let with_way = |(name, place): (String, String)| {
         let path = addresses(root, &name);
+        // A disk without a function of the host's above it (a loop, a network disk) goes with none.
         (!path.is_empty()).then_some(Use { path, what: Purpose::Disk { name, place } })
     };
-    in_use(root).into_iter().filter_map(with_way).collect()
+    let parts: Vec<(String, String)> = parts.collect();
+    used.into_iter().chain(parts).filter_map(with_way).collect()
 }
 
 /// The block devices that are mounted or swapped to, and all that they are made of, each with the place.
@@ -155,9 +164,23 @@ fn keyboards(root: &Root) -> Vec<Use> {
         let handlers: Vec<&str> = line("H: Handlers=")?.split_ascii_whitespace().collect();
         let is_one = ["sysrq", "kbd", "leds"].iter().all(|name| handlers.contains(name));
         let name = line("N: Name=")?.trim_matches('"').to_owned();
-        is_one.then(|| Use { path: in_path(line("S: Sysfs=").unwrap_or_default()), what: Purpose::Keyboard { name } })
+        let way = line("S: Sysfs=").unwrap_or_default();
+        // One that a program pretends (uinput) is of no use to somebody at the machine.
+        let is_real = !way.starts_with("/devices/virtual/");
+        (is_one && is_real).then(|| Use { path: in_path(way), what: Purpose::Keyboard { name, port: usb_port(way) } })
     };
     table.split("\n\n").filter_map(keyboard).collect()
+}
+
+/// The USB port in the path of an input device: the last part such as `1-4.2`, above its interface `1-4.2:1.0`.
+fn usb_port(way: &str) -> Option<String> {
+    let is_port = |part: &&str| {
+        part.split_once('-').is_some_and(|(bus, ports)| {
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits(bus) && ports.split('.').all(digits)
+        })
+    };
+    way.split('/').rfind(is_port).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -184,6 +207,7 @@ mod tests {
              [/sys/devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3]\nsize = 1\n[/sys/devices/pci0000:00/0000:00:01.1/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1]\nsize = 1\n",
         );
         let found: Vec<String> = read(&root)
+            .known
             .iter()
             .map(|used| format!("{} {:?}", used.path.last().map(|address| address.short()).unwrap_or_default(), used.what))
             .collect();
@@ -194,14 +218,12 @@ mod tests {
                 "00:17.0 Disk { name: \"sda3\", place: \"/\" }",
                 "00:17.0 Disk { name: \"sda3\", place: \"swap\" }",
                 "00:1f.6 DefaultRoute { interface: \"eth0\" }",
-                "00:14.0 Keyboard { name: \"A Keyboard\" }",
+                "00:14.0 Keyboard { name: \"A Keyboard\", port: Some(\"1-1\") }",
             ]
         );
         // Through the volume that is made of it.
         assert_eq!(use_of(&root, "/dev/sda3").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/dev/mapper/vg-root").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
-        let behind = disks_behind(&root, &["02:00.0".parse().unwrap()]);
-        assert_eq!(behind, [("02:00.0".parse().unwrap(), "nvme0n1p1 is mounted on /boot/my efi".to_owned())]);
     }
 }

@@ -12,7 +12,7 @@ use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
 use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, format_by_name};
-use crate::passthrough::{assess, clear_choice};
+use crate::passthrough::{Choice, assess, choose};
 use crate::xml::{Document, Element};
 
 /// What a definition starts from.
@@ -118,7 +118,14 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     further(base, &wanted, host, &mut spec);
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
-    findings.extend(checks::of_functions(&passed, host));
+    let of_functions = checks::of_functions(&passed, host, &files.uses).into_iter();
+    // What was decided once is not asked again; a display that is handed over comes back.
+    let is_decided = |code: &str| match code {
+        "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
+        "only-display" => wanted.handover,
+        _ => false,
+    };
+    findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
     let functions = passed.iter().map(|passed| passed.address).collect();
     findings.extend(tuning::decide(&Question { base, wanted: &wanted, host, libvirt, passed: functions }, &mut spec));
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
@@ -168,20 +175,18 @@ fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>) -> Vec<
 }
 
 fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
-    let assessed = assess(host);
-    if let Some(choice) = clear_choice(&assessed) {
-        return Card::with(host, choice.address);
+    let cards = assess(host);
+    match choose(&cards) {
+        Choice::Chosen(card, _) => return Card::with(host, card.address),
+        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
+            let example = candidates.first().map_or_else(|| "ADDRESS".to_owned(), |card| card.address.short());
+            findings.push(Finding::fatal(
+                "no-clear-choice",
+                format!("--gpu auto: {because}"),
+                format!("name one, such as --gpu {example}"),
+            ));
+        }
     }
-    let named: Vec<String> = assessed
-        .iter()
-        .map(|card| format!("{} {} ({})", card.address.short(), card.name.as_deref().unwrap_or("unknown"), card.verdict))
-        .collect();
-    let candidates = if named.is_empty() { "there is no graphics card".to_owned() } else { named.join("; ") };
-    findings.push(Finding::fatal(
-        "no-clear-choice",
-        "--gpu auto finds no one clear choice",
-        format!("name one with --gpu ADDRESS: {candidates}"),
-    ));
     None
 }
 

@@ -78,4 +78,6 @@ pub enum Allow {
     LastKeyboard,
     /// A group goes in which the host uses other devices.
     BlockedGroup,
+    /// A part of the chipset or the processor goes that no guest needs.
+    HostFunction,
 }

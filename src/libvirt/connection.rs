@@ -135,6 +135,12 @@ impl Hypervisor for Libvirt {
         Ok(known)
     }
 
+    fn networks(&self) -> Option<Vec<(String, bool)>> {
+        let networks = self.connect.list_all_networks(0).ok()?;
+        // One whose name or state cannot be asked for is as good as not known at all.
+        networks.iter().map(|network| Some((network.name().ok()?, network.is_active().ok()?))).collect()
+    }
+
     fn volumes(&self) -> Vec<Volume> {
         let pools = self.connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE).unwrap_or_default();
         let of_pool = |pool: &StoragePool| {

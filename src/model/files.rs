@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::PciAddress;
+use super::Uses;
 
 /// A UEFI firmware for guests: its code, and the variables that match it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,8 +49,12 @@ pub struct Files {
     pub facts: Vec<FileFacts>,
     /// Whether what is not in here is not there; else it could not be told.
     pub complete: bool,
-    /// The disks behind PCI functions that the host uses.
-    pub in_use: Vec<(PciAddress, String)>,
+    /// What the host uses its devices for.
+    #[serde(skip)]
+    pub uses: Uses,
+    /// The networks of libvirt's, each with whether it is active; `None` where they could not be asked for.
+    #[serde(skip)]
+    pub networks: Option<Vec<(String, bool)>>,
     /// Whether systemd runs the host; `None` where that could not be told.
     pub systemd: Option<bool>,
     /// The user that QEMU runs as.

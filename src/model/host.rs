@@ -48,6 +48,22 @@ impl Host {
         groups.into_iter().map(|(number, devices)| IommuGroup { number, devices }).collect()
     }
 
+    /// Whether it is a laptop or another machine without slots, as far as the names of its board and its
+    /// processor tell: Apple's boards, and processors that are only made for soldering (`i7-8750H`, `5600U`).
+    pub fn is_portable(&self) -> bool {
+        const ENDINGS: [&str; 13] = ["U", "H", "HK", "HQ", "HX", "HS", "P", "Y", "M", "MQ", "G1", "G4", "G7"];
+        let model = self.cpu.model.as_deref().unwrap_or_default();
+        let ending = |word: &str| {
+            let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+            (word.len() - rest.len() >= 3).then(|| rest.to_owned())
+        };
+        let is_server = ["EPYC", "Xeon", "Threadripper"].iter().any(|name| model.contains(name));
+        let is_mobile = !is_server && model.split([' ', '-']).filter_map(ending).any(|ending| ENDINGS.contains(&ending.as_str()));
+        // A Mac Pro has slots.
+        let is_apple = self.platform.board.as_deref().is_some_and(|board| board.starts_with("Apple")) && !is_server;
+        is_mobile || is_apple
+    }
+
     /// Whether any IOMMU group exists.
     pub fn has_groups(&self) -> bool {
         self.pci.iter().any(|device| device.group.is_some())
@@ -71,5 +87,33 @@ impl Host {
             .filter(|device| !functions.contains(&device.address) && device.blocks_its_group())
             .map(|device| device.address)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_that_are_soldered_on() {
+        let of = |model: &str| {
+            let cpu = Cpu { model: Some(model.to_owned()), ..Cpu::default() };
+            Host { cpu, ..Host::default() }.is_portable()
+        };
+        for model in [
+            "Intel(R) Core(TM) i7-8750H CPU @ 2.20GHz",
+            "AMD Ryzen 5 3500U with Radeon Vega Mobile Gfx",
+            "11th Gen Intel(R) Core(TM) i7-1165G7 @ 2.80GHz",
+        ] {
+            assert!(of(model), "{model}");
+        }
+        for model in [
+            "AMD Ryzen 7 5700X 8-Core Processor",
+            "12th Gen Intel(R) Core(TM) i5-12500",
+            "AMD EPYC 7402P 24-Core Processor",
+            "Intel(R) Core(TM) i9-13900K",
+        ] {
+            assert!(!of(model), "{model}");
+        }
     }
 }

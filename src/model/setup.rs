@@ -20,7 +20,7 @@ pub struct Setup {
     /// For each PCI function the modules that claim its kind, from the kernel's own table.
     pub claimants: BTreeMap<PciAddress, Vec<String>>,
     /// What the host uses its devices for.
-    pub uses: Vec<Use>,
+    pub uses: Uses,
     /// Room left in the file systems that are written to: path, and what is free.
     pub room: Vec<(String, Size)>,
     /// The boot images and how large they are.
@@ -152,6 +152,15 @@ impl Kernel {
     }
 }
 
+/// What a host uses its devices for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// What was found.
+    pub known: Vec<Use>,
+    /// What could not be read, with the reason: nothing says that the host does not use a device.
+    pub unknown: Vec<String>,
+}
+
 /// Something that the host uses a device for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
@@ -180,5 +189,7 @@ pub enum Purpose {
     Keyboard {
         /// What it calls itself.
         name: String,
+        /// The USB port that it is plugged into, as sysfs names it.
+        port: Option<String>,
     },
 }

@@ -47,7 +47,8 @@ fn block(host: &Host, card: &Assessment) -> String {
         CardKind::Virtual => "emulated graphics",
     };
     let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
-    line("kind", &format!("{kind}{boot}"));
+    let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
+    line("kind", &format!("{kind}{virtual_function}{boot}"));
     let drivers_known = host.pci.iter().any(|device| device.driver.is_some());
     line("driver", card.driver.as_deref().unwrap_or(if drivers_known { "none" } else { "not known" }));
     let functions: Vec<String> = host.devices(&card.functions).map(function).collect();
@@ -58,6 +59,10 @@ fn block(host: &Host, card: &Assessment) -> String {
     for blocker in host.devices(&card.blockers) {
         let driver = blocker.driver.as_deref().unwrap_or_default();
         line("blocker", &format!("{} {} on {}, {}", blocker.address.short(), blocker.class.noun(), paint(BAD, driver), blocker.id));
+    }
+    if !card.virtual_functions.is_empty() {
+        let functions: Vec<String> = card.virtual_functions.iter().map(|function| function.short()).collect();
+        line("virtual", &functions.join(", "));
     }
     if !card.twins.is_empty() {
         let twins: Vec<String> = card.twins.iter().map(|twin| twin.short()).collect();
@@ -82,6 +87,7 @@ fn verdict(verdict: Verdict) -> String {
         Verdict::Available => paint(GOOD, "available: it can be given to a guest"),
         Verdict::OnlyDisplay => paint(CARE, "only-display: it can go, and leaves the host without a display"),
         Verdict::Blocked => paint(BAD, "blocked: its group holds devices that the host uses"),
+        Verdict::SharedOut => paint(CARE, "shared-out: it has virtual functions; one of these can be given to a guest"),
         Verdict::Unknown => paint(CARE, "unknown: it is in no IOMMU group"),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::dangers::has_outlets;
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 
@@ -17,6 +18,8 @@ pub enum Verdict {
     OnlyDisplay,
     /// Something else in its groups keeps it with the host.
     Blocked,
+    /// It has virtual functions: one of these can go, and it stays with the host.
+    SharedOut,
     /// It is in no IOMMU group, so nothing can be said.
     Unknown,
 }
@@ -28,6 +31,7 @@ impl std::fmt::Display for Verdict {
             Self::Available => "available",
             Self::OnlyDisplay => "only-display",
             Self::Blocked => "blocked",
+            Self::SharedOut => "shared-out",
             Self::Unknown => "unknown",
         })
     }
@@ -56,6 +60,15 @@ pub struct Assessment {
     pub twins: Vec<PciAddress>,
     /// Whether the firmware used it for its own display.
     pub boot_vga: Option<bool>,
+    /// The function of which this is a virtual one (SR-IOV).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub physical_function: Option<PciAddress>,
+    /// Its virtual functions (SR-IOV).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub virtual_functions: Vec<PciAddress>,
+    /// Whether the host has a display when it is gone; what [`Verdict`] says, for a card without a verdict.
+    #[serde(skip)]
+    pub host_keeps_display: bool,
     /// Whether it can be given to a guest.
     pub verdict: Verdict,
     /// What to do, in one line.
@@ -69,30 +82,14 @@ pub fn assess(host: &Host) -> Vec<Assessment> {
     Card::all(host).into_iter().filter_map(|card| assess_card(host, card)).collect()
 }
 
-/// The one card that is meant for a guest: the only discrete one on vfio, else the only discrete one
-/// that can go, else the only one that can go.
-pub fn clear_choice(cards: &[Assessment]) -> Option<&Assessment> {
-    let can_go = |card: &&Assessment| {
-        matches!(card.verdict, Verdict::Ready | Verdict::Available) && matches!(card.kind, CardKind::Discrete | CardKind::Integrated)
-    };
-    let discrete = |card: &&Assessment| card.kind == CardKind::Discrete;
-    let ready = |card: &&Assessment| card.verdict == Verdict::Ready;
-    let choices: [Vec<&Assessment>; 3] = [
-        cards.iter().filter(can_go).filter(discrete).filter(ready).collect(),
-        cards.iter().filter(can_go).filter(discrete).collect(),
-        cards.iter().filter(can_go).collect(),
-    ];
-    match choices.iter().find(|choice| !choice.is_empty())?[..] {
-        [card] => Some(card),
-        _ => None,
-    }
-}
-
 fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let display = host.device(card.address)?;
     let groups = host.groups_of(&card.functions);
     let blockers = host.blockers_of(&card.functions);
     let verdict = verdict(host, &card, &groups, &blockers);
+    let virtual_functions: Vec<PciAddress> =
+        host.pci.iter().filter(|device| device.physical_function == Some(card.address)).map(|device| device.address).collect();
+    let host_keeps_display = displays_that_stay(host, &card).next().is_some();
     let twins = host.pci.iter().filter(|other| other.id == display.id && other.address != display.address);
     Some(Assessment {
         address: card.address,
@@ -104,7 +101,10 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
         twins: twins.map(|twin| twin.address).collect(),
         boot_vga: display.boot_vga,
         verdict,
-        remedy: remedy(host, &card, verdict),
+        physical_function: display.physical_function,
+        host_keeps_display,
+        remedy: remedy(host, &card, verdict, &virtual_functions),
+        virtual_functions,
         warnings: warnings::of_card(host, &card, verdict),
         functions: card.functions,
         blockers,
@@ -114,11 +114,14 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
 fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) -> Verdict {
     if groups.is_empty() {
         Verdict::Unknown
+    } else if host.pci.iter().any(|device| device.physical_function.is_some_and(|physical| card.functions.contains(&physical))) {
+        Verdict::SharedOut
     } else if !blockers.is_empty() {
         Verdict::Blocked
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
         Verdict::Ready
-    } else if displays_that_stay(host, card).next().is_some() {
+    } else if displays_that_stay(host, card).next().is_some() || !host.devices(&card.functions).any(has_outlets) {
+        // A card without outlets takes no display away.
         Verdict::Available
     } else {
         Verdict::OnlyDisplay
@@ -127,10 +130,10 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
 
 /// The displays that the host keeps when a card goes, with or without a driver.
 pub(super) fn displays_that_stay<'a>(host: &'a Host, card: &'a Card) -> impl Iterator<Item = &'a PciDevice> {
-    host.pci.iter().filter(|device| device.class.is_display() && !device.on_vfio() && !card.functions.contains(&device.address))
+    host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !card.functions.contains(&device.address))
 }
 
-fn remedy(host: &Host, card: &Card, verdict: Verdict) -> String {
+fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAddress]) -> String {
     let address = card.address.short();
     match verdict {
         Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay if card.kind == CardKind::Bmc => {
@@ -139,10 +142,17 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict) -> String {
         Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay => {
             format!(
-                "add a second display (integrated graphics count) and make it primary in the firmware; else the host is blind while the guest has {address}"
+                "hand it over while the guest runs, its desktop is ended for that time and started again: vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
             )
         }
-        Verdict::Blocked => group::isolation_remedy(card.kind == CardKind::Integrated),
+        Verdict::SharedOut => {
+            let one = virtual_functions.first().map_or_else(|| "ADDRESS".to_owned(), |function| function.short());
+            format!(
+                "pass one of its virtual functions: vgapt define NAME --gpu {one}; or take these away first: echo 0 > /sys/bus/pci/devices/{}/sriov_numvfs",
+                card.address
+            )
+        }
+        Verdict::Blocked => group::isolation_remedy(group::is_soldered(host, &card.functions)),
         Verdict::Unknown => group::missing_iommu(host).1,
     }
 }

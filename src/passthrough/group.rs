@@ -1,13 +1,25 @@
 //! What to do about IOMMU groups: where there are none, and where strangers sit in one.
 
-use crate::model::{Host, Iommu};
+use crate::model::{Card, CardKind, Host, Iommu, PciAddress};
 
 /// What to do where a stranger shares a group; the safe ways first. What is soldered on cannot move.
-pub fn isolation_remedy(soldered: bool) -> String {
+pub(super) fn isolation_remedy(soldered: bool) -> String {
     let slot = if soldered { "" } else { "else move the card to another slot; " };
     format!(
         "update the firmware and switch its ACS and IOMMU settings on; {slot}last, and with the isolation only pretended, a kernel with the ACS override patch"
     )
+}
+
+/// Whether none of these functions can be moved to another slot: a part of the processor or the
+/// chipset (bus 0), or a machine whose card is soldered on.
+pub(super) fn is_soldered(host: &Host, functions: &[PciAddress]) -> bool {
+    let cards = Card::all(host);
+    let of_processor = |function: &PciAddress| {
+        function.bus == 0 || cards.iter().any(|card| card.kind != CardKind::Discrete && card.functions.contains(function))
+    };
+    let for_laptops = |name: &str| ["Mobile", "Max-Q", "Laptop"].iter().any(|word| name.contains(word));
+    let is_mobile_card = host.devices(functions).any(|device| device.name.as_deref().is_some_and(for_laptops));
+    functions.iter().all(of_processor) || is_mobile_card || host.is_portable()
 }
 
 /// Why there are no groups, and what to do about it.

@@ -3,9 +3,14 @@
 //! Pure: decides from a [`crate::model::Host`] and reads nothing.
 
 mod assessment;
+mod choice;
+mod dangers;
+mod families;
 mod group;
 mod warnings;
 
-pub use assessment::{Assessment, Verdict, assess, clear_choice};
-pub use group::{isolation_remedy, missing_iommu};
+pub use assessment::{Assessment, Verdict, assess};
+pub use choice::{Choice, choose};
+pub use dangers::{Danger, DangerKind, dangers, last_keyboard_at};
+pub use group::missing_iommu;
 pub use warnings::of_host;

@@ -2,21 +2,13 @@
 
 use super::Verdict;
 use super::assessment::displays_that_stay;
+use super::dangers::has_outlets;
+use super::families::{self, Fault};
 use super::group::missing_iommu;
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
 
-const AMD_GRAPHICS: u16 = 0x1002;
 const NVIDIA: u16 = 0x10de;
 const INTEL: u16 = 0x8086;
-
-/// Device ids of AMD families that do not come back from a reset without the vendor-reset module,
-/// from that module's table (gnif/vendor-reset, src/device-db.h) and its families in pci.ids.
-const BAD_RESET: [(&str, &[(u16, u16)]); 4] = [
-    ("Polaris", &[(0x67c0, 0x67df), (0x67e0, 0x67ff), (0x6980, 0x699f), (0x6fdf, 0x6fdf)]),
-    ("Vega 10", &[(0x6860, 0x687f)]),
-    ("Vega 20", &[(0x66a0, 0x66af)]),
-    ("Navi 1x", &[(0x7310, 0x731f), (0x7340, 0x734f), (0x7360, 0x7362)]),
-];
 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
@@ -31,7 +23,8 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         twins(host, &functions),
         boot_display(display, card),
         display_without_driver(host, card, verdict),
-        bad_reset(display),
+        host_is_blind(host, card, verdict),
+        family(display, card),
         no_reset(host, display),
         dead(&functions),
         large_bar(display),
@@ -110,14 +103,56 @@ fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<
     ))
 }
 
-fn bad_reset(display: &PciDevice) -> Option<Finding> {
-    let family = |(_, ranges): &&(&str, &[(u16, u16)])| ranges.iter().any(|(first, last)| (*first..=*last).contains(&display.id.device));
-    let (name, _) = BAD_RESET.iter().find(family).filter(|_| display.id.vendor == AMD_GRAPHICS)?;
-    Some(Finding::warning(
-        "reset",
-        format!("cards of the {name} family do not come back from a reset: the guest may start only once per boot of the host"),
-        "load the vendor-reset module early and write device_specific to the card's reset_method",
-    ))
+/// The only display is on vfio-pci already: the host shows nothing, before any guest starts.
+fn host_is_blind(host: &Host, card: &Card, verdict: Verdict) -> Option<Finding> {
+    let is_blind = verdict == Verdict::Ready
+        && host.devices(&card.functions).any(has_outlets)
+        && !host.pci.iter().any(|device| has_outlets(device) && !device.on_vfio());
+    is_blind.then(|| {
+        Finding::warning(
+            "host-blind",
+            format!("the host has no display: {} is on vfio-pci, and there is no other", card.address.short()),
+            "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
+        )
+    })
+}
+
+/// What is known of its family.
+fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
+    // A virtual function is reset by its parent, and has no picture of its own.
+    let family = families::of(display.id, card.kind).filter(|_| display.physical_function.is_none())?;
+    let name = family.name;
+    let once = "the guest may start only once per boot of the host";
+    Some(match family.fault {
+        Fault::ResetNeedsModule => Finding::warning(
+            "reset",
+            format!("cards of the {name} family do not come back from a reset: {once}"),
+            "load the vendor-reset module early and write device_specific to the card's reset_method",
+        ),
+        Fault::ResetNeedsSuspend => Finding::warning(
+            "reset",
+            format!("cards of the {name} family often do not come back from a reset: {once}"),
+            "suspend the host and wake it between two starts (rtcwake -m mem -s 3); the vendor-reset module does not know this family",
+        ),
+        Fault::ResetNeedsPowerOff => Finding::warning(
+            "reset",
+            format!("cards of the {name} family often do not come back from the reset when the guest ends, and some hang the host: {once}"),
+            "use a recent kernel and the maker's newest firmware for the card, and end the guest's driver before the guest (shut down from within); a card that is lost comes back after the host was switched off",
+        ),
+        Fault::RomInFirmware => Finding::warning(
+            "apu",
+            format!("{name} have no ROM of their own, and their reset is unreliable: {once}"),
+            format!(
+                "give the guest the ROM from the firmware's table /sys/firmware/acpi/tables/VFCT (its image starts with the bytes 55 aa) as a file: vgapt define NAME --gpu {} --rom FILE",
+                card.address.short()
+            ),
+        ),
+        Fault::NeedsPlace => Finding::warning(
+            "igd",
+            format!("{name} show a picture on the board's outlets only at 00:02.0 of the guest, with the firmware's OpRegion"),
+            "move its hostdev there with virsh edit (<address type='pci' bus='0x00' slot='0x02' function='0x0'/>); QEMU before 10.1 also needs x-igd-opregion=on; without that use a remote desktop",
+        ),
+    })
 }
 
 fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {

@@ -2,8 +2,8 @@
 
 use super::check::{Check, Group, Step};
 use super::facts::Prepared;
-use crate::model::{CardKind, Finding, Severity, Size};
-use crate::passthrough::{Assessment, Verdict, assess};
+use crate::model::{Finding, Severity, Size};
+use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose};
 
 const WHY_GROUP: &str = "what shares an IOMMU group can reach each other's memory, so a group goes to a guest as a whole or not at all";
 
@@ -29,25 +29,25 @@ pub(super) fn subject(card: &Assessment) -> String {
 
 fn none(prepared: &Prepared) -> Check {
     let all = assess(prepared.facts.host);
-    let check = |seen: String| Check::ok("card", Group::Cards, "graphics card", seen);
-    let can_go: Vec<&Assessment> =
-        all.iter().filter(|card| matches!(card.verdict, Verdict::Ready | Verdict::Available) && card.kind != CardKind::Bmc).collect();
-    let real: Vec<&Assessment> = all.iter().filter(|card| matches!(card.kind, CardKind::Discrete | CardKind::Integrated)).collect();
-    let named = |cards: &[&Assessment]| cards.iter().map(|card| card.address.short()).collect::<Vec<_>>().join(", ");
-    match (can_go.as_slice(), real.as_slice()) {
-        (_, []) if all.is_empty() => check("there is none".into()).care("a guest gets no graphics card here", "put one in"),
-        (_, []) => check(format!("there is none for a guest; {} stays with the host", named(&all.iter().collect::<Vec<_>>())))
-            .care("a guest gets no graphics card here", "put one in"),
-        ([], several) => check(format!("none can be given to a guest as things are: {}", named(several))).missing(
+    let choice = choose(&all);
+    let check = Check::ok("card", Group::Cards, "graphics card", choice.because());
+    match choice {
+        Choice::None(cards, _) | Choice::NoneClear(cards, _) if cards.is_empty() => check.missing(
             Step::Choose,
-            WHY_GROUP,
-            format!("see what is in the way of one: vgapt check --gpu {}", several[0].address.short()),
+            "without a card for it a guest has no graphics of its own, and needs nothing of vgapt",
+            "put a graphics card in",
         ),
-        (several, _) => check(format!("more than one could go: {}", named(several))).missing(
-            Step::Choose,
-            "what has to be done depends on which one is meant",
-            format!("say which: vgapt check --gpu {}", several[0].address.short()),
-        ),
+        Choice::None(cards, _) => {
+            let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
+            check.missing(Step::Choose, WHY_GROUP, format!("see what is in the way of one: vgapt check --gpu {first}"))
+        }
+        Choice::NoneClear(cards, _) => {
+            let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
+            let why = "what has to be done depends on which one is meant";
+            check.missing(Step::Choose, why, format!("say which: vgapt check --gpu {first}"))
+        }
+        // A card that is chosen is among those that are meant.
+        Choice::Chosen(..) => check,
     }
 }
 
@@ -90,6 +90,11 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
                 card.remedy.clone(),
             )
         }
+        Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
+            Step::Choose,
+            "a function that is given away takes its virtual functions with it",
+            card.remedy.clone(),
+        ),
         Verdict::Unknown => {
             check(String::new()).unknown(&format!("there are no IOMMU groups yet, so what shares one with {name} cannot be told"))
         }
@@ -102,6 +107,9 @@ fn why(code: &str) -> &'static str {
         "twins" => "vfio-pci takes every device with an id that it is given",
         "boot-display" => "what the boot screen holds cannot be mapped for a guest, and an NVIDIA card's ROM is changed by then",
         "display-without-driver" => "once the card is given away, the host shows nothing",
+        "host-blind" => "nobody sees what the host does, or can log in at it",
+        "apu" => "a guest's driver does not start without the ROM",
+        "igd" => "the guest's driver looks for its outlets there",
         "reset" | "no-reset" => "a card is reset each time a guest gets it",
         "not-answering" => "nobody can use it like this",
         "large-bar" => "a region that does not fit is left out, and the guest's driver does not start",
@@ -114,7 +122,8 @@ fn why(code: &str) -> &'static str {
 
 /// What prepare refuses to do, unless it is told to.
 fn refusals(prepared: &Prepared) -> Vec<Check> {
-    let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker);
+    let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
+    let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker || only_display(finding));
     let subject = super::facts::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
     against
         .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && !super::others::TOLD.contains(&finding.code) && finding.code != "tpm")
@@ -123,7 +132,8 @@ fn refusals(prepared: &Prepared) -> Vec<Check> {
             let why = "the host needs what would go with the card";
             let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
             // Where nothing is left to prepare, somebody has decided it.
-            if prepared.writes() { check.missing(Step::Firmware, why, remedy) } else { check.care(why, said_first(&finding.remedy)) }
+            let is_blocked = prepared.writes() && finding.severity == Severity::Blocker;
+            if is_blocked { check.missing(Step::Firmware, why, remedy) } else { check.care(why, said_first(&finding.remedy)) }
         })
         .collect()
 }

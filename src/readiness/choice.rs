@@ -1,11 +1,11 @@
 //! Which cards are meant for a guest, where nobody named them.
 
 use crate::host;
-use crate::model::{CardKind, Host, PciAddress, Setup};
-use crate::passthrough::{Assessment, Verdict, assess, clear_choice};
+use crate::model::{Host, PciAddress, Setup};
+use crate::passthrough::{Assessment, Choice, Verdict, assess, choose};
 
 /// The cards that were named; else those that are set up to be bound, or are bound; else the one
-/// clear choice; else the one that can be spared, or the only one there is; else none.
+/// that is chosen ([`choose`]), or, where none can go, the only one that it is about; else none.
 pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment> {
     let cards = assess(host);
     let of = |wanted: &dyn Fn(&Assessment) -> bool| cards.iter().filter(|card| wanted(card)).cloned().collect::<Vec<_>>();
@@ -21,16 +21,9 @@ pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment
     if !set_up.is_empty() {
         return set_up;
     }
-    // Integrated graphics are second best: where there is a card of its own, it is what people mean.
-    let discrete = cards.iter().any(|card| card.kind == CardKind::Discrete);
-    if let Some(clear) = clear_choice(&cards).filter(|card| card.kind == CardKind::Discrete || !discrete) {
-        return vec![clear.clone()];
+    match choose(&cards) {
+        Choice::Chosen(card, _) => vec![card.clone()],
+        Choice::None(about, _) if about.len() == 1 => about.into_iter().cloned().collect(),
+        Choice::NoneClear(..) | Choice::None(..) => Vec::new(),
     }
-    // Without IOMMU groups there are no verdicts yet. Where none can go, the only card is what it is about.
-    let spare = |card: &Assessment| card.verdict == Verdict::Unknown && card.kind == CardKind::Discrete && card.boot_vga != Some(true);
-    let real = |card: &Assessment| if discrete { card.kind == CardKind::Discrete } else { card.kind == CardKind::Integrated };
-    let can_go = |card: &Assessment| matches!(card.verdict, Verdict::Ready | Verdict::Available);
-    let some_can_go = cards.iter().any(|card| real(card) && can_go(card));
-    let choices = [of(&spare), of(&|card| real(card) && !some_can_go)];
-    choices.into_iter().find(|choice| choice.len() == 1).unwrap_or_default()
 }

@@ -27,16 +27,17 @@ impl Summary {
         let first = checks.iter().filter(|check| check.state == State::Missing).min_by_key(|check| check.step.unwrap_or(Step::Software));
         let Some(first) = first else {
             let next = define(prepared);
+            let blind = if checks.iter().any(|check| check.code == "host-blind") { ", and the host has no display" } else { "" };
             let unknown = match count(State::Unknown) {
                 0 => String::new(),
                 1 => ", as far as it could be found out (1 unknown)".to_owned(),
                 many => format!(", as far as it could be found out ({many} unknown)"),
             };
-            return Self { ready: true, step: Step::Define, summary: format!("ready{unknown}; next: {next}"), next };
+            return Self { ready: true, step: Step::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
         };
         let step = first.step.unwrap_or(Step::Software);
         let refused = step == Step::Prepare && prepared.refused();
-        let next = if refused { format!("{} (it will say what speaks against it)", first.remedy) } else { first.remedy.clone() };
+        let next = if refused { format!("{} (it says what blocks it)", first.remedy) } else { first.remedy.clone() };
         let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
         Self { ready: false, step, summary: format!("not ready: {things}; next: {next}"), next }
     }

@@ -1,11 +1,11 @@
-//! What speaks against passing devices: gone, moved, no endpoint, a group that the host uses.
+//! What is wrong with passing devices: gone, moved, no endpoint, a loss for the host.
 
 use crate::domain::Passed;
-use crate::model::{Finding, Host, Iommu, PciAddress, UsbId};
-use crate::passthrough::{Verdict, assess, isolation_remedy, missing_iommu};
+use crate::model::{Finding, Host, Iommu, PciAddress, UsbId, Uses};
+use crate::passthrough::{Danger, DangerKind, dangers, last_keyboard_at, missing_iommu};
 
-/// What speaks against passing these functions, wherever they come from.
-pub fn of_functions(passed: &[Passed], host: &Host) -> Vec<Finding> {
+/// What is wrong with passing these functions, wherever they come from.
+pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding> {
     if passed.is_empty() {
         return Vec::new();
     }
@@ -21,8 +21,7 @@ pub fn of_functions(passed: &[Passed], host: &Host) -> Vec<Finding> {
         .iter()
         .filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host)).or_else(|| group(passed.address, host)))
         .collect();
-    findings.extend(blocked(&functions, host));
-    findings.extend(only_display(&functions, host));
+    findings.extend(dangers(host, uses, &functions).into_iter().map(lost));
     findings.extend(usb_behind(&functions, host));
     findings.extend(shared_out(&functions, host));
     for unknown in &host.unknown {
@@ -79,34 +78,16 @@ fn group(address: PciAddress, host: &Host) -> Option<Finding> {
     })
 }
 
-fn blocked(functions: &[PciAddress], host: &Host) -> Option<Finding> {
-    let blockers = host.blockers_of(functions);
-    let named: Vec<String> = host
-        .devices(&blockers)
-        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or_default()))
-        .collect();
-    let siblings: Vec<String> = blockers
-        .iter()
-        .filter(|blocker| functions.iter().any(|function| function.same_slot(**blocker)))
-        .map(|blocker| blocker.short())
-        .collect();
-    let remedy = if siblings.is_empty() {
-        isolation_remedy(false)
-    } else {
-        format!("pass {} too, as they share the slot; else {}", siblings.join(", "), isolation_remedy(false))
-    };
-    (!named.is_empty()).then(|| {
-        Finding::blocker("group-not-viable", format!("the host uses other devices of the same IOMMU group: {}", named.join(", ")), remedy)
-    })
-}
-
-fn only_display(functions: &[PciAddress], host: &Host) -> Option<Finding> {
-    let card = assess(host).into_iter().find(|card| functions.contains(&card.address) && card.verdict == Verdict::OnlyDisplay)?;
-    Some(Finding::warning(
-        "only-display",
-        format!("{} is the host's only display: it goes dark while the domain runs", card.address.short()),
-        format!("{}; its desktop is ended and started again by: vgapt define NAME --handover", card.remedy),
-    ))
+/// What the host loses, weighed for a domain: what destroys data is refused, what can be meant is blocked.
+fn lost(danger: Danger) -> Finding {
+    let Danger { kind, message, remedy } = danger;
+    match kind {
+        DangerKind::DiskInUse => Finding::fatal(kind.code(), message, remedy),
+        DangerKind::BlockedGroup => Finding::blocker("group-not-viable", message, remedy),
+        DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => Finding::blocker(kind.code(), message, remedy),
+        DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
+        DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
+    }
 }
 
 /// What speaks against handing the display over.
@@ -118,12 +99,6 @@ pub fn of_handover(systemd: Option<bool>) -> Option<Finding> {
             "stop the display manager before the start by hand, without --handover",
         )
     })
-}
-
-/// A disk of the host's goes with a function that is passed.
-pub(super) fn disk_in_use(function: PciAddress, what: &str) -> Finding {
-    let message = format!("the host would lose a disk with {}: {what}", function.short());
-    Finding::fatal("disk-in-use", message, "let the host go of it (umount, swapoff), or pass another device")
 }
 
 /// The USB devices that go with a controller.
@@ -139,12 +114,24 @@ fn usb_behind(functions: &[PciAddress], host: &Host) -> Option<Finding> {
 
 /// A card that gives shares of itself away cannot be given away itself.
 fn shared_out(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let parent = host.pci.iter().find_map(|device| device.physical_function.filter(|physical| functions.contains(physical)))?;
     let virtual_ones = host.pci.iter().filter(|device| device.physical_function.is_some_and(|physical| functions.contains(&physical)));
     let named: Vec<String> = virtual_ones.map(|device| device.address.short()).collect();
     (!named.is_empty()).then(|| {
         let message = format!("a function that is passed has virtual functions ({}), which vanish with it", named.join(", "));
-        Finding::blocker("has-virtual-functions", message, "pass one of these with --pci, or take them away first: echo 0 > …/sriov_numvfs")
+        Finding::blocker(
+            "has-virtual-functions",
+            message,
+            format!("pass one of these with --pci, or take them away first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
+        )
     })
+}
+
+/// The last keyboard among USB devices that a guest is given.
+pub fn of_keyboard(ids: &[UsbId], host: &Host, uses: &Uses) -> Option<Finding> {
+    let ports: Vec<&str> = host.usb.iter().filter(|device| ids.contains(&device.id)).map(|device| device.port.as_str()).collect();
+    let Danger { kind, message, remedy } = last_keyboard_at(uses, &ports)?;
+    Some(Finding::warning(kind.code(), message, remedy))
 }
 
 /// Is exactly one USB device of this id plugged in?

@@ -1,25 +1,133 @@
-//! What speaks against a domain's place beside the others of the host.
+//! A domain beside the others of the host: what two of them have.
 
-use crate::domain::{Spec, passed_functions, pins};
-use crate::model::{CpuSet, Finding};
+use crate::domain::{Spec, Taken, passed_functions, pins, taken};
+use crate::model::{CpuSet, Finding, Host};
 use crate::xml::Document;
+
+/// Another domain of the host.
+#[derive(Debug)]
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs now.
+    pub is_running: bool,
+    /// Its XML, as it starts next and, where it runs, as it runs; else why it cannot be read.
+    pub documents: Vec<Result<Document, String>>,
+}
 
 /// Cores that another domain has too: both are slow while both run. Domains that pass the same device
 /// never run at once.
-pub fn of_neighbours(spec: &Spec, others: &[(String, Document)]) -> Option<Finding> {
+pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
     let own = &spec.placed.as_ref()?.taken;
     let passes = |function| spec.record.passed.iter().any(|passed| passed.address == function);
-    let shared = |(name, domain): &(String, Document)| {
+    let shared = |other: &Other| {
+        let domain = other.documents.first()?.as_ref().ok()?;
         if passed_functions(domain).into_iter().any(passes) {
             return None;
         }
         let (pins, _) = pins(domain.root());
         let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&own.0)).copied().collect());
-        (!theirs.0.is_empty()).then(|| format!("'{name}' has {theirs}"))
+        (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
     };
     let named: Vec<String> = others.iter().filter_map(shared).collect();
     (!named.is_empty()).then(|| {
         let message = format!("other domains are pinned to the same processors of the host: {}", named.join(", "));
         Finding::warning("shared-cores", message, "let them run one at a time, or move the pins of one with virsh vcpupin --config")
     })
+}
+
+/// What other domains take of the host's too. At a start it counts whether the other one runs.
+/// `real` follows the links of a path.
+pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, real: &dyn Fn(&str) -> String) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = others.iter().filter_map(|other| unknown(other, own)).collect();
+    for other in others {
+        let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
+        let blocks = at_start && other.is_running;
+        let runs = if other.is_running { ", which runs" } else { "" };
+        let name = &other.name;
+        let devices = devices(own, &theirs);
+        if !devices.is_empty() {
+            let message = format!("the domain '{name}'{runs} has the same devices of the host: {}", devices.join(", "));
+            let remedy =
+                if other.is_running { format!("shut it down first: vgapt stop {name}") } else { "run one of them at a time".to_owned() };
+            findings.push(if blocks {
+                Finding::blocker("shared-device", message, remedy)
+            } else {
+                Finding::warning("shared-device", message, remedy)
+            });
+        }
+        let disks = disks(own, &theirs, real);
+        if !disks.is_empty() {
+            let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
+            let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
+            findings.push(if blocks {
+                Finding::blocker("shared-disk", message, remedy)
+            } else {
+                Finding::warning("shared-disk", message, remedy)
+            });
+        }
+        let folders: Vec<String> =
+            own.folders.iter().filter(|folder| theirs.iter().any(|theirs| theirs.folders.contains(*folder))).cloned().collect();
+        if !folders.is_empty() && !at_start {
+            let message = format!("the domain '{name}'{runs} shares the same folder: {}", folders.join(", "));
+            findings.push(Finding::warning(
+                "shared-folder",
+                message,
+                "two guests that write to the same files have to lock them; give each a folder of its own",
+            ));
+        }
+    }
+    findings
+}
+
+/// A domain that cannot be read may have anything.
+fn unknown(other: &Other, own: &Taken) -> Option<Finding> {
+    if *own == Taken::default() {
+        return None;
+    }
+    let because = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
+    let because = because.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML".to_owned()))?;
+    let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
+    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", other.name)))
+}
+
+fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
+    let functions = own.functions.iter().filter(|one| theirs.iter().any(|theirs| theirs.functions.contains(*one))).map(|one| one.short());
+    let usb = own.usb.iter().filter(|one| theirs.iter().any(|theirs| theirs.usb.contains(*one))).map(|one| format!("USB {one}"));
+    let mediated = own.mediated.iter().filter(|one| theirs.iter().any(|theirs| theirs.mediated.contains(*one))).cloned();
+    functions.chain(usb).chain(mediated).collect()
+}
+
+fn disks(own: &Taken, theirs: &[Taken], real: &dyn Fn(&str) -> String) -> Vec<String> {
+    let place = |path: &str| if path.starts_with('/') { real(path) } else { path.to_owned() };
+    let theirs: Vec<String> = theirs.iter().flat_map(|theirs| &theirs.disks).map(|path| place(path)).collect();
+    own.disks.iter().filter(|path| theirs.iter().any(|other| overlap(&place(path), other))).cloned().collect()
+}
+
+/// The same, or a disk and one of its partitions: `/dev/sda` and `/dev/sda1`, `/dev/nvme0n1` and `/dev/nvme0n1p1`.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_part = |disk: &str, part: &str| {
+        let rest = part.strip_prefix(disk).filter(|_| disk.starts_with("/dev/"));
+        rest.is_some_and(|rest| {
+            let number = rest.strip_prefix('p').filter(|_| disk.ends_with(|c: char| c.is_ascii_digit())).unwrap_or(rest);
+            let has_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            has_number && (number.len() < rest.len() || !disk.ends_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    one == other || is_part(one, other) || is_part(other, one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_and_its_partitions() {
+        for (disk, part) in [("/dev/sda", "/dev/sda1"), ("/dev/nvme0n1", "/dev/nvme0n1p3"), ("/a", "/a")] {
+            assert!(overlap(disk, part) && overlap(part, disk), "{disk} {part}");
+        }
+        for (one, other) in [("/dev/sda", "/dev/sdaa"), ("/dev/nvme0n1", "/dev/nvme0n12"), ("/dev/sda1", "/dev/sda10"), ("/a", "/a1")] {
+            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
 }

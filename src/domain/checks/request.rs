@@ -1,10 +1,11 @@
-//! What speaks against a request: only what it changes is looked at, since what somebody else
+//! What is wrong with a request: only what it changes is looked at, since what somebody else
 //! changed is no longer what the request says.
 
 use super::{devices, files as file_checks, resources};
-use crate::domain::request::mdev_path;
-use crate::domain::{Base, Disk, Extras, Purpose, Request, Spec, owned};
+use crate::domain::request::{bridge_path, interface_path, mdev_path};
+use crate::domain::{Base, Disk, Extras, Network, Purpose, Request, Spec, owned};
 use crate::model::{Files, Finding, Host, is_uuid};
+use crate::passthrough;
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
@@ -14,6 +15,9 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     let mut findings = Vec::new();
     findings.extend(other_system(base));
     findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
+    findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
+    findings.extend(virtualization_off(base, host));
+    findings.extend(network(base, wanted, files));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
@@ -24,7 +28,6 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     if wanted.handover && base.differs(|request| request.handover) {
         findings.extend(devices::of_handover(files.systemd));
     }
-    findings.extend(files.in_use.iter().map(|(function, what)| devices::disk_in_use(*function, what)));
     findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
     findings.extend(share_names(base, wanted));
@@ -90,6 +93,49 @@ fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
     let message = format!("the disk {disk} is given twice");
     base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
+}
+
+/// A domain for KVM on a processor that has it switched off.
+fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
+    let is_for_kvm = base.domain.root().attribute("type").as_deref() == Some("kvm");
+    let asked = base.is_new || base.differs(|request| request.gpu.clone());
+    passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
+}
+
+/// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
+fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
+    let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
+    let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
+    let no_such =
+        |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("there is no {what} {name}"), remedy);
+    match asked {
+        Network::Nat(name) => {
+            let (_, is_active) = match files.networks.as_ref()?.iter().find(|(known, _)| known == name) {
+                Some(known) => known,
+                None => {
+                    let there: Vec<&str> = files.networks.iter().flatten().map(|(known, _)| known.as_str()).collect();
+                    let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
+                    return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
+                }
+            };
+            (!is_active).then(|| {
+                let remedy = format!("virsh net-start {name} && virsh net-autostart {name}");
+                Finding::warning(
+                    "network-inactive",
+                    format!("libvirt's network {name} is not active, and the domain does not start without it"),
+                    remedy,
+                )
+            })
+        }
+        Network::Bridge(name) | Network::Macvtap(name) if is_missing(&interface_path(name)) => {
+            Some(no_such("network interface", name, "ip link shows what there is".to_owned()))
+        }
+        Network::Bridge(name) if is_missing(&bridge_path(name)) => {
+            let remedy = format!("make a bridge and put {name} into it, or use --network macvtap={name}");
+            Some(Finding::blocker("no-bridge", format!("the network interface {name} is no bridge of the kernel's"), remedy))
+        }
+        _ => None,
+    }
 }
 
 /// Nothing that a guest could show itself on: vgapt's templates leave that to the card.

@@ -125,6 +125,16 @@ pub(super) fn mdev_path(uuid: &str) -> String {
     format!("/sys/bus/mdev/devices/{uuid}")
 }
 
+/// Where the kernel shows a network interface.
+pub(super) fn interface_path(name: &str) -> String {
+    format!("/sys/class/net/{name}")
+}
+
+/// Is there where a network interface is a bridge.
+pub(super) fn bridge_path(name: &str) -> String {
+    format!("/sys/class/net/{name}/bridge")
+}
+
 impl Request {
     /// The same with every path made absolute, seen from a directory.
     #[must_use]
@@ -163,6 +173,11 @@ impl Request {
             .chain(self.extras.mdev.iter().map(|uuid| mdev_path(uuid)))
             .chain(self.extras.share.iter().chain(&self.extras.share_smb).map(|share| folder(share).0.to_owned()))
             .chain(belonging)
+            .chain(self.extras.network.iter().flat_map(|network| match network {
+                Network::Bridge(name) => vec![interface_path(name), bridge_path(name)],
+                Network::Macvtap(name) => vec![interface_path(name)],
+                _ => Vec::new(),
+            }))
             .collect()
     }
 }

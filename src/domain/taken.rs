@@ -1,0 +1,308 @@
+//! What a domain takes of the host's that no other can have at the same time: disks, PCI functions,
+//! USB devices, mediated devices, shared folders; by elements of libvirt's, or by options of QEMU's
+//! own in `qemu:commandline`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::devices::number;
+use crate::model::{Host, PciAddress, UsbId};
+use crate::xml::{Document, Element};
+
+/// The namespace of `qemu:commandline`.
+const QEMU: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+
+/// What a domain takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// The PCI functions.
+    pub functions: BTreeSet<PciAddress>,
+    /// The USB devices.
+    pub usb: BTreeSet<UsbId>,
+    /// The mediated devices, by their UUIDs.
+    pub mediated: BTreeSet<String>,
+    /// The disks that it writes to: files, block devices, volumes (`pool/volume`).
+    pub disks: BTreeSet<String>,
+    /// The shared folders.
+    pub folders: BTreeSet<String>,
+    /// What could not be understood.
+    pub unknown: Vec<String>,
+}
+
+/// What this domain takes. The host tells which USB device is on a port.
+pub fn taken(domain: &Document, host: &Host) -> Taken {
+    let mut taken = Taken::default();
+    let root = domain.root();
+    for device in root.child("devices").into_iter().flat_map(Element::children) {
+        match device.name() {
+            "hostdev" | "interface" => taken.hostdev(device, host),
+            "disk" => taken.disk(device),
+            "filesystem" => taken.folders.extend(device.child("source").and_then(|source| source.attribute("dir")).map(folder)),
+            _ => {}
+        }
+    }
+    let of_qemu = |element: &Element<'_>| element.namespace().as_deref() == Some(QEMU);
+    for line in root.children().filter(|child| child.local_name() == "commandline" && of_qemu(child)) {
+        let words: Vec<String> = line
+            .children()
+            .filter(|word| word.local_name() == "arg")
+            .filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned))
+            .collect();
+        taken.command_line(&words, host);
+    }
+    taken
+}
+
+/// A folder's path, without a slash at its end.
+fn folder(path: std::borrow::Cow<'_, str>) -> String {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
+}
+
+impl Taken {
+    /// What is in here and was not before; all of it for a domain that is made anew.
+    #[must_use]
+    pub fn without(self, before: &Self, is_new: bool) -> Self {
+        if is_new {
+            return self;
+        }
+        let new = |now: BTreeSet<String>, before: &BTreeSet<String>| now.difference(before).cloned().collect();
+        Self {
+            functions: self.functions.difference(&before.functions).copied().collect(),
+            usb: self.usb.difference(&before.usb).copied().collect(),
+            mediated: new(self.mediated, &before.mediated),
+            disks: new(self.disks, &before.disks),
+            folders: new(self.folders, &before.folders),
+            unknown: self.unknown,
+        }
+    }
+
+    fn hostdev(&mut self, device: Element<'_>, host: &Host) {
+        let Some(source) = device.child("source") else { return };
+        let address = source.child("address");
+        match device.attribute("type").as_deref() {
+            Some("usb") => {
+                let part = |name: &str| source.child(name).and_then(|part| number(part, "id")).and_then(|id| u16::try_from(id).ok());
+                match (part("vendor"), part("product")) {
+                    (Some(vendor), Some(product)) => {
+                        self.usb.insert(UsbId { vendor, product });
+                    }
+                    _ => {
+                        let place = |name: &str| address.and_then(|address| number(address, name));
+                        self.usb_at(place("bus"), place("device"), host);
+                    }
+                }
+            }
+            Some("mdev") => self.mediated.extend(address.and_then(|address| address.attribute("uuid")).map(|uuid| uuid.to_lowercase())),
+            // Also <interface type='hostdev'>, whose function may be a network card's.
+            Some("pci" | "hostdev") => self.functions.extend(address.and_then(pci_address)),
+            _ => {}
+        }
+    }
+
+    fn usb_at(&mut self, bus: Option<u32>, device: Option<u32>, host: &Host) {
+        let (Some(bus), Some(device)) = (bus, device) else { return };
+        let found = host.usb.iter().find(|usb| u32::from(usb.bus) == bus && u32::from(usb.device) == device);
+        match found {
+            Some(usb) => {
+                self.usb.insert(usb.id);
+            }
+            // Nothing is plugged in there, so nothing is taken.
+            None if !host.usb.is_empty() => {}
+            None => self.unknown.push(format!("which USB device is at bus {bus}, device {device}")),
+        }
+    }
+
+    fn disk(&mut self, disk: Element<'_>) {
+        let Some(source) = disk.child("source") else { return };
+        if disk.attribute("type").as_deref() == Some("nvme") {
+            self.functions.extend(source.child("address").and_then(pci_address));
+            return;
+        }
+        let is_read_only = disk.child("readonly").is_some() || matches!(disk.attribute("device").as_deref(), Some("cdrom" | "floppy"));
+        if is_read_only || disk.child("shareable").is_some() {
+            return;
+        }
+        let by = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
+        let volume = || Some(format!("{}/{}", by("pool")?, by("volume")?));
+        let remote = || Some(format!("{}:{}", by("protocol")?, by("name")?));
+        self.disks.extend(by("file").or_else(|| by("dev")).or_else(volume).or_else(remote));
+    }
+
+    /// QEMU's own options: the value of each follows it.
+    fn command_line(&mut self, words: &[String], host: &Host) {
+        for pair in words.windows(2) {
+            let [option, value] = pair else { continue };
+            match option.trim_start_matches('-') {
+                "device" => match options(value, "driver") {
+                    Ok(device) => self.qemu_device(&device, host),
+                    Err(what) => self.unknown.push(format!("-device {value}: {what}")),
+                },
+                "drive" | "blockdev" => match options(value, "driver") {
+                    Ok(drive) => self.qemu_drive(&drive),
+                    Err(what) => self.unknown.push(format!("-{} {value}: {what}", option.trim_start_matches('-'))),
+                },
+                "hda" | "hdb" | "hdc" | "hdd" if !value.is_empty() => {
+                    self.disks.insert(value.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
+        let text = |name: &str| device.get(name).map(plain);
+        match text("driver").unwrap_or_default().as_str() {
+            driver if driver.starts_with("vfio-pci") => {
+                // host=01:00.0, or the device's folder in sysfs, which may be a mediated device's.
+                self.functions.extend(text("host").and_then(|address| address.parse::<PciAddress>().ok()));
+                let place = text("sysfsdev");
+                let name = place.as_deref().and_then(|place| place.trim_end_matches('/').rsplit('/').next()).unwrap_or_default();
+                match name.parse::<PciAddress>() {
+                    Ok(address) => {
+                        self.functions.insert(address);
+                    }
+                    Err(_) if crate::model::is_uuid(name) => {
+                        self.mediated.insert(name.to_lowercase());
+                    }
+                    Err(_) => {}
+                }
+            }
+            "usb-host" => {
+                let part = |name: &str| text(name).and_then(|value| parse_number(&value));
+                let id = |name: &str| part(name).and_then(|id| u16::try_from(id).ok());
+                match (id("vendorid"), id("productid")) {
+                    (Some(vendor), Some(product)) => {
+                        self.usb.insert(UsbId { vendor, product });
+                    }
+                    _ => self.usb_at(part("hostbus"), part("hostaddr"), host),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn qemu_drive(&mut self, drive: &Map<String, Value>) {
+        let text = |value: &Map<String, Value>, name: &str| value.get(name).map(plain);
+        let is_on = |name: &str| text(drive, name).is_some_and(|value| matches!(value.as_str(), "on" | "true"));
+        if is_on("readonly") || is_on("read-only") || text(drive, "media").as_deref() == Some("cdrom") {
+            return;
+        }
+        let nested = drive.get("file").and_then(Value::as_object);
+        let file = match nested {
+            Some(file) => text(file, "filename"),
+            None => text(drive, "filename").or_else(|| text(drive, "file.filename")).or_else(|| text(drive, "file")),
+        };
+        // A node's name is no path.
+        self.disks.extend(file.filter(|file| file.starts_with('/')));
+        if text(drive, "driver").as_deref() == Some("nvme") {
+            self.functions.extend(text(drive, "device").and_then(|address| address.parse::<PciAddress>().ok()));
+        }
+    }
+}
+
+/// A value as people write it.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The keys of one option of QEMU's: JSON, or `first,key=value,…` where a comma in a value is doubled.
+fn options(text: &str, first: &str) -> Result<Map<String, Value>, String> {
+    if text.trim_start().starts_with('{') {
+        // QEMU also takes single quotes.
+        let parsed = serde_json::from_str(text).or_else(|error| serde_json::from_str(&text.replace('\'', "\"")).map_err(|_| error));
+        return parsed.map_err(|error| format!("it cannot be read as JSON ({error})"));
+    }
+    let mut keys = Map::new();
+    for (index, part) in text.replace(",,", "\0").split(',').enumerate() {
+        let part = part.replace('\0', ",");
+        match part.split_once('=') {
+            Some((key, value)) => keys.insert(key.to_owned(), Value::from(value)),
+            None if index == 0 => keys.insert(first.to_owned(), Value::from(part)),
+            None => keys.insert(part, Value::from("on")),
+        };
+    }
+    Ok(keys)
+}
+
+/// `0x46d`, `1133`.
+fn parse_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn pci_address(address: Element<'_>) -> Option<PciAddress> {
+    let part = |name: &str| number(address, name);
+    let narrow = |name: &str| part(name).and_then(|value| u8::try_from(value).ok());
+    Some(PciAddress {
+        domain: part("domain").unwrap_or(0),
+        bus: narrow("bus")?,
+        device: narrow("slot")?,
+        function: narrow("function").unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(devices: &str, line: &[&str]) -> Taken {
+        let words: String =
+            line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
+        let text = format!("<domain xmlns:q='{QEMU}'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>");
+        taken(&Document::parse(&text).unwrap(), &Host::default())
+    }
+
+    #[test]
+    fn elements() {
+        let taken = of(
+            "<hostdev type='pci'><source><address domain='0x0000' bus='0x01' slot='0x00' function='0x1'/></source></hostdev>\
+             <hostdev type='usb'><source><vendor id='0x046d'/><product id='0xc52b'/></source></hostdev>\
+             <hostdev type='mdev'><source><address uuid='C2177883-f1bb-47f0-914d-32a22e3a8804'/></source></hostdev>\
+             <interface type='hostdev'><source><address type='pci' domain='0' bus='3' slot='2' function='0'/></source></interface>\
+             <disk type='nvme'><source type='pci' managed='yes'><address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/></source></disk>\
+             <disk type='file'><source file='/a'/></disk><disk type='block'><source dev='/dev/sdb'/></disk>\
+             <disk type='volume'><source pool='p' volume='v'/></disk>\
+             <disk type='file' device='cdrom'><source file='/iso'/></disk><disk type='file'><source file='/ro'/><readonly/></disk>\
+             <filesystem><source dir='/share/'/></filesystem>",
+            &[],
+        );
+        assert_eq!(taken.functions.iter().map(|one| one.short()).collect::<Vec<_>>(), ["01:00.1", "03:02.0", "05:00.0"]);
+        assert_eq!(taken.usb.iter().map(ToString::to_string).collect::<Vec<_>>(), ["046d:c52b"]);
+        assert!(taken.mediated.contains("c2177883-f1bb-47f0-914d-32a22e3a8804"));
+        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a", "/dev/sdb", "p/v"]);
+        assert!(taken.folders.contains("/share"));
+    }
+
+    #[test]
+    fn options_of_qemu() {
+        let taken = of(
+            "",
+            &[
+                "-device",
+                "vfio-pci,host=01:00.0,multifunction=on",
+                "-device",
+                "{\"driver\":\"vfio-pci\",\"host\":\"0000:02:00.0\"}",
+                "-device",
+                "{'driver':'vfio-pci-nohotplug','sysfsdev':'/sys/bus/mdev/devices/c2177883-f1bb-47f0-914d-32a22e3a8804'}",
+                "-device",
+                "usb-host,vendorid=0x046d,productid=0xc52b",
+                "-drive",
+                "file=/a,,b.raw,format=raw,if=virtio",
+                "-drive",
+                "file=/iso,media=cdrom",
+                "-blockdev",
+                "{\"driver\":\"qcow2\",\"node-name\":\"x\",\"file\":{\"driver\":\"file\",\"filename\":\"/c.qcow2\"}}",
+                "-device",
+                "{broken",
+            ],
+        );
+        assert_eq!(taken.functions.iter().map(|one| one.short()).collect::<Vec<_>>(), ["01:00.0", "02:00.0"]);
+        assert_eq!((taken.usb.len(), taken.mediated.len()), (1, 1));
+        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a,b.raw", "/c.qcow2"]);
+        assert!(taken.unknown[0].contains("{broken"), "{:?}", taken.unknown);
+    }
+}

@@ -1,0 +1,220 @@
+//! What a host loses when functions go to a guest: one list, whoever asks (`prepare`, `define`, `attach`, `start`).
+
+use std::collections::BTreeSet;
+
+use super::group;
+use crate::model::{Host, PciAddress, PciDevice, Purpose, Use, Uses};
+
+const AMD: u16 = 0x1022;
+const INTEL: u16 = 0x8086;
+/// In the place of a mount point.
+const SWAP: &str = "swap";
+
+/// What sort of loss it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DangerKind {
+    /// The host has no display without it.
+    OnlyDisplay,
+    /// The host uses other devices of the group.
+    BlockedGroup,
+    /// A disk that the host uses goes.
+    DiskInUse,
+    /// The default route goes.
+    DefaultRoute,
+    /// The last keyboard goes.
+    LastKeyboard,
+    /// It is a part of the chipset or the processor that no guest needs.
+    HostFunction,
+    /// What the host uses could not be read.
+    UsesUnknown,
+}
+
+/// One loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Danger {
+    /// Its sort.
+    pub kind: DangerKind,
+    /// What would be lost, and by which function.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl DangerKind {
+    /// Its name for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::OnlyDisplay => "only-display",
+            Self::BlockedGroup => "blocked-group",
+            Self::DiskInUse => "disk-in-use",
+            Self::DefaultRoute => "default-route",
+            Self::LastKeyboard => "last-keyboard",
+            Self::HostFunction => "host-function",
+            Self::UsesUnknown => "uses-unknown",
+        }
+    }
+}
+
+/// Functions of chipsets and processors that the host needs and no guest does: class, vendor, what it is.
+const HOST_FUNCTIONS: [(u16, u16, &str); 11] = [
+    (0x1080, AMD, "the platform security processor (firmware TPM, memory encryption)"),
+    (0x1080, INTEL, "an encryption controller of the platform"),
+    (0x0c05, AMD, "the SMBus (sensors, memory modules)"),
+    (0x0c05, INTEL, "the SMBus (sensors, memory modules)"),
+    (0x0780, INTEL, "the management engine's interface (HECI)"),
+    (0x0806, AMD, "the IOMMU itself"),
+    (0x0806, INTEL, "the IOMMU itself"),
+    (0x0500, INTEL, "memory of the chipset"),
+    (0x0580, INTEL, "the flash memory of the firmware"),
+    (0x0c80, INTEL, "the flash memory of the firmware, or a serial bus of the chipset"),
+    (0x1180, INTEL, "the thermal sensors"),
+];
+
+/// All that the host loses with these functions.
+pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger> {
+    if functions.is_empty() {
+        return Vec::new();
+    }
+    let found = [
+        only_display(host, functions),
+        blocked_group(host, functions),
+        disk_in_use(uses, functions),
+        default_route(uses, functions),
+        last_keyboard(uses, functions),
+        host_functions(host, functions),
+        uses_unknown(host, uses, functions),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn danger(kind: DangerKind, message: impl Into<String>, remedy: impl Into<String>) -> Danger {
+    Danger { kind, message: message.into(), remedy: remedy.into() }
+}
+
+fn short(functions: &[PciAddress]) -> String {
+    functions.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a function can show the host's picture: 3D controllers (0302) and virtual functions have no outlets.
+pub(super) fn has_outlets(device: &PciDevice) -> bool {
+    device.class.is_display() && device.class.code() != 0x0302 && !device.is_bridge() && device.physical_function.is_none()
+}
+
+fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let used = |device: &&PciDevice| has_outlets(device) && !device.on_vfio();
+    let goes = host.pci.iter().filter(used).any(|device| functions.contains(&device.address));
+    let stays = host.pci.iter().filter(used).any(|device| !functions.contains(&device.address));
+    (goes && !stays).then(|| {
+        let card = crate::model::Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
+        let address = card.map(|card| card.address.short()).unwrap_or_default();
+        danger(
+            DangerKind::OnlyDisplay,
+            format!("without {} the host has no display", short(functions)),
+            format!(
+                "leave it with the host until the guest starts, with prepare --bind start and define --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
+            ),
+        )
+    })
+}
+
+fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let blockers = host.blockers_of(functions);
+    let named: Vec<String> = host
+        .devices(&blockers)
+        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none")))
+        .collect();
+    let siblings: Vec<PciAddress> =
+        blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
+    let isolation = group::isolation_remedy(group::is_soldered(host, functions));
+    let remedy =
+        if siblings.is_empty() { isolation } else { format!("pass {} too, as they share the slot; else {isolation}", short(&siblings)) };
+    (!named.is_empty()).then(|| {
+        let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
+        danger(DangerKind::BlockedGroup, message, remedy)
+    })
+}
+
+/// What the host uses that is behind one of these functions.
+fn behind<'a>(uses: &'a Uses, functions: &'a [PciAddress]) -> impl Iterator<Item = (&'a Purpose, PciAddress)> {
+    uses.known.iter().filter_map(|used| Some((&used.what, *used.path.iter().find(|address| functions.contains(address))?)))
+}
+
+fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
+    let named: BTreeSet<String> = behind(uses, functions)
+        .filter_map(|(what, function)| match what {
+            Purpose::Disk { name, place } if place == SWAP => Some(format!("{name} (swapped to) behind {}", function.short())),
+            Purpose::Disk { name, place } => Some(format!("{name} ({place}) behind {}", function.short())),
+            _ => None,
+        })
+        .collect();
+    let named = named.into_iter().collect::<Vec<_>>().join(", ");
+    (!named.is_empty()).then(|| {
+        let remedy = "unmount it and take it out of /etc/fstab first (umount, swapoff), or pass another device";
+        danger(DangerKind::DiskInUse, format!("the host uses the disk {named}"), remedy)
+    })
+}
+
+fn default_route(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
+    let (interface, function) = behind(uses, functions).find_map(|(what, function)| match what {
+        Purpose::DefaultRoute { interface } => Some((interface, function)),
+        _ => None,
+    })?;
+    let message = format!("the host's default route goes through {interface}, which is behind {}", function.short());
+    Some(danger(DangerKind::DefaultRoute, message, "give the host another way into the network first"))
+}
+
+fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
+    let keyboards: Vec<&Use> = keyboards(uses).collect();
+    let going = |used: &&Use| used.path.iter().any(|address| functions.contains(address));
+    let function = keyboards.first()?.path.iter().find(|address| functions.contains(address))?;
+    keyboards.iter().all(going).then(|| {
+        let message = format!("the host's last keyboard is behind {}", function.short());
+        danger(DangerKind::LastKeyboard, message, "plug a keyboard into another controller")
+    })
+}
+
+/// The keyboards of the host.
+fn keyboards(uses: &Uses) -> impl Iterator<Item = &Use> {
+    uses.known.iter().filter(|used| matches!(used.what, Purpose::Keyboard { .. }))
+}
+
+/// Whether the host's last keyboard is one of the USB devices at these ports.
+pub fn last_keyboard_at(uses: &Uses, ports: &[&str]) -> Option<Danger> {
+    let at = |used: &Use| match &used.what {
+        Purpose::Keyboard { port: Some(port), .. } => ports.contains(&port.as_str()),
+        _ => false,
+    };
+    let mut names = keyboards(uses).map(|used| match &used.what {
+        Purpose::Keyboard { name, .. } => name.as_str(),
+        _ => "",
+    });
+    let name = names.next()?.to_owned();
+    keyboards(uses).all(at).then(|| {
+        danger(
+            DangerKind::LastKeyboard,
+            format!("{name} is the host's last keyboard, and the guest alone has it while it runs"),
+            "share it in place of that: --evdev /dev/input/by-id/…-event-kbd lets both control keys switch it between host and guest; or plug in another keyboard",
+        )
+    })
+}
+
+fn host_functions(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let what = |device: &PciDevice| {
+        let known = HOST_FUNCTIONS.iter().find(|(class, vendor, _)| *class == device.class.code() && *vendor == device.id.vendor);
+        known.map(|(_, _, what)| format!("{} is {what}", device.address.short()))
+    };
+    let named: Vec<String> = host.devices(functions).filter_map(what).collect();
+    (!named.is_empty()).then(|| {
+        danger(DangerKind::HostFunction, format!("{}: no guest needs it, and the host does", named.join(", ")), "leave it with the host")
+    })
+}
+
+/// Where it could not be read what the host uses, only graphics and sound are certain to be none of it.
+fn uses_unknown(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
+    let may_be_used = |device: &PciDevice| matches!(device.class.code() >> 8, 0x01 | 0x02 | 0x0c);
+    let matters = host.devices(functions).any(may_be_used);
+    (matters && !uses.unknown.is_empty()).then(|| {
+        let message = format!("whether the host uses what is behind {} could not be told: {}", short(functions), uses.unknown.join("; "));
+        danger(DangerKind::UsesUnknown, message, "run it as root, on the host itself")
+    })
+}

@@ -1,0 +1,81 @@
+//! What is known of families of graphics cards: one line each, with the source.
+
+use crate::model::{CardKind, PciId};
+
+const AMD: u16 = 0x1002;
+const INTEL: u16 = 0x8086;
+const NVIDIA: u16 = 0x10de;
+
+/// A family of cards of which something has to be known before one is passed.
+pub(super) struct Family {
+    /// Its name.
+    pub name: &'static str,
+    vendor: u16,
+    /// Device ids, first and last of each range; empty: all of the vendor's that are of this kind.
+    ids: &'static [(u16, u16)],
+    kind: CardKind,
+    /// What is known of it.
+    pub fault: Fault,
+}
+
+/// What is known of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It does not come back from a reset; the module vendor-reset helps.
+    ResetNeedsModule,
+    /// It often does not come back from a reset; suspending the host in between helps.
+    ResetNeedsSuspend,
+    /// It often does not come back from a reset; only switching the host off helps.
+    ResetNeedsPowerOff,
+    /// Its ROM is in the firmware of the board, and its reset is unreliable.
+    RomInFirmware,
+    /// It has to sit at 00:02.0 of the guest, with the firmware's OpRegion.
+    NeedsPlace,
+}
+
+const fn family(name: &'static str, vendor: u16, ids: &'static [(u16, u16)], kind: CardKind, fault: Fault) -> Family {
+    Family { name, vendor, ids, kind, fault }
+}
+
+/// All that are known. An id is looked up from the top.
+#[rustfmt::skip]
+const FAMILIES: [Family; 8] = [
+    // gnif/vendor-reset, src/device-db.h
+    family("Polaris", AMD, &[(0x67c0, 0x67df), (0x67e0, 0x67ff), (0x6980, 0x699f), (0x6fdf, 0x6fdf)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Vega 10", AMD, &[(0x6860, 0x687f)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Vega 20", AMD, &[(0x66a0, 0x66af)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Navi 1x", AMD, &[(0x7310, 0x731f), (0x7340, 0x734f), (0x7360, 0x7362)], CardKind::Discrete, Fault::ResetNeedsModule),
+    // urbanyl/GPU-Passthrough-for-KVM-QEMU-on-Linux#4, gnif/vendor-reset#99; ids from pci.ids (Navi 48, Navi 44)
+    family("Navi 4x", AMD, &[(0x7550, 0x755f), (0x7590, 0x759f)], CardKind::Discrete, Fault::ResetNeedsSuspend),
+    // NVIDIA/open-gpu-kernel-modules#853; quirk_no_flr of Linux for 10de:2b85, 2b87, 2b8c
+    family("Blackwell", NVIDIA, &[(0x2b80, 0x2fff)], CardKind::Discrete, Fault::ResetNeedsPowerOff),
+    // isc30/ryzen-gpu-passthrough-proxmox: the ROM is in the ACPI table VFCT; gnif/vendor-reset, README, for the reset
+    family("processor graphics of AMD's", AMD, &[], CardKind::Integrated, Fault::RomInFirmware),
+    // QEMU, docs/igd-assign.txt
+    family("processor graphics of Intel's", INTEL, &[], CardKind::Integrated, Fault::NeedsPlace),
+];
+
+/// The family of a card.
+pub(super) fn of(id: PciId, kind: CardKind) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| {
+        let has_id = family.ids.is_empty() || family.ids.iter().any(|(first, last)| (*first..=*last).contains(&id.device));
+        family.vendor == id.vendor && family.kind == kind && has_id
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_kinds() {
+        let of = |vendor: u16, device: u16, kind: CardKind| of(PciId { vendor, device }, kind).map(|family| family.fault);
+        assert_eq!(of(NVIDIA, 0x2c05, CardKind::Discrete), Some(Fault::ResetNeedsPowerOff));
+        assert_eq!(of(NVIDIA, 0x2684, CardKind::Discrete), None);
+        assert_eq!(of(AMD, 0x67df, CardKind::Discrete), Some(Fault::ResetNeedsModule));
+        assert_eq!(of(AMD, 0x73bf, CardKind::Discrete), None);
+        assert_eq!(of(AMD, 0x1586, CardKind::Integrated), Some(Fault::RomInFirmware));
+        assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsPlace));
+        assert_eq!(of(INTEL, 0x56a0, CardKind::Discrete), None);
+    }
+}
