@@ -54,7 +54,9 @@ impl Definition<'_> {
     ) -> Result<ExitCode> {
         let Resolved { spec, mut findings } = resolved;
         if spec.placed.is_some() {
-            findings.extend(domain::of_neighbours(&spec, &self.others(connection)?));
+            let (others, unread) = self.others(connection)?;
+            findings.extend(domain::of_neighbours(&spec, &others));
+            findings.extend(unread);
         }
         let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
@@ -100,10 +102,26 @@ impl Definition<'_> {
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    /// The other domains, each as it starts next.
-    fn others(&self, connection: &dyn Hypervisor) -> Result<Vec<(String, Document)>> {
-        let others = connection.domains()?.into_iter().filter(|known| known.name != self.name);
-        Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
+    /// The other domains, each as it starts next, and a word of those that cannot be read.
+    fn others(&self, connection: &dyn Hypervisor) -> Result<(Vec<(String, Document)>, Vec<Finding>)> {
+        let domains = connection.domains()?;
+        let mut unread: Vec<(String, String)> = domains.unread.into_iter().map(|domain| (domain.name, domain.because)).collect();
+        let mut others = Vec::new();
+        for known in domains.known.into_iter().filter(|known| known.name != self.name) {
+            match known.xml.first().map(|xml| Document::parse(xml)) {
+                Some(Ok(document)) => others.push((known.name, document)),
+                Some(Err(what)) => unread.push((known.name, what.to_string())),
+                None => {}
+            }
+        }
+        let told = |(name, because): (String, String)| {
+            Finding::warning(
+                "domain-unread",
+                format!("the domain '{name}' cannot be read, and is not compared with this one: {because}"),
+                format!("see `virsh dumpxml --inactive {name}`"),
+            )
+        };
+        Ok((others, unread.into_iter().map(told).collect()))
     }
 
     fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
