@@ -13,3 +13,4 @@ mod recipes;
 mod refused;
 mod swap;
 mod unknown;
+mod verified;
