@@ -64,11 +64,47 @@ pub struct Known {
     pub xml: Vec<String>,
 }
 
+/// The domains, and those that could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Domains {
+    /// The domains that were read.
+    pub known: Vec<Known>,
+    /// Those that are there and could not be read: nothing is known of what they use.
+    pub unread: Vec<Unread>,
+}
+
+/// The storage pools, and those that could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pools {
+    /// The pools, with what is known of each.
+    pub known: Vec<Pool>,
+    /// Those of which not all is known: they could not be read, refreshed or listed.
+    pub unread: Vec<Unread>,
+}
+
+/// Something that is there and could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be read.
+    pub because: String,
+}
+
+/// A storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// The folder in which its volumes lie, where it has one.
+    pub target: Option<String>,
+    /// Its volumes, as far as it could be listed.
+    pub volumes: Vec<Volume>,
+}
+
 /// A volume of a storage pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// The pool's name.
-    pub pool: String,
     /// The volume's name.
     pub name: String,
     /// Where it lies.
@@ -87,12 +123,12 @@ pub trait Hypervisor {
     fn loaders(&self) -> Vec<String>;
     /// The inactive XML of a domain; `None` where there is no such domain.
     fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>>;
-    /// All domains.
-    fn domains(&self) -> Result<Vec<Known>>;
+    /// All domains; one that goes meanwhile is left out, one that cannot be read is named.
+    fn domains(&self) -> Result<Domains>;
     /// The virtual networks, each with whether it is active; `None` where it cannot tell.
     fn networks(&self) -> Option<Vec<(String, bool)>>;
-    /// The volumes of the storage pools that are active; none where it has no pools.
-    fn volumes(&self) -> Vec<Volume>;
+    /// All storage pools, active or not, with their volumes; none where the driver has no pools.
+    fn pools(&self) -> Result<Pools>;
     /// The command line that it would run for this XML.
     fn native(&self, xml: &str) -> Result<String>;
     /// Defines a domain.

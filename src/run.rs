@@ -1,6 +1,7 @@
 //! The only place that starts other programs.
 
 mod stream;
+mod within;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
 pub use stream::stream;
+pub use within::within;
 
 /// The program that links libvirt.
 const LIBVIRT_PROGRAM: &str = "vgapt-libvirt";

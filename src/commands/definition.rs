@@ -145,11 +145,21 @@ impl Definition<'_> {
     }
 }
 
-/// The other domains.
+/// The other domains, also those that libvirt names and cannot describe.
 pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
-    let others = connection.domains()?.into_iter().filter(|known| known.name != name);
+    let domains = connection.domains()?;
     let documents = |xml: &[String]| xml.iter().map(|text| Document::parse(text)).collect();
-    Ok(others.map(|known| Other { documents: documents(&known.xml), is_running: known.state.is_active(), name: known.name }).collect())
+    let known = domains.known.into_iter().map(|known| Other {
+        documents: documents(&known.xml),
+        is_running: known.state.is_active(),
+        name: known.name,
+    });
+    let unread = domains.unread.into_iter().map(|unread| Other {
+        documents: vec![Err(unread.because)],
+        is_running: false,
+        name: unread.name,
+    });
+    Ok(known.chain(unread).filter(|other| other.name != name).collect())
 }
 
 /// Follows the links of the host's paths, as far as these can be seen from here.

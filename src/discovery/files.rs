@@ -2,24 +2,11 @@
 
 use super::firmware::firmwares;
 use super::uses;
-use crate::model::{FileFacts, Files, SYSTEMD};
+use crate::model::{BEGINNING, FileFacts, Files, QCOW2_HEADER, SYSTEMD, format_by_content, named_by_qcow2};
 use crate::root::{Root, Status};
 
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
-
-/// Magic bytes at the beginning of disk images (from the formats' specifications; as QEMU probes them).
-const MAGIC: [(&str, &[u8]); 7] = [
-    ("qcow2", b"QFI\xfb"),
-    ("vmdk", b"KDMV"),
-    ("vmdk", b"COWD"),
-    ("vmdk", b"# Disk D"),
-    ("vhdx", b"vhdxfile"),
-    ("qed", b"QED\0"),
-    ("vpc", b"conectix"),
-];
-/// VDI says so behind a text for people (`block/vdi.c`).
-const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
 
 /// What the host's files say about these paths; firmwares included.
 pub fn files(root: &Root, paths: &[String]) -> Files {
@@ -33,6 +20,7 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         networks: None,
         systemd: runs_systemd(root),
         qemu_user: account.map(|account| account.name),
+        pools: Vec::new(),
     }
 }
 
@@ -56,13 +44,29 @@ fn records(root: &Root, path: &str) -> Option<Vec<Vec<String>>> {
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     let status = root.status(path);
-    let beginning = status.filter(|status| !status.is_dir).and_then(|_| root.first_bytes(path, 8).ok());
+    let beginning = status.filter(|status| !status.is_dir).map(|_| root.first_bytes(path, BEGINNING));
+    let (beginning, unread) = match beginning {
+        Some(Ok(bytes)) => (Some(bytes), None),
+        // Of a recorded machine only the size of most files is known.
+        Some(Err(_)) if root.is_capture() => (None, None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+        None => (None, None),
+    };
+    let format = beginning.map(|bytes| format_by_content(&bytes));
+    let header = (format == Some("qcow2")).then(|| root.first_bytes(path, QCOW2_HEADER));
+    let (header, unread) = match header {
+        Some(Err(error)) => (None, Some(error.to_string())),
+        Some(Ok(header)) => (Some(header), unread),
+        None => (None, unread),
+    };
     FileFacts {
         path: path.to_owned(),
         exists: root.presence(path),
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
-        format: beginning.map(|bytes| format_of(&bytes).to_owned()),
+        format: format.map(str::to_owned),
+        names: header.map(|header| named_by_qcow2(&header)).unwrap_or_default(),
+        unread,
         in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
@@ -71,14 +75,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
 /// The format of an image; `None` where it cannot be read.
 pub fn image_format(root: &Root, path: &str) -> Option<&'static str> {
     root.status(path).filter(|status| !status.is_dir)?;
-    root.first_bytes(path, VDI.0 + VDI.1.len()).ok().map(|bytes| format_of(&bytes))
-}
-
-fn format_of(beginning: &[u8]) -> &'static str {
-    if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
-        return "vdi";
-    }
-    MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map_or("raw", |(name, _)| name)
+    root.first_bytes(path, BEGINNING).ok().map(|bytes| format_by_content(&bytes))
 }
 
 /// The user and the groups that QEMU runs as.
@@ -189,12 +186,5 @@ mod tests {
         assert!(may_pass(folder(0o750), Some(&acl(1, 1)), &account));
         assert!(!may_pass(folder(0o750), Some(&acl(1, 0)), &account));
         assert!(!may_pass(folder(0o750), Some(&acl(4, 7)), &account));
-    }
-
-    #[test]
-    fn formats() {
-        assert_eq!(format_of(b"QFI\xfb\0\0\0\x03"), "qcow2");
-        assert_eq!(format_of(b""), "raw");
-        assert_eq!(format_of(&[&[b'<'; 64][..], b"\x7f\x10\xda\xbe"].concat()), "vdi");
     }
 }

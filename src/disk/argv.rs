@@ -25,12 +25,22 @@ pub fn overlay(path: &Path, base: &Path, base_format: &str) -> Vec<String> {
     [words(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", base_format, "-b"]), vec![file(base), file(path)]].concat()
 }
 
-/// An image and all below it; shared: also where a running machine writes to it.
-pub fn info(path: &Path, shared: bool) -> Vec<String> {
-    let mut argv = words(&["qemu-img", "info", "--output=json", "--backing-chain"]);
+/// One image, not what it lies on; shared: also where a running machine writes to it.
+pub fn info(path: &Path, format: &str, shared: bool) -> Vec<String> {
+    let mut argv = words(&["qemu-img", "info", "--output=json", "-f", format]);
     argv.extend(shared.then(|| "-U".to_owned()));
     argv.push(file(path));
     argv
+}
+
+/// Whether an image is sound in itself.
+pub fn check(path: &Path, format: &str) -> Vec<String> {
+    [words(&["qemu-img", "check", "-q", "-f", format]), vec![file(path)]].concat()
+}
+
+/// Whether two images show the same.
+pub fn compare(one: &Path, of_one: &str, other: &Path, of_other: &str) -> Vec<String> {
+    [words(&["qemu-img", "compare", "-p", "-U", "-f", of_one, "-F", of_other]), vec![file(one), file(other)]].concat()
 }
 
 /// How much room a copy in a format takes.

@@ -1,5 +1,7 @@
 //! What qemu-img says of images.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::Size;
@@ -21,6 +23,9 @@ pub struct Image {
     /// The format that it says of that; an image that says none is opened by guessing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing_format: Option<String>,
+    /// The other files in which its own content is: an external data file, extents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_files: Vec<String>,
     /// Whether qemu found it broken.
     pub corrupt: bool,
     /// The names of the snapshots in it.
@@ -60,6 +65,8 @@ struct Said {
     full_backing_filename: Option<String>,
     backing_filename_format: Option<String>,
     #[serde(default)]
+    children: Vec<Child>,
+    #[serde(default)]
     snapshots: Vec<Snapshot>,
     #[serde(default)]
     encrypted: bool,
@@ -67,19 +74,38 @@ struct Said {
     format_specific: serde_json::Value,
 }
 
+/// A node below an image's own: `file`, of a VMDK also `extents.0` and further ones.
+#[derive(Deserialize)]
+struct Child {
+    name: String,
+    info: ChildInfo,
+}
+
+#[derive(Deserialize)]
+struct ChildInfo {
+    filename: String,
+}
+
 #[derive(Deserialize)]
 struct Snapshot {
     name: String,
 }
 
-/// What `qemu-img info --backing-chain --output=json` prints.
+/// What `qemu-img info --output=json` prints of one image.
 ///
 /// # Errors
 /// Where that is not what it printed.
-pub fn parse_chain(json: &str) -> Result<Chain, String> {
-    let said: Vec<Said> = serde_json::from_str(json).map_err(|error| format!("qemu-img's answer cannot be read: {error}"))?;
-    let image = |said: Said| Image {
-        corrupt: said.format_specific["data"]["corrupt"].as_bool() == Some(true),
+pub fn parse_image(json: &str) -> Result<Image, String> {
+    let said: Said = serde_json::from_str(json).map_err(|error| format!("qemu-img's answer cannot be read: {error}"))?;
+    let of_format = &said.format_specific["data"];
+    let data_file = of_format["data-file"].as_str().map(str::to_owned);
+    let others = said.children.into_iter().filter(|child| child.name != "file").map(|child| child.info.filename);
+    let mut data_files: Vec<String> = data_file.into_iter().chain(others).collect();
+    data_files.sort();
+    data_files.dedup();
+    Ok(Image {
+        data_files,
+        corrupt: of_format["corrupt"].as_bool() == Some(true),
         snapshots: said.snapshots.into_iter().map(|snapshot| snapshot.name).collect(),
         encrypted: said.encrypted,
         path: said.filename,
@@ -88,9 +114,41 @@ pub fn parse_chain(json: &str) -> Result<Chain, String> {
         actual_size: Size::from_bytes(said.actual_size),
         backing: said.full_backing_filename.or(said.backing_filename),
         backing_format: said.backing_filename_format,
-    };
-    let images: Vec<Image> = said.into_iter().map(image).collect();
-    if images.is_empty() { Err("qemu-img says nothing of it".into()) } else { Ok(Chain(images)) }
+    })
+}
+
+/// Where an image says that another one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file or a device of this machine.
+    File(PathBuf),
+    /// Something that only QEMU's drivers reach, as it is written: `nbd://…`, `json:{…}`.
+    Other(String),
+}
+
+/// Where a name in an image's header leads, seen from the folder in which the image lies.
+pub fn place_of(name: &str, folder: &Path) -> Place {
+    if let Some(options) = name.strip_prefix("json:") {
+        let options: Option<serde_json::Value> = serde_json::from_str(options).ok();
+        // What is not understood stays what only QEMU understands.
+        let file = options.as_ref().and_then(file_of).map(|path| folder.join(path));
+        return file.map_or_else(|| Place::Other(name.to_owned()), Place::File);
+    }
+    let name = name.strip_prefix("file:").unwrap_or(name);
+    // As QEMU's `path_has_protocol`: a colon before the first slash.
+    let before = &name[..name.find('/').unwrap_or(name.len())];
+    if before.contains(':') { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
+}
+
+/// The file below a chain of QEMU's drivers, in both forms of their options.
+fn file_of(options: &serde_json::Value) -> Option<String> {
+    let of_files = ["file", "host_device"];
+    let own = options["driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
+    if let Some(path) = options["filename"].as_str().filter(|_| own) {
+        return Some(path.to_owned());
+    }
+    let flat = options["file.driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
+    options["file.filename"].as_str().filter(|_| flat).map(str::to_owned).or_else(|| file_of(options.get("file")?))
 }
 
 /// How much room a copy takes.
@@ -117,22 +175,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain() {
-        let text = r#"[{"filename": "o", "format": "qcow2", "virtual-size": 10, "actual-size": 4, "backing-filename": "b",
-            "full-backing-filename": "/vm/b", "backing-filename-format": "raw", "encrypted": true, "snapshots": [{"name": "one", "id": "1"}], "format-specific": {"data": {"corrupt": true}}},
-            {"filename": "/vm/b", "format": "raw", "virtual-size": 10}]"#;
-        let chain = parse_chain(text).unwrap();
-        assert_eq!((chain.top().backing.as_deref(), chain.top().corrupt), (Some("/vm/b"), true));
-        assert_eq!((chain.top().snapshots.join(","), chain.top().encrypted), ("one".to_owned(), true));
-        assert_eq!((chain.base().unwrap().format.as_str(), chain.base().unwrap().encrypted), ("raw", false));
-        assert!(parse_chain("[]").is_err() && parse_chain("{").is_err());
+    fn an_image() {
+        let text = r#"{"filename": "o", "format": "qcow2", "virtual-size": 10, "actual-size": 4, "backing-filename": "b",
+            "full-backing-filename": "/vm/b", "backing-filename-format": "raw", "encrypted": true, "snapshots": [{"name": "one", "id": "1"}],
+            "children": [{"name": "file", "info": {"filename": "o", "format": "file"}}],
+            "format-specific": {"data": {"corrupt": true, "data-file": "/vm/d"}}}"#;
+        let image = parse_image(text).unwrap();
+        assert_eq!((image.backing.as_deref(), image.backing_format.as_deref(), image.corrupt), (Some("/vm/b"), Some("raw"), true));
+        assert_eq!((image.snapshots.join(","), image.encrypted, image.data_files.join(",")), ("one".to_owned(), true, "/vm/d".to_owned()));
+        assert!(parse_image("[]").is_err() && parse_image("{").is_err());
         assert_eq!(parse_measure(r#"{"required": 5, "fully-allocated": 9, "bitmaps": 0}"#), Some(Measure { required: 5 }));
+    }
+
+    #[test]
+    fn where_a_name_leads() {
+        let of = |name: &str| place_of(name, Path::new("/vm"));
+        let file = |path: &str| Place::File(path.into());
+        assert_eq!([of("b"), of("../b"), of("/x:y"), of("./a:b")], [file("/vm/b"), file("/vm/../b"), file("/x:y"), file("/vm/./a:b")]);
+        assert_eq!(of("file:/etc/x"), file("/etc/x"));
+        assert_eq!(of("nbd://h/x"), Place::Other("nbd://h/x".into()));
+        assert_eq!(of(r#"json:{"driver":"qcow2","file":{"driver":"file","filename":"/x"}}"#), file("/x"));
+        assert_eq!(of(r#"json:{"driver":"raw","file.filename":"/y"}"#), file("/y"));
+        let remote = r#"json:{"driver":"raw","file":{"driver":"https","filename":"/y"}}"#;
+        assert_eq!([of(remote), of("json:{")], [Place::Other(remote.into()), Place::Other("json:{".into())]);
     }
 
     proptest! {
         #[test]
         fn reading_never_panics(text in "\\PC*") {
-            let _ = (parse_chain(&text), parse_measure(&text));
+            let _ = (parse_image(&text), parse_measure(&text), place_of(&text, Path::new("/")), place_of(&format!("json:{text}"), Path::new("/")));
         }
     }
 }

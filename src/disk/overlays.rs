@@ -1,31 +1,112 @@
-//! Which files of a directory may be images that lie on another.
+//! Which files of a folder may be images that lie on another.
 
 use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// What formats that know backing files begin with: qcow and qcow2, QED, VMDK in both sorts, VHDX.
-const BEGINNINGS: [&[u8]; 5] = [b"QFI\xfb", b"QED\0", b"KDMV", b"# Disk DescriptorFile", b"vhdxfile"];
+use crate::model::{BEGINNING, Reading, format_by_content};
 
-/// The regular files of a directory that begin as images which may lie on another.
-pub fn candidates(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file() && may_have_backing(path)).collect();
-    found.sort();
-    found
+/// The formats that know backing files.
+const OF_OVERLAYS: [&str; 5] = ["qcow", "qcow2", "qed", "vmdk", "vhdx"];
+/// The shortest header of such a format (`docs/interop/qcow2.txt` and its kin: qcow has 48 bytes); a
+/// shorter file is no image that lies on another.
+const SHORTEST: u64 = 48;
+
+/// What a folder holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The files that begin as images which may lie on another.
+    pub images: Vec<PathBuf>,
+    /// The folders in it, but not links to folders.
+    pub folders: Vec<PathBuf>,
+    /// What may be such an image and could not be read, each with the reason.
+    pub unread: Vec<String>,
+    /// How many entries it has.
+    pub entries: usize,
 }
 
-fn may_have_backing(path: &Path) -> bool {
-    let mut beginning = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut beginning));
-    read.is_ok() && BEGINNINGS.iter().any(|known| beginning.starts_with(known))
+/// Looks into a folder: every file that may be an image which lies on another is found or named as unread.
+pub fn look_into(folder: &Path) -> Reading<Listing> {
+    let shown = folder.display().to_string();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return Reading::of(Err(error), &shown),
+    };
+    let mut listing = Listing::default();
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => return Reading::Unknown(format!("cannot read all of {shown}: {error}")),
+        };
+        listing.entries += 1;
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => listing.folders.push(path),
+            _ => match overlay_format(&path) {
+                Reading::Known(Some(_)) => listing.images.push(path),
+                Reading::Known(None) | Reading::Absent => {}
+                Reading::Unknown(because) => listing.unread.push(because),
+            },
+        }
+    }
+    listing.images.sort();
+    listing.folders.sort();
+    listing.unread.sort();
+    Reading::Known(listing)
 }
 
-/// Whether two paths lead to one file.
+/// The format of a file or block device that may be an image which lies on another; `None` of what cannot be one.
+pub fn overlay_format(path: &Path) -> Reading<Option<&'static str>> {
+    let read = || -> io::Result<Option<&'static str>> {
+        let metadata = fs::metadata(path)?;
+        let kind = metadata.file_type();
+        let may_be_one = kind.is_block_device() || (kind.is_file() && metadata.len() >= SHORTEST);
+        if !may_be_one {
+            return Ok(None);
+        }
+        Ok(Some(beginning(path)?).filter(|format| OF_OVERLAYS.contains(format)))
+    };
+    Reading::of(read(), &path.display().to_string())
+}
+
+/// What the first bytes of an image look like.
+///
+/// # Errors
+/// Where they cannot be read.
+pub fn beginning(path: &Path) -> io::Result<&'static str> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(BEGINNING as u64).read_to_end(&mut bytes)?;
+    Ok(format_by_content(&bytes))
+}
+
+/// Whether two paths lead to one file. Paths that cannot be followed are compared as they are written.
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (fs::metadata(one), fs::metadata(other)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_what_is_no_image_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let image = [&b"QFI\xfb\0\0\0\x03"[..], &[0; 100]].concat();
+        fs::write(path("image"), &image).unwrap();
+        fs::write(path("text"), [b'x'; 100]).unwrap();
+        fs::write(path("short"), "x").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        // A link that goes round in circles cannot be followed by anybody, root included.
+        std::os::unix::fs::symlink("circle", path("circle")).unwrap();
+        let Reading::Known(listing) = look_into(directory.path()) else { panic!("it is there") };
+        assert_eq!((listing.images, listing.folders, listing.entries), (vec![path("image")], vec![path("folder")], 6));
+        assert_eq!(listing.unread.len(), 1, "{:?}", listing.unread);
+        assert!(listing.unread[0].contains("circle"));
+        assert_eq!(look_into(&path("nosuch")), Reading::Absent);
     }
 }

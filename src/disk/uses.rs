@@ -9,6 +9,8 @@ pub struct DiskUse {
     pub target: String,
     /// File or device; of a volume `POOL/VOLUME`.
     pub source: Source,
+    /// The format that the domain states, of a disk.
+    pub format: Option<String>,
     /// Whether the guest may only read it.
     pub read_only: bool,
 }
@@ -34,12 +36,19 @@ pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
     let mut uses = Vec::new();
     for disk in disks {
         let target = disk.child("target").and_then(|target| target.attribute("dev")).unwrap_or_default().into_owned();
-        let read_only = disk.child("readonly").is_some();
-        uses.extend(source(disk).map(|source| DiskUse { target: target.clone(), source, read_only }));
-        uses.extend(disk.child("mirror").and_then(source).map(|source| DiskUse { target: target.clone(), source, read_only: false }));
+        let mut add = |element: Element<'_>, stated: Option<Element<'_>>, read_only: bool| {
+            let format = stated.and_then(|stated| stated.attribute("type")).map(std::borrow::Cow::into_owned);
+            uses.extend(source(element).map(|source| DiskUse { target: target.clone(), source, format, read_only }));
+        };
+        // A CD's drive takes any image for raw, which no guest can write.
+        let is_disk = disk.attribute("device").is_none_or(|device| matches!(&*device, "disk" | "lun"));
+        add(disk, disk.child("driver").filter(|_| is_disk), disk.child("readonly").is_some());
+        if let Some(mirror) = disk.child("mirror") {
+            add(mirror, mirror.child("format"), false);
+        }
         let mut below = disk.child("backingStore");
         while let Some(store) = below {
-            uses.extend(source(store).map(|source| DiskUse { target: target.clone(), source, read_only: true }));
+            add(store, store.child("format"), true);
             below = store.child("backingStore");
         }
     }
@@ -63,14 +72,22 @@ mod tests {
     #[test]
     fn chains_mirrors_and_volumes() {
         let domain = "<domain><devices>
-            <disk><source file='/o'/><target dev='sda'/><backingStore><source file='/b'/><backingStore/></backingStore><mirror><source file='/m'/></mirror></disk>
+            <disk><driver name='qemu' type='qcow2'/><source file='/o'/><target dev='sda'/><backingStore><format type='raw'/><source file='/b'/><backingStore/></backingStore><mirror><source file='/m'/></mirror></disk>
             <disk><source pool='p' volume='v'/><target dev='sdb'/><readonly/></disk><disk device='cdrom'><target dev='sdc'/></disk>
             </devices></domain>";
         let uses = disk_uses(&Document::parse(domain).unwrap());
-        let told: Vec<String> = uses.iter().map(|used| format!("{} {:?} {}", used.target, used.source, used.read_only)).collect();
+        let told: Vec<String> = uses
+            .iter()
+            .map(|used| format!("{} {:?} {} {}", used.target, used.source, used.format.as_deref().unwrap_or("?"), used.read_only))
+            .collect();
         assert_eq!(
             told,
-            ["sda Path(\"/o\") false", "sda Path(\"/m\") false", "sda Path(\"/b\") true", "sdb Volume { pool: \"p\", volume: \"v\" } true"]
+            [
+                "sda Path(\"/o\") qcow2 false",
+                "sda Path(\"/m\") ? false",
+                "sda Path(\"/b\") raw true",
+                "sdb Volume { pool: \"p\", volume: \"v\" } ? true"
+            ]
         );
     }
 }

@@ -1,19 +1,17 @@
 //! A connection: what the commands ask of libvirt, through its bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Defined, Hypervisor, Known, Secrets, State, Volume};
+use vgapt::hypervisor::{Defined, Domains, Hypervisor, Known, Pools, Secrets, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainState};
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
-use virt::storage_pool::StoragePool;
-use virt::storage_vol::StorageVol;
 use virt::sys;
 
 use super::errors::explain;
-use super::{capabilities, dropped};
+use super::{capabilities, dropped, pool};
 
 struct Libvirt {
     connect: Connect,
@@ -62,6 +60,11 @@ fn state_of(domain: &Domain) -> std::result::Result<State, Error> {
         Enum::Known(DomainState::Crashed) => State::Crashed,
         _ => State::Running,
     })
+}
+
+/// What is there and could not be read.
+fn unread(name: std::result::Result<String, Error>, error: &Error) -> Unread {
+    Unread { name: name.unwrap_or_else(|_| "one without a name".into()), because: error.message().to_owned() }
 }
 
 impl Hypervisor for Libvirt {
@@ -119,7 +122,7 @@ impl Hypervisor for Libvirt {
         state_of(&self.domain(name)?).map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))
     }
 
-    fn domains(&self) -> Result<Vec<Known>> {
+    fn domains(&self) -> Result<Domains> {
         let domains = self.connect.list_all_domains(0).map_err(|error| explain(&error, "cannot list the domains"))?;
         let known = |domain: &Domain| -> std::result::Result<Known, Error> {
             let state = state_of(domain)?;
@@ -129,10 +132,17 @@ impl Hypervisor for Libvirt {
             }
             Ok(Known { name: domain.name()?, state, xml })
         };
-        // One may be undefined between the listing and the question.
-        let mut known: Vec<Known> = domains.iter().filter_map(|domain| known(domain).ok()).collect();
-        known.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(known)
+        let mut all = Domains::default();
+        for domain in &domains {
+            match known(domain) {
+                Ok(domain) => all.known.push(domain),
+                // It was undefined between the listing and the question.
+                Err(error) if error.code() == Enum::Known(ErrorNumber::NoDomain) => {}
+                Err(error) => all.unread.push(unread(domain.name(), &error)),
+            }
+        }
+        all.known.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(all)
     }
 
     fn networks(&self) -> Option<Vec<(String, bool)>> {
@@ -141,15 +151,30 @@ impl Hypervisor for Libvirt {
         networks.iter().map(|network| Some((network.name().ok()?, network.is_active().ok()?))).collect()
     }
 
-    fn volumes(&self) -> Vec<Volume> {
-        let pools = self.connect.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE).unwrap_or_default();
-        let of_pool = |pool: &StoragePool| {
-            let name = pool.name().unwrap_or_default();
-            let volumes = pool.list_all_volumes(0).unwrap_or_default();
-            let volume = |volume: &StorageVol| Some(Volume { pool: name.clone(), name: volume.name().ok()?, path: volume.path().ok()? });
-            volumes.iter().filter_map(volume).collect::<Vec<_>>()
+    fn pools(&self) -> Result<Pools> {
+        let pools = match self.connect.list_all_storage_pools(0) {
+            Ok(pools) => pools,
+            // A driver without storage has no pools.
+            Err(error) if error.code() == Enum::Known(ErrorNumber::NoSupport) => return Ok(Pools::default()),
+            Err(error) => return Err(explain(&error, "cannot list the storage pools")),
         };
-        pools.iter().flat_map(of_pool).collect()
+        let mut all = Pools::default();
+        for pool in &pools {
+            let known = match pool::read(pool) {
+                Ok((known, complete)) => {
+                    all.known.push(known);
+                    complete
+                }
+                Err(error) => Err(error),
+            };
+            match known {
+                // It was undefined meanwhile.
+                Err(error) if error.code() == Enum::Known(ErrorNumber::NoStoragePool) => {}
+                Err(error) => all.unread.push(unread(pool.name(), &error)),
+                Ok(()) => {}
+            }
+        }
+        Ok(all)
     }
 
     fn native(&self, xml: &str) -> Result<String> {

@@ -5,6 +5,7 @@ mod capabilities;
 mod connection;
 mod dropped;
 mod errors;
+mod pool;
 
 use std::process::ExitCode;
 

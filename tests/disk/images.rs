@@ -21,7 +21,18 @@ pub(crate) struct Images {
 impl Images {
     /// `base.qcow2` with some content and `base.qcow2.diff` over it with some other.
     pub(crate) fn new(mib: u32) -> Self {
-        let images = Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("target can be written"), tools: None };
+        Self::in_directory(mib, tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("target can be written"))
+    }
+
+    /// The same where every user may look; the folders above those of the project may be shut.
+    pub(crate) fn in_a_folder_of_all(mib: u32) -> Self {
+        let directory = TempDir::new().expect("a temporary folder");
+        fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("own folder");
+        Self::in_directory(mib, directory)
+    }
+
+    fn in_directory(mib: u32, directory: TempDir) -> Self {
+        let images = Self { directory, tools: None };
         images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "base.qcow2", &format!("{}M", mib * 2)]);
         images.tool(&["qemu-io", "-c", &format!("write -q -P 17 0 {mib}M"), "base.qcow2"]);
         images.vgapt(&["overlay", "base.qcow2"]).with(0);

@@ -103,11 +103,10 @@ fn a_commit_that_is_cut_off_is_whole_through_the_overlay_and_is_finished_by_the_
     }
     let anew = || names.map(|name| fs::copy(images.path(&format!("{name}.kept")), images.path(name)).unwrap());
     // The kept overlay lies on the same base, and would rightly be counted.
+    let aside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let hide = |hidden: bool| {
-        let (from, to) = if hidden { ("base.qcow2.diff.kept", "kept") } else { ("kept", "base.qcow2.diff.kept") };
-        fs::create_dir_all(images.path("aside")).unwrap();
-        let place = |name: &str| if name == "kept" { images.path("aside/kept") } else { images.path(name) };
-        fs::rename(place(from), place(to)).unwrap();
+        let (kept, away) = (images.path("base.qcow2.diff.kept"), aside.path().join("kept"));
+        if hidden { fs::rename(kept, away) } else { fs::rename(away, kept) }.unwrap();
     };
     hide(true);
     let since = Instant::now();

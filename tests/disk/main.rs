@@ -3,6 +3,7 @@
 #[path = "../support/command.rs"]
 mod command;
 mod guests;
+mod hostile;
 mod images;
 mod killed;
 #[allow(dead_code)] // Only the driver inside a client is used here.
@@ -11,3 +12,5 @@ mod libvirt;
 mod recipes;
 mod refused;
 mod swap;
+mod unknown;
+mod verified;

@@ -86,7 +86,7 @@ fn the_ending_says_the_format() {
         let said = images.tool(&["qemu-img", "info", "--output=json", name]).stdout;
         serde_json::from_str::<serde_json::Value>(&said).unwrap()["format"].as_str().unwrap().to_owned()
     };
-    for (name, wanted) in [("a.vmdk", "vmdk"), ("a.vdi", "vdi"), ("a.vhdx", "vhdx"), ("a.raw", "raw"), ("a.img", "qcow2")] {
+    for (name, wanted) in [("a.vmdk", "vmdk"), ("a.vdi", "vdi"), ("a.vhdx", "vhdx"), ("a.raw", "raw"), ("a.img", "raw"), ("a", "qcow2")] {
         images.vgapt(&["create", name, "8M"]).with(0).saying(&[&format!("{name} is made: {wanted}")]);
         assert_eq!(format(name), wanted, "{name}");
     }

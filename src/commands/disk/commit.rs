@@ -10,6 +10,8 @@ use serde_json::json;
 use super::super::Context;
 use super::desk::Desk;
 use super::guard::{Will, directory, existing, rough};
+use super::search::Further;
+use super::stated::{Force, Stated};
 use super::work::Work;
 use crate::disk::{Image, argv};
 use crate::problem::Problem;
@@ -17,17 +19,30 @@ use crate::problem::Problem;
 /// Until it is through, the overlay holds all it held: whatever cuts it off, the disk is whole
 /// through the overlay, and the same command finishes it. Only the disk below must not be used alone
 /// before. Then the overlay is empty, and still good.
+///
+/// Whatever else lies on the disk below is corrupted by it. So other overlays are looked for: in the
+/// folders of all disks of all domains and of libvirt's storage pools, in the disk's own, and in those
+/// below as far as they are small and may be read; what was searched is said. One of them that cannot be
+/// read, a libvirt that cannot be asked or a folder that cannot be looked into refuses the commit unless
+/// --force is given. An overlay in a folder that nothing names is not found: name it with --search, or
+/// merge the overlay into a new disk instead, which changes nothing (vgapt disk merge).
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The overlay whose content goes down
     overlay: PathBuf,
+    #[command(flatten)]
+    stated: Stated,
+    #[command(flatten)]
+    further: Further,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let chain = desk.chain(&overlay)?;
+        let chain = desk.chain(&overlay, self.stated.words())?;
         let Some(base) = chain.base() else {
             return Err(Problem::new(
                 format!("{} lies on no other disk", overlay.display()),
@@ -37,17 +52,19 @@ impl Arguments {
         };
         let kept = base.snapshots.clone();
         let base = existing(Path::new(&base.path))?;
-        let mut against = desk.against_use(&overlay, Will::Write)?;
-        against.extend(desk.against_use(&base, Will::Write)?);
+        let mut against = desk.against_use(&base, Will::Write);
+        against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&base));
         against.extend(Desk::against_writing(&overlay));
-        against.extend(desk.against_overlays(&base, Some(&overlay))?);
+        let search = desk.search(&base, Some(&overlay), &self.further)?;
+        against.extend(search.findings(&base));
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));
         against.extend(with_snapshots(chain.top()));
-        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below")? {
+        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below", self.force.force)? {
             return Ok(code);
         }
+        context.note(&search.told(&base));
         if !kept.is_empty() {
             let names = kept.join(", ");
             context.note(&format!("note: the snapshots in {} ({names}) stay, and are of before what comes down now", base.display()));
@@ -57,7 +74,7 @@ impl Arguments {
         bring_down(&desk, &overlay, &chain.top().format, &base)?;
         let words =
             format!("{} has it all, in {:.1?}; {} is empty, and still good to use", base.display(), since.elapsed(), overlay.display());
-        desk.done(&words, json!({"overlay": overlay, "base": base}))
+        desk.done(&words, json!({"overlay": overlay, "base": base, "searched": search.json()}))
     }
 }
 
@@ -69,7 +86,15 @@ pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &P
         base.display(),
         overlay.display()
     );
-    Work { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))
+    let complaint = Work { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))?;
+    if complaint.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("qemu-img complained while it wrote {} into {}: {complaint}", overlay.display(), base.display()),
+        format!("see whether both are sound: qemu-img check {}; qemu-img check {}", base.display(), overlay.display()),
+    )
+    .into())
 }
 
 /// Snapshots in an overlay are made of what it lies on, too, which a commit changes under them.

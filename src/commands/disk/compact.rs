@@ -9,12 +9,14 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
+use super::desk::{Desk, reason};
 use super::guard::{Will, directory, existing, rough};
 use super::merge::needed;
+use super::stated::{Force, Stated};
 use super::work::Work;
-use crate::disk::{Scratch, Staged, argv, sweep};
+use crate::disk::{Scratch, Staged, argv};
 use crate::model::{Finding, Size};
+use crate::problem::Problem;
 
 /// libguestfs looks into the guest's file systems for what they do not use. Its temporary files lie
 /// beside the disk.
@@ -24,6 +26,10 @@ pub(super) struct Arguments {
     disk: PathBuf,
     /// The new disk, in qcow2
     new: PathBuf,
+    #[command(flatten)]
+    stated: Stated,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Arguments {
@@ -31,17 +37,18 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
         let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&disk)?;
+        let chain = desk.chain(&disk, self.stated.words())?;
         let mut against = desk.against_target(&new);
-        sweep(directory(&disk));
-        against.extend(desk.against_use(&disk, Will::Read)?);
+        desk.sweep(directory(&disk));
+        against.extend(desk.against_users(&chain, Will::Read)?);
+        against.extend(desk.against_unknown_use(&disk));
         against.extend(Desk::against_half_written(&disk));
         // What the guest does not use is written over in a temporary overlay, which may become as
         // large as the guest sees the disk.
         let temporary = chain.top().virtual_size;
-        let copy = needed(&desk, &disk, &chain.top().format, "qcow2")?;
+        let copy = needed(&desk, chain.top(), "qcow2")?;
         against.extend(no_room(&disk, temporary, &new, copy));
-        if let Some(code) = desk.refusal(&against, "nothing is compacted")? {
+        if let Some(code) = desk.refusal(&against, "nothing is compacted", self.force.force)? {
             return Ok(code);
         }
         context.note(&format!(
@@ -56,14 +63,32 @@ impl Arguments {
         let since = Instant::now();
         let work =
             Work { label: "compacting", if_interrupted: "the disk is as it was, and there is no new one", temporary: Some(scratch.path()) };
-        work.run(&desk, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
+        let words = work.run(&desk, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
+        sound(&desk, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()?;
-        let size = desk.chain(&new)?.top().actual_size;
+        let size = desk.image(&new, "qcow2")?.actual_size;
         let before = chain.0.iter().map(|image| image.actual_size.bytes()).sum();
         let words =
             format!("{} is made in {:.1?}: {} instead of {}", new.display(), since.elapsed(), rough(size), rough(Size::from_bytes(before)));
         desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
     }
+}
+
+/// A qcow2 image that a tool made is kept only where qemu-img finds it sound and of the disk's size,
+/// whatever the tool's exit code says.
+pub(super) fn sound(desk: &Desk<'_>, made: &Path, size: Size, words: &str) -> Result<()> {
+    let complaint = if words.is_empty() { String::new() } else { format!(" (the tool complained: {words})") };
+    let image = desk.image(made, "qcow2").with_context(|| format!("what was made cannot be read, and is not kept{complaint}"))?;
+    let checked = desk.ask_long(&argv::check(made, "qcow2"))?;
+    if image.virtual_size == size && checked.success() && !image.corrupt {
+        return Ok(());
+    }
+    let what = if image.virtual_size == size { reason(&checked) } else { format!("it has {} instead of {size}", image.virtual_size) };
+    Err(Problem::new(
+        format!("what was made is broken, and is not kept: {what}{complaint}"),
+        "see whether the disk is sound: qemu-img check",
+    )
+    .into())
 }
 
 /// The temporary files and the copy may share a file system.

@@ -10,8 +10,11 @@ use serde_json::json;
 
 use super::super::Context;
 use super::commit::bring_down;
-use super::desk::{Desk, refused};
+use super::compact::sound;
+use super::desk::Desk;
 use super::guard::{Will, directory, existing};
+use super::search::Further;
+use super::stated::{Force, Stated};
 use super::work::Work;
 use crate::disk::{Chain, Staged, argv};
 use crate::model::Size;
@@ -31,6 +34,12 @@ pub(super) struct Arguments {
     /// The directory in the guest, which must be there
     #[arg(value_name = "DIR")]
     directory: String,
+    #[command(flatten)]
+    stated: Stated,
+    #[command(flatten)]
+    further: Further,
+    #[command(flatten)]
+    force: Force,
 }
 
 /// What is copied but not yet in the disk.
@@ -46,18 +55,26 @@ impl Arguments {
         })?;
         let disk = existing(&self.disk)?;
         let pending = pending(&disk);
-        let chain = desk.chain(&disk)?;
-        let unfinished = pending.exists();
+        let chain = desk.chain(&disk, self.stated.words())?;
+        let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
         let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
-        against.extend(desk.against_use(&disk, Will::Write)?);
+        against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&disk));
-        against.extend(desk.against_overlays(&disk, unfinished.then_some(&pending))?);
+        let search = desk.search(&disk, unfinished.then_some(&pending), &self.further)?;
+        against.extend(search.findings(&disk));
         // Once in the overlay, once in the disk.
-        let twice = Size::from_bytes((size_of(&what) + BESIDE.bytes()).saturating_mul(2));
+        let size = size_of(&what).map_err(|error| {
+            Problem::new(
+                format!("{} cannot be copied: not all of it can be read: {error}", what.display()),
+                "make it readable, or take it out",
+            )
+        })?;
+        let twice = Size::from_bytes(size.saturating_add(BESIDE.bytes()).saturating_mul(2));
         against.extend(Desk::against_room(directory(&disk), twice).err());
-        if let Some(code) = desk.refusal(&against, "nothing is copied in")? {
+        if let Some(code) = desk.refusal(&against, "nothing is copied in", self.force.force)? {
             return Ok(code);
         }
+        context.note(&search.told(&disk));
         if unfinished {
             context.note(&format!("note: copying into {} was cut off; it is finished first", disk.display()));
             finish(&desk, &pending, &disk)?;
@@ -66,17 +83,15 @@ impl Arguments {
         self.copy(&desk, &what, &disk, &chain)?;
         finish(&desk, &pending, &disk)?;
         let words = format!("{} is in {} of {}, in {:.1?}", what.display(), self.directory, disk.display(), since.elapsed());
-        desk.done(&words, json!({"path": what, "disk": disk, "directory": self.directory}))
+        desk.done(&words, json!({"path": what, "disk": disk, "directory": self.directory, "searched": search.json()}))
     }
 
     fn copy(&self, desk: &Desk<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
         let staged = Staged::beside(&pending(disk))?;
-        let made = desk.ask(&argv::overlay(&staged.path(), disk, &chain.top().format))?;
-        if !made.success() {
-            return Err(refused("cannot make a temporary overlay", &made.stderr));
-        }
+        desk.make(&argv::overlay(&staged.path(), disk, &chain.top().format), "cannot make a temporary overlay")?;
         let work = Work { label: "copying", if_interrupted: "the disk is as it was", temporary: staged.scratch() };
-        work.run(desk, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
+        let words = work.run(desk, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
+        sound(desk, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()
     }
 }
@@ -87,10 +102,10 @@ fn finish(desk: &Desk<'_>, pending: &Path, disk: &Path) -> Result<()> {
     fs::remove_file(pending).with_context(|| format!("cannot take {} away; it is empty now", pending.display()))
 }
 
-fn size_of(path: &Path) -> u64 {
-    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+fn size_of(path: &Path) -> std::io::Result<u64> {
+    let metadata = path.symlink_metadata()?;
     if !metadata.is_dir() {
-        return metadata.len();
+        return Ok(metadata.len());
     }
-    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size_of(&entry.path())).sum()
+    fs::read_dir(path)?.try_fold(0_u64, |size, entry| Ok(size.saturating_add(size_of(&entry?.path())?)))
 }

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::{Desk, refused};
+use super::desk::Desk;
 use super::guard::{directory, rough};
+use super::stated::format_name;
 use crate::disk::{Staged, argv, free_space};
 use crate::model::{Size, format_by_name};
 
@@ -21,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(value_parser = with_unit)]
     size: Size,
     /// Its format: qcow2, raw, … [default: what the name's ending says, else qcow2]
-    #[arg(long)]
+    #[arg(long, value_parser = format_name)]
     format: Option<String>,
 }
 
@@ -48,15 +49,12 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::alone(context)?;
         let target = std::path::absolute(&self.path).context("cannot tell the current directory")?;
-        if let Some(code) = desk.refusal(&desk.against_target(&target), "no disk is made")? {
+        if let Some(code) = desk.refusal(&desk.against_target(&target), "no disk is made", false)? {
             return Ok(code);
         }
         let format = new_format(&target, self.format.as_deref());
         let staged = staged(&target, format)?;
-        let said = desk.ask(&argv::create(&staged.path(), format, self.size))?;
-        if !said.success() {
-            return Err(refused(&format!("cannot make {}", target.display()), &said.stderr));
-        }
+        desk.make(&argv::create(&staged.path(), format, self.size), &format!("cannot make {}", target.display()))?;
         staged.publish()?;
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
             context.note(&format!("note: it may grow to {}, and the file system has room for {} now", rough(self.size), rough(free)));

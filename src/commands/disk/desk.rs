@@ -1,7 +1,11 @@
 //! What every recipe starts from: the tools, and who uses which disk.
 
+use std::cell::RefCell;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -9,23 +13,35 @@ use serde_json::{Value, json};
 use super::super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::disk::{self, Chain, DiskUse, Source, argv};
-use crate::hypervisor::{Known, Volume};
+use crate::disk::{self, DiskUse, Source, argv};
+use crate::hypervisor::{Domains, Known, Pool, Pools};
 use crate::interrupt::Interrupt;
-use crate::model::{Distribution, Finding};
+use crate::model::{Distribution, Finding, Severity};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
 use crate::run::{self, Missing, Ran};
 use crate::xml::Document;
 
+/// How long a tool that only looks may take.
+const LOOK: Duration = Duration::from_secs(60);
+/// The same for one that reads all tables of an image.
+const LONG_LOOK: Duration = Duration::from_secs(1800);
+
 /// What every recipe starts from.
 pub(super) struct Desk<'c> {
     pub(super) context: &'c Context,
     pub(super) interrupt: Interrupt,
-    /// The domains with their disks; none where libvirt could not be asked.
+    /// The domains with their disks.
     pub(super) domains: Vec<User>,
-    pub(super) volumes: Vec<Volume>,
+    /// The storage pools.
+    pub(super) pools: Vec<Pool>,
+    /// Why not all domains with their disks are known.
+    pub(super) unknown_domains: Vec<String>,
+    /// Why not all storage pools are known.
+    pub(super) unknown_pools: Vec<String>,
+    /// What was gone on with by --force.
+    overridden: RefCell<Vec<Finding>>,
 }
 
 /// A domain and the images it uses.
@@ -34,23 +50,34 @@ pub(super) struct User {
     pub(super) disks: Vec<(DiskUse, PathBuf)>,
 }
 
+/// What speaks against a recipe before anything is touched.
+#[derive(Debug)]
+pub(super) struct Against(pub(super) Vec<Finding>);
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages: Vec<&str> = self.0.iter().map(|finding| finding.message.as_str()).collect();
+        f.write_str(&messages.join("; "))
+    }
+}
+
+impl std::error::Error for Against {}
+
 impl<'c> Desk<'c> {
     /// Asks libvirt, and says so where it cannot be asked.
     pub(super) fn open(context: &'c Context) -> Result<Self> {
-        let mut desk = Self { context, interrupt: Interrupt::watch()?, domains: Vec::new(), volumes: Vec::new() };
+        let mut desk = Self::alone(context)?;
         let asked = if context.uri().is_remote() {
             Err(anyhow::anyhow!("{} is another machine", context.uri()))
         } else {
-            context.connect().and_then(|connection| Ok((connection.domains()?, connection.volumes())))
+            context.connect().and_then(|connection| Ok((connection.domains()?, connection.pools())))
         };
         match asked {
-            Ok((domains, volumes)) => {
-                desk.domains = domains.into_iter().map(|known| User { disks: disks(&known, &volumes), known }).collect();
-                desk.volumes = volumes;
-            }
+            Ok((domains, pools)) => desk.know(domains, pools),
             Err(why) => {
                 context.note("note: libvirt is not asked who uses the disk; only QEMU's own lock tells of machines that run");
                 context.detail(&format!("{why:#}"));
+                desk.unknown_domains.push(format!("libvirt cannot be asked for domains and storage pools ({why:#})"));
             }
         }
         Ok(desk)
@@ -58,22 +85,53 @@ impl<'c> Desk<'c> {
 
     /// A recipe that asks nobody.
     pub(super) fn alone(context: &'c Context) -> Result<Self> {
-        Ok(Self { context, interrupt: Interrupt::watch()?, domains: Vec::new(), volumes: Vec::new() })
+        Ok(Self {
+            context,
+            interrupt: Interrupt::watch()?,
+            domains: Vec::new(),
+            pools: Vec::new(),
+            unknown_domains: Vec::new(),
+            unknown_pools: Vec::new(),
+            overridden: RefCell::default(),
+        })
+    }
+
+    fn know(&mut self, domains: Domains, pools: Result<Pools>) {
+        match pools {
+            Ok(pools) => {
+                self.pools = pools.known;
+                self.unknown_pools
+                    .extend(pools.unread.into_iter().map(|pool| format!("the storage pool '{}': {}", pool.name, pool.because)));
+            }
+            Err(why) => self.unknown_pools.push(format!("{why:#}")),
+        }
+        self.unknown_domains.extend(domains.unread.into_iter().map(|domain| format!("the domain '{}': {}", domain.name, domain.because)));
+        for known in domains.known {
+            let (disks, unknown) = disks(&known, &self.pools);
+            self.unknown_domains.extend(unknown);
+            self.domains.push(User { known, disks });
+        }
     }
 
     /// Runs a tool that only looks.
     pub(super) fn ask(&self, argv: &[String]) -> Result<Ran> {
-        self.context.detail(&argv.join(" "));
-        run::output(argv).map_err(|error| self.explain(error))
+        self.ask_within(argv, LOOK)
     }
 
-    /// An image and what it lies on, also where a running machine has it.
-    pub(super) fn chain(&self, path: &Path) -> Result<Chain> {
-        let said = self.ask(&argv::info(path, true))?;
-        if !said.success() {
-            return Err(refused(&format!("qemu-img cannot read {}", path.display()), &said.stderr));
-        }
-        disk::parse_chain(&said.stdout).map_err(anyhow::Error::msg)
+    /// Runs a tool that reads all tables of an image.
+    pub(super) fn ask_long(&self, argv: &[String]) -> Result<Ran> {
+        self.ask_within(argv, LONG_LOOK)
+    }
+
+    fn ask_within(&self, argv: &[String], limit: Duration) -> Result<Ran> {
+        self.context.detail(&argv.join(" "));
+        run::within(argv, limit, &self.interrupt).map_err(|error| self.explain(error))
+    }
+
+    /// Runs a tool that makes something small: it succeeds and has nothing to say.
+    pub(super) fn make(&self, argv: &[String], failed: &str) -> Result<()> {
+        let said = self.ask_long(argv)?;
+        if said.success() && said.stderr.trim().is_empty() { Ok(()) } else { Err(refused(failed, &said)) }
     }
 
     /// A tool that is missing, with the package that brings it.
@@ -93,24 +151,33 @@ impl<'c> Desk<'c> {
         root.map(|root| discovery::read(&root, Scope::All).platform.distribution).unwrap_or_default()
     }
 
-    /// Tells what speaks against it; the exit code where anything does.
-    pub(super) fn refusal(&self, findings: &[Finding], what: &str) -> Result<Option<ExitCode>> {
+    /// Tells what speaks against it; the exit code where anything does that is not gone on with.
+    pub(super) fn refusal(&self, findings: &[Finding], what: &str, force: bool) -> Result<Option<ExitCode>> {
         if findings.is_empty() {
             return Ok(None);
         }
-        if self.context.global.json {
-            output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings)})))?;
-        } else {
-            self.context.tell(findings);
-            output::tell(&format!("{what}: see above. Nothing was touched.\n"));
+        let refuses = |finding: &Finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !force);
+        if !findings.iter().any(refuses) {
+            if !self.context.global.json {
+                self.context.tell(findings);
+                if findings.iter().any(|finding| finding.severity == Severity::Blocker) {
+                    output::tell("--force: it goes on all the same\n");
+                }
+            }
+            self.overridden.borrow_mut().extend_from_slice(findings);
+            return Ok(None);
         }
-        Ok(Some(ExitCode::from(FOUND_AGAINST)))
+        refuse(self.context, findings, what).map(Some)
     }
 
     /// Tells what was done.
     pub(super) fn done(&self, words: &str, mut facts: Value) -> Result<ExitCode> {
         if self.context.global.json {
             facts["outcome"] = "done".into();
+            let overridden = self.overridden.borrow();
+            if !overridden.is_empty() {
+                facts["findings"] = output::findings_json(&overridden).into();
+            }
             output::print(&output::json(&facts))?;
         } else {
             self.context.note(words);
@@ -119,9 +186,49 @@ impl<'c> Desk<'c> {
     }
 }
 
-/// What a tool refused, in its own words without its name.
-pub(super) fn refused(what: &str, complaint: &str) -> anyhow::Error {
-    let words = complaint.trim().trim_start_matches("qemu-img: ").replace('\n', " ");
+/// Tells what speaks against it, and returns the exit code.
+pub(super) fn refuse(context: &Context, findings: &[Finding], what: &str) -> Result<ExitCode> {
+    if context.global.json {
+        output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings)})))?;
+    } else {
+        context.tell(findings);
+        output::tell(&format!("{what}: see above. Nothing was touched.\n"));
+    }
+    Ok(ExitCode::from(FOUND_AGAINST))
+}
+
+/// Signals as signal(7) names them; those that end a tool at work.
+const SIGNALS: [(i32, &str); 10] = [
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (4, "SIGILL"),
+    (6, "SIGABRT"),
+    (7, "SIGBUS"),
+    (9, "SIGKILL: by somebody, or by the kernel for want of memory"),
+    (11, "SIGSEGV"),
+    (15, "SIGTERM"),
+    (24, "SIGXCPU"),
+    (25, "SIGXFSZ"),
+];
+
+/// Why a tool ended, in its own words without its name; what killed it where something did.
+pub(super) fn reason(said: &Ran) -> String {
+    let words = said.stderr.trim().trim_start_matches("qemu-img: ").replace('\n', " ");
+    let end = match (said.status.signal(), said.status.code()) {
+        (Some(signal), _) => {
+            let name = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default();
+            format!("it was killed by signal {signal}{name}")
+        }
+        (None, Some(0)) => "it complained, although it ended well".to_owned(),
+        (None, Some(code)) if words.is_empty() => format!("it ended with exit code {code} and no word"),
+        _ => return words,
+    };
+    if words.is_empty() { end } else { format!("{end}: {words}") }
+}
+
+/// What a tool refused.
+pub(super) fn refused(what: &str, said: &Ran) -> anyhow::Error {
+    let words = reason(said);
     if words.contains("No space left on device") {
         return Problem::new(format!("{what}: the file system is full"), "make room, and run it again").into();
     }
@@ -140,7 +247,7 @@ pub(super) fn refused(what: &str, complaint: &str) -> anyhow::Error {
         )
         .into();
     }
-    if disk::says_locked(complaint) {
+    if disk::says_locked(&said.stderr) {
         return Problem::new(format!("{what}: another process has the disk ({words})"), "shut the machine that uses it down first").into();
     }
     if words.contains("no operating system was found") {
@@ -153,17 +260,32 @@ pub(super) fn refused(what: &str, complaint: &str) -> anyhow::Error {
     anyhow::anyhow!("{what}: {words}")
 }
 
-fn disks(known: &Known, volumes: &[Volume]) -> Vec<(DiskUse, PathBuf)> {
-    let documents = known.xml.iter().filter_map(|xml| Document::parse(xml).ok());
-    let uses = documents.flat_map(|document| disk::disk_uses(&document));
-    let placed = |used: DiskUse| {
-        let path = match &used.source {
-            Source::Path(path) => path.into(),
-            Source::Volume { pool, volume } => {
-                volumes.iter().find(|known| known.pool == *pool && known.name == *volume)?.path.clone().into()
+/// The images that a domain uses, and what of them cannot be told.
+fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>) {
+    let (mut placed, mut unknown) = (Vec::new(), Vec::new());
+    for xml in &known.xml {
+        let document = match Document::parse(xml) {
+            Ok(document) => document,
+            Err(what) => {
+                unknown.push(format!("the XML of the domain '{}': {what}", known.name));
+                continue;
             }
         };
-        Some((used, path))
-    };
-    uses.filter_map(placed).collect()
+        for used in disk::disk_uses(&document) {
+            let path = match &used.source {
+                Source::Path(path) => Some(path.clone()),
+                Source::Volume { pool, volume } => pools
+                    .iter()
+                    .filter(|known| known.name == *pool)
+                    .flat_map(|known| &known.volumes)
+                    .find(|known| known.name == *volume)
+                    .map(|known| known.path.clone()),
+            };
+            match path {
+                Some(path) => placed.push((used, path.into())),
+                None => unknown.push(format!("the disk {} of the domain '{}': libvirt does not list its volume", used.target, known.name)),
+            }
+        }
+    }
+    (placed, unknown)
 }

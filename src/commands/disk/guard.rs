@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::desk::Desk;
-use crate::disk::{self, argv, same_file};
+use super::desk::{Desk, refused};
+use super::search::shortened;
+use crate::disk::{self, Chain, argv, same_file};
 use crate::model::{Finding, Size};
 use crate::problem::Problem;
 
@@ -45,13 +46,18 @@ pub(super) fn directory(path: &Path) -> &Path {
 }
 
 impl Desk<'_> {
-    /// What speaks against writing a new file: it exists, or its directory is shut.
-    pub(super) fn against_target(&self, target: &Path) -> Vec<Finding> {
-        let shown = target.display();
-        for left in disk::sweep(directory(target)) {
+    /// Takes away what killed runs left in a folder, and says so.
+    pub(super) fn sweep(&self, folder: &Path) {
+        for left in disk::sweep(folder) {
             let what = if left.removed { "removed" } else { "could not be removed; take it away" };
             self.context.note(&format!("note: {} was left by a run that was killed: {what}", left.path.display()));
         }
+    }
+
+    /// What speaks against writing a new file: it exists, or its directory is shut.
+    pub(super) fn against_target(&self, target: &Path) -> Vec<Finding> {
+        let shown = target.display();
+        self.sweep(directory(target));
         if target.symlink_metadata().is_ok() {
             return vec![Finding::fatal("target-exists", format!("{shown} exists"), "name another target, or take that one away")];
         }
@@ -69,8 +75,8 @@ impl Desk<'_> {
             .collect()
     }
 
-    /// Running domains and other processes that have an image.
-    pub(super) fn against_use(&self, image: &Path, will: Will) -> Result<Vec<Finding>> {
+    /// Running domains that have an image.
+    pub(super) fn against_use(&self, image: &Path, will: Will) -> Vec<Finding> {
         let mut findings = Vec::new();
         for user in self.domains.iter().filter(|user| user.known.state.is_active()) {
             let has = user.disks.iter().find(|(used, path)| same_file(path, image) && (will == Will::Write || !used.read_only));
@@ -83,17 +89,45 @@ impl Desk<'_> {
                 )
             }));
         }
-        if findings.is_empty() {
-            let said = self.ask(&argv::info(image, false))?;
+        findings
+    }
+
+    /// Other processes that have an image or what it lies on.
+    pub(super) fn against_locks(&self, chain: &Chain) -> Result<Option<Finding>> {
+        for image in &chain.0 {
+            let said = self.ask(&argv::info(Path::new(&image.path), &image.format, false))?;
             if !said.success() && disk::says_locked(&said.stderr) {
-                findings.push(Finding::fatal(
+                return Ok(Some(Finding::fatal(
                     "locked",
-                    format!("another process writes to {} or to what it lies on: QEMU's lock is taken", image.display()),
+                    format!("another process writes to {}: QEMU's lock is taken", image.path),
                     "shut the machine that uses it down first",
-                ));
+                )));
+            }
+            if !said.success() {
+                return Err(refused(&format!("it cannot be told whether another process has {}", image.path), &said));
             }
         }
+        Ok(None)
+    }
+
+    /// Both: domains of the disk itself, processes of all of its chain.
+    pub(super) fn against_users(&self, chain: &Chain, will: Will) -> Result<Vec<Finding>> {
+        let mut findings = self.against_use(Path::new(&chain.top().path), will);
+        if findings.is_empty() {
+            findings.extend(self.against_locks(chain)?);
+        }
         Ok(findings)
+    }
+
+    /// Domains that cannot be asked, where a copy of a disk in use would be taken for a good one.
+    pub(super) fn against_unknown_use(&self, image: &Path) -> Option<Finding> {
+        (!self.unknown_domains.is_empty()).then(|| {
+            Finding::blocker(
+                "use-unknown",
+                format!("it is not known whether a domain uses {}: {}", image.display(), shortened(&self.unknown_domains)),
+                "make that readable (start libvirt, run it as root); or use --force: the copy of a disk that a guest writes to meanwhile is broken",
+            )
+        })
     }
 
     /// Why an image may not be written to.
@@ -103,53 +137,18 @@ impl Desk<'_> {
         Some(Finding::fatal("read-only", format!("{} is not written to: {why}", image.display()), remedy))
     }
 
-    /// Overlays that a change of what they lie on would ruin.
-    pub(super) fn against_overlays(&self, base: &Path, but: Option<&Path>) -> Result<Option<Finding>> {
-        let others: Vec<String> = self
-            .overlays_of(base)?
-            .iter()
-            .filter(|overlay| !but.is_some_and(|but| same_file(overlay, but)))
-            .map(|path| path.display().to_string())
-            .collect();
-        Ok((!others.is_empty()).then(|| {
-            Finding::fatal(
-                "other-overlays",
-                format!("{} carries other overlays, which a change would ruin: {}", base.display(), others.join(", ")),
-                "merge what you want to keep into a new disk (vgapt disk merge), or take away the overlays that nobody needs",
-            )
-        }))
-    }
-
-    /// The images known that lie on this one: beside it, in libvirt's pools, and in its domains.
-    pub(super) fn overlays_of(&self, base: &Path) -> Result<Vec<PathBuf>> {
-        let of_libvirt = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
-        let mut places: Vec<PathBuf> = of_libvirt.chain(self.volumes.iter().map(|volume| volume.path.clone().into())).collect();
-        let mut directories: Vec<PathBuf> = places.iter().map(|path| directory(path).to_owned()).collect();
-        directories.push(directory(base).to_owned());
-        directories.sort();
-        directories.dedup();
-        // Devices are named by domains, not found by looking through /dev.
-        for home in directories.iter().filter(|home| !home.starts_with("/dev")) {
-            places.extend(disk::candidates(home));
-        }
-        places.sort();
-        places.dedup();
-        let mut overlays = Vec::new();
-        for place in places.iter().filter(|place| place.exists() && !same_file(place, base)) {
-            let said = self.ask(&argv::info(place, true))?;
-            let Ok(chain) = disk::parse_chain(&said.stdout) else { continue };
-            let below = chain.0.iter().filter_map(|image| image.backing.as_deref());
-            if below.map(Path::new).any(|backing| same_file(backing, base)) {
-                overlays.push(place.clone());
-            }
-        }
-        Ok(overlays)
-    }
-
     /// A disk into which something was being copied when it was cut off.
     pub(super) fn against_half_written(image: &Path) -> Option<Finding> {
         let pending = super::copy_in::pending(image);
-        pending.exists().then(|| {
+        let is_there = match pending.try_exists() {
+            Ok(is_there) => is_there,
+            Err(error) => {
+                let message =
+                    format!("it is not known whether copying into {} was cut off: {}: {error}", image.display(), pending.display());
+                return Some(Finding::blocker("half-written-unknown", message, "run it as a user who may look there, or use --force"));
+            }
+        };
+        is_there.then(|| {
             Finding::fatal(
                 "half-written",
                 format!("copying into {} was cut off on its last step; only through {} is it whole", image.display(), pending.display()),

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use super::super::Context;
 use super::desk::Desk;
-use super::guard::{Will, existing, rough};
+use super::guard::{existing, rough};
+use super::search::{Further, Search, shortened};
+use super::stated::Stated;
+use crate::cli::FOUND_AGAINST;
 use crate::disk::{Chain, Image, same_file};
 use crate::output;
 
@@ -17,36 +20,59 @@ use crate::output;
 pub(super) struct Arguments {
     /// The disk
     disk: PathBuf,
+    #[command(flatten)]
+    stated: Stated,
+    #[command(flatten)]
+    further: Further,
+}
+
+/// A domain that has an image: its name, state, and the disk's name in the guest.
+type Used = (String, String, String);
+
+/// What is known of a disk.
+struct Known {
+    chain: Chain,
+    /// Who uses each image of the chain.
+    users: Vec<Vec<Used>>,
+    search: Search,
+    is_locked: bool,
 }
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
-        let chain = desk.chain(&disk)?;
-        let overlays = desk.overlays_of(&disk)?;
-        let locked = desk.against_use(&disk, Will::Read)?.iter().any(|finding| finding.code == "locked");
-        let users: Vec<Vec<(String, String, String)>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
+        let (chain, end) = desk.chain_so_far(&disk, self.stated.words())?;
+        let search = desk.search(&disk, None, &self.further)?;
+        let is_locked = desk.against_locks(&chain)?.is_some();
+        let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
+        let known = Known { chain, users, search, is_locked };
         let text = if context.global.json {
-            let image = |(image, users): (&Image, &Vec<(String, String, String)>)| {
+            let image = |(image, users): (&Image, &Vec<Used>)| -> Result<Value> {
                 let users: Vec<Value> =
                     users.iter().map(|(name, state, target)| json!({"domain": name, "state": state, "target": target})).collect();
-                let mut value = serde_json::to_value(image).unwrap_or_default();
+                let mut value = serde_json::to_value(image)?;
                 value["used-by"] = users.into();
-                value
+                Ok(value)
             };
-            let chain: Vec<Value> = chain.0.iter().zip(&users).map(image).collect();
-            output::json(&json!({"chain": chain, "overlays": overlays, "locked": locked}))
+            let chain = known.chain.0.iter().zip(&known.users).map(image).collect::<Result<Vec<Value>>>()?;
+            let search = &known.search;
+            output::json(&json!({"chain": chain, "overlays": search.overlays, "locked": known.is_locked, "searched": search.json(),
+                "unknown-domains": desk.unknown_domains, "findings": output::findings_json(end.as_slice())}))
         } else {
-            told(&chain, &users, &overlays, locked)
+            told(&known, &desk.unknown_domains)
         };
         output::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+        if !context.global.json {
+            context.note(&known.search.told(&disk));
+            context.tell(end.as_slice());
+        }
+        Ok(end.map_or(ExitCode::SUCCESS, |_| ExitCode::from(FOUND_AGAINST)))
     }
 }
 
-/// Domains that have an image: name, state, the disk's name in the guest.
-fn users(desk: &Desk<'_>, image: &Path) -> Vec<(String, String, String)> {
+/// Domains that have an image.
+fn users(desk: &Desk<'_>, image: &Path) -> Vec<Used> {
     let mut users: Vec<_> = desk
         .domains
         .iter()
@@ -58,7 +84,8 @@ fn users(desk: &Desk<'_>, image: &Path) -> Vec<(String, String, String)> {
     users
 }
 
-fn told(chain: &Chain, users: &[Vec<(String, String, String)>], overlays: &[PathBuf], locked: bool) -> String {
+fn told(known: &Known, unknown_domains: &[String]) -> String {
+    let Known { chain, users, search, is_locked } = known;
     let mut text = String::new();
     for (depth, (image, users)) in chain.0.iter().zip(users).enumerate() {
         let before = if depth == 0 { String::new() } else { format!("{}over ", "  ".repeat(depth)) };
@@ -70,7 +97,10 @@ fn told(chain: &Chain, users: &[Vec<(String, String, String)>], overlays: &[Path
         for (name, state, target) in users {
             line("used by", &format!("{name} ({state}) as {target}"));
         }
-        if depth == 0 && locked {
+        if depth == 0 && !unknown_domains.is_empty() {
+            line("unknown", &format!("who uses it: {}", shortened(unknown_domains)));
+        }
+        if depth == 0 && *is_locked {
             line("locked", "a process writes to it now");
         }
         if !image.snapshots.is_empty() {
@@ -85,8 +115,14 @@ fn told(chain: &Chain, users: &[Vec<(String, String, String)>], overlays: &[Path
         if image.backing.is_some() && image.backing_format.is_none() {
             line("unsafe", "it does not say the format of what it lies on");
         }
-        for overlay in overlays.iter().filter(|_| depth == 0) {
+        for name in &image.data_files {
+            line("data in", name);
+        }
+        for overlay in search.overlays.iter().filter(|_| depth == 0) {
             line("carries", &overlay.display().to_string());
+        }
+        if depth == 0 && !search.unknown.is_empty() {
+            line("unknown", &format!("what else lies on it: {}", shortened(&search.unknown)));
         }
     }
     text

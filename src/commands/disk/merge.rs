@@ -1,6 +1,6 @@
 //! `vgapt disk merge`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -11,9 +11,12 @@ use super::super::Context;
 use super::create::{new_format, staged};
 use super::desk::{Desk, refused};
 use super::guard::{Will, directory, existing, rough};
+use super::stated::{Trust, format_name};
 use super::work::Work;
-use crate::disk::{argv, parse_measure};
+use crate::disk::{Image, argv, parse_measure};
+use crate::interrupt::Interrupted;
 use crate::model::{Finding, Size};
+use crate::problem::Problem;
 
 /// The overlay and what it lies on stay as they are.
 #[derive(Debug, clap::Args)]
@@ -23,8 +26,13 @@ pub(super) struct Arguments {
     /// The new disk
     new: PathBuf,
     /// Its format: qcow2, raw, vmdk, vdi, vhdx, … [default: what the name's ending says, else qcow2]
-    #[arg(long)]
+    #[arg(long, value_parser = format_name)]
     format: Option<String>,
+    /// The format of the disk to copy (raw, qcow2, …), where its domain and its name do not say it or its content looks like another
+    #[arg(long, value_parser = format_name, value_name = "FORMAT")]
+    source_format: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 impl Arguments {
@@ -32,17 +40,17 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
         let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&overlay)?;
+        let chain = desk.chain(&overlay, self.trust.words("--source-format", self.source_format.as_deref()))?;
         let mut against = desk.against_target(&new);
-        against.extend(desk.against_use(&overlay, Will::Read)?);
+        against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&overlay));
         let format = new_format(&new, self.format.as_deref());
-        let needed = needed(&desk, &overlay, &chain.top().format, format)?;
+        let needed = needed(&desk, chain.top(), format)?;
         let free = Desk::against_room(directory(&new), needed).unwrap_or_else(|finding: Finding| {
             against.push(finding);
             None
         });
-        if let Some(code) = desk.refusal(&against, "nothing is merged")? {
+        if let Some(code) = desk.refusal(&against, "nothing is merged", false)? {
             return Ok(code);
         }
         let room = free.map(|free| format!(", {} are free", rough(free))).unwrap_or_default();
@@ -55,22 +63,48 @@ impl Arguments {
         let staged = staged(&new, format)?;
         let since = Instant::now();
         let work = Work { label: "merging", if_interrupted: "the sources are as they were, and there is no new disk", temporary: None };
-        work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
+        let words = work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
+        verify(&desk, &words, chain.top(), &staged.path(), format)?;
         staged.publish()?;
         let words = format!("{} is made in {:.1?}: all of {}, on its own", new.display(), since.elapsed(), overlay.display());
         desk.done(&words, json!({"source": overlay, "disk": new, "format": format}))
     }
 }
 
+/// A copy gets its name only where it is one: qemu-img can complain and end well.
+fn verify(desk: &Desk<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
+    let made = desk.image(copy, format).context("the copy that qemu-img made cannot be read, and is not kept")?;
+    if made.virtual_size < source.virtual_size {
+        return Err(Problem::new(
+            format!("qemu-img made a copy of {} where the disk has {}; it is not kept", made.virtual_size, source.virtual_size),
+            "see whether the disk is sound: qemu-img check",
+        )
+        .into());
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    desk.context.note(&format!("note: qemu-img complained ({words}); the copy is compared with the disk"));
+    let compare = Work { label: "comparing", if_interrupted: "the sources are as they were, and there is no new disk", temporary: None };
+    compare.run(desk, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
+        if error.is::<Interrupted>() {
+            return error;
+        }
+        let remedy = "see what qemu-img complains of, and whether the disk is sound: qemu-img check";
+        Problem::new(format!("qemu-img complained, and its copy is not the same as the disk; it is not kept: {words} ({error:#})"), remedy)
+            .into()
+    })
+}
+
 /// The room that a copy takes.
-pub(super) fn needed(desk: &Desk<'_>, disk: &std::path::Path, from: &str, to: &str) -> Result<Size> {
-    let said = desk.ask(&argv::measure(disk, from, to))?;
-    if let Some(measure) = parse_measure(&said.stdout) {
+pub(super) fn needed(desk: &Desk<'_>, disk: &Image, to: &str) -> Result<Size> {
+    let said = desk.ask_long(&argv::measure(Path::new(&disk.path), &disk.format, to))?;
+    if let Some(measure) = parse_measure(&said.stdout).filter(|_| said.success()) {
         return Ok(Size::from_bytes(measure.required));
     }
     // Not every format can be measured; a copy is at most what the guest sees, and some tables.
     if !said.success() && !said.stderr.contains("does not support") {
-        return Err(refused("the copy's size cannot be told", &said.stderr));
+        return Err(refused("the copy's size cannot be told", &said));
     }
-    Ok(Size::from_bytes(desk.chain(disk)?.top().virtual_size.bytes()))
+    Ok(disk.virtual_size)
 }

@@ -1,5 +1,6 @@
 //! `vgapt disk`: the recipes for disk images, one file each.
 
+mod chain;
 mod commit;
 mod compact;
 mod copy_in;
@@ -9,6 +10,8 @@ mod guard;
 mod info;
 mod merge;
 mod overlay;
+mod search;
+mod stated;
 mod swap;
 mod work;
 
@@ -17,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
+use desk::{Against, refuse};
 
 /// What is asked of is refused where it would harm: a disk that a running domain has, a target that
 /// exists, too little room. What is interrupted leaves its sources as they were and no half target.
@@ -58,7 +62,7 @@ impl Arguments {
     }
 
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        match &self.recipe {
+        let ran = match &self.recipe {
             Recipe::Create(arguments) => arguments.run(context),
             Recipe::Overlay(arguments) => arguments.run(context),
             Recipe::Info(arguments) => arguments.run(context),
@@ -67,6 +71,13 @@ impl Arguments {
             Recipe::Compact(arguments) => arguments.run(context),
             Recipe::CopyIn(arguments) => arguments.run(context),
             Recipe::Swap(arguments) => arguments.run(context),
+        };
+        match ran {
+            Err(error) => match error.downcast::<Against>() {
+                Ok(Against(findings)) => refuse(context, &findings, "nothing is done"),
+                Err(error) => Err(error),
+            },
+            ran => ran,
         }
     }
 }

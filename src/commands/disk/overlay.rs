@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::{Desk, refused};
+use super::desk::Desk;
 use super::guard::{Will, directory, existing};
+use super::stated::Stated;
 use crate::disk::{Staged, argv};
 use crate::model::Size;
 
@@ -22,6 +23,8 @@ pub(super) struct Arguments {
     base: PathBuf,
     /// The new disk [default: BASE.diff]
     new: Option<PathBuf>,
+    #[command(flatten)]
+    stated: Stated,
 }
 
 impl Arguments {
@@ -30,19 +33,16 @@ impl Arguments {
         let base = existing(&self.base)?;
         let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
         let new = std::path::absolute(new).context("cannot tell the current directory")?;
+        let chain = desk.chain(&base, self.stated.words())?;
         let mut against = desk.against_target(&new);
-        against.extend(desk.against_use(&base, Will::Read)?);
+        against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&base));
         against.extend(Desk::against_room(directory(&new), TABLES).err());
-        if let Some(code) = desk.refusal(&against, "no overlay is made")? {
+        if let Some(code) = desk.refusal(&against, "no overlay is made", false)? {
             return Ok(code);
         }
-        let chain = desk.chain(&base)?;
         let staged = Staged::new(&new)?;
-        let said = desk.ask(&argv::overlay(&staged.path(), &base, &chain.top().format))?;
-        if !said.success() {
-            return Err(refused(&format!("cannot make {}", new.display()), &said.stderr));
-        }
+        desk.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot make {}", new.display()))?;
         staged.publish()?;
         let words = format!(
             "{0} is made, over {1} ({2}); point a domain at it: vgapt disk swap NAME {0}",

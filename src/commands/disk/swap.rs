@@ -9,12 +9,15 @@ use serde_json::json;
 use super::super::Context;
 use super::desk::Desk;
 use super::guard::existing;
+use super::search::{Further, shortened};
+use super::stated::{Force, Stated};
 use crate::disk::{Chain, same_file};
 use crate::hypervisor::{Defined, Secrets};
-use crate::model::Finding;
+use crate::interrupt::Interrupted;
+use crate::model::{Finding, Severity};
 use crate::output;
 use crate::problem::Problem;
-use crate::xml::{Document, Element, Id};
+use crate::xml::{Document, Element, Fragment, Id};
 
 /// The domain's disk is the one that OVERLAY lies on, or that lies on OVERLAY: so the same command
 /// goes there and back.
@@ -27,6 +30,12 @@ pub(super) struct Arguments {
     /// Which of its disks, by the name in the guest (sda), where more than one fits
     #[arg(long, value_name = "TARGET")]
     disk: Option<String>,
+    #[command(flatten)]
+    stated: Stated,
+    #[command(flatten)]
+    further: Further,
+    #[command(flatten)]
+    force: Force,
     /// Print the change and make none
     #[arg(long)]
     dry_run: bool,
@@ -49,14 +58,18 @@ impl Arguments {
         let text = connection.domain_xml(name, Secrets::Kept)?;
         let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
         let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
-        let chain = desk.chain(&overlay)?;
+        let chain = desk.chain(&overlay, self.stated.words())?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
             against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")));
         }
         against.extend(Desk::against_half_written(&overlay));
-        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"))? {
+        // The disk that the domain leaves is meant to be of no use any more where it goes back.
+        let search = desk.search(&overlay, Some(&place.path), &self.further)?;
+        // Nothing is lost before the guest writes to it: a swap may be taken back.
+        against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocker, ..finding }));
+        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"), self.force.force)? {
             return Ok(code);
         }
         change(&mut domain, place.disk, &overlay, &chain.top().format);
@@ -69,6 +82,7 @@ impl Arguments {
         if is_new && let Defined::SchemaRefuses(words) = connection.define(&after)? {
             return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}"));
         }
+        context.note(&search.told(&overlay));
         if place.is_back {
             context.note(&format!(
                 "note: what was written since stays in {}; once the guest writes to {} that is of no use any more",
@@ -78,7 +92,7 @@ impl Arguments {
         }
         let words =
             format!("'{name}' has {} as {}{}", overlay.display(), place.target, if self.dry_run { " (not yet: dry run)" } else { "" });
-        let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff)});
+        let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
         desk.done(&words, facts)
     }
 
@@ -86,13 +100,22 @@ impl Arguments {
     fn place(&self, desk: &Desk<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
         let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
         let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
-        let mut places = Vec::new();
+        let (mut places, mut unread) = (Vec::new(), Vec::new());
         for (disk, target, path) in &disks {
             if self.disk.as_ref().is_some_and(|wanted| wanted != target) {
                 continue;
             }
-            let is_back = !lies_on(chain, path) && desk.chain(path).is_ok_and(|below| lies_on(&below, overlay));
-            if is_back || lies_on(chain, path) {
+            let is_forth = lies_on(chain, path);
+            let is_back = !is_forth
+                && match desk.chain(path, self.stated.trusting()) {
+                    Ok(below) => lies_on(&below, overlay),
+                    Err(error) if error.is::<Interrupted>() => return Err(error),
+                    Err(error) => {
+                        unread.push(format!("{target}: {error:#}"));
+                        false
+                    }
+                };
+            if is_back || is_forth {
                 places.push(Place { disk: disk.id(), target: target.clone(), path: path.clone(), is_back });
             }
         }
@@ -103,8 +126,9 @@ impl Arguments {
         }
         places.pop().ok_or_else(|| {
             let named: Vec<String> = disks.iter().map(|(_, target, path)| format!("{target} ({})", path.display())).collect();
+            let unread = if unread.is_empty() { String::new() } else { format!("; not all could be read: {}", shortened(&unread)) };
             Problem::new(
-                format!("no disk of '{}' lies below or above {}", self.name, overlay.display()),
+                format!("no disk of '{}' lies below or above {}{unread}", self.name, overlay.display()),
                 format!("its disks are {}; `vgapt disk info` shows what lies on what", named.join(", ")),
             )
             .into()
@@ -135,8 +159,10 @@ fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
         domain.remove_attribute(source, other);
         domain.set_attribute(source, attribute, &path.display().to_string());
     }
-    if let Some(driver) = below(domain, "driver") {
-        domain.set_attribute(driver, "type", format);
+    match below(domain, "driver") {
+        Some(driver) => domain.set_attribute(driver, "type", format),
+        // Without one libvirt takes the disk for raw.
+        None => domain.append(disk, &Fragment::new("driver").with("name", "qemu").with("type", format)),
     }
     domain.set_attribute(disk, "type", kind);
 }

@@ -24,8 +24,8 @@ pub(super) struct Work<'w> {
 }
 
 impl Work<'_> {
-    /// Runs the tool to its end.
-    pub(super) fn run(&self, desk: &Desk<'_>, argv: &[String]) -> Result<()> {
+    /// Runs the tool to its end, and returns what it complained of although it ended well.
+    pub(super) fn run(&self, desk: &Desk<'_>, argv: &[String]) -> Result<String> {
         desk.context.detail(&argv.join(" "));
         let bar = self.bar(desk);
         let mut reader = ProgressReader::default();
@@ -47,8 +47,8 @@ impl Work<'_> {
         });
         bar.finish_and_clear();
         match ran {
-            Ok(output) if output.success() => Ok(()),
-            Ok(output) => Err(refused(&format!("{} failed", self.label), &output.stderr)),
+            Ok(output) if output.success() => Ok(output.stderr.trim().replace('\n', " ")),
+            Ok(output) => Err(refused(&format!("{} failed", self.label), &output)),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted(self.if_interrupted.to_owned()).into()),
             Err(error) => Err(desk.explain(error)),
         }

@@ -1,0 +1,192 @@
+//! Which format a disk has, and what it lies on: nothing is guessed, and no file is opened because
+//! the disk's content says so.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::desk::{Against, Desk, refused};
+use super::guard::{directory, existing};
+use super::stated::Words;
+use crate::disk::{self, Chain, Image, Place, argv, same_file};
+use crate::model::{Finding, format_by_name};
+use crate::problem::Problem;
+
+/// The endings that vgapt gives to its overlays.
+const OWN_ENDINGS: [&str; 2] = ["diff", "copied-in"];
+/// A longer chain is none that anybody made on purpose.
+const LONGEST: usize = 200;
+
+impl Desk<'_> {
+    /// A disk and what it lies on, also where a running machine has it.
+    ///
+    /// # Errors
+    /// [`Against`] where its format is in doubt, or it names a file that only the user's word opens.
+    pub(super) fn chain(&self, path: &Path, words: Words<'_>) -> Result<Chain> {
+        let (chain, end) = self.chain_so_far(path, words)?;
+        match end {
+            None => Ok(chain),
+            Some(finding) => Err(Against(vec![finding]).into()),
+        }
+    }
+
+    /// The same as far as it may be followed, and why not further.
+    pub(super) fn chain_so_far(&self, path: &Path, words: Words<'_>) -> Result<(Chain, Option<Finding>)> {
+        let path = &existing(path)?;
+        let mut format = self.format_of(path, words)?;
+        let mut place = path.to_owned();
+        let mut images: Vec<Image> = Vec::new();
+        loop {
+            let mut image = self.image(&place, &format)?;
+            image.path = place.display().to_string();
+            let data = image.data_files.iter().find_map(|name| self.against_opening(&image, name, path, words).err());
+            let backing = image.backing.clone();
+            let next = image.backing_format.clone();
+            images.push(image);
+            let Some(backing) = backing.filter(|_| data.is_none()) else { return Ok((Chain(images), data)) };
+            let image = &images[images.len() - 1];
+            let Some(next) = next else { return Ok((Chain(images.clone()), Some(no_format(image, &backing)))) };
+            let below = match self.against_opening(image, &backing, path, words) {
+                Ok(below) => below,
+                Err(finding) => return Ok((Chain(images), Some(finding))),
+            };
+            if images.len() > LONGEST || images.iter().any(|image| same_file(Path::new(&image.path), &below)) {
+                return Err(Problem::new(
+                    format!("what {} lies on goes round in a circle at {}", path.display(), below.display()),
+                    "name what it lies on anew: qemu-img rebase -u -F FORMAT -b BACKING IMAGE",
+                )
+                .into());
+            }
+            (place, format) = (below, next);
+        }
+    }
+
+    /// One image, of a format that is known.
+    pub(super) fn image(&self, path: &Path, format: &str) -> Result<Image> {
+        let said = self.ask(&argv::info(path, format, true))?;
+        if !said.success() {
+            return Err(refused(&format!("qemu-img cannot read {} as {format}", path.display()), &said));
+        }
+        disk::parse_image(&said.stdout).map_err(anyhow::Error::msg)
+    }
+
+    /// The format of a disk: what the user states, else the domain that has it, else its name, else
+    /// its content where no domain can have another opinion.
+    fn format_of(&self, path: &Path, words: Words<'_>) -> Result<String> {
+        if let Some(stated) = words.format {
+            return Ok(stated.to_owned());
+        }
+        let content = disk::beginning(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let doubt = |message: String| -> anyhow::Error {
+            let (option, other) = (words.option, if content == "raw" { "qcow2" } else { content });
+            let remedy = format!(
+                "state which it is: {option} raw, or {option} {other}; the guest of a raw disk can write what makes it look like another format"
+            );
+            Against(vec![Finding::fatal("format-unclear", message, remedy)]).into()
+        };
+        let shown = path.display();
+        let by_domains = self.formats_by_domains(path);
+        if by_domains.len() > 1 {
+            return Err(doubt(format!("domains disagree on the format of {shown}: {}", by_domains.join(", "))));
+        }
+        let is_device = path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device());
+        let expected = match by_domains.first() {
+            Some(format) => Some((format.as_str(), "its domain")),
+            None if is_device => Some(("raw", "being a device")),
+            None => format_of_name(path).map(|format| (format, "its name")),
+        };
+        match expected {
+            Some(("raw", by)) if content != "raw" => Err(doubt(format!("{shown} is raw by {by}, and its content looks like {content}"))),
+            Some((format, "its domain")) => Ok(format.to_owned()),
+            Some((format, _)) if content == format || content == "raw" => Ok(content.to_owned()),
+            Some((format, by)) => Err(doubt(format!("{shown} is {format} by {by}, and its content looks like {content}"))),
+            None if content == "raw" || self.unknown_domains.is_empty() => Ok(content.to_owned()),
+            None => {
+                Err(doubt(format!("{shown} looks like {content}, and a domain may have it as raw: {}", self.unknown_domains.join("; "))))
+            }
+        }
+    }
+
+    /// The formats that domains state of an image, each once.
+    pub(super) fn formats_by_domains(&self, path: &Path) -> Vec<String> {
+        let uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, path));
+        let mut formats: Vec<String> = uses.filter_map(|(used, _)| used.format.clone()).collect();
+        formats.sort();
+        formats.dedup();
+        formats
+    }
+
+    /// The place of a file that an image's header names, where it may be opened.
+    fn against_opening(&self, image: &Image, name: &str, disk: &Path, words: Words<'_>) -> Result<PathBuf, Finding> {
+        let shown = &image.path;
+        let outside = |what: &str| {
+            Finding::fatal(
+                "backing-outside",
+                format!("{shown} names {what}, which is outside the disk's own folder and libvirt's storage pools"),
+                "whoever made the disk may want to see that file; if it is right: --trust-backing",
+            )
+        };
+        let path = match disk::place_of(name, directory(Path::new(shown))) {
+            Place::File(path) => path,
+            Place::Other(other) if words.trust => {
+                let message = format!("{shown} lies on {other}, which vgapt does not follow");
+                return Err(Finding::fatal("backing-elsewhere", message, "copy it by qemu-img convert, with the formats stated"));
+            }
+            Place::Other(other) => return Err(outside(&other)),
+        };
+        // A name is shown as it is written where it leads nowhere or may not be followed.
+        let real = path.canonicalize();
+        let place = real.as_deref().unwrap_or(&path);
+        let home = directory(place);
+        let is_known = home == directory(disk) || self.pools.iter().any(|pool| in_pool(pool, place));
+        if !is_known && !words.trust {
+            return Err(outside(&place.display().to_string()));
+        }
+        match real {
+            Ok(place) => existing(&place).map_err(|error| {
+                Finding::fatal(
+                    "no-disk",
+                    format!("{shown} names {}: {error}", place.display()),
+                    "name a file or a block device in its place",
+                )
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(shown, &path)),
+            Err(error) => Err(Finding::fatal(
+                "backing-unread",
+                format!("{shown} lies on {}, which cannot be read: {error}", path.display()),
+                "run it as a user who may read it: sudo vgapt disk …",
+            )),
+        }
+    }
+}
+
+/// Whether a path is what a storage pool has: a file of its folder, or one of its volumes.
+fn in_pool(pool: &crate::hypervisor::Pool, place: &Path) -> bool {
+    let folder = pool.target.as_ref().and_then(|target| Path::new(target).canonicalize().ok());
+    folder.is_some_and(|folder| folder == directory(place)) || pool.volumes.iter().any(|volume| same_file(Path::new(&volume.path), place))
+}
+
+/// The format that a name speaks for.
+fn format_of_name(path: &Path) -> Option<&'static str> {
+    let is_own = path.extension().is_some_and(|ending| OWN_ENDINGS.iter().any(|own| ending == *own));
+    if is_own { Some("qcow2") } else { format_by_name(path) }
+}
+
+fn no_format(image: &Image, backing: &str) -> Finding {
+    let path = &image.path;
+    Finding::fatal(
+        "no-backing-format",
+        format!("{path} does not say which format {backing} has, on which it lies"),
+        format!("say it: qemu-img rebase -u -F FORMAT -b {backing} {path}"),
+    )
+}
+
+fn missing(image: &str, path: &Path) -> Finding {
+    Finding::fatal(
+        "backing-missing",
+        format!("what {image} lies on is missing: {}", path.display()),
+        format!("put that file back; where it has moved, name the new place: qemu-img rebase -u -F FORMAT -b NEW_PLACE {image}"),
+    )
+}

@@ -1,0 +1,247 @@
+//! Which images lie on another one: what was looked at, what was found, and what could not be seen.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::guard::directory;
+use crate::disk::{self, Place, argv, same_file};
+use crate::model::{Finding, Reading};
+
+/// How deep the folders below a named one are searched.
+const DEPTH: usize = 3;
+/// How many entries the folders below the named ones may have altogether to be searched.
+const ENTRIES: usize = 20_000;
+/// How many reasons are told.
+const TOLD: usize = 5;
+/// A longer chain is none that anybody made on purpose.
+const LONGEST: usize = 200;
+
+/// Where overlays are looked for beside the places that libvirt names.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Further {
+    /// Look for overlays in this folder and all below it, too
+    #[arg(long = "search", value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+}
+
+/// What was looked at, and what lies on the image.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// The images that lie on it directly.
+    pub(super) overlays: Vec<PathBuf>,
+    /// The folders that were searched because something names them.
+    folders: Vec<PathBuf>,
+    /// How many folders below these were searched.
+    below: usize,
+    /// How many folders below these, or files in them, were not looked at.
+    skipped: usize,
+    domains: usize,
+    pools: usize,
+    /// What could not be looked at, with the reasons.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Search {
+    /// What was looked at, in one line.
+    pub(super) fn told(&self, base: &Path) -> String {
+        let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+        let below = if self.below > 0 { format!(" and {} below", self.below) } else { String::new() };
+        let skipped = if self.skipped > 0 { format!(" ({} below were not looked into)", self.skipped) } else { String::new() };
+        format!(
+            "searched for overlays of {}: {}{below}{skipped}, the disks of {}, {}; one in any other folder would be corrupted",
+            base.display(),
+            count(self.folders.len(), "folder", "folders"),
+            count(self.domains, "domain", "domains"),
+            count(self.pools, "storage pool", "storage pools")
+        )
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({"folders": self.folders, "folders-below": self.below, "not-searched-below": self.skipped, "domains": self.domains,
+            "pools": self.pools, "unknown": self.unknown})
+    }
+
+    /// What speaks against writing to the image.
+    pub(super) fn findings(&self, base: &Path) -> Vec<Finding> {
+        let base = base.display();
+        let mut findings = Vec::new();
+        if !self.overlays.is_empty() {
+            let others: Vec<String> = self.overlays.iter().map(|path| path.display().to_string()).collect();
+            findings.push(Finding::fatal(
+                "other-overlays",
+                format!("{base} carries other overlays, which a change would ruin: {}", others.join(", ")),
+                "merge what you want to keep into a new disk (vgapt disk merge), or take away the overlays that nobody needs",
+            ));
+        }
+        if !self.unknown.is_empty() {
+            findings.push(Finding::blocker(
+                "overlays-unknown",
+                format!("it is not known whether other overlays lie on {base}: {}", shortened(&self.unknown)),
+                format!("make that readable (start libvirt, run it as root); or use --force: an overlay of {base} that was not seen is then corrupted for good"),
+            ));
+        }
+        findings
+    }
+}
+
+/// The first reasons, and how many more there are.
+pub(super) fn shortened(reasons: &[String]) -> String {
+    let more = reasons.len().saturating_sub(TOLD);
+    let first = reasons[..reasons.len() - more].join("; ");
+    if more > 0 { format!("{first}; and {more} more") } else { first }
+}
+
+/// A folder to look into.
+struct Open {
+    folder: PathBuf,
+    depth: usize,
+    /// Whether all of it has to be seen: something or somebody names it.
+    must: bool,
+    /// How deep below.
+    limit: usize,
+}
+
+impl Desk<'_> {
+    /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
+    /// all domains, of the storage pools, its own, and the further ones that the user names.
+    pub(super) fn search(&self, base: &Path, but: Option<&Path>, further: &Further) -> Result<Search> {
+        let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
+        search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
+        let mut places = self.look_around(base, further, &mut search);
+        for named in self.named_by_libvirt() {
+            match disk::overlay_format(&named) {
+                Reading::Known(Some(_)) => places.extend(named.canonicalize()),
+                Reading::Known(None) | Reading::Absent => {}
+                Reading::Unknown(because) => search.unknown.push(because),
+            }
+        }
+        let mut backings = BTreeMap::new();
+        let mut overlays = BTreeSet::new();
+        let is_but = |path: &Path| but.is_some_and(|but| same_file(path, but));
+        for place in places.iter().filter(|place| !same_file(place, base) && !is_but(place)) {
+            match self.first_on(place, base, &is_but, &mut backings)? {
+                Ok(overlay) => overlays.extend(overlay),
+                Err(because) => search.unknown.push(because),
+            }
+        }
+        search.overlays = overlays.into_iter().collect();
+        search.unknown.sort();
+        search.unknown.dedup();
+        Ok(search)
+    }
+
+    /// The files and devices that domains and storage pools name.
+    fn named_by_libvirt(&self) -> impl Iterator<Item = PathBuf> {
+        let of_domains = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
+        of_domains.chain(self.pools.iter().flat_map(|pool| pool.volumes.iter().map(|volume| PathBuf::from(&volume.path))))
+    }
+
+    /// The files in the folders that may be overlays.
+    fn look_around(&self, base: &Path, further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
+        let pools = self.pools.iter().filter_map(|pool| pool.target.clone()).map(PathBuf::from);
+        let disks = self.named_by_libvirt().flat_map(|path| {
+            // A link's own folder, and that of the file it leads to.
+            let real = path.canonicalize().ok().map(|real| directory(&real).to_owned());
+            std::iter::once(directory(&path).to_owned()).chain(real)
+        });
+        let named: BTreeSet<PathBuf> = std::iter::once(directory(base).to_owned()).chain(pools).chain(disks).collect();
+        let named = named.into_iter().map(|folder| Open { folder, depth: 0, must: true, limit: DEPTH });
+        let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, must: true, limit: usize::MAX });
+        // What the user names goes first: its folders below count as named, too.
+        let mut open: VecDeque<Open> = asked.chain(named).collect();
+        let (mut seen, mut found, mut entries) = (BTreeSet::new(), BTreeSet::new(), 0);
+        while let Some(Open { folder, depth, must, limit }) = open.pop_front() {
+            // Devices are named by domains and pools, not found by looking through /dev.
+            let real = Reading::of(folder.canonicalize(), &folder.display().to_string());
+            let listing = match real {
+                Reading::Known(real) if real.starts_with("/dev") || !seen.insert(real.clone()) => continue,
+                Reading::Known(real) => disk::look_into(&real),
+                Reading::Absent if limit == usize::MAX => Reading::Unknown(format!("there is no folder {}", folder.display())),
+                Reading::Absent => Reading::Absent,
+                Reading::Unknown(because) => Reading::Unknown(because),
+            };
+            match listing {
+                Reading::Absent => {}
+                Reading::Unknown(because) if must => search.unknown.push(because),
+                Reading::Unknown(_) => search.skipped += 1,
+                Reading::Known(listing) => {
+                    if depth == 0 {
+                        search.folders.push(folder);
+                    } else {
+                        search.below += 1;
+                        entries += if must { 0 } else { listing.entries };
+                    }
+                    found.extend(listing.images);
+                    if must {
+                        search.unknown.extend(listing.unread);
+                    } else {
+                        search.skipped += listing.unread.len();
+                    }
+                    if depth >= limit || entries > ENTRIES {
+                        search.skipped += listing.folders.len();
+                    } else {
+                        let must = limit == usize::MAX;
+                        open.extend(listing.folders.into_iter().map(|folder| Open { folder, depth: depth + 1, must, limit }));
+                    }
+                }
+            }
+        }
+        // Links and the files they lead to are one image.
+        found.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
+    }
+
+    /// The image of a chain that lies on the base directly, if any does; why that cannot be told.
+    fn first_on(
+        &self,
+        image: &Path,
+        base: &Path,
+        is_but: &dyn Fn(&Path) -> bool,
+        backings: &mut BTreeMap<PathBuf, Option<(PathBuf, Option<String>)>>,
+    ) -> Result<Result<Option<PathBuf>, String>> {
+        let mut place = image.to_owned();
+        for _ in 0..LONGEST {
+            if !backings.contains_key(&place) {
+                match self.backing_of(&place)? {
+                    Ok(backing) => backings.insert(place.clone(), backing),
+                    Err(because) => return Ok(Err(because)),
+                };
+            }
+            let Some(Some((below, format))) = backings.get(&place) else { return Ok(Ok(None)) };
+            if same_file(below, base) {
+                return Ok(Ok((!is_but(&place)).then_some(place)));
+            }
+            if format.as_deref() == Some("raw") {
+                return Ok(Ok(None));
+            }
+            place = below.clone();
+        }
+        Ok(Ok(None))
+    }
+
+    /// The file that an image lies on, and the format that it says of it.
+    fn backing_of(&self, image: &Path) -> Result<Result<Option<(PathBuf, Option<String>)>, String>> {
+        let by_domains = self.formats_by_domains(image);
+        if by_domains == ["raw"] {
+            return Ok(Ok(None));
+        }
+        let format = match disk::overlay_format(image) {
+            Reading::Known(Some(format)) => format,
+            Reading::Known(None) | Reading::Absent => return Ok(Ok(None)),
+            Reading::Unknown(because) => return Ok(Err(because)),
+        };
+        let said = self.ask(&argv::info(image, format, true))?;
+        let known = if said.success() { disk::parse_image(&said.stdout) } else { Err(said.stderr.trim().to_owned()) };
+        Ok(match known {
+            Ok(known) => Ok(known.backing.and_then(|name| match disk::place_of(&name, directory(image)) {
+                Place::File(path) => Some((path, known.backing_format)),
+                // What QEMU reaches by other ways is no file of this machine.
+                Place::Other(_) => None,
+            })),
+            Err(because) => Err(format!("qemu-img cannot tell what {} lies on: {because}", image.display())),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! What could not be looked at is not taken for what is not there: what would harm it is refused.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::process::Command;
+
+use super::command::{Ran, run};
+use super::images::Images;
+use super::libvirt::{Libvirt, have, skip};
+use super::recipes::TOOLS;
+
+/// The account of nobody in particular.
+const NOBODY: u32 = 65534;
+
+/// An overlay of the base elsewhere.
+fn overlay_at(images: &Images, place: &str) {
+    if let Some(folder) = images.path(place).parent() {
+        fs::create_dir_all(folder).unwrap();
+    }
+    images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2"), &images.text(place)]);
+}
+
+/// A file of the test driver with these domains, none of which runs, and pools.
+fn node(images: &Images, disks: &[(&str, &str)], pools: &str) -> String {
+    let domains: String = disks
+        .iter()
+        .enumerate()
+        .map(|(number, (path, format))| {
+            format!(
+                "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>d{number}</name><memory>1024</memory>
+                <os><type>hvm</type></os><devices><disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{path}'/>
+                <target dev='sda'/></disk></devices><test:runstate>5</test:runstate></domain>"
+            )
+        })
+        .collect();
+    fs::write(images.path("node.xml"), format!("<node>{domains}{pools}</node>")).unwrap();
+    format!("test://{}", images.text("node.xml"))
+}
+
+/// Runs it as somebody whom permissions hold: root becomes nobody.
+fn as_a_user(images: &Images, arguments: &[&str]) -> Option<Ran> {
+    let own = images.command(arguments);
+    let vgapt: Vec<_> = own.get_args().skip_while(|word| !word.to_string_lossy().ends_with("/vgapt")).collect();
+    let mut command = super::command::command("setpriv");
+    let id = NOBODY.to_string();
+    let mut trial = Command::new("setpriv");
+    if !trial.args(["--reuid", &id, "--regid", &id, "--clear-groups", "true"]).status().is_ok_and(|status| status.success()) {
+        skip("permissions", "no other user can be had");
+        return None;
+    }
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).args(vgapt);
+    Some(run(command.current_dir(images.directory.path())))
+}
+
+#[test]
+fn an_overlay_that_cannot_be_read_or_looked_at() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    // Beside the user's files others' that only root may read; the folders above are open to all.
+    let images = Images::in_a_folder_of_all(1);
+    overlay_at(&images, "root/other.diff");
+    // Nothing names this folder, and it is shut: it is said to be not looked into.
+    fs::set_permissions(images.path("root"), PermissionsExt::from_mode(0o700)).unwrap();
+    for name in ["base.qcow2", "base.qcow2.diff"] {
+        fs::set_permissions(images.path(name), PermissionsExt::from_mode(0o666)).unwrap();
+        let _ = chown(images.path(name), Some(NOBODY), Some(NOBODY));
+    }
+    let _ = chown(images.directory.path(), Some(NOBODY), Some(NOBODY));
+    let Some(ran) = as_a_user(&images, &["commit", "base.qcow2.diff", "--json"]) else { return };
+    let json: serde_json::Value = serde_json::from_str(&ran.with(0).stdout).unwrap();
+    assert_eq!(json["searched"]["not-searched-below"], 1);
+    images.tool(&["qemu-io", "-c", "write -q -P 99 0 64k", "base.qcow2.diff"]);
+    let before = images.hash("base.qcow2");
+    // Beside it, shut.
+    fs::rename(images.path("root/other.diff"), images.path("other.diff")).unwrap();
+    fs::set_permissions(images.path("other.diff"), PermissionsExt::from_mode(0o600)).unwrap();
+    for quiet in [&[][..], &["-q"]] {
+        let ran = as_a_user(&images, &[&["commit", "base.qcow2.diff"], quiet].concat()).unwrap().with(1);
+        ran.saying(&["not known whether other overlays lie on", "other.diff", "--force", "Nothing was touched"]);
+    }
+    let ran = as_a_user(&images, &["copy-in", "base.qcow2", "base.qcow2", "/"]).unwrap().with(1);
+    ran.saying(&["not known whether other overlays lie on"]);
+    // In a folder that a domain names, and that is shut.
+    fs::rename(images.path("other.diff"), images.path("root/other.diff")).unwrap();
+    let uri = node(&images, &[(&images.text("root/other.diff"), "qcow2")], "");
+    fs::set_permissions(images.path("node.xml"), PermissionsExt::from_mode(0o644)).unwrap();
+    let ran = as_a_user(&images, &["commit", "base.qcow2.diff", "-c", &uri]).unwrap().with(1);
+    ran.saying(&["not known whether other overlays lie on", "root", "Permission denied"]);
+    assert_eq!(images.hash("base.qcow2"), before);
+    // What is too short for an image is none, whoever may read it.
+    fs::remove_file(images.path("node.xml")).unwrap();
+    fs::write(images.path("short"), "x").unwrap();
+    fs::set_permissions(images.path("short"), PermissionsExt::from_mode(0o600)).unwrap();
+    as_a_user(&images, &["commit", "base.qcow2.diff"]).unwrap().with(0).saying(&["searched for overlays of", "below were not looked into"]);
+}
+
+#[test]
+fn libvirt_out_of_reach_and_force() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let before = images.hash("base.qcow2");
+    let nowhere = ["-c", "test:///nosuch.xml"];
+    for recipe in [&["commit", "base.qcow2.diff"][..], &["copy-in", "base.qcow2.diff", "base.qcow2", "/"]] {
+        let ran = images.vgapt(&[recipe, &nowhere, &["-q"]].concat()).with(1);
+        ran.saying(&["it is not known whether other overlays lie on", "libvirt cannot be asked", "use --force: an overlay of"]);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&images.vgapt(&[&["commit", "base.qcow2.diff", "--json"][..], &nowhere].concat()).with(1).stdout).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "overlays-unknown").count(), 1);
+    images.vgapt(&[&["compact", "base.qcow2", "small.qcow2"][..], &nowhere].concat()).with(1).saying(&["not known whether a domain uses"]);
+    assert_eq!(images.hash("base.qcow2"), before);
+    // Another machine's libvirt knows nothing of the files of this one.
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", "qemu+ssh://nosuch.invalid/system"]).with(1).saying(&["is another machine"]);
+    let ran = images.vgapt(&[&["commit", "base.qcow2.diff", "--force", "--json"][..], &nowhere].concat()).with(0);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((json["outcome"].as_str(), json["findings"][0]["code"].as_str()), (Some("done"), Some("overlays-unknown")));
+    assert_eq!(json["searched"]["domains"], 0);
+    images.same("base.qcow2", "base.qcow2.diff");
+}
+
+#[test]
+fn overlays_in_other_folders() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let images = Images::new(1);
+    let before = images.hash("base.qcow2");
+    // A folder below the disk's own.
+    overlay_at(&images, "below/deep/other.diff");
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "below/deep/other.diff"]);
+    // A folder that only a domain's other disk names, that a storage pool has, or that the user names.
+    let elsewhere = Images::new(1);
+    fs::rename(images.path("below/deep/other.diff"), elsewhere.path("other.diff")).unwrap();
+    let found = |arguments: &[&str]| {
+        images.vgapt(&[&["commit", "base.qcow2.diff"], arguments].concat()).with(1).saying(&["carries other overlays", "other.diff"]);
+    };
+    found(&["-c", &node(&images, &[(&elsewhere.text("base.qcow2"), "qcow2")], "")]);
+    let pool = format!("<pool type='dir'><name>p</name><target><path>{}</path></target></pool>", elsewhere.directory.path().display());
+    found(&["-c", &node(&images, &[], &pool)]);
+    found(&["--search", &elsewhere.directory.path().display().to_string()]);
+    // By a link in a folder that is searched.
+    symlink(elsewhere.path("other.diff"), images.path("linked")).unwrap();
+    found(&[]);
+    fs::remove_file(images.path("linked")).unwrap();
+    // Under an overlay of its own that lies where it is found.
+    let over = images.text("over");
+    images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &elsewhere.text("other.diff"), &over]);
+    found(&[]);
+    fs::remove_file(&over).unwrap();
+    images.vgapt(&["commit", "base.qcow2.diff", "--search", "nosuch"]).with(1).saying(&["there is no folder nosuch"]);
+    assert_eq!(images.hash("base.qcow2"), before);
+    // An overlay of the overlay shows the same afterwards, and does not speak against it.
+    images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2.diff"), &over]);
+    images.vgapt(&["merge", "over", "whole", "--source-format", "qcow2"]).with(0);
+    let uri = node(&images, &[(&images.text("base.qcow2.diff"), "qcow2")], "");
+    let told = images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(0).stderr;
+    assert!(told.contains("the disks of 1 domain,") && told.contains("one in any other folder would be corrupted"), "{told}");
+    images.same("over", "whole");
+}
+
+#[test]
+fn a_swap_to_a_disk_that_carries_others() {
+    if !have("disk swap", &["virsh", "qemu-system-x86_64", "qemu-img", "qemu-io"]) {
+        return;
+    }
+    let images = Images::new(1);
+    let libvirt = Libvirt::embedded();
+    let (base, overlay) = (images.text("base.qcow2"), images.text("base.qcow2.diff"));
+    let file = libvirt.path("domain.xml");
+    let domain = |name: &str, disk: &str| {
+        fs::write(
+            &file,
+            format!(
+                "<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>
+                <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='sda' bus='sata'/></disk></devices></domain>"
+            ),
+        )
+        .unwrap();
+        libvirt.virsh(&["define", &file]);
+    };
+    domain("one", &overlay);
+    images.vgapt(&["overlay", "base.qcow2", "other.diff"]).with(0);
+    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&["carries other overlays", "other.diff", "'one' keeps its disk"]);
+    assert!(libvirt.xml("one").contains(&format!("<source file='{overlay}'/>")));
+    libvirt.vgapt(&["disk", "swap", "one", &base, "--force"]).with(0).saying(&["goes on all the same", "what was written since stays in"]);
+    assert!(libvirt.xml("one").contains(&format!("<source file='{base}'/>")));
+    // A file beside it that looks like an overlay and is broken.
+    fs::remove_file(images.path("other.diff")).unwrap();
+    libvirt.vgapt(&["disk", "swap", "one", &overlay]).with(0);
+    fs::write(images.path("broken"), [&b"QFI\xfb\0\0\0\x03"[..], &[0xff; 600]].concat()).unwrap();
+    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&["qemu-img cannot tell what", "broken"]);
+}
