@@ -52,6 +52,10 @@ impl Arguments {
         for id in export::place_usb(&mut existing.document, &host.usb) {
             context.note(&format!("note: the USB device {id} is not plugged in, and is left out: libvirt would not start the domain"));
         }
+        for element in export::functions_as_hostdevs(&mut existing.document) {
+            context.note(&format!("note: libvirt does this itself to a passed network function, before QEMU starts: {element}"));
+        }
+        export::by_vfio(&mut existing.document);
         let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
         let lines: Vec<&str> = options.lines().collect();
         output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;

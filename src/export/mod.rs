@@ -7,6 +7,6 @@ mod devices;
 mod kubevirt;
 mod machine;
 
-pub use argv::{one_a_line, place_usb};
+pub use argv::{by_vfio, functions_as_hostdevs, one_a_line, place_usb};
 pub use devices::Passed;
 pub use kubevirt::{Exported, kubevirt};
