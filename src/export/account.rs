@@ -55,7 +55,8 @@ impl Account {
     /// The manifest does not have this element: it is named with the reason, and shown.
     pub(super) fn lost(&mut self, element: Element<'_>, because: &str) {
         self.mark(element, Part::Whole);
-        self.name(format!("{because}: {}", shown(element)));
+        // Two alike are two.
+        self.named.push(format!("{because}: {}", shown(element)));
     }
 
     /// The manifest does not have this value: it is named with the reason.
@@ -141,7 +142,7 @@ impl Account {
             if self.has(child, Part::Tag) || alike::tag(child, &child_path) {
                 self.judge(child, &format!("{child_path}/"), &child_place);
             } else {
-                self.name(format!("{place}{space}{}", shown(child)));
+                self.named.push(format!("{place}{space}{}", shown(child)));
             }
         }
     }

@@ -209,7 +209,7 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
         value.insert("bootloader".into(), json!({"efi": {"secureBoot": secure, "persistent": persistent}}));
         for feature in os.child("firmware").into_iter().flat_map(|firmware| firmware.children_named("feature")) {
             // A cluster's firmware has keys where it boots securely.
-            let is_same = feature.attribute("enabled").is_some_and(|enabled| (enabled == "yes") == secure);
+            let is_same = feature.attribute("enabled").is_some_and(|enabled| enabled == if secure { "yes" } else { "no" });
             if is_same && account.one_of(feature, "name", &["secure-boot", "enrolled-keys"]).is_some() {
                 account.said(feature);
                 account.attribute(feature, "enabled");
