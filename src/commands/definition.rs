@@ -13,7 +13,7 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::xml::Document;
+use crate::xml::{Document, Element};
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ impl Definition<'_> {
         } else if unchanged {
             Outcome::Unchanged
         } else {
-            self.define(connection, &merged)?
+            self.define(context, connection, base, &merged)?
         };
         let xml = match outcome {
             Outcome::DryRun => Some(merged),
@@ -95,16 +95,17 @@ impl Definition<'_> {
             let value = json!({"name": self.name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&diff), "xml": xml});
             output::print(&output::json(&value))?;
         } else {
-            self.report(context, &outcome, xml.as_deref())?;
+            let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
+            self.report(context, &outcome, is_fatal, xml.as_deref())?;
         }
         if matches!(outcome, Outcome::Defined | Outcome::Unchanged) {
             self.set_autostart(context, connection)?;
         }
-        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
+        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(..));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
+    fn define(&self, context: &Context, connection: &dyn Hypervisor, base: &Base, xml: &str) -> Result<Outcome> {
         let refused = match connection.define(xml)? {
             Defined::Yes => return Ok(Outcome::Defined),
             Defined::SchemaRefuses(words) => words,
@@ -114,7 +115,19 @@ impl Definition<'_> {
             return Ok(Outcome::Defined);
         }
         let dropped = connection.dropped(xml);
-        Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
+        let by_us = dropped.iter().any(|what| !has(base.domain.root(), what));
+        let remedy = match (by_us, self.existing) {
+            (true, _) => {
+                "vgapt put that in, and this libvirt is too old for it: leave out the option that asks for it; --force defines it without"
+                    .to_owned()
+            }
+            (false, None) => "take that out of the template; --force defines it without".to_owned(),
+            (false, Some(_)) => {
+                format!("take that out of the domain (virsh -c {} edit {}); --force defines it without", context.uri(), self.name)
+            }
+        };
+        let what = if dropped.is_empty() { refused.trim_end().to_owned() } else { format!("libvirt would drop: {}", dropped.join(", ")) };
+        Ok(Outcome::SchemaRefuses(what, remedy))
     }
 
     /// libvirt keeps it beside the XML.
@@ -127,18 +140,18 @@ impl Definition<'_> {
         Ok(())
     }
 
-    fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) -> Result<()> {
+    fn report(&self, context: &Context, outcome: &Outcome, is_fatal: bool, xml: Option<&str>) -> Result<()> {
         let name = self.name;
         match outcome {
             Outcome::DryRun => {}
-            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above. What is only blocked goes on with --force.\n")),
+            // Where something cannot work, --force does not help.
+            Outcome::Refused if is_fatal => output::tell(&format!("'{name}' is not defined: see above.\n")),
+            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above; use --force to override.\n")),
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => context.note(&format!("'{name}' {}; start it with: vgapt start {name}", self.done)),
-            Outcome::SchemaRefuses(what) => output::tell(&output::finding(&Finding::blocker(
-                "schema",
-                format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
-                "take that out of the template; --force defines it without",
-            ))),
+            Outcome::SchemaRefuses(what, remedy) => {
+                output::tell(&output::finding(&Finding::blocker("schema", format!("libvirt's schema refuses the domain; {what}"), remedy)))
+            }
         }
         output::print(xml.unwrap_or_default())?;
         Ok(())
@@ -173,8 +186,8 @@ enum Outcome {
     Refused,
     Unchanged,
     Defined,
-    /// What libvirt would drop.
-    SchemaRefuses(Vec<String>),
+    /// What libvirt would drop, else its words, and the remedy.
+    SchemaRefuses(String, String),
 }
 
 impl Outcome {
@@ -184,8 +197,21 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unchanged => "unchanged",
             Self::Defined => "defined",
-            Self::SchemaRefuses(_) => "schema-refuses",
+            Self::SchemaRefuses(..) => "schema-refuses",
         }
+    }
+}
+
+/// Whether there is something at a path as libvirt's side tells it: `devices/disk`, `devices/disk @type`.
+fn has(element: Element<'_>, path: &str) -> bool {
+    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+    if !rest.is_empty() {
+        return element.children_named(name).any(|child| has(child, rest));
+    }
+    match name.split_once(" @") {
+        Some(("", attribute)) => element.attribute(attribute).is_some(),
+        Some((name, attribute)) => element.children_named(name).any(|child| child.attribute(attribute).is_some()),
+        None => element.child(name).is_some(),
     }
 }
 
@@ -193,4 +219,20 @@ impl Outcome {
 fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
     let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
     passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Document, has};
+
+    #[test]
+    fn paths() {
+        let domain = Document::parse("<domain type='kvm'><devices><disk/><disk type='file'><source/></disk></devices></domain>").unwrap();
+        for path in ["devices", "devices/disk/source", "devices/disk @type", " @type"] {
+            assert!(has(domain.root(), path), "{path}");
+        }
+        for path in ["device", "devices/disk/target", "devices/disk @device", " @id", "devices/disk/source @file"] {
+            assert!(!has(domain.root(), path), "{path}");
+        }
+    }
 }

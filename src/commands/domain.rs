@@ -20,9 +20,10 @@ impl Existing {
 
     pub(super) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
         let text = connection.domain_xml(name, secrets)?;
-        let text = text.ok_or_else(|| {
-            Problem::new(format!("there is no domain '{name}'"), format!("see `virsh list --all`, or make it: vgapt define {name}"))
-        })?;
+        let text = match text {
+            Some(text) => text,
+            None => return Err(Problem::new(format!("there is no domain '{name}'"), others(connection, name)).into()),
+        };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         Ok(Self { document })
     }
@@ -30,7 +31,8 @@ impl Existing {
     /// What vgapt remembers of it.
     pub(super) fn record(&self, name: &str) -> Result<Record> {
         let record = Record::of(&self.document);
-        let none = || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} gives it a card"));
+        let none =
+            || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} --gpu … gives it a card"));
         Ok(record.ok_or_else(none)?)
     }
 
@@ -41,5 +43,18 @@ impl Existing {
             recorded.iter().find(|passed| passed.address == address).copied().unwrap_or(Passed { address, id: None, subsystem: None })
         };
         domain::passed_functions(&self.document).into_iter().map(of).collect()
+    }
+}
+
+/// What to do where there is no domain of this name. `virsh list` would ask another libvirt for a user.
+fn others(connection: &dyn Hypervisor, name: &str) -> String {
+    let make = format!("make it: vgapt define {name}");
+    match connection.domains() {
+        Ok(known) if known.is_empty() => format!("there is no domain at all here; {make}"),
+        Ok(known) => {
+            let names: Vec<String> = known.into_iter().map(|known| known.name).collect();
+            format!("the domains here are {}; or {make}", names.join(", "))
+        }
+        Err(error) => format!("which domains there are could not be told ({error:#}); or {make}"),
     }
 }

@@ -9,9 +9,10 @@ use super::Context;
 use super::domain::Existing;
 use crate::discovery::Scope;
 use crate::export::{self, Passed};
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Host;
 use crate::output;
+use crate::problem::Problem;
 
 /// Nothing is changed.
 #[derive(Debug, clap::Args)]
@@ -34,10 +35,13 @@ enum World {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let existing = Existing::open(connection.as_ref(), &self.name)?;
         match self.to {
-            World::Qemu => Self::qemu(context, connection.as_ref(), existing)?,
-            World::Kubevirt => self.kubevirt(context, connection.as_ref(), &existing)?,
+            World::Qemu => Self::qemu(context, connection.as_ref(), Existing::open(connection.as_ref(), &self.name)?)?,
+            World::Kubevirt => {
+                // That there is a password is said; the password is not.
+                let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+                self.kubevirt(context, connection.as_ref(), &existing)?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -48,6 +52,10 @@ impl Arguments {
         for id in export::place_usb(&mut existing.document, &host.usb) {
             context.note(&format!("note: the USB device {id} is not plugged in, and is left out: libvirt would not start the domain"));
         }
+        for element in export::functions_as_hostdevs(&mut existing.document) {
+            context.note(&format!("note: libvirt does this itself to a passed network function, before QEMU starts: {element}"));
+        }
+        export::by_vfio(&mut existing.document);
         let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
         let lines: Vec<&str> = options.lines().collect();
         output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
@@ -58,7 +66,12 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
         let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
-        let exported = export::kubevirt(&existing.document, &self.name, &passed, connection.autostart(&self.name)?);
+        let exported = export::kubevirt(&existing.document, &self.name, &passed, connection.autostart(&self.name)?).map_err(|because| {
+            Problem::new(
+                format!("'{}' has no place in a cluster: {because}", self.name),
+                "export a whole machine of type kvm, with a processor of the sort x86_64, aarch64 or s390x",
+            )
+        })?;
         if context.global.json {
             let value =
                 json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.beyond, "notes": exported.notes});

@@ -77,7 +77,11 @@ impl Arguments {
         context.note(&format!(
             "'{}' {}",
             self.name,
-            if self.paused { "is started and paused; go on with: virsh resume" } else { "is started" }
+            if self.paused {
+                format!("is started and paused; go on with: virsh -c {} resume {}", context.uri(), self.name)
+            } else {
+                "is started".to_owned()
+            }
         ));
         guest.map_or(Ok(ExitCode::SUCCESS), |guest| self.wait_for(context, &guest))
     }

@@ -78,7 +78,14 @@ impl<'a> Guest<'a> {
         let state = self.connection.state(self.name)?;
         if matches!(state, State::ShutOff | State::Crashed) {
             let message = format!("'{}' is {state} again", self.name);
-            return Err(Problem::new(message, format!("see the end of /var/log/libvirt/qemu/{}.log", self.name)).into());
+            return Err(Problem::new(
+                message,
+                format!(
+                    "see the end of QEMU's log: /var/log/libvirt/qemu/{0}.log, with qemu:///session ~/.cache/libvirt/qemu/log/{0}.log",
+                    self.name
+                ),
+            )
+            .into());
         }
         Ok(())
     }

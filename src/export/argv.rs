@@ -1,7 +1,7 @@
 //! libvirt's command line, made easy to compare.
 
 use crate::model::{UsbDevice, UsbId};
-use crate::xml::{Document, Element, Fragment};
+use crate::xml::{Document, Element, Fragment, Id};
 
 /// Says of each USB device that is given by its id where it is plugged in, which libvirt looks up only
 /// when it starts a domain and needs here (`USB host device is missing bus/device information`). What is
@@ -37,6 +37,53 @@ pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     missing
 }
 
+/// Makes hostdevs of the network functions that are passed as interfaces. To QEMU they are the same. libvirt
+/// (11.3 and others) ends with a segmentation fault where it turns one into QEMU's options: it takes each
+/// interface for one of type ethernet, and forgets the hostdev that was part of it. Returned are the elements
+/// of the interfaces that libvirt carries out itself at a start.
+pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
+    let is_function = |card: &Element<'_>| card.attribute("type").as_deref() == Some("hostdev");
+    let mut by_libvirt = Vec::new();
+    loop {
+        let devices = domain.root().child("devices");
+        let Some(card) = devices.and_then(|devices| devices.children_named("interface").find(is_function)) else { return by_libvirt };
+        let managed = card.attribute("managed").map(|managed| format!(" managed='{managed}'")).unwrap_or_default();
+        let mut inner = String::new();
+        for child in card.children() {
+            match child.name() {
+                "source" => {
+                    let address = child.child("address").map(Element::source).unwrap_or_default();
+                    inner.push_str(&format!("<source>{address}</source>"));
+                }
+                "driver" | "rom" | "boot" | "acpi" | "alias" | "address" | "teaming" => inner.push_str(child.source()),
+                "model" => {}
+                _ => by_libvirt.push(child.source().split_whitespace().collect::<Vec<_>>().join(" ")),
+            }
+        }
+        let id = card.id();
+        domain.replace(id, &format!("<hostdev mode='subsystem' type='pci'{managed}>{inner}</hostdev>"));
+    }
+}
+
+/// Says of each passed PCI function that it is VFIO that passes it. libvirt knows no other way, but asks the
+/// host whether it has it where that is not said, and here nothing is started.
+pub fn by_vfio(domain: &mut Document) {
+    let unsaid = |domain: &Document| -> Option<(Id, Option<Id>)> {
+        let mut hostdevs = domain.root().child("devices")?.children_named("hostdev");
+        let hostdev = hostdevs.find(|hostdev| {
+            let is_said = hostdev.child("driver").is_some_and(|driver| driver.attribute("name").is_some());
+            hostdev.attribute("type").as_deref() == Some("pci") && !is_said
+        })?;
+        Some((hostdev.id(), hostdev.child("driver").map(Element::id)))
+    };
+    while let Some((hostdev, driver)) = unsaid(domain) {
+        match driver {
+            Some(driver) => domain.set_attribute(driver, "name", "vfio"),
+            None => domain.append(hostdev, &Fragment::new("driver").with("name", "vfio")),
+        }
+    }
+}
+
 /// One option with its value a line, quoted for a shell as libvirt does it; what is set for QEMU's
 /// environment is left out.
 pub fn one_a_line(native: &str) -> String {
@@ -67,7 +114,27 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, UsbDevice, UsbId, place_usb};
+    use super::{Document, UsbDevice, UsbId, by_vfio, functions_as_hostdevs, place_usb};
+
+    #[test]
+    fn network_functions_are_hostdevs() {
+        let address = "<address type='pci' domain='0x0000' bus='0x05' slot='0x10' function='0x0'/>";
+        let xml = |cards: &str| format!("<domain><devices>{cards}<interface type='user'/></devices></domain>");
+        let cards = format!(
+            "<interface type='hostdev' managed='yes'><mac address='52:54:00:00:00:01'/><driver model='mlx5_vfio_pci'/>\
+             <source>{address}</source><vlan><tag id='4'/></vlan><boot order='2'/><alias name='ua-net'/></interface>\
+             <interface type='hostdev'><source>{address}</source></interface>"
+        );
+        let mut domain = Document::parse(&xml(&cards)).unwrap();
+        assert_eq!(functions_as_hostdevs(&mut domain), ["<mac address='52:54:00:00:00:01'/>", "<vlan><tag id='4'/></vlan>"]);
+        by_vfio(&mut domain);
+        let hostdevs = format!(
+            "<hostdev mode='subsystem' type='pci' managed='yes'><driver model='mlx5_vfio_pci' name='vfio'/>\
+             <source>{address}</source><boot order='2'/><alias name='ua-net'/></hostdev>\
+             <hostdev mode='subsystem' type='pci'><source>{address}</source>\n<driver name='vfio'/></hostdev>"
+        );
+        assert_eq!(domain.to_string(), xml(&hostdevs));
+    }
 
     #[test]
     fn usb_devices_get_the_place_where_they_are() {

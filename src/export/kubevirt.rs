@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Passed, devices, machine, unsaid};
+use super::account::Account;
+use super::{Passed, devices, machine};
 use crate::xml::{Document, Element};
 
 /// A domain for a cluster.
@@ -18,64 +19,47 @@ pub struct Exported {
     pub notes: Vec<String>,
 }
 
-/// What cannot be expressed, and what is to be done, as it is found.
-#[derive(Debug, Default)]
-pub(super) struct Beyond {
-    named: Vec<String>,
-    notes: Vec<String>,
-}
-
-impl Beyond {
-    pub(super) fn name(&mut self, what: &str) {
-        if !self.named.iter().any(|known| known == what) {
-            self.named.push(what.to_owned());
-        }
-    }
-
-    pub(super) fn note(&mut self, what: String) {
-        self.notes.push(what);
-    }
-}
-
 /// A domain for a cluster; `starts_by_itself`: libvirt starts it with the host (autostart).
-pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itself: bool) -> Exported {
+///
+/// # Errors
+/// Where a cluster has no machine of its sort: a container, a processor that KubeVirt does not run.
+pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itself: bool) -> Result<Exported, String> {
     let root = domain.root();
-    let name = label(name);
-    let mut beyond = Beyond::default();
-    let (gpus, host_devices, permitted) = devices::passed(passed, &mut beyond);
+    let mut account = Account::default();
+    let (architecture, machine) = sort(root, &mut account)?;
+    let name = label(root, name, &mut account);
     let mut own = Map::new();
-    let mut volumes = Vec::new();
-    let mut networks = Vec::new();
+    let (mut volumes, mut networks, mut permitted) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(all) = root.child("devices") {
-        let (disks, claims) = devices::disks(all, &name, &mut beyond);
-        let (interfaces, pod) = devices::interfaces(all, &mut beyond);
+        let functions = devices::passed(all, passed, &mut account);
+        permitted = functions.permitted;
+        let (disks, claims) = devices::disks(all, &name, &mut account);
+        let (interfaces, pod) = devices::interfaces(all, &mut account);
         (volumes, networks) = (claims, pod);
         own.insert("autoattachPodInterface".into(), (!interfaces.is_empty()).into());
-        for (key, list) in [("disks", disks), ("interfaces", interfaces), ("gpus", gpus), ("hostDevices", host_devices)] {
+        for (key, list) in [("disks", disks), ("interfaces", interfaces), ("gpus", functions.gpus), ("hostDevices", functions.others)] {
             if !list.is_empty() {
                 own.insert(key.into(), list.into());
             }
         }
-        devices::others(all, &mut own, &mut beyond);
-    }
-    let machine = root.at("os/type").and_then(|kind| kind.attribute("machine"));
-    if machine.as_deref().is_some_and(|machine| !machine.contains("q35")) {
-        beyond.name("a machine without PCI Express: the cluster's is q35");
+        devices::others(all, &mut own, &mut account);
     }
     let mut spec = json!({
-        "machine": {"type": "q35"},
-        "memory": machine::memory(root, &mut beyond),
-        "cpu": machine::cpu(root, &mut beyond),
-        "features": machine::features(root),
-        "clock": machine::clock(root, &mut beyond),
+        "machine": {"type": machine},
+        "cpu": machine::cpu(root, &mut account),
+        "features": machine::features(root, &mut account),
+        "clock": machine::clock(root, &mut account),
         "devices": own,
     });
-    whole(root, &mut beyond);
-    unsaid::name(root, &mut beyond);
-    if let Some(firmware) = machine::firmware(root, &mut beyond) {
+    if let Some(memory) = machine::memory(root, &mut account) {
+        spec["memory"] = memory;
+    }
+    if let Some(firmware) = machine::firmware(root, &mut account) {
         spec["firmware"] = firmware;
     }
-    let mut guest = json!({"domain": spec});
+    whole(root, &mut account);
+    account.close(root);
+    let mut guest = json!({"architecture": architecture, "domain": spec});
     if !volumes.is_empty() {
         guest["volumes"] = volumes.into();
     }
@@ -88,7 +72,7 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itse
         "metadata": {"name": name},
         "spec": {"runStrategy": if starts_by_itself { "Always" } else { "Halted" }, "template": {"metadata": {"labels": {"kubevirt.io/domain": name}}, "spec": guest}},
     });
-    Exported { manifest, permitted: (!permitted.is_empty()).then(|| resource(&permitted)), beyond: beyond.named, notes: beyond.notes }
+    Ok(Exported { manifest, permitted: (!permitted.is_empty()).then(|| resource(&permitted)), beyond: account.named, notes: account.notes })
 }
 
 /// The part of the KubeVirt resource that permits devices.
@@ -101,27 +85,59 @@ fn resource(permitted: &[Value]) -> Value {
     })
 }
 
+/// The cluster's names for the processor and the machine.
+fn sort(root: Element<'_>, account: &mut Account) -> Result<(&'static str, &'static str), String> {
+    if root.attribute("type").as_deref() == Some("qemu") {
+        account.lost_attribute(root, "type", "it is emulated here; a cluster runs it by KVM, unless its useEmulation is set");
+    } else if account.one_of(root, "type", &["kvm"]).is_none() {
+        account.lost_attribute(root, "type", "a cluster runs it by KVM");
+    }
+    let Some(kind) = root.at("os/type") else {
+        return Err("it does not say of what sort its machine is (<os><type>)".into());
+    };
+    account.said(kind);
+    let sort = account.text(kind);
+    if sort != "hvm" {
+        return Err(format!("it is no whole machine but of the sort '{sort}' (<os><type>); KubeVirt runs whole machines"));
+    }
+    let (architecture, machine) = match account.attribute(kind, "arch").as_deref() {
+        Some("x86_64") | None => ("amd64", "q35"),
+        Some("aarch64") => ("arm64", "virt"),
+        Some("s390x") => ("s390x", "s390-ccw-virtio"),
+        Some(other) => return Err(format!("its processor is of the sort {other}; KubeVirt runs x86_64, aarch64 and s390x")),
+    };
+    if kind.attribute("machine").is_some() && account.one_of(kind, "machine", &[machine]).is_none() {
+        account.lost_attribute(kind, "machine", format!("the manifest has the cluster's own version of {machine}"));
+    }
+    Ok((architecture, machine))
+}
+
 /// What stands beside the devices and has no place.
-fn whole(root: Element<'_>, beyond: &mut Beyond) {
+fn whole(root: Element<'_>, account: &mut Account) {
     let named = [
-        ("qemu:commandline", "QEMU's own options (qemu:commandline)"),
-        ("qemu:override", "QEMU's own properties (qemu:override)"),
+        ("qemu:commandline", "QEMU's own options"),
+        ("qemu:override", "QEMU's own properties"),
         ("sysinfo", "what the board says it is (SMBIOS)"),
         ("iothreads", "I/O threads by number: set ioThreadsPolicy"),
     ];
-    for (element, what) in named {
-        if root.child(element).is_some() {
-            beyond.name(what);
+    for (element, because) in named {
+        for element in root.children_named(element) {
+            account.lost(element, because);
         }
-    }
-    if root.at("memoryBacking/nosharepages").is_some() {
-        beyond.name("memory that is not merged: the nodes' administrator decides (KSM)");
     }
 }
 
 /// A name that Kubernetes takes: small letters, digits, hyphens inside.
-fn label(name: &str) -> String {
+fn label(root: Element<'_>, name: &str, account: &mut Account) -> String {
     let plain: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
     let plain = plain.trim_matches('-');
-    if plain.is_empty() { "guest".into() } else { plain.to_owned() }
+    let plain = if plain.is_empty() { "guest" } else { plain };
+    if let Some(element) = root.child("name") {
+        if account.text(element) == plain {
+            account.said(element);
+        } else {
+            account.lost(element, &format!("its name, which Kubernetes takes only as {plain}"));
+        }
+    }
+    plain.to_owned()
 }

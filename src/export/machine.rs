@@ -2,82 +2,189 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kubevirt::Beyond;
+use super::account::Account;
 use crate::xml::Element;
 
-fn is_on(parent: Option<Element<'_>>, path: &str) -> bool {
-    parent.and_then(|parent| parent.at(path)).is_some_and(|element| element.attribute("state").is_none_or(|state| state == "on"))
+/// How many bytes a number with a unit of libvirt's is.
+fn bytes(amount: &str, unit: Option<&str>) -> Option<u64> {
+    let unit = unit.unwrap_or("KiB").to_ascii_lowercase();
+    let scale = match unit.as_str() {
+        "b" | "byte" | "bytes" => 1,
+        _ => {
+            let power = 1 + u32::try_from("kmgtpe".find(unit.chars().next()?)?).ok()?;
+            match unit.get(1..)? {
+                "" | "ib" => 1024_u64.checked_pow(power)?,
+                "b" => 1000_u64.checked_pow(power)?,
+                _ => return None,
+            }
+        }
+    };
+    amount.parse::<u64>().ok()?.checked_mul(scale)
 }
 
-pub(super) fn memory(domain: Element<'_>, beyond: &mut Beyond) -> Value {
+fn amount(element: Element<'_>) -> Option<u64> {
+    bytes(element.text(), element.attribute("unit").as_deref())
+}
+
+pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value> {
     let memory = domain.child("memory");
-    let unit = memory.and_then(|memory| memory.attribute("unit")).map_or_else(|| "KiB".to_owned(), std::borrow::Cow::into_owned);
-    let amount = memory.map(Element::text).unwrap_or_default();
-    // A cluster has libvirt's binary units, without the B.
-    let unit = match unit.as_str() {
-        "k" | "K" => "Ki",
-        "M" => "Mi",
-        "G" => "Gi",
-        "T" => "Ti",
-        "b" | "bytes" => "",
-        other => other.trim_end_matches('B'),
-    };
-    let mut value = json!({"guest": format!("{amount}{unit}")});
+    let size = memory.and_then(amount);
+    if let Some(memory) = memory.filter(|_| size.is_some()) {
+        account.said(memory);
+        account.text(memory);
+        account.attribute(memory, "unit");
+    }
+    if let Some(current) = domain.child("currentMemory") {
+        if size.is_some() && amount(current) == size {
+            account.all_said(current);
+        } else {
+            account.lost(current, "less memory at first than it may have: it starts with all of it");
+        }
+    }
+    let mut value = Map::new();
+    if let Some(size) = size {
+        value.insert("guest".into(), if size % 1024 == 0 { format!("{}Ki", size / 1024) } else { size.to_string() }.into());
+    }
     if let Some(pages) = domain.at("memoryBacking/hugepages") {
-        let page = pages.child("page");
-        let is_gib = page.is_some_and(|page| {
-            page.attribute("unit").is_some_and(|unit| unit.starts_with('G')) || page.attribute("size").as_deref() == Some("1048576")
-        });
-        value["hugepages"] = json!({"pageSize": if is_gib { "1Gi" } else { "2Mi" }});
+        huge_pages(pages, &mut value, account);
     }
-    if domain.at("memoryBacking/locked").is_some() {
-        beyond.name("memory locked by itself: dedicated processors and huge pages bring that");
+    let named = [
+        ("locked", "memory locked by itself: dedicated processors and huge pages bring that"),
+        ("nosharepages", "memory that is not merged: the nodes' administrator decides (KSM)"),
+    ];
+    for (name, because) in named {
+        if let Some(element) = domain.at(&format!("memoryBacking/{name}")) {
+            account.lost(element, because);
+        }
     }
+    (!value.is_empty()).then_some(Value::Object(value))
+}
+
+fn huge_pages(pages: Element<'_>, value: &mut Map<String, Value>, account: &mut Account) {
+    let mut sizes = pages.children_named("page");
+    match (sizes.next(), sizes.next()) {
+        (None, _) => {
+            account.name("huge pages of the size that is this host's default: the manifest has 2Mi");
+            value.insert("hugepages".into(), json!({"pageSize": "2Mi"}));
+            account.said(pages);
+        }
+        (Some(page), None) => {
+            let size = page.attribute("size").and_then(|size| bytes(&size, page.attribute("unit").as_deref()));
+            let theirs = match size {
+                Some(0x20_0000) => "2Mi",
+                Some(0x4000_0000) => "1Gi",
+                _ => return account.lost(pages, "huge pages of a size that KubeVirt does not have"),
+            };
+            account.said(pages);
+            account.said(page);
+            account.attribute(page, "size");
+            account.attribute(page, "unit");
+            value.insert("hugepages".into(), json!({"pageSize": theirs}));
+        }
+        (Some(_), Some(_)) => account.lost(pages, "huge pages of several sizes"),
+    }
+}
+
+pub(super) fn cpu(domain: Element<'_>, account: &mut Account) -> Value {
+    let cpu = domain.child("cpu");
+    let mut value = counts(domain, cpu, account);
+    match cpu {
+        Some(cpu) => {
+            account.said(cpu);
+            model(cpu, &mut value, account);
+        }
+        None => account.name("it asks for no model of the processor, and gets QEMU's own; a cluster gives it its default (cpu.model)"),
+    }
+    pinning(domain, &mut value, account);
     value
 }
 
-pub(super) fn cpu(domain: Element<'_>, beyond: &mut Beyond) -> Value {
-    let count: u32 = domain.child("vcpu").and_then(|count| count.text().parse().ok()).unwrap_or(1);
-    let cpu = domain.child("cpu");
-    let topology = cpu.and_then(|cpu| cpu.child("topology"));
-    let number = |name: &str| topology.and_then(|topology| topology.attribute(name)?.parse::<u32>().ok());
-    let dies = number("dies").unwrap_or(1) * number("clusters").unwrap_or(1);
-    if dies > 1 {
-        beyond.name("dies and clusters of processors: they are counted as cores");
+fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) -> Value {
+    let vcpu = domain.child("vcpu");
+    let count: Option<u32> = vcpu.map_or(Some(1), |vcpu| vcpu.text().parse().ok());
+    if let Some(vcpu) = vcpu.filter(|_| count.is_some()) {
+        account.said(vcpu);
+        account.text(vcpu);
     }
-    let cores = number("cores").map_or(count, |cores| cores * dies);
-    let mut value = json!({"sockets": number("sockets").unwrap_or(1), "cores": cores, "threads": number("threads").unwrap_or(1)});
-    let is_pinned = domain.at("cputune/vcpupin").is_some();
-    if is_pinned {
-        value["dedicatedCpuPlacement"] = true.into();
+    let Some(topology) = cpu.and_then(|cpu| cpu.child("topology")) else {
+        // Each is a socket of its own, where nothing is said.
+        return json!({"sockets": count.unwrap_or(1), "cores": 1, "threads": 1});
+    };
+    account.said(topology);
+    let mut number = |name: &str| account.number::<u32>(topology, name).unwrap_or(1);
+    let (sockets, cores, threads) = (number("sockets"), number("cores"), number("threads"));
+    let mut groups: u32 = 1;
+    for name in ["dies", "clusters"] {
+        let several = topology.attribute(name).and_then(|value| value.parse::<u32>().ok()).unwrap_or(1);
+        groups = groups.saturating_mul(several);
+        if account.one_of(topology, name, &["1"]).is_none() {
+            account.lost_attribute(topology, name, "they are counted as cores");
+        }
     }
-    let mode = cpu.and_then(|cpu| cpu.attribute("mode"));
-    let named = cpu.and_then(|cpu| cpu.child("model")).map(|model| model.text().to_owned());
-    value["model"] = match (mode.as_deref(), named) {
-        (Some("custom"), Some(named)) => named,
-        (Some("host-model"), _) => "host-model".into(),
-        _ => "host-passthrough".into(),
+    let cores = cores.saturating_mul(groups);
+    let all = sockets.checked_mul(cores).and_then(|cores| cores.checked_mul(threads));
+    if let Some(vcpu) = vcpu.filter(|_| all != count) {
+        account.name(format!("{} processors: the topology, which the manifest has, makes others", vcpu.text()));
     }
-    .into();
-    let features: Vec<Value> = cpu
-        .into_iter()
-        .flat_map(|cpu| cpu.children_named("feature"))
-        .filter_map(|feature| Some(json!({"name": feature.attribute("name")?, "policy": feature.attribute("policy")?})))
-        .collect();
+    json!({"sockets": sockets, "cores": cores, "threads": threads})
+}
+
+fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
+    let named = cpu.child("model");
+    let mode = cpu.attribute("mode").map(std::borrow::Cow::into_owned);
+    let is_custom = mode.as_deref() == Some("custom") || (mode.is_none() && named.is_some());
+    if let Some(named) = named.filter(|_| is_custom) {
+        account.said(named);
+        value["model"] = account.text(named).into();
+        account.attribute(cpu, "mode");
+        account.one_of(cpu, "match", &["exact"]);
+        account.one_of(cpu, "check", &["partial"]);
+        account.one_of(named, "fallback", &["allow"]);
+    } else if account.one_of(cpu, "mode", &["host-passthrough", "host-model"]).is_some() {
+        value["model"] = mode.unwrap_or_default().into();
+        account.one_of(cpu, "check", &["none", "partial"]);
+        account.one_of(cpu, "migratable", &["on"]);
+    } else if mode.as_deref() == Some("maximum") {
+        value["model"] = "host-passthrough".into();
+        account.lost_attribute(cpu, "mode", "all that QEMU can; the manifest has host-passthrough");
+    } else {
+        account.name("it asks for no model of the processor, and gets QEMU's own; a cluster gives it its default (cpu.model)");
+    }
+    let mut features = Vec::new();
+    for feature in cpu.children_named("feature") {
+        let policy = feature.attribute("policy").map_or_else(|| "require".to_owned(), std::borrow::Cow::into_owned);
+        let is_known = ["force", "require", "optional", "disable", "forbid"].contains(&policy.as_str());
+        let Some(name) = feature.attribute("name").filter(|_| is_known) else { continue };
+        features.push(json!({"name": name, "policy": policy}));
+        account.said(feature);
+        account.attribute(feature, "name");
+        account.attribute(feature, "policy");
+    }
     if !features.is_empty() {
         value["features"] = features.into();
     }
-    if is_pinned {
-        beyond.name("which processors it is pinned to: a node gives it whole ones (dedicatedCpuPlacement)");
+}
+
+fn pinning(domain: Element<'_>, value: &mut Value, account: &mut Account) {
+    let Some(tuning) = domain.child("cputune") else { return };
+    let pins: Vec<Element<'_>> = tuning.children_named("vcpupin").collect();
+    for pin in &pins {
+        account.said(*pin);
     }
-    if domain.at("cputune/emulatorpin").is_some() {
-        if is_pinned {
-            value["isolateEmulatorThread"] = true.into();
+    if !pins.is_empty() {
+        value["dedicatedCpuPlacement"] = true.into();
+        let mut number = |pin: &Element<'_>, name: &str| account.attribute(*pin, name).unwrap_or_default();
+        let told: Vec<String> = pins.iter().map(|pin| format!("{} on {}", number(pin, "vcpu"), number(pin, "cpuset"))).collect();
+        account.name(format!("which processors it is pinned to ({}): a node gives it whole ones (dedicatedCpuPlacement)", told.join(", ")));
+    }
+    if let Some(emulator) = tuning.child("emulatorpin") {
+        if pins.is_empty() {
+            account.lost(emulator, "where QEMU itself runs: a cluster sets that apart only beside dedicated processors");
         } else {
-            beyond.name("where QEMU itself runs (emulatorpin): a cluster sets that apart only beside dedicated processors");
+            value["isolateEmulatorThread"] = true.into();
+            account.lost(emulator, "which processors QEMU itself runs on: a node gives it one of its own (isolateEmulatorThread)");
         }
     }
-    value
 }
 
 /// Whether it boots securely: said of the loader, or asked of libvirt's choice of one.
@@ -90,108 +197,206 @@ fn is_secure(domain: Element<'_>) -> bool {
         || os.child("firmware").is_some_and(|firmware| firmware.children_named("feature").any(is_asked))
 }
 
-pub(super) fn firmware(domain: Element<'_>, beyond: &mut Beyond) -> Option<Value> {
+pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Value> {
     let os = domain.child("os")?;
     let loader = os.child("loader");
-    let is_efi = os.attribute("firmware").as_deref() == Some("efi")
+    let is_efi = account.one_of(os, "firmware", &["efi", "bios"]).as_deref() == Some("efi")
         || loader.is_some_and(|loader| loader.attribute("type").as_deref() == Some("pflash"));
     let mut value = Map::new();
     if is_efi {
         let secure = is_secure(domain);
-        value.insert("bootloader".into(), json!({"efi": {"secureBoot": secure, "persistent": true}}));
-        beyond.name("the firmware's variables: the cluster's are new, and a boot entry may have to be made");
+        let persistent = loader.is_none_or(|loader| loader.attribute("stateless").as_deref() != Some("yes"));
+        value.insert("bootloader".into(), json!({"efi": {"secureBoot": secure, "persistent": persistent}}));
+        for feature in os.child("firmware").into_iter().flat_map(|firmware| firmware.children_named("feature")) {
+            // A cluster's firmware has keys where it boots securely.
+            let is_same = feature.attribute("enabled").is_some_and(|enabled| enabled == if secure { "yes" } else { "no" });
+            if is_same && account.one_of(feature, "name", &["secure-boot", "enrolled-keys"]).is_some() {
+                account.said(feature);
+                account.attribute(feature, "enabled");
+            }
+        }
+        match os.child("nvram") {
+            Some(variables) => {
+                account.lost(variables, "the firmware's variables: the cluster's are new, and a boot entry may have to be made");
+            }
+            None => account.name("the firmware's variables: the cluster's are new, and a boot entry may have to be made"),
+        }
+    }
+    if let Some(loader) = loader {
+        account.lost(loader, "the file of the firmware: a cluster has its own");
     }
     if let Some(uuid) = domain.child("uuid") {
-        value.insert("uuid".into(), uuid.text().into());
+        account.said(uuid);
+        value.insert("uuid".into(), account.text(uuid).into());
     }
-    if os.child("kernel").is_some() {
-        beyond.name("a kernel booted directly: kernelBoot takes one from a container image");
+    for part in ["kernel", "initrd", "cmdline"] {
+        if let Some(part) = os.child(part) {
+            account.lost(part, "a kernel booted directly: kernelBoot takes one from a container image");
+        }
+    }
+    let mut boots = os.children_named("boot");
+    // The first disk is what a guest starts from anyway.
+    if let (Some(boot), None) = (boots.next(), boots.next()) {
+        if account.one_of(boot, "dev", &["hd"]).is_some() {
+            account.said(boot);
+        }
     }
     (!value.is_empty()).then_some(Value::Object(value))
 }
 
-pub(super) fn features(domain: Element<'_>) -> Value {
-    /// libvirt's names of enlightenments, KubeVirt's.
-    const ENLIGHTENMENTS: [(&str, &str); 11] = [
-        ("relaxed", "relaxed"),
-        ("vapic", "vapic"),
-        ("vpindex", "vpindex"),
-        ("runtime", "runtime"),
-        ("synic", "synic"),
-        ("reset", "reset"),
-        ("frequencies", "frequencies"),
-        ("reenlightenment", "reenlightenment"),
-        ("tlbflush", "tlbflush"),
-        ("ipi", "ipi"),
-        ("evmcs", "evmcs"),
-    ];
+/// libvirt's names of enlightenments that are on or off, which are KubeVirt's too.
+const ENLIGHTENMENTS: [&str; 10] =
+    ["relaxed", "vapic", "vpindex", "runtime", "synic", "reset", "frequencies", "reenlightenment", "ipi", "evmcs"];
+
+pub(super) fn features(domain: Element<'_>, account: &mut Account) -> Value {
     let features = domain.child("features");
-    let hyperv = features.and_then(|features| features.child("hyperv"));
-    let mut value = json!({"acpi": {"enabled": features.and_then(|features| features.child("acpi")).is_some()}});
-    let mut own = Map::new();
-    for (name, theirs) in ENLIGHTENMENTS {
-        if is_on(hyperv, name) {
-            own.insert(theirs.into(), json!({"enabled": true}));
+    let child = |name: &str| features.and_then(|features| features.child(name));
+    let acpi = child("acpi");
+    if let Some(acpi) = acpi {
+        account.said(acpi);
+    }
+    let mut value = json!({"acpi": {"enabled": acpi.is_some()}});
+    if let Some(eoi) = child("apic").and_then(|apic| account.one_of(apic, "eoi", &["on", "off"])) {
+        value["apic"] = json!({"enabled": true, "endOfInterrupt": eoi == "on"});
+    }
+    if let Some(hyperv) = child("hyperv") {
+        if account.one_of(hyperv, "mode", &["passthrough"]).is_some() {
+            value["hypervPassthrough"] = json!({"enabled": true});
+        } else {
+            let own = enlightenments(hyperv, account);
+            if !own.is_empty() {
+                value["hyperv"] = Value::Object(own);
+            }
         }
     }
-    if let Some(spinlocks) = hyperv.and_then(|hyperv| hyperv.child("spinlocks")) {
-        let retries = spinlocks.attribute("retries").and_then(|retries| retries.parse::<u32>().ok()).unwrap_or(8191);
-        own.insert("spinlocks".into(), json!({"enabled": true, "spinlocks": retries}));
+    if let Some(hidden) = account.state(child("kvm").and_then(|kvm| kvm.child("hidden"))) {
+        value["kvm"] = json!({"hidden": hidden});
     }
-    if let Some(id) = hyperv.and_then(|hyperv| hyperv.child("vendor_id")?.attribute("value")) {
-        own.insert("vendorid".into(), json!({"enabled": true, "vendorid": id}));
+    if let Some(enabled) = account.state(child("pvspinlock")) {
+        value["pvspinlock"] = json!({"enabled": enabled});
     }
-    if is_on(hyperv, "stimer") {
-        let mut timer = json!({"enabled": true});
-        if is_on(hyperv, "stimer/direct") {
-            timer["direct"] = json!({"enabled": true});
-        }
-        own.insert("synictimer".into(), timer);
-    }
-    if hyperv.and_then(|hyperv| hyperv.attribute("mode")).as_deref() == Some("passthrough") {
-        value["hypervPassthrough"] = json!({"enabled": true});
-    } else if !own.is_empty() {
-        value["hyperv"] = Value::Object(own);
-    }
-    if is_on(features, "kvm/hidden") {
-        value["kvm"] = json!({"hidden": true});
-    }
-    // A cluster takes secure boot only together with it.
-    if is_on(features, "smm") || is_secure(domain) {
+    let smm = account.state(child("smm"));
+    if is_secure(domain) {
+        // A cluster takes secure boot only together with it.
         value["smm"] = json!({"enabled": true});
+        if smm == Some(false) {
+            account.name("System Management Mode is off beside Secure Boot: the manifest has it on");
+        }
+    } else if let Some(enabled) = smm {
+        value["smm"] = json!({"enabled": enabled});
     }
     value
 }
 
-pub(super) fn clock(domain: Element<'_>, beyond: &mut Beyond) -> Value {
-    let clock = domain.child("clock");
-    if clock.and_then(|clock| clock.attribute("offset")).is_some_and(|offset| offset != "utc") {
-        beyond.name("a clock in the host's local time: set clock.timezone to the guest's (Europe/Berlin)");
-    }
-    let mut timers = Map::new();
-    for timer in clock.into_iter().flat_map(|clock| clock.children_named("timer")) {
-        let present = timer.attribute("present").is_none_or(|present| present == "yes");
-        let policy = timer.attribute("tickpolicy").map(std::borrow::Cow::into_owned);
-        let name = match timer.attribute("name").as_deref() {
-            Some("hypervclock") => "hyperv",
-            Some("kvmclock") => "kvm",
-            Some("hpet") => "hpet",
-            Some("pit") => "pit",
-            Some("rtc") => "rtc",
-            _ => {
-                beyond.name(&format!("<clock> {}", timer.source()));
-                continue;
-            }
-        };
-        let mut value = json!({"present": present});
-        if let Some(policy) = policy.filter(|_| ["hpet", "pit", "rtc"].contains(&name)) {
-            value["tickPolicy"] = policy.into();
+fn enlightenments(hyperv: Element<'_>, account: &mut Account) -> Map<String, Value> {
+    let mut own = Map::new();
+    for name in ENLIGHTENMENTS {
+        if let Some(enabled) = account.state(hyperv.child(name)) {
+            own.insert(name.into(), json!({"enabled": enabled}));
         }
-        timers.insert(name.into(), value);
     }
-    let mut value = json!({"utc": {}});
+    let spinlocks = hyperv.child("spinlocks");
+    if let (Some(spinlocks), Some(enabled)) = (spinlocks, account.state(spinlocks)) {
+        let mut value = json!({"enabled": enabled});
+        if let Some(retries) = account.number::<u32>(spinlocks, "retries") {
+            value["spinlocks"] = retries.into();
+        }
+        own.insert("spinlocks".into(), value);
+    }
+    let vendor = hyperv.child("vendor_id");
+    if let (Some(vendor), Some(enabled)) = (vendor, account.state(vendor)) {
+        let mut value = json!({"enabled": enabled});
+        if let Some(id) = account.attribute(vendor, "value") {
+            value["vendorid"] = id.into();
+        }
+        own.insert("vendorid".into(), value);
+    }
+    for (name, theirs, parts) in [("stimer", "synictimer", &["direct"][..]), ("tlbflush", "tlbflush", &["direct", "extended"])] {
+        let feature = hyperv.child(name);
+        let (Some(feature), Some(enabled)) = (feature, account.state(feature)) else { continue };
+        let mut value = json!({"enabled": enabled});
+        for part in parts {
+            if let Some(enabled) = account.state(feature.child(part)) {
+                value[*part] = json!({"enabled": enabled});
+            }
+        }
+        own.insert(theirs.into(), value);
+    }
+    own
+}
+
+pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
+    let Some(clock) = domain.child("clock") else { return json!({"utc": {}}) };
+    let mut value = base(clock, account);
+    /// libvirt's name of a timer, KubeVirt's, and the words for missed ticks that both have.
+    const TIMERS: [(&str, &str, &[&str]); 5] = [
+        ("hypervclock", "hyperv", &[]),
+        ("kvmclock", "kvm", &[]),
+        ("hpet", "hpet", &["delay", "catchup", "merge", "discard"]),
+        ("pit", "pit", &["delay", "catchup", "discard"]),
+        ("rtc", "rtc", &["delay", "catchup"]),
+    ];
+    let mut timers = Map::new();
+    for timer in clock.children_named("timer") {
+        let known = TIMERS.iter().find(|(name, _, _)| timer.attribute("name").as_deref() == Some(name));
+        let Some((_, theirs, policies)) = known.filter(|(_, theirs, _)| !timers.contains_key(*theirs)) else { continue };
+        let present = match account.one_of(timer, "present", &["yes", "no"]) {
+            Some(present) => present == "yes",
+            // libvirt puts Hyper-V's clock in only where that is said.
+            None if timer.attribute("present").is_none() && *theirs != "hyperv" => true,
+            None => continue,
+        };
+        account.said(timer);
+        account.attribute(timer, "name");
+        let mut own = json!({"present": present});
+        if let Some(policy) = account.one_of(timer, "tickpolicy", policies) {
+            own["tickPolicy"] = policy.into();
+        }
+        if *theirs == "rtc" {
+            if let Some(track) = account.one_of(timer, "track", &["guest", "wall"]) {
+                own["track"] = track.into();
+            }
+        }
+        timers.insert((*theirs).into(), own);
+    }
     if !timers.is_empty() {
         value["timer"] = Value::Object(timers);
     }
     value
+}
+
+/// What the clock is set to at the start.
+fn base(clock: Element<'_>, account: &mut Account) -> Value {
+    let offset = clock.attribute("offset").unwrap_or_else(|| "utc".into()).into_owned();
+    let is_utc = offset == "utc" || (offset == "variable" && clock.attribute("basis").is_none_or(|basis| basis == "utc"));
+    if is_utc {
+        let seconds = account.number::<i32>(clock, "adjustment");
+        if seconds.is_none() && offset == "utc" {
+            account.one_of(clock, "adjustment", &["reset"]);
+        }
+        if offset == "utc" || seconds.is_some() {
+            account.attribute(clock, "offset");
+            account.attribute(clock, "basis");
+        }
+        return match seconds {
+            Some(seconds) => json!({"utc": {"offsetSeconds": seconds}}),
+            None => json!({"utc": {}}),
+        };
+    }
+    if offset == "timezone" {
+        if let Some(zone) = account.attribute(clock, "timezone") {
+            account.attribute(clock, "offset");
+            return json!({"timezone": zone});
+        }
+    }
+    if offset == "localtime" {
+        account.lost_attribute(
+            clock,
+            "offset",
+            "a clock in the host's local time; the manifest has UTC: set clock.timezone to the guest's (Europe/Berlin) in its place",
+        );
+    } else {
+        account.lost_attribute(clock, "offset", "the manifest has a clock in UTC");
+    }
+    json!({"utc": {}})
 }

@@ -1,11 +1,12 @@
 //! A domain for other worlds: QEMU's options as libvirt runs them, and a manifest for KubeVirt. Pure.
 
+mod account;
+mod alike;
 mod argv;
 mod devices;
 mod kubevirt;
 mod machine;
-mod unsaid;
 
-pub use argv::{one_a_line, place_usb};
+pub use argv::{by_vfio, functions_as_hostdevs, one_a_line, place_usb};
 pub use devices::Passed;
 pub use kubevirt::{Exported, kubevirt};

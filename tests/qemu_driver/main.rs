@@ -7,6 +7,7 @@ mod attach;
 #[path = "../support/command.rs"]
 mod command;
 mod every_card;
+mod exported;
 mod guide_flags;
 mod imported;
 #[path = "../support/libvirt.rs"]

@@ -130,6 +130,6 @@ pub(in crate::domain) fn other_firmware(base: &Base, code: &str) -> Option<Findi
     Some(Finding::warning(
         "other-firmware",
         message,
-        format!("let libvirt copy them anew at the next start: virsh start --reset-nvram {}", base.name),
+        format!("let libvirt copy them anew at the next start: virsh -c qemu:///system start --reset-nvram {}", base.name),
     ))
 }

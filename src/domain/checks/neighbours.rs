@@ -32,7 +32,11 @@ pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
     let named: Vec<String> = others.iter().filter_map(shared).collect();
     (!named.is_empty()).then(|| {
         let message = format!("other domains are pinned to the same processors of the host: {}", named.join(", "));
-        Finding::warning("shared-cores", message, "let them run one at a time, or move the pins of one with virsh vcpupin --config")
+        Finding::warning(
+            "shared-cores",
+            message,
+            "let them run one at a time, or move the pins of one with virsh -c qemu:///system vcpupin --config",
+        )
     })
 }
 

@@ -147,7 +147,7 @@ fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
     let is_given =
         !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
     (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
-        let remedy = "pass a card with --gpu, or give the domain a display: virt-xml NAME --add-device --graphics spice --video virtio";
+        let remedy = "pass a card with --gpu, or give the domain a display: virt-xml -c qemu:///system NAME --add-device --graphics spice && virt-xml -c qemu:///system NAME --add-device --video virtio";
         Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
     })
 }
@@ -177,8 +177,9 @@ fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
             let message = format!("'{uuid}' is no UUID of a mediated device");
             return Some(Finding::fatal("no-uuid", message, "ls /sys/bus/mdev/devices shows what there is"));
         }
-        let remedy =
-            format!("make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define --auto keeps it)");
+        let remedy = format!(
+            "make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define -u {uuid} --auto keeps it)"
+        );
         is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy))
     });
     inputs.chain(mediated).collect()

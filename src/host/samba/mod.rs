@@ -157,7 +157,7 @@ fn sound(share: &SmbShare) -> Result<(), Finding> {
 fn unknown_network(name: &str) -> Finding {
     let message =
         format!("libvirt has no network '{name}' on which the host has an address, as far as /etc/libvirt/qemu/networks can be read");
-    Finding::fatal("samba-network", message, "name the guest's network: --share-network NAME (virsh net-list --all)")
+    Finding::fatal("samba-network", message, "name the guest's network: --share-network NAME (virsh -c qemu:///system net-list --all)")
 }
 
 fn odd(what: &str) -> Finding {

@@ -1,0 +1,181 @@
+//! Keeps account of what of a domain's XML the manifest says. To read a value for the manifest is to mark it;
+//! whatever carries no mark at the end, and is not listed as alike, is named. So nothing is lost silently.
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+
+use super::alike;
+use crate::xml::Element;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Part {
+    /// The element with all that is in it.
+    Whole,
+    /// That the element is there.
+    Tag,
+    /// Its own text.
+    Text,
+    /// The value of an attribute.
+    Attribute(String),
+}
+
+/// What was read for the manifest, what the manifest cannot say, and what is to be done beside it.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    read: HashSet<(usize, Part)>,
+    /// Why the manifest does not have the value of an attribute.
+    reasons: HashMap<(usize, String), String>,
+    pub(super) named: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Account {
+    /// Names something that is no element of its own.
+    pub(super) fn name(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.named.contains(&what) {
+            self.named.push(what);
+        }
+    }
+
+    pub(super) fn note(&mut self, what: String) {
+        self.notes.push(what);
+    }
+
+    /// The manifest has an element like this one; its attributes, text and children are judged each by itself.
+    pub(super) fn said(&mut self, element: Element<'_>) {
+        self.mark(element, Part::Tag);
+    }
+
+    /// The manifest has all that is in this element, or what is in it makes no difference.
+    pub(super) fn all_said(&mut self, element: Element<'_>) {
+        self.mark(element, Part::Whole);
+    }
+
+    /// The manifest does not have this element: it is named with the reason, and shown.
+    pub(super) fn lost(&mut self, element: Element<'_>, because: &str) {
+        self.mark(element, Part::Whole);
+        // Two alike are two.
+        self.named.push(format!("{because}: {}", shown(element)));
+    }
+
+    /// The manifest does not have this value: it is named with the reason.
+    pub(super) fn lost_attribute(&mut self, element: Element<'_>, name: &str, because: impl Into<String>) {
+        self.reasons.insert((element.range().start, name.to_owned()), because.into());
+    }
+
+    /// An element's text, for the manifest.
+    pub(super) fn text<'d>(&mut self, element: Element<'d>) -> &'d str {
+        self.mark(element, Part::Text);
+        element.text()
+    }
+
+    /// An attribute's value, for the manifest.
+    pub(super) fn attribute(&mut self, element: Element<'_>, name: &str) -> Option<String> {
+        self.attribute_if(element, name, |_| true)
+    }
+
+    /// The same where it is one that the manifest can have.
+    pub(super) fn one_of(&mut self, element: Element<'_>, name: &str, values: &[&str]) -> Option<String> {
+        self.attribute_if(element, name, |value| values.contains(&value))
+    }
+
+    /// The same where it is a number.
+    pub(super) fn number<N: FromStr>(&mut self, element: Element<'_>, name: &str) -> Option<N> {
+        self.attribute_if(element, name, |value| value.parse::<N>().is_ok())?.parse().ok()
+    }
+
+    /// Whether a feature is on, for the manifest. `None` where it is not there, or its state is no word that is known.
+    pub(super) fn state(&mut self, feature: Option<Element<'_>>) -> Option<bool> {
+        let feature = feature?;
+        if feature.attribute("state").is_none() {
+            self.said(feature);
+            return Some(true);
+        }
+        let state = self.one_of(feature, "state", &["on", "off"])?;
+        self.said(feature);
+        Some(state == "on")
+    }
+
+    fn attribute_if(&mut self, element: Element<'_>, name: &str, fits: impl FnOnce(&str) -> bool) -> Option<String> {
+        let value = element.attribute(name).filter(|value| fits(value))?.into_owned();
+        self.mark(element, Part::Attribute(name.to_owned()));
+        Some(value)
+    }
+
+    fn mark(&mut self, element: Element<'_>, part: Part) {
+        self.read.insert((element.range().start, part));
+    }
+
+    fn has(&self, element: Element<'_>, part: Part) -> bool {
+        self.read.contains(&(element.range().start, part))
+    }
+
+    /// Names whatever was not read.
+    pub(super) fn close(&mut self, domain: Element<'_>) {
+        self.judge(domain, "", "");
+    }
+
+    /// `path`: of names, with a slash behind each; `place`: the same as it is shown.
+    fn judge(&mut self, element: Element<'_>, path: &str, place: &str) {
+        for attribute in element.attribute_names() {
+            let is_alike = attribute.starts_with("xmlns") || alike::attribute(element, path, attribute);
+            if is_alike || self.has(element, Part::Attribute(attribute.to_owned())) {
+                continue;
+            }
+            let of = if place.is_empty() { format!("<{}>", element.name()) } else { place.to_owned() };
+            let because = self.reasons.get(&(element.range().start, attribute.to_owned()));
+            let because = because.map(|because| format!(": {because}")).unwrap_or_default();
+            self.name(format!("{} of {of}{because}", assignment(element, attribute)));
+        }
+        if !element.text().is_empty() && !self.has(element, Part::Text) && !alike::text(element, path) {
+            self.name(format!("the text '{}' of {place}", element.text()));
+        }
+        for child in element.children() {
+            let child_path = format!("{path}{}", child.name());
+            if self.has(child, Part::Whole) || alike::whole(&child_path) {
+                continue;
+            }
+            let space = if place.is_empty() { "" } else { " " };
+            // That a disk is among the devices goes without saying.
+            let child_place = if child_path == "devices" { String::new() } else { format!("{place}{space}<{}>", label(element, child)) };
+            if self.has(child, Part::Tag) || alike::tag(child, &child_path) {
+                self.judge(child, &format!("{child_path}/"), &child_place);
+            } else {
+                self.named.push(format!("{place}{space}{}", shown(child)));
+            }
+        }
+    }
+}
+
+/// An element's name, with what tells it from its brothers.
+fn label(parent: Element<'_>, child: Element<'_>) -> String {
+    let name = child.name();
+    let start = child.range().start;
+    let place = parent.children_named(name).take_while(|brother| brother.range().start < start).count();
+    match child.child("target").and_then(|target| target.attribute("dev")) {
+        Some(device) => format!("{name} {device}"),
+        None if place > 0 => format!("{name} {}", place + 1),
+        None => name.to_owned(),
+    }
+}
+
+fn assignment(element: Element<'_>, name: &str) -> String {
+    let value = element.attribute(name).unwrap_or_default();
+    // What is named may be shown to others.
+    let value = if name == "passwd" { "(not shown)".into() } else { value };
+    format!("{name}='{}'", quick_xml::escape::escape(value.as_ref()))
+}
+
+/// An element on one line.
+fn shown(element: Element<'_>) -> String {
+    let attributes: String = element.attribute_names().map(|name| format!(" {}", assignment(element, name))).collect();
+    let name = element.name();
+    let inner: String = element.children().map(shown).collect();
+    let text = quick_xml::escape::escape(element.text().split_whitespace().collect::<Vec<_>>().join(" "));
+    if inner.is_empty() && text.is_empty() {
+        format!("<{name}{attributes}/>")
+    } else {
+        format!("<{name}{attributes}>{text}{inner}</{name}>")
+    }
+}
