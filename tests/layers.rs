@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["commands", "hypervisor", "interrupt", "output", "problem", "run"]),
-    ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
+    ("libvirt", &["cli", "hypervisor", "model", "output", "problem", "xml"]),
     ("main", &["cli"]),
 ];
 

@@ -142,7 +142,7 @@ impl Definition<'_> {
                 "take that out of the template; --force defines it without",
             ))),
         }
-        output::print(xml.unwrap_or_default())?;
+        output::print_document(xml.unwrap_or_default())?;
         Ok(())
     }
 }

@@ -104,7 +104,7 @@ impl Arguments {
             if !beyond.is_empty() {
                 context.note(&format!("note: a request does not say {}; --print-xml does", beyond.join(", ")));
             }
-            output::print(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
+            output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
             return Ok(ExitCode::SUCCESS);
         }
         let refused = if self.define { defined(context, imported)? } else { None };
@@ -122,7 +122,7 @@ impl Arguments {
             output::print(&output::json(&value))?;
         } else if self.print_xml {
             context.note(told.trim_end());
-            output::print(&imported.xml)?;
+            output::print_document(&imported.xml)?;
         } else if self.define {
             context.note(told.trim_end());
             context.tell(refused.as_slice());
