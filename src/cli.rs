@@ -82,6 +82,10 @@ pub enum Color {
 
 /// Parses the command line and runs it; `open` is there only in the program that links libvirt.
 pub fn main(open: Option<Open>) -> ExitCode {
+    if let Some(error) = run::execute(std::env::args_os().skip(1)) {
+        output::tell(&format!("{}\n", problem::describe(&error)));
+        return ExitCode::from(run::NOT_EXECUTABLE);
+    }
     let cli = Cli::parse();
     if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
         Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect").exit();

@@ -1,7 +1,9 @@
 //! The only place that starts other programs.
 
+mod search;
 mod stream;
 mod within;
+mod tied;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,6 +21,7 @@ use crate::problem::Problem;
 
 pub use stream::stream;
 pub use within::within;
+pub use tied::{NOT_EXECUTABLE, execute};
 
 /// The program that links libvirt.
 const LIBVIRT_PROGRAM: &str = "vgapt-libvirt";
@@ -33,8 +36,8 @@ const LAST_WORDS: usize = 10;
 /// Where that program, or libvirt itself, is not installed; [`Interrupted`] where a signal ended it.
 pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
     let program = libvirt_program()?;
-    let mut command = Command::new(&program);
-    command.args(arguments);
+    let mut command = tied::command(&program);
+    command.args(arguments).env("PATH", search::path());
     // libvirt's own log would go to our standard error. The setting is read once, before any code of
     // the process runs that could set it safely.
     if std::env::var_os("LIBVIRT_DEBUG").is_none() {
@@ -103,22 +106,18 @@ pub fn output(argv: &[String]) -> Result<Ran> {
     Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
-/// The search path, with the directories that `su` leaves out: there lie update-grub and its like.
-fn path_of_root() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
-    path
-}
-
-/// Runs this very command line once more, by sudo, and returns its exit code.
-///
-/// # Errors
-/// Where there is no sudo.
-pub fn as_root() -> Result<ExitCode> {
-    let own = std::env::current_exe().context("cannot tell where this program lies")?;
-    let status = Command::new("sudo").arg("--").arg(own).args(std::env::args_os().skip(1)).status();
-    let status = status.map_err(|error| Problem::new(format!("cannot run sudo: {error}"), "run it as root"))?;
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(3)))
+/// Makes this process sudo, which runs this very command line once more; comes back only where there is
+/// no sudo. Signals and the exit code need no passing on.
+pub fn become_root() -> anyhow::Error {
+    let own = match std::env::current_exe().context("cannot tell where this program lies") {
+        Ok(own) => own,
+        Err(error) => return error,
+    };
+    let error = match search::find("sudo") {
+        Some(sudo) => Command::new(sudo).env("PATH", search::path()).arg("--").arg(own).args(std::env::args_os().skip(1)).exec(),
+        None => ErrorKind::NotFound.into(),
+    };
+    Problem::new(format!("cannot run sudo: {error}"), "run it as root").into()
 }
 
 /// Makes this process the program that links libvirt, with the arguments of this one; comes back
@@ -133,7 +132,7 @@ pub fn become_libvirt_program(arguments: impl IntoIterator<Item = OsString>) -> 
         return anyhow::anyhow!("{} cannot be loaded: libvirt's client library is not installed", program.display());
     }
     let mut command = Command::new(&program);
-    command.args(arguments);
+    command.args(arguments).env("PATH", search::path());
     if std::env::var_os("LIBVIRT_DEBUG").is_none() {
         command.env("LIBVIRT_DEBUG", "4");
     }
@@ -158,8 +157,9 @@ impl std::error::Error for Missing {}
 /// In English, since messages are read for what they mean.
 fn command(argv: &[String]) -> Result<Command> {
     let (program, arguments) = argv.split_first().context("there is no program to run")?;
-    let mut command = Command::new(program);
-    command.args(arguments).env("LC_ALL", "C").env("PATH", path_of_root()).stdin(Stdio::null());
+    let found = search::find(program).ok_or_else(|| cannot_run(argv, &ErrorKind::NotFound.into()))?;
+    let mut command = tied::command(&found);
+    command.args(arguments).env("LC_ALL", "C").env("PATH", search::path()).stdin(Stdio::null());
     Ok(command)
 }
 

@@ -128,6 +128,54 @@ fn bytes_that_are_no_text() {
     assert_eq!(listed(&root)["gpus"][0]["id"], "10de:1401");
 }
 
+/// Sequences that turn colours, clear the screen, name the window, and write from right to left.
+const COMMANDS: &str = "\x1b[2J\x1b]0;title\x07\x1b[31m\u{9b}8m\u{202e}\x7f";
+
+#[test]
+fn nothing_of_a_tree_commands_the_terminal() {
+    let root = TempDir::new().unwrap();
+    write(&root, &format!("{CARD}/uevent"), format!("DRIVER=nou{COMMANDS}veau\nPCI_CLASS=30000\nPCI_ID=10DE:1401\n"));
+    write(&root, "usr/share/hwdata/pci.ids", format!("10de  NVIDIA{COMMANDS}\n\t1401  GTX{COMMANDS} 960\n"));
+    write(&root, "sys/class/dmi/id/board_name", format!("Board{COMMANDS}\n"));
+    write(&root, "etc/os-release", format!("ID=debian\nPRETTY_NAME=\"Debian{COMMANDS}\"\n"));
+    write(&root, "proc/cmdline", format!("quiet {COMMANDS}\n"));
+    write(&root, "etc/default/grub", format!("GRUB_CMDLINE_LINUX=\"{COMMANDS}\"\n"));
+    write(&root, &format!("etc/modprobe.d/{COMMANDS}.conf").replace('\u{9b}', ""), format!("options vfio-pci ids=10de:1401 {COMMANDS}\n"));
+    let file = root.path().join("machine.host");
+    let capture = vgapt(root.path(), &["capture", file.to_str().unwrap()]);
+    assert!(capture.status.success(), "{}", String::from_utf8_lossy(&capture.stderr));
+    let mut told = 0;
+    for place in [root.path(), &file] {
+        for command in [
+            ["list"].as_slice(),
+            &["list", "--all", "--groups"],
+            &["list", "--json"],
+            &["check"],
+            &["check", "-v"],
+            &["prepare", "--dry-run"],
+            &["nosuch"],
+        ] {
+            for colours in ["always", "never"] {
+                let output = vgapt(place, &[command, &["--color", colours]].concat());
+                let mut text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+                told += text.matches("u001b[2J").count();
+                if colours == "always" {
+                    for own in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[4m"] {
+                        text = text.replace(own, "");
+                    }
+                    // The one of ours that is among those of the tree's: at the beginning of what is painted.
+                    assert!(!text.contains("\u{9b}") && !text.contains("\x1b[2J") && !text.contains("\x1b]"), "{command:?} {text:?}");
+                    assert!(!text.contains("\\u0007\x1b[31m"), "{command:?} {text:?}");
+                } else {
+                    let is_command = |c: char| (c.is_control() && !"\n\t".contains(c)) || c == '\u{202e}';
+                    assert!(!text.contains(is_command), "{command:?} {text:?}");
+                }
+            }
+        }
+    }
+    assert!(told > 10, "what is in the tree is shown: {told}");
+}
+
 proptest! {
     /// Law 6, for the whole reading side: any text in any file of a machine.
     #[test]

@@ -166,6 +166,23 @@ fn a_format_that_is_not_said_is_looked_at() {
 }
 
 #[test]
+fn the_first_id_counts_and_the_scripts_directory_is_pwd() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("start.sh").display().to_string();
+    let drive = "-drive id=rootfs,file=/vm/root.img,id=disk,format=raw,if=none -device virtio-scsi-pci,id=scsi0";
+    fs::write(&script, format!("qemu-system-x86_64 -m 8G {drive} -device scsi-hd,bus=scsi0.0,drive=rootfs\n")).unwrap();
+    let xml = run(&mut vgapt(["import", &script, "--print-xml"])).with(0).stdout;
+    assert!(xml.contains("<source file='/vm/root.img'/>"), "{xml}");
+    fs::write(&script, "DIR=$PWD\nqemu-system-x86_64 -m 8G -hda $DIR/a.qcow2 -hdb $(pwd)/b.qcow2 -hdc \"${PWD}\"/c.qcow2\n").unwrap();
+    let ran = run(&mut vgapt(["import", &script, "--print-xml"])).with(0).saying(&["$PWD is taken as the script's directory"]);
+    for name in ["a", "b", "c"] {
+        assert!(ran.stdout.contains(&format!("<source file='{}/{name}.qcow2'/>", folder.path().display())), "{}", ran.stdout);
+    }
+    let ran = run(&mut vgapt(["import", &script, "--print-xml", "--set", "PWD=/elsewhere"])).with(0);
+    assert!(ran.stdout.contains("<source file='/elsewhere/a.qcow2'/>") && !ran.stderr.contains("/elsewhere:"), "{}", ran.stderr);
+}
+
+#[test]
 fn it_defines() {
     let script = "fixtures/scripts/03-array-looking-glass.sh";
     import(script, &["--define"]).with(0).saying(&["'win11' is defined", "vgapt export win11 --to qemu"]);

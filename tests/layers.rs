@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["commands", "hypervisor", "interrupt", "output", "problem", "run"]),
-    ("libvirt", &["cli", "hypervisor", "model", "problem", "xml"]),
+    ("libvirt", &["cli", "hypervisor", "model", "output", "problem", "xml"]),
     ("main", &["cli"]),
 ];
 
@@ -85,10 +85,14 @@ fn imported(rest: &str) -> Vec<&str> {
 
 #[test]
 fn one_place_for_what_is_dangerous() {
-    for (what, place) in [("Command::new", "src/run.rs"), ("use virt::", "src/libvirt"), ("virt::sys", "src/libvirt")] {
+    for (what, place) in [("Command::new", "src/run"), ("use virt::", "src/libvirt"), ("virt::sys", "src/libvirt")] {
         for file in sources(Path::new("src")) {
             let text = fs::read_to_string(&file).unwrap();
-            assert!(!text.contains(what) || file.starts_with(place), "{what} stands in {}, and belongs in {place}", file.display());
+            assert!(
+                !text.contains(what) || file.to_string_lossy().starts_with(place),
+                "{what} stands in {}, and belongs in {place}",
+                file.display()
+            );
         }
     }
 }

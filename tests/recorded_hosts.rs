@@ -34,7 +34,7 @@ fn listings_are_right() {
         let json: serde_json::Value = serde_json::from_str(&output::host_json(&all, &passthrough::assess(&all))).unwrap();
         let verdicts = serde_json::json!({"iommu": json["iommu"], "gpus": json["gpus"], "warnings": json["warnings"]});
         insta::with_settings!({snapshot_path => "../fixtures/hosts", prepend_module_to_snapshot => false, omit_expression => true}, {
-            insta::assert_snapshot!(format!("{name}.table"), anstream::adapter::strip_str(&table).to_string());
+            insta::assert_snapshot!(format!("{name}.table"), output::plain(&table));
             insta::assert_snapshot!(format!("{name}.json"), output::json(&verdicts));
         });
     }
@@ -96,7 +96,7 @@ fn json_says_what_the_table_says() {
         let cards = passthrough::assess(&host);
         let json: serde_json::Value = serde_json::from_str(&output::host_json(&host, &cards)).unwrap();
         let strings = strings(&json).join("\n");
-        let text = anstream::adapter::strip_str(&output::cards(&host, &cards)).to_string();
+        let text = output::plain(&output::cards(&host, &cards));
         for line in text.lines().filter(|line| line.contains("remedy: ") || line.contains("next ") || line.contains("warning ")) {
             let said =
                 line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();

@@ -29,7 +29,7 @@ impl Consent {
             return Ok(None);
         }
         context.note("changing this host needs root: sudo does the rest");
-        run::as_root().map(Some)
+        Err(run::become_root())
     }
 
     /// The option, else the answer on a terminal; nobody there to ask means no.

@@ -19,7 +19,7 @@ impl Arguments {
     pub(super) fn run(&self) -> Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "vgapt", &mut script);
-        output::print(&String::from_utf8_lossy(&script))?;
+        output::print_document(&String::from_utf8_lossy(&script))?;
         Ok(ExitCode::SUCCESS)
     }
 }

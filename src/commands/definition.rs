@@ -153,7 +153,7 @@ impl Definition<'_> {
                 output::tell(&output::finding(&Finding::blocker("schema", format!("libvirt's schema refuses the domain; {what}"), remedy)))
             }
         }
-        output::print(xml.unwrap_or_default())?;
+        output::print_document(xml.unwrap_or_default())?;
         Ok(())
     }
 }

@@ -50,9 +50,10 @@ impl Existing {
 fn others(connection: &dyn Hypervisor, name: &str) -> String {
     let make = format!("make it: vgapt define {name}");
     match connection.domains() {
-        Ok(known) if known.is_empty() => format!("there is no domain at all here; {make}"),
-        Ok(known) => {
-            let names: Vec<String> = known.into_iter().map(|known| known.name).collect();
+        Ok(all) if all.known.is_empty() && all.unread.is_empty() => format!("there is no domain at all here; {make}"),
+        Ok(all) => {
+            let unread = all.unread.into_iter().map(|unread| unread.name);
+            let names: Vec<String> = all.known.into_iter().map(|known| known.name).chain(unread).collect();
             format!("the domains here are {}; or {make}", names.join(", "))
         }
         Err(error) => format!("which domains there are could not be told ({error:#}); or {make}"),

@@ -58,7 +58,7 @@ impl Arguments {
         export::by_vfio(&mut existing.document);
         let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
         let lines: Vec<&str> = options.lines().collect();
-        output::print(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
+        output::print_document(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Arguments {
         for note in &exported.notes {
             context.note(&format!("note: {note}"));
         }
-        output::print(&text)?;
+        output::print_document(&text)?;
         Ok(())
     }
 }

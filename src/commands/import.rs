@@ -1,6 +1,8 @@
 //! `vgapt import`.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -14,11 +16,13 @@ use crate::import::{self, Imported, Surroundings};
 use crate::model::Finding;
 use crate::output;
 use crate::problem::Problem;
-use crate::root::Root;
 use crate::xml::Document;
 
 /// Variables of the environment that fill what a script does not set.
 const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
+
+/// More than any script that is followed; the rest of a longer file need not be read to refuse it.
+const LONGEST: u64 = 1 << 20;
 
 /// The script is read and never run. Without one of the last three options it is only told what
 /// would become of each of QEMU's options.
@@ -55,7 +59,9 @@ impl Arguments {
 
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let shown = self.script.display();
-        let text = std::fs::read(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
+        let mut text = Vec::new();
+        let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
+        file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
         let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
         let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name));
         if let Some((why, remedy)) = script.refusal {
@@ -82,7 +88,7 @@ impl Arguments {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(&path).to_string_lossy();
         // The images lie where the script does, unless the domain is to be another machine's.
-        let root = Root::open(context.global.root.as_deref().unwrap_or(Path::new("/"))).ok().filter(|_| !context.uri().is_remote());
+        let root = context.root()?;
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
         let around = Surroundings { folder: &folder, format: &format };
         let imported = import::translate(&script, &stem, self.name.as_deref(), around);
@@ -104,7 +110,7 @@ impl Arguments {
             if !beyond.is_empty() {
                 context.note(&format!("note: a request does not say {}; --print-xml does", beyond.join(", ")));
             }
-            output::print(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
+            output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
             return Ok(ExitCode::SUCCESS);
         }
         let refused = if self.define { defined(context, imported)? } else { None };
@@ -122,7 +128,7 @@ impl Arguments {
             output::print(&output::json(&value))?;
         } else if self.print_xml {
             context.note(told.trim_end());
-            output::print(&imported.xml)?;
+            output::print_document(&imported.xml)?;
         } else if self.define {
             context.note(told.trim_end());
             context.tell(refused.as_slice());

@@ -25,7 +25,7 @@ impl Arguments {
         }
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;
-        output::print(&String::from_utf8_lossy(&page))?;
+        output::print_document(&String::from_utf8_lossy(&page))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -54,8 +54,9 @@ impl Props {
 
     /// The value of a property, which stays to be taken.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
-        let mut same = self.all.iter().rev().filter(|(known, _, _)| same_name(known, name));
-        same.next().map(|(_, value, _)| value.as_str())
+        let mut same = self.all.iter().filter(|(known, _, _)| same_name(known, name)).map(|(_, value, _)| value.as_str());
+        // Of a property that stands twice the last counts; of `id`, which names the whole, the first (qemu_opts_parse).
+        if name == "id" { same.next() } else { same.next_back() }
     }
 
     /// The value of a property.

@@ -24,5 +24,5 @@ pub use imported::imported;
 pub use json::{host_json, json};
 pub use plan::{edited, plan, plan_json, undoing};
 pub use svg::svg;
-pub use terminal::{plain, print, redrawn, redraws, tell};
+pub use terminal::{plain, print, print_document, redrawn, redraws, shown, tell};
 pub use topology::{SeatedCard, Seats, topology};

@@ -28,10 +28,12 @@ use std::path::Path;
 use super::{Status, redact, resolve};
 
 const HEADER: &str = "vgapt capture 1";
+/// How a packed file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
-/// The longest capture that is taken, unpacked: a thousand times a usual one; a guard against gzip bombs.
-const LONGEST: u64 = 256 << 20;
+/// The longest capture that is taken, unpacked: a hundred times a usual one.
+const LONGEST: u64 = 64 << 20;
 
 /// A tree of files in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,14 +69,9 @@ impl Capture {
     /// # Errors
     /// Where it cannot be read, or is no capture: the line is named.
     pub fn load(path: &Path) -> io::Result<Self> {
-        let bytes = std::fs::read(path)?;
-        let mut text = String::new();
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            let mut packed = flate2::read::GzDecoder::new(bytes.as_slice()).take(LONGEST);
-            packed.read_to_string(&mut text)?;
-        } else {
-            text = String::from_utf8(bytes).map_err(|_| invalid("it is no text".into()))?;
-        }
+        let bytes = whole(std::fs::File::open(path)?)?;
+        let bytes = if bytes.starts_with(&GZIP) { whole(flate2::read::MultiGzDecoder::new(bytes.as_slice()))? } else { bytes };
+        let text = String::from_utf8(bytes).map_err(|_| invalid("it is no text".into()))?;
         Self::parse(&text).map_err(invalid)
     }
 
@@ -218,7 +215,16 @@ impl Capture {
 
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         let Some(place) = self.place(path, true) else { return Vec::new() };
-        let mut names: Vec<String> = self.below(&place).map(|rest| rest.split('/').next().unwrap_or(rest).to_owned()).collect();
+        let prefix = format!("{}/", place.trim_end_matches('/'));
+        let mut names: Vec<String> = Vec::new();
+        let mut from = prefix.clone();
+        // What lies deeper is stepped over: '0' is what follows '/'.
+        while let Some(rest) = self.entries.range(from..).next().and_then(|(path, _)| path.strip_prefix(&prefix)) {
+            let (name, next) = rest.split_once('/').map_or((rest, "\0"), |(name, _)| (name, "0"));
+            from = format!("{prefix}{name}{next}");
+            names.extend((!name.is_empty()).then(|| name.to_owned()));
+        }
+        names.sort_unstable();
         names.dedup();
         names
     }
@@ -240,6 +246,16 @@ impl Capture {
         let start = prefix.clone();
         self.entries.range(start..).map_while(move |(path, _)| path.strip_prefix(&prefix))
     }
+}
+
+/// All of it, or an error where it is longer than a capture may be: half of one is another machine.
+fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {} MiB", LONGEST >> 20)));
+    }
+    Ok(bytes)
 }
 
 impl std::fmt::Display for Capture {
@@ -377,6 +393,29 @@ mod tests {
     fn errors_name_the_line() {
         assert_eq!(Capture::parse("{}").unwrap_err(), "it does not begin with 'vgapt capture 1'");
         assert_eq!(Capture::parse("vgapt capture 1\n[/a]\nnonsense").unwrap_err(), "line 3 makes no sense: 'nonsense'");
+    }
+
+    #[test]
+    fn a_capture_that_is_too_long_is_refused_packed_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let comment = format!("# {}\n", "x".repeat(1 << 20)).repeat(65);
+        let text = format!("{HEADER}\n[/a]\nb = c\n{comment}");
+        std::fs::write(folder.path().join("long"), &text).unwrap();
+        let packed = std::fs::File::create(folder.path().join("long.gz")).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+        packed.finish().unwrap();
+        for name in ["long", "long.gz"] {
+            let error = Capture::load(&folder.path().join(name)).unwrap_err();
+            assert!(error.to_string().contains("longer than 64 MiB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_name_once_and_none_of_what_lies_deeper() {
+        let capture = Capture::parse("vgapt capture 1\n[/a]\nb = 1\nb-c = 1\n[/a/b-c/d]\n[/a/b/c/d]\nx = 1\n[/a/b/e]\n[/ab]\n").unwrap();
+        assert_eq!((capture.names("/a"), capture.names("/a/b")), (vec!["b".to_owned(), "b-c".into()], vec!["c".to_owned(), "e".into()]));
+        assert_eq!(capture.names("/"), ["a", "ab"]);
     }
 
     #[test]

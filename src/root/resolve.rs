@@ -2,10 +2,15 @@
 
 /// As many links as the kernel follows before it says `ELOOP`.
 const MOST_LINKS: usize = 40;
+/// As long as a path or a link's target may be (`PATH_MAX`), its end included.
+const LONGEST: usize = 4096;
 
 /// The real place of `path`; `link_at` says where a link at a place without links in it leads.
-/// `None` where the links go round in circles.
+/// `None` where the links go round in circles, or a path is longer than the kernel takes.
 pub(super) fn resolve(path: &str, follow_last: bool, mut link_at: impl FnMut(&str) -> Option<String>) -> Option<String> {
+    if path.len() >= LONGEST {
+        return None;
+    }
     let mut place: Vec<String> = Vec::new();
     let mut ahead: Vec<String> = components(path);
     let mut links = 0;
@@ -23,7 +28,7 @@ pub(super) fn resolve(path: &str, follow_last: bool, mut link_at: impl FnMut(&st
         }
         let Some(target) = link_at(&joined(&place)) else { continue };
         links += 1;
-        if links > MOST_LINKS {
+        if links > MOST_LINKS || target.len() >= LONGEST {
             return None;
         }
         if target.starts_with('/') {
@@ -67,5 +72,8 @@ mod tests {
         assert_eq!(resolve("/out/passwd", true, tree).unwrap(), "/etc/passwd");
         assert_eq!(resolve("/bus/0", false, tree).unwrap(), "/bus/0");
         assert_eq!(resolve("/loop/x", true, tree), None);
+        let long = "a/".repeat(100_000);
+        assert_eq!(resolve("/x", true, |place| (place == "/x").then(|| long.clone())), None);
+        assert_eq!(resolve(&long, true, tree), None);
     }
 }

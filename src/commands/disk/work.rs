@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::desk::{Desk, refused};
 use crate::disk::{Progress, ProgressReader};
 use crate::interrupt::Interrupted;
+use crate::output;
 use crate::run;
 
 /// The bar goes from 0 to this.
@@ -40,7 +41,7 @@ impl Work<'_> {
                     Progress::Step(step) => {
                         bar.set_position(0);
                         bar.reset_eta();
-                        bar.set_message(step);
+                        bar.set_message(output::shown(&step).into_owned());
                     }
                 }
             }

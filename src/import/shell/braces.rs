@@ -1,5 +1,6 @@
 //! `{a,b}` in a word: one word for each.
 
+use super::budget::{Budget, WORD};
 use super::lexer::{Piece, Word};
 
 /// No word of a script becomes more.
@@ -13,7 +14,7 @@ enum Unit {
 }
 
 /// The words that a word stands for.
-pub(super) fn alternatives(word: &Word) -> Vec<Word> {
+pub(super) fn alternatives(word: &Word, budget: &Budget) -> Vec<Word> {
     let has_brace = word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('{')));
     if !has_brace {
         return vec![word.clone()];
@@ -25,7 +26,7 @@ pub(super) fn alternatives(word: &Word) -> Vec<Word> {
     let mut done: Vec<Vec<Unit>> = Vec::new();
     let mut open = vec![units.collect::<Vec<_>>()];
     while let Some(units) = open.pop() {
-        match expanded(&units) {
+        match expanded(&units, budget) {
             Some(more) if open.len() + done.len() + more.len() <= MOST => open.extend(more.into_iter().rev()),
             _ => done.push(units),
         }
@@ -34,10 +35,14 @@ pub(super) fn alternatives(word: &Word) -> Vec<Word> {
 }
 
 /// The first braces put out.
-fn expanded(units: &[Unit]) -> Option<Vec<Vec<Unit>>> {
+fn expanded(units: &[Unit], budget: &Budget) -> Option<Vec<Vec<Unit>>> {
     let opens = (0..units.len()).filter(|&at| units[at] == Unit::Letter('{'));
     opens.take(MOST).find_map(|open| {
         let (mut depth, mut commas) = (0_usize, vec![open]);
+        // Each letter is looked at, and one copied takes as much as a word.
+        if !budget.take(units.len() - open) {
+            return None;
+        }
         let close = (open..units.len()).find(|&at| {
             match units[at] {
                 Unit::Letter('{') => depth += 1,
@@ -49,9 +54,13 @@ fn expanded(units: &[Unit]) -> Option<Vec<Vec<Unit>>> {
         })?;
         let with = |inside: &[Unit]| [&units[..open], inside, &units[close + 1..]].concat();
         if commas.len() == 1 {
-            return range(&units[open + 1..close]).map(|numbers| numbers.iter().map(|number| with(number)).collect());
+            let numbers = range(&units[open + 1..close]).filter(|numbers| budget.take(numbers.len() * units.len() * WORD));
+            return numbers.map(|numbers| numbers.iter().map(|number| with(number)).collect());
         }
         commas.push(close);
+        if commas.len() > MOST + 1 || !budget.take(commas.len() * (units.len() + open - close) * WORD) {
+            return None;
+        }
         Some(commas.windows(2).map(|pair| with(&units[pair[0] + 1..pair[1]])).collect())
     })
 }

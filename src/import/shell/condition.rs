@@ -1,5 +1,6 @@
 //! `[ … ]` and `[[ … ]]`, as far as they can be told without running anything.
 
+use super::budget::Budget;
 use super::{arithmetic, pattern};
 
 /// Whether something holds.
@@ -45,8 +46,8 @@ pub(super) struct Operand {
 }
 
 /// Whether a condition holds; `double` is one in `[[ … ]]`.
-pub(super) fn holds(operands: &[Operand], double: bool) -> Truth {
-    let mut test = Test { operands, at: 0, double, depth: 0 };
+pub(super) fn holds(operands: &[Operand], double: bool, budget: &Budget) -> Truth {
+    let mut test = Test { operands, at: 0, double, depth: 0, budget };
     if operands.is_empty() {
         return Truth::of(false);
     }
@@ -60,6 +61,7 @@ struct Test<'o> {
     at: usize,
     double: bool,
     depth: usize,
+    budget: &'o Budget,
 }
 
 const COMPARISONS: [&str; 14] = ["=", "==", "!=", "=~", "<", ">", "-eq", "-ne", "-lt", "-gt", "-le", "-ge", "-nt", "-ot"];
@@ -133,7 +135,7 @@ impl Test<'_> {
         let (Some(left), Some(text)) = (&left.text, &right.text) else { return Truth::GUESS };
         let number = |text: &str| if self.double && text.trim().is_empty() { Some(0) } else { number(text) };
         let equal = || match &right.pattern {
-            Some(pattern) if self.double => pattern::matches(pattern, left),
+            Some(pattern) if self.double => pattern::matches(pattern, left, self.budget),
             _ => left == text,
         };
         let numbers = || number(left).zip(number(text));
@@ -166,7 +168,8 @@ mod tests {
             let text = (word != "?").then(|| word.trim_matches('\'').to_owned());
             Operand { pattern: text.clone(), text }
         };
-        let truth = holds(&condition.split(' ').filter(|word| !word.is_empty()).map(operand).collect::<Vec<_>>(), double);
+        let truth =
+            holds(&condition.split(' ').filter(|word| !word.is_empty()).map(operand).collect::<Vec<_>>(), double, &Budget::default());
         truth.known.then_some(truth.holds)
     }
 

@@ -3,8 +3,10 @@
 
 mod parameter;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Piece, Word, tokens};
 use super::{arithmetic, braces, pattern};
 
@@ -15,6 +17,8 @@ pub(super) const CLOSE: char = '\u{e001}';
 const SPACE: char = '\u{e002}';
 /// No value of a script is longer; one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
+/// Nobody nests `${…}` deeper, and a hostile text must not exhaust the stack.
+const DEEPEST: usize = 40;
 
 /// What a name stands for.
 pub(super) type Given<'g> = &'g dyn Fn(&str) -> Option<String>;
@@ -32,6 +36,12 @@ pub(super) struct Variables<'g> {
     pub(super) script: &'g str,
     /// Whether it is one for zsh, which does not split values, and numbers from 1.
     pub(super) zsh: bool,
+    /// What may be done for it in all.
+    pub(super) budget: Budget,
+    /// How deep what is read now stands in `${…}`.
+    pub(super) depth: usize,
+    /// The directory that stands for `$PWD`, once it was asked for.
+    pub(super) folder_taken: Cell<Option<String>>,
 }
 
 /// A mark in the place of what is not known.
@@ -50,26 +60,34 @@ pub(super) fn unknowns(text: &str) -> impl Iterator<Item = String> {
 
 /// The same text for people.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown = text.to_owned();
-    for name in unknowns(text) {
+    let sign = |name: &str| {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let sign = if name.starts_with(['$', '<', '>', '`']) {
-            name.clone()
+        Some(if name.starts_with(['$', '<', '>', '`']) {
+            name.to_owned()
         } else if is_plain || name.len() == 1 {
             format!("${name}")
         } else {
             format!("${{{name}}}")
-        };
-        shown = shown.replace(&unknown(&name), &sign);
-    }
-    shown
+        })
+    };
+    filled(text, &mut { sign }).unwrap_or_default()
 }
 
-/// With the names that `known` knows in place of their marks.
+/// With what `known` says of the names in place of their marks.
 pub(super) fn filled(text: &str, known: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
-    let mut filled = text.to_owned();
-    for name in unknowns(text) {
-        filled = filled.replace(&unknown(&name), &known(&name)?);
+    let mut parts = text.split(OPEN);
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(CLOSE) {
+            Some((name, rest)) => {
+                filled.push_str(&known(&name.replace(SPACE, " "))?);
+                filled.push_str(rest);
+            }
+            None => {
+                filled.push(OPEN);
+                filled.push_str(part);
+            }
+        }
     }
     Some(filled)
 }
@@ -77,13 +95,25 @@ pub(super) fn filled(text: &str, known: &mut dyn FnMut(&str) -> Option<String>) 
 impl Variables<'_> {
     /// A word as the words that a shell makes of it.
     pub(super) fn words(&mut self, word: &Word) -> Vec<String> {
-        braces::alternatives(word).iter().flat_map(|word| self.split(word)).collect()
+        let alternatives = braces::alternatives(word, &self.budget);
+        let mut words = Vec::new();
+        for word in &alternatives {
+            let more = self.split(word);
+            if !self.budget.take_words(&more) {
+                break;
+            }
+            words.extend(more);
+        }
+        words
     }
 
     fn split(&mut self, word: &Word) -> Vec<String> {
         let mut words = vec![String::new()];
         let mut is_word = word.quoted;
         for (index, piece) in word.pieces.iter().enumerate() {
+            if self.budget.is_spent() {
+                break;
+            }
             let (values, quoted) = match piece {
                 Piece::Text(text) => (vec![self.tilde(text, index == 0)], true),
                 Piece::Quoted(text) => (vec![text.clone()], true),
@@ -112,6 +142,9 @@ impl Variables<'_> {
                 }
                 for (number, part) in value.split_whitespace().enumerate() {
                     if number > 0 {
+                        if !self.budget.take(WORD) {
+                            break;
+                        }
                         words.push(String::new());
                     }
                     append(&mut words, part);
@@ -151,6 +184,9 @@ impl Variables<'_> {
                 Piece::Parameter { inside, quoted } => (self.parameter(inside, true).join(" "), *quoted),
                 Piece::Command { text, quoted } => (self.command(text), *quoted),
             };
+            if !self.budget.take_text(&text) {
+                return String::new();
+            }
             joined.push_str(&each(text, quoted));
             if joined.len() > LONGEST {
                 return unknown("a value that is too long");
@@ -169,6 +205,17 @@ impl Variables<'_> {
 
     /// What a name stands for, if it is set.
     pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.looked_up(name).filter(|value| self.budget.take_text(value))
+    }
+
+    /// The script's directory, where its relative paths are taken from too.
+    fn folder(&self) -> String {
+        let folder = self.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
+        self.folder_taken.set(Some(folder.clone()));
+        folder
+    }
+
+    fn looked_up(&self, name: &str) -> Option<String> {
         match name {
             "0" | "BASH_SOURCE" => Some(self.script.to_owned()),
             "#" => Some(self.arguments.len().to_string()),
@@ -179,7 +226,7 @@ impl Variables<'_> {
             }
             _ => match self.set.get(name) {
                 Some(values) => values.first().cloned(),
-                None => (self.given)(name),
+                None => (self.given)(name).or_else(|| (name == "PWD").then(|| self.folder())),
             },
         }
     }
@@ -198,11 +245,12 @@ impl Variables<'_> {
     /// All elements of an array.
     fn elements(&self, name: &str) -> Vec<String> {
         let keys = format!("{name}[");
-        let of_keys: Vec<String> =
-            self.set.range(keys.clone()..).take_while(|(key, _)| key.starts_with(&keys)).flat_map(|(_, values)| values.clone()).collect();
+        let affordable = |values: &&Vec<String>| self.budget.take_words(values);
+        let of_keys = self.set.range(keys.clone()..).take_while(|(key, _)| key.starts_with(&keys)).map(|(_, values)| values);
+        let of_keys: Vec<String> = of_keys.take_while(affordable).flatten().cloned().collect();
         match self.set.get(name) {
             _ if !of_keys.is_empty() => of_keys,
-            Some(values) => values.clone(),
+            Some(values) => Some(values).filter(affordable).cloned().unwrap_or_default(),
             None => self.value(name).into_iter().collect(),
         }
     }
@@ -215,8 +263,8 @@ impl Variables<'_> {
         let number = key.parse().ok().or_else(|| arithmetic::value(&key, &|name| self.value(name)))?;
         let number = if self.zsh && number > 0 { number - 1 } else { number };
         let values = self.elements(name);
-        let from_end = i64::try_from(values.len()).ok()? + number;
-        values.get(usize::try_from(if number < 0 { from_end } else { number }).ok()?).cloned()
+        let place = if number < 0 { number.checked_add(i64::try_from(values.len()).ok()?)? } else { number };
+        values.get(usize::try_from(place).ok()?).cloned()
     }
 
     /// `cat <<END`: the text up to there.
@@ -231,13 +279,34 @@ impl Variables<'_> {
         }
         let words = tokens(&format!("\"{}\"", text.replace('"', "\\\"")), 1).ok()?;
         match &words.first()?.kind {
-            Kind::Word(word) => Some(self.text(word)),
+            Kind::Word(word) => self.within(|variables| variables.text(word)),
             _ => None,
         }
     }
 
+    /// What is read one level deeper in `${…}` or `$(…)`; nothing where that is too deep.
+    fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.depth >= DEEPEST {
+            // A script that nobody wrote by hand: it is refused as one that asks for too much.
+            self.budget.take(usize::MAX);
+            return None;
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        Some(result)
+    }
+
+    /// What all that is set weighs, to copy it.
+    pub(super) fn take_copy(&self) -> bool {
+        self.set.iter().all(|(name, values)| self.budget.take_text(name) && self.budget.take_words(values))
+    }
+
     /// Where the script lies is known; nothing else is run.
     fn command(&mut self, text: &str) -> String {
+        if !self.budget.take_text(text) {
+            return String::new();
+        }
         if let Some(printed) = self.printed(text) {
             return printed;
         }
@@ -251,7 +320,8 @@ impl Variables<'_> {
         let sum =
             text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).and_then(|sum| arithmetic::value(sum, &|name| self.value(name)));
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
-        sum.map(|sum| sum.to_string()).or_else(|| (self.given)(&one_line(text))).unwrap_or_else(|| unknown(&name))
+        let said = sum.map(|sum| sum.to_string()).or_else(|| (self.given)(&one_line(text)));
+        said.or_else(|| (text == "pwd").then(|| self.folder())).unwrap_or_else(|| unknown(&name))
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usiz
         redirection: None,
         heredocs: Vec::new(),
         in_test: false,
+        last_close: script.rfind("))"),
         counted: (0, first_line),
         open: None,
     };
@@ -92,6 +93,8 @@ struct Lexer<'s> {
     heredocs: Vec<String>,
     /// Between `[[` and `]]`, where signs are words.
     in_test: bool,
+    /// Where the last `))` stands.
+    last_close: Option<usize>,
     /// Up to where lines were counted, and the line there.
     counted: (usize, usize),
     /// The line of what is not closed.
@@ -189,7 +192,7 @@ impl Lexer<'_> {
             self.word = None;
             let append = name.ends_with('+');
             self.push(Kind::ArrayStart { name: name.trim_end_matches('+').to_owned(), append }, self.word_start);
-        } else if self.word.is_none() && self.rest.starts_with('(') && self.rest.contains("))") {
+        } else if self.word.is_none() && self.rest.starts_with('(') && self.last_close.is_some_and(|close| close >= self.at()) {
             let start = self.at() - 1;
             let text = self.inside('(', ')');
             self.rest = self.rest.strip_prefix(')').unwrap_or(self.rest);

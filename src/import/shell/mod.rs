@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod braces;
+mod budget;
 mod condition;
 mod expand;
 mod kind;

@@ -2,6 +2,8 @@
 
 mod compound;
 
+use std::rc::Rc;
+
 use super::lexer::{Kind, Piece, Token, Word, tokens};
 
 /// A part of a plain command.
@@ -60,9 +62,10 @@ pub(super) enum Command {
         word: Word,
         arms: Vec<(Vec<Word>, Vec<Step>)>,
     },
+    /// Its body is shared: it is defined as often as the definition is followed.
     Function {
         name: String,
-        body: Vec<Step>,
+        body: Rc<Vec<Step>>,
     },
     Arithmetic(String),
 }
@@ -99,8 +102,8 @@ pub(super) fn each<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
             | Command::Subshell(body)
             | Command::Pipeline(body)
             | Command::For { body, .. }
-            | Command::Count { body, .. }
-            | Command::Function { body, .. } => each(body, see),
+            | Command::Count { body, .. } => each(body, see),
+            Command::Function { body, .. } => each(body, see),
             Command::If(branches) => {
                 for (condition, body) in branches {
                     each(condition, see);

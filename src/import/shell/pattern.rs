@@ -1,30 +1,12 @@
 //! Patterns of a shell: `*`, `?`, `[…]`; `\` before what stands for itself.
 
+use super::budget::Budget;
+
 /// Whether a pattern is the whole of a text.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern = parts(pattern);
+pub(super) fn matches(pattern: &str, text: &str, budget: &Budget) -> bool {
+    let parts = parts(pattern);
     let text: Vec<char> = text.chars().collect();
-    // The last star, and how far it reached.
-    let (mut at, mut here, mut star) = (0, 0, None);
-    while here < text.len() {
-        match pattern.get(at) {
-            Some(Part::Star) => {
-                star = Some((at, here));
-                at += 1;
-            }
-            Some(part) if part.is(text[here]) => {
-                at += 1;
-                here += 1;
-            }
-            _ => {
-                let Some((from, reached)) = star else { return false };
-                star = Some((from, reached + 1));
-                at = from + 1;
-                here = reached + 1;
-            }
-        }
-    }
-    pattern[at..].iter().all(|part| *part == Part::Star)
+    budget.take(pattern.len() + text.len()) && ends(&parts, text.iter().copied(), budget).last() == Some(&text.len())
 }
 
 /// A text that stands for itself in a pattern.
@@ -33,40 +15,88 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// Replaces what a pattern is: the longest from the left, once or everywhere.
-pub(super) fn replace(text: &str, pattern: &str, with: &str, everywhere: bool) -> String {
+pub(super) fn replace(text: &str, pattern: &str, with: &str, everywhere: bool, budget: &Budget) -> String {
+    let parts = parts(pattern);
+    let letters: Vec<char> = text.chars().collect();
     let mut replaced = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = ends(rest).rev().find(|&end| end > 0 && matches(pattern, &rest[..end]));
-        if let Some(end) = end {
-            replaced.push_str(with);
-            rest = &rest[end..];
-            if !everywhere {
-                break;
+    let mut at = 0;
+    while at < letters.len() && budget.take(1) {
+        match ends(&parts, letters[at..].iter().copied(), budget).last() {
+            Some(&length) if length > 0 => {
+                if !budget.take_text(with) {
+                    break;
+                }
+                replaced.push_str(with);
+                at += length;
+                if !everywhere {
+                    break;
+                }
             }
-        } else {
-            let length = rest.chars().next().map_or(1, char::len_utf8);
-            replaced.push_str(&rest[..length]);
-            rest = &rest[length..];
+            _ => {
+                replaced.push(letters[at]);
+                at += 1;
+            }
         }
     }
-    replaced + rest
+    replaced.extend(&letters[at..]);
+    replaced
 }
 
 /// Without the beginning (`#`) or the end (`%`) that a pattern is.
-pub(super) fn without<'t>(text: &'t str, pattern: &str, from_start: bool, longest: bool) -> &'t str {
-    let found = |end: &usize| matches(pattern, if from_start { &text[..*end] } else { &text[*end..] });
-    let place = if from_start == longest { ends(text).rev().find(found) } else { ends(text).find(found) };
-    match place {
-        Some(place) if from_start => &text[place..],
-        Some(place) => &text[..place],
-        None => text,
-    }
+pub(super) fn without(text: &str, pattern: &str, from_start: bool, longest: bool, budget: &Budget) -> String {
+    let mut parts = parts(pattern);
+    let letters: Vec<char> = text.chars().collect();
+    let found = if from_start {
+        ends(&parts, letters.iter().copied(), budget)
+    } else {
+        parts.reverse();
+        ends(&parts, letters.iter().rev().copied(), budget)
+    };
+    let length = if longest { found.last() } else { found.first() }.copied().unwrap_or(0);
+    let kept = if from_start { &letters[length..] } else { &letters[..letters.len() - length] };
+    kept.iter().collect()
 }
 
-/// Each place at which a text can be cut.
-fn ends(text: &str) -> impl DoubleEndedIterator<Item = usize> {
-    text.char_indices().map(|(at, _)| at).chain([text.len()])
+/// How many letters from the beginning a pattern can be, in order: each letter is looked at once for
+/// each place in the pattern that is reached with it.
+fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut here = Vec::new();
+    reach(parts, 0, &mut here);
+    let mut note = |here: &[usize], length: usize| {
+        if here.last() == Some(&parts.len()) {
+            found.push(length);
+        }
+    };
+    note(&here, 0);
+    for (index, letter) in letters.enumerate() {
+        let mut next = Vec::new();
+        for &at in &here {
+            match parts.get(at) {
+                Some(Part::Star) => reach(parts, at, &mut next),
+                Some(part) if part.is(letter) => reach(parts, at + 1, &mut next),
+                _ => {}
+            }
+        }
+        if next.is_empty() || !budget.take(here.len() + next.len()) {
+            break;
+        }
+        here = next;
+        note(&here, index + 1);
+    }
+    found
+}
+
+/// Notes a place in a pattern down, and those behind its stars, which may be nothing.
+fn reach(parts: &[Part], mut at: usize, places: &mut Vec<usize>) {
+    // They come in order: each once.
+    while places.last().is_none_or(|last| *last < at) {
+        places.push(at);
+        if parts.get(at) != Some(&Part::Star) {
+            break;
+        }
+        at += 1;
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -91,6 +121,7 @@ impl Part {
 
 fn parts(pattern: &str) -> Vec<Part> {
     let chars: Vec<char> = pattern.chars().collect();
+    let last = chars.iter().rposition(|c| *c == ']').unwrap_or(0);
     let mut parts = Vec::new();
     let mut at = 0;
     while at < chars.len() {
@@ -101,7 +132,7 @@ fn parts(pattern: &str) -> Vec<Part> {
                 at += 1;
                 parts.push(Part::One(chars[at]));
             }
-            '[' if chars[at + 1..].iter().skip(1).any(|c| *c == ']') => {
+            '[' if last > at + 1 => {
                 let none = matches!(chars[at + 1], '!' | '^');
                 let from = at + 1 + usize::from(none);
                 let end = (from + 1..chars.len()).find(|&end| chars[end] == ']').unwrap_or(chars.len());
@@ -142,12 +173,42 @@ mod tests {
             ("a*b*c", "aXbYbc", true),
             ("", "", true),
         ] {
-            assert_eq!(matches(pattern, text), is, "{pattern} {text}");
+            assert_eq!(matches(pattern, text, &Budget::default()), is, "{pattern} {text}");
         }
-        assert_eq!((replace("0_1_2", "_", ":", true), replace("0_1_2", "_*", "", false)), ("0:1:2".to_owned(), "0".to_owned()));
-        let ends: Vec<&str> = [(true, false), (true, true), (false, false), (false, true)]
-            .map(|(start, long)| without("a.b.c", if start { "*." } else { ".*" }, start, long))
+        let budget = Budget::default();
+        assert_eq!(
+            (replace("0_1_2", "_", ":", true, &budget), replace("0_1_2", "_*", "", false, &budget)),
+            ("0:1:2".to_owned(), "0".to_owned())
+        );
+        let ends: Vec<String> = [(true, false), (true, true), (false, false), (false, true)]
+            .map(|(start, long)| without("a.b.c", if start { "*." } else { ".*" }, start, long, &budget))
             .into();
         assert_eq!(ends, ["b.c", "c", "a.b", "a"]);
+    }
+
+    /// As bash has it, in which each of these was tried.
+    #[test]
+    fn stars_in_a_row_and_the_longest_of_many() {
+        let budget = Budget::default();
+        for (pattern, text, is) in [("**", "", true), ("a**b", "ab", true), ("*a*", "bab", true), ("*ab", "aab", true), ("a*", "ba", false)]
+        {
+            assert_eq!(matches(pattern, text, &budget), is, "{pattern} {text}");
+        }
+        assert_eq!(replace("xaabxab", "a*b", "-", true, &budget), "x-");
+        assert_eq!(replace("xaabxab", "a?", "-", true, &budget), "x-bx-");
+        assert_eq!(without("/a/b/c", "*/", true, true, &budget), "c");
+        assert_eq!(without("/a/b/c", "/*", false, false, &budget), "/a/b");
+    }
+
+    #[test]
+    fn hostile_patterns_end() {
+        let text = "a".repeat(100_000);
+        let budget = Budget::default();
+        assert!(!matches(&"*a".repeat(30_000), &(text.clone() + "b"), &budget) && budget.is_spent());
+        let budget = Budget::default();
+        assert_eq!(replace(&text, "a", "b", true, &budget).len(), text.len());
+        assert!(!budget.is_spent());
+        replace(&text, "a*b", "", true, &budget);
+        assert!(budget.is_spent());
     }
 }

@@ -7,9 +7,11 @@ mod loops;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::budget::{Budget, COMMAND, WORD};
 use super::condition::Truth;
 use super::expand::{Given, Variables, shown, unknowns};
 use super::kind;
@@ -38,15 +40,26 @@ impl Script {
 
 /// Words before assignments.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
-/// No script of people's runs a loop more often, or does so much.
+/// No script of people's runs a loop more often.
 const ROUNDS: usize = 200;
-const MOST_STEPS: usize = 20_000;
+/// None has commands so deep within others, functions and texts that are read once more included.
+const DEEPEST: usize = 150;
+/// None is longer; what is made of one is a hundred times its size while it is read.
+const LONGEST_SCRIPT: usize = 256 << 10;
+/// No QEMU command of people's has more words, or longer ones.
+const MOST_WORDS: usize = 2_000;
+const LONGEST_WORD: usize = 16 << 10;
+const LONGEST_COMMAND: usize = 128 << 10;
+/// What to do instead.
+const BY_HAND: &str = "write the QEMU command that it runs into a script of its own: ps -ww -o args= -C qemu-system-x86_64 prints it";
 
 /// Reads a script that lies at a path; `given` fills what it does not set.
 pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
-        let remedy = "write the QEMU command that it runs into a shell script: ps -ww -o args= -C qemu-system-x86_64 prints it";
-        return Script::refused(format!("it is {language}, not a shell script"), remedy);
+        return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
+    }
+    if text.len() > LONGEST_SCRIPT {
+        return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
     }
     let arguments = (1..10).map_while(|number| given(&number.to_string())).collect();
     let first_line = text.lines().next().unwrap_or_default();
@@ -58,13 +71,16 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
             given,
             script: path,
             zsh: first_line.starts_with("#!") && first_line.contains("zsh"),
+            budget: Budget::default(),
+            depth: 0,
+            folder_taken: Cell::default(),
         },
         script: Script::default(),
         functions: BTreeMap::new(),
         called: BTreeSet::new(),
         local: Vec::new(),
         flow: None,
-        steps: 0,
+        depth: 0,
         assumed: BTreeSet::new(),
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
@@ -109,7 +125,7 @@ struct Reader<'g> {
     /// For each function that runs: what its local variables hide.
     local: Vec<Vec<(String, Option<Vec<String>>)>>,
     flow: Option<Flow>,
-    steps: usize,
+    depth: usize,
     /// What the last condition was not told: variables taken as empty, `1` for the script's arguments.
     assumed: BTreeSet<String>,
     /// Variables that are asked for when the script runs.
@@ -127,7 +143,8 @@ struct Reader<'g> {
 impl Reader<'_> {
     fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
-        if !self.script.notes.contains(&note) {
+        let compared = self.script.notes.len() * WORD;
+        if self.variables.budget.take(note.len() + compared) && !self.script.notes.contains(&note) {
             self.script.notes.push(note);
         }
     }
@@ -151,17 +168,26 @@ impl Reader<'_> {
                 };
                 let before = &steps[index - 1];
                 truth = Truth::of(self.decide(before.line, &before.text, truth, &[then], &[otherwise]));
-                if truth.holds != (step.joined == Joined::And) {
+                if truth.holds != (step.joined == Joined::And) && !self.variables.budget.is_spent() {
                     continue;
                 }
             }
-            self.steps += 1;
-            if self.steps > MOST_STEPS {
-                self.flow = Some(Flow::Exit("that it does so much".into()));
+            self.line = step.line;
+            let text = if matches!(step.command, Command::Plain(_)) { step.text.len() * 4 } else { 0 };
+            if !self.variables.budget.take(COMMAND + text) {
+                self.too_much(step.line, "what the script does up to there is more than is followed");
                 return truth;
             }
-            self.line = step.line;
+            if self.depth >= DEEPEST {
+                self.too_much(step.line, "it stands deeper in other commands than is followed");
+                return truth;
+            }
+            self.depth += 1;
             truth = self.step(step);
+            self.depth -= 1;
+            if self.variables.budget.is_spent() {
+                self.too_much(step.line, "what the script does there is more than is followed");
+            }
             if step.negated {
                 truth = truth.not();
             }
@@ -187,18 +213,27 @@ impl Reader<'_> {
             Command::Count { head, body } => self.count(step, head, body),
             Command::Case { word, arms } => self.case(step, word, arms),
             Command::Function { name, body } => {
-                self.functions.insert(name.clone(), Rc::new(body.clone()));
+                self.functions.insert(name.clone(), Rc::clone(body));
             }
         }
         Truth::of(true)
     }
 
+    /// Ends it all: half of a script is another machine.
+    fn too_much(&mut self, line: usize, why: &str) {
+        self.script.refusal.get_or_insert_with(|| (format!("line {line}: {why}"), BY_HAND.into()));
+        self.flow = Some(Flow::Exit("that it does so much".into()));
+    }
+
     /// In a shell of its own: nothing that is set there stays.
     fn apart(&mut self, body: &[Step]) -> Truth {
+        if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
+            return Truth::GUESS;
+        }
         let before = (self.variables.set.clone(), self.variables.arguments.clone(), self.variables.arguments_said);
         let truth = self.run(body);
         (self.variables.set, self.variables.arguments, self.variables.arguments_said) = before;
-        if self.steps <= MOST_STEPS {
+        if self.script.refusal.is_none() {
             self.flow = None;
         }
         truth
@@ -207,6 +242,13 @@ impl Reader<'_> {
     fn qemu(&mut self, step: &Step, argv: &[String]) {
         if argv.len() < 3 && argv.iter().skip(1).all(|word| unknowns(word).next().is_none()) {
             self.unread.entry(step.line).or_insert(("it has no options there".into(), true));
+            return;
+        }
+        let length: usize = argv.iter().map(String::len).sum();
+        if argv.len() > MOST_WORDS || length > LONGEST_COMMAND || argv.iter().any(|word| word.len() > LONGEST_WORD) {
+            return self.too_much(step.line, "QEMU's options there are more than are read");
+        }
+        if !self.variables.budget.take(argv.len() * WORD + 2 * length) {
             return;
         }
         let is_longer = argv.len() > self.script.argv.len();
@@ -231,6 +273,12 @@ impl Reader<'_> {
         for (name, body) in uncalled {
             self.leave(&body, &format!("nothing that is read calls the function {name}"), false);
         }
+        if self.variables.budget.is_spent() {
+            self.too_much(self.line, "what the script does there is more than is followed");
+        }
+        if let Some((why, remedy)) = self.script.refusal.take() {
+            return Script::refused(why, remedy);
+        }
         if self.script.argv.is_empty() {
             self.refuse(text);
             return self.script;
@@ -239,6 +287,9 @@ impl Reader<'_> {
             if !told {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
+        }
+        if let Some(folder) = self.variables.folder_taken.take() {
+            self.note(format!("$PWD is taken as the script's directory {folder}: as if it were started there; else --set PWD=DIRECTORY"));
         }
         let options = self.script.argv.iter().skip(1);
         let unset: BTreeSet<String> = options.flat_map(|word| unknowns(word)).collect();

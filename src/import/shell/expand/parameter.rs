@@ -5,6 +5,12 @@ use super::{Variables, is_name, split_unescaped, unknown, unknowns, words_of};
 
 impl Variables<'_> {
     pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {
+        if !self.budget.take_text(inside) {
+            return Vec::new();
+        }
+        if matches!(inside, "@" | "*") && !self.budget.take_words(&self.arguments) {
+            return Vec::new();
+        }
         if inside == "@" || (inside == "*" && !quoted) {
             return self.arguments.clone();
         }
@@ -90,7 +96,7 @@ impl Variables<'_> {
         Some(match (sign, twice) {
             ('#' | '%', _) => {
                 let pattern = self.nested_pattern(word)?;
-                pattern::without(value, &pattern, sign == '#', twice).to_owned()
+                pattern::without(value, &pattern, sign == '#', twice, &self.budget)
             }
             ('/', _) => {
                 let (pattern, with) = split_unescaped(word);
@@ -98,7 +104,7 @@ impl Variables<'_> {
                     return None;
                 }
                 let (pattern, with) = (self.nested_pattern(pattern)?, self.nested(with));
-                pattern::replace(value, &pattern, &with, twice)
+                pattern::replace(value, &pattern, &with, twice, &self.budget)
             }
             ('^', true) if word.is_empty() => value.to_uppercase(),
             (',', true) if word.is_empty() => value.to_lowercase(),
@@ -114,10 +120,12 @@ impl Variables<'_> {
         let (from, length) = range.split_once(':').map_or((range, None), |(from, length)| (from, Some(length)));
         let number = |text: &str| {
             let (text, sign) = text.trim().strip_prefix('-').map_or((text.trim(), 1), |text| (text, -1));
-            Some(sign * isize::try_from(arithmetic::value(text, &|name| self.value(name))?).ok()?)
+            isize::try_from(arithmetic::value(text, &|name| self.value(name))?).ok()?.checked_mul(sign)
         };
         let all = isize::try_from(chars.len()).ok()?;
-        let place = |number: isize, base: isize| usize::try_from(if number < 0 { all + number } else { base + number }.clamp(0, all)).ok();
+        let place = |number: isize, base: isize| {
+            usize::try_from(if number < 0 { all.saturating_add(number) } else { base.saturating_add(number) }.clamp(0, all)).ok()
+        };
         let from = place(number(from)?, 0)?;
         let to = match length {
             Some(length) => place(number(length)?, isize::try_from(from).ok()?)?,
@@ -128,12 +136,12 @@ impl Variables<'_> {
 
     /// The word in `${NAME:-word}`.
     pub(super) fn nested(&mut self, text: &str) -> String {
-        let words: Vec<String> = words_of(text).iter().map(|word| self.text(word)).collect();
-        words.join(" ")
+        let words = self.within(|variables| words_of(text).iter().map(|word| variables.text(word)).collect::<Vec<_>>());
+        words.unwrap_or_default().join(" ")
     }
 
     pub(super) fn nested_pattern(&mut self, text: &str) -> Option<String> {
-        let words: Vec<String> = words_of(text).iter().map(|word| self.pattern(word)).collect();
+        let words = self.within(|variables| words_of(text).iter().map(|word| variables.pattern(word)).collect::<Vec<_>>())?;
         Some(words.join(" ")).filter(|pattern| unknowns(pattern).next().is_none())
     }
 }

@@ -1,5 +1,7 @@
 //! Commands that have others within.
 
+use std::rc::Rc;
+
 use super::super::lexer::{Kind, Piece, Token, Word};
 use super::{Command, Joined, Parser, Step};
 
@@ -103,6 +105,6 @@ impl Parser<'_> {
             Some(command) => vec![Step { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
             None => Vec::new(),
         };
-        Command::Function { name, body }
+        Command::Function { name, body: Rc::new(body) }
     }
 }

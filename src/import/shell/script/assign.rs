@@ -1,5 +1,6 @@
 //! What gets a value.
 
+use super::super::budget::WORD;
 use super::super::condition::Truth;
 use super::super::lexer::{Piece, Word};
 use super::super::parser::{Part, plain};
@@ -18,8 +19,10 @@ impl Reader<'_> {
             match number {
                 Some(number) => {
                     let values = self.variables.set.entry(array.to_owned()).or_default();
-                    values.resize(values.len().max(number + 1), String::new());
-                    values[number] = text;
+                    if self.variables.budget.take(WORD * number) {
+                        values.resize(values.len().max(number + 1), String::new());
+                        values[number] = text;
+                    }
                 }
                 None => self.set(name, vec![text]),
             }

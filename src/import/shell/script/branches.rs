@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::budget::WORD;
 use super::super::condition::{self, Operand, Truth};
 use super::super::expand::{filled, is_name, shown};
 use super::super::lexer::{Piece, Word};
@@ -88,7 +89,7 @@ impl Reader<'_> {
     /// Commands that are not followed: those of QEMU among them are remembered.
     pub(super) fn leave(&mut self, steps: &[Step], why: &str, told: bool) {
         each(steps, &mut |step| {
-            if starts_qemu(step) {
+            if self.variables.budget.take_text(&step.text) && starts_qemu(step) && self.variables.budget.take_text(why) {
                 self.unread.entry(step.line).or_insert_with(|| (why.to_owned(), told));
             }
         });
@@ -99,6 +100,9 @@ impl Reader<'_> {
         let mut names = Vec::new();
         each(steps, &mut |step| {
             let Command::Plain(parts) = &step.command else { return };
+            if !self.variables.budget.take_text(&step.text) {
+                return;
+            }
             names.extend(parts.iter().filter_map(|part| match part {
                 Part::Word(word) => assignment(word).map(|(name, ..)| name),
                 Part::Array { name, .. } => Some(name.clone()),
@@ -113,7 +117,8 @@ impl Reader<'_> {
 
     /// Whether commands end the script or the function.
     pub(super) fn ends(&self, steps: &[Step], depth: usize) -> bool {
-        steps.iter().filter(|step| step.joined != Joined::Or).any(|step| match &step.command {
+        let affordable = |step: &&Step| self.variables.budget.take(WORD) && step.joined != Joined::Or;
+        steps.iter().filter(affordable).any(|step| match &step.command {
             Command::Group(body) => self.ends(body, depth),
             Command::Plain(parts) => {
                 let first = match parts.first() {
@@ -132,7 +137,11 @@ impl Reader<'_> {
     /// What commands would do to QEMU's command, as they are written.
     pub(super) fn effects(&self, steps: &[Step], depth: usize) -> Vec<String> {
         let mut effects = Vec::new();
+        let mut seen = BTreeSet::new();
         each(steps, &mut |step| {
+            if !self.variables.budget.take_text(&step.text) {
+                return;
+            }
             let Command::Plain(parts) = &step.command else { return };
             let first = match parts.first() {
                 Some(Part::Word(word)) => plain(word).unwrap_or_default(),
@@ -149,7 +158,7 @@ impl Reader<'_> {
             let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
             let calls = called.is_some_and(|body| !self.effects(body, depth + 1).is_empty());
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
-            if (sets || sets_arguments || calls || within || starts_qemu(step)) && !effects.contains(&step.text) {
+            if (sets || sets_arguments || calls || within || starts_qemu(step)) && seen.insert(step.text.as_str()) {
                 effects.push(step.text.clone());
             }
         });
@@ -161,6 +170,9 @@ impl Reader<'_> {
         let truth = self.run(steps);
         let mut text = String::new();
         for step in steps {
+            if !self.variables.budget.take_text(&step.text) {
+                break;
+            }
             text += match (text.is_empty(), step.joined) {
                 (true, _) => "",
                 (_, Joined::And) => " && ",
@@ -216,7 +228,7 @@ impl Reader<'_> {
         let written = step.text.split(" in ").next().unwrap_or_default().to_owned();
         let chosen = match &known {
             Some(text) => {
-                let is = |reader: &mut Self, word: &Word| pattern::matches(&reader.variables.pattern(word), text);
+                let is = |reader: &mut Self, word: &Word| pattern::matches(&reader.variables.pattern(word), text, &reader.variables.budget);
                 arms.iter().position(|(patterns, _)| patterns.iter().any(|word| is(self, word)))
             }
             None => arms.iter().position(|(_, body)| !self.ends(body, 0)),
@@ -299,6 +311,6 @@ impl Reader<'_> {
                 }
             }
         }
-        condition::holds(&operands, double)
+        condition::holds(&operands, double, &self.variables.budget)
     }
 }

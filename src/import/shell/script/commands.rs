@@ -1,5 +1,6 @@
 //! Commands: what a shell does itself, functions, and those within which another stands.
 
+use super::super::budget::WORD;
 use super::super::condition::Truth;
 use super::super::expand::{is_name, shown, unknown};
 use super::super::lexer::Word;
@@ -46,20 +47,28 @@ impl Reader<'_> {
                 argv.extend(self.variables.words(word));
             }
         }
-        let before = self.variables.set.clone();
+        if assigns.is_empty() {
+            return self.command(step, &argv);
+        }
+        let name = |part: &Part| match part {
+            Part::Word(word) => assignment(word).map(|(name, ..)| name).unwrap_or_default(),
+            Part::Array { name, .. } => name.clone(),
+        };
+        let names: Vec<String> = assigns.iter().map(name).collect();
+        let values = |reader: &Self| -> Vec<Option<Vec<String>>> {
+            let affordable = |values: &&Vec<String>| reader.variables.budget.take_words(values);
+            names.iter().map(|name| reader.variables.set.get(name).filter(affordable).cloned()).collect()
+        };
+        let before = values(self);
         self.assign_all(assigns);
-        let within = self.variables.set.clone();
+        let within = values(self);
         let truth = self.command(step, &argv);
         // What is set before a command is set for it alone.
-        for part in assigns {
-            let name = match part {
-                Part::Word(word) => assignment(word).map(|(name, ..)| name).unwrap_or_default(),
-                Part::Array { name, .. } => name.clone(),
-            };
-            if self.variables.set.get(&name) == within.get(&name) {
-                match before.get(&name) {
-                    Some(values) => self.set(&name, values.clone()),
-                    None => drop(self.variables.set.remove(&name)),
+        for ((name, before), within) in names.iter().zip(before).zip(within) {
+            if self.variables.set.get(name) == within.as_ref() {
+                match before {
+                    Some(values) => self.set(name, values),
+                    None => drop(self.variables.set.remove(name)),
                 }
             }
         }
@@ -85,6 +94,9 @@ impl Reader<'_> {
             }
             "unset" => {
                 for name in argv[1..].iter().filter(|name| !name.starts_with('-')) {
+                    if !self.variables.budget.take(self.variables.set.len()) {
+                        break;
+                    }
                     let keys = format!("{name}[");
                     self.variables.set.retain(|key, _| !key.starts_with(&keys));
                     self.set(name, Vec::new());
@@ -160,6 +172,9 @@ impl Reader<'_> {
         if self.local.len() >= DEEPEST {
             return Truth::GUESS;
         }
+        if !self.variables.budget.take_words(arguments) {
+            return Truth::GUESS;
+        }
         self.called.insert(name.to_owned());
         let before = std::mem::replace(&mut self.variables.arguments, arguments.to_vec());
         let said = std::mem::replace(&mut self.variables.arguments_said, true);
@@ -201,6 +216,10 @@ impl Reader<'_> {
                 self.prefix.truncate(outer);
             }
             Some(Inner::Text(at, text)) => {
+                // What is made of a text weighs many times as much.
+                if !self.variables.budget.take(text.len() * WORD) {
+                    return;
+                }
                 let is_eval = first == "eval";
                 let Ok(steps) = parse(&text, step.line) else {
                     self.note(format!("line {}: what {} runs is not read: a quote in it is never closed", step.line, shown(first)));

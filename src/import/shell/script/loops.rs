@@ -17,6 +17,9 @@ const COMPARED: [(&str, Comparison); 6] =
 
 impl Reader<'_> {
     pub(super) fn repeat(&mut self, step: &Step, until: bool, condition: &[Step], body: &[Step]) {
+        if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
+            return;
+        }
         let before = (self.variables.set.clone(), self.variables.arguments.clone());
         let found = self.script.argv.len();
         for _ in 0..ROUNDS {
@@ -44,6 +47,9 @@ impl Reader<'_> {
 
     /// A loop that is not known to end: QEMU in it is read as if it ran once.
     pub(super) fn left_loop(&mut self, step: &Step, body: &[Step]) {
+        if !self.variables.budget.take_text(&step.text) {
+            return;
+        }
         let head = head(&step.text);
         let mut has_qemu = false;
         each(body, &mut |step| has_qemu |= starts_qemu(step));
@@ -86,6 +92,9 @@ impl Reader<'_> {
 
     pub(super) fn count(&mut self, step: &Step, head: &str, body: &[Step]) {
         let parts: Vec<&str> = head.split(';').collect();
+        if !self.variables.take_copy() {
+            return;
+        }
         let before = self.variables.set.clone();
         if let [start, condition, next] = parts[..] {
             self.sum(start);
@@ -118,9 +127,9 @@ impl Reader<'_> {
             })
         };
         if let Some((name, by)) =
-            [("++", 1), ("--", -1)].iter().find_map(|(sign, by)| Some((text.strip_suffix(sign).or(text.strip_prefix(sign))?, by)))
+            [("++", 1_i64), ("--", -1)].iter().find_map(|(sign, by)| Some((text.strip_suffix(sign).or(text.strip_prefix(sign))?, by)))
         {
-            return self.set_sum(name, value(self, name).map(|now| now + by));
+            return self.set_sum(name, value(self, name).and_then(|now| now.checked_add(*by)));
         }
         for (sign, holds) in COMPARED {
             if let Some((left, right)) = text.split_once(sign) {
@@ -134,7 +143,8 @@ impl Reader<'_> {
             let (name, sign) =
                 name.trim().strip_suffix(['+', '-']).map_or((name, 0), |bare| (bare, if name.contains('+') { 1 } else { -1 }));
             let now = if sign == 0 { Some(0) } else { value(self, name) };
-            let to = now.zip(value(self, right)).and_then(|(now, right)| now.checked_add(if sign < 0 { -right } else { right }));
+            let to =
+                now.zip(value(self, right)).and_then(|(now, right)| if sign < 0 { now.checked_sub(right) } else { now.checked_add(right) });
             return self.set_sum(name, to);
         }
         value(self, text).map_or(Truth::GUESS, |value| Truth::of(value != 0))

@@ -1,0 +1,53 @@
+//! Where programs are searched: in the absolute directories of PATH, and in those of root's.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The directories that `su` leaves out, where update-grub and its like lie.
+const OF_ROOT: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/// Where no PATH says anything, as the C library has it.
+const OF_EVERYBODY: [&str; 2] = ["/usr/bin", "/bin"];
+
+/// The search path. An empty or relative element means the current directory, which may be anybody's.
+pub(super) fn path() -> OsString {
+    std::env::join_paths(directories(std::env::var_os("PATH"))).unwrap_or_default()
+}
+
+/// The program of a name; a name with a slash in it is a path, and has to be an absolute one.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| path.is_absolute() && path.exists());
+    }
+    directories(std::env::var_os("PATH")).into_iter().map(|directory| directory.join(program)).find(|path| is_program(path))
+}
+
+fn directories(path: Option<OsString>) -> Vec<PathBuf> {
+    let said = path.iter().flat_map(std::env::split_paths).filter(|directory| directory.is_absolute());
+    let mut directories: Vec<PathBuf> = said.collect();
+    if directories.is_empty() {
+        directories.extend(OF_EVERYBODY.map(PathBuf::from));
+    }
+    directories.extend(OF_ROOT.map(PathBuf::from));
+    directories
+}
+
+fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_absolute_directories() {
+        let of = |path: &str| directories(Some(path.into())).iter().map(|one| one.display().to_string()).collect::<Vec<_>>().join(":");
+        for path in ["", ":", ".", "bin:./x:..", "::"] {
+            assert_eq!(of(path), "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "{path}");
+        }
+        assert_eq!(of(":/a::b:/c:"), "/a:/c:/usr/local/sbin:/usr/sbin:/sbin");
+        assert_eq!(find("no/such"), None);
+        assert!(find("sh").is_some_and(|sh| sh.is_absolute()));
+    }
+}
