@@ -44,17 +44,18 @@ impl Context {
 
     /// Where the host's files are read; `None` where only libvirt can tell about the host.
     pub fn root(&self) -> Result<Option<Root>> {
-        if self.host_is_behind_libvirt() {
-            return Ok(None);
-        }
+        if self.host_is_behind_libvirt() { Ok(None) } else { self.own_root().map(Some) }
+    }
+
+    /// Where the files of this very host are read, whatever libvirt is spoken to: `--root`, else `/`.
+    pub fn own_root(&self) -> Result<Root> {
         let path = self.global.root.as_deref().unwrap_or(Path::new("/"));
-        let root = Root::open(path).map_err(|error| {
+        Ok(Root::open(path).map_err(|error| {
             Problem::new(
                 format!("cannot read a host from {}: {error}", path.display()),
                 "--root takes a directory, or a file that `vgapt capture` wrote",
             )
-        })?;
-        Ok(Some(root))
+        })?)
     }
 
     /// The host, from its tree or from libvirt.

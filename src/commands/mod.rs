@@ -17,6 +17,7 @@ mod hook;
 mod hosts;
 mod import;
 mod list;
+mod lock;
 mod man;
 mod prepare;
 mod show;

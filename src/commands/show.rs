@@ -18,10 +18,11 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let record = Existing::open(connection.as_ref(), &self.name)?.record(&self.name)?;
+        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        let record = existing.record(&self.name)?;
         let autostart = connection.autostart(&self.name)?;
         if context.global.json {
-            let mut value = serde_json::to_value(&record)?;
+            let mut value = serde_json::to_value(record)?;
             value["autostart"] = autostart.into();
             output::print(&output::json(&value))?;
             return Ok(ExitCode::SUCCESS);

@@ -1,12 +1,18 @@
 //! What a start does, step by step, in words.
 
-use crate::domain::Needs;
+use crate::domain::{Needs, Passed};
 use crate::model::{Host, PciAddress, PciDevice};
 
 /// What is looked at before anything is touched.
-pub(super) fn checks(functions: &[PciAddress]) -> Option<String> {
-    let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
-    (!named.is_empty()).then(|| format!("checked: {} as they were passed, their group free, open nowhere", named.join(", ")))
+pub(super) fn checks(passed: &[Passed]) -> Option<String> {
+    let named = |is_recorded: bool, words: &str| {
+        let functions: Vec<String> =
+            passed.iter().filter(|passed| passed.id.is_some() == is_recorded).map(|passed| passed.address.short()).collect();
+        (!functions.is_empty()).then(|| format!("{} {words}", functions.join(", ")))
+    };
+    // What somebody else passed could be another device than it was.
+    let found: Vec<String> = [named(true, "as they were passed"), named(false, "there")].into_iter().flatten().collect();
+    (!found.is_empty()).then(|| format!("checked: {}, their group free, open nowhere", found.join("; ")))
 }
 
 /// What libvirt takes from the host's drivers.

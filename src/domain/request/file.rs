@@ -41,6 +41,12 @@ impl Request {
         Ok(request)
     }
 
+    /// The first of these keys that this program does not know.
+    pub(in crate::domain) fn unknown_key<'k>(said: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+        let known = keys();
+        said.into_iter().find(|key| !known.contains(key)).map(String::as_str)
+    }
+
     /// Writes a file that [`Self::from_toml`] reads as the same request.
     pub fn to_toml(&self) -> String {
         // Plain data under text keys always serialises.
