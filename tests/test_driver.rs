@@ -36,7 +36,9 @@ fn status() {
 
 #[test]
 fn start() {
-    let off = on_node(&["start", "off"]).with(0).saying(&["'off' is started", "checked: 01:00.0, 01:00.1 there, their group free"]);
+    let off = on_node(&["start", "off"])
+        .with(0)
+        .saying(&["'off' is started", "checked: 01:00.0, 01:00.1 there; not known: the drivers in their group, who has them open"]);
     assert!(!off.stderr.contains("as they were passed"), "nobody wrote down what they were: {}", off.stderr);
     on_node(&["start", "on"]).with(3).saying(&["'on' does not start", "already running"]);
     // Nothing overrides a device that is not there.
@@ -291,6 +293,12 @@ fn exit_codes() {
     run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
         .with(2)
         .saying(&["VGAPT_MEMORY=lots: "]);
+    // What is no text is not taken for what is not set.
+    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/vm/\xff");
+    run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_DISK_IMAGE", odd))
+        .with(2)
+        .saying(&["VGAPT_DISK_IMAGE: its value is no UTF-8 text"]);
+    run(vgapt(["status", "test"]).env("LIBVIRT_DEFAULT_URI", odd)).saying(&["LIBVIRT_DEFAULT_URI is no UTF-8 text"]);
 }
 
 #[test]

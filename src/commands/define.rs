@@ -99,8 +99,7 @@ impl Arguments {
 
     /// The domain as it is; for a new one the template.
     fn base(&self, existing: Option<&Existing>, given: &Request, directory: &Path) -> Result<Base> {
-        let variables = domain::from_variables(|name| std::env::var(name).ok())
-            .map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
+        let variables = domain::from_environment().map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
         let variables = variables.with_absolute_paths(&directory.to_string_lossy());
         if let Some(existing) = existing.filter(|_| !self.replace) {
             return Ok(Base::new(existing.document.clone(), false, &self.name, given, &variables));

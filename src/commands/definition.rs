@@ -143,14 +143,14 @@ impl Definition<'_> {
         }
         let back = connection.domain_xml(self.name, Secrets::Kept)?;
         let Some(back) = back else {
-            return Ok(Outcome::Altered(self.altered("libvirt took it, and does not have it".to_owned())));
+            return Ok(Outcome::Altered(self.altered("libvirt took it, and does not have it")));
         };
         let back = Document::parse(&back).map_err(|what| anyhow::anyhow!("libvirt's XML of '{}' cannot be read: {what}", self.name))?;
         let differences = domain::differences(spec, &back);
-        Ok(if differences.is_empty() { Outcome::Defined } else { Outcome::Altered(self.altered(differences.join("; "))) })
+        Ok(if differences.is_empty() { Outcome::Defined } else { Outcome::Altered(self.altered(&differences.join("; "))) })
     }
 
-    fn altered(&self, what: String) -> Finding {
+    fn altered(&self, what: &str) -> Finding {
         Finding::blocker(
             "not-as-asked",
             format!("'{}' is defined, and not as it was asked for: {what}", self.name),

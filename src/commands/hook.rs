@@ -44,20 +44,20 @@ const LONGEST: u64 = 32 << 20;
 const MARK: &[u8] = b"urn:vgapt:domain:";
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> ExitCode {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
         let needs = needs();
         if needs == Reading::Absent {
-            return Ok(ExitCode::SUCCESS);
+            return ExitCode::SUCCESS;
         }
         match self.around(context, &needs) {
             // libvirt puts a long line before it, and shows the last of it.
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
                 // Once it runs, or has ended, nothing is gained by an error, and the log has it.
-                Ok(if self.operation == "prepare" { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+                if self.operation == "prepare" { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS }
             }
-            Ok(()) => Ok(ExitCode::SUCCESS),
+            Ok(()) => ExitCode::SUCCESS,
         }
     }
 
@@ -83,7 +83,7 @@ impl Arguments {
             Reading::Known(needs) => Ok(needs),
             Reading::Unknown(because) => {
                 let finding = domain::unreadable(&self.name, because);
-                let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "this program".to_owned());
+                let program = std::env::current_exe().map_or_else(|_| "this program".to_owned(), |path| path.display().to_string());
                 bail!(
                     "{}; {program} is what libvirt's hook runs, and vgapt prepare puts a newer one there; or: {}",
                     finding.message,

@@ -45,5 +45,5 @@ pub use resolve::{Base, Purpose, Resolved, resolve};
 pub use spec::{Cdrom, Disk, Slot, Spec};
 pub use template::template;
 pub use tuning::{Change, Group, Processors};
-pub use variables::from_variables;
+pub use variables::{from_environment, from_variables};
 pub use verify::differences;
