@@ -111,10 +111,7 @@ impl Definition<'_> {
     /// The other domains, each as it starts next.
     fn others(&self, connection: &dyn Hypervisor) -> Result<Vec<(String, Document)>> {
         let others = connection.domains()?.into_iter().filter(|known| known.name != self.name);
-        let parsed = |xml: &String, name: &str| {
-            Document::parse(xml).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))
-        };
-        others.filter_map(|known| known.xml.first().map(|xml| Ok((known.name.clone(), parsed(xml, &known.name)?)))).collect()
+        Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
     }
 
     /// What the merge could not write: an edit that would break the XML, or that found no place. Where the record

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::domain::{self, Passed, Record};
+use crate::domain::{self, Needs, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Reading;
 use crate::problem::Problem;
@@ -49,6 +49,14 @@ impl Existing {
         Ok(self.record.as_ref().ok_or_else(none)?)
     }
 
+    /// What it takes from the host while it runs, where vgapt has been at work in it.
+    ///
+    /// # Errors
+    /// Where that cannot be told: libvirt's hook would refuse it, or not know what to reserve.
+    pub(super) fn needs(&self, name: &str) -> Result<Option<Needs>> {
+        known(domain::needs(&self.document), name)
+    }
+
     /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.
     pub(super) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
@@ -64,8 +72,12 @@ impl Existing {
 /// # Errors
 /// Where it has one that cannot be read.
 pub(super) fn readable(domain: &Document, name: &str) -> Result<Option<Record>> {
-    match Record::of(domain) {
-        Reading::Known(record) => Ok(Some(record)),
+    known(Record::of(domain), name)
+}
+
+fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
+    match reading {
+        Reading::Known(value) => Ok(Some(value)),
         Reading::Absent => Ok(None),
         Reading::Unknown(because) => {
             let finding = domain::unreadable(name, &because);

@@ -11,9 +11,8 @@ use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Reading, Severity};
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
 use crate::output;
-use crate::problem::Problem;
 use crate::root::Root;
 
 /// Every device must still be what it was when it was passed, its group free, and no process may
@@ -47,15 +46,7 @@ impl Arguments {
         let mut findings = domain::of_functions(&passed, &host);
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-        let needs = match domain::needs(&existing.document) {
-            Reading::Known(needs) => Some(needs),
-            Reading::Absent => None,
-            // libvirt's hook would refuse it, or not know what to reserve.
-            Reading::Unknown(because) => {
-                let finding = domain::unreadable(&self.name, &because);
-                return Err(Problem::new(finding.message, finding.remedy).into());
-            }
-        };
+        let needs = existing.needs(&self.name)?;
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
         if let Some(root) = &root {
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
