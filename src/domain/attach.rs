@@ -67,7 +67,7 @@ pub fn recognise(domain: &mut Document, record: &Record) {
         let found = pci_hostdevs(domain.root()).find(|(hostdev, address)| hostdev.child("alias").is_none() && is_passed(*address));
         found.map(|(hostdev, address)| (hostdev.id(), address))
     };
-    while let Some((hostdev, address)) = nameless(domain) {
+    while let Some((hostdev, address)) = nameless(domain).filter(|_| domain.fault().is_none()) {
         domain.append(hostdev, &named(&alias::pci(alias::GPU, address)));
     }
 }
