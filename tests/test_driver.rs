@@ -155,6 +155,16 @@ fn a_record_that_cannot_be_read_stops_every_command() {
     }
 }
 
+/// A tab in an attribute is a blank to libvirt's parser, so that the disk is another file.
+#[test]
+fn what_libvirt_makes_something_else_of_is_told() {
+    let define = ["define", "new", "--disk", "/vm/a\tb.qcow2", "--force"];
+    let told = on_default(&define).with(1).saying(&["'new' is defined, and not as it was asked for: the disk /vm/a\tb.qcow2"]);
+    assert!(!told.stderr.contains("start it with"), "{}", told.stderr);
+    let json: Value = serde_json::from_str(&on_default(&[&["--json"], &define[..]].concat()).with(1).stdout).unwrap();
+    assert_eq!((&json["outcome"], &json["findings"][0]["code"]), (&"altered".into(), &"not-as-asked".into()), "{json:#}");
+}
+
 /// The set of CPUs of all virtual ones counts as their pins do.
 #[test]
 fn processors_that_are_pinned_all_at_once() {

@@ -38,8 +38,10 @@ fn of_settings(spec: &Spec, root: Element<'_>) -> Vec<String> {
     compare("the number of processors", spec.cpus.map(|cpus| cpus.count.to_string()), text("vcpu"));
     let in_or_out = |is_in: bool| (if is_in { "in" } else { "out" }).to_owned();
     compare("huge pages", spec.hugepages.map(in_or_out), Some(in_or_out(root.at("memoryBacking/hugepages").is_some())));
-    compare("the emulator", spec.emulator.clone(), text("devices/emulator"));
-    compare("the firmware", spec.firmware.as_ref().map(|firmware| firmware.code.clone()), text("os/loader"));
+    // Blanks around a text are no part of it (`Element::text`).
+    let trimmed = |asked: &String| asked.trim().to_owned();
+    compare("the emulator", spec.emulator.as_ref().map(trimmed), text("devices/emulator"));
+    compare("the firmware", spec.firmware.as_ref().map(|firmware| trimmed(&firmware.code)), text("os/loader"));
     for put in spec.changes.iter().flat_map(|change| &change.put) {
         if !setting::says(root, &put.path, &put.says) {
             let said = put.says.iter().map(|(name, value)| format!("{name}='{value}'")).collect::<Vec<_>>().join(" ");
