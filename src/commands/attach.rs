@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::define::files;
-use super::definition::{Definition, How};
+use super::definition::{Definition, How, brought};
 use super::domain::Existing;
 use super::lock::Lock;
 use crate::discovery::Scope;
@@ -63,7 +63,7 @@ impl Arguments {
             name: &self.name,
             how: &self.how,
             existing: Some(&existing.text),
-            brought: Some("the domain (virsh edit)"),
+            brought: Some(brought(context, &self.name)),
             done: "has the devices",
             autostart: None,
         };

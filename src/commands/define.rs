@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::definition::{Definition, How};
+use super::definition::{Definition, How, brought};
 use super::domain::Existing;
 use super::lock::Lock;
 use crate::cli::FOUND_AGAINST;
@@ -64,7 +64,11 @@ impl Arguments {
             name: &self.name,
             how: &self.how,
             existing: existing.as_ref().map(|existing| existing.text.as_str()),
-            brought: if base.is_new { self.template.as_ref().map(|_| "the template") } else { Some("the domain (virsh edit)") },
+            brought: if base.is_new {
+                self.template.as_ref().map(|_| "the template".to_owned())
+            } else {
+                Some(brought(context, &self.name))
+            },
             done: "is defined",
             autostart,
         };

@@ -38,7 +38,7 @@ pub(super) struct Definition<'a> {
     /// The domain's XML as it is.
     pub(super) existing: Option<&'a str>,
     /// What the user brought that the domain is made of, in words; `None`: it is a template of vgapt's.
-    pub(super) brought: Option<&'static str>,
+    pub(super) brought: Option<String>,
     /// In words, what has come to pass with it.
     pub(super) done: &'static str,
     /// Whether it is to start with the host; `None` leaves that as it is.
@@ -167,7 +167,7 @@ impl Definition<'_> {
         }
         let (brought, own): (Vec<&str>, Vec<&str>) =
             dropped.iter().map(String::as_str).partition(|path| self.brought.is_some() && has(base.domain.root(), path));
-        let place = self.brought.unwrap_or("the template");
+        let place = self.brought.as_deref().unwrap_or("the template");
         let brought = (!brought.is_empty()).then(|| format!("take {} out of {place}", brought.join(", ")));
         let own = (!own.is_empty()).then(|| {
             format!(
@@ -198,8 +198,8 @@ impl Definition<'_> {
         match outcome {
             Outcome::DryRun => {}
             Outcome::Refused { is_fatal } => {
-                let force = if *is_fatal { "" } else { " Use --force to override what is only blocked." };
-                output::tell(&format!("'{name}' is not defined: see above.{force}\n"));
+                let force = if *is_fatal { "." } else { "; use --force to override." };
+                output::tell(&format!("'{name}' is not defined: see above{force}\n"));
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => {
@@ -211,6 +211,11 @@ impl Definition<'_> {
         output::print(xml.unwrap_or_default())?;
         Ok(())
     }
+}
+
+/// A domain that the user brought, and how it is changed.
+pub(super) fn brought(context: &Context, name: &str) -> String {
+    format!("the domain (virsh -c {} edit {name})", context.uri())
 }
 
 /// Whether a domain has an element (`devices/disk`), or one with this attribute (`devices/disk @colour`).

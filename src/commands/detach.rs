@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::definition::{Definition, How};
+use super::definition::{Definition, How, brought};
 use super::domain::Existing;
 use super::lock::Lock;
 use crate::discovery::Scope;
@@ -56,7 +56,7 @@ impl Arguments {
             name: &self.name,
             how: &self.how,
             existing: Some(&existing.text),
-            brought: Some("the domain (virsh edit)"),
+            brought: Some(brought(context, &self.name)),
             done: "is what it was",
             autostart: None,
         };
