@@ -1,8 +1,5 @@
 //! What libvirt's hook does around a domain's start and stop, in a tree of a recorded machine.
 
-#[path = "support/libvirt.rs"]
-#[expect(dead_code, reason = "only what tells of what cannot be tested is used here")]
-mod libvirt;
 #[path = "support/command.rs"]
 mod support;
 
@@ -38,16 +35,20 @@ fn hook(root: &Path, operation: &[&str], xml: &str) -> (Option<i32>, String) {
 }
 
 fn hook_with(root: &Path, operation: &[&str], xml: &str, path: &str) -> (Option<i32>, String) {
-    let mut hook: Command = support::vgapt(["--root"]);
-    hook.env("PATH", path);
-    hook.arg(root).args(["hook", "it"]).args(operation).arg("-");
-    fed(hook, xml)
+    called(root, &[&["it"], operation, &["-"]].concat(), xml.as_bytes(), path)
 }
 
-fn fed(mut hook: Command, xml: &str) -> (Option<i32>, String) {
-    let mut child = hook.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A hook that needs no more of it may have ended.
-    let _ = child.stdin.take().unwrap().write_all(xml.as_bytes());
+fn hook_bytes(root: &Path, arguments: &[&str], xml: &[u8]) -> (Option<i32>, String) {
+    called(root, arguments, xml, &std::env::var("PATH").unwrap())
+}
+
+fn called(root: &Path, arguments: &[&str], xml: &[u8], path: &str) -> (Option<i32>, String) {
+    let mut hook: Command = support::vgapt(["--root"]);
+    hook.env("PATH", path);
+    hook.arg(root).arg("hook").args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = hook.spawn().unwrap();
+    // One that reads nothing more is not in the way.
+    let _ = child.stdin.take().unwrap().write_all(xml);
     let output = child.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -96,13 +97,79 @@ fn a_card_that_somebody_has_open_is_refused() {
 fn domains_of_others_are_left_alone() {
     let root = machine();
     let foreign = domain("10de:2684", "").replace("urn:vgapt:domain:1", "urn:somebody");
-    let broken = domain("10de:2684", "").replace("{&quot;", "{{");
-    for xml in [foreign.as_str(), &broken, "", "<domain", "\u{0}\u{1}"] {
+    for xml in [foreign.as_str(), "", "<domain", "\u{0}\u{1}"] {
         for operation in [["prepare", "begin"], ["start", "begin"], ["started", "begin"], ["stopped", "end"], ["release", "end"]] {
             assert_eq!(hook(root.path(), &operation, xml), (Some(0), String::new()), "{xml}");
         }
     }
     assert!(!root.path().join("run/vgapt").exists());
+    // Nor does it matter what is wrong with the host.
+    assert_eq!(hook(Path::new("/nonexistent"), &["prepare", "begin"], &foreign), (Some(0), String::new()));
+    assert_eq!(hook(Path::new("/nonexistent"), &["prepare", "begin"], &domain("10de:1401", "")).0, Some(1));
+}
+
+/// Each way in which a record is not this program's: of a newer one, damaged, or in XML that cannot be read.
+#[test]
+fn a_domain_whose_record_cannot_be_read_does_not_start() {
+    let good = domain("10de:1401", HUGEPAGES);
+    let changed = |from: &str, to: &str| {
+        let xml = good.replacen(from, to, 1);
+        assert_ne!(xml, good);
+        xml
+    };
+    let records = [
+        (changed("{&quot;", "{{"), "is damaged"),
+        (changed("{&quot;request", "{&quot;version&quot;:2,&quot;request"), "has the format 2, and vgapt"),
+        (changed("&quot;wrote&quot;:{}", "&quot;settings&quot;:{&quot;new&quot;:{}}"), "unknown variant `new`"),
+        (changed("&quot;request&quot;:{}", "&quot;request&quot;:{&quot;new&quot;:true}"), "has the option 'new'"),
+        (changed("urn:vgapt:domain:1", "urn:vgapt:domain:2"), "a 'urn:vgapt:domain:2'"),
+        (changed("</domain>", ""), "its XML cannot be read"),
+        (changed("<hugepages/>", "<hugepages><page size='many'/></hugepages>"), "the size of its huge pages"),
+    ];
+    for (xml, words) in records {
+        let root = machine();
+        let (code, said) = hook(root.path(), &["prepare", "begin"], &xml);
+        assert!(code == Some(1) && said.lines().count() == 1, "{code:?} {said}");
+        for words in ["vgapt does not touch 'it'", words, "vgapt prepare puts a newer one there"] {
+            assert!(said.contains(words), "no {words} in {said}");
+        }
+        // What was taken is returned all the same, and nothing that runs is disturbed.
+        set(root.path(), &format!("{POOL}/nr_hugepages"), "300\n");
+        set(root.path(), &format!("{POOL}/free_hugepages"), "300\n");
+        let ledger = format!(r#"[{{"pages":{{"attribute":"/{POOL}/nr_hugepages","before":40,"added":260}}}}]"#);
+        set(root.path(), "run/vgapt/it.json", &ledger);
+        assert_eq!(hook(root.path(), &["started", "begin"], &xml).0, Some(0));
+        assert_eq!(hook(root.path(), &["release", "end"], &xml), (Some(0), String::new()));
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "40");
+    }
+    // A byte that is no text, where vgapt's mark is and where it is not.
+    let bytes = |xml: &str| [xml.as_bytes(), b"\xff"].concat();
+    let root = machine();
+    assert_eq!(hook_bytes(root.path(), &["it", "prepare", "begin", "-"], &bytes(&good)).0, Some(1));
+    assert_eq!(hook_bytes(root.path(), &["it", "prepare", "begin", "-"], &bytes("<domain/>")), (Some(0), String::new()));
+}
+
+#[test]
+fn names_that_look_like_options_or_are_long() {
+    let long = "x".repeat(250);
+    for name in ["-x", "--help", "-", " it ", "a b", &long] {
+        let root = machine();
+        set(root.path(), &format!("{POOL}/nr_hugepages"), "10\n");
+        set(root.path(), &format!("{POOL}/free_hugepages"), "6\n");
+        let xml = domain("10de:1401", HUGEPAGES).replace("<name>it<", &format!("<name>{name}<"));
+        let around = |what: [&str; 2]| hook_bytes(root.path(), &["--", name, what[0], what[1], "-"], xml.as_bytes());
+        assert_eq!(around(["prepare", "begin"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "260", "{name}");
+        assert_eq!(around(["release", "end"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "10", "{name}");
+    }
+}
+
+/// A change of the format makes `prepare` write the hook anew, and with it the program's copy.
+#[test]
+fn the_hook_names_the_format_of_the_records() {
+    let hook = include_str!("../src/host/hook.sh");
+    assert!(hook.contains(&format!("up to format {}.", vgapt::domain::RECORD_FORMAT)) && hook.contains("hook -- \"$@\""), "{hook}");
 }
 
 #[test]
@@ -171,27 +238,6 @@ fn the_guests_cpus_run_at_full_speed_meanwhile() {
 struct Desktop {
     root: TempDir,
     programs: TempDir,
-    /// More of the domain.
-    more: String,
-}
-
-/// The tree's, where the running system's are; /proc last, which mount itself reads.
-const MOUNTS: &str = "root=$1; shift; for name in sys run proc; do mount --bind \"$root/$name\" /$name; done; exec \"$0\" hook it \"$@\" -";
-
-/// What unshare needs for mounts of its own.
-fn own_mounts() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] }
-}
-
-/// Whether the hook can run as on a running system.
-fn has_own_mounts(what: &str) -> bool {
-    let place = TempDir::new().unwrap();
-    let tried = support::command("unshare").args(own_mounts()).args(["mount", "--bind"]).arg(place.path()).arg("/proc").output();
-    let has = tried.is_ok_and(|output| output.status.success());
-    if !has {
-        libvirt::skip(what, "no mount namespace can be had here");
-    }
-    has
 }
 
 const CONSOLE: &str = "sys/class/vtconsole/vtcon1";
@@ -202,15 +248,13 @@ state=$0.state log=$0.log fd=ROOT/proc/77/fd
 case $1 in
 is-active) cat \"$state\" ;;
 stop) echo stop >>\"$log\"; echo inactive >\"$state\"; [ -e \"$0.stays\" ] || rm -f \"$fd/5\" ;;
-show) cat "$0.allowed" || exit 1 ;;
-set-property) echo "$*" >>"$log" ;;
 start) echo start >>\"$log\"; [ ! -e \"$0.fails\" ] || exit 1; echo active >\"$state\"; ln -sf /dev/dri/card0 \"$fd/5\" ;;
 esac
 ";
 
 impl Desktop {
     fn new(state: &str) -> Self {
-        let desktop = Self { root: machine(), programs: TempDir::new().unwrap(), more: String::new() };
+        let desktop = Self { root: machine(), programs: TempDir::new().unwrap() };
         let place = desktop.root.path();
         fs::create_dir_all(place.join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();
         fs::create_dir_all(place.join("run/systemd/system")).unwrap();
@@ -246,27 +290,11 @@ impl Desktop {
         get(self.root.path(), &format!("{CONSOLE}/bind"))
     }
 
-    /// On the running system: only there programs are run. It has this tree's /sys, /run and /proc meanwhile.
     fn hook(&self, operation: &[&str]) -> (Option<i32>, String) {
-        let mut hook = support::command("unshare");
-        hook.args(own_mounts()).args(["sh", "-ec", MOUNTS, env!("CARGO_BIN_EXE_vgapt")]).arg(self.root.path()).args(operation);
-        hook.env("PATH", self.path());
-        fed(hook, &self.xml())
-    }
-
-    /// In a tree.
-    fn hook_of_tree(&self, operation: &[&str]) -> (Option<i32>, String) {
-        hook_with(self.root.path(), operation, &self.xml(), &self.path())
-    }
-
-    fn path(&self) -> String {
-        format!("{}:{}", self.programs.path().display(), std::env::var("PATH").unwrap())
-    }
-
-    fn xml(&self) -> String {
-        let xml = domain("10de:1401", &self.more).replace("request&quot;:{", "request&quot;:{&quot;handover&quot;:true");
+        let path = format!("{}:{}", self.programs.path().display(), std::env::var("PATH").unwrap());
+        let xml = domain("10de:1401", "").replace("request&quot;:{", "request&quot;:{&quot;handover&quot;:true");
         assert!(xml.contains("handover"));
-        xml
+        hook_with(self.root.path(), operation, &xml, &path)
     }
 
     fn has_ledger(&self) -> bool {
@@ -276,9 +304,6 @@ impl Desktop {
 
 #[test]
 fn the_display_is_handed_over_and_comes_back() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     let desktop = Desktop::new("active");
     assert_eq!(desktop.hook(&["prepare", "begin"]), (Some(0), String::new()));
     assert_eq!((desktop.done(), desktop.console().as_str()), (vec!["stop".to_owned()], "0"));
@@ -295,9 +320,6 @@ fn the_display_is_handed_over_and_comes_back() {
 
 #[test]
 fn a_display_manager_that_was_off_stays_off() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     let desktop = Desktop::new("inactive");
     assert_eq!(desktop.hook(&["prepare", "begin"]), (Some(0), String::new()));
     assert_eq!(desktop.console(), "0");
@@ -308,9 +330,6 @@ fn a_display_manager_that_was_off_stays_off() {
 /// Killed after it had stopped the desktop: the next call, whatever it is, brings it back first.
 #[test]
 fn a_display_that_a_killed_run_took_comes_back() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     for operation in [["release", "end"], ["prepare", "begin"]] {
         let desktop = Desktop::new("inactive");
         set(
@@ -331,9 +350,6 @@ fn a_display_that_a_killed_run_took_comes_back() {
 
 #[test]
 fn who_keeps_the_card_gets_the_display_back() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     let desktop = Desktop::new("active");
     desktop.note("stays", "");
     let (code, said) = desktop.hook(&["prepare", "begin"]);
@@ -345,9 +361,6 @@ fn who_keeps_the_card_gets_the_display_back() {
 
 #[test]
 fn a_display_that_does_not_come_back_is_tried_again() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     let desktop = Desktop::new("active");
     assert_eq!(desktop.hook(&["prepare", "begin"]).0, Some(0));
     desktop.note("fails", "");
@@ -361,9 +374,6 @@ fn a_display_that_does_not_come_back_is_tried_again() {
 
 #[test]
 fn without_systemd_no_display_is_handed_over() {
-    if !has_own_mounts("a display that is handed over") {
-        return;
-    }
     let desktop = Desktop::new("active");
     fs::remove_dir_all(desktop.root.path().join("run/systemd")).unwrap();
     let (code, said) = desktop.hook(&["prepare", "begin"]);
@@ -392,141 +402,4 @@ fn define_and_start_know_what_a_handover_needs() {
     asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["qemu.d/vgapt is not there", "remedy: vgapt prepare installs it"]);
     set(root.path(), "etc/libvirt/hooks/qemu.d/vgapt", "");
     asked(&["-c", &uri, "start", "it", "--force"]).with(0).saying(&["hook: the display manager ends, until the domain does"]);
-}
-
-/// A tree is no running system: the same calls there change its files, and run nothing.
-#[test]
-fn in_a_tree_nothing_is_run() {
-    let desktop = Desktop::new("active");
-    set(
-        desktop.root.path(),
-        "run/vgapt/it.json",
-        r#"[{"display-manager":{"unit":"--now"}},{"slices":{"cpus":"2","before":[["--system",""]]}}]"#,
-    );
-    for operation in [["prepare", "begin"], ["started", "begin"], ["stopped", "end"], ["release", "end"]] {
-        assert_eq!(desktop.hook_of_tree(&operation), (Some(0), String::new()), "{operation:?}");
-    }
-    assert_eq!((desktop.done(), desktop.console().as_str(), desktop.has_ledger()), (vec![], "1", false));
-}
-
-/// What could not be read could not be given back, so it is not changed.
-#[test]
-fn units_whose_cpus_cannot_be_read_keep_them() {
-    if !has_own_mounts("units that keep their CPUs") {
-        return;
-    }
-    let mut desktop = Desktop::new("inactive");
-    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2'/></cputune>".to_owned();
-    let (code, said) = desktop.hook(&["started", "begin"]);
-    assert_eq!(code, Some(0));
-    assert!(said.contains("user.slice keeps its CPUs: systemctl show failed"), "{said}");
-    assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
-    assert_eq!(desktop.done(), Vec::<String>::new());
-    // Those of the administrator come back.
-    desktop.note("allowed", "0-3 6");
-    assert_eq!(desktop.hook(&["started", "begin"]), (Some(0), String::new()));
-    assert_eq!(desktop.done().len(), 3);
-    assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
-    let done = desktop.done();
-    assert!(done.len() == 6 && done[3..].iter().all(|line| line.starts_with("set-property --runtime -- ") && line.ends_with("AllowedCPUs=0-3 6")), "{done:?}");
-}
-
-/// The XML of a domain in huge pages, by its name.
-fn in_pages(name: &str, mib: u64) -> String {
-    domain("10de:1401", HUGEPAGES).replace("<name>it</name>", &format!("<name>{name}</name>")).replace(">512<", &format!(">{mib}<"))
-}
-
-/// Two domains that start and stop at the same time: no page is lost, and none is left.
-#[test]
-fn hooks_side_by_side_count_every_page() {
-    const ROUNDS: usize = 30;
-    let root = machine();
-    let root = root.path();
-    set(root, &format!("{POOL}/nr_hugepages"), "10\n");
-    set(root, &format!("{POOL}/free_hugepages"), "6\n");
-    let pages = || get(root, &format!("{POOL}/nr_hugepages")).parse::<u64>().unwrap();
-    let at_once = |operations: [[&str; 2]; 2]| {
-        std::thread::scope(|scope| {
-            for (name, operation) in ["one", "two"].into_iter().zip(operations) {
-                scope.spawn(move || assert_eq!(hook(root, &operation, &in_pages(name, 512)), (Some(0), String::new()), "{name}"));
-            }
-        });
-    };
-    for round in 0..ROUNDS {
-        at_once([["prepare", "begin"]; 2]);
-        assert_eq!(pages(), 10 + 250 + 256, "round {round}: the six free ones are only the first one's");
-        at_once([["started", "begin"], ["release", "end"]]);
-        let left = pages();
-        assert!(left == 10 + 250 || left == 10 + 256, "round {round}: {left}");
-        at_once([["stopped", "end"], ["prepare", "begin"]]);
-        at_once([["release", "end"]; 2]);
-        assert_eq!(pages(), 10, "round {round}");
-    }
-    assert_eq!(fs::read_dir(root.join("run/vgapt")).unwrap().count(), 0);
-}
-
-/// A domain that needs as many as are free takes them from nobody: the next one's come on top.
-#[test]
-fn free_pages_are_promised_once() {
-    let root = machine();
-    let root = root.path();
-    set(root, &format!("{POOL}/nr_hugepages"), "300\n");
-    set(root, &format!("{POOL}/free_hugepages"), "300\n");
-    let pages = || get(root, &format!("{POOL}/nr_hugepages"));
-    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("one", 512)).0, Some(0));
-    assert_eq!(pages(), "300");
-    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("two", 512)).0, Some(0));
-    assert_eq!(pages(), "512", "44 are left of 300");
-    // The first one runs: the kernel counts its pages itself.
-    assert_eq!(hook(root, &["started", "begin"], &in_pages("one", 512)).0, Some(0));
-    set(root, &format!("{POOL}/free_hugepages"), "256\n");
-    assert_eq!(hook(root, &["release", "end"], &in_pages("two", 512)).0, Some(0));
-    assert_eq!(pages(), "300");
-    // Somebody else's list that cannot be read: what is free is not known.
-    set(root, "run/vgapt/other.json", "[{");
-    let (code, said) = hook(root, &["prepare", "begin"], &in_pages("two", 512));
-    assert!(code == Some(1) && said.contains("/run/vgapt/other.json") && said.lines().count() == 1, "{said}");
-}
-
-/// Never more than `prepare` would reserve, whatever number stands in the XML.
-#[test]
-fn more_memory_than_the_host_can_spare_is_refused() {
-    let root = machine();
-    let root = root.path();
-    set(root, &format!("{POOL}/nr_hugepages"), "10\n");
-    set(root, &format!("{POOL}/free_hugepages"), "10\n");
-    set(root, "proc/meminfo", "MemTotal:       16777216 kB\n");
-    // Of 16 GiB the host keeps two.
-    for (mib, fits) in [(14 << 10, true), ((14 << 10) + 2, false), (1_000_000_000_000 >> 10, false), (u64::MAX >> 20, false), (u64::MAX, false)] {
-        let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", mib));
-        assert_eq!(code, Some(i32::from(!fits)), "{mib} MiB: {said}");
-        assert!(fits || (said.contains("the host can spare 14336 MiB") && said.lines().count() == 1), "{said}");
-        assert_eq!(hook(root, &["release", "end"], &in_pages("it", mib)).0, Some(0));
-        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "10");
-    }
-    fs::remove_file(root.join("proc/meminfo")).unwrap();
-    let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", 512));
-    assert!(code == Some(1) && said.contains("how much memory the host has cannot be read"), "{said}");
-}
-
-/// Names that libvirt takes, and that are no good names of files or of arguments.
-#[test]
-fn odd_names_of_domains() {
-    let root = machine();
-    let root = root.path();
-    let long = "n".repeat(250);
-    for name in ["-it", "--help", " it ", ".", "it.json", &long] {
-        set(root, &format!("{POOL}/nr_hugepages"), "0\n");
-        set(root, &format!("{POOL}/free_hugepages"), "0\n");
-        let call = |operation: [&str; 2]| {
-            let mut hook = support::vgapt(["--root"]);
-            hook.arg(root).args(["hook", name]).args(operation).arg("-");
-            fed(hook, &in_pages(name, 512))
-        };
-        assert_eq!(call(["prepare", "begin"]), (Some(0), String::new()), "{name}");
-        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "256", "{name}");
-        assert_eq!(call(["release", "end"]), (Some(0), String::new()), "{name}");
-        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "0", "{name}");
-        assert_eq!(fs::read_dir(root.join("run/vgapt")).unwrap().count(), 0, "{name}");
-    }
 }

@@ -154,7 +154,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     Ok(match connection.define(&imported.xml)? {
         Defined::Yes => None,
         Defined::SchemaRefuses(words) => {
-            let dropped = connection.dropped(&imported.xml);
+            let dropped = connection.dropped(&imported.xml).unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };
             let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
             let remedy = format!("write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE", context.uri());

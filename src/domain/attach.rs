@@ -1,5 +1,5 @@
 //! Devices for a domain of somebody else's, and what is put in the place of what disturbs them, to
-//! be given back.
+//! be given back: whether `attach` or `define` gave it the devices.
 
 use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
@@ -23,17 +23,21 @@ pub struct Replacement {
 /// Decides what is replaced, or given back.
 pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
-        Purpose::Define => {}
-        Purpose::Attach => attach(base, spec),
         Purpose::Detach => detach(base, spec),
+        Purpose::Define | Purpose::Attach if base.is_foreign() => attach(base, spec),
+        Purpose::Define | Purpose::Attach => {}
     }
 }
 
 fn attach(base: &Base, spec: &mut Spec) {
     spec.record.attached = true;
     spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
-    let balloon = find(base.domain.root(), BALLOON).filter(|balloon| !is_none(*balloon));
-    if let Some(balloon) = balloon.filter(|_| !spec.record.passed.is_empty()) {
+    let balloon = find(base.domain.root(), BALLOON);
+    if spec.record.passed.is_empty() {
+        // The last device goes: what was replaced for its sake comes back.
+        let replaced = spec.record.replaced.remove(BALLOON).filter(|_| balloon.is_some_and(is_none));
+        spec.replacements.extend(replaced.map(|source| Replacement { path: BALLOON.to_owned(), source }));
+    } else if let Some(balloon) = balloon.filter(|balloon| !is_none(*balloon)) {
         spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
         let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
         spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
@@ -56,14 +60,14 @@ fn is_none(device: Element<'_>) -> bool {
 
 /// Gives what was attached its alias again where somebody's editor took it away: it is known by the
 /// host's address too.
-pub fn recognise(domain: &mut Document) {
-    let passed = Record::of(domain).map(|record| record.passed).unwrap_or_default();
+pub fn recognise(domain: &mut Document, record: &Record) {
+    let passed = &record.passed;
     let nameless = |domain: &Document| {
         let is_passed = |address| passed.iter().any(|passed| passed.address == address);
         let found = pci_hostdevs(domain.root()).find(|(hostdev, address)| hostdev.child("alias").is_none() && is_passed(*address));
         found.map(|(hostdev, address)| (hostdev.id(), address))
     };
-    while let Some((hostdev, address)) = nameless(domain) {
+    while let Some((hostdev, address)) = nameless(domain).filter(|_| domain.fault().is_none()) {
         domain.append(hostdev, &named(&alias::pci(alias::GPU, address)));
     }
 }
@@ -75,7 +79,9 @@ pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
     }
 }
 
-/// The groups of settings that a detached domain loses: all.
+/// The groups of settings that a detached domain loses: those that came with the devices. The others were
+/// asked for with `define`, and stay like what else it changed.
 pub(super) fn groups(base: &Base) -> Vec<Group> {
-    base.last.iter().flat_map(|last| last.settings.keys().copied()).collect()
+    let written = base.last.iter().flat_map(|last| last.settings.keys().copied());
+    written.filter(|group| matches!(group, Group::Processor | Group::Regions)).collect()
 }

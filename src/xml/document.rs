@@ -14,6 +14,8 @@ pub struct Document {
     pub(super) text: String,
     has_bom: bool,
     nodes: Vec<Node>,
+    /// Why the first edit that could not be made was not.
+    fault: Option<String>,
 }
 
 /// An element of a [`Document`], valid until the document's next edit.
@@ -60,7 +62,7 @@ impl Document {
             let before = text.get(..position).unwrap_or(text);
             format!("line {}: {what}", before.matches('\n').count() + 1)
         })?;
-        Ok(Self { text: text.to_owned(), has_bom, nodes })
+        Ok(Self { text: text.to_owned(), has_bom, nodes, fault: None })
     }
 
     /// The root element.
@@ -89,13 +91,22 @@ impl Document {
         self.node(id).name.end
     }
 
-    /// Replaces the text by one that differs only by an edit.
+    /// Why an edit could not be made, if one could not. Whoever writes a document that was edited asks first.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// Replaces the text by one that differs only by an edit. One that would break the document is not made,
+    /// and remembered.
     pub(super) fn reparse(&mut self, text: String) {
-        // An edit puts well-formed fragments where elements may stand, so this cannot fail; if a
-        // fragment were broken the document stays as it was.
-        if let Ok(nodes) = parse_nodes(&text) {
-            self.nodes = nodes;
-            self.text = text;
+        match parse_nodes(&text) {
+            Ok(nodes) => {
+                self.nodes = nodes;
+                self.text = text;
+            }
+            Err((_, what)) => {
+                self.fault.get_or_insert(what);
+            }
         }
     }
 }
