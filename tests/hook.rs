@@ -1,16 +1,17 @@
 //! What libvirt's hook does around a domain's start and stop, in a tree of a recorded machine.
 
+#[path = "support/command.rs"]
+mod command;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "only what tells of what cannot be tested is used here")]
 mod libvirt;
-#[path = "support/command.rs"]
-mod support;
 
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use command as support;
 use tempfile::TempDir;
 use vgapt::root::Capture;
 
@@ -202,8 +203,8 @@ state=$0.state log=$0.log fd=ROOT/proc/77/fd
 case $1 in
 is-active) cat \"$state\" ;;
 stop) echo stop >>\"$log\"; echo inactive >\"$state\"; [ -e \"$0.stays\" ] || rm -f \"$fd/5\" ;;
-show) cat "$0.allowed" || exit 1 ;;
-set-property) echo "$*" >>"$log" ;;
+show) cat \"$0.allowed\" || exit 1 ;;
+set-property) echo \"$*\" >>\"$log\" ;;
 start) echo start >>\"$log\"; [ ! -e \"$0.fails\" ] || exit 1; echo active >\"$state\"; ln -sf /dev/dri/card0 \"$fd/5\" ;;
 esac
 ";
@@ -428,7 +429,11 @@ fn units_whose_cpus_cannot_be_read_keep_them() {
     assert_eq!(desktop.done().len(), 3);
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
     let done = desktop.done();
-    assert!(done.len() == 6 && done[3..].iter().all(|line| line.starts_with("set-property --runtime -- ") && line.ends_with("AllowedCPUs=0-3 6")), "{done:?}");
+    assert!(
+        done.len() == 6
+            && done[3..].iter().all(|line| line.starts_with("set-property --runtime -- ") && line.ends_with("AllowedCPUs=0-3 6")),
+        "{done:?}"
+    );
 }
 
 /// The XML of a domain in huge pages, by its name.
@@ -439,7 +444,7 @@ fn in_pages(name: &str, mib: u64) -> String {
 /// Two domains that start and stop at the same time: no page is lost, and none is left.
 #[test]
 fn hooks_side_by_side_count_every_page() {
-    const ROUNDS: usize = 30;
+    let rounds = if std::env::var_os("VGAPT_TEST_ALL").is_some() { 60 } else { 8 };
     let root = machine();
     let root = root.path();
     set(root, &format!("{POOL}/nr_hugepages"), "10\n");
@@ -452,7 +457,7 @@ fn hooks_side_by_side_count_every_page() {
             }
         });
     };
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         at_once([["prepare", "begin"]; 2]);
         assert_eq!(pages(), 10 + 250 + 256, "round {round}: the six free ones are only the first one's");
         at_once([["started", "begin"], ["release", "end"]]);
@@ -495,32 +500,40 @@ fn more_memory_than_the_host_can_spare_is_refused() {
     let root = root.path();
     set(root, &format!("{POOL}/nr_hugepages"), "10\n");
     set(root, &format!("{POOL}/free_hugepages"), "10\n");
-    set(root, "proc/meminfo", "MemTotal:       16777216 kB\n");
+    set(root, "proc/meminfo", "MemTotal:       16777216 kB\nHugepagesize:       2048 kB\n");
     // Of 16 GiB the host keeps two.
-    for (mib, fits) in [(14 << 10, true), ((14 << 10) + 2, false), (1_000_000_000_000 >> 10, false), (u64::MAX >> 20, false), (u64::MAX, false)] {
+    for (mib, fits) in
+        [(14 << 10, true), ((14 << 10) + 2, false), (1_000_000_000_000 >> 10, false), (u64::MAX >> 20, false), (u64::MAX, false)]
+    {
         let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", mib));
         assert_eq!(code, Some(i32::from(!fits)), "{mib} MiB: {said}");
         assert!(fits || (said.contains("the host can spare 14336 MiB") && said.lines().count() == 1), "{said}");
         assert_eq!(hook(root, &["release", "end"], &in_pages("it", mib)).0, Some(0));
         assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "10");
     }
-    fs::remove_file(root.join("proc/meminfo")).unwrap();
-    let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", 512));
-    assert!(code == Some(1) && said.contains("how much memory the host has cannot be read"), "{said}");
+    for (meminfo, why) in [
+        ("Hugepagesize:       2048 kB\n", "how much memory the host has cannot be read"),
+        ("MemTotal:       16777216 kB\n", "how large a huge page of this host is cannot be read"),
+    ] {
+        set(root, "proc/meminfo", meminfo);
+        let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", 512));
+        assert!(code == Some(1) && said.contains(why), "{said}");
+    }
 }
 
 /// Names that libvirt takes, and that are no good names of files or of arguments.
 #[test]
 fn odd_names_of_domains() {
+    assert!(vgapt::host::HOOK_TEXT.contains("\"$vgapt\" hook -- \"$@\""), "as it is called here");
     let root = machine();
     let root = root.path();
     let long = "n".repeat(250);
-    for name in ["-it", "--help", " it ", ".", "it.json", &long] {
+    for name in ["-it", "--help", "--json", " it ", ".", "it.json", &long] {
         set(root, &format!("{POOL}/nr_hugepages"), "0\n");
         set(root, &format!("{POOL}/free_hugepages"), "0\n");
         let call = |operation: [&str; 2]| {
             let mut hook = support::vgapt(["--root"]);
-            hook.arg(root).args(["hook", name]).args(operation).arg("-");
+            hook.arg(root).args(["hook", "--", name]).args(operation).arg("-");
             fed(hook, &in_pages(name, 512))
         };
         assert_eq!(call(["prepare", "begin"]), (Some(0), String::new()), "{name}");

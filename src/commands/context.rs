@@ -44,9 +44,11 @@ impl Context {
 
     /// Where the host's files are read; `None` where only libvirt can tell about the host.
     pub fn root(&self) -> Result<Option<Root>> {
-        if self.host_is_behind_libvirt() {
-            return Ok(None);
-        }
+        if self.host_is_behind_libvirt() { Ok(None) } else { self.own_root().map(Some) }
+    }
+
+    /// The files of this machine, or of the tree that is named, whatever libvirt is spoken to.
+    pub fn own_root(&self) -> Result<Root> {
         let path = self.global.root.as_deref().unwrap_or(Path::new("/"));
         let root = Root::open(path).map_err(|error| {
             Problem::new(
@@ -54,7 +56,7 @@ impl Context {
                 "--root takes a directory, or a file that `vgapt capture` wrote",
             )
         })?;
-        Ok(Some(root))
+        Ok(root)
     }
 
     /// The host, from its tree or from libvirt.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::change;
 use super::{Context, start};
@@ -24,7 +24,6 @@ use crate::xml::Document;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
-    #[arg(allow_hyphen_values = true)]
     name: String,
     /// What libvirt is about to do: prepare, start, started, stopped, release, ...
     operation: String,
@@ -41,12 +40,15 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
         let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
-        let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
+        // The libvirt that calls it is this machine's, whatever a configuration names for commands.
+        let root = context.own_root()?;
         let target = change::target(context, &root)?;
         leave_mark(&root, &target);
         let result = match (self.operation.as_str(), self.suboperation.as_str()) {
             ("prepare", "begin") => before_start(&needs, &root, &target),
-            ("started", "begin") => life::started(&share(&needs, &discovery::read(&root, Scope::Devices)), &root, &target),
+            ("started", "begin") => {
+                share(&needs, &discovery::read(&root, Scope::Devices)).and_then(|share| life::started(&share, &root, &target))
+            }
             ("stopped", "end") => life::ended(&needs.name, End::Stopped, &root, &target),
             ("release", "end") => life::ended(&needs.name, End::Released, &root, &target),
             _ => Ok(()),
@@ -85,7 +87,7 @@ fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
     let host = discovery::read(root, Scope::Devices);
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let mut findings = domain::of_functions(&needs.passed, &host);
-    let share = share(needs, &host);
+    let share = share(needs, &host)?;
     if !share.handover {
         findings.extend(start::held(root, &host, &functions));
     }
@@ -95,17 +97,14 @@ fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
     life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))
 }
 
-fn share(needs: &Needs, host: &Host) -> Share {
-    let pages = needs.pages.and_then(|pages| {
-        Some(PagesWanted {
-            memory: pages.memory,
-            page: pages.page.or(host.memory.default_hugepage)?,
-            node: pages.node,
-            total: host.memory.total,
-        })
-    });
+fn share(needs: &Needs, host: &Host) -> Result<Share> {
+    let wanted = |pages: domain::Pages| {
+        let page = pages.page.or(host.memory.default_hugepage).context("how large a huge page of this host is cannot be read")?;
+        anyhow::Ok(PagesWanted { memory: pages.memory, page, node: pages.node, total: host.memory.total })
+    };
+    let pages = needs.pages.map(wanted).transpose()?;
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
     let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
-    Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display, handover }
+    Ok(Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display, handover })
 }

@@ -56,7 +56,7 @@ pub(super) fn size_of(element: Element<'_>) -> Option<Size> {
         "T" | "TiB" => 1 << 40,
         _ => return None,
     };
-    number.checked_mul(factor).map(Size::from_bytes)
+    Some(Size::from_bytes(number.saturating_mul(factor)))
 }
 
 /// All processors on from the start, and how the guest sees them.

@@ -11,4 +11,4 @@ for vgapt in /etc/libvirt/hooks/vgapt /usr/bin/vgapt /usr/sbin/vgapt; do
     [ ! -x "$vgapt" ] || break
 done
 [ -x "$vgapt" ] || exit 0
-printf '%s\n' "$xml" | "$vgapt" hook "$@"
+printf '%s\n' "$xml" | "$vgapt" hook -- "$@"
