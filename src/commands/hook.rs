@@ -99,7 +99,8 @@ fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
 
 fn share(needs: &Needs, host: &Host) -> Result<Share> {
     let wanted = |pages: domain::Pages| {
-        let page = pages.page.or(host.memory.default_hugepage).context("how large a huge page of this host is cannot be read")?;
+        let page =
+            pages.page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read in /proc/meminfo")?;
         anyhow::Ok(PagesWanted { memory: pages.memory, page, node: pages.node, total: host.memory.total })
     };
     let pages = needs.pages.map(wanted).transpose()?;

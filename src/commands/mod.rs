@@ -28,6 +28,7 @@ mod topology;
 mod undefine;
 mod undo;
 mod wait;
+mod written;
 
 use std::process::ExitCode;
 

@@ -56,7 +56,7 @@ pub(super) fn size_of(element: Element<'_>) -> Option<Size> {
         "T" | "TiB" => 1 << 40,
         _ => return None,
     };
-    Some(Size::from_bytes(number.saturating_mul(factor)))
+    number.checked_mul(factor).map(Size::from_bytes)
 }
 
 /// All processors on from the start, and how the guest sees them.

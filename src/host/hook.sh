@@ -11,4 +11,5 @@ for vgapt in /etc/libvirt/hooks/vgapt /usr/bin/vgapt /usr/sbin/vgapt; do
     [ ! -x "$vgapt" ] || break
 done
 [ -x "$vgapt" ] || exit 0
+# Behind --, since a domain's name may begin with a dash.
 printf '%s\n' "$xml" | "$vgapt" hook -- "$@"
