@@ -183,7 +183,7 @@ fn bridges_and_owners_with_odd_names() {
         put(root, "etc/libvirt/qemu/networks/default.xml", &network);
         put(root, "usr/sbin/smbd", "");
         let before = walk(root);
-        prepare(root, &["/srv/docs"]).with(1);
+        prepare(root, &["/srv/docs"]).with(1).saying(&["network", "remedy: "]);
         assert_same(&before, &walk(root), bridge);
     }
     for owner in ["@wheel", "anna bob", "anna,root", "%U", "-anna", "a\\"] {

@@ -55,6 +55,7 @@ fn of_format_1(change: impl FnOnce(String) -> String) -> TempDir {
     let place = TempDir::new().unwrap();
     copy(Path::new(FORMAT_1), place.path());
     let status = fs::metadata(place.path()).unwrap();
+    put(place.path(), "proc/meminfo", "MemTotal:       16777216 kB\n");
     let receipt = place.path().join(RECEIPT);
     let text = fs::read_to_string(&receipt).unwrap();
     let text =

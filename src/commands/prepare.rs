@@ -141,13 +141,15 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
+        let program = root.is_live().then(std::env::current_exe).transpose().context("cannot tell where this program lies")?;
+        let program = program.map(|path| path.to_string_lossy().into_owned());
         Ok(Wanted {
             functions,
             bind: self.bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
-            program: std::env::current_exe().ok().filter(|_| root.is_live()).map(|path| path.to_string_lossy().into_owned()),
+            program,
             install: self.install,
             shares: Shares {
                 shares: self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?,

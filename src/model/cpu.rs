@@ -170,6 +170,12 @@ mod tests {
 
     #[test]
     fn cpu_sets() {
+        // However often, and in however many lists: each CPU is put in once.
+        let often = vec!["0-65535"; 3000];
+        assert_eq!(CpuSet::of_all(often.iter().copied()).unwrap().0.len(), 65_536);
+        assert_eq!(often.join(",").parse::<CpuSet>().unwrap().to_string(), "0-65535");
+        assert_eq!(CpuSet::of_all(["4-6,1", "5-8", "0-1"]).unwrap().to_string(), "0-1,4-8");
+        assert!(CpuSet::of_all(["1", "x"]).is_err());
         for text in ["", "0", "0-3,8", "0,2,4", "1-2,4-5"] {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), text);
         }
