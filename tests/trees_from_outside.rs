@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use command::{Ran, run, vgapt};
-use libvirt::skip;
+use libvirt::{have, skip};
 use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr};
 use tempfile::TempDir;
 use tree::{assert_same, walk};
@@ -313,9 +313,26 @@ fn links_stay_inside() {
     assert_same(&before, &walk(&outside), "links that lead out");
 }
 
+/// A kernel that cannot keep a path beneath a directory writes into no tree.
+#[test]
+fn without_openat2_nothing_is_written_into_a_tree() {
+    if !have("a kernel without openat2", &["strace"]) {
+        return;
+    }
+    let root = of_format_1(|text| text);
+    let before = walk(root.path());
+    for arguments in [&["undo", "--yes"][..], &["prepare", "--hugepages", "2G", "--yes"]] {
+        let mut strace = command::command("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"]);
+        strace.arg(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(root.path()).args(arguments);
+        run(&mut strace).with(3).saying(&["this kernel cannot keep the links of a tree inside it", "remedy: "]);
+        assert_same(&before, &walk(root.path()), "without openat2");
+    }
+}
+
 // --- What else a file has ---
 
-/// user::rw- user:1:r-- group::r-- mask::r-- other::---, as the kernel encodes it.
+/// `user::rw-,user:1:r--,group::r--,mask::r--,other::---`, as the kernel encodes it.
 const ACCESS_LIST: [u8; 44] = [
     2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 1, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
     32, 0, 0, 0, 255, 255, 255, 255,

@@ -208,9 +208,10 @@ impl Arguments {
         let why = automatic(&read.host).err()?;
         let by_others = read.host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
         let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
-        Some(match by_others.is_empty() {
-            true => format!("no card is bound: {why}; name one with --gpu"),
-            false => format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", ")),
+        Some(if by_others.is_empty() {
+            format!("no card is bound: {why}; name one with --gpu")
+        } else {
+            format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", "))
         })
     }
 
