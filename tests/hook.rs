@@ -1,13 +1,17 @@
 //! What libvirt's hook does around a domain's start and stop, in a tree of a recorded machine.
 
 #[path = "support/command.rs"]
-mod support;
+mod command;
+#[path = "support/libvirt.rs"]
+#[expect(dead_code, reason = "only what tells of what cannot be tested is used here")]
+mod libvirt;
 
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use command as support;
 use tempfile::TempDir;
 use vgapt::root::Capture;
 
@@ -248,6 +252,8 @@ state=$0.state log=$0.log fd=ROOT/proc/77/fd
 case $1 in
 is-active) cat \"$state\" ;;
 stop) echo stop >>\"$log\"; echo inactive >\"$state\"; [ -e \"$0.stays\" ] || rm -f \"$fd/5\" ;;
+show) cat \"$0.allowed\" || exit 1 ;;
+set-property) echo \"$*\" >>\"$log\" ;;
 start) echo start >>\"$log\"; [ ! -e \"$0.fails\" ] || exit 1; echo active >\"$state\"; ln -sf /dev/dri/card0 \"$fd/5\" ;;
 esac
 ";
@@ -402,4 +408,151 @@ fn define_and_start_know_what_a_handover_needs() {
     asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["qemu.d/vgapt is not there", "remedy: vgapt prepare installs it"]);
     set(root.path(), "etc/libvirt/hooks/qemu.d/vgapt", "");
     asked(&["-c", &uri, "start", "it", "--force"]).with(0).saying(&["hook: the display manager ends, until the domain does"]);
+}
+
+/// A tree is no running system: the same calls there change its files, and run nothing.
+#[test]
+fn in_a_tree_nothing_is_run() {
+    let desktop = Desktop::new("active");
+    set(
+        desktop.root.path(),
+        "run/vgapt/it.json",
+        r#"[{"display-manager":{"unit":"--now"}},{"slices":{"cpus":"2","before":[["--system",""]]}}]"#,
+    );
+    for operation in [["prepare", "begin"], ["started", "begin"], ["stopped", "end"], ["release", "end"]] {
+        assert_eq!(desktop.hook_of_tree(&operation), (Some(0), String::new()), "{operation:?}");
+    }
+    assert_eq!((desktop.done(), desktop.console().as_str(), desktop.has_ledger()), (vec![], "1", false));
+}
+
+/// What could not be read could not be given back, so it is not changed.
+#[test]
+fn units_whose_cpus_cannot_be_read_keep_them() {
+    if !has_own_mounts("units that keep their CPUs") {
+        return;
+    }
+    let mut desktop = Desktop::new("inactive");
+    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2'/></cputune>".to_owned();
+    let (code, said) = desktop.hook(&["started", "begin"]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("user.slice keeps its CPUs: systemctl show failed"), "{said}");
+    assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
+    assert_eq!(desktop.done(), Vec::<String>::new());
+    // Those of the administrator come back.
+    desktop.note("allowed", "0-3 6");
+    assert_eq!(desktop.hook(&["started", "begin"]), (Some(0), String::new()));
+    assert_eq!(desktop.done().len(), 3);
+    assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
+    let done = desktop.done();
+    assert!(
+        done.len() == 6
+            && done[3..].iter().all(|line| line.starts_with("set-property --runtime -- ") && line.ends_with("AllowedCPUs=0-3 6")),
+        "{done:?}"
+    );
+}
+
+/// The XML of a domain in huge pages, by its name.
+fn in_pages(name: &str, mib: u64) -> String {
+    domain("10de:1401", HUGEPAGES).replace("<name>it</name>", &format!("<name>{name}</name>")).replace(">512<", &format!(">{mib}<"))
+}
+
+/// Two domains that start and stop at the same time: no page is lost, and none is left.
+#[test]
+fn hooks_side_by_side_count_every_page() {
+    let rounds = if std::env::var_os("VGAPT_TEST_ALL").is_some() { 60 } else { 8 };
+    let root = machine();
+    let root = root.path();
+    set(root, &format!("{POOL}/nr_hugepages"), "10\n");
+    set(root, &format!("{POOL}/free_hugepages"), "6\n");
+    let pages = || get(root, &format!("{POOL}/nr_hugepages")).parse::<u64>().unwrap();
+    let at_once = |operations: [[&str; 2]; 2]| {
+        std::thread::scope(|scope| {
+            for (name, operation) in ["one", "two"].into_iter().zip(operations) {
+                scope.spawn(move || assert_eq!(hook(root, &operation, &in_pages(name, 512)), (Some(0), String::new()), "{name}"));
+            }
+        });
+    };
+    for round in 0..rounds {
+        at_once([["prepare", "begin"]; 2]);
+        assert_eq!(pages(), 10 + 250 + 256, "round {round}: the six free ones are only the first one's");
+        at_once([["started", "begin"], ["release", "end"]]);
+        let left = pages();
+        assert!(left == 10 + 250 || left == 10 + 256, "round {round}: {left}");
+        at_once([["stopped", "end"], ["prepare", "begin"]]);
+        at_once([["release", "end"]; 2]);
+        assert_eq!(pages(), 10, "round {round}");
+    }
+    assert_eq!(fs::read_dir(root.join("run/vgapt")).unwrap().count(), 0);
+}
+
+/// A domain that needs as many as are free takes them from nobody: the next one's come on top.
+#[test]
+fn free_pages_are_promised_once() {
+    let root = machine();
+    let root = root.path();
+    set(root, &format!("{POOL}/nr_hugepages"), "300\n");
+    set(root, &format!("{POOL}/free_hugepages"), "300\n");
+    let pages = || get(root, &format!("{POOL}/nr_hugepages"));
+    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("one", 512)).0, Some(0));
+    assert_eq!(pages(), "300");
+    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("two", 512)).0, Some(0));
+    assert_eq!(pages(), "512", "44 are left of 300");
+    // The first one runs: the kernel counts its pages itself.
+    assert_eq!(hook(root, &["started", "begin"], &in_pages("one", 512)).0, Some(0));
+    set(root, &format!("{POOL}/free_hugepages"), "256\n");
+    assert_eq!(hook(root, &["release", "end"], &in_pages("two", 512)).0, Some(0));
+    assert_eq!(pages(), "300");
+    // Somebody else's list that cannot be read: what is free is not known.
+    set(root, "run/vgapt/other.json", "[{");
+    let (code, said) = hook(root, &["prepare", "begin"], &in_pages("two", 512));
+    assert!(code == Some(1) && said.contains("/run/vgapt/other.json") && said.lines().count() == 1, "{said}");
+}
+
+/// Never more than `prepare` would reserve, whatever number stands in the XML.
+#[test]
+fn more_memory_than_the_host_can_spare_is_refused() {
+    let root = machine();
+    let root = root.path();
+    set(root, &format!("{POOL}/nr_hugepages"), "10\n");
+    set(root, &format!("{POOL}/free_hugepages"), "10\n");
+    set(root, "proc/meminfo", "MemTotal:       16777216 kB\nHugepagesize:       2048 kB\n");
+    // Of 16 GiB the host keeps two.
+    for (mib, fits) in [(14 << 10, true), ((14 << 10) + 2, false), (1_000_000_000_000 >> 10, false), (u64::MAX >> 20, false)] {
+        let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", mib));
+        assert_eq!(code, Some(i32::from(!fits)), "{mib} MiB: {said}");
+        assert!(fits || (said.contains("the host can spare 14336 MiB") && said.lines().count() == 1), "{said}");
+        assert_eq!(hook(root, &["release", "end"], &in_pages("it", mib)).0, Some(0));
+        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "10");
+    }
+    for (meminfo, why) in [
+        ("Hugepagesize:       2048 kB\n", "how much memory the host has cannot be read"),
+        ("MemTotal:       16777216 kB\n", "the size of the host's huge pages cannot be read"),
+    ] {
+        set(root, "proc/meminfo", meminfo);
+        let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", 512));
+        assert!(code == Some(1) && said.contains(why), "{said}");
+    }
+}
+
+/// Names that libvirt takes, and that are no good names of files or of arguments.
+#[test]
+fn odd_names_of_domains() {
+    assert!(vgapt::host::HOOK_TEXT.contains("\"$vgapt\" hook -- \"$@\""), "as it is called here");
+    let root = machine();
+    let root = root.path();
+    let long = "n".repeat(250);
+    for name in ["-it", "--help", "--json", " it ", ".", "it.json", &long] {
+        set(root, &format!("{POOL}/nr_hugepages"), "0\n");
+        set(root, &format!("{POOL}/free_hugepages"), "0\n");
+        let call = |operation: [&str; 2]| {
+            let mut hook = support::vgapt(["--root"]);
+            hook.arg(root).args(["hook", "--", name]).args(operation).arg("-");
+            fed(hook, &in_pages(name, 512))
+        };
+        assert_eq!(call(["prepare", "begin"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "256", "{name}");
+        assert_eq!(call(["release", "end"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "0", "{name}");
+        assert_eq!(fs::read_dir(root.join("run/vgapt")).unwrap().count(), 0, "{name}");
+    }
 }

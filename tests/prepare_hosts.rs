@@ -197,3 +197,24 @@ fn a_disk_that_the_tpm_unlocks() {
     on(root, &["undo", "--yes"]).with(0);
     assert_same(&before, &walk(root), "taken back");
 }
+
+/// What was not done is not said: without a card the host is not prepared.
+#[test]
+fn without_a_card_nothing_is_prepared() {
+    let tree = distribution("debian13-grub-initramfs-tools");
+    let root = tree.path();
+    fs::remove_dir_all(root.join("sys/bus/pci/devices")).unwrap();
+    fs::create_dir(root.join("sys/bus/pci/devices")).unwrap();
+    let before = walk(root);
+    for words in ["the tree is changed", "there is nothing to do"] {
+        let ran = on(root, &["prepare", "--yes"]).with(1).saying(&[words, "no card is bound"]);
+        assert!(!ran.stderr.contains("the host is prepared"), "{}", ran.stderr);
+    }
+    // Where memory was asked for, that is what counts.
+    let ran = on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(0).saying(&["no card is bound"]);
+    assert!(!ran.stderr.contains("the host is prepared"), "{}", ran.stderr);
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "taken back");
+    fs::remove_file(root.join("proc/meminfo")).unwrap();
+    on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(1).saying(&["how much memory the host has cannot be read"]);
+}

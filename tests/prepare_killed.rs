@@ -1,8 +1,9 @@
 //! Killed before each single system call that changes something, `vgapt prepare` and `vgapt undo` leave every
-//! file of the host old or new, and a second run brings the host to where it should be.
+//! file of the host old or new, and a second run brings the host to where it should be. Where such a call fails,
+//! what is said of the host is so.
 
 #[path = "support/command.rs"]
-#[expect(dead_code, reason = "what it says is not looked at here")]
+#[expect(dead_code, reason = "not all that it knows is asked here")]
 mod command;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "only what tells of missing programs is used here")]
@@ -73,10 +74,10 @@ fn undo(root: &Path) -> Vec<String> {
 }
 
 /// The calls of a run that change something: name and which one of that name.
-fn points(arguments: &[String]) -> Vec<(String, usize)> {
+fn points(calls: &[&str], arguments: &[String]) -> Vec<(String, usize)> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut strace = command("strace");
-    strace.args(["-f", "--seccomp-bpf", "-s", "0", "-e", &format!("trace={}", CALLS.join(",")), "-o"]).arg(log.path());
+    strace.args(["-f", "--seccomp-bpf", "-s", "0", "-e", &format!("trace={}", calls.join(",")), "-o"]).arg(log.path());
     run(strace.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments)).with(0);
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut points = Vec::new();
@@ -157,7 +158,20 @@ impl Expected {
     }
 }
 
-/// Everywhere, on two processors.
+fn on_two_processors<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    each(one);
+                }
+            });
+        }
+    });
+}
+
+/// Everywhere.
 #[test]
 fn killed_before_each_call() {
     if !have("a run killed before each system call", &["strace"]) {
@@ -165,23 +179,54 @@ fn killed_before_each_call() {
     }
     let expected = Expected::find();
     let root = host();
-    let of_prepare = points(&prepare(root.path()));
-    let of_undo = points(&undo(root.path()));
+    let of_prepare = points(&CALLS, &prepare(root.path()));
+    let of_undo = points(&CALLS, &undo(root.path()));
     assert!(of_prepare.len() > 50 && of_undo.len() > 25, "{of_prepare:?} {of_undo:?}");
     let all: Vec<Case> = of_prepare
         .iter()
         .map(|point| (point, None, prepare as Run))
         .chain(of_undo.iter().map(|point| (point, Some(prepare as Run), undo as Run)))
         .collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((point, before_it, it)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    expected.check(point, *before_it, *it);
-                }
-            });
-        }
-    });
+    on_two_processors(&all, |(point, before_it, it)| expected.check(point, *before_it, *it));
     println!("killed before {} calls of prepare and {} of undo", of_prepare.len(), of_undo.len());
+}
+
+/// A call that fails, alone or with all of its name that follow. Only what is so is said: "nothing was changed" of a host
+/// that is as before, a good end of one that is prepared. What else is left is taken back by `vgapt undo`.
+#[test]
+fn an_error_at_each_call_is_told_as_it_is() {
+    if !have("a run with an error at each system call", &["strace"]) {
+        return;
+    }
+    let expected = Expected::find();
+    let root = host();
+    let of_prepare = points(&[&CALLS[..], &["fsync"]].concat(), &prepare(root.path()));
+    assert!(of_prepare.iter().filter(|(name, _)| name == "fsync").count() > 20, "{of_prepare:?}");
+    let all: Vec<(&(String, usize), &str)> = of_prepare.iter().flat_map(|point| [(point, ""), (point, "+")]).collect();
+    // With all writes the words would fail, too.
+    let all: Vec<_> = all.into_iter().filter(|((name, _), on)| name != "write" || on.is_empty()).collect();
+    let (unchanged, left) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    on_two_processors(&all, |((name, number), on)| {
+        let root = host();
+        let root = root.path();
+        let mut strace = command("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &format!("inject={name}:error=EIO:when={number}{on}")]);
+        let ran = run(strace.arg(env!("CARGO_BIN_EXE_vgapt")).args(prepare(root)));
+        let what = format!("{name} {number}{on} failed: {:?} {}", ran.code(), ran.stderr);
+        let tree = walk(root);
+        if ran.code() == Some(0) {
+            assert_same(&expected.prepared, &without_store(tree), &what);
+        } else if ran.stderr.contains("nothing was changed") {
+            unchanged.fetch_add(1, Ordering::Relaxed);
+            assert_same(&without_store(expected.before.clone()), &without_store(tree), &what);
+        } else {
+            left.fetch_add(1, Ordering::Relaxed);
+            assert!(ran.stderr.contains("run: vgapt undo"), "{what}");
+        }
+        run(&mut vgapt(undo(root))).with(0);
+        assert_same(&expected.before, &walk(root), &format!("{what}\nthen taken back"));
+    });
+    let (unchanged, left) = (unchanged.into_inner(), left.into_inner());
+    assert!(unchanged > 50 && left > 10, "{unchanged} times nothing was changed, {left} times something was left");
+    println!("of {} errors, {unchanged} changed nothing and {left} left something for vgapt undo", all.len());
 }

@@ -169,3 +169,30 @@ fn check_says_what_is_not_served() {
     put(root, SAMBA, "[global]\n");
     assert!(check("samba-share").contains("is not in Samba's configuration"), "the line that reads our file is gone");
 }
+
+/// Names out of the host's files are written only where Samba reads them as what they are.
+#[test]
+fn bridges_and_owners_with_odd_names() {
+    for bridge in ["virbr0 0.0.0.0/0", "*", "virbr0\n  guest ok = yes", "a-name-too-long-for-one", "-x", ""] {
+        let tree = host(None);
+        let root = tree.path();
+        let network = format!(
+            "<network><name>default</name><bridge name='{}'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>",
+            bridge.replace('\n', "&#10;")
+        );
+        put(root, "etc/libvirt/qemu/networks/default.xml", &network);
+        put(root, "usr/sbin/smbd", "");
+        let before = walk(root);
+        prepare(root, &["/srv/docs"]).with(1).saying(&["network", "remedy: "]);
+        assert_same(&before, &walk(root), bridge);
+    }
+    for owner in ["@wheel", "anna bob", "anna,root", "%U", "-anna", "a\\"] {
+        let tree = host(Some(THEIRS));
+        let root = tree.path();
+        let passwd = get(root, "etc/passwd").replace("anna:x", &format!("{owner}:x"));
+        put(root, "etc/passwd", &passwd);
+        let before = walk(root);
+        prepare(root, &["/srv/docs"]).with(1).saying(&["is of a user whose name Samba would read otherwise", "remedy: chown USER"]);
+        assert_same(&before, &walk(root), owner);
+    }
+}

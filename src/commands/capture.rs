@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::Context;
+use super::{Context, written};
 use crate::discovery;
 use crate::output;
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ impl Arguments {
             None => output::print(&text)?,
             Some(file) => {
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
-                std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+                written::write(file, &bytes)?;
                 context.note(&format!("written to {}; read it before you pass it on", file.display()));
             }
         }

@@ -1,14 +1,15 @@
 //! `vgapt define`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use super::Context;
 use super::definition::{Definition, How, brought};
 use super::domain::Existing;
 use super::lock::Lock;
+use super::{Context, written};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Base, Os, Profile, Record, Request};
@@ -162,11 +163,12 @@ const SAVED: &str = "# vgapt define ";
 
 /// Writes what was asked for as a file for -f. Only another one of these is written over.
 fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
-    if std::fs::read_to_string(file).map_or(file.exists(), |text| !text.starts_with(SAVED)) {
+    // What is there and cannot be read is not one of these.
+    if std::fs::read_to_string(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |text| !text.starts_with(SAVED)) {
         return Err(Problem::usage(format!("--save: {} exists, and vgapt did not write it", file.display()), "give another name").into());
     }
     let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    written::write(file, text.as_bytes())
 }
 
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.

@@ -29,6 +29,7 @@ mod topology;
 mod undefine;
 mod undo;
 mod wait;
+mod written;
 
 use std::process::ExitCode;
 
@@ -114,6 +115,10 @@ impl Command {
 
     /// Does it.
     pub fn run(&self, context: &Context) -> Result<ExitCode> {
+        if context.global.root.is_some() {
+            // Also where a command has no need of it: a name that was mistyped is never taken for none.
+            context.own_root()?;
+        }
         if matches!(self, Self::List(_) | Self::Define(_) | Self::Start(_)) {
             context.warn_of_session();
         }

@@ -141,13 +141,15 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
+        let program = root.is_live().then(std::env::current_exe).transpose().context("cannot tell where this program lies")?;
+        let program = program.map(|path| path.to_string_lossy().into_owned());
         Ok(Wanted {
             functions,
             bind: self.bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
-            program: std::env::current_exe().ok().filter(|_| root.is_live()).map(|path| path.to_string_lossy().into_owned()),
+            program,
             install: self.install,
             shares: Shares {
                 shares: self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?,
@@ -206,9 +208,10 @@ impl Arguments {
         let why = automatic(&read.host).err()?;
         let by_others = read.host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
         let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
-        Some(match by_others.is_empty() {
-            true => format!("no card is bound: {why}; name one with --gpu"),
-            false => format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", ")),
+        Some(if by_others.is_empty() {
+            format!("no card is bound: {why}; name one with --gpu")
+        } else {
+            format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", "))
         })
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::Context;
 use super::domain::Existing;
+use super::{Context, written};
 use crate::discovery::Scope;
 use crate::domain::{self, CoreKind, Cpus};
 use crate::model::{Card, CpuSet, Host, PciAddress};
@@ -52,7 +52,7 @@ impl Arguments {
             None => self.proposed(&context.host(root.as_ref(), Scope::All, None)?)?,
         };
         if let Some(file) = &self.svg {
-            std::fs::write(file, output::svg(&seats)).with_context(|| format!("cannot write {}", file.display()))?;
+            written::write(file, output::svg(&seats).as_bytes())?;
             context.note(&format!("the picture is in {}", file.display()));
         }
         if context.global.json {

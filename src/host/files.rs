@@ -218,7 +218,7 @@ fn set(file: &File, name: &str, value: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// What an access control list lets the file's group do (include/uapi/linux/posix_acl_xattr.h: a version, then
+/// What an access control list lets the file's group do (`include/uapi/linux/posix_acl_xattr.h`: a version, then
 /// tag, permissions and identity of each entry).
 fn group_of(list: &[u8]) -> u32 {
     const GROUP_OBJ: [u8; 2] = [4, 0];

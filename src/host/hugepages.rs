@@ -38,7 +38,10 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
         return Some(Finding::fatal("page-size", "this processor knows no pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
-    let total = host.memory.total?;
+    let Some(total) = host.memory.total else {
+        let message = "how much memory the host has cannot be read in /proc/meminfo, so it is not known what it can spare";
+        return Some(Finding::fatal("too-many-hugepages", message, "leave --hugepages out, or see why /proc/meminfo cannot be read"));
+    };
     let (most, keeps) = (most(total), HOST_KEEPS.bytes().max(total.bytes() / 8));
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
     (asked > most.bytes()).then(|| {

@@ -27,7 +27,8 @@ const LONGEST_PATH: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Target {
     root: PathBuf,
-    fd: Arc<OwnedFd>,
+    /// `None` for a recorded machine, of which nothing can be changed.
+    fd: Option<Arc<OwnedFd>>,
     live: bool,
     /// Whether the kernel can keep a path beneath a directory.
     beneath: bool,
@@ -43,11 +44,14 @@ impl Target {
     /// # Errors
     /// Where it cannot be opened.
     pub fn open(root: &Path, live: bool) -> Result<Self> {
-        let fd = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let fd = fd.with_context(|| format!("cannot open {}", root.display()))?;
-        let tried = openat2(&fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
-        let beneath = !matches!(tried, Err(Errno::NOSYS));
-        Ok(Self { root: root.to_owned(), fd: Arc::new(fd), live, beneath })
+        let fd = match open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => Some(fd),
+            Err(Errno::NOTDIR) => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot open {}", root.display())),
+        };
+        let try_beneath = |fd| openat2(fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
+        let beneath = fd.as_ref().is_some_and(|fd| !matches!(try_beneath(fd), Err(Errno::NOSYS)));
+        Ok(Self { root: root.to_owned(), fd: fd.map(Arc::new), live, beneath })
     }
 
     /// Whether it is the running system.
@@ -65,7 +69,7 @@ impl Target {
     /// # Errors
     /// Where another one is at work.
     pub fn lock(&self) -> Result<Lock> {
-        let directory = openat(&*self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = directory.with_context(|| format!("cannot open {}", self.root.display()))?;
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(directory)),
@@ -167,7 +171,7 @@ impl Target {
         let of = |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok();
         let real = || {
             let place = self.place(path).ok()?;
-            let below = of(place.folder().as_fd())?.strip_prefix(of(self.fd.as_fd())?).ok()?.join(place.name());
+            let below = of(place.folder().as_fd())?.strip_prefix(of(self.fd().ok()?)?).ok()?.join(place.name());
             Some(format!("/{}", below.display()))
         };
         real().unwrap_or_else(|| path.to_owned())
@@ -212,15 +216,21 @@ impl Target {
         Err(Errno::LOOP.into())
     }
 
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        let recorded = || io::Error::new(io::ErrorKind::Unsupported, "a recorded machine cannot be changed");
+        self.fd.as_ref().map(|fd| fd.as_fd()).ok_or_else(recorded)
+    }
+
     fn open_folder(&self, path: &str) -> io::Result<Folder> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = if self.beneath {
             // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out (openat2(2)).
-            let open = || openat2(&*self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+            let root = self.fd()?;
+            let open = || openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
             let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
             opened.unwrap_or(Err(Errno::AGAIN))?
         } else if self.live {
-            openat(&*self.fd, path, flags, Mode::empty())?
+            openat(self.fd()?, path, flags, Mode::empty())?
         } else {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,

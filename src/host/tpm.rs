@@ -1,11 +1,20 @@
 //! A disk that the TPM unlocks: it may ask for its key once what is booted has changed.
 
-use super::plan::Plan;
+use super::plan::{Plan, text_of};
 use super::wanted::Wanted;
 use crate::model::{Finding, Host, Setup};
 
+const CRYPTTAB: &str = "/etc/crypttab";
+
 pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
-    let table = setup.files.text("/etc/crypttab").unwrap_or_default();
+    let table = match setup.files.0.get(CRYPTTAB).map(|file| text_of(CRYPTTAB, file)).transpose() {
+        Ok(table) => table.unwrap_or_default(),
+        Err(_) if wanted.accept_tpm || plan.reboot.is_empty() => return None,
+        Err(unread) => {
+            let message = format!("whether the TPM unlocks a disk, which may ask for its key then, is not known: {}", unread.message);
+            return Some(Finding::warning("tpm", message, "see that it can be read (as root), or have the key at hand"));
+        }
+    };
     let on_command_line = host
         .platform
         .cmdline

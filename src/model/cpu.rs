@@ -39,19 +39,43 @@ impl FromStr for CpuSet {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("'{text}' is no list of CPUs; one looks like 0-3,8");
-        let mut set = BTreeSet::new();
-        for part in text.trim().split(',').filter(|part| !part.is_empty()) {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let first: u32 = first.trim().parse().map_err(|_| refuse())?;
-            let last: u32 = last.trim().parse().map_err(|_| refuse())?;
-            if first > last || last >= MOST_CPUS {
-                return Err(refuse());
-            }
-            set.extend(first..=last);
+        Self::of_all([text])
+    }
+}
+
+impl CpuSet {
+    /// Those of several lists together. Each CPU is put in once, however often it is named.
+    ///
+    /// # Errors
+    /// Where one of them is no list of CPUs.
+    pub fn of_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut ranges = Vec::new();
+        for text in texts {
+            ranges.extend(ranges_of(text)?);
+        }
+        ranges.sort_unstable();
+        let (mut set, mut next) = (BTreeSet::new(), 0);
+        for (first, last) in ranges {
+            set.extend(first.max(next)..=last);
+            next = next.max(last + 1);
         }
         Ok(Self(set))
     }
+}
+
+fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
+    let refuse = || format!("'{text}' is no list of CPUs; one looks like 0-3,8");
+    let mut ranges = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: u32 = first.trim().parse().map_err(|_| refuse())?;
+        let last: u32 = last.trim().parse().map_err(|_| refuse())?;
+        if first > last || last >= MOST_CPUS {
+            return Err(refuse());
+        }
+        ranges.push((first, last));
+    }
+    Ok(ranges)
 }
 
 impl Serialize for CpuSet {
@@ -146,6 +170,12 @@ mod tests {
 
     #[test]
     fn cpu_sets() {
+        // However often, and in however many lists: each CPU is put in once.
+        let often = vec!["0-65535"; 3000];
+        assert_eq!(CpuSet::of_all(often.iter().copied()).unwrap().0.len(), 65_536);
+        assert_eq!(often.join(",").parse::<CpuSet>().unwrap().to_string(), "0-65535");
+        assert_eq!(CpuSet::of_all(["4-6,1", "5-8", "0-1"]).unwrap().to_string(), "0-1,4-8");
+        assert!(CpuSet::of_all(["1", "x"]).is_err());
         for text in ["", "0", "0-3,8", "0,2,4", "1-2,4-5"] {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), text);
         }

@@ -32,6 +32,15 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         return Err(Finding::fatal("samba", "Samba, which shares the folders, is not installed", "vgapt prepare --share-smb … --install"));
     }
     let network = setup.networks.iter().find(|known| known.name == *network).ok_or_else(|| unknown_network(network))?;
+    if !is_interface(&network.bridge) {
+        let (name, bridge) = (&network.name, &network.bridge);
+        let remedy = format!("give its bridge a plain name: virsh -c qemu:///system net-edit {name}");
+        return Err(Finding::fatal(
+            "samba-network",
+            format!("the network '{name}' has a bridge that Samba is not told of: '{bridge}'"),
+            remedy,
+        ));
+    }
     let theirs = setup.files.0.get(SAMBA).map(|file| text_of(SAMBA, file)).transpose()?;
     let parameters = theirs.map(conf::parse).transpose().map_err(|what| odd(&what))?.unwrap_or_default();
     if parameters.iter().any(|one| one.is("configbackend") && one.value.eq_ignore_ascii_case("registry")) {
@@ -150,8 +159,21 @@ fn sound(share: &SmbShare) -> Result<(), Finding> {
             let remedy = format!("chown USER {folder}: as that user the guest reads and writes");
             Err(Finding::fatal("samba-folder", format!("{folder} is root's, as whom no guest is to write"), remedy))
         }
-        Some(_) => Ok(()),
+        // Elsewhere Samba takes `@` for a group, a blank for the end of a name, and `%` for what it puts in its place.
+        Some(owner) if !owner.starts_with(['@', '-']) && owner.chars().all(|c| c.is_alphanumeric() || "._-@$".contains(c)) => Ok(()),
+        Some(owner) => Err(Finding::fatal(
+            "samba-folder",
+            format!("{folder} is of a user whose name Samba would read otherwise: '{owner}'"),
+            format!("chown USER {folder}, with a user whose name has only letters, digits and ._-@$"),
+        )),
     }
+}
+
+/// Whether it can be the name of an interface, and nothing else: Samba takes `*` and `?` for patterns, blanks for the end.
+fn is_interface(name: &str) -> bool {
+    /// `IFNAMSIZ`, without the end.
+    const LONGEST: usize = 15;
+    (1..=LONGEST).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c)) && !name.starts_with('-')
 }
 
 fn unknown_network(name: &str) -> Finding {

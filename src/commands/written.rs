@@ -1,0 +1,87 @@
+//! Files that a command writes where its user says: the old one or the new one at any moment.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Error, Result};
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::problem::Problem;
+
+/// Writes a file beside this one, which takes its name when it is whole. A file that is there keeps its mode and its
+/// owner; where a terminal, a pipe or a device is named, that is written to.
+///
+/// # Errors
+/// Where it cannot be written; what was there is then still there.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    try_write(file, bytes).map_err(|error| {
+        let message = format!("cannot write {}: {error}", file.display());
+        Error::from(Problem::new(message, "name a file in a folder that you may write to, where there is room"))
+    })
+}
+
+fn try_write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Where a link leads, there the file is: the link stays.
+    let (place, status) = match fs::canonicalize(file) {
+        Ok(place) => (place.clone(), Some(fs::metadata(&place)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (file.to_owned(), None),
+        Err(error) => return Err(error),
+    };
+    if status.as_ref().is_some_and(|status| !status.is_file()) {
+        return fs::OpenOptions::new().write(true).open(&place)?.write_all(bytes);
+    }
+    let beside = beside(&place)?;
+    let written = || {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut new = File::from(open(&beside, flags, Mode::from_raw_mode(0o666))?);
+        new.write_all(bytes)?;
+        if let Some(status) = &status {
+            let own = new.metadata()?;
+            if (own.uid(), own.gid()) != (status.uid(), status.gid()) {
+                std::os::unix::fs::fchown(&new, Some(status.uid()), Some(status.gid()))?;
+            }
+            // A program that runs as somebody else is not what anybody has written here.
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(status.mode() & 0o1777);
+            new.set_permissions(mode)?;
+        }
+        new.sync_all()?;
+        fs::rename(&beside, &place)
+    };
+    let result = written();
+    // Where another one has made it, it is not this one's to take away.
+    if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
+        // The first error is the one that counts.
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}
+
+fn beside(place: &Path) -> io::Result<PathBuf> {
+    let name = place.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    Ok(place.with_file_name(format!(".{}.vgapt-{}", name.to_string_lossy(), std::process::id())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn whole_or_as_before() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("it"), place.path().join("link"));
+        write(&file, b"one").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        symlink("it", &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert_eq!((fs::read(&file).unwrap(), fs::metadata(&file).unwrap().mode() & 0o7777), (b"two".to_vec(), 0o640));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write(Path::new("/dev/null"), b"three").unwrap();
+        assert!(write(&place.path().join("no/folder"), b"").is_err() && write(place.path(), b"").is_err());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+}
