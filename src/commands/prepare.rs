@@ -132,11 +132,11 @@ impl Arguments {
         let Read { root, host, setup } = read;
         let mut functions = Vec::new();
         for name in &self.gpu {
-            functions.extend(if name == "auto" { automatic(host)? } else { card(host, name)? });
+            functions.extend(if name == "auto" { automatic(context, host)? } else { card(host, name)? });
         }
         functions.extend(&self.pci);
         if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
-            match automatic(host) {
+            match automatic(context, host) {
                 Ok(chosen) => functions = chosen,
                 Err(why) => context.note(&format!("note: no card is bound: {why}; name one with --gpu")),
             }
@@ -249,10 +249,15 @@ fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
 }
 
 /// The card that is meant where none is named.
-fn automatic(host: &Host) -> Result<Vec<PciAddress>> {
+fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>> {
     let cards = passthrough::assess(host);
     match passthrough::choose(&cards) {
-        Choice::Chosen(card, _) => Ok(card.functions.clone()),
+        Choice::Chosen(card, because) => {
+            if cards.len() > 1 {
+                context.note(&format!("{} is taken: {because}", card.address.short()));
+            }
+            Ok(card.functions.clone())
+        }
         Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
             let remedy = candidates.first().map_or_else(
                 || "put a graphics card in; other devices are named with --pci".to_owned(),

@@ -3,8 +3,8 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::{bridge_path, interface_path, mdev_path};
-use crate::domain::{Base, Disk, Extras, Network, Purpose, Request, Spec, owned};
-use crate::model::{Files, Finding, Host, is_uuid};
+use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned};
+use crate::model::{Files, Finding, Host, PciAddress, is_uuid};
 use crate::passthrough;
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
@@ -18,6 +18,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
     findings.extend(virtualization_off(base, host));
     findings.extend(network(base, wanted, files));
+    findings.extend(rom_in_firmware(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
@@ -100,6 +101,14 @@ fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
     let is_for_kvm = base.domain.root().attribute("type").as_deref() == Some("kvm");
     let asked = base.is_new || base.differs(|request| request.gpu.clone());
     passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
+}
+
+/// A card that has no ROM of its own, and is given none.
+fn rom_in_firmware(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
+    let asked = wanted.extras.rom.is_none() && base.differs(|request| request.gpu.clone());
+    let is_wanted = |address: PciAddress| wanted.gpu.contains(&GpuChoice::At(address));
+    let cards = passthrough::assess(host).into_iter().filter(|card| asked && is_wanted(card.address));
+    cards.flat_map(|card| card.warnings).find(|warning| warning.code == "apu")
 }
 
 /// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
