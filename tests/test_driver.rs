@@ -375,3 +375,42 @@ fn what_another_domain_has_too() {
     assert!(!blocked.stderr.contains("folder"), "{}", blocked.stderr);
     on(&["start", "mine", "--force"]).with(0).saying(&["'mine' is started"]);
 }
+
+// --- What is asked for and is not there ---
+
+#[test]
+fn names_of_systems_and_networks() {
+    // Whatever people call it; it does not boot with a BIOS, and boots with any UEFI once it is installed.
+    for name in ["win11", "windows11", "windows-11", "w11"] {
+        let said = on_node(&["define", "x", "--os", name, "--gpu", "01:00.0"]).with(1);
+        said.saying(&["blocked: this system's setup asks for UEFI with Secure Boot", "it does not boot with a BIOS"]);
+        let said = on_default(&["define", "x", "--os", name, "--gpu", "01:00.0", "--dry-run"]).with(0);
+        assert!(said.stdout.contains("OVMF_CODE_4M.fd"), "{}", said.stdout);
+        said.saying(&["warning: this system's setup asks for UEFI with Secure Boot", "with which an installed system boots"]);
+    }
+    on_default(&["define", "x", "--os", "windws"]).with(2).saying(&["windows"]);
+    on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat=office"])
+        .with(1)
+        .saying(&["blocked: there is no network of libvirt's called office", "there are default"]);
+    on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat"]).with(0);
+    let tree = TempDir::new().unwrap();
+    vgapt::root::Capture::load(std::path::Path::new(Z170)).unwrap().unpack(tree.path()).unwrap();
+    fs::create_dir_all(tree.path().join("sys/class/net/eno9")).unwrap();
+    let place = tree.path().display().to_string();
+    let define = |network: &str| {
+        run(&mut vgapt(["--root", &place, "-c", "test:///default", "define", "x", "--gpu", "01:00.0", "--network", network, "--dry-run"]))
+    };
+    define("bridge=br7").with(1).saying(&["blocked: there is no network interface br7"]);
+    define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is no bridge", "--network macvtap=eno9"]);
+    define("macvtap=eno8").with(1).saying(&["blocked: there is no network interface eno8"]);
+    assert!(!define("macvtap=eno9").stderr.contains("eno9"));
+    fs::create_dir_all(tree.path().join("sys/class/net/eno9/bridge")).unwrap();
+    assert!(!define("bridge=eno9").stderr.contains("eno9"));
+}
+
+#[test]
+fn virtualization_that_is_switched_off() {
+    let host = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b450m-gtx1660-svm-off.host");
+    run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
+        .saying(&["warning: the processor shows no SVM (AMD-V)", "switch SVM (AMD-V) on in the firmware settings"]);
+}

@@ -43,7 +43,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, rea
     for other in others {
         let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
         let blocks = at_start && other.is_running;
-        let runs = if other.is_running { ", which runs" } else { "" };
+        let runs = if other.is_running { ", which runs," } else { "" };
         let name = &other.name;
         let devices = devices(own, &theirs);
         if !devices.is_empty() {
