@@ -119,13 +119,11 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
         |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("there is no {what} {name}"), remedy);
     match asked {
         Network::Nat(name) => {
-            let (_, is_active) = match files.networks.as_ref()?.iter().find(|(known, _)| known == name) {
-                Some(known) => known,
-                None => {
-                    let there: Vec<&str> = files.networks.iter().flatten().map(|(known, _)| known.as_str()).collect();
-                    let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
-                    return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
-                }
+            let known = files.networks.as_ref()?;
+            let Some((_, is_active)) = known.iter().find(|(known, _)| known == name) else {
+                let there: Vec<&str> = known.iter().map(|(known, _)| known.as_str()).collect();
+                let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
+                return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
             };
             (!is_active).then(|| {
                 let remedy = format!("virsh net-start {name} && virsh net-autostart {name}");
