@@ -68,9 +68,13 @@ impl Arguments {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
+        let is_root = rustix::process::geteuid().is_root();
+        let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
+        let sees_holders = !is_handed_over && root.as_ref().is_some_and(|root| !root.is_capture() && (is_root || !root.is_live()));
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
-        for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
+        for step in [steps::checks(&passed, &host, &findings, sees_holders), steps::devices(&host, &functions), hook].into_iter().flatten()
+        {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;

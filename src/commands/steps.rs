@@ -1,12 +1,21 @@
 //! What a start does, step by step, in words.
 
-use crate::domain::Needs;
-use crate::model::{Host, PciAddress, PciDevice};
+use crate::domain::{Needs, Passed};
+use crate::model::{Finding, Host, PciAddress, PciDevice};
 
-/// What is looked at before anything is touched.
-pub(super) fn checks(functions: &[PciAddress]) -> Option<String> {
-    let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
-    (!named.is_empty()).then(|| format!("checked: {} as they were passed, their group free, open nowhere", named.join(", ")))
+/// What was looked at before anything is touched, and was found right; `findings` are what was not.
+/// Of what somebody else passed nobody knows what it was; only root sees who has it open.
+pub(super) fn checks(passed: &[Passed], host: &Host, findings: &[Finding], sees_holders: bool) -> Option<String> {
+    let named: Vec<String> = passed.iter().map(|passed| passed.address.short()).collect();
+    let is_known = |passed: &Passed| passed.id.is_some() && host.device(passed.address).is_some();
+    let no_finding = |codes: &[&str]| !findings.iter().any(|finding| codes.contains(&finding.code));
+    let right = [
+        ("as they were passed", passed.iter().all(is_known) && no_finding(&["device-moved"])),
+        ("their group free", host.has_groups() && no_finding(&["group-not-viable", "no-group", "not-known"])),
+        ("open nowhere", sees_holders && no_finding(&["device-held"])),
+    ];
+    let right: Vec<&str> = right.iter().filter(|(_, is_right)| *is_right).map(|(what, _)| *what).collect();
+    (!named.is_empty() && !right.is_empty()).then(|| format!("checked: {}: {}", named.join(", "), right.join(", ")))
 }
 
 /// What libvirt takes from the host's drivers.
