@@ -1,7 +1,7 @@
 //! Which functions make a card, and what sort of card it is, on machines that are not in fixtures/hosts.
 
-use vgapt::model::{Card, CardKind, Class, Host, PciAddress, PciDevice};
-use vgapt::passthrough::{self, Verdict};
+use vgapt::model::{Card, CardKind, Class, Host, PciAddress, PciDevice, Purpose, Use, Uses};
+use vgapt::passthrough::{self, DangerKind, Verdict};
 
 /// A line `address class vendor:device [group [driver [ancestor…]]]`, `-` for none.
 fn host(lines: &[&str]) -> Host {
@@ -144,4 +144,120 @@ fn verdicts() {
     );
     assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "00:1f.0 0601 8086:a145 1 lpc_ich"], Verdict::Blocked);
     assert_verdict(&["01:00.0 0300 10de:1401 - nouveau", "02:00.0 0200 8086:1533 2 igb"], Verdict::Unknown);
+}
+
+#[track_caller]
+fn chosen(lines: &[&str]) -> (Option<String>, String) {
+    let cards = passthrough::assess(&host(lines));
+    let choice = passthrough::choose(&cards);
+    (choice.card().map(|card| card.address.short()), choice.because().to_owned())
+}
+
+#[test]
+fn which_card_is_meant() {
+    let bmc = "62:00.0 0300 1a03:2000 9 ast";
+    let of = |lines: &[&str]| chosen(lines).0;
+    // The firmware's display stays; here boot_vga is not in the lines, so two are equal.
+    let two = ["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 nouveau"];
+    assert_eq!(of(&two), None);
+    let mut with_boot_display = host(&two);
+    with_boot_display.pci[0].boot_vga = Some(true);
+    let cards = passthrough::assess(&with_boot_display);
+    let choice = passthrough::choose(&cards);
+    assert_eq!(choice.card().map(|card| card.address.short()).as_deref(), Some("02:00.0"), "{choice:?}");
+    assert!(choice.because().contains("01:00.0, the firmware's display"), "{choice:?}");
+    // What is bound is meant.
+    assert_eq!(of(&["01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0300 10de:1402 2 nouveau"]).as_deref(), Some("01:00.0"));
+    // A management controller's graphics never; nor the only display, nor what is emulated.
+    assert_eq!(of(&[bmc]), None);
+    assert_eq!(of(&[bmc, "01:00.0 0302 10de:2331 1 nouveau"]).as_deref(), Some("01:00.0"));
+    assert_eq!(of(&["01:00.0 0300 10de:1401 1 nouveau"]), None);
+    assert_eq!(of(&["00:01.0 0300 1234:1111 1 bochs-drm", "00:02.0 0300 1b36:0100 2 qxl"]), None);
+    // Integrated graphics only where there is no card of its own, whatever keeps that with the host.
+    assert_eq!(of(&[bmc, "00:02.0 0300 8086:3e92 0 i915"]).as_deref(), Some("00:02.0"));
+    let (none, because) =
+        chosen(&["00:02.0 0300 8086:3e92 0 i915", "01:00.0 0300 1002:67ef 2 amdgpu", "06:00.0 0c03 8086:15d4 2 xhci_hcd"]);
+    assert_eq!(none, None);
+    assert!(because.contains("01:00.0 shares an IOMMU group with 06:00.0") && because.contains("00:02.0 is integrated"), "{because}");
+}
+
+#[test]
+fn a_card_without_outlets_is_no_display_of_the_host() {
+    // A laptop's 3D controller: with the integrated graphics the host's only screen goes.
+    let lines = ["05:00.0 0300 1002:15e7 1 amdgpu", "01:00.0 0302 10de:25a2 2 nouveau"];
+    let verdicts: Vec<Verdict> = passthrough::assess(&host(&lines)).iter().map(|card| card.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Available, Verdict::OnlyDisplay]);
+    // A host without any display loses none.
+    assert_verdict(&["01:00.0 0302 10de:2331 1 nouveau"], Verdict::Available);
+}
+
+#[test]
+fn a_parent_of_virtual_functions_stays() {
+    let mut host = host(&["00:02.0 0300 8086:4690 0 i915", "00:02.1 0300 8086:4690 13 vfio-pci", "00:02.2 0300 8086:4690 14 i915"]);
+    let parent = host.pci[0].address;
+    for function in &mut host.pci[1..] {
+        function.physical_function = Some(parent);
+    }
+    let cards = passthrough::assess(&host);
+    assert_eq!(cards.iter().map(|card| card.verdict).collect::<Vec<_>>(), [Verdict::SharedOut, Verdict::Ready, Verdict::Available]);
+    assert_eq!(cards[0].virtual_functions, addresses(&["00:02.1", "00:02.2"]));
+    assert_eq!(cards[1].physical_function, Some(parent));
+    assert!(cards[0].remedy.contains("--gpu 00:02.1"), "{}", cards[0].remedy);
+    // The parent shows the picture; its functions on vfio-pci blind nobody.
+    assert!(cards.iter().all(|card| card.warnings.iter().all(|warning| warning.code != "host-blind")), "{cards:?}");
+}
+
+#[test]
+fn a_blind_host_is_said() {
+    let blind =
+        |lines: &[&str]| passthrough::assess(&host(lines)).iter().any(|card| card.warnings.iter().any(|one| one.code == "host-blind"));
+    assert!(blind(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 vfio-pci"]));
+    assert!(!blind(&["01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0300 1a03:2000 2 ast"]));
+    assert!(!blind(&["01:00.0 0302 10de:2331 1 vfio-pci"]));
+}
+
+#[test]
+fn what_no_guest_needs() {
+    let lines = [
+        "c5:00.0 0300 1002:1900 14 amdgpu",
+        "c5:00.2 1080 1022:15c7 16 ccp",
+        "00:14.0 0c05 1022:790b 6 piix4_smbus",
+        "07:00.0 1080 177d:0010 8 cpt",
+    ];
+    let host = host(&lines);
+    let dangers = |functions: &[&str]| passthrough::dangers(&host, &Uses::default(), &addresses(functions));
+    let kinds = |functions: &[&str]| dangers(functions).iter().map(|danger| danger.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&["c5:00.2"]), [DangerKind::HostFunction]);
+    assert!(dangers(&["c5:00.2", "00:14.0"])[0].message.contains("00:14.0 is the SMBus"));
+    assert_eq!(kinds(&["07:00.0"]), [], "an accelerator of another maker is no part of the host");
+    assert_eq!(kinds(&["c5:00.0"]), [DangerKind::OnlyDisplay]);
+    // Where nothing could be read, nothing is certain.
+    let unknown = Uses { unknown: vec!["cannot read /proc/mounts".to_owned()], ..Uses::default() };
+    let disk = self::host(&["01:00.0 0108 144d:a80c 7 nvme"]);
+    let found = passthrough::dangers(&disk, &unknown, &addresses(&["01:00.0"]));
+    assert_eq!(found.iter().map(|danger| danger.kind).collect::<Vec<_>>(), [DangerKind::UsesUnknown]);
+}
+
+#[test]
+fn the_last_keyboard_by_usb() {
+    let keyboard = |name: &str, port: Option<&str>| Use {
+        path: addresses(&["00:14.0"]),
+        what: Purpose::Keyboard { name: name.to_owned(), port: port.map(str::to_owned) },
+    };
+    let last = |known: Vec<Use>, ports: &[&str]| passthrough::last_keyboard_at(&Uses { known, ..Uses::default() }, ports).is_some();
+    assert!(last(vec![keyboard("a", Some("1-2"))], &["1-2"]));
+    assert!(!last(vec![keyboard("a", Some("1-2")), keyboard("b", None)], &["1-2"]), "another one stays");
+    assert!(!last(vec![keyboard("a", Some("1-2"))], &["1-3"]));
+    assert!(!last(Vec::new(), &["1-3"]));
+}
+
+#[test]
+fn what_is_known_of_families() {
+    let codes = |line: &str| {
+        passthrough::assess(&host(&[line, "62:00.0 0300 1a03:2000 9 ast"]))[0].warnings.iter().map(|one| one.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("01:00.0 0300 10de:2c05 1 vfio-pci"), ["reset"]);
+    assert_eq!(codes("01:00.0 0300 10de:2684 1 vfio-pci"), [""; 0]);
+    assert_eq!(codes("00:02.0 0300 8086:4690 1 vfio-pci"), ["igd"]);
+    assert_eq!(codes("00:01.0 0300 1002:1586 1 vfio-pci"), ["apu"]);
 }

@@ -86,6 +86,22 @@ fn a_card_that_moved_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_controller_with_a_disk_in_use_is_refused() {
+    let root = machine();
+    let disk = "sys/devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda1";
+    set(root.path(), &format!("{disk}/size"), "1\n");
+    fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
+    std::os::unix::fs::symlink(format!("../../../{disk}"), root.path().join("sys/class/block/sda1")).unwrap();
+    let passes = domain("10de:1401", "").replace("bus='0x01' slot='0x00'", "bus='0x00' slot='0x17'");
+    set(root.path(), "proc/mounts", "tmpfs /tmp tmpfs rw 0 0\n");
+    assert!(!hook(root.path(), &["prepare", "begin"], &passes).1.contains("sda1"));
+    set(root.path(), "proc/mounts", "/dev/sda1 / ext4 rw 0 0\n");
+    let (code, said) = hook(root.path(), &["prepare", "begin"], &passes);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the host uses the disk sda1 (/) behind 00:17.0"), "{said}");
+}
+
+#[test]
 fn a_card_that_somebody_has_open_is_refused() {
     let root = machine();
     fs::create_dir_all(root.path().join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();

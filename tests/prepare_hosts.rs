@@ -19,7 +19,7 @@ use vgapt::passthrough::{self, Verdict};
 use vgapt::root::Root;
 
 const MODPROBE: &str = "etc/modprobe.d/vgapt.conf";
-const ALL_ALLOWED: [&str; 5] = ["only-display", "disk-in-use", "default-route", "last-keyboard", "blocked-group"];
+const ALL_ALLOWED: [&str; 6] = ["only-display", "disk-in-use", "default-route", "last-keyboard", "blocked-group", "host-function"];
 
 fn recordings() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir("fixtures/hosts").unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -160,8 +160,13 @@ fn assert_refused(root: &Path, device: &[&str], reason: &str, option: &str) {
 fn what_the_host_needs_is_refused() {
     let root = debian();
     assert_refused(root.path(), &["--pci", "00:17.0"], "the host uses the disk sda2 (/) behind 00:17.0", "disk-in-use");
-    let said = ["the host would lose a disk with 00:17.0: sda2 is mounted on /", "let the host go of it"];
-    on(root.path(), &["-c", "test:///default", "define", "x", "--pci", "00:17.0"]).with(1).saying(&said);
+    // define has the same list; what would destroy data is not to be forced.
+    let define = |device: &str, reason: &str, more: &[&str]| {
+        on(root.path(), &[&["-c", "test:///default", "define", "x", "--pci", device], more].concat()).saying(&[reason])
+    };
+    define("00:17.0", "error: the host uses the disk sda2 (/) behind 00:17.0", &["--force"]).with(1);
+    define("00:1f.6", "blocked: the host's default route goes through eno1, which is behind 00:1f.6", &[]).with(1);
+    define("00:14.0", "blocked: the host's last keyboard is behind 00:14.0", &[]).with(1);
     assert_refused(
         root.path(),
         &["--pci", "00:1f.6"],

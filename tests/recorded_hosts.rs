@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
@@ -147,4 +148,41 @@ fn verdicts_do_not_depend_on_how_much_is_read() {
         let verdicts = |scope| output::json(&passthrough::assess(&read(&file, scope)));
         assert_eq!(verdicts(Scope::Cards), verdicts(Scope::All), "{}", file.display());
     }
+}
+
+/// `check`, `prepare`, `define --gpu auto` and `list --env` mean the same card, on every recorded machine.
+#[test]
+fn all_commands_mean_the_same_card() {
+    let run = |file: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vgapt")).args(["--root", file]).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    };
+    let mut several = 0;
+    for path in recordings() {
+        let file = path.to_str().unwrap();
+        let host = read(&path, Scope::All);
+        let cards = passthrough::assess(&host);
+        let choice = passthrough::choose(&cards);
+        let (listed, text) = run(file, &["list", "--env"]);
+        let (defined, xml) = run(file, &["-c", "test:///default", "define", "x", "--gpu", "auto", "--dry-run"]);
+        let (prepared, plan) = run(file, &["prepare", "--gpu", "auto", "--dry-run"]);
+        if let Some(card) = choice.card() {
+            let address = card.address.short();
+            assert!(text.contains(&format!("VGAPT_VGA_BUS={address}\n")), "{file}: {text}");
+            let alias = format!("ua-vgapt-gpu-{}", card.address.to_string().replace([':', '.'], "-"));
+            assert!(xml.contains(&alias), "{file}: {alias}: {xml}");
+            assert!(prepared.is_some_and(|code| code < 3), "{file}: {plan}");
+            assert!(cards.len() < 2 || plan.contains(&format!("{address} is taken: {}", choice.because())), "{file}: {plan}");
+        } else {
+            several += 1;
+            for (code, said) in [(listed, &text), (prepared, &plan)] {
+                assert_eq!(code, Some(3), "{file}: {said}");
+                assert!(said.contains(choice.because()), "{file}: {said}");
+            }
+            assert_eq!(defined, Some(1), "{file}: {xml}");
+            assert!(xml.contains(&format!("--gpu auto: {}", choice.because())), "{file}: {xml}");
+        }
+        assert!(!choice.because().contains("(ASPEED"), "a management controller is no candidate: {file}");
+    }
+    assert!(several > 4, "{several}");
 }

@@ -414,3 +414,97 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
     assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
     define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, and 0 are free"]);
 }
+
+// --- Domains beside each other ---
+
+/// libvirt's test driver with domains that run, or not, and have these devices.
+fn with_domains(domains: &[(&str, &str, &str)]) -> tempfile::NamedTempFile {
+    let place = tempfile::NamedTempFile::new().unwrap();
+    let node = fs::read_to_string("fixtures/node/gtx960.xml").unwrap();
+    let without = node.split("<domain type=").next().unwrap().replace("</node>", "");
+    let domain = |(name, runs, devices): &(&str, &str, &str)| {
+        let state = if *runs == "runs" { "" } else { "<test:runstate>5</test:runstate>" };
+        format!(
+            "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>{state}<name>{name}</name><memory>1048576</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>{devices}</devices></domain>"
+        )
+    };
+    let all: String = domains.iter().map(domain).collect();
+    fs::write(place.path(), format!("{without}{all}</node>")).unwrap();
+    place
+}
+
+#[test]
+fn what_another_domain_has_too() {
+    let card =
+        "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0' bus='1' slot='0' function='0'/></source></hostdev>";
+    let disk = "<disk type='file' device='disk'><source file='/vm/one.qcow2'/><target dev='vda'/></disk>";
+    let usb = "<hostdev mode='subsystem' type='usb'><source><vendor id='0x046d'/><product id='0xc52b'/></source></hostdev>";
+    let folder = "<filesystem type='mount'><source dir='/srv/files/'/><target dir='files'/></filesystem>";
+    let both = format!("{card}{disk}{usb}{folder}");
+    let place = with_domains(&[("idle", "off", &both), ("busy", "runs", disk), ("mine", "off", &format!("{card}{disk}"))]);
+    let uri = format!("test://{}", place.path().display());
+    let on = |arguments: &[&str]| run(&mut vgapt(["-c", uri.as_str()].iter().chain(arguments)));
+    // define tells of all that is new, whoever runs.
+    let told =
+        on(&["define", "new", "--gpu", "01:00.0", "--usb", "046d:c52b", "--disk", "/vm/one.qcow2", "--share", "/srv/files", "--dry-run"]);
+    let told = told.saying(&[
+        "the domain 'idle' has the same devices of the host: 01:00.0, USB 046d:c52b",
+        "the domain 'idle' writes to the same disk: /vm/one.qcow2",
+        "the domain 'idle' shares the same folder: /srv/files",
+        "the domain 'busy', which runs, writes to the same disk: /vm/one.qcow2",
+        "the domain 'mine' has the same devices of the host: 01:00.0",
+    ]);
+    assert!(told.stdout.contains("<domain"), "{}", told.stdout);
+    let other = on(&["define", "new", "--disk", "/vm/two.qcow2", "--dry-run"]);
+    assert!(!other.stderr.contains("the domain '"), "{}", other.stderr);
+    // attach only of what it adds.
+    let attached = on(&["attach", "busy", "--gpu", "01:00.0", "--dry-run"]).saying(&["the domain 'idle' has the same devices"]);
+    assert!(!attached.stderr.contains("same disk"), "{}", attached.stderr);
+    // At a start it counts whether the other one runs.
+    let blocked = on(&["start", "mine"]).with(1).saying(&[
+        "blocked: the domain 'busy', which runs, writes to the same disk: /vm/one.qcow2",
+        "warning: the domain 'idle' has the same devices of the host: 01:00.0",
+        "'mine' is not started",
+    ]);
+    assert!(!blocked.stderr.contains("folder"), "{}", blocked.stderr);
+    on(&["start", "mine", "--force"]).with(0).saying(&["'mine' is started"]);
+}
+
+// --- What is asked for and is not there ---
+
+#[test]
+fn names_of_systems_and_networks() {
+    // Whatever people call it; it does not boot with a BIOS, and boots with any UEFI once it is installed.
+    for name in ["win11", "windows11", "windows-11", "w11"] {
+        let said = on_node(&["define", "x", "--os", name, "--gpu", "01:00.0"]).with(1);
+        said.saying(&["blocked: this system's setup asks for UEFI with Secure Boot", "it does not boot with a BIOS"]);
+        let said = on_default(&["define", "x", "--os", name, "--gpu", "01:00.0", "--dry-run"]).with(0);
+        assert!(said.stdout.contains("OVMF_CODE_4M.fd"), "{}", said.stdout);
+        said.saying(&["warning: this system's setup asks for UEFI with Secure Boot", "with which an installed system boots"]);
+    }
+    on_default(&["define", "x", "--os", "windws"]).with(2).saying(&["windows"]);
+    on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat=office"])
+        .with(1)
+        .saying(&["blocked: there is no network of libvirt's called office", "there are default"]);
+    on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat"]).with(0);
+    let tree = TempDir::new().unwrap();
+    vgapt::root::Capture::load(std::path::Path::new(Z170)).unwrap().unpack(tree.path()).unwrap();
+    fs::create_dir_all(tree.path().join("sys/class/net/eno9")).unwrap();
+    let place = tree.path().display().to_string();
+    let define = |network: &str| {
+        run(&mut vgapt(["--root", &place, "-c", "test:///default", "define", "x", "--gpu", "01:00.0", "--network", network, "--dry-run"]))
+    };
+    define("bridge=br7").with(1).saying(&["blocked: there is no network interface br7"]);
+    define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is no bridge", "--network macvtap=eno9"]);
+    define("macvtap=eno8").with(1).saying(&["blocked: there is no network interface eno8"]);
+    assert!(!define("macvtap=eno9").stderr.contains("eno9"));
+    fs::create_dir_all(tree.path().join("sys/class/net/eno9/bridge")).unwrap();
+    assert!(!define("bridge=eno9").stderr.contains("eno9"));
+}
+
+#[test]
+fn virtualization_that_is_switched_off() {
+    let host = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b450m-gtx1660-svm-off.host");
+    run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
+        .saying(&["warning: the processor shows no SVM (AMD-V)", "switch SVM (AMD-V) on in the firmware settings"]);
+}

@@ -132,12 +132,15 @@ impl Arguments {
         let Read { root, host, setup } = read;
         let mut functions = Vec::new();
         for name in &self.gpu {
-            functions.extend(if name == "auto" { automatic(host)? } else { card(host, name)? });
+            functions.extend(if name == "auto" { automatic(context, host)? } else { card(host, name)? });
         }
         functions.extend(&self.pci);
         if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
             // Why none is chosen is said at the end: see `unbound`.
-            functions = automatic(host).unwrap_or_default();
+            if let Ok((chosen, note)) = automatic(host) {
+                functions = chosen;
+                context.note(&note);
+            }
         }
         functions.sort_unstable();
         functions.dedup();
@@ -279,10 +282,13 @@ fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
 }
 
 /// The card that is meant where none is named.
-fn automatic(host: &Host) -> Result<Vec<PciAddress>> {
+fn automatic(host: &Host) -> Result<(Vec<PciAddress>, String)> {
     let cards = passthrough::assess(host);
     match passthrough::choose(&cards) {
-        Choice::Chosen(card, _) => Ok(card.functions.clone()),
+        Choice::Chosen(card, because) => {
+            let note = if cards.len() > 1 { format!("{} is taken: {because}", card.address.short()) } else { String::new() };
+            Ok((card.functions.clone(), note))
+        }
         Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
             let remedy = candidates.first().map_or_else(
                 || "put a graphics card in; other devices are named with --pci".to_owned(),

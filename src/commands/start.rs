@@ -61,6 +61,7 @@ impl Arguments {
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
         if let Some(root) = &root {
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
+            findings.extend(others_unseen(root, &host, &functions).filter(|_| !is_handed_over));
         }
         context.tell(&findings);
         if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
@@ -73,7 +74,7 @@ impl Arguments {
         let holders = if is_seen { steps::Holders::Seen } else { steps::Holders::NotSeen };
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
-        for step in [steps::checks(&passed, &host, holders), steps::devices(&host, &functions), hook].into_iter().flatten() {
+        for step in [steps::checks(&passed, &host, &findings, holders), steps::devices(&host, &functions), hook].into_iter().flatten() {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;
@@ -124,6 +125,18 @@ fn handover(root: &Root) -> Option<Finding> {
         )
     });
     domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
+}
+
+/// Only root sees what other users' processes have open; what they hold is not known.
+fn others_unseen(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
+    let is_bound = host.devices(functions).any(|device| device.driver.is_some() && !device.on_vfio());
+    (root.is_live() && is_bound && !rustix::process::geteuid().is_root()).then(|| {
+        Finding::warning(
+            "holders-unknown",
+            "whether processes of other users have the devices open could not be told",
+            "run it as root: taking a device from a process that has it open hangs the kernel",
+        )
+    })
 }
 
 /// Who holds the functions that libvirt would have to take from a driver of the host.

@@ -48,9 +48,9 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
     };
     platform.kernel = root.attribute("/proc/sys/kernel/osrelease");
     platform.has_hook = root.exists(HOOK);
+    platform.board = root.attribute("/sys/class/dmi/id/board_name");
     if scope == Scope::All {
         platform.iommu_bits = iommu_bits(root);
-        platform.board = root.attribute("/sys/class/dmi/id/board_name");
         platform.distribution = distribution(root);
         platform.boot_loaders = present(root, &BOOT_LOADERS);
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);

@@ -10,8 +10,6 @@ const BLOCK: &str = "/sys/class/block";
 const SWAP: &str = "swap";
 /// The longest chain of devices on devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
-/// `RTF_UP` and `RTF_GATEWAY` of the kernel's route.h.
-const UP_AND_GATEWAY: u32 = 3;
 
 /// The same of a host whose files may be out of reach.
 pub fn read_from(root: Option<&Root>) -> Uses {
@@ -45,7 +43,11 @@ fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String
     let partitions = root.names(&format!("{BLOCK}/{disk}")).into_iter().filter(|part| part.starts_with(disk));
     let devices: Vec<String> = std::iter::once(disk.to_owned()).chain(partitions).collect();
     if let Some((_, place)) = used.iter().find(|(name, _)| devices.contains(name)) {
-        return Some(if place == SWAP { "used for swapping".to_owned() } else { format!("mounted on {place}") });
+        return Some(match place.as_str() {
+            SWAP => "used for swapping".to_owned(),
+            place if place.starts_with('/') => format!("mounted on {place}"),
+            place => place.to_owned(),
+        });
     }
     devices.iter().find_map(|device| {
         let holder = root.names(&format!("{BLOCK}/{device}/holders")).into_iter().next()?;
@@ -79,11 +81,53 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
         Some((source.to_owned(), unescape(place.split(' ').next()?)))
     });
     let swapped = swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), SWAP.to_owned())));
+    // bcachefs names all its devices, with colons between.
+    let each = mounted.chain(swapped).flat_map(|(source, place)| {
+        let sources: Vec<(String, String)> = source.split(':').map(|one| (one.to_owned(), place.clone())).collect();
+        if source.starts_with("/dev/") { sources } else { vec![(source, place)] }
+    });
     let of = |(source, place): (String, String)| {
-        let all = block_name(root, &source).map(|name| parts(root, &name)).unwrap_or_default();
+        let name = if source == "/dev/root" { root_device(root) } else { block_name(root, &source) };
+        let all = name.map(|name| parts(root, &name)).unwrap_or_default();
         all.into_iter().map(move |name| (name, place.clone()))
     };
-    mounted.chain(swapped).flat_map(of).collect()
+    let with_parts = |(name, place): (String, String)| parts(root, &name).into_iter().map(move |name| (name, place.clone()));
+    each.flat_map(of).chain(members(root).into_iter().flat_map(with_parts)).collect()
+}
+
+/// The block device of the root file system, where the kernel mounted it itself and calls it `/dev/root`.
+fn root_device(root: &Root) -> Option<String> {
+    let device = root.excerpt("/proc/self/mountinfo", |text| {
+        let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let of_root = text.lines().map(fields).find(|fields| fields.get(4).is_some_and(|place| place == "/"));
+        of_root.and_then(|fields| fields.get(2).cloned()).unwrap_or_default()
+    })?;
+    root.link_name(&format!("/sys/dev/block/{}", device.trim()))
+}
+
+/// The devices of file systems that have several, of which `/proc/mounts` names one or none: those of a
+/// mounted btrfs, and of a ZFS pool that is imported.
+fn members(root: &Root) -> Vec<(String, String)> {
+    const BTRFS: &str = "/sys/fs/btrfs";
+    const POOLS: &str = "/proc/spl/kstat/zfs";
+    let of_btrfs = root.names(BTRFS).into_iter().flat_map(|id| {
+        let devices = root.names(&format!("{BTRFS}/{id}/devices"));
+        devices.into_iter().map(|name| (name, "part of a mounted btrfs".to_owned()))
+    });
+    let pools: Vec<String> = root.names(POOLS);
+    let pool_of = |name: &String| {
+        let number = root.attribute(&format!("{BLOCK}/{name}/dev"))?;
+        // udev's own notes: what blkid found on it. A pool's label is its name.
+        let found = root.excerpt(&format!("/run/udev/data/b{number}"), |text| {
+            let wanted = |line: &&str| line.starts_with("E:ID_FS_TYPE=") || line.starts_with("E:ID_FS_LABEL=");
+            text.lines().filter(wanted).fold(String::new(), |all, line| all + line + "\n")
+        })?;
+        let is_member = found.lines().any(|line| line == "E:ID_FS_TYPE=zfs_member");
+        let label = found.lines().find_map(|line| line.strip_prefix("E:ID_FS_LABEL=")).filter(|_| is_member)?;
+        pools.iter().find(|pool| *pool == label).map(|pool| (name.clone(), format!("part of the ZFS pool {pool}")))
+    };
+    let blocks = if pools.is_empty() { Vec::new() } else { root.names(BLOCK) };
+    of_btrfs.chain(blocks.iter().filter_map(pool_of)).collect()
 }
 
 /// The kernel's name of a block device: of `/dev/mapper/…` and `/dev/disk/…` it is another one.
@@ -130,30 +174,53 @@ fn unescape(place: &str) -> String {
     place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
-/// The interfaces of default routes: destination and mask 0 in `/proc/net/route`.
+/// The interfaces of default routes: destination and mask 0 in `/proc/net/route`, 0/0 in `/proc/net/ipv6_route`.
 fn routes(root: &Root) -> Vec<Use> {
-    let table = root.text("/proc/net/route").unwrap_or_default();
-    let interface = |line: &str| {
+    let of_ipv4 = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
         let default = fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000");
-        (default && flags & UP_AND_GATEWAY == UP_AND_GATEWAY).then(|| fields[0].to_owned())
+        (default && is_up(fields.get(3)?)).then(|| fields[0].to_owned())
     };
-    let mut uses = Vec::new();
-    for interface in table.lines().skip(1).filter_map(interface) {
-        // A bridge or bond stands for the interfaces in it.
-        let home = format!("/sys/class/net/{interface}");
-        let members = root.names(&format!("{home}/brif")).into_iter();
-        let bonded = root.attribute(&format!("{home}/bonding/slaves")).unwrap_or_default();
-        let all = members.chain(bonded.split_ascii_whitespace().map(str::to_owned)).chain([interface.clone()]);
-        for member in all {
-            let path = in_path(&root.link(&format!("/sys/class/net/{member}")).unwrap_or_default());
-            if !path.is_empty() {
-                uses.push(Use { path, what: Purpose::DefaultRoute { interface: member } });
-            }
-        }
+    let of_ipv6 = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let default = fields.first()?.bytes().all(|byte| byte == b'0') && fields.get(1) == Some(&"00");
+        (default && is_up(fields.get(8)?)).then(|| (*fields[9..].first().unwrap_or(&"lo")).to_owned())
+    };
+    // Neither file says anything of a protocol that the host does not speak.
+    let ipv4 = root.text("/proc/net/route").unwrap_or_default();
+    let ipv6 = root.text("/proc/net/ipv6_route").unwrap_or_default();
+    let interfaces: BTreeSet<String> =
+        ipv4.lines().skip(1).filter_map(of_ipv4).chain(ipv6.lines().filter_map(of_ipv6)).filter(|name| name != "lo").collect();
+    let all: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| carriers(root, interface)).collect();
+    let with_way = |interface: String| {
+        let path = in_path(&root.link(&format!("/sys/class/net/{interface}")).unwrap_or_default());
+        // A bridge or a tunnel has no function of its own.
+        (!path.is_empty()).then_some(Use { path, what: Purpose::DefaultRoute { interface } })
+    };
+    all.into_iter().filter_map(with_way).collect()
+}
+
+/// Whether a route is up, and does not refuse (`RTF_UP`, `RTF_REJECT` of the kernel's route.h).
+fn is_up(flags: &str) -> bool {
+    u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & 0x1 != 0 && flags & 0x200 == 0)
+}
+
+/// An interface and all that carry it: the ports of a bridge, the members of a bond, the parent of a VLAN.
+fn carriers(root: &Root, interface: String) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut layer = vec![interface];
+    for _ in 0..DEEPEST {
+        layer.retain(|name| all.insert(name.clone()));
+        let below = |name: &String| {
+            let home = format!("/sys/class/net/{name}");
+            let lower = root.names(&home).into_iter().filter_map(|entry| entry.strip_prefix("lower_").map(str::to_owned));
+            let bonded = root.attribute(&format!("{home}/bonding/slaves")).unwrap_or_default();
+            let bonded: Vec<String> = bonded.split_ascii_whitespace().map(str::to_owned).collect();
+            lower.chain(root.names(&format!("{home}/brif"))).chain(bonded).collect::<Vec<_>>()
+        };
+        layer = layer.iter().flat_map(below).collect();
     }
-    uses
+    all
 }
 
 /// Keyboards: what the kernel lets send SysRq, and has lights to show it (power buttons have none).
@@ -225,5 +292,43 @@ mod tests {
         assert_eq!(use_of(&root, "/dev/sda3").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/dev/mapper/vg-root").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
+    }
+
+    #[test]
+    fn file_systems_of_several_devices_and_other_routes() {
+        let root = root(
+            "[/proc]\nmounts |\n| rpool/ROOT / zfs rw 0 0\n| /dev/sdc1 /data btrfs rw 0 0\n\
+             [/proc/spl/kstat/zfs/rpool]\nstate = ONLINE\n\
+             [/run/udev/data]\nb8:1 |\n| E:ID_FS_TYPE=zfs_member\n| E:ID_FS_LABEL=rpool\nb8:17 |\n| E:ID_FS_TYPE=zfs_member\n| E:ID_FS_LABEL=tank\n\
+             [/sys/class/block]\nsda1 -> ../../devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda1\nsdb1 -> ../../devices/pci0000:00/0000:02:00.0/host8/block/sdb/sdb1\nsdc1 -> ../../devices/pci0000:00/0000:00:18.0/host9/block/sdc/sdc1\nsdd1 -> ../../devices/pci0000:00/0000:00:19.0/host9/block/sdd/sdd1\n\
+             [/sys/devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda1]\ndev = 8:1\n[/sys/devices/pci0000:00/0000:02:00.0/host8/block/sdb/sdb1]\ndev = 8:17\n\
+             [/sys/devices/pci0000:00/0000:00:18.0/host9/block/sdc/sdc1]\ndev = 8:33\n[/sys/devices/pci0000:00/0000:00:19.0/host9/block/sdd/sdd1]\ndev = 8:49\n\
+             [/sys/fs/btrfs/1-2/devices]\nsdc1 -> ../../../../devices/pci0000:00/0000:00:18.0/host9/block/sdc/sdc1\nsdd1 -> ../../../../devices/pci0000:00/0000:00:19.0/host9/block/sdd/sdd1\n\
+             [/proc/net]\nipv6_route |\n| 00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 eth0.5\n| 00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200 lo\n\
+             [/sys/class/net]\neth0 -> ../../devices/pci0000:00/0000:00:1f.6/net/eth0\neth0.5 -> ../../devices/virtual/net/eth0.5\n[/sys/devices/virtual/net/eth0.5]\nlower_eth0 -> ../../../pci0000:00/0000:00:1f.6/net/eth0\n",
+        );
+        let found: Vec<String> = read(&root)
+            .known
+            .iter()
+            .map(|used| {
+                let at = used.path.last().map(|address| address.short()).unwrap_or_default();
+                match &used.what {
+                    Purpose::Disk { name, place } => format!("{at} {name} {place}"),
+                    Purpose::DefaultRoute { interface } => format!("{at} route {interface}"),
+                    Purpose::Keyboard { .. } => at,
+                }
+            })
+            .collect();
+        // The pool "tank" is not imported: its disks may go.
+        assert_eq!(
+            found,
+            [
+                "00:17.0 sda1 part of the ZFS pool rpool",
+                "00:18.0 sdc1 /data",
+                "00:18.0 sdc1 part of a mounted btrfs",
+                "00:19.0 sdd1 part of a mounted btrfs",
+                "00:1f.6 route eth0",
+            ]
+        );
     }
 }

@@ -21,10 +21,13 @@ pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) 
     }
     if base.profile.is_some_and(Profile::secure_boot) {
         let found = files.firmwares.iter().find(|firmware| firmware.secure_boot && firmware.has_keys).cloned();
-        if found.is_none() {
-            findings.push(checks::no_secure_firmware(files));
+        if found.is_some() {
+            return found;
         }
-        return found;
+        // An installed system boots with any UEFI, and with no BIOS.
+        let plain = files.firmwares.iter().find(|firmware| !firmware.secure_boot).cloned();
+        findings.push(checks::no_secure_firmware(plain.as_ref()));
+        return plain;
     }
     let found = files.firmwares.iter().find(|firmware| !firmware.secure_boot).cloned();
     if found.is_none() {

@@ -38,7 +38,9 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
         match device.name() {
             "hostdev" | "interface" => taken.hostdev(device, host),
             "disk" => taken.disk(device),
-            "filesystem" => taken.folders.extend(device.child("source").and_then(|source| source.attribute("dir")).map(folder)),
+            "filesystem" => {
+                taken.folders.extend(device.child("source").and_then(|source| source.attribute("dir")).map(|path| folder(&path)));
+            }
             _ => {}
         }
     }
@@ -55,7 +57,7 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
 }
 
 /// A folder's path, without a slash at its end.
-fn folder(path: std::borrow::Cow<'_, str>) -> String {
+fn folder(path: &str) -> String {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
 }

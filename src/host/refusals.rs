@@ -36,7 +36,7 @@ fn allow(kind: DangerKind) -> Option<Allow> {
         DangerKind::LastKeyboard => Some(Allow::LastKeyboard),
         DangerKind::BlockedGroup => Some(Allow::BlockedGroup),
         DangerKind::HostFunction => Some(Allow::HostFunction),
-        DangerKind::UsesUnknown => None,
+        DangerKind::HostBlind | DangerKind::UsesUnknown => None,
     }
 }
 

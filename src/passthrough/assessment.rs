@@ -142,7 +142,7 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAd
         Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay => {
             format!(
-                "hand it over while the guest runs, its desktop is ended for that time and started again: vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
+                "hand it over while the guest runs (the desktop is ended for that time, and started again): vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
             )
         }
         Verdict::SharedOut => {

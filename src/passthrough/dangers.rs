@@ -25,6 +25,8 @@ pub enum DangerKind {
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
     HostFunction,
+    /// The host's only display went to vfio-pci before any guest started.
+    HostBlind,
     /// What the host uses could not be read.
     UsesUnknown,
 }
@@ -50,6 +52,7 @@ impl DangerKind {
             Self::DefaultRoute => "default-route",
             Self::LastKeyboard => "last-keyboard",
             Self::HostFunction => "host-function",
+            Self::HostBlind => "host-blind",
             Self::UsesUnknown => "uses-unknown",
         }
     }
@@ -77,6 +80,7 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
     }
     let found = [
         only_display(host, functions),
+        host_blind(host, functions),
         blocked_group(host, functions),
         disk_in_use(uses, functions),
         default_route(uses, functions),
@@ -111,8 +115,21 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
             DangerKind::OnlyDisplay,
             format!("without {} the host has no display", short(functions)),
             format!(
-                "leave it with the host until the guest starts, with prepare --bind start and define --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
+                "leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
             ),
+        )
+    })
+}
+
+/// The host has no display now, and these functions are why.
+pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let mut displays = host.pci.iter().filter(|device| has_outlets(device)).peekable();
+    let own = host.devices(functions).find(|device| has_outlets(device) && device.on_vfio())?;
+    (displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
+        danger(
+            DangerKind::HostBlind,
+            format!("the host has no display: {} is on vfio-pci, and there is no other", own.address.short()),
+            "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
         )
     })
 }

@@ -29,7 +29,7 @@ pub(super) enum Fault {
     ResetNeedsPowerOff,
     /// Its ROM is in the firmware of the board, and its reset is unreliable.
     RomInFirmware,
-    /// It has to sit at 00:02.0 of the guest, with the firmware's OpRegion.
+    /// It has to sit at 00:02.0 of the guest, with the firmware's region for it.
     NeedsPlace,
 }
 

@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use super::assessment::displays_that_stay;
-use super::dangers::has_outlets;
+use super::dangers::host_blind;
 use super::families::{self, Fault};
 use super::group::missing_iommu;
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
@@ -23,7 +23,7 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         twins(host, &functions),
         boot_display(display, card),
         display_without_driver(host, card, verdict),
-        host_is_blind(host, card, verdict),
+        host_is_blind(host, card),
         family(display, card),
         no_reset(host, display),
         dead(&functions),
@@ -104,17 +104,8 @@ fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<
 }
 
 /// The only display is on vfio-pci already: the host shows nothing, before any guest starts.
-fn host_is_blind(host: &Host, card: &Card, verdict: Verdict) -> Option<Finding> {
-    let is_blind = verdict == Verdict::Ready
-        && host.devices(&card.functions).any(has_outlets)
-        && !host.pci.iter().any(|device| has_outlets(device) && !device.on_vfio());
-    is_blind.then(|| {
-        Finding::warning(
-            "host-blind",
-            format!("the host has no display: {} is on vfio-pci, and there is no other", card.address.short()),
-            "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
-        )
-    })
+fn host_is_blind(host: &Host, card: &Card) -> Option<Finding> {
+    host_blind(host, &card.functions).map(|danger| Finding::warning(danger.kind.code(), danger.message, danger.remedy))
 }
 
 /// What is known of its family.

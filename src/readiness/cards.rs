@@ -18,8 +18,18 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
         return vec![none(prepared)];
     }
     let mut checks: Vec<Check> = cards.iter().flat_map(|card| of_card(prepared, card)).collect();
+    checks.extend(chosen(prepared));
     checks.extend(refusals(prepared));
     checks
+}
+
+/// Why it is this card, where there was a choice.
+fn chosen(prepared: &Prepared) -> Option<Check> {
+    let [card] = prepared.facts.cards else { return None };
+    let all = assess(prepared.facts.host);
+    let Choice::Chosen(chosen, because) = choose(&all) else { return None };
+    (chosen.address == card.address && all.len() > 1)
+        .then(|| Check::ok("choice", Group::Cards, subject(card), format!("is taken where none is named: {because}")).minor())
 }
 
 /// What people call a card.

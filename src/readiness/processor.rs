@@ -31,6 +31,12 @@ fn kvm(prepared: &Prepared) -> Check {
     let Some(node) = observed.kvm else {
         return check(String::new()).unknown(observed.reach.because()).minor();
     };
+    // udev makes the node at boot, whether or not the module can use the processor (kmod's static nodes).
+    if node.there && host.cpu.virtualization() == Some(false) {
+        return check("is there, but cannot be used: the processor has virtualization switched off".into())
+            .missing(Step::Firmware, WHY, "switch virtualization on first, see above")
+            .minor();
+    }
     if !node.there {
         let module = if host.cpu.is_intel() { "kvm_intel" } else { "kvm_amd" };
         let remedy = match host.cpu.virtualization() {

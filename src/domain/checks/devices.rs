@@ -21,7 +21,7 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
         .iter()
         .filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host)).or_else(|| group(passed.address, host)))
         .collect();
-    findings.extend(dangers(host, uses, &functions).into_iter().map(lost));
+    findings.extend(dangers(host, uses, &functions).into_iter().filter_map(lost));
     findings.extend(usb_behind(&functions, host));
     findings.extend(shared_out(&functions, host));
     for unknown in &host.unknown {
@@ -79,15 +79,17 @@ fn group(address: PciAddress, host: &Host) -> Option<Finding> {
 }
 
 /// What the host loses, weighed for a domain: what destroys data is refused, what can be meant is blocked.
-fn lost(danger: Danger) -> Finding {
+fn lost(danger: Danger) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
-    match kind {
+    Some(match kind {
         DangerKind::DiskInUse => Finding::fatal(kind.code(), message, remedy),
         DangerKind::BlockedGroup => Finding::blocker("group-not-viable", message, remedy),
         DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => Finding::blocker(kind.code(), message, remedy),
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
-    }
+        // The guest does not change it.
+        DangerKind::HostBlind => return None,
+    })
 }
 
 /// What speaks against handing the display over.

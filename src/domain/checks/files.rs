@@ -89,14 +89,16 @@ pub(in crate::domain) fn no_firmware(files: &Files) -> Finding {
     }
 }
 
-/// No firmware with Microsoft's keys was found for a system that boots with no other.
-pub(in crate::domain) fn no_secure_firmware(files: &Files) -> Finding {
-    let message = "this system boots only with Secure Boot, and no firmware with Microsoft's keys was found";
-    let remedy = "install one (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
-    if files.complete {
-        Finding::blocker("no-secure-firmware", message, remedy)
-    } else {
-        Finding::warning("no-secure-firmware", format!("{message}; the domain is left with its BIOS"), remedy)
+/// No firmware with Microsoft's keys was found for a system whose setup asks for Secure Boot.
+pub(in crate::domain) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
+    let remedy = "install one with Microsoft's keys (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
+    let asks = "this system's setup asks for UEFI with Secure Boot, and no firmware with Microsoft's keys was found";
+    match plain {
+        Some(firmware) => {
+            let message = format!("{asks}: the setup refuses {}, with which an installed system boots", firmware.code);
+            Finding::warning("no-secure-firmware", message, remedy)
+        }
+        None => Finding::blocker("no-secure-firmware", format!("{asks}, nor any other UEFI: it does not boot with a BIOS"), remedy),
     }
 }
 

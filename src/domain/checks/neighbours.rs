@@ -43,11 +43,12 @@ pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
 /// What other domains take of the host's too. At a start it counts whether the other one runs.
 /// `real` follows the links of a path.
 pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, real: &dyn Fn(&str) -> String) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = others.iter().filter_map(|other| unknown(other, own)).collect();
+    let mut findings: Vec<Finding> = own.unknown.iter().filter(|_| !others.is_empty()).map(|what| own_unknown(what)).collect();
     for other in others {
         let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
+        findings.extend(unknown(other, own, &theirs));
         let blocks = at_start && other.is_running;
-        let runs = if other.is_running { ", which runs" } else { "" };
+        let runs = if other.is_running { ", which runs," } else { "" };
         let name = &other.name;
         let devices = devices(own, &theirs);
         if !devices.is_empty() {
@@ -84,13 +85,20 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, rea
     findings
 }
 
-/// A domain that cannot be read may have anything.
-fn unknown(other: &Other, own: &Taken) -> Option<Finding> {
+/// What it takes itself cannot be told wholly.
+fn own_unknown(what: &str) -> Finding {
+    let message = format!("whether another domain has the same device could not be told: {what}");
+    Finding::warning("taken-unknown", message, "compare it with the other domains by hand: virsh dumpxml NAME")
+}
+
+/// A domain that cannot be read, or not wholly, may have anything.
+fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
     if *own == Taken::default() {
         return None;
     }
-    let because = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
-    let because = because.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML".to_owned()))?;
+    let unread = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
+    let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML of it".to_owned()));
+    let because = unread.or_else(|| theirs.iter().flat_map(|theirs| &theirs.unknown).next().cloned())?;
     let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
     Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", other.name)))
 }
@@ -124,6 +132,24 @@ fn overlap(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_no_reassurance() {
+        let own = Taken { disks: ["/a".to_owned()].into(), ..Taken::default() };
+        let other = |documents| Other { name: "other".to_owned(), is_running: false, documents };
+        let codes = |own: &Taken, other: Other| {
+            let findings = of_others(own, &[other], &Host::default(), true, &str::to_owned);
+            findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        let by_qemu = "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><q:commandline><q:arg value='-device'/><q:arg value='{x'/></q:commandline></domain>";
+        assert_eq!(codes(&own, other(vec![Err("no XML".to_owned())])), ["other-unknown"]);
+        assert_eq!(codes(&own, other(Vec::new())), ["other-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse(by_qemu)])), ["other-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse("<domain/>")])), [""; 0]);
+        assert_eq!(codes(&Taken::default(), other(Vec::new())), [""; 0]);
+        let unclear = Taken { unknown: vec!["x".to_owned()], ..own };
+        assert_eq!(codes(&unclear, other(vec![Document::parse("<domain/>")])), ["taken-unknown"]);
+    }
 
     #[test]
     fn a_disk_and_its_partitions() {

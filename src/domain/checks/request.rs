@@ -3,8 +3,8 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::{bridge_path, interface_path, mdev_path};
-use crate::domain::{Base, Disk, Extras, Network, Purpose, Request, Spec, owned};
-use crate::model::{Files, Finding, Host, is_uuid};
+use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned};
+use crate::model::{Files, Finding, Host, PciAddress, is_uuid};
 use crate::passthrough;
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
@@ -18,6 +18,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
     findings.extend(virtualization_off(base, host));
     findings.extend(network(base, wanted, files));
+    findings.extend(rom_in_firmware(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
@@ -102,6 +103,14 @@ fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
     passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
 }
 
+/// A card that has no ROM of its own, and is given none.
+fn rom_in_firmware(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
+    let asked = wanted.extras.rom.is_none() && base.differs(|request| request.gpu.clone());
+    let is_wanted = |address: PciAddress| wanted.gpu.contains(&GpuChoice::At(address));
+    let cards = passthrough::assess(host).into_iter().filter(|card| asked && is_wanted(card.address));
+    cards.flat_map(|card| card.warnings).find(|warning| warning.code == "apu")
+}
+
 /// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
 fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
     let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
@@ -110,13 +119,11 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
         |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("there is no {what} {name}"), remedy);
     match asked {
         Network::Nat(name) => {
-            let (_, is_active) = match files.networks.as_ref()?.iter().find(|(known, _)| known == name) {
-                Some(known) => known,
-                None => {
-                    let there: Vec<&str> = files.networks.iter().flatten().map(|(known, _)| known.as_str()).collect();
-                    let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
-                    return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
-                }
+            let known = files.networks.as_ref()?;
+            let Some((_, is_active)) = known.iter().find(|(known, _)| known == name) else {
+                let there: Vec<&str> = known.iter().map(|(known, _)| known.as_str()).collect();
+                let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
+                return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
             };
             (!is_active).then(|| {
                 let remedy = format!("virsh net-start {name} && virsh net-autostart {name}");

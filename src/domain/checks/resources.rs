@@ -95,10 +95,9 @@ pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     let root = domain.root();
     let asked = root.child("memory").and_then(size_of);
     let size = root.at("memoryBacking/hugepages").and_then(|pages| match pages.child("page") {
-        // Its number has the same units as any amount of memory, in an attribute.
-        Some(page) => {
-            Some(Size::from_kib(page.attribute("size")?.parse().ok()?)).filter(|_| page.attribute("unit").as_deref() == Some("KiB"))
-        }
+        // Its number has the same units as any amount of memory, in an attribute. libvirt takes no other,
+        // so what cannot be parsed here does not start either.
+        Some(page) => format!("{}{}", page.attribute("size")?, page.attribute("unit").as_deref().unwrap_or("KiB")).parse().ok(),
         None => host.memory.default_hugepage,
     });
     let short = asked.zip(size).and_then(|(asked, size)| hugepages(asked, size, host, Finding::blocker));

@@ -19,7 +19,7 @@ pub struct Profile {
     osinfo: Option<String>,
     /// What tells a Windows guest that it runs on a hypervisor.
     enlightenments: Option<Vec<String>>,
-    /// Whether it boots only what Microsoft has signed.
+    /// Whether its setup asks for Secure Boot.
     secure_boot: Option<bool>,
     /// Whether it has a TPM 2.0.
     tpm: Option<bool>,
@@ -73,7 +73,7 @@ impl Profile {
         self.enlightenments.as_deref().unwrap_or_default()
     }
 
-    /// Whether it boots only what Microsoft has signed.
+    /// Whether its setup asks for UEFI with Secure Boot.
     pub fn secure_boot(&self) -> bool {
         self.secure_boot.unwrap_or_default()
     }

@@ -1,8 +1,9 @@
 //! The name of a guest system, as `--os` takes it.
 
+use std::ffi::OsStr;
 use std::fmt;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParserFactory};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParserFactory};
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
@@ -12,7 +13,7 @@ const DEFAULT: &str = "windows";
 
 /// The name of a guest system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct Os(String);
 
 impl Default for Os {
@@ -28,9 +29,30 @@ impl Os {
     }
 }
 
+/// How people write the name of a Windows, beside `win11`.
+fn other_names(name: &str) -> Vec<String> {
+    match name.strip_prefix("win").filter(|version| version.starts_with(|c: char| c.is_ascii_digit())) {
+        Some(version) => ["windows", "windows-", "win-", "w"].iter().map(|prefix| format!("{prefix}{version}")).collect(),
+        None => Vec::new(),
+    }
+}
+
+impl From<String> for Os {
+    fn from(name: String) -> Self {
+        let known = Profile::names().find(|known| other_names(known).contains(&name.to_lowercase()));
+        Self(known.map_or(name, str::to_owned))
+    }
+}
+
 impl From<&str> for Os {
     fn from(name: &str) -> Self {
-        Self(name.to_owned())
+        Self::from(name.to_owned())
+    }
+}
+
+impl From<Os> for String {
+    fn from(os: Os) -> Self {
+        os.0
     }
 }
 
@@ -41,9 +63,42 @@ impl fmt::Display for Os {
 }
 
 impl ValueParserFactory for Os {
-    type Parser = clap::builder::MapValueParser<PossibleValuesParser, fn(String) -> Os>;
+    type Parser = Parser;
 
     fn value_parser() -> Self::Parser {
-        PossibleValuesParser::new(Profile::names()).map(Os as fn(String) -> Os)
+        Parser
+    }
+}
+
+/// Takes the known names, and the other ways to write them.
+#[derive(Debug, Clone)]
+pub struct Parser;
+
+impl TypedValueParser for Parser {
+    type Value = Os;
+
+    fn parse_ref(&self, command: &clap::Command, argument: Option<&clap::Arg>, value: &OsStr) -> Result<Os, clap::Error> {
+        let Os(name) = Os::from(value.to_string_lossy().into_owned());
+        PossibleValuesParser::new(Profile::names()).parse_ref(command, argument, OsStr::new(&name)).map(Os)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Profile::names().map(PossibleValue::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_windows() {
+        for name in ["win11", "windows11", "windows-11", "win-11", "w11", "Windows11"] {
+            assert_eq!(Os::from(name).to_string(), "win11", "{name}");
+        }
+        assert_eq!(Os::from("w8.1").to_string(), "win8.1");
+        assert_eq!([Os::from("windows").to_string(), Os::from("linux").to_string()], ["windows", "linux"]);
+        assert_eq!(Os::from("w95").to_string(), "w95");
+        assert!(Os::from("w95").profile().is_none());
     }
 }
