@@ -64,11 +64,26 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
-        names: header.map(|header| named_by_qcow2(&header)).unwrap_or_default(),
+        names: header.map(|header| outside(root, path, named_by_qcow2(&header))).unwrap_or_default(),
         unread,
         in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
+}
+
+/// The names in an image's header that lead out of its own folder; what is no plain path is as it is written.
+fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
+    let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
+    // A path that goes round in circles leads nowhere, and is shown as it is.
+    let real = |path: String| root.real_path(&path).unwrap_or(path);
+    let own = folder(&real(path.to_owned()));
+    let placed = |name: String| {
+        // As QEMU's `path_has_protocol`: a colon before the first slash.
+        let is_path = !name.split('/').next().is_some_and(|first| first.contains(':'));
+        if !is_path || name.starts_with('/') { name } else { format!("{own}/{name}") }
+    };
+    let placed = names.into_iter().map(placed).map(|name| if name.starts_with('/') { real(name) } else { name });
+    placed.filter(|name| !name.starts_with('/') || folder(name) != own).collect()
 }
 
 /// The format of an image; `None` where it cannot be read.

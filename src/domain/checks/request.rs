@@ -25,7 +25,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
         findings.extend(devices::of_handover(files.systemd));
     }
     findings.extend(files.in_use.iter().map(|(function, what)| devices::disk_in_use(*function, what)));
-    findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
+    findings.extend(spec.disks.iter().flatten().flat_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));
