@@ -111,6 +111,15 @@ pub struct Volume {
     pub path: String,
 }
 
+/// What libvirt keeps of a domain beside its XML and firmware variables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// Whether the memory of its guest is saved, to go on with at the next start.
+    pub is_saved: bool,
+    /// The names of its snapshots.
+    pub snapshots: Vec<String>,
+}
+
 /// A connection to a hypervisor.
 pub trait Hypervisor {
     /// The driver's name: `QEMU`, `TEST`, …
@@ -150,6 +159,8 @@ pub trait Hypervisor {
     fn shut_down(&self, name: &str) -> Result<()>;
     /// Pulls the plug.
     fn destroy(&self, name: &str) -> Result<()>;
+    /// What of a domain goes with it when it is forgotten, beside its XML and firmware variables.
+    fn beside(&self, name: &str) -> Result<Beside>;
     /// Forgets a domain, its firmware variables, managed save and snapshot metadata included.
     fn undefine(&self, name: &str) -> Result<()>;
     /// What libvirt's parser would drop of this XML, by name.

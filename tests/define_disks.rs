@@ -1,5 +1,6 @@
 //! The format of a disk is stated or certain, and its header gives the guest no file of the host unasked.
 
+#[allow(dead_code)] // Not every helper is used here.
 #[path = "support/command.rs"]
 mod command;
 

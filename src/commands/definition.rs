@@ -42,6 +42,23 @@ pub(super) struct Definition<'a> {
     pub(super) autostart: Option<bool>,
 }
 
+/// The other domains.
+#[derive(Default)]
+struct Others {
+    /// By name, each as it starts next.
+    known: Vec<(String, Document)>,
+    /// A word of each that cannot be read.
+    unread: Vec<Finding>,
+}
+
+fn domain_unread(name: &str, because: &str) -> Finding {
+    Finding::warning(
+        "domain-unread",
+        format!("the domain '{name}' cannot be read, and is not compared with this one: {because}"),
+        format!("see `virsh dumpxml --inactive {name}`"),
+    )
+}
+
 impl Definition<'_> {
     /// Tells, shows, defines.
     pub(super) fn carry_out(
@@ -54,9 +71,9 @@ impl Definition<'_> {
     ) -> Result<ExitCode> {
         let Resolved { spec, mut findings } = resolved;
         if spec.placed.is_some() {
-            let (others, unread) = self.others(connection)?;
-            findings.extend(domain::of_neighbours(&spec, &others));
-            findings.extend(unread);
+            let others = self.others(connection)?;
+            findings.extend(domain::of_neighbours(&spec, &others.known));
+            findings.extend(others.unread);
         }
         let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
@@ -102,26 +119,21 @@ impl Definition<'_> {
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    /// The other domains, each as it starts next, and a word of those that cannot be read.
-    fn others(&self, connection: &dyn Hypervisor) -> Result<(Vec<(String, Document)>, Vec<Finding>)> {
+    /// The other domains, each as it starts next.
+    fn others(&self, connection: &dyn Hypervisor) -> Result<Others> {
         let domains = connection.domains()?;
-        let mut unread: Vec<(String, String)> = domains.unread.into_iter().map(|domain| (domain.name, domain.because)).collect();
-        let mut others = Vec::new();
+        let mut others = Others::default();
+        for unread in domains.unread.into_iter().filter(|unread| unread.name != self.name) {
+            others.unread.push(domain_unread(&unread.name, &unread.because));
+        }
         for known in domains.known.into_iter().filter(|known| known.name != self.name) {
             match known.xml.first().map(|xml| Document::parse(xml)) {
-                Some(Ok(document)) => others.push((known.name, document)),
-                Some(Err(what)) => unread.push((known.name, what.to_string())),
+                Some(Ok(document)) => others.known.push((known.name, document)),
+                Some(Err(what)) => others.unread.push(domain_unread(&known.name, &what)),
                 None => {}
             }
         }
-        let told = |(name, because): (String, String)| {
-            Finding::warning(
-                "domain-unread",
-                format!("the domain '{name}' cannot be read, and is not compared with this one: {because}"),
-                format!("see `virsh dumpxml --inactive {name}`"),
-            )
-        };
-        Ok((others, unread.into_iter().map(told).collect()))
+        Ok(others)
     }
 
     fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {

@@ -1,11 +1,12 @@
 //! A connection: what the commands ask of libvirt, through its bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Defined, Domains, Hypervisor, Known, Pools, Secrets, State, Unread};
+use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, Pools, Secrets, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainState};
+use virt::domain_snapshot::DomainSnapshot;
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
@@ -208,6 +209,16 @@ impl Hypervisor for Libvirt {
 
     fn destroy(&self, name: &str) -> Result<()> {
         self.domain(name)?.destroy().map_err(|error| explain(&error, format!("'{name}' cannot be stopped")))
+    }
+
+    fn beside(&self, name: &str) -> Result<Beside> {
+        let domain = self.domain(name)?;
+        let read = || -> std::result::Result<Beside, Error> {
+            let snapshots = domain.list_all_snapshots(0)?;
+            let names: std::result::Result<Vec<String>, Error> = snapshots.iter().map(DomainSnapshot::name).collect();
+            Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: names? })
+        };
+        read().map_err(|error| explain(&error, format!("cannot ask what libvirt keeps of '{name}'")))
     }
 
     fn undefine(&self, name: &str) -> Result<()> {
