@@ -8,6 +8,9 @@ use crate::root::{Root, Status};
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
+/// Where QEMU's user may be named; many distributions let only root read it.
+const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
+
 /// What the host's files say about these paths; firmwares included.
 pub fn files(root: &Root, paths: &[String]) -> Files {
     let account = qemu_account(root);
@@ -18,6 +21,7 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         complete: !root.is_capture(),
         in_use: Vec::new(),
         systemd: runs_systemd(root),
+        assumed_user: account.as_ref().and_then(|_| root.reading(QEMU_CONF).unknown().map(str::to_owned)),
         qemu_user: account.map(|account| account.name),
         pools: Vec::new(),
     }
@@ -99,9 +103,9 @@ pub(super) struct Account {
     pub(super) gids: Vec<u32>,
 }
 
-/// The user of `qemu.conf`, else the distribution's; `None` where it has no account, or is root.
+/// The user of `qemu.conf`, else the distribution's, also where that file cannot be read ([`Files::assumed_user`]); `None` where it has no account, or is root.
 pub(super) fn qemu_account(root: &Root) -> Option<Account> {
-    let conf = root.text("/etc/libvirt/qemu.conf").unwrap_or_default();
+    let conf = root.reading(QEMU_CONF).known().unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
     let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());
     let accounts = records(root, "/etc/passwd")?;

@@ -155,18 +155,14 @@ impl Hypervisor for Libvirt {
         };
         let mut all = Pools::default();
         for pool in &pools {
-            let known = match pool::read(pool) {
-                Ok((known, complete)) => {
+            match pool::read(pool) {
+                Ok((known, incomplete)) => {
+                    all.unread.extend(incomplete.map(|because| Unread { name: known.name.clone(), because }));
                     all.known.push(known);
-                    complete
                 }
-                Err(error) => Err(error),
-            };
-            match known {
                 // It was undefined meanwhile.
                 Err(error) if error.code() == Enum::Known(ErrorNumber::NoStoragePool) => {}
                 Err(error) => all.unread.push(unread(pool.name(), &error)),
-                Ok(()) => {}
             }
         }
         Ok(all)

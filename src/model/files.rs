@@ -62,6 +62,9 @@ pub struct Files {
     pub systemd: Option<bool>,
     /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
+    /// Why that user is only assumed, where it is: the configuration that may name another cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_user: Option<String>,
     /// The folders of libvirt's storage pools, as far as they are known.
     pub pools: Vec<String>,
 }

@@ -110,7 +110,8 @@ fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
     let user = files.qemu_user.as_deref()?;
     let folders = facts.closed_folders.iter().map(|folder| format!("'{folder}'")).collect::<Vec<_>>().join(" ");
     (!folders.is_empty()).then(|| {
-        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}", facts.path);
+        let assumed = files.assumed_user.as_ref().map(|because| format!(" ({user} is assumed: {because})")).unwrap_or_default();
+        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}{assumed}", facts.path);
         Finding::blocker("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
     })
 }
