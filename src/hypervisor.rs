@@ -116,8 +116,17 @@ pub struct Volume {
 pub struct Beside {
     /// Whether the memory of its guest is saved, to go on with at the next start.
     pub is_saved: bool,
-    /// The names of its snapshots.
-    pub snapshots: Vec<String>,
+    /// Its snapshots.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A snapshot of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// Its XML, which names the overlays that it began.
+    pub xml: String,
 }
 
 /// A connection to a hypervisor.

@@ -79,7 +79,7 @@ fn kept_beside(connection: &dyn Hypervisor, name: &str) -> Vec<Finding> {
     let snapshots = (!beside.snapshots.is_empty()).then(|| {
         Finding::blocker(
             "snapshots",
-            format!("'{name}' has snapshots, of which libvirt then knows nothing more: {}", beside.snapshots.join(", ")),
+            format!("'{name}' has snapshots, of which libvirt then knows nothing more: {}", beside.snapshots.iter().map(|snapshot| snapshot.name.as_str()).collect::<Vec<_>>().join(", ")),
             format!("see what they hold: virsh snapshot-list {name}; keep what describes them: virsh snapshot-dumpxml {name} SNAPSHOT; or use --force"),
         )
     });

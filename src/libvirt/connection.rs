@@ -1,7 +1,7 @@
 //! A connection: what the commands ask of libvirt, through its bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, Pools, Secrets, State, Unread};
+use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, Pools, Secrets, Snapshot, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
@@ -211,8 +211,9 @@ impl Hypervisor for Libvirt {
         let domain = self.domain(name)?;
         let read = || -> std::result::Result<Beside, Error> {
             let snapshots = domain.list_all_snapshots(0)?;
-            let names: std::result::Result<Vec<String>, Error> = snapshots.iter().map(DomainSnapshot::name).collect();
-            Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: names? })
+            let known = |snapshot: &DomainSnapshot| Ok(Snapshot { name: snapshot.name()?, xml: snapshot.xml_desc(0)? });
+            let snapshots: std::result::Result<Vec<Snapshot>, Error> = snapshots.iter().map(known).collect();
+            Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: snapshots? })
         };
         read().map_err(|error| explain(&error, format!("cannot ask what libvirt keeps of '{name}'")))
     }

@@ -141,10 +141,12 @@ impl Desk<'_> {
         Ok(search)
     }
 
-    /// The files and devices that domains and storage pools name.
+    /// The files and devices that domains, their snapshots and storage pools name.
     fn named_by_libvirt(&self) -> impl Iterator<Item = PathBuf> {
         let of_domains = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
-        of_domains.chain(self.pools.iter().flat_map(|pool| pool.volumes.iter().map(|volume| PathBuf::from(&volume.path))))
+        of_domains
+            .chain(self.in_snapshots.iter().cloned())
+            .chain(self.pools.iter().flat_map(|pool| pool.volumes.iter().map(|volume| PathBuf::from(&volume.path))))
     }
 
     /// The files in the folders that may be overlays.
