@@ -95,8 +95,11 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
 }
 
 fn how_to_get(path: &str, wanted: &Request) -> String {
-    if wanted.disk.iter().any(|disk| disk == path) {
-        format!("make it: qemu-img create -f qcow2 '{path}' 100G")
+    if wanted.disk.iter().any(|disk| disk == path) && path.starts_with("/dev/") {
+        "name a device that is there: ls -l /dev/disk/by-id".into()
+    } else if wanted.disk.iter().any(|disk| disk == path) {
+        // In the format that its name says, as the domain gets it.
+        format!("make it: vgapt disk create '{path}' 100G")
     } else if wanted.virtio_iso.as_deref() == Some(path) {
         "get virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
     } else if wanted.cdrom.as_deref() == Some(path) {
