@@ -111,6 +111,24 @@ pub struct Volume {
     pub path: String,
 }
 
+/// What libvirt keeps of a domain beside its XML and firmware variables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// Whether the memory of its guest is saved, to go on with at the next start.
+    pub is_saved: bool,
+    /// Its snapshots.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A snapshot of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// Its XML, which names the overlays that it began.
+    pub xml: String,
+}
+
 /// A connection to a hypervisor.
 pub trait Hypervisor {
     /// The driver's name: `QEMU`, `TEST`, …
@@ -152,6 +170,8 @@ pub trait Hypervisor {
     fn shut_down(&self, name: &str) -> Result<()>;
     /// Pulls the plug.
     fn destroy(&self, name: &str) -> Result<()>;
+    /// What of a domain goes with it when it is forgotten, beside its XML and firmware variables.
+    fn beside(&self, name: &str) -> Result<Beside>;
     /// Forgets a domain, its firmware variables, managed save and snapshot metadata included.
     fn undefine(&self, name: &str) -> Result<()>;
     /// What libvirt's parser would drop of this XML, by name; `None` where it refuses the whole.

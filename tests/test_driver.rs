@@ -63,6 +63,40 @@ fn undefine() {
 }
 
 #[test]
+fn undefine_tells_what_is_lost() {
+    let place = tempfile::TempDir::new().unwrap();
+    let node = place.path().join("node.xml");
+    let domain = |name: &str, more: &str, devices: &str| {
+        format!(
+            "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os>
+            <devices>{devices}</devices><test:runstate>5</test:runstate>{more}</domain>"
+        )
+    };
+    let disks = "<disk type='file'><source file='/vm/a.qcow2'/><target dev='sda'/></disk><disk type='volume'><source pool='p' volume='v'/><target dev='sdb'/></disk>";
+    let snapshot = "<test:domainsnapshot><name>clean</name><state>shutoff</state><creationTime>1</creationTime><active>0</active></test:domainsnapshot>";
+    let domains = [
+        domain("plain", "", disks),
+        domain("saved", "<test:hasmanagedsave>1</test:hasmanagedsave>", ""),
+        domain("shot", snapshot, ""),
+        domain("tpm", "", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"),
+        domain("kept", "", "<tpm model='tpm-crb'><backend type='emulator' version='2.0' persistent_state='yes'/></tpm>"),
+    ];
+    fs::write(&node, format!("<node>{}</node>", domains.concat())).unwrap();
+    let uri = format!("test://{}", node.display());
+    let undefine = |arguments: &[&str]| run(&mut vgapt([&["-c", &uri, "undefine"], arguments].concat()));
+    undefine(&["plain"]).with(0).saying(&["'plain' is undefined; its disks stay: /vm/a.qcow2, v of the storage pool p"]);
+    undefine(&["kept"]).with(0);
+    for (name, what) in [
+        ("saved", "saved with its guest's memory"),
+        ("shot", "has snapshots, of which libvirt then knows nothing more: clean"),
+        ("tpm", "BitLocker"),
+    ] {
+        undefine(&["-q", name]).with(1).saying(&[what, "is not undefined", "--force"]);
+        undefine(&[name, "--force"]).with(0).saying(&[what, "is undefined"]);
+    }
+}
+
+#[test]
 fn no_such_domain() {
     for command in ["status", "start", "stop", "undefine"] {
         let ran = on_node(&[command, "nosuch"]).with(3).saying(&["no domain 'nosuch'", "remedy: the domains here are "]);

@@ -171,10 +171,18 @@ fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
     written::write(file, text.as_bytes())
 }
 
+/// The folders of libvirt's storage pools. One that is not known is no place that a disk's header may name.
+fn pool_folders(root: &Root, connection: &dyn Hypervisor) -> Vec<String> {
+    let targets = connection.pools().map(|pools| pools.known).unwrap_or_default().into_iter().filter_map(|pool| pool.target);
+    targets.map(|target| root.real_path(&target).unwrap_or(target)).collect()
+}
+
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.
 pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> Files {
     if let Some(root) = root {
-        return Files { networks: connection.networks(), ..discovery::files(root, &wanted.files()) };
+        let files = discovery::files(root, &wanted.files());
+        let pools = if files.facts.iter().any(|facts| !facts.names.is_empty()) { pool_folders(root, connection) } else { Vec::new() };
+        return Files { networks: connection.networks(), pools, ..files };
     }
     let pairs = connection.loaders().into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
     let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");

@@ -6,9 +6,11 @@ use anyhow::Result;
 
 use super::Context;
 use super::domain::Existing;
+use crate::domain;
 use crate::output;
 
-/// What a domain was made from, read back from its metadata, as a file for `vgapt define -f`.
+/// What a domain was made from, read back from its metadata, as a file for `vgapt define -f`. Its disks
+/// and CDs are those that it has now.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -20,9 +22,12 @@ impl Arguments {
         let connection = context.connect()?;
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         let record = existing.record(&self.name)?;
+        let (request, changed) = domain::present(&existing.document, &record.request);
         let autostart = connection.autostart(&self.name)?;
         if context.global.json {
             let mut value = serde_json::to_value(record)?;
+            value["request"] = serde_json::to_value(&request)?;
+            value["changed"] = changed.into();
             value["autostart"] = autostart.into();
             output::print(&output::json(&value))?;
             return Ok(ExitCode::SUCCESS);
@@ -37,7 +42,10 @@ impl Arguments {
             let id = passed.id.map(|id| format!(" is {id}")).unwrap_or_default();
             text.push_str(&format!("# passed: {}{id}\n", passed.address));
         }
-        output::print(&(text + &record.request.to_toml()))?;
+        for line in &changed {
+            text.push_str(&format!("# {line}\n"));
+        }
+        output::print(&(text + &request.to_toml()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

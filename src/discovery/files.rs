@@ -8,6 +8,9 @@ use crate::root::{Root, Status};
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
+/// Where QEMU's user may be named; many distributions let only root read it.
+const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
+
 /// What the host's files say about these paths; firmwares included.
 pub fn files(root: &Root, paths: &[String]) -> Files {
     let account = qemu_account(root);
@@ -19,6 +22,7 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
         uses: uses::read(root),
         networks: None,
         systemd: runs_systemd(root),
+        assumed_user: account.as_ref().and_then(|_| root.reading(QEMU_CONF).unknown().map(str::to_owned)),
         qemu_user: account.map(|account| account.name),
         pools: Vec::new(),
     }
@@ -65,11 +69,26 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
-        names: header.map(|header| named_by_qcow2(&header)).unwrap_or_default(),
+        names: header.map(|header| outside(root, path, named_by_qcow2(&header))).unwrap_or_default(),
         unread,
         in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
+}
+
+/// The names in an image's header that lead out of its own folder; what is no plain path is as it is written.
+fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
+    let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
+    // A path that goes round in circles leads nowhere, and is shown as it is.
+    let real = |path: String| root.real_path(&path).unwrap_or(path);
+    let own = folder(&real(path.to_owned()));
+    let placed = |name: String| {
+        // As QEMU's `path_has_protocol`: a colon before the first slash.
+        let is_path = !name.split('/').next().is_some_and(|first| first.contains(':'));
+        if !is_path || name.starts_with('/') { name } else { format!("{own}/{name}") }
+    };
+    let placed = names.into_iter().map(placed).map(|name| if name.starts_with('/') { real(name) } else { name });
+    placed.filter(|name| !name.starts_with('/') || folder(name) != own).collect()
 }
 
 /// The format of an image; `None` where it cannot be read.
@@ -85,9 +104,9 @@ pub(super) struct Account {
     pub(super) gids: Vec<u32>,
 }
 
-/// The user of `qemu.conf`, else the distribution's; `None` where it has no account, or is root.
+/// The user of `qemu.conf`, else the distribution's, also where that file cannot be read ([`Files::assumed_user`]); `None` where it has no account, or is root.
 pub(super) fn qemu_account(root: &Root) -> Option<Account> {
-    let conf = root.text("/etc/libvirt/qemu.conf").unwrap_or_default();
+    let conf = root.reading(QEMU_CONF).known().unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
     let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());
     let accounts = records(root, "/etc/passwd")?;

@@ -55,6 +55,20 @@ pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
     uses
 }
 
+/// The files and devices that a snapshot names: the overlays that it began, and what the domain had.
+pub fn snapshot_paths(snapshot: &Document) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut open = vec![snapshot.root()];
+    while let Some(element) = open.pop() {
+        if element.name() == "source" {
+            let path = element.attribute("file").or_else(|| element.attribute("dev"));
+            paths.extend(path.filter(|path| path.starts_with('/')).map(std::borrow::Cow::into_owned));
+        }
+        open.extend(element.children());
+    }
+    paths
+}
+
 fn source(element: Element<'_>) -> Option<Source> {
     let source = element.child("source")?;
     let attribute = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
@@ -68,6 +82,15 @@ fn source(element: Element<'_>) -> Option<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_snapshot_names() {
+        let text = "<domainsnapshot><disks><disk name='sda'><source file='/over'/></disk></disks><domain><devices>
+            <disk><source dev='/dev/x'/></disk><interface><source dev='eth0'/></interface></devices></domain></domainsnapshot>";
+        let mut paths = snapshot_paths(&Document::parse(text).unwrap());
+        paths.sort();
+        assert_eq!(paths, ["/dev/x", "/over"]);
+    }
 
     #[test]
     fn chains_mirrors_and_volumes() {

@@ -94,6 +94,19 @@ pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
     }
 }
 
+/// The file or device of a disk.
+pub(super) fn source_path(disk: Element<'_>) -> Option<String> {
+    let source = disk.child("source")?;
+    source.attribute("file").or_else(|| source.attribute("dev")).map(std::borrow::Cow::into_owned)
+}
+
+/// The format that a domain states of the disk at a path; `None` where it has no such disk.
+pub(super) fn stated_format(domain: Element<'_>, path: &str) -> Option<String> {
+    let of_disk = |disk: &Element<'_>| disk.attribute("device").is_none_or(|device| matches!(&*device, "disk" | "lun"));
+    let disk = disks(domain).filter(of_disk).find(|disk| source_path(*disk).as_deref() == Some(path))?;
+    Some(disk.child("driver")?.attribute("type")?.into_owned())
+}
+
 fn disks(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
     domain.child("devices").into_iter().flat_map(|devices| devices.children_named("disk"))
 }

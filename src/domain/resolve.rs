@@ -6,8 +6,10 @@ use std::path::Path;
 use super::attach;
 use super::cells;
 use super::checks;
+use super::disks::stated_format;
 use super::firmware::firmware;
 use super::hostdevs::pci_hostdevs;
+use super::present::present;
 use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
@@ -108,9 +110,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
         emulator: wanted.emulator.clone().filter(|_| base.differs(|request| request.emulator.clone())),
         firmware,
-        disks: base
-            .differs(|request| request.disk.clone())
-            .then(|| wanted.disk.iter().map(|path| disk(path, wanted.extras.disk_cache, files)).collect()),
+        disks: disks(base, &wanted, files),
         cdroms: [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())]
             .into_iter()
             .flatten()
@@ -285,13 +285,37 @@ fn passed(address: PciAddress, host: &Host) -> Passed {
     Passed { address, id: device.map(|device| device.id), subsystem: device.and_then(|device| device.subsystem) }
 }
 
-fn disk(path: &str, cache: Option<DiskCache>, files: &Files) -> Disk {
-    let by_content = files.of(path).and_then(|facts| facts.format.clone());
-    let is_raw = path.starts_with("/dev/") || path.ends_with(".img") || path.ends_with(".iso");
-    // A name that says nothing: the guide's format.
-    let by_name = || if is_raw { "raw" } else { format_by_name(Path::new(path)).unwrap_or("qcow2") };
+/// The disks that are to be written: where they are asked for anew those of the request, where only
+/// their format is those that the domain has now.
+fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
+    if base.differs(|request| request.disk.clone()) {
+        return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
+    }
+    let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
+    let now = || present(&base.domain, wanted).0.disk;
+    // One that somebody took out, or gave another kind of source, is not put back by the way.
+    let is_whole = || now().len() == wanted.disk.len();
+    (format_differs && is_whole()).then(|| now().iter().map(|path| disk(path, base, wanted, files)).collect())
+}
+
+/// A disk, with its format: what is stated now, else what the domain states, else raw for a device
+/// and what its name says so of, else what its content looks like. `checks::files::disk` tells where
+/// name and content disagree.
+fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
+    let stated = wanted.extras.disk_format.map(|format| format.word().to_owned());
+    let stated = stated.or_else(|| stated_format(base.domain.root(), path));
+    let is_device = path.starts_with("/dev/");
+    let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) };
+    // Encrypted or not, libvirt has the bytes of LUKS as raw.
+    let by_content = files.of(path).and_then(|facts| facts.format.as_deref()).map(|format| if format == "luks" { "raw" } else { format });
+    let concluded = match (by_name, by_content) {
+        (Some("raw"), _) => "raw",
+        (_, Some(content)) => content,
+        // A name that says nothing: the guide's format.
+        (by_name, None) => by_name.unwrap_or("qcow2"),
+    };
     // A device has no page cache of a file system's before it; a file's is the guide's.
-    let usual = if path.starts_with("/dev/") { DiskCache::None } else { DiskCache::Writeback };
-    let cache = cache.unwrap_or(usual);
-    Disk { path: path.to_owned(), cache, format: by_content.unwrap_or_else(|| by_name().to_owned()) }
+    let usual = if is_device { DiskCache::None } else { DiskCache::Writeback };
+    let cache = wanted.extras.disk_cache.unwrap_or(usual);
+    Disk { path: path.to_owned(), cache, is_stated: stated.is_some(), format: stated.unwrap_or_else(|| concluded.to_owned()) }
 }

@@ -61,6 +61,8 @@ pub struct Disk {
     pub path: String,
     /// Format of what is in it.
     pub format: String,
+    /// Whether the user or the domain states the format; else it is concluded.
+    pub is_stated: bool,
     /// What the host does with its data.
     pub cache: DiskCache,
 }

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Defined, Domains, Hypervisor, Known, Pools, Secrets, State, Unread};
+use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, Pools, Secrets, Snapshot, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainState};
+use virt::domain_snapshot::DomainSnapshot;
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
@@ -183,18 +184,14 @@ impl Hypervisor for Libvirt {
         };
         let mut all = Pools::default();
         for pool in &pools {
-            let known = match pool::read(pool) {
-                Ok((known, complete)) => {
+            match pool::read(pool) {
+                Ok((known, incomplete)) => {
+                    all.unread.extend(incomplete.map(|because| Unread { name: known.name.clone(), because }));
                     all.known.push(known);
-                    complete
                 }
-                Err(error) => Err(error),
-            };
-            match known {
                 // It was undefined meanwhile.
                 Err(error) if error.code() == Enum::Known(ErrorNumber::NoStoragePool) => {}
                 Err(error) => all.unread.push(unread(pool.name(), &error)),
-                Ok(()) => {}
             }
         }
         Ok(all)
@@ -245,6 +242,17 @@ impl Hypervisor for Libvirt {
     fn destroy(&self, name: &str) -> Result<()> {
         let _deadline = watch::deadline("stopping a domain", watch::STOP);
         self.domain(name)?.destroy().map_err(|error| explain(&error, format!("'{name}' cannot be stopped")))
+    }
+
+    fn beside(&self, name: &str) -> Result<Beside> {
+        let domain = self.domain(name)?;
+        let read = || -> std::result::Result<Beside, Error> {
+            let snapshots = domain.list_all_snapshots(0)?;
+            let known = |snapshot: &DomainSnapshot| Ok(Snapshot { name: snapshot.name()?, xml: snapshot.xml_desc(0)? });
+            let snapshots: std::result::Result<Vec<Snapshot>, Error> = snapshots.iter().map(known).collect();
+            Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: snapshots? })
+        };
+        read().map_err(|error| explain(&error, format!("cannot ask what libvirt keeps of '{name}'")))
     }
 
     fn undefine(&self, name: &str) -> Result<()> {

@@ -10,19 +10,25 @@ use virt::storage_pool::StoragePool;
 /// the folder, also where the pool is not active.
 const OF_FOLDERS: [&str; 5] = ["dir", "fs", "netfs", "gluster-fuse", "vstorage"];
 
-/// What is known of a pool, and whether that is all.
+/// What is known of a pool, and why that is not all where it is not.
 ///
 /// # Errors
 /// Where nothing is known of it.
-pub(super) fn read(pool: &StoragePool) -> Result<(Pool, Result<(), Error>), Error> {
+pub(super) fn read(pool: &StoragePool) -> Result<(Pool, Option<String>), Error> {
     let text = pool.xml_desc(0)?;
-    let document = Document::parse(&text).ok();
-    let root = document.as_ref().map(Document::root);
-    let target = root.and_then(|root| root.at("target/path")).map(Element::text).map(str::to_owned);
-    let is_folder = root.and_then(|root| root.attribute("type")).is_some_and(|kind| OF_FOLDERS.contains(&&*kind));
-    let mut known = Pool { name: pool.name()?, target, volumes: Vec::new() };
-    let complete = volumes(pool, is_folder && known.target.is_some()).map(|volumes| known.volumes = volumes);
-    Ok((known, complete))
+    let mut known = Pool { name: pool.name()?, target: None, volumes: Vec::new() };
+    let document = match Document::parse(&text) {
+        Ok(document) => document,
+        Err(what) => return Ok((known, Some(format!("its XML cannot be read: {what}")))),
+    };
+    let root = document.root();
+    known.target = root.at("target/path").map(Element::text).map(str::to_owned);
+    let is_folder = root.attribute("type").is_some_and(|kind| OF_FOLDERS.contains(&&*kind)) && known.target.is_some();
+    match volumes(pool, is_folder) {
+        Ok(volumes) => Ok((Pool { volumes, ..known }, None)),
+        Err(error) if error.code() == Enum::Known(ErrorNumber::NoStoragePool) => Err(error),
+        Err(error) => Ok((known, Some(error.message().to_owned()))),
+    }
 }
 
 /// The volumes of a pool. libvirt remembers them; those that came by other hands show after a refresh. A

@@ -34,7 +34,8 @@ pub struct FileFacts {
     pub size: Option<u64>,
     /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.
     pub format: Option<String>,
-    /// The other files that the header of a qcow2 image names: what it lies on, and where its data is.
+    /// The other files that the header of a qcow2 image names outside its own folder, links followed:
+    /// what it lies on, and where its data is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Why its first bytes could not be read, where it is there.
@@ -65,6 +66,9 @@ pub struct Files {
     pub systemd: Option<bool>,
     /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
+    /// Why that user is only assumed, where it is: the configuration that may name another cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_user: Option<String>,
     /// The folders of libvirt's storage pools, as far as they are known.
     pub pools: Vec<String>,
 }

@@ -112,6 +112,15 @@ fn libvirt_out_of_reach_and_force() {
     assert_eq!(json["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "overlays-unknown").count(), 1);
     images.vgapt(&[&["compact", "base.qcow2", "small.qcow2"][..], &nowhere].concat()).with(1).saying(&["not known whether a domain uses"]);
     assert_eq!(images.hash("base.qcow2"), before);
+    // A domain's disk that is a volume of a pool which libvirt does not have: where it lies is not known.
+    let uri = node(&images, &[("x", "qcow2")], "");
+    let text = fs::read_to_string(images.path("node.xml")).unwrap();
+    fs::write(images.path("node.xml"), text.replace("type='file'", "type='volume'").replace("file='x'", "pool='nosuch' volume='v'"))
+        .unwrap();
+    images
+        .vgapt(&["commit", "base.qcow2.diff", "-c", &uri])
+        .with(1)
+        .saying(&["the disk sda of the domain 'd0': libvirt does not list its volume"]);
     // Another machine's libvirt knows nothing of the files of this one.
     images.vgapt(&["commit", "base.qcow2.diff", "-c", "qemu+ssh://nosuch.invalid/system"]).with(1).saying(&["is another machine"]);
     let ran = images.vgapt(&[&["commit", "base.qcow2.diff", "--force", "--json"][..], &nowhere].concat()).with(0);
@@ -141,6 +150,16 @@ fn overlays_in_other_folders() {
     let pool = format!("<pool type='dir'><name>p</name><target><path>{}</path></target></pool>", elsewhere.directory.path().display());
     found(&["-c", &node(&images, &[], &pool)]);
     found(&["--search", &elsewhere.directory.path().display().to_string()]);
+    // That only a snapshot of a domain names.
+    let uri = node(&images, &[(&images.text("base.qcow2"), "qcow2")], "");
+    let snapshot = format!(
+        "<test:domainsnapshot><name>s</name><state>shutoff</state><creationTime>1</creationTime><active>0</active><disks>
+        <disk name='sda' snapshot='external' type='file'><source file='{}'/></disk></disks></test:domainsnapshot>",
+        elsewhere.text("other.diff")
+    );
+    let text = fs::read_to_string(images.path("node.xml")).unwrap();
+    fs::write(images.path("node.xml"), text.replace("<test:runstate>", &format!("{snapshot}<test:runstate>"))).unwrap();
+    found(&["-c", &uri]);
     // By a link in a folder that is searched.
     symlink(elsewhere.path("other.diff"), images.path("linked")).unwrap();
     found(&[]);

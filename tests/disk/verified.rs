@@ -64,3 +64,37 @@ fn what_killed_a_tool_is_told() {
     instead_of(&mut images, "convert", "exit 7");
     images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(3).saying(&["merging failed: it ended with exit code 7 and no word"]);
 }
+
+#[test]
+fn what_libguestfs_leaves_is_looked_at() {
+    if !have("verified copies", &TOOLS) {
+        return;
+    }
+    let mut images = Images::new(1);
+    std::fs::remove_file(images.path("base.qcow2.diff")).unwrap();
+    std::fs::write(images.path("file"), "x").unwrap();
+    let (names, before) = (images.names(), images.hash("base.qcow2"));
+    for broken in [
+        "head -c 100000 /dev/urandom > \"$3\"",
+        "qemu-img create -q -f qcow2 \"$3\" 1M",
+        "printf '\\xff%.0s' {1..200} | dd of=\"$3\" bs=1 seek=131072 conv=notrunc status=none",
+    ] {
+        images.stand_in("virt-copy-in", &format!("{broken}; exit 0"));
+        images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(3).saying(&["is not kept"]);
+        assert_eq!((images.names(), images.hash("base.qcow2")), (names.clone(), before));
+    }
+    images.stand_in("virt-sparsify", "echo odd >&2; qemu-img create -q -f qcow2 \"${@: -1}\" 1M");
+    images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(3).saying(&[
+        "it has 1 MiB instead of 2 MiB",
+        "is not kept",
+        "complained: odd",
+    ]);
+    assert_eq!(images.names(), names);
+    images.stand_in("virt-sparsify", "qemu-img convert -f qcow2 -O qcow2 \"${@: -2:1}\" \"${@: -1}\"");
+    images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(0).saying(&["is made in"]);
+    images.same("base.qcow2", "small.qcow2");
+    images.stand_in("virt-copy-in", "qemu-io -f qcow2 -c 'write -q -P 7 0 64k' \"$3\"");
+    images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(0).saying(&["searched for overlays of", "is in / of"]);
+    images.tool(&["qemu-io", "-r", "-f", "qcow2", "-c", "read -q -P 7 0 64k", "base.qcow2"]);
+    assert_ne!(images.hash("base.qcow2"), before);
+}

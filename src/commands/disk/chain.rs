@@ -156,7 +156,7 @@ impl Desk<'_> {
             Err(error) => Err(Finding::fatal(
                 "backing-unread",
                 format!("{shown} lies on {}, which cannot be read: {error}", path.display()),
-                "run it as a user who may read it: sudo vgapt disk …",
+                "run it as a user who may read it",
             )),
         }
     }

@@ -14,7 +14,7 @@ use super::super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, DiskUse, Source, argv};
-use crate::hypervisor::{Domains, Known, Pool, Pools};
+use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{Distribution, Finding, Severity};
 use crate::output;
@@ -34,6 +34,8 @@ pub(super) struct Desk<'c> {
     pub(super) interrupt: Interrupt,
     /// The domains with their disks.
     pub(super) domains: Vec<User>,
+    /// The images that snapshots of domains name.
+    pub(super) in_snapshots: Vec<PathBuf>,
     /// The storage pools.
     pub(super) pools: Vec<Pool>,
     /// Why not all domains with their disks are known.
@@ -70,10 +72,18 @@ impl<'c> Desk<'c> {
         let asked = if context.uri().is_remote() {
             Err(anyhow::anyhow!("{} is another machine", context.uri()))
         } else {
-            context.connect().and_then(|connection| Ok((connection.domains()?, connection.pools())))
+            context.connect().and_then(|connection| Ok((connection.domains()?, connection)))
         };
         match asked {
-            Ok((domains, pools)) => desk.know(domains, pools),
+            Ok((domains, connection)) => {
+                for domain in &domains.known {
+                    match connection.beside(&domain.name) {
+                        Ok(beside) => desk.know_snapshots(&domain.name, &beside.snapshots),
+                        Err(why) => desk.unknown_domains.push(format!("the snapshots of the domain '{}': {why:#}", domain.name)),
+                    }
+                }
+                desk.know(domains, connection.pools());
+            }
             Err(why) => {
                 context.note("note: libvirt is not asked who uses the disk; only QEMU's own lock tells of machines that run");
                 context.detail(&format!("{why:#}"));
@@ -89,11 +99,21 @@ impl<'c> Desk<'c> {
             context,
             interrupt: Interrupt::watch()?,
             domains: Vec::new(),
+            in_snapshots: Vec::new(),
             pools: Vec::new(),
             unknown_domains: Vec::new(),
             unknown_pools: Vec::new(),
             overridden: RefCell::default(),
         })
+    }
+
+    fn know_snapshots(&mut self, domain: &str, snapshots: &[Snapshot]) {
+        for snapshot in snapshots {
+            match Document::parse(&snapshot.xml) {
+                Ok(document) => self.in_snapshots.extend(disk::snapshot_paths(&document).into_iter().map(PathBuf::from)),
+                Err(what) => self.unknown_domains.push(format!("the snapshot '{}' of the domain '{domain}': {what}", snapshot.name)),
+            }
+        }
     }
 
     fn know(&mut self, domains: Domains, pools: Result<Pools>) {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::desk::{Desk, refused};
 use super::search::shortened;
 use crate::disk::{self, Chain, argv, same_file};
-use crate::model::{Finding, Size};
+use crate::model::{Finding, Reading, Size};
 use crate::problem::Problem;
 
 /// What a recipe does with an image.
@@ -58,8 +58,15 @@ impl Desk<'_> {
     pub(super) fn against_target(&self, target: &Path) -> Vec<Finding> {
         let shown = target.display();
         self.sweep(directory(target));
-        if target.symlink_metadata().is_ok() {
-            return vec![Finding::fatal("target-exists", format!("{shown} exists"), "name another target, or take that one away")];
+        match Reading::of(target.symlink_metadata(), &shown.to_string()) {
+            Reading::Known(_) => {
+                return vec![Finding::fatal("target-exists", format!("{shown} exists"), "name another target, or take that one away")];
+            }
+            Reading::Absent => {}
+            Reading::Unknown(because) => {
+                let message = format!("it is not known whether there is a file {shown}: {because}");
+                return vec![Finding::fatal("target-unknown", message, "name a target in a folder that you may look into")];
+            }
         }
         let home = directory(target);
         if !home.is_dir() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::desk::Desk;
+use super::desk::{Desk, reason};
 use super::guard::directory;
 use crate::disk::{self, Place, argv, same_file};
 use crate::model::{Finding, Reading};
@@ -105,6 +105,12 @@ struct Open {
     limit: usize,
 }
 
+/// What an image lies on, and the format that it says of it.
+struct Below {
+    path: PathBuf,
+    format: Option<String>,
+}
+
 impl Desk<'_> {
     /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
     /// all domains, of the storage pools, its own, and the further ones that the user names.
@@ -124,8 +130,9 @@ impl Desk<'_> {
         let is_but = |path: &Path| but.is_some_and(|but| same_file(path, but));
         for place in places.iter().filter(|place| !same_file(place, base) && !is_but(place)) {
             match self.first_on(place, base, &is_but, &mut backings)? {
-                Ok(overlay) => overlays.extend(overlay),
-                Err(because) => search.unknown.push(because),
+                Reading::Known(overlay) => overlays.extend([overlay]),
+                Reading::Absent => {}
+                Reading::Unknown(because) => search.unknown.push(because),
             }
         }
         search.overlays = overlays.into_iter().collect();
@@ -134,10 +141,12 @@ impl Desk<'_> {
         Ok(search)
     }
 
-    /// The files and devices that domains and storage pools name.
+    /// The files and devices that domains, their snapshots and storage pools name.
     fn named_by_libvirt(&self) -> impl Iterator<Item = PathBuf> {
         let of_domains = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
-        of_domains.chain(self.pools.iter().flat_map(|pool| pool.volumes.iter().map(|volume| PathBuf::from(&volume.path))))
+        of_domains
+            .chain(self.in_snapshots.iter().cloned())
+            .chain(self.pools.iter().flat_map(|pool| pool.volumes.iter().map(|volume| PathBuf::from(&volume.path))))
     }
 
     /// The files in the folders that may be overlays.
@@ -194,54 +203,54 @@ impl Desk<'_> {
         found.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
     }
 
-    /// The image of a chain that lies on the base directly, if any does; why that cannot be told.
+    /// The image of a chain that lies on the base directly; absent where none does.
     fn first_on(
         &self,
         image: &Path,
         base: &Path,
         is_but: &dyn Fn(&Path) -> bool,
-        backings: &mut BTreeMap<PathBuf, Option<(PathBuf, Option<String>)>>,
-    ) -> Result<Result<Option<PathBuf>, String>> {
+        backings: &mut BTreeMap<PathBuf, Reading<Below>>,
+    ) -> Result<Reading<PathBuf>> {
         let mut place = image.to_owned();
         for _ in 0..LONGEST {
             if !backings.contains_key(&place) {
-                match self.backing_of(&place)? {
-                    Ok(backing) => backings.insert(place.clone(), backing),
-                    Err(because) => return Ok(Err(because)),
-                };
+                backings.insert(place.clone(), self.backing_of(&place)?);
             }
-            let Some(Some((below, format))) = backings.get(&place) else { return Ok(Ok(None)) };
-            if same_file(below, base) {
-                return Ok(Ok((!is_but(&place)).then_some(place)));
+            let below = match &backings[&place] {
+                Reading::Known(below) => below,
+                Reading::Absent => return Ok(Reading::Absent),
+                Reading::Unknown(because) => return Ok(Reading::Unknown(because.clone())),
+            };
+            if same_file(&below.path, base) {
+                return Ok(if is_but(&place) { Reading::Absent } else { Reading::Known(place) });
             }
-            if format.as_deref() == Some("raw") {
-                return Ok(Ok(None));
+            if below.format.as_deref() == Some("raw") {
+                return Ok(Reading::Absent);
             }
-            place = below.clone();
+            place.clone_from(&below.path);
         }
-        Ok(Ok(None))
+        Ok(Reading::Unknown(format!("what {} lies on does not end", image.display())))
     }
 
-    /// The file that an image lies on, and the format that it says of it.
-    fn backing_of(&self, image: &Path) -> Result<Result<Option<(PathBuf, Option<String>)>, String>> {
-        let by_domains = self.formats_by_domains(image);
-        if by_domains == ["raw"] {
-            return Ok(Ok(None));
+    /// The file that an image lies on; absent where it lies on none.
+    fn backing_of(&self, image: &Path) -> Result<Reading<Below>> {
+        if self.formats_by_domains(image) == ["raw"] {
+            return Ok(Reading::Absent);
         }
         let format = match disk::overlay_format(image) {
             Reading::Known(Some(format)) => format,
-            Reading::Known(None) | Reading::Absent => return Ok(Ok(None)),
-            Reading::Unknown(because) => return Ok(Err(because)),
+            Reading::Known(None) | Reading::Absent => return Ok(Reading::Absent),
+            Reading::Unknown(because) => return Ok(Reading::Unknown(because)),
         };
         let said = self.ask(&argv::info(image, format, true))?;
-        let known = if said.success() { disk::parse_image(&said.stdout) } else { Err(said.stderr.trim().to_owned()) };
+        let known = if said.success() { disk::parse_image(&said.stdout) } else { Err(reason(&said)) };
         Ok(match known {
-            Ok(known) => Ok(known.backing.and_then(|name| match disk::place_of(&name, directory(image)) {
-                Place::File(path) => Some((path, known.backing_format)),
+            Ok(known) => match known.backing.map(|name| disk::place_of(&name, directory(image))) {
+                Some(Place::File(path)) => Reading::Known(Below { path, format: known.backing_format }),
                 // What QEMU reaches by other ways is no file of this machine.
-                Place::Other(_) => None,
-            })),
-            Err(because) => Err(format!("qemu-img cannot tell what {} lies on: {because}", image.display())),
+                Some(Place::Other(_)) | None => Reading::Absent,
+            },
+            Err(because) => Reading::Unknown(format!("qemu-img cannot tell what {} lies on: {because}", image.display())),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! What speaks against the files of a domain: not there, out of QEMU's reach, firmware that does not match.
 
+use std::path::Path;
+
 use crate::domain::{Base, Disk, Request};
-use crate::model::{FileFacts, Files, Finding, Firmware, Size};
+use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name};
 
 /// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
 const SMALLEST_FIRMWARE: u64 = 64 << 10;
@@ -19,8 +21,15 @@ pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Findin
     }
 }
 
-/// Does the host use the disk itself? Two that write to one file system destroy it.
-pub(super) fn disk(disk: &Disk, files: &Files) -> Option<Finding> {
+/// Does the host use the disk itself, is its format certain, and does it name other files?
+pub(super) fn disk(disk: &Disk, files: &Files) -> Vec<Finding> {
+    let use_of_it = in_use(disk, files);
+    let format = format(disk, files);
+    use_of_it.into_iter().chain(format).chain(outside(disk, files)).collect()
+}
+
+/// Two that write to one file system destroy it.
+fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     if let Some(what) = files.of(path).and_then(|facts| facts.in_use.as_ref()) {
         let message = format!("{path} is {what}: host and guest would destroy each other's data");
@@ -30,6 +39,48 @@ pub(super) fn disk(disk: &Disk, files: &Files) -> Option<Finding> {
     moves.then(|| {
         let message = format!("{path} may be another disk after the next start of the host");
         Finding::warning("disk-name-moves", message, "name it as one of /dev/disk/by-id does: ls -l /dev/disk/by-id")
+    })
+}
+
+/// The guest of a raw disk can write what makes it look like another format that names a file of the
+/// host: where name and content disagree, the user states the format.
+fn format(disk: &Disk, files: &Files) -> Option<Finding> {
+    let path = &disk.path;
+    let facts = files.of(path).filter(|_| !disk.is_stated)?;
+    if let Some(because) = &facts.unread {
+        let message = format!("{path} cannot be read ({because}); its format is taken for {}", disk.format);
+        let remedy = format!("state it: --disk-format {}; or run it as a user who may read the disk", disk.format);
+        let is_known = disk.format == "raw" || format_by_name(Path::new(path)).is_some();
+        return Some(if is_known { Finding::warning } else { Finding::blocker }("format-unread", message, remedy));
+    }
+    let content = facts.format.as_deref().filter(|content| *content != "luks")?;
+    let is_device = path.starts_with("/dev/");
+    let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) }?;
+    (content != by_name && content != "raw").then(|| {
+        let by = if is_device { "is a device, so raw" } else { &format!("is {by_name} by its name") };
+        Finding::fatal(
+            "format-unclear",
+            format!("{path} {by}, and its content looks like {content}"),
+            format!("state which it is: --disk-format raw, or --disk-format {content}; the guest of a raw disk can write what makes it look like another format"),
+        )
+    })
+}
+
+/// A header that names files elsewhere gives them to the guest.
+fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
+    let path = &disk.path;
+    let facts = files.of(path).filter(|_| disk.format == "qcow2")?;
+    let in_pool = |name: &str| name.rsplit_once('/').is_some_and(|(folder, _)| files.pools.iter().any(|pool| pool == folder));
+    let names: Vec<&str> = facts.names.iter().map(String::as_str).filter(|name| !in_pool(name)).collect();
+    (!names.is_empty()).then(|| {
+        Finding::blocker(
+            "backing-outside",
+            format!(
+                "the disk {path} gives the guest what is in {}, which is outside the disk's own folder and libvirt's storage pools",
+                names.join(" and ")
+            ),
+            "whoever made the disk may want to see that file; if it is right, use --force",
+        )
     })
 }
 
@@ -44,8 +95,11 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
 }
 
 fn how_to_get(path: &str, wanted: &Request) -> String {
-    if wanted.disk.iter().any(|disk| disk == path) {
-        format!("make it: qemu-img create -f qcow2 '{path}' 100G")
+    if wanted.disk.iter().any(|disk| disk == path) && path.starts_with("/dev/") {
+        "name a device that is there: ls -l /dev/disk/by-id".into()
+    } else if wanted.disk.iter().any(|disk| disk == path) {
+        // In the format that its name says, as the domain gets it.
+        format!("make it: vgapt disk create '{path}' 100G")
     } else if wanted.virtio_iso.as_deref() == Some(path) {
         "get virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
     } else if wanted.cdrom.as_deref() == Some(path) {
@@ -59,7 +113,8 @@ fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
     let user = files.qemu_user.as_deref()?;
     let folders = facts.closed_folders.iter().map(|folder| format!("'{folder}'")).collect::<Vec<_>>().join(" ");
     (!folders.is_empty()).then(|| {
-        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}", facts.path);
+        let assumed = files.assumed_user.as_ref().map(|because| format!(" ({user} is assumed: {because})")).unwrap_or_default();
+        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}{assumed}", facts.path);
         Finding::blocker("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
     })
 }

@@ -29,7 +29,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     if wanted.handover && base.differs(|request| request.handover) {
         findings.extend(devices::of_handover(files.systemd));
     }
-    findings.extend(spec.disks.iter().flatten().filter_map(|disk| file_checks::disk(disk, files)));
+    findings.extend(spec.disks.iter().flatten().flat_map(|disk| file_checks::disk(disk, files)));
     findings.extend(folders(base, wanted, files));
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));

@@ -52,6 +52,10 @@ pub struct Extras {
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_cache: Option<DiskCache>,
+    /// Format of the disks [default: what the domain has, else what the name and the content both say; raw for block devices]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_format: Option<DiskFormat>,
 }
 
 /// Keys that send keyboard and mouse to the other side; libvirt's names.
@@ -103,6 +107,41 @@ pub enum DiskCache {
     Directsync,
     /// The guest's flushes are left out: fast, and lost when the host falls.
     Unsafe,
+}
+
+/// The format of a disk; libvirt's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFormat {
+    /// The disk's bytes, and nothing else.
+    Raw,
+    /// QEMU's own.
+    Qcow2,
+    /// QEMU's own before that.
+    Qcow,
+    /// QEMU's of between.
+    Qed,
+    /// VMware's.
+    Vmdk,
+    /// VirtualBox's.
+    Vdi,
+    /// Virtual PC's, also called VHD.
+    Vpc,
+}
+
+impl DiskFormat {
+    /// libvirt's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Qcow => "qcow",
+            Self::Qed => "qed",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vpc => "vpc",
+        }
+    }
 }
 
 impl Toggle {

@@ -16,7 +16,7 @@ mod without;
 use serde::{Deserialize, Serialize};
 
 pub use cpus::Cpus;
-pub use extras::{DiskCache, Extras, Sound, Toggle};
+pub use extras::{DiskCache, DiskFormat, Extras, Sound, Toggle};
 pub use gpu::GpuChoice;
 pub use network::Network;
 pub use screen::Screen;

@@ -34,14 +34,14 @@ impl Request {
             emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
             os: option(self.os.as_ref(), given.os.as_ref(), false),
             autostart: given.autostart.or(no_autostart.then_some(false)).or(self.autostart),
-            extras: self.extras.overlaid_by(&given.extras, given.without),
+            extras: self.extras.overlaid_by(&given.extras, given.without, no_disk || !given.disk.is_empty()),
             without: given.without,
         }
     }
 }
 
 impl Extras {
-    fn overlaid_by(&self, given: &Self, without: Without) -> Self {
+    fn overlaid_by(&self, given: &Self, without: Without, disks_differ: bool) -> Self {
         let Without { no_rom, no_mdev, no_evdev, no_looking_glass, no_share, no_sound, .. } = without;
         Self {
             rom: option(self.rom.as_ref(), given.rom.as_ref(), no_rom),
@@ -54,6 +54,8 @@ impl Extras {
             share_smb: list(&self.share_smb, &given.share_smb, no_share),
             sound: option(self.sound.as_ref(), given.sound.as_ref(), no_sound),
             disk_cache: given.disk_cache.or(self.disk_cache),
+            // It is stated of the disks that are named with it.
+            disk_format: given.disk_format.or(self.disk_format.filter(|_| !disks_differ)),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! The format of a disk is stated or certain, and its header gives the guest no file of the host unasked.
+
+#[allow(dead_code)] // Not every helper is used here.
+#[path = "support/command.rs"]
+mod command;
+
+use std::fs;
+use std::path::Path;
+
+use command::{Ran, run, vgapt};
+use tempfile::TempDir;
+
+/// A qcow2 image that lies on another file (`docs/interop/qcow2.txt`): its first cluster.
+fn overlay_of(backing: &str) -> Vec<u8> {
+    let mut image = vec![0; 64 << 10];
+    image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    image[8..16].copy_from_slice(&512_u64.to_be_bytes());
+    image[16..20].copy_from_slice(&u32::try_from(backing.len()).unwrap().to_be_bytes());
+    image[20..24].copy_from_slice(&16_u32.to_be_bytes());
+    image[24..32].copy_from_slice(&(1_u64 << 20).to_be_bytes());
+    image[100..104].copy_from_slice(&104_u32.to_be_bytes());
+    image[512..512 + backing.len()].copy_from_slice(backing.as_bytes());
+    image
+}
+
+fn tree(files: &[(&str, &[u8])]) -> TempDir {
+    let tree = TempDir::new().unwrap();
+    let firmware: [(&str, &[u8]); 2] = [("/usr/share/OVMF/OVMF_CODE_4M.fd", b"x"), ("/usr/share/OVMF/OVMF_VARS_4M.fd", b"x")];
+    for (path, content) in firmware.iter().chain(files) {
+        let place = tree.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, content).unwrap();
+    }
+    tree
+}
+
+fn define_on(tree: &Path, uri: &str, arguments: &[&str]) -> Ran {
+    let root = tree.display().to_string();
+    run(&mut vgapt([&["--root", &root, "-c", uri, "define", "new", "--dry-run"], arguments].concat()))
+}
+
+fn define(tree: &TempDir, arguments: &[&str]) -> Ran {
+    define_on(tree.path(), "test:///default", arguments)
+}
+
+fn has(ran: &Ran, path: &str, format: &str) {
+    let disk = ran.stdout.split("<disk ").find(|disk| disk.contains(&format!("'{path}'"))).unwrap_or_default();
+    assert!(disk.contains(&format!("type='{format}'")), "{disk}\n{}", ran.stderr);
+}
+
+#[test]
+fn a_name_that_says_raw_and_a_content_that_says_another_thing() {
+    let evil = overlay_of("/etc/shadow");
+    let tree =
+        tree(&[("/vm/evil.img", &evil), ("/vm/evil.raw", &evil), ("/dev/sdz", &evil), ("/vm/plain.img", b"x"), ("/etc/shadow", b"root:x")]);
+    for disk in ["/vm/evil.img", "/vm/evil.raw", "/dev/sdz"] {
+        let ran = define(&tree, &["--disk", disk]).with(1);
+        let ran = ran.saying(&[disk, "its content looks like qcow2", "--disk-format raw, or --disk-format qcow2"]);
+        has(&ran, disk, "raw");
+        // --force is no statement.
+        define(&tree, &["--disk", disk, "--force"]).with(1);
+        let ran = define(&tree, &["--disk", disk, "--disk-format", "raw"]).with(0);
+        has(&ran, disk, "raw");
+        let ran =
+            define(&tree, &["--disk", disk, "--disk-format", "qcow2"]).with(1).saying(&["/etc/shadow", "outside the disk's own folder"]);
+        has(&ran, disk, "qcow2");
+        define(&tree, &["--disk", disk, "--disk-format", "qcow2", "--force"]).with(0);
+    }
+    has(&define(&tree, &["--disk", "/vm/plain.img"]).with(0), "/vm/plain.img", "raw");
+    let ran = define(&tree, &["--disk", "/vm/none.img"]).with(1).saying(&["there is no file", "vgapt disk create '/vm/none.img' 100G"]);
+    has(&ran, "/vm/none.img", "raw");
+    define(&tree, &["--disk", "/dev/none"]).with(1).saying(&["ls -l /dev/disk/by-id"]);
+}
+
+#[test]
+fn what_an_image_names_outside_its_folder() {
+    let tree = tree(&[
+        ("/vm/beside.qcow2", &overlay_of("base.qcow2")),
+        ("/vm/far.qcow2", &overlay_of("/pool/base.qcow2")),
+        ("/vm/up.qcow2", &overlay_of("../etc/shadow")),
+        ("/vm/net.qcow2", &overlay_of("nbd://host/export")),
+        ("/vm/json.qcow2", &overlay_of("json:{\"driver\":\"raw\"}")),
+        ("/vm/link.qcow2", &overlay_of("linked")),
+        ("/vm/vm/deep.qcow2", &overlay_of("base")),
+        ("/pool/base.qcow2", b"x"),
+        ("/etc/shadow", b"root:x"),
+    ]);
+    std::os::unix::fs::symlink("/etc/shadow", tree.path().join("vm/linked")).unwrap();
+    define(&tree, &["--disk", "/vm/beside.qcow2", "--disk", "/vm/vm/deep.qcow2"]).with(0);
+    for (name, named) in
+        [("far", "/pool/base.qcow2"), ("up", "/etc/shadow"), ("net", "nbd://host/export"), ("json", "json:{"), ("link", "/etc/shadow")]
+    {
+        define(&tree, &["--disk", &format!("/vm/{name}.qcow2")]).with(1).saying(&[named, "outside the disk's own folder"]);
+    }
+    // A storage pool's folder is no other place.
+    let node = tree.path().join("node.xml");
+    fs::write(&node, "<node><pool type='dir'><name>p</name><target><path>/pool</path></target></pool></node>").unwrap();
+    define_on(tree.path(), &format!("test://{}", node.display()), &["--disk", "/vm/far.qcow2"]).with(0);
+}
+
+#[test]
+fn the_format_that_a_domain_states_counts() {
+    let tree = tree(&[("/vm/disk", &overlay_of("/etc/shadow")), ("/vm/second.qcow2", b"x"), ("/etc/shadow", b"root:x")]);
+    let node = tree.path().join("node.xml");
+    fs::write(
+        &node,
+        "<node><domain type='test'><name>new</name><memory>1024</memory><os><type>hvm</type></os><devices><disk type='file' device='disk'>
+        <driver name='qemu' type='raw'/><source file='/vm/disk'/><target dev='sda'/></disk></devices></domain></node>",
+    )
+    .unwrap();
+    let ran = define_on(tree.path(), &format!("test://{}", node.display()), &["--disk", "/vm/disk", "--disk", "/vm/second.qcow2"]).with(0);
+    assert!(!ran.stdout.contains("type='qcow2'") && ran.stdout.matches("type='raw'").count() >= 3, "{}", ran.stdout);
+}
