@@ -45,23 +45,6 @@ pub(super) struct Definition<'a> {
     pub(super) autostart: Option<bool>,
 }
 
-/// The other domains.
-#[derive(Default)]
-struct Others {
-    /// By name, each as it starts next.
-    known: Vec<(String, Document)>,
-    /// A word of each that cannot be read.
-    unread: Vec<Finding>,
-}
-
-fn domain_unread(name: &str, because: &str) -> Finding {
-    Finding::warning(
-        "domain-unread",
-        format!("the domain '{name}' cannot be read, and is not compared with this one: {because}"),
-        format!("see `virsh dumpxml --inactive {name}`"),
-    )
-}
-
 impl Definition<'_> {
     /// Tells, shows, defines.
     pub(super) fn carry_out(

@@ -74,7 +74,7 @@ impl Arguments {
         let changes = !self.consent.dry_run && !read.root.is_capture();
         let lock = changes.then(|| target.lock()).transpose()?;
         let read = if changes { self.after_interruption(context, &target, read)? } else { read };
-        let plan = self.plan(&read, &target)?;
+        let plan = self.plan(context, &read, &target)?;
         let refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
         if !context.global.json {
             output::print(&output::plan(&plan, target.is_live()))?;
@@ -118,8 +118,8 @@ impl Arguments {
         read(context)
     }
 
-    fn plan(&self, read: &Read, target: &Target) -> Result<Plan> {
-        let wanted = self.wanted(read)?;
+    fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
+        let wanted = self.wanted(context, read)?;
         let mut plan = host::plan(&read.host, &read.setup, &wanted);
         if !read.root.is_capture() {
             let noted = host::noted(target)?;
@@ -128,11 +128,17 @@ impl Arguments {
         Ok(plan)
     }
 
-    fn wanted(&self, read: &Read) -> Result<Wanted> {
+    fn wanted(&self, context: &Context, read: &Read) -> Result<Wanted> {
         let Read { root, host, setup } = read;
         let mut functions = Vec::new();
         for name in &self.gpu {
-            functions.extend(if name == "auto" { automatic(context, host)? } else { card(host, name)? });
+            if name == "auto" {
+                let (chosen, note) = automatic(host)?;
+                functions.extend(chosen);
+                context.note(&note);
+            } else {
+                functions.extend(card(host, name)?);
+            }
         }
         functions.extend(&self.pci);
         if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
@@ -177,7 +183,7 @@ impl Arguments {
     /// Read again, the host must ask for nothing more.
     fn prove(&self, context: &Context, plan: &Plan, run: &host::Run, target: &Target) -> Result<()> {
         let read = read(context)?;
-        let again = host::plan(&read.host, &read.setup, &self.wanted(&read)?);
+        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
         let rest = again
             .writes
             .iter()
