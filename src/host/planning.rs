@@ -60,7 +60,11 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
 fn unread(setup: &Setup) -> Option<Finding> {
     let first = setup.unread.first()?;
     let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
-    Some(Finding::blocker("unread", format!("{first}{more}; what it says is not known, so nothing is changed"), "run vgapt prepare as root, which may read it"))
+    Some(Finding::blocker(
+        "unread",
+        format!("{first}{more}; what it says is not known, so nothing is changed"),
+        "run vgapt prepare as root, which may read it",
+    ))
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
