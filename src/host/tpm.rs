@@ -4,8 +4,21 @@ use super::plan::Plan;
 use super::wanted::Wanted;
 use crate::model::{Finding, Host, Setup};
 
+const TABLE: &str = "/etc/crypttab";
+
 pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
-    let table = setup.files.text("/etc/crypttab").unwrap_or_default();
+    if let Some(Err(what)) = setup.files.0.get(TABLE).map(|file| &file.text).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty()) {
+        // Who may not read it may not write anything either.
+        let closed = what.contains("Permission denied");
+        return (!closed).then(|| {
+            Finding::blocker(
+                "tpm",
+                format!("{TABLE} {what}, so whether the TPM unlocks a disk is not known"),
+                format!("put {TABLE} right; or have the disk's passphrase or recovery key at hand, then add --accept-tpm"),
+            )
+        });
+    }
+    let table = setup.files.text(TABLE).unwrap_or_default();
     let on_command_line = host
         .platform
         .cmdline

@@ -144,7 +144,7 @@ fn with(mut other: Other, host: &Host, ids: &str) -> Other {
     other
 }
 
-/// An id as drivers/vfio/pci/vfio_pci.c takes it: vendor:device, then subsystem and class, each of which may be left out.
+/// An id as `drivers/vfio/pci/vfio_pci.c` takes it: vendor:device, then subsystem and class, each of which may be left out.
 struct Pattern {
     vendor: u32,
     device: u32,
