@@ -489,3 +489,22 @@ fn the_grub_cfg_that_is_read() {
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
     assert!(code == Some(1) && said.contains("which grub.cfg is read is not certain"), "{said}");
 }
+
+/// What cannot be read or understood refuses, and is not taken for nothing.
+#[test]
+fn unknown_is_not_absent() {
+    let kept = "#bound 0000:01:00.0 10de:1401 0000:0000 GTX 960\n#bound 0000:02:00.0 by-serial x\noptions vfio-pci ids=10de:1401\n";
+    let tree = tree_of("z170-gtx960", &[("etc/modprobe.d/vgapt.conf", kept)]);
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("/etc/modprobe.d/vgapt.conf, line 2 is not understood"), "{said}");
+
+    let tree = tree_of("z170-gtx960", &[]);
+    fs::write(tree.path().join("etc/crypttab"), b"# \xff\nroot UUID=1 none tpm2-device=auto\n").unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("whether the TPM unlocks a disk is not known"), "{said}");
+
+    let tree = tree_of("z170-gtx960", &[]);
+    fs::write(tree.path().join("etc/modprobe.d/other.conf"), b"install vfio-pci /bin/\xff\n").unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("/etc/modprobe.d/other.conf holds what is no UTF-8 text"), "{said}");
+}
