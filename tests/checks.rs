@@ -302,3 +302,209 @@ fn the_hook_is_called() {
     put(tree.path(), "proc/812/comm", "sleep\n");
     says(&called(&tree), "unknown", &["this tree does not hold it"]);
 }
+
+/// A recorded machine as a tree, with more files.
+fn tree_of(name: &str, files: &[(&str, &str)]) -> TempDir {
+    let tree = TempDir::new().unwrap();
+    Capture::load(Path::new(&format!("{HOSTS}/{name}.host"))).unwrap().unpack(tree.path()).unwrap();
+    for (path, text) in files {
+        put(tree.path(), path, text);
+    }
+    tree
+}
+
+/// The exit code and all that is said.
+fn planned(tree: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree).args(["prepare", "--dry-run"]).args(arguments).output().unwrap();
+    (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Somebody else's file that takes the card at boot is named, by whatever means it does it.
+#[test]
+fn what_others_bind() {
+    for (path, text, line) in [
+        ("usr/local/lib/modprobe.d/cards.conf", "# mine\noptions vfio_pci ids=10de:1401,10de:0fba\n", 2),
+        ("etc/driverctl.d/0000:01:00.0", "vfio-pci\n", 1),
+        ("etc/udev/rules.d/99-gpu.rules", "ACTION==\"add\", KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"vfio-pci\"\n", 1),
+        (
+            "etc/initramfs-tools/scripts/init-top/vfio",
+            "#!/bin/sh\nfor dev in 0000:01:00.0; do\n  echo vfio-pci > /sys/bus/pci/devices/$dev/driver_override\ndone\nmodprobe -i vfio-pci\n",
+            3,
+        ),
+        ("etc/initramfs-tools/modules", "vfio\nvfio_pci ids=10de:1401\n", 2),
+    ] {
+        let tree = tree_of("z170-gtx960", &[(path, text)]);
+        let place = format!("/{path}, line {line}");
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", "start"]);
+        assert!(code == Some(1) && said.contains("blocked: ") && said.contains(&place), "{path}: {said}");
+        let (_, report) = check(tree.path(), &["--gpu", "01:00.0", "--bind", "start"]);
+        says(one(&report, "bound-by-other"), "missing", &[&place, "01:00.0"]);
+        assert_eq!(report["ready"], false, "{path}");
+    }
+    // A domain has it: then it is nobody's mistake.
+    let other = ("etc/modprobe.d/usb.conf", "options vfio-pci ids=8086:a12f\n");
+    let tree = tree_of("z170-gtx960", &[other]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "care", &["/etc/modprobe.d/usb.conf, line 1", "00:14.0 USB"]);
+    let domain = "<domain><devices><hostdev><source><address domain='0x0000' bus='0x00' slot='0x14' function='0x0'/></source></hostdev></devices></domain>";
+    let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", domain)]);
+    assert!(!check(tree.path(), &["--gpu", "01:00.0"]).1.to_string().contains("also-bound"));
+    // A domain that cannot be read may have it, or not.
+    let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", "<domain>")]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "care", &["not known", "/etc/libvirt/qemu/a.xml"]);
+}
+
+/// kmod runs the first install line for a module, in whichever folder and writing it stands.
+#[test]
+fn an_install_line_of_others() {
+    for (path, text) in [
+        ("usr/lib/modprobe.d/disable.conf", "install vfio_pci /bin/false\n"),
+        ("run/modprobe.d/a.conf", "# no cards \\\n install x y\ninstall vfio-pci \\\n  /bin/true\n"),
+        ("etc/modprobe.d/block.conf", "install vfio* /bin/false\n"),
+        ("etc/modprobe.d/blacklist-vfio.conf", "blacklist vfio-pci\n"),
+    ] {
+        let tree = tree_of("z170-gtx960", &[(path, text)]);
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        assert!(code == Some(1) && said.contains(&format!("blocked: /{path}, line")), "{path}: {said}");
+        says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "install-line"), "missing", &[path]);
+    }
+    // Masked by a file of the same name, it says nothing.
+    let tree = tree_of("z170-gtx960", &[("usr/lib/modprobe.d/disable.conf", "install vfio_pci /bin/false\n")]);
+    fs::create_dir_all(tree.path().join("etc/modprobe.d")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", tree.path().join("etc/modprobe.d/disable.conf")).unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(0) && !said.contains("blocked"), "{said}");
+}
+
+/// Of several softdep lines kmod follows the first: a package's own is kept, with vfio-pci put before it.
+#[test]
+fn a_dependency_of_others() {
+    let package = ("usr/lib/modprobe.d/nvidia-utils.conf", "blacklist nouveau\nsoftdep nvidia post: nvidia-uvm\n");
+    let tree = tree_of("z170-gtx960", &[package]);
+    prepare(tree.path(), &["--gpu", "01:00.0"]);
+    let early = fs::read_to_string(tree.path().join("etc/modprobe.d/00-vgapt.conf")).unwrap();
+    assert!(early.contains("\nsoftdep nvidia pre: vfio-pci post: nvidia-uvm\n"), "{early}");
+    let (code, again) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(0) && again.contains("there is nothing to do"), "{again}");
+    let undone = Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree.path()).args(["undo", "--yes"]).output().unwrap();
+    assert!(undone.status.success() && !tree.path().join("etc/modprobe.d/00-vgapt.conf").exists());
+}
+
+/// Where the configuration is made from something else, nothing is written, and what belongs there is told.
+#[test]
+fn generated_configurations() {
+    for (release, words) in [
+        ("ID=nixos\n", ["boot.initrd.kernelModules", "boot.extraModprobeConfig = \"options vfio-pci ids=10de:1401"].as_slice()),
+        ("ID=guix\n", &["kernel-arguments", "\"vfio-pci.ids=10de:1401"]),
+        ("ID=\"opensuse-microos\"\nID_LIKE=\"suse opensuse\"\n", &["transactional-update --continue initrd"]),
+        ("ID=steamos\nID_LIKE=arch\n", &["steamos-readonly disable"]),
+        ("ID=vanilla\nID_LIKE=debian\n", &["abroot kargs edit"]),
+        ("ID=talos\n", &["machine.install.extraKernelArgs"]),
+    ] {
+        let tree = tree_of("z170-gtx960", &[("etc/os-release", release)]);
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        assert!(code == Some(1) && !said.contains("/etc/modprobe.d/vgapt.conf") && !said.contains("\n$ "), "{release}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{release}: no {word} in {said}");
+        }
+        says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "generated"), "missing", &["vgapt"]);
+    }
+}
+
+/// What a hook asks of libvirt, libvirt waits for.
+#[test]
+fn hooks_of_others() {
+    let hook = "#!/bin/bash\n# virsh is not called here\nsource /etc/libvirt/hooks/kvm.conf\nsystemctl stop display-manager\nvirsh nodedev-detach $GPU\n";
+    for folder in ["etc", "var/lib"] {
+        let tree = tree_of("z170-gtx960", &[]);
+        put(tree.path(), &format!("{folder}/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh"), hook);
+        put(tree.path(), &format!("{folder}/libvirt/hooks/network"), "#!/bin/sh\nexit 0\n");
+        let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+        says(
+            one(&report, "other-hook"),
+            "care",
+            &["games/prepare/begin/bind.sh", "the domain games", "line 5 asks libvirt: virsh nodedev-detach"],
+        );
+        assert!(!report.to_string().contains("hooks/network"), "{report}");
+    }
+}
+
+/// A virtual function is made while the system runs.
+#[test]
+fn a_virtual_function_is_not_bound_at_boot() {
+    let tree = tree_of("z170-gtx960", &[]);
+    let home = tree.path().join("sys/bus/pci/devices/0000:01:00.0").canonicalize().unwrap();
+    std::os::unix::fs::symlink("../../0000:00:02.0", home.join("physfn")).unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("01:00.0 is a virtual function of 00:02.0") && said.contains("--bind start"), "{said}");
+    assert!(!said.contains("0000:01:00.0 10de"), "{said}");
+    let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(!report.to_string().contains("set up to be bound at the next boot"), "{report}");
+}
+
+/// What an ordinary user cannot read is unknown, and neither right nor missing.
+#[test]
+fn an_ordinary_user_is_told_what_is_unknown() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let tree = tree_of("z170-gtx960", &[("etc/libvirt/qemu/a.xml", "<domain/>"), ("usr/bin/virsh", ""), ("usr/sbin/libvirtd", "")]);
+    put(tree.path(), HOOK, "#!/bin/sh\n");
+    allow(tree.path(), "", 0o755);
+    let program = tree.path().join("vgapt");
+    fs::copy(env!("CARGO_BIN_EXE_vgapt"), &program).unwrap();
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).arg("--root").arg(tree.path());
+        let output = command.args(["check", "--json", "--gpu", "01:00.0"]).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    says(one(&as_nobody(), "hook"), "care", &["is not this vgapt's"]);
+    allow(tree.path(), "etc/libvirt", 0o700);
+    says(one(&as_nobody(), "hook"), "unknown", &["/etc/libvirt/hooks"]);
+    says(one(&as_nobody(), "configuration-unread"), "unknown", &["/etc/libvirt/qemu"]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook"), "care", &["is not this vgapt's"]);
+}
+
+/// GRUB reads a whole configuration beside itself on the EFI system partition, whatever lies in /boot.
+#[test]
+fn the_grub_cfg_that_is_read() {
+    let entry = "menuentry 'openEuler' {\n\tlinux /vmlinuz-6.12.0 root=1 ro\n\tinitrd /initramfs-6.12.0.img\n}\n";
+    let files = [
+        ("etc/os-release", "ID=openEuler\nID_LIKE=fedora\n"),
+        ("boot/efi/EFI/openEuler/grub.cfg", entry),
+        ("boot/grub2/grub.cfg", "menuentry 'old' {\n\tlinux /vmlinuz-old root=1\n}\n"),
+        ("usr/sbin/grub2-mkconfig", ""),
+        ("usr/bin/dracut", ""),
+        ("usr/bin/lsinitrd", ""),
+        ("sys/firmware/efi/fw_platform_size", "64\n"),
+    ];
+    let tree = tree_of("z170-gtx960", &files);
+    fs::remove_dir_all(tree.path().join("boot/grub")).unwrap();
+    let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(said.contains("$ grub2-mkconfig -o /boot/efi/EFI/openEuler/grub.cfg"), "{said}");
+    assert!(said.contains("/boot/efi/EFI/openEuler/custom.cfg new") && !said.contains("/boot/grub2/"), "{said}");
+    // Two systems on one partition, and the firmware does not tell which one runs.
+    put(tree.path(), "boot/efi/EFI/other/grub.cfg", entry);
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("which grub.cfg is read is not certain"), "{said}");
+}
+
+/// What cannot be read or understood refuses, and is not taken for nothing.
+#[test]
+fn unknown_is_not_absent() {
+    let kept = "#bound 0000:01:00.0 10de:1401 0000:0000 GTX 960\n#bound 0000:02:00.0 by-serial x\noptions vfio-pci ids=10de:1401\n";
+    let tree = tree_of("z170-gtx960", &[("etc/modprobe.d/vgapt.conf", kept)]);
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("/etc/modprobe.d/vgapt.conf, line 2 is not understood"), "{said}");
+
+    let tree = tree_of("z170-gtx960", &[]);
+    fs::write(tree.path().join("etc/crypttab"), b"# \xff\nroot UUID=1 none tpm2-device=auto\n").unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("whether the TPM unlocks a disk is not known"), "{said}");
+
+    let tree = tree_of("z170-gtx960", &[]);
+    fs::write(tree.path().join("etc/modprobe.d/other.conf"), b"install vfio-pci /bin/\xff\n").unwrap();
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(1) && said.contains("/etc/modprobe.d/other.conf holds what is no UTF-8 text"), "{said}");
+}

@@ -131,3 +131,53 @@ fn the_table_names_all_that_was_tried() {
         assert!(refused.iter().any(|line| line.contains(&format!("`{name}`"))), "{name} is not said to be refused");
     }
 }
+
+fn with_image(root: &Path, image: &str, programs: &[&str]) {
+    for entry in fs::read_dir(root.join("boot/loader/entries")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("initramfs-linux-fallback.img", image).replace("initramfs-linux.img", image)).unwrap();
+    }
+    let line = root.join("proc/cmdline");
+    let text = fs::read_to_string(&line).unwrap();
+    fs::write(&line, text.replace("initramfs-linux.img", image)).unwrap();
+    fs::write(root.join("boot").join(image), "").unwrap();
+    for program in programs {
+        fs::write(root.join("usr/bin").join(program), "").unwrap();
+    }
+}
+
+/// The initramfs tool is the one whose image boots, whatever else is installed.
+#[test]
+fn the_tool_whose_image_boots() {
+    for (image, programs, words) in [
+        ("booster-linux.img", ["booster"].as_slice(), "booster makes the initramfs that boots"),
+        ("initramfs-dracut.img", &["dracut", "lsinitrd"], "$ dracut --force /boot/initramfs-dracut.img "),
+        ("tinyramfs.img", &[], "what makes the initramfs that boots was not found: tinyramfs.img"),
+        ("initramfs-linux.img", &["dracut", "lsinitrd", "booster"], "$ mkinitcpio -P"),
+    ] {
+        let root = distribution("arch-systemd-boot");
+        with_image(root.path(), image, programs);
+        let ran = on(root.path(), &["prepare", "--gpu", "01:00.0", "--dry-run"]);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(words), "{image}: {said}");
+        assert_eq!(said.contains("$ mkinitcpio"), words.contains("mkinitcpio"), "{image}: {said}");
+    }
+}
+
+/// What the running kernel has already needs no boot loader that vgapt knows.
+#[test]
+fn parameters_that_were_set_by_hand() {
+    let root = distribution("arch-grub");
+    let root = root.path();
+    fs::remove_dir_all(root.join("boot/grub")).unwrap();
+    fs::remove_file(root.join("etc/default/grub")).unwrap();
+    let line = root.join("proc/cmdline");
+    let rest = fs::read_to_string(&line).unwrap().replace("BOOT_IMAGE=", "x=");
+    fs::write(&line, &rest).unwrap();
+    let refused = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(1);
+    assert!(refused.stderr.contains("by your boot loader's own means: intel_iommu=on"), "{}", refused.stderr);
+    fs::write(&line, format!("{} intel_iommu=on\n", rest.trim())).unwrap();
+    let ran = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+    assert!(!ran.stderr.contains("boot loader"), "{}", ran.stderr);
+}

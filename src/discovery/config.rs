@@ -14,6 +14,11 @@ const EFI_PARTITIONS: [&str; 3] = ["/boot/efi", "/efi", "/boot"];
 /// Where administrators put services.
 const UNITS: &str = "/etc/systemd/system";
 
+/// Files and folders from which it is told what the host uses its devices for.
+const USES: [&str; 5] = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices", SECURE_BOOT];
+const LISTINGS: [&str; 2] = ["/sys/class/block", "/sys/bus/pci/devices"];
+const SECURE_BOOT: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
 /// Files that matter where they are there.
 const FILES: &[&str] = &[
     "/boot/efi/loader/loader.conf",
@@ -205,6 +210,12 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     if !root.is_capture() {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
         unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
+    }
+    // What a device is used for, and whether what is built has to be signed.
+    unread.extend(USES.iter().filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
+    unread.extend(LISTINGS.iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
+    if root.is_live() && !root.exists(USES[0]) {
+        unread.push(format!("cannot read {}: it is not there", USES[0]));
     }
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
     unread.extend(known.filter(|(_, what)| what.starts_with("cannot be read")).map(|(path, what)| format!("{path} {what}")));

@@ -12,6 +12,7 @@ const DIRECTORY: &str = "/etc/libvirt/qemu";
 pub(super) fn functions(root: &Root) -> Reading<BTreeSet<PciAddress>> {
     let names = match root.entries(DIRECTORY) {
         Reading::Known(names) => names,
+        Reading::Absent if root.is_capture() => return Reading::Unknown(format!("{DIRECTORY} was not recorded")),
         Reading::Absent => return Reading::Absent,
         Reading::Unknown(because) => return Reading::Unknown(because),
     };

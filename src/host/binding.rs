@@ -47,11 +47,23 @@ pub(super) struct Binding {
 /// What vgapt has set up to be bound early, from its own file.
 pub fn bound(setup: &Setup) -> Vec<Bound> {
     let text = setup.files.text(MODPROBE).unwrap_or_default();
-    let line = |line: &str| {
-        let mut words = line.strip_prefix(MARK)?.split_whitespace();
-        Some(Bound { address: words.next()?.parse().ok()?, id: words.next()?.parse().ok()?, subsystem: words.next()?.parse().ok()? })
-    };
-    text.lines().filter_map(line).collect()
+    text.lines().filter_map(bound_by).collect()
+}
+
+fn bound_by(line: &str) -> Option<Bound> {
+    let mut words = line.strip_prefix(MARK)?.split_whitespace();
+    Some(Bound { address: words.next()?.parse().ok()?, id: words.next()?.parse().ok()?, subsystem: words.next()?.parse().ok()? })
+}
+
+/// A line of vgapt's own memory that cannot be understood: written anew, the file would lose it.
+fn not_understood(setup: &Setup) -> Option<Finding> {
+    let text = setup.files.text(MODPROBE)?;
+    let (index, line) = text.lines().enumerate().find(|(_, line)| line.starts_with(MARK) && bound_by(line).is_none())?;
+    Some(Finding::fatal(
+        "bound-line",
+        format!("{MODPROBE}, line {} is not understood, so what it binds would be lost: {line}", index + 1),
+        "use the vgapt that wrote it, or take that line out and name the card again",
+    ))
 }
 
 impl Bound {
@@ -68,6 +80,7 @@ impl Bound {
 /// What is to be bound: what was before, as far as it is still there, and what is wanted now.
 pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) -> Binding {
     let mut functions = Vec::new();
+    plan.findings.extend(not_understood(setup));
     for known in bound(setup) {
         match host.device(known.address) {
             _ if wanted.bind == Bind::Start && wanted.functions.contains(&known.address) => {}

@@ -56,11 +56,19 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     plan
 }
 
-/// What decides, and could not be read: it may say something else.
+/// What decides, and could not be read: it may say something else. Who may not read it may not write either, and is
+/// told so when it comes to that.
 fn unread(setup: &Setup) -> Option<Finding> {
     let first = setup.unread.first()?;
     let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
-    Some(Finding::blocker("unread", format!("{first}{more}; what it says is not known, so nothing is changed"), "run vgapt prepare as root, which may read it"))
+    let message = format!("{first}{more}; what it says is not known, and the plan may be another one");
+    let remedy = "run vgapt prepare as root, which may read it";
+    let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
+    Some(if setup.unread.iter().all(is_closed) {
+        Finding::warning("unread", message, remedy)
+    } else {
+        Finding::blocker("unread", message, remedy)
+    })
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {

@@ -4,17 +4,20 @@ use super::plan::{Plan, text_of};
 use super::wanted::Wanted;
 use crate::model::{Finding, Host, Setup};
 
-const CRYPTTAB: &str = "/etc/crypttab";
+const TABLE: &str = "/etc/crypttab";
 
 pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
-    let table = match setup.files.0.get(CRYPTTAB).map(|file| text_of(CRYPTTAB, file)).transpose() {
-        Ok(table) => table.unwrap_or_default(),
-        Err(_) if wanted.accept_tpm || plan.reboot.is_empty() => return None,
-        Err(unread) => {
-            let message = format!("whether the TPM unlocks a disk, which may ask for its key then, is not known: {}", unread.message);
-            return Some(Finding::warning("tpm", message, "see that it can be read (as root), or have the key at hand"));
-        }
-    };
+    if let Some(Err(what)) = setup.files.0.get(TABLE).map(|file| &file.text).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty()) {
+        let message = format!("{TABLE} {what}, so whether the TPM unlocks a disk is not known");
+        // Who may not read it may not write anything either.
+        return Some(if what.contains("Permission denied") {
+            Finding::warning("tpm", message, "run it as root")
+        } else {
+            let remedy = format!("put {TABLE} right; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");
+            Finding::blocker("tpm", message, remedy)
+        });
+    }
+    let table = setup.files.text(TABLE).unwrap_or_default();
     let on_command_line = host
         .platform
         .cmdline

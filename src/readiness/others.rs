@@ -5,8 +5,18 @@ use super::facts::Prepared;
 use crate::model::{Finding, Severity};
 
 /// The findings of prepare that are told here.
-pub(super) const TOLD: [&str; 10] =
-    ["also-bound", "bound-by-other", "generated", "install-line", "modprobe-unread", "no-display", "no-ids", "softdep", UNREAD, "virtual-function"];
+pub(super) const TOLD: [&str; 10] = [
+    "also-bound",
+    "bound-by-other",
+    "generated",
+    "install-line",
+    "modprobe-unread",
+    "no-display",
+    "no-ids",
+    "softdep",
+    UNREAD,
+    "virtual-function",
+];
 /// Told with the configuration.
 const UNREAD: &str = "unread";
 const WHY: &str = "what another's file does at boot, vgapt neither proves nor takes back";

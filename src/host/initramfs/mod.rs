@@ -135,9 +135,9 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
         return of_kind(made, setup).ok_or_else(|| not_known(&images, made == InitramfsTool::Booster));
     }
-    let presets = !preset_images(setup).is_empty();
-    // What boots is in none of mkinitcpio's presets, so it is not what makes it.
-    let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && presets && !images.is_empty();
+    // What boots is in none of mkinitcpio's presets, so it is not what makes it; kernel-install calls every image initrd.
+    let elsewhere = !images.is_empty() && !preset_images(setup).is_empty() && !images.iter().any(|image| image == "initrd");
+    let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && elsewhere && named.is_none();
     if one_of(&installed).is_some_and(|tool| is_out(&tool)) {
         let rest: Vec<&'static Tool> = installed.iter().copied().filter(|tool| !is_out(tool)).collect();
         return one_of(&rest).ok_or_else(|| not_known(&images, false));

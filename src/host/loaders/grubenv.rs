@@ -1,6 +1,6 @@
 //! GRUB's environment block, where RHEL 8 and its kin keep the kernel parameters of all entries.
 
-use crate::host::plan::Edits;
+use crate::host::plan::{Edits, text_of};
 use crate::host::tokens::{self, Want};
 use crate::model::{Finding, Setup};
 
@@ -18,7 +18,11 @@ pub(super) fn kernelopts(setup: &Setup) -> String {
 
 /// Changes it where it is set.
 pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+    let needed = setup.files.texts(super::grub::ENTRIES, ".conf").any(|(_, text)| text.contains("$kernelopts"));
     for path in PLACES {
+        if let Some(file) = setup.files.0.get(path).filter(|_| needed) {
+            text_of(path, file)?;
+        }
         let Some(text) = setup.files.text(path).filter(|text| text.lines().any(|line| line.starts_with(VARIABLE))) else { continue };
         let block = changed(text, wants);
         if block.len() != SIZE {

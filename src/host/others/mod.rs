@@ -1,0 +1,281 @@
+//! What others have set up to be bound to vfio-pci: files of modprobe, kernel parameters, driverctl, udev
+//! rules, scripts of the initramfs and of services.
+
+use std::collections::BTreeSet;
+
+mod modules;
+mod scripts;
+
+pub(super) use modules::ids;
+
+use super::binding;
+use super::wanted::{Allow, Bind, Wanted};
+use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
+
+/// The class of USB controllers.
+const USB: u16 = 0x0c03;
+
+/// Something by which somebody else binds devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Where it stands: a file and its line, or the kernel's command line.
+    pub place: String,
+    /// How it reads.
+    pub words: String,
+    /// The functions that are here and that it takes, sorted.
+    pub takes: Vec<PciAddress>,
+    /// What is given as an id, and is none.
+    pub no_ids: Vec<String>,
+}
+
+impl Other {
+    /// It in one phrase.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.place, self.words)
+    }
+
+    /// How it is taken back.
+    fn remedy(&self, first: &str) -> String {
+        if self.place.starts_with("/etc/driverctl.d/") {
+            let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
+            return format!("{first} driverctl unset-override {address}");
+        }
+        let what =
+            if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
+        format!("{first} {what}, make the initramfs or the boot entries anew, and reboot")
+    }
+
+    fn new(place: String, words: &str) -> Self {
+        Self { place, words: shortened(words), takes: Vec::new(), no_ids: Vec::new() }
+    }
+}
+
+/// What is to be said of all that: what others take of what is wanted, what they take beside, what they mistake.
+pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
+    let others = others(host, setup);
+    let ours: Vec<PciAddress> = binding::bound(setup).iter().map(|bound| bound.address).collect();
+    let mut findings: Vec<Finding> = others.iter().flat_map(|other| of_other(host, setup, wanted, &ours, other)).collect();
+    findings.extend(unexplained(host, setup, wanted, &ours, &others));
+    findings.extend(no_display(host, setup, wanted, &ours, &others));
+    findings
+}
+
+fn of_other(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], other: &Other) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
+    let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
+    if !meant.is_empty() && wanted.bind == Bind::Start {
+        findings.push(Finding::blocker(
+            "bound-by-other",
+            format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), short(&meant)),
+            other.remedy("leave it out of --bind start, or"),
+        ));
+    } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
+        findings.push(Finding::warning(
+            "bound-by-other",
+            format!("{} binds {}, and not vgapt: vgapt undo does not take that back", other.told(), short(&meant)),
+            "nothing, if it is yours; to have vgapt do it, take that out, make the initramfs anew, and run vgapt prepare",
+        ));
+    }
+    let beside: Vec<PciAddress> = beside
+        .into_iter()
+        .filter(|address| !ours.contains(address) && !setup.in_domains.have(*address) && !shares_card(host, wanted, *address))
+        .collect();
+    if !beside.is_empty() {
+        let usb = host.pci.iter().filter(|device| device.class.code() == USB);
+        let blind = held(&beside) && usb.clone().any(|device| beside.contains(&device.address)) && usb.clone().all(PciDevice::on_vfio);
+        let more = if blind { "; the host is left without a USB controller, and so without a USB keyboard" } else { "" };
+        let unread =
+            setup.in_domains.0.unknown().map(|because| format!(" (whether a domain has it is not known: {because})")).unwrap_or_default();
+        findings.push(Finding::warning(
+            "also-bound",
+            format!("{} also takes {}, which is not meant for a guest here{unread}{more}", other.place, described(host, &beside)),
+            other.remedy("if no guest is to have it:"),
+        ));
+    }
+    if !other.no_ids.is_empty() {
+        findings.push(Finding::warning(
+            "no-ids",
+            format!("{} names what is no id of a device: {}", other.place, other.no_ids.join(", ")),
+            "an id is vendor:device, such as 10de:1401 (vgapt list shows it); addresses are bound by vgapt prepare",
+        ));
+    }
+    if other.takes.is_empty() && other.no_ids.is_empty() {
+        findings.push(Finding::warning(
+            "bound-by-other",
+            format!("{} binds devices, or loads vfio-pci, in a way of its own; which devices it takes is not known", other.told()),
+            other.remedy("look at what it does; if it is not needed:"),
+        ));
+    }
+    findings
+}
+
+/// Another function of a card that is meant is told with the card.
+fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
+    Card::with(host, address).is_some_and(|card| wanted.functions.contains(&card.address))
+}
+
+/// What is on vfio-pci, and nothing that was found does it; cards are told on their own.
+fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
+    let is_known = |address: &PciAddress| {
+        wanted.functions.contains(address)
+            || ours.contains(address)
+            || setup.in_domains.have(*address)
+            || others.iter().any(|other| other.takes.contains(address))
+            || shares_card(host, wanted, *address)
+    };
+    // What no domain that can be read has: where none can, libvirt may have taken it for one that runs.
+    if setup.in_domains.0.unknown().is_some() || others.iter().any(|other| other.takes.is_empty() && other.no_ids.is_empty()) {
+        return None;
+    }
+    let on: Vec<PciAddress> =
+        host.pci.iter().filter(|device| device.on_vfio()).map(|device| device.address).filter(|address| !is_known(address)).collect();
+    (!on.is_empty()).then(|| {
+        Finding::warning(
+            "also-bound",
+            format!("{} is on vfio-pci, is not meant for a guest here, and nothing was found that binds it", described(host, &on)),
+            "where a guest has it, nothing; else find what binds it: grep -rl vfio /etc /usr/local",
+        )
+    })
+}
+
+/// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
+/// domain has comes back.
+fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge()).collect();
+    let dark = !displays.is_empty() && displays.iter().all(|device| device.on_vfio());
+    let by = others.iter().find(|other| displays.iter().any(|device| other.takes.contains(&device.address)));
+    let by_us = displays.iter().any(|device| ours.contains(&device.address) || setup.in_domains.have(device.address));
+    if !dark || wanted.allowed.contains(&Allow::OnlyDisplay) || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+        return None;
+    }
+    let all: Vec<PciAddress> = displays.iter().map(|device| device.address).collect();
+    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    let remedy = by.map_or_else(
+        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
+        |other| other.remedy("to give the host its display back:"),
+    );
+    Some(Finding::blocker(
+        "no-display",
+        format!("the host has no display: {} is on vfio-pci by {place}", short(&all)),
+        format!("{remedy}; to keep it so (the host is reached by ssh): --allow only-display"),
+    ))
+}
+
+fn short(functions: &[PciAddress]) -> String {
+    functions.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
+}
+
+fn described(host: &Host, functions: &[PciAddress]) -> String {
+    let one = |address: &PciAddress| {
+        host.device(*address).map_or_else(|| address.short(), |device| format!("{} {}", address.short(), device.class.noun()))
+    };
+    functions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn shortened(words: &str) -> String {
+    const LONGEST: usize = 120;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &words[..at]),
+        None => words,
+    }
+}
+
+/// All that others have set up.
+pub fn others(host: &Host, setup: &Setup) -> Vec<Other> {
+    let mut found = modules::of_modprobe(host, setup);
+    found.extend(modules::of_command_line(host, setup));
+    found.extend(modules::of_module_lists(host, setup));
+    found.extend(modules::of_driverctl(host, setup));
+    found.extend(scripts::of_scripts(host, setup));
+    let mut seen = BTreeSet::new();
+    found.retain(|other| seen.insert(other.place.clone()));
+    found
+}
+
+fn union(parts: impl IntoIterator<Item = Vec<PciAddress>>) -> Vec<PciAddress> {
+    parts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, ConfigFile, ConfigFiles, PciId};
+
+    fn host() -> Host {
+        let device = |address: &str, vendor: u16, id: u16, class: u32| {
+            let mut device = PciDevice::new(address.parse().unwrap());
+            (device.id, device.class) = (PciId { vendor, device: id }, Class(class));
+            device
+        };
+        let mut screen = device("00:02.0", 0x8086, 0x1912, 0x03_00_00);
+        screen.boot_vga = Some(true);
+        let pci = vec![
+            screen,
+            device("01:00.0", 0x10de, 0x1401, 0x03_00_00),
+            device("01:00.1", 0x10de, 0x0fba, 0x04_03_00),
+            device("03:00.0", 0x1b21, 0x2142, 0x0c_03_30),
+        ];
+        Host { pci, ..Host::default() }
+    }
+
+    fn found(path: &str, text: &str) -> Vec<(String, Vec<String>)> {
+        let file = ConfigFile { place: path.into(), mode: 0o644, text: Ok(text.into()) };
+        let setup = Setup { files: ConfigFiles([(path.to_owned(), file)].into()), ..Setup::default() };
+        others(&host(), &setup)
+            .into_iter()
+            .map(|other| (other.place, other.takes.iter().map(|address| address.short()).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn every_way_in_which_people_bind() {
+        let both = ["01:00.0", "01:00.1"].as_slice();
+        for (path, text, line, takes) in [
+            ("/run/modprobe.d/x.conf", "# x\noptions vfio_pci disable_vga=1 ids=10de:1401,10de:0fba\n", 2, both),
+            (
+                "/etc/modprobe.d/x.conf",
+                "options vfio-pci \\\n ids=\"10de:ffffffff:ffffffff:ffffffff:00030000:ffff00ff\"\n",
+                1,
+                &["01:00.0"],
+            ),
+            ("/etc/modprobe.d/x.conf", "alias pci:v000010DEd00001401sv* vfio-pci\n", 1, &["01:00.0"]),
+            ("/etc/modprobe.d/x.conf", "install vfio-pci /sbin/x\n", 1, &[]),
+            ("/etc/driverctl.d/0000:03:00.0", "vfio-pci\n", 1, &["03:00.0"]),
+            ("/etc/initramfs-tools/modules", "vfio\nvfio_pci ids=1b21:2142\n", 2, &["03:00.0"]),
+            (
+                "/etc/udev/rules.d/9.rules",
+                "ACTION==\"add\", KERNEL==\"0000:01:00.*\", SUBSYSTEM==\"pci\", \\\n ATTR{driver_override}=\"vfio-pci\"\n",
+                2,
+                both,
+            ),
+            (
+                "/etc/udev/rules.d/9.rules",
+                "ATTR{vendor}==\"0x1b21\", ATTR{device}==\"0x2142\", ATTR{driver_override}=\"vfio-pci\"\n",
+                1,
+                &["03:00.0"],
+            ),
+            (
+                "/etc/initramfs-tools/scripts/init-top/vfio.sh",
+                "#!/bin/sh\n# 03:00.0 stays\nfor d in 0000:01:00.0 0000:01:00.1; do\n echo vfio-pci > /sys/bus/pci/devices/$d/driver_override\ndone\nmodprobe -i vfio-pci\n",
+                4,
+                both,
+            ),
+            ("/usr/local/bin/bind", "#!/bin/sh\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n", 2, &["01:00.0"]),
+            ("/etc/rc.local", "for i in /sys/bus/pci/devices/*/boot_vga; do\n echo vfio-pci > x/driver_override; done\n", 2, both),
+        ] {
+            let takes = takes.iter().map(|address| (*address).to_owned()).collect();
+            assert_eq!(found(path, text), [(format!("{path}, line {line}"), takes)], "{text}");
+        }
+        for (path, text) in [
+            ("/etc/modprobe.d/x.conf", "#options vfio-pci ids=10de:1401\noptions kvm ids=1\nsoftdep nvidia pre: vfio-pci\n"),
+            ("/etc/initramfs-tools/modules", "vfio_pci\n"),
+            ("/etc/initramfs-tools/scripts/init-top/vfio.sh", "#!/bin/sh\nmodprobe vfio-pci\n"),
+            ("/etc/modules", "# vfio_pci ids=10de:1401\n"),
+            ("/etc/udev/rules.d/9.rules", "SUBSYSTEM==\"vfio\", OWNER=\"me\"\n"),
+        ] {
+            assert!(found(path, text).is_empty(), "{text}: {:?}", found(path, text));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Modules' options: files of modprobe, the kernel's command line, lists of modules, driverctl.
+
+use super::scripts::named;
+use super::{Other, union};
+use crate::host::{binding, modprobe};
+use crate::model::{ConfigFiles, Host, PciDevice, Setup};
+
+/// The drivers that hold a device for a guest, and the kernel parameters that give ids to them.
+const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
+/// The files in which the kernel's command line is written down.
+const COMMAND_LINES: [&str; 9] = [
+    "/etc/default/grub",
+    "/etc/default/limine",
+    "/etc/kernel/cmdline",
+    "/etc/kernelstub/configuration",
+    "/boot/limine.conf",
+    "/boot/limine/limine.conf",
+    "/boot/EFI/limine/limine.conf",
+    "/boot/grub/grub.cfg",
+    "/boot/grub2/grub.cfg",
+];
+/// The folders in which they are, too.
+const COMMAND_LINE_FOLDERS: [(&str, &str); 7] = [
+    ("/etc/default/grub.d", ".cfg"),
+    ("/etc/cmdline.d", ".conf"),
+    ("/etc/kernel/cmdline.d", ".conf"),
+    ("/boot/loader/entries", ".conf"),
+    ("/boot/efi/loader/entries", ".conf"),
+    ("/efi/loader/entries", ".conf"),
+    ("/usr/lib/bootc/kargs.d", ".toml"),
+];
+/// Lists of modules that are loaded early, with their options behind them.
+const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
+
+/// Options and the install line of the drivers. Of several lines with ids the last one counts.
+pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
+    let configuration = modprobe::read(setup, &[]);
+    let is_ours = |line: &&modprobe::Line| line.path == binding::MODPROBE;
+    let mut found = Vec::new();
+    for driver in DRIVERS {
+        let with_ids = configuration.of("options").filter(|line| line.name == driver && ids(&line.rest).is_some());
+        if let Some(line) = with_ids.filter(|line| !is_ours(line)).last() {
+            found.push(with(Other::new(line.place(), &line.words()), host, ids(&line.rest).unwrap_or_default()));
+        }
+        if let Some(line) = configuration.first("install", driver).filter(|line| !is_ours(line)) {
+            let mut other = Other::new(line.place(), &line.words());
+            let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
+            let texts = programs.filter_map(|path| setup.files.text(path));
+            other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
+            found.push(other);
+        }
+        // Old guides give a card's alias to the driver.
+        let aliases = configuration.of("alias").filter(|line| line.rest.replace('-', "_") == driver && !is_ours(line));
+        found.extend(aliases.map(|line| {
+            let takes = host.pci.iter().filter(|device| modprobe::fits(&line.name, &device.modalias())).map(|device| device.address);
+            Other { takes: takes.collect(), ..Other::new(line.place(), &line.words()) }
+        }));
+    }
+    found
+}
+
+/// The parameter of the running kernel, by the file that gives it where one does.
+pub(super) fn of_command_line(host: &Host, setup: &Setup) -> Vec<Other> {
+    let Some(line) = &host.platform.cmdline else { return Vec::new() };
+    let parameters = DRIVERS.iter().filter_map(|driver| {
+        let name = format!("{driver}.ids");
+        Some((name.clone(), line.get(&name)?))
+    });
+    let parameters = parameters.filter(|(name, value)| !is_ours_on_the_line(setup, name, value));
+    parameters
+        .map(|(name, value)| {
+            let place = written_down(&setup.files, &name).map_or_else(
+                || "the kernel's command line".to_owned(),
+                |(path, number)| format!("{path}, line {number}, and the kernel's command line"),
+            );
+            let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
+            with(Other::new(place, token), host, value)
+        })
+        .collect()
+}
+
+/// Where vfio-pci is part of the kernel, vgapt's own ids are there too.
+fn is_ours_on_the_line(setup: &Setup, name: &str, value: &str) -> bool {
+    let ours: Vec<String> = binding::bound(setup).iter().map(|bound| bound.id.to_string()).collect();
+    name == "vfio_pci.ids"
+        && setup.is_built_in("vfio_pci")
+        && value.split(',').all(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
+}
+
+/// The first line of a configuration that has a parameter.
+fn written_down<'a>(files: &'a ConfigFiles, parameter: &str) -> Option<(&'a str, usize)> {
+    let single = COMMAND_LINES
+        .iter()
+        .filter_map(|path| files.0.get_key_value(*path))
+        .filter_map(|(path, file)| Some((path.as_str(), file.text.as_deref().ok()?)));
+    let folders = COMMAND_LINE_FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
+    single.chain(folders).find_map(|(path, text)| {
+        let has = |line: &str| !line.trim_start().starts_with('#') && line.replace('-', "_").contains(&format!("{parameter}="));
+        Some((path, text.lines().position(has)? + 1))
+    })
+}
+
+/// Lines such as `vfio_pci ids=…` in a list of modules.
+pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
+    let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.text(path)?)));
+    let texts = texts.chain(setup.files.texts("/etc/modules-load.d", ".conf"));
+    let lines = texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)));
+    lines
+        .filter_map(|(path, number, line)| {
+            let (module, options) = line.trim().split_once([' ', '\t'])?;
+            let ids = ids(options).filter(|_| DRIVERS.contains(&module.replace('-', "_").as_str()))?;
+            Some(with(Other::new(format!("{path}, line {number}"), line), host, ids))
+        })
+        .collect()
+}
+
+/// driverctl keeps a file for each address, with the driver in it.
+pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<Other> {
+    let files = setup.files.texts("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
+    files
+        .map(|(path, text)| {
+            let address = path.rsplit('/').next().unwrap_or_default().parse().ok();
+            let takes = address.filter(|address| host.device(*address).is_some()).into_iter().collect();
+            Other { takes, ..Other::new(format!("{path}, line 1"), &format!("driverctl set-override: {}", text.trim())) }
+        })
+        .collect()
+}
+
+/// The value of `ids=` in a module's options; the last one counts.
+pub(in crate::host) fn ids(options: &str) -> Option<&str> {
+    options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
+}
+
+fn with(mut other: Other, host: &Host, ids: &str) -> Other {
+    let ids = ids.trim_matches(['"', '\'']).split(',').map(str::trim).filter(|id| !id.is_empty());
+    for id in ids {
+        match Pattern::parse(id) {
+            Some(pattern) => other.takes.extend(host.pci.iter().filter(|device| pattern.fits(device)).map(|device| device.address)),
+            None => other.no_ids.push(id.to_owned()),
+        }
+    }
+    other.takes.sort_unstable();
+    other.takes.dedup();
+    other
+}
+
+/// An id as `drivers/vfio/pci/vfio_pci.c` takes it: vendor:device, then subsystem and class, each of which may be left out.
+struct Pattern {
+    vendor: u32,
+    device: u32,
+    subsystem: (u32, u32),
+    class: (u32, u32),
+}
+
+impl Pattern {
+    const ANY: u32 = u32::MAX;
+
+    /// `None` for what is no id, also where the kernel would take it: `c5:00` is the beginning of an address.
+    fn parse(id: &str) -> Option<Self> {
+        let fields: Vec<&str> = id.split(':').collect();
+        let numbers: Vec<u32> = fields.iter().map(|field| u32::from_str_radix(field, 16).ok()).collect::<Option<_>>()?;
+        let is_vendor = |at: usize| fields.get(at).is_some_and(|field| field.len() == 4 || field.eq_ignore_ascii_case("ffffffff"));
+        let (vendor, device) = (*numbers.first()?, *numbers.get(1)?);
+        let get = |at: usize, otherwise: u32| numbers.get(at).copied().unwrap_or(otherwise);
+        let is_one = is_vendor(0) && fields[1].len() >= 3 && vendor != 0 && vendor != 0xffff && numbers.len() <= 6;
+        is_one.then(|| Self { vendor, device, subsystem: (get(2, Self::ANY), get(3, Self::ANY)), class: (get(4, 0), get(5, 0)) })
+    }
+
+    fn fits(&self, device: &PciDevice) -> bool {
+        let is = |wanted: u32, number: u16| wanted == Self::ANY || wanted == u32::from(number);
+        let subsystem = device.subsystem.unwrap_or_default();
+        is(self.vendor, device.id.vendor)
+            && is(self.device, device.id.device)
+            && is(self.subsystem.0, subsystem.vendor)
+            && is(self.subsystem.1, subsystem.device)
+            && (self.class.0 ^ device.class.0) & self.class.1 == 0
+            && !device.is_bridge()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_id() {
+        for id in ["0000:00", "0300", "c5:00", "0000:0000", "x", "10de", "10de:1401:1:2:3:4:5", "10de:1g01"] {
+            assert!(Pattern::parse(id).is_none(), "{id}");
+        }
+        for id in ["10de:1401", "10DE:FFFFFFFF", "1002:67df:1da2:e366"] {
+            assert!(Pattern::parse(id).is_some(), "{id}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Rules of udev, scripts of the initramfs, services: what they write to vfio-pci.
+
+use super::{Other, union};
+use crate::host::modprobe;
+use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
+
+/// The words of a script or rule that binds.
+const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
+
+/// Rules of udev, scripts and units that write to vfio-pci.
+pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
+    let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path)).collect();
+    let mut found = Vec::new();
+    for path in installed {
+        let Some(text) = setup.files.text(path).filter(|text| !text.contains("vgapt prepare")) else { continue };
+        let rule = path.contains("/udev/rules.d/");
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+        let binding: Vec<(usize, &str)> =
+            lines.filter(|(_, line)| BINDS.iter().any(|word| line.contains(word)) && !only_loads(line)).collect();
+        if rule {
+            found.extend(binding.iter().map(|(index, line)| {
+                let logical = udev_line(text, *index);
+                Other { takes: of_rule(host, &logical), ..Other::new(format!("{path}, line {}", index + 1), line) }
+            }));
+        } else if let Some((index, line)) = binding.first() {
+            let takes = named(host, text);
+            found.push(Other { takes, ..Other::new(format!("{path}, line {}", index + 1), line) });
+        }
+    }
+    found
+}
+
+/// Whether a file is a script or rule that runs without anybody's doing; those that modprobe's lines name are told with these.
+fn is_script(path: &str) -> bool {
+    const FOLDERS: [&str; 9] = [
+        "/etc/initramfs-tools/scripts/",
+        "/etc/initramfs-tools/hooks/",
+        "/etc/initcpio/",
+        "/usr/lib/initcpio/",
+        "/usr/lib/dracut/modules.d/",
+        "/etc/systemd/system/",
+        "/usr/local/",
+        "/etc/rc.local",
+        "/opt/",
+    ];
+    let is_driverctl = path.ends_with("driverctl.rules");
+    (path.contains("/udev/rules.d/") && !is_driverctl)
+        || (FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.contains("modprobe.d"))
+}
+
+/// Whether a line loads or copies the module and gives nothing to it.
+fn only_loads(line: &str) -> bool {
+    let writes = ["driver_override", "new_id", "/bind", "ids=", "driverctl", "set-override"];
+    !writes.iter().any(|word| line.contains(word))
+}
+
+/// A rule of udev with the lines that a backslash joins to it, before and behind.
+fn udev_line(text: &str, index: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let goes_on = |index: usize| lines.get(index).is_some_and(|line| line.ends_with('\\'));
+    let first = (0..index).rev().take_while(|before| goes_on(*before)).last().unwrap_or(index);
+    let last = (index..lines.len()).find(|at| !goes_on(*at)).unwrap_or(index);
+    lines[first..=last].join(" ")
+}
+
+/// The functions that a rule of udev means: by name, vendor, device and class; what it does not say fits all.
+fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
+    let value = |keys: &[&str]| {
+        keys.iter().find_map(|key| {
+            let rest = rule.split_once(&format!("{key}=="))?.1.trim_start_matches('"');
+            rest.split('"').next().map(str::to_owned)
+        })
+    };
+    let name = value(&["KERNEL", "KERNELS", "ENV{PCI_SLOT_NAME}"]);
+    let (vendor, model) = (value(&["ATTR{vendor}", "ATTRS{vendor}"]), value(&["ATTR{device}", "ATTRS{device}"]));
+    let (class, id) = (value(&["ATTR{class}", "ATTRS{class}"]), value(&["ENV{PCI_ID}"]));
+    if [&name, &vendor, &model, &class, &id].iter().all(|value| value.is_none()) {
+        return named(host, rule);
+    }
+    let is = |pattern: &Option<String>, text: &str| {
+        pattern.as_deref().is_none_or(|pattern| pattern.to_ascii_lowercase().split('|').any(|one| modprobe::fits(one, text)))
+    };
+    let fits = |device: &&PciDevice| {
+        is(&name, &device.address.to_string())
+            && is(&vendor, &format!("0x{:04x}", device.id.vendor))
+            && is(&model, &format!("0x{:04x}", device.id.device))
+            && is(&class, &format!("0x{:06x}", device.class.0))
+            && is(&id, &device.id.to_string())
+    };
+    host.pci.iter().filter(fits).filter(|device| !device.is_bridge()).map(|device| device.address).collect()
+}
+
+/// The functions that a script names by address or ids; one that asks for `boot_vga` means all cards but the firmware's.
+pub(super) fn named(host: &Host, text: &str) -> Vec<PciAddress> {
+    let plain: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let words: Vec<String> = plain
+        .split(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.'))
+        .map(|word| word.trim_matches(['.', ':']).to_ascii_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let by_address = words.iter().filter_map(|word| word.parse().ok()).filter(|address| host.device(*address).is_some());
+    let id = |device: &PciDevice| {
+        let (one, two) = (format!("{:04x}", device.id.vendor), format!("{:04x}", device.id.device));
+        words.contains(&device.id.to_string()) || words.windows(2).any(|pair| pair == [one.clone(), two.clone()])
+    };
+    let by_id = host.pci.iter().filter(|device| id(device)).map(|device| device.address);
+    let cards = if plain.contains("boot_vga") { Card::all(host) } else { Vec::new() };
+    let spared = |card: &&Card| host.device(card.address).is_some_and(|device| device.boot_vga != Some(true));
+    let by_screen = cards.iter().filter(spared).flat_map(|card| card.functions.clone());
+    union([by_address.chain(by_id).chain(by_screen).collect()])
+}
