@@ -58,7 +58,11 @@ impl Arguments {
         }
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
-        for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
+        let unseen = match &root {
+            Some(root) => discovery::unseen_holders(root),
+            None => Some("the processes of another host are out of reach".to_owned()),
+        };
+        for step in [steps::checks(&passed, unseen.as_deref()), steps::devices(&host, &functions), hook].into_iter().flatten() {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;
@@ -101,13 +105,20 @@ fn step_note(context: &Context, step: &str) {
 
 /// What keeps the hook from freeing the card.
 fn handover(root: &Root) -> Option<Finding> {
-    let no_hook = (!root.is_capture() && !root.exists(HOOK)).then(|| {
-        Finding::fatal(
+    let no_hook = match root.presence(HOOK) {
+        Some(true) => None,
+        _ if root.is_capture() => None,
+        Some(false) => Some(Finding::fatal(
             "no-hook",
             format!("the display is handed over by libvirt's hook, and {HOOK} is not there"),
             "vgapt prepare installs it",
-        )
-    });
+        )),
+        None => Some(Finding::blocker(
+            "no-hook",
+            format!("the display is handed over by libvirt's hook, and whether {HOOK} is there could not be read"),
+            "start the domain as root, who may read it",
+        )),
+    };
     domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
 }
 

@@ -13,8 +13,8 @@ pub struct Passed {
     pub address: PciAddress,
     /// What it is; `None` where that is not known.
     pub id: Option<PciId>,
-    /// Whether it is graphics.
-    pub is_graphics: bool,
+    /// Whether it is graphics; `None` where that is not known.
+    pub is_graphics: Option<bool>,
 }
 
 /// The name by which a cluster asks for what a function is.
@@ -59,9 +59,13 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
         if let Some(rom) = hostdev.child("rom") {
             account.lost(rom, "a ROM of a card's own");
         }
-        let resource = resource(id, function.is_graphics);
-        let list = if function.is_graphics { &mut functions.gpus } else { &mut functions.others };
-        let name = format!("{}{}", if function.is_graphics { "gpu" } else { "function" }, list.len());
+        let is_graphics = function.is_graphics.unwrap_or_default();
+        if function.is_graphics.is_none() {
+            account.name(format!("whether {} is graphics is not known here: the manifest has it under hostDevices", function.address));
+        }
+        let resource = resource(id, is_graphics);
+        let list = if is_graphics { &mut functions.gpus } else { &mut functions.others };
+        let name = format!("{}{}", if is_graphics { "gpu" } else { "function" }, list.len());
         list.push(json!({"name": name, "deviceName": resource}));
         let permit = json!({"pciVendorSelector": format!("{:04X}:{:04X}", id.vendor, id.device), "resourceName": resource});
         if !functions.permitted.contains(&permit) {
