@@ -152,7 +152,7 @@ impl Definition<'_> {
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => context.note(&format!("'{name}' {}; start it with: vgapt start {name}", self.done)),
             Outcome::SchemaRefuses(what, remedy) => {
-                output::tell(&output::finding(&Finding::blocker("schema", format!("libvirt's schema refuses the domain; {what}"), remedy)))
+                output::tell(&output::finding(&Finding::blocker("schema", format!("libvirt's schema refuses the domain; {what}"), remedy)));
             }
         }
         output::print(xml.unwrap_or_default())?;

@@ -20,9 +20,8 @@ impl Existing {
 
     pub(super) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
         let text = connection.domain_xml(name, secrets)?;
-        let text = match text {
-            Some(text) => text,
-            None => return Err(Problem::new(format!("there is no domain '{name}'"), others(connection, name)).into()),
+        let Some(text) = text else {
+            return Err(Problem::new(format!("there is no domain '{name}'"), others(connection, name)).into());
         };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         Ok(Self { document })
