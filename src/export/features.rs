@@ -87,17 +87,18 @@ fn enlightenments(hyperv: Element<'_>, account: &mut Account) -> Map<String, Val
     own
 }
 
+/// libvirt's name of a timer, KubeVirt's, and the words for missed ticks that both have.
+const TIMERS: [(&str, &str, &[&str]); 5] = [
+    ("hypervclock", "hyperv", &[]),
+    ("kvmclock", "kvm", &[]),
+    ("hpet", "hpet", &["delay", "catchup", "merge", "discard"]),
+    ("pit", "pit", &["delay", "catchup", "discard"]),
+    ("rtc", "rtc", &["delay", "catchup"]),
+];
+
 pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
     let Some(clock) = domain.child("clock") else { return json!({"utc": {}}) };
     let mut value = base(clock, account);
-    /// libvirt's name of a timer, KubeVirt's, and the words for missed ticks that both have.
-    const TIMERS: [(&str, &str, &[&str]); 5] = [
-        ("hypervclock", "hyperv", &[]),
-        ("kvmclock", "kvm", &[]),
-        ("hpet", "hpet", &["delay", "catchup", "merge", "discard"]),
-        ("pit", "pit", &["delay", "catchup", "discard"]),
-        ("rtc", "rtc", &["delay", "catchup"]),
-    ];
     let mut timers = Map::new();
     for timer in clock.children_named("timer") {
         let known = TIMERS.iter().find(|(name, _, _)| timer.attribute("name").as_deref() == Some(name));
@@ -114,10 +115,10 @@ pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
         if let Some(policy) = account.one_of(timer, "tickpolicy", policies) {
             own["tickPolicy"] = policy.into();
         }
-        if *theirs == "rtc" {
-            if let Some(track) = account.one_of(timer, "track", &["guest", "wall"]) {
-                own["track"] = track.into();
-            }
+        if *theirs == "rtc"
+            && let Some(track) = account.one_of(timer, "track", &["guest", "wall"])
+        {
+            own["track"] = track.into();
         }
         timers.insert((*theirs).into(), own);
     }
@@ -145,11 +146,11 @@ fn base(clock: Element<'_>, account: &mut Account) -> Value {
             None => json!({"utc": {}}),
         };
     }
-    if offset == "timezone" {
-        if let Some(zone) = account.attribute(clock, "timezone") {
-            account.attribute(clock, "offset");
-            return json!({"timezone": zone});
-        }
+    if offset == "timezone"
+        && let Some(zone) = account.attribute(clock, "timezone")
+    {
+        account.attribute(clock, "offset");
+        return json!({"timezone": zone});
     }
     if offset == "localtime" {
         account.lost_attribute(
