@@ -33,6 +33,32 @@ fn a_display_is_put_in() {
     run(program("sh").args(["-c", &commands])).with(0);
 }
 
+/// Of the two drivers of a boot framebuffer a kernel has one.
+#[test]
+fn the_boot_framebuffer_is_given_up() {
+    let source = fs::read_to_string("src/readiness/framebuffer.rs").unwrap();
+    let remedy = source.split('"').find(|text| text.starts_with("for d in ")).expect("the remedy is a loop");
+    for present in [&["simple-framebuffer"][..], &["efi-framebuffer"], &[]] {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = directory.path().join("bus/platform/drivers");
+        for driver in
+            ["simple-framebuffer", "efi-framebuffer"].into_iter().filter(|driver| *driver == "efi-framebuffer" || present.contains(driver))
+        {
+            fs::create_dir_all(drivers.join(driver)).unwrap();
+        }
+        for driver in present {
+            fs::write(drivers.join(driver).join(format!("{driver}.0")), "").unwrap();
+        }
+        let remedy = remedy.replace("/sys/", &format!("{}/", directory.path().display()));
+        let ran = run(program("sh").args(["-ec", &remedy])).with(0);
+        assert_eq!(ran.stderr, "");
+        for driver in ["simple-framebuffer", "efi-framebuffer"] {
+            let written = fs::read_to_string(drivers.join(driver).join("unbind")).ok();
+            assert_eq!(written, present.contains(&driver).then(|| format!("{driver}.0\n")), "{present:?}");
+        }
+    }
+}
+
 #[test]
 fn force_is_named_only_where_it_helps() {
     let fatal = define(&["--os", "linux", "--gpu", "77:00.0"]).with(1).saying(&["'new' is not defined: see above.\n"]);
