@@ -13,7 +13,7 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::xml::{Document, Element};
+use crate::xml::Document;
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ impl Definition<'_> {
         } else if unchanged {
             Outcome::Unchanged
         } else {
-            self.define(context, connection, base, &merged)?
+            self.define(connection, &merged)?
         };
         let xml = match outcome {
             Outcome::DryRun => Some(merged),
@@ -91,13 +91,12 @@ impl Definition<'_> {
             let value = json!({"name": self.name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&diff), "xml": xml});
             output::print(&output::json(&value))?;
         } else {
-            let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
-            self.report(context, &outcome, is_fatal, xml.as_deref())?;
+            self.report(context, &outcome, xml.as_deref())?;
         }
         if matches!(outcome, Outcome::Defined | Outcome::Unchanged) {
             self.set_autostart(context, connection)?;
         }
-        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(..));
+        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
@@ -107,7 +106,7 @@ impl Definition<'_> {
         Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
     }
 
-    fn define(&self, context: &Context, connection: &dyn Hypervisor, base: &Base, xml: &str) -> Result<Outcome> {
+    fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
         let refused = match connection.define(xml)? {
             Defined::Yes => return Ok(Outcome::Defined),
             Defined::SchemaRefuses(words) => words,
@@ -117,19 +116,7 @@ impl Definition<'_> {
             return Ok(Outcome::Defined);
         }
         let dropped = connection.dropped(xml);
-        let by_us = dropped.iter().any(|what| !has(base.domain.root(), what));
-        let remedy = match (by_us, self.existing) {
-            (true, _) => {
-                "vgapt put that in, and this libvirt is too old for it: leave out the option that asks for it; --force defines it without"
-                    .to_owned()
-            }
-            (false, None) => "take that out of the template; --force defines it without".to_owned(),
-            (false, Some(_)) => {
-                format!("take that out of the domain (virsh -c {} edit {}); --force defines it without", context.uri(), self.name)
-            }
-        };
-        let what = if dropped.is_empty() { refused.trim_end().to_owned() } else { format!("libvirt would drop: {}", dropped.join(", ")) };
-        Ok(Outcome::SchemaRefuses(what, remedy))
+        Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
     }
 
     /// libvirt keeps it beside the XML.
@@ -142,18 +129,18 @@ impl Definition<'_> {
         Ok(())
     }
 
-    fn report(&self, context: &Context, outcome: &Outcome, is_fatal: bool, xml: Option<&str>) -> Result<()> {
+    fn report(&self, context: &Context, outcome: &Outcome, xml: Option<&str>) -> Result<()> {
         let name = self.name;
         match outcome {
             Outcome::DryRun => {}
-            // Where something cannot work, --force does not help.
-            Outcome::Refused if is_fatal => output::tell(&format!("'{name}' is not defined: see above.\n")),
-            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above; use --force to override.\n")),
+            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above. What is only blocked goes on with --force.\n")),
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => context.note(&format!("'{name}' {}; start it with: vgapt start {name}", self.done)),
-            Outcome::SchemaRefuses(what, remedy) => {
-                output::tell(&output::finding(&Finding::blocker("schema", format!("libvirt's schema refuses the domain; {what}"), remedy)));
-            }
+            Outcome::SchemaRefuses(what) => output::tell(&output::finding(&Finding::blocker(
+                "schema",
+                format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
+                "take that out of the template; --force defines it without",
+            ))),
         }
         output::print(xml.unwrap_or_default())?;
         Ok(())
@@ -165,8 +152,8 @@ enum Outcome {
     Refused,
     Unchanged,
     Defined,
-    /// What libvirt would drop, else its words, and the remedy.
-    SchemaRefuses(String, String),
+    /// What libvirt would drop.
+    SchemaRefuses(Vec<String>),
 }
 
 impl Outcome {
@@ -176,21 +163,8 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unchanged => "unchanged",
             Self::Defined => "defined",
-            Self::SchemaRefuses(..) => "schema-refuses",
+            Self::SchemaRefuses(_) => "schema-refuses",
         }
-    }
-}
-
-/// Whether there is something at a path as libvirt's side tells it: `devices/disk`, `devices/disk @type`.
-fn has(element: Element<'_>, path: &str) -> bool {
-    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-    if !rest.is_empty() {
-        return element.children_named(name).any(|child| has(child, rest));
-    }
-    match name.split_once(" @") {
-        Some(("", attribute)) => element.attribute(attribute).is_some(),
-        Some((name, attribute)) => element.children_named(name).any(|child| child.attribute(attribute).is_some()),
-        None => element.child(name).is_some(),
     }
 }
 
@@ -198,20 +172,4 @@ fn has(element: Element<'_>, path: &str) -> bool {
 fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
     let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
     passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Document, has};
-
-    #[test]
-    fn paths() {
-        let domain = Document::parse("<domain type='kvm'><devices><disk/><disk type='file'><source/></disk></devices></domain>").unwrap();
-        for path in ["devices", "devices/disk/source", "devices/disk @type", " @type"] {
-            assert!(has(domain.root(), path), "{path}");
-        }
-        for path in ["device", "devices/disk/target", "devices/disk @device", " @id", "devices/disk/source @file"] {
-            assert!(!has(domain.root(), path), "{path}");
-        }
-    }
 }

@@ -149,8 +149,8 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
         Defined::Yes => None,
         Defined::SchemaRefuses(words) => {
             let dropped = connection.dropped(&imported.xml);
-            let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };
-            let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
+            let what = if dropped.is_empty() { words } else { dropped.join(", ") };
+            let message = format!("libvirt's schema refuses the domain; this libvirt does not know: {what}");
             let remedy = format!("write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE", context.uri());
             Some(Finding::blocker("schema", message, remedy))
         }

@@ -58,11 +58,7 @@ impl Arguments {
         }
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
-        let unseen = match &root {
-            Some(root) => discovery::unseen_holders(root),
-            None => Some("the processes of another host are out of reach".to_owned()),
-        };
-        for step in [steps::checks(&passed, unseen.as_deref()), steps::devices(&host, &functions), hook].into_iter().flatten() {
+        for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;

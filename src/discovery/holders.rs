@@ -1,6 +1,6 @@
 //! Who has a device's nodes open. Taking a device from a process that holds it hangs the kernel.
 
-use crate::model::{Holder, PciAddress, Reading};
+use crate::model::{Holder, PciAddress};
 use crate::root::Root;
 
 /// The processes that have nodes of these functions open; of other users' processes only root sees it.
@@ -11,19 +11,6 @@ pub fn holders(root: &Root, functions: &[PciAddress]) -> Vec<Holder> {
     }
     let pids = root.names("/proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
     pids.filter_map(|pid| holder(root, pid, &nodes)).collect()
-}
-
-/// Why processes may have devices open that [`holders`] does not see; `None` where it sees them all.
-pub fn unseen_holders(root: &Root) -> Option<String> {
-    let names = match root.entries("/proc") {
-        Reading::Known(names) => names,
-        Reading::Absent => return Some("the processes are not part of what is read".into()),
-        Reading::Unknown(because) => return Some(because),
-    };
-    let closed =
-        |name: &&String| name.bytes().all(|byte| byte.is_ascii_digit()) && root.entries(&format!("/proc/{name}/fd")).unknown().is_some();
-    let count = names.iter().filter(closed).count();
-    (count > 0).then(|| format!("what {count} processes have open only root can see"))
 }
 
 fn holder(root: &Root, pid: u32, nodes: &[String]) -> Option<Holder> {

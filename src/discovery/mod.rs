@@ -27,7 +27,7 @@ mod uses;
 
 pub use capture::capture;
 pub use files::{files, image_format, owner, runs_systemd};
-pub use holders::{holders, unseen_holders};
+pub use holders::holders;
 pub use hook::{daemon, descends_from};
 pub use node_devices::from_node_devices;
 pub use observed::observe;
