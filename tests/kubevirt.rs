@@ -159,10 +159,20 @@ fn domain(name: &str) -> String {
     fs::read_to_string(format!("fixtures/kubevirt/domains/{name}.xml")).unwrap()
 }
 
+#[test]
+fn a_function_that_is_not_known_is_no_card() {
+    let address = PciAddress { domain: 0, bus: 1, device: 0, function: 0 };
+    let passed = Passed { address, id: Some(PciId { vendor: 0x8086, device: 0x1521 }), is_graphics: None };
+    let exported = export::kubevirt(&Document::parse(&domain("workstation")).unwrap(), "a", &[passed], false).unwrap();
+    let devices = &exported.manifest["spec"]["template"]["spec"]["domain"]["devices"];
+    assert!(devices["gpus"].is_null() && devices["hostDevices"][0]["deviceName"] == "intel.com/function-8086-1521", "{devices}");
+    assert!(exported.beyond.iter().any(|told| told.contains("whether 0000:01:00.0 is graphics is not known")));
+}
+
 /// A domain for a cluster. The card at 01:00.0 is known.
 fn of(xml: &str) -> Result<Exported, String> {
     let address = PciAddress { domain: 0, bus: 1, device: 0, function: 0 };
-    let card = Passed { address, id: Some(PciId { vendor: 0x10de, device: 0x1401 }), is_graphics: true };
+    let card = Passed { address, id: Some(PciId { vendor: 0x10de, device: 0x1401 }), is_graphics: Some(true) };
     export::kubevirt(&Document::parse(xml).unwrap(), "workstation", &[card], false)
 }
 

@@ -33,33 +33,37 @@ fn a_display_is_put_in() {
     run(program("sh").args(["-c", &commands])).with(0);
 }
 
+/// Of the two drivers of a boot framebuffer a kernel has one.
 #[test]
-fn force_is_named_only_where_it_helps() {
-    let fatal = define(&["--os", "linux", "--gpu", "77:00.0"]).with(1).saying(&["'new' is not defined: see above.\n"]);
-    assert!(!fatal.stderr.contains("--force"), "{}", fatal.stderr);
-    let in_one_group = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/ryzen1-gtx1060-gtx580-one-group.host");
-    let blocked = ["--root", in_one_group, "define", "new", "--gpu", "24:00.0"];
-    run(&mut vgapt(blocked)).with(1).saying(&["'new' is not defined: see above; use --force to override.\n"]);
-    run(&mut vgapt(blocked.iter().chain(&["--force"]))).with(0);
-}
-
-#[test]
-fn who_put_in_what_the_schema_refuses_is_said() {
-    let directory = tempfile::tempdir().unwrap();
-    let template = directory.path().join("own.xml");
-    let own = fs::read_to_string("templates/linux.xml").unwrap();
-    fs::write(&template, own.replacen("<devices>", "<devices><nonsense/>", 1)).unwrap();
-    let template = template.display().to_string();
-    let told = define(&["--gpu", "01:00.0", "--template", &template]).with(1);
-    assert_eq!(remedy(&told.stderr, "would drop: devices/nonsense"), "take that out of the template; --force defines it without");
-    define(&["--gpu", "01:00.0", "--template", &template, "--force"]).with(0);
+fn the_boot_framebuffer_is_given_up() {
+    let source = fs::read_to_string("src/readiness/framebuffer.rs").unwrap();
+    let remedy = source.split('"').find(|text| text.starts_with("for d in ")).expect("the remedy is a loop");
+    for present in [&["simple-framebuffer"][..], &["efi-framebuffer"], &[]] {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = directory.path().join("bus/platform/drivers");
+        for driver in
+            ["simple-framebuffer", "efi-framebuffer"].into_iter().filter(|driver| *driver == "efi-framebuffer" || present.contains(driver))
+        {
+            fs::create_dir_all(drivers.join(driver)).unwrap();
+        }
+        for driver in present {
+            fs::write(drivers.join(driver).join(format!("{driver}.0")), "").unwrap();
+        }
+        let remedy = remedy.replace("/sys/", &format!("{}/", directory.path().display()));
+        let ran = run(program("sh").args(["-ec", &remedy])).with(0);
+        assert_eq!(ran.stderr, "");
+        for driver in ["simple-framebuffer", "efi-framebuffer"] {
+            let written = fs::read_to_string(drivers.join(driver).join("unbind")).ok();
+            assert_eq!(written, present.contains(&driver).then(|| format!("{driver}.0\n")), "{present:?}");
+        }
+    }
 }
 
 #[test]
 fn the_domains_there_are_are_named() {
-    let told = run(&mut vgapt(["--root", Z170, "show", "nosuch"])).with(3).stderr;
+    let told = run(&mut vgapt(["--root", Z170, "show", "nosuch"])).with(3).saying(&["remedy: "]).stderr;
     assert_eq!(remedy(&told, "no domain 'nosuch'"), "the domains here are test; or make it: vgapt define nosuch");
-    let told = run(&mut vgapt(["--root", Z170, "show", "test"])).with(3).stderr;
+    let told = run(&mut vgapt(["--root", Z170, "show", "test"])).with(3).saying(&["remedy: "]).stderr;
     let remedy = remedy(&told, "has not been at work in 'test'");
     assert!(remedy.starts_with("vgapt attach test --gpu …"), "{remedy}");
 }

@@ -116,7 +116,7 @@ fn takes(words: &[&str]) -> Result<(), clap::Error> {
     let mut lines: Vec<Vec<String>> = vec![vec!["vgapt".to_owned()]];
     for word in words {
         let own = fillings(word);
-        let longer = |line: &Vec<String>| own.iter().map(|word| [&line[..], &[word.clone()]].concat()).collect::<Vec<_>>();
+        let longer = |line: &Vec<String>| own.iter().map(|word| [&line[..], std::slice::from_ref(word)].concat()).collect::<Vec<_>>();
         lines = lines.iter().flat_map(longer).take(2000).collect();
     }
     let mut last = Ok(());

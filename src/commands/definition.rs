@@ -14,7 +14,7 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::xml::{Document, Element};
+use crate::xml::Document;
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]

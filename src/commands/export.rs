@@ -97,9 +97,7 @@ impl Arguments {
 /// What a function is, as it was recorded, else as the host shows it.
 fn passed(function: &crate::domain::Passed, host: &Host) -> Passed {
     let device = host.device(function.address);
-    let is_graphics = device.is_some_and(|device| device.class.code() >> 8 == 0x03);
-    // Without the host, the first function of what was passed is the card.
-    let is_graphics = is_graphics || (device.is_none() && function.address.function == 0);
+    let is_graphics = device.map(|device| device.class.code() >> 8 == 0x03);
     Passed { address: function.address, id: function.id.or(device.map(|device| device.id)), is_graphics }
 }
 

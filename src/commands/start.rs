@@ -117,13 +117,20 @@ fn step_note(context: &Context, step: &str) {
 
 /// What keeps the hook from freeing the card.
 fn handover(root: &Root) -> Option<Finding> {
-    let no_hook = (!root.is_capture() && !root.exists(HOOK)).then(|| {
-        Finding::fatal(
+    let no_hook = match root.presence(HOOK) {
+        Some(true) => None,
+        _ if root.is_capture() => None,
+        Some(false) => Some(Finding::fatal(
             "no-hook",
             format!("the display is handed over by libvirt's hook, and {HOOK} is not there"),
             "vgapt prepare installs it",
-        )
-    });
+        )),
+        None => Some(Finding::blocker(
+            "no-hook",
+            format!("the display is handed over by libvirt's hook, and whether {HOOK} is there could not be read"),
+            "start the domain as root, who may read it",
+        )),
+    };
     domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
 }
 

@@ -106,7 +106,12 @@ impl Seen {
     /// All of it on one line.
     fn line(&self, name: &str) -> String {
         let driver = |device: &crate::model::PciDevice| {
-            format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or("no driver"))
+            let none = if self.devices.unknown.iter().any(|what| what.starts_with("drivers")) {
+                "a driver that is not known"
+            } else {
+                "no driver"
+            };
+            format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or(none))
         };
         let devices: String = self.devices.pci.iter().map(driver).collect();
         let findings: String = self.findings.iter().map(|finding| format!(", {}", finding.message)).collect();
@@ -120,5 +125,5 @@ impl Seen {
 
 /// The same host with only these functions.
 fn only(host: &Host, functions: &[PciAddress]) -> Host {
-    Host { pci: host.devices(functions).cloned().collect(), ..Host::default() }
+    Host { pci: host.devices(functions).cloned().collect(), unknown: host.unknown.clone(), ..Host::default() }
 }

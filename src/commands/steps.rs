@@ -41,6 +41,9 @@ pub(super) fn devices(host: &Host, functions: &[PciAddress]) -> Option<String> {
     let from = |device: &PciDevice| match device.driver.as_deref() {
         Some(driver) if !device.on_vfio() => format!("{} from {driver}", device.address.short()),
         Some(driver) => format!("{} is on {driver}", device.address.short()),
+        None if host.unknown.iter().any(|what| what.starts_with("drivers")) => {
+            format!("{} from a driver that is not known", device.address.short())
+        }
         None => format!("{} from no driver", device.address.short()),
     };
     let named: Vec<String> = host.devices(functions).map(from).collect();

@@ -7,21 +7,20 @@ use crate::xml::{Document, Element, Fragment, Id};
 /// when it starts a domain and needs here (`USB host device is missing bus/device information`). What is
 /// not plugged in is taken out, and returned.
 pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
-    let is_unplaced = |hostdev: &Element<'_>| {
-        hostdev.attribute("type").as_deref() == Some("usb")
-            && hostdev.at("source/vendor").is_some()
-            && hostdev.at("source/address").is_none()
-    };
-    let unplaced = |domain: &Document| {
-        let devices = domain.root().child("devices")?;
-        let hostdev = devices.children_named("hostdev").find(is_unplaced)?;
+    // What has no id that can be read is left for libvirt to refuse.
+    let unplaced = |hostdev: Element<'_>| {
         let number = |name: &str| {
             let id = hostdev.at(&format!("source/{name}"))?.attribute("id")?.into_owned();
-            u16::from_str_radix(id.trim_start_matches("0x"), 16).ok()
+            match id.strip_prefix("0x") {
+                Some(hexadecimal) => u16::from_str_radix(hexadecimal, 16).ok(),
+                None => id.parse().ok(),
+            }
         };
-        let id = UsbId { vendor: number("vendor").unwrap_or_default(), product: number("product").unwrap_or_default() };
-        Some((hostdev.id(), hostdev.child("source")?.id(), id))
+        let id = UsbId { vendor: number("vendor")?, product: number("product")? };
+        let is_unplaced = hostdev.attribute("type").as_deref() == Some("usb") && hostdev.at("source/address").is_none();
+        is_unplaced.then_some((hostdev.id(), hostdev.child("source")?.id(), id))
     };
+    let unplaced = |domain: &Document| domain.root().child("devices")?.children_named("hostdev").find_map(unplaced);
     let mut missing = Vec::new();
     while let Some((hostdev, source, id)) = unplaced(domain) {
         match plugged.iter().find(|device| device.id == id) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::account::Account;
-use super::{Passed, devices, machine};
+use super::{Passed, devices, disks, features, machine, small};
 use crate::xml::{Document, Element};
 
 /// A domain for a cluster.
@@ -33,22 +33,22 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itse
     if let Some(all) = root.child("devices") {
         let functions = devices::passed(all, passed, &mut account);
         permitted = functions.permitted;
-        let (disks, claims) = devices::disks(all, &name, &mut account);
+        let (drives, claims) = disks::disks(all, &name, &mut account);
         let (interfaces, pod) = devices::interfaces(all, &mut account);
         (volumes, networks) = (claims, pod);
         own.insert("autoattachPodInterface".into(), (!interfaces.is_empty()).into());
-        for (key, list) in [("disks", disks), ("interfaces", interfaces), ("gpus", functions.gpus), ("hostDevices", functions.others)] {
+        for (key, list) in [("disks", drives), ("interfaces", interfaces), ("gpus", functions.gpus), ("hostDevices", functions.others)] {
             if !list.is_empty() {
                 own.insert(key.into(), list.into());
             }
         }
-        devices::others(all, &mut own, &mut account);
+        small::others(all, &mut own, &mut account);
     }
     let mut spec = json!({
         "machine": {"type": machine},
         "cpu": machine::cpu(root, &mut account),
-        "features": machine::features(root, &mut account),
-        "clock": machine::clock(root, &mut account),
+        "features": features::features(root, &mut account),
+        "clock": features::clock(root, &mut account),
         "devices": own,
     });
     if let Some(memory) = machine::memory(root, &mut account) {

@@ -4,8 +4,11 @@ mod account;
 mod alike;
 mod argv;
 mod devices;
+mod disks;
+mod features;
 mod kubevirt;
 mod machine;
+mod small;
 
 pub use argv::{by_vfio, functions_as_hostdevs, one_a_line, place_usb};
 pub use devices::Passed;

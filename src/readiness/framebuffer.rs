@@ -19,8 +19,8 @@ pub(super) fn check(prepared: &Prepared, card: &Assessment) -> Check {
     let check = check(format!("{name} sits in its memory region"));
     let why = "vfio-pci cannot map the region then (BAR 0: can't reserve), and the guest's screen stays black";
     let remedy = format!(
-        "make another display primary in the firmware; else give it up before the guest starts: {}; the parameter video=efifb:off does nothing on today's kernels",
-        "for d in simple-framebuffer efi-framebuffer; do echo $d.0 > /sys/bus/platform/drivers/$d/unbind; done"
+        "make another display primary in the firmware; else give it up before the guest starts, as root: {}; the parameter video=efifb:off does nothing on today's kernels",
+        "for d in simple-framebuffer efi-framebuffer; do [ ! -e /sys/bus/platform/drivers/$d/$d.0 ] || echo $d.0 > /sys/bus/platform/drivers/$d/unbind; done"
     );
     let on_vfio = prepared.facts.host.device(card.address).is_some_and(crate::model::PciDevice::on_vfio);
     if on_vfio { check.missing(Step::Firmware, why, remedy) } else { check.care(why, remedy) }

@@ -1,0 +1,144 @@
+//! Disks as KubeVirt has them: claims, and what is to be filled into them.
+
+use serde_json::{Map, Value, json};
+
+use super::account::Account;
+use super::devices::boot_order;
+use crate::xml::Element;
+
+/// `disks` and `volumes`, each a claim that is to be filled.
+pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (Vec<Value>, Vec<Value>) {
+    let (mut disks, mut volumes) = (Vec::new(), Vec::new());
+    for disk in devices.children_named("disk") {
+        let kind = disk.attribute("device").map_or_else(|| "disk".to_owned(), std::borrow::Cow::into_owned);
+        let target = disk.child("target");
+        let name = target.and_then(|target| target.attribute("dev")).unwrap_or_default();
+        let source = match no_claim(disk, &kind) {
+            Ok(source) => source,
+            Err(because) => {
+                account.lost(disk, &format!("the {kind} {name}: {because}"));
+                continue;
+            }
+        };
+        account.said(disk);
+        account.attribute(disk, "type");
+        account.attribute(disk, "device");
+        let name = format!("disk{}", disks.len());
+        let mut value = one_disk(disk, &kind, account);
+        value.insert("name".into(), name.clone().into());
+        let claim = format!("{vm}-{name}");
+        volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": claim}}));
+        disks.push(Value::Object(value));
+        account.note(if kind == "lun" {
+            format!("the claim {claim} has to lead to the SCSI device {source} itself, by the cluster's own storage")
+        } else {
+            let path = quoted(&source);
+            format!("fill the claim {claim} (SIZE: what the guest sees, as qemu-img info tells): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
+        });
+        if let Some(element) = disk.child("source") {
+            account.said(element);
+            account.attribute(element, "file");
+            account.attribute(element, "dev");
+        }
+    }
+    (disks, volumes)
+}
+
+/// The file or block device of a disk, whose bytes are what the guest sees; else why there is no claim to fill.
+fn no_claim(disk: Element<'_>, kind: &str) -> Result<String, String> {
+    if !["disk", "cdrom", "lun"].contains(&kind) {
+        return Err("KubeVirt has no drive of this sort".into());
+    }
+    let source = disk.child("source");
+    let attribute = |name: &str| source.and_then(|source| source.attribute(name)).map(std::borrow::Cow::into_owned).unwrap_or_default();
+    let path = match disk.attribute("type").as_deref() {
+        Some("file") | None => attribute("file"),
+        Some("block") => attribute("dev"),
+        Some("nvme") => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
+        Some("network") => {
+            let (protocol, name) = (attribute("protocol"), attribute("name"));
+            return Err(format!("{protocol}:{name}, which a claim of the cluster's own storage would have to lead to"));
+        }
+        Some("volume") => {
+            let (volume, pool) = (attribute("volume"), attribute("pool"));
+            return Err(format!("the volume {volume} of libvirt's pool {pool}: vol-download it, and fill a claim"));
+        }
+        Some(kind) => return Err(format!("a source of the kind {kind}")),
+    };
+    if path.is_empty() {
+        return Err("it is empty".into());
+    }
+    let has = |element: Option<Element<'_>>, name: &str| element.is_some_and(|element| element.child(name).is_some());
+    if has(Some(disk), "encryption") || has(source, "encryption") {
+        return Err("it is encrypted: decrypt it into a new image, and fill a claim with that".into());
+    }
+    if has(source, "slices") {
+        return Err("it is a part of a file: copy the part out, and fill a claim with that".into());
+    }
+    if disk.child("backingStore").is_some_and(|backing| backing.children().next().is_some()) {
+        return Err("it lies on another image: make one image of the chain (qemu-img convert), and fill a claim with that".into());
+    }
+    Ok(path)
+}
+
+/// A path as a word for a shell.
+fn quoted(path: &str) -> String {
+    let is_plain = path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+:@%=,".contains(letter));
+    if is_plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String, Value> {
+    let mut value = Map::new();
+    let mut target = Map::new();
+    if let Some(ours) = disk.child("target") {
+        account.said(ours);
+        let name = ours.attribute("dev").unwrap_or_default();
+        let buses: &[&str] = if kind == "cdrom" { &["sata", "scsi", "usb"] } else { &["virtio", "sata", "scsi", "usb"] };
+        let bus = account.one_of(ours, "bus", buses);
+        if ours.attribute("bus").is_none() {
+            account.name(format!("the bus of {name}, which is not said: the manifest has sata"));
+        } else if bus.is_none() {
+            account.lost_attribute(ours, "bus", "the manifest has sata");
+        }
+        target.insert("bus".into(), bus.unwrap_or_else(|| "sata".into()).into());
+        if kind == "cdrom"
+            && let Some(tray) = account.one_of(ours, "tray", &["open", "closed"])
+        {
+            target.insert("tray".into(), tray.into());
+        }
+    }
+    if let Some(readonly) = disk.child("readonly") {
+        account.said(readonly);
+        // With a CD it goes without saying.
+        if kind != "cdrom" {
+            target.insert("readonly".into(), true.into());
+        }
+    }
+    value.insert(kind.into(), Value::Object(target));
+    if let Some(driver) = disk.child("driver") {
+        for (name, theirs, values) in [
+            ("cache", "cache", &["none", "writethrough", "writeback"][..]),
+            ("io", "io", &["native", "threads"]),
+            ("error_policy", "errorPolicy", &["stop", "ignore", "report", "enospace"]),
+        ] {
+            if let Some(said) = account.one_of(driver, name, values) {
+                value.insert(theirs.into(), said.into());
+            }
+        }
+    }
+    if let Some(shareable) = disk.child("shareable") {
+        account.said(shareable);
+        value.insert("shareable".into(), true.into());
+    }
+    if let Some(serial) = disk.child("serial") {
+        account.said(serial);
+        value.insert("serial".into(), account.text(serial).into());
+    }
+    if let Some(backing) = disk.child("backingStore") {
+        account.said(backing);
+    }
+    if let Some(order) = boot_order(disk, account) {
+        value.insert("bootOrder".into(), order.into());
+    }
+    value
+}
