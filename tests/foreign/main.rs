@@ -82,7 +82,12 @@ fn what_libvirt_accepts_it_accepts_after_vgapt() {
 
 fn report(tally: &Tally, tried: usize) {
     println!("{tried} x86 domains of libvirt's test data were tried, and libvirt accepts {}", tally.accepted);
-    for (what, cases) in tally.refused.iter().map(|(id, cases)| (format!("vgapt refuses: {id}"), cases)).chain(tally.failed.iter().map(|(kind, cases)| (format!("FAILED: {kind}"), cases))) {
+    for (what, cases) in tally
+        .refused
+        .iter()
+        .map(|(id, cases)| (format!("vgapt refuses: {id}"), cases))
+        .chain(tally.failed.iter().map(|(kind, cases)| (format!("FAILED: {kind}"), cases)))
+    {
         println!("{:5} {what}\n      {}", cases.len(), cases.iter().take(4).cloned().collect::<Vec<_>>().join(" "));
     }
     let mut failed: Vec<&String> = tally.failed.values().flatten().collect();
@@ -219,7 +224,8 @@ impl Laws<'_> {
 
     fn fails(&mut self, law: &str, words: &str) {
         let last = words.lines().last().unwrap_or_default();
-        let plain: String = last.replace(&self.case.name, "NAME").chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+        let plain: String =
+            last.replace(&self.case.name, "NAME").chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
         self.tally.failed.entry(format!("{law}: {plain}")).or_default().push(self.case.file.clone());
     }
 
@@ -339,7 +345,13 @@ fn localise(domain: &mut Document, name: &str, number: usize, kvm: bool) {
     if let Some(kind) = of(domain, "os/type") {
         let machine = domain.element(kind).attribute("machine").map(std::borrow::Cow::into_owned);
         if let Some(machine) = machine {
-            let plain = if machine.contains("q35") { "q35" } else if machine.starts_with("pc") { "pc" } else { &machine };
+            let plain = if machine.contains("q35") {
+                "q35"
+            } else if machine.starts_with("pc") {
+                "pc"
+            } else {
+                &machine
+            };
             domain.set_attribute(kind, "machine", plain);
         }
     }
