@@ -13,7 +13,6 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::problem::Problem;
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -57,12 +56,7 @@ impl Definition<'_> {
         if spec.placed.is_some() {
             findings.extend(domain::of_neighbours(&spec, &self.others(connection)?));
         }
-        let merged = domain::merge(&base.domain, &spec);
-        if let Some(fault) = merged.fault() {
-            let remedy = "take that out of the domain's <metadata> or of the template; else report it as a fault of vgapt's";
-            return Err(Problem::new(format!("'{}' is not changed: {fault}", self.name), remedy).into());
-        }
-        let merged = merged.to_string();
+        let merged = domain::merge(&base.domain, &spec).to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         if !context.global.json {

@@ -4,7 +4,7 @@
 use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
 use super::setting::find;
-use super::{Group, Purpose, Record, Spec, alias};
+use super::{Group, Purpose, Record, Spec, alias, devices};
 use crate::xml::{Document, Element, Fragment};
 
 /// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
@@ -23,6 +23,7 @@ pub struct Replacement {
 /// Decides what is replaced, or given back.
 pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
+        Purpose::Define if base.is_new => of_template(base, spec),
         Purpose::Define => {}
         Purpose::Attach => attach(base, spec),
         Purpose::Detach => detach(base, spec),
@@ -35,6 +36,15 @@ fn attach(base: &Base, spec: &mut Spec) {
     let balloon = find(base.domain.root(), BALLOON).filter(|balloon| !is_none(*balloon));
     if let Some(balloon) = balloon.filter(|_| !spec.record.passed.is_empty()) {
         spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
+        let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
+        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
+    }
+}
+
+/// A template has no balloon either once a device is passed; one without the element would get libvirt's own.
+fn of_template(base: &Base, spec: &mut Spec) {
+    let has_none = find(base.domain.root(), BALLOON).is_some_and(is_none);
+    if !spec.record.passed.is_empty() && !has_none {
         let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
         spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
     }
@@ -70,8 +80,10 @@ pub fn recognise(domain: &mut Document) {
 
 /// Writes it.
 pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
-    if let Some(id) = find(domain.root(), &replacement.path).map(Element::id) {
-        domain.replace(id, &replacement.source);
+    match find(domain.root(), &replacement.path).map(Element::id) {
+        Some(id) => domain.replace(id, &replacement.source),
+        None if replacement.path == BALLOON => devices::add(domain, &Fragment::new("memballoon").with("model", "none")),
+        None => {}
     }
 }
 

@@ -4,6 +4,7 @@
 mod alias;
 mod attach;
 mod checks;
+mod commandline;
 mod devices;
 mod disks;
 mod explain;
@@ -11,6 +12,7 @@ mod firmware;
 mod hostdevs;
 mod kept;
 mod merge;
+mod multifunction;
 mod needs;
 mod owned;
 mod profile;

@@ -10,7 +10,7 @@ use super::hostdevs::pci_hostdevs;
 use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
-use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
+use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, multifunction, owned};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, format_by_name};
 use crate::passthrough::{assess, clear_choice};
 use crate::xml::{Document, Element};
@@ -124,9 +124,11 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
+    findings.extend(checks::of_guest(base, &spec));
     findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
     spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec), ..Record::default() };
+    spec.record.wrote.extend(multifunction::remembered(base, &spec));
     attach::decide(base, &mut spec);
     Resolved { spec, findings }
 }
