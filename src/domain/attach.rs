@@ -16,15 +16,14 @@ const BALLOON: &str = "devices/memballoon";
 pub struct Replacement {
     /// Where.
     pub(super) path: String,
-    /// The element as it is to be.
+    /// The element as it is to be; empty where there is to be none.
     pub(super) source: String,
 }
 
 /// Decides what is replaced, or given back.
 pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
-        Purpose::Define if base.is_new => of_template(base, spec),
-        Purpose::Define => {}
+        Purpose::Define => own(base, spec),
         Purpose::Attach => attach(base, spec),
         Purpose::Detach => detach(base, spec),
     }
@@ -41,10 +40,17 @@ fn attach(base: &Base, spec: &mut Spec) {
     }
 }
 
-/// A template has no balloon either once a device is passed; one without the element would get libvirt's own.
-fn of_template(base: &Base, spec: &mut Spec) {
-    let has_none = find(base.domain.root(), BALLOON).is_some_and(is_none);
-    if !spec.record.passed.is_empty() && !has_none {
+/// A template has no balloon either while a device is passed; one without the element would get libvirt's own.
+fn own(base: &Base, spec: &mut Spec) {
+    spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
+    let balloon = find(base.domain.root(), BALLOON);
+    let has_none = balloon.is_some_and(is_none);
+    if spec.record.passed.is_empty() {
+        let given_back = spec.record.replaced.remove(BALLOON).filter(|_| has_none);
+        spec.replacements.extend(given_back.map(|source| Replacement { path: BALLOON.to_owned(), source }));
+    } else if base.is_new && !has_none {
+        let source = balloon.map(|balloon| balloon.source().to_owned()).unwrap_or_default();
+        spec.record.replaced.insert(BALLOON.to_owned(), source);
         let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
         spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
     }
@@ -81,6 +87,7 @@ pub fn recognise(domain: &mut Document) {
 /// Writes it.
 pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
     match find(domain.root(), &replacement.path).map(Element::id) {
+        Some(id) if replacement.source.is_empty() => domain.remove(id),
         Some(id) => domain.replace(id, &replacement.source),
         None if replacement.path == BALLOON => devices::add(domain, &Fragment::new("memballoon").with("model", "none")),
         None => {}

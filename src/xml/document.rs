@@ -14,21 +14,21 @@ pub struct Document {
     pub(super) text: String,
     has_bom: bool,
     /// In the order of their start tags, so that a node and all below it lie side by side.
-    nodes: Vec<Node>,
-    fault: Option<String>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) fault: Option<String>,
 }
 
 /// An element of a [`Document`], valid until the document's next edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id(usize);
+pub struct Id(pub(super) usize);
 
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) parent: Option<Id>,
-    name: Range<usize>,
-    attributes: Vec<Attribute>,
-    content: String,
-    children: Vec<Id>,
+    pub(super) name: Range<usize>,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) content: String,
+    pub(super) children: Vec<Id>,
     /// From `<` of the start tag to behind `>` of the end tag.
     pub(super) range: Range<usize>,
     /// Between the tags; `None` where the element is written `<name/>`.
@@ -95,18 +95,6 @@ impl Document {
         id.0
     }
 
-    #[cfg(test)]
-    pub(super) fn ids(&self) -> Vec<Id> {
-        (0..self.nodes.len()).map(Id).collect()
-    }
-
-    /// All that is known of the elements' places.
-    #[cfg(test)]
-    pub(super) fn places(&self) -> Vec<String> {
-        let of = |node: &Node| format!("{:?}", (node.parent, &node.name, &node.attributes, &node.children, &node.range, &node.inner));
-        self.nodes.iter().map(of).collect()
-    }
-
     pub(super) fn name_end(&self, id: Id) -> usize {
         self.node(id).name.end
     }
@@ -114,126 +102,6 @@ impl Document {
     /// Why the first edit that could not be made was not made; the text is without it then.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
-    }
-
-    fn fail(&mut self, edit: &str, (_, what): &Fault) {
-        self.fault.get_or_insert_with(|| format!("an edit would leave XML that is not well-formed ({what}): {edit}"));
-    }
-
-    /// Replaces a part of an element, which stays one element.
-    pub(super) fn splice(&mut self, id: Id, range: Range<usize>, replacement: &str) {
-        let whole = self.node(id).range.clone();
-        let source = [&self.text[whole.start..range.start], replacement, &self.text[range.end..whole.end]].concat();
-        match parse_element(&source) {
-            Ok(nodes) => self.exchange(self.node(id).parent, id.0..self.behind(id), nodes, whole.start, range, replacement),
-            Err(fault) => self.fail(replacement, &fault),
-        }
-    }
-
-    /// Puts text with one new element in it between the children of a parent; `index` is its id.
-    pub(super) fn insert(&mut self, parent: Option<Id>, index: usize, at: usize, text: &str) {
-        match parse_element(text) {
-            Ok(nodes) if parent.is_some() => self.exchange(parent, index..index, nodes, at, at..at, text),
-            Ok(_) => self.fail(text, &(at, "there is more than one root element".into())),
-            Err(fault) => self.fail(text, &fault),
-        }
-    }
-
-    /// Takes an element out, and the white space before it that the range has.
-    pub(super) fn cut(&mut self, id: Id, range: Range<usize>) {
-        match self.node(id).parent {
-            Some(parent) => self.exchange(Some(parent), id.0..self.behind(id), Vec::new(), range.start, range, ""),
-            None => self.fail("", &(0, "there is no element".into())),
-        }
-    }
-
-    /// Replaces the text by one without several parts, all at once.
-    pub(super) fn without(&mut self, parts: &[Range<usize>]) {
-        let mut text = String::with_capacity(self.text.len());
-        let mut end = 0;
-        for part in parts.iter().filter(|part| part.start < part.end) {
-            text.push_str(&self.text[end..part.start.max(end)]);
-            end = end.max(part.end);
-        }
-        text.push_str(&self.text[end..]);
-        match parse_nodes(&text) {
-            Ok(nodes) => (self.text, self.nodes) = (text, nodes),
-            Err(fault) => self.fail("", &fault),
-        }
-    }
-
-    /// The id of what follows an element and all below it.
-    pub(super) fn behind(&self, id: Id) -> usize {
-        let mut last = id;
-        while let Some(child) = self.node(last).children.last() {
-            last = *child;
-        }
-        last.0 + 1
-    }
-
-    /// New nodes, whose text begins at `origin`, in the place of some, and the text with them. Only what lies
-    /// around them changes: reading the whole again for each edit would take the square of its size.
-    fn exchange(&mut self, parent: Option<Id>, old: Range<usize>, new: Vec<Node>, origin: usize, range: Range<usize>, replacement: &str) {
-        let by = Shift { nodes: (old.len(), new.len()), text: (range.len(), replacement.len()) };
-        self.text.replace_range(range, replacement);
-        for node in &mut self.nodes[old.end..] {
-            node.range = by.moved(&node.range);
-            node.name = by.moved(&node.name);
-            node.inner = node.inner.as_ref().map(|inner| by.moved(inner));
-            for attribute in &mut node.attributes {
-                *attribute = Attribute { name: by.moved(&attribute.name), value: by.moved(&attribute.value) };
-            }
-            node.parent = node.parent.map(|id| by.renumbered(id, old.end));
-            node.children.iter_mut().for_each(|id| *id = by.renumbered(*id, old.end));
-        }
-        let mut above = parent;
-        while let Some(Id(index)) = above {
-            let node = &mut self.nodes[index];
-            node.range.end = by.place(node.range.end);
-            node.inner = node.inner.as_ref().map(|inner| inner.start..by.place(inner.end));
-            node.children.retain(|id| !old.contains(&id.0));
-            node.children.iter_mut().for_each(|id| *id = by.renumbered(*id, old.end));
-            if Some(Id(index)) == parent && !new.is_empty() {
-                let position = node.children.partition_point(|id| id.0 < old.start);
-                node.children.insert(position, Id(old.start));
-            }
-            above = node.parent;
-        }
-        let base = Shift { nodes: (0, old.start), text: (0, origin) };
-        let new = new.into_iter().map(|node| Node {
-            parent: node.parent.map(|id| base.renumbered(id, 0)).or(parent),
-            name: base.moved(&node.name),
-            attributes: node
-                .attributes
-                .iter()
-                .map(|attribute| Attribute { name: base.moved(&attribute.name), value: base.moved(&attribute.value) })
-                .collect(),
-            children: node.children.iter().map(|id| base.renumbered(*id, 0)).collect(),
-            range: base.moved(&node.range),
-            inner: node.inner.as_ref().map(|inner| base.moved(inner)),
-            content: node.content,
-        });
-        self.nodes.splice(old, new);
-    }
-}
-
-/// By how much an edit moves what is behind it: before and after, of each.
-struct Shift {
-    nodes: (usize, usize),
-    text: (usize, usize),
-}
-
-impl Shift {
-    fn place(&self, place: usize) -> usize {
-        place + self.text.1 - self.text.0
-    }
-
-    fn moved(&self, range: &Range<usize>) -> Range<usize> {
-        self.place(range.start)..self.place(range.end)
-    }
-
-    fn renumbered(&self, id: Id, from: usize) -> Id {
-        if id.0 < from { id } else { Id(id.0 + self.nodes.1 - self.nodes.0) }
     }
 }
 
@@ -329,9 +197,9 @@ impl<'d> Element<'d> {
     }
 }
 
-type Fault = (usize, String);
+pub(super) type Fault = (usize, String);
 
-fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
+pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
     let mut reader = Reader::from_str(text);
     let mut nodes: Vec<Node> = Vec::new();
     let mut open: Vec<Id> = Vec::new();
@@ -385,16 +253,6 @@ fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
         None if nodes.is_empty() => Err((0, "there is no element".into())),
         None => Ok(nodes),
     }
-}
-
-/// The nodes of a text that is one element.
-fn parse_element(text: &str) -> Result<Vec<Node>, Fault> {
-    // A declaration or a comment before it would be taken for a part of it.
-    let start = text.trim_start();
-    if !start.starts_with('<') || start.starts_with("<?") || start.starts_with("<!") {
-        return Err((0, "there is no element".into()));
-    }
-    parse_nodes(text)
 }
 
 /// What a reference such as `&lt;` stands for; one to an entity that XML itself does not know stays as it is.

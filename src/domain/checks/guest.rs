@@ -35,7 +35,8 @@ fn other_world(base: &Base) -> Option<Finding> {
     let os = root.at("os/type");
     let arch = os.and_then(|os| os.attribute("arch"));
     let what = if base.is_new { "the template" } else { "the domain" };
-    if let Some(kind) = kind.filter(|kind| !matches!(&**kind, "kvm" | "qemu")) {
+    // "test" is that of libvirt's own test driver.
+    if let Some(kind) = kind.filter(|kind| !matches!(&**kind, "kvm" | "qemu" | "test")) {
         let message = format!("{what} is not for QEMU but for {kind} (<domain type='{kind}'>)");
         let remedy = "start from a domain of QEMU's: leave --template out for vgapt's own, or convert it first (virt-v2v)";
         return Some(Finding::fatal("not-qemu", message, remedy));
