@@ -4,7 +4,7 @@
 use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
 use super::setting::find;
-use super::{Group, Purpose, Record, Spec, alias, devices};
+use super::{Group, Purpose, Record, Spec, alias, by_hand, devices};
 use crate::xml::{Document, Element, Fragment};
 
 /// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
@@ -71,15 +71,14 @@ fn is_none(device: Element<'_>) -> bool {
 }
 
 /// Gives what was attached its alias again where somebody's editor took it away: it is known by the
-/// host's address too.
+/// host's address too. What somebody had passed before stays theirs.
 pub fn recognise(domain: &mut Document) {
-    let passed = Record::of(domain).map(|record| record.passed).unwrap_or_default();
-    let nameless = |domain: &Document| {
-        let is_passed = |address| passed.iter().any(|passed| passed.address == address);
-        let found = pci_hostdevs(domain.root()).find(|(hostdev, address)| hostdev.child("alias").is_none() && is_passed(*address));
-        found.map(|(hostdev, address)| (hostdev.id(), address))
-    };
-    while let Some((hostdev, address)) = nameless(domain) {
+    let Some(record) = Record::of(domain) else { return };
+    let is_ours = |address| record.passed.iter().any(|passed| passed.address == address) && !by_hand::is_by_hand(&record, address);
+    let nameless = |(hostdev, address): &(Element<'_>, _)| hostdev.child("alias").is_none() && is_ours(*address);
+    let found: Vec<_> = pci_hostdevs(domain.root()).filter(nameless).map(|(hostdev, address)| (hostdev.id(), address)).collect();
+    // From the last one on, so that the ids of the others stay.
+    for (hostdev, address) in found.into_iter().rev() {
         domain.append(hostdev, &named(&alias::pci(alias::GPU, address)));
     }
 }

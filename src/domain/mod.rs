@@ -3,6 +3,7 @@
 
 mod alias;
 mod attach;
+mod by_hand;
 mod checks;
 mod commandline;
 mod devices;
