@@ -116,8 +116,8 @@ pub trait Hypervisor {
     fn destroy(&self, name: &str) -> Result<()>;
     /// Forgets a domain, its firmware variables, managed save and snapshot metadata included.
     fn undefine(&self, name: &str) -> Result<()>;
-    /// What libvirt's parser would drop of this XML, by name.
-    fn dropped(&self, xml: &str) -> Vec<String>;
+    /// What libvirt's parser would drop of this XML, by name; `None` where it refuses the whole.
+    fn dropped(&self, xml: &str) -> Option<Vec<String>>;
 }
 
 /// How a definition went.

@@ -35,11 +35,20 @@ fn hook(root: &Path, operation: &[&str], xml: &str) -> (Option<i32>, String) {
 }
 
 fn hook_with(root: &Path, operation: &[&str], xml: &str, path: &str) -> (Option<i32>, String) {
+    called(root, &[&["it"], operation, &["-"]].concat(), xml.as_bytes(), path)
+}
+
+fn hook_bytes(root: &Path, arguments: &[&str], xml: &[u8]) -> (Option<i32>, String) {
+    called(root, arguments, xml, &std::env::var("PATH").unwrap())
+}
+
+fn called(root: &Path, arguments: &[&str], xml: &[u8], path: &str) -> (Option<i32>, String) {
     let mut hook: Command = support::vgapt(["--root"]);
     hook.env("PATH", path);
-    hook.arg(root).args(["hook", "it"]).args(operation).arg("-").stdin(Stdio::piped()).stderr(Stdio::piped());
+    hook.arg(root).arg("hook").args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = hook.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
+    // One that reads nothing more is not in the way.
+    let _ = child.stdin.take().unwrap().write_all(xml);
     let output = child.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -88,13 +97,79 @@ fn a_card_that_somebody_has_open_is_refused() {
 fn domains_of_others_are_left_alone() {
     let root = machine();
     let foreign = domain("10de:2684", "").replace("urn:vgapt:domain:1", "urn:somebody");
-    let broken = domain("10de:2684", "").replace("{&quot;", "{{");
-    for xml in [foreign.as_str(), &broken, "", "<domain", "\u{0}\u{1}"] {
+    for xml in [foreign.as_str(), "", "<domain", "\u{0}\u{1}"] {
         for operation in [["prepare", "begin"], ["start", "begin"], ["started", "begin"], ["stopped", "end"], ["release", "end"]] {
             assert_eq!(hook(root.path(), &operation, xml), (Some(0), String::new()), "{xml}");
         }
     }
     assert!(!root.path().join("run/vgapt").exists());
+    // Nor does it matter what is wrong with the host.
+    assert_eq!(hook(Path::new("/nonexistent"), &["prepare", "begin"], &foreign), (Some(0), String::new()));
+    assert_eq!(hook(Path::new("/nonexistent"), &["prepare", "begin"], &domain("10de:1401", "")).0, Some(1));
+}
+
+/// Each way in which a record is not this program's: of a newer one, damaged, or in XML that cannot be read.
+#[test]
+fn a_domain_whose_record_cannot_be_read_does_not_start() {
+    let good = domain("10de:1401", HUGEPAGES);
+    let changed = |from: &str, to: &str| {
+        let xml = good.replacen(from, to, 1);
+        assert_ne!(xml, good);
+        xml
+    };
+    let records = [
+        (changed("{&quot;", "{{"), "is damaged"),
+        (changed("{&quot;request", "{&quot;version&quot;:2,&quot;request"), "has the format 2, and vgapt"),
+        (changed("&quot;wrote&quot;:{}", "&quot;settings&quot;:{&quot;new&quot;:{}}"), "unknown variant `new`"),
+        (changed("&quot;request&quot;:{}", "&quot;request&quot;:{&quot;new&quot;:true}"), "has the option 'new'"),
+        (changed("urn:vgapt:domain:1", "urn:vgapt:domain:2"), "a 'urn:vgapt:domain:2'"),
+        (changed("</domain>", ""), "its XML cannot be read"),
+        (changed("<hugepages/>", "<hugepages><page size='many'/></hugepages>"), "the size of its huge pages"),
+    ];
+    for (xml, words) in records {
+        let root = machine();
+        let (code, said) = hook(root.path(), &["prepare", "begin"], &xml);
+        assert!(code == Some(1) && said.lines().count() == 1, "{code:?} {said}");
+        for words in ["vgapt does not touch 'it'", words, "vgapt prepare puts a newer one there"] {
+            assert!(said.contains(words), "no {words} in {said}");
+        }
+        // What was taken is returned all the same, and nothing that runs is disturbed.
+        set(root.path(), &format!("{POOL}/nr_hugepages"), "300\n");
+        set(root.path(), &format!("{POOL}/free_hugepages"), "300\n");
+        let ledger = format!(r#"[{{"pages":{{"attribute":"/{POOL}/nr_hugepages","before":40,"added":260}}}}]"#);
+        set(root.path(), "run/vgapt/it.json", &ledger);
+        assert_eq!(hook(root.path(), &["started", "begin"], &xml).0, Some(0));
+        assert_eq!(hook(root.path(), &["release", "end"], &xml), (Some(0), String::new()));
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "40");
+    }
+    // A byte that is no text, where vgapt's mark is and where it is not.
+    let bytes = |xml: &str| [xml.as_bytes(), b"\xff"].concat();
+    let root = machine();
+    assert_eq!(hook_bytes(root.path(), &["it", "prepare", "begin", "-"], &bytes(&good)).0, Some(1));
+    assert_eq!(hook_bytes(root.path(), &["it", "prepare", "begin", "-"], &bytes("<domain/>")), (Some(0), String::new()));
+}
+
+#[test]
+fn names_that_look_like_options_or_are_long() {
+    let long = "x".repeat(250);
+    for name in ["-x", "--help", "-", " it ", "a b", &long] {
+        let root = machine();
+        set(root.path(), &format!("{POOL}/nr_hugepages"), "10\n");
+        set(root.path(), &format!("{POOL}/free_hugepages"), "6\n");
+        let xml = domain("10de:1401", HUGEPAGES).replace("<name>it<", &format!("<name>{name}<"));
+        let around = |what: [&str; 2]| hook_bytes(root.path(), &["--", name, what[0], what[1], "-"], xml.as_bytes());
+        assert_eq!(around(["prepare", "begin"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "260", "{name}");
+        assert_eq!(around(["release", "end"]), (Some(0), String::new()), "{name}");
+        assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "10", "{name}");
+    }
+}
+
+/// A change of the format makes `prepare` write the hook anew, and with it the program's copy.
+#[test]
+fn the_hook_names_the_format_of_the_records() {
+    let hook = include_str!("../src/host/hook.sh");
+    assert!(hook.contains(&format!("up to format {}.", vgapt::domain::RECORD_FORMAT)) && hook.contains("hook -- \"$@\""), "{hook}");
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn status() {
 
 #[test]
 fn start() {
-    on_node(&["start", "off"]).with(0).saying(&["'off' is started"]);
+    let off = on_node(&["start", "off"])
+        .with(0)
+        .saying(&["'off' is started", "checked: 01:00.0, 01:00.1 there; not known: the drivers in their group, who has them open"]);
+    assert!(!off.stderr.contains("as they were passed"), "nobody wrote down what they were: {}", off.stderr);
     on_node(&["start", "on"]).with(3).saying(&["'on' does not start", "already running"]);
     // Nothing overrides a device that is not there.
     on_node(&["start", "moved"]).with(1).saying(&["there is no PCI function 0a:00.0", "Nothing was touched"]);
@@ -96,6 +99,86 @@ fn define_for_a_host_of_node_devices() {
     let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
     assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
+    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach takes the devices out again"]);
+    on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards all that it has but its UUID"]);
+}
+
+/// The test driver's domains run unless it is said that they do not.
+const OFF: &str = "<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>";
+
+/// A domain on the host of the node devices, with this in it.
+fn with_domain(inner: &str) -> (TempDir, String) {
+    let folder = TempDir::new().unwrap();
+    let node = fs::read_to_string(NODE.strip_prefix("test://").unwrap()).unwrap();
+    let own =
+        format!("<domain type='test'><name>it</name>{inner}<os><type arch='x86_64' machine='q35'>hvm</type></os>{OFF}</domain></node>");
+    let file = folder.path().join("node.xml");
+    fs::write(&file, node.replace("</node>", &own)).unwrap();
+    let uri = format!("test://{}", file.display());
+    (folder, uri)
+}
+
+/// vgapt is blind for what a newer one did: every command says so, and does nothing.
+#[test]
+fn a_record_that_cannot_be_read_stops_every_command() {
+    for (record, words) in
+        [("{\"version\":9}", "has the format 9"), ("{", "is damaged"), ("{\"settings\":{\"new\":{}}}", "unknown variant `new`")]
+    {
+        let metadata = format!("<metadata><v:domain xmlns:v='urn:vgapt:domain:1'>{record}</v:domain></metadata><memory>1048576</memory>");
+        let (folder, uri) = with_domain(&metadata);
+        let overlay = folder.path().join("node.xml").display().to_string();
+        let commands: [&[&str]; 13] = [
+            &["define", "it", "--memory", "2G"],
+            &["define", "it", "--replace", "--force"],
+            &["attach", "it", "--gpu", "01:00.0", "--force"],
+            &["detach", "it"],
+            &["show", "it"],
+            &["explain", "it"],
+            &["start", "it", "--force"],
+            &["status", "it"],
+            &["undefine", "it"],
+            &["export", "it", "--to", "kubevirt"],
+            &["export", "it", "--to", "qemu"],
+            &["topology", "it"],
+            &["disk", "swap", "it", &overlay],
+        ];
+        for command in commands {
+            let ran = run(&mut vgapt(["-c", &uri].iter().chain(command))).with(3);
+            let ran = ran.saying(&["vgapt does not touch 'it'", words, "remedy: use the newest vgapt", "virsh metadata --domain it"]);
+            assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+        }
+        // In a template it is no less unknown.
+        let (_place, file) = template(&format!("<domain type='test'><name>x</name>{metadata}<os><type>hvm</type></os></domain>"));
+        on_default(&["define", "x", "--template", &file, "--force"]).with(1).saying(&["vgapt does not touch 'x'", words]);
+        let kept = on_default(&["define", "x", "--template", &file, "--dry-run"]).with(1).stdout;
+        assert!(kept.contains(record), "the record is left as it is: {kept}");
+    }
+}
+
+/// A tab in an attribute is a blank to libvirt's parser, so that the disk is another file.
+#[test]
+fn what_libvirt_makes_something_else_of_is_told() {
+    let define = ["define", "new", "--disk", "/vm/a\tb.qcow2", "--force"];
+    let told = on_default(&define).with(1).saying(&["'new' is defined, and not as it was asked for: the disk /vm/a\tb.qcow2"]);
+    assert!(!told.stderr.contains("start it with"), "{}", told.stderr);
+    let json: Value = serde_json::from_str(&on_default(&[&["--json"], &define[..]].concat()).with(1).stdout).unwrap();
+    assert_eq!((&json["outcome"], &json["findings"][0]["code"]), (&"altered".into(), &"not-as-asked".into()), "{json:#}");
+}
+
+/// The set of CPUs of all virtual ones counts as their pins do.
+#[test]
+fn processors_that_are_pinned_all_at_once() {
+    let (_folder, uri) = with_domain("<memory>1048576</memory><vcpu cpuset='1-3,^3'>2</vcpu>");
+    let ran = run(&mut vgapt(["--root", Z170, "-c", &uri, "topology", "it", "--json"])).with(0);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&json["vcpus"]["1"], &json["vcpus"]["2"], &json["emulator"]),
+        (&serde_json::json!([0, 1]), &serde_json::json!([0, 1]), &"1-2".into())
+    );
+    let define = ["--root", Z170, "-c", &uri, "define", "new", "--gpu", "01:00.0", "--cpus", "4", "--dry-run"];
+    run(&mut vgapt(define)).saying(&["other domains are pinned to the same processors of the host: 'it' has 1-2"]);
+    let stays = ["--root", Z170, "-c", &uri, "define", "it", "--cpus", "4", "--dry-run"];
+    run(&mut vgapt(stays)).with(0).saying(&["the pinning of the processors stays as somebody set it; --pin puts vgapt's in its place"]);
 }
 
 /// libvirt would say so at the start only.
@@ -146,7 +229,7 @@ fn template(text: &str) -> (TempDir, String) {
 fn a_template_that_the_schema_refuses() {
     let (_folder, file) = template(ODD);
     let refused = on_default(&["define", "new", "--template", &file]).with(1);
-    let refused = refused.saying(&["devices/frobnicator", "devices/disk @colour", "--force defines it without"]);
+    let refused = refused.saying(&["take devices/frobnicator, devices/disk @colour out of the template; --force defines it without"]);
     assert!(!refused.stderr.contains("'new' is defined") && refused.stdout.is_empty(), "{}", refused.stderr);
 
     let forced = on_default(&["define", "new", "--template", &file, "--force", "--print-xml"]).with(0).saying(&["'new' is defined"]);
@@ -205,9 +288,13 @@ fn a_template_for_a_domain_that_exists() {
 #[test]
 fn exit_codes() {
     on_default(&["define", "new"]).with(0);
-    on_default(&["define", "new", "--gpu", "0f:00.0"])
+    let fatal = on_default(&["define", "new", "--gpu", "0f:00.0"])
         .with(1)
         .saying(&["there is no PCI function 0f:00.0", "the cards here are 00:02.0, 01:00.0"]);
+    assert!(!fatal.stderr.contains("--force"), "it would not help: {}", fatal.stderr);
+    on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt start -- -x"]);
+    on_default(&["define", &"x".repeat(250)]).with(0);
+    assert!(on_default(&["define", " it ", "--print-xml"]).with(0).stdout.contains("<name> it </name>"));
     on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is no graphics card", "--pci 00:1f.3"]);
     on_default(&["define"]).with(2).saying(&["<NAME>"]);
     on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
@@ -216,6 +303,12 @@ fn exit_codes() {
     run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
         .with(2)
         .saying(&["VGAPT_MEMORY=lots: "]);
+    // What is no text is not taken for what is not set.
+    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/vm/\xff");
+    run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_DISK_IMAGE", odd))
+        .with(2)
+        .saying(&["VGAPT_DISK_IMAGE: its value is no UTF-8 text"]);
+    run(vgapt(["status", "test"]).env("LIBVIRT_DEFAULT_URI", odd)).saying(&["LIBVIRT_DEFAULT_URI is no UTF-8 text"]);
 }
 
 #[test]

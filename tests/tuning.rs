@@ -234,7 +234,7 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             assert_eq!(again(&xml, &host, &Request::default()).0, xml, "{what}");
             assert_eq!(again(&xml, &host, &request).0, xml, "{what}");
             let document = Document::parse(&xml).unwrap();
-            let record = Record::of(&document).unwrap();
+            let record = Record::of(&document).known().unwrap();
             let reasons = domain::explain(&document, &record);
             let json = serde_json::to_value(&record).unwrap();
             for (path, _) in json["settings"].as_object().unwrap().values().flat_map(|group| group.as_object().unwrap()) {

@@ -8,6 +8,7 @@ use super::Context;
 use super::define::files;
 use super::definition::{Definition, How};
 use super::domain::Existing;
+use super::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, GpuChoice, Purpose, Request};
 use crate::hypervisor::Secrets;
@@ -36,11 +37,11 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
+        let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
         let given = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
-        let text = existing.document.to_string();
         let mut base = Base::new(existing.document, false, &self.name, &given, &Request::default());
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             return Err(Problem::new(
@@ -58,7 +59,14 @@ impl Arguments {
         }
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
-        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "has the devices", autostart: None };
+        let definition = Definition {
+            name: &self.name,
+            how: &self.how,
+            existing: Some(&existing.text),
+            brought: Some("the domain (virsh edit)"),
+            done: "has the devices",
+            autostart: None,
+        };
         definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
 }

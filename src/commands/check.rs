@@ -10,7 +10,7 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::host::{self, Bind};
-use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Rom, RomState, Setup, Size};
+use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
@@ -73,7 +73,7 @@ impl Arguments {
             };
             observed.roms.insert(card, RomState::Read(rom(file)?));
         }
-        observed.smb_wanted = smb_wanted(root);
+        observed.smb_wanted = smb_wanted(context, root);
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
@@ -93,10 +93,23 @@ impl Arguments {
 }
 
 /// The folders that the defined domains are to share by Samba; only root can read these.
-fn smb_wanted(root: &Root) -> Vec<String> {
+fn smb_wanted(context: &Context, root: &Root) -> Vec<String> {
     let names = root.names(DOMAINS).into_iter().filter(|name| name.ends_with(".xml"));
-    let records = names.filter_map(|name| Record::of(&Document::parse(&root.text(&format!("{DOMAINS}/{name}")).ok()?).ok()?));
-    let shares = records.flat_map(|record| record.request.extras.share_smb);
+    let mut records = Vec::new();
+    for name in names {
+        let path = format!("{DOMAINS}/{name}");
+        let text = Reading::of(root.text(&path), &path);
+        match text.and_then(|text| Document::parse(&text)).and_then(|domain| match Record::of(&domain) {
+            Reading::Known(record) => Ok(Some(record)),
+            Reading::Absent => Ok(None),
+            Reading::Unknown(because) => Err(because),
+        }) {
+            Reading::Known(record) => records.extend(record),
+            Reading::Absent => {}
+            Reading::Unknown(because) => context.note(&format!("note: which folders {path} is to share is not known: {because}")),
+        }
+    }
+    let shares = records.into_iter().flat_map(|record| record.request.extras.share_smb);
     let mut folders: Vec<String> = shares.map(|share| domain::shared_folder(&share).0.to_owned()).collect();
     folders.sort_unstable();
     folders.dedup();

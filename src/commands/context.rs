@@ -1,13 +1,14 @@
 //! What every command starts from: the global options, the host, the connection.
 
-use std::path::Path;
+use std::env::VarError;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::cli::Global;
 use crate::discovery::{self, Scope};
 use crate::hypervisor::{Hypervisor, Open};
-use crate::model::{Finding, Host, Severity, Uri};
+use crate::model::{Finding, Host, Reading, Severity, Uri};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -17,13 +18,16 @@ pub struct Context {
     /// The global options.
     pub global: Global,
     uri: Uri,
+    /// Why libvirt's own setting for it could not be read.
+    uri_unknown: Option<String>,
     open: Option<Open>,
 }
 
 impl Context {
     pub(crate) fn new(global: Global, open: Option<Open>) -> Self {
         let uri = connection_uri(global.connect.first().map(String::as_str));
-        Self { global, uri, open }
+        let uri_unknown = uri.unknown().map(str::to_owned);
+        Self { global, uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)), uri_unknown, open }
     }
 
     /// One for each libvirt that is named.
@@ -44,24 +48,26 @@ impl Context {
 
     /// Where the host's files are read; `None` where only libvirt can tell about the host.
     pub fn root(&self) -> Result<Option<Root>> {
-        if self.host_is_behind_libvirt() {
-            return Ok(None);
-        }
+        if self.host_is_behind_libvirt() { Ok(None) } else { self.own_root().map(Some) }
+    }
+
+    /// Where the files of this very host are read, whatever libvirt is spoken to: `--root`, else `/`.
+    pub fn own_root(&self) -> Result<Root> {
         let path = self.global.root.as_deref().unwrap_or(Path::new("/"));
-        let root = Root::open(path).map_err(|error| {
+        Ok(Root::open(path).map_err(|error| {
             Problem::new(
                 format!("cannot read a host from {}: {error}", path.display()),
                 "--root takes a directory, or a file that `vgapt capture` wrote",
             )
-        })?;
-        Ok(Some(root))
+        })?)
     }
 
     /// The host, from its tree or from libvirt.
     pub fn host(&self, root: Option<&Root>, scope: Scope, connection: Option<&dyn Hypervisor>) -> Result<Host> {
         if let Some(root) = root {
             let host = discovery::read(root, scope);
-            if !host.pci.is_empty() || connection.is_none() {
+            // A host that was named is not another one, also where nothing is to be seen of its devices.
+            if !host.pci.is_empty() || connection.is_none() || self.global.root.is_some() {
                 let place = self.global.root.as_deref().unwrap_or(Path::new("/"));
                 self.detail(&format!("host read from {}: {} PCI functions", place.display(), host.pci.len()));
                 return Ok(host);
@@ -77,6 +83,9 @@ impl Context {
     /// Opens the connection.
     pub fn connect(&self) -> Result<Box<dyn Hypervisor>> {
         let open = self.open.context("this program does not link libvirt; vgapt runs vgapt-libvirt for that")?;
+        if let Some(because) = &self.uri_unknown {
+            self.note(&format!("warning: {because}\n  remedy: name the libvirt with --connect; {} is spoken to", self.uri));
+        }
         let connection = open(&self.uri)?;
         if self.global.verbose {
             self.detail(&format!("connected to {} (driver {})", self.uri, connection.driver()?));
@@ -116,19 +125,30 @@ impl Context {
     }
 }
 
-/// The option, else libvirt's own variable and configuration, else the system's QEMU.
-fn connection_uri(option: Option<&str>) -> Uri {
-    let variable = || std::env::var("LIBVIRT_DEFAULT_URI").ok().filter(|uri| !uri.is_empty()).map(Uri::new);
-    option.map(Uri::new).or_else(variable).or_else(configured_uri).unwrap_or_else(|| Uri::new(Uri::DEFAULT))
+/// The option, else libvirt's own variable and configuration; absent where none of them names one.
+fn connection_uri(option: Option<&str>) -> Reading<Uri> {
+    const VARIABLE: &str = "LIBVIRT_DEFAULT_URI";
+    match (option, std::env::var(VARIABLE)) {
+        (Some(uri), _) => Reading::Known(Uri::new(uri)),
+        (None, Ok(uri)) if !uri.is_empty() => Reading::Known(Uri::new(uri)),
+        (None, Err(VarError::NotUnicode(_))) => Reading::Unknown(format!("{VARIABLE} is no UTF-8 text")),
+        (None, _) => configured_uri(),
+    }
 }
 
 /// libvirt reads the system's file for root, and the user's own for everybody else.
-fn configured_uri() -> Option<Uri> {
+fn configured_uri() -> Reading<Uri> {
     let file = if rustix::process::geteuid().is_root() {
-        "/etc/libvirt/libvirt.conf".into()
+        PathBuf::from("/etc/libvirt/libvirt.conf")
     } else {
-        let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
-        home("XDG_CONFIG_HOME").or_else(|| Some(home("HOME")?.join(".config")))?.join("libvirt/libvirt.conf")
+        let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let Some(home) = home("XDG_CONFIG_HOME").or_else(|| Some(home("HOME")?.join(".config"))) else { return Reading::Absent };
+        home.join("libvirt/libvirt.conf")
     };
-    Uri::default_in(&std::fs::read_to_string(file).ok()?)
+    let text = Reading::of(std::fs::read_to_string(&file), &file.display().to_string());
+    match text.map(|text| Uri::default_in(&text)) {
+        Reading::Known(Some(uri)) => Reading::Known(uri),
+        Reading::Known(None) | Reading::Absent => Reading::Absent,
+        Reading::Unknown(because) => Reading::Unknown(because),
+    }
 }

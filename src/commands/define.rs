@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::definition::{Definition, How};
+use super::domain::Existing;
+use super::lock::Lock;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Base, Os, Profile, Record, Request};
@@ -47,18 +49,27 @@ impl Arguments {
         let connection = context.connect()?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
-        let existing = connection.domain_xml(&self.name, Secrets::Kept)?;
-        if let Some(refusal) = self.refusal(existing.as_deref()) {
+        let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
+        let existing = Existing::find(connection.as_ref(), &self.name, Secrets::Kept)?;
+        if let Some(refusal) = self.refusal(existing.as_ref()) {
             context.tell(&[refusal]);
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         let directory = std::env::current_dir().context("cannot tell the current directory")?;
         let given = self.given(&directory)?;
-        let base = self.base(existing.as_deref(), &given, &directory)?;
+        let base = self.base(existing.as_ref(), &given, &directory)?;
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let autostart = Request::default().overlaid_by(&given).autostart;
-        let definition = Definition { name: &self.name, how: &self.how, existing: existing.as_deref(), done: "is defined", autostart };
-        let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        let definition = Definition {
+            name: &self.name,
+            how: &self.how,
+            existing: existing.as_ref().map(|existing| existing.text.as_str()),
+            brought: if base.is_new { self.template.as_ref().map(|_| "the template") } else { Some("the domain (virsh edit)") },
+            done: "is defined",
+            autostart,
+        };
+        let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        resolved.findings.extend(self.discards(existing.as_ref()));
         if let Some(file) = &self.save {
             save(file, &self.name, &resolved.spec.record)?;
             context.note(&format!("what was asked for is in {}", file.display()));
@@ -67,7 +78,7 @@ impl Arguments {
     }
 
     /// What cannot be asked of a domain that exists.
-    fn refusal(&self, existing: Option<&str>) -> Option<Finding> {
+    fn refusal(&self, existing: Option<&Existing>) -> Option<Finding> {
         (existing.is_some() && self.template.is_some() && !self.replace).then(|| {
             Finding::fatal(
                 "exists",
@@ -77,21 +88,27 @@ impl Arguments {
         })
     }
 
+    /// What is lost with a domain of somebody else's that is made anew.
+    fn discards(&self, existing: Option<&Existing>) -> Option<Finding> {
+        let is_foreign = existing?.record(&self.name).map_or(true, |record| record.attached);
+        (self.replace && is_foreign).then(|| {
+            let message = format!("'{}' was not defined by vgapt, and --replace discards all that it has but its UUID", self.name);
+            Finding::warning("discards-domain", message, "keep a copy: virsh dumpxml --inactive --security-info")
+        })
+    }
+
     /// The domain as it is; for a new one the template.
-    fn base(&self, existing: Option<&str>, given: &Request, directory: &Path) -> Result<Base> {
-        let variables = domain::from_variables(|name| std::env::var(name).ok())
-            .map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
+    fn base(&self, existing: Option<&Existing>, given: &Request, directory: &Path) -> Result<Base> {
+        let variables = domain::from_environment().map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
         let variables = variables.with_absolute_paths(&directory.to_string_lossy());
         if let Some(existing) = existing.filter(|_| !self.replace) {
-            let domain =
-                Document::parse(existing).map_err(|what| anyhow::anyhow!("libvirt's own XML of '{}' cannot be read: {what}", self.name))?;
-            return Ok(Base::new(domain, false, &self.name, given, &variables));
+            return Ok(Base::new(existing.document.clone(), false, &self.name, given, &variables));
         }
         let named = self.template.is_none().then(|| given.os.clone().unwrap_or_default()).or(given.os.clone());
         let profile = named.as_ref().and_then(Os::profile);
         let mut base = Base::new(self.template(profile)?, true, &self.name, given, &variables);
         base.profile = profile;
-        base.uuid = existing.and_then(|existing| Some(Document::parse(existing).ok()?.root().child("uuid")?.text().to_owned()));
+        base.uuid = existing.and_then(|existing| Some(existing.document.root().child("uuid")?.text().to_owned()));
         Ok(base)
     }
 

@@ -1,5 +1,5 @@
 //! What `define`, `attach` and `detach` have in common: tell all there is to say, show the
-//! difference, define.
+//! difference, define, and look at what libvirt made of it.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,14 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
+use super::domain::still_as_read;
 use crate::cli::FOUND_AGAINST;
-use crate::domain::{self, Base, Passed, Resolved};
+use crate::domain::{self, Base, Passed, Resolved, Spec};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::xml::Document;
+use crate::xml::{Document, Element};
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,8 @@ pub(super) struct Definition<'a> {
     pub(super) how: &'a How,
     /// The domain's XML as it is.
     pub(super) existing: Option<&'a str>,
+    /// What the user brought that the domain is made of, in words; `None`: it is a template of vgapt's.
+    pub(super) brought: Option<&'static str>,
     /// In words, what has come to pass with it.
     pub(super) done: &'static str,
     /// Whether it is to start with the host; `None` leaves that as it is.
@@ -56,7 +59,9 @@ impl Definition<'_> {
         if spec.placed.is_some() {
             findings.extend(domain::of_neighbours(&spec, &self.others(connection)?));
         }
-        let merged = domain::merge(&base.domain, &spec).to_string();
+        let merged = domain::merge(&base.domain, &spec);
+        findings.extend(self.not_written(base, &spec, &merged));
+        let merged = merged.to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         if !context.global.json {
@@ -69,22 +74,25 @@ impl Definition<'_> {
             }
             context.note(diff.trim_end());
         }
-        let blocked = findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.how.force));
+        let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
+        let blocked = is_fatal || (!self.how.force && findings.iter().any(|finding| finding.severity == Severity::Blocker));
         let unchanged = self.existing == Some(merged.as_str());
         let outcome = if self.how.dry_run {
             Outcome::DryRun
         } else if blocked {
-            Outcome::Refused
+            Outcome::Refused { is_fatal }
         } else if unchanged {
             Outcome::Unchanged
         } else {
-            self.define(connection, &merged)?
+            self.define(connection, base, &spec, &merged)?
         };
+        if let Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) = &outcome {
+            findings.insert(0, finding.clone());
+        }
+        let is_there = matches!(outcome, Outcome::Defined | Outcome::Unchanged | Outcome::Altered(_));
         let xml = match outcome {
             Outcome::DryRun => Some(merged),
-            Outcome::Defined | Outcome::Unchanged if self.how.print_xml => connection.domain_xml(self.name, Secrets::LeftOut)?,
+            _ if is_there && self.how.print_xml => connection.domain_xml(self.name, Secrets::LeftOut)?,
             _ => None,
         };
         if context.global.json {
@@ -93,10 +101,10 @@ impl Definition<'_> {
         } else {
             self.report(context, &outcome, xml.as_deref())?;
         }
-        if matches!(outcome, Outcome::Defined | Outcome::Unchanged) {
+        if is_there {
             self.set_autostart(context, connection)?;
         }
-        let against = blocked || matches!(outcome, Outcome::Refused | Outcome::SchemaRefuses(_));
+        let against = blocked || matches!(outcome, Outcome::SchemaRefuses(_) | Outcome::Altered(_));
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
@@ -106,17 +114,73 @@ impl Definition<'_> {
         Ok(others.filter_map(|known| Some((known.name, Document::parse(known.xml.first()?).ok()?))).collect())
     }
 
-    fn define(&self, connection: &dyn Hypervisor, xml: &str) -> Result<Outcome> {
-        let refused = match connection.define(xml)? {
-            Defined::Yes => return Ok(Outcome::Defined),
-            Defined::SchemaRefuses(words) => words,
-        };
-        if self.how.force {
-            connection.define_unchecked(xml)?;
-            return Ok(Outcome::Defined);
+    /// What the merge could not write: an edit that would break the XML, or that found no place. Where the record
+    /// cannot be read it is left alone, which is a finding already.
+    fn not_written(&self, base: &Base, spec: &Spec, merged: &Document) -> Option<Finding> {
+        if base.unreadable.is_some() {
+            return None;
         }
-        let dropped = connection.dropped(xml);
-        Ok(Outcome::SchemaRefuses(if dropped.is_empty() { vec![refused] } else { dropped }))
+        let mut what = domain::differences(spec, merged);
+        what.extend(merged.fault().map(|fault| format!("an edit would break the XML: {fault}")));
+        (!what.is_empty()).then(|| {
+            let message = format!("what is asked for cannot be written into '{}': {}", self.name, what.join("; "));
+            Finding::fatal("not-written", message, "leave that option out, or correct the domain: virsh edit")
+        })
+    }
+
+    fn define(&self, connection: &dyn Hypervisor, base: &Base, spec: &Spec, xml: &str) -> Result<Outcome> {
+        still_as_read(connection, self.name, self.existing)?;
+        match connection.define(xml)? {
+            Defined::Yes => {}
+            Defined::SchemaRefuses(_) if self.how.force => connection.define_unchecked(xml)?,
+            Defined::SchemaRefuses(words) => {
+                let dropped = connection.dropped(xml);
+                return Ok(Outcome::SchemaRefuses(self.against_schema(base, &words, dropped.as_deref())));
+            }
+        }
+        let back = connection.domain_xml(self.name, Secrets::Kept)?;
+        let Some(back) = back else {
+            return Ok(Outcome::Altered(self.altered("libvirt took it, and does not have it")));
+        };
+        let back = Document::parse(&back).map_err(|what| anyhow::anyhow!("libvirt's XML of '{}' cannot be read: {what}", self.name))?;
+        let differences = domain::differences(spec, &back);
+        Ok(if differences.is_empty() { Outcome::Defined } else { Outcome::Altered(self.altered(&differences.join("; "))) })
+    }
+
+    fn altered(&self, what: &str) -> Finding {
+        Finding::blocker(
+            "not-as-asked",
+            format!("'{}' is defined, and not as it was asked for: {what}", self.name),
+            "libvirt changed or dropped that by itself: look at it with virsh dumpxml --inactive, and correct it with virsh edit",
+        )
+    }
+
+    /// What libvirt's schema refuses, who wrote it, and whether `--force` helps.
+    fn against_schema(&self, base: &Base, words: &str, dropped: Option<&[String]>) -> Finding {
+        let Some(dropped) = dropped else {
+            let remedy = "correct what is named there; --force does not help";
+            return Finding::blocker("schema", format!("libvirt refuses the domain, its schema as well as its parser: {words}"), remedy);
+        };
+        if dropped.is_empty() {
+            let message = format!("libvirt's schema refuses the domain, and its parser drops nothing of it: {words}");
+            return Finding::blocker("schema", message, "--force defines it without the schema");
+        }
+        let (brought, own): (Vec<&str>, Vec<&str>) =
+            dropped.iter().map(String::as_str).partition(|path| self.brought.is_some() && has(base.domain.root(), path));
+        let place = self.brought.unwrap_or("the template");
+        let brought = (!brought.is_empty()).then(|| format!("take {} out of {place}", brought.join(", ")));
+        let own = (!own.is_empty()).then(|| {
+            format!(
+                "update libvirt, or leave out the option that needs {}: vgapt wrote it, and this libvirt does not know it",
+                own.join(", ")
+            )
+        });
+        let remedies: Vec<String> = brought.into_iter().chain(own).collect();
+        Finding::blocker(
+            "schema",
+            format!("libvirt's schema refuses the domain; libvirt would drop: {}", dropped.join(", ")),
+            format!("{}; --force defines it without", remedies.join("; ")),
+        )
     }
 
     /// libvirt keeps it beside the XML.
@@ -133,36 +197,53 @@ impl Definition<'_> {
         let name = self.name;
         match outcome {
             Outcome::DryRun => {}
-            Outcome::Refused => output::tell(&format!("'{name}' is not defined: see above. What is only blocked goes on with --force.\n")),
+            Outcome::Refused { is_fatal } => {
+                let force = if *is_fatal { "" } else { " Use --force to override what is only blocked." };
+                output::tell(&format!("'{name}' is not defined: see above.{force}\n"));
+            }
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
-            Outcome::Defined => context.note(&format!("'{name}' {}; start it with: vgapt start {name}", self.done)),
-            Outcome::SchemaRefuses(what) => output::tell(&output::finding(&Finding::blocker(
-                "schema",
-                format!("libvirt's schema refuses the domain; libvirt would drop: {}", what.join(", ")),
-                "take that out of the template; --force defines it without",
-            ))),
+            Outcome::Defined => {
+                let word = if name.starts_with('-') { format!("-- {name}") } else { name.to_owned() };
+                context.note(&format!("'{name}' {}; start it with: vgapt start {word}", self.done));
+            }
+            Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
         output::print(xml.unwrap_or_default())?;
         Ok(())
     }
 }
 
+/// Whether a domain has an element (`devices/disk`), or one with this attribute (`devices/disk @colour`).
+fn has(root: Element<'_>, path: &str) -> bool {
+    let (path, attribute) = path.split_once(" @").map_or((path, None), |(path, attribute)| (path, Some(attribute)));
+    let mut found = vec![root];
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        found = found.into_iter().flat_map(|element| element.children_named(name)).collect();
+    }
+    found.iter().any(|element| attribute.is_none_or(|attribute| element.attribute(attribute).is_some()))
+}
+
 enum Outcome {
     DryRun,
-    Refused,
+    Refused {
+        /// Whether `--force` does not help.
+        is_fatal: bool,
+    },
     Unchanged,
     Defined,
-    /// What libvirt would drop.
-    SchemaRefuses(Vec<String>),
+    /// libvirt made something else of it.
+    Altered(Finding),
+    SchemaRefuses(Finding),
 }
 
 impl Outcome {
     fn word(&self) -> &'static str {
         match self {
             Self::DryRun => "dry-run",
-            Self::Refused => "refused",
+            Self::Refused { .. } => "refused",
             Self::Unchanged => "unchanged",
             Self::Defined => "defined",
+            Self::Altered(_) => "altered",
             Self::SchemaRefuses(_) => "schema-refuses",
         }
     }
@@ -172,4 +253,17 @@ impl Outcome {
 fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
     let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
     passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wrote_what_the_schema_refuses() {
+        let document = Document::parse("<domain x='1'><devices><disk/><disk colour='red'/></devices></domain>").unwrap();
+        let is_there = |path: &str| has(document.root(), path);
+        assert!(is_there("devices/disk") && is_there("devices/disk @colour") && is_there(" @x"));
+        assert!(!is_there("devices/disk @size") && !is_there("devices/tpm") && !is_there(" @y"));
+    }
 }

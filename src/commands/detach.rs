@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Context;
 use super::definition::{Definition, How};
 use super::domain::Existing;
+use super::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, Purpose, Request, Without};
 use crate::hypervisor::Secrets;
@@ -14,7 +15,7 @@ use crate::model::Files;
 use crate::problem::Problem;
 
 /// All that `vgapt attach` gave a domain goes, and what it had replaced comes back: the domain is
-/// what it was, but for what others changed meanwhile.
+/// what it was, but for what others and `vgapt define` changed meanwhile.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -26,12 +27,14 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
+        let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let mut existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
         let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
-        let text = existing.document.to_string();
-        domain::recognise(&mut existing.document);
+        if let Ok(record) = existing.record(&self.name).cloned() {
+            domain::recognise(&mut existing.document, &record);
+        }
         let mut base = Base::new(existing.document, false, &self.name, &Request { without, ..Request::default() }, &Request::default());
         match &base.last {
             Some(last) if last.attached => {}
@@ -49,7 +52,14 @@ impl Arguments {
         }
         base.purpose = Purpose::Detach;
         let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities());
-        let definition = Definition { name: &self.name, how: &self.how, existing: Some(&text), done: "is what it was", autostart: None };
+        let definition = Definition {
+            name: &self.name,
+            how: &self.how,
+            existing: Some(&existing.text),
+            brought: Some("the domain (virsh edit)"),
+            done: "is what it was",
+            autostart: None,
+        };
         definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
     }
 }

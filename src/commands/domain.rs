@@ -2,15 +2,20 @@
 
 use anyhow::Result;
 
-use crate::domain::{self, Passed, Record};
+use crate::domain::{self, Needs, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
+use crate::model::Reading;
 use crate::problem::Problem;
 use crate::xml::Document;
 
 /// A domain as libvirt has it.
 pub(super) struct Existing {
-    /// Its inactive XML.
+    /// Its inactive XML, as libvirt gave it.
+    pub(super) text: String,
+    /// The same, parsed.
     pub(super) document: Document,
+    /// What vgapt remembers of it.
+    record: Option<Record>,
 }
 
 impl Existing {
@@ -19,27 +24,76 @@ impl Existing {
     }
 
     pub(super) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
-        let text = connection.domain_xml(name, secrets)?;
-        let text = text.ok_or_else(|| {
+        let existing = Self::find(connection, name, secrets)?;
+        Ok(existing.ok_or_else(|| {
             Problem::new(format!("there is no domain '{name}'"), format!("see `virsh list --all`, or make it: vgapt define {name}"))
-        })?;
+        })?)
+    }
+
+    /// The domain of this name, if there is one.
+    ///
+    /// # Errors
+    /// Where its XML or vgapt's record in it cannot be read: then nothing is known of what vgapt did there, and no
+    /// command goes on.
+    pub(super) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
+        let Some(text) = connection.domain_xml(name, secrets)? else { return Ok(None) };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
-        Ok(Self { document })
+        let record = readable(&document, name)?;
+        Ok(Some(Self { text, document, record }))
     }
 
     /// What vgapt remembers of it.
-    pub(super) fn record(&self, name: &str) -> Result<Record> {
-        let record = Record::of(&self.document);
-        let none = || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} gives it a card"));
-        Ok(record.ok_or_else(none)?)
+    pub(super) fn record(&self, name: &str) -> Result<&Record> {
+        let none =
+            || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} --gpu … gives it a card"));
+        Ok(self.record.as_ref().ok_or_else(none)?)
+    }
+
+    /// What it takes from the host while it runs, where vgapt has been at work in it.
+    ///
+    /// # Errors
+    /// Where that cannot be told: libvirt's hook would refuse it, or not know what to reserve.
+    pub(super) fn needs(&self, name: &str) -> Result<Option<Needs>> {
+        known(domain::needs(&self.document), name)
     }
 
     /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.
     pub(super) fn passed(&self) -> Vec<Passed> {
-        let recorded = Record::of(&self.document).map(|record| record.passed).unwrap_or_default();
+        let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         let of = |address| {
             recorded.iter().find(|passed| passed.address == address).copied().unwrap_or(Passed { address, id: None, subsystem: None })
         };
         domain::passed_functions(&self.document).into_iter().map(of).collect()
     }
+}
+
+/// The record of a domain, if it has one.
+///
+/// # Errors
+/// Where it has one that cannot be read.
+pub(super) fn readable(domain: &Document, name: &str) -> Result<Option<Record>> {
+    known(Record::of(domain), name)
+}
+
+fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
+    match reading {
+        Reading::Known(value) => Ok(Some(value)),
+        Reading::Absent => Ok(None),
+        Reading::Unknown(because) => {
+            let finding = domain::unreadable(name, &because);
+            Err(Problem::new(finding.message, finding.remedy).into())
+        }
+    }
+}
+
+/// To be asked right before a domain is defined: whether it is still as it was read, passwords included.
+///
+/// # Errors
+/// Where another program has changed it, whose change would be lost.
+pub(super) fn still_as_read(connection: &dyn Hypervisor, name: &str, before: Option<&str>) -> Result<()> {
+    if connection.domain_xml(name, Secrets::Kept)?.as_deref() == before {
+        return Ok(());
+    }
+    let message = format!("'{name}' was changed by another program meanwhile; nothing was defined");
+    Err(Problem::new(message, "run it again: it starts from the domain as it is now").into())
 }

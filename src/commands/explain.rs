@@ -21,7 +21,7 @@ impl Arguments {
         let connection = context.connect()?;
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         let record = existing.record(&self.name)?;
-        let reasons = domain::explain(&existing.document, &record);
+        let reasons = domain::explain(&existing.document, record);
         if context.global.json {
             output::print(&output::json(&reasons))?;
             return Ok(ExitCode::SUCCESS);

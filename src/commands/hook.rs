@@ -4,16 +4,16 @@ use std::io::Read as _;
 use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::change;
 use super::{Context, start};
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Needs};
+use crate::domain::{self, Needs, Pages};
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
-use crate::model::{Daemon, Host, PciAddress, Severity};
+use crate::model::{Daemon, Host, PciAddress, Reading, Severity};
 use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
@@ -23,46 +23,102 @@ use crate::xml::Document;
 /// not make is left alone. It never speaks to libvirt, which would wait for itself.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The domain's name
+    /// The domain's name; behind -- where it begins with a dash
+    #[arg(allow_hyphen_values = true)]
     name: String,
     /// What libvirt is about to do: prepare, start, started, stopped, release, ...
+    #[arg(allow_hyphen_values = true)]
     operation: String,
     /// begin or end
+    #[arg(allow_hyphen_values = true)]
     suboperation: String,
     /// Not used
+    #[arg(allow_hyphen_values = true)]
     extra: Vec<String>,
 }
 
 /// The longest XML of a domain that is read; libvirt's own limit for a message is 32 MiB.
 const LONGEST: u64 = 32 << 20;
 
+/// What marks a domain that vgapt has worked on, whatever the format of its record.
+const MARK: &[u8] = b"urn:vgapt:domain:";
+
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> ExitCode {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
-        let Some(needs) = needs() else { return Ok(ExitCode::SUCCESS) };
-        let Some(root) = context.root()? else { return Ok(ExitCode::SUCCESS) };
-        let target = change::target(context, &root);
-        leave_mark(&root, &target);
-        let result = match (self.operation.as_str(), self.suboperation.as_str()) {
-            ("prepare", "begin") => before_start(&needs, &root, &target),
-            ("started", "begin") => life::started(&share(&needs, &discovery::read(&root, Scope::Devices)), &root, &target),
-            ("stopped", "end") => life::ended(&needs.name, End::Stopped, &root, &target),
-            ("release", "end") => life::ended(&needs.name, End::Released, &root, &target),
-            _ => Ok(()),
-        };
-        match result {
+        let needs = needs();
+        if needs == Reading::Absent {
+            return ExitCode::SUCCESS;
+        }
+        match self.around(context, &needs) {
             // libvirt puts a long line before it, and shows the last of it.
-            Err(error) if self.operation == "prepare" => {
-                output::tell(&format!("vgapt: {error:#}\n"));
-                Ok(ExitCode::from(FOUND_AGAINST))
-            }
-            // It runs, or has ended: nothing is gained by an error, and the log has it.
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
-                Ok(ExitCode::SUCCESS)
+                // Once it runs, or has ended, nothing is gained by an error, and the log has it.
+                if self.operation == "prepare" { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS }
             }
-            Ok(()) => Ok(ExitCode::SUCCESS),
+            Ok(()) => ExitCode::SUCCESS,
         }
+    }
+
+    fn around(&self, context: &Context, needs: &Reading<Needs>) -> Result<()> {
+        let root = context.own_root()?;
+        let target = change::target(context, &root);
+        leave_mark(&root, &target);
+        match (self.operation.as_str(), self.suboperation.as_str()) {
+            ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target),
+            ("started", "begin") => {
+                life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices))?, &root, &target)
+            }
+            // What was taken is written down: it is returned whatever the record says now.
+            ("stopped", "end") => life::ended(&self.name, End::Stopped, &root, &target),
+            ("release", "end") => life::ended(&self.name, End::Released, &root, &target),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the domain needs; an error where that is not known, with which it does not start.
+    fn known<'n>(&self, needs: &'n Reading<Needs>) -> Result<&'n Needs> {
+        match needs {
+            Reading::Known(needs) => Ok(needs),
+            Reading::Unknown(because) => {
+                let finding = domain::unreadable(&self.name, because);
+                let program = std::env::current_exe().map_or_else(|_| "this program".to_owned(), |path| path.display().to_string());
+                bail!(
+                    "{}; {program} is what libvirt's hook runs, and vgapt prepare puts a newer one there; or: {}",
+                    finding.message,
+                    finding.remedy
+                );
+            }
+            Reading::Absent => bail!("'{}' is not a domain of vgapt's", self.name),
+        }
+    }
+
+    fn before_start(&self, needs: &Needs, root: &Root, target: &Target) -> Result<()> {
+        let host = discovery::read(root, Scope::Devices);
+        let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
+        let mut findings = domain::of_functions(&needs.passed, &host);
+        let share = self.share(needs, &host)?;
+        if !share.handover {
+            findings.extend(start::held(root, &host, &functions));
+        }
+        if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fatal) {
+            bail!("{}; {}", finding.message, finding.remedy);
+        }
+        life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))
+    }
+
+    /// Under the name that libvirt gives, by which the end is found again: the XML may have blanks around it.
+    fn share(&self, needs: &Needs, host: &Host) -> Result<Share> {
+        let pages = needs.pages.map(|Pages { memory, page, node }| {
+            let page =
+                page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read in /proc/meminfo")?;
+            Ok::<_, anyhow::Error>(PagesWanted { memory, page, node })
+        });
+        let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
+        let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
+        let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
+        Ok(Share { name: self.name.clone(), pages: pages.transpose()?, cpus: needs.cpus.clone(), boot_display, handover })
     }
 }
 
@@ -74,32 +130,15 @@ fn leave_mark(root: &Root, target: &Target) {
     }
 }
 
-fn needs() -> Option<Needs> {
-    let mut text = String::new();
-    std::io::stdin().take(LONGEST).read_to_string(&mut text).ok()?;
-    domain::needs(&Document::parse(&text).ok()?)
-}
-
-fn before_start(needs: &Needs, root: &Root, target: &Target) -> Result<()> {
-    let host = discovery::read(root, Scope::Devices);
-    let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-    let mut findings = domain::of_functions(&needs.passed, &host);
-    let share = share(needs, &host);
-    if !share.handover {
-        findings.extend(start::held(root, &host, &functions));
+/// What the domain on standard input needs. What cannot be read is unknown only where vgapt's mark is in it: a
+/// domain of others starts, whatever its XML is.
+fn needs() -> Reading<Needs> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().take(LONGEST).read_to_end(&mut bytes);
+    let text = read.map_err(|error| error.to_string()).and_then(|_| std::str::from_utf8(&bytes).map_err(|error| error.to_string()));
+    match text.and_then(Document::parse) {
+        Ok(domain) => domain::needs(&domain),
+        Err(why) if memchr::memmem::find(&bytes, MARK).is_some() => Reading::Unknown(format!("its XML cannot be read: {why}")),
+        Err(_) => Reading::Absent,
     }
-    if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fatal) {
-        bail!("{}; {}", finding.message, finding.remedy);
-    }
-    life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))
-}
-
-fn share(needs: &Needs, host: &Host) -> Share {
-    let pages = needs
-        .pages
-        .and_then(|pages| Some(PagesWanted { memory: pages.memory, page: pages.page.or(host.memory.default_hugepage)?, node: pages.node }));
-    let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-    let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
-    let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
-    Share { name: needs.name.clone(), pages, cpus: needs.cpus.clone(), boot_display, handover }
 }

@@ -148,7 +148,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     Ok(match connection.define(&imported.xml)? {
         Defined::Yes => None,
         Defined::SchemaRefuses(words) => {
-            let dropped = connection.dropped(&imported.xml);
+            let dropped = connection.dropped(&imported.xml).unwrap_or_default();
             let what = if dropped.is_empty() { words } else { dropped.join(", ") };
             let message = format!("libvirt's schema refuses the domain; this libvirt does not know: {what}");
             Some(Finding::blocker("schema", message, "take it out of the XML (--print-xml), and define that with virsh"))

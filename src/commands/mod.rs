@@ -17,6 +17,7 @@ mod hook;
 mod hosts;
 mod import;
 mod list;
+mod lock;
 mod man;
 mod prepare;
 mod show;
@@ -130,7 +131,7 @@ impl Command {
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
-            Self::Hook(arguments) => arguments.run(context),
+            Self::Hook(arguments) => Ok(arguments.run(context)),
             Self::Import(arguments) => arguments.run(context),
             Self::Export(arguments) => arguments.run(context),
             Self::Disk(arguments) => arguments.run(context),

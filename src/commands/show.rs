@@ -18,16 +18,20 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let record = Existing::open(connection.as_ref(), &self.name)?.record(&self.name)?;
+        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        let record = existing.record(&self.name)?;
         let autostart = connection.autostart(&self.name)?;
         if context.global.json {
-            let mut value = serde_json::to_value(&record)?;
+            let mut value = serde_json::to_value(record)?;
             value["autostart"] = autostart.into();
             output::print(&output::json(&value))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let command = if record.attached { "attach" } else { "define" };
-        let mut text = format!("# what '{}' was made from by vgapt {command}\n", self.name);
+        let mut text = if record.attached {
+            format!("# what vgapt gave to '{}', which it did not define\n", self.name)
+        } else {
+            format!("# what '{}' was made from by vgapt define\n", self.name)
+        };
         text.push_str(if autostart { "# starts with the host\n" } else { "# is started by hand\n" });
         for passed in &record.passed {
             let id = passed.id.map(|id| format!(" is {id}")).unwrap_or_default();

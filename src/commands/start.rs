@@ -46,9 +46,9 @@ impl Arguments {
         let mut findings = domain::of_functions(&passed, &host);
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-        let needs = domain::needs(&existing.document);
+        let needs = existing.needs(&self.name)?;
+        let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
         if let Some(root) = &root {
-            let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
         }
         context.tell(&findings);
@@ -56,9 +56,13 @@ impl Arguments {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
+        let is_bound = host.devices(&functions).any(|device| device.driver.is_some() && !device.on_vfio());
+        let sees_all = root.as_ref().is_some_and(|root| !root.is_capture() && (!root.is_live() || rustix::process::geteuid().is_root()));
+        let is_seen = host.unknown.is_empty() && (!is_bound || (sees_all && !is_handed_over));
+        let holders = if is_seen { steps::Holders::Seen } else { steps::Holders::NotSeen };
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
-        for step in [steps::checks(&functions), steps::devices(&host, &functions), hook].into_iter().flatten() {
+        for step in [steps::checks(&passed, &host, holders), steps::devices(&host, &functions), hook].into_iter().flatten() {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;

@@ -1,12 +1,34 @@
 //! What a start does, step by step, in words.
 
-use crate::domain::Needs;
+use crate::domain::{Needs, Passed};
 use crate::model::{Host, PciAddress, PciDevice};
 
-/// What is looked at before anything is touched.
-pub(super) fn checks(functions: &[PciAddress]) -> Option<String> {
-    let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
-    (!named.is_empty()).then(|| format!("checked: {} as they were passed, their group free, open nowhere", named.join(", ")))
+/// Whether it was looked at who has the functions open: root alone sees it of other users' processes, and a
+/// function that no driver of the host has is open to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holders {
+    Seen,
+    NotSeen,
+}
+
+/// What is looked at before anything is touched, and what could not be.
+pub(super) fn checks(passed: &[Passed], host: &Host, holders: Holders) -> Option<String> {
+    let named = |is_recorded: bool, words: &str| {
+        let functions: Vec<String> =
+            passed.iter().filter(|passed| passed.id.is_some() == is_recorded).map(|passed| passed.address.short()).collect();
+        (!functions.is_empty()).then(|| format!("{} {words}", functions.join(", ")))
+    };
+    // What somebody else passed could be another device than it was.
+    let found: Vec<String> = [named(true, "as they were passed"), named(false, "there")].into_iter().flatten().collect();
+    // Node devices name no drivers, so that nothing is known of a group.
+    let looked_at = [
+        (host.unknown.is_empty(), "their group free", "the drivers in their group"),
+        (holders == Holders::Seen, "open nowhere", "who has them open"),
+    ];
+    let known: String = looked_at.iter().filter(|(known, ..)| *known).map(|(_, words, _)| format!(", {words}")).collect();
+    let unknown: Vec<&str> = looked_at.iter().filter(|(known, ..)| !known).map(|(.., words)| *words).collect();
+    let unknown = if unknown.is_empty() { String::new() } else { format!("; not known: {}", unknown.join(", ")) };
+    (!found.is_empty()).then(|| format!("checked: {}{known}{unknown}", found.join("; ")))
 }
 
 /// What libvirt takes from the host's drivers.

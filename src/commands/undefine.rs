@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
+use super::domain::Existing;
+use crate::hypervisor::Secrets;
 use crate::problem::Problem;
 
 /// Its firmware variables, managed save and snapshot metadata go; its disks stay.
@@ -21,6 +23,8 @@ impl Arguments {
         if connection.state(name)?.is_active() {
             return Err(Problem::new(format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")).into());
         }
+        // A record that cannot be read may name what is to be taken back first.
+        Existing::find(connection.as_ref(), name, Secrets::LeftOut)?;
         connection.undefine(name)?;
         context.note(&format!("'{name}' is undefined; its disks are still there"));
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
 //! Devices for a domain of somebody else's, and what is put in the place of what disturbs them, to
-//! be given back.
+//! be given back: whether `attach` or `define` gave it the devices.
 
 use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
@@ -23,17 +23,21 @@ pub struct Replacement {
 /// Decides what is replaced, or given back.
 pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
-        Purpose::Define => own(base, spec),
-        Purpose::Attach => attach(base, spec),
         Purpose::Detach => detach(base, spec),
+        Purpose::Define | Purpose::Attach if base.is_foreign() => attach(base, spec),
+        Purpose::Define | Purpose::Attach => own(base, spec),
     }
 }
 
 fn attach(base: &Base, spec: &mut Spec) {
     spec.record.attached = true;
     spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
-    let balloon = find(base.domain.root(), BALLOON).filter(|balloon| !is_none(*balloon));
-    if let Some(balloon) = balloon.filter(|_| !spec.record.passed.is_empty()) {
+    let balloon = find(base.domain.root(), BALLOON);
+    if spec.record.passed.is_empty() {
+        // The last device goes: what was replaced for its sake comes back.
+        let replaced = spec.record.replaced.remove(BALLOON).filter(|_| balloon.is_some_and(is_none));
+        spec.replacements.extend(replaced.map(|source| Replacement { path: BALLOON.to_owned(), source }));
+    } else if let Some(balloon) = balloon.filter(|balloon| !is_none(*balloon)) {
         spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
         let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
         spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
@@ -72,9 +76,8 @@ fn is_none(device: Element<'_>) -> bool {
 
 /// Gives what was attached its alias again where somebody's editor took it away: it is known by the
 /// host's address too. What somebody had passed before stays theirs.
-pub fn recognise(domain: &mut Document) {
-    let Some(record) = Record::of(domain) else { return };
-    let is_ours = |address| record.passed.iter().any(|passed| passed.address == address) && !by_hand::is_by_hand(&record, address);
+pub fn recognise(domain: &mut Document, record: &Record) {
+    let is_ours = |address| record.passed.iter().any(|passed| passed.address == address) && !by_hand::is_by_hand(record, address);
     let nameless = |(hostdev, address): &(Element<'_>, _)| hostdev.child("alias").is_none() && is_ours(*address);
     let found: Vec<_> = pci_hostdevs(domain.root()).filter(nameless).map(|(hostdev, address)| (hostdev.id(), address)).collect();
     // From the last one on, so that the ids of the others stay.
@@ -93,7 +96,9 @@ pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
     }
 }
 
-/// The groups of settings that a detached domain loses: all.
+/// The groups of settings that a detached domain loses: those that came with the devices. The others were
+/// asked for with `define`, and stay like what else it changed.
 pub(super) fn groups(base: &Base) -> Vec<Group> {
-    base.last.iter().flat_map(|last| last.settings.keys().copied()).collect()
+    let written = base.last.iter().flat_map(|last| last.settings.keys().copied());
+    written.filter(|group| matches!(group, Group::Processor | Group::Regions)).collect()
 }

@@ -221,7 +221,7 @@ pub(super) fn set_usb(domain: &mut Document, ids: &[UsbId]) {
 }
 
 /// Whether somebody passes this USB device already.
-fn passes_usb(domain: Element<'_>, id: UsbId) -> bool {
+pub(super) fn passes_usb(domain: Element<'_>, id: UsbId) -> bool {
     let mut hostdevs = domain.child("devices").into_iter().flat_map(|devices| devices.children_named("hostdev"));
     let part = |hostdev: Element<'_>, name: &str| hostdev.at(&format!("source/{name}")).and_then(|part| number(part, "id"));
     hostdevs.any(|hostdev| part(hostdev, "vendor") == Some(id.vendor.into()) && part(hostdev, "product") == Some(id.product.into()))

@@ -4,12 +4,17 @@ use super::hostdevs::hostdev_of;
 use super::resolve::Base;
 use super::settings::size_of;
 use super::tuning::is_changed;
-use super::{Group, Spec, alias};
+use super::{Group, Spec, alias, pins};
 
 /// In words: what is kept although the last request said something else.
 pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
-    let Some(last) = &base.last else { return Vec::new() };
     let root = base.domain.root();
+    let is_pinned_by_vgapt = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
+    let stays = spec.cpus.is_some() && !base.is_new && !is_pinned_by_vgapt && pins::are_there(root);
+    let stays = stays && !spec.changes.iter().any(|change| change.group == Group::Pinning);
+    let foreign_pins = stays.then(|| "the pinning of the processors stays as somebody set it; --pin puts vgapt's in its place".to_owned());
+    let mut kept: Vec<String> = foreign_pins.into_iter().collect();
+    let Some(last) = &base.last else { return kept };
     let text = |path: &str| root.at(path).map(|element| element.text().to_owned());
     let now = [
         ("memory", spec.memory.is_some(), root.child("memory").and_then(size_of).map(|size| size.to_string())),
@@ -17,7 +22,6 @@ pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
         ("emulator", spec.emulator.is_some(), text("devices/emulator")),
         ("loader", spec.firmware.is_some(), text("os/loader")),
     ];
-    let mut kept: Vec<String> = Vec::new();
     for (name, written_now, now) in now {
         let changed = last.wrote.get(name).zip(now).filter(|(wrote, now)| *wrote != now && !written_now);
         if let Some((wrote, now)) = changed {

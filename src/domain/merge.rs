@@ -1,7 +1,7 @@
 //! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
 //! and a second time changes nothing.
 
-use super::{Change, Spec, alias, attach, devices, disks, hostdevs, multifunction, owned, record, setting, settings};
+use super::{Change, Record, Spec, alias, attach, devices, disks, hostdevs, multifunction, owned, record, setting, settings};
 use crate::xml::{Document, Element, Fragment};
 
 /// Writes what is to be written into a domain.
@@ -61,7 +61,9 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
     for replacement in &spec.replacements {
         attach::replace(&mut domain, replacement);
     }
-    if spec.forgets {
+    if Record::of(&domain).unknown().is_some() {
+        // `resolve` says so, and nothing is defined; what a newer vgapt remembers is not lost here either.
+    } else if spec.forgets {
         forget(&mut domain);
     } else {
         remember(&mut domain, spec);

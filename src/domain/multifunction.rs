@@ -48,9 +48,8 @@ pub(super) fn set(domain: &mut Document, place: (u32, u32)) {
 
 /// What is to be remembered where functions come into a domain of somebody else's.
 pub(super) fn remembered(base: &Base, spec: &Spec) -> Option<(String, String)> {
-    let is_foreign = base.last.as_ref().map_or(!base.is_new, |last| last.attached);
     let slots = [&spec.cards, &spec.functions].into_iter().flatten().flatten();
-    if !is_foreign || base.purpose == Purpose::Detach || slots.count() == 0 {
+    if !base.is_foreign() || base.purpose == Purpose::Detach || slots.count() == 0 {
         return None;
     }
     let before = base.last.as_ref().and_then(|last| last.wrote.get(SINGLE)).map(String::as_str).unwrap_or_default();

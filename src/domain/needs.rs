@@ -1,9 +1,10 @@
 //! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
 
 use super::hostdevs::passed_functions;
+use super::pins;
 use super::record::{Passed, Record};
-use super::settings::size_of;
-use crate::model::{CpuSet, Size};
+use super::settings::{size, size_of};
+use crate::model::{CpuSet, Reading, Size};
 use crate::xml::{Document, Element};
 
 /// What a domain takes from the host while it runs.
@@ -32,44 +33,49 @@ pub struct Pages {
     pub node: Option<u32>,
 }
 
-/// What this domain needs; `None` where vgapt has not been at work, or its metadata cannot be read.
-pub fn needs(domain: &Document) -> Option<Needs> {
-    let record = Record::of(domain)?;
+/// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge
+/// pages cannot be read.
+pub fn needs(domain: &Document) -> Reading<Needs> {
+    Record::of(domain).and_then(|record| of(domain, &record))
+}
+
+fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
     let root = domain.root();
     let known = |address| record.passed.iter().find(|passed| passed.address == address).copied();
     let passed =
         passed_functions(domain).into_iter().map(|address| known(address).unwrap_or(Passed { address, id: None, subsystem: None }));
-    Some(Needs {
+    Ok(Needs {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed.collect(),
-        pages: pages(root),
-        cpus: taken(root, &record),
+        pages: pages(root)?,
+        cpus: taken(root, record),
         handover: record.request.handover,
     })
 }
 
-fn pages(root: Element<'_>) -> Option<Pages> {
-    let hugepages = root.at("memoryBacking/hugepages")?;
-    let page = hugepages.child("page").and_then(|page| {
-        let unit = page.attribute("unit").unwrap_or_else(|| "KiB".into());
-        format!("{}{unit}", page.attribute("size")?).parse().ok()
+fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
+    let Some(hugepages) = root.at("memoryBacking/hugepages") else { return Ok(None) };
+    let page = hugepages.child("page").map(|page| {
+        let read = page.attribute("size").and_then(|number| size(&number, page.attribute("unit").as_deref()));
+        read.ok_or("the size of its huge pages cannot be read")
     });
-    let nodes: CpuSet = root.at("numatune/memory").and_then(|memory| memory.attribute("nodeset")?.parse().ok()).unwrap_or_default();
+    // Without it libvirt takes them from any node.
+    let nodes = root.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
+    let nodes = nodes.map(|memory| pins::set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
+    let nodes = nodes.transpose()?.unwrap_or_default();
     let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
-    Some(Pages { memory: size_of(root.child("memory")?)?, page, node })
+    let memory = root.child("memory").and_then(size_of).ok_or("the size of its memory cannot be read")?;
+    Ok(Some(Pages { memory, page: page.transpose()?, node }))
 }
 
 /// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
 /// else has pinned them since, only what they are pinned to.
 fn taken(root: Element<'_>, record: &Record) -> CpuSet {
-    let pinned = pinned(root);
+    let (pins, _) = pins::pins(root);
+    let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
+    // Where this cannot be read, what the XML says is all there is.
     let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
     if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned }
-}
-
-fn pinned(root: Element<'_>) -> CpuSet {
-    let pins = root.child("cputune").into_iter().flat_map(|tune| tune.children_named("vcpupin"));
-    CpuSet(pins.filter_map(|pin| pin.attribute("cpuset")?.parse::<CpuSet>().ok()).flat_map(|set| set.0).collect())
 }
 
 #[cfg(test)]
@@ -81,16 +87,24 @@ mod tests {
         let text = "<domain><name>it</name><metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{}</vgapt:domain></metadata>\
             <memory unit='MiB'>512</memory><memoryBacking><hugepages><page size='2' unit='M'/></hugepages></memoryBacking>\
             <numatune><memory mode='strict' nodeset='1'/></numatune><cputune><vcpupin vcpu='0' cpuset='2'/><vcpupin vcpu='1' cpuset='6-7'/></cputune></domain>";
-        let found = needs(&Document::parse(text).unwrap()).unwrap();
+        let read = |text: &str| needs(&Document::parse(text).unwrap());
+        let found = read(text).known().unwrap();
         assert_eq!(found.cpus.to_string(), "2,6-7");
         assert_eq!(found.pages, Some(Pages { memory: Size::from_mib(512), page: Some(Size::from_mib(2)), node: Some(1) }));
-        let cpus = |record: &str| needs(&Document::parse(&text.replace("{}", record)).unwrap()).unwrap().cpus.to_string();
+        let cpus = |record: &str| read(&text.replace("{}", record)).known().unwrap().cpus.to_string();
         assert_eq!(
             cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,6-7&quot;}}"),
             "2-3,6-7",
             "the thread beside CPU 2 is left over"
         );
         assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
-        assert!(needs(&Document::parse(&text.replace("urn:vgapt", "urn:other")).unwrap()).is_none());
+        assert_eq!(read(&text.replace("urn:vgapt", "urn:other")), Reading::Absent);
+        for (from, to) in
+            [("{}", "{"), ("size='2'", "size='two'"), ("nodeset='1'", "nodeset='one'"), ("unit='MiB'>512", "unit='stones'>512")]
+        {
+            assert!(read(&text.replace(from, to)).unknown().is_some(), "{to}");
+        }
+        let common = text.replace("<cputune>", "<vcpu cpuset='4-5,^5'>3</vcpu><cputune>");
+        assert_eq!(read(&common).known().unwrap().cpus.to_string(), "2,4,6-7", "the third has no pin of its own");
     }
 }

@@ -14,13 +14,20 @@ pub struct Owned {
     pub(super) devices: Vec<Fragment>,
 }
 
+impl Owned {
+    /// The aliases of its devices; each has one (`named`).
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |device: &Fragment| {
+            let alias = device.children().iter().find(|child| child.name() == "alias");
+            alias.and_then(|alias| alias.attributes().first()).map(|(_, name)| name.clone()).unwrap_or_default()
+        };
+        self.devices.iter().map(name).collect()
+    }
+}
+
 /// Makes them exactly these.
 pub(super) fn set(domain: &mut Document, owned: &Owned) {
-    let name = |device: &Fragment| {
-        let alias = device.children().iter().find(|child| child.name() == "alias");
-        alias.and_then(|alias| alias.attributes().first()).map(|(_, name)| name.clone()).unwrap_or_default()
-    };
-    let wanted: Vec<String> = owned.devices.iter().map(name).collect();
+    let wanted = owned.names();
     let mac = mac_of(domain.root(), owned.prefix);
     alias::retain(domain, owned.prefix, |_, rest| wanted.contains(&format!("{}{rest}", owned.prefix)));
     for (device, name) in owned.devices.iter().zip(&wanted) {

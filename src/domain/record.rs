@@ -4,18 +4,27 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::tuning::Settings;
 use super::{Group, Request};
-use crate::model::{PciAddress, PciId};
+use crate::model::{Finding, PciAddress, PciId, Reading};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
 pub(super) const NAMESPACE: &str = "urn:vgapt:domain:1";
+/// What the namespaces of all formats begin with.
+const NAMESPACES: &str = "urn:vgapt:domain:";
+/// The format of a record as it is written. It is raised where a program that reads an older one would
+/// lose or break what a newer one wrote; `host/hook.sh` names it too. Records without a format are of 1.
+pub const RECORD_FORMAT: u32 = 1;
+/// Where a record says its format.
+const FORMAT: &str = "version";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What vgapt remembers of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Record {
     /// The last request, with what it did not say filled in.
     pub request: Request,
@@ -23,7 +32,7 @@ pub struct Record {
     pub passed: Vec<Passed>,
     /// What was written into elements that carry no alias, by their names.
     pub wrote: BTreeMap<String, String>,
-    /// Whether the domain is somebody else's, and only its devices are vgapt's.
+    /// Whether the domain is somebody else's, so that what was replaced is given back by detach.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attached: bool,
     /// What stood where vgapt put something else: path and source.
@@ -36,6 +45,7 @@ pub struct Record {
 
 /// A PCI function that was passed, and what it was: addresses move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Passed {
     /// Where it was.
     pub address: PciAddress,
@@ -46,10 +56,15 @@ pub struct Passed {
 }
 
 impl Record {
-    /// What a domain's metadata says; `None` where vgapt has not been at work there, or where
-    /// somebody made it unreadable.
-    pub fn of(domain: &Document) -> Option<Self> {
-        serde_json::from_str(element(domain)?.text()).ok()
+    /// What a domain's metadata says: absent where vgapt has written nothing, unknown where a newer vgapt
+    /// has, or where somebody damaged it.
+    pub fn of(domain: &Document) -> Reading<Self> {
+        let mut own = elements(domain);
+        let Some(element) = own.next() else { return Reading::Absent };
+        if own.next().is_some() {
+            return Reading::Unknown("there is more than one record in its metadata".to_owned());
+        }
+        read(element).map_or_else(Reading::Unknown, Reading::Known)
     }
 
     /// The metadata element for it.
@@ -58,12 +73,127 @@ impl Record {
     }
 
     pub(super) fn text(&self) -> String {
+        #[derive(Serialize)]
+        struct Written<'r> {
+            version: u32,
+            #[serde(flatten)]
+            record: &'r Record,
+        }
         // Plain data with string keys always serialises.
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(&Written { version: RECORD_FORMAT, record: self }).unwrap_or_default()
     }
 }
 
-/// vgapt's element in a domain's metadata.
+fn read(element: Element<'_>) -> Result<Record, String> {
+    let namespace = element.namespace().unwrap_or_default();
+    if namespace != NAMESPACE {
+        return Err(format!(
+            "the record in its metadata is a '{namespace}', and vgapt {VERSION} reads '{NAMESPACE}': a newer vgapt wrote it"
+        ));
+    }
+    let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or of a newer vgapt: {error}");
+    let mut said: Map<String, Value> = serde_json::from_str(element.text()).map_err(damaged)?;
+    match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
+        None => {}
+        Some(Ok(format)) if format <= u64::from(RECORD_FORMAT) => {}
+        Some(Ok(format)) => {
+            return Err(format!(
+                "the record in its metadata has the format {format}, and vgapt {VERSION} reads formats up to {RECORD_FORMAT}: a newer vgapt wrote it"
+            ));
+        }
+        Some(Err(format)) => return Err(format!("the record in its metadata is damaged: its format is {format}")),
+    }
+    // The request has parts that are flattened into it, with which serde cannot refuse what it does not know.
+    let options = said.get("request").and_then(Value::as_object);
+    if let Some(option) = options.and_then(|options| Request::unknown_key(options.keys())) {
+        return Err(format!("the record in its metadata has the option '{option}', which vgapt {VERSION} does not know"));
+    }
+    serde_json::from_value(Value::Object(said)).map_err(damaged)
+}
+
+/// vgapt's element in a domain's metadata, of whatever format.
 pub(super) fn element(domain: &Document) -> Option<Element<'_>> {
-    domain.root().child("metadata")?.children().find(|child| child.namespace().as_deref() == Some(NAMESPACE))
+    elements(domain).next()
+}
+
+fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
+    let children = domain.root().children_named("metadata").flat_map(Element::children);
+    children.filter(|child| child.namespace().is_some_and(|namespace| namespace.starts_with(NAMESPACES)))
+}
+
+/// A record that cannot be used: what it says counts for all that is done to the domain, so that nothing is done.
+pub fn unreadable(name: &str, because: &str) -> Finding {
+    Finding::fatal(
+        "unreadable-record",
+        format!("vgapt does not touch '{name}': {because}"),
+        format!(
+            "use the newest vgapt that worked on the domain; a damaged record is corrected with: \
+             virsh metadata --domain {} --uri {NAMESPACE} --config --key vgapt --edit (with --remove in place of --key vgapt --edit \
+             vgapt forgets all that it did there)",
+            shell_word(name)
+        ),
+    )
+}
+
+/// A name as a shell takes it for one word.
+fn shell_word(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%".contains(letter));
+    if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFINED: &str = include_str!("../../fixtures/records/defined-0.1.0.json");
+    const ATTACHED: &str = include_str!("../../fixtures/records/attached-0.1.0.json");
+
+    fn domain(record: &str, namespace: &str) -> Document {
+        let metadata = Fragment::new("metadata").child(Fragment::new("v:domain").with("xmlns:v", namespace).text(record));
+        Document::parse(&Fragment::new("domain").child(metadata).render("", "")).unwrap()
+    }
+
+    fn unknown(record: &str) -> String {
+        Record::of(&domain(record, NAMESPACE)).unknown().expect(record).to_owned()
+    }
+
+    /// The fixtures are what vgapt 0.1.0 wrote before records had a format.
+    #[test]
+    fn records_without_a_format_are_read_and_written_with_one() {
+        for text in [DEFINED, ATTACHED] {
+            let record = Record::of(&domain(text, NAMESPACE)).known().unwrap();
+            assert_eq!(record.text().replacen("\"version\":1,", "", 1), text.trim(), "nothing is lost");
+            assert_eq!(Record::of(&domain(&record.text(), NAMESPACE)), Reading::Known(record));
+        }
+    }
+
+    #[test]
+    fn what_a_newer_vgapt_wrote_is_unknown() {
+        assert!(unknown("{\"version\":2}").contains("has the format 2, and vgapt"));
+        assert!(unknown("{\"request\":{\"teleport\":true}}").contains("the option 'teleport'"));
+        let more = DEFINED.replacen("\"pinning\":{", "\"resonance\":{\"a\":{}},\"pinning\":{", 1);
+        assert!(unknown(&more).contains("unknown variant `resonance`"), "{}", unknown(&more));
+        assert!(unknown("{\"orbit\":1}").contains("unknown field `orbit`"));
+        assert!(unknown("{\"passed\":[{\"address\":\"01:00.0\",\"id\":null,\"subsystem\":null,\"x\":1}]}").contains("unknown field `x`"));
+        let newer = Record::of(&domain(DEFINED, "urn:vgapt:domain:2"));
+        assert!(newer.unknown().is_some_and(|because| because.contains("'urn:vgapt:domain:2'")), "{newer:?}");
+    }
+
+    #[test]
+    fn what_is_damaged_is_unknown_and_what_is_not_ours_is_absent() {
+        for damaged in ["", "{", "[]", "7", "{\"version\":\"x\"}", "{\"version\":-1}", "{\"request\":7}", &DEFINED[..DEFINED.len() / 2]] {
+            assert!(unknown(damaged).contains("damaged"), "{damaged}: {}", unknown(damaged));
+        }
+        let twice = domain(DEFINED, NAMESPACE).to_string().replace("</metadata>", "<w:domain xmlns:w='urn:vgapt:domain:1'/></metadata>");
+        assert!(Record::of(&Document::parse(&twice).unwrap()).unknown().is_some());
+        assert_eq!(Record::of(&domain(DEFINED, "urn:somebody")), Reading::Absent);
+        assert_eq!(Record::of(&Document::parse("<domain/>").unwrap()), Reading::Absent);
+    }
+
+    #[test]
+    fn the_remedy_quotes_the_name() {
+        for (name, word) in [("win10", "win10"), ("a b", "'a b'"), ("it's", "'it'\\''s'")] {
+            assert_eq!(shell_word(name), word);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::attach;
+use super::cells;
 use super::checks;
 use super::firmware::firmware;
 use super::hostdevs::pci_hostdevs;
@@ -33,6 +34,8 @@ pub struct Base {
     pub purpose: Purpose,
     /// What the metadata remembers.
     pub last: Option<Record>,
+    /// Why that cannot be read; then nothing may be written.
+    pub unreadable: Option<String>,
     /// What the domain is to have: the request over the last one.
     pub wanted: Request,
 }
@@ -61,10 +64,17 @@ impl Base {
     /// A base, with the request laid over what was asked for last. The guide's variables count
     /// where nothing was asked for yet.
     pub fn new(domain: Document, is_new: bool, name: &str, given: &Request, variables: &Request) -> Self {
-        let last = Record::of(&domain);
+        let record = Record::of(&domain);
+        let unreadable = record.unknown().map(str::to_owned);
+        let last = record.known();
         let before = last.as_ref().map_or(variables, |record| &record.request);
         let wanted = before.overlaid_by(given);
-        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, purpose: Purpose::Define, last, wanted }
+        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, purpose: Purpose::Define, last, unreadable, wanted }
+    }
+
+    /// Whether the domain is there and somebody else made it: what vgapt puts in can be taken out again.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.last.as_ref().map_or(!self.is_new, |last| last.attached)
     }
 
     /// Whether an option says another thing than the last request did.
@@ -76,7 +86,7 @@ impl Base {
 
 /// Decides.
 pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
-    let mut findings = Vec::new();
+    let mut findings = of_base(base);
     let mut wanted = base.wanted.clone();
     let cards = cards(&mut wanted, host, &mut findings);
     let functions = by_slot(&wanted.pci, &cards);
@@ -125,6 +135,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
     findings.extend(checks::of_guest(base, &spec));
+    findings.extend(of_cells(base, &spec));
     findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
     spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec), ..Record::default() };
@@ -132,6 +143,33 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     spec.record.wrote.extend(by_hand::remembered(base, &spec));
     attach::decide(base, &mut spec);
     Resolved { spec, findings }
+}
+
+/// What there is to say of a base, whatever is asked for.
+fn of_base(base: &Base) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = base.unreadable.iter().map(|because| super::record::unreadable(&base.name, because)).collect();
+    if base.purpose == Purpose::Define && !base.is_new && base.last.is_none() && base.unreadable.is_none() {
+        findings.push(Finding::warning(
+            "not-defined-by-vgapt",
+            format!("'{}' was not defined by vgapt: what is asked for is changed, and all else is left", base.name),
+            "vgapt detach takes the devices out again, and forgets the domain",
+        ));
+    }
+    findings
+}
+
+/// What the NUMA cells of the domain cannot have of what is asked for.
+fn of_cells(base: &Base, spec: &Spec) -> Vec<Finding> {
+    let root = base.domain.root();
+    let memory = spec.memory.and_then(|memory| Some((memory, cells::memory(root, memory).err()?))).map(|(memory, why)| {
+        let message = format!("the domain cannot have {memory}: {why}");
+        Finding::fatal("memory-does-not-fit", message, "ask for another amount with --memory, or change that first: virsh edit")
+    });
+    let cpus = spec.cpus.and_then(|cpus| Some((cpus.count, cells::cpus(root, cpus.count).err()?))).map(|(count, why)| {
+        let message = format!("the domain cannot have {count} processors: {why}");
+        Finding::fatal("cpus-do-not-fit", message, "ask for more with --cpus, or take cells out first: virsh edit")
+    });
+    memory.into_iter().chain(cpus).collect()
 }
 
 /// The devices that are not the host's own hardware.

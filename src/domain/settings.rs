@@ -1,6 +1,7 @@
 //! The elements that are there once in a domain: name, memory, processors, firmware.
 
 use super::Processors;
+use super::cells;
 use super::devices::{devices, ensure_child, insert_behind};
 use crate::model::{Firmware, Size};
 use crate::xml::{Document, Element, Fragment, Id};
@@ -30,6 +31,7 @@ pub(super) fn set_memory(domain: &mut Document, memory: Size) {
         insert_behind(domain, root, &Fragment::new("memory").with("unit", "KiB").text(memory.kib()), &HEAD);
         return;
     }
+    cells::set_memory(domain, memory);
     for name in ["memory", "currentMemory"] {
         let Some(element) = domain.root().child(name) else { continue };
         if size_of(element) != Some(memory) {
@@ -42,27 +44,31 @@ pub(super) fn set_memory(domain: &mut Document, memory: Size) {
 
 /// An amount of memory as libvirt writes it: a number, and a unit that is KiB if left out.
 pub(super) fn size_of(element: Element<'_>) -> Option<Size> {
-    let number: u64 = element.text().parse().ok()?;
-    let unit = element.attribute("unit");
-    let factor: u64 = match unit.as_deref().unwrap_or("KiB") {
+    size(element.text(), element.attribute("unit").as_deref())
+}
+
+/// A number and its unit, as libvirt reads them (`virScaleInteger`): upper and lower case are alike.
+pub(super) fn size(number: &str, unit: Option<&str>) -> Option<Size> {
+    let unit = unit.filter(|unit| !unit.is_empty()).unwrap_or("KiB").to_ascii_lowercase();
+    let factor = match unit.as_str() {
         "b" | "bytes" => 1,
-        "KB" => 1000,
-        "k" | "K" | "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "M" | "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "G" | "GiB" => 1 << 30,
-        "TB" => 1_000_000_000_000,
-        "T" | "TiB" => 1 << 40,
-        _ => return None,
+        unit => {
+            let power = u32::try_from("kmgtpe".find(unit.chars().next()?)?).ok()? + 1;
+            match &unit[1..] {
+                "" | "ib" => 1024_u64.checked_pow(power)?,
+                "b" => 1000_u64.checked_pow(power)?,
+                _ => return None,
+            }
+        }
     };
-    number.checked_mul(factor).map(Size::from_bytes)
+    number.trim().parse::<u64>().ok()?.checked_mul(factor).map(Size::from_bytes)
 }
 
 /// All processors on from the start, and how the guest sees them.
 pub(super) fn set_cpus(domain: &mut Document, processors: Processors) {
     let root = domain.root().id();
     let Processors { count, guest } = processors;
+    cells::set_cpus(domain, count);
     let count = count.to_string();
     match domain.root().child("vcpu").map(Element::id) {
         Some(id) => {

@@ -4,6 +4,33 @@ use std::str::FromStr;
 
 use super::Request;
 
+/// The guide's variables.
+const VARIABLES: [&str; 11] = [
+    "VGAPT_VGA_BUS",
+    "VGAPT_VGA_AUDIO_BUS",
+    "VGAPT_KEYBOARD_ID",
+    "VGAPT_MOUSE_ID",
+    "VGAPT_MEMORY",
+    "CORES_NUMBER",
+    "VGAPT_DISK_IMAGE",
+    "VGAPT_VIRTIO_DRIVERS_CD",
+    "VGAPT_FIRMWARE_BIN",
+    "VGAPT_FIRMWARE_VARS_TMP",
+    "QEMU_BINARY",
+];
+
+/// A request from the variables of this process.
+///
+/// # Errors
+/// Where a value makes no sense, or is no text: the variable is named.
+pub fn from_environment() -> Result<Request, String> {
+    let is_odd = |name: &&&str| matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
+    match VARIABLES.iter().find(is_odd) {
+        Some(name) => Err(format!("{name}: its value is no UTF-8 text")),
+        None => from_variables(|name| std::env::var(name).ok()),
+    }
+}
+
 /// A request from the guide's variables; `variable` gives the value of one, if it is set.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Written by `vgapt prepare`, taken away by `vgapt undo`. libvirt runs it around the start and the
 # stop of every domain. One that vgapt did not make is left alone at once; so is every domain when
-# vgapt is not there any more.
+# vgapt is not there any more. The program that is called reads records of domains up to format 1.
 xml=$(cat)
 case $xml in
 *urn:vgapt:domain:*) ;;
@@ -11,4 +11,5 @@ for vgapt in /etc/libvirt/hooks/vgapt /usr/bin/vgapt /usr/sbin/vgapt; do
     [ ! -x "$vgapt" ] || break
 done
 [ -x "$vgapt" ] || exit 0
-printf '%s\n' "$xml" | "$vgapt" hook "$@"
+# Behind --, since a domain's name may begin with a dash.
+printf '%s\n' "$xml" | "$vgapt" hook -- "$@"

@@ -197,7 +197,7 @@ impl Hypervisor for Libvirt {
         undefined.map_err(|error| explain(&error, format!("'{name}' cannot be undefined")))
     }
 
-    fn dropped(&self, xml: &str) -> Vec<String> {
+    fn dropped(&self, xml: &str) -> Option<Vec<String>> {
         dropped::by_parser(xml)
     }
 }

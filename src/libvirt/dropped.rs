@@ -9,9 +9,9 @@ use virt::connect::Connect;
 /// A name that no domain of the test driver has.
 const PROBE: &str = "vgapt-probe";
 
-/// The elements and attributes that libvirt's parser drops; empty where it refuses the whole.
-pub(super) fn by_parser(xml: &str) -> Vec<String> {
-    let Ok(mut given) = Document::parse(xml) else { return Vec::new() };
+/// The elements and attributes that libvirt's parser drops; `None` where it refuses the whole.
+pub(super) fn by_parser(xml: &str) -> Option<Vec<String>> {
+    let mut given = Document::parse(xml).ok()?;
     if let Some(name) = given.root().child("name").map(Element::id) {
         given.set_text(name, PROBE);
     }
@@ -21,7 +21,7 @@ pub(super) fn by_parser(xml: &str) -> Vec<String> {
         let text = domain.xml_desc(virt::sys::VIR_DOMAIN_XML_INACTIVE | virt::sys::VIR_DOMAIN_XML_SECURE).ok()?;
         Document::parse(&text).ok()
     };
-    come_back().map(|back| missing(&given, &back)).unwrap_or_default()
+    come_back().map(|back| missing(&given, &back))
 }
 
 fn missing(given: &Document, back: &Document) -> Vec<String> {

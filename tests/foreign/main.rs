@@ -188,7 +188,9 @@ impl Laws<'_> {
     fn detach(&self, text: &str) -> Base {
         let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
         let mut domain = Document::parse(text).unwrap();
-        domain::recognise(&mut domain);
+        if let Some(record) = domain::Record::of(&domain).known() {
+            domain::recognise(&mut domain, &record);
+        }
         let mut base = Base::new(domain, false, &self.case.name, &Request { without, ..Request::default() }, &Request::default());
         base.purpose = Purpose::Detach;
         base

@@ -56,6 +56,24 @@ fn attach_and_detach() {
         (vec!["<vcpu placement='static'>2</vcpu>".into()], vec!["<vcpu placement='static' current='1'>2</vcpu>".into()])
     );
 
+    // What define changes in between is the user's wish, and all else is what it was.
+    libvirt.virsh(&["setvcpus", "own", "2", "--config"]);
+    assert_eq!(libvirt.xml("own"), before);
+    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0);
+    libvirt.vgapt(&["define", "own", "--memory", "2G"]).with(0);
+    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is what it was"]);
+    let memory = |kib: u32| vec![format!("<memory unit='KiB'>{kib}</memory>"), format!("<currentMemory unit='KiB'>{kib}</currentMemory>")];
+    assert_eq!(changes(&before, &libvirt.xml("own")), (memory(4 << 20), memory(2 << 20)));
+    // define gives devices too, and what was in the way of them comes back.
+    libvirt.vgapt(&["define", "own", "--gpu", "01:00.0", "--memory", "4G", "--no-pin"]).with(0).saying(&["'own' was not defined by vgapt"]);
+    let with = libvirt.xml("own");
+    assert!(with.contains("<memballoon model='none'/>") && with.contains("ua-vgapt-gpu-0000-01-00-0"), "{with}");
+    libvirt.vgapt(&["define", "own", "--no-gpu"]).with(0);
+    assert!(libvirt.xml("own").contains("<memballoon model='virtio'"), "no device is left to be in the way of");
+    libvirt.vgapt(&["define", "own", "--gpu", "01:00.0"]).with(0);
+    libvirt.vgapt(&["detach", "own"]).with(0);
+    assert_eq!(changes(&before, &libvirt.xml("own")), (vec![], vec![]));
+
     libvirt.define_new(&["ours", "--gpu", "01:00.0"]).with(0);
     libvirt.vgapt(&["detach", "ours"]).with(3).saying(&["a domain of vgapt's own"]);
 }

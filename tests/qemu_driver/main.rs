@@ -15,7 +15,9 @@ mod life_cycle;
 #[path = "../support/lines.rs"]
 mod lines;
 mod profiles;
+mod record;
 mod three_way;
+mod two_writers;
 mod virt_manager;
 
 /// What the driver inside a client needs.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
+use super::super::domain::{readable, still_as_read};
 use super::desk::Desk;
 use super::guard::existing;
 use crate::disk::{Chain, same_file};
@@ -49,6 +50,7 @@ impl Arguments {
         let text = connection.domain_xml(name, Secrets::Kept)?;
         let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
         let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
+        readable(&domain, name)?;
         let chain = desk.chain(&overlay)?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
@@ -66,6 +68,9 @@ impl Arguments {
             context.note(diff.trim_end());
         }
         let is_new = !self.dry_run && after != before;
+        if is_new {
+            still_as_read(connection.as_ref(), name, Some(&before))?;
+        }
         if is_new && let Defined::SchemaRefuses(words) = connection.define(&after)? {
             return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}"));
         }

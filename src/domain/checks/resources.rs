@@ -89,7 +89,7 @@ pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
 
 /// What speaks against a start: the memory must be there now, unless libvirt's hook is to reserve it.
 pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
-    if host.platform.has_hook && needs(domain).is_some() {
+    if host.platform.has_hook && needs(domain).known().is_some() {
         return Vec::new();
     }
     let root = domain.root();

@@ -41,6 +41,12 @@ impl Request {
         Ok(request)
     }
 
+    /// The first of these keys that this program does not know.
+    pub(in crate::domain) fn unknown_key<'k>(said: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+        let known = keys();
+        said.into_iter().find(|key| !known.contains(key)).map(String::as_str)
+    }
+
     /// Writes a file that [`Self::from_toml`] reads as the same request.
     pub fn to_toml(&self) -> String {
         // Plain data under text keys always serialises.
@@ -96,6 +102,22 @@ mod tests {
         assert_eq!(Request::from_toml(&request.to_toml()).unwrap(), request);
         assert_eq!(Request::from_toml("memory = 8192\ncpus = 6").unwrap().memory, "8G".parse().ok());
         assert_eq!(Request::from_toml("autostart = false").unwrap().autostart, Some(false));
+    }
+
+    /// A record is refused for a key that is not known: none of those that are written may be one.
+    #[test]
+    fn every_key_that_is_written_is_known() {
+        let text = "gpu = \"01:00.0\"\ngpu-audio = \"01:00.1\"\nhandover = true\npci = \"03:00.0\"\nusb = \"1:2\"\nkeyboard = \"1:2\"\n\
+            mouse = \"1:2\"\nmemory = \"8G\"\ncpus = 4\npin = true\ncore-kind = \"any\"\nhugepage-size = \"1G\"\nhugepages = true\n\
+            disk = \"/a\"\ncdrom = \"/a\"\nvirtio-iso = \"/a\"\nloader = \"/a\"\nnvram-template = \"/a\"\nemulator = \"/a\"\n\
+            os = \"win11\"\nautostart = true\nrom = \"/a\"\nmdev = \"a\"\nevdev = \"/a\"\nevdev-toggle = \"alt-alt\"\n\
+            looking-glass = \"1920x1080\"\nnetwork = \"user\"\nshare = \"/a\"\nshare-smb = \"/a\"\nsound = \"pipewire\"\ndisk-cache = \"none\"\n";
+        let request = Request::from_toml(text).unwrap();
+        let written = serde_json::to_value(&request).unwrap();
+        let keys: Vec<&String> = written.as_object().unwrap().keys().collect();
+        assert_eq!(keys.len(), text.lines().count(), "{keys:?}");
+        assert_eq!(Request::unknown_key(keys.iter().copied()), None);
+        assert_eq!(Request::unknown_key([&"no-gpu".to_owned()]), Some("no-gpu"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::pins;
 use super::super::resolve::Base;
 use super::super::setting::{self, Says, Setting};
 use crate::xml::Element;
@@ -95,7 +96,7 @@ pub(super) fn change(base: &Base, group: Group, settings: Vec<Setting>, spoken: 
     if spoken == Spoken::Of {
         return Some(anew(root, group, settings, written));
     }
-    let taken_over = group == Group::Pinning && written.is_empty() && setting::find(root, "cputune/vcpupin").is_some();
+    let taken_over = group == Group::Pinning && written.is_empty() && pins::are_there(root);
     if is_changed(root, written) || taken_over {
         return None;
     }

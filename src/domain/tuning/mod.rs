@@ -13,7 +13,7 @@ mod sharing;
 use group::Spoken;
 pub use group::{Change, Group};
 pub(super) use group::{Settings, is_changed};
-pub use pinning::{Processors, pins};
+pub use pinning::Processors;
 
 use super::resolve::Base;
 use super::{Purpose, Request, Spec, Tuning, attach};

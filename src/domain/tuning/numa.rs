@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::super::pins::pins;
 use super::super::setting::Setting;
 use super::super::settings::size_of;
 use super::pinning::Placed;
-use super::{Group, Question, pins};
+use super::{Group, Question};
 use crate::model::{CpuSet, Finding, Size};
 
 /// `strict`: a start that finds too little memory on the nodes fails, instead of a guest that is slow

@@ -1,11 +1,11 @@
 //! How many processors, which of the host's they are, and how the guest sees them.
 
+use super::super::pins;
 use super::super::setting::Setting;
 use super::Question;
 use crate::domain::{Cpus, Tuning};
 use crate::model::{Finding, Topology};
 use crate::topology::{Core, Count, Demand, GuestTopology, Pinning, Unpinned, cores, pin};
-use crate::xml::Element;
 
 /// What a domain without `<vcpu>` has.
 const LIBVIRTS_DEFAULT: u32 = 1;
@@ -27,8 +27,8 @@ pub(super) struct Placed {
     pub(super) pinning: Option<Pinning>,
     /// Whether it was a question at all; else all stays as it is.
     pub(super) is_decided: bool,
-    /// Threads that serve the disks.
-    iothreads: u32,
+    /// The numbers of the threads that serve the disks.
+    iothreads: Vec<u32>,
     /// What there is to say.
     pub(super) findings: Vec<Finding>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Placed {
 impl Placed {
     /// Nobody asked.
     fn as_it_is() -> Self {
-        Self { processors: None, pinning: None, is_decided: false, iothreads: 0, findings: Vec::new() }
+        Self { processors: None, pinning: None, is_decided: false, iothreads: Vec::new(), findings: Vec::new() }
     }
 
     /// The elements of the pinning; `None` leaves them as they are.
@@ -46,9 +46,10 @@ impl Placed {
         let mut settings: Vec<Setting> =
             vcpus.map(|(vcpu, cpu)| Setting::new(format!("cputune/vcpupin[vcpu={vcpu}]")).with("cpuset", cpu)).collect();
         settings.push(Setting::new("cputune/emulatorpin").with("cpuset", &pinning.emulator));
-        let iothreads = 1..=self.iothreads;
         settings.extend(
-            iothreads.map(|thread| Setting::new(format!("cputune/iothreadpin[iothread={thread}]")).with("cpuset", &pinning.emulator)),
+            self.iothreads
+                .iter()
+                .map(|thread| Setting::new(format!("cputune/iothreadpin[iothread={thread}]")).with("cpuset", &pinning.emulator)),
         );
         Some(settings)
     }
@@ -65,8 +66,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
         return Placed::as_it_is();
     }
     let root = base.domain.root();
-    let number = |path: &str| root.child(path).and_then(|element| element.text().parse().ok());
-    let there = number("vcpu").unwrap_or(LIBVIRTS_DEFAULT);
+    let there = root.child("vcpu").and_then(|vcpu| vcpu.text().parse().ok()).unwrap_or(LIBVIRTS_DEFAULT);
     let count = match wanted.cpus {
         Some(Cpus::Auto) => Count::Auto,
         Some(Cpus::Count(count)) => Count::Exactly(count),
@@ -76,7 +76,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
     let demand = Demand { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
-    let iothreads = number("iothreads").unwrap_or_default();
+    let iothreads = pins::iothreads(root);
     match result {
         Ok(pinning) if is_wanted => {
             let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
@@ -179,13 +179,4 @@ fn unpinned(why: Unpinned, is_number_ours: bool, is_hybrid: bool) -> Finding {
     } else {
         Finding::warning("not-pinned", format!("the processors are not pinned: {message}"), remedy)
     }
-}
-
-/// The CPUs that an existing domain's virtual ones are pinned to, and the emulator's.
-pub fn pins(domain: Element<'_>) -> (Vec<(u32, crate::model::CpuSet)>, Option<crate::model::CpuSet>) {
-    let tune = domain.child("cputune");
-    let set = |element: Element<'_>| element.attribute("cpuset")?.parse().ok();
-    let vcpus = tune.into_iter().flat_map(|tune| tune.children_named("vcpupin"));
-    let pins = vcpus.filter_map(|pin| Some((pin.attribute("vcpu")?.parse().ok()?, set(pin)?))).collect();
-    (pins, tune.and_then(|tune| set(tune.child("emulatorpin")?)))
 }

@@ -8,6 +8,8 @@ use crate::host::files::{self, State};
 use crate::host::target::Target;
 
 const DIRECTORY: &str = "/run/vgapt";
+/// A longer name of a domain would be too long for a file's (255 bytes) with what comes beside it while it is written.
+const LONGEST_NAME: usize = 200;
 
 /// One thing that was taken, with what it was before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +50,8 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn of(target: &Target, name: &str) -> Self {
         // libvirt allows all but a slash in a name; a name of dots alone would be a directory.
-        Self { target: target.clone(), path: format!("{DIRECTORY}/{name}.json") }
+        let file = if name.len() <= LONGEST_NAME { name.to_owned() } else { files::digest(name.as_bytes()) };
+        Self { target: target.clone(), path: format!("{DIRECTORY}/{file}.json") }
     }
 
     pub(super) fn all(&self) -> Result<Vec<Taken>> {
