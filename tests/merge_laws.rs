@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, Request, Tuning};
+use vgapt::domain::{self, Base, Cpus, Extras, Purpose, Request, Tuning};
 use vgapt::model::{Files, Host, Libvirt};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -134,6 +134,125 @@ fn what_was_put_in_can_be_taken_out() {
     let topology = ["<cpu>", "<topology sockets='1' cores='2' threads='1'/>", "</cpu>"];
     assert_eq!(left[..3], topology);
     assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
+}
+
+fn purposed(text: &str, request: &Request, purpose: Purpose) -> (String, Vec<&'static str>) {
+    let mut document = Document::parse(text).unwrap();
+    if purpose == Purpose::Detach {
+        if let Some(record) = domain::Record::of(&document).known() {
+            domain::recognise(&mut document, &record);
+        }
+    }
+    let mut base = Base::new(document, false, "by-hand", request, &Request::default());
+    base.purpose = purpose;
+    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
+    let codes = resolved.findings.iter().map(|finding| finding.code).collect();
+    (domain::merge(&base.domain, &resolved.spec).to_string(), codes)
+}
+
+fn card() -> Request {
+    Request { gpu: vec!["01:00.0".parse().unwrap()], ..Request::default() }
+}
+
+fn without_card() -> Request {
+    Request { without: domain::Without { no_gpu: true, ..domain::Without::default() }, ..Request::default() }
+}
+
+/// A q35 domain with a device at this guest's place, as somebody put it in by hand.
+fn by_hand(function: u8, place: &str) -> String {
+    format!(
+        "<domain type='kvm'>\n  <name>by-hand</name>\n  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n  </os>\n  <devices>\n    \
+         <controller type='pci' index='0' model='pcie-root'/>\n    <controller type='pci' index='3' model='pcie-root-port'/>\n    \
+         <hostdev mode='subsystem' type='pci' managed='yes'>\n      <source>\n        \
+         <address domain='0x0000' bus='0x01' slot='0x00' function='0x{function}'/>\n      </source>\n{place}    </hostdev>\n    \
+         <memballoon model='none'/>\n  </devices>\n</domain>\n"
+    )
+}
+
+#[test]
+fn functions_join_the_one_that_is_there_by_hand_which_stays_when_they_go() {
+    let at = |function: u8| format!("      <address type='pci' domain='0x0000' bus='0x03' slot='0x00' function='0x{function}'/>\n");
+    let addresses = |text: &str| -> Vec<String> {
+        let document = Document::parse(text).unwrap();
+        let hostdevs = document.root().child("devices").unwrap();
+        let part = |hostdev: vgapt::xml::Element<'_>, path: &str, name: &str| {
+            hostdev.at(path).and_then(|address| address.attribute(name).map(std::borrow::Cow::into_owned)).unwrap_or_default()
+        };
+        let shown = |hostdev| {
+            let guest = |name| part(hostdev, "address", name);
+            let host = part(hostdev, "source/address", "function");
+            format!("{host} at {} {} {} {}", guest("bus"), guest("slot"), guest("function"), guest("multifunction"))
+        };
+        hostdevs.children_named("hostdev").map(shown).collect()
+    };
+    let cases = [
+        (by_hand(0, &at(0)), ["0x0 at 0x03 0x00 0x0 on", "0x1 at 0x03 0x00 0x1 "]),
+        // The audio function alone, on the second place of a slot without a first.
+        (by_hand(1, &at(1)), ["0x1 at 0x03 0x00 0x1 ", "0x0 at 0x03 0x00 0x0 on"]),
+        // Where libvirt has yet to find it a place, the other gets one of its own.
+        (by_hand(0, ""), ["0x0 at    ", "0x1 at 0x04 0x00 0x0 "]),
+    ];
+    for (before, wanted) in cases {
+        let (with, _) = purposed(&before, &card(), Purpose::Attach);
+        assert_eq!(addresses(&with), wanted);
+        assert_eq!(purposed(&with, &card(), Purpose::Attach).0, with, "a second time changes nothing");
+        assert_eq!(purposed(&with, &without_card(), Purpose::Detach).0, before, "what was there by hand stays");
+    }
+}
+
+#[test]
+fn a_card_in_the_command_line_is_told_and_never_added_again() {
+    for device in ["vfio-pci,host=01:00.0", "{&quot;driver&quot;:&quot;vfio-pci&quot;,&quot;host&quot;:&quot;0000:01:00.0&quot;}"] {
+        let line = format!("<q:commandline><q:arg value='-device'/><q:arg value='{device}'/></q:commandline></domain>");
+        let text =
+            "<domain type='kvm' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>by-hand</name><devices/>".to_owned() + &line;
+        let (with, codes) = purposed(&text, &card(), Purpose::Attach);
+        assert!(codes.contains(&"in-command-line"), "{codes:?}");
+        assert!(!with.contains("ua-vgapt-gpu-0000-01-00-0"), "{with}");
+    }
+}
+
+#[test]
+fn domains_of_other_worlds_are_refused() {
+    let os = |kind: &str| format!("<os>{kind}</os>");
+    for (kind, os, code) in [
+        ("xen", String::new(), "not-qemu"),
+        ("lxc", os("<type>exe</type>"), "not-qemu"),
+        ("kvm", os("<type arch='aarch64' machine='virt'>hvm</type>"), "not-x86"),
+        ("kvm", os("<type arch='x86_64' machine='microvm'>hvm</type>"), "no-pci"),
+        ("kvm", os("<type>xen</type>"), "not-hvm"),
+    ] {
+        let text = format!("<domain type='{kind}'><name>by-hand</name>{os}<devices/></domain>");
+        let (_, codes) = purposed(&text, &card(), Purpose::Attach);
+        assert!(codes.contains(&code), "{kind} {os}: {codes:?}");
+    }
+}
+
+#[test]
+fn a_full_bus_is_said_and_a_free_slot_is_found() {
+    let device = |slot: u32| {
+        format!("<controller type='scsi' index='{slot}'><address type='pci' domain='0' bus='0' slot='{slot}' function='0'/></controller>")
+    };
+    let of = |slots: &mut dyn Iterator<Item = u32>, more: &str| {
+        let devices: String = slots.map(device).collect();
+        format!("<domain type='kvm'><name>by-hand</name><os><type machine='pc'>hvm</type></os><devices>{devices}{more}</devices></domain>")
+    };
+    let (with, codes) = purposed(&of(&mut (0..32).filter(|slot| *slot != 7), ""), &card(), Purpose::Attach);
+    assert!(with.contains("bus='0x00' slot='0x07' function='0x1'") && !codes.contains(&"no-free-slot"), "{with}");
+    let (with, codes) = purposed(&of(&mut (0..32), ""), &card(), Purpose::Attach);
+    assert!(!with.contains("<hostdev") && codes.contains(&"no-free-slot"), "{with}");
+    let bridge = "<controller type='pci' index='2' model='pci-bridge'/>";
+    let (with, codes) = purposed(&of(&mut (0..32), bridge), &card(), Purpose::Attach);
+    assert!(with.contains("bus='0x02' slot='0x01' function='0x0' multifunction='on'") && !codes.contains(&"no-free-slot"), "{with}");
+}
+
+#[test]
+fn a_template_with_a_bios_keeps_it() {
+    let text = "<domain type='kvm'><name>x</name><os><type machine='pc'>hvm</type></os><devices/></domain>";
+    assert!(!merged(text, &card(), "x").contains("<loader"));
+    let loader = Request { loader: Some("/usr/share/OVMF/OVMF_CODE.fd".into()), ..card() };
+    let with = merged(text, &loader, "x");
+    assert!(with.contains("<loader") && with.contains("<acpi/>"), "libvirt refuses UEFI without ACPI: {with}");
 }
 
 /// Pieces of which a domain of anybody's may be made.

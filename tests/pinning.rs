@@ -54,6 +54,46 @@ fn hybrid_takes_performance_cores_unless_asked() {
     assert_eq!(said(&hybrid, small), "12 13 14 15 | 0-11,16-19 | 1:1:4:1");
 }
 
+/// Two performance cores with two threads, two clusters of four small ones, and two for next to no power.
+fn two_performance_cores() -> Topology {
+    let cpu = |cpu: u32| {
+        let (kind, siblings) = match cpu {
+            0..=3 => ("core", vec![cpu & !1, cpu | 1]),
+            4..=11 => ("atom", vec![cpu]),
+            _ => ("lowpower", vec![cpu]),
+        };
+        LogicalCpu {
+            cpu,
+            siblings: CpuSet(siblings.into_iter().collect()),
+            kind: Some(kind.to_owned()),
+            ..made_up(&[(&[0], 0, 0)]).cpus[0].clone()
+        }
+    };
+    let l2 = |cpus: std::ops::Range<u32>| Cache { level: 2, cpus: CpuSet(cpus.collect()), size: None };
+    let l3 = Cache { level: 3, cpus: CpuSet((0..12).collect()), size: Some(Size::from_mib(12)) };
+    Topology {
+        online: CpuSet((0..14).collect()),
+        cpus: (0..14).map(cpu).collect(),
+        caches: vec![l2(0..2), l2(2..4), l2(4..8), l2(8..12), l2(12..14), l3],
+        ..Topology::default()
+    }
+}
+
+#[test]
+fn where_performance_cores_have_no_room_one_cluster_of_small_ones_is_taken() {
+    let hybrid = two_performance_cores();
+    let fitting = |cpus| Demand { kinds: Kinds::Fitting, ..exactly(cpus) };
+    assert_eq!(said(&hybrid, fitting(2)), "2 3 | 0-1,4-13 | 1:1:1:2");
+    assert_eq!(pin(&hybrid, &fitting(2)).unwrap().instead_of, None);
+    assert_eq!(said(&hybrid, fitting(4)), "4 5 6 7 | 0-3,8-13 | 1:1:4:1");
+    assert_eq!(pin(&hybrid, &fitting(4)).unwrap().instead_of, Some(2));
+    assert_eq!(said(&hybrid, fitting(3)), "4 5 6 | 0-3,7-13 | 1:1:3:1");
+    // More than a cluster has: of both.
+    assert_eq!(said(&hybrid, fitting(6)), "4 5 6 7 8 9 | 0-3,10-13 | 1:1:6:1");
+    assert_eq!(pin(&hybrid, &fitting(9)), Err(Unpinned::TooFew(2)), "no one kind has room");
+    assert_eq!(pin(&hybrid, &exactly(4)), Err(Unpinned::TooFew(2)), "who asks for performance cores gets no others");
+}
+
 #[test]
 fn three_core_caches_are_shared_out_evenly() {
     let epyc = recorded("epyc-7451-x2");

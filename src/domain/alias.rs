@@ -59,11 +59,7 @@ pub(super) fn find(domain: Element<'_>, alias: &str) -> Option<Id> {
 
 /// Takes out the devices whose alias begins so, but those that are to stay by what follows.
 pub(super) fn retain(domain: &mut Document, prefix: &str, stays: impl Fn(Element<'_>, &str) -> bool) {
-    loop {
-        let surplus = with_prefix(domain.root(), prefix).find(|(device, rest)| !stays(*device, rest)).map(|(device, _)| device.id());
-        match surplus {
-            Some(device) => domain.remove(device),
-            None => return,
-        }
-    }
+    let surplus: Vec<Id> =
+        with_prefix(domain.root(), prefix).filter(|(device, rest)| !stays(*device, rest)).map(|(device, _)| device.id()).collect();
+    domain.remove_all(&surplus);
 }

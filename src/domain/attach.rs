@@ -4,7 +4,7 @@
 use super::hostdevs::{named, pci_hostdevs};
 use super::resolve::Base;
 use super::setting::find;
-use super::{Group, Purpose, Record, Spec, alias};
+use super::{Group, Purpose, Record, Spec, alias, by_hand, devices};
 use crate::xml::{Document, Element, Fragment};
 
 /// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
@@ -16,7 +16,7 @@ const BALLOON: &str = "devices/memballoon";
 pub struct Replacement {
     /// Where.
     pub(super) path: String,
-    /// The element as it is to be.
+    /// The element as it is to be; empty where there is to be none.
     pub(super) source: String,
 }
 
@@ -25,7 +25,7 @@ pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
         Purpose::Detach => detach(base, spec),
         Purpose::Define | Purpose::Attach if base.is_foreign() => attach(base, spec),
-        Purpose::Define | Purpose::Attach => {}
+        Purpose::Define | Purpose::Attach => own(base, spec),
     }
 }
 
@@ -39,6 +39,22 @@ fn attach(base: &Base, spec: &mut Spec) {
         spec.replacements.extend(replaced.map(|source| Replacement { path: BALLOON.to_owned(), source }));
     } else if let Some(balloon) = balloon.filter(|balloon| !is_none(*balloon)) {
         spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
+        let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
+        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
+    }
+}
+
+/// A template has no balloon either while a device is passed; one without the element would get libvirt's own.
+fn own(base: &Base, spec: &mut Spec) {
+    spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
+    let balloon = find(base.domain.root(), BALLOON);
+    let has_none = balloon.is_some_and(is_none);
+    if spec.record.passed.is_empty() {
+        let given_back = spec.record.replaced.remove(BALLOON).filter(|_| has_none);
+        spec.replacements.extend(given_back.map(|source| Replacement { path: BALLOON.to_owned(), source }));
+    } else if base.is_new && !has_none {
+        let source = balloon.map(|balloon| balloon.source().to_owned()).unwrap_or_default();
+        spec.record.replaced.insert(BALLOON.to_owned(), source);
         let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
         spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
     }
@@ -59,23 +75,24 @@ fn is_none(device: Element<'_>) -> bool {
 }
 
 /// Gives what was attached its alias again where somebody's editor took it away: it is known by the
-/// host's address too.
+/// host's address too. What somebody had passed before stays theirs.
 pub fn recognise(domain: &mut Document, record: &Record) {
-    let passed = &record.passed;
-    let nameless = |domain: &Document| {
-        let is_passed = |address| passed.iter().any(|passed| passed.address == address);
-        let found = pci_hostdevs(domain.root()).find(|(hostdev, address)| hostdev.child("alias").is_none() && is_passed(*address));
-        found.map(|(hostdev, address)| (hostdev.id(), address))
-    };
-    while let Some((hostdev, address)) = nameless(domain).filter(|_| domain.fault().is_none()) {
+    let is_ours = |address| record.passed.iter().any(|passed| passed.address == address) && !by_hand::is_by_hand(record, address);
+    let nameless = |(hostdev, address): &(Element<'_>, _)| hostdev.child("alias").is_none() && is_ours(*address);
+    let found: Vec<_> = pci_hostdevs(domain.root()).filter(nameless).map(|(hostdev, address)| (hostdev.id(), address)).collect();
+    // From the last one on, so that the ids of the others stay.
+    for (hostdev, address) in found.into_iter().rev() {
         domain.append(hostdev, &named(&alias::pci(alias::GPU, address)));
     }
 }
 
 /// Writes it.
 pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
-    if let Some(id) = find(domain.root(), &replacement.path).map(Element::id) {
-        domain.replace(id, &replacement.source);
+    match find(domain.root(), &replacement.path).map(Element::id) {
+        Some(id) if replacement.source.is_empty() => domain.remove(id),
+        Some(id) => domain.replace(id, &replacement.source),
+        None if replacement.path == BALLOON => devices::add(domain, &Fragment::new("memballoon").with("model", "none")),
+        None => {}
     }
 }
 

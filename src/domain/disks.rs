@@ -10,6 +10,12 @@ use crate::xml::{Document, Element, Fragment};
 
 /// Units of an AHCI controller.
 const SATA_UNITS: u32 = 6;
+/// Disks that libvirt puts on one SCSI controller by the letters of their names; unit 7 is the controller's own
+/// (`virDomainDiskDefAssignAddress`, on a wide bus).
+const SCSI_UNITS: u32 = 15;
+const SCSI_OWN_UNIT: u32 = 7;
+/// More controllers than anybody has.
+const CONTROLLERS: u32 = 64;
 
 /// Makes vgapt's disks exactly these, in this order.
 pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
@@ -20,7 +26,7 @@ pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
             change(domain, &name, disk);
         } else {
             ensure_scsi_controller(domain);
-            let target = free_target(domain.root());
+            let target = free_scsi_target(domain.root());
             add(domain, &new_disk(disk, &name, &target));
         }
     }
@@ -77,9 +83,9 @@ pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
             None => domain.append(drive, &Fragment::new("source").with("file", image)),
         },
         (None, Some(image)) => {
-            let unit = free_unit(domain.root(), cdrom.unit);
-            let address =
-                Fragment::new("address").with("type", "drive").with("controller", 0).with("bus", 0).with("target", 0).with("unit", unit);
+            let (controller, unit) = free_unit(domain.root(), cdrom.unit);
+            let address = Fragment::new("address").with("type", "drive").with("controller", controller);
+            let address = address.with("bus", 0).with("target", 0).with("unit", unit);
             let drive = Fragment::new("disk")
                 .with("type", "file")
                 .with("device", "cdrom")
@@ -113,23 +119,77 @@ fn disks(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
 
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that no disk has.
 fn free_target(domain: Element<'_>) -> String {
-    let taken: BTreeSet<String> = disks(domain).filter_map(|disk| Some(disk.child("target")?.attribute("dev")?.into_owned())).collect();
-    let letters = || (b'a'..=b'z').map(char::from);
-    let short = letters().map(|letter| format!("sd{letter}"));
-    let long = letters().flat_map(|first| letters().map(move |second| format!("sd{first}{second}")));
-    short.chain(long).find(|name| !taken.contains(name)).unwrap_or_else(|| "sdzz".into())
+    let taken = targets(domain);
+    (0..).map(target).find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-/// The unit on the first SATA controller if it is free, else the first free one.
-fn free_unit(domain: Element<'_>, wanted: u32) -> u32 {
+/// The first such name for which libvirt finds a free place: it puts a disk without an address where its
+/// letters say.
+fn free_scsi_target(domain: Element<'_>) -> String {
+    let taken = targets(domain);
+    let places = scsi_places(domain);
+    let is_free = |index: &u32| !taken.contains(&target(*index)) && !places.contains(&scsi_place(*index));
+    (0..).find(is_free).map(target).unwrap_or_default()
+}
+
+fn targets(domain: Element<'_>) -> BTreeSet<String> {
+    disks(domain).filter_map(|disk| Some(disk.child("target")?.attribute("dev")?.into_owned())).collect()
+}
+
+/// The name with this number, counted from 0.
+fn target(index: u32) -> String {
+    let mut letters = Vec::new();
+    let mut rest = index + 1;
+    while rest > 0 {
+        letters.push(char::from(b'a' + u8::try_from((rest - 1) % 26).unwrap_or_default()));
+        rest = (rest - 1) / 26;
+    }
+    format!("sd{}", letters.iter().rev().collect::<String>())
+}
+
+/// The number of a name of any kind of disk: 2 of `hdc`.
+fn index_of(target: &str) -> Option<u32> {
+    let letters = target.get(2..).filter(|letters| !letters.is_empty())?;
+    letters
+        .bytes()
+        .try_fold(0_u32, |index, letter| {
+            letter.is_ascii_lowercase().then(|| index.checked_mul(26)?.checked_add(u32::from(letter - b'a') + 1))?
+        })?
+        .checked_sub(1)
+}
+
+/// Controller and unit of a SCSI disk without an address.
+fn scsi_place(index: u32) -> (u32, u32) {
+    let unit = index % SCSI_UNITS;
+    (index / SCSI_UNITS, if unit < SCSI_OWN_UNIT { unit } else { unit + 1 })
+}
+
+/// Where SCSI disks and passed SCSI devices sit.
+fn scsi_places(domain: Element<'_>) -> BTreeSet<(u32, u32)> {
+    let devices = domain.child("devices").into_iter().flat_map(Element::children);
+    let on_scsi = devices.filter(|device| match device.name() {
+        "disk" => device.child("target").is_some_and(|target| target.attribute("bus").as_deref() == Some("scsi")),
+        "hostdev" => device.attribute("type").as_deref() == Some("scsi"),
+        _ => false,
+    });
+    on_scsi.filter_map(|device| place(device, scsi_place)).collect()
+}
+
+/// Controller and unit of a disk: by its address, else by its name.
+fn place(disk: Element<'_>, by_name: impl Fn(u32) -> (u32, u32)) -> Option<(u32, u32)> {
+    match disk.child("address").filter(|address| address.attribute("type").as_deref() == Some("drive")) {
+        Some(address) => Some((number(address, "controller").unwrap_or_default(), number(address, "unit").unwrap_or_default())),
+        None => Some(by_name(index_of(&disk.child("target")?.attribute("dev")?)?)),
+    }
+}
+
+/// A place on a SATA controller: the unit on the first one if it is free, else the first free one.
+fn free_unit(domain: Element<'_>, wanted: u32) -> (u32, u32) {
     let on_sata = |disk: &Element<'_>| disk.child("target").is_some_and(|target| target.attribute("bus").as_deref() == Some("sata"));
-    let unit = |disk: Element<'_>| match disk.child("address") {
-        Some(address) => number(address, "unit"),
-        // libvirt gives a disk without an address the unit of its name's letter.
-        None => disk.child("target")?.attribute("dev")?.bytes().last().map(|letter| u32::from(letter.saturating_sub(b'a'))),
-    };
-    let taken: BTreeSet<u32> = disks(domain).filter(on_sata).filter_map(unit).collect();
-    std::iter::once(wanted).chain(0..SATA_UNITS).find(|unit| !taken.contains(unit)).unwrap_or(wanted)
+    let taken: BTreeSet<(u32, u32)> =
+        disks(domain).filter(on_sata).filter_map(|disk| place(disk, |index| (index / SATA_UNITS, index % SATA_UNITS))).collect();
+    let all = (0..CONTROLLERS).flat_map(|controller| (0..SATA_UNITS).map(move |unit| (controller, unit)));
+    std::iter::once((0, wanted)).chain(all).find(|place| !taken.contains(place)).unwrap_or((0, wanted))
 }
 
 fn ensure_scsi_controller(domain: &mut Document) {
@@ -140,5 +200,22 @@ fn ensure_scsi_controller(domain: &mut Document) {
             domain,
             &Fragment::new("controller").with("type", "scsi").with("index", 0).with("model", "virtio-scsi").child(named(alias::SCSI)),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_their_numbers() {
+        for (index, name) in [(0, "sda"), (25, "sdz"), (26, "sdaa"), (701, "sdzz"), (702, "sdaaa")] {
+            assert_eq!((target(index).as_str(), index_of(name)), (name, Some(index)));
+        }
+        assert_eq!(
+            (index_of("hdc"), index_of("sd"), index_of("é"), index_of("sd1"), index_of("sdzzzzzzzzzzzz")),
+            (Some(2), None, None, None, None)
+        );
+        assert_eq!((scsi_place(6), scsi_place(7), scsi_place(15)), ((0, 6), (0, 8), (1, 0)));
     }
 }

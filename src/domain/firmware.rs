@@ -19,6 +19,15 @@ pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) 
     if !base.is_new || has_own {
         return None;
     }
+    // A template of somebody else's without UEFI is a domain with a BIOS, and what is installed in it boots by that.
+    if base.profile.is_none() && os.is_some() {
+        findings.push(Finding::warning(
+            "bios",
+            "the template names no UEFI firmware, so the domain keeps its BIOS",
+            "if its system boots by UEFI, name the firmware with --loader and --nvram-template, or the system with --os",
+        ));
+        return None;
+    }
     if base.profile.is_some_and(Profile::secure_boot) {
         let found = files.firmwares.iter().find(|firmware| firmware.secure_boot && firmware.has_keys).cloned();
         if found.is_some() {

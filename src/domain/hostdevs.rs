@@ -1,13 +1,20 @@
 //! The host's devices in a domain: PCI functions on slots of their own, USB devices by their ids.
 
-use super::alias;
+use std::collections::BTreeSet;
+
 use super::devices::{add, next_bus, number, taken_slots};
 use super::spec::Slot;
+use super::{alias, commandline, multifunction};
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Fragment};
 
-/// Slots on the root bus of a machine without PCI Express that are left to what libvirt places itself.
-const FIRST_CONVENTIONAL_SLOT: u32 = 0x10;
+/// Slots on the root bus of a machine without PCI Express that are taken last: libvirt and QEMU place their own
+/// devices from the first on.
+const LAST_CONVENTIONAL_SLOT: u32 = 0x0f;
+/// A slot of a PCI bus has so many functions.
+const FUNCTIONS: u32 = 8;
+/// A PCI domain has buses up to this number.
+const LAST_BUS: u32 = 0xff;
 
 /// Makes vgapt's PCI hostdevs of a kind (`prefix` of their aliases) exactly these.
 pub(super) fn set_slots(domain: &mut Document, prefix: &str, slots: &[Slot]) {
@@ -19,37 +26,90 @@ pub(super) fn set_slots(domain: &mut Document, prefix: &str, slots: &[Slot]) {
     }
 }
 
+/// The slots for which the guest has no place: nothing of these is put in.
+pub(super) fn without_place(domain: &Document, slots: &[(&str, &[Slot])]) -> Vec<Slot> {
+    let mut trial = domain.clone();
+    let mut left = Vec::new();
+    for (prefix, slots) in slots {
+        for slot in *slots {
+            set_slot(&mut trial, prefix, slot);
+            if !missing(&trial, slot).is_empty() {
+                left.push(slot.clone());
+            }
+        }
+    }
+    left
+}
+
+/// The functions that nobody has put in yet, neither as a device of libvirt's nor as one of QEMU's own.
+fn missing(domain: &Document, slot: &Slot) -> Vec<PciAddress> {
+    let given = commandline::functions(domain);
+    slot.functions.iter().copied().filter(|function| hostdev_of(domain.root(), *function).is_none() && !given.contains(function)).collect()
+}
+
 /// Puts in what is missing of a slot.
 fn set_slot(domain: &mut Document, prefix: &str, slot: &Slot) {
-    let own: Vec<PciAddress> =
-        slot.functions.iter().copied().filter(|function| alias::find(domain.root(), &alias::pci(prefix, *function)).is_some()).collect();
-    // What somebody passed by hand stays where it is.
-    let missing: Vec<PciAddress> =
-        slot.functions.iter().copied().filter(|function| hostdev_of(domain.root(), *function).is_none()).collect();
+    let missing = missing(domain, slot);
     if missing.is_empty() {
         return;
     }
-    let place = own.first().and_then(|function| guest_slot(domain.root(), &alias::pci(prefix, *function)));
-    let (bus, device) = place.unwrap_or_else(|| new_place(domain, slot));
-    for function in &missing {
-        let position = slot.functions.iter().position(|other| other == function).unwrap_or(0);
-        let guest = GuestAddress { bus, slot: device, function: position, multifunction: position == 0 && slot.functions.len() > 1 };
+    // What is there stays where it is, whoever put it in, and the others of its slot join it: a guest looks for
+    // further functions of a slot only where the first says that there are some.
+    let present = slot.functions.iter().find_map(|function| guest_slot(hostdev_of(domain.root(), *function)?));
+    let place = present.filter(|place| free_functions(domain.root(), *place).len() >= missing.len());
+    let Some((bus, device)) = place.or_else(|| new_place(domain, slot)) else { return };
+    let mut free = free_functions(domain.root(), (bus, device));
+    let numbers: Vec<u32> = missing
+        .iter()
+        .map(|function| {
+            let usual = slot.functions.iter().position(|other| other == function).and_then(|position| u32::try_from(position).ok());
+            let number = usual.filter(|usual| place.is_some() && free.contains(usual)).or(free.first().copied()).unwrap_or_default();
+            free.retain(|other| *other != number);
+            number
+        })
+        .collect();
+    let several = missing.len() > 1 || place.is_some();
+    for (function, number) in missing.iter().zip(numbers) {
+        let guest = GuestAddress { bus, slot: device, function: number, multifunction: number == 0 && several };
         add(domain, &pci(*function, &alias::pci(prefix, *function), &guest));
+    }
+    if several {
+        multifunction::set(domain, (bus, device));
     }
 }
 
-/// A free place for a slot: on a new root port, or on the bus of a machine without PCI Express.
-fn new_place(domain: &mut Document, slot: &Slot) -> (u32, u32) {
+/// A free place for a slot: on a new root port, or on a bus of a machine without PCI Express.
+fn new_place(domain: &mut Document, slot: &Slot) -> Option<(u32, u32)> {
     if !is_express(domain.root()) {
-        let taken = taken_slots(domain.root());
-        return (0, (FIRST_CONVENTIONAL_SLOT..0x1f).find(|slot| !taken.contains(&(0, *slot))).unwrap_or(FIRST_CONVENTIONAL_SLOT));
+        return conventional_place(domain.root());
     }
     let bus = next_bus(domain.root());
+    if bus > LAST_BUS {
+        return None;
+    }
     if let Some(first) = slot.functions.first() {
         let port = Fragment::new("controller").with("type", "pci").with("index", bus).with("model", "pcie-root-port");
         add(domain, &port.child(named(&alias::pci(alias::PORT, *first))));
     }
-    (bus, 0)
+    Some((bus, 0))
+}
+
+/// A free slot of the root bus, else of a bridge that is there. The first three slots of the root bus are the
+/// chipset's and the display's.
+fn conventional_place(domain: Element<'_>) -> Option<(u32, u32)> {
+    let taken = taken_slots(domain);
+    let bridges = domain.child("devices").into_iter().flat_map(|devices| devices.children_named("controller"));
+    let bridges = bridges.filter(|controller| controller.attribute("model").as_deref() == Some("pci-bridge"));
+    let on_root = (LAST_CONVENTIONAL_SLOT + 1..0x20).chain((3..=LAST_CONVENTIONAL_SLOT).rev()).map(|slot| (0, slot));
+    // The first slot of a bridge's bus is that of its own hot-plug controller.
+    let on_bridges = bridges.filter_map(|bridge| number(bridge, "index")).flat_map(|bus| (1..0x20).map(move |slot| (bus, slot)));
+    on_root.chain(on_bridges).find(|place| !taken.contains(place))
+}
+
+/// The functions of a guest's slot on which nothing sits.
+fn free_functions(domain: Element<'_>, place: (u32, u32)) -> Vec<u32> {
+    let taken: BTreeSet<u32> = multifunction::on_slot(domain, place).filter_map(|address| number(address, "function")).collect();
+    (0..FUNCTIONS).filter(|function| !taken.contains(function)).collect()
 }
 
 /// Root ports of vgapt's on which nothing sits any more.
@@ -82,8 +142,7 @@ pub fn passed_functions(domain: &Document) -> Vec<PciAddress> {
     pci_hostdevs(domain.root()).map(|(_, address)| address).collect()
 }
 
-fn guest_slot(domain: Element<'_>, alias: &str) -> Option<(u32, u32)> {
-    let (hostdev, _) = alias::with_prefix(domain, alias).find(|(_, rest)| rest.is_empty())?;
+fn guest_slot(hostdev: Element<'_>) -> Option<(u32, u32)> {
     let address = hostdev.child("address")?;
     Some((number(address, "bus")?, number(address, "slot")?))
 }
@@ -100,7 +159,7 @@ fn is_express(domain: Element<'_>) -> bool {
 struct GuestAddress {
     bus: u32,
     slot: u32,
-    function: usize,
+    function: u32,
     multifunction: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
 //! and a second time changes nothing.
 
-use super::{Change, Record, Spec, alias, attach, devices, disks, hostdevs, owned, record, setting, settings};
+use super::{Change, Record, Spec, alias, attach, devices, disks, hostdevs, multifunction, owned, record, setting, settings};
 use crate::xml::{Document, Element, Fragment};
 
 /// Writes what is to be written into a domain.
@@ -37,6 +37,9 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
     }
     if let Some(functions) = &spec.functions {
         hostdevs::set_slots(&mut domain, alias::PCI, functions);
+    }
+    if let Some(single) = spec.record.wrote.get(multifunction::SINGLE) {
+        multifunction::take_back(&mut domain, single);
     }
     if let Some(usb) = &spec.usb {
         hostdevs::set_usb(&mut domain, usb);

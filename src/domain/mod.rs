@@ -3,8 +3,10 @@
 
 mod alias;
 mod attach;
+mod by_hand;
 mod cells;
 mod checks;
+mod commandline;
 mod devices;
 mod disks;
 mod explain;
@@ -12,6 +14,7 @@ mod firmware;
 mod hostdevs;
 mod kept;
 mod merge;
+mod multifunction;
 mod needs;
 mod owned;
 mod pins;

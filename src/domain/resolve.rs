@@ -13,7 +13,7 @@ use super::present::present;
 use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
-use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, owned};
+use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, by_hand, multifunction, owned};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, format_by_name};
 use crate::passthrough::{Choice, assess, choose};
 use crate::xml::{Document, Element};
@@ -141,10 +141,13 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
+    findings.extend(checks::of_guest(base, &spec));
     findings.extend(of_cells(base, &spec));
     findings.extend(checks::of_request(base, &wanted, &spec, host, files));
     wanted.without = super::request::Without::default();
     spec.record = Record { request: wanted, passed, wrote: wrote(base, &spec), settings: settings(base, &spec), ..Record::default() };
+    spec.record.wrote.extend(multifunction::remembered(base, &spec));
+    spec.record.wrote.extend(by_hand::remembered(base, &spec));
     attach::decide(base, &mut spec);
     Resolved { spec, findings }
 }
@@ -271,13 +274,20 @@ fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Ho
     if differ {
         return slots.iter().flat_map(|slot| &slot.functions).map(|function| passed(*function, host)).collect();
     }
-    let own = |hostdev: Element<'_>| alias::of(hostdev).is_some_and(|name| name.starts_with(prefix));
-    let known =
-        |address: PciAddress| base.last.as_ref().and_then(|last| last.passed.iter().find(|passed| passed.address == address).copied());
-    pci_hostdevs(base.domain.root())
-        .filter(|(hostdev, _)| own(*hostdev))
-        .map(|(_, address)| known(address).unwrap_or_else(|| passed(address, host)))
-        .collect()
+    let last = base.last.as_ref();
+    let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
+    // Those that were there by hand have no alias of vgapt's.
+    let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
+    let by_hand = |address: PciAddress| last.is_some_and(|last| by_hand::is_by_hand(last, address)) && is_of_kind(&address);
+    let own = |hostdev: Element<'_>, address| match alias::of(hostdev).filter(|name| name.starts_with("ua-vgapt-")) {
+        Some(name) => name.starts_with(prefix),
+        None => by_hand(address),
+    };
+    let hostdevs = pci_hostdevs(base.domain.root()).filter(|(hostdev, address)| own(*hostdev, *address));
+    let mut functions: Vec<PciAddress> = hostdevs.map(|(_, address)| address).collect();
+    functions.sort_by_key(|address| known(*address).unwrap_or(usize::MAX));
+    let was = |address| last.and_then(|last| last.passed.get(known(address)?).copied());
+    functions.into_iter().map(|address| was(address).unwrap_or_else(|| passed(address, host))).collect()
 }
 
 fn passed(address: PciAddress, host: &Host) -> Passed {

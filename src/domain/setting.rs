@@ -33,6 +33,10 @@ const ORDER: [&str; 24] = [
     "devices",
 ];
 
+/// What libvirt's schema wants of an element that is made for what is in it, and what the element means without
+/// being there.
+const REQUIRED: [(&str, &str, &str); 1] = [("clock", "offset", "utc")];
+
 /// The attributes of an element; its text is under the empty name.
 pub(super) type Says = BTreeMap<String, String>;
 
@@ -92,7 +96,8 @@ impl Step<'_> {
     }
 
     fn fragment(&self) -> Fragment {
-        let fragment = Fragment::new(self.name);
+        let required = REQUIRED.iter().filter(|(name, ..)| *name == self.name);
+        let fragment = required.fold(Fragment::new(self.name), |fragment, (_, name, value)| fragment.with(name, value));
         match self.only {
             Some((name, value)) => fragment.with(name, value),
             None => fragment,
@@ -183,6 +188,18 @@ mod tests {
             take_out(&mut domain, &setting.path);
         }
         assert_eq!(domain.to_string(), before);
+    }
+
+    #[test]
+    fn a_parent_that_is_made_is_valid() {
+        let mut domain = Document::parse("<domain>\n  <devices/>\n</domain>").unwrap();
+        put(&mut domain, &Setting::new("clock/timer[name=hypervclock]").with("present", "yes"));
+        let with = "<clock offset='utc'>\n    <timer name='hypervclock' present='yes'/>\n  </clock>";
+        assert!(domain.to_string().contains(with), "{domain}");
+        take_out(&mut domain, "clock/timer[name=hypervclock]");
+        assert!(!domain.to_string().contains("timer"));
+        put(&mut domain, &Setting::new("clock").with("offset", "localtime"));
+        assert!(domain.to_string().contains("<clock offset='localtime'>"), "{domain}");
     }
 
     #[test]

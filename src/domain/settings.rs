@@ -77,6 +77,10 @@ pub(super) fn set_cpus(domain: &mut Document, processors: Processors) {
         }
         None => insert_behind(domain, root, &Fragment::new("vcpu").text(&count), &[&HEAD[..], &["currentMemory"]].concat()),
     }
+    // One by one, some of them off: all are on now.
+    if let Some(each) = domain.root().child("vcpus").map(Element::id) {
+        domain.remove(each);
+    }
     let root = domain.root().id();
     let cpu = ensure_child(domain, root, "cpu", &["features"]);
     let topology = ensure_child(domain, cpu, "topology", &["model", "vendor"]);
@@ -140,6 +144,10 @@ pub(super) fn set_firmware(domain: &mut Document, firmware: &Firmware) {
     domain.set_attribute(nvram, "template", &firmware.vars);
     set_or_remove(domain, nvram, "format", format);
     domain.remove_attribute(nvram, "templateFormat");
+    // libvirt refuses UEFI without it.
+    let root = domain.root().id();
+    let features = ensure_child(domain, root, "features", &["os"]);
+    ensure_child(domain, features, "acpi", &[]);
     if firmware.secure_boot {
         set_smm(domain);
     }

@@ -19,6 +19,12 @@ pub struct Core {
     pub l3_kib: u64,
     /// Whether it is one of the small cores of a hybrid processor.
     pub is_efficient: bool,
+    /// Whether it is one of those for next to no power, which lie apart from all others.
+    #[serde(skip)]
+    pub is_low_power: bool,
+    /// The first CPU of those that share its L2 cache: small cores come in clusters.
+    #[serde(skip)]
+    pub cluster: u32,
     /// Its highest frequency in kHz; 0 where it is not known.
     pub max_khz: u64,
 }
@@ -50,7 +56,10 @@ pub fn cores(topology: &Topology) -> Vec<Core> {
         cpus.sort_unstable();
         let threads = topology.cpus.iter().filter(|thread| cpus.contains(&thread.cpu));
         let l3 = domains.iter().position(|domain| domain.cpus.contains(&cpu.cpu)).unwrap_or_default();
+        let l2 = topology.caches.iter().find(|cache| cache.level == 2 && cache.cpus.0.contains(&cpu.cpu));
         cores.push(Core {
+            is_low_power: cpu.kind.as_deref() == Some("lowpower"),
+            cluster: l2.and_then(|cache| cache.cpus.0.first().copied()).unwrap_or(cpu.cpu),
             max_khz: threads.filter_map(|thread| thread.max_khz).max().unwrap_or_default(),
             cpus,
             package: cpu.package.unwrap_or_default(),

@@ -20,8 +20,10 @@ pub enum Count {
 /// Which cores of a hybrid processor may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kinds {
-    /// The large ones.
+    /// The large ones; where they have no room, the small ones that have.
     #[default]
+    Fitting,
+    /// The large ones.
     Performance,
     /// The small ones.
     Efficient,
@@ -75,6 +77,8 @@ pub struct Pinning {
     pub nodes: CpuSet,
     /// How many L3 caches they are in.
     pub caches: usize,
+    /// Small cores were taken, because the large ones have room for this many virtual CPUs only.
+    pub instead_of: Option<u32>,
 }
 
 /// Why no CPUs can be given.
@@ -103,11 +107,39 @@ pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
         return Err(Unpinned::OneCore);
     }
     let of_kind = |core: &&Core| match demand.kinds {
-        Kinds::Performance => !core.is_efficient,
+        Kinds::Performance | Kinds::Fitting => !core.is_efficient,
         Kinds::Efficient => core.is_efficient,
         Kinds::Any => true,
     };
-    let mut candidates: Vec<&Core> = rest.iter().filter(of_kind).collect();
+    let result = among(topology, demand, &all, rest.iter().filter(of_kind).collect());
+    match result {
+        Err(Unpinned::TooFew(room)) if demand.kinds == Kinds::Fitting => small(topology, demand, &all, room).ok_or(Unpinned::TooFew(room)),
+        result => result,
+    }
+}
+
+/// The small cores where the large have no room: of one cluster if one has room, since those share a cache;
+/// those for next to no power last.
+fn small(topology: &Topology, demand: &Demand, all: &[Core], room: u32) -> Option<Pinning> {
+    let of =
+        |low_power: bool| -> Vec<&Core> { all.iter().skip(1).filter(|core| core.is_efficient && core.is_low_power == low_power).collect() };
+    [of(false), of(true)].into_iter().find_map(|kind| {
+        let clusters: BTreeSet<u32> = kind.iter().map(|core| core.cluster).collect();
+        let cluster = |first: u32| -> Vec<&Core> { kind.iter().copied().filter(|core| core.cluster == first).collect() };
+        let mut choices: Vec<Vec<&Core>> = clusters.into_iter().map(cluster).collect();
+        // Sorting is stable: of equal ones the first stays the first.
+        choices.sort_by_key(|cores| {
+            let near = cores.iter().any(|core| Some(core.node) == demand.node);
+            std::cmp::Reverse((near, cores.len(), cores.iter().map(|core| core.max_khz).max()))
+        });
+        choices.push(kind.clone());
+        let chosen = choices.into_iter().find_map(|cores| among(topology, demand, all, cores).ok())?;
+        Some(Pinning { instead_of: Some(room), ..chosen })
+    })
+}
+
+/// The best of these cores.
+fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, Unpinned> {
     // Who isolates cores does so for guests. Where they do not suffice, any will do.
     let isolated: Vec<&Core> =
         candidates.iter().copied().filter(|core| core.cpus.iter().all(|cpu| topology.isolated.0.contains(cpu))).collect();
@@ -118,7 +150,7 @@ pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
     let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(Unpinned::TooFew(0))?;
     // A guest's cores all have as many threads, so those that lack one come last.
     let full: Vec<&Core> = candidates.iter().copied().filter(|core| core.cpus.len() == threads).collect();
-    let offer = Offer { all: &all, free: full, node: demand.node };
+    let offer = Offer { all, free: full, node: demand.node };
     let count = match demand.count {
         Count::Exactly(cpus) => usize::try_from(cpus).unwrap_or(usize::MAX).max(1),
         Count::Auto => {
@@ -167,6 +199,7 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
         emulator: CpuSet(if near.is_empty() { left } else { near }),
         nodes: CpuSet(nodes),
         caches: chosen.iter().map(|core| core.l3).collect::<BTreeSet<_>>().len(),
+        instead_of: None,
     }
 }
 

@@ -13,22 +13,22 @@ const BOM: char = '\u{feff}';
 pub struct Document {
     pub(super) text: String,
     has_bom: bool,
-    nodes: Vec<Node>,
-    /// Why the first edit that could not be made was not.
-    fault: Option<String>,
+    /// In the order of their start tags, so that a node and all below it lie side by side.
+    pub(super) nodes: Vec<Node>,
+    pub(super) fault: Option<String>,
 }
 
 /// An element of a [`Document`], valid until the document's next edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id(usize);
+pub struct Id(pub(super) usize);
 
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) parent: Option<Id>,
-    name: Range<usize>,
-    attributes: Vec<Attribute>,
-    content: String,
-    children: Vec<Id>,
+    pub(super) name: Range<usize>,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) content: String,
+    pub(super) children: Vec<Id>,
     /// From `<` of the start tag to behind `>` of the end tag.
     pub(super) range: Range<usize>,
     /// Between the tags; `None` where the element is written `<name/>`.
@@ -58,6 +58,9 @@ impl Document {
             Some(rest) => (true, rest),
             None => (false, text),
         };
+        if text.starts_with(BOM) {
+            return Err("line 1: there is a second byte order mark".into());
+        }
         let nodes = parse_nodes(text).map_err(|(position, what)| {
             let before = text.get(..position).unwrap_or(text);
             format!("line {}: {what}", before.matches('\n').count() + 1)
@@ -87,27 +90,18 @@ impl Document {
         self.node(id).attributes.last()
     }
 
+    /// The number by which an element's place among all is known.
+    pub(super) fn index(&self, id: Id) -> usize {
+        id.0
+    }
+
     pub(super) fn name_end(&self, id: Id) -> usize {
         self.node(id).name.end
     }
 
-    /// Why an edit could not be made, if one could not. Whoever writes a document that was edited asks first.
+    /// Why the first edit that could not be made was not made; the text is without it then.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
-    }
-
-    /// Replaces the text by one that differs only by an edit. One that would break the document is not made,
-    /// and remembered.
-    pub(super) fn reparse(&mut self, text: String) {
-        match parse_nodes(&text) {
-            Ok(nodes) => {
-                self.nodes = nodes;
-                self.text = text;
-            }
-            Err((_, what)) => {
-                self.fault.get_or_insert(what);
-            }
-        }
     }
 }
 
@@ -203,9 +197,9 @@ impl<'d> Element<'d> {
     }
 }
 
-type Fault = (usize, String);
+pub(super) type Fault = (usize, String);
 
-fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
+pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
     let mut reader = Reader::from_str(text);
     let mut nodes: Vec<Node> = Vec::new();
     let mut open: Vec<Id> = Vec::new();

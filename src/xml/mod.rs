@@ -3,6 +3,7 @@
 
 mod document;
 mod edit;
+mod exchange;
 mod fragment;
 
 pub use document::{Document, Element, Id};

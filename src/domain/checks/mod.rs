@@ -2,12 +2,14 @@
 
 mod devices;
 mod files;
+mod guest;
 mod neighbours;
 mod request;
 mod resources;
 
 pub use devices::{of_functions, of_handover, of_keyboard};
 pub(super) use files::{no_firmware, no_secure_firmware, other_firmware};
+pub(super) use guest::of_guest;
 pub use neighbours::{Other, of_neighbours, of_others};
 pub(super) use request::of_request;
 pub use resources::of_start;

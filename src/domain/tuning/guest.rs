@@ -36,7 +36,11 @@ pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
         settings.push(Setting::new("metadata/libosinfo:libosinfo").with("xmlns:libosinfo", LIBOSINFO));
         settings.push(Setting::new("metadata/libosinfo:libosinfo/libosinfo:os").with("id", osinfo));
     }
-    settings.extend(profile::enlightenments(profile, &question.host.cpu, question.libvirt));
+    let hyperv = question.base.domain.root().at("features/hyperv").and_then(|hyperv| hyperv.attribute("mode"));
+    // All that the host has are there already, and libvirt takes no single one beside that.
+    let has_all = hyperv.as_deref() == Some("passthrough");
+    let enlightenments = profile::enlightenments(profile, &question.host.cpu, question.libvirt).into_iter();
+    settings.extend(enlightenments.filter(|setting| !has_all || !setting.path.starts_with("features/hyperv")));
     if profile.tpm() {
         settings.push(Setting::new("devices/tpm").with("model", TPM));
         settings.push(Setting::new("devices/tpm/backend").with("type", "emulator").with("version", "2.0"));

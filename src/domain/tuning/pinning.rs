@@ -108,6 +108,17 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     let online = topology.online.0.len();
     let count = pinning.vcpus.len();
+    if let Some(room) = pinning.instead_of {
+        let most = if room == 0 { String::new() } else { format!("--cpus {room} takes those; ") };
+        findings.push(Finding::warning(
+            "small-cores",
+            format!(
+                "{count} processors are pinned to the small cores {}: the performance cores have room for {room}, the host's own first core left out",
+                pinning.taken
+            ),
+            format!("{most}--core-kind any takes both, which are not equally fast"),
+        ));
+    }
     if pinning.taken.0.len() > count {
         findings.push(Finding::warning(
             "half-a-core",
