@@ -2,8 +2,8 @@
 
 mod search;
 mod stream;
-mod within;
 mod tied;
+mod within;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,8 +20,8 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
 pub use stream::stream;
-pub use within::within;
 pub use tied::{NOT_EXECUTABLE, execute};
+pub use within::within;
 
 /// The program that links libvirt.
 const LIBVIRT_PROGRAM: &str = "vgapt-libvirt";

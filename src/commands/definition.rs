@@ -14,7 +14,7 @@ use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::xml::Document;
+use crate::xml::{Document, Element};
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
@@ -234,11 +234,8 @@ pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Othe
         is_running: known.state.is_active(),
         name: known.name,
     });
-    let unread = domains.unread.into_iter().map(|unread| Other {
-        documents: vec![Err(unread.because)],
-        is_running: false,
-        name: unread.name,
-    });
+    let unread =
+        domains.unread.into_iter().map(|unread| Other { documents: vec![Err(unread.because)], is_running: false, name: unread.name });
     Ok(known.chain(unread).filter(|other| other.name != name).collect())
 }
 

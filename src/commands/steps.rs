@@ -19,7 +19,13 @@ pub(super) fn checks(passed: &[Passed], host: &Host, findings: &[Finding], holde
         (!functions.is_empty()).then(|| format!("{} {words}", functions.join(", ")))
     };
     // What somebody else passed could be another device than it was.
-    let found: Vec<String> = [named(true, if findings.iter().any(|finding| finding.code == "device-moved") { "there" } else { "as they were passed" }), named(false, "there")].into_iter().flatten().collect();
+    let found: Vec<String> = [
+        named(true, if findings.iter().any(|finding| finding.code == "device-moved") { "there" } else { "as they were passed" }),
+        named(false, "there"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     // Node devices name no drivers, so that nothing is known of a group.
     let looked_at = [
         (host.unknown.is_empty(), "their group free", "the drivers in their group"),
@@ -30,7 +36,8 @@ pub(super) fn checks(passed: &[Passed], host: &Host, findings: &[Finding], holde
         let codes: &[&str] = if words == "open nowhere" { &["device-held"] } else { &["group-not-viable", "no-group", "not-known"] };
         !findings.iter().any(|finding| codes.contains(&finding.code))
     };
-    let known: String = looked_at.iter().filter(|(known, words, _)| *known && is_right(words)).map(|(_, words, _)| format!(", {words}")).collect();
+    let known: String =
+        looked_at.iter().filter(|(known, words, _)| *known && is_right(words)).map(|(_, words, _)| format!(", {words}")).collect();
     let unknown: Vec<&str> = looked_at.iter().filter(|(known, ..)| !known).map(|(.., words)| *words).collect();
     let unknown = if unknown.is_empty() { String::new() } else { format!("; not known: {}", unknown.join(", ")) };
     (!found.is_empty()).then(|| format!("checked: {}{known}{unknown}", found.join("; ")))

@@ -1,6 +1,6 @@
 //! A disk that the TPM unlocks: it may ask for its key once what is booted has changed.
 
-use super::plan::{Plan, text_of};
+use super::plan::Plan;
 use super::wanted::Wanted;
 use crate::model::{Finding, Host, Setup};
 
