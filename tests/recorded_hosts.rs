@@ -123,7 +123,7 @@ fn strings(value: &serde_json::Value) -> Vec<String> {
 #[test]
 fn a_capture_is_the_machine() {
     for file in recordings() {
-        let text = discovery::capture(Root::open(&file).unwrap()).to_string();
+        let text = discovery::capture(Root::open(&file).unwrap()).0.to_string();
         let place = tempfile::NamedTempFile::new().unwrap();
         fs::write(place.path(), &text).unwrap();
         assert_eq!(Capture::parse(&text).unwrap().to_string(), text);
