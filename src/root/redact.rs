@@ -126,8 +126,17 @@ impl Redaction {
     /// The kernel's tables of addresses, in hexadecimal: none is told but those that every machine has.
     fn addresses(&mut self, text: &str) -> String {
         let known = |field: &str| matches!(field, "0100007F" | "017AA8C0") || field.bytes().all(|byte| byte == b'0' || byte == b'F');
+        let is_entry = |line: &str| {
+            let address = line.split_whitespace().nth(1).and_then(|field| field.split(':').next()).unwrap_or_default();
+            matches!(address.len(), 8 | 32) && address.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
         let mut kept = String::new();
-        for line in text.lines() {
+        for (index, line) in text.lines().enumerate() {
+            if !is_entry(line) {
+                // The first line is the heading, and is passed over.
+                kept.push_str(if index == 0 { "Iface\n" } else { "" });
+                continue;
+            }
             let fields = line.split_whitespace().map(|field| {
                 let (address, port) = field.split_at(field.find(':').unwrap_or(field.len()));
                 let is_address = matches!(address.len(), 8 | 32) && address.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -188,10 +197,11 @@ fn lines(text: &str, begin: &[&str]) -> String {
     text.lines().filter(is_read).map(|line| format!("{line}\n")).collect()
 }
 
-/// The name of a board's model.
+/// The name of a board's model: one line of letters and numbers, else nothing.
 fn model(text: &str) -> String {
-    let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || " ._+-()/,&".contains(*c);
-    text.lines().take(1).flat_map(str::chars).filter(is_of_a_name).take(80).chain(['\n']).collect()
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || " ._+-()/,&".contains(c);
+    let line = text.trim_end_matches('\n');
+    if line.len() <= 80 && line.chars().all(is_of_a_name) { text.to_owned() } else { String::new() }
 }
 
 fn is_name_of_id(line: &str) -> bool {
@@ -219,13 +229,17 @@ fn system_accounts(accounts: &str) -> String {
 /// The line of an account without its description, of a group with no members but QEMU's own users.
 fn without_members(line: &str) -> String {
     let mut fields: Vec<String> = line.split(':').map(str::to_owned).collect();
+    let is_name = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.$".contains(c));
+    if !fields.first().is_some_and(is_name) {
+        return String::new();
+    }
     match fields.as_mut_slice() {
         [_, secret, _, members] => {
             secret.truncate(1);
             let kept: Vec<&str> = members.split(',').filter(|name| matches!(*name, "libvirt-qemu" | "qemu")).collect();
             *members = kept.join(",");
         }
-        [_, secret, _, _, description, ..] => {
+        [_, secret, _, _, description, _, _] => {
             secret.truncate(1);
             description.clear();
         }
@@ -261,7 +275,7 @@ mod tests {
             ("root=PARTUUID=a1b2c3d4-02 quiet", "root=PARTUUID=00000000-01 quiet"),
             ("ether aa:bb:cc:dd:ee:ff", "x1 00:00:00:00:00:02"),
             ("/home/kathrin/vm.qcow2", "/home/x1/vm.qcow2"),
-            ("cryptdevice=/dev/sda2:gnusbert zwiebel=4711", "x1=/dev/sda2:x2 x3=0000"),
+            ("cryptdevice=/dev/sda2:gnusbert zwiebel=4711", "cryptdevice=/dev/sda2:x1 x2=0000"),
             ("password=\"on quiet\" quiet", "password=\"x1 x2\" quiet"),
             ("fe80:0:1:beef::1 192.168.178.20", "0000:0:0:0000::0 192.0.2.3"),
         ] {

@@ -33,7 +33,7 @@ const SECRETS: [&str; 20] = [
     "machine_id",
 ];
 /// Words of the formats that are read, where the program has them only within sentences.
-const GRAMMAR: [&str; 68] = [
+const GRAMMAR: [&str; 80] = [
     "softdep",
     "pre",
     "post",
@@ -102,9 +102,23 @@ const GRAMMAR: [&str; 68] = [
     "acpi",
     "bus",
     "device_specific",
+    "Node",
+    "zone",
+    "DMA",
+    "DMA32",
+    "Normal",
+    "Movable",
+    "LABEL",
+    "UUID",
+    "PARTUUID",
+    "PARTLABEL",
+    "cryptdevice",
+    "resume",
 ];
 /// The longest number that a file of settings has: bytes of memory.
 const LONGEST_NUMBER: usize = 13;
+/// The longest of the kernel's.
+const LONGEST_HEX: usize = 16;
 
 /// What may stay in a text besides the known words.
 #[derive(Debug, Clone, Copy)]
@@ -122,11 +136,11 @@ pub(super) struct Rule {
 /// A file that people write.
 pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, drivers: false, any_number: false };
 /// A file that the kernel makes.
-pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, any_number: true };
+pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
 /// What the kernel says of events.
 pub(super) const LOG: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
 /// A path of the kernel's, or the names of its modules.
-pub(super) const DRIVERS: Rule = Rule { drivers: true, names: true, ..KERNEL };
+pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, drivers: true, any_number: true };
 
 /// What was replaced by what so far.
 pub(super) struct Words {
@@ -197,14 +211,15 @@ impl Words {
 
     fn shape_stays(&self, word: &str, after: &str, before: &str, line: &Line, rule: Rule) -> bool {
         if is_number(word) {
-            return rule.any_number || (word.len() <= LONGEST_NUMBER && !line.after_unknown && !line.is_comment);
+            let longest = if rule.hex { LONGEST_HEX } else { LONGEST_NUMBER };
+            return rule.any_number || (word.len() <= longest && !line.after_unknown && !line.is_comment);
         }
         let hex = word.strip_prefix("0x").unwrap_or(word);
         let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         // A PCI address or an id.
         let beside = after.starts_with(':') || before.ends_with(':');
         is_own(word)
-            || (is_hex && rule.hex && hex.len() <= 16)
+            || (is_hex && rule.hex && hex.len() <= LONGEST_HEX && (rule.any_number || !line.after_unknown))
             || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
             || (is_hex && word.len() > 2 && hex.len() <= 8 && hex.len() < word.len() && !line.after_unknown)
             || is_device(word)
