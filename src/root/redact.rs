@@ -71,7 +71,7 @@ impl Redaction {
             return self.of_kernel(path, &String::from_utf8_lossy(bytes)).into_bytes();
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) if text.contains(|c: char| c.is_control() && !"\n\t\r".contains(c)) => no_text(text).into_bytes(),
+            Ok(text) if is_no_text(text) => no_text(text).into_bytes(),
             Ok(text) => self.of_people(path, text).into_bytes(),
             // That it is no text, and from where on, is an answer too.
             Err(error) => [vec![b'#'; error.valid_up_to().min(MOST_PLACEHOLDER)], vec![0xff]].concat(),
@@ -92,6 +92,9 @@ impl Redaction {
     }
 
     fn of_kernel(&mut self, path: &str, text: &str) -> String {
+        if is_no_text(text.trim_end_matches('\0')) {
+            return no_text(text);
+        }
         match path {
             "/proc/cpuinfo" => lines(text, &PROCESSOR),
             "/proc/bus/input/devices" => {
@@ -184,6 +187,11 @@ fn comment(line: &str) -> String {
         Some(sign @ ('#' | ';')) if !own => format!("{sign}{}", if line.ends_with('\n') { "\n" } else { "" }),
         _ => line.to_owned(),
     }
+}
+
+/// Whether letters stand between control characters, as in UTF-16.
+fn is_no_text(text: &str) -> bool {
+    text.contains(|c: char| c.is_control() && !"\n\t\r".contains(c))
 }
 
 /// A text with control characters in it: its letters are no words.
