@@ -320,3 +320,16 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
     assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
     define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, and 0 are free"]);
 }
+
+/// What is told to do lies where the fault does: with ssh, with the URI, with libvirt.
+#[test]
+fn the_remedy_of_a_connection_is_where_its_fault_is() {
+    for (uri, remedy) in [
+        ("foo", "qemu:///system here"),
+        // Nothing listens on that port of this machine.
+        ("qemu+ssh://127.0.0.1:1/system", "ssh HOST"),
+        ("qemu+unix:///system?socket=/nonexistent", "systemctl start libvirtd"),
+    ] {
+        run(&mut vgapt(["--connect", uri, "status", "win10"])).with(3).saying(&["remedy: ", remedy]);
+    }
+}

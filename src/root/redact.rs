@@ -96,7 +96,8 @@ impl Redaction {
             return no_text(text);
         }
         match path {
-            "/proc/cpuinfo" => lines(text, &PROCESSOR),
+            // The first processor's paragraph is read.
+            "/proc/cpuinfo" => lines(text.split("\n\n").next().unwrap_or_default(), &PROCESSOR),
             "/proc/bus/input/devices" => {
                 let blocks = text.split("\n\n").map(|block| lines(block, &INPUT) + "\n").collect::<String>();
                 let mut kept = String::new();

@@ -200,7 +200,7 @@ impl Words {
             return None;
         }
         let is_number = is_number(word);
-        let stays = !line.is_secret && (self.known.contains(word) || self.shape_stays(word, after, before, line, rule));
+        let stays = !line.is_secret && (self.known.contains(word) || Self::shape_stays(word, after, before, line, rule));
         if stays {
             line.knows(word, after);
             return Some((end, word.to_owned()));
@@ -209,7 +209,7 @@ impl Words {
         Some((end, self.replacement(word, if is_number { zeros } else { name_like })))
     }
 
-    fn shape_stays(&self, word: &str, after: &str, before: &str, line: &Line, rule: Rule) -> bool {
+    fn shape_stays(word: &str, after: &str, before: &str, line: &Line, rule: Rule) -> bool {
         if is_number(word) {
             let longest = if rule.hex { LONGEST_HEX } else { LONGEST_NUMBER };
             return rule.any_number || (word.len() <= longest && !line.after_unknown && !line.is_comment);
