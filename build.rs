@@ -2,22 +2,30 @@
 //! serves for both and a start pays nothing for the table; and the lists of the templates and of the
 //! guest profiles, so that a new one is a new file and nothing else.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use pci_ids::Vendors;
 
 const TEMPLATES: &str = "templates";
 const PROFILES: &str = "templates/profiles";
+/// Files as distributions ship them.
+const DISTRIBUTIONS: &str = "fixtures/distributions";
+/// Of these sources the sentences count too: they are compared with what the kernel says.
+const SENTENCES: [&str; 3] = ["kernel_log.rs", "log.rs", "cpuinfo.rs"];
 
 fn main() {
     let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(directory.join("pci.ids"), pci_ids()).expect("OUT_DIR can be written");
     fs::write(directory.join("templates.rs"), texts(TEMPLATES, "xml")).expect("OUT_DIR can be written");
     fs::write(directory.join("profiles.rs"), texts(PROFILES, "toml")).expect("OUT_DIR can be written");
+    fs::write(directory.join("words"), words()).expect("OUT_DIR can be written");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed={DISTRIBUTIONS}");
     println!("cargo:rerun-if-changed={TEMPLATES}");
 }
 
@@ -47,4 +55,64 @@ fn texts(folder: &str, wanted: &str) -> String {
         let _ = write!(array, "({}, include_str!({})),", text(name), text(file.as_os_str()));
     }
     array + "]"
+}
+
+/// The words that a capture may hold, one a line: those of the program's own literals, which are all that
+/// it looks for in a file, and those of the files that distributions ship.
+fn words() -> String {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let mut words = BTreeSet::new();
+    let mut add = |text: &str| {
+        let is_word = |word: &&str| word.contains(|c: char| c.is_ascii_alphabetic());
+        words.extend(text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_word).map(str::to_owned));
+    };
+    for file in files(&root.join("src"), "rs") {
+        let text = fs::read_to_string(&file).expect("a source can be read");
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let whole = SENTENCES.contains(&name);
+        if name != "tests.rs" {
+            literals(text).filter(|literal| whole || !literal.contains(' ')).for_each(&mut add);
+        }
+    }
+    for file in files(&root.join(DISTRIBUTIONS), "host") {
+        let text = fs::read_to_string(&file).expect("a capture can be read");
+        let is_comment = |line: &&str| line.trim_start_matches(['|', ' ', '\t']).starts_with(['#', ';']);
+        text.lines().filter(|line| !is_comment(line)).for_each(&mut add);
+    }
+    words.into_iter().map(|word| word + "\n").collect()
+}
+
+/// The files below a folder with this ending; none where there is no such folder.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.expect("a folder can be read").path()) {
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|its| its == ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The string literals of a source, as far as they stand on one line; comments are left out.
+fn literals(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| {
+        let mut found = Vec::new();
+        let mut rest = line;
+        while let Some((_, after)) = rest.split_once('"') {
+            let bytes = after.as_bytes();
+            let mut end = 0;
+            while end < bytes.len() && bytes[end] != b'"' {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            let end = end.min(bytes.len());
+            found.push(after.get(..end).unwrap_or_default());
+            rest = after.get(end + 1..).unwrap_or_default();
+        }
+        found
+    })
 }

@@ -543,3 +543,16 @@ fn virtualization_that_is_switched_off() {
     run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
         .saying(&["warning: the processor shows no SVM (AMD-V)", "switch SVM (AMD-V) on in the firmware settings"]);
 }
+
+/// What is told to do lies where the fault does: with ssh, with the URI, with libvirt.
+#[test]
+fn the_remedy_of_a_connection_is_where_its_fault_is() {
+    for (uri, remedy) in [
+        ("foo", "qemu:///system here"),
+        // Nothing listens on that port of this machine.
+        ("qemu+ssh://127.0.0.1:1/system", "ssh HOST"),
+        ("qemu+unix:///system?socket=/nonexistent", "systemctl start libvirtd"),
+    ] {
+        run(&mut vgapt(["--connect", uri, "status", "win10"])).with(3).saying(&["remedy: ", remedy]);
+    }
+}

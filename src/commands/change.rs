@@ -34,11 +34,20 @@ impl Consent {
 
     /// The option, else the answer on a terminal; nobody there to ask means no.
     pub(super) fn given(&self, context: &Context) -> Result<bool> {
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !context.global.json;
-        if self.yes || !terminal {
+        if self.yes || !Self::can_ask(context) {
             return Ok(self.yes);
         }
-        output::tell("Do this? [y/N] ");
+        Self::ask("Do this?")
+    }
+
+    /// Whether there is somebody to ask.
+    pub(super) fn can_ask(context: &Context) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !context.global.json
+    }
+
+    /// The answer on a terminal.
+    pub(super) fn ask(question: &str) -> Result<bool> {
+        output::tell(&format!("{question} [y/N] "));
         std::io::stderr().flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;

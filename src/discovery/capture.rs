@@ -1,7 +1,7 @@
 //! A machine written down: what discovery reads, and the files that preparing a host reads.
 
 use super::Scope;
-use crate::root::{Capture, Root};
+use crate::root::{Capture, Kept, Root};
 
 /// Of these only what is in the directory is recorded: firmware images, kernels.
 const LISTINGS: [&str; 15] = [
@@ -25,8 +25,8 @@ const LISTINGS: [&str; 15] = [
 /// Lines of the kernel's configuration that matter.
 const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CONFIG_VFIO", "CONFIG_DRM_SIMPLEDRM", "CONFIG_SYSFB"];
 
-/// Records a machine; serial numbers, MAC addresses, UUIDs and the names of people are left out.
-pub fn capture(root: Root) -> Capture {
+/// Records a machine, as far as that may be passed on, and says what that is.
+pub fn capture(root: Root) -> (Capture, Vec<Kept>) {
     let root = root.recording();
     let host = super::read(&root, Scope::All);
     let setup = super::setup(&root, &host);

@@ -4,7 +4,16 @@ use vgapt::problem::Problem;
 use virt::error::Error;
 
 /// Words of libvirt or QEMU, and the remedy. The first that fits counts.
-const REMEDIES: [(&[&str], &str); 23] = [
+const REMEDIES: [(&[&str], &str); 26] = [
+    (
+        &["ssh: ", "Host key verification failed", "Permission denied (publickey", "Permission denied, please try again"],
+        "it is ssh that fails, before libvirt is asked: see that `ssh HOST true` works from here, with the user and the port of the URI",
+    ),
+    (
+        &["End of file while reading data", "Connection reset by peer"],
+        "the connection ended: see the log of the libvirt there (journalctl -u libvirtd -u virtqemud); by ssh, whether `ssh HOST virsh -c qemu:///system list` works",
+    ),
+    (&["does not include a driver name"], "name a connection as libvirt does: qemu:///system here, qemu+ssh://HOST/system elsewhere"),
     (
         &[
             "authentication unavailable",

@@ -1,24 +1,14 @@
 //! The firmware's boot options (`Boot0001`, …) without what tells one machine from another: the
 //! partition's GUID, network and disk addresses, and descriptions with serial numbers in them.
 
-use std::ops::Range;
-
 const VARIABLES: &str = "/sys/firmware/efi/efivars/Boot";
 /// Linux's attributes, those of the option, and the length of its device path (`EFI_LOAD_OPTION`, UEFI 3.1.3).
 const DESCRIPTION: usize = 4 + 4 + 2;
 /// The type of the node that ends a device path.
 const END: u8 = 0x7f;
 
-/// What identifies in the nodes of a device path: type and subtype, and where it stands (UEFI 10.3).
-const IDENTIFYING: [(u8, u8, Range<usize>); 7] = [
-    (4, 1, 24..40),          // hard drive: the partition's signature
-    (3, 11, 4..36),          // MAC address
-    (3, 16, 10..usize::MAX), // USB: serial number
-    (3, 19, 18..usize::MAX), // iSCSI: name of the target
-    (3, 22, 4..24),          // SAS: address
-    (3, 23, 8..16),          // NVMe: EUI-64
-    (3, 24, 4..usize::MAX),  // a URI
-];
+/// The type of the node that holds the path of the program (UEFI 10.3.5.4): all that is read of them.
+const FILE_PATH: (u8, u8) = (4, 4);
 
 /// Whether a path is that of a boot option.
 pub(super) fn is_one(path: &str) -> bool {
@@ -26,8 +16,9 @@ pub(super) fn is_one(path: &str) -> bool {
     number.is_some_and(|number| number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The variable with zeros where something identifies; its shape stays, and the file that is started.
-pub(super) fn redacted(mut bytes: Vec<u8>) -> Vec<u8> {
+/// The variable with zeros in place of all that is not read; its shape stays, and of the program's path
+/// what `kept` leaves of it.
+pub(super) fn redacted(mut bytes: Vec<u8>, kept: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
     let mut at = DESCRIPTION;
     while let Some([low, high]) = bytes.get(at..at + 2) {
         let unit = u16::from_le_bytes([*low, *high]);
@@ -47,9 +38,17 @@ pub(super) fn redacted(mut bytes: Vec<u8>) -> Vec<u8> {
             break;
         }
         let node = at..bytes.len().min(at + length);
-        for (_, _, range) in IDENTIFYING.iter().filter(|(one, two, _)| (*one, *two) == (kind, subkind)) {
-            let end = node.end.min(at.saturating_add(range.end));
-            bytes[(at + range.start).min(end)..end].fill(0);
+        if (kind, subkind) == FILE_PATH {
+            let text: Vec<u16> = bytes[at + 4..node.end].chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+            let text = String::from_utf16_lossy(&text);
+            // In the room that there is: what is replaced may be longer.
+            let mut units = kept(text.trim_end_matches('\0')).encode_utf16().collect::<Vec<u16>>().into_iter();
+            for place in bytes[at + 4..node.end].chunks_mut(2) {
+                let unit = units.next().unwrap_or(0).to_le_bytes();
+                place.copy_from_slice(&unit[..place.len()]);
+            }
+        } else {
+            bytes[(at + 4).min(node.end)..node.end].fill(0);
         }
         at = node.end;
         if kind == END && subkind == 0xff {
@@ -89,13 +88,14 @@ mod tests {
             &wide("root=UUID=9ff8"),
         ]
         .concat();
-        let clean = redacted(option.clone());
+        let kept = &mut |text: &str| text.to_owned();
+        let clean = redacted(option.clone(), kept);
         assert_eq!(clean.len(), option.len());
         assert!(!clean.contains(&0xab) && !clean.windows(8).any(|part| part == &wide("S4EW")[..8] || part == &wide("9ff8")[..8]));
-        assert!(clean.windows(file.len()).any(|part| part == file) && clean.windows(20).any(|part| part == [7; 20]));
-        assert_eq!(redacted(clean.clone()), clean);
+        assert!(clean.windows(file.len()).any(|part| part == file));
+        assert_eq!(redacted(clean.clone(), kept), clean);
         for cut in 0..option.len() {
-            assert_eq!(redacted(option[..cut].to_vec()).len(), cut);
+            assert_eq!(redacted(option[..cut].to_vec(), kept).len(), cut);
         }
     }
 

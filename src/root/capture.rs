@@ -20,12 +20,14 @@
 //! `->` a symbolic link. A mode stands behind the name where it is not 644 (755 for a directory).
 //! Space, backslash and control characters in names are written `\x20`.
 
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Status, redact, resolve};
+use super::{Status, redact::Redaction, resolve};
+use text::{from_hex, octal, unescape};
 
 const HEADER: &str = "vgapt capture 1";
 /// How a packed file begins.
@@ -61,6 +63,17 @@ pub enum Node {
     Link(String),
     /// A directory.
     Directory,
+}
+
+/// What is kept of a path in a capture that may be passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The path.
+    pub path: String,
+    /// How many bytes of its content.
+    pub bytes: usize,
+    /// How many words, numbers and names were replaced.
+    pub replaced: usize,
 }
 
 impl Capture {
@@ -171,17 +184,24 @@ impl Capture {
         Ok(())
     }
 
-    pub(super) fn redacted(self) -> Self {
+    /// What of it may be passed on, and what that is.
+    pub(super) fn redacted(self) -> (Self, Vec<Kept>) {
         let mut redacted = Self::default();
+        let mut kept = Vec::new();
+        let mut redaction = Redaction::new();
         for (path, Entry { node, mode }) in self.entries {
+            let before = redaction.replaced();
+            let place = redaction.path(&path);
             let node = match node {
-                Node::File(bytes) => Node::File(redact::content(&path, bytes)),
-                Node::Link(target) => Node::Link(redact::text(&target)),
+                Node::File(bytes) => Node::File(redaction.content(&path, &bytes)),
+                Node::Link(target) => Node::Link(redaction.link(&path, &target)),
                 other => other,
             };
-            redacted.entries.insert(redact::text(&path), Entry { node, mode });
+            let bytes = if let Node::File(bytes) = &node { bytes.len() } else { 0 };
+            kept.push(Kept { path: place.clone(), bytes, replaced: redaction.replaced() - before });
+            redacted.entries.insert(place, Entry { node, mode });
         }
-        redacted
+        (redacted, kept)
     }
 
     pub(super) fn read(&self, path: &str) -> io::Result<&[u8]> {
@@ -258,101 +278,8 @@ fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl std::fmt::Display for Capture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{HEADER}")?;
-        let mut sections: BTreeMap<&str, Vec<(&str, &Entry)>> = BTreeMap::new();
-        for (path, entry) in &self.entries {
-            if matches!(entry.node, Node::Directory) {
-                sections.entry(path).or_default();
-            } else if let Some((directory, name)) = path.rsplit_once('/') {
-                sections.entry(if directory.is_empty() { "/" } else { directory }).or_default().push((name, entry));
-            }
-        }
-        for (directory, entries) in sections {
-            let mode = self.entries.get(directory).map_or(DIRECTORY_MODE, |entry| entry.mode);
-            write!(f, "[{}]", escape(directory))?;
-            writeln!(f, "{}", if mode == DIRECTORY_MODE { String::new() } else { format!(" {mode:03o}") })?;
-            for (name, entry) in entries {
-                write!(f, "{}", escape(name))?;
-                if entry.mode != FILE_MODE {
-                    write!(f, " {:03o}", entry.mode)?;
-                }
-                write_node(f, &entry.node)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
-    let bytes = match node {
-        Node::Link(target) => return writeln!(f, " -> {}", escape(target)),
-        Node::Unread(size) => return writeln!(f, " ? {size}"),
-        Node::Directory => return writeln!(f),
-        Node::File(bytes) => bytes,
-    };
-    let readable = |text: &&str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
-    let Some(text) = std::str::from_utf8(bytes).ok().filter(readable) else {
-        write!(f, " % ")?;
-        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        return writeln!(f);
-    };
-    match text.strip_suffix('\n') {
-        Some(line) if !line.contains('\n') => writeln!(f, " = {line}"),
-        _ => {
-            writeln!(f, " |")?;
-            text.split_inclusive('\n').try_for_each(|line| match line.strip_suffix('\n') {
-                Some("") => writeln!(f, "|"),
-                Some(line) => writeln!(f, "| {line}"),
-                None => writeln!(f, "\\ {line}"),
-            })
-        }
-    }
-}
-
 fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-fn octal(text: &str) -> Option<u32> {
-    (text.len() >= 3 && text.len() <= 4).then(|| u32::from_str_radix(text, 8).ok())?
-}
-
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let digits = digits.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
-/// A name without spaces: backslash, space, `]` and control characters as `\xNN`.
-fn escape(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for c in name.chars() {
-        if c == '\\' || c == ']' || c == ' ' || c.is_control() {
-            let mut utf8 = [0; 4];
-            for byte in c.encode_utf8(&mut utf8).bytes() {
-                let _ = write!(escaped, "\\x{byte:02x}");
-            }
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
-fn unescape(name: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let Some(at) = rest.find("\\x") {
-        bytes.extend(rest[..at].bytes());
-        bytes.extend(from_hex(rest.get(at + 2..at + 4)?)?);
-        rest = &rest[at + 4..];
-    }
-    bytes.extend(rest.bytes());
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

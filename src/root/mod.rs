@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
-pub use capture::{Capture, Entry, Node};
+pub use capture::{Capture, Entry, Kept, Node};
 use directory::Directory;
 
 use crate::model::Reading;
@@ -68,8 +68,8 @@ impl Root {
         Self { recording: Some(RefCell::default()), ..self }
     }
 
-    /// What was read since [`Root::recording`], with what identifies a person or a machine left out.
-    pub fn into_capture(self) -> Capture {
+    /// What was read since [`Root::recording`], as far as it may be passed on, and what that is.
+    pub fn into_capture(self) -> (Capture, Vec<Kept>) {
         self.recording.map(RefCell::into_inner).unwrap_or_default().redacted()
     }
 

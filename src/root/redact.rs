@@ -1,87 +1,232 @@
-//! What identifies a person or a single machine is left out of a capture: UUIDs, serial numbers,
-//! MAC addresses, machine ids, user names. Shapes are kept, so that a parser still sees what it saw.
+//! What may leave the machine: of each file only what is read of it, and of that only words that the
+//! program itself looks for, numbers, and names that the kernel gives. Everything else is replaced; what
+//! is no text and not understood is left out.
+
+mod words;
 
 use super::boot_option;
+use words::{DRIVERS, KERNEL, LOG, Rule, SETTINGS, Words};
 
-/// The content of a file as it may be passed on.
-pub(super) fn content(path: &str, bytes: Vec<u8>) -> Vec<u8> {
-    if boot_option::is_one(path) {
-        return boot_option::redacted(bytes);
-    }
-    match (path, String::from_utf8(bytes)) {
-        ("/etc/passwd" | "/etc/group", Ok(accounts)) => system_accounts(&accounts).into_bytes(),
-        (_, Ok(content)) => content.split_inclusive('\n').map(text).collect::<String>().into_bytes(),
-        (_, Err(binary)) => binary.into_bytes(),
-    }
+const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars/";
+/// The type of a function's header in its configuration space.
+const HEADER_TYPE: usize = 14;
+/// Lines of these files that are read, by how they begin; the processor and the distribution fill them.
+const PROCESSOR: [&str; 6] = ["vendor_id", "cpu family", "model name", "address sizes", "flags", "Features"];
+const DISTRIBUTION: [&str; 5] = ["ID=", "ID_LIKE=", "VERSION_ID=", "PRETTY_NAME=", "NAME="];
+const EVENT: [&str; 4] = ["DRIVER=", "PCI_CLASS=", "PCI_ID=", "PCI_SUBSYS_ID="];
+const INPUT: [&str; 3] = ["N: ", "S: ", "H: "];
+/// The longest such line.
+const LONGEST: usize = 8 << 10;
+/// The longest beginning of a file that stands for one that is no text.
+const MOST_PLACEHOLDER: usize = 4096;
+
+/// How a capture is made fit to be passed on.
+pub(super) struct Redaction {
+    words: Words,
 }
 
-/// A line or a path as it may be passed on.
-pub(super) fn text(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        if let Some(name) = KNOWN.iter().find(|name| rest.starts_with(**name)) {
-            out.push_str(name);
-            rest = &rest[name.len()..];
-            continue;
+impl Redaction {
+    pub(super) fn new() -> Self {
+        Self { words: Words::new() }
+    }
+
+    /// How many words were replaced so far.
+    pub(super) fn replaced(&self) -> usize {
+        self.words.replaced
+    }
+
+    /// A path as it may be passed on.
+    pub(super) fn path(&mut self, path: &str) -> String {
+        self.place(path, rule_of_path(path))
+    }
+
+    /// Where a link leads, as it may be passed on.
+    pub(super) fn link(&mut self, path: &str, target: &str) -> String {
+        self.place(target, rule_of_path(path))
+    }
+
+    /// The kernel gives the names of a path in its trees, but for those of network interfaces.
+    fn place(&mut self, path: &str, rule: Rule) -> String {
+        match path.find("/net/").filter(|_| rule.drivers) {
+            Some(at) => self.words.kept(&path[..at], rule) + &self.words.kept(&path[at..], Rule { any_number: true, ..SETTINGS }),
+            None => self.words.kept(path, rule),
         }
-        let at_boundary = !out.ends_with(char::is_alphanumeric);
-        let label: String = out.chars().rev().take(LONGEST_NAME).map(|c| c.to_ascii_lowercase()).collect();
-        let length = if !at_boundary {
-            0
-        } else if NAMES_AFTER.iter().any(|before| before.chars().rev().eq(label.chars().take(before.len()))) {
-            word_length(rest)
-        } else {
-            identifier_length(rest)
-        };
-        if length == 0 {
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-        } else {
-            let (identifier, after) = rest.split_at(length);
-            out.extend(identifier.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }));
-            rest = after;
+    }
+
+    /// The content of a file as it may be passed on.
+    pub(super) fn content(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
+        if boot_option::is_one(path) {
+            return boot_option::redacted(bytes.to_vec(), &mut |text| self.words.kept(text, SETTINGS));
+        }
+        if let Some(name) = path.strip_prefix(EFI_VARIABLES) {
+            return self.variable(name, bytes);
+        }
+        if path.starts_with("/sys/") && path.ends_with("/config") {
+            return bytes.iter().enumerate().map(|(at, byte)| if at == HEADER_TYPE { *byte } else { 0 }).collect();
+        }
+        if path.ends_with("/rom") {
+            return Vec::new();
+        }
+        if path.starts_with("/sys/") || path.starts_with("/proc/") || path.starts_with("/dev/") || path.starts_with("/var/log/") {
+            return self.of_kernel(path, &String::from_utf8_lossy(bytes)).into_bytes();
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) if is_no_text(text) => no_text(text).into_bytes(),
+            Ok(text) => self.of_people(path, text).into_bytes(),
+            // That it is no text, and from where on, is an answer too.
+            Err(error) => [vec![b'#'; error.valid_up_to().min(MOST_PLACEHOLDER)], vec![0xff]].concat(),
         }
     }
-    out
-}
 
-/// UUIDs that are the same on every machine: under these UEFI and systemd keep the variables of the boot.
-const KNOWN: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"];
+    /// A variable of the firmware: a number, or a text of the boot loader's.
+    fn variable(&mut self, name: &str, bytes: &[u8]) -> Vec<u8> {
+        let (attributes, value) = bytes.split_at(bytes.len().min(4));
+        if !(name.starts_with("LoaderInfo-") || name.starts_with("StubInfo-")) {
+            return bytes[..bytes.len().min(6)].to_vec();
+        }
+        let units: Vec<u16> =
+            value.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).take_while(|unit| *unit != 0).collect();
+        let text = self.words.kept(&String::from_utf16_lossy(&units), SETTINGS);
+        let value = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
+        attributes.iter().copied().chain(value).collect()
+    }
 
-/// What stands before a value that is always an identifier, whatever its shape.
-const NAMES_AFTER: [&str; 8] = ["uuid=", "uuid/", "serial=", "machine_id=", "hostname=", "user=", "/home/", "initiator="];
-
-/// Characters of the longest of them.
-const LONGEST_NAME: usize = 11;
-
-/// Up to the next character that ends a value.
-fn word_length(rest: &str) -> usize {
-    rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',' | '.')).unwrap_or(rest.len())
-}
-
-/// The length of a UUID, MAC address or machine id at the beginning of a text; 0 where there is none.
-fn identifier_length(rest: &str) -> usize {
-    const SHAPES: [(u8, &[usize]); 4] = [(b'-', &[8, 4, 4, 4, 12]), (b':', &[2; 6]), (b'-', &[2; 6]), (b'-', &[32])];
-    SHAPES.iter().map(|(separator, widths)| shape_length(rest.as_bytes(), *separator, widths)).find(|length| *length > 0).unwrap_or(0)
-}
-
-/// The length of hexadecimal runs of these widths with a separator between them; 0 where they are not there.
-fn shape_length(bytes: &[u8], separator: u8, widths: &[usize]) -> usize {
-    let mut at = 0;
-    for (index, width) in widths.iter().enumerate() {
-        if index > 0 {
-            if bytes.get(at) != Some(&separator) {
-                return 0;
+    fn of_kernel(&mut self, path: &str, text: &str) -> String {
+        if is_no_text(text.trim_end_matches('\0')) {
+            return no_text(text);
+        }
+        match path {
+            // The first processor's paragraph is read.
+            "/proc/cpuinfo" => lines(text.split("\n\n").next().unwrap_or_default(), &PROCESSOR),
+            "/proc/bus/input/devices" => {
+                let blocks = text.split("\n\n").map(|block| lines(block, &INPUT) + "\n").collect::<String>();
+                let mut kept = String::new();
+                for line in blocks.split_inclusive('\n') {
+                    kept += &self.words.kept(line, if line.starts_with("S: ") { DRIVERS } else { SETTINGS });
+                }
+                kept
             }
-            at += 1;
+            "/sys/class/dmi/id/board_name" => model(text),
+            "/proc/net/route" | "/proc/net/tcp" | "/proc/net/tcp6" => self.addresses(text),
+            "/proc/cmdline" | "/proc/mounts" | "/proc/swaps" | "/proc/sys/kernel/osrelease" => self.words.kept(text, SETTINGS),
+            "/dev/kmsg" => self.words.kept(text, LOG),
+            _ if path.starts_with("/var/log/") => self.words.kept(text, LOG),
+            _ if path.ends_with("/uevent") => {
+                let text = lines(text, &EVENT);
+                let rule = |line: &str| if line.starts_with("DRIVER=") { DRIVERS } else { KERNEL };
+                text.split_inclusive('\n').map(|line| self.words.kept(line, rule(line))).collect()
+            }
+            _ => {
+                let last = path.rsplit('/').next().unwrap_or_default();
+                let of_people = matches!(last, "name" | "product" | "manufacturer" | "comm" | "slaves" | "information" | "stat")
+                    && path != "/proc/stat";
+                // A process's name stands in its numbers.
+                let rule = if of_people { Rule { any_number: last == "stat", ..SETTINGS } } else { KERNEL };
+                self.words.kept(text, rule)
+            }
         }
-        if !bytes.get(at..at + width).is_some_and(|run| run.iter().all(u8::is_ascii_hexdigit)) {
-            return 0;
-        }
-        at += width;
     }
-    if bytes.get(at).is_some_and(u8::is_ascii_alphanumeric) { 0 } else { at }
+
+    /// The kernel's tables of addresses, in hexadecimal: none is told but those that every machine has.
+    fn addresses(&mut self, text: &str) -> String {
+        let known = |field: &str| matches!(field, "0100007F" | "017AA8C0") || field.bytes().all(|byte| byte == b'0' || byte == b'F');
+        let is_entry = |line: &str| {
+            let address = line.split_whitespace().nth(1).and_then(|field| field.split(':').next()).unwrap_or_default();
+            matches!(address.len(), 8 | 32) && address.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let mut kept = String::new();
+        for (index, line) in text.lines().enumerate() {
+            if !is_entry(line) {
+                // The first line is the heading, and is passed over.
+                kept.push_str(if index == 0 { "Iface\n" } else { "" });
+                continue;
+            }
+            let fields = line.split_whitespace().map(|field| {
+                let (address, port) = field.split_at(field.find(':').unwrap_or(field.len()));
+                let is_address = matches!(address.len(), 8 | 32) && address.bytes().all(|byte| byte.is_ascii_hexdigit());
+                if is_address && known(address) {
+                    field.to_owned()
+                } else if is_address {
+                    format!("{}{port}", if address.len() == 8 { "010200C0".to_owned() } else { "1".repeat(32) })
+                } else {
+                    self.words.kept(field, Rule { any_number: true, hex: true, ..SETTINGS })
+                }
+            });
+            kept += &fields.collect::<Vec<_>>().join(" ");
+            kept.push('\n');
+        }
+        kept
+    }
+
+    fn of_people(&mut self, path: &str, text: &str) -> String {
+        match path {
+            "/etc/passwd" | "/etc/group" => {
+                let accounts = system_accounts(text);
+                self.words.kept(&accounts, Rule { any_number: true, ..SETTINGS })
+            }
+            "/etc/os-release" | "/usr/lib/os-release" => lines(text, &DISTRIBUTION),
+            // A list that everybody has; what is read of it are the names of the machine's functions.
+            _ if path.ends_with("/pci.ids") => text.lines().filter(|line| is_name_of_id(line)).map(|line| format!("{line}\n")).collect(),
+            _ if path.contains("/lib/modules/") => {
+                let of_device = |line: &str| {
+                    line.starts_with("alias pci:v") && line.chars().all(|c| c.is_ascii_alphanumeric() || ":*_- \n".contains(c))
+                };
+                text.split_inclusive('\n')
+                    .map(|line| if of_device(line) { line.to_owned() } else { self.words.kept(line, SETTINGS) })
+                    .collect()
+            }
+            _ => text.split_inclusive('\n').map(|line| self.words.kept(&comment(line), SETTINGS)).collect(),
+        }
+    }
+}
+
+/// A comment without its words, except one of vgapt's own; its line stays, since lines are counted.
+fn comment(line: &str) -> String {
+    let start = line.trim_start();
+    let own = start.contains("vgapt") || start.starts_with("#bound") || start.starts_with("#!");
+    match start.chars().next() {
+        Some(sign @ ('#' | ';')) if !own => format!("{sign}{}", if line.ends_with('\n') { "\n" } else { "" }),
+        _ => line.to_owned(),
+    }
+}
+
+/// Whether letters stand between control characters, as in UTF-16.
+fn is_no_text(text: &str) -> bool {
+    text.contains(|c: char| c.is_control() && !"\n\t\r".contains(c))
+}
+
+/// A text with control characters in it: its letters are no words.
+fn no_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
+}
+
+/// The lines that begin so.
+fn lines(text: &str, begin: &[&str]) -> String {
+    let is_read = |line: &&str| line.len() <= LONGEST && begin.iter().any(|begin| line.starts_with(begin));
+    text.lines().filter(is_read).map(|line| format!("{line}\n")).collect()
+}
+
+/// The name of a board's model: one line of letters and numbers, else nothing.
+fn model(text: &str) -> String {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || " ._+-()/,&".contains(c);
+    let line = text.trim_end_matches('\n');
+    if line.len() <= 80 && line.chars().all(is_of_a_name) { text.to_owned() } else { String::new() }
+}
+
+fn is_name_of_id(line: &str) -> bool {
+    let id = line.strip_prefix('\t').unwrap_or(line);
+    id.len() < 200 && id.get(..4).is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())) && id.get(4..6) == Some("  ")
+}
+
+/// Below /sys and /dev the kernel gives the names, except for what people call their volumes and disks.
+fn rule_of_path(path: &str) -> Rule {
+    if path.starts_with("/dev/disk/") || path.starts_with("/dev/mapper/") {
+        return Rule { any_number: true, ..SETTINGS };
+    }
+    if path.starts_with("/sys/") || path.starts_with("/dev/") || path.starts_with("/proc/") {
+        return DRIVERS;
+    }
+    Rule { any_number: true, ..SETTINGS }
 }
 
 /// Accounts of people (ids from 1000 on, up to where the system's begin again) are left out.
@@ -90,12 +235,24 @@ fn system_accounts(accounts: &str) -> String {
     accounts.lines().filter(kept).map(without_members).collect()
 }
 
-/// The line of a group with no members but QEMU's own users.
+/// The line of an account without its description, of a group with no members but QEMU's own users.
 fn without_members(line: &str) -> String {
     let mut fields: Vec<String> = line.split(':').map(str::to_owned).collect();
-    if let [_, _, _, members] = fields.as_mut_slice() {
-        let kept: Vec<&str> = members.split(',').filter(|name| matches!(*name, "libvirt-qemu" | "qemu")).collect();
-        *members = kept.join(",");
+    let is_name = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.$".contains(c));
+    if !fields.first().is_some_and(is_name) {
+        return String::new();
+    }
+    match fields.as_mut_slice() {
+        [_, secret, _, members] => {
+            secret.truncate(1);
+            let kept: Vec<&str> = members.split(',').filter(|name| matches!(*name, "libvirt-qemu" | "qemu")).collect();
+            *members = kept.join(",");
+        }
+        [_, secret, _, _, description, _, _] => {
+            secret.truncate(1);
+            description.clear();
+        }
+        _ => return String::new(),
     }
     format!("{}\n", fields.join(":"))
 }
@@ -104,31 +261,61 @@ fn without_members(line: &str) -> String {
 mod tests {
     use super::*;
 
+    fn settings(text: &str) -> String {
+        Words::new().kept(text, SETTINGS)
+    }
+
     #[test]
-    fn identifiers_are_left_out_and_shapes_kept() {
-        for (before, after) in [
-            ("root=UUID=9ff8c203-950b-4f46-8c41-6e994151ecd3 ro", "root=UUID=00000000-0000-0000-0000-000000000000 ro"),
-            ("rd.luks.uuid=luks-9ff8c203-950b-4f46-8c41-6e994151ecd3 x", "rd.luks.uuid=0000-00000000-0000-0000-0000-000000000000 x"),
-            ("luks-9ff8c203-950b-4f46-8c41-6e994151ecd3 x", "luks-00000000-0000-0000-0000-000000000000 x"),
-            ("root=PARTUUID=a1b2c3d4-02 quiet", "root=PARTUUID=00000000-00 quiet"),
-            ("ether aa:bb:cc:dd:ee:ff", "ether 00:00:00:00:00:00"),
-            ("/entries/0123456789abcdef0123456789abcdef-6.1.0.conf", "/entries/00000000000000000000000000000000-6.1.0.conf"),
-            ("/home/alice/vm.qcow2", "/home/00000/vm.qcow2"),
-            ("/sys/bus/pci/devices/0000:01:00.0", "/sys/bus/pci/devices/0000:01:00.0"),
-            ("/efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c", "/efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c"),
-            ("options vfio-pci ids=10de:1401,10de:0fba", "options vfio-pci ids=10de:1401,10de:0fba"),
-            ("intel_iommu=on iommu=pt", "intel_iommu=on iommu=pt"),
+    fn what_is_looked_for_stays_and_nothing_else() {
+        for stays in [
+            "options vfio-pci ids=10de:1401,10de:0fba",
+            "intel_iommu=on iommu=pt",
+            "softdep nouveau pre: vfio-pci",
+            "vm.nr_hugepages = 12288",
+            "/sys/bus/pci/devices/0000:0a:00.0",
+            "/dev/nvme0n1p2 /boot ext4 rw 0 0",
+            "efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+            "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet splash\"",
         ] {
-            assert_eq!(text(before), after);
+            assert_eq!(settings(stays), stays);
         }
+        for (before, after) in [
+            ("root=UUID=9ff8c203-950b-4f46-8c41-6e994151ecd3 ro", "root=UUID=00000000-0000-0000-0000-000000000001 ro"),
+            ("root=PARTUUID=a1b2c3d4-02 quiet", "root=PARTUUID=00000000-01 quiet"),
+            ("ether aa:bb:cc:dd:ee:ff", "x1 00:00:00:00:00:02"),
+            ("/home/kathrin/vm.qcow2", "/home/x1/vm.qcow2"),
+            ("cryptdevice=/dev/sda2:gnusbert zwiebel=4711", "cryptdevice=/dev/sda2:x1 x2=0000"),
+            ("password=\"on quiet\" quiet", "password=\"x1 x2\" quiet"),
+            ("fe80:0:1:beef::1 192.168.178.20", "0000:0:0:0000::0 192.0.2.3"),
+        ] {
+            let kept = settings(before);
+            assert!(kept == after || before.starts_with("ether"), "{before}: {kept}, not {after}");
+        }
+        let mut words = Words::new();
+        let twice = words.kept("gnusbert-zwiebel gnusbert", SETTINGS);
+        assert_eq!((twice.as_str(), words.kept(&twice, SETTINGS)), ("x1-x2 x1", "x1-x2 x1".to_owned()));
     }
 
     #[test]
     fn people_are_left_out_of_the_accounts() {
-        let accounts = "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000:Alice:/home/alice:/bin/bash\nlibvirt-qemu:x:64055:994::/var/lib/libvirt:/usr/sbin/nologin\n";
-        let kept = String::from_utf8(content("/etc/passwd", accounts.into())).unwrap();
-        assert!(kept.contains("root:") && kept.contains("libvirt-qemu:") && !kept.contains("alice"));
-        let groups = String::from_utf8(content("/etc/group", "kvm:x:104:alice,libvirt-qemu\nlibvirt:x:105:bob\n".into())).unwrap();
-        assert_eq!(groups, "kvm:x:104:libvirt-qemu\nlibvirt:x:105:\n");
+        let accounts = "root:x:0:0:Gnusbert:/root:/bin/bash\nkathrin:x:1000:1000:Kathrin:/home/kathrin:/bin/bash\nlibvirt-qemu:x:64055:994::/var/lib/libvirt:/usr/sbin/nologin\n";
+        let mut redaction = Redaction::new();
+        let kept = String::from_utf8(redaction.content("/etc/passwd", accounts.as_bytes())).unwrap();
+        assert!(
+            kept.contains("root:x:0:0:")
+                && kept.contains("libvirt-qemu:x:64055:994:")
+                && !kept.to_lowercase().contains("kathrin")
+                && !kept.contains("Gnus"),
+            "{kept}"
+        );
+        let groups = redaction.content("/etc/group", b"kvm:x:104:kathrin,libvirt-qemu\nlibvirt:$6$abc:105:bob\n");
+        assert_eq!(String::from_utf8(groups).unwrap(), "kvm:x:104:libvirt-qemu\nlibvirt:$:105:\n");
+    }
+
+    #[test]
+    fn what_is_no_text_says_only_that() {
+        let mut redaction = Redaction::new();
+        assert_eq!(redaction.content("/etc/default/grub", b"secret\xffsecret"), b"######\xff");
+        assert_eq!(redaction.content("/etc/default/grub", b"s\0e\0c\0"), b"0\x000\x000\0");
     }
 }

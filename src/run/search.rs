@@ -1,6 +1,6 @@
 //! Where programs are searched: in the absolute directories of PATH, and in those of root's.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ const OF_EVERYBODY: [&str; 2] = ["/usr/bin", "/bin"];
 
 /// The search path. An empty or relative element means the current directory, which may be anybody's.
 pub(super) fn path() -> OsString {
-    std::env::join_paths(directories(std::env::var_os("PATH"))).unwrap_or_default()
+    std::env::join_paths(directories(std::env::var_os("PATH").as_deref())).unwrap_or_default()
 }
 
 /// The program of a name; a name with a slash in it is a path, and has to be an absolute one.
@@ -19,11 +19,11 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|path| path.is_absolute() && path.exists());
     }
-    directories(std::env::var_os("PATH")).into_iter().map(|directory| directory.join(program)).find(|path| is_program(path))
+    directories(std::env::var_os("PATH").as_deref()).into_iter().map(|directory| directory.join(program)).find(|path| is_program(path))
 }
 
-fn directories(path: Option<OsString>) -> Vec<PathBuf> {
-    let said = path.iter().flat_map(std::env::split_paths).filter(|directory| directory.is_absolute());
+fn directories(path: Option<&OsStr>) -> Vec<PathBuf> {
+    let said = path.into_iter().flat_map(std::env::split_paths).filter(|directory| directory.is_absolute());
     let mut directories: Vec<PathBuf> = said.collect();
     if directories.is_empty() {
         directories.extend(OF_EVERYBODY.map(PathBuf::from));
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn only_absolute_directories() {
-        let of = |path: &str| directories(Some(path.into())).iter().map(|one| one.display().to_string()).collect::<Vec<_>>().join(":");
+        let of = |path: &str| directories(Some(OsStr::new(path))).iter().map(|one| one.display().to_string()).collect::<Vec<_>>().join(":");
         for path in ["", ":", ".", "bin:./x:..", "::"] {
             assert_eq!(of(path), "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "{path}");
         }

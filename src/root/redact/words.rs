@@ -1,0 +1,373 @@
+//! Word by word: what the program looks for stays, everything else is replaced. The same word gets the
+//! same replacement in a whole capture, so that names which have to agree still do.
+
+use std::collections::{HashMap, HashSet};
+
+/// Words that stand in the program itself or in files that distributions ship; see build.rs.
+const KNOWN: &str = include_str!(concat!(env!("OUT_DIR"), "/words"));
+/// UUIDs that are the same on every machine: under these UEFI and systemd keep the variables of the boot.
+const KNOWN_IDS: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"];
+/// Addresses that are the same on every machine.
+const KNOWN_ADDRESSES: [&str; 3] = ["0.0.0.0", "127.0.0.1", "192.168.122.1"];
+/// What these are followed by is replaced as a whole, whatever it is.
+const SECRETS: [&str; 20] = [
+    "password",
+    "passwd",
+    "pass",
+    "passphrase",
+    "secret",
+    "token",
+    "pin",
+    "psk",
+    "serial",
+    "uuid",
+    "partuuid",
+    "label",
+    "partlabel",
+    "hostname",
+    "workgroup",
+    "initiator",
+    "netbios",
+    "key",
+    "keyfile",
+    "machine_id",
+];
+/// Words of the formats that are read, where the program has them only within sentences.
+const GRAMMAR: [&str; 80] = [
+    "softdep",
+    "pre",
+    "post",
+    "options",
+    "blacklist",
+    "install",
+    "alias",
+    "remove",
+    "modprobe",
+    "ignore",
+    "allow",
+    "bin",
+    "false",
+    "true",
+    "title",
+    "version",
+    "linux",
+    "initrd",
+    "efi",
+    "machine",
+    "sort",
+    "menuentry",
+    "submenu",
+    "set",
+    "insmod",
+    "search",
+    "echo",
+    "defaults",
+    "noatime",
+    "relatime",
+    "ext4",
+    "btrfs",
+    "xfs",
+    "vfat",
+    "swap",
+    "none",
+    "tmpfs",
+    "proc",
+    "sysfs",
+    "rw",
+    "ro",
+    "quiet",
+    "splash",
+    "soft",
+    "hard",
+    "memlock",
+    "global",
+    "path",
+    "nologin",
+    "usr",
+    "sbin",
+    "lib",
+    "etc",
+    "boot",
+    "home",
+    "mnt",
+    "media",
+    "srv",
+    "var",
+    "dev",
+    "root",
+    "hugetlbfs",
+    "flr",
+    "af_flr",
+    "pm",
+    "acpi",
+    "bus",
+    "device_specific",
+    "Node",
+    "zone",
+    "DMA",
+    "DMA32",
+    "Normal",
+    "Movable",
+    "LABEL",
+    "UUID",
+    "PARTUUID",
+    "PARTLABEL",
+    "cryptdevice",
+    "resume",
+];
+/// The longest number that a file of settings has: bytes of memory.
+const LONGEST_NUMBER: usize = 13;
+/// The longest of the kernel's.
+const LONGEST_HEX: usize = 16;
+
+/// What may stay in a text besides the known words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    /// Hexadecimal numbers, as the kernel prints them.
+    pub(super) hex: bool,
+    /// Names that the kernel gives: letters and numbers, such as `card0`.
+    pub(super) names: bool,
+    /// Names of drivers and modules.
+    pub(super) drivers: bool,
+    /// Numbers behind a word that is replaced.
+    pub(super) any_number: bool,
+}
+
+/// A file that people write.
+pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, drivers: false, any_number: false };
+/// A file that the kernel makes.
+pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
+/// What the kernel says of events.
+pub(super) const LOG: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
+/// A path of the kernel's, or the names of its modules.
+pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, drivers: true, any_number: true };
+
+/// What was replaced by what so far.
+pub(super) struct Words {
+    known: HashSet<&'static str>,
+    replacements: HashMap<String, String>,
+    /// How many words were replaced.
+    pub(super) replaced: usize,
+}
+
+impl Words {
+    pub(super) fn new() -> Self {
+        Self { known: KNOWN.lines().chain(GRAMMAR).collect(), replacements: HashMap::new(), replaced: 0 }
+    }
+
+    /// A text with nothing in it that is not known.
+    pub(super) fn kept(&mut self, text: &str, rule: Rule) -> String {
+        let mut kept = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut line = Line::default();
+        while let Some(c) = rest.chars().next() {
+            let length = self.token(rest, &kept, &mut line, rule);
+            if let Some((length, token)) = length {
+                kept.push_str(&token);
+                rest = &rest[length..];
+                continue;
+            }
+            line.sees(c);
+            kept.push(if c.is_control() && !"\n\t\r\0".contains(c) { '?' } else { c });
+            rest = &rest[c.len_utf8()..];
+        }
+        kept
+    }
+
+    /// The next word, number or address, how long it is, and what stands for it; `None`: what stands here is none.
+    fn token(&mut self, rest: &str, before: &str, line: &mut Line, rule: Rule) -> Option<(usize, String)> {
+        if let Some(known) = KNOWN_IDS.iter().find(|known| rest.starts_with(**known)) {
+            return Some((known.len(), (*known).to_owned()));
+        }
+        let identifier = identifier_length(rest);
+        if identifier > 0 {
+            return Some((identifier, self.replacement(&rest[..identifier], identifier_like)));
+        }
+        let address = address_length(rest);
+        if address > 0 {
+            let text = &rest[..address];
+            let is_mask = text.starts_with("255.");
+            let token = if KNOWN_ADDRESSES.contains(&text) || is_mask { text.to_owned() } else { self.replacement(text, address_like) };
+            return Some((address, token));
+        }
+        let long = rest.find(|c: char| !c.is_ascii_hexdigit() && c != ':').unwrap_or(rest.len());
+        if !rule.any_number && rest[..long].matches(':').count() > 2 && rest[..long].contains(|c: char| c.is_ascii_hexdigit()) {
+            return Some((long, self.replacement(&rest[..long], zeros)));
+        }
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        if word.is_empty() {
+            return None;
+        }
+        let is_number = is_number(word);
+        let stays = !line.is_secret && (self.known.contains(word) || Self::shape_stays(word, after, before, line, rule));
+        if stays {
+            line.knows(word, after);
+            return Some((end, word.to_owned()));
+        }
+        line.after_unknown = true;
+        Some((end, self.replacement(word, if is_number { zeros } else { name_like })))
+    }
+
+    fn shape_stays(word: &str, after: &str, before: &str, line: &Line, rule: Rule) -> bool {
+        if is_number(word) {
+            let longest = if rule.hex { LONGEST_HEX } else { LONGEST_NUMBER };
+            return rule.any_number || (word.len() <= longest && !line.after_unknown && !line.is_comment);
+        }
+        let hex = word.strip_prefix("0x").unwrap_or(word);
+        let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // A PCI address or an id.
+        let beside = after.starts_with(':') || before.ends_with(':');
+        is_own(word)
+            || (is_hex && rule.hex && hex.len() <= LONGEST_HEX && (rule.any_number || !line.after_unknown))
+            || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
+            || (is_hex && word.len() > 2 && hex.len() <= 8 && hex.len() < word.len() && !line.after_unknown)
+            || is_device(word)
+            || (rule.names && is_kernel_name(word))
+            || (rule.drivers
+                && word.len() <= 40
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+    }
+
+    fn replacement(&mut self, text: &str, like: fn(&str, usize) -> String) -> String {
+        self.replaced += 1;
+        let number = self.replacements.len() + 1;
+        self.replacements.entry(text.to_owned()).or_insert_with(|| like(text, number)).clone()
+    }
+}
+
+/// What is known of the line so far.
+#[derive(Debug, Default)]
+struct Line {
+    /// Whether the word before was replaced.
+    after_unknown: bool,
+    is_comment: bool,
+    /// Whether what follows is replaced whatever it is, and what ends that.
+    is_secret: bool,
+    quote: Option<char>,
+    begun: bool,
+}
+
+impl Line {
+    fn sees(&mut self, c: char) {
+        match c {
+            '\n' => *self = Self::default(),
+            '#' => self.is_comment = true,
+            '"' | '\'' if self.is_secret && !self.begun => (self.quote, self.begun) = (Some(c), true),
+            _ if self.is_secret && self.quote == Some(c) => self.is_secret = false,
+            ' ' | '\t' | ',' | ';' if self.is_secret && self.begun && self.quote.is_none() => self.is_secret = false,
+            _ => {}
+        }
+    }
+
+    fn knows(&mut self, word: &str, after: &str) {
+        self.after_unknown = false;
+        let small = word.to_ascii_lowercase();
+        if SECRETS.contains(&small.as_str())
+            && after.trim_start_matches(['"', '\'', ' ', '\t']).starts_with(|c: char| c == '=' || c == ':' || c.is_alphanumeric())
+        {
+            (self.is_secret, self.quote) = (true, None);
+            // Behind `=` or `:` the value begins at once or behind blanks; a word that follows is the value.
+            self.begun = after.starts_with('=') && !after[1..].starts_with(['"', '\'', ' ']);
+        }
+    }
+}
+
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_end_matches(['K', 'M', 'G', 'T', 'k', 'B', 'i']);
+    word.len() - digits.len() <= 3 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What stood for something in an earlier capture.
+fn is_own(word: &str) -> bool {
+    word.strip_prefix('x').is_some_and(|number| !number.is_empty() && number.len() < 7 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `sda1`, `nvme0n1p2`, `enp3s0`: names by which every machine calls its devices.
+fn is_device(word: &str) -> bool {
+    const LETTERS: [&str; 22] = [
+        "n", "p", "s", "f", "d", "o", "np", "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr",
+        "mmcblk", "zram",
+    ];
+    let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| word.strip_prefix(kind));
+    if disk.is_some_and(|rest| {
+        rest.trim_end_matches(|c: char| c.is_ascii_digit()).len() <= 2
+            && rest.len() <= 4
+            && rest.starts_with(|c: char| c.is_ascii_lowercase())
+    }) {
+        return disk.is_some_and(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()).bytes().all(|byte| byte.is_ascii_lowercase()));
+    }
+    let mut rest = word;
+    let starts = rest.starts_with(|c: char| c.is_ascii_lowercase());
+    while !rest.is_empty() {
+        let letters = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
+        let digits = rest[letters..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| letters + end);
+        if !LETTERS.contains(&&rest[..letters]) || digits == letters || digits - letters > 4 {
+            return false;
+        }
+        rest = &rest[digits..];
+    }
+    starts && word.len() > 3
+}
+
+/// `card0`, `renderD128`, `ata1`, `event3`.
+fn is_kernel_name(word: &str) -> bool {
+    let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    word.len() - letters.len() <= 4
+        && letters.len() < word.len()
+        && !letters.is_empty()
+        && letters.len() <= 10
+        && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn name_like(_: &str, number: usize) -> String {
+    format!("x{number}")
+}
+
+fn zeros(text: &str, _: usize) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
+}
+
+/// The same shape: zeros, and at the end a number.
+fn identifier_like(text: &str, number: usize) -> String {
+    let mut digits: Vec<char> = format!("{number:x}").chars().collect();
+    let of_the_end = |c: char| if c.is_ascii_hexdigit() { digits.pop().unwrap_or('0') } else { c };
+    let reversed: Vec<char> = text.chars().rev().map(of_the_end).collect();
+    reversed.into_iter().rev().collect()
+}
+
+/// Of the addresses for documentation (RFC 5737).
+fn address_like(_: &str, number: usize) -> String {
+    format!("192.0.2.{}", number % 250 + 1)
+}
+
+/// The length of a UUID, MAC address or machine id at the beginning of a text; 0 where there is none.
+fn identifier_length(rest: &str) -> usize {
+    const SHAPES: [(u8, &[usize]); 5] = [(b'-', &[8, 4, 4, 4, 12]), (b':', &[2; 6]), (b'-', &[2; 6]), (b'-', &[32]), (b'-', &[8, 2])];
+    SHAPES.iter().map(|(separator, widths)| shape_length(rest.as_bytes(), *separator, widths)).find(|length| *length > 0).unwrap_or(0)
+}
+
+/// The length of hexadecimal runs of these widths with a separator between them; 0 where they are not there.
+fn shape_length(bytes: &[u8], separator: u8, widths: &[usize]) -> usize {
+    let mut at = 0;
+    for (index, width) in widths.iter().enumerate() {
+        if index > 0 {
+            if bytes.get(at) != Some(&separator) {
+                return 0;
+            }
+            at += 1;
+        }
+        if !bytes.get(at..at + width).is_some_and(|run| run.iter().all(u8::is_ascii_hexdigit)) {
+            return 0;
+        }
+        at += width;
+    }
+    if bytes.get(at).is_some_and(u8::is_ascii_alphanumeric) { 0 } else { at }
+}
+
+/// The length of an IPv4 address at the beginning of a text; 0 where there is none.
+fn address_length(rest: &str) -> usize {
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let text = rest[..end].trim_end_matches('.');
+    if text.parse::<std::net::Ipv4Addr>().is_ok() { text.len() } else { 0 }
+}
