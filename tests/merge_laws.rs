@@ -138,10 +138,8 @@ fn what_was_put_in_can_be_taken_out() {
 
 fn purposed(text: &str, request: &Request, purpose: Purpose) -> (String, Vec<&'static str>) {
     let mut document = Document::parse(text).unwrap();
-    if purpose == Purpose::Detach {
-        if let Some(record) = domain::Record::of(&document).known() {
-            domain::recognise(&mut document, &record);
-        }
+    if let Some(record) = domain::Record::of(&document).known().filter(|_| purpose == Purpose::Detach) {
+        domain::recognise(&mut document, &record);
     }
     let mut base = Base::new(document, false, "by-hand", request, &Request::default());
     base.purpose = purpose;

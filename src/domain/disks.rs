@@ -10,10 +10,11 @@ use crate::xml::{Document, Element, Fragment};
 
 /// Units of an AHCI controller.
 const SATA_UNITS: u32 = 6;
-/// Disks that libvirt puts on one SCSI controller by the letters of their names; unit 7 is the controller's own
-/// (`virDomainDiskDefAssignAddress`, on a wide bus).
-const SCSI_UNITS: u32 = 15;
-const SCSI_OWN_UNIT: u32 = 7;
+/// Disks that libvirt's QEMU driver puts on one SCSI controller by the letters of their names
+/// (`virDomainDiskDefAssignAddress`, a bus that is not wide).
+const SCSI_UNITS: u32 = 7;
+/// More disks than anybody has.
+const MOST: u32 = 100_000;
 /// More controllers than anybody has.
 const CONTROLLERS: u32 = 64;
 
@@ -120,7 +121,7 @@ fn disks(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that no disk has.
 fn free_target(domain: Element<'_>) -> String {
     let taken = targets(domain);
-    (0..).map(target).find(|name| !taken.contains(name)).unwrap_or_default()
+    (0..=MOST).map(target).find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
 /// The first such name for which libvirt finds a free place: it puts a disk without an address where its
@@ -129,7 +130,7 @@ fn free_scsi_target(domain: Element<'_>) -> String {
     let taken = targets(domain);
     let places = scsi_places(domain);
     let is_free = |index: &u32| !taken.contains(&target(*index)) && !places.contains(&scsi_place(*index));
-    (0..).find(is_free).map(target).unwrap_or_default()
+    (0..=MOST).find(is_free).map(target).unwrap_or_default()
 }
 
 fn targets(domain: Element<'_>) -> BTreeSet<String> {
@@ -160,8 +161,7 @@ fn index_of(target: &str) -> Option<u32> {
 
 /// Controller and unit of a SCSI disk without an address.
 fn scsi_place(index: u32) -> (u32, u32) {
-    let unit = index % SCSI_UNITS;
-    (index / SCSI_UNITS, if unit < SCSI_OWN_UNIT { unit } else { unit + 1 })
+    (index / SCSI_UNITS, index % SCSI_UNITS)
 }
 
 /// Where SCSI disks and passed SCSI devices sit.
@@ -216,6 +216,6 @@ mod tests {
             (index_of("hdc"), index_of("sd"), index_of("é"), index_of("sd1"), index_of("sdzzzzzzzzzzzz")),
             (Some(2), None, None, None, None)
         );
-        assert_eq!((scsi_place(6), scsi_place(7), scsi_place(15)), ((0, 6), (0, 8), (1, 0)));
+        assert_eq!((scsi_place(6), scsi_place(7), scsi_place(15)), ((0, 6), (1, 0), (2, 1)));
     }
 }

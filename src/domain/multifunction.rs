@@ -12,7 +12,7 @@ use crate::xml::{Document, Element};
 pub(super) const SINGLE: &str = "single-functions";
 
 /// The addresses on a slot of the guest's.
-pub(super) fn on_slot<'d>(domain: Element<'d>, (bus, slot): (u32, u32)) -> impl Iterator<Item = Element<'d>> {
+pub(super) fn on_slot(domain: Element<'_>, (bus, slot): (u32, u32)) -> impl Iterator<Item = Element<'_>> {
     addresses(domain).filter(move |address| place(*address) == Some((bus, slot)))
 }
 

@@ -90,11 +90,6 @@ impl Document {
         self.node(id).attributes.last()
     }
 
-    /// The number by which an element's place among all is known.
-    pub(super) fn index(&self, id: Id) -> usize {
-        id.0
-    }
-
     pub(super) fn name_end(&self, id: Id) -> usize {
         self.node(id).name.end
     }

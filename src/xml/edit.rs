@@ -67,7 +67,7 @@ impl Document {
         let indent = self.indent_of(start).to_owned();
         let line_end = self.line_end();
         let text = format!("{}{line_end}{indent}", fragment.render(&indent, line_end));
-        self.insert(self.node(sibling).parent, self.index(sibling), start, &text);
+        self.insert(self.node(sibling).parent, sibling.0, start, &text);
     }
 
     /// Puts an element's source, as [`Element::source`](super::Element::source) gave it, in the place of another.

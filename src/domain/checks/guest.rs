@@ -25,6 +25,8 @@ pub(in crate::domain) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
     }
     findings.extend(usb_off(base).filter(|_| spec.usb.as_ref().is_some_and(|usb| !usb.is_empty())));
     findings.extend(secure_boot(base, spec));
+    let shares = spec.owned.iter().any(|owned| owned.prefix == alias::SHARE && !owned.devices.is_empty());
+    findings.extend(private_memory(base).filter(|_| shares));
     findings
 }
 
@@ -100,6 +102,19 @@ fn usb_off(base: &Base) -> Option<Finding> {
         let remedy =
             "give the domain a controller: model='qemu-xhci' in the place of model='none' (virsh edit); or leave the USB devices out";
         Finding::fatal("usb-off", "the domain has USB switched off (<controller type='usb' model='none'/>)", remedy)
+    })
+}
+
+/// A folder is shared through memory that another process sees too.
+fn private_memory(base: &Base) -> Option<Finding> {
+    let root = base.domain.root();
+    let is_private = |element: Element<'_>, name: &str| element.attribute(name).as_deref() == Some("private");
+    let cells = root.at("cpu/numa").into_iter().flat_map(|numa| numa.children_named("cell")).any(|cell| is_private(cell, "memAccess"));
+    let whole = root.at("memoryBacking/access").is_some_and(|access| is_private(access, "mode"));
+    (cells || whole).then(|| {
+        let place = if whole { "<memoryBacking><access mode='private'/>" } else { "<cell memAccess='private'>" };
+        let message = format!("a shared folder needs memory that another process can see, and the domain's is private ({place})");
+        Finding::fatal("private-memory", message, "say shared there (virsh edit), or take --share-smb, which needs none")
     })
 }
 
