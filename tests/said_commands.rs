@@ -11,6 +11,9 @@ use vgapt::cli::Cli;
 
 /// Options of other programs that are named beside vgapt's.
 const OF_OTHERS: &[(&str, &str)] = &[
+    ("QEMU, which takes two dashes too", "--device"),
+    ("transactional-update", "--continue"),
+    ("vgapt itself, between its processes", "--execute-tied-to"),
     ("cargo", "--bins --locked --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
     ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable"),
@@ -19,7 +22,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("systemctl, systemd-tmpfiles, sysctl", "--now --property --runtime --timestamp --value --create --system --load"),
     ("qemu-img", "--backing-chain --object --image-opts --output"),
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
-    ("virsh", "--config --reset-nvram"),
+    ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
     ("virt-xml", "--add-device --graphics --video"),
     ("mdevctl", "--auto --type"),
     ("virtctl", "--image-path --size"),

@@ -88,7 +88,7 @@ impl Arguments {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(&path).to_string_lossy();
         // The images lie where the script does, unless the domain is to be another machine's.
-        let root = context.root()?;
+        let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
         let around = Surroundings { folder: &folder, format: &format };
         let imported = import::translate(&script, &stem, self.name.as_deref(), around);

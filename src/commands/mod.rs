@@ -115,7 +115,8 @@ impl Command {
 
     /// Does it.
     pub fn run(&self, context: &Context) -> Result<ExitCode> {
-        if context.global.root.is_some() {
+        // The hook opens it by itself: a domain of others starts whatever is wrong here.
+        if context.global.root.is_some() && !matches!(self, Self::Hook(_)) {
             // Also where a command has no need of it: a name that was mistyped is never taken for none.
             context.own_root()?;
         }

@@ -27,8 +27,10 @@ fn others(prepared: &Prepared) -> Vec<Check> {
         let check = |(number, line): &(usize, String), what: &str| {
             Check::ok("other-hook", Group::Software, "another's hook", format!("{}{of}: line {number} {what}: {line}", hook.path))
         };
-        let remedy =
-            format!("let vgapt do it (vgapt define --gpu, and --handover for the only card) and put it away: chmod -x {}", hook.path);
+        let remedy = format!(
+            "let vgapt do it (vgapt define NAME --gpu ADDRESS, with --handover for the only card) and put it away: chmod -x {}",
+            hook.path
+        );
         let asks = hook.calls_libvirt.as_ref().map(|line| check(line, "asks libvirt").care(WHY_ASKS, remedy.clone()));
         asks.or_else(|| {
             hook.takes.as_ref().map(|line| check(line, "takes devices or the display from the host").care(WHY_OTHERS, remedy.clone()))
