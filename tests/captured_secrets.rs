@@ -211,12 +211,15 @@ fn a_machine_full_of_secrets() {
     }
 }
 
+/// How bytes can be written down.
+type Encoding<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 /// The same lines in every file that was read, in every encoding.
 #[test]
 fn secrets_in_every_file_and_encoding() {
     let folder = tempfile::tempdir().unwrap();
     let wide = |text: &str, mark: &[u8]| [mark.to_vec(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
-    let encodings: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 6] = [
+    let encodings: [(&str, Encoding<'_>); 6] = [
         ("UTF-8", &|own| [own, b"\n", LINES.as_bytes()].concat()),
         ("before", &|own| [LINES.as_bytes(), own].concat()),
         ("a byte that is not UTF-8", &|own| [own, b"\nzwfs\xff", LINES.as_bytes()].concat()),

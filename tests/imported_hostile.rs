@@ -112,7 +112,7 @@ fn whatever_is_deep_or_many_ends() {
         ("devices", numbered("qemu-system-x86_64 -m 1G", device, "\n")),
         (
             "devices from a loop",
-            format!("for a in {{1..150}}; do for b in {{1..150}}; do D+=\" -device e1000\"; done; done\nqemu-system-x86_64 -m 1G $D\n"),
+            "for a in {1..150}; do for b in {1..150}; do D+=\" -device e1000\"; done; done\nqemu-system-x86_64 -m 1G $D\n".to_owned(),
         ),
         ("drives", numbered("qemu-system-x86_64 -m 1G", |number| format!(" -drive file=/vm/{number}.img,if=virtio,format=raw"), "\n")),
         ("properties", numbered("qemu-system-x86_64 -m 1G -device e1000", |number| format!(",p{number}=1"), "\n")),
@@ -136,11 +136,7 @@ fn whatever_is_deep_or_many_ends() {
         ("functions", numbered("", |number| format!("f{number}() {{ A=1; }}; f{number} && f{number} || f{number}\n"), QEMU)),
         (
             "unknown values",
-            numbered(
-                "A=\"",
-                |number| format!("$U{number} "),
-                &format!("\"\nif [ \"$A\" = x ]; then B=1; fi\nqemu-system-x86_64 $A -m 1\n"),
-            ),
+            numbered("A=\"", |number| format!("$U{number} "), "\"\nif [ \"$A\" = x ]; then B=1; fi\nqemu-system-x86_64 $A -m 1\n"),
         ),
         ("commands of QEMU", filled("if [ \"$X\" = y ]; then\n", "qemu-system-x86_64 -m 1\n", "fi\n")),
         ("texts in texts", format!("A=$({}{}){QEMU}", "cat <<E\n$(".repeat(9_000), ")\nE\n".repeat(200))),
