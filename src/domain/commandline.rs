@@ -1,46 +1,77 @@
 //! What a domain gives to QEMU by options of QEMU's own, of which libvirt knows nothing.
 
+use serde_json::{Map, Value};
+
 use crate::model::PciAddress;
 use crate::xml::{Document, Element};
 
 /// The namespace of `qemu:commandline`.
 const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// The host's PCI functions that are passed there.
+/// An option and the word that follows it.
+pub(super) struct Given {
+    /// The option without its dashes: `device`, `drive`.
+    pub(super) option: String,
+    /// The word that follows, as it stands there.
+    pub(super) value: String,
+}
+
+/// The options of `qemu:commandline`, each with the word that follows it; also where that is an option itself.
+pub(super) fn given(domain: &Document) -> Vec<Given> {
+    let is_qemu = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
+    let lines = domain.root().children().filter(|child| is_qemu(child, "commandline"));
+    let words = lines.flat_map(Element::children).filter(|word| is_qemu(word, "arg"));
+    let words: Vec<String> = words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect();
+    let pairs = words.windows(2).filter(|pair| pair[0].starts_with('-'));
+    pairs.map(|pair| Given { option: pair[0].trim_start_matches('-').to_owned(), value: pair[1].clone() }).collect()
+}
+
+/// The host's PCI functions that are passed there. What cannot be understood is told by [`super::taken`].
 pub(super) fn functions(domain: &Document) -> Vec<PciAddress> {
-    let words = words(domain);
-    let devices = words.windows(2).filter(|pair| matches!(pair[0].as_str(), "-device" | "--device"));
-    devices.filter_map(|pair| function(&pair[1])).collect()
+    let devices = given(domain).into_iter().filter(|given| given.option == "device");
+    devices.filter_map(|device| function(&keys(&device.value, "driver").ok()?)).collect()
 }
 
-fn words(domain: &Document) -> Vec<String> {
-    let is_ours = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
-    let lines = domain.root().children().filter(|child| is_ours(child, "commandline"));
-    let words = lines.flat_map(Element::children).filter(|word| is_ours(word, "arg"));
-    words.map(|word| word.attribute("value").map(std::borrow::Cow::into_owned).unwrap_or_default()).collect()
+/// The function of a device of QEMU's `vfio-pci`: `host=01:00.0`, or its folder in sysfs.
+pub(super) fn function(device: &Map<String, Value>) -> Option<PciAddress> {
+    is_vfio(device).then(|| text(device, "host").or_else(|| sysfs_name(device)))??.parse().ok()
 }
 
-/// `vfio-pci,host=01:00.0`, also as JSON, or with the device's folder in sysfs.
-fn function(device: &str) -> Option<PciAddress> {
-    let (driver, host, folder) = if device.trim_start().starts_with('{') {
+/// The UUID of a mediated device of QEMU's `vfio-pci`.
+pub(super) fn mediated(device: &Map<String, Value>) -> Option<String> {
+    sysfs_name(device).filter(|name| is_vfio(device) && crate::model::is_uuid(name)).map(|name| name.to_lowercase())
+}
+
+fn is_vfio(device: &Map<String, Value>) -> bool {
+    text(device, "driver").is_some_and(|driver| driver.starts_with("vfio-pci"))
+}
+
+fn sysfs_name(device: &Map<String, Value>) -> Option<String> {
+    text(device, "sysfsdev")?.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
+}
+
+/// The value of a key, as people write it.
+pub(super) fn text(keys: &Map<String, Value>, name: &str) -> Option<String> {
+    keys.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+/// The keys of one option: JSON, or `first,key=value,…` where a comma in a value is doubled.
+pub(super) fn keys(value: &str, first: &str) -> Result<Map<String, Value>, String> {
+    if value.trim_start().starts_with('{') {
         // QEMU takes strings in single quotes too (qobject/json-lexer.c).
-        let value: serde_json::Value = serde_json::from_str(device).or_else(|_| serde_json::from_str(&device.replace('\'', "\""))).ok()?;
-        let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-        (text("driver")?, text("host"), text("sysfsdev"))
-    } else {
-        let mut parts = device.split(',');
-        let first = parts.next()?;
-        let mut keys = parts.filter_map(|part| part.split_once('='));
-        let value = |name: &str| keys.clone().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
-        let (host, folder) = (value("host"), value("sysfsdev"));
-        let driver = first
-            .strip_prefix("driver=")
-            .map(str::to_owned)
-            .or_else(|| keys.find(|(key, _)| *key == "driver").map(|(_, value)| value.to_owned()));
-        (driver.unwrap_or_else(|| first.to_owned()), host, folder)
-    };
-    let folder = folder.as_deref().map(|folder| folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned());
-    host.or(folder).filter(|_| driver.starts_with("vfio-pci"))?.parse().ok()
+        let parsed = serde_json::from_str(value).or_else(|error| serde_json::from_str(&value.replace('\'', "\"")).map_err(|_| error));
+        return parsed.map_err(|error| format!("it cannot be read as JSON ({error})"));
+    }
+    let mut keys = Map::new();
+    for (index, part) in value.replace(",,", "\0").split(',').enumerate() {
+        let part = part.replace('\0', ",");
+        match part.split_once('=') {
+            Some((key, value)) => keys.insert(key.to_owned(), Value::from(value)),
+            None if index == 0 => keys.insert(first.to_owned(), Value::from(part)),
+            None => keys.insert(part, Value::from("on")),
+        };
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]

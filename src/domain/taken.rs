@@ -6,12 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::commandline::{self, Given, keys, text};
 use super::devices::number;
 use crate::model::{Host, PciAddress, UsbId};
 use crate::xml::{Document, Element};
-
-/// The namespace of `qemu:commandline`.
-const QEMU: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
 /// What a domain takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,14 +42,8 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
             _ => {}
         }
     }
-    let of_qemu = |element: &Element<'_>| element.namespace().as_deref() == Some(QEMU);
-    for line in root.children().filter(|child| child.local_name() == "commandline" && of_qemu(child)) {
-        let words: Vec<String> = line
-            .children()
-            .filter(|word| word.local_name() == "arg")
-            .filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned))
-            .collect();
-        taken.command_line(&words, host);
+    for given in commandline::given(domain) {
+        taken.by_option(&given, host);
     }
     taken
 }
@@ -132,61 +124,40 @@ impl Taken {
         self.disks.extend(by("file").or_else(|| by("dev")).or_else(volume).or_else(remote));
     }
 
-    /// QEMU's own options: the value of each follows it.
-    fn command_line(&mut self, words: &[String], host: &Host) {
-        for pair in words.windows(2) {
-            let [option, value] = pair else { continue };
-            match option.trim_start_matches('-') {
-                "device" => match options(value, "driver") {
-                    Ok(device) => self.qemu_device(&device, host),
-                    Err(what) => self.unknown.push(format!("-device {value}: {what}")),
-                },
-                "drive" | "blockdev" => match options(value, "driver") {
-                    Ok(drive) => self.qemu_drive(&drive),
-                    Err(what) => self.unknown.push(format!("-{} {value}: {what}", option.trim_start_matches('-'))),
-                },
-                "hda" | "hdb" | "hdc" | "hdd" if !value.is_empty() => {
-                    self.disks.insert(value.clone());
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
-        let text = |name: &str| device.get(name).map(plain);
-        match text("driver").unwrap_or_default().as_str() {
-            driver if driver.starts_with("vfio-pci") => {
-                // host=01:00.0, or the device's folder in sysfs, which may be a mediated device's.
-                self.functions.extend(text("host").and_then(|address| address.parse::<PciAddress>().ok()));
-                let place = text("sysfsdev");
-                let name = place.as_deref().and_then(|place| place.trim_end_matches('/').rsplit('/').next()).unwrap_or_default();
-                match name.parse::<PciAddress>() {
-                    Ok(address) => {
-                        self.functions.insert(address);
-                    }
-                    Err(_) if crate::model::is_uuid(name) => {
-                        self.mediated.insert(name.to_lowercase());
-                    }
-                    Err(_) => {}
-                }
-            }
-            "usb-host" => {
-                let part = |name: &str| text(name).and_then(|value| parse_number(&value));
-                let id = |name: &str| part(name).and_then(|id| u16::try_from(id).ok());
-                match (id("vendorid"), id("productid")) {
-                    (Some(vendor), Some(product)) => {
-                        self.usb.insert(UsbId { vendor, product });
-                    }
-                    _ => self.usb_at(part("hostbus"), part("hostaddr"), host),
-                }
+    fn by_option(&mut self, given: &Given, host: &Host) {
+        let Given { option, value } = given;
+        match option.as_str() {
+            "device" => match keys(value, "driver") {
+                Ok(device) => self.qemu_device(&device, host),
+                Err(what) => self.unknown.push(format!("-device {value}: {what}")),
+            },
+            "drive" | "blockdev" => match keys(value, "driver") {
+                Ok(drive) => self.qemu_drive(&drive),
+                Err(what) => self.unknown.push(format!("-{option} {value}: {what}")),
+            },
+            "hda" | "hdb" | "hdc" | "hdd" if !value.is_empty() => {
+                self.disks.insert(value.clone());
             }
             _ => {}
         }
     }
 
+    fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
+        self.functions.extend(commandline::function(device));
+        self.mediated.extend(commandline::mediated(device));
+        if text(device, "driver").as_deref() == Some("usb-host") {
+            let part = |name: &str| text(device, name).and_then(|value| parse_number(&value));
+            let id = |name: &str| part(name).and_then(|id| u16::try_from(id).ok());
+            match (id("vendorid"), id("productid")) {
+                (Some(vendor), Some(product)) => {
+                    self.usb.insert(UsbId { vendor, product });
+                }
+                _ => self.usb_at(part("hostbus"), part("hostaddr"), host),
+            }
+        }
+    }
+
     fn qemu_drive(&mut self, drive: &Map<String, Value>) {
-        let text = |value: &Map<String, Value>, name: &str| value.get(name).map(plain);
         let is_on = |name: &str| text(drive, name).is_some_and(|value| matches!(value.as_str(), "on" | "true"));
         if is_on("readonly") || is_on("read-only") || text(drive, "media").as_deref() == Some("cdrom") {
             return;
@@ -202,30 +173,6 @@ impl Taken {
             self.functions.extend(text(drive, "device").and_then(|address| address.parse::<PciAddress>().ok()));
         }
     }
-}
-
-/// A value as people write it.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// The keys of one option of QEMU's: JSON, or `first,key=value,…` where a comma in a value is doubled.
-fn options(text: &str, first: &str) -> Result<Map<String, Value>, String> {
-    if text.trim_start().starts_with('{') {
-        // QEMU also takes single quotes.
-        let parsed = serde_json::from_str(text).or_else(|error| serde_json::from_str(&text.replace('\'', "\"")).map_err(|_| error));
-        return parsed.map_err(|error| format!("it cannot be read as JSON ({error})"));
-    }
-    let mut keys = Map::new();
-    for (index, part) in text.replace(",,", "\0").split(',').enumerate() {
-        let part = part.replace('\0', ",");
-        match part.split_once('=') {
-            Some((key, value)) => keys.insert(key.to_owned(), Value::from(value)),
-            None if index == 0 => keys.insert(first.to_owned(), Value::from(part)),
-            None => keys.insert(part, Value::from("on")),
-        };
-    }
-    Ok(keys)
 }
 
 /// `0x46d`, `1133`.
@@ -254,7 +201,7 @@ mod tests {
     fn of(devices: &str, line: &[&str]) -> Taken {
         let words: String =
             line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
-        let text = format!("<domain xmlns:q='{QEMU}'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>");
+        let text = format!("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>");
         taken(&Document::parse(&text).unwrap(), &Host::default())
     }
 

@@ -68,8 +68,8 @@ const REMEDIES: [(&[&str], &str); 26] = [
     (&["Cannot find 'passt'"], "apt install passt, dnf install passt"),
     (&["Unable to find a satisfying virtiofsd"], "apt install virtiofsd, dnf install virtiofsd"),
     (&["System Management Mode not supported"], "take a firmware without Secure Boot (--loader), or a host whose KVM has SMM"),
-    (&["Domain is already active", "domain is already running"], "it runs; see `vgapt status`"),
-    (&["domain is not running"], "it is off; see `vgapt status`"),
+    (&["Domain is already active", "domain is already running"], "it runs; see `vgapt status NAME`"),
+    (&["domain is not running"], "it is off; see `vgapt status NAME`"),
 ];
 
 /// An error of libvirt: what was being done, libvirt's own words, and the remedy if one is known.

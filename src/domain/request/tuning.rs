@@ -22,7 +22,7 @@ pub struct Tuning {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_pin: bool,
-    /// Cores of a hybrid processor that may be taken [default: performance]
+    /// Cores of a hybrid processor that may be taken [default: performance, where they have room]
     #[arg(long, value_name = "KIND", conflicts_with = "no_pin")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_kind: Option<CoreKind>,
