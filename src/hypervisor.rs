@@ -165,7 +165,7 @@ pub trait Hypervisor {
     fn agent_answers(&self, name: &str) -> bool;
     /// The addresses that libvirt's networks have given out to the running domain; after a restart
     /// those of its last run, until it asks anew.
-    fn leases(&self, name: &str) -> Vec<String>;
+    fn leases(&self, name: &str) -> Option<Vec<String>>;
     /// Asks the guest to shut down.
     fn shut_down(&self, name: &str) -> Result<()>;
     /// Pulls the plug.

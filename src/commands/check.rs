@@ -157,8 +157,10 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
     if setup.enforces_labels() {
         let files = std::iter::once(HOOK).chain(setup.hook_program.as_deref());
         // Without changing anything, it names what it would.
+        let labelled = files.map(|file| Some((file, said(&["restorecon", "-n", "-v", file])?)));
+        let labelled: Option<Vec<(&str, String)>> = labelled.collect();
         hook.mislabelled =
-            files.filter(|file| said(&["restorecon", "-n", "-v", file]).is_some_and(|said| !said.is_empty())).map(str::to_owned).collect();
+            labelled.map(|all| all.into_iter().filter(|(_, said)| !said.is_empty()).map(|(file, _)| file.to_owned()).collect());
     }
 }
 

@@ -70,7 +70,9 @@ impl Arguments {
         }
         let is_bound = host.devices(&functions).any(|device| device.driver.is_some() && !device.on_vfio());
         let sees_all = root.as_ref().is_some_and(|root| !root.is_capture() && (!root.is_live() || rustix::process::geteuid().is_root()));
-        let is_seen = host.unknown.is_empty() && (!is_bound || (sees_all && !is_handed_over));
+        let is_seen = host.unknown.is_empty()
+            && !findings.iter().any(|finding| finding.code == "holders-unknown")
+            && (!is_bound || (sees_all && !is_handed_over));
         let holders = if is_seen { steps::Holders::Seen } else { steps::Holders::NotSeen };
         let hook_is_there = root.as_ref().is_some_and(|root| root.exists(HOOK));
         let hook = steps::hook(needs.as_ref(), hook_is_there).filter(|_| root.is_some());
@@ -152,13 +154,20 @@ pub(super) fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option
         host.devices(functions).filter(|device| device.driver.is_some() && !device.on_vfio()).map(|device| device.address).collect();
     let holders = discovery::holders(root, &bound);
     let named: Vec<String> =
-        holders.iter().map(|Holder { pid, name, nodes }| format!("{name} (pid {pid}: {})", nodes.join(", "))).collect();
-    (!named.is_empty()).then(|| {
-        let pids: Vec<String> = holders.iter().map(|holder| holder.pid.to_string()).collect();
-        Finding::fatal(
+        holders.known.iter().map(|Holder { pid, name, nodes }| format!("{name} (pid {pid}: {})", nodes.join(", "))).collect();
+    if !named.is_empty() {
+        let pids: Vec<String> = holders.known.iter().map(|holder| holder.pid.to_string()).collect();
+        return Some(Finding::fatal(
             "device-held",
             format!("processes have the devices open: {}", named.join("; ")),
             format!("end them first (kill {}), or bind the card to vfio-pci at boot", pids.join(" ")),
-        )
-    })
+        ));
+    }
+    // A user other than root never sees those of others: see `others_unseen`.
+    let because = holders.unknown.filter(|_| rustix::process::geteuid().is_root() || !root.is_live())?;
+    Some(Finding::blocker(
+        "holders-unknown",
+        format!("whether a process has the devices open could not be told: {because}"),
+        "run it as root without confinement (AppArmor, SELinux): taking a device from a process that has it open hangs the kernel",
+    ))
 }

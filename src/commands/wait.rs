@@ -36,7 +36,7 @@ pub(super) struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// To be asked right after the start, before the guest can have an address of its own.
     pub(super) fn new(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Self {
-        let has_new_lease = is_on_network(domain) && connection.leases(name).is_empty();
+        let has_new_lease = is_on_network(domain) && connection.leases(name).is_some_and(|known| known.is_empty());
         Self { connection, name, has_agent: has_agent(domain), has_new_lease }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Guest<'a> {
         if self.has_agent && self.connection.agent_answers(self.name) {
             return Some(Up::Seen("its agent answers".to_owned()));
         }
-        let address = self.connection.leases(self.name).into_iter().next().filter(|_| self.has_new_lease)?;
+        let address = self.connection.leases(self.name)?.into_iter().next().filter(|_| self.has_new_lease)?;
         Some(Up::Seen(format!("it took the address {address}")))
     }
 

@@ -1,6 +1,6 @@
 //! The files by which a host boots and loads its modules.
 
-use crate::model::{ConfigFile, ConfigFiles};
+use crate::model::{ConfigFile, ConfigFiles, Reading};
 use crate::root::Root;
 
 /// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
@@ -34,6 +34,7 @@ const FILES: &[&str] = &[
     "/boot/limine/limine.conf",
     "/boot/loader/loader.conf",
     "/efi/loader/loader.conf",
+    "/etc/abroot/abroot.json",
     "/etc/booster.yaml",
     "/etc/crypttab",
     "/etc/default/grub",
@@ -217,8 +218,18 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     if root.is_live() && !root.exists(USES[0]) {
         unread.push(format!("cannot read {}: it is not there", USES[0]));
     }
+    // It says which system this is, and who makes its configuration.
+    let releases = ["/etc/os-release", "/usr/lib/os-release"].map(|path| root.reading(path));
+    if !releases.iter().any(|release| matches!(release, Reading::Known(_))) {
+        unread.extend(releases.iter().find_map(|release| release.unknown().map(str::to_owned)));
+    }
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
-    unread.extend(known.filter(|(_, what)| what.starts_with("cannot be read")).map(|(path, what)| format!("{path} {what}")));
+    // An entry of a boot loader that is no text boots all the same.
+    let boots = |path: &str| ["/boot/", "/efi/", "/etc/kernel/"].iter().any(|folder| path.starts_with(folder));
+    let is_unread = |(path, what): &(&String, &String)| {
+        what.starts_with("cannot be read") || (boots(path) && *what != "is a directory" && !what.ends_with("which is not there"))
+    };
+    unread.extend(known.filter(is_unread).map(|(path, what)| format!("{path} {what}")));
     unread
 }
 

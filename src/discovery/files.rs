@@ -9,7 +9,7 @@ use crate::root::{Root, Status};
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
 /// Where QEMU's user may be named; many distributions let only root read it.
-const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
+pub(super) const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
 
 /// What the host's files say about these paths; firmwares included.
 pub fn files(root: &Root, paths: &[String]) -> Files {

@@ -1,26 +1,36 @@
 //! Who has a device's nodes open. Taking a device from a process that holds it hangs the kernel.
 
-use crate::model::{Holder, PciAddress};
+use crate::model::{Holder, Holders, PciAddress, Reading};
 use crate::root::Root;
 
 /// The processes that have nodes of these functions open; of other users' processes only root sees it.
-pub fn holders(root: &Root, functions: &[PciAddress]) -> Vec<Holder> {
+pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
     let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).collect();
+    let mut holders = Holders::default();
     if nodes.is_empty() {
-        return Vec::new();
+        return holders;
     }
-    let pids = root.names("/proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
-    pids.filter_map(|pid| holder(root, pid, &nodes)).collect()
+    let processes = root.entries("/proc");
+    holders.unknown = processes.unknown().map(str::to_owned);
+    for pid in processes.known().into_iter().flatten().filter_map(|name| name.parse::<u32>().ok()) {
+        match holder(root, pid, &nodes) {
+            Reading::Known(holder) => holders.known.extend(holder),
+            // It has ended.
+            Reading::Absent => {}
+            Reading::Unknown(because) => holders.unknown = holders.unknown.or(Some(because)),
+        }
+    }
+    holders
 }
 
-fn holder(root: &Root, pid: u32, nodes: &[String]) -> Option<Holder> {
+fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
     let descriptors = format!("/proc/{pid}/fd");
-    let mut open: Vec<String> = root
-        .names(&descriptors)
-        .iter()
-        .filter_map(|fd| root.link(&format!("{descriptors}/{fd}")))
-        .filter(|target| nodes.contains(target))
-        .collect();
+    root.entries(&descriptors).map(|open| holder_of(root, pid, &descriptors, &open, nodes))
+}
+
+fn holder_of(root: &Root, pid: u32, descriptors: &str, open: &[String], nodes: &[String]) -> Option<Holder> {
+    let mut open: Vec<String> =
+        open.iter().filter_map(|fd| root.link(&format!("{descriptors}/{fd}"))).filter(|target| nodes.contains(target)).collect();
     open.sort_unstable();
     open.dedup();
     let name = || root.attribute(&format!("/proc/{pid}/comm")).unwrap_or_else(|| "unknown".into());
@@ -48,4 +58,33 @@ fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
         }
     }
     nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn open_files_that_cannot_be_read_are_unknown() {
+        let tree = tempfile::tempdir().unwrap();
+        let at = |path: &str| tree.path().join(path);
+        let function: PciAddress = "0000:01:00.0".parse().unwrap();
+        fs::create_dir_all(at(&format!("sys/bus/pci/devices/{function}/drm/card0"))).unwrap();
+        fs::create_dir_all(at("proc/7/fd")).unwrap();
+        fs::create_dir_all(at("proc/8")).unwrap();
+        let root = Root::open(tree.path()).unwrap();
+        // Process 8 has ended: its folder is going.
+        assert_eq!(holders(&root, &[function]), Holders::default());
+        // A loop of links stands for what root itself may not read.
+        symlink("fd", at("proc/8/fd")).unwrap();
+        let seen = holders(&root, &[function]);
+        assert!(seen.known.is_empty() && seen.unknown.is_some_and(|because| because.contains("/proc/8/fd")));
+        symlink("/dev/dri/card0", at("proc/7/fd/3")).unwrap();
+        let seen = holders(&root, &[function]);
+        assert_eq!((seen.known[0].pid, seen.known[0].nodes.join(" ")), (7, "/dev/dri/card0".to_owned()));
+        assert!(seen.unknown.is_some());
+    }
 }

@@ -28,6 +28,14 @@ pub(super) fn read(root: &Root, host: &Host) -> Vec<Kernel> {
     releases.into_iter().map(kernel).collect()
 }
 
+/// The lists of built-in modules that are there and cannot be read.
+pub(super) fn unread(root: &Root, kernels: &[Kernel]) -> Vec<String> {
+    let unknown = kernels.iter().filter(|kernel| kernel.builtin.is_empty());
+    unknown
+        .filter_map(|kernel| root.reading(&format!("{MODULES}/{}/modules.builtin", kernel.release)).unknown().map(str::to_owned))
+        .collect()
+}
+
 /// The modules that claim each function's kind, as the running kernel's table has it, else the newest kernel's.
 pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMap<PciAddress, Vec<String>> {
     let running = host.platform.kernel.as_deref();

@@ -61,6 +61,7 @@ pub fn read(root: &Root, scope: Scope) -> Host {
         host.memory = memory::read(root);
         host.topology.online = cpu::online(root);
     }
+    host.unknown.extend(pci::unread(root, &host.pci));
     if scope == Scope::All {
         host.topology = cpu::topology(root);
     }

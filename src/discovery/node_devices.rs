@@ -7,6 +7,9 @@ use crate::xml::{Document, Element};
 pub fn from_node_devices(descriptions: &[String]) -> Host {
     let documents: Vec<Document> = descriptions.iter().filter_map(|text| Document::parse(text).ok()).collect();
     let mut host = Host::default();
+    if documents.len() < descriptions.len() {
+        host.unknown.push(format!("{} devices: libvirt's XML of them cannot be read", descriptions.len() - documents.len()));
+    }
     for document in &documents {
         let device = document.root();
         for capability in device.children_named("capability") {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::files::qemu_account;
+use super::files::{QEMU_CONF, qemu_account};
 use super::{hook, kernel_log, software};
 use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, Reach, Setup};
 use crate::root::Root;
@@ -45,7 +45,9 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
 fn kvm(root: &Root) -> Option<KvmNode> {
     let status = root.status(KVM)?;
     let everybody = status.mode & READ_AND_WRITE == READ_AND_WRITE;
-    let by_right = qemu_account(root).filter(|_| !root.is_capture()).map(|account| {
+    // Without qemu.conf the account is a guess.
+    let is_known = !root.is_capture() && root.reading(QEMU_CONF).unknown().is_none();
+    let by_right = qemu_account(root).filter(|_| is_known).map(|account| {
         let shift = if status.uid == account.uid { 6 } else { 3 };
         let owns = status.uid == account.uid || account.gids.contains(&status.gid);
         owns && status.mode >> shift & READ_AND_WRITE == READ_AND_WRITE

@@ -24,6 +24,14 @@ pub(super) fn read(root: &Root, scope: Scope) -> Vec<PciDevice> {
     devices
 }
 
+/// What could not be read of the functions: a driver that is not seen is no driver that is not there.
+pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
+    let mut unread: Vec<String> = root.entries(DEVICES).unknown().map(str::to_owned).into_iter().collect();
+    let of_device = |device: &PciDevice| root.reading(&format!("{DEVICES}/{}/uevent", device.address)).unknown().map(str::to_owned);
+    unread.extend(devices.iter().filter(|device| device.driver.is_none()).find_map(of_device));
+    unread
+}
+
 fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     let home = format!("{DEVICES}/{address}");
     let mut device = PciDevice::new(address);

@@ -70,8 +70,10 @@ const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels::read(root, host);
     let files = config::read(root);
+    let mut unread = config::unread(root, &files);
+    unread.extend(kernels::unread(root, &kernels));
     Setup {
-        unread: config::unread(root, &files),
+        unread,
         files,
         booted: booted::read(root),
         claimants: kernels::claimants(root, host, &kernels),

@@ -29,8 +29,11 @@ pub(super) fn read(root: &Root) -> Uses {
         Reading::Absent if root.is_live() => Some(format!("{path} is not there")),
         Reading::Absent | Reading::Known(_) => None,
     };
-    let unknown = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
-    Uses { known, unknown: unknown.iter().filter_map(unread).collect() }
+    let files = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
+    // A host that speaks no IPv6 has no such table.
+    let ipv6 = root.reading("/proc/net/ipv6_route").unknown().map(str::to_owned);
+    let folders = [BLOCK, "/sys/class/net"].into_iter().filter_map(|folder| root.entries(folder).unknown().map(str::to_owned));
+    Uses { known, unknown: files.iter().filter_map(unread).chain(ipv6).chain(folders).collect() }
 }
 
 /// What the host does with a disk, in words; `None` where nothing is known of it.

@@ -140,6 +140,23 @@ pub fn place_of(name: &str, folder: &Path) -> Place {
     if before.contains(':') { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
 }
 
+/// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).
+const REMOTE: [&str; 12] = ["nbd", "http", "https", "ftp", "ftps", "ssh", "rbd", "iscsi", "nfs", "gluster", "sheepdog", "vxhs"];
+
+/// Whether a name that is no file of this machine leads to another one; false for what is not understood.
+pub fn is_remote(name: &str) -> bool {
+    let is_known = |driver: &str| REMOTE.contains(&driver.split('+').next().unwrap_or(driver));
+    let Some(options) = name.strip_prefix("json:") else { return name.split(':').next().is_some_and(is_known) };
+    let Ok(options) = serde_json::from_str::<serde_json::Value>(options) else { return false };
+    innermost(&options).is_some_and(|driver| is_known(&driver))
+}
+
+/// The driver at the end of a chain of QEMU's drivers, in both forms of their options.
+fn innermost(options: &serde_json::Value) -> Option<String> {
+    let below = options.get("file").filter(|file| file.is_object()).and_then(innermost);
+    below.or_else(|| options["file.driver"].as_str().or_else(|| options["driver"].as_str()).map(str::to_owned))
+}
+
 /// The file below a chain of QEMU's drivers, in both forms of their options.
 fn file_of(options: &serde_json::Value) -> Option<String> {
     let of_files = ["file", "host_device"];
@@ -198,6 +215,13 @@ mod tests {
         assert_eq!(of(r#"json:{"driver":"raw","file.filename":"/y"}"#), file("/y"));
         let remote = r#"json:{"driver":"raw","file":{"driver":"https","filename":"/y"}}"#;
         assert_eq!([of(remote), of("json:{")], [Place::Other(remote.into()), Place::Other("json:{".into())]);
+        assert!(
+            is_remote(remote) && is_remote("nbd://h/x") && is_remote("gluster+tcp://h/v/x") && is_remote(r#"json:{"file.driver":"ssh"}"#)
+        );
+        // QEMU takes single quotes, and drivers that stand before a file: neither is another machine.
+        let local =
+            ["json:{'driver':'file','filename':'/x'}", "blkdebug:cfg:/x", "host_device:/dev/x", r#"json:{"driver":"blkdebug","image":{}}"#];
+        assert!(!local.iter().any(|name| is_remote(name)));
     }
 
     proptest! {

@@ -96,7 +96,10 @@ impl Taken {
     }
 
     fn usb_at(&mut self, bus: Option<u32>, device: Option<u32>, host: &Host) {
-        let (Some(bus), Some(device)) = (bus, device) else { return };
+        let (Some(bus), Some(device)) = (bus, device) else {
+            self.unknown.push("which USB device is passed: neither its ids nor its bus and device number are there".to_owned());
+            return;
+        };
         let found = host.usb.iter().find(|usb| u32::from(usb.bus) == bus && u32::from(usb.device) == device);
         match found {
             Some(usb) => {
@@ -201,7 +204,9 @@ mod tests {
     fn of(devices: &str, line: &[&str]) -> Taken {
         let words: String =
             line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
-        let text = format!("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>");
+        let text = format!(
+            "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>"
+        );
         taken(&Document::parse(&text).unwrap(), &Host::default())
     }
 

@@ -90,8 +90,12 @@ impl Hypervisor for Libvirt {
         let _deadline = watch::deadline("listing the host's devices", watch::QUESTION);
         let flags = sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_USB_DEV;
         let devices = self.connect.list_all_node_devices(flags).map_err(|error| explain(&error, "cannot list the host's devices"))?;
-        // A device may be unplugged between the listing and the question.
-        Ok(devices.iter().filter_map(|device| device.xml_desc(0).ok()).collect())
+        let described = devices.iter().filter_map(|device| match device.xml_desc(0) {
+            // It was unplugged between the listing and the question.
+            Err(error) if error.code() == Enum::Known(ErrorNumber::NoNodeDevice) => None,
+            described => Some(described.map_err(|error| explain(&error, "cannot read one of the host's devices"))),
+        });
+        described.collect()
     }
 
     fn abilities(&self) -> vgapt::model::Libvirt {
@@ -227,11 +231,10 @@ impl Hypervisor for Libvirt {
         self.domain(name).is_ok_and(|domain| domain.time(0).is_ok())
     }
 
-    fn leases(&self, name: &str) -> Vec<String> {
+    fn leases(&self, name: &str) -> Option<Vec<String>> {
         let _deadline = watch::deadline("asking for addresses", watch::QUESTION);
-        let Ok(domain) = self.domain(name) else { return Vec::new() };
-        let interfaces = domain.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).unwrap_or_default();
-        interfaces.into_iter().flat_map(|interface| interface.addrs).map(|address| address.addr).collect()
+        let interfaces = self.domain(name).ok()?.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).ok()?;
+        Some(interfaces.into_iter().flat_map(|interface| interface.addrs).map(|address| address.addr).collect())
     }
 
     fn shut_down(&self, name: &str) -> Result<()> {

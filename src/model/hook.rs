@@ -24,8 +24,8 @@ pub struct HookSeen {
     pub told: Option<u64>,
     /// Whether the program that it runs is this one.
     pub is_own_program: Option<bool>,
-    /// The files that `SELinux` would have labelled otherwise.
-    pub mislabelled: Vec<String>,
+    /// The files that `SELinux` would have labelled otherwise; `None` where that could not be told.
+    pub mislabelled: Option<Vec<String>>,
     /// Hooks that others have put there.
     pub others: Vec<OtherHook>,
     /// Why the folders of hooks could not be read.

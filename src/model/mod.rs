@@ -33,7 +33,7 @@ pub use host::Host;
 pub use ids::{Class, PciId, UsbId, is_uuid};
 pub use libvirt::Libvirt;
 pub use memory::{HugepagePool, Memory};
-pub use observed::{FreePieces, Holder, IommuUnit, KvmNode, ModuleState, Observed, Reach, RomState};
+pub use observed::{FreePieces, Holder, Holders, IommuUnit, KvmNode, ModuleState, Observed, Reach, RomState};
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
 pub use reading::Reading;

@@ -26,7 +26,7 @@ pub struct Observed {
     /// The expansion ROMs of the graphics cards.
     pub roms: BTreeMap<PciAddress, RomState>,
     /// Who has the nodes of the cards open.
-    pub holders: Option<Vec<Holder>>,
+    pub holders: Option<Holders>,
     /// Free memory of each zone, by the size of its pieces.
     pub free_pieces: Vec<FreePieces>,
     /// libvirt's sockets.
@@ -125,6 +125,15 @@ pub enum RomState {
     Closed,
     /// What it holds, or what is wrong with it.
     Read(Result<Rom, String>),
+}
+
+/// Who has nodes of some devices open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holders {
+    /// The processes that were seen.
+    pub known: Vec<Holder>,
+    /// Why there may be more: the open files of a process could not be read.
+    pub unknown: Option<String>,
 }
 
 /// A process with nodes of a device open.

@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// What the kernel answers for the files of a process that has ended (`ESRCH` of errno(3)).
+const NO_SUCH_PROCESS: i32 = 3;
+
 /// A value that was read; where there is none, whether it is absent or could not be read.
 ///
 /// No destructive step and no reassuring word may rest on [`Reading::Unknown`].
@@ -21,6 +24,7 @@ impl<T> Reading<T> {
         match result {
             Ok(value) => Self::Known(value),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Self::Absent,
+            Err(error) if error.raw_os_error() == Some(NO_SUCH_PROCESS) => Self::Absent,
             Err(error) => Self::Unknown(format!("cannot read {path}: {error}")),
         }
     }

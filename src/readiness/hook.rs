@@ -76,13 +76,21 @@ fn program(prepared: &Prepared) -> Check {
         let remedy = format!("install -m 755 \"$(command -v vgapt)\" {program}");
         return check(format!("{program} is another version than this vgapt")).care("what it does may not fit what vgapt says", remedy);
     }
+    let observed = &prepared.facts.observed;
+    if observed.hook.is_own_program.is_none() && observed.reach.is_live() {
+        return check(String::new()).unknown(&format!("{program} could not be compared with this vgapt")).minor();
+    }
     check(format!("{program} lies where libvirt may run it")).minor()
 }
 
 /// What is labelled as something else may not be run by libvirt.
 fn labels(prepared: &Prepared) -> Option<Check> {
-    let files = &prepared.facts.observed.hook.mislabelled;
+    let observed = &prepared.facts.observed;
     let check = |seen: String| check("hook-labels", "SELinux's labels of the hook", seen);
+    let Some(files) = &observed.hook.mislabelled else {
+        let may_be_wrong = observed.reach.is_live() && prepared.facts.setup.enforces_labels();
+        return may_be_wrong.then(|| check(String::new()).unknown("restorecon could not tell").minor());
+    };
     (!files.is_empty()).then(|| {
         let files = files.join(" ");
         check(format!("are not what the policy says: {files}"))

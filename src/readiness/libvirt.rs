@@ -53,9 +53,14 @@ fn driver(prepared: &Prepared) -> Option<Check> {
 
 fn version(prepared: &Prepared) -> Option<Check> {
     let versions = &prepared.facts.observed.versions;
-    let said = versions.get("libvirtd").or_else(|| versions.get("virtqemud")).or_else(|| versions.get("virsh"))?;
-    let check = Check::ok("libvirt-version", Group::Software, "libvirt's version", said.clone());
-    let number = said.split_ascii_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let said = versions.get("libvirtd").or_else(|| versions.get("virtqemud")).or_else(|| versions.get("virsh"));
+    let check = |seen: &str| Check::ok("libvirt-version", Group::Software, "libvirt's version", seen.to_owned());
+    let number = said.and_then(|said| said.split_ascii_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())));
+    let (Some(said), Some(number)) = (said, number) else {
+        let is_live = prepared.facts.observed.reach.is_live();
+        return is_live.then(|| check("").unknown("no program of libvirt's tells it").minor());
+    };
+    let check = check(said);
     Some(match crate::model::at_least(number, WANTED.0, WANTED.1) {
         Some(false) => check.care(
             "before 8.7 it cannot give a guest the host's address width, which cards with large memory need",

@@ -57,9 +57,10 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A pipe that breaks ends; whoever waited may have given up.
-        let _ = pipe.read_to_end(&mut bytes);
-        let _ = sender.send(bytes);
+        // Half an answer is none. Whoever waited may have given up.
+        if pipe.read_to_end(&mut bytes).is_ok() {
+            let _ = sender.send(bytes);
+        }
     });
     receiver
 }

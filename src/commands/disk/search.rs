@@ -200,7 +200,8 @@ impl Desk<'_> {
             }
         }
         // Links and the files they lead to are one image.
-        found.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
+        // One that cannot be followed keeps its name: what it lies on is then told as unknown.
+        found.into_iter().map(|path| path.canonicalize().unwrap_or(path)).collect()
     }
 
     /// The image of a chain that lies on the base directly; absent where none does.
@@ -225,7 +226,9 @@ impl Desk<'_> {
                 return Ok(if is_but(&place) { Reading::Absent } else { Reading::Known(place) });
             }
             if below.format.as_deref() == Some("raw") {
-                return Ok(Reading::Absent);
+                // Two paths are one file only as far as both can be looked at.
+                let looked = Reading::of(below.path.metadata(), &below.path.display().to_string());
+                return Ok(looked.unknown().map_or(Reading::Absent, |because| Reading::Unknown(because.to_owned())));
             }
             place.clone_from(&below.path);
         }
@@ -247,8 +250,10 @@ impl Desk<'_> {
         Ok(match known {
             Ok(known) => match known.backing.map(|name| disk::place_of(&name, directory(image))) {
                 Some(Place::File(path)) => Reading::Known(Below { path, format: known.backing_format }),
-                // What QEMU reaches by other ways is no file of this machine.
-                Some(Place::Other(_)) | None => Reading::Absent,
+                // What QEMU reaches over a network is no file of this machine.
+                Some(Place::Other(name)) if disk::is_remote(&name) => Reading::Absent,
+                Some(Place::Other(name)) => Reading::Unknown(format!("{} lies on {name}, which is not understood", image.display())),
+                None => Reading::Absent,
             },
             Err(because) => Reading::Unknown(format!("qemu-img cannot tell what {} lies on: {because}", image.display())),
         })

@@ -35,6 +35,11 @@ fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
         let message = format!("{path} is {what}: host and guest would destroy each other's data");
         return Some(Finding::fatal("disk-in-use", message, "let the host go of it (umount, swapoff), or take another disk"));
     }
+    let of_disks = |because: &&String| ["/proc/mounts", "/proc/swaps", "/sys/class/block"].iter().any(|place| because.contains(place));
+    if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| path.starts_with("/dev/")) {
+        let message = format!("whether the host uses {path} is not known: {because}");
+        return Some(Finding::blocker("disk-use-unknown", message, "run it as root, on the host itself"));
+    }
     let moves = path.strip_prefix("/dev/").is_some_and(|name| ["sd", "nvme", "hd", "vd"].iter().any(|kind| name.starts_with(kind)));
     moves.then(|| {
         let message = format!("{path} may be another disk after the next start of the host");

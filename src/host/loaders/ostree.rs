@@ -17,7 +17,13 @@ fn configured(setup: &Setup) -> bool {
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let entries = next(setup);
-    let now = entries.first().map(|entry| entry.cmdline.clone()).unwrap_or_default();
+    let Some(now) = entries.first().map(|entry| entry.cmdline.clone()) else {
+        return Err(Finding::fatal(
+            "boot-loader",
+            format!("no entry in {ENTRIES} can be read, so the kernel parameters of the deployment are not known"),
+            "mount /boot, and run vgapt prepare again",
+        ));
+    };
     let (before, after): (Vec<&str>, String) = (now.split_whitespace().collect(), tokens::with(&now, wants));
     let after: Vec<&str> = after.split_whitespace().collect();
     if before == after {
