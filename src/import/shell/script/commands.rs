@@ -38,9 +38,11 @@ impl Reader<'_> {
             return Truth::of(true);
         }
         let mut argv = Vec::new();
+        // Asked once: it walks all words.
+        let is_qemu = starts_qemu(step);
         for part in rest {
             if let Part::Word(word) = part {
-                if starts_qemu(step) && finds_files(word) {
+                if is_qemu && finds_files(word) {
                     let words = shown(&self.variables.text(word));
                     self.note(format!("line {}: which files '{words}' finds is not looked up: it is read as it stands", step.line));
                 }
