@@ -201,7 +201,9 @@ mod tests {
     fn of(devices: &str, line: &[&str]) -> Taken {
         let words: String =
             line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
-        let text = format!("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>");
+        let text = format!(
+            "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>"
+        );
         taken(&Document::parse(&text).unwrap(), &Host::default())
     }
 

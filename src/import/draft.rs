@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) options: Vec<Opt>,
     pub(super) fates: Vec<Option<(Fate, String)>>,
     pub(super) notes: Vec<String>,
+    /// What no domain can do as the script did it: why, and what to do.
+    pub(super) refusals: Vec<(String, String)>,
     /// `-global`s and the like that take the place of properties without an element.
     pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
@@ -84,6 +86,30 @@ impl Draft {
 
     pub(super) fn drop(&mut self, index: usize, why: &str) {
         self.settle(index, Fate::Dropped, why);
+    }
+
+    /// No domain is made: this option would do something else than in the script.
+    pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
+        self.refusals.push((format!("{}: {why}", self.options[index].text()), remedy.into()));
+        self.drop(index, why);
+    }
+
+    /// Whether an option of this name is in the script.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.options.iter().any(|option| option.name == name)
+    }
+
+    /// libvirt's model of a virtio device: whether it is one of the old interface too, of the new alone, or
+    /// as the machine has it.
+    pub(super) fn virtio_model(&mut self, index: usize) -> &'static str {
+        let driver = self.options[index].props.peek("driver").unwrap_or_default().to_owned();
+        match (self.flag(index, "disable-legacy"), self.flag(index, "disable-modern")) {
+            _ if driver.ends_with("-non-transitional") => "virtio-non-transitional",
+            _ if driver.ends_with("-transitional") => "virtio-transitional",
+            (Some(true), _) => "virtio-non-transitional",
+            (Some(false), Some(false)) => "virtio-transitional",
+            _ => "virtio",
+        }
     }
 
     /// The value of an option that is kept, where the controller that it sits on is libvirt's and

@@ -22,6 +22,8 @@ use super::parser::{Command, Joined, Step, parse};
 pub struct Script {
     /// What stands before QEMU: `sudo`, `taskset -c 2-5`, …
     pub before: Vec<String>,
+    /// What QEMU reads of the environment that the script gives it: name and value.
+    pub environment: Vec<(String, String)>,
     /// QEMU and its options.
     pub argv: Vec<String>,
     /// Variables that nobody set, and commands that were not run, where QEMU's options need them.
@@ -38,6 +40,8 @@ impl Script {
     }
 }
 
+/// What QEMU reads of its environment (`audio/audio_legacy.c`).
+const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
 /// Words before assignments.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// No script of people's runs a loop more often.
@@ -86,6 +90,7 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
         keyed: BTreeSet::new(),
         prefix: Vec::new(),
         line: 1,
+        starters: 0,
         unread: BTreeMap::new(),
     };
     let unit = kind::is_unit(text).then(|| kind::of_unit(text));
@@ -100,6 +105,7 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
     };
     match parse(&text, 1) {
         Ok(steps) => {
+            reader.starters = reader.starters(&steps, 0);
             reader.run(&steps);
             reader.finish(&text)
         }
@@ -136,6 +142,8 @@ struct Reader<'g> {
     prefix: Vec<String>,
     /// The line that is read.
     line: usize,
+    /// How many commands of the script start QEMU.
+    starters: usize,
     /// Lines with a QEMU command that were left out, why, and whether a note says so.
     unread: BTreeMap<usize, (String, bool)>,
 }
@@ -256,6 +264,13 @@ impl Reader<'_> {
         if is_longer {
             self.script.argv = argv.to_vec();
             self.script.before.clone_from(&self.prefix);
+            self.script.environment = ENVIRONMENT
+                .iter()
+                .filter_map(|name| {
+                    let before = self.prefix.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+                    Some(((*name).to_owned(), before.or_else(|| self.variables.value(name))?))
+                })
+                .collect();
         }
         if !out.is_empty() && (is_longer || out != self.script.argv) {
             self.note(format!("another QEMU command is left out: {}", shown(&out.join(" "))));
