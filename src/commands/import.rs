@@ -63,7 +63,7 @@ impl Arguments {
         let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
         file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
         let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
-        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name));
+        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name), &sourced);
         if let Some((why, remedy)) = script.refusal {
             return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
         }
@@ -136,6 +136,14 @@ impl Arguments {
         }
         Ok(if refused.is_some() { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
+}
+
+/// The text of a file that the script reads itself, where it is no longer than a script.
+fn sourced(path: &str) -> Option<String> {
+    let mut text = String::new();
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Nothing is imported, and why.

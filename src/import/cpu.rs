@@ -230,9 +230,9 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
         draft.native(index, "<vcpu>, <topology>");
     }
     if counts.product() != u64::from(counts.all) {
-        draft
-            .notes
-            .push(format!("the topology of -smp does not make {} processors, for which QEMU refuses to start: it is left out", counts.all));
+        let what = if counts.online < counts.all { " (before 6.2 it left places to plug in more)" } else { "" };
+        let note = format!("the topology of -smp does not make {} processors and QEMU refuses it{what}: it is left out", counts.all);
+        draft.notes.push(note);
         return None;
     }
     let mut topology = Fragment::new("topology").with("sockets", counts.sockets);

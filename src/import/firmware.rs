@@ -16,6 +16,10 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.put("os", loader(code));
             let nvram = Fragment::new("nvram");
             let is_pattern = variables.path.starts_with("/usr/") || is_protected;
+            if is_pattern {
+                let why = if is_protected { "-snapshot" } else { "it belongs to a package" };
+                draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
+            }
             // What belongs to a package is a pattern; anything else are the variables themselves.
             let nvram = if is_pattern { nvram.with("template", &variables.path) } else { nvram.text(&variables.path) };
             draft.put("os", if variables.format == "qcow2" { nvram.with("format", "qcow2") } else { nvram });

@@ -57,8 +57,8 @@ const LONGEST_COMMAND: usize = 128 << 10;
 /// What to do instead.
 const BY_HAND: &str = "write the QEMU command that it runs into a script of its own: ps -ww -o args= -C qemu-system-x86_64 prints it";
 
-/// Reads a script that lies at a path; `given` fills what it does not set.
-pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
+/// Reads a script that lies at a path; `given` fills what it does not set, `files` reads what lies beside it.
+pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
     }
@@ -89,12 +89,23 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
         prefix: Vec::new(),
+        files,
         line: 1,
         starters: 0,
         unread: BTreeMap::new(),
     };
     let unit = kind::is_unit(text).then(|| kind::of_unit(text));
     let text = unit.as_deref().unwrap_or(text);
+    let fenced = kind::is_markdown(text).then(|| kind::of_markdown(text));
+    if fenced.is_some() {
+        reader.note("it is Markdown: what is read is the text between ``` in which QEMU stands");
+    }
+    let text = fenced.as_deref().unwrap_or(text);
+    let joined = kind::of_lines(text);
+    if joined.is_some() {
+        reader.note("QEMU's options stand on lines of their own, and are read as if each line but the last ended in \\");
+    }
+    let text = joined.as_deref().unwrap_or(text);
     let text = if text.contains("\r\n") {
         reader.note(
             "its lines end in CR LF, as Windows writes them, and are read as if in LF alone; a shell makes the CR part of the last word",
@@ -125,6 +136,8 @@ enum Flow {
 
 struct Reader<'g> {
     variables: Variables<'g>,
+    /// The text of a file.
+    files: Given<'g>,
     script: Script,
     functions: BTreeMap<String, Rc<Vec<Step>>>,
     called: BTreeSet<String>,

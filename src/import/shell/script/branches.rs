@@ -71,8 +71,11 @@ impl Reader<'_> {
         let does = if holds { "holds" } else { "does not hold" };
         // That a command does well is nothing to tell, unless something hangs on it.
         let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
-        let told =
-            if truth.known { matters && !assumed.is_empty() } else { matters && (is_test || !effects.is_empty() || by_qemu.is_some()) };
+        let told = if truth.known {
+            matters && !assumed.is_empty()
+        } else {
+            matters && (is_test || !effects.is_empty() || by_qemu.is_some_and(|(holds, ..)| holds != truth.holds))
+        };
         if told && !truth.known {
             let as_it = if holds { "does" } else { "does not" };
             self.note(format!("line {line}: whether `{condition}` holds is not known; taken as it {as_it}; left out: {out}"));
