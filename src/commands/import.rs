@@ -152,7 +152,9 @@ fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<E
         output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings), "notes": notes})))?;
     } else {
         context.tell(findings);
-        notes.iter().for_each(|note| context.note(&format!("note: {note}")));
+        for note in notes {
+            context.note(&format!("note: {note}"));
+        }
         output::tell("nothing is imported: see above.\n");
     }
     Ok(ExitCode::from(FOUND_AGAINST))

@@ -145,17 +145,26 @@ fn folder_9p(draft: &mut Draft, path: Option<String>, tag: Option<String>, model
 
 fn random(draft: &mut Draft) {
     for index in draft.devices(&["virtio-rng-pci", "virtio-rng", "virtio-rng-pci-non-transitional", "virtio-rng-pci-transitional"]) {
+        let behind = draft.options[index].props.peek("rng").and_then(|id| draft.with("object", "id", id));
+        let other = behind.filter(|object| {
+            let kind = draft.options[*object].props.peek("qom-type");
+            kind.is_some_and(|kind| !["rng-random", "rng-builtin"].contains(&kind))
+        });
+        if let Some(object) = other {
+            draft.keep(object, "a source of random numbers behind a line of QEMU's");
+            draft.keep(index, "what is behind it is given to QEMU as it is");
+            continue;
+        }
         let model = draft.virtio_model(index);
         let object = draft.take(index, "rng").and_then(|id| draft.with("object", "id", &id));
         let kind = object.and_then(|object| draft.take(object, "qom-type"));
         let backend = Fragment::new("backend");
         let backend = match (object, kind.as_deref()) {
-            (_, Some("rng-builtin")) => backend.with("model", "builtin"),
+            // Without a backend that is QEMU's own (`virtio_rng_device_realize`).
+            (_, Some("rng-builtin")) | (None, _) => backend.with("model", "builtin"),
             (Some(object), _) => {
                 backend.with("model", "random").text(draft.take(object, "filename").unwrap_or_else(|| "/dev/urandom".into()))
             }
-            // QEMU's own (`virtio_rng_device_realize`).
-            (None, _) => backend.with("model", "builtin"),
         };
         let (most, period) = (draft.take(index, "max-bytes"), draft.take(index, "period"));
         let rate = most.map(|bytes| Fragment::new("rate").with("bytes", bytes));

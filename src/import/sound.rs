@@ -56,15 +56,14 @@ fn directions(draft: &mut Draft, index: usize, kind: &str) -> Vec<Fragment> {
     for (prefix, name) in [("in", "input"), ("out", "output")] {
         let mut element = Fragment::new(name);
         for (of, property, attribute) in PROPERTIES {
-            if of.is_empty() || of == kind {
-                if let Some(value) = draft.take(index, &format!("{prefix}.{property}")) {
-                    let value = match value.as_str() {
-                        "on" => "yes",
-                        "off" => "no",
-                        value => value,
-                    };
-                    element = element.with(attribute, value);
-                }
+            let taken = if of.is_empty() || of == kind { draft.take(index, &format!("{prefix}.{property}")) } else { None };
+            let value = taken.map(|value| match value.as_str() {
+                "on" => "yes".to_owned(),
+                "off" => "no".to_owned(),
+                _ => value,
+            });
+            if let Some(value) = value {
+                element = element.with(attribute, value);
             }
         }
         if !element.attributes().is_empty() {
