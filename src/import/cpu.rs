@@ -107,10 +107,11 @@ fn model(draft: &mut Draft, index: usize) {
             draft.put("cpu", Fragment::new("model").with("fallback", "allow").text(&model));
         }
     }
-    // `check` only warns of what the host has not; `enforce` refuses to start.
+    // `check` only warns of what the host has not; `enforce` refuses to start. libvirt's 'full' is more: it
+    // refuses features that QEMU adds, such as `hypervisor`.
     let strict = draft.flag(index, "enforce") == Some(true);
     draft.take(index, "check");
-    draft.attribute("cpu", "check", if strict { "full" } else { "none" });
+    draft.attribute("cpu", "check", if strict { "partial" } else { "none" });
     if let Some(is_on) = draft.flag(index, "migratable") {
         draft.attribute("cpu", "migratable", if is_on { "on" } else { "off" });
     }

@@ -1,6 +1,7 @@
 //! Network cards, and what is behind them.
 
 use super::draft::Draft;
+use super::props::Props;
 use crate::xml::Fragment;
 
 /// Network cards as devices: QEMU's driver, libvirt's model.
@@ -164,6 +165,40 @@ fn old_style(draft: &mut Draft) {
     }
 }
 
+/// Gives a card and its network to QEMU. A card of `-net` or `-nic` takes its place among the devices before
+/// libvirt's are there, and might take that of one of them: it becomes a `-device`, which comes after them.
+fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
+    let is_old = ["net", "nic"].contains(&draft.options[backend].name.as_str());
+    if is_old && draft.fates[backend].is_none() {
+        let id = format!("import{backend}");
+        let doubled = |text: &str| text.replace(',', ",,");
+        let props = Props::read(draft.options[backend].value(), "type").left();
+        let of_card = ["model", "mac", "macaddr", "vlan", "name", "netdev", "id", "addr", "smb", "smbserver"];
+        let mut value = format!("{},id={id}", props.iter().find(|(name, _)| name == "type").map_or("user", |(_, kind)| kind));
+        for (name, to) in props.iter().filter(|(name, _)| name != "type" && !of_card.contains(&name.as_str())) {
+            value.push_str(&format!(",{name}={}", doubled(to)));
+        }
+        if props.iter().any(|(name, _)| name == "smb") {
+            draft.notes.push(
+                "smb= is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>".into(),
+            );
+        }
+        let model = card.model.as_deref().unwrap_or(if draft.is_express { "e1000e" } else { "e1000" });
+        let mut device = format!("{},netdev={id}", if model == "virtio" { "virtio-net-pci" } else { model });
+        if let Some(mac) = &card.mac {
+            device.push_str(&format!(",mac={mac}"));
+        }
+        draft.options[backend].becomes("netdev", &value);
+        match card.options.iter().find(|index| **index != backend) {
+            Some(index) => draft.options[*index].becomes("device", &device),
+            None => draft.arguments.extend(["-device".to_owned(), device]),
+        }
+    }
+    for index in &card.options {
+        draft.keep(*index, why);
+    }
+}
+
 struct Card {
     model: Option<String>,
     mac: Option<String>,
@@ -182,14 +217,7 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
         draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
     }
     if forwards || is_own {
-        for index in card.options {
-            if forwards {
-                draft.keep(index, FORWARDED);
-            } else {
-                draft.keep(index, OWN_USER);
-            }
-        }
-        return;
+        return keep(draft, backend, &card, if forwards { FORWARDED } else { OWN_USER });
     }
     let kind = draft.take(backend, "type").unwrap_or_default();
     // The helper's bridge, where none is named (`DEFAULT_BRIDGE_INTERFACE`).
@@ -205,12 +233,7 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
             Some(bridge) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
             None => ("ethernet", device.map(|target| target.with("managed", "no"))),
         },
-        _ => {
-            for index in card.options {
-                draft.keep(index, "no element says this network");
-            }
-            return;
-        }
+        _ => return keep(draft, backend, &card, "no element says this network"),
     };
     if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
         draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());

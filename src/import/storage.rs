@@ -134,8 +134,11 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
 fn protect(draft: &mut Draft, disks: &mut [Disk]) {
     for disk in &mut *disks {
         disk.transient &= !disk.file.path.is_empty() && !disk.file.read_only && disk.kind != "cdrom";
-        if disk.transient && (disk.file.path.starts_with("/dev/") || disk.kind == "lun") {
-            let path = &disk.file.path;
+        let path = &disk.file.path;
+        if disk.transient && disk.kind == "floppy" {
+            let remedy = format!("copy it, and name the copy in the script without snapshot: cp {path} COPY");
+            draft.refuse(disk.order, "the script protects this floppy from the guest (snapshot); libvirt can only protect disks", remedy);
+        } else if disk.transient && (path.starts_with("/dev/") || disk.kind == "lun") {
             let format = if disk.file.format.is_empty() { "raw" } else { &disk.file.format };
             let remedy = format!(
                 "create an overlay and name it in the script without snapshot: qemu-img create -f qcow2 -b {path} -F {format} OVERLAY.qcow2"
