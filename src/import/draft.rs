@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub(super) attributes: Vec<(&'static str, &'static str, String)>,
     /// Controllers that libvirt calls otherwise: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
+    /// How many devices are kept on the root bus.
+    places: usize,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
     pub(super) needs_shared_memory: bool,
@@ -92,6 +94,18 @@ impl Draft {
     pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
         self.refusals.push((format!("{}: {why}", self.options[index].text()), remedy.into()));
         self.drop(index, why);
+    }
+
+    /// Keeps a PCI device. QEMU makes such devices before those that libvirt writes as JSON
+    /// (`qemu_create_cli_devices`), and they would take a place that libvirt has given to one of its own: they
+    /// get one behind those that libvirt fills first.
+    pub(super) fn keep_on_pci(&mut self, index: usize, why: &str) {
+        let addr = format!("{:#x}", 0x18 - self.places);
+        self.places = (self.places + 1).min(8);
+        let option = &mut self.options[index];
+        option.without(&["bus", "addr"]);
+        option.set("addr", &addr);
+        self.keep(index, why);
     }
 
     /// Whether an option of this name is in the script.

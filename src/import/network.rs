@@ -191,11 +191,16 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
         draft.options[backend].becomes("netdev", &value);
         match card.options.iter().find(|index| **index != backend) {
             Some(index) => draft.options[*index].becomes("device", &device),
-            None => draft.arguments.extend(["-device".to_owned(), device]),
+            // One option that was both: no other card is kept at this place.
+            None => draft.arguments.extend(["-device".to_owned(), format!("{device},addr={:#x}", 0x19 + draft.arguments.len() % 2)]),
         }
     }
     for index in &card.options {
-        draft.keep(*index, why);
+        if draft.options[*index].name == "device" {
+            draft.keep_on_pci(*index, why);
+        } else {
+            draft.keep(*index, why);
+        }
     }
 }
 

@@ -139,6 +139,20 @@ impl Opt {
         };
     }
 
+    /// Takes properties away.
+    pub(super) fn without(&mut self, names: &[&str]) {
+        self.props.ignore(names);
+        let Some(value) = &mut self.value else { return };
+        if let Some(Ok(serde_json::Value::Object(mut members))) = value.trim_start().starts_with('{').then(|| serde_json::from_str(value)) {
+            names.iter().for_each(|name| drop(members.remove(*name)));
+            *value = serde_json::Value::Object(members).to_string();
+        } else {
+            let is_one = |part: &str| part.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
+            let parts: Vec<&str> = value.split(',').filter(|part| !is_one(part)).collect();
+            *value = parts.join(",");
+        }
+    }
+
     /// Adds a property, as -set does.
     pub(super) fn set(&mut self, property: &str, to: &str) {
         self.props.set(property, to);

@@ -52,9 +52,7 @@ pub(super) fn translate(draft: &mut Draft) {
     for (driver, kind, bus) in INPUTS {
         for index in draft.devices(&[driver]) {
             wanted |= bus == "usb";
-            let input = Fragment::new("input").with("type", kind).with("bus", bus);
-            let model = draft.virtio_model(index);
-            draft.device(if bus == "virtio" && model != "virtio" { input.with("model", model) } else { input });
+            draft.device(Fragment::new("input").with("type", kind).with("bus", bus));
             draft.take(index, "driver");
             draft.place_freely(index);
             draft.native(index, "<input>");
@@ -91,7 +89,7 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
     let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
     for index in draft.devices(&drivers) {
         if draft.options[index].props.peek("masterbus").is_none() && is_companion(&draft.options[index]) {
-            draft.keep(index, "a companion without its EHCI: libvirt has it only beside one");
+            draft.keep_on_pci(index, "a companion without its EHCI: libvirt has it only beside one");
             continue;
         }
         let driver = draft.take(index, "driver").unwrap_or_default();
