@@ -96,12 +96,18 @@ impl Draft {
         self.drop(index, why);
     }
 
+    /// A place on the root bus for a device that is kept.
+    pub(super) fn kept_place(&mut self) -> String {
+        let addr = format!("{:#x}", 0x18 - self.places);
+        self.places = (self.places + 1).min(8);
+        addr
+    }
+
     /// Keeps a PCI device. QEMU makes such devices before those that libvirt writes as JSON
     /// (`qemu_create_cli_devices`), and they would take a place that libvirt has given to one of its own: they
     /// get one behind those that libvirt fills first.
     pub(super) fn keep_on_pci(&mut self, index: usize, why: &str) {
-        let addr = format!("{:#x}", 0x18 - self.places);
-        self.places = (self.places + 1).min(8);
+        let addr = self.kept_place();
         let option = &mut self.options[index];
         option.without(&["bus", "addr"]);
         option.set("addr", &addr);

@@ -191,8 +191,10 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
         draft.options[backend].becomes("netdev", &value);
         match card.options.iter().find(|index| **index != backend) {
             Some(index) => draft.options[*index].becomes("device", &device),
-            // One option that was both: no other card is kept at this place.
-            None => draft.arguments.extend(["-device".to_owned(), format!("{device},addr={:#x}", 0x19 + draft.arguments.len() % 2)]),
+            None => {
+                let addr = draft.kept_place();
+                draft.arguments.extend(["-device".to_owned(), format!("{device},addr={addr}")]);
+            }
         }
     }
     for index in &card.options {
