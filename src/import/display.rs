@@ -49,7 +49,7 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&devices) {
         let driver = draft.options[index].props.peek("driver").unwrap_or_default().to_owned();
         if SECOND.contains(&driver.as_str()) && models.iter().all(|model| *model == "none") {
-            draft.keep_on_pci(index, "libvirt has it only beside a first one, and the script has none");
+            draft.keep(index, "libvirt has it only beside a first one, and the script has none");
             continue;
         }
         draft.take(index, "driver");

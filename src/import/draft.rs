@@ -82,7 +82,16 @@ impl Draft {
         self.settle(index, Fate::Native, element);
     }
 
+    /// QEMU makes the devices that are kept before those that libvirt writes as JSON
+    /// (`qemu_create_cli_devices`), and one of PCI would take a place that libvirt has given to one of its own:
+    /// it gets one behind those that libvirt fills first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
+        let option = &self.options[index];
+        if option.name == "device" && self.fates[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
+            let addr = self.kept_place();
+            self.options[index].without(&["bus", "addr"]);
+            self.options[index].set("addr", &addr);
+        }
         self.settle(index, Fate::Kept, why);
     }
 
@@ -101,17 +110,6 @@ impl Draft {
         let addr = format!("{:#x}", 0x18 - self.places);
         self.places = (self.places + 1).min(8);
         addr
-    }
-
-    /// Keeps a PCI device. QEMU makes such devices before those that libvirt writes as JSON
-    /// (`qemu_create_cli_devices`), and they would take a place that libvirt has given to one of its own: they
-    /// get one behind those that libvirt fills first.
-    pub(super) fn keep_on_pci(&mut self, index: usize, why: &str) {
-        let addr = self.kept_place();
-        let option = &mut self.options[index];
-        option.without(&["bus", "addr"]);
-        option.set("addr", &addr);
-        self.keep(index, why);
     }
 
     /// Whether an option of this name is in the script.
@@ -200,4 +198,34 @@ impl Draft {
         // QEMU counts from 0, libvirt from 1.
         Some(Fragment::new("boot").with("order", order.saturating_add(1)))
     }
+}
+
+/// Devices of PCI that do not say so by their names.
+const PCI: [&str; 21] = [
+    "qxl",
+    "secondary-vga",
+    "ivshmem-plain",
+    "ivshmem-doorbell",
+    "nvme",
+    "pvscsi",
+    "am53c974",
+    "edu",
+    "e1000",
+    "e1000e",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "igb",
+    "rtl8139",
+    "vmxnet3",
+    "ne2k_pci",
+    "pcnet",
+    "tulip",
+    "virtio-net",
+    "i82551",
+    "i82557b",
+];
+
+fn is_pci(driver: &str) -> bool {
+    let by_name = ["-pci", "-pci-non-transitional", "-pci-transitional"].iter().any(|end| driver.ends_with(end));
+    by_name || driver.starts_with("ich9-usb-uhci") || PCI.contains(&driver)
 }

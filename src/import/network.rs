@@ -198,11 +198,7 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
         }
     }
     for index in &card.options {
-        if draft.options[*index].name == "device" {
-            draft.keep_on_pci(*index, why);
-        } else {
-            draft.keep(*index, why);
-        }
+        draft.keep(*index, why);
     }
 }
 

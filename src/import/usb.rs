@@ -89,7 +89,7 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
     let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
     for index in draft.devices(&drivers) {
         if draft.options[index].props.peek("masterbus").is_none() && is_companion(&draft.options[index]) {
-            draft.keep_on_pci(index, "a companion without its EHCI: libvirt has it only beside one");
+            draft.keep(index, "a companion without its EHCI: libvirt has it only beside one");
             continue;
         }
         let driver = draft.take(index, "driver").unwrap_or_default();
