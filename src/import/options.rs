@@ -144,7 +144,7 @@ impl Opt {
         self.props.ignore(names);
         let Some(value) = &mut self.value else { return };
         if let Some(Ok(serde_json::Value::Object(mut members))) = value.trim_start().starts_with('{').then(|| serde_json::from_str(value)) {
-            names.iter().for_each(|name| drop(members.remove(*name)));
+            members.retain(|name, _| !names.contains(&name.as_str()));
             *value = serde_json::Value::Object(members).to_string();
         } else {
             let is_one = |part: &str| part.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
