@@ -3,6 +3,8 @@
 #[allow(dead_code)] // No machine is needed here.
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/small_scripts.rs"]
+mod small_scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -82,6 +84,52 @@ fn every_option_of_every_script_becomes_exactly_one_thing() {
         assert_eq!(told.join(" ").replace(&here, "fixtures/scripts"), heard.replace(&here, "fixtures/scripts"), "{script}");
     }
     assert!(fates["native"] > 300 && fates["kept"] > 15 && fates["meaningless"] > 15, "{fates:?}");
+}
+
+#[test]
+fn each_kind_of_trouble_is_right_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for (number, small) in small_scripts::all(folder.path()).iter().enumerate() {
+        let script = folder.path().join(format!("small-{number}.sh"));
+        let ran = run(&mut vgapt(["import", script.to_str().unwrap(), "--print-xml"]));
+        let ran = ran.with(i32::from(small.is_refused()));
+        let said = format!("{}\n{}", ran.stderr, ran.stdout);
+        for (sign, text) in &small.right {
+            if said.contains(text) == (*sign == '-') {
+                wrong.push(format!("{}{sign} {text}\n{said}", small.script));
+            }
+        }
+        assert_eq!(ran.stdout.is_empty(), small.is_refused(), "{}", small.script);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_no_plain_script_is_read_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("start");
+    let told = |text: &str, code: i32| {
+        fs::write(&path, text).unwrap();
+        let ran = run(&mut vgapt(["import", path.to_str().unwrap(), "--print-xml"])).with(code);
+        ran.stderr + &ran.stdout
+    };
+    let q = "qemu-system-x86_64 -m 512 -M q35 -nodefaults";
+    let said = told(&format!("The dog's tail\n\n```sh\n{q}\n```\n"), 0);
+    assert!(said.contains(">524288</memory>") && said.contains("note: it is Markdown"), "{said}");
+    let said = told("/usr/bin/qemu-system-x86_64\n-m 512\n-cpu host\n", 0);
+    assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on lines of their own"), "{said}");
+    let said = told(&format!("mywrap.sh {q}\n"), 3);
+    assert!(said.contains("mywrap.sh is not known to start it"), "{said}");
+    for before in ["apt-get install qemu-system-x86", "killall qemu-system-x86_64"] {
+        let said = told(&format!("{before}\n{q}\n"), 0);
+        assert!(said.contains(">524288</memory>") && !said.contains("another QEMU command"), "{said}");
+    }
+    fs::write(folder.path().join("conf"), "MEM=512\n").unwrap();
+    let said = told("source ./conf\nqemu-system-x86_64 -m $MEM -M q35\n", 0);
+    assert!(said.contains(">524288</memory>"), "{said}");
+    let said = told("source ./nosuch\nqemu-system-x86_64 -m $MEM -M q35\n", 1);
+    assert!(said.contains("the file ./nosuch is not read"), "{said}");
 }
 
 #[test]

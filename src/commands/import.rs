@@ -63,7 +63,7 @@ impl Arguments {
         let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
         file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
         let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
-        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name));
+        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name), &sourced);
         if let Some((why, remedy)) = script.refusal {
             return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
         }
@@ -74,16 +74,7 @@ impl Arguments {
         }
         let findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
         if !findings.is_empty() {
-            if context.global.json {
-                output::print(&output::json(
-                    &json!({"outcome": "refused", "findings": output::findings_json(&findings), "notes": script.notes}),
-                ))?;
-            } else {
-                context.tell(&findings);
-                script.notes.iter().for_each(|note| context.note(&format!("note: {note}")));
-                output::tell("nothing is imported: see above.\n");
-            }
-            return Ok(ExitCode::from(FOUND_AGAINST));
+            return refuse(context, &findings, &script.notes);
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(&path).to_string_lossy();
@@ -92,6 +83,10 @@ impl Arguments {
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
         let around = Surroundings { folder: &folder, format: &format };
         let imported = import::translate(&script, &stem, self.name.as_deref(), around);
+        if !imported.refusals.is_empty() {
+            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::fatal("refused", why.as_str(), remedy.as_str()));
+            return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
+        }
         self.show(context, &imported)
     }
 
@@ -141,6 +136,28 @@ impl Arguments {
         }
         Ok(if refused.is_some() { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
+}
+
+/// The text of a file that the script reads itself, where it is no longer than a script.
+fn sourced(path: &str) -> Option<String> {
+    let mut text = String::new();
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Nothing is imported, and why.
+fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<ExitCode> {
+    if context.global.json {
+        output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings), "notes": notes})))?;
+    } else {
+        context.tell(findings);
+        for note in notes {
+            context.note(&format!("note: {note}"));
+        }
+        output::tell("nothing is imported: see above.\n");
+    }
+    Ok(ExitCode::from(FOUND_AGAINST))
 }
 
 /// Defines it; what speaks against that.

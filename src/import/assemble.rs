@@ -29,7 +29,10 @@ pub(super) fn assemble(draft: &Draft, name: &str, emulator: Option<&str>) -> Str
     // QEMU's own default.
     children.push(own("memory").pop().unwrap_or_else(|| Fragment::new("memory").with("unit", "MiB").text(128)));
     children.extend(Some(backing(draft, fill("memoryBacking"))).filter(|backing| !is_empty(backing)));
-    children.push(own("vcpu").pop().unwrap_or_else(|| Fragment::new("vcpu").text(1)));
+    let vcpu = own("vcpu").pop().unwrap_or_else(|| Fragment::new("vcpu").text(1));
+    let processors = draft.attributes.iter().rfind(|(element, ..)| *element == "vcpu");
+    children.push(processors.into_iter().fold(vcpu, |vcpu, (_, name, value)| vcpu.with(name, value)));
+    children.extend(Some(fill("cputune")).filter(|tune| !is_empty(tune)));
     children.extend(own("iothreads"));
     children.extend(Some(fill("numatune")).filter(|tune| !is_empty(tune)));
     let sysinfo = fill("sysinfo");

@@ -62,13 +62,24 @@ fn devices(draft: &mut Draft) {
 
 /// Ports on the virtio serial controller, with the character devices behind them.
 fn ports(draft: &mut Draft) {
-    for (number, index) in draft.devices(&["virtio-serial-pci", "virtio-serial"]).into_iter().enumerate() {
+    for (number, index) in
+        draft.devices(&["virtio-serial-pci", "virtio-serial", "virtio-serial-pci-non-transitional"]).into_iter().enumerate()
+    {
+        let model = draft.virtio_model(index);
         draft.take(index, "driver");
         let id = draft.take(index, "id").unwrap_or_default();
         draft.renamed.push((id, format!("virtio-serial{number}")));
-        draft.device(Fragment::new("controller").with("type", "virtio-serial").with("index", number));
+        let mut controller = Fragment::new("controller").with("type", "virtio-serial").with("index", number);
+        if model != "virtio" {
+            controller = controller.with("model", model);
+        }
+        for (name, attribute) in [("max_ports", "ports"), ("vectors", "vectors")] {
+            if let Some(value) = draft.take(index, name) {
+                controller = controller.with(attribute, value);
+            }
+        }
+        draft.device(controller);
         draft.place_freely(index);
-        draft.options[index].props.ignore(&["max_ports", "vectors"]);
         draft.native(index, "<controller type='virtio-serial'>");
     }
     for index in draft.devices(&["virtserialport", "usb-redir"]) {
@@ -79,6 +90,11 @@ fn ports(draft: &mut Draft) {
             continue;
         };
         let backend = draft.options[chardev].props.peek("backend").unwrap_or_default().to_owned();
+        if backend == "spicevmc" && !draft.says("spice") {
+            draft.drop(index, "it is SPICE's, and the script has none");
+            draft.drop(chardev, "it is SPICE's, and the script has none");
+            continue;
+        }
         let kind = match backend.as_str() {
             "spicevmc" => "spicevmc",
             "socket" => "unix",

@@ -34,7 +34,7 @@ const FEATURES: &[&str] = &[
     "avx",
     "avx2",
     "x2apic",
-    "tsc_deadline",
+    "tsc-deadline",
     "pdpe1gb",
     "rdtscp",
     "ssbd",
@@ -74,6 +74,7 @@ const FEATURES: &[&str] = &[
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
+    pins(draft);
     let given = draft.named(&["cpu"]);
     let Some(&index) = given.first() else {
         if let Some(topology) = topology {
@@ -106,8 +107,11 @@ fn model(draft: &mut Draft, index: usize) {
             draft.put("cpu", Fragment::new("model").with("fallback", "allow").text(&model));
         }
     }
-    let strict = [draft.flag(index, "enforce"), draft.flag(index, "check")].contains(&Some(true));
-    draft.attribute("cpu", "check", if strict { "full" } else { "none" });
+    // `check` only warns of what the host has not; `enforce` refuses to start. libvirt's 'full' is more: it
+    // refuses features that QEMU adds, such as `hypervisor`.
+    let strict = draft.flag(index, "enforce") == Some(true);
+    draft.take(index, "check");
+    draft.attribute("cpu", "check", if strict { "partial" } else { "none" });
     if let Some(is_on) = draft.flag(index, "migratable") {
         draft.attribute("cpu", "migratable", if is_on { "on" } else { "off" });
     }
@@ -196,6 +200,20 @@ fn features(draft: &mut Draft, index: usize) {
     }
 }
 
+/// `-vcpu`, of QEMUs that were patched for it: the host's processors of one of the guest's.
+fn pins(draft: &mut Draft) {
+    for index in draft.named(&["vcpu"]) {
+        let [vcpu, set] = ["vcpunum", "affinity"].map(|name| draft.take(index, name));
+        match vcpu.zip(set) {
+            Some((vcpu, set)) => {
+                draft.put("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
+                draft.native(index, "<vcpupin>");
+            }
+            None => draft.drop(index, "QEMU does not know it: processors are pinned with <vcpupin>"),
+        }
+    }
+}
+
 /// How many; the topology.
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
@@ -213,9 +231,9 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
         draft.native(index, "<vcpu>, <topology>");
     }
     if counts.product() != u64::from(counts.all) {
-        draft
-            .notes
-            .push(format!("the topology of -smp does not make {} processors, for which QEMU refuses to start: it is left out", counts.all));
+        let what = if counts.online < counts.all { " (before 6.2 it left places to plug in more)" } else { "" };
+        let note = format!("the topology of -smp does not make {} processors and QEMU refuses it{what}: it is left out", counts.all);
+        draft.notes.push(note);
         return None;
     }
     let mut topology = Fragment::new("topology").with("sockets", counts.sockets);
@@ -271,6 +289,10 @@ fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefe
     let mut counts = Counts { online: cpus, all: most, sockets, dies, clusters, cores, threads };
     if counts.all == 0 {
         counts.all = if cpus > 0 { cpus } else { u32::try_from(counts.product()).unwrap_or(u32::MAX) };
+    }
+    // All that is arranged is there, and more can be plugged in (QEMU before 6.2).
+    if counts.online == 0 && u64::from(counts.all) > counts.product() {
+        counts.online = u32::try_from(counts.product()).unwrap_or(0);
     }
     if counts.online == 0 {
         counts.online = counts.all;

@@ -23,6 +23,11 @@ const MODELS: [(&str, &str); 16] = [
     ("ramfb", "ramfb"),
 ];
 
+/// Devices that are a VGA, in whose presence QEMU makes none of its own.
+const FIRST: [&str; 7] = ["VGA", "cirrus-vga", "vmware-svga", "qxl-vga", "virtio-vga", "virtio-vga-gl", "isa-vga"];
+/// Graphics that are no VGA: libvirt calls the first of its models one that is.
+const SECOND: [&str; 3] = ["qxl", "secondary-vga", "virtio-gpu-pci"];
+
 const NO_WINDOW: &str = "libvirt opens no window; a guest is looked at with virt-viewer, or on the card's own output";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -34,9 +39,20 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     let without = models.contains(&"none");
     let (mut memory, mut accelerated) = (Vec::new(), Vec::new());
+    let has_defaults = !draft.says("nodefaults");
+    let is_first = |option: &super::options::Opt| option.props.peek("driver").is_some_and(|driver| FIRST.contains(&driver));
+    // Beside what is no VGA, QEMU makes its own (`default_list` of `system/vl.c`).
+    if models.is_empty() && has_defaults && !draft.options.iter().any(|option| option.name == "device" && is_first(option)) {
+        models.push("vga");
+    }
     let devices: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
     for index in draft.devices(&devices) {
-        let driver = draft.take(index, "driver").unwrap_or_default();
+        let driver = draft.options[index].props.peek("driver").unwrap_or_default().to_owned();
+        if SECOND.contains(&driver.as_str()) && models.iter().all(|model| *model == "none") {
+            draft.keep(index, "libvirt has it only beside a first one, and the script has none");
+            continue;
+        }
+        draft.take(index, "driver");
         if draft.options[index].props.left().iter().any(|(name, _)| name == "blob" || (name == "max_outputs" && !driver.starts_with("qxl")))
         {
             draft.keep(index, "graphics with properties that no element says");
@@ -63,7 +79,6 @@ pub(super) fn translate(draft: &mut Draft) {
             *at -= 1;
         }
     }
-    let has_defaults = !draft.options.iter().any(|option| option.name == "nodefaults");
     if models.is_empty() {
         models.push(if has_defaults { "vga" } else { "none" });
     }
@@ -106,9 +121,10 @@ fn graphics(draft: &mut Draft, shows: bool) {
         spice(draft, index);
         shown = true;
     }
-    for index in draft.named(&["nographic"]) {
+    for (number, index) in draft.named(&["nographic"]).into_iter().enumerate() {
         shown = true;
-        if !draft.options.iter().any(|option| option.name == "serial") {
+        // The line of -nographic is one of QEMU's defaults.
+        if number == 0 && !draft.says("serial") && !draft.says("nodefaults") {
             draft.device(Fragment::new("serial").with("type", "pty"));
         }
         draft.native(index, "no <graphics>");
@@ -135,7 +151,9 @@ fn graphics(draft: &mut Draft, shows: bool) {
         }
     }
     if shows && !shown {
-        draft.device(Fragment::new("graphics").with("type", "vnc").with("autoport", "yes").with("listen", "127.0.0.1"));
+        let graphics = Fragment::new("graphics").with("type", "vnc").with("autoport", "yes").with("listen", "127.0.0.1");
+        let keys = keymap(draft);
+        draft.device(if let Some(keys) = keys { graphics.with("keymap", keys) } else { graphics });
         draft.notes.push("in place of QEMU's window the guest is shown by VNC, to this machine only".into());
     }
 }
@@ -161,7 +179,29 @@ fn vnc(draft: &mut Draft, index: usize) -> bool {
         draft.keep(index, "a place that no element says");
         return true;
     };
+    let host = host.trim_matches(['[', ']']);
     let listen = if host.is_empty() { "0.0.0.0" } else { host };
+    let is_local = listen == "localhost" || listen.starts_with("127.") || listen == "::1";
+    let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
+    let guarded = guards.into_iter().find(|name| draft.take(index, name).is_some_and(|value| value != "off"));
+    let listen = match guarded {
+        Some(guard) => {
+            draft.notes.push(format!(
+                "{guard} of -vnc is set by QEMU's monitor or a file, and has to be said anew: <graphics passwd=…>, or vnc_tls and vnc_sasl \
+                 in qemu.conf{}",
+                if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}") }
+            ));
+            if is_local { listen } else { "127.0.0.1" }
+        }
+        None => {
+            if !is_local {
+                draft
+                    .notes
+                    .push(format!("VNC is open to all who reach {listen}, as in the script: listen='127.0.0.1' and a password close it"));
+            }
+            listen
+        }
+    };
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
     let keys = keymap(draft);
     let graphics = graphics.with("listen", listen);
@@ -183,7 +223,15 @@ fn spice(draft: &mut Draft, index: usize) {
             Some(port) => graphics.with("port", port).with("autoport", "no"),
             None => graphics.with("autoport", "yes"),
         };
+        if address.is_none() {
+            draft.notes.push(
+                "-spice without addr= listens on all addresses; the domain's listens on 127.0.0.1 alone: listen= of <graphics> says another".into(),
+            );
+        }
         graphics = graphics.with("listen", address.unwrap_or_else(|| "127.0.0.1".into()));
+        if let Some(password) = draft.take(index, "password") {
+            graphics = graphics.with("passwd", password);
+        }
     }
     if let Some(compression) = draft.take(index, "image-compression") {
         graphics = graphics.child(Fragment::new("image").with("compression", compression));

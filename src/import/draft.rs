@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) options: Vec<Opt>,
     pub(super) fates: Vec<Option<(Fate, String)>>,
     pub(super) notes: Vec<String>,
+    /// What no domain can do as the script did it: why, and what to do.
+    pub(super) refusals: Vec<(String, String)>,
     /// `-global`s and the like that take the place of properties without an element.
     pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
@@ -30,6 +32,8 @@ pub(super) struct Draft {
     pub(super) attributes: Vec<(&'static str, &'static str, String)>,
     /// Controllers that libvirt calls otherwise: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
+    /// How many devices are kept on the root bus.
+    places: usize,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
     pub(super) needs_shared_memory: bool,
@@ -78,12 +82,52 @@ impl Draft {
         self.settle(index, Fate::Native, element);
     }
 
+    /// QEMU makes the devices that are kept before those that libvirt writes as JSON
+    /// (`qemu_create_cli_devices`), and one of PCI would take a place that libvirt has given to one of its own:
+    /// it gets one behind those that libvirt fills first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
+        let option = &self.options[index];
+        if option.name == "device" && self.fates[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
+            let addr = self.kept_place();
+            self.options[index].without(&["bus", "addr"]);
+            self.options[index].set("addr", &addr);
+        }
         self.settle(index, Fate::Kept, why);
     }
 
     pub(super) fn drop(&mut self, index: usize, why: &str) {
         self.settle(index, Fate::Dropped, why);
+    }
+
+    /// No domain is made: this option would do something else than in the script.
+    pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
+        self.refusals.push((format!("{}: {why}", self.options[index].text()), remedy.into()));
+        self.drop(index, why);
+    }
+
+    /// A place on the root bus for a device that is kept.
+    pub(super) fn kept_place(&mut self) -> String {
+        let addr = format!("{:#x}", 0x18 - self.places);
+        self.places = (self.places + 1).min(8);
+        addr
+    }
+
+    /// Whether an option of this name is in the script.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.options.iter().any(|option| option.name == name)
+    }
+
+    /// libvirt's model of a virtio device: whether it is one of the old interface too, of the new alone, or
+    /// as the machine has it.
+    pub(super) fn virtio_model(&mut self, index: usize) -> &'static str {
+        let driver = self.options[index].props.peek("driver").unwrap_or_default().to_owned();
+        match (self.flag(index, "disable-legacy"), self.flag(index, "disable-modern")) {
+            _ if driver.ends_with("-non-transitional") => "virtio-non-transitional",
+            _ if driver.ends_with("-transitional") => "virtio-transitional",
+            (Some(true), _) => "virtio-non-transitional",
+            (Some(false), Some(false)) => "virtio-transitional",
+            _ => "virtio",
+        }
     }
 
     /// The value of an option that is kept, where the controller that it sits on is libvirt's and
@@ -154,4 +198,34 @@ impl Draft {
         // QEMU counts from 0, libvirt from 1.
         Some(Fragment::new("boot").with("order", order.saturating_add(1)))
     }
+}
+
+/// Devices of PCI that do not say so by their names.
+const PCI: [&str; 21] = [
+    "qxl",
+    "secondary-vga",
+    "ivshmem-plain",
+    "ivshmem-doorbell",
+    "nvme",
+    "pvscsi",
+    "am53c974",
+    "edu",
+    "e1000",
+    "e1000e",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "igb",
+    "rtl8139",
+    "vmxnet3",
+    "ne2k_pci",
+    "pcnet",
+    "tulip",
+    "virtio-net",
+    "i82551",
+    "i82557b",
+];
+
+fn is_pci(driver: &str) -> bool {
+    let by_name = ["-pci", "-pci-non-transitional", "-pci-transitional"].iter().any(|end| driver.ends_with(end));
+    by_name || driver.starts_with("ich9-usb-uhci") || PCI.contains(&driver)
 }

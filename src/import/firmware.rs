@@ -7,15 +7,21 @@ pub(super) fn translate(draft: &mut Draft) {
     let mut images = flash_drives(draft);
     images.extend(flash_nodes(draft));
     images.sort_by_key(|image| !image.read_only);
+    // -snapshot throws away what the guest writes: libvirt's own copy is written instead.
+    let is_protected = draft.says("snapshot");
     match &images[..] {
         [] => {}
-        [code] => draft.put("os", loader(code)),
+        [code] => one(draft, code),
         [code, variables, ..] => {
             draft.put("os", loader(code));
             let nvram = Fragment::new("nvram");
+            let is_pattern = variables.path.starts_with("/usr/") || is_protected;
+            if is_pattern {
+                let why = if is_protected { "-snapshot" } else { "it belongs to a package" };
+                draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
+            }
             // What belongs to a package is a pattern; anything else are the variables themselves.
-            let nvram =
-                if variables.path.starts_with("/usr/") { nvram.with("template", &variables.path) } else { nvram.text(&variables.path) };
+            let nvram = if is_pattern { nvram.with("template", &variables.path) } else { nvram.text(&variables.path) };
             draft.put("os", if variables.format == "qcow2" { nvram.with("format", "qcow2") } else { nvram });
         }
     }
@@ -38,6 +44,25 @@ struct Flash {
     path: String,
     format: String,
     read_only: bool,
+    /// Whether the script says that it is not written to.
+    is_marked: bool,
+    option: usize,
+}
+
+/// A firmware without a second image: one that is not written to keeps no variables, one that is keeps them
+/// in itself.
+fn one(draft: &mut Draft, image: &Flash) {
+    let loader = loader(image);
+    if image.is_marked {
+        draft.put("os", loader.with("stateless", "yes"));
+        return;
+    }
+    if draft.says("snapshot") {
+        let remedy = format!("copy it, and name the copy in the script: cp {0} {0}.copy", image.path);
+        draft.refuse(image.option, "-snapshot protects the firmware's image, which libvirt's QEMU would write to", remedy);
+    }
+    let loader = Fragment::new("loader").with("readonly", "no").with("type", "pflash").text(&image.path);
+    draft.put("os", if image.format == "qcow2" { loader.with("format", "qcow2") } else { loader });
 }
 
 fn loader(code: &Flash) -> Fragment {
@@ -56,7 +81,7 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
         let format = draft.take(index, "format").unwrap_or_else(|| "raw".into());
         draft.options[index].props.ignore(&["if", "id", "index"]);
         // One that is not marked is the code all the same where it is first and another follows.
-        images.push(Flash { path, format, read_only: read_only || (unit == 0 && drives.len() > 1) });
+        images.push(Flash { path, format, read_only: read_only || (unit == 0 && drives.len() > 1), is_marked: read_only, option: index });
         draft.native(index, if unit == 0 { "<loader>" } else { "<nvram>" });
     }
     images
@@ -76,13 +101,23 @@ fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
     let mut images = Vec::new();
     for (node, is_code) in machines {
         if let Some(file) = super::nodes::take(draft, &node) {
-            images.push(Flash { path: file.path, format: file.format, read_only: is_code });
+            let option = file.options.first().copied().unwrap_or_default();
+            images.push(Flash { path: file.path, format: file.format, read_only: is_code, is_marked: file.read_only, option });
             for index in file.options {
                 draft.native(index, if is_code { "<loader>" } else { "<nvram>" });
             }
         }
     }
     images
+}
+
+fn has_disk(draft: &Draft) -> bool {
+    draft.options.iter().any(|option| match option.name.as_str() {
+        "hda" | "hdb" | "hdc" | "hdd" => true,
+        "drive" => option.props.peek("media") != Some("cdrom") && option.props.peek("if") != Some("pflash"),
+        "device" => option.props.peek("driver").is_some_and(|driver| ["scsi-hd", "ide-hd", "virtio-blk-pci"].contains(&driver)),
+        _ => false,
+    })
 }
 
 fn boot(draft: &mut Draft) {
@@ -108,6 +143,10 @@ fn boot(draft: &mut Draft) {
                 _ => continue,
             };
             draft.put("os", Fragment::new("boot").with("dev", device));
+        }
+        // A firmware goes on to the disks where the others have nothing to boot; libvirt's order is all there is.
+        if !devices.is_empty() && !devices.contains('c') && has_disk(draft) {
+            draft.put("os", Fragment::new("boot").with("dev", "hd"));
         }
         draft.native(index, "<boot>, <bootmenu>");
     }

@@ -61,15 +61,28 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
         let guest = guest.with("slot", format_args!("0x{slot:02x}")).with("function", format_args!("0x{position:x}"));
         if position == 0 { guest.with("multifunction", "on") } else { guest }
     });
-    let guest = guest.or_else(|| legacy_graphics(draft, index));
+    let guest = guest.or_else(|| legacy_graphics(draft, index, address));
     draft.options[index].props.ignore(&["driver", "host"]);
     finish(draft, index, pci_hostdev(address), guest);
 }
 
 /// An integrated card of Intel's works in legacy mode only as 00:02.0 of the guest (`docs/igd-assign.txt`
 /// of QEMU): who asks for that place there is given it.
-fn legacy_graphics(draft: &mut Draft, index: usize) -> Option<Fragment> {
+///
+/// Without a place QEMU gives it the first free one, which is that of the host where no VGA is in it.
+fn legacy_graphics(draft: &mut Draft, index: usize, address: PciAddress) -> Option<Fragment> {
+    let is_vga = |option: &super::options::Opt| match option.name.as_str() {
+        "vga" => option.props.peek("model") != Some("none"),
+        "device" => option.props.peek("driver").is_some_and(|driver| driver.ends_with("-vga") || driver == "VGA"),
+        _ => false,
+    };
+    let has_vga = draft.options.iter().any(is_vga) || !(draft.says("nodefaults") || draft.says("vga"));
+    let is_integrated = address.to_string() == "0000:00:02.0";
     let props = &mut draft.options[index].props;
+    let is_free = props.peek("addr").is_none() && props.peek("bus").is_none() && is_integrated && !has_vga;
+    if is_free {
+        props.set("addr", "2");
+    }
     let is_root = props.peek("bus").is_none_or(|bus| ["pcie.0", "pci.0", "pci", "pcie"].contains(&bus));
     let slot = props.peek("addr").map(|addr| addr.trim_start_matches("0x").trim_start_matches('0').to_owned())?;
     if !is_root || !["2", "2.0"].contains(&slot.as_str()) {

@@ -173,6 +173,12 @@ fn clock(draft: &mut Draft) {
         offset = "localtime";
         draft.native(index, "<clock offset='localtime'>");
     }
+    for (name, timer, policy) in [("no-kvm-pit-reinjection", "pit", "discard"), ("rtc-td-hack", "rtc", "catchup")] {
+        for index in draft.named(&[name]) {
+            draft.put("clock", Fragment::new("timer").with("name", timer).with("tickpolicy", policy));
+            draft.native(index, "<timer tickpolicy=…>");
+        }
+    }
     for index in draft.named(&["no-hpet"]) {
         draft.put("clock", Fragment::new("timer").with("name", "hpet").with("present", "no"));
         draft.native(index, "<timer name='hpet' present='no'>");

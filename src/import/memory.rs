@@ -13,6 +13,7 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<memoryBacking>");
     }
     let mut immediate = false;
+    let mut threads = None;
     for index in draft.named(&["mem-prealloc"]) {
         immediate = true;
         draft.native(index, "<allocation mode='immediate'>");
@@ -22,6 +23,10 @@ pub(super) fn translate(draft: &mut Draft) {
         match draft.flag(index, "mem-lock").or_else(|| draft.flag(index, "mlock")) {
             Some(is_on) => {
                 locked |= is_on;
+                if let Some(value) = draft.take(index, "cpu-pm") {
+                    draft.arguments.extend(["-overcommit".into(), format!("cpu-pm={value}")]);
+                    draft.notes.push(format!("cpu-pm={value} of -overcommit has no element, and is given to QEMU as it is"));
+                }
                 draft.native(index, "<locked/>");
             }
             None => draft.keep(index, "no element says this"),
@@ -33,6 +38,7 @@ pub(super) fn translate(draft: &mut Draft) {
         let path = draft.take(index, "mem-path");
         draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
         immediate |= draft.flag(index, "prealloc") == Some(true);
+        threads = draft.take(index, "prealloc-threads").or(threads);
         let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
         if is_huge {
             hugepages = hugepages.or(path).or_else(|| Some("/dev/hugepages".into()));
@@ -65,7 +71,8 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.put("memoryBacking", Fragment::new("locked"));
     }
     if immediate {
-        draft.put("memoryBacking", Fragment::new("allocation").with("mode", "immediate"));
+        let allocation = Fragment::new("allocation").with("mode", "immediate");
+        draft.put("memoryBacking", if let Some(threads) = threads { allocation.with("threads", threads) } else { allocation });
     }
 }
 

@@ -2,6 +2,7 @@
 //! silently: each option becomes an element, goes to QEMU as it is, or is told to mean nothing.
 
 mod assemble;
+mod before;
 mod channels;
 mod cpu;
 mod display;

@@ -1,16 +1,27 @@
 //! Network cards, and what is behind them.
 
 use super::draft::Draft;
+use super::props::Props;
 use crate::xml::Fragment;
 
 /// Network cards as devices: QEMU's driver, libvirt's model.
-const CARDS: [(&str, &str); 11] = [
+const CARDS: [(&str, &str); 20] = [
     ("virtio-net-pci", "virtio"),
     ("virtio-net", "virtio"),
     ("virtio-net-pci-non-transitional", "virtio-non-transitional"),
     ("virtio", "virtio"),
     ("e1000", "e1000"),
-    ("e1000-82545em", "e1000"),
+    ("virtio-net-pci-transitional", "virtio-transitional"),
+    ("virtio-net-non-transitional", "virtio-non-transitional"),
+    // libvirt gives a model that it has no other name for to QEMU by its own.
+    ("e1000-82540em", "e1000"),
+    ("e1000-82544gc", "e1000-82544gc"),
+    ("e1000-82545em", "e1000-82545em"),
+    ("pcnet", "pcnet"),
+    ("tulip", "tulip"),
+    ("i82550", "i82550"),
+    ("i82551", "i82551"),
+    ("i82557b", "i82557b"),
     ("e1000e", "e1000e"),
     ("rtl8139", "rtl8139"),
     ("vmxnet3", "vmxnet3"),
@@ -39,9 +50,11 @@ const OF_USER: [&str; 16] = [
     "ipv6-net",
 ];
 const OWN_USER: &str = "libvirt's user network has none of this, and the guest would be on another network";
-const HANDED: &str = "a network device that the script opens itself; <interface type='direct'> makes one";
+const HANDED: &str = "the script opens the tap of a network card itself (fd=): the card keeps its model and its MAC, but is on no network: write \
+     <interface type='direct'> or <interface type='bridge'> with its <source>";
 
 pub(super) fn translate(draft: &mut Draft) {
+    redirections(draft);
     for index in draft.named(&["nic", "net"]) {
         if draft.options[index].props.peek("type") == Some("none") {
             draft.take(index, "type");
@@ -77,13 +90,56 @@ pub(super) fn translate(draft: &mut Draft) {
     old_style(draft);
     let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
     if !has_network {
-        // QEMU's own default.
-        draft.device(
-            Fragment::new("interface")
-                .with("type", "user")
-                .child(Fragment::new("model").with("type", if draft.is_express { "e1000e" } else { "e1000" })),
-        );
+        let model = if draft.is_express { "e1000e" } else { "e1000" };
+        draft.notes.push(format!(
+            "the script names no network: QEMU's default is written, a card {model} on the user network (-nic none: no card)"
+        ));
+        draft.device(Fragment::new("interface").with("type", "user").child(Fragment::new("model").with("type", model)));
     }
+}
+
+/// `-redir tcp:2222::22`, which QEMU does not know any more, is a forwarded port of the user network.
+fn redirections(draft: &mut Draft) {
+    for index in draft.named(&["redir"]) {
+        let value = draft.options[index].value().to_owned();
+        let parts: Vec<&str> = value.split(':').collect();
+        let [protocol, from, guest, to] = parts[..] else {
+            draft.drop(index, "it does not look like -redir tcp:PORT:[GUEST]:PORT, and QEMU does not know it any more");
+            continue;
+        };
+        let forward = format!("{}::{from}-{guest}:{to}", if protocol.is_empty() { "tcp" } else { protocol });
+        let is_user = |option: &super::options::Opt| {
+            ["net", "netdev", "nic"].contains(&option.name.as_str()) && option.props.peek("type") == Some("user")
+        };
+        let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
+        if let Some(network) = draft.options.iter().position(is_user) {
+            draft.options[network].add("hostfwd", &forward);
+            draft.native(index, &format!("hostfwd={forward} of -{} user", draft.options[network].name));
+        } else if has_network {
+            draft.drop(index, "no user network is there whose port it could forward");
+        } else {
+            draft.options[index].becomes("nic", &format!("user,hostfwd={forward}"));
+        }
+    }
+}
+
+/// A MAC address as libvirt takes it; what it would refuse is told.
+fn address(draft: &mut Draft, mac: &str) -> Option<String> {
+    let parts: Vec<Option<u8>> = mac.split([':', '-']).map(|part| u8::from_str_radix(part, 16).ok()).collect();
+    let parts: Option<Vec<u8>> = parts.into_iter().collect();
+    let Some(mut parts) = parts.filter(|parts| parts.len() == 6) else {
+        draft.notes.push(format!("mac={mac} is no MAC address, and QEMU refuses it: it is left out, and libvirt makes one"));
+        return None;
+    };
+    let is_multicast = parts[0] & 1 == 1;
+    parts[0] &= !1;
+    let unicast = parts.iter().map(|part| format!("{part:02x}")).collect::<Vec<_>>().join(":");
+    if is_multicast {
+        draft
+            .notes
+            .push(format!("mac={mac} is the address of a group (multicast), which libvirt refuses: {unicast} is written in its place"));
+    }
+    Some(unicast)
 }
 
 /// `-net nic` and `-net user`: all cards and all that is behind them on one hub.
@@ -109,6 +165,43 @@ fn old_style(draft: &mut Draft) {
     }
 }
 
+/// Gives a card and its network to QEMU. A card of `-net` or `-nic` takes its place among the devices before
+/// libvirt's are there, and might take that of one of them: it becomes a `-device`, which comes after them.
+fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
+    let is_old = ["net", "nic"].contains(&draft.options[backend].name.as_str());
+    if is_old && draft.fates[backend].is_none() {
+        let id = format!("import{backend}");
+        let doubled = |text: &str| text.replace(',', ",,");
+        let props = Props::read(draft.options[backend].value(), "type").left();
+        let of_card = ["model", "mac", "macaddr", "vlan", "name", "netdev", "id", "addr", "smb", "smbserver"];
+        let mut value = format!("{},id={id}", props.iter().find(|(name, _)| name == "type").map_or("user", |(_, kind)| kind));
+        for (name, to) in props.iter().filter(|(name, _)| name != "type" && !of_card.contains(&name.as_str())) {
+            value.push_str(&format!(",{name}={}", doubled(to)));
+        }
+        if props.iter().any(|(name, _)| name == "smb") {
+            draft.notes.push(
+                "smb= is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>".into(),
+            );
+        }
+        let model = card.model.as_deref().unwrap_or(if draft.is_express { "e1000e" } else { "e1000" });
+        let mut device = format!("{},netdev={id}", if model == "virtio" { "virtio-net-pci" } else { model });
+        if let Some(mac) = &card.mac {
+            device.push_str(&format!(",mac={mac}"));
+        }
+        draft.options[backend].becomes("netdev", &value);
+        match card.options.iter().find(|index| **index != backend) {
+            Some(index) => draft.options[*index].becomes("device", &device),
+            None => {
+                let addr = draft.kept_place();
+                draft.arguments.extend(["-device".to_owned(), format!("{device},addr={addr}")]);
+            }
+        }
+    }
+    for index in &card.options {
+        draft.keep(*index, why);
+    }
+}
+
 struct Card {
     model: Option<String>,
     mac: Option<String>,
@@ -122,20 +215,17 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     let own = |name: &&str| draft.options[backend].props.peek(name).is_some_and(|value| (*name, value) != ("restrict", "off"));
     let is_own = is_user && OF_USER.iter().any(own);
     let handed = draft.options[backend].props.peek("fd").or_else(|| draft.options[backend].props.peek("fds")).is_some();
-    if forwards || handed || is_own {
-        for index in card.options {
-            if forwards {
-                draft.keep(index, FORWARDED);
-            } else if is_own {
-                draft.keep(index, OWN_USER);
-            } else {
-                draft.drop(index, HANDED);
-            }
-        }
-        return;
+    if handed {
+        draft.notes.push(HANDED.into());
+        draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
+    }
+    if forwards || is_own {
+        return keep(draft, backend, &card, if forwards { FORWARDED } else { OWN_USER });
     }
     let kind = draft.take(backend, "type").unwrap_or_default();
-    let bridge = draft.take(backend, "br");
+    // The helper's bridge, where none is named (`DEFAULT_BRIDGE_INTERFACE`).
+    let by_helper = (kind == "tap" && draft.options[backend].props.peek("helper").is_some()).then(|| "br0".to_owned());
+    let bridge = draft.take(backend, "br").or(by_helper);
     let name = draft.take(backend, "ifname");
     let device = name.as_ref().map(|name| Fragment::new("target").with("dev", name));
     let (kind, inner) = match kind.as_str() {
@@ -146,17 +236,12 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
             Some(bridge) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
             None => ("ethernet", device.map(|target| target.with("managed", "no"))),
         },
-        _ => {
-            for index in card.options {
-                draft.keep(index, "no element says this network");
-            }
-            return;
-        }
+        _ => return keep(draft, backend, &card, "no element says this network"),
     };
     if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
         draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());
     }
-    if kind == "ethernet" && draft.options[backend].props.peek("script").is_none() {
+    if kind == "ethernet" && !handed && draft.options[backend].props.peek("script").is_none() {
         // `DEFAULT_NETWORK_SCRIPT` of QEMU's net.h.
         draft.notes.push(
             "a tap without script= has /etc/qemu-ifup run by QEMU, and joins the bridge that is named there; libvirt does not run it, \
@@ -172,10 +257,13 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     draft.options[backend].props.ignore(&["script", "downscript", "helper"]);
     let vhost = draft.flag(backend, "vhost");
     let queues = draft.take(backend, "queues");
+    let mac = card.mac.and_then(|mac| address(draft, &mac));
+    let virtio = draft.virtio_model(card.options[0]);
     let model = card.model.unwrap_or_else(|| if draft.is_express { "e1000e" } else { "e1000" }.into());
     let model = CARDS.iter().find(|(driver, _)| *driver == model).map_or(model.as_str(), |(_, model)| model).to_owned();
+    let model = if model == "virtio" { virtio.to_owned() } else { model };
     let mut element = Fragment::new("interface").with("type", kind);
-    element = element.child_if(card.mac.map(|mac| Fragment::new("mac").with("address", mac)));
+    element = element.child_if(mac.map(|mac| Fragment::new("mac").with("address", mac)));
     element = element.child_if(inner).child(Fragment::new("model").with("type", &model));
     let driver = vhost
         .filter(|_| model.starts_with("virtio"))

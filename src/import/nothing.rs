@@ -15,7 +15,12 @@ const MEANINGLESS: &[(&[&str], &str)] = &[
     (&["incoming", "loadvm"], "libvirt loads states itself: virsh restore, virsh snapshot-revert"),
     (&["D", "d", "trace"], "QEMU's log is in /var/log/libvirt/qemu"),
     (&["readconfig", "writeconfig"], "files of options are not read: put what is in it into the script"),
-    (&["no-fd-bootchk", "win2k-hack", "no-kvm-irqchip", "no-kvm", "old-param"], "QEMU does not know it any more"),
+    (
+        &["no-fd-bootchk", "win2k-hack", "no-kvm-irqchip", "no-kvm", "old-param", "no-kvm-pit", "tdf", "show-cursor", "enable-fips"],
+        "QEMU does not know it any more",
+    ),
+    (&["smb"], "QEMU does not know it any more, and would start a Samba for it, which libvirt forbids: share the folder with <filesystem>"),
+    (&["tftp", "bootp"], "QEMU does not know it any more: tftp= and bootfile= of -netdev user say it"),
     (&["watchdog-action"], "there is no watchdog of which it could be said"),
     (&["k"], "there is no VNC or SPICE, whose layout of keys it is: <graphics keymap=…>"),
 ];

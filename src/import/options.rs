@@ -36,6 +36,12 @@ const WITHOUT_VALUE: &[&str] = &[
     "nodefconfig",
     "old-param",
     "only-migratable",
+    "no-kvm-pit",
+    "no-kvm-pit-reinjection",
+    "tdf",
+    "rtc-td-hack",
+    "show-cursor",
+    "enable-fips",
 ];
 
 /// The property that stands first without its name, by option.
@@ -75,6 +81,8 @@ const FIRST: &[(&str, &str)] = &[
     ("msg", ""),
     ("action", ""),
     ("acpitable", ""),
+    ("fw_cfg", ""),
+    ("vcpu", ""),
 ];
 
 /// Options that QEMU knows by two names.
@@ -85,8 +93,8 @@ const ALIASES: &[(&str, &str)] = &[("M", "machine")];
 pub(super) struct Opt {
     /// Its name, without `-`.
     pub(super) name: String,
-    /// Its value as it was written.
-    written: Option<String>,
+    /// As it was written.
+    written: String,
     /// Its value as QEMU is to have it.
     pub(super) value: Option<String>,
     /// The value's properties.
@@ -96,14 +104,26 @@ pub(super) struct Opt {
 impl Opt {
     /// The option as it was written.
     pub(super) fn text(&self) -> String {
-        match &self.written {
-            Some(value) => format!("-{} {value}", self.name),
-            None => format!("-{}", self.name),
-        }
+        self.written.clone()
     }
 
     pub(super) fn value(&self) -> &str {
         self.value.as_deref().unwrap_or_default()
+    }
+
+    /// Adds a property that may stand more than once.
+    pub(super) fn add(&mut self, property: &str, to: &str) {
+        self.props.add(property, to);
+        let value = self.value.get_or_insert_default();
+        value.push_str(&format!(",{property}={}", to.replace(',', ",,")));
+    }
+
+    /// Makes it another option, which says the same to a QEMU of today.
+    pub(super) fn becomes(&mut self, name: &str, value: &str) {
+        name.clone_into(&mut self.name);
+        let first = FIRST.iter().find(|(known, _)| *known == name).map_or("", |(_, first)| *first);
+        self.props = Props::read(value, first);
+        self.value = Some(value.to_owned());
     }
 
     /// Gives a property another value.
@@ -117,6 +137,20 @@ impl Opt {
         } else {
             value.replacen(&format!("{property}={}", doubled(from)), &format!("{property}={}", doubled(to)), 1)
         };
+    }
+
+    /// Takes properties away.
+    pub(super) fn without(&mut self, names: &[&str]) {
+        self.props.ignore(names);
+        let Some(value) = &mut self.value else { return };
+        if let Some(Ok(serde_json::Value::Object(mut members))) = value.trim_start().starts_with('{').then(|| serde_json::from_str(value)) {
+            members.retain(|name, _| !names.contains(&name.as_str()));
+            *value = serde_json::Value::Object(members).to_string();
+        } else {
+            let is_one = |part: &str| part.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
+            let parts: Vec<&str> = value.split(',').filter(|part| !is_one(part)).collect();
+            *value = parts.join(",");
+        }
     }
 
     /// Adds a property, as -set does.
@@ -153,7 +187,8 @@ pub(super) fn options(argv: &[String]) -> Vec<Opt> {
         // The values of all others are one word, whatever is in it.
         let first = FIRST.iter().find(|(known, _)| *known == name).map(|(_, first)| *first);
         let props = first.zip(value.as_deref()).map(|(first, value)| Props::read(value, first)).unwrap_or_default();
-        options.push(Opt { name: name.to_owned(), written: value.clone(), value, props });
+        let written = value.as_ref().map_or_else(|| format!("-{name}"), |value| format!("-{name} {value}"));
+        options.push(Opt { name: name.to_owned(), written, value, props });
     }
     options
 }

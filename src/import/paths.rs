@@ -4,18 +4,24 @@ use super::options::Opt;
 use super::translate::Surroundings;
 
 /// Options whose whole value is a path.
-const WHOLE: [&str; 12] = ["hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];
+const WHOLE: [&str; 13] = ["L", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];
 /// Properties that are paths, by option.
-const PROPERTIES: [(&str, &[&str]); 8] = [
+const PROPERTIES: [(&str, &[&str]); 12] = [
     ("drive", &["file"]),
     ("blockdev", &["filename", "file.filename"]),
-    ("object", &["mem-path", "filename", "evdev"]),
-    ("chardev", &["path"]),
+    ("object", &["mem-path", "filename", "evdev", "file", "dir"]),
+    ("chardev", &["path", "logfile", "input-path"]),
+    ("fw_cfg", &["file"]),
+    ("acpitable", &["file", "data"]),
+    ("smbios", &["file"]),
+    ("tpmdev", &["path", "cancel-path"]),
     ("virtfs", &["path"]),
     ("fsdev", &["path"]),
     ("netdev", &["path"]),
-    ("device", &["romfile", "sysfsdev"]),
+    ("device", &["romfile", "sysfsdev", "file"]),
 ];
+/// Options that say where a line goes to.
+const LINES: [&str; 4] = ["serial", "parallel", "debugcon", "gdb"];
 /// Where QEMU looks for firmware and ROMs that are not where it runs (`qemu_find_file`).
 const DATA: &str = "/usr/share/qemu";
 
@@ -26,6 +32,13 @@ pub(super) fn absolute(options: &mut [Opt], around: &Surroundings<'_>) -> Vec<St
         let properties = PROPERTIES.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, properties)| *properties);
         let found = properties.iter().filter_map(|name| Some((Some(*name), option.props.peek(name)?.to_owned())));
         let mut found: Vec<(Option<&str>, String)> = found.collect();
+        // `file:log`, `unix:socket,server`: a line to a path.
+        let line = option.value.as_deref().filter(|_| LINES.contains(&option.name.as_str()));
+        let line = line.and_then(|value| value.split_once(':')).filter(|(kind, _)| ["file", "unix", "pipe"].contains(kind));
+        if let Some((kind, path)) = line.map(|(kind, path)| (kind.to_owned(), path.to_owned())).filter(|(_, path)| is_relative(path)) {
+            from_folder.push(path.split(',').next().unwrap_or_default().to_owned());
+            option.value = Some(format!("{kind}:{}", joined(around.folder, &path)));
+        }
         if WHOLE.contains(&option.name.as_str()) {
             found.extend(option.value.clone().map(|path| (None, path)));
         }

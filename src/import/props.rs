@@ -81,6 +81,11 @@ impl Props {
         self.all.push((name.to_owned(), to.to_owned(), false));
     }
 
+    /// Adds a value to those of a property that may stand more than once.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        self.all.push((name.to_owned(), value.to_owned(), false));
+    }
+
     /// Whether a property is on; `None` where it is not there.
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
         self.take(name).map(|value| matches!(value.as_str(), "on" | "yes" | "true" | "1"))

@@ -29,7 +29,17 @@ pub(super) fn translate(draft: &mut Draft) {
         }
     }
     let is_secret = |option: &super::options::Opt| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
-    if draft.options.iter().any(is_secret) {
+    let is_libvirts = |option: &super::options::Opt| option.props.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
+    if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
+        for index in draft.named(&["object"]) {
+            if is_secret(&draft.options[index]) {
+                draft.drop(index, "libvirt's own key of a domain that ran; libvirt makes a new one");
+            } else if draft.options[index].props.peek("keyid") == Some(MASTER_KEY) {
+                let why = "it is encrypted with a key of libvirt's that is gone: write <encryption> or <auth> with a <secret> of libvirt's";
+                draft.drop(index, why);
+            }
+        }
+    } else if draft.options.iter().any(is_secret) {
         for option in &mut draft.options {
             if let Some(value) = option.value.as_mut().filter(|value| value.contains(MASTER_KEY)) {
                 *value = value.replace(MASTER_KEY, "importedKey0");

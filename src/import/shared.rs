@@ -24,7 +24,8 @@ pub(super) fn translate(draft: &mut Draft) {
             continue;
         };
         let cid = Fragment::new("cid").with("auto", "no").with("address", address);
-        draft.device(Fragment::new("vsock").with("model", "virtio").child(cid));
+        let model = draft.virtio_model(index);
+        draft.device(Fragment::new("vsock").with("model", model).child(cid));
         draft.take(index, "driver");
         draft.place_freely(index);
         draft.native(index, "<vsock>");
@@ -143,22 +144,33 @@ fn folder_9p(draft: &mut Draft, path: Option<String>, tag: Option<String>, model
 }
 
 fn random(draft: &mut Draft) {
-    for index in draft.devices(&["virtio-rng-pci", "virtio-rng"]) {
+    for index in draft.devices(&["virtio-rng-pci", "virtio-rng", "virtio-rng-pci-non-transitional", "virtio-rng-pci-transitional"]) {
+        let behind = draft.options[index].props.peek("rng").and_then(|id| draft.with("object", "id", id));
+        let other = behind.filter(|object| {
+            let kind = draft.options[*object].props.peek("qom-type");
+            kind.is_some_and(|kind| !["rng-random", "rng-builtin"].contains(&kind))
+        });
+        if let Some(object) = other {
+            draft.keep(object, "a source of random numbers behind a line of QEMU's");
+            draft.keep(index, "what is behind it is given to QEMU as it is");
+            continue;
+        }
+        let model = draft.virtio_model(index);
         let object = draft.take(index, "rng").and_then(|id| draft.with("object", "id", &id));
         let kind = object.and_then(|object| draft.take(object, "qom-type"));
         let backend = Fragment::new("backend");
         let backend = match (object, kind.as_deref()) {
-            (_, Some("rng-builtin")) => backend.with("model", "builtin"),
+            // Without a backend that is QEMU's own (`virtio_rng_device_realize`).
+            (_, Some("rng-builtin")) | (None, _) => backend.with("model", "builtin"),
             (Some(object), _) => {
                 backend.with("model", "random").text(draft.take(object, "filename").unwrap_or_else(|| "/dev/urandom".into()))
             }
-            (None, _) => backend.with("model", "random").text("/dev/urandom"),
         };
         let (most, period) = (draft.take(index, "max-bytes"), draft.take(index, "period"));
         let rate = most.map(|bytes| Fragment::new("rate").with("bytes", bytes));
         // QEMU's default is a minute (`virtio_rng_properties`), libvirt's a second.
         let rate = rate.map(|rate| rate.with("period", period.unwrap_or_else(|| "65536".into())));
-        draft.device(Fragment::new("rng").with("model", "virtio").child_if(rate).child(backend));
+        draft.device(Fragment::new("rng").with("model", model).child_if(rate).child(backend));
         if let Some(object) = object {
             draft.take(object, "id");
             draft.native(object, "<rng><backend>");
@@ -172,7 +184,7 @@ fn random(draft: &mut Draft) {
 fn balloon(draft: &mut Draft) {
     let mut model = "none";
     for index in draft.devices(&["virtio-balloon-pci", "virtio-balloon"]) {
-        model = "virtio";
+        model = draft.virtio_model(index);
         draft.take(index, "driver");
         draft.place_freely(index);
         draft.native(index, "<memballoon>");

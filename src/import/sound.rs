@@ -9,7 +9,7 @@ const CARDS: [(&str, &str); 8] = [
     ("ich9-intel-hda", "ich9"),
     ("AC97", "ac97"),
     ("ac97", "ac97"),
-    ("hda", "ich9"),
+    ("hda", "ich6"),
     ("ES1370", "es1370"),
     ("es1370", "es1370"),
     ("sb16", "sb16"),
@@ -28,7 +28,67 @@ const BACKENDS: [(&str, &str); 9] = [
     ("pipewire", "pipewire"),
 ];
 
-pub(super) fn translate(draft: &mut Draft) {
+/// Properties of `-audiodev`: what is behind them, QEMU's name, libvirt's attribute of `<input>` and `<output>`.
+const PROPERTIES: [(&str, &str, &str); 18] = [
+    ("", "mixing-engine", "mixingEngine"),
+    ("", "fixed-settings", "fixedSettings"),
+    ("", "voices", "voices"),
+    ("", "buffer-length", "bufferLength"),
+    ("alsa", "dev", "dev"),
+    ("oss", "dev", "dev"),
+    ("oss", "buffer-count", "bufferCount"),
+    ("oss", "try-poll", "tryPoll"),
+    ("sdl", "buffer-count", "bufferCount"),
+    ("pulseaudio", "name", "name"),
+    ("pulseaudio", "stream-name", "streamName"),
+    ("pulseaudio", "latency", "latency"),
+    ("pipewire", "name", "name"),
+    ("pipewire", "stream-name", "streamName"),
+    ("jack", "server-name", "serverName"),
+    ("jack", "client-name", "clientName"),
+    ("jack", "connect-ports", "connectPorts"),
+    ("jack", "exact-name", "exactName"),
+];
+
+/// `<input>` and `<output>` of a place for sound.
+fn directions(draft: &mut Draft, index: usize, kind: &str) -> Vec<Fragment> {
+    let mut elements = Vec::new();
+    for (prefix, name) in [("in", "input"), ("out", "output")] {
+        let mut element = Fragment::new(name);
+        for (of, property, attribute) in PROPERTIES {
+            let taken = if of.is_empty() || of == kind { draft.take(index, &format!("{prefix}.{property}")) } else { None };
+            let value = taken.map(|value| match value.as_str() {
+                "on" => "yes".to_owned(),
+                "off" => "no".to_owned(),
+                _ => value,
+            });
+            if let Some(value) = value {
+                element = element.with(attribute, value);
+            }
+        }
+        if !element.attributes().is_empty() {
+            elements.push(element);
+        }
+    }
+    elements
+}
+
+/// `QEMU_AUDIO_DRV`, by which QEMU before 8.1 was told where sound goes; without it libvirt decides.
+fn of_environment(draft: &mut Draft, environment: &[(String, String)]) {
+    let said = environment.iter().find(|(name, _)| name == "QEMU_AUDIO_DRV").map(|(_, driver)| driver.as_str());
+    match said.and_then(|driver| BACKENDS.iter().find(|(name, _)| *name == driver)) {
+        Some((_, kind)) => {
+            draft.device(Fragment::new("audio").with("id", 1).with("type", kind));
+            draft.notes.push(format!("QEMU_AUDIO_DRV={} is <audio type='{kind}'>", said.unwrap_or_default()));
+        }
+        None if draft.has("devices", "sound") => draft.notes.push(
+            "the script does not say where sound goes: libvirt gives it to SPICE where there is one, else to nobody; <audio type=…> says it".into(),
+        ),
+        None => {}
+    }
+}
+
+pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
     let mut ids: Vec<String> = Vec::new();
     for index in draft.named(&["audiodev"]) {
         let driver = draft.options[index].props.peek("driver").unwrap_or_default().to_owned();
@@ -42,7 +102,11 @@ pub(super) fn translate(draft: &mut Draft) {
         if let Some(server) = draft.take(index, "server").filter(|_| *kind == "pulseaudio") {
             audio = audio.with("serverName", server);
         }
-        draft.device(audio);
+        if let Some(period) = draft.take(index, "timer-period") {
+            audio = audio.with("timerPeriod", period);
+        }
+        let directions = directions(draft, index, kind);
+        draft.device(directions.into_iter().fold(audio, Fragment::child));
         draft.native(index, "<audio>");
     }
     let audio = |draft: &mut Draft, index: usize| {
@@ -86,5 +150,8 @@ pub(super) fn translate(draft: &mut Draft) {
         }
         draft.options[index].props = super::props::Props::default();
         draft.native(index, "<sound>");
+    }
+    if !draft.says("audiodev") && !draft.says("audio") {
+        of_environment(draft, environment);
     }
 }

@@ -6,7 +6,7 @@ mod write;
 use place::place;
 use write::write;
 
-use super::draft::Draft;
+use super::draft::{Draft, Fate};
 use super::nodes::{self, File};
 use super::translate::Surroundings;
 use crate::xml::Fragment;
@@ -101,7 +101,8 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
             draft.options[index].props = super::props::Props::default();
             let bus = if kind == "floppy" { "fdc" } else { "ide" }.into();
             let place = Place { index: Some(place), ..Place::default() };
-            disks.push(Disk { file, bus, kind: kind.into(), place, order: index, ..Disk::default() });
+            let transient = draft.says("snapshot");
+            disks.push(Disk { file, bus, kind: kind.into(), place, transient, order: index, ..Disk::default() });
         }
     }
     for index in draft.named(&["drive"]) {
@@ -117,13 +118,44 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
                 draft.keep(index, "what it is a drive of has no element");
                 continue;
             };
-            let mut disk = Disk { file, bus: bus.into(), kind: kind.into(), order: index, ..Disk::default() };
+            let mut disk =
+                Disk { file, bus: bus.into(), kind: kind.into(), order: index, transient: draft.says("snapshot"), ..Disk::default() };
             of_device(draft, index, &mut disk, &controllers, &threads);
             disks.push(disk);
         }
     }
+    protect(draft, &mut disks);
     place(draft, &mut disks, &kept);
     write(draft, disks, around);
+}
+
+/// `-snapshot`, and `snapshot=on` of a drive: what the guest writes does not reach the image. libvirt does
+/// that for files.
+fn protect(draft: &mut Draft, disks: &mut [Disk]) {
+    for disk in &mut *disks {
+        disk.transient &= !disk.file.path.is_empty() && !disk.file.read_only && disk.kind != "cdrom";
+        let path = &disk.file.path;
+        if disk.transient && disk.kind == "floppy" {
+            let remedy = format!("copy it, and name the copy in the script without snapshot: cp {path} COPY");
+            draft.refuse(disk.order, "the script protects this floppy from the guest (snapshot); libvirt can only protect disks", remedy);
+        } else if disk.transient && (path.starts_with("/dev/") || disk.kind == "lun") {
+            let format = if disk.file.format.is_empty() { "raw" } else { &disk.file.format };
+            let remedy = format!(
+                "create an overlay and name it in the script without snapshot: qemu-img create -f qcow2 -b {path} -F {format} OVERLAY.qcow2"
+            );
+            draft.refuse(disk.order, "the script protects this device from the guest (snapshot); libvirt can only protect files", remedy);
+        }
+    }
+    for index in draft.named(&["snapshot"]) {
+        let is_kept = |(option, fate): (&super::options::Opt, &Option<(Fate, String)>)| {
+            matches!(fate, Some((Fate::Kept, _))) && (option.name == "drive" || SHORT.iter().any(|(name, ..)| *name == option.name))
+        };
+        if draft.options.iter().zip(&draft.fates).any(is_kept) {
+            draft.keep(index, "it protects the drives that are given to QEMU as they are; the others are <transient/>");
+        } else {
+            draft.native(index, "<disk><transient/>: libvirt throws away what the guest writes");
+        }
+    }
 }
 
 /// The names of the I/O threads; libvirt counts them.
@@ -221,7 +253,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[
     disk.file.discard = draft.take(index, "discard");
     disk.file.read_only = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
     disk.file.options = vec![index];
-    disk.transient = draft.flag(index, "snapshot") == Some(true);
+    disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.says("snapshot"));
     let media = draft.take(index, "media");
     if media.as_deref() == Some("cdrom") {
         disk.kind = "cdrom".into();
@@ -250,7 +282,9 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[
 fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Controllers, threads: &[String]) {
     let driver = draft.take(index, "driver").unwrap_or_default();
     if let Some((_, bus, kind)) = DEVICES.iter().find(|(known, ..)| *known == driver) {
-        (disk.bus, disk.kind) = ((*bus).to_owned(), (*kind).to_owned());
+        // The old drivers are what the drive is.
+        let is_cd = disk.kind == "cdrom" && ["ide-drive", "scsi-disk"].contains(&driver.as_str());
+        (disk.bus, disk.kind) = ((*bus).to_owned(), if is_cd { "cdrom" } else { *kind }.to_owned());
     }
     disk.driver.extend(thread(draft, index, threads).map(|thread| ("iothread", thread)));
     disk.driver.extend(draft.take(index, "num-queues").map(|queues| ("queues", queues)));

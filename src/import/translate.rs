@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::draft::{self, Draft};
 use super::options::options;
 use super::{
-    Script, assemble, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound, storage,
-    usb,
+    Script, assemble, before, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound,
+    storage, usb,
 };
 
 /// What became of a part of the command line.
@@ -46,6 +46,9 @@ pub struct Imported {
     pub parts: Vec<Part>,
     /// What is good to know.
     pub notes: Vec<String>,
+    /// Why the domain must not be defined, and what to do: it would not do what the script does.
+    #[serde(skip)]
+    pub refusals: Vec<(String, String)>,
 }
 
 /// What import knows of the machine: it looks at nothing itself.
@@ -74,7 +77,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     hostdevs::translate(&mut draft);
     usb::translate(&mut draft);
     display::translate(&mut draft);
-    sound::translate(&mut draft);
+    sound::translate(&mut draft, &script.environment);
     channels::translate(&mut draft);
     nothing::translate(&mut draft);
     for note in moved(&draft) {
@@ -82,17 +85,16 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     }
     let said = draft.parts("name").first().map(|element| element.content().to_owned());
     let name = forced_name.map(str::to_owned).or(said).unwrap_or_else(|| name.to_owned()).replace('/', "-");
+    let left = before::translate(&mut draft, &script.before);
     let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
     let xml = assemble::assemble(&draft, &name, emulator.map(String::as_str));
     let mut notes = script.notes.clone();
-    if !script.before.is_empty() {
-        notes.push(format!(
-            "{} before QEMU is left out: libvirt runs it as its own user; processors are pinned with <vcpupin>",
-            script.before.join(" ")
-        ));
+    if !left.is_empty() {
+        notes.push(format!("{} before QEMU is left out: libvirt starts QEMU itself, as its own user", left.join(" ")));
     }
     notes.append(&mut draft.notes);
-    Imported { name, xml, parts: parts(&draft), notes }
+    let refusals = std::mem::take(&mut draft.refusals);
+    Imported { name, xml, parts: parts(&draft), notes, refusals }
 }
 
 /// Devices that are kept, and sit on a controller that is libvirt's.

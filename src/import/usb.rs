@@ -30,11 +30,14 @@ const INPUTS: [(&str, &str, &str); 9] = [
     ("virtio-tablet", "tablet", "virtio"),
 ];
 
+const WHICH_USB: &str = "see lsusb, and correct the ids in the script: 046d:c31c is host:046d:c31c, or vendorid=0x046d,productid=0xc31c";
+
 pub(super) fn translate(draft: &mut Draft) {
     let mut wanted = false;
-    let count = controllers(draft);
-    // The bus of the controller that -usb makes (`usb_bus_new` of `hw/usb/bus.c`).
-    draft.renamed.push(("usb-bus".into(), "usb".into()));
+    let of_machine = |option: &super::options::Opt| option.name == "machine" && option.props.peek("usb") == Some("on");
+    let board = draft.says("usb") || draft.says("usbdevice") || draft.options.iter().any(of_machine);
+    let first = if board { of_board(draft) } else { 0 };
+    let count = controllers(draft, first);
     for index in draft.named(&["usb"]) {
         wanted = true;
         draft.native(index, "<controller type='usb'>");
@@ -63,12 +66,32 @@ pub(super) fn translate(draft: &mut Draft) {
     }
 }
 
+/// What `-usb` makes of a board itself (`pc_q35.c`, `pc_piix.c`): EHCI with its companions, or UHCI alone.
+fn of_board(draft: &mut Draft) -> usize {
+    // The bus of the controller that -usb makes (`usb_bus_new` of `hw/usb/bus.c`).
+    draft.renamed.push(("usb-bus".into(), "usb".into()));
+    let controller = |model: &str| Fragment::new("controller").with("type", "usb").with("index", 0).with("model", model);
+    if !draft.is_express {
+        draft.device(controller("piix3-uhci"));
+        return 1;
+    }
+    draft.device(controller("ich9-ehci1"));
+    for (model, port) in [("ich9-uhci1", 0), ("ich9-uhci2", 2), ("ich9-uhci3", 4)] {
+        draft.device(controller(model).child(Fragment::new("master").with("startport", port)));
+    }
+    1
+}
+
 /// The controllers by their models; how many buses they make. Companions share their master's.
-fn controllers(draft: &mut Draft) -> usize {
-    let mut count = 0;
+fn controllers(draft: &mut Draft, first: usize) -> usize {
+    let mut count = first;
     let mut masters: Vec<(String, usize)> = Vec::new();
     let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
     for index in draft.devices(&drivers) {
+        if draft.options[index].props.peek("masterbus").is_none() && is_companion(&draft.options[index]) {
+            draft.keep(index, "a companion without its EHCI: libvirt has it only beside one");
+            continue;
+        }
         let driver = draft.take(index, "driver").unwrap_or_default();
         let model = CONTROLLERS.iter().find(|(known, _)| *known == driver).map_or("qemu-xhci", |(_, model)| model);
         let id = draft.take(index, "id").unwrap_or_default();
@@ -97,16 +120,22 @@ fn controllers(draft: &mut Draft) -> usize {
     count
 }
 
+fn is_companion(option: &super::options::Opt) -> bool {
+    option.props.peek("driver").is_some_and(|driver| driver.starts_with("ich9-usb-uhci"))
+}
+
 fn old_style(draft: &mut Draft, index: usize) -> bool {
     let value = draft.options[index].value().to_owned();
     draft.options[index].props = super::props::Props::default();
     if let Some(device) = value.strip_prefix("host:") {
         let by = |separator| device.split_once(separator).map(|(one, other): (&str, &str)| (one.to_owned(), other.to_owned()));
+        let is_hex = |id: &String| u16::from_str_radix(id.trim_start_matches("0x"), 16).is_ok();
+        let is_number = |number: &String| number.parse::<u16>().is_ok();
         match (by(':'), by('.')) {
-            (Some((vendor, product)), _) => pass(draft, by_id(&vendor, &product)),
-            (None, Some((bus, address))) => pass(draft, by_place(&bus, &address)),
+            (Some((vendor, product)), _) if is_hex(&vendor) && is_hex(&product) => pass(draft, by_id(&vendor, &product)),
+            (None, Some((bus, address))) if is_number(&bus) && is_number(&address) => pass(draft, by_place(&bus, &address)),
             _ => {
-                draft.keep(index, "it names no device");
+                draft.refuse(index, "it names no USB device", WHICH_USB);
                 return true;
             }
         }
@@ -155,7 +184,7 @@ fn host_device(draft: &mut Draft, index: usize) {
         (Some(vendor), Some(product), ..) => match (number(&vendor), number(&product)) {
             (Some(vendor), Some(product)) => by_id(&format!("{vendor:04x}"), &format!("{product:04x}")),
             _ => {
-                draft.keep(index, "its ids are no numbers");
+                draft.refuse(index, "its ids are no numbers, and QEMU refuses them", WHICH_USB);
                 return;
             }
         },

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::command::{command, run, vgapt};
 use super::guide_flags::{check, native};
 use super::libvirt::{Libvirt, Version, have, skip};
-use super::{DAEMON, QEMU};
+use super::{DAEMON, QEMU, small_scripts};
 
 const GIVEN: &str = "QEMU_BINARY=qemu-system-x86_64 VGAPT_FIRMWARE_BIN=/vm/OVMF_CODE.fd VGAPT_FIRMWARE_VARS_TMP=/vm/OVMF_VARS.fd
     CORES_NUMBER=4 VGAPT_MEMORY=8192 VGAPT_KEYBOARD_ID=046d:c31c VGAPT_MOUSE_ID=046d:c077 VGAPT_VGA_BUS=01:00.0
@@ -65,6 +65,48 @@ fn each_script_is_defined() {
 }
 
 #[test]
+fn each_small_script_is_defined() {
+    if !have("small scripts against the QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let folder = tempfile::tempdir().unwrap();
+    let mut commands = Vec::new();
+    let all = small_scripts::all(folder.path());
+    for (number, small) in all.iter().enumerate().filter(|(_, small)| !small.is_refused()) {
+        let file = libvirt.path(&format!("small-{number}.xml"));
+        fs::write(&file, imported(&libvirt, &folder.path().join(format!("small-{number}.sh")))).unwrap();
+        commands.push(format!("define --validate {file}"));
+        assert!(!small.right.is_empty(), "{}", small.script);
+    }
+    let ran = run(command("virsh").args(["-q", "-c", &libvirt.uri, &commands.join("; ")]));
+    assert_eq!(ran.stderr.trim(), "", "{commands:?}");
+}
+
+#[test]
+fn features_of_processors_are_called_as_libvirt_calls_them() {
+    let map = Path::new("/usr/share/libvirt/cpu_map/x86_features.xml");
+    if !have("features of processors", &["qemu-system-x86_64"]) || !map.exists() {
+        return skip("features of processors", "libvirt's map of them is not here");
+    }
+    let map = fs::read_to_string(map).unwrap();
+    let help = run(command("qemu-system-x86_64").args(["-cpu", "help"])).with(0).stdout;
+    let (_, features) = help.split_once("Recognized CPUID flags:").unwrap();
+    let features: Vec<String> = features.split_whitespace().map(|feature| format!("+{feature}")).collect();
+    assert!(features.len() > 200, "{help}");
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("start.sh");
+    fs::write(&script, format!("qemu-system-x86_64 -enable-kvm -m 256 -cpu host,{}\n", features.join(","))).unwrap();
+    let mut import = vgapt(["import", "--print-xml"]);
+    let xml = run(import.arg(&script)).with(0).stdout;
+    let names = xml.lines().filter_map(|line| line.trim().strip_prefix("<feature policy='require' name='")?.strip_suffix("'/>"));
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() > 40, "{xml}");
+    let unknown: Vec<&&str> = names.iter().filter(|name| !map.contains(&format!("<feature name='{name}'"))).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
 fn the_guides_own_script() {
     if !have("the guide's script against domxml-to-native", &DAEMON) {
         return;
@@ -75,12 +117,14 @@ fn the_guides_own_script() {
     libvirt.virsh(&["define", "--validate", &file]);
     let (argv, beyond) = native(&libvirt, &libvirt.xml("00-guide"));
     // The page is of `define`, which names its ports and copies the variables of the firmware, and
-    // gives the guest the threads of the host's cores; the script does none of that, and has no huge pages.
+    // gives the guest the threads of the host's cores, and xHCI for -usb; the script does none of that, and
+    // has no huge pages.
     let page = fs::read_to_string("docs/guide-flags.md").unwrap();
     let page = page
         .replace("\"id\":\"ua-vgapt-port-0000-01-00-0\"", "\"id\":\"pci.1\"")
         .replace("\"bus\":\"ua-vgapt-port-0000-01-00-0\"", "\"bus\":\"pci.1\"")
         .replace("…/nvram/win10_VARS.fd", "/vm/OVMF_VARS.fd")
+        .replace("{\"driver\":\"qemu-xhci\"", "{\"driver\":\"ich9-usb-ehci1\"")
         .replace("…cores=2,threads=2", "…cores=4,threads=1")
         .replace(" no `/vm/OVMF_VARS.fd`", "");
     let page: String = page.lines().filter(|line| !line.contains("-mem-prealloc")).map(|line| format!("{line}\n")).collect();

@@ -17,6 +17,8 @@ mod life_cycle;
 mod lines;
 mod profiles;
 mod record;
+#[path = "../support/small_scripts.rs"]
+mod small_scripts;
 mod three_way;
 mod two_writers;
 mod virt_manager;

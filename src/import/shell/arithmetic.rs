@@ -44,6 +44,8 @@ impl Sum<'_> {
     }
 
     fn factor(&mut self) -> Option<i64> {
+        // `$((…))` within a sum is its value.
+        let _ = self.sign(&['$']);
         if self.sign(&['(']).is_some() {
             // Nobody nests deeper, and a hostile text must not exhaust the stack.
             self.depth += 1;
@@ -51,7 +53,6 @@ impl Sum<'_> {
             self.depth -= 1;
             return self.sign(&[')']).map(|_| value);
         }
-        let _ = self.sign(&['$']);
         let braces = self.sign(&['{']).is_some();
         self.rest = self.rest.trim_start();
         let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
@@ -75,6 +76,7 @@ mod tests {
             [value("CORES * 2"), value("1+2*(3 - $CORES)/ ${CORES}%4"), value("128*1024*1024")],
             [Some(12), Some(0), Some(134_217_728)]
         );
+        assert_eq!([value("(( 4 / 2 ))"), value("$(( 2*2 + 1 ))")], [Some(2), Some(5)]);
         assert_eq!([value("x"), value("1 / 0"), value("1 <<2"), value(""), value(&"(".repeat(1000))], [None; 5]);
     }
 }

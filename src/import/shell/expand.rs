@@ -256,7 +256,7 @@ impl Variables<'_> {
     }
 
     fn element(&mut self, name: &str, key: &str) -> Option<String> {
-        let key = self.nested(key);
+        let key = if key.trim_start().starts_with("((") { self.with_values(key) } else { self.nested(key) };
         if let Some(values) = self.set.get(&format!("{name}[{key}]")) {
             return values.first().cloned();
         }

@@ -22,16 +22,58 @@ pub(super) fn is_unit(text: &str) -> bool {
     !text.starts_with("#!") && text.lines().any(|line| line.trim() == "[Service]")
 }
 
+/// Whether it is a page in Markdown: blocks of text between fences.
+pub(super) fn is_markdown(text: &str) -> bool {
+    !text.starts_with("#!") && text.lines().filter(|line| line.starts_with("```")).count() > 1
+}
+
+/// The blocks in which QEMU stands, as a script of as many lines.
+pub(super) fn of_markdown(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut kept = vec![""; lines.len()];
+    let fences: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("```")).collect();
+    for pair in fences.chunks(2) {
+        let [from, to] = pair[..] else { continue };
+        if lines[from..to].iter().any(|line| line.contains("qemu-system-") || line.contains("qemu-kvm")) {
+            kept[from + 1..to].copy_from_slice(&lines[from + 1..to]);
+        }
+    }
+    kept.join("\n") + "\n"
+}
+
+/// A QEMU program alone on its line, and its options on lines of their own: as one command.
+pub(super) fn of_lines(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let begins = |at: usize| {
+        let is_option = lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with('-'));
+        is_option && !lines[at].trim().contains(char::is_whitespace) && super::shape::is_qemu(lines[at].trim())
+    };
+    let start = (0..lines.len()).find(|at| begins(*at))?;
+    let count = lines[start + 1..].iter().take_while(|line| line.trim_start().starts_with('-')).count();
+    let ends = |at: usize| at >= start && at < start + count && !lines[at].ends_with('\\');
+    let joined = lines.iter().enumerate().map(|(at, line)| if ends(at) { format!("{line} \\\n") } else { format!("{line}\n") });
+    Some(joined.collect())
+}
+
 /// A unit as a shell script of as many lines: what it starts, and with which variables.
 pub(super) fn of_unit(text: &str) -> String {
     let mut script = String::new();
     let mut goes_on = false;
+    let said = |name: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+    // What a unit says of processors, as the command that says the same.
+    let mut before = String::new();
+    if let Some(set) = said("AllowedCPUs").or_else(|| said("CPUAffinity")).filter(|set| !set.is_empty()) {
+        before += &format!("taskset -c {} ", set.split_whitespace().collect::<Vec<_>>().join(","));
+    }
+    if let Some(policy) = said("CPUSchedulingPolicy").filter(|policy| ["rr", "fifo", "batch", "idle"].contains(policy)) {
+        before += &format!("chrt --{policy} {} ", said("CPUSchedulingPriority").unwrap_or("0"));
+    }
     for line in text.lines() {
         let line = line.trim_end();
         let kept = if goes_on {
             line.trim_start().to_owned()
         } else if let Some(command) = line.strip_prefix("ExecStart=") {
-            command.trim_start_matches(['-', '@', ':', '+', '!']).to_owned()
+            before.clone() + command.trim_start_matches(['-', '@', ':', '+', '!'])
         } else if let Some(variables) = line.strip_prefix("Environment=") {
             variables.split_once('=').map_or_else(String::new, |_| unquoted(variables))
         } else if let Some(file) = line.strip_prefix("EnvironmentFile=") {
@@ -67,6 +109,13 @@ mod tests {
         );
         let unit = "[Unit]\n[Service]\nEnvironment=\"A=b c\" \nExecStart=-/usr/bin/kvm \\\n  -m 1\nRestart=always\n";
         assert!(is_unit(unit) && !is_unit("#!/bin/sh\ncat <<E\n[Service]\nE"));
+        let pinned = "[Service]\nAllowedCPUs=4-7 9\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=1\nExecStart=kvm -m 1\n";
+        assert_eq!(of_unit(pinned), "\n\n\n\ntaskset -c 4-7,9 chrt --rr 1 kvm -m 1\n");
+        let page = "The dog's\n```\nls\n```\n```sh\nkvm\nqemu-kvm -m 1\n```\n";
+        assert!(is_markdown(page) && !is_markdown("#!/bin/sh\n```\n```"));
+        assert_eq!(of_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
+        assert_eq!(of_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
+        assert_eq!([of_lines("kvm -m 1\n-usb"), of_lines("kvm")], [None, None]);
         assert_eq!(of_unit(unit), "\n\nA=\"b c\"\n/usr/bin/kvm \\\n-m 1\n\n");
     }
 }

@@ -14,3 +14,4 @@ mod shape;
 mod wrappers;
 
 pub use script::{Script, read};
+pub(super) use wrappers::is_wrapper;

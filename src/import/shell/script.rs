@@ -22,6 +22,8 @@ use super::parser::{Command, Joined, Step, parse};
 pub struct Script {
     /// What stands before QEMU: `sudo`, `taskset -c 2-5`, …
     pub before: Vec<String>,
+    /// What QEMU reads of the environment that the script gives it: name and value.
+    pub environment: Vec<(String, String)>,
     /// QEMU and its options.
     pub argv: Vec<String>,
     /// Variables that nobody set, and commands that were not run, where QEMU's options need them.
@@ -38,6 +40,8 @@ impl Script {
     }
 }
 
+/// What QEMU reads of its environment (`audio/audio_legacy.c`).
+const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
 /// Words before assignments.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// No script of people's runs a loop more often.
@@ -53,8 +57,8 @@ const LONGEST_COMMAND: usize = 128 << 10;
 /// What to do instead.
 const BY_HAND: &str = "write the QEMU command that it runs into a script of its own: ps -ww -o args= -C qemu-system-x86_64 prints it";
 
-/// Reads a script that lies at a path; `given` fills what it does not set.
-pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
+/// Reads a script that lies at a path; `given` fills what it does not set, `files` reads what lies beside it.
+pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
     }
@@ -85,11 +89,23 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
         prefix: Vec::new(),
+        files,
         line: 1,
+        starters: 0,
         unread: BTreeMap::new(),
     };
     let unit = kind::is_unit(text).then(|| kind::of_unit(text));
     let text = unit.as_deref().unwrap_or(text);
+    let fenced = kind::is_markdown(text).then(|| kind::of_markdown(text));
+    if fenced.is_some() {
+        reader.note("it is Markdown: what is read is the text between ``` in which QEMU stands");
+    }
+    let text = fenced.as_deref().unwrap_or(text);
+    let joined = kind::of_lines(text);
+    if joined.is_some() {
+        reader.note("QEMU's options stand on lines of their own, and are read as if each line but the last ended in \\");
+    }
+    let text = joined.as_deref().unwrap_or(text);
     let text = if text.contains("\r\n") {
         reader.note(
             "its lines end in CR LF, as Windows writes them, and are read as if in LF alone; a shell makes the CR part of the last word",
@@ -100,6 +116,7 @@ pub fn read(text: &str, path: &str, given: Given<'_>) -> Script {
     };
     match parse(&text, 1) {
         Ok(steps) => {
+            reader.starters = reader.starters(&steps, 0);
             reader.run(&steps);
             reader.finish(&text)
         }
@@ -119,6 +136,8 @@ enum Flow {
 
 struct Reader<'g> {
     variables: Variables<'g>,
+    /// The text of a file.
+    files: Given<'g>,
     script: Script,
     functions: BTreeMap<String, Rc<Vec<Step>>>,
     called: BTreeSet<String>,
@@ -136,6 +155,8 @@ struct Reader<'g> {
     prefix: Vec<String>,
     /// The line that is read.
     line: usize,
+    /// How many commands of the script start QEMU.
+    starters: usize,
     /// Lines with a QEMU command that were left out, why, and whether a note says so.
     unread: BTreeMap<usize, (String, bool)>,
 }
@@ -256,6 +277,13 @@ impl Reader<'_> {
         if is_longer {
             self.script.argv = argv.to_vec();
             self.script.before.clone_from(&self.prefix);
+            self.script.environment = ENVIRONMENT
+                .iter()
+                .filter_map(|name| {
+                    let before = self.prefix.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+                    Some(((*name).to_owned(), before.or_else(|| self.variables.value(name))?))
+                })
+                .collect();
         }
         if !out.is_empty() && (is_longer || out != self.script.argv) {
             self.note(format!("another QEMU command is left out: {}", shown(&out.join(" "))));

@@ -5,8 +5,10 @@ use super::lexer::{Piece, Word};
 use super::parser::{Command, Part, Step, plain};
 
 /// Commands that say QEMU's name and do not run it.
-pub(super) const SAYING: [&str; 14] =
-    ["echo", "printf", "pgrep", "pkill", "killall", "which", "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof"];
+pub(super) const SAYING: [&str; 23] = [
+    "apt-get", "apt", "dnf", "yum", "pacman", "zypper", "apk", "emerge", "nix-env", "echo", "printf", "pgrep", "pkill", "killall", "which",
+    "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof",
+];
 
 /// Whether a command is one that starts QEMU, as it is written.
 pub(super) fn starts_qemu(step: &Step) -> bool {

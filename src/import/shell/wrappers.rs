@@ -50,6 +50,12 @@ const WRAPPERS: &[(&str, &[&str], usize)] = &[
     ("tmux", &["-s", "-n", "-c", "-x", "-y", "-t", "-e", "-F", "-f", "-L", "-S"], 1),
 ];
 
+/// Whether a word is the name of a command that runs another one.
+pub(in crate::import) fn is_wrapper(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    WRAPPERS.iter().any(|(wrapper, ..)| *wrapper == name)
+}
+
 /// What a command runs, if it is one that runs another.
 pub(super) fn inner(argv: &[String]) -> Option<Inner> {
     let name = argv.first()?.rsplit('/').next()?;

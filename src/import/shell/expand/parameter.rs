@@ -20,6 +20,9 @@ impl Variables<'_> {
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
         }
+        if let Some(array) = inside.strip_prefix('!').and_then(|name| name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]"))) {
+            return self.keys(array).unwrap_or_else(|| vec![self.unknown(inside)]);
+        }
         if let Some(name) = inside.strip_prefix('!').filter(|name| !name.is_empty()) {
             let named = self.value(name).filter(|named| unknowns(named).next().is_none() && is_name(named));
             let value = named.and_then(|named| self.value(&named));
@@ -34,8 +37,12 @@ impl Variables<'_> {
             operation = rest;
             if key == "@" || key == "*" {
                 let all = self.elements(name);
+                // An array that nobody set is asked for: it may come from a file that is not read.
+                let is_set = self.set.contains_key(name) || !all.is_empty();
                 return if !rest.is_empty() {
                     vec![self.unknown(inside)]
+                } else if !is_set {
+                    vec![self.unknown(&format!("{name}[{key}]"))]
                 } else if key == "*" && quoted {
                     vec![all.join(" ")]
                 } else {
@@ -68,6 +75,33 @@ impl Variables<'_> {
                 self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside))
             }
         }]
+    }
+
+    /// `${!NAME[@]}`: the keys of an array that is set.
+    fn keys(&self, array: &str) -> Option<Vec<String>> {
+        let prefix = format!("{array}[");
+        let keyed = self.set.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        let keyed: Vec<String> = keyed.filter_map(|(name, _)| Some(name[prefix.len()..].strip_suffix(']')?.to_owned())).collect();
+        let first = usize::from(self.zsh);
+        let keys = match self.set.get(array) {
+            _ if !keyed.is_empty() => keyed,
+            Some(values) => (first..values.len() + first).map(|number| number.to_string()).collect(),
+            None => return None,
+        };
+        self.budget.take_words(&keys).then_some(keys)
+    }
+
+    /// A sum with the values of its `${…}` put in.
+    pub(in super::super) fn with_values(&mut self, sum: &str) -> String {
+        let (mut rest, mut filled) = (sum, String::new());
+        while let Some((before, inside, after)) =
+            rest.split_once("${").and_then(|(before, from)| closed(from).map(|end| (before, &from[..end], &from[end + 1..])))
+        {
+            filled.push_str(before);
+            filled.push_str(&self.parameter(inside, true).join(" "));
+            rest = after;
+        }
+        filled + rest
     }
 
     /// `${#NAME}`, `${#NAME[@]}`.
@@ -144,4 +178,17 @@ impl Variables<'_> {
         let words = self.within(|variables| words_of(text).iter().map(|word| variables.pattern(word)).collect::<Vec<_>>())?;
         Some(words.join(" ")).filter(|pattern| unknowns(pattern).next().is_none())
     }
+}
+
+/// Where the `}` stands that closes what is open.
+fn closed(text: &str) -> Option<usize> {
+    let mut depth = 1_usize;
+    text.char_indices().find_map(|(at, sign)| {
+        match sign {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    })
 }

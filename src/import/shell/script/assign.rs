@@ -2,6 +2,7 @@
 
 use super::super::budget::WORD;
 use super::super::condition::Truth;
+use super::super::expand::is_name;
 use super::super::lexer::{Piece, Word};
 use super::super::parser::{Part, plain};
 use super::super::shape::{assignment, assignment_of};
@@ -84,12 +85,13 @@ impl Reader<'_> {
 
     /// `export`, `local`, `declare -A`.
     pub(super) fn declare(&mut self, declarer: &str, parts: &[Part]) -> Truth {
-        let mut keyed = false;
+        let (mut keyed, mut is_array) = (false, false);
         for part in parts {
             let name = match part {
                 Part::Word(word) => match (plain(word), assignment(word)) {
                     (Some(option), _) if option.starts_with('-') => {
                         keyed |= option.contains('A');
+                        is_array |= option.contains(['A', 'a']);
                         continue;
                     }
                     (_, Some((name, ..))) => name,
@@ -99,6 +101,9 @@ impl Reader<'_> {
             };
             if keyed {
                 self.keyed.insert(name.clone());
+            }
+            if is_array && is_name(&name) && !self.variables.set.contains_key(&name) {
+                self.set(&name, Vec::new());
             }
             let is_local = declarer != "export" && declarer != "readonly";
             // The value is of what the name was before it was local.

@@ -45,8 +45,18 @@ impl Reader<'_> {
     pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Step]], otherwise: &[&[Step]]) -> bool {
         let assumed = std::mem::take(&mut self.assumed);
         let ends = |reader: &Self, lists: &[&[Step]]| lists.first().is_some_and(|list| reader.ends(list, 0));
+        let starters = [then, otherwise].map(|lists| lists.iter().map(|list| self.starters(list, 0)).sum::<usize>());
+        // The way on which QEMU is started, unless another command of QEMU's follows where that way ends.
+        let by_qemu = match starters {
+            [count, 0] if count > 0 => Some((true, count, ends(self, then) && !ends(self, otherwise))),
+            [0, count] if count > 0 => Some((false, count, ends(self, otherwise) && !ends(self, then))),
+            _ => None,
+        };
+        let by_qemu = by_qemu.filter(|(_, count, leaves)| !truth.known && (!leaves || *count >= self.starters));
         let holds = if truth.known {
             truth.holds
+        } else if let Some((holds, ..)) = by_qemu {
+            holds
         } else {
             match (ends(self, then), ends(self, otherwise)) {
                 (true, false) => false,
@@ -61,7 +71,11 @@ impl Reader<'_> {
         let does = if holds { "holds" } else { "does not hold" };
         // That a command does well is nothing to tell, unless something hangs on it.
         let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
-        let told = if truth.known { matters && !assumed.is_empty() } else { matters && (is_test || !effects.is_empty()) };
+        let told = if truth.known {
+            matters && !assumed.is_empty()
+        } else {
+            matters && (is_test || !effects.is_empty() || by_qemu.is_some_and(|(holds, ..)| holds != truth.holds))
+        };
         if told && !truth.known {
             let as_it = if holds { "does" } else { "does not" };
             self.note(format!("line {line}: whether `{condition}` holds is not known; taken as it {as_it}; left out: {out}"));
@@ -95,8 +109,26 @@ impl Reader<'_> {
         });
     }
 
-    /// What only commands that are not followed would set is not set.
-    pub(super) fn leave_empty(&mut self, steps: &[Step]) {
+    /// How many commands in these start QEMU, those of functions that they call among them.
+    pub(super) fn starters(&self, steps: &[Step], depth: usize) -> usize {
+        let mut count = 0;
+        each(steps, &mut |step| {
+            if !self.variables.budget.take(WORD) {
+                return;
+            }
+            let Command::Plain(parts) = &step.command else { return };
+            let first = match parts.first() {
+                Some(Part::Word(word)) => plain(word).unwrap_or_default(),
+                _ => "",
+            };
+            let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
+            count += called.map_or(usize::from(starts_qemu(step)), |body| self.starters(body, depth + 1));
+        });
+        count
+    }
+
+    /// The variables that commands set.
+    pub(super) fn assigned(&self, steps: &[Step]) -> Vec<String> {
         let mut names = Vec::new();
         each(steps, &mut |step| {
             let Command::Plain(parts) = &step.command else { return };
@@ -108,8 +140,14 @@ impl Reader<'_> {
                 Part::Array { name, .. } => Some(name.clone()),
             }));
         });
-        for name in names {
-            if self.variables.value(&name).is_none() && is_name(&name) {
+        names.retain(|name| is_name(name));
+        names
+    }
+
+    /// What only commands that are not followed would set is not set.
+    pub(super) fn leave_empty(&mut self, steps: &[Step]) {
+        for name in self.assigned(steps) {
+            if self.variables.value(&name).is_none() {
                 self.set(&name, Vec::new());
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::budget::WORD;
 use super::super::condition::Truth;
-use super::super::expand::{is_name, shown, unknown};
+use super::super::expand::{is_name, shown, unknown, unknowns};
 use super::super::lexer::Word;
 use super::super::parser::{Part, Step, parse, plain};
 use super::super::shape::{SAYING, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
@@ -119,6 +119,9 @@ impl Reader<'_> {
                 return Truth::GUESS;
             }
             "source" | "." if argv.len() > 1 => {
+                if let Some(steps) = self.beside(&argv[1]) {
+                    return self.run(&steps);
+                }
                 self.note(format!("line {}: the file {} is not read; it may set or change any variable", step.line, shown(&argv[1])));
                 return Truth::GUESS;
             }
@@ -146,6 +149,22 @@ impl Reader<'_> {
             }
         }
         Truth::of(true)
+    }
+
+    /// The commands of a file that lies beside the script.
+    fn beside(&mut self, name: &str) -> Option<Vec<Step>> {
+        let name = name.strip_prefix("./").unwrap_or(name);
+        let folder = self.variables.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
+        let name = name.strip_prefix(&folder).map_or(name, |name| name.trim_start_matches('/'));
+        if name.contains('/') || name.is_empty() || unknowns(name).next().is_some() || self.prefix.len() > DEEPEST {
+            return None;
+        }
+        let text = (self.files)(&format!("{folder}/{name}"))?;
+        // What is made of a text weighs many times as much.
+        if !self.variables.budget.take(text.len() * WORD) {
+            return None;
+        }
+        parse(&text, 1).ok()
     }
 
     /// Variables whose values are only known when the script runs.

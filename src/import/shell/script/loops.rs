@@ -2,7 +2,7 @@
 
 use super::super::arithmetic;
 use super::super::condition::Truth;
-use super::super::expand::{is_name, unknown, unknowns};
+use super::super::expand::{is_name, shown, unknown, unknowns};
 use super::super::lexer::Word;
 use super::super::parser::{Step, each};
 use super::super::shape::{finds_files, starts_qemu};
@@ -64,17 +64,23 @@ impl Reader<'_> {
         if !effects.is_empty() {
             self.note(format!("line {line}: how often `{head}` runs is not known; left out: {}", effects.join("; ")));
         }
+        // What the loop would have made of its variables is asked for, where QEMU's options need it.
+        let names = self.assigned(body);
+        self.ask(&names);
     }
 
     pub(super) fn each_word(&mut self, step: &Step, name: &str, words: Option<&[Word]>, body: &[Step]) {
         let of_arguments = words.is_none_or(|words| words.iter().any(|word| self.asks_for_arguments(word)));
         let values: Vec<String> = match words {
-            Some(words) => words.iter().flat_map(|word| self.variables.words(word)).collect(),
+            Some(words) => words.iter().flat_map(|word| self.values(word)).collect(),
             None => self.variables.arguments.clone(),
         };
-        let is_known = |value: &String| unknowns(value).next().is_none();
-        if !values.iter().all(is_known) || values.len() > ROUNDS || words.is_some_and(|words| words.iter().any(finds_files)) {
+        if values.len() > ROUNDS {
             return self.left_loop(step, body);
+        }
+        let is_known = |value: &String| unknowns(value).next().is_none();
+        if !values.iter().all(is_known) && !self.effects(body, 0).is_empty() {
+            self.note(format!("line {}: how often `{}` runs is not known; read as if once", step.line, head(&step.text)));
         }
         if values.is_empty() && of_arguments {
             self.assumed.insert("1".into());
@@ -87,6 +93,19 @@ impl Reader<'_> {
             if !self.goes_on() {
                 return;
             }
+        }
+    }
+
+    /// The values that a word of `for` stands for; files that it finds are asked for.
+    fn values(&mut self, word: &Word) -> Vec<String> {
+        let values = self.variables.words(word);
+        if !finds_files(word) {
+            return values;
+        }
+        let pattern = values.join(" ");
+        match (self.variables.given)(&pattern) {
+            Some(found) => found.split_whitespace().map(str::to_owned).collect(),
+            None => vec![unknown(&shown(&pattern))],
         }
     }
 
@@ -120,6 +139,7 @@ impl Reader<'_> {
     /// `((…))`: a number set, or two compared.
     pub(super) fn sum(&mut self, text: &str) -> Truth {
         self.assumed.clear();
+        let text = self.variables.with_values(text);
         let text = text.trim();
         let value = |reader: &Self, text: &str| {
             arithmetic::value(text, &|name| {

@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn read(text: &str, path: &str, given: Given<'_>) -> Script {
+    super::read(text, path, given, &|file| (file == "/vm/conf").then(|| "V=beside".into()))
+}
+
 fn argv(script: &str) -> String {
     read(script, "/vm/start.sh", &|name| (name == "GIVEN").then(|| "given".into())).argv.join("|")
 }
@@ -37,6 +41,9 @@ fn conditions_are_followed_as_far_as_they_can_be_told() {
     assert_eq!(of("for ((i=1; i<3; i++)); do V+=\" $i\"; done"), "kvm|-m|1|1|2");
     assert_eq!(of("false && V=a || V=b; true || V=c"), "kvm|-m|1|b");
     assert_eq!(of("[ $EUID -ne 0 ] && { echo no; exit 1; }\nV=a\nif [ ! -f /x ]; then usage; exit; fi"), "kvm|-m|1|a");
+    assert_eq!(of("for x in $Y; do V+=\" $x\"; done"), "kvm|-m|1|$Y");
+    assert_eq!([of("source ./conf"), of(". /vm/conf"), of("cd /x; . $Z/conf")].join(" "), "kvm|-m|1|beside kvm|-m|1|beside kvm|-m|1|$V");
+    assert_eq!(of("declare -A a=([x]=1 [y]=2); for k in \"${!a[@]}\"; do V+=\" $k${a[$k]}\"; done"), "kvm|-m|1|x1|y2");
     assert_eq!(argv("while true; do kvm -m 1; sleep 1; done"), "kvm|-m|1");
     assert_eq!(argv("kvm -m 1\nexit\nkvm -m 2 -x"), "kvm|-m|1");
 }

@@ -1,0 +1,113 @@
+//! What stands before QEMU and says where it runs: `taskset`, `chrt`, `numactl`, `systemd-run`.
+
+use super::draft::Draft;
+use super::shell::is_wrapper;
+use crate::xml::Fragment;
+
+/// Puts into the domain what has an element; the words of all other commands, in order.
+pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut rest = before;
+    while !rest.is_empty() {
+        let end = rest.iter().skip(1).position(|word| is_wrapper(word)).map_or(rest.len(), |at| at + 1);
+        let (command, after) = rest.split_at(end);
+        rest = after;
+        let said = match command[0].rsplit('/').next().unwrap_or_default() {
+            "taskset" => taskset(draft, &command[1..]),
+            "chrt" => scheduler(draft, &command[1..]),
+            "numactl" => nodes(draft, &command[1..], &mut left),
+            "systemd-run" => unit(draft, &command[1..]),
+            _ => false,
+        };
+        if !said {
+            left.extend_from_slice(command);
+        }
+    }
+    left
+}
+
+/// `-c 4-7`, or a mask.
+fn taskset(draft: &mut Draft, words: &[String]) -> bool {
+    let is_list = words.iter().any(|word| word == "--cpu-list" || (word.starts_with('-') && !word.starts_with("--") && word.contains('c')));
+    let Some(value) = words.iter().find(|word| !word.starts_with('-')) else { return false };
+    let set = if is_list { Some(value.clone()) } else { of_mask(value) };
+    set.is_some_and(|set| processors(draft, &set))
+}
+
+/// The processors that QEMU runs on.
+fn processors(draft: &mut Draft, set: &str) -> bool {
+    // `0-6:2` is taskset's own, `!1`, `+0` and `all` are numactl's.
+    let is_plain = !set.is_empty() && set.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-');
+    if is_plain {
+        draft.attributes.push(("vcpu", "cpuset", set.to_owned()));
+    }
+    is_plain
+}
+
+fn of_mask(mask: &str) -> Option<String> {
+    let mask = u128::from_str_radix(mask.trim_start_matches("0x"), 16).ok()?;
+    let set: Vec<String> = (0..128).filter(|bit| mask >> bit & 1 == 1).map(|bit| bit.to_string()).collect();
+    Some(set.join(","))
+}
+
+/// `-r 1`, `-f 10`, `-b 0`, `-i 0`.
+fn scheduler(draft: &mut Draft, words: &[String]) -> bool {
+    let mut kind = "rr";
+    for word in words {
+        kind = match word.as_str() {
+            "-f" | "--fifo" => "fifo",
+            "-r" | "--rr" => "rr",
+            "-b" | "--batch" => "batch",
+            "-i" | "--idle" => "idle",
+            "-o" | "--other" | "-d" | "--deadline" | "-T" | "-P" | "-D" => return false,
+            _ => kind,
+        };
+    }
+    let priority = words.iter().find_map(|word| word.parse::<u32>().ok());
+    let count = draft.parts("").iter().rfind(|part| part.name() == "vcpu").and_then(|vcpu| vcpu.content().parse::<u32>().ok()).unwrap_or(1);
+    let all = if count > 1 { format!("0-{}", count - 1) } else { "0".into() };
+    let element = Fragment::new("vcpusched").with("vcpus", all).with("scheduler", kind);
+    let priority = priority.filter(|_| ["rr", "fifo"].contains(&kind));
+    draft.put("cputune", if let Some(priority) = priority { element.with("priority", priority) } else { element });
+    true
+}
+
+/// `-m 0`, `-C 0-3`; which processors a node has (`-N`) is for the machine to say.
+fn nodes(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => (word.as_str(), words.next().cloned().unwrap_or_default()),
+        };
+        let mode = match name {
+            "-m" | "--membind" => Some("strict"),
+            "-i" | "--interleave" => Some("interleave"),
+            "-p" | "--preferred" => Some("preferred"),
+            _ => None,
+        };
+        let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-');
+        match mode {
+            Some(mode) if is_plain && !draft.has("numatune", "memory") => {
+                draft.put("numatune", Fragment::new("memory").with("mode", mode).with("nodeset", value));
+            }
+            None if matches!(name, "-C" | "--physcpubind") && processors(draft, &value) => {}
+            None if matches!(name, "-N" | "--cpunodebind") => {
+                draft.notes.push(format!(
+                    "numactl {name} {value} is left out: QEMU ran on the processors of node {value}, see lscpu; write them into <vcpu cpuset=…>"
+                ));
+            }
+            _ => left.extend(["numactl".to_owned(), name.to_owned(), value]),
+        }
+    }
+    true
+}
+
+/// `-p AllowedCPUs=4-7`; nothing else of a unit has an element.
+fn unit(draft: &mut Draft, words: &[String]) -> bool {
+    let said = words.iter().find_map(|word| word.trim_start_matches("--property=").strip_prefix("AllowedCPUs="));
+    if let Some(set) = said.map(str::to_owned) {
+        processors(draft, &set);
+    }
+    false
+}
