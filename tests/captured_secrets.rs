@@ -211,6 +211,120 @@ fn a_machine_full_of_secrets() {
     }
 }
 
+/// A number that is nobody's business, in every way in which people write one down, and each of its digits.
+const NUMBERS: [&str; 40] = [
+    "\"password\": \"@\"",
+    "{'password': '@'}",
+    "password -> @",
+    "password(@)",
+    "password/@",
+    "password=\"\" @",
+    "password='' '@'",
+    "password:\n  @",
+    "password =\n@",
+    "\"password\":\n\t\"@\"",
+    "password @",
+    "vnc_password = \"@\"",
+    "PASSWORD=@",
+    "wifi_psk=0x@",
+    "pwd=@",
+    "root_pw: @",
+    "pin: @",
+    "code @",
+    "vnc @",
+    "root @",
+    "kvm_amd @",
+    "on @ quiet",
+    "size of @",
+    "echo @ | sudo -S true",
+    "+49-30-@",
+    "card @ quiet",
+    "// @",
+    "/* @ */",
+    "<!-- @ -->",
+    "x=1 # size=@",
+    "0x@",
+    "options vfio-pci @",
+    "install vfio-pci /bin/true @",
+    "/home/root/@",
+    "//media/@ /mnt cifs rw 0 0",
+    "[@]",
+    "on,@",
+    "on=@K",
+    "@",
+    "quiet-@",
+];
+/// Short ones are kept, but not beside a word for a secret, nor as parts of a long one.
+const SHORT: [&str; 8] = [
+    "the pin is 7731",
+    "7731 is the password",
+    "passphrase\n7731",
+    "pass 77 31",
+    "card 7731 3377 7731 3377",
+    "7731-3377-7731",
+    "quiet 7731/3377/7731/3377",
+    "secret = vfio 7731",
+];
+
+#[test]
+fn numbers_that_are_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = Vec::new();
+    let places = ["/etc/modprobe.d/a.conf", "/etc/default/grub", "/etc/fstab", "/etc/initramfs-tools/hooks/a", "/etc/libvirt/qemu.conf"];
+    for secret in ["7731337", "4111 1111 1111 1111", "4111-1111-1111-1111", "77313377313377", "773133"] {
+        let text = NUMBERS.map(|line| line.replace('@', secret)).join("\n") + "\n" + &SHORT.join("\n") + "\n";
+        let files: Vec<(String, Vec<u8>)> = places.iter().map(|path| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        let raw = folder.path().join("raw.host");
+        fs::write(&raw, machine(&files).to_string()).unwrap();
+        let kept = captured(&raw, folder.path(), "clean.host");
+        let is_told = |line: &&str| [secret, "7731", "4111 1", "4111-1", "1111", "3377"].iter().any(|part| line.contains(part));
+        found.extend(kept.lines().filter(is_told).map(|line| format!("{secret}: {line}")));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What is read stays, however long, also beside a secret.
+#[test]
+fn numbers_that_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("/etc/sysctl.d/a.conf", "vm.nr_hugepages = 12288\n"),
+        (
+            "/proc/cmdline",
+            "BOOT_IMAGE=/vmlinuz-6.12.48-1 hugepagesz=1G hugepages=12345 isolcpus=domain,0-7,16-23,32-39,48-55 vfio-pci.ids=10de:1401,10de:0fba\n",
+        ),
+        ("/proc/cmdline", "quiet hugepages=12345 vfio-pci.ids=10de:1401,10de:0fba systemd.password=on\n"),
+        ("/etc/security/limits.conf", "kvm hard memlock 17179869184\n"),
+        ("/run/libvirtd.pid", "1234567\n"),
+        ("/etc/group", "libvirt-qemu:x:64055:\n"),
+    ] {
+        let raw = folder.path().join("raw.host");
+        fs::write(&raw, machine(&[(path.to_owned(), text.as_bytes().to_vec())]).to_string()).unwrap();
+        let kept = captured(&raw, folder.path(), "clean.host");
+        let is_read = |line: &str| text.trim_end().split(" systemd.").next().is_some_and(|text| line.ends_with(text));
+        assert!(kept.lines().any(is_read) || !fs::read_to_string(&raw).unwrap().lines().any(is_read), "{path}: {text}");
+    }
+}
+
+/// Volumes are named by people, also where the kernel's own devices lie.
+#[test]
+fn names_of_volumes_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    recorded().unpack(&tree).unwrap();
+    fs::create_dir_all(tree.join("dev/zwfsvg")).unwrap();
+    fs::create_dir_all(tree.join("dev/vfio")).unwrap();
+    fs::create_dir_all(tree.join("dev/dri")).unwrap();
+    fs::write(tree.join("dev/dm-0"), "").unwrap();
+    fs::write(tree.join("dev/sda2"), "").unwrap();
+    std::os::unix::fs::symlink("../dm-0", tree.join("dev/zwfsvg/zwfslv")).unwrap();
+    std::os::unix::fs::symlink("/dev/zwfsvg/zwfslv", tree.join("dev/dri/card9")).unwrap();
+    fs::write(tree.join("proc/mounts"), "/dev/zwfsvg/zwfslv / ext4 rw 0 0\n/dev/sda2 /boot ext4 rw 0 0\n").unwrap();
+    let text = captured(&tree, folder.path(), "clean.host");
+    assert_eq!(secrets_in(&text), [""; 0]);
+    assert!(text.contains("/dev/sda2 /boot ext4"), "{text}");
+}
+
 /// How bytes can be written down.
 type Encoding<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 

@@ -111,3 +111,21 @@ fn the_format_that_a_domain_states_counts() {
     let ran = define_on(tree.path(), &format!("test://{}", node.display()), &["--disk", "/vm/disk", "--disk", "/vm/second.qcow2"]).with(0);
     assert!(!ran.stdout.contains("type='qcow2'") && ran.stdout.matches("type='raw'").count() >= 3, "{}", ran.stdout);
 }
+
+/// QEMU would wait for the other end of a pipe, or read something that never ends.
+#[test]
+fn what_has_no_length_is_no_image() {
+    let tree = tree(&[("/vm/disk.img", b"x")]);
+    for name in ["pipe.img", "socket.img"] {
+        let kind = if name == "pipe.img" { rustix::fs::FileType::Fifo } else { rustix::fs::FileType::Socket };
+        let place = tree.path().join("vm").join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &place, kind, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+        let path = format!("/vm/{name}");
+        for option in ["--disk", "--cdrom"] {
+            let arguments = [option, &path, "--force", "--disk-format", "raw"];
+            let stated = if option == "--disk" { &arguments[..] } else { &arguments[..3] };
+            define(&tree, stated).with(1).saying(&[&path, "is a named pipe, a socket or a character device", "remedy: "]);
+        }
+    }
+    define(&tree, &["--disk", "/vm/disk.img", "--disk-format", "raw"]).with(0);
+}

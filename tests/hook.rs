@@ -175,6 +175,51 @@ fn a_domain_whose_record_cannot_be_read_does_not_start() {
     assert_eq!(hook_bytes(root.path(), &["it", "prepare", "begin", "-"], &bytes("<domain/>")), (Some(0), String::new()));
 }
 
+/// In a tree that somebody else has made, an attribute may be a file of elsewhere by another name.
+#[test]
+fn nothing_outside_of_a_tree_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let victim = place.path().join("victim");
+    fs::write(&victim, "10\n").unwrap();
+    // Elsewhere than the victim a link is a copy, and proves nothing.
+    let link = |root: &Path, name: &str| {
+        let link = root.join(name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&link);
+        fs::hard_link(&victim, &link).unwrap();
+    };
+    let xml = domain("10de:1401", HUGEPAGES);
+    let root = machine();
+    link(root.path(), "sys/x/gov");
+    set(root.path(), "run/vgapt/it.json", r#"[{"governor":{"attribute":"/sys/x/gov","before":"root::0:0:pwn\n"}}]"#);
+    assert_eq!(hook(root.path(), &["release", "end"], &xml), (Some(0), String::new()));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "10\n");
+    assert_eq!(get(root.path(), "sys/x/gov"), "root::0:0:pwn");
+    // No list is needed for that.
+    let root = machine();
+    let pool = format!("{POOL}/nr_hugepages");
+    link(root.path(), &pool);
+    set(root.path(), &format!("{POOL}/free_hugepages"), "6\n");
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &xml), (Some(0), String::new()));
+    assert_eq!((fs::read_to_string(&victim).unwrap().as_str(), get(root.path(), &pool).as_str()), ("10\n", "260"));
+}
+
+/// As with receipts, a list to which others may write is not believed.
+#[test]
+fn lists_of_others_are_not_believed() {
+    let pool = format!("{POOL}/nr_hugepages");
+    let xml = domain("10de:1401", HUGEPAGES);
+    for (path, mode) in [("run/vgapt", 0o777), ("run/vgapt/it.json", 0o666)] {
+        let root = machine();
+        set(root.path(), &pool, "300\n");
+        set(root.path(), "run/vgapt/it.json", &format!(r#"[{{"pages":{{"attribute":"/{POOL}/nr_hugepages","before":40,"added":260}}}}]"#));
+        fs::set_permissions(root.path().join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let (code, said) = hook(root.path(), &["release", "end"], &xml);
+        assert!(said.contains(path) && said.contains("others may write to it"), "{code:?} {said}");
+        assert_eq!(get(root.path(), &pool), "300", "{path}");
+    }
+}
+
 #[test]
 fn names_that_look_like_options_or_are_long() {
     let long = "x".repeat(250);

@@ -304,6 +304,9 @@ fn a_template_that_is_none() {
             assert!(ran.stdout.is_empty(), "{}", ran.stdout);
         }
     }
+    for option in ["--template", "--file"] {
+        on_default(&["define", "new", option, "/dev/zero"]).with(3).saying(&["/dev/zero", "it is longer than 32 MiB"]);
+    }
     on_default(&["define", "new", "--template", "/nonexistent.xml"]).with(3).saying(&["/nonexistent.xml", "No such file or directory"]);
 }
 
@@ -335,7 +338,10 @@ fn exit_codes() {
     on_default(&["define"]).with(2).saying(&["<NAME>"]);
     on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
     on_default(&["define", "new", "--usb", "1:2", "--no-usb"]).with(2);
-    on_default(&["define", "a/b"]).with(2).saying(&["has no / in it"]);
+    for odd in ["a/b", "a\x1b[31mb", "a\u{7f}"] {
+        let refused = on_default(&["define", odd, "--dry-run"]).with(2).saying(&["has neither / nor control characters in it"]);
+        assert!(!(refused.stdout + &refused.stderr).contains(['\x1b', '\u{7f}']));
+    }
     run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
         .with(2)
         .saying(&["VGAPT_MEMORY=lots: "]);

@@ -1,5 +1,7 @@
 //! `vgapt check`.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,7 +42,7 @@ const VERSIONED: [&str; 5] = ["virsh", "libvirtd", "virtqemud", "qemu-system-x86
 /// Where libvirt keeps its domains.
 const DOMAINS: &str = "/etc/libvirt/qemu";
 /// The longest ROM, as PCI allows it.
-const LONGEST_ROM: usize = 16 << 20;
+const LONGEST_ROM: u64 = 16 << 20;
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
@@ -117,8 +119,10 @@ fn smb_wanted(context: &Context, root: &Root) -> Vec<String> {
 }
 
 fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read the ROM {}", file.display()))?;
-    Ok(Rom::parse(&bytes[..bytes.len().min(LONGEST_ROM)]))
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST_ROM).read_to_end(&mut bytes));
+    read.with_context(|| format!("cannot read the ROM {}", file.display()))?;
+    Ok(Rom::parse(&bytes))
 }
 
 /// What only a running machine can tell: processes, limits, and what programs say.

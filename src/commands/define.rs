@@ -1,6 +1,7 @@
 //! `vgapt define`.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -122,7 +123,7 @@ impl Arguments {
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
         let Some(file) = &self.file else { return Ok(options) };
         let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        let text = read(file).with_context(|| format!("cannot read {shown}"))?;
         let said = Request::from_toml(&text).map_err(|what| {
             Problem::usage(format!("{shown}, {what}"), "keys and values are those of the options: see `vgapt define --help`")
         })?;
@@ -137,7 +138,7 @@ impl Arguments {
             return Document::parse(domain::template(name)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
         };
         let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the template {shown}"))?;
+        let text = read(file).with_context(|| format!("cannot read the template {shown}"))?;
         let domain = Document::parse(&text).map_err(|what| {
             Problem::new(format!("{shown}: {what}"), "a template is a complete libvirt domain; virt-xml-validate checks one")
         })?;
@@ -154,8 +155,23 @@ impl Arguments {
 
 /// What libvirt takes for a name (`virDomainDefPostParse`: no slash; files are named after it).
 fn domain_name(text: &str) -> Result<String, String> {
-    let is_one = !text.trim().is_empty() && !text.contains(['/', '\n']);
-    is_one.then(|| text.to_owned()).ok_or_else(|| "a domain's name is not empty, and has no / in it".to_owned())
+    // XML has no way to write a control character but the tabulator (XML 1.0, 2.2).
+    let is_odd = |c: char| c == '/' || (c.is_ascii_control() && c != '\t');
+    let is_one = !text.trim().is_empty() && !text.contains(is_odd);
+    is_one.then(|| text.to_owned()).ok_or_else(|| "a domain's name is not empty, and has neither / nor control characters in it".to_owned())
+}
+
+/// The longest file that is read: as long as libvirt's longest message.
+const LONGEST: u64 = 32 << 20;
+
+/// A text that the user names, a pipe too; one without an end is refused.
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("it is longer than {} MiB", LONGEST >> 20)));
+    }
+    Ok(text)
 }
 
 /// How a file that is saved begins.
@@ -164,7 +180,7 @@ const SAVED: &str = "# vgapt define ";
 /// Writes what was asked for as a file for -f. Only another one of these is written over.
 fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
     // What is there and cannot be read is not one of these.
-    if std::fs::read_to_string(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |text| !text.starts_with(SAVED)) {
+    if read(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |text| !text.starts_with(SAVED)) {
         return Err(Problem::usage(format!("--save: {} exists, and vgapt did not write it", file.display()), "give another name").into());
     }
     let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());

@@ -48,7 +48,7 @@ fn records(root: &Root, path: &str) -> Option<Vec<Vec<String>>> {
 
 fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     let status = root.status(path);
-    let beginning = status.filter(|status| !status.is_dir).map(|_| root.first_bytes(path, BEGINNING));
+    let beginning = status.filter(|status| !status.is_dir && !status.is_stream).map(|_| root.first_bytes(path, BEGINNING));
     let (beginning, unread) = match beginning {
         Some(Ok(bytes)) => (Some(bytes), None),
         // Of a recorded machine only the size of most files is known.
@@ -67,6 +67,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         path: path.to_owned(),
         exists: root.presence(path),
         is_dir: status.is_some_and(|status| status.is_dir),
+        is_stream: status.is_some_and(|status| status.is_stream),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
         names: header.map(|header| outside(root, path, named_by_qcow2(&header))).unwrap_or_default(),
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     fn folder(mode: u32) -> Status {
-        Status { is_dir: true, mode, uid: 1000, gid: 1000, size: 0 }
+        Status { is_dir: true, is_stream: false, mode, uid: 1000, gid: 1000, size: 0 }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::xml::{Document, Element, Fragment};
 pub(super) const NAMESPACE: &str = "urn:vgapt:domain:1";
 /// What the namespaces of all formats begin with.
 const NAMESPACES: &str = "urn:vgapt:domain:";
+/// The name of the element with the record.
+const ELEMENT: &str = "domain";
 /// The format of a record as it is written. It is raised where a program that reads an older one would
 /// lose or break what a newer one wrote; `host/hook.sh` names it too. Records without a format are of 1.
 pub const RECORD_FORMAT: u32 = 1;
@@ -118,7 +120,8 @@ pub(super) fn element(domain: &Document) -> Option<Element<'_>> {
 
 fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
     let children = domain.root().children_named("metadata").flat_map(Element::children);
-    children.filter(|child| child.namespace().is_some_and(|namespace| namespace.starts_with(NAMESPACES)))
+    // An element of another name is no record, in whatever namespace.
+    children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(NAMESPACES)))
 }
 
 /// A record that cannot be used: what it says counts for all that is done to the domain, so that nothing is done.
@@ -188,6 +191,8 @@ mod tests {
         assert!(Record::of(&Document::parse(&twice).unwrap()).unknown().is_some());
         assert_eq!(Record::of(&domain(DEFINED, "urn:somebody")), Reading::Absent);
         assert_eq!(Record::of(&Document::parse("<domain/>").unwrap()), Reading::Absent);
+        let other = domain(DEFINED, NAMESPACE).to_string().replace("v:domain", "v:other");
+        assert!(other.contains("<v:other ") && Record::of(&Document::parse(&other).unwrap()) == Reading::Absent, "{other}");
     }
 
     #[test]

@@ -131,10 +131,17 @@ impl Target {
         self.at(path, "remove", |place| if place.remove_directory()? { place.folder().sync() } else { Ok(()) })
     }
 
-    /// Writes an attribute of the kernel, in one write.
+    /// Writes an attribute of the kernel, in one write. In a tree it is a file like any other, which may be linked or
+    /// mounted from elsewhere: there a new one takes its place.
     pub(super) fn set_attribute(&self, path: &str, value: &str) -> Result<()> {
-        let set = self.place(path).and_then(|place| place.set_attribute(value));
-        set.map_err(|error| files::told(&format!("write {value} into"), &self.shown(path), &error))
+        if self.live {
+            let set = self.place(path).and_then(|place| place.set_attribute(value));
+            return set.map_err(|error| files::told(&format!("write {value} into"), &self.shown(path), &error));
+        }
+        let before = self.read(path)?.with_context(|| format!("{} is not there", self.shown(path).display()))?;
+        // Who may read it counts for the kernel's own files only.
+        let _: Lost = self.put(path, &State { bytes: value.as_bytes().to_vec(), ..before })?;
+        Ok(())
     }
 
     /// Makes sure that a file, written by somebody else, is on the disk.

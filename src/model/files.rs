@@ -30,6 +30,9 @@ pub struct FileFacts {
     pub exists: Option<bool>,
     /// Whether it is a directory.
     pub is_dir: bool,
+    /// Whether it is a named pipe, a socket or a character device.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_stream: bool,
     /// Its size in bytes.
     pub size: Option<u64>,
     /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.

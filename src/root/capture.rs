@@ -221,7 +221,7 @@ impl Capture {
 
     pub(super) fn status(&self, path: &str) -> Option<Status> {
         let place = self.place(path, true)?;
-        let directory = Status { is_dir: true, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
+        let directory = Status { is_dir: true, is_stream: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
         let Some(entry) = self.entries.get(&place) else {
             return self.below(&place).next().map(|_| directory);
         };

@@ -87,8 +87,10 @@ impl Directory {
     pub(super) fn status(&self, path: &str) -> io::Result<Status> {
         let file = self.at(path, OFlags::PATH)?;
         let stat = fs::statat(&file, "", AtFlags::EMPTY_PATH)?;
+        let kind = fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Status {
-            is_dir: fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
+            is_dir: kind.is_dir(),
+            is_stream: kind.is_fifo() || kind.is_socket() || kind.is_char_device(),
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,

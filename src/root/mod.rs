@@ -38,6 +38,8 @@ enum Source {
 pub struct Status {
     /// Whether it is a directory.
     pub is_dir: bool,
+    /// Whether it is a named pipe, a socket or a character device: nothing that has a length.
+    pub is_stream: bool,
     /// Permission bits.
     pub mode: u32,
     /// Owner.

@@ -5,7 +5,7 @@
 mod words;
 
 use super::boot_option;
-use words::{DRIVERS, KERNEL, LOG, Rule, SETTINGS, Words};
+use words::{DRIVERS, KERNEL, LOG, NAMES, Numbers, Rule, SETTINGS, Words};
 
 const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars/";
 /// The type of a function's header in its configuration space.
@@ -15,6 +15,10 @@ const PROCESSOR: [&str; 6] = ["vendor_id", "cpu family", "model name", "address 
 const DISTRIBUTION: [&str; 5] = ["ID=", "ID_LIKE=", "VERSION_ID=", "PRETTY_NAME=", "NAME="];
 const EVENT: [&str; 4] = ["DRIVER=", "PCI_CLASS=", "PCI_ID=", "PCI_SUBSYS_ID="];
 const INPUT: [&str; 3] = ["N: ", "S: ", "H: "];
+/// The longest number of a process: there are at most 2^22 (`PID_MAX_LIMIT`).
+const LONGEST_PROCESS: usize = 7;
+/// Directories below /dev in which the kernel gives the names; others are of volume groups, and of whoever writes rules for udev.
+const DEVICES: [&str; 7] = ["dri/", "vfio/", "kvm/", "input/", "snd/", "bus/", "nvidia-caps/"];
 /// The longest such line.
 const LONGEST: usize = 8 << 10;
 /// The longest beginning of a file that stands for one that is no text.
@@ -42,13 +46,14 @@ impl Redaction {
 
     /// Where a link leads, as it may be passed on.
     pub(super) fn link(&mut self, path: &str, target: &str) -> String {
-        self.place(target, rule_of_path(path))
+        // Where it leads elsewhere, the names there are not of the kernel's.
+        self.place(target, rule_of_path(if target.starts_with('/') { target } else { path }))
     }
 
     /// The kernel gives the names of a path in its trees, but for those of network interfaces.
     fn place(&mut self, path: &str, rule: Rule) -> String {
         match path.find("/net/").filter(|_| rule.drivers) {
-            Some(at) => self.words.kept(&path[..at], rule) + &self.words.kept(&path[at..], Rule { any_number: true, ..SETTINGS }),
+            Some(at) => self.words.kept(&path[..at], rule) + &self.words.kept(&path[at..], NAMES),
             None => self.words.kept(path, rule),
         }
     }
@@ -120,9 +125,18 @@ impl Redaction {
                 let last = path.rsplit('/').next().unwrap_or_default();
                 let of_people = matches!(last, "name" | "product" | "manufacturer" | "comm" | "slaves" | "information" | "stat")
                     && path != "/proc/stat";
-                // A process's name stands in its numbers.
-                let rule = if of_people { Rule { any_number: last == "stat", ..SETTINGS } } else { KERNEL };
-                self.words.kept(text, rule)
+                // A process's name stands in its numbers, between brackets.
+                if let (true, "stat", Some((name, counts))) = (of_people, last, text.rsplit_once(')')) {
+                    let (process, name) = name.split_once('(').unwrap_or_default();
+                    let all = Rule { numbers: Numbers::All, ..SETTINGS };
+                    return format!(
+                        "{}({}){}",
+                        self.words.kept(process, all),
+                        self.words.kept(name, SETTINGS),
+                        self.words.kept(counts, all)
+                    );
+                }
+                self.words.kept(text, if of_people { SETTINGS } else { KERNEL })
             }
         }
     }
@@ -149,7 +163,7 @@ impl Redaction {
                 } else if is_address {
                     format!("{}{port}", if address.len() == 8 { "010200C0".to_owned() } else { "1".repeat(32) })
                 } else {
-                    self.words.kept(field, Rule { any_number: true, hex: true, ..SETTINGS })
+                    self.words.kept(field, Rule { numbers: Numbers::All, hex: true, ..SETTINGS })
                 }
             });
             kept += &fields.collect::<Vec<_>>().join(" ");
@@ -162,7 +176,11 @@ impl Redaction {
         match path {
             "/etc/passwd" | "/etc/group" => {
                 let accounts = system_accounts(text);
-                self.words.kept(&accounts, Rule { any_number: true, ..SETTINGS })
+                self.words.kept(&accounts, Rule { numbers: Numbers::All, ..SETTINGS })
+            }
+            // The number of a process, and nothing else.
+            _ if path.ends_with(".pid") && text.trim().len() <= LONGEST_PROCESS && text.trim().bytes().all(|c| c.is_ascii_digit()) => {
+                text.to_owned()
             }
             "/etc/os-release" | "/usr/lib/os-release" => lines(text, &DISTRIBUTION),
             // A list that everybody has; what is read of it are the names of the machine's functions.
@@ -175,7 +193,8 @@ impl Redaction {
                     .map(|line| if of_device(line) { line.to_owned() } else { self.words.kept(line, SETTINGS) })
                     .collect()
             }
-            _ => text.split_inclusive('\n').map(|line| self.words.kept(&comment(line), SETTINGS)).collect(),
+            // As a whole: the value of a secret may stand on the next line.
+            _ => self.words.kept(&text.split_inclusive('\n').map(comment).collect::<String>(), SETTINGS),
         }
     }
 }
@@ -218,15 +237,11 @@ fn is_name_of_id(line: &str) -> bool {
     id.len() < 200 && id.get(..4).is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())) && id.get(4..6) == Some("  ")
 }
 
-/// Below /sys and /dev the kernel gives the names, except for what people call their volumes and disks.
+/// Below /sys and /proc the kernel gives the names; below /dev people do where they name their volumes and disks.
 fn rule_of_path(path: &str) -> Rule {
-    if path.starts_with("/dev/disk/") || path.starts_with("/dev/mapper/") {
-        return Rule { any_number: true, ..SETTINGS };
-    }
-    if path.starts_with("/sys/") || path.starts_with("/dev/") || path.starts_with("/proc/") {
-        return DRIVERS;
-    }
-    Rule { any_number: true, ..SETTINGS }
+    let is_device = |rest: &str| DEVICES.iter().any(|folder| rest.starts_with(folder));
+    let is_of_kernel = path.starts_with("/sys/") || path.starts_with("/proc/") || path.strip_prefix("/dev/").is_some_and(is_device);
+    if is_of_kernel { DRIVERS } else { NAMES }
 }
 
 /// Accounts of people (ids from 1000 on, up to where the system's begin again) are left out.

@@ -14,6 +14,10 @@ pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Findin
     if facts.is_dir {
         return Some(Finding::fatal("not-a-file", format!("{path} is a directory"), "name the image in it"));
     }
+    if facts.is_stream {
+        let message = format!("{path} is a named pipe, a socket or a character device, and no image");
+        return Some(Finding::fatal("not-a-file", message, "name a file or a block device"));
+    }
     match facts.exists {
         Some(false) => Some(Finding::blocker("no-such-file", format!("there is no file {path}"), how_to_get(path, wanted))),
         Some(true) => closed(facts, files),

@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::host::files::{self, Lost, State};
+use crate::host::folder::Folder;
+use crate::host::receipt::own;
 use crate::host::target::Target;
 use crate::problem::Problem;
 
@@ -163,7 +165,7 @@ impl Ledger {
     /// # Errors
     /// Where one of their lists cannot be read: what all share cannot be counted then.
     pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
-        let Some(folder) = self.target.folder(DIRECTORY)? else { return Ok(Vec::new()) };
+        let Some(folder) = believed(&self.target)? else { return Ok(Vec::new()) };
         let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
         let mut all = Vec::new();
         for (name, kind) in entries {
@@ -175,8 +177,23 @@ impl Ledger {
     }
 }
 
+/// The directory of the lists; `None` where there is none.
+///
+/// # Errors
+/// Where it is not the caller's own: what is in it says what is written into the kernel.
+fn believed(target: &Target) -> Result<Option<Folder>> {
+    let Some(folder) = target.folder(DIRECTORY)? else { return Ok(None) };
+    let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
+    own(folder.shown(), status.st_uid, status.st_mode)?;
+    Ok(Some(folder))
+}
+
 fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
+    if believed(target)?.is_none() {
+        return Ok(Vec::new());
+    }
     let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
+    own(&target.shown(path), state.uid, state.mode)?;
     let remedy = "put it right, or take it away when the domain of this name does not run";
     let all: Vec<Taken> = serde_json::from_slice(&state.bytes)
         .map_err(|error| Problem::new(format!("{path}, what a domain has taken from the host, cannot be understood: {error}"), remedy))?;

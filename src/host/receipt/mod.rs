@@ -4,4 +4,4 @@ mod record;
 mod store;
 
 pub(super) use record::{CommandRecord, FORMAT, FileRecord, Kept, Made, Progress, Receipt};
-pub(super) use store::{Receipts, Store};
+pub(super) use store::{Receipts, Store, own};

@@ -139,7 +139,7 @@ impl Store {
 }
 
 /// What is here says what is written to the host, and with which owners and modes: it is the caller's own, or nothing.
-fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
+pub(in crate::host) fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
     let me = rustix::process::geteuid().as_raw();
     let place = place.display();
     if uid == me && mode & BY_OTHERS == 0 {

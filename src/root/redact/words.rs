@@ -9,29 +9,14 @@ const KNOWN: &str = include_str!(concat!(env!("OUT_DIR"), "/words"));
 const KNOWN_IDS: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"];
 /// Addresses that are the same on every machine.
 const KNOWN_ADDRESSES: [&str; 3] = ["0.0.0.0", "127.0.0.1", "192.168.122.1"];
+/// A word with one of these in it names a secret: no number on its line stays, and its value is replaced, however
+/// the two are written.
+const SECRETS: [&str; 8] = ["passw", "passphrase", "passcode", "pwd", "secret", "token", "psk", "credential"];
+/// Words that name a secret, and are parts of others.
+const SHORT_SECRETS: [&str; 3] = ["pass", "pin", "pw"];
 /// What these are followed by is replaced as a whole, whatever it is.
-const SECRETS: [&str; 20] = [
-    "password",
-    "passwd",
-    "pass",
-    "passphrase",
-    "secret",
-    "token",
-    "pin",
-    "psk",
-    "serial",
-    "uuid",
-    "partuuid",
-    "label",
-    "partlabel",
-    "hostname",
-    "workgroup",
-    "initiator",
-    "netbios",
-    "key",
-    "keyfile",
-    "machine_id",
-];
+const OWN: [&str; 12] =
+    ["serial", "uuid", "partuuid", "label", "partlabel", "hostname", "workgroup", "initiator", "netbios", "key", "keyfile", "machine_id"];
 /// Words of the formats that are read, where the program has them only within sentences.
 const GRAMMAR: [&str; 80] = [
     "softdep",
@@ -115,8 +100,30 @@ const GRAMMAR: [&str; 80] = [
     "cryptdevice",
     "resume",
 ];
-/// The longest number that a file of settings has: bytes of memory.
+/// Names of settings whose numbers vgapt reads, whatever their length.
+const READ: [&str; 12] = [
+    "hugepages",
+    "hugepagesz",
+    "default_hugepagesz",
+    "nr_hugepages",
+    "nr_overcommit_hugepages",
+    "pagesize",
+    "size",
+    "memlock",
+    "isolcpus",
+    "nohz_full",
+    "rcu_nocbs",
+    "ids",
+];
+/// The longest number that such a setting has: bytes of memory.
 const LONGEST_NUMBER: usize = 13;
+/// The longest number that stays in a file of settings otherwise: of a version, an id, a line or a column.
+const LONGEST_SHORT: usize = 4;
+/// As many digits stay in numbers with nothing but blanks, dashes or slashes between them: more are one number, such as
+/// that of a card or a telephone.
+const LONGEST_RUN: usize = 8;
+/// The longest number with `0x`: the id of a device.
+const LONGEST_SHORT_HEX: usize = 4;
 /// The longest of the kernel's.
 const LONGEST_HEX: usize = 16;
 
@@ -129,18 +136,30 @@ pub(super) struct Rule {
     pub(super) names: bool,
     /// Names of drivers and modules.
     pub(super) drivers: bool,
-    /// Numbers behind a word that is replaced.
-    pub(super) any_number: bool,
+    pub(super) numbers: Numbers,
+}
+
+/// Which decimal numbers stay in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Short ones behind a known word, and those of settings that are read.
+    Few,
+    /// Also behind a word that is replaced: in names, which have to differ.
+    Short,
+    /// All: the kernel counts.
+    All,
 }
 
 /// A file that people write.
-pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, drivers: false, any_number: false };
+pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, drivers: false, numbers: Numbers::Few };
+/// Names that people give, in paths.
+pub(super) const NAMES: Rule = Rule { numbers: Numbers::Short, ..SETTINGS };
 /// A file that the kernel makes.
-pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
+pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, numbers: Numbers::Few };
 /// What the kernel says of events.
-pub(super) const LOG: Rule = Rule { hex: true, names: false, drivers: false, any_number: false };
+pub(super) const LOG: Rule = Rule { hex: true, names: false, drivers: false, numbers: Numbers::Few };
 /// A path of the kernel's, or the names of its modules.
-pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, drivers: true, any_number: true };
+pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, drivers: true, numbers: Numbers::All };
 
 /// What was replaced by what so far.
 pub(super) struct Words {
@@ -160,6 +179,7 @@ impl Words {
         let mut kept = String::with_capacity(text.len());
         let mut rest = text;
         let mut line = Line::default();
+        line.begins(rest);
         while let Some(c) = rest.chars().next() {
             let length = self.token(rest, &kept, &mut line, rule);
             if let Some((length, token)) = length {
@@ -167,7 +187,7 @@ impl Words {
                 rest = &rest[length..];
                 continue;
             }
-            line.sees(c);
+            line.sees(c, &rest[c.len_utf8()..]);
             kept.push(if c.is_control() && !"\n\t\r\0".contains(c) { '?' } else { c });
             rest = &rest[c.len_utf8()..];
         }
@@ -181,17 +201,20 @@ impl Words {
         }
         let identifier = identifier_length(rest);
         if identifier > 0 {
+            line.value_begins();
             return Some((identifier, self.replacement(&rest[..identifier], identifier_like)));
         }
         let address = address_length(rest);
         if address > 0 {
+            line.value_begins();
             let text = &rest[..address];
             let is_mask = text.starts_with("255.");
             let token = if KNOWN_ADDRESSES.contains(&text) || is_mask { text.to_owned() } else { self.replacement(text, address_like) };
             return Some((address, token));
         }
         let long = rest.find(|c: char| !c.is_ascii_hexdigit() && c != ':').unwrap_or(rest.len());
-        if !rule.any_number && rest[..long].matches(':').count() > 2 && rest[..long].contains(|c: char| c.is_ascii_hexdigit()) {
+        if rule.numbers == Numbers::Few && rest[..long].matches(':').count() > 2 && rest[..long].contains(|c: char| c.is_ascii_hexdigit()) {
+            line.value_begins();
             return Some((long, self.replacement(&rest[..long], zeros)));
         }
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -200,33 +223,48 @@ impl Words {
             return None;
         }
         let is_number = is_number(word);
-        let stays = !line.is_secret && (self.known.contains(word) || Self::shape_stays(word, after, before, line, rule));
+        let run = if is_number { line.run + digits_of_run(rest) } else { 0 };
+        line.run = if is_number { line.run + digits(word) } else { 0 };
+        let stays = !line.is_secret() && (self.known.contains(word) || Self::shape_stays(word, after, before, line, rule, run));
+        line.knows(word, after, before);
+        line.after_unknown = !stays;
         if stays {
-            line.knows(word, after);
             return Some((end, word.to_owned()));
         }
-        line.after_unknown = true;
-        Some((end, self.replacement(word, if is_number { zeros } else { name_like })))
+        let like = match is_number {
+            true if digits(word) > LONGEST_SHORT => number_like,
+            true => zeros,
+            false => name_like,
+        };
+        Some((end, self.replacement(word, like)))
     }
 
-    fn shape_stays(word: &str, after: &str, before: &str, line: &Line, rule: Rule) -> bool {
+    /// `run`: how many digits a number has together with those before and behind it.
+    fn shape_stays(word: &str, after: &str, before: &str, line: &Line, rule: Rule, run: usize) -> bool {
         if is_number(word) {
-            let longest = if rule.hex { LONGEST_HEX } else { LONGEST_NUMBER };
-            return rule.any_number || (word.len() <= longest && !line.after_unknown && !line.is_comment);
+            let behind_known = !line.after_unknown && !line.is_comment;
+            let length = digits(word);
+            return rule.numbers == Numbers::All
+                || (line.is_read && !line.is_comment && length <= LONGEST_NUMBER)
+                || (rule.hex && behind_known && word.len() <= LONGEST_HEX && !line.has_secret)
+                || ((rule.numbers == Numbers::Short || behind_known) && length <= LONGEST_SHORT && run <= LONGEST_RUN && !line.has_secret);
         }
         let hex = word.strip_prefix("0x").unwrap_or(word);
         let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         // A PCI address or an id.
         let beside = after.starts_with(':') || before.ends_with(':');
+        let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+        let is_told = has_digit && line.has_secret && !line.is_read && rule.numbers != Numbers::All;
         is_own(word)
-            || (is_hex && rule.hex && hex.len() <= LONGEST_HEX && (rule.any_number || !line.after_unknown))
-            || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
-            || (is_hex && word.len() > 2 && hex.len() <= 8 && hex.len() < word.len() && !line.after_unknown)
-            || is_device(word)
-            || (rule.names && is_kernel_name(word))
-            || (rule.drivers
-                && word.len() <= 40
-                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
+            || (!is_told
+                && ((is_hex && rule.hex && hex.len() <= LONGEST_HEX && (rule.numbers == Numbers::All || !line.after_unknown))
+                    || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
+                    || (is_hex && word.len() > 2 && hex.len() <= LONGEST_SHORT_HEX && hex.len() < word.len() && !line.after_unknown)
+                    || is_device(word)
+                    || (rule.names && is_kernel_name(word))
+                    || (rule.drivers
+                        && word.len() <= 40
+                        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))))
     }
 
     fn replacement(&mut self, text: &str, like: fn(&str, usize) -> String) -> String {
@@ -242,35 +280,118 @@ struct Line {
     /// Whether the word before was replaced.
     after_unknown: bool,
     is_comment: bool,
-    /// Whether what follows is replaced whatever it is, and what ends that.
-    is_secret: bool,
-    quote: Option<char>,
-    begun: bool,
+    /// Whether a word on this line, or the last of the one before, names a secret.
+    has_secret: bool,
+    /// Whether what stands here is the value of a setting that is read; and whether that has begun.
+    is_read: bool,
+    read_begun: bool,
+    /// How many digits the numbers directly before have.
+    run: usize,
+    value: Value,
+}
+
+/// Where in the value of a secret a line is: that is replaced whatever it is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    /// In none.
+    #[default]
+    None,
+    /// Behind the name, and before the value. A quote that is the name's own ends with it.
+    Awaited { of_name: Option<char>, next_line: bool },
+    /// In quotes; whether there is anything in them.
+    Quoted { by: char, begun: bool, next_line: bool },
+    /// Up to a blank, a comma or a semicolon.
+    Begun,
 }
 
 impl Line {
-    fn sees(&mut self, c: char) {
-        match c {
-            '\n' => *self = Self::default(),
-            '#' => self.is_comment = true,
-            '"' | '\'' if self.is_secret && !self.begun => (self.quote, self.begun) = (Some(c), true),
-            _ if self.is_secret && self.quote == Some(c) => self.is_secret = false,
-            ' ' | '\t' | ',' | ';' if self.is_secret && self.begun && self.quote.is_none() => self.is_secret = false,
-            _ => {}
+    fn is_secret(&self) -> bool {
+        self.value != Value::None
+    }
+
+    /// Looks ahead at the line that begins here.
+    fn begins(&mut self, rest: &str) {
+        let text = rest.split('\n').next().unwrap_or_default();
+        self.has_secret |= text.split(|c: char| !c.is_alphanumeric() && c != '_').any(names_secret);
+    }
+
+    fn sees(&mut self, c: char, after: &str) {
+        if !" -/".contains(c) {
+            self.run = 0;
+        }
+        if c == '\n' {
+            // The value of a secret may stand on the next line.
+            let value = match self.value {
+                awaited @ (Value::Awaited { next_line: true, .. } | Value::Quoted { begun: false, next_line: true, .. }) => awaited,
+                _ => Value::None,
+            };
+            *self = Self { value, has_secret: value != Value::None, ..Self::default() };
+            self.begins(after);
+            return;
+        }
+        self.is_comment |= c == '#';
+        if " \t;".contains(c) && self.read_begun {
+            (self.is_read, self.read_begun) = (false, false);
+        }
+        self.value = match self.value {
+            Value::Awaited { of_name: Some(quote), next_line } if c == quote => Value::Awaited { of_name: None, next_line },
+            Value::Awaited { next_line, .. } if c == '"' || c == '\'' => Value::Quoted { by: c, begun: false, next_line },
+            // With nothing in them, the value may still follow.
+            Value::Quoted { by, begun: false, next_line } if c == by => Value::Awaited { of_name: None, next_line },
+            Value::Quoted { by, .. } if c == by => Value::None,
+            Value::Begun if " \t,;".contains(c) => Value::None,
+            same => same,
+        };
+    }
+
+    /// Anything but a separator stands here.
+    fn value_begins(&mut self) {
+        match &mut self.value {
+            Value::None => {}
+            Value::Quoted { begun, .. } => *begun = true,
+            awaited => *awaited = Value::Begun,
         }
     }
 
-    fn knows(&mut self, word: &str, after: &str) {
-        self.after_unknown = false;
-        let small = word.to_ascii_lowercase();
-        if SECRETS.contains(&small.as_str())
-            && after.trim_start_matches(['"', '\'', ' ', '\t']).starts_with(|c: char| c == '=' || c == ':' || c.is_alphanumeric())
-        {
-            (self.is_secret, self.quote) = (true, None);
-            // Behind `=` or `:` the value begins at once or behind blanks; a word that follows is the value.
-            self.begun = after.starts_with('=') && !after[1..].starts_with(['"', '\'', ' ']);
+    /// A word, or a number, stands here.
+    fn knows(&mut self, word: &str, after: &str, before: &str) {
+        self.value_begins();
+        let is_id = word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_number(word) || (self.is_read && is_id) {
+            self.read_begun = self.is_read;
+        } else if !self.is_read || !before.ends_with([',', '-', ':']) || after.starts_with('=') {
+            // In a list, the name counts for all of it.
+            self.is_read = READ.contains(&word);
+            self.read_begun = false;
+        }
+        if self.is_secret() && !matches!(self.value, Value::Begun) {
+            return;
+        }
+        let follows = after.trim_start_matches(['"', '\'', ' ', '\t']);
+        let is_own =
+            OWN.contains(&word.to_ascii_lowercase().as_str()) && follows.starts_with(|c: char| c == '=' || c == ':' || c.is_alphanumeric());
+        let is_secret = names_secret(word);
+        if is_own || is_secret {
+            let quote = before.chars().next_back().filter(|c| "\"'".contains(*c) && after.starts_with(*c));
+            self.value = Value::Awaited { of_name: quote, next_line: is_secret };
         }
     }
+}
+
+/// Whether a word is the name of a secret.
+fn names_secret(word: &str) -> bool {
+    let small = word.to_ascii_lowercase();
+    SHORT_SECRETS.contains(&small.as_str()) || SECRETS.iter().any(|secret| small.contains(secret))
+}
+
+fn digits(word: &str) -> usize {
+    word.bytes().filter(u8::is_ascii_digit).count()
+}
+
+/// How many digits the numbers have that begin here, with nothing but a blank, a dash or a slash between them.
+fn digits_of_run(rest: &str) -> usize {
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !" -/".contains(c)).unwrap_or(rest.len());
+    digits(&rest[..end])
 }
 
 fn is_number(word: &str) -> bool {
@@ -285,9 +406,9 @@ fn is_own(word: &str) -> bool {
 
 /// `sda1`, `nvme0n1p2`, `enp3s0`: names by which every machine calls its devices.
 fn is_device(word: &str) -> bool {
-    const LETTERS: [&str; 22] = [
+    const LETTERS: [&str; 26] = [
         "n", "p", "s", "f", "d", "o", "np", "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr",
-        "mmcblk", "zram",
+        "mmcblk", "zram", "nvidia", "tpm", "tpmrm", "kvmfr",
     ];
     let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| word.strip_prefix(kind));
     if disk.is_some_and(|rest| {
@@ -326,6 +447,16 @@ fn name_like(_: &str, number: usize) -> String {
 
 fn zeros(text: &str, _: usize) -> String {
     text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
+}
+
+/// As many digits, of which the last are a number: names with one in them still differ.
+fn number_like(text: &str, number: usize) -> String {
+    let number = number.to_string();
+    let zeros = zeros(text, 0);
+    match text.len().checked_sub(number.len()) {
+        Some(start) => format!("{}{number}", &zeros[..start]),
+        None => zeros,
+    }
 }
 
 /// The same shape: zeros, and at the end a number.
