@@ -2,7 +2,7 @@
 
 use super::needs::Needs;
 use crate::host::{self, Bind, Plan, Wanted};
-use crate::model::{Host, Observed, PciAddress, Setup, Severity};
+use crate::model::{Finding, Host, Observed, PciAddress, Setup, Severity};
 use crate::passthrough::Assessment;
 
 /// What was read, and what is wanted.
@@ -76,6 +76,11 @@ impl<'a> Prepared<'a> {
     /// Whether all that is meant is made while the system runs.
     pub(super) fn only_virtual(&self) -> bool {
         host::only_virtual(self.facts.host, &functions(self.facts.cards))
+    }
+
+    /// What prepare says of a system that is made from a configuration of its own, where it writes nothing.
+    pub(super) fn generated(&self) -> Option<&Finding> {
+        self.plan.findings.iter().find(|finding| finding.code == "generated")
     }
 
     /// What prepare would refuse.
