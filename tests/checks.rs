@@ -407,7 +407,12 @@ fn generated_configurations() {
         for word in words {
             assert!(said.contains(word), "{release}: no {word} in {said}");
         }
-        says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "generated"), "missing", &["vgapt"]);
+        let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+        says(one(&report, "generated"), "missing", &["vgapt"]);
+        // What prepare refuses is no remedy, and not the next step.
+        assert!(report["next"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
+        let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
+        assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }
 }
 

@@ -134,7 +134,7 @@ fn define_for_a_host_of_node_devices() {
     let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
     assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
-    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach takes the devices out again"]);
+    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach off takes the devices out again"]);
     on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards all that it has but its UUID"]);
 }
 
@@ -331,7 +331,7 @@ fn exit_codes() {
         .with(1)
         .saying(&["there is no PCI function 0f:00.0", "the cards here are 00:02.0, 01:00.0"]);
     assert!(!fatal.stderr.contains("--force"), "it would not help: {}", fatal.stderr);
-    on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt start -- -x"]);
+    on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt -c test:///default start -- -x"]);
     on_default(&["define", &"x".repeat(250)]).with(0);
     assert!(on_default(&["define", " it ", "--print-xml"]).with(0).stdout.contains("<name> it </name>"));
     on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is no graphics card", "--pci 00:1f.3"]);

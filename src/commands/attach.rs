@@ -51,6 +51,7 @@ impl Arguments {
             .into());
         }
         base.purpose = Purpose::Attach;
+        base.uri = context.uri().to_string();
         // What was attached before stays.
         if let Some(last) = &base.last {
             base.wanted.gpu = both(&last.request.gpu, &self.gpu);

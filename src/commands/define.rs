@@ -59,7 +59,8 @@ impl Arguments {
         }
         let directory = std::env::current_dir().context("cannot tell the current directory")?;
         let given = self.given(&directory)?;
-        let base = self.base(existing.as_ref(), &given, &directory)?;
+        let mut base = self.base(existing.as_ref(), &given, &directory)?;
+        base.uri = context.uri().to_string();
         let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
         let autostart = Request::default().overlaid_by(&given).autostart;
         let definition = Definition {

@@ -70,7 +70,9 @@ impl Definition<'_> {
         if !context.global.json {
             context.tell(&findings);
             if context.global.verbose {
-                context.tell(&of_cards(host, &spec.record.passed));
+                let mut more = of_cards(host, &spec.record.passed);
+                more.retain(|more| !findings.iter().any(|finding| finding.code == more.code));
+                context.tell(&more);
             }
             for line in domain::kept(base, &spec) {
                 context.note(&format!("note: {line}"));
@@ -200,8 +202,9 @@ impl Definition<'_> {
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => {
-                let word = if name.starts_with('-') { format!("-- {name}") } else { name.to_owned() };
-                context.note(&format!("'{name}' {}; start it with: vgapt start {word}", self.done));
+                let word = domain::shell_word(name);
+                let word = if name.starts_with('-') { format!("-- {word}") } else { word };
+                context.note(&format!("'{name}' {}; start it with: {} start {word}", self.done, context.again()));
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }

@@ -13,8 +13,9 @@ use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs, Pages};
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
-use crate::model::{Daemon, Host, PciAddress, Reading, Severity};
+use crate::model::{Daemon, Finding, Host, PciAddress, Reading, Severity};
 use crate::output;
+use crate::passthrough::DangerKind;
 use crate::root::Root;
 use crate::xml::Document;
 
@@ -102,7 +103,9 @@ impl Arguments {
         if !share.handover {
             findings.extend(start::held(root, &host, &functions));
         }
-        if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fatal) {
+        // Virtual functions can be made after the domain was defined, and other guests may run on them.
+        let is_refused = |finding: &&Finding| finding.severity == Severity::Fatal || finding.code == DangerKind::SharedOut.code();
+        if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }
         life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))

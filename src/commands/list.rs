@@ -8,7 +8,7 @@ use super::{Context, hosts};
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
-use crate::passthrough::{self, Assessment, Choice};
+use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
 
 /// For each graphics card: its functions, their IOMMU groups, whether it can be given to a guest,
@@ -87,14 +87,6 @@ fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
     if let ([card], true) = (cards, is_named) {
         return Ok(card);
     }
-    match passthrough::choose(cards) {
-        Choice::Chosen(card, _) => Ok(card),
-        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
-            let remedy = candidates.first().map_or_else(
-                || "put a graphics card in".to_owned(),
-                |card| format!("name one with --gpu, such as --gpu {}", card.address.short()),
-            );
-            Err(Problem::new(because, remedy).into())
-        }
-    }
+    let choice = passthrough::choose(cards);
+    choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()).into())
 }

@@ -13,7 +13,7 @@ use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
 use crate::model::{Card, Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
-use crate::passthrough::{self, Choice};
+use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
 
@@ -150,11 +150,20 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
+        // What nobody named is bound as `vgapt check` says it.
+        let bind = if self.gpu.iter().all(|name| name == "auto") && self.pci.is_empty() && host::only_virtual(host, &functions) {
+            context.note(
+                "virtual functions do not exist yet when the host boots: as with --bind start, libvirt takes them when the domain starts",
+            );
+            Bind::Start
+        } else {
+            self.bind
+        };
         let program = root.is_live().then(std::env::current_exe).transpose().context("cannot tell where this program lies")?;
         let program = program.map(|path| path.to_string_lossy().into_owned());
         Ok(Wanted {
             functions,
-            bind: self.bind,
+            bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
@@ -290,17 +299,8 @@ fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
 /// The card that is meant where none is named.
 fn automatic(host: &Host) -> Result<(Vec<PciAddress>, String)> {
     let cards = passthrough::assess(host);
-    match passthrough::choose(&cards) {
-        Choice::Chosen(card, because) => {
-            let note = if cards.len() > 1 { format!("{} is taken: {because}", card.address.short()) } else { String::new() };
-            Ok((card.functions.clone(), note))
-        }
-        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
-            let remedy = candidates.first().map_or_else(
-                || "put a graphics card in; other devices are named with --pci".to_owned(),
-                |card| format!("name one with --gpu, such as --gpu {}", card.address.short()),
-            );
-            Err(Problem::new(because, remedy).into())
-        }
-    }
+    let choice = passthrough::choose(&cards);
+    let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
+    let note = if cards.len() > 1 { format!("{} is taken: {}", card.address.short(), choice.because()) } else { String::new() };
+    Ok((card.functions.clone(), note))
 }

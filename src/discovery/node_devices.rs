@@ -31,6 +31,17 @@ pub fn from_node_devices(descriptions: &[String]) -> Host {
     host
 }
 
+/// The function of which this is a virtual one, as libvirt writes an address: `domain='0x0000' bus='0x3d' …`.
+fn physical_function(address: Element<'_>) -> Option<PciAddress> {
+    let part = |name: &str| number(&address.attribute(name)?);
+    Some(PciAddress {
+        domain: part("domain")?,
+        bus: u8::try_from(part("bus")?).ok()?,
+        device: u8::try_from(part("slot")?).ok()?,
+        function: u8::try_from(part("function")?).ok()?,
+    })
+}
+
 fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
     let part = |name: &str| number(capability.child(name)?.text());
     let address = PciAddress {
@@ -53,6 +64,10 @@ fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
         header_type: bridge.then_some(1),
         ancestors,
         group: capability.child("iommuGroup").and_then(|group| number(&group.attribute("number")?)),
+        physical_function: capability
+            .children_named("capability")
+            .find(|inner| inner.attribute("type").as_deref() == Some("phys_function"))
+            .and_then(|inner| physical_function(inner.child("address")?)),
         numa_node: capability.child("numa").and_then(|numa| number(&numa.attribute("node")?)),
         ..PciDevice::new(address)
     })

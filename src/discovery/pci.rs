@@ -37,6 +37,8 @@ fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     let mut device = PciDevice::new(address);
     identify(root, &home, &mut device);
     device.group = root.link_name(&format!("{home}/iommu_group")).and_then(|name| name.parse().ok());
+    // Whoever takes a function away takes its virtual ones away, of whatever class they are.
+    device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
     // A card is told from its neighbours by where it and its sound hang.
     if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
         device.ancestors = root.link(&home).map(|path| ancestors(&path)).unwrap_or_default();
@@ -85,7 +87,6 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
         device.boot_vga = attribute("boot_vga").map(|text| text == "1");
     }
     device.reset_methods = attribute("reset_method").map(|text| text.split_ascii_whitespace().map(str::to_owned).collect());
-    device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
     if let Some(resource) = attribute("resource") {
         device.bars = bars(&resource, |index| attribute(&format!("resource{index}_resize")));
     }

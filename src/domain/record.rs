@@ -139,8 +139,8 @@ pub fn unreadable(name: &str, because: &str) -> Finding {
 }
 
 /// A name as a shell takes it for one word.
-fn shell_word(name: &str) -> String {
-    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%".contains(letter));
+pub fn shell_word(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/".contains(letter));
     if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 

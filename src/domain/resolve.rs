@@ -14,8 +14,8 @@ use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
 use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, by_hand, multifunction, owned};
-use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, format_by_name};
-use crate::passthrough::{Choice, assess, choose};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Uri, format_by_name};
+use crate::passthrough::{assess, choose};
 use crate::xml::{Document, Element};
 
 /// What a definition starts from.
@@ -34,6 +34,8 @@ pub struct Base {
     pub profile: Option<&'static Profile>,
     /// What it is for.
     pub purpose: Purpose,
+    /// The libvirt that it is for, as the remedies name it.
+    pub uri: String,
     /// What the metadata remembers.
     pub last: Option<Record>,
     /// Why that cannot be read; then nothing may be written.
@@ -71,7 +73,18 @@ impl Base {
         let last = record.known();
         let before = last.as_ref().map_or(variables, |record| &record.request);
         let wanted = before.overlaid_by(given);
-        Self { domain, is_new, name: name.to_owned(), uuid: None, profile: None, purpose: Purpose::Define, last, unreadable, wanted }
+        Self {
+            domain,
+            is_new,
+            name: name.to_owned(),
+            uuid: None,
+            profile: None,
+            purpose: Purpose::Define,
+            uri: Uri::DEFAULT.to_owned(),
+            last,
+            unreadable,
+            wanted,
+        }
     }
 
     /// Whether the domain is there and somebody else made it: what vgapt puts in can be taken out again.
@@ -159,7 +172,7 @@ fn of_base(base: &Base) -> Vec<Finding> {
         findings.push(Finding::warning(
             "not-defined-by-vgapt",
             format!("'{}' was not defined by vgapt: what is asked for is changed, and all else is left", base.name),
-            "vgapt detach takes the devices out again, and forgets the domain",
+            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", base.name),
         ));
     }
     findings
@@ -217,18 +230,11 @@ fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>) -> Vec<
 
 fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
     let cards = assess(host);
-    match choose(&cards) {
-        Choice::Chosen(card, _) => return Card::with(host, card.address),
-        Choice::NoneClear(candidates, because) | Choice::None(candidates, because) => {
-            let example = candidates.first().map_or_else(|| "ADDRESS".to_owned(), |card| card.address.short());
-            findings.push(Finding::fatal(
-                "no-clear-choice",
-                format!("--gpu auto: {because}"),
-                format!("name one, such as --gpu {example}"),
-            ));
-        }
+    let choice = choose(&cards);
+    if choice.card().is_none() {
+        findings.push(Finding::fatal("no-clear-choice", format!("--gpu auto: {}", choice.because()), choice.remedy()));
     }
-    None
+    choice.card().and_then(|card| Card::with(host, card.address))
 }
 
 fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Option<Card> {

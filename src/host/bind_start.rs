@@ -1,17 +1,27 @@
 //! Where leaving a card with the host until the domain starts is not sound.
 
 use crate::model::{Finding, Host, PciAddress};
+use crate::passthrough::{is_only_display, only_display_remedy};
+
+/// Whether all of these are made while the system runs: none can be bound at boot, and libvirt takes them when the
+/// domain starts.
+pub fn only_virtual(host: &Host, functions: &[PciAddress]) -> bool {
+    !functions.is_empty() && host.devices(functions).all(|device| device.physical_function.is_some())
+}
 
 /// What speaks against taking these from the host while it runs.
 pub(super) fn doubts(host: &Host, functions: &[PciAddress]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // Where it is the only display, --bind boot is no way out.
+    let only = is_only_display(host, functions)
+        .then(|| format!("the hook ends the desktop and takes the console from it: {}", only_display_remedy(host, functions)));
     for device in host.devices(functions).filter(|device| device.class.is_display()) {
         let at = device.address.short();
         if device.boot_vga == Some(true) {
             findings.push(Finding::warning(
                 "bind-start",
                 format!("{at} is the firmware's display: the console and the boot screen hold it, and it can hardly be taken from them"),
-                "make another display primary in the firmware settings, or use --bind boot",
+                only.as_deref().unwrap_or("make another display primary in the firmware settings, or use --bind boot"),
             ));
         }
         // A driver that is told to let go while a program has the card open waits for ever.
@@ -19,7 +29,7 @@ pub(super) fn doubts(host: &Host, functions: &[PciAddress]) -> Vec<Finding> {
             findings.push(Finding::warning(
                 "bind-start",
                 format!("{driver} has {at}: it lets go only when no program has the card open, and some kernels hang over it"),
-                "keep the desktop off the card (vgapt start names who has it open), or use --bind boot",
+                only.as_deref().unwrap_or("keep the desktop off the card (vgapt start names who has it open), or use --bind boot"),
             ));
         }
     }

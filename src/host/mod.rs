@@ -37,6 +37,7 @@ mod undo;
 mod wanted;
 
 pub use apply::{Run, noted};
+pub use bind_start::only_virtual;
 pub use binding::{Bound, bound};
 pub use hook::HOOK_TEXT;
 pub use others::{Other, others};

@@ -4,39 +4,57 @@ use clap::ValueEnum as _;
 
 use super::wanted::{Allow, Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
-use crate::passthrough::{Danger, DangerKind, dangers};
+use crate::passthrough::{Danger, DangerKind, dangers, only_display_remedy};
 
 /// All that is refused; what was allowed is left out.
 pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let mut findings: Vec<Finding> = wanted.functions.iter().filter_map(|address| unsuitable(host, *address)).collect();
-    findings.extend(dangers(host, &setup.uses, &wanted.functions).into_iter().filter_map(|danger| refusal(danger, wanted)));
+    findings.extend(dangers(host, &setup.uses, &wanted.functions).into_iter().filter_map(|danger| refusal(host, danger, wanted)));
     findings
 }
 
-fn refusal(danger: Danger, wanted: &Wanted) -> Option<Finding> {
+fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
-    let Some(allow) = allow(kind) else { return Some(Finding::warning(kind.code(), message, remedy)) };
+    let allow = match weight(kind) {
+        Weight::Told => return Some(Finding::warning(kind.code(), message, remedy)),
+        Weight::Refused => return Some(Finding::blocker(kind.code(), message, remedy)),
+        Weight::Unless(allow) => allow,
+    };
     if wanted.allowed.contains(&allow) {
         return None;
     }
     // Until the guest starts the host has its display, and define --handover gives it back after that.
     if kind == DangerKind::OnlyDisplay && wanted.bind == Bind::Start {
-        return Some(Finding::warning(kind.code(), format!("{message} while a guest has it"), remedy));
+        return Some(Finding::warning(
+            kind.code(),
+            format!("{message} while a guest has it"),
+            only_display_remedy(host, &wanted.functions),
+        ));
     }
     let name = allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: --allow {name}")))
 }
 
-/// What lets a danger pass; `None` for one that is only told.
-fn allow(kind: DangerKind) -> Option<Allow> {
+/// How much a danger weighs before a host is prepared.
+enum Weight {
+    /// It is only told.
+    Told,
+    /// It is refused, and can be put right first.
+    Refused,
+    /// It is refused unless it is allowed by this name.
+    Unless(Allow),
+}
+
+fn weight(kind: DangerKind) -> Weight {
     match kind {
-        DangerKind::OnlyDisplay => Some(Allow::OnlyDisplay),
-        DangerKind::DiskInUse => Some(Allow::DiskInUse),
-        DangerKind::DefaultRoute => Some(Allow::DefaultRoute),
-        DangerKind::LastKeyboard => Some(Allow::LastKeyboard),
-        DangerKind::BlockedGroup => Some(Allow::BlockedGroup),
-        DangerKind::HostFunction => Some(Allow::HostFunction),
-        DangerKind::HostBlind | DangerKind::UsesUnknown => None,
+        DangerKind::OnlyDisplay => Weight::Unless(Allow::OnlyDisplay),
+        DangerKind::DiskInUse => Weight::Unless(Allow::DiskInUse),
+        DangerKind::DefaultRoute => Weight::Unless(Allow::DefaultRoute),
+        DangerKind::LastKeyboard => Weight::Unless(Allow::LastKeyboard),
+        DangerKind::BlockedGroup => Weight::Unless(Allow::BlockedGroup),
+        DangerKind::HostFunction => Weight::Unless(Allow::HostFunction),
+        DangerKind::Console | DangerKind::SharedOut => Weight::Refused,
+        DangerKind::HostBlind | DangerKind::UsesUnknown => Weight::Told,
     }
 }
 

@@ -87,6 +87,7 @@ fn verdict(verdict: Verdict) -> String {
         Verdict::Available => paint(GOOD, "available: it can be given to a guest"),
         Verdict::OnlyDisplay => paint(CARE, "only-display: it can go, and leaves the host without a display"),
         Verdict::Blocked => paint(BAD, "blocked: its group holds devices that the host uses"),
+        Verdict::Console => paint(BAD, "console: it is the server's, and stays with the host"),
         Verdict::SharedOut => paint(CARE, "shared-out: it has virtual functions; one of these can be given to a guest"),
         Verdict::Unknown => paint(CARE, "unknown: it is in no IOMMU group"),
     }

@@ -18,6 +18,8 @@ pub enum Verdict {
     OnlyDisplay,
     /// Something else in its groups keeps it with the host.
     Blocked,
+    /// It is the console of a server's management controller, and stays with the host.
+    Console,
     /// It has virtual functions: one of these can go, and it stays with the host.
     SharedOut,
     /// It is in no IOMMU group, so nothing can be said.
@@ -31,6 +33,7 @@ impl std::fmt::Display for Verdict {
             Self::Available => "available",
             Self::OnlyDisplay => "only-display",
             Self::Blocked => "blocked",
+            Self::Console => "console",
             Self::SharedOut => "shared-out",
             Self::Unknown => "unknown",
         })
@@ -112,7 +115,9 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
 }
 
 fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) -> Verdict {
-    if groups.is_empty() {
+    if card.kind == CardKind::Bmc {
+        Verdict::Console
+    } else if groups.is_empty() {
         Verdict::Unknown
     } else if host.pci.iter().any(|device| device.physical_function.is_some_and(|physical| card.functions.contains(&physical))) {
         Verdict::SharedOut
@@ -136,9 +141,7 @@ pub(super) fn displays_that_stay<'a>(host: &'a Host, card: &'a Card) -> impl Ite
 fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAddress]) -> String {
     let address = card.address.short();
     match verdict {
-        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay if card.kind == CardKind::Bmc => {
-            "leave it to the host: it is the server's console".into()
-        }
+        Verdict::Console => "leave it to the host: it is the server's console".into(),
         Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay => {
             format!(

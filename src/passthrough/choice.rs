@@ -23,6 +23,18 @@ impl<'a> Choice<'a> {
         }
     }
 
+    /// What to do where none is chosen.
+    pub fn remedy(&self) -> String {
+        let first = match self {
+            Self::Chosen(..) => None,
+            Self::NoneClear(cards, _) | Self::None(cards, _) => cards.first(),
+        };
+        first.map_or_else(
+            || "vgapt list --all shows what devices there are; one that is no graphics card is named with --pci".to_owned(),
+            |card| format!("name one, such as --gpu {}", card.address.short()),
+        )
+    }
+
     /// Why it is so.
     pub fn because(&self) -> &str {
         match self {
@@ -61,10 +73,11 @@ pub fn choose(cards: &[Assessment]) -> Choice<'_> {
     }
     let because = match best {
         Rank::Bound | Rank::BoundIntegrated => "all its functions are on vfio-pci already".to_owned(),
-        Rank::Spare | Rank::BootDisplay | Rank::Integrated => match candidates.get(1) {
-            Some((Rank::BootDisplay, other)) => format!("{}, the firmware's display, stays with the host", other.address.short()),
-            _ => "no other card can be given to a guest".to_owned(),
-        },
+        Rank::Spare | Rank::BootDisplay | Rank::Integrated => {
+            let others = cards.iter().filter(|card| card.address != first.address);
+            let others: Vec<String> = others.map(|card| stays(card, has_discrete)).collect();
+            if others.is_empty() { "it is the only graphics card".to_owned() } else { others.join("; ") }
+        }
     };
     Choice::Chosen(first, because)
 }
@@ -75,7 +88,7 @@ fn rank(card: &Assessment, has_discrete: bool) -> Option<Rank> {
         Verdict::Ready | Verdict::Available => true,
         // Without groups nothing is certain but that the host does not need it.
         Verdict::Unknown => card.host_keeps_display && !is_boot_display,
-        Verdict::OnlyDisplay | Verdict::Blocked | Verdict::SharedOut => false,
+        Verdict::OnlyDisplay | Verdict::Blocked | Verdict::Console | Verdict::SharedOut => false,
     };
     match (card.kind, card.verdict) {
         _ if !can_go => None,
@@ -96,7 +109,10 @@ fn none(cards: &[Assessment], has_discrete: bool) -> Choice<'_> {
         return Choice::None(meant, "there is no graphics card".to_owned());
     }
     let reasons: Vec<String> = cards.iter().map(in_the_way).collect();
-    Choice::None(meant, format!("no card can be given to a guest as things are: {}", reasons.join("; ")))
+    // Integrated graphics beside a discrete card can go all the same, where somebody names them.
+    let can_go = |card: &Assessment| card.kind == CardKind::Integrated && matches!(card.verdict, Verdict::Ready | Verdict::Available);
+    let what = if has_discrete && cards.iter().any(can_go) { "discrete card" } else { "card" };
+    Choice::None(meant, format!("no {what} can be given to a guest as things are: {}", reasons.join("; ")))
 }
 
 /// A card, for a sentence: what it would mean to take it.
@@ -104,6 +120,17 @@ fn describe(card: &Assessment) -> String {
     let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
     let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
     format!("{} ({name}{boot})", card.address.short())
+}
+
+/// Why another card is the one that is taken.
+fn stays(card: &Assessment, has_discrete: bool) -> String {
+    let address = card.address.short();
+    match (card.kind, card.verdict) {
+        (CardKind::Bmc | CardKind::Virtual, _) | (_, Verdict::Blocked | Verdict::SharedOut) => in_the_way(card),
+        (CardKind::Integrated, _) if has_discrete => format!("{address} is integrated graphics, taken only where it is named"),
+        _ if card.boot_vga == Some(true) => format!("{address}, the firmware's display, stays with the host"),
+        _ => in_the_way(card),
+    }
 }
 
 fn in_the_way(card: &Assessment) -> String {

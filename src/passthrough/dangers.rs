@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::group;
-use crate::model::{Host, PciAddress, PciDevice, Purpose, Use, Uses};
+use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Purpose, Use, Uses};
 
 const AMD: u16 = 0x1022;
 const INTEL: u16 = 0x8086;
@@ -15,6 +15,10 @@ const SWAP: &str = "swap";
 pub enum DangerKind {
     /// The host has no display without it.
     OnlyDisplay,
+    /// It is the console of a server's management controller.
+    Console,
+    /// It has virtual functions, which vanish with it.
+    SharedOut,
     /// The host uses other devices of the group.
     BlockedGroup,
     /// A disk that the host uses goes.
@@ -47,6 +51,8 @@ impl DangerKind {
     pub fn code(self) -> &'static str {
         match self {
             Self::OnlyDisplay => "only-display",
+            Self::Console => "bmc",
+            Self::SharedOut => "has-virtual-functions",
             Self::BlockedGroup => "blocked-group",
             Self::DiskInUse => "disk-in-use",
             Self::DefaultRoute => "default-route",
@@ -78,8 +84,12 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
     if functions.is_empty() {
         return Vec::new();
     }
+    let console = console(host, functions);
     let found = [
-        only_display(host, functions),
+        // No second display makes a server's console a card for a guest.
+        only_display(host, functions).filter(|_| console.is_none()),
+        console,
+        shared_out(host, functions),
         host_blind(host, functions),
         blocked_group(host, functions),
         disk_in_use(uses, functions),
@@ -104,21 +114,58 @@ pub(super) fn has_outlets(device: &PciDevice) -> bool {
     device.class.is_display() && device.class.code() != 0x0302 && !device.is_bridge() && device.physical_function.is_none()
 }
 
-fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+/// Whether the last display that the host uses is among these functions.
+pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
     let used = |device: &&PciDevice| has_outlets(device) && !device.on_vfio();
     let goes = host.pci.iter().filter(used).any(|device| functions.contains(&device.address));
     let stays = host.pci.iter().filter(used).any(|device| !functions.contains(&device.address));
-    (goes && !stays).then(|| {
-        let card = crate::model::Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
+    goes && !stays
+}
+
+fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    is_only_display(host, functions).then(|| {
+        let card = Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
         let address = card.map(|card| card.address.short()).unwrap_or_default();
         danger(
             DangerKind::OnlyDisplay,
             format!("without {} the host has no display", short(functions)),
             format!(
-                "leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
+                "leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then {}",
+                handover(&address)
             ),
         )
     })
+}
+
+/// What is done about the only display where it is left with the host until a guest starts.
+pub fn only_display_remedy(host: &Host, functions: &[PciAddress]) -> String {
+    let display = host.devices(functions).find(|device| has_outlets(device));
+    handover(&display.map(|device| device.address.short()).unwrap_or_default())
+}
+
+fn handover(address: &str) -> String {
+    format!(
+        "vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
+    )
+}
+
+/// A server's console is no card for a guest, whatever other displays there are.
+fn console(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let card = Card::all(host).into_iter().find(|card| card.kind == CardKind::Bmc && functions.contains(&card.address))?;
+    let message = format!("{} is the server's management console (BMC), no card for a guest", card.address.short());
+    Some(danger(DangerKind::Console, message, "leave it to the host, and pass another card"))
+}
+
+/// A function that gives shares of itself away cannot be given away itself.
+fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let is_behind = |device: &&PciDevice| device.physical_function.is_some_and(|physical| functions.contains(&physical));
+    let parent = host.pci.iter().find(is_behind)?.physical_function?;
+    let named: Vec<PciAddress> = host.pci.iter().filter(is_behind).map(|device| device.address).collect();
+    Some(danger(
+        DangerKind::SharedOut,
+        format!("{} has virtual functions ({}), which vanish with it", parent.short(), short(&named)),
+        format!("pass one of these, or take them away first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
+    ))
 }
 
 /// The host has no display now, and these functions are why.

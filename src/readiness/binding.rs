@@ -15,8 +15,9 @@ const WHY_MOVED: &str = "PCI addresses move when a card is added or taken out; w
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let mut checks: Vec<Check> = moved(prepared);
-    // Before its group is free, binding a card would not help.
-    let worth_it = prepared.facts.cards.iter().filter(|card| card.verdict != Verdict::Blocked);
+    // Before its group is free, binding a card would not help, and what stays with the host is not bound.
+    let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Console | Verdict::SharedOut);
+    let worth_it = prepared.facts.cards.iter().filter(|card| !stays(card));
     checks.extend(worth_it.map(|card| card_binding(prepared, card)));
     checks.extend(start_doubts(prepared));
     checks
@@ -51,6 +52,9 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
         })
         .collect();
     let on = on.join(", ");
+    if prepared.only_virtual() {
+        return of(card, format!("{on}: a virtual function, so libvirt takes it at the start and nothing binds it at boot"));
+    }
     if prepared.bind() == Bind::Start {
         return of(card, format!("{on}: libvirt takes it at the start")).minor();
     }

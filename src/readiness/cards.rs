@@ -10,7 +10,7 @@ const WHY_GROUP: &str = "what shares an IOMMU group can reach each other's memor
 /// What is said of these elsewhere in the checks.
 const SAID_ELSEWHERE: [&str; 1] = ["no-group"];
 /// Refusals of prepare that the verdict says already, and those that are told with the binding.
-const SAID_BY_VERDICT: [&str; 1] = ["blocked-group"];
+const SAID_BY_VERDICT: [&str; 3] = ["blocked-group", "bmc", "has-virtual-functions"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let cards = prepared.facts.cards;
@@ -99,6 +99,9 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
                 WHY_GROUP,
                 card.remedy.clone(),
             )
+        }
+        Verdict::Console => {
+            check(format!("{name}: it is the server's console")).missing(Step::Choose, why("bmc"), "name another card with --gpu")
         }
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             Step::Choose,

@@ -2,7 +2,7 @@
 
 use super::needs::Needs;
 use crate::host::{self, Bind, Plan, Wanted};
-use crate::model::{Host, Observed, PciAddress, Setup, Severity};
+use crate::model::{Finding, Host, Observed, PciAddress, Setup, Severity};
 use crate::passthrough::Assessment;
 
 /// What was read, and what is wanted.
@@ -33,7 +33,7 @@ pub(super) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     pub(super) fn of(facts: Facts<'a>) -> Self {
-        let bind = if only_virtual(&facts) { Bind::Start } else { facts.bind };
+        let bind = if host::only_virtual(facts.host, &functions(facts.cards)) { Bind::Start } else { facts.bind };
         let wanted = Wanted { functions: functions(facts.cards), bind, ..Wanted::default() };
         let mut plan = host::plan(facts.host, facts.setup, &wanted);
         // What is noted down is due, and no reason to prepare again.
@@ -70,19 +70,23 @@ impl<'a> Prepared<'a> {
 
     /// When the cards are taken: virtual functions do not exist at boot.
     pub(super) fn bind(&self) -> Bind {
-        if only_virtual(&self.facts) { Bind::Start } else { self.facts.bind }
+        if self.only_virtual() { Bind::Start } else { self.facts.bind }
+    }
+
+    /// Whether all that is meant is made while the system runs.
+    pub(super) fn only_virtual(&self) -> bool {
+        host::only_virtual(self.facts.host, &functions(self.facts.cards))
+    }
+
+    /// What prepare says of a system that is made from a configuration of its own, where it writes nothing.
+    pub(super) fn generated(&self) -> Option<&Finding> {
+        self.plan.findings.iter().find(|finding| finding.code == "generated")
     }
 
     /// What prepare would refuse.
     pub(super) fn refused(&self) -> bool {
         self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
     }
-}
-
-/// Whether all that is meant is made while the system runs: libvirt takes it when the domain starts.
-fn only_virtual(facts: &Facts) -> bool {
-    let functions = functions(facts.cards);
-    !functions.is_empty() && facts.host.devices(&functions).all(|device| device.physical_function.is_some())
 }
 
 /// All functions of the cards.

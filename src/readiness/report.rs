@@ -15,6 +15,9 @@ use crate::passthrough;
 /// What is said of the host in checks of its own.
 const SAID_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
 
+/// The remedy in the place of one that prepare would refuse.
+const NOT_BY_PREPARE: &str = "what is said of 'configuration': vgapt prepare writes nothing on this system";
+
 /// Whether a host is ready, and what was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -53,6 +56,10 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(software::checks(&prepared));
     checks.extend(samba::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
+    if prepared.generated().is_some() {
+        let by_prepare = checks.iter_mut().filter(|check| check.code != "generated" && check.remedy.starts_with("vgapt prepare"));
+        by_prepare.for_each(|check| NOT_BY_PREPARE.clone_into(&mut check.remedy));
+    }
     checks.sort_by_key(|check| check.group);
     let summary = Summary::of(&prepared, &checks);
     Report { summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::check::{Check, State, Step};
 use super::facts::Prepared;
+use crate::model::Severity;
 use crate::passthrough::Verdict;
 
 /// Whether a host is ready, or what comes next.
@@ -36,8 +37,17 @@ impl Summary {
             return Self { ready: true, step: Step::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
         };
         let step = first.step.unwrap_or(Step::Software);
-        let refused = step == Step::Prepare && prepared.refused();
-        let next = if refused { format!("{} (it says what blocks it)", first.remedy) } else { first.remedy.clone() };
+        // Only prepare itself says so; a sentence about another's file does not.
+        let refused = step == Step::Prepare && prepared.refused() && first.remedy.starts_with("vgapt prepare");
+        // Where prepare writes nothing, the lines for the system's own configuration come next.
+        let by_hand = prepared.generated().filter(|finding| step == Step::Prepare && finding.severity > Severity::Warning);
+        let next = if let Some(finding) = by_hand {
+            finding.remedy.clone()
+        } else if refused {
+            format!("{} (it says what blocks it)", first.remedy)
+        } else {
+            first.remedy.clone()
+        };
         let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
         Self { ready: false, step, summary: format!("not ready: {things}; next: {next}"), next }
     }

@@ -23,7 +23,6 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
         .collect();
     findings.extend(dangers(host, uses, &functions).into_iter().filter_map(lost));
     findings.extend(usb_behind(&functions, host));
-    findings.extend(shared_out(&functions, host));
     for unknown in &host.unknown {
         findings.push(Finding::warning(
             "not-known",
@@ -84,7 +83,9 @@ fn lost(danger: Danger) -> Option<Finding> {
     Some(match kind {
         DangerKind::DiskInUse => Finding::fatal(kind.code(), message, remedy),
         DangerKind::BlockedGroup => Finding::blocker("group-not-viable", message, remedy),
-        DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => Finding::blocker(kind.code(), message, remedy),
+        DangerKind::Console | DangerKind::SharedOut | DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => {
+            Finding::blocker(kind.code(), message, remedy)
+        }
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
         // The guest does not change it.
@@ -111,21 +112,6 @@ fn usb_behind(functions: &[PciAddress], host: &Host) -> Option<Finding> {
     (!named.is_empty()).then(|| {
         let message = format!("with the USB controller go the devices plugged into it: {}", named.join(", "));
         Finding::warning("usb-behind", message, "plug what the host needs into a port of another controller")
-    })
-}
-
-/// A card that gives shares of itself away cannot be given away itself.
-fn shared_out(functions: &[PciAddress], host: &Host) -> Option<Finding> {
-    let parent = host.pci.iter().find_map(|device| device.physical_function.filter(|physical| functions.contains(physical)))?;
-    let virtual_ones = host.pci.iter().filter(|device| device.physical_function.is_some_and(|physical| functions.contains(&physical)));
-    let named: Vec<String> = virtual_ones.map(|device| device.address.short()).collect();
-    (!named.is_empty()).then(|| {
-        let message = format!("a function that is passed has virtual functions ({}), which vanish with it", named.join(", "));
-        Finding::blocker(
-            "has-virtual-functions",
-            message,
-            format!("pass one of these with --pci, or take them away first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
-        )
     })
 }
 

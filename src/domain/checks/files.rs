@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::domain::{Base, Disk, Request};
+use crate::domain::{Base, Disk, Request, shell_word};
 use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name};
 
 /// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
@@ -134,11 +134,16 @@ pub(super) fn unknown_files(asked: &[String], files: &Files) -> Option<Finding> 
     let cannot_tell = |path: &&str| !found(path) && files.of(path).is_none_or(|facts| facts.exists.is_none());
     let unknown: Vec<&str> = asked.iter().map(String::as_str).filter(cannot_tell).collect();
     (!unknown.is_empty()).then(|| {
-        Finding::warning(
-            "files-unknown",
-            format!("could not be looked at from here: {}", unknown.join(", ")),
-            "run vgapt on the host itself, as root, to have them checked",
-        )
+        // Without the host's tree there are no facts of any file; with it, those of a folder that is closed.
+        let out_of_reach = unknown.iter().all(|path| files.of(path).is_none());
+        let remedy = if out_of_reach {
+            "the files of a host behind this connection are not read: see that they are there, or run vgapt on that host with --connect qemu:///system"
+        } else if files.complete {
+            "run it as root, who may pass the folders on the way"
+        } else {
+            "a recorded machine does not hold them: run vgapt on the machine itself"
+        };
+        Finding::warning("files-unknown", format!("could not be looked at from here: {}", unknown.join(", ")), remedy)
     })
 }
 
@@ -196,6 +201,10 @@ pub(in crate::domain) fn other_firmware(base: &Base, code: &str) -> Option<Findi
     Some(Finding::warning(
         "other-firmware",
         message,
-        format!("let libvirt copy them anew at the next start: virsh -c qemu:///system start --reset-nvram {}", base.name),
+        format!(
+            "let libvirt copy them anew at the next start: virsh -c {} start --reset-nvram {}",
+            shell_word(&base.uri),
+            shell_word(&base.name)
+        ),
     ))
 }

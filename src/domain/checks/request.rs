@@ -3,9 +3,9 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::{bridge_path, interface_path, mdev_path};
-use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned};
-use crate::model::{Files, Finding, Host, PciAddress, is_uuid};
-use crate::passthrough;
+use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned, shell_word};
+use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid};
+use crate::passthrough::{self, Assessment};
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
@@ -18,7 +18,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
     findings.extend(virtualization_off(base, host));
     findings.extend(network(base, wanted, files));
-    findings.extend(rom_in_firmware(base, wanted, host));
+    findings.extend(of_cards(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
@@ -26,6 +26,7 @@ pub(in crate::domain) fn of_request(base: &Base, wanted: &Request, spec: &Spec, 
     findings.extend(resources::memory(base, spec, host));
     findings.extend(resources::processors(spec, host));
     findings.extend(audio_alone(wanted, host));
+    findings.extend(idle_handover(base, wanted, host));
     if wanted.handover && base.differs(|request| request.handover) {
         findings.extend(devices::of_handover(files.systemd));
     }
@@ -103,12 +104,54 @@ fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
     passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
 }
 
-/// A card that has no ROM of its own, and is given none.
-fn rom_in_firmware(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
-    let asked = wanted.extras.rom.is_none() && base.differs(|request| request.gpu.clone());
-    let is_wanted = |address: PciAddress| wanted.gpu.contains(&GpuChoice::At(address));
-    let cards = passthrough::assess(host).into_iter().filter(|card| asked && is_wanted(card.address));
-    cards.flat_map(|card| card.warnings).find(|warning| warning.code == "apu")
+/// What is known of the cards that are newly passed, as `vgapt list` and `vgapt check` say it.
+fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
+    if !base.differs(|request| request.gpu.clone()) {
+        return Vec::new();
+    }
+    let matters = |code: &str| match code {
+        // Said with the functions, or of no weight for a domain.
+        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
+        // What their remedies advise is asked for already.
+        "apu" | "boot-display" => wanted.extras.rom.is_none(),
+        "muxless" => wanted.extras.looking_glass.is_none(),
+        _ => true,
+    };
+    let is_wanted = |card: &Assessment| wanted.gpu.contains(&GpuChoice::At(card.address));
+    let cards = passthrough::assess(host).into_iter().filter(is_wanted);
+    let said = cards.flat_map(|card| {
+        let at = card.address.short();
+        card.warnings.into_iter().filter(|warning| matters(warning.code)).map(move |mut warning| {
+            warning.message = format!("{at}: {}", warning.message);
+            warning
+        })
+    });
+    said.collect()
+}
+
+/// A display that the host does not have cannot be handed over.
+fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
+    let asked = wanted.handover && base.differs(|request| (request.handover, request.gpu.clone()));
+    let functions: Vec<PciAddress> = wanted
+        .gpu
+        .iter()
+        .filter_map(|choice| match choice {
+            GpuChoice::At(address) => Some(*address),
+            GpuChoice::Auto => None,
+        })
+        .collect();
+    let mut displays = host.devices(&functions).filter(|device| device.class.is_display()).peekable();
+    (asked && displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
+        let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
+        let at = named.join(" --gpu ");
+        Finding::warning(
+            "handover-idle",
+            format!("--handover hands nothing over: {} is on vfio-pci already, and shows nothing of the host's", named.join(", ")),
+            format!(
+                "leave --handover out; or give the card back to the host until the domain starts: take out what binds it (vgapt check --gpu {at} names it; vgapt undo, where vgapt does), then vgapt prepare --gpu {at} --bind start"
+            ),
+        )
+    })
 }
 
 /// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
@@ -154,7 +197,8 @@ fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
     let is_given =
         !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
     (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
-        let remedy = "pass a card with --gpu, or give the domain a display: virt-xml -c qemu:///system NAME --add-device --graphics spice && virt-xml -c qemu:///system NAME --add-device --video virtio";
+        let add = format!("virt-xml -c {} {} --add-device", shell_word(&base.uri), shell_word(&base.name));
+        let remedy = format!("pass a card with --gpu, or give the domain a display: {add} --graphics spice && {add} --video virtio");
         Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
     })
 }

@@ -1,0 +1,250 @@
+//! What a host would lose, and what is known of a card: asked by every command in the same way.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "every machine here is named")]
+mod command;
+#[path = "support/tree.rs"]
+#[expect(dead_code, reason = "only trees of recorded machines are used here")]
+mod tree;
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
+
+use command::{Ran, run, vgapt};
+use serde_json::Value;
+use tempfile::TempDir;
+use vgapt::discovery::from_node_devices;
+use vgapt::passthrough::{DangerKind, dangers};
+
+fn machine(name: &str) -> TempDir {
+    tree::unpacked(&[Path::new(&format!("fixtures/hosts/{name}.host"))])
+}
+
+fn on(root: &Path, arguments: &[&str]) -> Ran {
+    let root = root.to_str().unwrap();
+    run(&mut vgapt(["--root", root, "-c", "test:///default"].iter().chain(arguments)))
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let place = root.join(path);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(place, text).unwrap();
+}
+
+/// A function of a device, in a group of its own; a virtual one of `parent`.
+fn add(root: &Path, address: &str, driver: &str, class: &str, id: &str, parent: Option<&str>) {
+    let home = format!("sys/bus/pci/devices/{address}");
+    put(root, &format!("{home}/uevent"), &format!("DRIVER={driver}\nPCI_CLASS={class}\nPCI_ID={id}\n"));
+    let group = format!("../../../../kernel/iommu_groups/{}", 100 + address.bytes().map(u32::from).sum::<u32>());
+    symlink(group, root.join(&home).join("iommu_group")).unwrap();
+    if let Some(parent) = parent {
+        symlink(format!("../{parent}"), root.join(&home).join("physfn")).unwrap();
+    }
+}
+
+fn take(root: &Path, address: &str) {
+    let place = root.join("sys/bus/pci/devices").join(address);
+    if place.is_symlink() { fs::remove_file(place).unwrap() } else { fs::remove_dir_all(place).unwrap() }
+}
+
+/// The card's functions as another driver has them.
+fn bind(root: &Path, functions: &[&str], driver: &str) {
+    for function in functions {
+        let uevent = root.join("sys/bus/pci/devices").join(function).join("uevent");
+        let text = fs::read_to_string(&uevent).unwrap();
+        let rest: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
+        fs::write(uevent, format!("DRIVER={driver}\n{rest}")).unwrap();
+    }
+}
+
+const PASSES: &str = "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/></source></hostdev>";
+
+/// The one that gives virtual functions away is not given away, whoever asks.
+#[test]
+fn virtual_functions_keep_their_parent_with_the_host() {
+    let root = machine("z170-gtx960");
+    let root = root.path();
+    add(root, "0000:05:00.0", "i40e", "20000", "8086:1572", None);
+    add(root, "0000:05:02.0", "iavf", "20000", "8086:154c", Some("0000:05:00.0"));
+    let why = ["blocked: 05:00.0 has virtual functions (05:02.0), which vanish with it", "0000:05:00.0/sriov_numvfs"];
+    on(root, &["define", "w", "--pci", "05:00.0"]).with(1).saying(&why);
+    on(root, &["prepare", "--pci", "05:00.0", "--dry-run"]).with(1).saying(&why);
+
+    let os = "<memory>1048576</memory><os><type arch='x86_64'>hvm</type></os>";
+    let off = "<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>";
+    put(root, "node.xml", &format!("<node><domain type='test'><name>nic</name>{os}<devices>{PASSES}</devices>{off}</domain></node>"));
+    let uri = format!("test://{}/node.xml", root.display());
+    let start = || run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", &uri, "start", "nic"]));
+    start().with(1).saying(&why).saying(&["'nic' is not started"]);
+    run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", &uri, "status", "nic"])).with(0).saying(&why);
+
+    let record = r#"{"request":{},"passed":[{"address":"0000:05:00.0","id":"8086:1572","subsystem":null}],"wrote":{}}"#;
+    let record = record.replace('"', "&quot;");
+    let domain = format!(
+        "<domain type='kvm'><name>nic</name><metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{record}</vgapt:domain></metadata>{os}<devices>{PASSES}</devices></domain>"
+    );
+    let hook = || {
+        let mut hook = vgapt(["--root", root.to_str().unwrap(), "hook", "nic", "prepare", "begin", "-"]);
+        let mut child = hook.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(domain.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = hook();
+    assert!(code == Some(1) && said.contains("virtual functions (05:02.0)") && said.contains("sriov_numvfs"), "{said}");
+
+    // Without them it goes.
+    take(root, "0000:05:02.0");
+    start().with(0).saying(&["'nic' is started"]);
+    assert_eq!(hook(), (Some(0), String::new()));
+}
+
+/// libvirt tells of them too.
+#[test]
+fn virtual_functions_behind_libvirt() {
+    let device = |name: &str, slot: u8, more: &str| {
+        format!(
+            "<device><name>{name}</name><capability type='pci'><class>0x020000</class><domain>0</domain><bus>5</bus><slot>{slot}</slot><function>0</function><product id='0x1572'/><vendor id='0x8086'/>{more}</capability></device>"
+        )
+    };
+    let parent = "<capability type='phys_function'><address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/></capability>";
+    let host = from_node_devices(&[device("pci_0000_05_00_0", 0, ""), device("pci_0000_05_02_0", 2, parent)]);
+    let found = dangers(&host, &vgapt::model::Uses::default(), &["05:00.0".parse().unwrap()]);
+    assert!(found.iter().any(|danger| danger.kind == DangerKind::SharedOut), "{found:?}");
+}
+
+/// What is chosen by itself is bound as check says it: a virtual function when the domain starts.
+#[test]
+fn a_virtual_function_that_nobody_named() {
+    let root = machine("z170-gtx960");
+    let root = root.path();
+    take(root, "0000:01:00.0");
+    take(root, "0000:01:00.1");
+    add(root, "0000:06:00.0", "nvidia", "30200", "10de:2237", None);
+    add(root, "0000:06:00.4", "nvidia", "30200", "10de:2237", Some("0000:06:00.0"));
+    for arguments in [["prepare", "--dry-run"].as_slice(), &["prepare", "--gpu", "auto", "--dry-run"]] {
+        let ran = on(root, arguments).with(0).saying(&["06:00.4 is taken", "virtual functions do not exist yet when the host boots"]);
+        assert!(!ran.stderr.contains("blocked"), "{}", ran.stderr);
+    }
+    let report: Value = serde_json::from_str(&on(root, &["--json", "check"]).stdout).unwrap();
+    assert_eq!(report["cards"][0], "0000:06:00.4", "{report:#}");
+    let binding = report["checks"].as_array().unwrap().iter().find(|check| check["code"] == "binding").unwrap();
+    assert!(binding["state"] == "ok" && binding["seen"].as_str().unwrap().contains("a virtual function"), "{binding}");
+    on(root, &["prepare", "--gpu", "06:00.0", "--dry-run"]).with(1).saying(&["06:00.0 has virtual functions (06:00.4)"]);
+}
+
+/// A management controller's graphics are no card for a guest, whatever other display there is.
+#[test]
+fn a_servers_console_stays() {
+    for (name, address) in [("x570d4u-rtx-and-bmc", "29:00.0"), ("c246-server-bmc-only", "06:00.0")] {
+        let root = machine(name);
+        let root = root.path();
+        let why = [format!("blocked: {address} is the server's management console (BMC)")];
+        let why = why.each_ref().map(String::as_str);
+        on(root, &["prepare", "--gpu", address, "--dry-run"]).with(1).saying(&why);
+        on(root, &["prepare", "--gpu", address, "--dry-run", "--allow", "only-display"]).with(1).saying(&why);
+        let define = on(root, &["define", "w", "--gpu", address]).with(1).saying(&why);
+        assert!(!define.stderr.contains("--bind start"), "{}", define.stderr);
+        let list: Value = serde_json::from_str(&on(root, &["--json", "list", "--gpu", address]).with(0).stdout).unwrap();
+        assert_eq!(list["gpus"][0]["verdict"], "console", "{list:#}");
+        let report: Value = serde_json::from_str(&on(root, &["--json", "check", "--gpu", address]).with(1).stdout).unwrap();
+        assert!(!report["next"].as_str().unwrap().contains("prepare"), "{report:#}");
+    }
+}
+
+/// What is said of the only card leads somewhere, and not back to itself.
+#[test]
+fn the_only_card_leads_in_no_circle() {
+    let root = machine("z170-gtx960");
+    let root = root.path();
+    take(root, "0000:00:02.0");
+    put(root, "sys/bus/pci/devices/0000:01:00.0/boot_vga", "1\n");
+    // Its driver has it: what is advised is neither what is being done nor what is refused.
+    let ran = on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).saying(&[
+        "has no display while a guest has it",
+        "vgapt define NAME --gpu 01:00.0 --handover",
+        "01:00.0 is the firmware's display",
+    ]);
+    assert!(!ran.stderr.contains("--bind boot") && !ran.stderr.contains("prepare --gpu"), "{}", ran.stderr);
+
+    // It is bound by somebody's file, and nothing is left to prepare: somebody has decided it.
+    bind(root, &["0000:01:00.0", "0000:01:00.1"], "vfio-pci");
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1401,10de:0fba\nsoftdep nouveau pre: vfio-pci\n");
+    let check = || {
+        let report: Value = serde_json::from_str(&on(root, &["--json", "check", "--gpu", "01:00.0"]).stdout).unwrap();
+        report["checks"].as_array().unwrap().iter().find(|check| check["code"] == "no-display").unwrap().clone()
+    };
+    let before = check();
+    assert!(before["state"] == "missing" && before["remedy"].as_str().unwrap().contains("--allow only-display"), "{before}");
+    on(root, &["prepare", "--gpu", "01:00.0", "--allow", "only-display", "--yes"]).with(0);
+    let after = check();
+    assert!(after["state"] == "care" && !after["remedy"].as_str().unwrap().contains("--allow"), "{after}");
+
+    let handover = ["define", "w", "--gpu", "01:00.0", "--handover", "--dry-run"];
+    fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+    on(root, &handover).saying(&["--handover hands nothing over: 01:00.0 is on vfio-pci already"]);
+    bind(root, &["0000:01:00.0", "0000:01:00.1"], "nouveau");
+    assert!(!on(root, &handover).stderr.contains("hands nothing over"));
+}
+
+/// A next step that is a sentence about another's file is not said to be prepare's.
+#[test]
+fn the_next_step_is_one_step() {
+    let root = machine("z170-gtx960");
+    put(root.path(), "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1401,10de:0fba\n");
+    let ran = on(root.path(), &["check", "--gpu", "01:00.0", "--bind", "start"]).with(1);
+    assert!(ran.stdout.contains("/etc/modprobe.d/vfio.conf, line 1") && !ran.stdout.contains("it says what blocks it"), "{}", ran.stdout);
+}
+
+#[test]
+fn why_a_card_is_taken_is_true() {
+    let root = machine("z170-gtx960");
+    on(root.path(), &["prepare", "--dry-run"]).saying(&["01:00.0 is taken: 00:02.0 is integrated graphics, taken only where it is named"]);
+    let root = machine("x570d4u-rtx-and-bmc");
+    on(root.path(), &["prepare", "--dry-run"]).saying(&["2d:00.0 is taken: 29:00.0 is the server's console"]);
+    // Where there is none, all say the same.
+    let root = machine("c246-server-bmc-only");
+    let remedy = ["remedy: vgapt list --all shows what devices there are; one that is no graphics card is named with --pci"];
+    on(root.path(), &["prepare", "--gpu", "auto", "--dry-run"]).with(3).saying(&remedy);
+    on(root.path(), &["define", "w", "--gpu", "auto"]).with(1).saying(&remedy);
+    on(root.path(), &["list", "--env"]).with(3).saying(&remedy);
+}
+
+/// What list and check warn of, define says too.
+#[test]
+fn define_says_what_is_known_of_a_card() {
+    for (name, address, words) in [
+        ("ryzen1-two-rx580", "", "cards of the Polaris family do not come back from a reset"),
+        ("laptop-5625u-rtx3050m-muxless", "01:00.0", "01:00.0: it has no display outputs of its own"),
+        ("z170-gtx960", "00:02.0", "show a picture on the board's outlets only at 00:02.0 of the guest"),
+    ] {
+        let root = machine(name);
+        let list: Value = serde_json::from_str(&on(root.path(), &["--json", "list"]).with(0).stdout).unwrap();
+        let first = list["gpus"][0]["address"].as_str().unwrap();
+        let address = if address.is_empty() { first } else { address };
+        let said = on(root.path(), &["define", "w", "--gpu", address, "--dry-run"]).saying(&[words]).stderr;
+        assert_eq!(said.matches(words).count(), 1, "{said}");
+        let said = on(root.path(), &["-v", "define", "w", "--gpu", address, "--dry-run"]).saying(&[words]).stderr;
+        assert_eq!(said.matches(words.split(": ").last().unwrap()).count(), 1, "{said}");
+    }
+    // Looking Glass is the other way.
+    let root = machine("laptop-5625u-rtx3050m-muxless");
+    let said = on(root.path(), &["define", "w", "--gpu", "01:00.0", "--looking-glass", "1920x1080", "--dry-run"]).stderr;
+    assert!(!said.contains("no display outputs"), "{said}");
+}
+
+/// What is to be run next names the libvirt that was named.
+#[test]
+fn the_connection_is_kept() {
+    let root = machine("z170-gtx960");
+    on(root.path(), &["define", "w", "--force"])
+        .with(0)
+        .saying(&["start it with: vgapt -c test:///default start w", "virt-xml -c test:///default w --add-device"]);
+    let default = run(&mut vgapt(["--root", root.path().to_str().unwrap(), "define", "w", "--force"])).with(0);
+    assert!(default.stderr.contains("start it with: vgapt start w"), "{}", default.stderr);
+    let behind = run(&mut vgapt(["-c", "test:///default", "define", "w", "--disk", "/nowhere/x.qcow2", "--dry-run"]));
+    behind.saying(&["could not be looked at from here: /nowhere/x.qcow2", "are not read"]);
+}
