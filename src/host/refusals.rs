@@ -23,12 +23,16 @@ fn refusal(danger: Danger, wanted: &Wanted) -> Option<Finding> {
     if kind == DangerKind::OnlyDisplay && wanted.bind == Bind::Start {
         return Some(Finding::warning(kind.code(), format!("{message} while a guest has it"), remedy));
     }
-    let name = allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: --allow {name}")))
+    Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: {}", option(allow))))
+}
+
+/// The option that lets it pass.
+pub(super) fn option(allow: Allow) -> String {
+    format!("--allow {}", allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
 }
 
 /// What lets a danger pass; `None` for one that is only told.
-fn allow(kind: DangerKind) -> Option<Allow> {
+pub(super) fn allow(kind: DangerKind) -> Option<Allow> {
     match kind {
         DangerKind::OnlyDisplay => Some(Allow::OnlyDisplay),
         DangerKind::DiskInUse => Some(Allow::DiskInUse),

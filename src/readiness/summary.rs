@@ -36,7 +36,7 @@ impl Summary {
             return Self { ready: true, step: Step::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
         };
         let step = first.step.unwrap_or(Step::Software);
-        let refused = step == Step::Prepare && prepared.refused();
+        let refused = step == Step::Prepare && prepared.refused() && first.remedy.starts_with("vgapt prepare");
         let next = if refused { format!("{} (it says what blocks it)", first.remedy) } else { first.remedy.clone() };
         let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
         Self { ready: false, step, summary: format!("not ready: {things}; next: {next}"), next }
