@@ -354,6 +354,81 @@ fn what_others_bind() {
     says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "care", &["not known", "/etc/libvirt/qemu/a.xml"]);
 }
 
+/// What the next boot is told counts as much as what this one was: update-grub makes it true.
+#[test]
+fn the_command_line_of_the_next_boot() {
+    let text = "# mine\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet vfio-pci.ids=8086:1912 module_blacklist=vfio_pci,vfio\"\n";
+    let tree = tree_of("z170-gtx960", &[("etc/default/grub.d/99-gpu.cfg", text)]);
+    let place = "/etc/default/grub.d/99-gpu.cfg, line 2";
+    for bind in ["boot", "start"] {
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", bind]);
+        let blacklist = format!("blocked: {place} says `module_blacklist=vfio_pci,vfio`");
+        assert!(code == Some(1) && said.contains(&blacklist) && said.contains(&format!("{place} also takes 00:02.0")), "{bind}: {said}");
+    }
+    let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+    says(one(&report, "vfio-blacklisted"), "missing", &[place, "take vfio_pci,vfio out of"]);
+    says(one(&report, "also-bound"), "care", &[place]);
+    // What vgapt itself keeps for a boot without the binding is no mistake.
+    let tree = tree_of("z170-gtx960", &[]);
+    put(
+        tree.path(),
+        "boot/grub/custom.cfg",
+        "# Written by `vgapt prepare`, taken away by `vgapt undo`.\nmenuentry 'x' {\n linux /vmlinuz root=1 module_blacklist=vfio_pci\n}\n",
+    );
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(0) && !said.contains("blocked"), "{said}");
+}
+
+/// vfio-pci is loaded before other drivers, and takes with it what others' ids name: the last display, the last keyboard.
+#[test]
+fn what_others_ids_take_once_vfio_is_loaded_early() {
+    let keyboard = "I: Bus=0003 Vendor=046d Product=c31c Version=0110\nN: Name=\"A keyboard\"\nP: Phys=usb-0000:00:14.0-1/input0\nS: Sysfs=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/0003:046D:C31C.0001/input/input5\nU: Uniq=\nH: Handlers=sysrq kbd event3 leds\nB: EV=120013\nB: KEY=1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe\n\n";
+    let ids = ("run/modprobe.d/x.conf", "options vfio-pci ids=8086:1912,8086:a12f\n");
+    let tree = tree_of("z170-gtx960", &[ids, ("proc/bus/input/devices", keyboard)]);
+    let gpu = ["--gpu", "01:00.0"].as_slice();
+    let (code, said) = planned(tree.path(), gpu);
+    for words in [
+        "the host has no display: /run/modprobe.d/x.conf, line 1 takes 00:02.0",
+        "--allow only-display",
+        "last keyboard",
+        "--allow last-keyboard",
+    ] {
+        assert!(code == Some(1) && said.contains(words), "no {words}: {said}");
+    }
+    assert_eq!(check(tree.path(), gpu).1["ready"], false);
+    let (code, said) = planned(tree.path(), &[gpu, &["--allow", "only-display", "--allow", "last-keyboard"]].concat());
+    assert!(code == Some(0), "{said}");
+    // Left with the host until the start, nothing is loaded early.
+    let (code, said) = planned(tree.path(), &[gpu, &["--bind", "start"]].concat());
+    assert!(code == Some(0), "{said}");
+    // Two cards of one kind: the ids of the one are the ids of the other.
+    let tree = tree_of("ryzen1-two-rx580", &[("etc/modprobe.d/vfio.conf", "options vfio-pci ids=1002:67df,1002:aaf0\n")]);
+    let (_, report) = check(tree.path(), &[]);
+    let card = report["cards"][0].as_str().unwrap().to_owned();
+    let (code, said) = planned(tree.path(), &["--gpu", &card]);
+    assert!(code == Some(1) && said.contains("--allow only-display"), "{card}: {said}");
+}
+
+/// The running kernel has what drives a device, and the list of its modules tells the rest.
+#[test]
+fn where_vfio_pci_lies() {
+    let builtin = ("lib/modules/6.12.0/modules.builtin", "kernel/drivers/iommu/iommufd/iommufd.ko\n");
+    let of = |files: &[(&str, &str)]| check(tree_of("z170-gtx960", &[&[builtin], files].concat()).path(), &[]).1;
+    says(
+        one(&of(&[("lib/modules/6.12.0/modules.dep", "updates/vfio-pci.ko.xz: kernel/vfio.ko.xz\n")]), "vfio-module"),
+        "ok",
+        &["is a module"],
+    );
+    says(one(&of(&[("lib/modules/6.12.0/modules.dep", "kernel/drivers/net/x.ko:\n")]), "vfio-module"), "missing", &["is not part of"]);
+    says(one(&of(&[]), "vfio-module"), "unknown", &["/lib/modules"]);
+    let tree = tree_of("z170-gtx960", &[builtin, ("lib/modules/6.12.0/modules.dep", "")]);
+    let event = tree.path().join("sys/bus/pci/devices/0000:01:00.0/uevent");
+    let text = fs::read_to_string(&event).unwrap();
+    let others: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
+    fs::write(&event, format!("DRIVER=vfio-pci\n{others}")).unwrap();
+    says(one(&check(tree.path(), &[]).1, "vfio-module"), "ok", &["a device is on it"]);
+}
+
 /// kmod runs the first install line for a module, in whichever folder and writing it stands.
 #[test]
 fn an_install_line_of_others() {
@@ -362,11 +437,20 @@ fn an_install_line_of_others() {
         ("run/modprobe.d/a.conf", "# no cards \\\n install x y\ninstall vfio-pci \\\n  /bin/true\n"),
         ("etc/modprobe.d/block.conf", "install vfio* /bin/false\n"),
         ("etc/modprobe.d/blacklist-vfio.conf", "blacklist vfio-pci\n"),
+        // Without these vfio-pci cannot be loaded, or maps no memory.
+        ("etc/modprobe.d/core.conf", "install vfio_pci_core /bin/false\n"),
+        ("usr/lib/modprobe.d/vfio.conf", "install vfio /bin/false\n"),
+        ("etc/modprobe.d/type1.conf", "install vfio-iommu-type1 /usr/bin/true\n"),
     ] {
         let tree = tree_of("z170-gtx960", &[(path, text)]);
         let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
         assert!(code == Some(1) && said.contains(&format!("blocked: /{path}, line")), "{path}: {said}");
         says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "install-line"), "missing", &[path]);
+        assert!(!said.contains("in a way of its own"), "it binds nothing: {said}");
+        if text.starts_with("install") {
+            let (code, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", "start"]);
+            assert!(code == Some(1) && said.contains("from being loaded"), "nor can libvirt load it: {said}");
+        }
     }
     // Masked by a file of the same name, it says nothing.
     let tree = tree_of("z170-gtx960", &[("usr/lib/modprobe.d/disable.conf", "install vfio_pci /bin/false\n")]);
@@ -414,6 +498,20 @@ fn generated_configurations() {
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }
+    // Systems that have another one's name.
+    for (files, words) in [
+        ([("usr/bin/midclt", ""), ("etc/version", "25.04.2\n")], "Isolated GPU Devices: 0000:01:00.0"),
+        (
+            [("usr/sbin/transactional-update", ""), ("proc/mounts", "/dev/sda2 / btrfs ro,relatime 0 0\n")],
+            "transactional-update --continue initrd",
+        ),
+    ] {
+        let tree = tree_of("z170-gtx960", &files);
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        assert!(code == Some(1) && said.contains(words) && !said.contains("\n$ "), "{said}");
+    }
+    let writable = [("usr/sbin/transactional-update", ""), ("proc/mounts", "/dev/sda2 / btrfs rw,relatime 0 0\n")];
+    assert_eq!(planned(tree_of("z170-gtx960", &writable).path(), &["--gpu", "01:00.0"]).0, Some(0));
 }
 
 /// What a hook asks of libvirt, libvirt waits for.
@@ -432,6 +530,37 @@ fn hooks_of_others() {
         );
         assert!(!report.to_string().contains("hooks/network"), "{report}");
     }
+    // The usual one for a single card only calls what does it.
+    let tree = tree_of("z170-gtx960", &[("usr/local/bin/vfio-startup", "#!/bin/bash\n. /usr/local/bin/vfio-lib\n")]);
+    put(tree.path(), "usr/local/bin/vfio-lib", "#!/bin/bash\n\nsystemctl stop display-manager\n/usr/local/bin/vfio-startup\n");
+    put(
+        tree.path(),
+        "etc/libvirt/hooks/qemu",
+        "#!/bin/bash\nif [[ $1 == win11 ]]; then\n  vfio-startup 2>&1 | tee -a /var/log/x.log\nfi\n",
+    );
+    let hook = "/etc/libvirt/hooks/qemu";
+    assert!(!check(tree.path(), &[]).1.to_string().contains(hook), "libvirt runs only what can be executed");
+    allow(tree.path(), &hook[1..], 0o755);
+    says(
+        one(&check(tree.path(), &[]).1, "other-hook"),
+        "care",
+        &[
+            hook,
+            "line 3 takes devices",
+            "/usr/local/bin/vfio-lib, line 3: systemctl stop display-manager",
+            "mv /etc/libvirt/hooks/qemu /root/",
+        ],
+    );
+    // A dispatcher fails over what it may not execute, so that does not take it away; what is moved is gone.
+    let tree = tree_of("z170-gtx960", &[]);
+    let script = "etc/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh";
+    put(tree.path(), script, "#!/bin/sh\nmodprobe -r nvidia\n");
+    allow(tree.path(), script, 0o644);
+    let report = check(tree.path(), &[]).1;
+    let remedy = "mv /etc/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh /root/ && rmdir --ignore-fail-on-non-empty /etc/libvirt/hooks/qemu.d/games/prepare/begin";
+    says(one(&report, "other-hook"), "care", &[remedy]);
+    fs::remove_file(tree.path().join(script)).unwrap();
+    assert!(!check(tree.path(), &[]).1.to_string().contains("other-hook"));
 }
 
 /// A virtual function is made while the system runs.
@@ -469,6 +598,15 @@ fn an_ordinary_user_is_told_what_is_unknown() {
     says(one(&as_nobody(), "hook"), "unknown", &["/etc/libvirt/hooks"]);
     says(one(&as_nobody(), "configuration-unread"), "unknown", &["/etc/libvirt/qemu"]);
     says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook"), "care", &["is not this vgapt's"]);
+    // A command line that cannot be read may have what keeps the IOMMU on.
+    allow(tree.path(), "etc/libvirt", 0o755);
+    allow(tree.path(), "proc/cmdline", 0o600);
+    says(one(&as_nobody(), "kernel-parameters"), "unknown", &["cannot read /proc/cmdline", "Permission denied"]);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).arg("--root").arg(tree.path());
+    let output = command.args(["prepare", "--gpu", "01:00.0", "--dry-run"]).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("cannot read /proc/cmdline") && said.contains("intel_iommu=on"), "{said}");
 }
 
 /// GRUB reads a whole configuration beside itself on the EFI system partition, whatever lies in /boot.

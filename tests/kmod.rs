@@ -141,3 +141,24 @@ proptest! {
         agrees(&files);
     }
 }
+
+/// What keeps a module out is told from what loads it in a way of its own; kmod takes the same line as an order.
+#[test]
+fn an_install_line_that_loads_nothing() {
+    for (line, loads_nothing) in [
+        ("install vfio /bin/false", true),
+        ("install vfio   /usr/bin/true", true),
+        ("install vf* exit 0", true),
+        ("install vfio /bin/true; /sbin/modprobe --ignore-install vfio", false),
+        ("install vfio /usr/local/bin/false-friend", false),
+    ] {
+        let tree = TempDir::new().unwrap();
+        fs::create_dir_all(tree.path().join(FOLDERS[0])).unwrap();
+        fs::write(tree.path().join(FOLDERS[0]).join("a.conf"), format!("{line}\n")).unwrap();
+        let configuration = read(tree.path());
+        let first = configuration.first("install", "vfio").unwrap();
+        assert_eq!(first.loads_nothing(), loads_nothing, "{line}");
+        let ran = plain(&modprobe(tree.path(), &["-n", "-v", "known-vfio"]));
+        assert!(ran.starts_with(&format!("install {}", first.rest)), "{line}: {ran}");
+    }
+}

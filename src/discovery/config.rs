@@ -13,9 +13,12 @@ const MOST_PROGRAMS: usize = 64;
 const EFI_PARTITIONS: [&str; 3] = ["/boot/efi", "/efi", "/boot"];
 /// Where administrators put services.
 const UNITS: &str = "/etc/systemd/system";
+/// The scripts of initramfs-tools that packages bring.
+const STAGES: &str = "/usr/share/initramfs-tools/scripts";
 
+const MOUNTS: &str = "/proc/mounts";
 /// Files and folders from which it is told what the host uses its devices for.
-const USES: [&str; 5] = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices", SECURE_BOOT];
+const USES: [&str; 6] = ["/proc/cmdline", MOUNTS, "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices", SECURE_BOOT];
 const LISTINGS: [&str; 2] = ["/sys/class/block", "/sys/bus/pci/devices"];
 const SECURE_BOOT: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
@@ -67,6 +70,7 @@ const FILES: &[&str] = &[
     "/etc/vgapt/bind",
     "/proc/iomem",
     "/proc/modules",
+    "/proc/mounts",
     "/proc/swaps",
     "/run/libvirtd.pid",
     "/run/ostree-booted",
@@ -105,6 +109,7 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/security/limits.d", ".conf"),
     ("/etc/sysctl.d", ".conf"),
     ("/etc/systemd/system", ".mount"),
+    ("/etc/tmpfiles.d", ".conf"),
     ("/lib/modprobe.d", ".conf"),
     ("/run/modprobe.d", ".conf"),
     ("/run/udev/rules.d", ".rules"),
@@ -164,11 +169,13 @@ fn early_scripts(root: &Root) -> Vec<String> {
     let dracut = vfio("/usr/lib/dracut/modules.d")
         .into_iter()
         .flat_map(|module| root.names(&module).into_iter().map(|name| format!("{module}/{name}")).collect::<Vec<_>>());
-    let others = ["/usr/lib/udev/rules.d", "/usr/lib/initcpio/hooks", "/usr/lib/initcpio/install"].into_iter().flat_map(vfio);
-    dracut.chain(others).collect()
+    let others = ["/usr/lib/udev/rules.d", "/usr/lib/initcpio/hooks", "/usr/lib/initcpio/install", "/usr/share/initramfs-tools/hooks"];
+    let stages = root.names(STAGES).into_iter().map(|stage| format!("{STAGES}/{stage}")).collect::<Vec<_>>();
+    let stages = stages.iter().flat_map(|stage| vfio(stage)).collect::<Vec<_>>();
+    dracut.chain(others.into_iter().flat_map(vfio)).chain(stages).collect()
 }
 
-/// The services that an administrator has made and enabled; what a distribution brings does not bind devices.
+/// The services that an administrator has made and enabled, and those of packages whose names have to do with vfio.
 fn enabled_units(root: &Root) -> Vec<String> {
     let wants = root.names(UNITS).into_iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires"));
     let units = wants.flat_map(|wants| {
@@ -179,7 +186,11 @@ fn enabled_units(root: &Root) -> Vec<String> {
             .map(move |name| format!("{directory}/{name}"))
             .collect::<Vec<_>>()
     });
-    units.filter(|path| root.real_path(path).is_some_and(|place| place.starts_with("/etc/") || place.starts_with("/usr/local/"))).collect()
+    let own = |place: &str| {
+        let binds = ["vfio", "passthrough", "pci-stub"].iter().any(|word| place.contains(word));
+        place.starts_with("/etc/") || place.starts_with("/usr/local/") || binds
+    };
+    units.filter(|path| root.real_path(path).is_some_and(|place| own(&place))).collect()
 }
 
 /// Whether the lines of a file name programs that are run when devices or modules appear.
@@ -197,7 +208,7 @@ fn programs(file: &ConfigFile) -> Vec<String> {
 }
 
 /// Whether a program is a script, whose text tells what it does.
-fn is_script(root: &Root, path: &str) -> bool {
+pub(super) fn is_script(root: &Root, path: &str) -> bool {
     let is_short = root.status(path).is_some_and(|status| !status.is_dir && status.size <= LONGEST_SCRIPT);
     is_short && root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
 }
@@ -212,11 +223,11 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
         unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
     }
-    // What a device is used for, and whether what is built has to be signed.
+    // What this boot was told, what a device is used for, and whether what is built has to be signed.
     unread.extend(USES.iter().filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
     unread.extend(LISTINGS.iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
-    if root.is_live() && !root.exists(USES[0]) {
-        unread.push(format!("cannot read {}: it is not there", USES[0]));
+    if root.is_live() && !root.exists(MOUNTS) {
+        unread.push(format!("cannot read {MOUNTS}: it is not there"));
     }
     // It says which system this is, and who makes its configuration.
     let releases = ["/etc/os-release", "/usr/lib/os-release"].map(|path| root.reading(path));

@@ -1,5 +1,8 @@
 //! What is seen of libvirt's hook: who runs it, who has called it last, since when it is there.
 
+use std::collections::BTreeSet;
+
+use super::config::is_script;
 use crate::model::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
 use crate::root::Root;
 
@@ -13,6 +16,10 @@ const FOLDERS: [&str; 2] = ["/etc/libvirt/hooks", "/var/lib/libvirt/hooks"];
 const DEEPEST: usize = 5;
 const MOST_HOOKS: usize = 200;
 const LONGEST_HOOK: u64 = 64 << 10;
+/// How far calls are followed: a hook, what it calls, and what that calls.
+const MOST_CALLS: usize = 2;
+/// Where administrators put programs that are called by name.
+const OWN_PROGRAMS: [&str; 2] = ["/usr/local/bin", "/usr/local/sbin"];
 /// Programs that ask libvirt, which waits for the hook meanwhile (libvirt's page on hooks).
 const ASKS: [&str; 4] = ["virsh", "virt-xml", "virt-manager", "libvirt.open"];
 /// What takes devices or the display from the host.
@@ -31,14 +38,27 @@ pub(super) fn read(root: &Root) -> HookSeen {
     }
 }
 
-/// The hooks of others, and why a folder could not be read.
+/// The hooks of others, and why a folder or one of them could not be read.
 fn others(root: &Root) -> (Vec<OtherHook>, Option<String>) {
     let (mut paths, mut unread) = (Vec::new(), None);
     for folder in FOLDERS {
         walk(root, folder, DEEPEST, &mut paths, &mut unread);
     }
     let ours = |path: &&String| *path == HOOK || HOOK_PROGRAMS.contains(&path.as_str());
-    (paths.iter().filter(|path| !ours(path)).filter_map(|path| other(root, path)).collect(), unread)
+    let mut found = Vec::new();
+    for path in paths.iter().filter(|path| !ours(path) && is_run(root, path)) {
+        if let Some(because) = root.reading(path).unknown() {
+            unread.get_or_insert_with(|| because.to_owned());
+        }
+        found.extend(other(root, path));
+    }
+    (found, unread)
+}
+
+/// libvirt itself passes over what cannot be executed (`virHookCheck`); a dispatcher may run it all the same, or fail over it.
+fn is_run(root: &Root, path: &str) -> bool {
+    let below = FOLDERS.iter().find_map(|folder| path.strip_prefix(folder)).unwrap_or_default();
+    below.matches('/').count() > 2 || root.status(path).is_some_and(|status| status.mode & EXECUTABLE != 0)
 }
 
 fn walk(root: &Root, folder: &str, depth: usize, paths: &mut Vec<String>, unread: &mut Option<String>) {
@@ -60,16 +80,54 @@ fn walk(root: &Root, folder: &str, depth: usize, paths: &mut Vec<String>, unread
 }
 
 fn other(root: &Root, path: &str) -> Option<OtherHook> {
-    let matters = |line: &str| !line.trim_start().starts_with('#') && ASKS.iter().chain(&TAKES).any(|word| line.contains(word));
-    // The other lines stay as empty ones, so that the numbers are right.
-    let text =
-        root.excerpt(path, |text| text.lines().map(|line| if matters(line) { format!("{line}\n") } else { "\n".to_owned() }).collect())?;
-    let first = |words: &[&str]| {
-        let mut lines = text.lines().enumerate();
-        lines.find(|(_, line)| words.iter().any(|word| line.contains(word))).map(|(index, line)| (index + 1, line.trim().to_owned()))
-    };
+    let text = excerpt(root, path)?;
     let domain = path.split("/qemu.d/").nth(1).and_then(|rest| Some(rest.split_once('/')?.0.to_owned()));
+    let first = |words: &[&str]| first(root, &text, words, &mut BTreeSet::from([path.to_owned()]), MOST_CALLS);
     Some(OtherHook { path: path.to_owned(), domain, calls_libvirt: first(&ASKS), takes: first(&TAKES) })
+}
+
+/// The lines that matter, or that call another script; the others stay as empty ones, so that the numbers are right.
+fn excerpt(root: &Root, path: &str) -> Option<String> {
+    let matters = |line: &str| ASKS.iter().chain(&TAKES).any(|word| line.contains(word)) || !called(root, line).is_empty();
+    let kept = |line: &str| if is_comment(line) || !matters(line) { "\n".to_owned() } else { format!("{line}\n") };
+    root.excerpt(path, |text| text.lines().map(kept).collect())
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+/// The first line that has one of these words, or calls a script that has one, and so on.
+fn first(root: &Root, text: &str, words: &[&str], seen: &mut BTreeSet<String>, depth: usize) -> Option<(usize, String)> {
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !is_comment(line)) {
+        if words.iter().any(|word| line.contains(word)) {
+            return Some((index + 1, line.trim().to_owned()));
+        }
+        for program in called(root, line) {
+            if depth == 0 || seen.len() > MOST_HOOKS || !seen.insert(program.clone()) {
+                continue;
+            }
+            let found = excerpt(root, &program).and_then(|text| first(root, &text, words, seen, depth - 1));
+            if let Some((number, what)) = found {
+                return Some((index + 1, format!("{} ({program}, line {number}: {what})", line.trim())));
+            }
+        }
+    }
+    None
+}
+
+/// The scripts that a line calls: by their paths, or by a name in the place for the administrator's own programs.
+fn called(root: &Root, line: &str) -> Vec<String> {
+    let words = line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}<>`$".contains(c)).filter(|word| !word.is_empty());
+    let is_name = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let paths = words.flat_map(|word| match word {
+        _ if word.starts_with('/') => vec![word.to_owned()],
+        _ if is_name(word) => OWN_PROGRAMS.iter().map(|folder| format!("{folder}/{word}")).collect(),
+        _ => Vec::new(),
+    });
+    // What lies in the folders of hooks is looked at by itself.
+    let elsewhere = |path: &String| !["/sys/", "/dev/", "/proc/"].iter().chain(&FOLDERS).any(|folder| path.starts_with(folder));
+    paths.filter(elsewhere).filter(|path| is_script(root, path)).collect()
 }
 
 /// The daemon that runs hooks: one that runs now before one that has left its file behind.

@@ -29,9 +29,12 @@ const MATTERS: &[&str] = &[
     "NVRM",
     "cannot configure SR-IOV",
     "split_lock trap",
+    "(Fatal)",
+    "blocked for more than",
+    "efused to change power state",
 ];
 /// And these together: what a memory region was given, or not.
-const REGIONS: [&str; 3] = ["no space", "failed to assign", "assigned"];
+const REGIONS: [&str; 4] = ["no space", "failed to assign", "assigned", "can't claim"];
 
 fn matters(line: &str) -> bool {
     let region = line.contains("BAR ") && line.contains("[mem") && REGIONS.iter().any(|word| line.contains(word));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::files::{QEMU_CONF, qemu_account};
 use super::{hook, kernel_log, software};
-use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, Reach, Setup};
+use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, PciDevice, Reach, Setup};
 use crate::root::Root;
 
 const IOMMUS: &str = "/sys/class/iommu";
@@ -29,7 +29,7 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         iommus: root.names(IOMMUS).into_iter().map(|name| iommu(root, name)).collect(),
         interrupt_chips: interrupt_chips(root),
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
-        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, setup, &kernel.release)?))).collect(),
+        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, setup, &kernel.release)?))).collect(),
         d3cold_allowed: power(root, host),
         free_pieces: root.text("/proc/buddyinfo").map(|text| free_pieces(&text)).unwrap_or_default(),
         libvirt_sockets: told(software::sockets(root)),
@@ -78,18 +78,30 @@ fn interrupt_chips(root: &Root) -> Vec<String> {
     root.excerpt("/proc/interrupts", chips).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-fn vfio(root: &Root, setup: &Setup, release: &str) -> Option<ModuleState> {
+/// Whether a kernel has vfio-pci; `None` where that is not known.
+fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<ModuleState> {
     let kernel = setup.kernels.iter().find(|kernel| kernel.release == release)?;
     if kernel.builtin.contains("vfio_pci") {
         return Some(ModuleState::BuiltIn);
     }
+    // What has a device is there.
+    let works = host.platform.kernel.as_deref() == Some(release) && host.pci.iter().any(PciDevice::on_vfio);
+    let is_it = |name: &str| name.starts_with("vfio-pci.ko");
     let directory = format!("/lib/modules/{release}/kernel/drivers/vfio/pci");
-    let module = root.names(&directory).into_iter().find(|name| name.starts_with("vfio-pci.ko"));
-    if module.is_some_and(|name| root.exists(&format!("{directory}/{name}"))) {
+    let lies_there = root.names(&directory).into_iter().any(|name| is_it(&name) && root.exists(&format!("{directory}/{name}")));
+    // Wherever in the kernel's folder it lies: what modprobe looks into.
+    let list = root.excerpt(&format!("/lib/modules/{release}/modules.dep"), |text| {
+        let has = |line: &&str| is_it(line.split(':').next().unwrap_or_default().rsplit('/').next().unwrap_or_default());
+        text.split_inclusive('\n').filter(has).collect()
+    });
+    if lies_there || list.as_ref().is_some_and(|lines| !lines.is_empty()) {
         return Some(ModuleState::Loadable);
     }
-    // Without its list of built-in modules, nothing is known of a kernel.
-    (!kernel.builtin.is_empty()).then_some(ModuleState::Missing)
+    if works {
+        return Some(ModuleState::Works);
+    }
+    // Without a list of its modules, or of those built in, nothing is known of a kernel.
+    (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
 }
 
 fn power(root: &Root, host: &Host) -> BTreeMap<crate::model::PciAddress, bool> {

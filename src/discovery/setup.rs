@@ -24,6 +24,7 @@ const PROGRAMS: &[&str] = &[
     "lsinitcpio",
     "lsinitramfs",
     "lsinitrd",
+    "midclt",
     "mkinitcpio",
     "pacman",
     "proxmox-boot-tool",

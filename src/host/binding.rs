@@ -16,6 +16,8 @@ pub(super) const SCRIPT: &str = "/etc/vgapt/bind";
 const MARK: &str = "#bound ";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
 const DRIVER: &str = "vfio-pci";
+/// The modules without which vfio-pci takes no device: its own, what it depends on, and what maps a guest's memory.
+pub(super) const NEEDED: [&str; 4] = ["vfio_pci", "vfio_pci_core", "vfio", "vfio_iommu_type1"];
 pub(super) const GONE: &str = "nothing is bound early any more";
 
 /// The kernel's own parameters that leave out a module, or a built-in one's start.

@@ -14,6 +14,8 @@ struct System {
     ids: &'static [&'static str],
     /// Files that only it has.
     marks: &'static [&'static str],
+    /// Programs that only it has.
+    programs: &'static [&'static str],
     /// What makes its files, and from what.
     made: &'static str,
     /// What belongs there.
@@ -31,11 +33,30 @@ struct Needed {
 }
 
 /// Names and commands from the systems' own manuals.
-static SYSTEMS: [System; 12] = [
+static SYSTEMS: [System; 13] = [
+    System {
+        name: "TrueNAS SCALE",
+        ids: &["truenas"],
+        marks: &[],
+        programs: &["midclt"],
+        made: "its middleware makes /etc and the boot entries anew from its own settings",
+        lines: |needed| {
+            let addresses: Vec<String> = needed.bound.iter().map(|bound| bound.address.to_string()).collect();
+            let isolated = (!addresses.is_empty())
+                .then(|| format!("in its web interface, System, Advanced Settings, Isolated GPU Devices: {}", addresses.join(", ")));
+            let gone: String = needed.gone.iter().map(|token| format!(" (without {token})")).collect();
+            let options = (!needed.parameters.is_empty() || !gone.is_empty()).then(|| {
+                let options = needed.parameters.join(" ");
+                format!("midclt call system.advanced.update '{{\"kernel_extra_options\": \"{options}\"}}', with the options that are there already{gone}")
+            });
+            format!("{}; then reboot", [options, isolated].into_iter().flatten().collect::<Vec<_>>().join("; "))
+        },
+    },
     System {
         name: "NixOS",
         ids: &["nixos"],
         marks: &["/etc/NIXOS"],
+        programs: &[],
         made: "nixos-rebuild makes /etc and the boot entries from configuration.nix",
         lines: nixos,
     },
@@ -43,6 +64,7 @@ static SYSTEMS: [System; 12] = [
         name: "Guix System",
         ids: &["guix"],
         marks: &[],
+        programs: &[],
         made: "guix system reconfigure makes /etc and the boot entries from the operating-system declaration",
         lines: guix,
     },
@@ -61,6 +83,7 @@ static SYSTEMS: [System; 12] = [
             "kalpa",
         ],
         marks: &[],
+        programs: &[],
         made: "its root file system is a snapshot that cannot be written, and transactional-update makes the next one",
         lines: transactional,
     },
@@ -68,6 +91,7 @@ static SYSTEMS: [System; 12] = [
         name: "SteamOS",
         ids: &["steamos"],
         marks: &[],
+        programs: &[],
         made: "an update takes the place of the whole root file system, with its kernel and boot configuration",
         lines: |needed| {
             format!(
@@ -80,6 +104,7 @@ static SYSTEMS: [System; 12] = [
         name: "Vanilla OS (ABRoot)",
         ids: &["vanilla", "vanillaos"],
         marks: &["/etc/abroot/abroot.json"],
+        programs: &[],
         made: "ABRoot makes the root file system and its boot entries anew with each transaction",
         lines: |needed| format!("abroot kargs edit, and there: {}; then reboot", on_the_line(needed)),
     },
@@ -87,6 +112,7 @@ static SYSTEMS: [System; 12] = [
         name: "Talos Linux",
         ids: &["talos"],
         marks: &[],
+        programs: &[],
         made: "the machine's configuration makes all of it",
         lines: |needed| {
             format!(
@@ -99,6 +125,7 @@ static SYSTEMS: [System; 12] = [
         name: "Bottlerocket",
         ids: &["bottlerocket"],
         marks: &[],
+        programs: &[],
         made: "its settings make all of it",
         lines: |needed| format!("apiclient set settings.boot.kernel-parameters for each of: {}; then reboot", on_the_line(needed)),
     },
@@ -106,6 +133,7 @@ static SYSTEMS: [System; 12] = [
         name: "Flatcar Container Linux",
         ids: &["flatcar", "coreos-flatcar"],
         marks: &[],
+        programs: &[],
         made: "its /usr is an image, and its boot configuration is in the OEM partition",
         lines: |needed| {
             format!(
@@ -118,6 +146,7 @@ static SYSTEMS: [System; 12] = [
         name: "Ubuntu Core",
         ids: &["ubuntu-core"],
         marks: &[],
+        programs: &[],
         made: "the kernel and its command line are parts of snaps",
         lines: |needed| format!("snap set system system.kernel.dangerous-cmdline-append=\"{}\"; then reboot", line(needed).join(" ")),
     },
@@ -125,6 +154,7 @@ static SYSTEMS: [System; 12] = [
         name: "Unraid",
         ids: &["unraid"],
         marks: &["/etc/unraid-version"],
+        programs: &[],
         made: "/etc lies in memory and is made at each boot from the USB stick, /boot/config",
         lines: unraid,
     },
@@ -132,6 +162,7 @@ static SYSTEMS: [System; 12] = [
         name: "Clear Linux OS",
         ids: &["clear-linux-os"],
         marks: &[],
+        programs: &[],
         made: "clr-boot-manager makes the boot entries from /etc/kernel/cmdline.d",
         lines: |needed| format!("/etc/kernel/cmdline.d/passthrough.conf with: {}; then: clr-boot-manager update", line(needed).join(" ")),
     },
@@ -139,6 +170,7 @@ static SYSTEMS: [System; 12] = [
         name: "Endless OS",
         ids: &["endless", "eos-image"],
         marks: &[],
+        programs: &[],
         made: "its boot entries are ostree's",
         lines: |needed| {
             format!(
@@ -149,11 +181,34 @@ static SYSTEMS: [System; 12] = [
     },
 ];
 
+/// Tumbleweed and Leap installed as a transactional server have no name of their own.
+static TRANSACTIONAL: System = System {
+    name: "a transactional openSUSE",
+    ids: &[],
+    marks: &[],
+    programs: &[],
+    made: "its root file system is a snapshot that cannot be written, and transactional-update makes the next one",
+    lines: transactional,
+};
+
+/// Whether transactional-update is there, and the root file system is not written to.
+fn is_transactional(setup: &Setup) -> bool {
+    // A line of fstab and one of /proc/mounts have the same fields; of several mounts the last one is seen.
+    let read_only = |path: &str| {
+        let lines = setup.files.text(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let root = lines.filter(|fields| fields.len() > 3 && !fields[0].starts_with('#') && fields[1] == "/").next_back()?;
+        Some(root[3].split(',').any(|option| option == "ro"))
+    };
+    setup.has("transactional-update") && ["/proc/mounts", "/etc/fstab"].iter().find_map(|path| read_only(path)) == Some(true)
+}
+
 /// Whether this is such a system, and which.
 fn system(distribution: &Distribution, setup: &Setup) -> Option<&'static System> {
     let is_id = |system: &&System| distribution.id.as_deref().is_some_and(|id| system.ids.contains(&id));
     let has_mark = |system: &&System| system.marks.iter().any(|mark| setup.files.exists(mark));
-    SYSTEMS.iter().find(is_id).or_else(|| SYSTEMS.iter().find(has_mark))
+    let has_program = |system: &&System| system.programs.iter().any(|program| setup.has(program));
+    let named = SYSTEMS.iter().find(is_id).or_else(|| SYSTEMS.iter().find(has_mark)).or_else(|| SYSTEMS.iter().find(has_program));
+    named.or_else(|| is_transactional(setup).then_some(&TRANSACTIONAL))
 }
 
 /// Takes the place of what would be written: nothing is, and what belongs into the system's own configuration is told.

@@ -36,6 +36,13 @@ impl Line {
         format!("{}, line {}", self.path, self.number)
     }
 
+    /// Whether an install line runs nothing that could load the module: the usual way to keep one out.
+    pub fn loads_nothing(&self) -> bool {
+        let program = self.rest.split([' ', '\t', ';', '&', '|']).next().unwrap_or_default();
+        let name = program.rsplit('/').next().unwrap_or_default();
+        self.command == "install" && ["false", "true", ":", "exit"].contains(&name) && !self.rest.contains("modprobe")
+    }
+
     /// How it reads, with single blanks.
     pub fn words(&self) -> String {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ")

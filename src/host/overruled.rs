@@ -3,6 +3,7 @@
 use super::binding::{self, Binding};
 use super::modprobe;
 use super::plan::Plan;
+use super::wanted::Wanted;
 use crate::model::{Finding, Setup};
 
 /// What keeps vfio-pci from being loaded as it is set up, by other lines of modprobe's configuration.
@@ -21,7 +22,8 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
         ));
     }
     for (module, wanted) in &lines {
-        let Some(line) = configuration.first("install", module).filter(|line| line.rest != *wanted) else { continue };
+        let differs = |line: &&modprobe::Line| line.rest != *wanted && !line.loads_nothing();
+        let Some(line) = configuration.first("install", module).filter(differs) else { continue };
         let ours =
             if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
         findings.push(Finding::blocker(
@@ -55,6 +57,30 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
             put_away(&line.path, line.number),
         )
     }));
+    findings
+}
+
+/// Install lines that keep vfio-pci, or what it cannot do without, from being loaded, whoever loads it.
+pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Binding) -> Vec<Finding> {
+    if binding.is_empty() && wanted.functions.is_empty() {
+        return Vec::new();
+    }
+    let configuration = modprobe::read(setup, &plan.writes);
+    let mut told = Vec::new();
+    let mut findings = Vec::new();
+    for module in binding::NEEDED.into_iter().filter(|module| !setup.is_built_in(module)) {
+        let Some(line) = configuration.first("install", module).filter(|line| !told.contains(&line.place())) else { continue };
+        let says = format!("{} says `{}`", line.place(), line.words());
+        let remedy = put_away(&line.path, line.number);
+        if line.loads_nothing() {
+            let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci takes no device");
+            findings.push(Finding::blocker("install-line", message, remedy));
+        } else if module != "vfio_pci" && !line.rest.contains("modprobe") {
+            let message = format!("{says}: another's program decides whether {module} is loaded, and without it vfio-pci takes no device");
+            findings.push(Finding::warning("install-line", message, remedy));
+        }
+        told.push(line.place());
+    }
     findings
 }
 

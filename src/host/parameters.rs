@@ -26,11 +26,13 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
         all.push(without("amd_iommu"));
         return all;
     }
-    let cmdline = host.platform.cmdline.clone().unwrap_or_default();
-    let said = cmdline.get("intel_iommu").is_some_and(|value| value.split(',').any(|part| part == "on"));
+    let cmdline = host.platform.cmdline.as_ref();
+    let said = cmdline.is_some_and(|cmdline| cmdline.get("intel_iommu").is_some_and(|value| value.split(',').any(|part| part == "on")));
     let left_out = host.devices(&wanted.functions).any(|device: &PciDevice| device.group.is_none());
     let why = match host.platform.iommu {
         Iommu::On if said => Some("the IOMMU is on because of it, and has to stay on"),
+        // It changes nothing where the IOMMU is on without it.
+        Iommu::On if cmdline.is_none() => Some("the kernel's command line could not be read, and the IOMMU may be on because of it"),
         Iommu::On if left_out => Some("without it this kernel leaves integrated graphics out of the IOMMU"),
         Iommu::On | Iommu::Guest => None,
         Iommu::Off => Some("the firmware has the IOMMU on, and this kernel does not use it without"),

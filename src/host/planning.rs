@@ -34,6 +34,8 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     take(&mut plan, binding.edits(host, setup));
     let overruled = overruled::findings(setup, &plan, &binding);
     plan.findings.extend(overruled);
+    let kept_out = overruled::kept_out(setup, &plan, wanted, &binding);
+    plan.findings.extend(kept_out);
     let (modules, files) = binding.in_initramfs();
     if !binding.is_empty() || bound_before {
         initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);

@@ -31,8 +31,20 @@ fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
             only_display_remedy(host, &wanted.functions),
         ));
     }
-    let name = allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: --allow {name}")))
+    Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: {}", option(allow))))
+}
+
+/// The option that lets it pass.
+pub(super) fn option(allow: Allow) -> String {
+    format!("--allow {}", allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
+}
+
+/// What lets a danger pass; `None` for one that is only told, or that nothing lets pass.
+pub(super) fn allow(kind: DangerKind) -> Option<Allow> {
+    match weight(kind) {
+        Weight::Unless(allow) => Some(allow),
+        Weight::Told | Weight::Refused => None,
+    }
 }
 
 /// How much a danger weighs before a host is prepared.

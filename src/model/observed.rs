@@ -114,6 +114,8 @@ pub enum ModuleState {
     BuiltIn,
     /// A module of its own.
     Loadable,
+    /// It drives a device now; whether as a part of the kernel is not known.
+    Works,
     /// Not at all.
     Missing,
 }

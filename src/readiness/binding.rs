@@ -89,9 +89,9 @@ fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
 
 /// The parameter that leaves vfio-pci out, if it is there.
 fn switched_off(line: &Cmdline) -> Option<String> {
-    let names = ["vfio_pci", "vfio-pci", "vfio_pci_init"];
-    ["module_blacklist", "initcall_blacklist"].into_iter().find_map(|name| {
-        let value = line.get(name)?.split(',').find(|part| names.contains(part))?;
+    let names = ["vfio_pci", "vfio_pci_core", "vfio", "vfio_iommu_type1", "vfio_pci_init"];
+    ["module_blacklist", "initcall_blacklist", "modprobe.blacklist"].into_iter().find_map(|name| {
+        let value = line.get(name)?.split(',').find(|part| names.contains(&part.replace('-', "_").as_str()))?;
         Some(format!("{name}={value}"))
     })
 }
@@ -152,6 +152,7 @@ mod tests {
     #[test]
     fn the_switch() {
         assert_eq!(switched_off(&Cmdline("quiet module_blacklist=nouveau,vfio_pci".into())).as_deref(), Some("module_blacklist=vfio_pci"));
+        assert_eq!(switched_off(&Cmdline("module_blacklist=nouveau,vfio".into())).as_deref(), Some("module_blacklist=vfio"));
         assert_eq!(switched_off(&Cmdline("module_blacklist=nouveau".into())), None);
     }
 }

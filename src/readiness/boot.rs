@@ -44,7 +44,9 @@ fn parameters(prepared: &Prepared) -> Check {
     let check = |seen: String| Check::ok("kernel-parameters", Group::Boot, "this boot", seen);
     let needs = &prepared.needs;
     if prepared.facts.host.platform.cmdline.is_none() {
-        return check(String::new()).unknown(&format!("{} (/proc/cmdline)", prepared.facts.observed.reach.because()));
+        let unread = prepared.facts.setup.unread.iter().find(|because| because.contains("/proc/cmdline"));
+        let because = unread.cloned().unwrap_or_else(|| format!("{} (/proc/cmdline)", prepared.facts.observed.reach.because()));
+        return check(String::new()).unknown(&because);
     }
     if needs.lacks_now.is_empty() {
         let needed: Vec<&str> = prepared.plan.parameters.iter().map(|one| one.token.as_str()).collect();

@@ -57,9 +57,13 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         code: "log-no-space",
-        lines: &[&["BAR ", "[mem", "no space"], &["BAR ", "[mem", "failed to assign"]],
+        lines: &[
+            &["BAR ", "[mem", "no space"],
+            &["BAR ", "[mem", "failed to assign"],
+            &["BAR ", "[mem", "can't claim", "no compatible bridge window"],
+        ],
         // ROMs and the windows of bridges are left without room on many machines, and nobody misses them.
-        unless: &["BAR 6", "BAR 7", "BAR 8", "BAR 9", "BAR 10", "BAR 11", "BAR 12", "BAR 13", "BAR 14", "BAR 15", "ROM", "bridge window"],
+        unless: &["BAR 6", "BAR 7", "BAR 8", "BAR 9", "BAR 10", "BAR 11", "BAR 12", "BAR 13", "BAR 14", "BAR 15", "ROM", ": bridge window"],
         why: "a memory region of the card has no address, so neither the host nor a guest can use it",
         remedy: "switch Above 4G Decoding (and resizable BAR) on in the firmware settings and start the host by UEFI, not CSM; else add pci=realloc to the kernel's command line",
     },
@@ -76,6 +80,34 @@ const CAUSES: &[Cause] = &[
         unless: &[],
         why: "the card did not come back from its reset",
         remedy: "switch the host off and on (a reboot may not do); for AMD cards see the vendor-reset module",
+    },
+    Cause {
+        code: "log-gpu-reset",
+        lines: &[&["GPU reset", "failed"], &["GPU reset end with ret = -"], &["ASIC reset failed"]],
+        unless: &[],
+        why: "the host's driver could not bring the card back, so a guest gets it in the same state",
+        remedy: "switch the host off and on (a reboot may not do); bind the card at boot, before its driver: vgapt prepare --bind boot; for AMD cards see the vendor-reset module",
+    },
+    Cause {
+        code: "log-aer",
+        lines: &[&["AER", "ncorrect", "(Fatal)"]],
+        unless: &[],
+        why: "the link to the device failed, and what was on it is lost; the host may hang with it",
+        remedy: "switch the host off and on; look at the card's slot, riser and power cables; set the slot to an older PCIe generation in the firmware settings; where it comes with the card's sleep: options vfio-pci disable_idle_d3=1",
+    },
+    Cause {
+        code: "log-hung",
+        lines: &[
+            &["task ", "libvirt", "blocked for more than"],
+            &["task ", "virtqemud", "blocked for more than"],
+            &["task ", "qemu", "blocked for more than"],
+            &["task CPU ", "/KVM", "blocked for more than"],
+            &["task ", "vgapt", "blocked for more than"],
+            &["task modprobe", "blocked for more than"],
+        ],
+        unless: &[],
+        why: "it waits inside the kernel, mostly for a driver that does not let go of a card; what waits so cannot be ended",
+        remedy: "reboot; then end what uses the card before the domain starts (vgapt start names who has it open), or bind it at boot: vgapt prepare --bind boot",
     },
     Cause {
         code: "log-off-bus",
@@ -114,7 +146,12 @@ const CAUSES: &[Cause] = &[
     },
     Cause {
         code: "log-d3cold",
-        lines: &[&["D3cold", "device inaccessible"], &["D3cold", "config space inaccessible"], &["D3hot", "device inaccessible"]],
+        lines: &[
+            &["efused to change power state"],
+            &["D3cold", "device inaccessible"],
+            &["D3cold", "config space inaccessible"],
+            &["D3hot", "device inaccessible"],
+        ],
         unless: &[],
         why: "the card was switched off wholly and does not wake",
         remedy: "switch the host off and on; then: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d",
@@ -182,7 +219,7 @@ fn is_mended(line: &str, later: &[String]) -> bool {
     let region = |line: &str| {
         let at = line.find("BAR ")?;
         let number = line[at + 4..].split(|c: char| !c.is_ascii_digit()).next()?;
-        Some(format!("{}BAR {number}", &line[..at]))
+        Some(format!("{}BAR {number}", line[..at].trim_end_matches("can't claim ")))
     };
     let Some(region) = region(line) else { return false };
     later.iter().any(|other| {
@@ -228,6 +265,7 @@ mod tests {
         let log = ["pci 0000:01:00.0: BAR 1 [mem 0x10-0x20 64bit pref]: assigned", "pci 0000:02:00.0: BAR 10: assigned [mem 0x1-0x2]"]
             .map(str::to_owned);
         assert!(is_mended("pci 0000:01:00.0: BAR 1 [mem size 0x800000000 64bit pref]: can't assign; no space", &log));
+        assert!(is_mended("pci 0000:01:00.0: can't claim BAR 1 [mem 0x10-0x20 64bit pref]: no compatible bridge window", &log));
         assert!(!is_mended("pci 0000:01:00.0: BAR 3 [mem size 0x800000000 64bit pref]: can't assign; no space", &log));
         assert!(!is_mended("pci 0000:02:00.0: BAR 1: no space for [mem size 0x800000000 64bit pref]", &log));
     }
@@ -274,6 +312,23 @@ mod tests {
             ("DMAR: Host address width 39, default domain", None),
             ("AMD-Vi: ivrs, add hid:AMDI0020, uid:\\_SB.FUR0, rdevid:0x60", None),
             ("vfio-pci 0000:01:00.0: resetting", None),
+            ("pcieport 0000:00:01.0: AER: Uncorrected (Fatal) error received: 0000:01:00.0", Some("log-aer")),
+            ("pcieport 0000:00:01.0: AER: Uncorrectable (Fatal) error message received from 0000:01:00.0", Some("log-aer")),
+            ("pcieport 0000:00:01.0: AER: Uncorrected (Non-Fatal) error received: 0000:01:00.0", None),
+            ("pcieport 0000:00:01.0: AER: Corrected error received: 0000:01:00.0", None),
+            ("INFO: task libvirtd:1234 blocked for more than 120 seconds.", Some("log-hung")),
+            ("INFO: task rpc-virtqemud:77 blocked for more than 122 seconds.", Some("log-hung")),
+            ("INFO: task CPU 3/KVM:77 blocked for more than 122 seconds.", Some("log-hung")),
+            ("INFO: task jbd2/sda1-8:200 blocked for more than 120 seconds.", None),
+            ("amdgpu 0000:03:00.0: amdgpu: GPU reset(1) failed", Some("log-gpu-reset")),
+            ("amdgpu 0000:03:00.0: amdgpu: GPU reset end with ret = -110", Some("log-gpu-reset")),
+            ("amdgpu 0000:03:00.0: amdgpu: GPU reset(2) succeeded!", None),
+            (
+                "pci 0000:01:00.0: can't claim BAR 1 [mem 0xd0000000-0xdfffffff 64bit pref]: no compatible bridge window",
+                Some("log-no-space"),
+            ),
+            ("pci 0000:01:00.0: can't claim BAR 6 [mem 0xfff80000-0xffffffff pref]: no compatible bridge window", None),
+            ("nouveau 0000:01:00.0: Refused to change power state, currently in D3", Some("log-d3cold")),
         ] {
             assert_eq!(code(line), expected, "{line}");
         }

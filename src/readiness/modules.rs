@@ -33,10 +33,13 @@ fn vfio(prepared: &Prepared) -> Check {
         let is_running = lacking.iter().any(|release| Some(*release) == running);
         return if is_running { check.missing(Step::Kernel, why, remedy) } else { check.care(why, remedy) };
     }
-    let state = running.and_then(|release| observed.vfio.get(release)).or_else(|| observed.vfio.values().next());
+    // Another kernel's says nothing of the one that runs.
+    let state = running.map_or_else(|| observed.vfio.values().next(), |release| observed.vfio.get(release));
     match state {
         Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
+        Some(ModuleState::Works) => check("is part of this kernel: a device is on it".into()).minor(),
         Some(_) => check("is a module of the kernel".into()).minor(),
+        None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not tell which modules this kernel has"),
         None => check(String::new()).unknown(&format!("{} (/lib/modules)", observed.reach.because())).minor(),
     }
 }

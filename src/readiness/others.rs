@@ -5,7 +5,7 @@ use super::facts::Prepared;
 use crate::model::{Finding, PciDevice, Severity};
 
 /// The findings of prepare that are told here.
-pub(super) const TOLD: [&str; 10] = [
+pub(super) const TOLD: [&str; 11] = [
     "also-bound",
     "bound-by-other",
     "generated",
@@ -15,6 +15,7 @@ pub(super) const TOLD: [&str; 10] = [
     "no-ids",
     "softdep",
     UNREAD,
+    "vfio-blacklisted",
     "virtual-function",
 ];
 /// Told with the configuration.
@@ -33,6 +34,7 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
         "no-display" => "nobody sees what the host shows, should it not boot as far as the network",
         "virtual-function" => "only what exists at boot can be bound there",
         "no-ids" => "vfio-pci takes nothing by it, and whoever wrote it meant something",
+        "vfio-blacklisted" => "the kernel does as its command line says, whatever is set up in files of modprobe",
         "install-line" | "softdep" => "kmod follows the first of several lines for a module, in the order of the files' names",
         _ => WHY,
     };
@@ -58,7 +60,7 @@ fn subject(prepared: &Prepared, finding: &Finding) -> String {
     match finding.code {
         "no-display" => "the host's display".to_owned(),
         "generated" => "configuration".to_owned(),
-        "also-bound" | "no-ids" | "modprobe-unread" => "others' files".to_owned(),
+        "also-bound" | "no-ids" | "modprobe-unread" | "vfio-blacklisted" => "others' files".to_owned(),
         _ => prepared.facts.cards.first().map_or_else(|| "others' files".to_owned(), |card| card.address.short()),
     }
 }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
+mod command_lines;
 mod modules;
 mod scripts;
 
 pub(super) use modules::ids;
 
-use super::binding;
 use super::wanted::{Allow, Bind, Wanted};
+use super::{binding, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
+use crate::passthrough::{DangerKind, dangers};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
@@ -26,6 +28,8 @@ pub struct Other {
     pub takes: Vec<PciAddress>,
     /// What is given as an id, and is none.
     pub no_ids: Vec<String>,
+    /// Whether it gives options where none are taken, so that it takes nothing.
+    pub takes_no_options: bool,
 }
 
 impl Other {
@@ -40,13 +44,16 @@ impl Other {
             let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
             return format!("{first} driverctl unset-override {address}");
         }
+        if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
+            return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
+        }
         let what =
             if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
         format!("{first} {what}, make the initramfs or the boot entries anew, and reboot")
     }
 
     fn new(place: String, words: &str) -> Self {
-        Self { place, words: shortened(words), takes: Vec::new(), no_ids: Vec::new() }
+        Self { place, words: shortened(words), takes: Vec::new(), no_ids: Vec::new(), takes_no_options: false }
     }
 }
 
@@ -57,7 +64,44 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     let mut findings: Vec<Finding> = others.iter().flat_map(|other| of_other(host, setup, wanted, &ours, other)).collect();
     findings.extend(unexplained(host, setup, wanted, &ours, &others));
     findings.extend(no_display(host, setup, wanted, &ours, &others));
+    findings.extend(lost_early(host, setup, wanted, &ours, &others));
+    if !wanted.functions.is_empty() || !ours.is_empty() {
+        findings.extend(command_lines::blacklists(setup));
+    }
     findings
+}
+
+/// What the host loses to others' ids as soon as vfio-pci is loaded before other drivers, which vgapt does; until then a
+/// driver of the host may have been first.
+fn lost_early(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Vec<Finding> {
+    const LOSSES: [DangerKind; 4] = [DangerKind::OnlyDisplay, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
+    if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
+        return Vec::new();
+    }
+    let is_new = |address: &PciAddress| {
+        let stays = !wanted.functions.contains(address) && !ours.contains(address);
+        stays && host.device(*address).is_some_and(|device| !device.on_vfio())
+    };
+    let new = |other: &Other| -> Vec<PciAddress> { other.takes.iter().copied().filter(is_new).collect() };
+    let takes = union(others.iter().map(new));
+    let by: Vec<&Other> = others.iter().filter(|other| !new(other).is_empty()).collect();
+    let Some(first) = by.first() else { return Vec::new() };
+    let alone = dangers(host, &setup.uses, &wanted.functions);
+    let is_known = |kind: DangerKind, message: &str| {
+        alone.iter().any(|danger| danger.kind == kind && (kind == DangerKind::OnlyDisplay || danger.message == message))
+    };
+    let places = by.iter().map(|other| other.place.clone()).collect::<Vec<_>>().join(" and ");
+    let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
+    let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
+    lost.filter_map(|danger| {
+        let allow = refusals::allow(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
+        Some(Finding::blocker(
+            "also-bound",
+            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes)),
+            format!("{}; to do it all the same: {}", first.remedy("to keep it for the host:"), refusals::option(allow)),
+        ))
+    })
+    .collect()
 }
 
 fn of_other(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], other: &Other) -> Vec<Finding> {
@@ -100,7 +144,13 @@ fn of_other(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], ot
             "an id is vendor:device, such as 10de:1401 (vgapt list shows it); addresses are bound by vgapt prepare",
         ));
     }
-    if other.takes.is_empty() && other.no_ids.is_empty() {
+    if other.takes_no_options {
+        findings.push(Finding::warning(
+            "no-ids",
+            format!("{} gives options to a module, and systemd takes the whole line for its name: nothing is loaded by it", other.told()),
+            "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and take that line out",
+        ));
+    } else if other.takes.is_empty() && other.no_ids.is_empty() {
         findings.push(Finding::warning(
             "bound-by-other",
             format!("{} binds devices, or loads vfio-pci, in a way of its own; which devices it takes is not known", other.told()),
@@ -125,7 +175,9 @@ fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress],
             || shares_card(host, wanted, *address)
     };
     // What no domain that can be read has: where none can, libvirt may have taken it for one that runs.
-    if setup.in_domains.0.unknown().is_some() || others.iter().any(|other| other.takes.is_empty() && other.no_ids.is_empty()) {
+    if setup.in_domains.0.unknown().is_some()
+        || others.iter().any(|other| other.takes.is_empty() && other.no_ids.is_empty() && !other.takes_no_options)
+    {
         return None;
     }
     let on: Vec<PciAddress> =
@@ -185,7 +237,7 @@ fn shortened(words: &str) -> String {
 /// All that others have set up.
 pub fn others(host: &Host, setup: &Setup) -> Vec<Other> {
     let mut found = modules::of_modprobe(host, setup);
-    found.extend(modules::of_command_line(host, setup));
+    found.extend(command_lines::ids(host, setup));
     found.extend(modules::of_module_lists(host, setup));
     found.extend(modules::of_driverctl(host, setup));
     found.extend(scripts::of_scripts(host, setup));
@@ -242,6 +294,15 @@ mod tests {
             ),
             ("/etc/modprobe.d/x.conf", "alias pci:v000010DEd00001401sv* vfio-pci\n", 1, &["01:00.0"]),
             ("/etc/modprobe.d/x.conf", "install vfio-pci /sbin/x\n", 1, &[]),
+            ("/etc/default/grub.d/x.cfg", "\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX vfio-pci.ids=1b21:2142\"\n", 2, &["03:00.0"]),
+            ("/etc/modules-load.d/x.conf", "vfio-pci ids=10de:1401\n", 1, &[]),
+            ("/etc/tmpfiles.d/x.conf", "w /sys/bus/pci/devices/0000:03:00.0/driver_override - - - - vfio-pci\n", 1, &["03:00.0"]),
+            (
+                "/usr/share/initramfs-tools/scripts/init-top/vfio",
+                "#!/bin/sh\necho vfio-pci > /sys/bus/pci/devices/0000:03:00.0/driver_override\n",
+                2,
+                &["03:00.0"],
+            ),
             ("/etc/driverctl.d/0000:03:00.0", "vfio-pci\n", 1, &["03:00.0"]),
             ("/etc/initramfs-tools/modules", "vfio\nvfio_pci ids=1b21:2142\n", 2, &["03:00.0"]),
             (
@@ -272,6 +333,7 @@ mod tests {
             ("/etc/modprobe.d/x.conf", "#options vfio-pci ids=10de:1401\noptions kvm ids=1\nsoftdep nvidia pre: vfio-pci\n"),
             ("/etc/initramfs-tools/modules", "vfio_pci\n"),
             ("/etc/initramfs-tools/scripts/init-top/vfio.sh", "#!/bin/sh\nmodprobe vfio-pci\n"),
+            ("/etc/modprobe.d/x.conf", "install vfio-pci /bin/false\n"),
             ("/etc/modules", "# vfio_pci ids=10de:1401\n"),
             ("/etc/udev/rules.d/9.rules", "SUBSYSTEM==\"vfio\", OWNER=\"me\"\n"),
         ] {

@@ -1,34 +1,12 @@
-//! Modules' options: files of modprobe, the kernel's command line, lists of modules, driverctl.
+//! Modules' options: files of modprobe, lists of modules, driverctl.
 
 use super::scripts::named;
 use super::{Other, union};
 use crate::host::{binding, modprobe};
-use crate::model::{ConfigFiles, Host, PciDevice, Setup};
+use crate::model::{Host, PciDevice, Setup};
 
 /// The drivers that hold a device for a guest, and the kernel parameters that give ids to them.
-const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
-/// The files in which the kernel's command line is written down.
-const COMMAND_LINES: [&str; 9] = [
-    "/etc/default/grub",
-    "/etc/default/limine",
-    "/etc/kernel/cmdline",
-    "/etc/kernelstub/configuration",
-    "/boot/limine.conf",
-    "/boot/limine/limine.conf",
-    "/boot/EFI/limine/limine.conf",
-    "/boot/grub/grub.cfg",
-    "/boot/grub2/grub.cfg",
-];
-/// The folders in which they are, too.
-const COMMAND_LINE_FOLDERS: [(&str, &str); 7] = [
-    ("/etc/default/grub.d", ".cfg"),
-    ("/etc/cmdline.d", ".conf"),
-    ("/etc/kernel/cmdline.d", ".conf"),
-    ("/boot/loader/entries", ".conf"),
-    ("/boot/efi/loader/entries", ".conf"),
-    ("/efi/loader/entries", ".conf"),
-    ("/usr/lib/bootc/kargs.d", ".toml"),
-];
+pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
 /// Lists of modules that are loaded early, with their options behind them.
 const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
 
@@ -42,7 +20,9 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
         if let Some(line) = with_ids.filter(|line| !is_ours(line)).last() {
             found.push(with(Other::new(line.place(), &line.words()), host, ids(&line.rest).unwrap_or_default()));
         }
-        if let Some(line) = configuration.first("install", driver).filter(|line| !is_ours(line)) {
+        // A line that keeps the module out binds nothing.
+        let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
+        if let Some(line) = configuration.first("install", driver).filter(is_others) {
             let mut other = Other::new(line.place(), &line.words());
             let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
             let texts = programs.filter_map(|path| setup.files.text(path));
@@ -59,48 +39,8 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
     found
 }
 
-/// The parameter of the running kernel, by the file that gives it where one does.
-pub(super) fn of_command_line(host: &Host, setup: &Setup) -> Vec<Other> {
-    let Some(line) = &host.platform.cmdline else { return Vec::new() };
-    let parameters = DRIVERS.iter().filter_map(|driver| {
-        let name = format!("{driver}.ids");
-        Some((name.clone(), line.get(&name)?))
-    });
-    let parameters = parameters.filter(|(name, value)| !is_ours_on_the_line(setup, name, value));
-    parameters
-        .map(|(name, value)| {
-            let place = written_down(&setup.files, &name).map_or_else(
-                || "the kernel's command line".to_owned(),
-                |(path, number)| format!("{path}, line {number}, and the kernel's command line"),
-            );
-            let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            with(Other::new(place, token), host, value)
-        })
-        .collect()
-}
-
-/// Where vfio-pci is part of the kernel, vgapt's own ids are there too.
-fn is_ours_on_the_line(setup: &Setup, name: &str, value: &str) -> bool {
-    let ours: Vec<String> = binding::bound(setup).iter().map(|bound| bound.id.to_string()).collect();
-    name == "vfio_pci.ids"
-        && setup.is_built_in("vfio_pci")
-        && value.split(',').all(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
-}
-
-/// The first line of a configuration that has a parameter.
-fn written_down<'a>(files: &'a ConfigFiles, parameter: &str) -> Option<(&'a str, usize)> {
-    let single = COMMAND_LINES
-        .iter()
-        .filter_map(|path| files.0.get_key_value(*path))
-        .filter_map(|(path, file)| Some((path.as_str(), file.text.as_deref().ok()?)));
-    let folders = COMMAND_LINE_FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
-    single.chain(folders).find_map(|(path, text)| {
-        let has = |line: &str| !line.trim_start().starts_with('#') && line.replace('-', "_").contains(&format!("{parameter}="));
-        Some((path, text.lines().position(has)? + 1))
-    })
-}
-
-/// Lines such as `vfio_pci ids=…` in a list of modules.
+/// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
+/// there; systemd-modules-load takes the whole line for a name, and loads nothing (modules-load.d(5)).
 pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
     let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.text(path)?)));
     let texts = texts.chain(setup.files.texts("/etc/modules-load.d", ".conf"));
@@ -109,7 +49,9 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
         .filter_map(|(path, number, line)| {
             let (module, options) = line.trim().split_once([' ', '\t'])?;
             let ids = ids(options).filter(|_| DRIVERS.contains(&module.replace('-', "_").as_str()))?;
-            Some(with(Other::new(format!("{path}, line {number}"), line), host, ids))
+            let other = Other::new(format!("{path}, line {number}"), line);
+            let is_name = path.starts_with("/etc/modules") && (path.contains(".d/") || setup.has("systemctl"));
+            Some(if is_name { Other { takes_no_options: true, ..other } } else { with(other, host, ids) })
         })
         .collect()
 }
@@ -131,7 +73,7 @@ pub(in crate::host) fn ids(options: &str) -> Option<&str> {
     options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
 }
 
-fn with(mut other: Other, host: &Host, ids: &str) -> Other {
+pub(super) fn with(mut other: Other, host: &Host, ids: &str) -> Other {
     let ids = ids.trim_matches(['"', '\'']).split(',').map(str::trim).filter(|id| !id.is_empty());
     for id in ids {
         match Pattern::parse(id) {

@@ -32,11 +32,13 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
 
 /// Whether a file is a script or rule that runs without anybody's doing; those that modprobe's lines name are told with these.
 fn is_script(path: &str) -> bool {
-    const FOLDERS: [&str; 9] = [
+    const FOLDERS: [&str; 11] = [
         "/etc/initramfs-tools/scripts/",
         "/etc/initramfs-tools/hooks/",
         "/etc/initcpio/",
         "/usr/lib/initcpio/",
+        "/usr/share/initramfs-tools/",
+        "/etc/tmpfiles.d/",
         "/usr/lib/dracut/modules.d/",
         "/etc/systemd/system/",
         "/usr/local/",
