@@ -111,3 +111,31 @@ fn the_format_that_a_domain_states_counts() {
     let ran = define_on(tree.path(), &format!("test://{}", node.display()), &["--disk", "/vm/disk", "--disk", "/vm/second.qcow2"]).with(0);
     assert!(!ran.stdout.contains("type='qcow2'") && ran.stdout.matches("type='raw'").count() >= 3, "{}", ran.stdout);
 }
+
+#[test]
+fn the_disks_of_a_template() {
+    let evil = overlay_of("/etc/shadow");
+    let tree = tree(&[("/vm/sh.raw", &evil), ("/vm/x.qcow2", &evil), ("/vm/plain.qcow2", b"x"), ("/etc/shadow", b"root:x")]);
+    let template = tree.path().join("template.xml").display().to_string();
+    let with = |inner: &str, line: &str, more: &[&str]| {
+        let text = format!(
+            "<domain type='test' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>new</name><memory>65536</memory><os><type>hvm</type></os>
+            <devices><disk type='file' device='disk'>{inner}<target dev='vda'/></disk></devices><q:commandline>{line}</q:commandline></domain>"
+        );
+        fs::write(&template, text).unwrap();
+        define(&tree, &[&["--template", &template], more].concat())
+    };
+    let outside = "gives the guest what is in /etc/shadow";
+    let (qcow2, raw) = ("<driver name='qemu' type='qcow2'/>", "<driver name='qemu' type='raw'/>");
+    for path in ["/vm/sh.raw", "/vm/x.qcow2"] {
+        let source = format!("<source file='{path}'/>");
+        with(&format!("{qcow2}{source}"), "", &[]).with(1).saying(&[outside, "use --force"]);
+        with(&format!("{qcow2}{source}"), "", &["--force"]).with(0).saying(&[outside]);
+        with(&format!("{raw}{source}"), "", &[]).with(0);
+    }
+    with("<source file='/vm/sh.raw'/>", "", &["--force"]).with(1).saying(&["looks like qcow2", "in the template: <driver"]);
+    let plain = format!("{qcow2}<source file='/vm/plain.qcow2'/>");
+    with(&plain, "", &[]).with(0);
+    with(&plain, "<q:arg value='-drive'/><q:arg value='file=/vm/sh.raw,if=none'/>", &[]).with(1).saying(&["looks like qcow2"]);
+    with(&plain, "<q:arg value='-drive'/><q:arg value='file=/vm/sh.raw,format=raw,if=none'/>", &[]).with(0);
+}
