@@ -35,7 +35,7 @@ mod variables;
 mod verify;
 
 pub use attach::{Replacement, recognise};
-pub use checks::{Other, disk_paths, of_disks, of_functions, of_handover, of_keyboard, of_neighbours, of_others, of_start};
+pub use checks::{Other, Places, disk_paths, of_disks, of_functions, of_handover, of_keyboard, of_neighbours, of_others, of_start};
 pub use drives::{Drive, Drives, drives};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
