@@ -129,3 +129,88 @@ fn what_has_no_length_is_no_image() {
     }
     define(&tree, &["--disk", "/vm/disk.img", "--disk-format", "raw"]).with(0);
 }
+
+#[test]
+fn the_disks_of_a_template() {
+    let evil = overlay_of("/etc/shadow");
+    let tree = tree(&[("/vm/sh.raw", &evil), ("/vm/x.qcow2", &evil), ("/vm/plain.qcow2", b"x"), ("/etc/shadow", b"root:x")]);
+    let template = tree.path().join("template.xml").display().to_string();
+    let with = |inner: &str, line: &str, more: &[&str]| {
+        let text = format!(
+            "<domain type='test' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>new</name><memory>65536</memory><os><type>hvm</type></os>
+            <devices><disk type='file' device='disk'>{inner}<target dev='vda'/></disk></devices><q:commandline>{line}</q:commandline></domain>"
+        );
+        fs::write(&template, text).unwrap();
+        define(&tree, &[&["--template", &template], more].concat())
+    };
+    let outside = "gives the guest what is in /etc/shadow";
+    let (qcow2, raw) = ("<driver name='qemu' type='qcow2'/>", "<driver name='qemu' type='raw'/>");
+    for path in ["/vm/sh.raw", "/vm/x.qcow2"] {
+        let source = format!("<source file='{path}'/>");
+        with(&format!("{qcow2}{source}"), "", &[]).with(1).saying(&[outside, "use --force"]);
+        with(&format!("{qcow2}{source}"), "", &["--force"]).with(0).saying(&[outside]);
+        with(&format!("{raw}{source}"), "", &[]).with(0);
+    }
+    with("<source file='/vm/sh.raw'/>", "", &["--force"]).with(1).saying(&["looks like qcow2", "in the template: <driver"]);
+    let plain = format!("{qcow2}<source file='/vm/plain.qcow2'/>");
+    with(&plain, "", &[]).with(0);
+    with(&plain, "<q:arg value='-drive'/><q:arg value='file=/vm/sh.raw,if=none'/>", &[]).with(1).saying(&["looks like qcow2"]);
+    with(&plain, "<q:arg value='-drive'/><q:arg value='file=/vm/sh.raw,format=raw,if=none'/>", &[]).with(0);
+}
+
+#[test]
+fn a_disk_of_another_domain_under_any_name() {
+    let tree = tree(&[
+        ("/vm/a.qcow2", &overlay_of("")),
+        ("/vm/over.qcow2", &overlay_of("a.qcow2")),
+        ("/vm/upper.qcow2", &overlay_of("/vm/over.qcow2")),
+        ("/vm/beside.qcow2", &overlay_of("a.qcow2")),
+        ("/far/over.qcow2", &overlay_of("a.qcow2")),
+        ("/far/a.qcow2", b"x"),
+        ("/vm/evil.raw", &overlay_of("a.qcow2")),
+        ("/vm/other.qcow2", b"x"),
+    ]);
+    fs::hard_link(tree.path().join("vm/a.qcow2"), tree.path().join("vm/hard.qcow2")).unwrap();
+    std::os::unix::fs::symlink("a.qcow2", tree.path().join("vm/soft.qcow2")).unwrap();
+    // By this name it lies on the disk of the other domain, by its own on a file beside it.
+    std::os::unix::fs::symlink("/far/over.qcow2", tree.path().join("vm/linked.qcow2")).unwrap();
+    let node = tree.path().join("node.xml");
+    let with = |theirs: &str, arguments: &[&str]| {
+        let format = if theirs.ends_with("raw") { "raw" } else { "qcow2" };
+        let text = format!(
+            "<node><domain type='test'><name>other</name><memory>1024</memory><os><type>hvm</type></os><devices><disk type='file' device='disk'>
+            <driver name='qemu' type='{format}'/><source file='{theirs}'/><target dev='sda'/></disk></devices></domain></node>"
+        );
+        fs::write(&node, text).unwrap();
+        define_on(tree.path(), &format!("test://{}", node.display()), arguments)
+    };
+    for own in ["/vm/a.qcow2", "/vm/hard.qcow2", "/vm/soft.qcow2"] {
+        with("/vm/a.qcow2", &["--disk", own]).with(0).saying(&["writes to the same disk", own]);
+    }
+    for own in ["/vm/over.qcow2", "/vm/upper.qcow2", "/vm/linked.qcow2"] {
+        let ran = with("/vm/hard.qcow2", &["--disk", own, "--force"]);
+        ran.saying(&["the domain 'other', which runs, writes to what a disk lies on", &format!("{own} lies on /vm/hard.qcow2")]);
+        let ran = with(own, &["--disk", "/vm/soft.qcow2"]).with(0);
+        ran.saying(&["has an overlay of a disk", &format!("{own} lies on /vm/soft.qcow2"), "vgapt disk overlay"]);
+    }
+    // Two overlays of one disk, another disk, and what the guest of a raw disk wrote into it.
+    for (theirs, own) in [("/vm/over.qcow2", "/vm/beside.qcow2"), ("/vm/a.qcow2", "/vm/other.qcow2"), ("/vm/evil.raw", "/vm/a.qcow2")] {
+        let ran = with(theirs, &["--disk", own]).with(0);
+        assert!(!ran.stderr.contains("lies on") && !ran.stderr.contains("same disk"), "{theirs} {own}: {}", ran.stderr);
+    }
+    // It does not start while that runs; what would corrupt the other's disk does not start at all.
+    let start = |theirs: &str, own: &str| {
+        let domain = |name: &str, disk: &str, state: u8| {
+            format!(
+                "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>{name}</name><memory>1024</memory>
+                <os><type>hvm</type></os><devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/>
+                <target dev='sda'/></disk></devices><test:runstate>{state}</test:runstate></domain>"
+            )
+        };
+        fs::write(&node, format!("<node>{}{}</node>", domain("other", theirs, 5), domain("new", own, 5))).unwrap();
+        let root = tree.path().display().to_string();
+        run(&mut vgapt(["--root", &root, "-c", &format!("test://{}", node.display()), "start", "new"]))
+    };
+    start("/vm/upper.qcow2", "/vm/hard.qcow2").with(1).saying(&["has an overlay of a disk", "'new' is not started"]);
+    start("/vm/a.qcow2", "/vm/over.qcow2").with(0).saying(&["writes to what a disk lies on"]);
+}

@@ -198,19 +198,66 @@ fn what_a_request_can_say() {
 fn a_format_that_is_not_said_is_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    // The beginning of a qcow2 image, whatever it is called.
-    fs::write(path("disk.img"), b"QFI\xfb\0\0\0\x03").unwrap();
+    // The beginning of a qcow2 image, whose name says nothing.
+    fs::write(path("disk"), b"QFI\xfb\0\0\0\x03").unwrap();
     fs::write(path("plain.qcow2"), [0; 512]).unwrap();
-    let words = "qemu-system-x86_64 -hda disk.img -drive file=plain.qcow2,if=virtio -drive file=gone.img,if=virtio\n";
+    let words = "qemu-system-x86_64 -hda disk -drive file=plain.qcow2,if=virtio -drive file=gone.img,if=virtio\n";
     fs::write(path("start.sh"), words).unwrap();
     let ran = import(&path("start.sh"), &["--print-xml"]).with(0);
     let disks: Vec<&str> =
         ran.stdout.lines().filter(|line| line.contains("<driver name='qemu'") || line.contains("<source file=")).map(str::trim).collect();
     let disk = |format: &str, name: &str| [format!("<driver name='qemu' type='{format}'/>"), format!("<source file='{}'/>", path(name))];
-    assert_eq!(disks, [disk("qcow2", "disk.img"), disk("raw", "plain.qcow2"), disk("raw", "gone.img")].concat());
+    assert_eq!(disks, [disk("qcow2", "disk"), disk("raw", "plain.qcow2"), disk("raw", "gone.img")].concat());
     assert!(ran.stderr.contains(&format!("{} cannot be read here", path("gone.img"))), "{}", ran.stderr);
-    assert!(!ran.stderr.contains(&format!("{} cannot be read", path("disk.img"))), "{}", ran.stderr);
-    assert!(ran.stderr.contains("disk.img, plain.qcow2, gone.img: taken from the script's directory"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(&format!("{} cannot be read", path("disk"))), "{}", ran.stderr);
+    assert!(ran.stderr.contains("disk, plain.qcow2, gone.img: taken from the script's directory"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_guest_wrote_into_its_disk_is_not_believed() {
+    let tree = tempfile::tempdir().unwrap();
+    for folder in ["vm", "etc"] {
+        fs::create_dir(tree.path().join(folder)).unwrap();
+    }
+    // A qcow2 header that names /etc/shadow (`docs/interop/qcow2.txt`).
+    let mut header = vec![0; 64 << 10];
+    header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    header[14..16].copy_from_slice(&512_u16.to_be_bytes());
+    header[19] = 11;
+    header[103] = 104;
+    header[512..523].copy_from_slice(b"/etc/shadow");
+    for name in ["sh.raw", "disk", "fd.img", "cd.iso", "x.qcow2"] {
+        fs::write(tree.path().join("vm").join(name), &header).unwrap();
+    }
+    fs::write(tree.path().join("etc/shadow"), "root:x").unwrap();
+    let script = tree.path().join("start.sh").display().to_string();
+    let root = tree.path().display().to_string();
+    let import = |options: &str, what: &str| {
+        fs::write(&script, format!("qemu-system-x86_64 -name new -m 1G {options}\n")).unwrap();
+        run(&mut vgapt(["--root", &root, "-c", "test:///default", "import", &script, what]))
+    };
+    let outside = "gives the guest what is in /etc/shadow";
+    for (options, said) in [
+        ("-drive file=/vm/sh.raw,if=virtio", "its content looks like qcow2"),
+        ("-fda /vm/fd.img", "its content looks like qcow2"),
+        ("-drive file=/vm/disk,if=virtio", outside),
+        ("-drive file=/vm/sh.raw,format=qcow2,if=virtio", outside),
+        ("-hda /vm/x.qcow2", outside),
+        // Given to QEMU as it is, which looks at the content.
+        ("-drive file=/vm/sh.raw,if=none,id=x -device nvme,drive=x,serial=s", "its content looks like qcow2"),
+        ("-drive file=/vm/disk,if=none,id=x -device nvme,drive=x,serial=s", outside),
+    ] {
+        import(options, "--define").with(1).saying(&[said, "'new' is not defined"]);
+        let ran = import(options, "--print-xml").with(0).saying(&[said]);
+        assert!(said == outside || !ran.stdout.contains("type='qcow2'"), "{}", ran.stdout);
+        assert!(import(options, "--json").with(0).stdout.contains("\"findings\""), "{options}");
+    }
+    // What is stated counts, and a CD is what it is.
+    for options in ["-drive file=/vm/sh.raw,format=raw,if=virtio", "-cdrom /vm/cd.iso", "-drive file=/vm/cd.iso,media=cdrom,if=ide"] {
+        let ran = import(options, "--print-xml").with(0);
+        assert!(ran.stdout.contains("type='raw'") && !ran.stderr.contains("qcow2"), "{}\n{}", ran.stderr, ran.stdout);
+        import(options, "--define").with(0);
+    }
 }
 
 #[test]

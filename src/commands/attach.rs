@@ -58,7 +58,7 @@ impl Arguments {
             base.wanted.pci = both(&last.request.pci, &self.pci);
             base.wanted.usb = both(&last.request.usb, &self.usb);
         }
-        let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
+        let files = files(root.as_ref(), connection.as_ref(), &base.wanted.files());
         let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
         let definition = Definition {
             name: &self.name,

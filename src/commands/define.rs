@@ -61,7 +61,10 @@ impl Arguments {
         let given = self.given(&directory)?;
         let mut base = self.base(existing.as_ref(), &given, &directory)?;
         base.uri = context.uri().to_string();
-        let files = files(root.as_ref(), connection.as_ref(), &base.wanted);
+        let brought_disks = base.is_new && self.template.is_some();
+        let mut paths = base.wanted.files();
+        paths.extend(if brought_disks { domain::disk_paths(&base.domain) } else { Vec::new() });
+        let files = files(root.as_ref(), connection.as_ref(), &paths);
         let autostart = Request::default().overlaid_by(&given).autostart;
         let definition = Definition {
             name: &self.name,
@@ -77,6 +80,10 @@ impl Arguments {
         };
         let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities());
         resolved.findings.extend(self.discards(existing.as_ref()));
+        if brought_disks {
+            let state = "in the template: <driver name='qemu' type='raw'/>, or the type that it has";
+            resolved.findings.extend(domain::of_disks(&base.domain, &files, state, "use --force"));
+        }
         if let Some(file) = &self.save {
             save(file, &self.name, &resolved.spec.record)?;
             context.note(&format!("what was asked for is in {}", file.display()));
@@ -195,9 +202,9 @@ fn pool_folders(root: &Root, connection: &dyn Hypervisor) -> Vec<String> {
 }
 
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.
-pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, wanted: &Request) -> Files {
+pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[String]) -> Files {
     if let Some(root) = root {
-        let files = discovery::files(root, &wanted.files());
+        let files = discovery::files(root, paths);
         let pools = if files.facts.iter().any(|facts| !facts.names.is_empty()) { pool_folders(root, connection) } else { Vec::new() };
         return Files { networks: connection.networks(), pools, ..files };
     }

@@ -9,11 +9,13 @@ use serde_json::json;
 use super::Context;
 use super::domain::still_as_read;
 use crate::cli::FOUND_AGAINST;
-use crate::domain::{self, Base, Other, Passed, Purpose, Resolved, Spec};
+use crate::discovery;
+use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, Severity};
 use crate::output;
 use crate::passthrough::{self, Assessment};
+use crate::root::Root;
 use crate::xml::{Document, Element};
 
 /// How a domain is defined.
@@ -61,7 +63,7 @@ impl Definition<'_> {
             let others = others(connection, self.name)?;
             findings.extend(domain::of_neighbours(&spec, &others));
             let new = domain::taken(&merged, host).without(&domain::taken(&base.domain, host), base.is_new);
-            findings.extend(domain::of_others(&new, &others, host, false, &real_paths(context)?));
+            findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
         }
         findings.extend(self.not_written(base, &spec, &merged));
         let merged = merged.to_string();
@@ -242,10 +244,29 @@ pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Othe
     Ok(known.chain(unread).filter(|other| other.name != name).collect())
 }
 
-/// Follows the links of the host's paths, as far as these can be seen from here.
-pub(super) fn real_paths(context: &Context) -> Result<impl Fn(&str) -> String> {
-    let root = context.root()?;
-    Ok(move |path: &str| root.as_ref().and_then(|root| root.real_path(path)).unwrap_or_else(|| path.to_owned()))
+/// The host's files, as far as they can be seen from here.
+pub(super) struct Paths(Option<Root>);
+
+impl Paths {
+    pub(super) fn of(context: &Context) -> Result<Self> {
+        Ok(Self(context.root()?))
+    }
+}
+
+impl Places for Paths {
+    fn real(&self, path: &str) -> String {
+        self.0.as_ref().and_then(|root| root.real_path(path)).unwrap_or_else(|| path.to_owned())
+    }
+
+    fn identity(&self, path: &str) -> Option<String> {
+        // One that cannot be looked at is compared by its path.
+        self.0.as_ref().and_then(|root| root.identity(path).known())
+    }
+
+    fn below(&self, path: &str) -> (Vec<String>, Option<String>) {
+        // Of another machine's files, and of a recorded one, no header is seen: that is said of the domain's own files.
+        self.0.as_ref().filter(|root| !root.is_capture()).map(|root| discovery::lies_on(root, path)).unwrap_or_default()
+    }
 }
 
 enum Outcome {

@@ -9,11 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
+use super::define::files;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery;
+use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Imported, Surroundings};
-use crate::model::Finding;
+use crate::model::{Files, Finding, Severity};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::Document;
@@ -108,10 +110,18 @@ impl Arguments {
             output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
             return Ok(ExitCode::SUCCESS);
         }
-        let refused = if self.define { defined(context, imported)? } else { None };
+        let mut findings = self.against_disks(context, imported)?;
+        let mut is_refused = self.define && findings.iter().any(|finding| matches!(finding.severity, Severity::Fatal | Severity::Blocker));
+        if self.define
+            && !is_refused
+            && let Some(finding) = defined(context, imported)?
+        {
+            findings.push(finding);
+            is_refused = true;
+        }
         if context.global.json {
             let mut value = serde_json::to_value(imported).context("plain data serialises")?;
-            let outcome = if refused.is_some() {
+            let outcome = if is_refused {
                 "refused"
             } else if self.define {
                 "defined"
@@ -119,22 +129,47 @@ impl Arguments {
                 "shown"
             };
             value["outcome"] = outcome.into();
-            value["findings"] = output::findings_json(refused.as_slice()).into();
+            value["findings"] = output::findings_json(&findings).into();
             output::print(&output::json(&value))?;
         } else if self.print_xml {
             context.note(told.trim_end());
+            context.tell(&findings);
             output::print_document(&imported.xml)?;
         } else if self.define {
             context.note(told.trim_end());
-            context.tell(refused.as_slice());
+            context.tell(&findings);
             let name = &imported.name;
-            if refused.is_none() {
+            if is_refused {
+                output::tell(&format!("'{name}' is not defined: see above.\n"));
+            } else {
                 context.note(&format!("'{name}' is defined; compare: vgapt export {name} --to qemu"));
             }
         } else {
             output::print(&told)?;
+            context.tell(&findings);
         }
-        Ok(if refused.is_some() { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+        Ok(if is_refused { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+    }
+
+    /// What speaks against the disks: nobody looked at them but QEMU, which believes what a guest wrote into one.
+    fn against_disks(&self, context: &Context, imported: &Imported) -> Result<Vec<Finding>> {
+        let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
+        let paths = domain::disk_paths(&domain);
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let files = if context.uri().is_remote() {
+            Files::default()
+        } else {
+            let root = context.own_root()?;
+            if self.define { files(Some(&root), context.connect()?.as_ref(), &paths) } else { discovery::files(&root, &paths) }
+        };
+        let go_on = "write the XML to a file (--print-xml), and define that: virsh define FILE";
+        let mut findings =
+            domain::of_disks(&domain, &files, "in the script: -drive file=FILE,format=raw, or the format that it has", go_on);
+        // What this host uses a disk for counts where the domain is defined; the XML may be for another one.
+        findings.retain(|finding| self.define || finding.code.starts_with("format-") || finding.code.starts_with("backing-"));
+        Ok(findings)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::definition::{others, real_paths};
+use super::definition::{Paths, others};
 use super::domain::Existing;
 use super::wait::{Guest, Up};
 use super::{Context, steps};
@@ -55,7 +55,7 @@ impl Arguments {
         findings.retain(|finding| finding.code != "only-display" || !needs.as_ref().is_some_and(|needs| needs.handover));
         let usb: Vec<_> = taken.usb.iter().copied().collect();
         findings.extend(domain::of_keyboard(&usb, &host, &uses));
-        findings.extend(domain::of_others(&taken, &others(connection.as_ref(), &self.name)?, &host, true, &real_paths(context)?));
+        findings.extend(domain::of_others(&taken, &others(connection.as_ref(), &self.name)?, &host, true, &Paths::of(context)?));
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);

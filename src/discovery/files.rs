@@ -2,11 +2,14 @@
 
 use super::firmware::firmwares;
 use super::uses;
-use crate::model::{BEGINNING, FileFacts, Files, QCOW2_HEADER, SYSTEMD, format_by_content, named_by_qcow2};
+use crate::model::{BEGINNING, FileFacts, Files, QCOW2_HEADER, Reading, SYSTEMD, backing_of_qcow2, format_by_content, named_by_qcow2};
 use crate::root::{Root, Status};
 
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
+
+/// A longer chain is none that anybody made on purpose.
+const LONGEST: usize = 200;
 
 /// Where QEMU's user may be named; many distributions let only root read it.
 pub(super) const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
@@ -90,6 +93,44 @@ fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
     };
     let placed = names.into_iter().map(placed).map(|name| if name.starts_with('/') { real(name) } else { name });
     placed.filter(|name| !name.starts_with('/') || folder(name) != own).collect()
+}
+
+/// The files that an image lies on, as far as headers of qcow2 images say it, each under the name by which QEMU
+/// opens it; and why not further, where that cannot be told. A relative name is sought in the folder of the name
+/// by which the image is opened, and in that of the file it leads to.
+pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
+    let (mut below, mut unknown) = (Vec::new(), None);
+    let mut open = vec![path.to_owned()];
+    while let Some(image) = open.pop().filter(|_| below.len() < LONGEST) {
+        let header = match Reading::of(root.first_bytes(&image, QCOW2_HEADER), &image) {
+            Reading::Known(header) if format_by_content(&header) == "qcow2" => header,
+            Reading::Unknown(because) => {
+                unknown = Some(because);
+                continue;
+            }
+            Reading::Known(_) | Reading::Absent => continue,
+        };
+        let Some((name, format)) = backing_of_qcow2(&header) else { continue };
+        let names: Vec<String> = match name.strip_prefix("file:").unwrap_or(&name) {
+            name if name.starts_with('/') => vec![name.to_owned()],
+            // As QEMU's `path_has_protocol`: a colon before the first slash.
+            name if name.split('/').next().is_some_and(|first| first.contains(':')) => {
+                unknown = Some(format!("{image} lies on {name}"));
+                continue;
+            }
+            name => {
+                let folders = [Some(image.clone()), root.real_path(&image)].into_iter().flatten();
+                let folders = folders.filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
+                folders.map(|folder| format!("{folder}/{name}")).collect()
+            }
+        };
+        for name in names.into_iter().filter(|name| !below.contains(name)).collect::<Vec<_>>() {
+            // A raw disk lies on nothing, whatever its guest wrote into it.
+            open.extend((format.as_deref() != Some("raw")).then(|| name.clone()));
+            below.push(name);
+        }
+    }
+    (below, unknown)
 }
 
 /// The format of an image; `None` where it cannot be read.

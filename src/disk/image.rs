@@ -1,5 +1,6 @@
 //! What qemu-img says of images.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -143,12 +144,66 @@ pub fn place_of(name: &str, folder: &Path) -> Place {
 /// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).
 const REMOTE: [&str; 12] = ["nbd", "http", "https", "ftp", "ftps", "ssh", "rbd", "iscsi", "nfs", "gluster", "sheepdog", "vxhs"];
 
-/// Whether a name that is no file of this machine leads to another one; false for what is not understood.
+/// Whether a name that is no file of this machine leads to another one; false for what is not understood,
+/// and for what this machine serves itself: that may be any file of it.
 pub fn is_remote(name: &str) -> bool {
     let is_known = |driver: &str| REMOTE.contains(&driver.split('+').next().unwrap_or(driver));
-    let Some(options) = name.strip_prefix("json:") else { return name.split(':').next().is_some_and(is_known) };
+    let Some(options) = name.strip_prefix("json:") else {
+        return name.split(':').next().is_some_and(is_known) && !is_served_here(name);
+    };
     let Ok(options) = serde_json::from_str::<serde_json::Value>(options) else { return false };
-    innermost(&options).is_some_and(|driver| is_known(&driver))
+    innermost(&options).is_some_and(|driver| is_known(&driver)) && !says_here(&options)
+}
+
+/// Whether a driver's options name a socket, or a server on this machine.
+fn says_here(options: &serde_json::Value) -> bool {
+    let serde_json::Value::Object(options) = options else {
+        return options.as_array().is_some_and(|all| all.iter().any(says_here));
+    };
+    options.iter().any(|(key, value)| match (key.rsplit('.').next().unwrap_or(key), value.as_str()) {
+        ("socket", _) | ("type", Some("unix")) => true,
+        // Of nbd alone it is a socket's; elsewhere it is the file on the other machine.
+        ("path", Some(path)) => path.starts_with('/') && innermost(&serde_json::Value::Object(options.clone())).as_deref() == Some("nbd"),
+        ("host", Some(host)) => is_own_host(host),
+        ("url" | "uri" | "filename", Some(url)) => url.contains(':') && is_served_here(url),
+        _ => says_here(value),
+    })
+}
+
+/// The same of a name: `nbd+unix:…`, `nbd:unix:…`, `nbd://localhost/x`, `nbd:localhost:10809`.
+fn is_served_here(name: &str) -> bool {
+    let (scheme, rest) = name.split_once(':').unwrap_or((name, ""));
+    if scheme.ends_with("+unix") || rest.contains("socket=") || (scheme == "nbd" && rest.starts_with("unix:")) {
+        return true;
+    }
+    // Not every one of these names a host: rbd:pool/image.
+    let Some(rest) = rest.strip_prefix("//") else { return scheme == "nbd" && is_own_host(rest.split(':').next().unwrap_or(rest)) };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or(address),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    is_own_host(host)
+}
+
+/// Whether a host's name or address is this machine's, as far as that is seen from it; none is this machine.
+fn is_own_host(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_local = |address: IpAddr| {
+        let address = address.to_canonical();
+        address.is_loopback() || address.is_unspecified()
+    };
+    // Where its own name cannot be read, any name may be its own.
+    let short = |name: &str| name.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_own = || std::fs::read_to_string("/proc/sys/kernel/hostname").map_or(true, |own| short(&own) == short(&host));
+    let is_named = ["", "localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"].contains(&host.as_str());
+    // Short forms of IPv4 addresses too: 127.1.
+    let is_short = host.starts_with("127.") && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match host.parse() {
+        Ok(address) => is_local(address),
+        Err(_) => is_named || is_short || host.ends_with(".localhost") || is_own(),
+    }
 }
 
 /// The driver at the end of a chain of QEMU's drivers, in both forms of their options.
@@ -218,6 +273,30 @@ mod tests {
         assert!(
             is_remote(remote) && is_remote("nbd://h/x") && is_remote("gluster+tcp://h/v/x") && is_remote(r#"json:{"file.driver":"ssh"}"#)
         );
+        // What this machine serves itself may be any of its files.
+        let own_name = format!("nbd://{}/x", std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
+        let here = [
+            "nbd+unix:///x?socket=/run/x",
+            "nbd:unix:/run/x",
+            "nbd:localhost:10809:exportname=x",
+            "nbd://localhost/x",
+            "nbd://LOCALHOST.:1/x",
+            "https://user:word@127.0.0.1:8080/x",
+            "ssh://u@127.1/x",
+            "nbd://[::1]:10809/x",
+            "nbd://[::ffff:127.0.0.1]/x",
+            "nbd:///x",
+            "gluster+unix:///v/x?socket=/run/g",
+            &own_name,
+            r#"json:{"driver":"nbd","server":{"type":"unix","path":"/run/x"}}"#,
+            r#"json:{"driver":"nbd","path":"/run/x"}"#,
+            r#"json:{"driver":"raw","file":{"driver":"nbd","server":{"type":"inet","host":"127.0.0.1","port":"1"}}}"#,
+            r#"json:{"file.driver":"nbd","file.server.host":"localhost"}"#,
+            r#"json:{"driver":"raw","file":{"driver":"https","url":"https://localhost/x"}}"#,
+        ];
+        assert_eq!(here.iter().filter(|name| is_remote(name)).collect::<Vec<_>>(), [""; 0].iter().collect::<Vec<_>>());
+        let others = ["nbd:other:10809", "rbd:pool/image", "ssh://u@h:22/a@b", r#"json:{"driver":"ssh","server.host":"h","path":"/x"}"#];
+        assert!(others.iter().all(|name| is_remote(name)));
         // QEMU takes single quotes, and drivers that stand before a file: neither is another machine.
         let local =
             ["json:{'driver':'file','filename':'/x'}", "blkdebug:cfg:/x", "host_device:/dev/x", r#"json:{"driver":"blkdebug","image":{}}"#];

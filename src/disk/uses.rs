@@ -9,8 +9,10 @@ pub struct DiskUse {
     pub target: String,
     /// File or device; of a volume `POOL/VOLUME`.
     pub source: Source,
-    /// The format that the domain states, of a disk.
+    /// The format that the domain states, of a disk; raw where it states none and libvirt takes it for that.
     pub format: Option<String>,
+    /// Whether the domain states it.
+    pub is_stated: bool,
     /// Whether the guest may only read it.
     pub read_only: bool,
 }
@@ -36,19 +38,23 @@ pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
     let mut uses = Vec::new();
     for disk in disks {
         let target = disk.child("target").and_then(|target| target.attribute("dev")).unwrap_or_default().into_owned();
-        let mut add = |element: Element<'_>, stated: Option<Element<'_>>, read_only: bool| {
+        let mut add = |element: Element<'_>, stated: Option<Element<'_>>, unstated: Option<&str>, read_only: bool| {
             let format = stated.and_then(|stated| stated.attribute("type")).map(std::borrow::Cow::into_owned);
-            uses.extend(source(element).map(|source| DiskUse { target: target.clone(), source, format, read_only }));
+            let is_stated = format.is_some();
+            let format = format.or_else(|| unstated.filter(|_| element.child("source").is_some_and(is_path)).map(str::to_owned));
+            uses.extend(source(element).map(|source| DiskUse { target: target.clone(), source, format, is_stated, read_only }));
         };
-        // A CD's drive takes any image for raw, which no guest can write.
-        let is_disk = disk.attribute("device").is_none_or(|device| matches!(&*device, "disk" | "lun"));
-        add(disk, disk.child("driver").filter(|_| is_disk), disk.child("readonly").is_some());
+        // A CD's drive takes any image for raw, which no guest can write. Of all else the guest may write the
+        // first bytes, and libvirt takes it for raw where nothing is stated (`qemuDomainDeviceDiskDefPostParse`).
+        let is_cdrom = disk.attribute("device").as_deref() == Some("cdrom");
+        let (stated, unstated) = (disk.child("driver").filter(|_| !is_cdrom), (!is_cdrom).then_some("raw"));
+        add(disk, stated, unstated, is_cdrom || disk.child("readonly").is_some());
         if let Some(mirror) = disk.child("mirror") {
-            add(mirror, mirror.child("format"), false);
+            add(mirror, mirror.child("format"), Some("raw"), false);
         }
         let mut below = disk.child("backingStore");
         while let Some(store) = below {
-            add(store, store.child("format"), true);
+            add(store, store.child("format"), None, true);
             below = store.child("backingStore");
         }
     }
@@ -67,6 +73,10 @@ pub fn snapshot_paths(snapshot: &Document) -> Vec<String> {
         open.extend(element.children());
     }
     paths
+}
+
+fn is_path(source: Element<'_>) -> bool {
+    source.attribute("file").or_else(|| source.attribute("dev")).is_some()
 }
 
 fn source(element: Element<'_>) -> Option<Source> {
@@ -97,6 +107,8 @@ mod tests {
         let domain = "<domain><devices>
             <disk><driver name='qemu' type='qcow2'/><source file='/o'/><target dev='sda'/><backingStore><format type='raw'/><source file='/b'/><backingStore/></backingStore><mirror><source file='/m'/></mirror></disk>
             <disk><source pool='p' volume='v'/><target dev='sdb'/><readonly/></disk><disk device='cdrom'><target dev='sdc'/></disk>
+            <disk device='floppy'><driver name='qemu' type='raw'/><source file='/f'/><target dev='fda'/></disk>
+            <disk device='cdrom'><driver type='raw'/><source file='/i'/><target dev='sdd'/></disk><disk><source file='/u'/><target dev='sde'/></disk>
             </devices></domain>";
         let uses = disk_uses(&Document::parse(domain).unwrap());
         let told: Vec<String> = uses
@@ -107,9 +119,12 @@ mod tests {
             told,
             [
                 "sda Path(\"/o\") qcow2 false",
-                "sda Path(\"/m\") ? false",
+                "sda Path(\"/m\") raw false",
                 "sda Path(\"/b\") raw true",
-                "sdb Volume { pool: \"p\", volume: \"v\" } ? true"
+                "sdb Volume { pool: \"p\", volume: \"v\" } ? true",
+                "fda Path(\"/f\") raw false",
+                "sdd Path(\"/i\") ? true",
+                "sde Path(\"/u\") raw false"
             ]
         );
     }

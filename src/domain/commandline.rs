@@ -18,12 +18,17 @@ pub(super) struct Given {
 
 /// The options of `qemu:commandline`, each with the word that follows it; also where that is an option itself.
 pub(super) fn given(domain: &Document) -> Vec<Given> {
+    let words = words(domain);
+    let pairs = words.windows(2).filter(|pair| pair[0].starts_with('-'));
+    pairs.map(|pair| Given { option: pair[0].trim_start_matches('-').to_owned(), value: pair[1].clone() }).collect()
+}
+
+/// The words of `qemu:commandline`.
+pub(super) fn words(domain: &Document) -> Vec<String> {
     let is_qemu = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
     let lines = domain.root().children().filter(|child| is_qemu(child, "commandline"));
     let words = lines.flat_map(Element::children).filter(|word| is_qemu(word, "arg"));
-    let words: Vec<String> = words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect();
-    let pairs = words.windows(2).filter(|pair| pair[0].starts_with('-'));
-    pairs.map(|pair| Given { option: pair[0].trim_start_matches('-').to_owned(), value: pair[1].clone() }).collect()
+    words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect()
 }
 
 /// The host's PCI functions that are passed there. What cannot be understood is told by [`super::taken`].

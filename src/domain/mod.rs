@@ -9,6 +9,7 @@ mod checks;
 mod commandline;
 mod devices;
 mod disks;
+mod drives;
 mod explain;
 mod firmware;
 mod hostdevs;
@@ -34,7 +35,8 @@ mod variables;
 mod verify;
 
 pub use attach::{Replacement, recognise};
-pub use checks::{Other, of_functions, of_handover, of_keyboard, of_neighbours, of_others, of_start};
+pub use checks::{Other, Places, disk_paths, of_disks, of_functions, of_handover, of_keyboard, of_neighbours, of_others, of_start};
+pub use drives::{Drive, Drives, drives};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
 pub use hostdevs::{passed_functions, pci_hostdev};

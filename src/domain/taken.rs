@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::commandline::{self, Given, keys, text};
 use super::devices::number;
+use super::drives::drives;
 use crate::model::{Host, PciAddress, UsbId};
 use crate::xml::{Document, Element};
 
@@ -22,6 +23,8 @@ pub struct Taken {
     pub mediated: BTreeSet<String>,
     /// The disks that it writes to: files, block devices, volumes (`pool/volume`).
     pub disks: BTreeSet<String>,
+    /// Those of them that may lie on another file; a raw disk does not, whatever its guest writes into it.
+    pub overlays: BTreeSet<String>,
     /// The shared folders.
     pub folders: BTreeSet<String>,
     /// What could not be understood.
@@ -45,6 +48,12 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
     for given in commandline::given(domain) {
         taken.by_option(&given, host);
     }
+    let by_options = drives(domain);
+    taken.unknown.extend(by_options.unknown);
+    taken.functions.extend(by_options.nvme.iter().filter_map(|address| address.parse::<PciAddress>().ok()));
+    for drive in by_options.images.into_iter().filter(|drive| !drive.read_only) {
+        taken.written(drive.file, drive.format.as_deref());
+    }
     taken
 }
 
@@ -61,12 +70,14 @@ impl Taken {
         if is_new {
             return self;
         }
+        let disks: BTreeSet<String> = self.disks.difference(&before.disks).cloned().collect();
         let new = |now: BTreeSet<String>, before: &BTreeSet<String>| now.difference(before).cloned().collect();
         Self {
             functions: self.functions.difference(&before.functions).copied().collect(),
             usb: self.usb.difference(&before.usb).copied().collect(),
             mediated: new(self.mediated, &before.mediated),
-            disks: new(self.disks, &before.disks),
+            overlays: self.overlays.intersection(&disks).cloned().collect(),
+            disks,
             folders: new(self.folders, &before.folders),
             unknown: self.unknown,
         }
@@ -117,14 +128,27 @@ impl Taken {
             self.functions.extend(source.child("address").and_then(pci_address));
             return;
         }
-        let is_read_only = disk.child("readonly").is_some() || matches!(disk.attribute("device").as_deref(), Some("cdrom" | "floppy"));
+        let is_read_only = disk.child("readonly").is_some() || disk.attribute("device").as_deref() == Some("cdrom");
         if is_read_only || disk.child("shareable").is_some() {
             return;
         }
         let by = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
         let volume = || Some(format!("{}/{}", by("pool")?, by("volume")?));
         let remote = || Some(format!("{}:{}", by("protocol")?, by("name")?));
-        self.disks.extend(by("file").or_else(|| by("dev")).or_else(volume).or_else(remote));
+        let stated = disk.child("driver").and_then(|driver| driver.attribute("type"));
+        if let Some(path) = by("file").or_else(|| by("dev")) {
+            // libvirt takes a disk for raw where nothing is stated.
+            self.written(path, Some(stated.as_deref().unwrap_or("raw")));
+        } else if let Some(other) = volume().or_else(remote) {
+            self.written(other, stated.as_deref());
+        }
+    }
+
+    fn written(&mut self, disk: String, format: Option<&str>) {
+        if format != Some("raw") {
+            self.overlays.insert(disk.clone());
+        }
+        self.disks.insert(disk);
     }
 
     fn by_option(&mut self, given: &Given, host: &Host) {
@@ -134,13 +158,6 @@ impl Taken {
                 Ok(device) => self.qemu_device(&device, host),
                 Err(what) => self.unknown.push(format!("-device {value}: {what}")),
             },
-            "drive" | "blockdev" => match keys(value, "driver") {
-                Ok(drive) => self.qemu_drive(&drive),
-                Err(what) => self.unknown.push(format!("-{option} {value}: {what}")),
-            },
-            "hda" | "hdb" | "hdc" | "hdd" if !value.is_empty() => {
-                self.disks.insert(value.clone());
-            }
             _ => {}
         }
     }
@@ -157,23 +174,6 @@ impl Taken {
                 }
                 _ => self.usb_at(part("hostbus"), part("hostaddr"), host),
             }
-        }
-    }
-
-    fn qemu_drive(&mut self, drive: &Map<String, Value>) {
-        let is_on = |name: &str| text(drive, name).is_some_and(|value| matches!(value.as_str(), "on" | "true"));
-        if is_on("readonly") || is_on("read-only") || text(drive, "media").as_deref() == Some("cdrom") {
-            return;
-        }
-        let nested = drive.get("file").and_then(Value::as_object);
-        let file = match nested {
-            Some(file) => text(file, "filename"),
-            None => text(drive, "filename").or_else(|| text(drive, "file.filename")).or_else(|| text(drive, "file")),
-        };
-        // A node's name is no path.
-        self.disks.extend(file.filter(|file| file.starts_with('/')));
-        if text(drive, "driver").as_deref() == Some("nvme") {
-            self.functions.extend(text(drive, "device").and_then(|address| address.parse::<PciAddress>().ok()));
         }
     }
 }
@@ -221,13 +221,15 @@ mod tests {
              <disk type='file'><source file='/a'/></disk><disk type='block'><source dev='/dev/sdb'/></disk>\
              <disk type='volume'><source pool='p' volume='v'/></disk>\
              <disk type='file' device='cdrom'><source file='/iso'/></disk><disk type='file'><source file='/ro'/><readonly/></disk>\
+             <disk type='file' device='floppy'><driver type='qcow2'/><source file='/fd'/></disk>\
              <filesystem><source dir='/share/'/></filesystem>",
             &[],
         );
         assert_eq!(taken.functions.iter().map(|one| one.short()).collect::<Vec<_>>(), ["01:00.1", "03:02.0", "05:00.0"]);
         assert_eq!(taken.usb.iter().map(ToString::to_string).collect::<Vec<_>>(), ["046d:c52b"]);
         assert!(taken.mediated.contains("c2177883-f1bb-47f0-914d-32a22e3a8804"));
-        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a", "/dev/sdb", "p/v"]);
+        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a", "/dev/sdb", "/fd", "p/v"]);
+        assert_eq!(taken.overlays.iter().collect::<Vec<_>>(), ["/fd", "p/v"]);
         assert!(taken.folders.contains("/share"));
     }
 

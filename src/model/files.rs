@@ -139,30 +139,52 @@ pub fn format_by_content(beginning: &[u8]) -> &'static str {
 /// the usual size, in which QEMU keeps both.
 pub const QCOW2_HEADER: usize = 64 << 10;
 
+/// The number at a place of a header.
+fn number(header: &[u8], at: usize) -> Option<u32> {
+    header.get(at..at.checked_add(4)?).map(|bytes| bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)))
+}
+
+fn text(header: &[u8], at: usize, length: usize) -> Option<String> {
+    Some(String::from_utf8_lossy(header.get(at..at.checked_add(length)?)?).into_owned())
+}
+
+fn as_size(value: u32) -> Option<usize> {
+    usize::try_from(value).ok()
+}
+
+/// The texts of the header extensions of this kind.
+fn extensions(header: &[u8], wanted: u32) -> Vec<String> {
+    let number = |at: usize| number(header, at);
+    let mut texts = Vec::new();
+    // Version 2 has no length of its header in it: 72 bytes.
+    let length = if number(4) == Some(2) { Some(72) } else { number(100).and_then(as_size) };
+    let mut at = length.unwrap_or(usize::MAX);
+    while let (Some(kind @ 1..), Some(length)) = (number(at), at.checked_add(4).and_then(number).and_then(as_size)) {
+        if kind == wanted {
+            texts.extend(text(header, at + 8, length));
+        }
+        let Some(next) = length.checked_next_multiple_of(8).and_then(|length| (at + 8).checked_add(length)) else { break };
+        at = next;
+    }
+    texts
+}
+
+/// What the header of a qcow2 image says that it lies on, and the format that it says of that.
+pub fn backing_of_qcow2(header: &[u8]) -> Option<(String, Option<String>)> {
+    /// The header extension that names the backing file's format.
+    const BACKING_FORMAT: u32 = 0xe279_2aca;
+    let (Some(0), Some(at @ 1..), Some(length @ 1..)) = (number(header, 8), number(header, 12), number(header, 16)) else { return None };
+    let name = text(header, as_size(at)?, as_size(length)?)?;
+    Some((name, extensions(header, BACKING_FORMAT).into_iter().next()))
+}
+
 /// The other files that the header of a qcow2 image names (`docs/interop/qcow2.txt`): what it lies
 /// on, and where its data is.
 pub fn named_by_qcow2(header: &[u8]) -> Vec<String> {
     /// The header extension that names an external data file.
     const DATA_FILE: u32 = 0x4441_5441;
-    let number =
-        |at: usize| header.get(at..at.checked_add(4)?).map(|bytes| bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)));
-    let text = |at: usize, length: usize| Some(String::from_utf8_lossy(header.get(at..at.checked_add(length)?)?).into_owned());
-    let as_size = |value: u32| usize::try_from(value).ok();
-    let mut names = Vec::new();
-    if let (Some(0), Some(at @ 1..), Some(length @ 1..)) = (number(8), number(12), number(16)) {
-        names.extend(as_size(at).zip(as_size(length)).and_then(|(at, length)| text(at, length)));
-    }
-    // Version 2 has no length of its header in it: 72 bytes.
-    let length = if number(4) == Some(2) { Some(72) } else { number(100).and_then(as_size) };
-    let mut at = length.unwrap_or(usize::MAX);
-    while let (Some(kind @ 1..), Some(length)) = (number(at), at.checked_add(4).and_then(number).and_then(as_size)) {
-        if kind == DATA_FILE {
-            names.extend(text(at + 8, length));
-        }
-        let Some(next) = length.checked_next_multiple_of(8).and_then(|length| (at + 8).checked_add(length)) else { break };
-        at = next;
-    }
-    names
+    let backing = backing_of_qcow2(header).map(|(name, _)| name);
+    backing.into_iter().chain(extensions(header, DATA_FILE)).collect()
 }
 
 #[cfg(test)]
@@ -193,6 +215,9 @@ mod tests {
         header[104..120].copy_from_slice(b"DATA\0\0\0\x04/dat\0\0\0\0");
         header[200..205].copy_from_slice(b"/base");
         assert_eq!(named_by_qcow2(&header), ["/base", "/dat"]);
+        assert_eq!(backing_of_qcow2(&header), Some(("/base".to_owned(), None)));
+        header[120..131].copy_from_slice(b"\xe2\x79\x2a\xca\0\0\0\x03raw");
+        assert_eq!(backing_of_qcow2(&header), Some(("/base".to_owned(), Some("raw".to_owned()))));
         header[19] = 0;
         assert_eq!(named_by_qcow2(&header), ["/dat"]);
     }

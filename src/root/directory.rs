@@ -98,6 +98,14 @@ impl Directory {
         })
     }
 
+    pub(super) fn identity(&self, path: &str) -> io::Result<String> {
+        let stat = fs::statat(self.at(path, OFlags::PATH)?, "", AtFlags::EMPTY_PATH)?;
+        Ok(match fs::FileType::from_raw_mode(stat.st_mode) {
+            fs::FileType::BlockDevice => format!("device {}", stat.st_rdev),
+            _ => format!("file {} {}", stat.st_dev, stat.st_ino),
+        })
+    }
+
     pub(super) fn changed(&self, path: &str) -> io::Result<i64> {
         Ok(fs::statat(self.at(path, OFlags::PATH)?, "", AtFlags::EMPTY_PATH)?.st_ctime)
     }

@@ -200,6 +200,15 @@ impl Root {
         resolve::resolve(path, true, |link| self.link(link))
     }
 
+    /// What is the same for all names of one file, hard links too, and of one block device; absent in a recorded
+    /// machine, where no two names are one file.
+    pub fn identity(&self, path: &str) -> Reading<String> {
+        match &self.source {
+            Source::Directory(directory) => Reading::of(directory.identity(path), path),
+            Source::Capture(_) => Reading::Absent,
+        }
+    }
+
     /// When what is at a path came there, or was last changed (its inode's change time), in seconds since
     /// 1970; `None` where it is missing, and in a recorded machine.
     pub fn changed(&self, path: &str) -> Option<u64> {

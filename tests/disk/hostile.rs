@@ -97,6 +97,45 @@ fn a_disk_that_a_domain_has_as_raw() {
 }
 
 #[test]
+fn all_that_a_guest_may_write_as_raw() {
+    if !have("hostile disks", &TOOLS) {
+        return;
+    }
+    // A floppy, and a disk of which the domain says no format: libvirt takes it for raw.
+    for disk in ["device='floppy'><driver name='qemu' type='raw'/><target dev='fda'/>", "device='disk'><target dev='sda'/>"] {
+        let (images, _host) = evil("disk");
+        let node = images.text("node.xml");
+        let domain = format!(
+            "<node><domain type='test'><name>d</name><memory>1024</memory><os><type>hvm</type></os><devices><disk type='file' {disk}
+            <source file='{}'/></disk></devices></domain></node>",
+            images.text("disk")
+        );
+        fs::write(&node, domain).unwrap();
+        let uri = format!("test://{node}");
+        let ran = images.vgapt(&["merge", "disk", "m.raw", "-c", &uri, "--trust-backing"]).with(1);
+        ran.saying(&["is raw by its domain", "looks like qcow2"]);
+        images.vgapt(&["overlay", "disk", "-c", &uri, "--trust-backing"]).with(1).saying(&["is raw by its domain"]);
+        assert_eq!(leaks(&images), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_raw_drive_by_options_of_qemu() {
+    if !have("hostile disks", &["virsh", "qemu-system-x86_64", "qemu-img", "qemu-io"]) {
+        return;
+    }
+    let (images, _host) = evil("disk");
+    let libvirt = Libvirt::embedded();
+    let disk = images.text("disk");
+    let blockdev = format!("{{'driver':'raw','node-name':'x','file':{{'driver':'file','filename':'{disk}'}}}}");
+    for words in [["-drive", &format!("file={disk},format=raw,if=floppy")], ["-blockdev", &blockdev]] {
+        super::unknown::with_options(&libvirt, &words);
+        libvirt.vgapt(&["disk", "merge", &disk, &images.text("m.raw"), "--trust-backing"]).with(1).saying(&["is raw by its domain"]);
+    }
+    assert_eq!(leaks(&images), Vec::<String>::new());
+}
+
+#[test]
 fn what_a_header_names_outside() {
     if !have("hostile disks", &TOOLS) {
         return;

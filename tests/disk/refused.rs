@@ -45,7 +45,7 @@ fn a_disk_that_a_running_domain_has() {
     let domain = |overlay: &str| {
         format!(
             "<node><domain type='test'><name>win10</name><memory>1024</memory><os><type>hvm</type></os><devices><disk type='file' device='disk'>
-            <source file='{overlay}'/><target dev='sda'/></disk></devices></domain></node>"
+            <driver name='qemu' type='qcow2'/><source file='{overlay}'/><target dev='sda'/></disk></devices></domain></node>"
         )
     };
     fs::write(&node, domain(&images.text("base.qcow2.diff"))).unwrap();
@@ -59,6 +59,9 @@ fn a_disk_that_a_running_domain_has() {
     let elsewhere = Images::new(1);
     elsewhere.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2"), "far.diff"]);
     fs::write(&node, domain(&elsewhere.text("far.diff"))).unwrap();
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "far.diff"]);
+    // Also where the domain does not state its format.
+    fs::write(&node, domain(&elsewhere.text("far.diff")).replace("<driver name='qemu' type='qcow2'/>", "")).unwrap();
     images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "far.diff"]);
     // Without libvirt, QEMU's lock is left.
     images.vgapt(&["info", "base.qcow2", "-c", "test:///nosuch.xml"]).with(0).saying(&["libvirt is not asked"]);

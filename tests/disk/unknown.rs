@@ -181,6 +181,99 @@ fn overlays_in_other_folders() {
 }
 
 #[test]
+fn a_relative_backing_is_sought_from_the_name_that_is_opened() {
+    if !have("disk refusals", &TOOLS) {
+        return;
+    }
+    let (images, elsewhere) = (Images::new(1), Images::new(1));
+    let before = images.hash("base.qcow2");
+    // By its own name it lies on a file elsewhere, by the link on the base here.
+    elsewhere.tool(&["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", "base.qcow2", "other.diff", "2M"]);
+    symlink(elsewhere.path("other.diff"), images.path("linked.diff")).unwrap();
+    images.same("linked.diff", "base.qcow2");
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "linked.diff"]);
+    images.vgapt(&["copy-in", "base.qcow2.diff", "base.qcow2", "/"]).with(1).saying(&["carries other overlays", "linked.diff"]);
+    // Where it is in a folder that only a domain names.
+    let third = Images::new(1);
+    fs::rename(images.path("linked.diff"), third.path("linked.diff")).unwrap();
+    fs::remove_file(third.path("base.qcow2")).unwrap();
+    symlink(images.path("base.qcow2"), third.path("base.qcow2")).unwrap();
+    let uri = node(&images, &[(&third.text("linked.diff"), "qcow2")], "");
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "linked.diff"]);
+    assert_eq!(images.hash("base.qcow2"), before);
+    // What goes down from it goes into one of two files: it is not said into which.
+    let of_elsewhere = elsewhere.hash("base.qcow2");
+    let link = third.text("linked.diff");
+    for recipe in [&["commit", &link][..], &["merge", &link, "m.raw"], &["overlay", &link, "o.diff"]] {
+        images.vgapt(recipe).with(1).saying(&["is a link to", "has a relative name", "qemu-img rebase -u -F FORMAT"]);
+    }
+    // By its own name too, where a domain has it by the other.
+    elsewhere.vgapt(&["commit", "other.diff", "-c", &uri]).with(1).saying(&["is a link to", "has a relative name"]);
+    assert_eq!((images.hash("base.qcow2"), elsewhere.hash("base.qcow2")), (before, of_elsewhere));
+    // An image in the middle of a chain is opened by the name that stands above it.
+    images.tool(&["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", &link, "top.diff", "2M"]);
+    images.vgapt(&["merge", "top.diff", "m.raw"]).with(1).saying(&["outside the disk's own folder"]);
+    images.vgapt(&["merge", "top.diff", "m.raw", "--trust-backing"]).with(1).saying(&["is a link to", "has a relative name"]);
+    // By a link beside which there is nothing, QEMU does not open it.
+    fs::remove_file(images.path("top.diff")).unwrap();
+    fs::remove_file(third.path("base.qcow2")).unwrap();
+    images.vgapt(&["merge", &link, "m.raw"]).with(0);
+}
+
+/// Defines a domain that gives these words to QEMU.
+pub(crate) fn with_options(libvirt: &Libvirt, words: &[&str]) {
+    let words: String = words.iter().map(|word| format!("<q:arg value=\"{word}\"/>")).collect();
+    let file = libvirt.path("options.xml");
+    fs::write(
+        &file,
+        format!(
+            "<domain type='qemu' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>options</name><memory>65536</memory>
+            <os><type arch='x86_64' machine='q35'>hvm</type></os><q:commandline>{words}</q:commandline></domain>"
+        ),
+    )
+    .unwrap();
+    if libvirt.virsh(&["list", "--all", "--name"]).stdout.contains("options") {
+        libvirt.virsh(&["undefine", "options"]);
+    }
+    libvirt.virsh(&["define", &file]);
+}
+
+#[test]
+fn an_overlay_that_only_options_of_qemu_name() {
+    if !have("disk refusals", &["virsh", "qemu-system-x86_64", "qemu-img", "qemu-io"]) {
+        return;
+    }
+    let (images, elsewhere) = (Images::new(1), Images::new(1));
+    overlay_at(&images, "other.diff");
+    fs::rename(images.path("other.diff"), elsewhere.path("other.diff")).unwrap();
+    let before = images.hash("base.qcow2");
+    let libvirt = Libvirt::embedded();
+    let (overlay, other) = (images.text("base.qcow2.diff"), elsewhere.text("other.diff"));
+    let json = format!("{{'driver':'qcow2','node-name':'x','file':{{'driver':'file','filename':'{other}'}}}}");
+    let words = [
+        ["-drive", &format!("file={other},format=qcow2,if=virtio")],
+        ["-drive", &format!("file.driver=file,file.filename={other},if=none,id=x")],
+        ["-blockdev", &json],
+        ["-hda", &other],
+        ["-fdb", &other],
+    ];
+    for words in words {
+        with_options(&libvirt, &words);
+        libvirt.vgapt(&["disk", "commit", &overlay]).with(1).saying(&["carries other overlays", "other.diff"]);
+    }
+    // What is not understood may name one.
+    for words in [["-drive", "{x"], ["-drive", "file=blkdebug:conf:/x"], ["-drive", "file=nbd+unix:///x?socket=/run/x"]] {
+        with_options(&libvirt, &words);
+        let ran = libvirt.vgapt(&["disk", "commit", &overlay]).with(1);
+        ran.saying(&["not known whether other overlays", "qemu:commandline of the domain 'options'"]);
+    }
+    assert_eq!(images.hash("base.qcow2"), before);
+    // Another machine's disk is no file of this one.
+    with_options(&libvirt, &["-drive", "file=nbd://other.invalid/x"]);
+    libvirt.vgapt(&["disk", "commit", &overlay]).with(0);
+}
+
+#[test]
 fn a_swap_to_a_disk_that_carries_others() {
     if !have("disk swap", &["virsh", "qemu-system-x86_64", "qemu-img", "qemu-io"]) {
         return;

@@ -11,7 +11,7 @@ use super::desk::{Against, Desk, refused};
 use super::guard::{directory, existing};
 use super::stated::Words;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
-use crate::model::{Finding, format_by_name};
+use crate::model::{Finding, Reading, format_by_name};
 use crate::problem::Problem;
 
 /// The endings that vgapt gives to its overlays.
@@ -34,6 +34,7 @@ impl Desk<'_> {
 
     /// The same as far as it may be followed, and why not further.
     pub(super) fn chain_so_far(&self, path: &Path, words: Words<'_>) -> Result<(Chain, Option<Finding>)> {
+        let mut named = std::path::absolute(path).context("cannot tell the current directory")?;
         let path = &existing(path)?;
         let mut format = self.format_of(path, words)?;
         let mut place = path.to_owned();
@@ -41,6 +42,10 @@ impl Desk<'_> {
         loop {
             let mut image = self.image(&place, &format)?;
             image.path = place.display().to_string();
+            if let Some(finding) = self.against_names(&image, &named)? {
+                images.push(image);
+                return Ok((Chain(images), Some(finding)));
+            }
             let data = image.data_files.iter().find_map(|name| self.against_opening(&image, name, path, words).err());
             let backing = image.backing.clone();
             let next = image.backing_format.clone();
@@ -48,6 +53,9 @@ impl Desk<'_> {
             let Some(backing) = backing.filter(|_| data.is_none()) else { return Ok((Chain(images), data)) };
             let image = &images[images.len() - 1];
             let Some(next) = next else { return Ok((Chain(images.clone()), Some(no_format(image, &backing)))) };
+            if let Place::File(path) = disk::place_of(&backing, directory(&place)) {
+                named = path;
+            }
             let below = match self.against_opening(image, &backing, path, words) {
                 Ok(below) => below,
                 Err(finding) => return Ok((Chain(images), Some(finding))),
@@ -61,6 +69,33 @@ impl Desk<'_> {
             }
             (place, format) = (below, next);
         }
+    }
+
+    /// An image that lies on one file by the one of its names, and on another file by another: QEMU seeks
+    /// a relative name in the folder of the name by which the image is opened.
+    fn against_names(&self, image: &Image, named: &Path) -> Result<Option<Finding>> {
+        let real = Path::new(&image.path);
+        let of_libvirt = self.named_by_libvirt().filter(|path| same_file(path, real));
+        let mut names: Vec<PathBuf> = std::iter::once(named.to_owned()).chain(of_libvirt).collect();
+        names.sort();
+        names.dedup();
+        let needs = |image: &Image| image.backing.iter().chain(&image.data_files).cloned().collect::<Vec<String>>();
+        for name in names.iter().filter(|name| directory(name).canonicalize().ok().as_deref() != Some(directory(real))) {
+            let said = self.ask(&argv::info(name, &image.format, true))?;
+            // Nobody opens the image by a name by which QEMU does not open it, or finds nothing below it.
+            let Some(by_name) = said.success().then(|| disk::parse_image(&said.stdout)).transpose().map_err(anyhow::Error::msg)? else {
+                continue;
+            };
+            for (one, other) in needs(image).iter().zip(&needs(&by_name)) {
+                let (one, other) = (disk::place_of(one, directory(real)), disk::place_of(other, directory(name)));
+                let (Place::File(one), Place::File(other)) = (one, other) else { continue };
+                let is_there = !matches!(Reading::of(other.metadata(), name.to_string_lossy().as_ref()), Reading::Absent);
+                if is_there && !same_file(&one, &other) {
+                    return Ok(Some(two_below(real, name, &one, &other)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// One image, of a format that is known.
@@ -172,6 +207,19 @@ fn in_pool(pool: &crate::hypervisor::Pool, place: &Path) -> bool {
 fn format_of_name(path: &Path) -> Option<&'static str> {
     let is_own = path.extension().is_some_and(|ending| OWN_ENDINGS.iter().any(|own| ending == *own));
     if is_own { Some("qcow2") } else { format_by_name(path) }
+}
+
+fn two_below(real: &Path, name: &Path, one: &Path, other: &Path) -> Finding {
+    let (real, name) = (real.display(), name.display());
+    Finding::fatal(
+        "backing-by-name",
+        format!(
+            "{name} is a link to {real}, and what it lies on has a relative name: by the link it lies on {}, by its own name on {}",
+            other.display(),
+            one.display()
+        ),
+        format!("write down the right one by its absolute path: qemu-img rebase -u -F FORMAT -b BACKING {real}"),
+    )
 }
 
 fn no_format(image: &Image, backing: &str) -> Finding {

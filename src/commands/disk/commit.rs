@@ -42,7 +42,7 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let chain = desk.chain(&overlay, self.stated.words())?;
+        let chain = desk.chain(&self.overlay, self.stated.words())?;
         let Some(base) = chain.base() else {
             return Err(Problem::new(
                 format!("{} lies on no other disk", overlay.display()),

@@ -37,7 +37,7 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
         let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&disk, self.stated.words())?;
+        let chain = desk.chain(&self.disk, self.stated.words())?;
         let mut against = desk.against_target(&new);
         desk.sweep(directory(&disk));
         against.extend(desk.against_users(&chain, Will::Read)?);

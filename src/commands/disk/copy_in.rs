@@ -55,7 +55,7 @@ impl Arguments {
         })?;
         let disk = existing(&self.disk)?;
         let pending = pending(&disk);
-        let chain = desk.chain(&disk, self.stated.words())?;
+        let chain = desk.chain(&self.disk, self.stated.words())?;
         let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
         let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
         against.extend(desk.against_users(&chain, Will::Write)?);

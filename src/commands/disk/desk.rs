@@ -14,6 +14,7 @@ use super::super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, DiskUse, Source, argv};
+use crate::domain::{self, Drive};
 use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{Distribution, Finding, Severity};
@@ -304,6 +305,24 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
             match path {
                 Some(path) => placed.push((used, path.into())),
                 None => unknown.push(format!("the disk {} of the domain '{}': libvirt does not list its volume", used.target, known.name)),
+            }
+        }
+        // What somebody gave to QEMU by options of its own, of which libvirt knows nothing.
+        let drives = domain::drives(&document);
+        let in_options = |what: &str| format!("qemu:commandline of the domain '{}': {what}", known.name);
+        unknown.extend(drives.unknown.iter().map(|what| in_options(what)));
+        for Drive { file, format, read_only } in drives.images {
+            if file.starts_with('/') {
+                let used = DiskUse {
+                    target: "a drive of qemu:commandline".to_owned(),
+                    source: Source::Path(file.clone()),
+                    is_stated: format.is_some(),
+                    format,
+                    read_only,
+                };
+                placed.push((used, file.into()));
+            } else if !disk::is_remote(&file) {
+                unknown.push(in_options(&format!("{file} is not understood")));
             }
         }
     }

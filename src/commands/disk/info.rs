@@ -42,7 +42,7 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
-        let (chain, end) = desk.chain_so_far(&disk, self.stated.words())?;
+        let (chain, end) = desk.chain_so_far(&self.disk, self.stated.words())?;
         let search = desk.search(&disk, None, &self.further)?;
         let is_locked = desk.against_locks(&chain)?.is_some();
         let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();

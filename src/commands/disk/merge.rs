@@ -40,7 +40,7 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
         let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&overlay, self.trust.words("--source-format", self.source_format.as_deref()))?;
+        let chain = desk.chain(&self.overlay, self.trust.words("--source-format", self.source_format.as_deref()))?;
         let mut against = desk.against_target(&new);
         against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&overlay));

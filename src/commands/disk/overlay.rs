@@ -33,7 +33,7 @@ impl Arguments {
         let base = existing(&self.base)?;
         let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
         let new = std::path::absolute(new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&base, self.stated.words())?;
+        let chain = desk.chain(&self.base, self.stated.words())?;
         let mut against = desk.against_target(&new);
         against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&base));

@@ -120,29 +120,35 @@ impl Desk<'_> {
         let mut places = self.look_around(base, further, &mut search);
         for named in self.named_by_libvirt() {
             match disk::overlay_format(&named) {
-                Reading::Known(Some(_)) => places.extend(named.canonicalize()),
+                Reading::Known(Some(_)) => places.extend([named]),
                 Reading::Known(None) | Reading::Absent => {}
                 Reading::Unknown(because) => search.unknown.push(because),
             }
         }
+        // QEMU seeks a relative name in the folder of the name by which an image is opened: a link and the
+        // file it leads to may lie on different images. One that cannot be followed keeps its name: what it
+        // lies on is then told as unknown.
+        let real: BTreeSet<PathBuf> = places.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+        let links: Vec<PathBuf> = places.difference(&real).cloned().collect();
         let mut backings = BTreeMap::new();
-        let mut overlays = BTreeSet::new();
+        let mut overlays: Vec<PathBuf> = Vec::new();
         let is_but = |path: &Path| but.is_some_and(|but| same_file(path, but));
-        for place in places.iter().filter(|place| !same_file(place, base) && !is_but(place)) {
+        for place in real.iter().chain(&links).filter(|place| !same_file(place, base) && !is_but(place)) {
             match self.first_on(place, base, &is_but, &mut backings)? {
-                Reading::Known(overlay) => overlays.extend([overlay]),
+                Reading::Known(overlay) if overlays.iter().any(|known| same_file(known, &overlay)) => {}
+                Reading::Known(overlay) => overlays.push(overlay),
                 Reading::Absent => {}
                 Reading::Unknown(because) => search.unknown.push(because),
             }
         }
-        search.overlays = overlays.into_iter().collect();
+        search.overlays = overlays;
         search.unknown.sort();
         search.unknown.dedup();
         Ok(search)
     }
 
     /// The files and devices that domains, their snapshots and storage pools name.
-    fn named_by_libvirt(&self) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn named_by_libvirt(&self) -> impl Iterator<Item = PathBuf> {
         let of_domains = self.domains.iter().flat_map(|user| user.disks.iter().map(|(_, path)| path.clone()));
         of_domains
             .chain(self.in_snapshots.iter().cloned())
@@ -199,9 +205,7 @@ impl Desk<'_> {
                 }
             }
         }
-        // Links and the files they lead to are one image.
-        // One that cannot be followed keeps its name: what it lies on is then told as unknown.
-        found.into_iter().map(|path| path.canonicalize().unwrap_or(path)).collect()
+        found
     }
 
     /// The image of a chain that lies on the base directly; absent where none does.
@@ -237,7 +241,9 @@ impl Desk<'_> {
 
     /// The file that an image lies on; absent where it lies on none.
     fn backing_of(&self, image: &Path) -> Result<Reading<Below>> {
-        if self.formats_by_domains(image) == ["raw"] {
+        // What is only taken for raw is looked at all the same.
+        let mut uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, image)).peekable();
+        if uses.peek().is_some() && uses.all(|(used, _)| used.is_stated && used.format.as_deref() == Some("raw")) {
             return Ok(Reading::Absent);
         }
         let format = match disk::overlay_format(image) {

@@ -60,7 +60,7 @@ impl Arguments {
         let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
         let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         readable(&domain, name)?;
-        let chain = desk.chain(&overlay, self.stated.words())?;
+        let chain = desk.chain(&self.overlay, self.stated.words())?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {

@@ -1,9 +1,11 @@
 //! What speaks against the files of a domain: not there, out of QEMU's reach, firmware that does not match.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use crate::domain::{Base, Disk, Request, shell_word};
+use crate::domain::{Base, Disk, DiskCache, Request, drives, shell_word};
 use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name};
+use crate::xml::Document;
 
 /// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
 const SMALLEST_FIRMWARE: u64 = 64 << 10;
@@ -30,6 +32,53 @@ pub(super) fn disk(disk: &Disk, files: &Files) -> Vec<Finding> {
     let use_of_it = in_use(disk, files);
     let format = format(disk, files);
     use_of_it.into_iter().chain(format).chain(outside(disk, files)).collect()
+}
+
+/// The files that the disks of a domain are, which somebody else wrote: a script that was read, a template.
+pub fn disk_paths(domain: &Document) -> Vec<String> {
+    brought(domain, &Files::default()).into_iter().map(|disk| disk.path).collect()
+}
+
+/// What speaks against these disks. `state` says where the format of one is stated, `go_on` what to do where a
+/// disk rightly lies on a file elsewhere.
+pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> Vec<Finding> {
+    let disks = brought(domain, files);
+    let mut findings: Vec<Finding> = disks.iter().flat_map(|found| disk(found, files)).collect();
+    for finding in &mut findings {
+        match finding.code {
+            "format-unclear" | "format-unread" => {
+                finding.remedy =
+                    format!("state its format {state}; the guest of a raw disk can write what makes it look like another format");
+            }
+            "backing-outside" => finding.remedy = format!("whoever made the disk may want to see that file; if it is right, {go_on}"),
+            _ => {}
+        }
+    }
+    findings.extend(unknown_files(&disks.into_iter().map(|disk| disk.path).collect::<Vec<_>>(), files));
+    findings
+}
+
+/// The disks of a domain that are files or devices, by elements of libvirt's and by options of QEMU's own.
+fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
+    let elements = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("disk"));
+    let by_elements = elements.filter_map(|disk| {
+        let source = disk.child("source")?;
+        let path = source.attribute("file").or_else(|| source.attribute("dev")).filter(|path| path.starts_with('/'))?.into_owned();
+        let stated = disk.child("driver").and_then(|driver| driver.attribute("type")).map(Cow::into_owned);
+        // Nobody writes to a CD: it is what it is taken for.
+        let is_stated = stated.is_some() || disk.attribute("device").as_deref() == Some("cdrom");
+        // libvirt takes a disk for raw where nothing is stated.
+        Some(Disk { path, cache: DiskCache::Writeback, is_stated, format: stated.unwrap_or_else(|| "raw".to_owned()) })
+    });
+    let images = drives(domain).images.into_iter().filter(|drive| drive.file.starts_with('/'));
+    let by_options = images.map(|drive| {
+        // QEMU looks at the content where nothing is stated.
+        let content = || files.of(&drive.file).and_then(|facts| facts.format.clone()).unwrap_or_else(|| "raw".to_owned());
+        let is_stated = drive.format.is_some() || drive.read_only;
+        let format = drive.format.clone().unwrap_or_else(content);
+        Disk { path: drive.file, cache: DiskCache::Writeback, is_stated, format }
+    });
+    by_elements.chain(by_options).collect()
 }
 
 /// Two that write to one file system destroy it.
@@ -79,6 +128,10 @@ fn format(disk: &Disk, files: &Files) -> Option<Finding> {
 fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     let facts = files.of(path).filter(|_| disk.format == "qcow2")?;
+    if let Some(because) = facts.unread.as_ref().filter(|_| disk.is_stated) {
+        let message = format!("whether {path} gives the guest other files of the host is not known: it cannot be read ({because})");
+        return Some(Finding::warning("backing-unread", message, "run it as a user who may read the disk"));
+    }
     let in_pool = |name: &str| name.rsplit_once('/').is_some_and(|(folder, _)| files.pools.iter().any(|pool| pool == folder));
     let names: Vec<&str> = facts.names.iter().map(String::as_str).filter(|name| !in_pool(name)).collect();
     (!names.is_empty()).then(|| {

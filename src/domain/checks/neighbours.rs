@@ -15,6 +15,16 @@ pub struct Other {
     pub documents: Vec<Result<Document, String>>,
 }
 
+/// What only the host's files tell of disks.
+pub trait Places {
+    /// Where a path lies, the links on the way followed.
+    fn real(&self, path: &str) -> String;
+    /// What is the same for all names of one file; `None` where it is not there or cannot be told.
+    fn identity(&self, path: &str) -> Option<String>;
+    /// The files that an image lies on, and why not all of them are known, where they are not.
+    fn below(&self, path: &str) -> (Vec<String>, Option<String>);
+}
+
 /// Cores that another domain has too: both are slow while both run. Domains that pass the same device
 /// never run at once.
 pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
@@ -41,8 +51,8 @@ pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
 }
 
 /// What other domains take of the host's too. At a start it counts whether the other one runs.
-/// `real` follows the links of a path.
-pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, real: &dyn Fn(&str) -> String) -> Vec<Finding> {
+pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, places: &dyn Places) -> Vec<Finding> {
+    let own_disks = disks_of(own, places);
     let mut findings: Vec<Finding> = own.unknown.iter().filter(|_| !others.is_empty()).map(|what| own_unknown(what)).collect();
     for other in others {
         let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
@@ -61,7 +71,13 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, rea
                 Finding::warning("shared-device", message, remedy)
             });
         }
-        let disks = disks(own, &theirs, real);
+        let their_disks: Vec<Seen> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
+        findings.extend(chains(other, &own_disks, &their_disks, at_start));
+        let disks: Vec<String> = own_disks
+            .iter()
+            .filter(|disk| their_disks.iter().any(|other| disk.file.is(&other.file)))
+            .map(|disk| disk.path.clone())
+            .collect();
         if !disks.is_empty() {
             let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
             let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
@@ -110,10 +126,75 @@ fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
     functions.chain(usb).chain(mediated).collect()
 }
 
-fn disks(own: &Taken, theirs: &[Taken], real: &dyn Fn(&str) -> String) -> Vec<String> {
-    let place = |path: &str| if path.starts_with('/') { real(path) } else { path.to_owned() };
-    let theirs: Vec<String> = theirs.iter().flat_map(|theirs| &theirs.disks).map(|path| place(path)).collect();
-    own.disks.iter().filter(|path| theirs.iter().any(|other| overlap(&place(path), other))).cloned().collect()
+/// A file under all its names.
+struct File {
+    real: String,
+    identity: Option<String>,
+}
+
+impl File {
+    fn at(path: &str, places: &dyn Places) -> Self {
+        if !path.starts_with('/') {
+            return Self { real: path.to_owned(), identity: None };
+        }
+        Self { real: places.real(path), identity: places.identity(path) }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        overlap(&self.real, &other.real) || (self.identity.is_some() && self.identity == other.identity)
+    }
+}
+
+/// A disk that a domain writes to, with what it lies on.
+struct Seen {
+    path: String,
+    file: File,
+    below: Vec<File>,
+    unknown: Option<String>,
+}
+
+fn disks_of(taken: &Taken, places: &dyn Places) -> Vec<Seen> {
+    let seen = |path: &String| {
+        let may_lie_on_another = path.starts_with('/') && taken.overlays.contains(path);
+        let (below, unknown) = if may_lie_on_another { places.below(path) } else { (Vec::new(), None) };
+        let below = below.iter().map(|path| File::at(path, places)).collect();
+        Seen { path: path.clone(), file: File::at(path, places), below, unknown }
+    };
+    taken.disks.iter().map(seen).collect()
+}
+
+/// Disks of which one lies on the other: what is written into the one below corrupts the one above for good.
+fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<Finding> {
+    let name = &other.name;
+    let runs = if other.is_running { ", which runs," } else { "" };
+    let pairs: Vec<(&Seen, &Seen)> = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs))).collect();
+    let lies_on = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
+    let mut findings = Vec::new();
+    let remedy = "a disk that carries overlays is only read: give this domain an overlay of it (vgapt disk overlay), or merge the overlay first (vgapt disk merge)";
+    let mut tell = |blocks: bool, told: Vec<String>, what: &str| {
+        if !told.is_empty() {
+            let message = format!("{what}: {}", told.join(", "));
+            findings.push(if blocks { Finding::blocker } else { Finding::warning }("disk-below", message, remedy));
+        }
+    };
+    let ours_above: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(own, theirs)).collect();
+    let told = ours_above.iter().map(|(own, theirs)| format!("{} lies on {}", own.path, theirs.path)).collect();
+    tell(at_start && other.is_running, told, &format!("the domain '{name}'{runs} writes to what a disk lies on, which corrupts the disk"));
+    let ours_below: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(theirs, own)).collect();
+    let told = ours_below.iter().map(|(own, theirs)| format!("{} lies on {}", theirs.path, own.path)).collect();
+    // What this domain writes is there whether or not the other one runs.
+    tell(
+        at_start,
+        told,
+        &format!("the domain '{name}'{runs} has an overlay of a disk, which is corrupted as soon as the disk is written to"),
+    );
+    let unknown = own.iter().chain(theirs).find_map(|disk| disk.unknown.as_ref().map(|because| (disk, because)));
+    if let Some((disk, because)) = unknown.filter(|_| !pairs.is_empty()) {
+        let message = format!("whether a disk of this domain and one of the domain '{name}' lie on each other is not known: {because}");
+        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", disk.path);
+        findings.push(Finding::warning("disk-below-unknown", message, remedy));
+    }
+    findings
 }
 
 /// The same, or a disk and one of its partitions: `/dev/sda` and `/dev/sda1`, `/dev/nvme0n1` and `/dev/nvme0n1p1`.
@@ -133,12 +214,28 @@ fn overlap(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
 
+    struct Nowhere;
+
+    impl Places for Nowhere {
+        fn real(&self, path: &str) -> String {
+            path.to_owned()
+        }
+
+        fn identity(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn below(&self, path: &str) -> (Vec<String>, Option<String>) {
+            (Vec::new(), path.ends_with("shut").then(|| "it is shut".to_owned()))
+        }
+    }
+
     #[test]
     fn what_cannot_be_read_is_no_reassurance() {
         let own = Taken { disks: ["/a".to_owned()].into(), ..Taken::default() };
         let other = |documents| Other { name: "other".to_owned(), is_running: false, documents };
         let codes = |own: &Taken, other: Other| {
-            let findings = of_others(own, &[other], &Host::default(), true, &str::to_owned);
+            let findings = of_others(own, &[other], &Host::default(), true, &Nowhere);
             findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
         };
         let by_qemu = "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><q:commandline><q:arg value='-device'/><q:arg value='{x'/></q:commandline></domain>";
@@ -147,6 +244,9 @@ mod tests {
         assert_eq!(codes(&own, other(vec![Document::parse(by_qemu)])), ["other-unknown"]);
         assert_eq!(codes(&own, other(vec![Document::parse("<domain/>")])), [""; 0]);
         assert_eq!(codes(&Taken::default(), other(Vec::new())), [""; 0]);
+        let overlay = "<domain><devices><disk type='file'><driver type='qcow2'/><source file='/shut'/></disk></devices></domain>";
+        assert_eq!(codes(&own, other(vec![Document::parse(overlay)])), ["disk-below-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse(&overlay.replace("qcow2", "raw"))])), [""; 0]);
         let unclear = Taken { unknown: vec!["x".to_owned()], ..own };
         assert_eq!(codes(&unclear, other(vec![Document::parse("<domain/>")])), ["taken-unknown"]);
     }

@@ -34,7 +34,8 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'
         let is_block = disk.file.path.starts_with("/dev/");
         let (kind, attribute) = if is_block { ("block", "dev") } else { ("file", "file") };
         let format = format(draft, &disk, around);
-        let mut driver = Fragment::new("driver").with("name", "qemu").with("type", format);
+        let named = Fragment::new("driver").with("name", "qemu");
+        let mut driver = format.iter().fold(named, |driver, format| driver.with("type", format));
         let cache = disk.file.cache.map(|cache| ("cache", cache.to_owned()));
         let io = disk.file.aio.clone().map(|io| ("io", io));
         let discard = disk.file.discard.clone().map(|discard| ("discard", if discard == "on" { "unmap".into() } else { discard }));
@@ -65,23 +66,32 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'
     }
 }
 
-/// QEMU looks into a file whose format is not said; libvirt does not, and takes it for raw.
-fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> String {
+/// QEMU looks into a file whose format is not said; libvirt does not, and takes it for raw. The guest of a raw
+/// disk can write what makes it look like another format: where name and content disagree no format is written,
+/// and `domain::of_disks` asks for it.
+fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> Option<String> {
     if !disk.file.format.is_empty() {
-        return disk.file.format.clone();
+        return Some(disk.file.format.clone());
     }
-    if let Some(format) = (around.format)(&disk.file.path) {
-        return format.to_owned();
+    let path = &disk.file.path;
+    if disk.kind == "cdrom" || disk.kind == "lun" || path.is_empty() {
+        return Some("raw".to_owned());
     }
-    let format = guessed(&disk.file.path, &disk.kind);
-    if disk.kind == "disk" && !disk.file.path.is_empty() {
-        let path = &disk.file.path;
+    let by_name = if path.starts_with("/dev/") { Some("raw") } else { format_by_name(Path::new(path)) };
+    // libvirt has the bytes of LUKS as raw.
+    let content = (around.format)(path).map(|content| if content == "luks" { "raw" } else { content });
+    if let Some(content) = content {
+        let disagree = content != "raw" && by_name.is_some_and(|by_name| by_name != content);
+        return (!disagree).then(|| content.to_owned());
+    }
+    let format = guessed(path, &disk.kind);
+    if disk.kind == "disk" {
         draft.notes.push(format!(
             "{path} cannot be read here, and the script does not say its format: '{format}' is assumed. See qemu-img info {path}, and \
              correct <driver type=…>: an image taken for a wrong format is overwritten"
         ));
     }
-    format.to_owned()
+    Some(format.to_owned())
 }
 
 /// The format that a name speaks for.

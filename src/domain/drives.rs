@@ -1,0 +1,292 @@
+//! The disk images that a domain gives to QEMU by options of QEMU's own: `-drive`, `-blockdev` and the short ones.
+
+use serde_json::{Map, Value};
+
+use super::commandline::{keys, text, words};
+use crate::xml::Document;
+
+/// Options with the name of an image, and whether the guest may only read it (`qemu-options.hx`).
+const SHORT: [(&str, bool); 10] = [
+    ("hda", false),
+    ("hdb", false),
+    ("hdc", false),
+    ("hdd", false),
+    ("fda", false),
+    ("fdb", false),
+    ("sd", false),
+    ("mtdblock", false),
+    ("pflash", false),
+    ("cdrom", true),
+];
+/// Options without a value, after which a word is the first disk.
+const FLAGS: [&str; 14] = [
+    "snapshot",
+    "nographic",
+    "enable-kvm",
+    "no-reboot",
+    "no-shutdown",
+    "S",
+    "s",
+    "full-screen",
+    "nodefaults",
+    "no-user-config",
+    "daemonize",
+    "usb",
+    "no-acpi",
+    "no-hpet",
+];
+/// Drivers of files and devices (`qapi/block-core.json`).
+const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
+/// Drivers that pass on what another one makes of the bytes.
+const FILTERS: [&str; 10] = [
+    "throttle",
+    "copy-on-read",
+    "preallocate",
+    "compress",
+    "blkdebug",
+    "blklogwrites",
+    "blkverify",
+    "quorum",
+    "replication",
+    "copy-before-write",
+];
+/// Beginnings of names that are no image.
+const NO_IMAGES: [&str; 3] = ["fat:", "null-co:", "null-aio:"];
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drive {
+    /// Where it is, as QEMU names it: an absolute path, or what only QEMU's drivers reach (`nbd://…`).
+    pub file: String,
+    /// Its format; `None` where QEMU looks at the content.
+    pub format: Option<String>,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
+}
+
+/// The images of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drives {
+    /// Those that are named.
+    pub images: Vec<Drive>,
+    /// The NVMe controllers, by their PCI addresses.
+    pub nvme: Vec<String>,
+    /// What could not be understood.
+    pub unknown: Vec<String>,
+}
+
+/// The images that a domain gives to QEMU in `qemu:commandline`.
+pub fn drives(domain: &Document) -> Drives {
+    let mut reader = Reader::default();
+    let words = words(domain);
+    let mut before = None;
+    for word in &words {
+        let option = before.replace(word).and_then(|before: &String| before.strip_prefix('-')).map(|name| name.trim_start_matches('-'));
+        match option {
+            Some(option @ ("drive" | "blockdev")) => match keys(word, "driver") {
+                Ok(given) => reader.option(option, given),
+                Err(what) => reader.drives.unknown.push(format!("-{option} {word}: {what}")),
+            },
+            Some(option) if SHORT.iter().any(|(name, _)| *name == option) => reader.image(word, None, SHORT.contains(&(option, true))),
+            // A word that is no value of an option is the first disk.
+            None if !word.starts_with('-') => reader.image(word, None, false),
+            Some(option) if FLAGS.contains(&option) && !word.starts_with('-') => reader.image(word, None, false),
+            _ => {}
+        }
+    }
+    reader.refer();
+    reader.drives
+}
+
+#[derive(Default)]
+struct Reader {
+    drives: Drives,
+    /// The names of nodes, and the images that were found while they were read.
+    nodes: Vec<(String, std::ops::Range<usize>)>,
+    /// The nodes that others lie on, and the formats by which these read them; `None` where they only pass it on.
+    references: Vec<(String, Option<String>)>,
+}
+
+impl Reader {
+    fn option(&mut self, option: &str, given: Map<String, Value>) {
+        let mut options = nested(given);
+        if option == "drive" {
+            // Here `file` is the name of a file, and no node; `format` is the driver.
+            for (old, new) in [("file", "filename"), ("format", "driver")] {
+                if options.get(old).is_some_and(Value::is_string)
+                    && let Some(value) = options.remove(old)
+                {
+                    options.insert(new.to_owned(), value);
+                }
+            }
+        }
+        let is_cdrom = text(&options, "media").as_deref() == Some("cdrom");
+        let first = self.drives.images.len();
+        // Without a driver QEMU looks at the content.
+        let probes = (option == "drive" && !options.contains_key("driver")).then_some(None);
+        self.node(&options, is_cdrom, probes);
+        if let Some(name) = text(&options, "node-name") {
+            self.nodes.push((name, first..self.drives.images.len()));
+        }
+    }
+
+    /// A node of QEMU's block layer with those below it; `format` is what the nodes above make of its bytes,
+    /// where one of them reads them; `Some(None)` where QEMU looks at the content.
+    fn node(&mut self, options: &Map<String, Value>, read_only: bool, format: Option<Option<&str>>) {
+        let is_on = |name: &str| text(options, name).is_some_and(|value| matches!(value.as_str(), "on" | "true" | "yes"));
+        let read_only = read_only || is_on("read-only") || is_on("readonly");
+        let driver = text(options, "driver");
+        let is_file = driver.as_deref().is_some_and(|driver| FILES.contains(&driver));
+        let own = driver.as_deref().filter(|driver| !is_file && !FILTERS.contains(driver));
+        let format = if matches!(format, Some(Some(_))) { format } else { own.map(Some).or(format) };
+        if driver.as_deref() == Some("nvme") {
+            self.drives.nvme.extend(text(options, "device"));
+        } else if let Some(name) = text(options, "filename") {
+            // A file's bytes as they are: raw.
+            self.image(&name, format.or(is_file.then_some(Some("raw"))), read_only);
+        }
+        for (key, below) in options {
+            let (read_only, format) = match key.as_str() {
+                "backing" => (true, Some(None)),
+                "data-file" => (read_only, Some(Some("raw"))),
+                _ => (read_only, format),
+            };
+            match below {
+                Value::Object(below) => self.node(below, read_only, format),
+                Value::Array(all) => all.iter().filter_map(Value::as_object).for_each(|below| self.node(below, read_only, format)),
+                Value::String(name) if ["file", "backing", "data-file", "image"].contains(&key.as_str()) => {
+                    self.references.push((name.clone(), format.flatten().map(str::to_owned)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn image(&mut self, name: &str, format: Option<Option<&str>>, read_only: bool) {
+        if name.is_empty() || NO_IMAGES.iter().any(|start| name.starts_with(start)) {
+            return;
+        }
+        if let Some(options) = name.strip_prefix("json:") {
+            match keys(options, "driver") {
+                Ok(given) => self.node(&nested(given), read_only, format),
+                Err(what) => self.drives.unknown.push(format!("{name}: {what}")),
+            }
+            return;
+        }
+        let path = ["file:", "host_device:", "host_cdrom:"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+        // As QEMU's `path_has_protocol`: a colon before the first slash. libvirt starts QEMU in the folder /.
+        let is_path = path.len() < name.len() || !path.split('/').next().is_some_and(|first| first.contains(':'));
+        let file = if is_path && !path.starts_with('/') { format!("/{path}") } else { path.to_owned() };
+        self.drives.images.push(Drive { file, format: format.flatten().map(str::to_owned), read_only });
+    }
+
+    /// The formats by which nodes read others that have options of their own.
+    fn refer(&mut self) {
+        for (name, format) in &self.references {
+            for (_, images) in self.nodes.iter().filter(|(node, _)| node == name) {
+                self.drives.images[images.clone()].iter_mut().for_each(|image| image.format.clone_from(format));
+            }
+        }
+    }
+}
+
+/// Keys with dots as what they mean: `file.filename=/x` is `{"file": {"filename": "/x"}}`.
+fn nested(flat: Map<String, Value>) -> Map<String, Value> {
+    let mut whole = Map::new();
+    for (key, value) in flat {
+        let value = match value {
+            Value::Object(below) => Value::Object(nested(below)),
+            other => other,
+        };
+        insert(&mut whole, &key, value);
+    }
+    whole
+}
+
+fn insert(into: &mut Map<String, Value>, key: &str, value: Value) {
+    let Some((head, rest)) = key.split_once('.') else {
+        match (into.get_mut(key), value) {
+            // `file=/x` beside `file.locking=off`.
+            (Some(Value::Object(known)), Value::String(name)) => {
+                known.entry("filename").or_insert(Value::String(name));
+            }
+            (Some(Value::Object(known)), Value::Object(more)) => known.extend(more),
+            (_, value) => {
+                into.insert(key.to_owned(), value);
+            }
+        }
+        return;
+    };
+    let below = into.entry(head).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::String(name) = below {
+        *below = Value::Object([("filename".to_owned(), Value::String(std::mem::take(name)))].into_iter().collect());
+    }
+    if let Value::Object(below) = below {
+        insert(below, rest, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> (Vec<String>, Vec<String>) {
+        let words: String = words.iter().map(|word| format!("<q:arg value='{}'/>", quick_xml::escape::escape(*word))).collect();
+        let text = format!("<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><q:commandline>{words}</q:commandline></domain>");
+        let drives = drives(&Document::parse(&text).unwrap());
+        let told = |drive: &Drive| {
+            format!("{} {}{}", drive.file, drive.format.as_deref().unwrap_or("?"), if drive.read_only { " ro" } else { "" })
+        };
+        (drives.images.iter().map(told).collect(), [drives.nvme, drives.unknown].concat())
+    }
+
+    #[track_caller]
+    fn are(words: &[&str], told: &[&str]) {
+        assert_eq!(of(words), (told.iter().map(|word| (*word).to_owned()).collect(), Vec::new()));
+    }
+
+    #[test]
+    fn each_notation() {
+        are(&["-drive", "file=/a,,b,format=raw,if=floppy"], &["/a,b raw"]);
+        are(&["-drive", "file=/a", "--drive", "if=none,file=b.img,format=qcow2,readonly=on"], &["/a ?", "/b.img qcow2 ro"]);
+        are(&["-drive", "file=/iso,media=cdrom,if=none"], &["/iso ? ro"]);
+        are(
+            &["-drive", "driver=qcow2,file.driver=file,file.filename=/a,backing.driver=raw,backing.file.filename=/b"],
+            &["/b raw ro", "/a qcow2"],
+        );
+        are(&["-drive", "file.driver=file,file.filename=/a", "-drive", "driver=file,filename=/b"], &["/a ?", "/b raw"]);
+        are(&["-drive", "file=/a,file.locking=off,format=raw"], &["/a raw"]);
+        are(&["-drive", "file.locking=off,file=/a,format=raw"], &["/a raw"]);
+        are(&["-drive", "file=json:{\"driver\":\"qcow2\",,\"file\":{\"driver\":\"file\",,\"filename\":\"/a\"}}"], &["/a qcow2"]);
+        are(&["-drive", "file=nbd://h/x,format=raw", "-drive", "file=file:/a"], &["nbd://h/x raw", "/a ?"]);
+        are(
+            &["-hda", "/a", "-fdb", "/f", "-cdrom", "/c", "-snapshot", "/first", "/second"],
+            &["/a ?", "/f ?", "/c ? ro", "/first ?", "/second ?"],
+        );
+        are(&["-blockdev", "{'driver':'qcow2','node-name':'x','file':{'driver':'file','filename':'/c'}}"], &["/c qcow2"]);
+        are(
+            &[
+                "-blockdev",
+                "driver=file,node-name=f,filename=/c",
+                "-blockdev",
+                "driver=qcow2,node-name=q,file=f",
+                "-device",
+                "virtio-blk,drive=q",
+            ],
+            &["/c qcow2"],
+        );
+        are(&["-blockdev", "driver=file,node-name=f,filename=/c", "-device", "virtio-blk,drive=f"], &["/c raw"]);
+        are(&["-blockdev", "driver=quorum,children.0.driver=qcow2,children.0.file.driver=file,children.0.file.filename=/c"], &["/c qcow2"]);
+        are(&["-drive", "file=fat:rw:/share", "-device", "virtio-net,netdev=x", "-m", "1G"], &[]);
+        let (images, others) = of(&["-drive", "{x", "-drive", "file.driver=nvme,file.device=0000:05:00.0,if=none"]);
+        assert!(images.is_empty() && others[0] == "0000:05:00.0" && others[1].starts_with("-drive {x"), "{others:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reading_never_panics(value in "([a-z.]{0,6}[=,{}\"':]?){0,9}") {
+            of(&["-drive", &value, "-blockdev", &value, &value]);
+            of(&["-drive", &format!("{{\"file\":\"{value}\",\"file.x\":1}}"), "-drive", &format!("file=json:{value}")]);
+        }
+    }
+}
