@@ -195,8 +195,8 @@ static TRANSACTIONAL: System = System {
 fn is_transactional(setup: &Setup) -> bool {
     // A line of fstab and one of /proc/mounts have the same fields; of several mounts the last one is seen.
     let read_only = |path: &str| {
-        let lines = setup.files.text(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let root = lines.filter(|fields| fields.len() > 3 && !fields[0].starts_with('#') && fields[1] == "/").next_back()?;
+        let mut lines = setup.files.text(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let root = lines.rfind(|fields| fields.len() > 3 && !fields[0].starts_with('#') && fields[1] == "/")?;
         Some(root[3].split(',').any(|option| option == "ro"))
     };
     setup.has("transactional-update") && ["/proc/mounts", "/etc/fstab"].iter().find_map(|path| read_only(path)) == Some(true)
