@@ -69,7 +69,7 @@ pub struct Drive {
 pub struct Drives {
     /// Those that are named.
     pub images: Vec<Drive>,
-    /// The NVMe controllers, by their PCI addresses.
+    /// The `NVMe` controllers, by their PCI addresses.
     pub nvme: Vec<String>,
     /// What could not be understood.
     pub unknown: Vec<String>,
@@ -87,15 +87,37 @@ pub fn drives(domain: &Document) -> Drives {
                 Ok(given) => reader.option(option, given),
                 Err(what) => reader.drives.unknown.push(format!("-{option} {word}: {what}")),
             },
-            Some(option) if SHORT.iter().any(|(name, _)| *name == option) => reader.image(word, None, SHORT.contains(&(option, true))),
+            Some(option) if SHORT.iter().any(|(name, _)| *name == option) => {
+                reader.image(word, Above::Nothing, SHORT.contains(&(option, true)));
+            }
             // A word that is no value of an option is the first disk.
-            None if !word.starts_with('-') => reader.image(word, None, false),
-            Some(option) if FLAGS.contains(&option) && !word.starts_with('-') => reader.image(word, None, false),
+            None if !word.starts_with('-') => reader.image(word, Above::Nothing, false),
+            Some(option) if FLAGS.contains(&option) && !word.starts_with('-') => reader.image(word, Above::Nothing, false),
             _ => {}
         }
     }
     reader.refer();
     reader.drives
+}
+
+/// What the nodes above one make of its bytes.
+#[derive(Clone, Copy)]
+enum Above<'f> {
+    /// There is none that reads them.
+    Nothing,
+    /// QEMU looks at the content.
+    Probe,
+    /// An image of this format.
+    Format(&'f str),
+}
+
+impl Above<'_> {
+    fn format(self) -> Option<String> {
+        match self {
+            Self::Format(format) => Some(format.to_owned()),
+            Self::Nothing | Self::Probe => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -123,52 +145,55 @@ impl Reader {
         let is_cdrom = text(&options, "media").as_deref() == Some("cdrom");
         let first = self.drives.images.len();
         // Without a driver QEMU looks at the content.
-        let probes = (option == "drive" && !options.contains_key("driver")).then_some(None);
-        self.node(&options, is_cdrom, probes);
+        let above = if option == "drive" && !options.contains_key("driver") { Above::Probe } else { Above::Nothing };
+        self.node(&options, is_cdrom, above);
         if let Some(name) = text(&options, "node-name") {
             self.nodes.push((name, first..self.drives.images.len()));
         }
     }
 
-    /// A node of QEMU's block layer with those below it; `format` is what the nodes above make of its bytes,
-    /// where one of them reads them; `Some(None)` where QEMU looks at the content.
-    fn node(&mut self, options: &Map<String, Value>, read_only: bool, format: Option<Option<&str>>) {
+    /// A node of QEMU's block layer with those below it; `above` is what the nodes above make of its bytes.
+    fn node(&mut self, options: &Map<String, Value>, read_only: bool, above: Above<'_>) {
         let is_on = |name: &str| text(options, name).is_some_and(|value| matches!(value.as_str(), "on" | "true" | "yes"));
         let read_only = read_only || is_on("read-only") || is_on("readonly");
         let driver = text(options, "driver");
         let is_file = driver.as_deref().is_some_and(|driver| FILES.contains(&driver));
         let own = driver.as_deref().filter(|driver| !is_file && !FILTERS.contains(driver));
-        let format = if matches!(format, Some(Some(_))) { format } else { own.map(Some).or(format) };
+        let above = match (above, own) {
+            (Above::Nothing | Above::Probe, Some(own)) => Above::Format(own),
+            (above, _) => above,
+        };
         if driver.as_deref() == Some("nvme") {
             self.drives.nvme.extend(text(options, "device"));
         } else if let Some(name) = text(options, "filename") {
             // A file's bytes as they are: raw.
-            self.image(&name, format.or(is_file.then_some(Some("raw"))), read_only);
+            let above = if is_file && matches!(above, Above::Nothing) { Above::Format("raw") } else { above };
+            self.image(&name, above, read_only);
         }
         for (key, below) in options {
-            let (read_only, format) = match key.as_str() {
-                "backing" => (true, Some(None)),
-                "data-file" => (read_only, Some(Some("raw"))),
-                _ => (read_only, format),
+            let (read_only, above) = match key.as_str() {
+                "backing" => (true, Above::Probe),
+                "data-file" => (read_only, Above::Format("raw")),
+                _ => (read_only, above),
             };
             match below {
-                Value::Object(below) => self.node(below, read_only, format),
-                Value::Array(all) => all.iter().filter_map(Value::as_object).for_each(|below| self.node(below, read_only, format)),
+                Value::Object(below) => self.node(below, read_only, above),
+                Value::Array(all) => all.iter().filter_map(Value::as_object).for_each(|below| self.node(below, read_only, above)),
                 Value::String(name) if ["file", "backing", "data-file", "image"].contains(&key.as_str()) => {
-                    self.references.push((name.clone(), format.flatten().map(str::to_owned)));
+                    self.references.push((name.clone(), above.format()));
                 }
                 _ => {}
             }
         }
     }
 
-    fn image(&mut self, name: &str, format: Option<Option<&str>>, read_only: bool) {
+    fn image(&mut self, name: &str, above: Above<'_>, read_only: bool) {
         if name.is_empty() || NO_IMAGES.iter().any(|start| name.starts_with(start)) {
             return;
         }
         if let Some(options) = name.strip_prefix("json:") {
             match keys(options, "driver") {
-                Ok(given) => self.node(&nested(given), read_only, format),
+                Ok(given) => self.node(&nested(given), read_only, above),
                 Err(what) => self.drives.unknown.push(format!("{name}: {what}")),
             }
             return;
@@ -177,7 +202,7 @@ impl Reader {
         // As QEMU's `path_has_protocol`: a colon before the first slash. libvirt starts QEMU in the folder /.
         let is_path = path.len() < name.len() || !path.split('/').next().is_some_and(|first| first.contains(':'));
         let file = if is_path && !path.starts_with('/') { format!("/{path}") } else { path.to_owned() };
-        self.drives.images.push(Drive { file, format: format.flatten().map(str::to_owned), read_only });
+        self.drives.images.push(Drive { file, format: above.format(), read_only });
     }
 
     /// The formats by which nodes read others that have options of their own.

@@ -153,12 +153,11 @@ impl Taken {
 
     fn by_option(&mut self, given: &Given, host: &Host) {
         let Given { option, value } = given;
-        match option.as_str() {
-            "device" => match keys(value, "driver") {
+        if option == "device" {
+            match keys(value, "driver") {
                 Ok(device) => self.qemu_device(&device, host),
                 Err(what) => self.unknown.push(format!("-device {value}: {what}")),
-            },
-            _ => {}
+            }
         }
     }
 
