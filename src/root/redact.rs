@@ -2,6 +2,7 @@
 //! program itself looks for, numbers, and names that the kernel gives. Everything else is replaced; what
 //! is no text and not understood is left out.
 
+mod line;
 mod words;
 
 use super::boot_option;
