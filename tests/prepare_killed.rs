@@ -60,7 +60,7 @@ type Case<'a> = (&'a (String, usize), Option<Run>, Run);
 /// address and pages of 1 GiB make for files of every kind: new ones, changed ones, a new directory.
 fn host() -> TempDir {
     let root = distribution("debian13-grub-initramfs-tools");
-    fs::write(root.path().join("etc/modprobe.d/mine.conf"), "options vfio-pci ids=8086:a36d\n").unwrap();
+    fs::write(root.path().join("etc/modprobe.d/mine.conf"), "options vfio-pci ids=1af4:1041\n").unwrap();
     root
 }
 

@@ -28,7 +28,7 @@ fn a_display_is_put_in() {
         return;
     }
     // The test driver's own domain.
-    let commands = commands.replace("-c qemu:///system NAME", "-c test:///default test");
+    let commands = commands.replace("-c test:///default new", "-c test:///default test");
     assert_eq!(commands.matches("test:///default").count(), 2, "{commands}");
     run(program("sh").args(["-c", &commands])).with(0);
 }

@@ -13,6 +13,7 @@ use vgapt::cli::Cli;
 const OF_OTHERS: &[(&str, &str)] = &[
     ("QEMU, which takes two dashes too", "--device"),
     ("transactional-update", "--continue"),
+    ("rmdir", "--ignore-fail-on-non-empty"),
     ("vgapt itself, between its processes", "--execute-tied-to"),
     ("cargo", "--bins --locked --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
@@ -29,7 +30,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
 ];
 
 /// What a script may start QEMU with: tables of other programs' options.
-const TABLES: &str = "src/import/shell/wrappers.rs";
+const TABLES: [&str; 2] = ["src/import/shell/wrappers.rs", "src/import/before.rs"];
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -191,7 +192,7 @@ fn helps(command: &mut clap::Command, into: &mut Vec<(String, String)>) {
 /// Each text with its place: the program's own words, the help, the documentation, the recorded outputs.
 fn texts() -> Vec<(String, String)> {
     let mut texts = Vec::new();
-    for path in files("src", "rs").into_iter().filter(|path| path != Path::new(TABLES)) {
+    for path in files("src", "rs").into_iter().filter(|path| !TABLES.iter().any(|table| path == Path::new(table))) {
         let source = fs::read_to_string(&path).unwrap();
         texts.extend(literals(&source).into_iter().map(|text| (path.display().to_string(), text)));
     }

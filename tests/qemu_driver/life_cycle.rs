@@ -53,7 +53,7 @@ fn life_cycle() {
         "{argv}"
     );
 
-    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: it runs; see `vgapt status`"]);
+    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: it runs; see `vgapt status NAME`"]);
     libvirt.vgapt(&["undefine", "plain"]).with(3).saying(&["'plain' runs", "vgapt stop plain"]);
     // Changed while it runs: from the next start on.
     libvirt.vgapt(&["define", "plain", "--memory", "96M"]).with(0);
