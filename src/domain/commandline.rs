@@ -31,7 +31,7 @@ pub(super) fn words(domain: &Document) -> Vec<String> {
     words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect()
 }
 
-/// The host's PCI functions that are passed there. What cannot be understood is told by [`super::taken`].
+/// The host's PCI functions that are passed there. What cannot be understood is told by [`super::taken()`].
 pub(super) fn functions(domain: &Document) -> Vec<PciAddress> {
     let devices = given(domain).into_iter().filter(|given| given.option == "device");
     devices.filter_map(|device| function(&keys(&device.value, "driver").ok()?)).collect()
