@@ -1,8 +1,13 @@
 //! Unknown is not absent: each place in `src` that can drop an error has a reason in `ignored_errors.txt`.
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::sources;
 
 /// What can drop an error without a word.
 const DROPS: [&str; 6] = [".ok()", "Result::ok", "unwrap_or_default()", ".flatten()", "let _ =", ".unwrap_or_else(|_|"];
@@ -49,18 +54,4 @@ fn drops(text: &str) -> usize {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.map(|line| DROPS.iter().map(|drop| line.matches(drop).count()).sum::<usize>()).sum()
-}
-
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }

@@ -1,7 +1,12 @@
 //! The rooms of `src/` and who may know whom: no arrow runs upward.
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::sources;
 
 /// Each room and the rooms that it may import: the table in CONTRIBUTING.md.
 fn rooms() -> Vec<(String, Vec<String>)> {
@@ -83,17 +88,4 @@ fn files_stay_small() {
 fn room_of(file: &Path) -> String {
     let below = file.strip_prefix("src").unwrap();
     below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
-}
-
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }
