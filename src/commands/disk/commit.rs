@@ -10,8 +10,7 @@ use serde_json::json;
 use super::super::Context;
 use super::desk::Desk;
 use super::guard::{Will, directory, existing, rough};
-use super::search::Further;
-use super::stated::{Force, Stated};
+use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Image, argv};
 use crate::problem::Problem;
@@ -31,18 +30,14 @@ pub(super) struct Arguments {
     /// The overlay whose content goes down
     overlay: PathBuf,
     #[command(flatten)]
-    stated: Stated,
-    #[command(flatten)]
-    further: Further,
-    #[command(flatten)]
-    force: Force,
+    before: BeforeWriting,
 }
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let chain = desk.chain(&self.overlay, self.stated.words())?;
+        let chain = desk.chain(&self.overlay, self.before.stated.words())?;
         let Some(base) = chain.base() else {
             return Err(Problem::new(
                 format!("{} lies on no other disk", overlay.display()),
@@ -56,12 +51,12 @@ impl Arguments {
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&base));
         against.extend(Desk::against_writing(&overlay));
-        let search = desk.search(&base, Some(&overlay), &self.further)?;
+        let search = desk.search(&base, Some(&overlay), &self.before.further)?;
         against.extend(search.findings(&base));
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));
         against.extend(with_snapshots(chain.top()));
-        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below", self.force.force)? {
+        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below", self.before.force.force)? {
             return Ok(code);
         }
         context.note(&search.told(&base));

@@ -13,8 +13,7 @@ use super::commit::bring_down;
 use super::compact::sound;
 use super::desk::Desk;
 use super::guard::{Will, directory, existing};
-use super::search::Further;
-use super::stated::{Force, Stated};
+use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Chain, Staged, argv};
 use crate::model::Size;
@@ -35,11 +34,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "DIR")]
     directory: String,
     #[command(flatten)]
-    stated: Stated,
-    #[command(flatten)]
-    further: Further,
-    #[command(flatten)]
-    force: Force,
+    before: BeforeWriting,
 }
 
 /// What is copied but not yet in the disk.
@@ -55,12 +50,12 @@ impl Arguments {
         })?;
         let disk = existing(&self.disk)?;
         let pending = pending(&disk);
-        let chain = desk.chain(&self.disk, self.stated.words())?;
+        let chain = desk.chain(&self.disk, self.before.stated.words())?;
         let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
         let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&disk));
-        let search = desk.search(&disk, unfinished.then_some(&pending), &self.further)?;
+        let search = desk.search(&disk, unfinished.then_some(&pending), &self.before.further)?;
         against.extend(search.findings(&disk));
         // Once in the overlay, once in the disk.
         let size = size_of(&what).map_err(|error| {
@@ -71,7 +66,7 @@ impl Arguments {
         })?;
         let twice = Size::from_bytes(size.saturating_add(BESIDE.bytes()).saturating_mul(2));
         against.extend(Desk::against_room(directory(&disk), twice).err());
-        if let Some(code) = desk.refusal(&against, "nothing is copied in", self.force.force)? {
+        if let Some(code) = desk.refusal(&against, "nothing is copied in", self.before.force.force)? {
             return Ok(code);
         }
         context.note(&search.told(&disk));

@@ -1,5 +1,18 @@
 //! What the user states of a disk, and what is gone on with.
 
+use super::search::Further;
+
+/// What the commands ask for that write into a disk on which others may lie.
+#[derive(Debug, clap::Args)]
+pub(super) struct BeforeWriting {
+    #[command(flatten)]
+    pub(super) stated: Stated,
+    #[command(flatten)]
+    pub(super) further: Further,
+    #[command(flatten)]
+    pub(super) force: Force,
+}
+
 /// What the user states of the disk.
 #[derive(Debug, clap::Args)]
 pub(super) struct Stated {

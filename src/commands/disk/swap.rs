@@ -10,8 +10,8 @@ use super::super::Context;
 use super::super::domain::{readable, still_as_read};
 use super::desk::Desk;
 use super::guard::existing;
-use super::search::{Further, shortened};
-use super::stated::{Force, Stated};
+use super::search::shortened;
+use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
@@ -32,11 +32,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TARGET")]
     disk: Option<String>,
     #[command(flatten)]
-    stated: Stated,
-    #[command(flatten)]
-    further: Further,
-    #[command(flatten)]
-    force: Force,
+    before: BeforeWriting,
     /// Print the change and make none
     #[arg(long)]
     dry_run: bool,
@@ -60,7 +56,7 @@ impl Arguments {
         let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
         let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         readable(&domain, name)?;
-        let chain = desk.chain(&self.overlay, self.stated.words())?;
+        let chain = desk.chain(&self.overlay, self.before.stated.words())?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
@@ -68,10 +64,10 @@ impl Arguments {
         }
         against.extend(Desk::against_half_written(&overlay));
         // The disk that the domain leaves is meant to be of no use any more where it goes back.
-        let search = desk.search(&overlay, Some(&place.path), &self.further)?;
+        let search = desk.search(&overlay, Some(&place.path), &self.before.further)?;
         // Nothing is lost before the guest writes to it: a swap may be taken back.
         against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocker, ..finding }));
-        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"), self.force.force)? {
+        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"), self.before.force.force)? {
             return Ok(code);
         }
         change(&mut domain, place.disk, &overlay, &chain.top().format);
@@ -112,7 +108,7 @@ impl Arguments {
             }
             let is_forth = lies_on(chain, path);
             let is_back = !is_forth
-                && match desk.chain(path, self.stated.trusting()) {
+                && match desk.chain(path, self.before.stated.trusting()) {
                     Ok(below) => lies_on(&below, overlay),
                     Err(error) if error.is::<Interrupted>() => return Err(error),
                     Err(error) => {
