@@ -248,3 +248,17 @@ fn the_connection_is_kept() {
     let behind = run(&mut vgapt(["-c", "test:///default", "define", "w", "--disk", "/nowhere/x.qcow2", "--dry-run"]));
     behind.saying(&["could not be looked at from here: /nowhere/x.qcow2", "are not read"]);
 }
+
+/// What others' hooks do around a domain is named where that domain is given a device, and nowhere else.
+#[test]
+fn hooks_of_others_around_this_domain() {
+    let root = machine("z170-gtx960");
+    put(root.path(), "etc/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh", "#!/bin/sh\nvirsh nodedev-detach pci_0000_01_00_0\n");
+    let words = "/etc/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh, for the domain games: line 2 asks libvirt";
+    let define = |name: &str, more: &[&str]| on(root.path(), &[&["define", name, "--dry-run"], more].concat());
+    define("games", &["--gpu", "01:00.0"]).with(0).saying(&[words, "remedy: let vgapt do it", "mv /etc/libvirt/hooks/qemu.d/games"]);
+    for (name, more) in [("games", &[][..]), ("work", &["--gpu", "01:00.0"])] {
+        let said = define(name, more).with(0).stderr;
+        assert!(!said.contains("bind.sh"), "{name}: {said}");
+    }
+}

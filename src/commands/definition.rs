@@ -64,6 +64,9 @@ impl Definition<'_> {
             findings.extend(domain::of_neighbours(&spec, &others));
             let new = domain::taken(&merged, host).without(&domain::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
+            if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
+                findings.extend(discovery::other_hooks(&root, self.name));
+            }
         }
         findings.extend(self.not_written(base, &spec, &merged));
         let merged = merged.to_string();

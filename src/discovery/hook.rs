@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::config::is_script;
-use crate::model::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
+use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
 use crate::root::Root;
 
 /// Between libvirt and vgapt are the hook's shell, and whatever a distribution puts around it.
@@ -36,6 +36,11 @@ pub(super) fn read(root: &Root) -> HookSeen {
         written: root.changed(HOOK),
         ..HookSeen::default()
     }
+}
+
+/// The hooks of others around this domain that conflict with vgapt's. What cannot be read is told by `vgapt check`.
+pub fn other_hooks(root: &Root, domain: &str) -> Vec<Finding> {
+    others(root).0.iter().filter(|hook| hook.is_for(domain)).filter_map(OtherHook::finding).collect()
 }
 
 /// The hooks of others, and why a folder or one of them could not be read.

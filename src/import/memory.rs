@@ -140,8 +140,12 @@ fn amount(draft: &mut Draft) -> Vec<String> {
                 draft.options.iter().find(|option| option.name == "object" && option.props.peek("id") == Some(backend.as_str()))?;
             read_bytes(object.props.peek("size")?)
         });
+        let Some(memory) = memory else {
+            draft.keep(*index, "how much memory the node has is not known");
+            continue;
+        };
         let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));
-        draft.put("numa", cell.with("memory", memory.unwrap_or_default().kib()).with("unit", "KiB"));
+        draft.put("numa", cell.with("memory", memory.kib()).with("unit", "KiB"));
         draft.options[*index].props.ignore(&["type"]);
         draft.native(*index, "<numa><cell>");
     }

@@ -1,5 +1,7 @@
 //! libvirt's hook: where it lies, and what is seen of it.
 
+use super::Finding;
+
 /// What libvirt runs around the start and the stop of every domain; all that is in `qemu.d` since 6.5.
 pub const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
 /// Where it looks for vgapt. `AppArmor` lets libvirt run what is there, and nothing in /usr/local/bin or a home.
@@ -43,6 +45,36 @@ pub struct OtherHook {
     pub calls_libvirt: Option<(usize, String)>,
     /// The first line that takes devices or the display from the host.
     pub takes: Option<(usize, String)>,
+}
+
+impl OtherHook {
+    /// Whether libvirt runs it around this domain.
+    pub fn is_for(&self, domain: &str) -> bool {
+        self.domain.as_ref().is_none_or(|name| name == domain)
+    }
+
+    /// What it does that conflicts with vgapt's hook, and what to do about it.
+    pub fn finding(&self) -> Option<Finding> {
+        let asks = self.calls_libvirt.as_ref().map(|line| (line, "asks libvirt"));
+        let ((number, line), what) = asks.or_else(|| Some((self.takes.as_ref()?, "takes devices or the display from the host")))?;
+        let of = self.domain.as_ref().map(|name| format!(", for the domain {name}")).unwrap_or_default();
+        Some(Finding::warning(
+            "other-hook",
+            format!("{}{of}: line {number} {what}: {line}", self.path),
+            format!(
+                "let vgapt do it (vgapt define NAME --gpu ADDRESS, with --handover for the only card) and move it out of the folder: {}",
+                self.put_away()
+            ),
+        ))
+    }
+
+    /// Without permission to execute, or in an empty folder, a dispatcher fails over what it does not find, and libvirt
+    /// refuses the start.
+    fn put_away(&self) -> String {
+        let folder = self.path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.contains("/qemu.d/"));
+        let emptied = folder.map(|folder| format!(" && rmdir --ignore-fail-on-non-empty {folder}")).unwrap_or_default();
+        format!("mv {} /root/{emptied}", self.path)
+    }
 }
 
 /// A daemon of libvirt's: its number alone is given out again.

@@ -23,32 +23,15 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
 fn others(prepared: &Prepared) -> Vec<Check> {
     let seen = &prepared.facts.observed.hook;
     let told = seen.others.iter().filter_map(|hook| {
-        let of = hook.domain.as_ref().map(|name| format!(", for the domain {name}")).unwrap_or_default();
-        let check = |(number, line): &(usize, String), what: &str| {
-            Check::ok("other-hook", Group::Software, "another's hook", format!("{}{of}: line {number} {what}: {line}", hook.path))
-        };
-        let remedy = format!(
-            "let vgapt do it (vgapt define NAME --gpu ADDRESS, with --handover for the only card) and move it out of the folder: {}",
-            put_away(&hook.path)
-        );
-        let asks = hook.calls_libvirt.as_ref().map(|line| check(line, "asks libvirt").care(WHY_ASKS, remedy.clone()));
-        asks.or_else(|| {
-            hook.takes.as_ref().map(|line| check(line, "takes devices or the display from the host").care(WHY_OTHERS, remedy.clone()))
-        })
+        let finding = hook.finding()?;
+        let why = if hook.calls_libvirt.is_some() { WHY_ASKS } else { WHY_OTHERS };
+        Some(Check::ok(finding.code, Group::Software, "another's hook", finding.message).care(why, finding.remedy))
     });
     let mut checks: Vec<Check> = told.collect();
     if let Some(because) = seen.unread.as_ref().filter(|_| prepared.facts.setup.files.exists(HOOK)) {
         checks.push(Check::ok("other-hook", Group::Software, "another's hook", String::new()).unknown(because).minor());
     }
     checks
-}
-
-/// Without permission to execute, or in an empty folder, a dispatcher fails over what it does not find, and libvirt
-/// refuses the start.
-fn put_away(path: &str) -> String {
-    let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.contains("/qemu.d/"));
-    let emptied = folder.map(|folder| format!(" && rmdir --ignore-fail-on-non-empty {folder}")).unwrap_or_default();
-    format!("mv {path} /root/{emptied}")
 }
 
 fn own(prepared: &Prepared) -> Vec<Check> {
