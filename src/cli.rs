@@ -9,7 +9,6 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 
 use crate::commands::{Command, Context};
-use crate::hypervisor::Open;
 use crate::interrupt::Interrupted;
 use crate::problem::Problem;
 use crate::{output, problem, run};
@@ -80,8 +79,8 @@ pub enum Color {
     Never,
 }
 
-/// Parses the command line and runs it; `open` is there only in the program that links libvirt.
-pub fn main(open: Option<Open>) -> ExitCode {
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
     if let Some(error) = run::execute(std::env::args_os().skip(1)) {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
@@ -95,18 +94,8 @@ pub fn main(open: Option<Open>) -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    let context = Context::new(cli.global, open);
-    let arguments = std::env::args_os().skip(1);
-    let result = if open.is_none() && cli.command.needs_libvirt(&context) {
-        run::hand_over(arguments)
-    } else {
-        if open.is_none() && cli.command.asks_libvirt(&context) {
-            // Comes back only where there is no libvirt, and the command goes on without.
-            context.detail(&format!("{:#}", run::become_libvirt_program(arguments)));
-        }
-        cli.command.run(&context)
-    };
-    result.unwrap_or_else(|error| {
+    let context = Context::new(cli.global);
+    cli.command.run(&context).unwrap_or_else(|error| {
         output::tell(&format!("{}\n", problem::describe(&error)));
         let is_usage = error.chain().filter_map(|cause| cause.downcast_ref::<Problem>()).any(|problem| problem.is_usage);
         ExitCode::from(if error.is::<Interrupted>() {

@@ -1,8 +1,7 @@
-//! The command line. What needs libvirt is done by `vgapt-libvirt`, so that the rest neither pays
-//! for libvirt nor needs it.
+//! The command line.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    vgapt::cli::main(None)
+    vgapt::cli::main()
 }

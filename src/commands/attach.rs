@@ -38,9 +38,9 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::All)?;
         let given = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
         let mut base = Base::new(existing.document, false, &self.name, &given, &Request::default());
         if base.last.as_ref().is_some_and(|last| !last.attached) {
@@ -58,8 +58,8 @@ impl Arguments {
             base.wanted.pci = both(&last.request.pci, &self.pci);
             base.wanted.usb = both(&last.request.usb, &self.usb);
         }
-        let files = files(root.as_ref(), connection.as_ref(), &base.wanted.files());
-        let resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        let files = files(root.as_ref(), connection, &base.wanted.files())?;
+        let resolved = domain::resolve(&base, &host, &files, &connection.abilities()?);
         let definition = Definition {
             name: &self.name,
             how: &self.how,
@@ -68,7 +68,7 @@ impl Arguments {
             done: "has the devices",
             autostart: None,
         };
-        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
+        definition.carry_out(context, connection, &base, &host, resolved)
     }
 }
 

@@ -52,7 +52,7 @@ impl Arguments {
                 "run vgapt check on that machine",
             )
         })?;
-        let host = context.host(Some(&root), Scope::All, None)?;
+        let host = context.host(Some(&root), Scope::All)?;
         let report = self.report(context, &root, &host)?;
         let detail = match (context.global.verbose, context.global.quiet) {
             (true, _) => Detail::More,

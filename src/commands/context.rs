@@ -1,14 +1,15 @@
 //! What every command starts from: the global options, the host, the connection.
 
+use std::cell::OnceCell;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::cli::Global;
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::hypervisor::{Hypervisor, Open};
+use crate::hypervisor::{self, Hypervisor};
 use crate::model::{Finding, Host, Reading, Severity, Uri};
 use crate::output;
 use crate::problem::Problem;
@@ -21,19 +22,19 @@ pub struct Context {
     uri: Uri,
     /// Why libvirt's own setting for it could not be read.
     uri_unknown: Option<String>,
-    open: Option<Open>,
+    connection: OnceCell<Box<dyn Hypervisor>>,
 }
 
 impl Context {
-    pub(crate) fn new(global: Global, open: Option<Open>) -> Self {
+    pub(crate) fn new(global: Global) -> Self {
         let uri = connection_uri(global.connect.first().map(String::as_str));
         let uri_unknown = uri.unknown().map(str::to_owned);
-        Self { global, uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)), uri_unknown, open }
+        Self { global, uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)), uri_unknown, connection: OnceCell::new() }
     }
 
     /// One for each libvirt that is named.
     pub fn each(&self) -> Vec<Self> {
-        let alone = |uri: &String| Self::new(Global { connect: vec![uri.clone()], ..self.global.clone() }, self.open);
+        let alone = |uri: &String| Self::new(Global { connect: vec![uri.clone()], ..self.global.clone() });
         self.global.connect.iter().map(alone).collect()
     }
 
@@ -70,34 +71,33 @@ impl Context {
     }
 
     /// The host, from its tree or from libvirt.
-    pub fn host(&self, root: Option<&Root>, scope: Scope, connection: Option<&dyn Hypervisor>) -> Result<Host> {
+    pub fn host(&self, root: Option<&Root>, scope: Scope) -> Result<Host> {
         if let Some(root) = root {
             let host = discovery::read(root, scope);
             // A host that was named is not another one, also where nothing is to be seen of its devices.
-            if !host.pci.is_empty() || connection.is_none() || self.global.root.is_some() {
+            if !host.pci.is_empty() || self.connection.get().is_none() || self.global.root.is_some() {
                 let place = self.global.root.as_deref().unwrap_or(Path::new("/"));
                 self.detail(&format!("host read from {}: {} PCI functions", place.display(), host.pci.len()));
                 return Ok(host);
             }
         }
         self.detail("host read from libvirt's node devices");
-        match connection {
-            Some(connection) => Ok(discovery::from_node_devices(&connection.node_devices()?)),
-            None => Ok(discovery::from_node_devices(&self.connect()?.node_devices()?)),
-        }
+        Ok(discovery::from_node_devices(&self.connect()?.node_devices()?))
     }
 
-    /// Opens the connection.
-    pub fn connect(&self) -> Result<Box<dyn Hypervisor>> {
-        let open = self.open.context("this program does not link libvirt; vgapt runs vgapt-libvirt for that")?;
+    /// The connection, which is opened for the first who asks.
+    pub fn connect(&self) -> Result<&dyn Hypervisor> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection.as_ref());
+        }
         if let Some(because) = &self.uri_unknown {
             self.note(&format!("warning: {because}\n  remedy: name the libvirt with --connect; {} is spoken to", self.uri));
         }
-        let connection = open(&self.uri)?;
+        let connection = hypervisor::connect(&self.uri)?;
         if self.global.verbose {
             self.detail(&format!("connected to {} (driver {})", self.uri, connection.driver()?));
         }
-        Ok(connection)
+        Ok(self.connection.get_or_init(|| connection).as_ref())
     }
 
     /// Tells people something on standard error, unless they want it quiet.

@@ -50,9 +50,9 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::All)?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let existing = Existing::find(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let existing = Existing::find(connection, &self.name, Secrets::Kept)?;
         if let Some(refusal) = self.refusal(existing.as_ref()) {
             context.tell(&[refusal]);
             return Ok(ExitCode::from(FOUND_AGAINST));
@@ -64,7 +64,7 @@ impl Arguments {
         let brought_disks = base.is_new && self.template.is_some();
         let mut paths = base.wanted.files();
         paths.extend(if brought_disks { domain::disk_paths(&base.domain) } else { Vec::new() });
-        let files = files(root.as_ref(), connection.as_ref(), &paths);
+        let files = files(root.as_ref(), connection, &paths)?;
         let autostart = Request::default().overlaid_by(&given).autostart;
         let definition = Definition {
             name: &self.name,
@@ -78,7 +78,7 @@ impl Arguments {
             done: "is defined",
             autostart,
         };
-        let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities());
+        let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities()?);
         resolved.findings.extend(self.discards(existing.as_ref()));
         if brought_disks {
             let state = "in the template: <driver name='qemu' type='raw'/>, or the type that it has";
@@ -88,7 +88,7 @@ impl Arguments {
             save(file, &self.name, &resolved.spec.record)?;
             context.note(&format!("what was asked for is in {}", file.display()));
         }
-        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
+        definition.carry_out(context, connection, &base, &host, resolved)
     }
 
     /// What cannot be asked of a domain that exists.
@@ -202,13 +202,13 @@ fn pool_folders(root: &Root, connection: &dyn Hypervisor) -> Vec<String> {
 }
 
 /// What the host's files say; of a remote host only the firmwares are known, from libvirt.
-pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[String]) -> Files {
+pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[String]) -> Result<Files> {
     if let Some(root) = root {
         let files = discovery::files(root, paths);
         let pools = if files.facts.iter().any(|facts| !facts.names.is_empty()) { pool_folders(root, connection) } else { Vec::new() };
-        return Files { networks: connection.networks(), pools, ..files };
+        return Ok(Files { networks: connection.networks()?, pools, ..files });
     }
-    let pairs = connection.loaders().into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
+    let pairs = connection.loaders()?.into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
     let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");
     let format = |code: &str| if code.ends_with(".qcow2") { "qcow2" } else { "raw" };
     let firmwares = pairs.map(|(vars, code)| Firmware {
@@ -218,5 +218,5 @@ pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[S
         vars,
         code,
     });
-    Files { firmwares: firmwares.collect(), networks: connection.networks(), uses: discovery::uses(None), ..Files::default() }
+    Ok(Files { firmwares: firmwares.collect(), networks: connection.networks()?, uses: discovery::uses(None), ..Files::default() })
 }

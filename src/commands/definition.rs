@@ -138,7 +138,7 @@ impl Definition<'_> {
             Defined::Yes => {}
             Defined::SchemaRefuses(_) if self.how.force => connection.define_unchecked(xml)?,
             Defined::SchemaRefuses(words) => {
-                let dropped = connection.dropped(xml);
+                let dropped = connection.dropped(xml)?;
                 return Ok(Outcome::SchemaRefuses(self.against_schema(base, &words, dropped.as_deref())));
             }
         }

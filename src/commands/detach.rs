@@ -28,9 +28,9 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let mut existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
+        let mut existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::Devices)?;
         let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
         if let Ok(record) = existing.record(&self.name).cloned() {
             domain::recognise(&mut existing.document, &record);
@@ -51,7 +51,7 @@ impl Arguments {
             }
         }
         base.purpose = Purpose::Detach;
-        let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities());
+        let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities()?);
         let definition = Definition {
             name: &self.name,
             how: &self.how,
@@ -60,6 +60,6 @@ impl Arguments {
             done: "is what it was",
             autostart: None,
         };
-        definition.carry_out(context, connection.as_ref(), &base, &host, resolved)
+        definition.carry_out(context, connection, &base, &host, resolved)
     }
 }

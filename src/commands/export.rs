@@ -36,11 +36,11 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         match self.to {
-            World::Qemu => Self::qemu(context, connection.as_ref(), Existing::open(connection.as_ref(), &self.name)?)?,
+            World::Qemu => Self::qemu(context, connection, Existing::open(connection, &self.name)?)?,
             World::Kubevirt => {
                 // That there is a password is said; the password is not.
-                let existing = Existing::open_with(connection.as_ref(), &self.name, Secrets::Kept)?;
-                self.kubevirt(context, connection.as_ref(), &existing)?;
+                let existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
+                self.kubevirt(context, connection, &existing)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -48,7 +48,7 @@ impl Arguments {
 
     fn qemu(context: &Context, connection: &dyn Hypervisor, mut existing: Existing) -> Result<()> {
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
+        let host = context.host(root.as_ref(), Scope::Devices)?;
         for id in export::place_usb(&mut existing.document, &host.usb) {
             context.note(&format!("note: the USB device {id} is not plugged in, and is left out: libvirt would not start the domain"));
         }
@@ -64,7 +64,7 @@ impl Arguments {
 
     fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<()> {
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection))?;
+        let host = context.host(root.as_ref(), Scope::Devices)?;
         let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
         let exported = export::kubevirt(&existing.document, &self.name, &passed, connection.autostart(&self.name)?).map_err(|because| {
             Problem::new(

@@ -36,5 +36,5 @@ pub(super) fn list(context: &Context) -> Result<ExitCode> {
 
 fn cards(context: &Context) -> Result<Vec<Assessment>> {
     let root = context.root()?;
-    Ok(passthrough::assess(&context.host(root.as_ref(), Scope::Cards, None)?))
+    Ok(passthrough::assess(&context.host(root.as_ref(), Scope::Cards)?))
 }

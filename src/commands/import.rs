@@ -54,11 +54,6 @@ fn setting(text: &str) -> Result<String, String> {
 }
 
 impl Arguments {
-    /// Whether libvirt must be there for it.
-    pub(super) fn needs_libvirt(&self) -> bool {
-        self.define
-    }
-
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let shown = self.script.display();
         let mut text = Vec::new();
@@ -162,7 +157,7 @@ impl Arguments {
             Files::default()
         } else {
             let root = context.own_root()?;
-            if self.define { files(Some(&root), context.connect()?.as_ref(), &paths) } else { discovery::files(&root, &paths) }
+            if self.define { files(Some(&root), context.connect()?, &paths)? } else { discovery::files(&root, &paths) }
         };
         let go_on = "write the XML to a file (--print-xml), and define that: virsh define FILE";
         let mut findings =
@@ -206,7 +201,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     Ok(match connection.define(&imported.xml)? {
         Defined::Yes => None,
         Defined::SchemaRefuses(words) => {
-            let dropped = connection.dropped(&imported.xml).unwrap_or_default();
+            let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };
             let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
             let remedy = format!("write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE", context.uri());

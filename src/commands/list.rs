@@ -42,7 +42,7 @@ impl Arguments {
             return hosts::list(context);
         }
         let root = context.root()?;
-        let host = context.host(root.as_ref(), self.scope(context), None)?;
+        let host = context.host(root.as_ref(), self.scope(context))?;
         let mut cards = passthrough::assess(&host);
         if let Some(address) = self.gpu {
             let all = output::addresses(&cards);

@@ -85,34 +85,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether libvirt must be there for it.
-    pub fn needs_libvirt(&self, context: &Context) -> bool {
-        match self {
-            Self::Define(_)
-            | Self::Attach(_)
-            | Self::Detach(_)
-            | Self::Show(_)
-            | Self::Explain(_)
-            | Self::Export(_)
-            | Self::Start(_)
-            | Self::Stop(_)
-            | Self::Status(_)
-            | Self::Undefine(_) => true,
-            Self::List(_) => context.host_is_behind_libvirt() || context.each().iter().any(Context::host_is_behind_libvirt),
-            Self::Import(arguments) => arguments.needs_libvirt(),
-            Self::Disk(arguments) => arguments.needs_libvirt(),
-            Self::Check(_) | Self::Prepare(_) | Self::Undo(_) | Self::Hook(_) | Self::Capture(_) | Self::Completions(_) | Self::Man(_) => {
-                false
-            }
-            Self::Topology(arguments) => arguments.names_a_domain() || context.host_is_behind_libvirt(),
-        }
-    }
-
-    /// Whether it asks libvirt something, and goes on where that is not there.
-    pub fn asks_libvirt(&self, context: &Context) -> bool {
-        matches!(self, Self::Disk(arguments) if arguments.asks_libvirt(context))
-    }
-
     /// Does it.
     pub fn run(&self, context: &Context) -> Result<ExitCode> {
         // The hook opens it by itself: a domain of others starts whatever is wrong here.

@@ -20,7 +20,7 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        let existing = Existing::open(connection, &self.name)?;
         let record = existing.record(&self.name)?;
         let (request, changed) = domain::present(&existing.document, &record.request);
         let autostart = connection.autostart(&self.name)?;

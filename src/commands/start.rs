@@ -40,9 +40,9 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
-        let existing = Existing::open(connection.as_ref(), &self.name)?;
+        let existing = Existing::open(connection, &self.name)?;
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
+        let host = context.host(root.as_ref(), Scope::Devices)?;
         let mut passed = existing.passed();
         let taken = domain::taken(&existing.document, &host);
         // Also what somebody gave to QEMU by options of its own.
@@ -55,7 +55,7 @@ impl Arguments {
         findings.retain(|finding| finding.code != "only-display" || !needs.as_ref().is_some_and(|needs| needs.handover));
         let usb: Vec<_> = taken.usb.iter().copied().collect();
         findings.extend(domain::of_keyboard(&usb, &host, &uses));
-        findings.extend(domain::of_others(&taken, &others(connection.as_ref(), &self.name)?, &host, true, &Paths::of(context)?));
+        findings.extend(domain::of_others(&taken, &others(connection, &self.name)?, &host, true, &Paths::of(context)?));
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
@@ -81,7 +81,7 @@ impl Arguments {
             step_note(context, &step);
         }
         connection.start(&self.name, self.paused)?;
-        let guest = self.wait.then(|| Guest::new(connection.as_ref(), &self.name, &existing.document));
+        let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
         context.note(&format!(
             "'{}' {}",
             self.name,

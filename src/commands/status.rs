@@ -35,9 +35,9 @@ impl Arguments {
         let connection = context.connect()?;
         let root = context.root()?;
         if self.watch {
-            return self.watch(context, connection.as_ref(), root.as_ref());
+            return self.watch(context, connection, root.as_ref());
         }
-        let seen = self.look(context, connection.as_ref(), root.as_ref())?;
+        let seen = self.look(context, connection, root.as_ref())?;
         if context.global.json {
             output::print(&output::json(&seen.json(&self.name)))?;
         } else {
@@ -70,7 +70,7 @@ impl Arguments {
     fn look(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Seen> {
         let existing = Existing::open(connection, &self.name)?;
         let state = connection.state(&self.name)?;
-        let host = context.host(root, Scope::Devices, Some(connection))?;
+        let host = context.host(root, Scope::Devices)?;
         let passed = existing.passed();
         // While it runs the devices are where they should be.
         let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };

@@ -35,7 +35,7 @@ impl Arguments {
             connection.destroy(name)?;
         } else {
             connection.shut_down(name)?;
-            if !self.is_off_in_time(connection.as_ref())? {
+            if !self.is_off_in_time(connection)? {
                 let message = format!("'{name}' still runs after {} s", self.timeout);
                 let remedy = format!("shut it down from inside, or pull the plug: vgapt stop --force {name}");
                 return Err(Problem::new(message, remedy).into());

@@ -36,20 +36,15 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether a domain is asked for.
-    pub(super) fn names_a_domain(&self) -> bool {
-        self.name.is_some()
-    }
-
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?;
         let seats = match &self.name {
             Some(name) => {
                 let connection = context.connect()?;
-                let host = context.host(root.as_ref(), Scope::All, Some(connection.as_ref()))?;
-                of_domain(name, &Existing::open(connection.as_ref(), name)?, &host)
+                let host = context.host(root.as_ref(), Scope::All)?;
+                of_domain(name, &Existing::open(connection, name)?, &host)
             }
-            None => self.proposed(&context.host(root.as_ref(), Scope::All, None)?)?,
+            None => self.proposed(&context.host(root.as_ref(), Scope::All)?)?,
         };
         if let Some(file) = &self.svg {
             written::write(file, output::svg(&seats).as_bytes())?;

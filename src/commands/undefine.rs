@@ -36,8 +36,8 @@ impl Arguments {
         if connection.state(name)?.is_active() {
             return Err(Problem::new(format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")).into());
         }
-        let mut lost = kept_beside(connection.as_ref(), name);
-        let disks = match Existing::open(connection.as_ref(), name) {
+        let mut lost = kept_beside(connection, name);
+        let disks = match Existing::open(connection, name) {
             Ok(existing) => {
                 lost.extend(tpm(context, name, &existing.document));
                 Ok(disk_uses(&existing.document))

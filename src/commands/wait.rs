@@ -35,9 +35,9 @@ pub(super) struct Guest<'a> {
 
 impl<'a> Guest<'a> {
     /// To be asked right after the start, before the guest can have an address of its own.
-    pub(super) fn new(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Self {
-        let has_new_lease = is_on_network(domain) && connection.leases(name).is_some_and(|known| known.is_empty());
-        Self { connection, name, has_agent: has_agent(domain), has_new_lease }
+    pub(super) fn new(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Result<Self> {
+        let has_new_lease = is_on_network(domain) && connection.leases(name)?.is_some_and(|known| known.is_empty());
+        Ok(Self { connection, name, has_agent: has_agent(domain), has_new_lease })
     }
 
     /// Waits; `None`: as long as it takes.
@@ -49,7 +49,7 @@ impl<'a> Guest<'a> {
         let end = limit.map(|limit| Instant::now() + limit);
         loop {
             self.still_runs()?;
-            if let Some(up) = self.look() {
+            if let Some(up) = self.look()? {
                 return Ok(up);
             }
             let left = end.map_or(INTERVAL, |end| end.saturating_duration_since(Instant::now()));
@@ -63,15 +63,15 @@ impl<'a> Guest<'a> {
         }
     }
 
-    fn look(&self) -> Option<Up> {
+    fn look(&self) -> Result<Option<Up>> {
         if !self.has_agent && !self.has_new_lease {
-            return Some(Up::Invisible);
+            return Ok(Some(Up::Invisible));
         }
-        if self.has_agent && self.connection.agent_answers(self.name) {
-            return Some(Up::Seen("its agent answers".to_owned()));
+        if self.has_agent && self.connection.agent_answers(self.name)? {
+            return Ok(Some(Up::Seen("its agent answers".to_owned())));
         }
-        let address = self.connection.leases(self.name)?.into_iter().next().filter(|_| self.has_new_lease)?;
-        Some(Up::Seen(format!("it took the address {address}")))
+        let leases = if self.has_new_lease { self.connection.leases(self.name)? } else { None };
+        Ok(leases.into_iter().flatten().next().map(|address| Up::Seen(format!("it took the address {address}"))))
     }
 
     fn still_runs(&self) -> Result<()> {

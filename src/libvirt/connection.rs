@@ -1,32 +1,26 @@
 //! A connection: what the commands ask of libvirt, through its bindings.
 
-use std::cell::RefCell;
-
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, Pools, Secrets, Snapshot, State, Unread};
+use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, LibvirtError, Pools, Secrets, Snapshot, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
-use virt::domain::{Domain, DomainState};
+use virt::domain::{Domain, DomainState, Interface};
 use virt::domain_snapshot::DomainSnapshot;
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
-use super::errors::explain;
-use super::watch::Deadline;
-use super::{capabilities, dropped, pool, watch};
+use super::{capabilities, dropped, pool};
 
 struct Libvirt {
     connect: Connect,
-    /// Behind the connection, so that it is dropped when that is closed.
-    closing: RefCell<Option<Deadline>>,
 }
 
-impl Drop for Libvirt {
-    fn drop(&mut self) {
-        self.closing.replace(Some(watch::deadline("closing the connection", watch::QUESTION)));
-    }
+/// What libvirt said, and what was being done.
+fn explain(error: &Error, doing: impl Into<String>) -> anyhow::Error {
+    let said = LibvirtError { message: error.message().to_owned(), code: error.code().to_raw(), domain: error.domain().to_raw() };
+    anyhow::Error::new(said).context(doing.into())
 }
 
 /// Opens a connection to read and write.
@@ -37,9 +31,8 @@ pub(super) fn open(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
     if uri.as_str().starts_with("qemu:///embed") {
         run_event_loop()?;
     }
-    let _deadline = watch::deadline("connecting", if uri.is_remote() { watch::REMOTE } else { watch::LOCAL });
     let connect = Connect::open(Some(uri.as_str())).map_err(|error| explain(&error, format!("cannot connect to {uri}")))?;
-    Ok(Box::new(Libvirt { connect, closing: RefCell::default() }))
+    Ok(Box::new(Libvirt { connect }))
 }
 
 /// The embedded QEMU driver waits for events that nobody else delivers.
@@ -82,12 +75,10 @@ fn unread(name: std::result::Result<String, Error>, error: &Error) -> Unread {
 
 impl Hypervisor for Libvirt {
     fn driver(&self) -> Result<String> {
-        let _deadline = watch::deadline("asking for its driver", watch::QUESTION);
         self.connect.driver_type().map_err(|error| explain(&error, "cannot ask for the driver"))
     }
 
     fn node_devices(&self) -> Result<Vec<String>> {
-        let _deadline = watch::deadline("listing the host's devices", watch::QUESTION);
         let flags = sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_USB_DEV;
         let devices = self.connect.list_all_node_devices(flags).map_err(|error| explain(&error, "cannot list the host's devices"))?;
         let described = devices.iter().filter_map(|device| match device.xml_desc(0) {
@@ -98,22 +89,20 @@ impl Hypervisor for Libvirt {
         described.collect()
     }
 
-    fn abilities(&self) -> vgapt::model::Libvirt {
-        let _deadline = watch::deadline("asking what it can do", watch::QUESTION);
+    fn abilities(&self) -> Result<vgapt::model::Libvirt> {
         let capabilities = self.capabilities();
         let version = self.connect.lib_version().ok().map(u64::from);
-        capabilities::abilities(version, capabilities.as_ref().map(Document::root))
+        Ok(capabilities::abilities(version, capabilities.as_ref().map(Document::root)))
     }
 
-    fn loaders(&self) -> Vec<String> {
-        let _deadline = watch::deadline("asking for its firmware", watch::QUESTION);
-        let Some(capabilities) = self.capabilities() else { return Vec::new() };
+    fn loaders(&self) -> Result<Vec<String>> {
+        let Some(capabilities) = self.capabilities() else { return Ok(Vec::new()) };
         let loader = capabilities.root().at("os/loader");
-        loader.into_iter().flat_map(|loader| loader.children_named("value")).map(Element::text).map(str::to_owned).collect()
+        let values = loader.into_iter().flat_map(|loader| loader.children_named("value"));
+        Ok(values.map(Element::text).map(str::to_owned).collect())
     }
 
     fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>> {
-        let _deadline = watch::deadline("reading a domain", watch::QUESTION);
         let domain = match self.connect.lookup_domain_by_name(name) {
             Ok(domain) => domain,
             Err(error) if error.code() == Enum::Known(ErrorNumber::NoDomain) => return Ok(None),
@@ -127,7 +116,6 @@ impl Hypervisor for Libvirt {
     }
 
     fn define(&self, xml: &str) -> Result<Defined> {
-        let _deadline = watch::deadline("defining a domain", watch::QUESTION);
         match self.connect.define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE) {
             Ok(_) => Ok(Defined::Yes),
             Err(error) if error.code() == Enum::Known(ErrorNumber::XmlInvalidSchema) => {
@@ -138,17 +126,14 @@ impl Hypervisor for Libvirt {
     }
 
     fn define_unchecked(&self, xml: &str) -> Result<()> {
-        let _deadline = watch::deadline("defining a domain", watch::QUESTION);
         self.connect.define_domain_xml(xml).map(drop).map_err(|error| explain(&error, "libvirt refuses the domain"))
     }
 
     fn state(&self, name: &str) -> Result<State> {
-        let _deadline = watch::deadline("asking for a domain's state", watch::QUESTION);
         state_of(&self.domain(name)?).map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))
     }
 
     fn domains(&self) -> Result<Domains> {
-        let _deadline = watch::deadline("listing the domains", watch::QUESTION);
         let domains = self.connect.list_all_domains(0).map_err(|error| explain(&error, "cannot list the domains"))?;
         let known = |domain: &Domain| -> std::result::Result<Known, Error> {
             let state = state_of(domain)?;
@@ -171,15 +156,13 @@ impl Hypervisor for Libvirt {
         Ok(all)
     }
 
-    fn networks(&self) -> Option<Vec<(String, bool)>> {
-        let _deadline = watch::deadline("listing the networks", watch::QUESTION);
-        let networks = self.connect.list_all_networks(0).ok()?;
+    fn networks(&self) -> Result<Option<Vec<(String, bool)>>> {
+        let Ok(networks) = self.connect.list_all_networks(0) else { return Ok(None) };
         // One whose name or state cannot be asked for is as good as not known at all.
-        networks.iter().map(|network| Some((network.name().ok()?, network.is_active().ok()?))).collect()
+        Ok(networks.iter().map(|network| Some((network.name().ok()?, network.is_active().ok()?))).collect())
     }
 
     fn pools(&self) -> Result<Pools> {
-        let _deadline = watch::deadline("listing the storage pools", watch::QUESTION);
         let pools = match self.connect.list_all_storage_pools(0) {
             Ok(pools) => pools,
             // A driver without storage has no pools.
@@ -202,48 +185,41 @@ impl Hypervisor for Libvirt {
     }
 
     fn native(&self, xml: &str) -> Result<String> {
-        let _deadline = watch::deadline("translating a domain", watch::QUESTION);
         self.connect
             .domain_xml_to_native("qemu-argv", xml, 0)
             .map_err(|error| explain(&error, "libvirt does not turn the domain into QEMU's options"))
     }
 
     fn start(&self, name: &str, paused: bool) -> Result<()> {
-        let _deadline = watch::deadline("starting a domain", watch::START);
         let domain = self.domain(name)?;
         let started = if paused { domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED) } else { domain.create() };
         started.map_err(|error| explain(&error, format!("'{name}' does not start")))
     }
 
     fn autostart(&self, name: &str) -> Result<bool> {
-        let _deadline = watch::deadline("asking for a domain's autostart", watch::QUESTION);
         self.domain(name)?.autostart().map_err(|error| explain(&error, format!("cannot ask whether '{name}' starts with the host")))
     }
 
     fn set_autostart(&self, name: &str, wanted: bool) -> Result<()> {
-        let _deadline = watch::deadline("setting a domain's autostart", watch::QUESTION);
         let what = if wanted { "cannot be started with the host" } else { "cannot be kept from starting with the host" };
         self.domain(name)?.set_autostart(wanted).map_err(|error| explain(&error, format!("'{name}' {what}")))
     }
 
-    fn agent_answers(&self, name: &str) -> bool {
-        let _deadline = watch::deadline("asking the guest's agent", watch::QUESTION);
-        self.domain(name).is_ok_and(|domain| domain.time(0).is_ok())
+    fn agent_answers(&self, name: &str) -> Result<bool> {
+        Ok(self.domain(name)?.time(0).is_ok())
     }
 
-    fn leases(&self, name: &str) -> Option<Vec<String>> {
-        let _deadline = watch::deadline("asking for addresses", watch::QUESTION);
-        let interfaces = self.domain(name).ok()?.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).ok()?;
-        Some(interfaces.into_iter().flat_map(|interface| interface.addrs).map(|address| address.addr).collect())
+    fn leases(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let interfaces = self.domain(name)?.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).ok();
+        let addresses = |interfaces: Vec<Interface>| interfaces.into_iter().flat_map(|one| one.addrs).map(|one| one.addr).collect();
+        Ok(interfaces.map(addresses))
     }
 
     fn shut_down(&self, name: &str) -> Result<()> {
-        let _deadline = watch::deadline("asking a guest to shut down", watch::STOP);
         self.domain(name)?.shutdown().map_err(|error| explain(&error, format!("'{name}' cannot be asked to shut down")))
     }
 
     fn destroy(&self, name: &str) -> Result<()> {
-        let _deadline = watch::deadline("stopping a domain", watch::STOP);
         self.domain(name)?.destroy().map_err(|error| explain(&error, format!("'{name}' cannot be stopped")))
     }
 
@@ -259,7 +235,6 @@ impl Hypervisor for Libvirt {
     }
 
     fn undefine(&self, name: &str) -> Result<()> {
-        let _deadline = watch::deadline("undefining a domain", watch::QUESTION);
         let domain = self.domain(name)?;
         let state = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
         let not_known = |error: &Error| error.code() == Enum::Known(ErrorNumber::InvalidArg);
@@ -271,7 +246,7 @@ impl Hypervisor for Libvirt {
         undefined.map_err(|error| explain(&error, format!("'{name}' cannot be undefined")))
     }
 
-    fn dropped(&self, xml: &str) -> Option<Vec<String>> {
-        dropped::by_parser(xml)
+    fn dropped(&self, xml: &str) -> Result<Option<Vec<String>>> {
+        Ok(dropped::by_parser(xml))
     }
 }

@@ -1,18 +1,48 @@
-//! The part of vgapt that links libvirt. `vgapt` runs it for the commands that need a connection;
-//! it takes the same command line.
+//! The part of vgapt that links libvirt: `vgapt` starts it for a connection, asks it line by line over its
+//! standard input and output, and it ends when nobody asks any more.
 
 mod capabilities;
 mod connection;
 mod dropped;
-mod errors;
+mod parent;
 mod pool;
-mod watch;
 
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, Result, bail};
+use vgapt::hypervisor;
+use vgapt::model::Uri;
+
 fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vgapt-libvirt: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(uri), None) = (arguments.next(), arguments.next()) else { bail!("this is a part of vgapt, which starts it by itself") };
+    if uri == "--version" {
+        println!("vgapt-libvirt {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    if io::stdin().is_terminal() {
+        bail!("this is a part of vgapt, which starts it by itself");
+    }
     // libvirt would print each error to standard error before we can say what to do about it.
     virt::error::clear_error_callback();
-    watch::parent();
-    vgapt::cli::main(Some(connection::open))
+    // Only answers go where they are heard, whatever libvirt and the programs that it starts print.
+    let mut answers = File::from(io::stdout().as_fd().try_clone_to_owned().context("there is no standard output")?);
+    rustix::stdio::dup2_stdout(io::stderr()).context("there is no standard error")?;
+    let calls = parent::calls().context("signals cannot be handled")?;
+    let served = hypervisor::serve(|| connection::open(&Uri::new(&uri)), calls, &mut answers);
+    parent::end_soon();
+    served
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// What the libvirt at hand can. What it did not tell is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Libvirt {
     /// Its version as it counts: 1000000 × major + 1000 × minor + release.
     pub version: Option<u64>,

@@ -51,16 +51,6 @@ enum Recipe {
 }
 
 impl Arguments {
-    /// Whether libvirt must be there for it.
-    pub(super) fn needs_libvirt(&self) -> bool {
-        matches!(self.recipe, Recipe::Swap(_))
-    }
-
-    /// Whether it asks libvirt who uses a disk, and goes on where there is none to ask.
-    pub(super) fn asks_libvirt(&self, context: &Context) -> bool {
-        !matches!(self.recipe, Recipe::Create(_)) && !context.uri().is_remote()
-    }
-
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let ran = match &self.recipe {
             Recipe::Create(arguments) => arguments.run(context),

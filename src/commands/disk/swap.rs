@@ -78,7 +78,7 @@ impl Arguments {
         }
         let is_new = !self.dry_run && after != before;
         if is_new {
-            still_as_read(connection.as_ref(), name, Some(&before))?;
+            still_as_read(connection, name, Some(&before))?;
         }
         if is_new && let Defined::SchemaRefuses(words) = connection.define(&after)? {
             return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}"));

@@ -1,7 +1,10 @@
 //! libvirt's errors, each with what to do about it.
 
-use vgapt::problem::Problem;
-use virt::error::Error;
+use super::LibvirtError;
+use crate::problem::Problem;
+
+/// `VIR_ERR_NO_DOMAIN` of libvirt's virterror.h.
+const NO_DOMAIN: u32 = 42;
 
 /// Words of libvirt or QEMU, and the remedy. The first that fits counts.
 const REMEDIES: [(&[&str], &str); 26] = [
@@ -72,17 +75,13 @@ const REMEDIES: [(&[&str], &str); 26] = [
     (&["domain is not running"], "it is off; see `vgapt status NAME`"),
 ];
 
-/// An error of libvirt: what was being done, libvirt's own words, and the remedy if one is known.
-pub(super) fn explain(error: &Error, doing: impl Into<String>) -> anyhow::Error {
-    let words = error.message().to_owned();
-    let remedy = if words.contains("Domain not found") || words.contains("no domain with matching name") {
-        Some("see `virsh list --all` for the domains there are")
-    } else {
-        REMEDIES.iter().find(|(patterns, _)| patterns.iter().any(|pattern| words.contains(pattern))).map(|(_, remedy)| *remedy)
-    };
-    let cause = match remedy {
-        Some(remedy) => anyhow::Error::new(Problem::new(words, remedy)),
-        None => anyhow::anyhow!(words),
-    };
-    cause.context(doing.into())
+/// The error, with the remedy if one is known.
+pub(super) fn with_remedy(error: LibvirtError) -> anyhow::Error {
+    let known = REMEDIES.iter().find(|(patterns, _)| patterns.iter().any(|pattern| error.message.contains(pattern)));
+    let remedy =
+        if error.code == NO_DOMAIN { Some("see `virsh list --all` for the domains there are") } else { known.map(|(_, remedy)| *remedy) };
+    match remedy {
+        Some(remedy) => Problem::new(error.message, remedy).into(),
+        None => error.into(),
+    }
 }

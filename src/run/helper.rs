@@ -1,0 +1,151 @@
+//! A program of ours that answers line by line. It ends by itself when nobody asks any more.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::{NOT_LOADED, search};
+use crate::problem::Problem;
+
+/// How long it may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has ended.
+const SLICE: Duration = Duration::from_millis(2);
+/// How much of what it complains about is kept.
+const COMPLAINTS: u64 = 1 << 16;
+
+/// A program of ours that answers line by line.
+pub struct Helper {
+    program: PathBuf,
+    child: Child,
+    calls: Option<ChildStdin>,
+    answers: Receiver<String>,
+    complaints: Option<Receiver<String>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Silence {
+    /// The time is over.
+    TooLong,
+    /// A library that it needs is not there.
+    NotLoaded,
+    /// It ended, in this way.
+    Ended(String),
+}
+
+impl Helper {
+    /// Starts the program of this name that lies beside this one.
+    ///
+    /// # Errors
+    /// Where it is not installed.
+    pub fn start(name: &str, arguments: &[&str], environment: &[(&str, &str)], is_heard: bool) -> Result<Self> {
+        let program = find(name)?;
+        let mut command = Command::new(&program);
+        command.args(arguments).env("PATH", search::path()).envs(environment.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(if is_heard { Stdio::inherit() } else { Stdio::piped() });
+        let cannot = || format!("cannot run {}", program.display());
+        let mut child = command.spawn().with_context(cannot)?;
+        let (sender, answers) = channel();
+        let mut lines = BufReader::new(child.stdout.take().with_context(cannot)?);
+        thread::spawn(move || {
+            let mut line = String::new();
+            // An answer that is not whole is none.
+            while lines.read_line(&mut line).is_ok() && line.ends_with('\n') && sender.send(std::mem::take(&mut line)).is_ok() {}
+        });
+        let complaints = child.stderr.take().map(|mut pipe| {
+            let (sender, complaints) = channel();
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let read = pipe.by_ref().take(COMPLAINTS).read_to_end(&mut bytes);
+                // Whoever waited may have given up; the rest is taken so that the program is not held up.
+                let _ = (sender.send(String::from_utf8_lossy(&bytes).into_owned()), read, std::io::copy(&mut pipe, &mut std::io::sink()));
+            });
+            complaints
+        });
+        let calls = child.stdin.take();
+        Ok(Self { program, child, calls, answers, complaints })
+    }
+
+    /// Where the program lies.
+    pub fn program(&self) -> String {
+        self.program.display().to_string()
+    }
+
+    /// Says a line to it.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn say(&mut self, line: &str) -> Result<(), Silence> {
+        let said = self.calls.as_mut().map(|calls| calls.write_all(format!("{line}\n").as_bytes()));
+        match said {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.ended()),
+        }
+    }
+
+    /// Hears its next line.
+    ///
+    /// # Errors
+    /// Where it has ended, or says nothing in time: it is ended then.
+    pub fn hear(&mut self, limit: Duration) -> Result<String, Silence> {
+        match self.answers.recv_timeout(limit) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.end(Duration::ZERO);
+                Err(Silence::TooLong)
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Silence {
+        let status = self.end(GRACE);
+        if status.is_some_and(|status| status.code() == Some(NOT_LOADED)) {
+            return Silence::NotLoaded;
+        }
+        let complaints = self.complaints.as_ref().and_then(|complaints| complaints.recv_timeout(GRACE).ok()).unwrap_or_default();
+        let status = status.map_or_else(|| "it was killed".to_owned(), |status| status.to_string());
+        Silence::Ended(if complaints.trim().is_empty() { status } else { format!("{status}: {}", complaints.trim()) })
+    }
+
+    /// Lets it end, and kills it where it does not.
+    fn end(&mut self, grace: Duration) -> Option<std::process::ExitStatus> {
+        drop(self.calls.take());
+        let end = Instant::now() + grace;
+        while Instant::now() < end {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(SLICE);
+        }
+        // It may have ended meanwhile.
+        let _ = self.child.kill();
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.end(GRACE);
+    }
+}
+
+/// Beside this program, or where distributions put the helpers of one.
+fn find(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let directory = own.parent().unwrap_or(&own);
+    let places = [".", "../libexec/vgapt", "../lib/vgapt"].map(|place| directory.join(place).join(name));
+    places.into_iter().find(|place| place.exists()).ok_or_else(|| {
+        Problem::new(
+            format!("{name} is not there; it belongs beside {}", own.display()),
+            "install both programs (in a checkout: cargo build --bins)",
+        )
+        .into()
+    })
+}

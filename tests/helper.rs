@@ -1,0 +1,95 @@
+//! `vgapt` and its helper program: what is said where the helper is not there, not loaded, of another
+//! version, or not one that answers.
+
+#[allow(dead_code)] // The program is copied here.
+#[path = "support/command.rs"]
+mod command;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use command::{Ran, Z170, run};
+
+/// A copy of `vgapt` that has only the helper that a test gives it.
+struct Installed(tempfile::TempDir);
+
+impl Installed {
+    fn new() -> Self {
+        let installed = Self(tempfile::tempdir().unwrap());
+        fs::copy(env!("CARGO_BIN_EXE_vgapt"), installed.vgapt()).unwrap();
+        installed
+    }
+
+    fn vgapt(&self) -> PathBuf {
+        self.0.path().join("vgapt")
+    }
+
+    fn with_helper(script: &str) -> Self {
+        let installed = Self::new();
+        let helper = installed.0.path().join("vgapt-libvirt");
+        fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+        installed
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        run(command::command(self.vgapt()).args(arguments).env("VGAPT_LIBVIRT_TIMEOUT", "1"))
+    }
+}
+
+/// The first line of a helper that is connected.
+fn connected() -> String {
+    format!(r#"echo '{{"version":"{}","connected":{{"ok":null}}}}'"#, env!("CARGO_PKG_VERSION"))
+}
+
+#[test]
+fn without_the_helper_only_what_asks_libvirt_fails() {
+    let installed = Installed::new();
+    installed.run(&["status", "win10"]).with(3).saying(&["vgapt-libvirt is not there", "remedy: install both programs"]);
+    installed.run(&["list", "--root", Z170]).with(0);
+}
+
+#[test]
+fn a_helper_that_does_not_answer_is_named_with_the_reason() {
+    let greeted = connected();
+    for (script, words) in [
+        ("echo 'error while loading shared libraries' >&2; exit 127", ["client library is not installed", "remedy: install libvirt"]),
+        (
+            "echo '{\"version\":\"0.0.1\",\"connected\":{\"ok\":null}}'; cat >/dev/null",
+            ["is not of the version", "install both programs together"],
+        ),
+        ("echo hello; cat >/dev/null", ["is not of the version", "install both programs together"]),
+        ("echo 'out of luck' >&2; exit 9", ["ended while connecting: exit status: 9: out of luck", ""]),
+        ("kill -9 $$", ["ended while connecting: signal: 9", ""]),
+        ("exec sleep 100", ["connecting took longer than 1 seconds", "remedy: see whether its daemon hangs"]),
+        (&format!("{greeted}; read line; exit 9"), ["ended while reading a domain: exit status: 9", ""]),
+        (&format!("{greeted}; read line; printf '{{\"ok\":'; exit 0"), ["ended while reading a domain: exit status: 0", ""]),
+        (&format!("{greeted}; read line; echo nonsense; cat >/dev/null"), ["does not speak the language of this vgapt", ""]),
+        (&format!("{greeted}; read line; echo '{{\"ok\":[1]}}'; cat >/dev/null"), ["is of another kind", ""]),
+        (
+            &format!("{greeted}; exec sleep 100"),
+            ["reading a domain took longer than 1 seconds", "What was asked of libvirt may still be done"],
+        ),
+    ] {
+        let since = Instant::now();
+        Installed::with_helper(script).run(&["status", "win10"]).with(3).saying(&words);
+        assert!(since.elapsed() < Duration::from_secs(30), "{script}");
+    }
+}
+
+#[test]
+fn an_error_of_libvirt_comes_with_its_number_and_gets_its_remedy() {
+    let failed = r#"echo '{"failed":{"doing":["no domain win10"],"message":"Domain not found","code":42,"domain":10}}'"#;
+    let installed = Installed::with_helper(&format!("{}; read line; {failed}; cat >/dev/null", connected()));
+    installed.run(&["stop", "win10"]).with(3).saying(&["no domain win10", "because: Domain not found", "remedy: see `virsh list --all`"]);
+}
+
+#[test]
+fn the_helper_says_what_it_is() {
+    let helper = Path::new(env!("CARGO_BIN_EXE_vgapt-libvirt"));
+    run(&mut command::command(helper)).with(1).saying(&["this is a part of vgapt"]);
+    let said = run(command::command(helper).arg("--version")).with(0).stdout;
+    assert_eq!(said, format!("vgapt-libvirt {}\n", env!("CARGO_PKG_VERSION")));
+}
