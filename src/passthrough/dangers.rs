@@ -116,10 +116,13 @@ pub(super) fn has_outlets(device: &PciDevice) -> bool {
 
 /// Whether the last display that the host uses is among these functions.
 pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
-    let used = |device: &&PciDevice| has_outlets(device) && !device.on_vfio();
-    let goes = host.pci.iter().filter(used).any(|device| functions.contains(&device.address));
-    let stays = host.pci.iter().filter(used).any(|device| !functions.contains(&device.address));
-    goes && !stays
+    let goes = host.devices(functions).any(|device| has_outlets(device) && !device.on_vfio());
+    goes && displays_that_stay(host, functions).next().is_none()
+}
+
+/// The displays that the host keeps when these functions go, with or without a driver.
+pub(super) fn displays_that_stay<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
+    host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !functions.contains(&device.address))
 }
 
 fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
@@ -168,17 +171,22 @@ fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     ))
 }
 
+/// The displays of a host that has all of them on vfio-pci: it shows nothing now. Empty where one is not, or there is none.
+pub fn dark_displays(host: &Host) -> Vec<PciAddress> {
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
+    let is_dark = displays.iter().all(|device| device.on_vfio());
+    displays.into_iter().filter(|_| is_dark).map(|device| device.address).collect()
+}
+
 /// The host has no display now, and these functions are why.
 pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
-    let mut displays = host.pci.iter().filter(|device| has_outlets(device)).peekable();
-    let own = host.devices(functions).find(|device| has_outlets(device) && device.on_vfio())?;
-    (displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
-        danger(
-            DangerKind::HostBlind,
-            format!("the host has no display: {} is on vfio-pci, and there is no other", own.address.short()),
-            "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
-        )
-    })
+    let dark = dark_displays(host);
+    let own = functions.iter().find(|function| dark.contains(function))?;
+    Some(danger(
+        DangerKind::HostBlind,
+        format!("the host has no display: {} is on vfio-pci, and there is no other", own.short()),
+        "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
+    ))
 }
 
 fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {

@@ -12,7 +12,7 @@ pub(super) use modules::ids;
 use super::wanted::{Allow, Bind, Wanted};
 use super::{binding, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers};
+use crate::passthrough::{DangerKind, dangers, dark_displays};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
@@ -194,14 +194,13 @@ fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress],
 /// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
 /// domain has comes back.
 fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
-    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge()).collect();
-    let dark = !displays.is_empty() && displays.iter().all(|device| device.on_vfio());
-    let by = others.iter().find(|other| displays.iter().any(|device| other.takes.contains(&device.address)));
-    let by_us = displays.iter().any(|device| ours.contains(&device.address) || setup.in_domains.have(device.address));
-    if !dark || wanted.allowed.contains(&Allow::OnlyDisplay) || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+    let displays = dark_displays(host);
+    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
+    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
+    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
+    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
         return None;
     }
-    let all: Vec<PciAddress> = displays.iter().map(|device| device.address).collect();
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
     let remedy = by.map_or_else(
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
@@ -209,7 +208,7 @@ fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], 
     );
     Some(Finding::blocker(
         "no-display",
-        format!("the host has no display: {} is on vfio-pci by {place}", short(&all)),
+        format!("the host has no display: {} is on vfio-pci by {place}", short(&displays)),
         format!("{remedy}; to keep it so (the host is reached by ssh): --allow only-display"),
     ))
 }
