@@ -257,6 +257,20 @@ fn allow(tree: &Path, path: &str, mode: u32) {
     fs::set_permissions(tree.join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
 }
 
+/// Where prepare installs no hook, as no libvirt is there to call one, check advises none.
+#[test]
+fn a_hook_is_advised_where_prepare_installs_it() {
+    for (file, is_due) in
+        [("usr/bin/virsh", false), ("usr/sbin/libvirtd", true), ("usr/sbin/virtqemud", true), ("etc/libvirt/qemu.conf", true)]
+    {
+        let tree = tree_of("z170-gtx960", &[(file, "")]);
+        let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+        let is_advised = report["checks"].as_array().unwrap().iter().any(|check| check["code"] == "hook");
+        assert_eq!((said.contains(HOOK), is_advised), (is_due, is_due), "{file}: {said}");
+    }
+}
+
 const HOOK: &str = "etc/libvirt/hooks/qemu.d/vgapt";
 
 #[test]
