@@ -53,6 +53,21 @@ pub struct Entry {
     pub cmdline: String,
 }
 
+/// Words of a command line that boots only for a rescue.
+const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
+
+/// Whether a command line boots only for a rescue.
+pub(super) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
+    words.any(|word| RESCUE.contains(&word))
+}
+
+impl Entry {
+    /// Whether it is for rescue, or kept for the case that anything is wrong: these have fewer parameters on purpose.
+    pub fn is_recovery(&self) -> bool {
+        is_rescue(self.cmdline.split_whitespace()) || self.source.contains("rescue") || self.source.contains(fallback::ENTRY)
+    }
+}
+
 /// All that are known; where several are there at once, the first that is configured owns the others' files.
 static ALL: [&Loader; 6] =
     [&ostree::OSTREE, &kernelstub::KERNELSTUB, &unified::UNIFIED, &systemd_boot::SYSTEMD_BOOT, &limine::LIMINE, &grub::GRUB];

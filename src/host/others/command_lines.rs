@@ -2,7 +2,7 @@
 
 use super::Other;
 use super::modules::{DRIVERS, with};
-use crate::host::binding;
+use crate::host::{binding, loaders, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
 /// Files from which command lines are made.
@@ -29,10 +29,6 @@ const BOOTED: [&str; 8] = [
     "/boot/grub/custom.cfg",
     "/boot/grub2/custom.cfg",
 ];
-/// How vgapt's own files begin; the entry that boots without the binding is one of them.
-const OURS: &str = "# Written by `vgapt prepare`";
-/// The words of lines that boot only for a rescue.
-const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
 
 /// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
 const NEVER_LOADED: &str = "module_blacklist";
@@ -57,12 +53,13 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
     let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
     let mut found = Vec::new();
     for (path, text) in of(&CONFIGURED).chain(folders).chain(of(&BOOTED)) {
-        if text.starts_with(OURS) || path.contains("rescue") {
+        // The entry that boots without the binding is one of ours.
+        if plan::is_ours(text) || path.contains("rescue") {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
             let tokens: Vec<&str> = code(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
-            if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || tokens.iter().any(|token| RESCUE.contains(token)) {
+            if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
             }
             let known = tokens.into_iter().filter_map(|token| Some((token, parameter(token)?)));

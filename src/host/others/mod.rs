@@ -322,6 +322,13 @@ mod tests {
                 4,
                 both,
             ),
+            // Whoever mentions vgapt has not been written by it.
+            (
+                "/usr/local/bin/bind",
+                "#!/bin/sh\n# vgapt prepare --gpu 01:00.0 does this, too\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n",
+                3,
+                &["01:00.0"],
+            ),
             ("/usr/local/bin/bind", "#!/bin/sh\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n", 2, &["01:00.0"]),
             ("/etc/rc.local", "for i in /sys/bus/pci/devices/*/boot_vga; do\n echo vfio-pci > x/driver_override; done\n", 2, both),
         ] {
@@ -333,6 +340,10 @@ mod tests {
             ("/etc/initramfs-tools/modules", "vfio_pci\n"),
             ("/etc/initramfs-tools/scripts/init-top/vfio.sh", "#!/bin/sh\nmodprobe vfio-pci\n"),
             ("/etc/modprobe.d/x.conf", "install vfio-pci /bin/false\n"),
+            (
+                "/usr/local/bin/bind",
+                "#!/bin/sh\n# Written by `vgapt prepare`, taken away by `vgapt undo`.\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n",
+            ),
             ("/etc/modules", "# vfio_pci ids=10de:1401\n"),
             ("/etc/udev/rules.d/9.rules", "SUBSYSTEM==\"vfio\", OWNER=\"me\"\n"),
         ] {
