@@ -512,6 +512,10 @@ fn generated_configurations() {
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }
+    // Two equal cards have the same ids, which are told once.
+    let tree = tree_of("ryzen1-two-rx580", &[("etc/os-release", "ID=nixos\n")]);
+    let (_, said) = planned(tree.path(), &["--gpu", "26:00.0", "--gpu", "27:00.0", "--allow", "only-display"]);
+    assert!(said.contains("options vfio-pci ids=1002:67df,1002:aaf0\""), "{said}");
     // Systems that have another one's name.
     for (files, words) in [
         ([("usr/bin/midclt", ""), ("etc/version", "25.04.2\n")], "Isolated GPU Devices: 0000:01:00.0"),

@@ -79,6 +79,17 @@ impl Bound {
     }
 }
 
+/// The ids of these, each once.
+pub(super) fn ids_of(functions: &[Bound]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for id in functions.iter().map(|bound| bound.id.to_string()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
 /// What is to be bound: what was before, as far as it is still there, and what is wanted now.
 pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) -> Binding {
     let mut functions = Vec::new();
@@ -251,10 +262,7 @@ impl Binding {
     }
 
     fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.functions.iter().map(|bound| bound.id.to_string()).collect();
-        let mut seen = Vec::new();
-        ids.retain(|id| !seen.contains(id) && (seen.push(id.clone()), true).1);
-        ids
+        ids_of(&self.functions)
     }
 
     /// The files that do it.
