@@ -24,6 +24,13 @@ pub(super) const GONE: &str = "nothing is bound early any more";
 const NO_MODULE: &str = "module_blacklist=vfio_pci";
 const NO_BUILTIN: &str = "initcall_blacklist=vfio_pci_init";
 
+/// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
+const NEVER_LOADED: &str = "module_blacklist";
+/// Those of kmod, dracut and initramfs-tools, which count for vfio-pci itself and not for what it depends on.
+const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
+/// The start of modules that are part of the kernel.
+const NEVER_STARTED: &str = "initcall_blacklist";
+
 /// A function that is bound early, and what it must still be then: addresses move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -76,6 +83,21 @@ impl Bound {
     /// Whether it is still what it was.
     pub fn is_still(&self, device: &PciDevice) -> bool {
         *self == Self::of(device)
+    }
+}
+
+/// The parts of a kernel parameter's value by which vfio-pci, or what it cannot do without, stays out.
+pub fn kept_out<'a>(setup: &Setup, name: &str, value: &'a str) -> Vec<&'a str> {
+    let name = name.replace('-', "_");
+    value.split(',').filter(|part| keeps_out(setup, &name, part)).collect()
+}
+
+fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
+    let module = part.replace('-', "_");
+    match name {
+        NEVER_LOADED => NEEDED.contains(&module.as_str()) && !setup.is_built_in(&module),
+        NEVER_STARTED => module.strip_suffix("_init").is_some_and(|module| NEEDED.contains(&module) && setup.is_built_in(module)),
+        _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
     }
 }
 

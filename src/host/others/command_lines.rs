@@ -30,13 +30,6 @@ const BOOTED: [&str; 8] = [
     "/boot/grub2/custom.cfg",
 ];
 
-/// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
-const NEVER_LOADED: &str = "module_blacklist";
-/// Those of kmod, dracut and initramfs-tools, which count for vfio-pci itself and not for what it depends on.
-const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
-/// The start of modules that are part of the kernel.
-const NEVER_STARTED: &str = "initcall_blacklist";
-
 /// A parameter as it is written down.
 struct Written<'a> {
     /// The file and the line.
@@ -132,7 +125,7 @@ pub(super) fn blacklists(setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
     for one in written(&setup.files) {
-        let parts = one.value.split(',').filter(|part| keeps_out(setup, &one.name, part)).collect::<Vec<_>>().join(",");
+        let parts = binding::kept_out(setup, &one.name, one.value).join(",");
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
         }
@@ -144,15 +137,6 @@ pub(super) fn blacklists(setup: &Setup) -> Vec<Finding> {
         told.push((one.name, one.value));
     }
     findings
-}
-
-fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
-    let module = part.replace('-', "_");
-    match name {
-        NEVER_LOADED => binding::NEEDED.contains(&module.as_str()) && !setup.is_built_in(&module),
-        NEVER_STARTED => module.strip_suffix("_init").is_some_and(|module| binding::NEEDED.contains(&module) && setup.is_built_in(module)),
-        _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
-    }
 }
 
 #[cfg(test)]
