@@ -41,13 +41,12 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
     // What has come to pass already, and asks for nothing more to be done, somebody has decided.
     let is_decided = finding.code == "no-display" && !prepared.writes();
     if is_decided {
-        return check.care(why, finding.remedy.split("; to keep it so").next().unwrap_or_default());
+        return check.care(why, finding.remedy_alone());
     }
     if finding.severity == Severity::Warning {
         return check.care(why, finding.remedy.clone());
     }
-    let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
-    check.missing(Step::Prepare, why, remedy)
+    check.missing(Step::Prepare, why, finding.remedy_by(&prepared.command()))
 }
 
 fn subject(prepared: &Prepared, finding: &Finding) -> String {

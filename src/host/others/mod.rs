@@ -95,11 +95,10 @@ fn lost_early(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], 
     let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
     lost.filter_map(|danger| {
         let allow = refusals::allow(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
-        Some(Finding::blocker(
-            "also-bound",
-            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes)),
-            format!("{}; to do it all the same: {}", first.remedy("to keep it for the host:"), refusals::option(allow)),
-        ))
+        let message =
+            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
+        let finding = Finding::blocker("also-bound", message, first.remedy("to keep it for the host:"));
+        Some(finding.unless(refusals::ALL_THE_SAME, refusals::option(allow)))
     })
     .collect()
 }
@@ -206,11 +205,9 @@ fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], 
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
         |other| other.remedy("to give the host its display back:"),
     );
-    Some(Finding::blocker(
-        "no-display",
-        format!("the host has no display: {} is on vfio-pci by {place}", short(&displays)),
-        format!("{remedy}; to keep it so (the host is reached by ssh): --allow only-display"),
-    ))
+    let message = format!("the host has no display: {} is on vfio-pci by {place}", short(&displays));
+    let offer = "to keep it so (the host is reached by ssh)";
+    Some(Finding::blocker("no-display", message, remedy).unless(offer, refusals::option(Allow::OnlyDisplay)))
 }
 
 fn short(functions: &[PciAddress]) -> String {
