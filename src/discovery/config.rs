@@ -1,6 +1,8 @@
 //! The files by which a host boots and loads its modules.
 
-use crate::model::{ConfigFile, ConfigFiles, Reading};
+use std::io;
+
+use crate::model::{ConfigFile, ConfigFiles, NoText, Reading};
 use crate::root::Root;
 
 /// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
@@ -237,9 +239,7 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
     // An entry of a boot loader that is no text boots all the same.
     let boots = |path: &str| ["/boot/", "/efi/", "/etc/kernel/"].iter().any(|folder| path.starts_with(folder));
-    let is_unread = |(path, what): &(&String, &String)| {
-        what.starts_with("cannot be read") || (boots(path) && *what != "is a directory" && !what.ends_with("which is not there"))
-    };
+    let is_unread = |(path, what): &(&String, &NoText)| matches!(what, NoText::Unread { .. }) || (boots(path) && !what.is_no_file());
     unread.extend(known.filter(is_unread).map(|(path, what)| format!("{path} {what}")));
     unread
 }
@@ -248,17 +248,16 @@ fn file(root: &Root, path: &str) -> Option<ConfigFile> {
     let place = root.real_path(path).unwrap_or_else(|| path.to_owned());
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;
-        return Some(ConfigFile { place, mode: 0, text: Err(format!("is a link to {target}, which is not there")) });
+        return Some(ConfigFile { place, mode: 0, text: Err(NoText::LeadsNowhere(target)) });
     };
     let text = if status.is_dir {
-        Err("is a directory".to_owned())
+        Err(NoText::Directory)
     } else if status.size > LONGEST as u64 {
-        Err(format!("is longer than {} KiB, which is no configuration", LONGEST >> 10))
+        Err(NoText::TooLong(LONGEST >> 10))
     } else {
         match root.first_bytes(path, LONGEST) {
-            Ok(bytes) => String::from_utf8(bytes)
-                .map_err(|error| format!("holds what is no UTF-8 text, at byte {}", error.utf8_error().valid_up_to())),
-            Err(error) => Err(format!("cannot be read: {error}")),
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| NoText::NotUtf8(error.utf8_error().valid_up_to())),
+            Err(error) => Err(NoText::Unread { closed: error.kind() == io::ErrorKind::PermissionDenied, error: error.to_string() }),
         }
     };
     Some(ConfigFile { place, mode: status.mode, text })

@@ -1,6 +1,7 @@
 //! How a host is set up: the files by which it boots and loads modules, and what it uses its devices for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
 
@@ -89,7 +90,46 @@ pub struct ConfigFile {
     /// Permission bits.
     pub mode: u32,
     /// Its text; else why it cannot be taken as one.
-    pub text: Result<String, String>,
+    pub text: Result<String, NoText>,
+}
+
+/// Why what is at a path cannot be taken for a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoText {
+    /// It is a directory.
+    Directory,
+    /// It is a link to this, which is not there.
+    LeadsNowhere(String),
+    /// It is longer than so many KiB.
+    TooLong(usize),
+    /// At this byte stands what is no UTF-8.
+    NotUtf8(usize),
+    /// It could not be read.
+    Unread {
+        /// Because of this.
+        error: String,
+        /// Whether it is closed to who reads.
+        closed: bool,
+    },
+}
+
+impl NoText {
+    /// Whether nobody reads anything there: programs pass it over.
+    pub fn is_no_file(&self) -> bool {
+        matches!(self, Self::Directory | Self::LeadsNowhere(_))
+    }
+}
+
+impl fmt::Display for NoText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory => f.write_str("is a directory"),
+            Self::LeadsNowhere(target) => write!(f, "is a link to {target}, which is not there"),
+            Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, which is no configuration"),
+            Self::NotUtf8(at) => write!(f, "holds what is no UTF-8 text, at byte {at}"),
+            Self::Unread { error, .. } => write!(f, "cannot be read: {error}"),
+        }
+    }
 }
 
 impl ConfigFiles {

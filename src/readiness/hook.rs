@@ -53,7 +53,7 @@ fn check(code: &'static str, subject: &str, seen: String) -> Check {
 fn installed(file: &ConfigFile, prepared: &Prepared) -> Check {
     let check = |seen: &str| check("hook", "libvirt's hook", format!("{HOOK} {seen}"));
     match &file.text {
-        Err(what) => check(what).care(WHY, format!("put {HOOK} away, then: {}", prepared.command())),
+        Err(what) => check(&what.to_string()).care(WHY, format!("put {HOOK} away, then: {}", prepared.command())),
         Ok(text) if text != host::HOOK_TEXT => check("is not this vgapt's").care(WHY, prepared.command()),
         Ok(_) if file.mode & EXECUTABLE == 0 => check("cannot be executed").care(WHY, format!("chmod 755 {HOOK}")),
         Ok(_) => check("is there").minor(),
