@@ -13,6 +13,7 @@ use std::path::Path;
 
 pub use capture::{Capture, Entry, Kept, Node};
 use directory::Directory;
+pub use directory::open_beneath;
 
 use crate::model::Reading;
 
