@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::model::{ConfigFile, ConfigFiles, NoText, Reading};
+use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, Reading};
 use crate::root::Root;
 
 /// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
@@ -105,26 +105,26 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/kernel/cmdline.d", ".conf"),
     ("/etc/mkinitcpio.conf.d", ".conf"),
     ("/etc/mkinitcpio.d", ".preset"),
-    ("/etc/modprobe.d", ".conf"),
     ("/etc/modules-load.d", ".conf"),
     ("/etc/qemu/firmware", ".json"),
     ("/etc/security/limits.d", ".conf"),
     ("/etc/sysctl.d", ".conf"),
     ("/etc/systemd/system", ".mount"),
     ("/etc/tmpfiles.d", ".conf"),
-    ("/lib/modprobe.d", ".conf"),
-    ("/run/modprobe.d", ".conf"),
     ("/run/udev/rules.d", ".rules"),
     ("/usr/lib/bootc/kargs.d", ".toml"),
     ("/usr/lib/dracut/dracut.conf.d", ".conf"),
-    ("/usr/lib/modprobe.d", ".conf"),
     ("/usr/lib/modules-load.d", ".conf"),
     ("/usr/lib/sysctl.d", ".conf"),
-    ("/usr/local/lib/modprobe.d", ".conf"),
     ("/usr/local/lib/udev/rules.d", ".rules"),
     ("/usr/share/qemu/firmware", ".json"),
     ("/etc/udev/rules.d", ".rules"),
 ];
+
+/// These, with those of modprobe.
+fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.map(|folder| (folder, ".conf")))
+}
 
 pub(super) fn read(root: &Root) -> ConfigFiles {
     let mut files = ConfigFiles::default();
@@ -136,7 +136,7 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
     for path in FILES {
         add((*path).to_owned());
     }
-    for (directory, ending) in DIRECTORIES {
+    for (directory, ending) in directories() {
         for name in root.names(directory).iter().filter(|name| name.ends_with(ending) && !name.starts_with('.')) {
             add(format!("{directory}/{name}"));
         }
@@ -218,8 +218,7 @@ pub(super) fn is_script(root: &Root, path: &str) -> bool {
 /// What decides and could not be read, and why: it may be there.
 pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let mut unread: Vec<String> = Vec::new();
-    let folders =
-        DIRECTORIES.iter().map(|(directory, _)| *directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
+    let folders = directories().map(|(directory, _)| directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
     unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
     if !root.is_capture() {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());

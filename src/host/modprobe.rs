@@ -5,11 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::plan::Write;
-use crate::model::{NoText, Setup};
+use crate::model::{MODPROBE_FOLDERS, NoText, Setup};
 
-/// Where kmod looks, the first that has a file of a name masks the others (`default_config_paths` of libkmod.c).
-const DIRECTORIES: [&str; 5] =
-    ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
 /// What masks a file by its name.
 const NOTHING: &str = "/dev/null";
 
@@ -61,7 +58,7 @@ pub struct Configuration {
 /// The configuration as it will be after these writes.
 pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
     let mut files: BTreeMap<&str, (&str, Result<&str, &NoText>)> = BTreeMap::new();
-    for directory in DIRECTORIES {
+    for directory in MODPROBE_FOLDERS {
         let known = setup.files.below(directory, ".conf").filter(|(path, _)| !writes.iter().any(|write| write.path == *path));
         let texts = known.map(|(path, file)| (path, if file.place == NOTHING { Ok("") } else { file.text.as_deref() }));
         let written = writes.iter().filter_map(|write| Some((write.path.as_str(), Ok(write.after.as_deref()?))));

@@ -39,7 +39,7 @@ pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Plat
 pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub use samba::{SmbShare, VirtualNetwork};
-pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, NoText, Purpose, Setup, Use, Uses};
+pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Purpose, Setup, Use, Uses};
 pub use size::Size;
 pub use uri::Uri;
 pub use usb::UsbDevice;

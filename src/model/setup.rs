@@ -5,6 +5,10 @@ use std::fmt;
 
 use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
 
+/// Where kmod looks: the first folder that has a file of a name masks the others (`default_config_paths` of libkmod.c).
+pub const MODPROBE_FOLDERS: [&str; 5] =
+    ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
+
 /// How a host is set up. What could not be read is empty; where something rests on it, it is in `unread`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {

@@ -2,33 +2,9 @@
 
 use super::Other;
 use super::modules::{DRIVERS, with};
-use crate::host::{binding, loaders, plan};
+use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM};
+use crate::host::{binding, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
-
-/// Files from which command lines are made.
-const CONFIGURED: [&str; 5] =
-    ["/etc/default/grub", "/etc/default/limine", "/etc/kernel/cmdline", "/etc/kernelstub/configuration", "/usr/lib/kernel/cmdline"];
-/// Folders of such files, and of the boot entries themselves.
-const FOLDERS: [(&str, &str); 7] = [
-    ("/etc/default/grub.d", ".cfg"),
-    ("/etc/cmdline.d", ".conf"),
-    ("/etc/kernel/cmdline.d", ".conf"),
-    ("/boot/loader/entries", ".conf"),
-    ("/boot/efi/loader/entries", ".conf"),
-    ("/efi/loader/entries", ".conf"),
-    ("/usr/lib/bootc/kargs.d", ".toml"),
-];
-/// What a boot loader reads.
-const BOOTED: [&str; 8] = [
-    "/boot/limine.conf",
-    "/boot/limine.cfg",
-    "/boot/limine/limine.conf",
-    "/boot/EFI/limine/limine.conf",
-    "/boot/grub/grub.cfg",
-    "/boot/grub2/grub.cfg",
-    "/boot/grub/custom.cfg",
-    "/boot/grub2/custom.cfg",
-];
 
 /// A parameter as it is written down.
 struct Written<'a> {
@@ -45,7 +21,7 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
     let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.text(path)?)));
     let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
     let mut found = Vec::new();
-    for (path, text) in of(&CONFIGURED).chain(folders).chain(of(&BOOTED)) {
+    for (path, text) in of(&MADE_FROM).chain(folders).chain(of(&BOOTED)) {
         // The entry that boots without the binding is one of ours.
         if plan::is_ours(text) || path.contains("rescue") {
             continue;
