@@ -141,6 +141,8 @@ fn parameters_that_do_nothing_and_entries_that_differ() {
     says(one(&report, "entries-differ"), "care", &["line 2 (one)", "line 5 (two)"]);
     says(one(&report, "vfio-virqfd"), "care", &["/etc/modules", "6.2"]);
     says(one(&report, "npt"), "care", &["/etc/modprobe.d/kvm.conf"]);
+    let elsewhere = "[/usr/lib/modprobe.d]\nkvm.conf = options kvm_amd nested=1 npt=0\n";
+    says(one(&check(machine("z170-gtx960", elsewhere).path(), &[]).1, "npt"), "care", &["/usr/lib/modprobe.d/kvm.conf"]);
     let off = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=off\n| }\n";
     says(one(&check(machine("z170-gtx960", off).path(), &[]).1, "next-boot"), "missing", &["intel_iommu=off", "vgapt prepare"]);
 }
