@@ -36,13 +36,7 @@ const LAST_WORDS: usize = 10;
 /// Where that program, or libvirt itself, is not installed; [`Interrupted`] where a signal ended it.
 pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
     let program = libvirt_program()?;
-    let mut command = tied::command(&program);
-    command.args(arguments).env("PATH", search::path());
-    // libvirt's own log would go to our standard error. The setting is read once, before any code of
-    // the process runs that could set it safely.
-    if std::env::var_os("LIBVIRT_DEBUG").is_none() {
-        command.env("LIBVIRT_DEBUG", "4");
-    }
+    let mut command = dressed(tied::command(&program), arguments);
     let interrupt = Interrupt::watch().context("signals cannot be watched")?;
     let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
     let status = outlive(child, &interrupt).with_context(|| format!("cannot wait for {}", program.display()))?;
@@ -56,6 +50,17 @@ pub fn hand_over(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCo
         None if interrupt.came() => Err(Interrupted(format!("{LIBVIRT_PROGRAM} was ended")).into()),
         None => Err(anyhow::anyhow!("{} was killed: {status}", program.display())),
     }
+}
+
+/// The program that links libvirt, with its arguments and what it needs of the environment.
+fn dressed(mut command: Command, arguments: impl IntoIterator<Item = OsString>) -> Command {
+    command.args(arguments).env("PATH", search::path());
+    // libvirt's own log would go to our standard error. The setting is read once, before any code of
+    // the process runs that could set it safely.
+    if std::env::var_os("LIBVIRT_DEBUG").is_none() {
+        command.env("LIBVIRT_DEBUG", "4");
+    }
+    command
 }
 
 /// Waits for a program that tidies up when it is interrupted. A terminal interrupts both; what came to
@@ -131,12 +136,8 @@ pub fn become_libvirt_program(arguments: impl IntoIterator<Item = OsString>) -> 
     if !trial.is_ok_and(|trial| trial.success()) {
         return anyhow::anyhow!("{} cannot be loaded: libvirt's client library is not installed", program.display());
     }
-    let mut command = Command::new(&program);
-    command.args(arguments).env("PATH", search::path());
-    if std::env::var_os("LIBVIRT_DEBUG").is_none() {
-        command.env("LIBVIRT_DEBUG", "4");
-    }
-    anyhow::Error::new(command.exec()).context(format!("cannot run {}", program.display()))
+    let error = dressed(Command::new(&program), arguments).exec();
+    anyhow::Error::new(error).context(format!("cannot run {}", program.display()))
 }
 
 /// A program that is not installed.
