@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::uses;
 use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, Reading};
 use crate::root::Root;
 
@@ -11,17 +12,14 @@ const LONGEST: usize = 1 << 20;
 /// The longest script that is read, and how many.
 const LONGEST_SCRIPT: u64 = 64 << 10;
 const MOST_PROGRAMS: usize = 64;
-/// Where distributions mount the EFI system partition.
-const EFI_PARTITIONS: [&str; 3] = ["/boot/efi", "/efi", "/boot"];
+/// The folder of the vendors, where distributions mount the EFI system partition.
+const EFI_FOLDERS: [&str; 3] = ["/boot/efi/EFI", "/efi/EFI", "/boot/EFI"];
 /// Where administrators put services.
 const UNITS: &str = "/etc/systemd/system";
 /// The scripts of initramfs-tools that packages bring.
 const STAGES: &str = "/usr/share/initramfs-tools/scripts";
 
 const MOUNTS: &str = "/proc/mounts";
-/// Files and folders from which it is told what the host uses its devices for.
-const USES: [&str; 6] = ["/proc/cmdline", MOUNTS, "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices", SECURE_BOOT];
-const LISTINGS: [&str; 2] = ["/sys/class/block", "/sys/bus/pci/devices"];
 const SECURE_BOOT: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// Files that matter where they are there.
@@ -155,11 +153,8 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
 
 /// The configurations that GRUB may read on the EFI system partition, and the entries' marks of other loaders there.
 fn loader_files(root: &Root) -> Vec<String> {
-    let of = |partition: &&str| {
-        let directory = format!("{partition}/EFI");
-        root.names(&directory).into_iter().map(move |vendor| format!("{directory}/{vendor}/grub.cfg")).collect::<Vec<_>>()
-    };
-    EFI_PARTITIONS.iter().flat_map(of).collect()
+    let of = |folder| root.names(folder).into_iter().map(move |vendor| format!("{folder}/{vendor}/grub.cfg"));
+    EFI_FOLDERS.into_iter().flat_map(of).collect()
 }
 
 /// What builders of an initramfs take from a distribution's or somebody's own folders, by the names that have to do with vfio.
@@ -218,15 +213,16 @@ pub(super) fn is_script(root: &Root, path: &str) -> bool {
 /// What decides and could not be read, and why: it may be there.
 pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let mut unread: Vec<String> = Vec::new();
-    let folders = directories().map(|(directory, _)| directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
+    let folders = directories().map(|(directory, _)| directory).chain(EFI_FOLDERS).chain(["/etc/libvirt/qemu"]);
     unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
     if !root.is_capture() {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
         unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
     }
     // What this boot was told, what a device is used for, and whether what is built has to be signed.
-    unread.extend(USES.iter().filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
-    unread.extend(LISTINGS.iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
+    let texts = ["/proc/cmdline"].into_iter().chain(uses::TABLES).chain([SECURE_BOOT]);
+    unread.extend(texts.filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
+    unread.extend([uses::BLOCK, "/sys/bus/pci/devices"].iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
     if root.is_live() && !root.exists(MOUNTS) {
         unread.push(format!("cannot read {MOUNTS}: it is not there"));
     }

@@ -221,7 +221,7 @@ pub enum Purpose {
     Disk {
         /// Its name, such as `nvme0n1p2`.
         name: String,
-        /// Where: a mount point, `swap`, …
+        /// Where: a mount point, [`Purpose::SWAP`], …
         place: String,
     },
     /// The network interface of the default route.
@@ -236,4 +236,9 @@ pub enum Purpose {
         /// The USB port that it is plugged into, as sysfs names it.
         port: Option<String>,
     },
+}
+
+impl Purpose {
+    /// In the place of a mount point: what is swapped to.
+    pub const SWAP: &str = "swap";
 }
