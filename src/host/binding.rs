@@ -4,6 +4,7 @@ use super::plan::{Edits, Plan};
 use super::tokens::Want;
 use super::wanted::{Bind, Wanted};
 use super::{modprobe, others};
+use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
 
 /// What modprobe is told.
@@ -11,7 +12,7 @@ pub(super) const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
 /// Dependencies that have to be read before others' files.
 const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
 /// What binds by address.
-pub(super) const SCRIPT: &str = "/etc/vgapt/bind";
+const SCRIPT: &str = "/etc/vgapt/bind";
 /// Marks the lines that tell which functions are bound; the file is also vgapt's own memory of it.
 const MARK: &str = "#bound ";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
@@ -229,13 +230,13 @@ fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
 /// The modules that claim such a device in the distributions' kernels (names from the kernel's drivers/gpu, sound, usb).
 fn usual(device: &PciDevice) -> Vec<String> {
     let names: &[&str] = match (device.class.code(), device.id.vendor) {
-        (0x0300..=0x0380, 0x10de) => &["nouveau", "nvidia", "nvidiafb", "nova_core"],
-        (0x0300..=0x0380, 0x1002) => &["amdgpu", "radeon"],
-        (0x0300..=0x0380, 0x8086) => &["i915", "xe"],
+        (0x0300..=0x0380, NVIDIA) => &["nouveau", "nvidia", "nvidiafb", "nova_core"],
+        (0x0300..=0x0380, AMD_GRAPHICS) => &["amdgpu", "radeon"],
+        (0x0300..=0x0380, INTEL) => &["i915", "xe"],
         (0x0403, _) => &["snd_hda_intel"],
         (0x0c03, _) => &["xhci_pci"],
-        (0x0c80, 0x10de) => &["i2c_nvidia_gpu"],
-        (0x0c80, 0x1002) => &["i2c_designware_pci"],
+        (0x0c80, NVIDIA) => &["i2c_nvidia_gpu"],
+        (0x0c80, AMD_GRAPHICS) => &["i2c_designware_pci"],
         (0x0108, _) => &["nvme"],
         (0x0106, _) => &["ahci"],
         _ => &[],

@@ -30,7 +30,7 @@ pub use files::{BEGINNING, FileFacts, Files, Firmware, QCOW2_HEADER, backing_of_
 pub use finding::{Finding, Severity, Unless};
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
 pub use host::Host;
-pub use ids::{Class, PciId, UsbId, is_uuid};
+pub use ids::{Class, PciId, UsbId, is_uuid, vendor};
 pub use libvirt::Libvirt;
 pub use memory::{HugepagePool, Memory};
 pub use observed::{FreePieces, Holder, Holders, IommuUnit, KvmNode, ModuleState, Observed, Reach, RomState};

@@ -90,8 +90,7 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let groups = host.groups_of(&card.functions);
     let blockers = host.blockers_of(&card.functions);
     let verdict = verdict(host, &card, &groups, &blockers);
-    let virtual_functions: Vec<PciAddress> =
-        host.pci.iter().filter(|device| device.physical_function == Some(card.address)).map(|device| device.address).collect();
+    let virtual_functions = host.virtual_functions_of(&card.functions);
     let host_keeps_display = displays_that_stay(host, &card.functions).next().is_some();
     let twins = host.pci.iter().filter(|other| other.id == display.id && other.address != display.address);
     Some(Assessment {
@@ -119,7 +118,7 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
         Verdict::Console
     } else if groups.is_empty() {
         Verdict::Unknown
-    } else if host.pci.iter().any(|device| device.physical_function.is_some_and(|physical| card.functions.contains(&physical))) {
+    } else if !host.virtual_functions_of(&card.functions).is_empty() {
         Verdict::SharedOut
     } else if !blockers.is_empty() {
         Verdict::Blocked

@@ -4,10 +4,8 @@ use super::Verdict;
 use super::dangers::{displays_that_stay, host_blind};
 use super::families::{self, Fault};
 use super::group::missing_iommu;
+use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
-
-const NVIDIA: u16 = 0x10de;
-const INTEL: u16 = 0x8086;
 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
