@@ -141,6 +141,8 @@ fn parameters_that_do_nothing_and_entries_that_differ() {
     says(one(&report, "entries-differ"), "care", &["line 2 (one)", "line 5 (two)"]);
     says(one(&report, "vfio-virqfd"), "care", &["/etc/modules", "6.2"]);
     says(one(&report, "npt"), "care", &["/etc/modprobe.d/kvm.conf"]);
+    let elsewhere = "[/usr/lib/modprobe.d]\nkvm.conf = options kvm_amd nested=1 npt=0\n";
+    says(one(&check(machine("z170-gtx960", elsewhere).path(), &[]).1, "npt"), "care", &["/usr/lib/modprobe.d/kvm.conf"]);
     let off = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=off\n| }\n";
     says(one(&check(machine("z170-gtx960", off).path(), &[]).1, "next-boot"), "missing", &["intel_iommu=off", "vgapt prepare"]);
 }
@@ -255,6 +257,20 @@ fn put(tree: &Path, path: &str, text: &str) {
 
 fn allow(tree: &Path, path: &str, mode: u32) {
     fs::set_permissions(tree.join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// Where prepare installs no hook, as no libvirt is there to call one, check advises none.
+#[test]
+fn a_hook_is_advised_where_prepare_installs_it() {
+    for (file, is_due) in
+        [("usr/bin/virsh", false), ("usr/sbin/libvirtd", true), ("usr/sbin/virtqemud", true), ("etc/libvirt/qemu.conf", true)]
+    {
+        let tree = tree_of("z170-gtx960", &[(file, "")]);
+        let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
+        let is_advised = report["checks"].as_array().unwrap().iter().any(|check| check["code"] == "hook");
+        assert_eq!((said.contains(HOOK), is_advised), (is_due, is_due), "{file}: {said}");
+    }
 }
 
 const HOOK: &str = "etc/libvirt/hooks/qemu.d/vgapt";
@@ -498,6 +514,10 @@ fn generated_configurations() {
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }
+    // Two equal cards have the same ids, which are told once.
+    let tree = tree_of("ryzen1-two-rx580", &[("etc/os-release", "ID=nixos\n")]);
+    let (_, said) = planned(tree.path(), &["--gpu", "26:00.0", "--gpu", "27:00.0", "--allow", "only-display"]);
+    assert!(said.contains("options vfio-pci ids=1002:67df,1002:aaf0\""), "{said}");
     // Systems that have another one's name.
     for (files, words) in [
         ([("usr/bin/midclt", ""), ("etc/version", "25.04.2\n")], "Isolated GPU Devices: 0000:01:00.0"),

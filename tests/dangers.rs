@@ -190,6 +190,27 @@ fn the_only_card_leads_in_no_circle() {
     assert!(!on(root, &handover).stderr.contains("hands nothing over"));
 }
 
+/// A 3D controller shows no picture: alone on vfio-pci it takes no display away, and on a driver of the host it gives none.
+#[test]
+fn a_controller_without_outlets_is_no_display() {
+    let root = machine("z170-gtx960");
+    let root = root.path();
+    take(root, "0000:00:02.0");
+    bind(root, &["0000:01:00.0", "0000:01:00.1"], "vfio-pci");
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1401,10de:0fba\nsoftdep nouveau pre: vfio-pci\n");
+    add(root, "0000:07:00.0", "nvidia", "30200", "10DE:20B0", None);
+    let dark = "the host has no display: 01:00.0 is on vfio-pci by /etc/modprobe.d/vfio.conf, line 1";
+    let prepare = || on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]);
+    prepare().with(1).saying(&[&format!("blocked: {dark}")]);
+    let check = || on(root, &["--json", "check", "--gpu", "01:00.0"]).stdout;
+    assert!(check().contains(dark), "{}", check());
+    let uevent = root.join("sys/bus/pci/devices/0000:01:00.0/uevent");
+    fs::write(&uevent, fs::read_to_string(&uevent).unwrap().replace("PCI_CLASS=30000", "PCI_CLASS=30200")).unwrap();
+    let ran = prepare().with(0);
+    assert!(!ran.stdout.contains("has no display") && !ran.stderr.contains("has no display"), "{}{}", ran.stdout, ran.stderr);
+    assert!(!check().contains("no-display"), "{}", check());
+}
+
 /// A next step that is a sentence about another's file is not said to be prepare's.
 #[test]
 fn the_next_step_is_one_step() {

@@ -1,9 +1,12 @@
 //! Trees that no kernel makes: whatever is in them, there is an answer or a clear error, no panic.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -109,6 +112,29 @@ fn files_and_folders_change_places() {
     fs::create_dir_all(root.path().join(CARD).join("uevent")).unwrap();
     fs::create_dir_all(root.path().join(CARD).join("iommu_group")).unwrap();
     listed(&root);
+}
+
+/// A folder that goes and comes between two looks is absent or whole, and never empty: it is looked at once.
+#[test]
+fn a_folder_that_is_never_empty_is_never_seen_empty() {
+    let tree = TempDir::new().unwrap();
+    write(&tree, "here/name", "");
+    let root = Root::open(tree.path()).unwrap();
+    let stop = AtomicBool::new(false);
+    let seen: BTreeSet<String> = thread::scope(|scope| {
+        scope.spawn(|| {
+            let (here, away) = (tree.path().join("here"), tree.path().join("away"));
+            while !stop.load(Ordering::Relaxed) {
+                fs::rename(&here, &away).unwrap();
+                fs::rename(&away, &here).unwrap();
+            }
+        });
+        let seen = (0..50_000).map(|_| format!("{:?}", root.entries("/here"))).collect();
+        stop.store(true, Ordering::Relaxed);
+        seen
+    });
+    let known = r#"Known(["name"])"#;
+    assert!(seen.contains(known) && seen.iter().all(|one| one == known || one == "Absent"), "{seen:?}");
 }
 
 #[test]

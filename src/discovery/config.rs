@@ -1,6 +1,9 @@
 //! The files by which a host boots and loads its modules.
 
-use crate::model::{ConfigFile, ConfigFiles, Reading};
+use std::io;
+
+use super::uses;
+use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, Reading};
 use crate::root::Root;
 
 /// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
@@ -9,17 +12,14 @@ const LONGEST: usize = 1 << 20;
 /// The longest script that is read, and how many.
 const LONGEST_SCRIPT: u64 = 64 << 10;
 const MOST_PROGRAMS: usize = 64;
-/// Where distributions mount the EFI system partition.
-const EFI_PARTITIONS: [&str; 3] = ["/boot/efi", "/efi", "/boot"];
+/// The folder of the vendors, where distributions mount the EFI system partition.
+const EFI_FOLDERS: [&str; 3] = ["/boot/efi/EFI", "/efi/EFI", "/boot/EFI"];
 /// Where administrators put services.
 const UNITS: &str = "/etc/systemd/system";
 /// The scripts of initramfs-tools that packages bring.
 const STAGES: &str = "/usr/share/initramfs-tools/scripts";
 
 const MOUNTS: &str = "/proc/mounts";
-/// Files and folders from which it is told what the host uses its devices for.
-const USES: [&str; 6] = ["/proc/cmdline", MOUNTS, "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices", SECURE_BOOT];
-const LISTINGS: [&str; 2] = ["/sys/class/block", "/sys/bus/pci/devices"];
 const SECURE_BOOT: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// Files that matter where they are there.
@@ -103,26 +103,26 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/kernel/cmdline.d", ".conf"),
     ("/etc/mkinitcpio.conf.d", ".conf"),
     ("/etc/mkinitcpio.d", ".preset"),
-    ("/etc/modprobe.d", ".conf"),
     ("/etc/modules-load.d", ".conf"),
     ("/etc/qemu/firmware", ".json"),
     ("/etc/security/limits.d", ".conf"),
     ("/etc/sysctl.d", ".conf"),
     ("/etc/systemd/system", ".mount"),
     ("/etc/tmpfiles.d", ".conf"),
-    ("/lib/modprobe.d", ".conf"),
-    ("/run/modprobe.d", ".conf"),
     ("/run/udev/rules.d", ".rules"),
     ("/usr/lib/bootc/kargs.d", ".toml"),
     ("/usr/lib/dracut/dracut.conf.d", ".conf"),
-    ("/usr/lib/modprobe.d", ".conf"),
     ("/usr/lib/modules-load.d", ".conf"),
     ("/usr/lib/sysctl.d", ".conf"),
-    ("/usr/local/lib/modprobe.d", ".conf"),
     ("/usr/local/lib/udev/rules.d", ".rules"),
     ("/usr/share/qemu/firmware", ".json"),
     ("/etc/udev/rules.d", ".rules"),
 ];
+
+/// These, with those of modprobe.
+fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.map(|folder| (folder, ".conf")))
+}
 
 pub(super) fn read(root: &Root) -> ConfigFiles {
     let mut files = ConfigFiles::default();
@@ -134,7 +134,7 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
     for path in FILES {
         add((*path).to_owned());
     }
-    for (directory, ending) in DIRECTORIES {
+    for (directory, ending) in directories() {
         for name in root.names(directory).iter().filter(|name| name.ends_with(ending) && !name.starts_with('.')) {
             add(format!("{directory}/{name}"));
         }
@@ -153,11 +153,8 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
 
 /// The configurations that GRUB may read on the EFI system partition, and the entries' marks of other loaders there.
 fn loader_files(root: &Root) -> Vec<String> {
-    let of = |partition: &&str| {
-        let directory = format!("{partition}/EFI");
-        root.names(&directory).into_iter().map(move |vendor| format!("{directory}/{vendor}/grub.cfg")).collect::<Vec<_>>()
-    };
-    EFI_PARTITIONS.iter().flat_map(of).collect()
+    let of = |folder| root.names(folder).into_iter().map(move |vendor| format!("{folder}/{vendor}/grub.cfg"));
+    EFI_FOLDERS.into_iter().flat_map(of).collect()
 }
 
 /// What builders of an initramfs take from a distribution's or somebody's own folders, by the names that have to do with vfio.
@@ -216,16 +213,16 @@ pub(super) fn is_script(root: &Root, path: &str) -> bool {
 /// What decides and could not be read, and why: it may be there.
 pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let mut unread: Vec<String> = Vec::new();
-    let folders =
-        DIRECTORIES.iter().map(|(directory, _)| *directory).chain(["/boot/efi/EFI", "/efi/EFI", "/boot/EFI", "/etc/libvirt/qemu"]);
+    let folders = directories().map(|(directory, _)| directory).chain(EFI_FOLDERS).chain(["/etc/libvirt/qemu"]);
     unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
     if !root.is_capture() {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
         unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
     }
     // What this boot was told, what a device is used for, and whether what is built has to be signed.
-    unread.extend(USES.iter().filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
-    unread.extend(LISTINGS.iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
+    let texts = ["/proc/cmdline"].into_iter().chain(uses::TABLES).chain([SECURE_BOOT]);
+    unread.extend(texts.filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
+    unread.extend([uses::BLOCK, "/sys/bus/pci/devices"].iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
     if root.is_live() && !root.exists(MOUNTS) {
         unread.push(format!("cannot read {MOUNTS}: it is not there"));
     }
@@ -237,9 +234,7 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
     // An entry of a boot loader that is no text boots all the same.
     let boots = |path: &str| ["/boot/", "/efi/", "/etc/kernel/"].iter().any(|folder| path.starts_with(folder));
-    let is_unread = |(path, what): &(&String, &String)| {
-        what.starts_with("cannot be read") || (boots(path) && *what != "is a directory" && !what.ends_with("which is not there"))
-    };
+    let is_unread = |(path, what): &(&String, &NoText)| matches!(what, NoText::Unread { .. }) || (boots(path) && !what.is_no_file());
     unread.extend(known.filter(is_unread).map(|(path, what)| format!("{path} {what}")));
     unread
 }
@@ -248,17 +243,16 @@ fn file(root: &Root, path: &str) -> Option<ConfigFile> {
     let place = root.real_path(path).unwrap_or_else(|| path.to_owned());
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;
-        return Some(ConfigFile { place, mode: 0, text: Err(format!("is a link to {target}, which is not there")) });
+        return Some(ConfigFile { place, mode: 0, text: Err(NoText::LeadsNowhere(target)) });
     };
     let text = if status.is_dir {
-        Err("is a directory".to_owned())
+        Err(NoText::Directory)
     } else if status.size > LONGEST as u64 {
-        Err(format!("is longer than {} KiB, which is no configuration", LONGEST >> 10))
+        Err(NoText::TooLong(LONGEST >> 10))
     } else {
         match root.first_bytes(path, LONGEST) {
-            Ok(bytes) => String::from_utf8(bytes)
-                .map_err(|error| format!("holds what is no UTF-8 text, at byte {}", error.utf8_error().valid_up_to())),
-            Err(error) => Err(format!("cannot be read: {error}")),
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| NoText::NotUtf8(error.utf8_error().valid_up_to())),
+            Err(error) => Err(NoText::Unread { closed: error.kind() == io::ErrorKind::PermissionDenied, error: error.to_string() }),
         }
     };
     Some(ConfigFile { place, mode: status.mode, text })

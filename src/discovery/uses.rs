@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::model::{PciAddress, Purpose, Reading, Use, Uses};
 use crate::root::Root;
 
-const BLOCK: &str = "/sys/class/block";
-/// In the place of a mount point.
-const SWAP: &str = "swap";
+pub(super) const BLOCK: &str = "/sys/class/block";
+/// The kernel's tables from which it is told what the host uses its devices for.
+pub(super) const TABLES: [&str; 4] = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
 /// The longest chain of devices on devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
 
@@ -29,11 +29,10 @@ pub(super) fn read(root: &Root) -> Uses {
         Reading::Absent if root.is_live() => Some(format!("{path} is not there")),
         Reading::Absent | Reading::Known(_) => None,
     };
-    let files = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
     // A host that speaks no IPv6 has no such table.
     let ipv6 = root.reading("/proc/net/ipv6_route").unknown().map(str::to_owned);
     let folders = [BLOCK, "/sys/class/net"].into_iter().filter_map(|folder| root.entries(folder).unknown().map(str::to_owned));
-    Uses { known, unknown: files.iter().filter_map(unread).chain(ipv6).chain(folders).collect() }
+    Uses { known, unknown: TABLES.iter().filter_map(unread).chain(ipv6).chain(folders).collect() }
 }
 
 /// What the host does with a disk, in words; `None` where nothing is known of it.
@@ -47,7 +46,7 @@ fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String
     let devices: Vec<String> = std::iter::once(disk.to_owned()).chain(partitions).collect();
     if let Some((_, place)) = used.iter().find(|(name, _)| devices.contains(name)) {
         return Some(match place.as_str() {
-            SWAP => "used for swapping".to_owned(),
+            Purpose::SWAP => "used for swapping".to_owned(),
             place if place.starts_with('/') => format!("mounted on {place}"),
             place => place.to_owned(),
         });
@@ -83,7 +82,8 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
         let (source, place) = line.split_once(' ')?;
         Some((source.to_owned(), unescape(place.split(' ').next()?)))
     });
-    let swapped = swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), SWAP.to_owned())));
+    let swapped =
+        swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), Purpose::SWAP.to_owned())));
     // bcachefs names all its devices, with colons between.
     let each = mounted.chain(swapped).flat_map(|(source, place)| {
         let sources: Vec<(String, String)> = source.split(':').map(|one| (one.to_owned(), place.clone())).collect();

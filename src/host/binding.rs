@@ -4,6 +4,7 @@ use super::plan::{Edits, Plan};
 use super::tokens::Want;
 use super::wanted::{Bind, Wanted};
 use super::{modprobe, others};
+use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
 
 /// What modprobe is told.
@@ -11,7 +12,7 @@ pub(super) const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
 /// Dependencies that have to be read before others' files.
 const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
 /// What binds by address.
-pub(super) const SCRIPT: &str = "/etc/vgapt/bind";
+const SCRIPT: &str = "/etc/vgapt/bind";
 /// Marks the lines that tell which functions are bound; the file is also vgapt's own memory of it.
 const MARK: &str = "#bound ";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
@@ -23,6 +24,13 @@ pub(super) const GONE: &str = "nothing is bound early any more";
 /// The kernel's own parameters that leave out a module, or a built-in one's start.
 const NO_MODULE: &str = "module_blacklist=vfio_pci";
 const NO_BUILTIN: &str = "initcall_blacklist=vfio_pci_init";
+
+/// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
+const NEVER_LOADED: &str = "module_blacklist";
+/// Those of kmod, dracut and initramfs-tools, which count for vfio-pci itself and not for what it depends on.
+const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
+/// The start of modules that are part of the kernel.
+const NEVER_STARTED: &str = "initcall_blacklist";
 
 /// A function that is bound early, and what it must still be then: addresses move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +85,32 @@ impl Bound {
     pub fn is_still(&self, device: &PciDevice) -> bool {
         *self == Self::of(device)
     }
+}
+
+/// The parts of a kernel parameter's value by which vfio-pci, or what it cannot do without, stays out.
+pub fn kept_out<'a>(setup: &Setup, name: &str, value: &'a str) -> Vec<&'a str> {
+    let name = name.replace('-', "_");
+    value.split(',').filter(|part| keeps_out(setup, &name, part)).collect()
+}
+
+fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
+    let module = part.replace('-', "_");
+    match name {
+        NEVER_LOADED => NEEDED.contains(&module.as_str()) && !setup.is_built_in(&module),
+        NEVER_STARTED => module.strip_suffix("_init").is_some_and(|module| NEEDED.contains(&module) && setup.is_built_in(module)),
+        _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
+    }
+}
+
+/// The ids of these, each once.
+pub(super) fn ids_of(functions: &[Bound]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for id in functions.iter().map(|bound| bound.id.to_string()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
 /// What is to be bound: what was before, as far as it is still there, and what is wanted now.
@@ -196,13 +230,13 @@ fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
 /// The modules that claim such a device in the distributions' kernels (names from the kernel's drivers/gpu, sound, usb).
 fn usual(device: &PciDevice) -> Vec<String> {
     let names: &[&str] = match (device.class.code(), device.id.vendor) {
-        (0x0300..=0x0380, 0x10de) => &["nouveau", "nvidia", "nvidiafb", "nova_core"],
-        (0x0300..=0x0380, 0x1002) => &["amdgpu", "radeon"],
-        (0x0300..=0x0380, 0x8086) => &["i915", "xe"],
+        (0x0300..=0x0380, NVIDIA) => &["nouveau", "nvidia", "nvidiafb", "nova_core"],
+        (0x0300..=0x0380, AMD_GRAPHICS) => &["amdgpu", "radeon"],
+        (0x0300..=0x0380, INTEL) => &["i915", "xe"],
         (0x0403, _) => &["snd_hda_intel"],
         (0x0c03, _) => &["xhci_pci"],
-        (0x0c80, 0x10de) => &["i2c_nvidia_gpu"],
-        (0x0c80, 0x1002) => &["i2c_designware_pci"],
+        (0x0c80, NVIDIA) => &["i2c_nvidia_gpu"],
+        (0x0c80, AMD_GRAPHICS) => &["i2c_designware_pci"],
         (0x0108, _) => &["nvme"],
         (0x0106, _) => &["ahci"],
         _ => &[],
@@ -251,10 +285,7 @@ impl Binding {
     }
 
     fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.functions.iter().map(|bound| bound.id.to_string()).collect();
-        let mut seen = Vec::new();
-        ids.retain(|id| !seen.contains(id) && (seen.push(id.clone()), true).1);
-        ids
+        ids_of(&self.functions)
     }
 
     /// The files that do it.

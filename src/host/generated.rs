@@ -267,9 +267,7 @@ fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
 }
 
 fn ids(needed: &Needed) -> Vec<String> {
-    let mut ids: Vec<String> = needed.bound.iter().map(|bound| bound.id.to_string()).collect();
-    ids.dedup();
-    ids
+    binding::ids_of(&needed.bound)
 }
 
 /// All as kernel parameters: the binding, too.

@@ -8,10 +8,15 @@ const PROGRAM: &str = HOOK_PROGRAMS[0];
 /// The text of the hook.
 pub const HOOK_TEXT: &str = include_str!("hook.sh");
 
+/// Whether there is a libvirt that calls hooks: its configuration, or one of its daemons.
+pub fn calls_hooks(setup: &Setup) -> bool {
+    setup.files.exists("/etc/libvirt/qemu.conf") || setup.has("libvirtd") || setup.has("virtqemud")
+}
+
 /// The hook, where there is a libvirt to call it.
 pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    if !setup.files.exists("/etc/libvirt/qemu.conf") && !setup.has("libvirtd") && !setup.has("virtqemud") {
+    if !calls_hooks(setup) {
         return Ok(edits);
     }
     edits.write(setup, HOOK, HOOK_TEXT.to_owned(), 0o755, "libvirt calls vgapt around the start of its domains, whoever starts them")?;

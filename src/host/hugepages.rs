@@ -30,7 +30,12 @@ impl Hugepages {
 
 /// What of its memory a host can spare, whoever asks.
 pub(super) fn most(total: Size) -> Size {
-    Size::from_bytes(total.bytes().saturating_sub(HOST_KEEPS.bytes().max(total.bytes() / 8)))
+    Size::from_bytes(total.bytes().saturating_sub(keeps(total).bytes()))
+}
+
+/// What it keeps for itself.
+fn keeps(total: Size) -> Size {
+    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
 }
 
 /// Why so many cannot be had.
@@ -42,7 +47,7 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
         let message = "how much memory the host has cannot be read in /proc/meminfo, so it is not known what it can spare";
         return Some(Finding::fatal("too-many-hugepages", message, "leave --hugepages out, or see why /proc/meminfo cannot be read"));
     };
-    let (most, keeps) = (most(total), HOST_KEEPS.bytes().max(total.bytes() / 8));
+    let most = most(total);
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
     (asked > most.bytes()).then(|| {
         let most = Size::from_mib(most.bytes() >> 20);
@@ -52,7 +57,7 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
                 "{} in huge pages are asked for; the host has {} MiB, and keeps {} MiB for itself",
                 wanted.memory,
                 total.kib() >> 10,
-                keeps >> 20
+                keeps(total).bytes() >> 20
             ),
             format!("ask for {most} at most, and give the domain no more"),
         )

@@ -38,8 +38,8 @@ mod wanted;
 
 pub use apply::{Run, noted};
 pub use bind_start::only_virtual;
-pub use binding::{Bound, bound};
-pub use hook::HOOK_TEXT;
+pub use binding::{Bound, bound, kept_out};
+pub use hook::{HOOK_TEXT, calls_hooks};
 pub use others::{Other, others};
 pub use plan::{Command, Parameter, Plan, Write};
 pub use planning::plan;

@@ -5,11 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::plan::Write;
-use crate::model::Setup;
+use crate::model::{MODPROBE_FOLDERS, NoText, Setup};
 
-/// Where kmod looks, the first that has a file of a name masks the others (`default_config_paths` of libkmod.c).
-const DIRECTORIES: [&str; 5] =
-    ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
 /// What masks a file by its name.
 const NOTHING: &str = "/dev/null";
 
@@ -60,11 +57,10 @@ pub struct Configuration {
 
 /// The configuration as it will be after these writes.
 pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
-    let mut files: BTreeMap<&str, (&str, Result<&str, &str>)> = BTreeMap::new();
-    for directory in DIRECTORIES {
+    let mut files: BTreeMap<&str, (&str, Result<&str, &NoText>)> = BTreeMap::new();
+    for directory in MODPROBE_FOLDERS {
         let known = setup.files.below(directory, ".conf").filter(|(path, _)| !writes.iter().any(|write| write.path == *path));
-        let texts =
-            known.map(|(path, file)| (path, if file.place == NOTHING { Ok("") } else { file.text.as_deref().map_err(String::as_str) }));
+        let texts = known.map(|(path, file)| (path, if file.place == NOTHING { Ok("") } else { file.text.as_deref() }));
         let written = writes.iter().filter_map(|write| Some((write.path.as_str(), Ok(write.after.as_deref()?))));
         let written =
             written.filter(|(path, _)| path.rsplit_once('/').is_some_and(|(folder, name)| folder == directory && name.ends_with(".conf")));
@@ -77,8 +73,8 @@ pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
         match text {
             Ok(text) => configuration.lines.extend(lines(path, text)),
             // kmod passes over what is no file, and a link that leads nowhere.
-            Err(what) if what == "is a directory" || what.ends_with("which is not there") => {}
-            Err(what) => configuration.unread.push((path.to_owned(), what.to_owned())),
+            Err(what) if what.is_no_file() => {}
+            Err(what) => configuration.unread.push((path.to_owned(), what.to_string())),
         }
     }
     configuration

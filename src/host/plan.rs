@@ -136,6 +136,11 @@ impl Edits {
     }
 }
 
+/// Whether a file is all vgapt's: its first comment says so, behind a line that names an interpreter.
+pub(super) fn is_ours(text: &str) -> bool {
+    text.lines().take(2).any(|line| line.starts_with("# Written by `vgapt prepare`"))
+}
+
 /// The text of a file that is about to be changed.
 pub(super) fn text_of<'a>(path: &str, file: &'a ConfigFile) -> Result<&'a str, Finding> {
     file.text.as_deref().map_err(|what| {

@@ -6,6 +6,9 @@ use super::wanted::{Allow, Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, only_display_remedy};
 
+/// Offers the option by which something is done all the same.
+pub(super) const ALL_THE_SAME: &str = "to do it all the same";
+
 /// All that is refused; what was allowed is left out.
 pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let mut findings: Vec<Finding> = wanted.functions.iter().filter_map(|address| unsuitable(host, *address)).collect();
@@ -31,7 +34,7 @@ fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
             only_display_remedy(host, &wanted.functions),
         ));
     }
-    Some(Finding::blocker(kind.code(), message, format!("{remedy}; to do it all the same: {}", option(allow))))
+    Some(Finding::blocker(kind.code(), message, remedy).unless(ALL_THE_SAME, option(allow)))
 }
 
 /// The option that lets it pass.

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock, open, openat, openat2, readlinkat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::files::{self, Lost, State};
 use super::folder::{Folder, Place};
 use crate::problem::Problem;
+use crate::root::open_beneath;
 use crate::run::{self, Ran};
 
 /// As many links as the kernel follows before it says `ELOOP`.
@@ -49,8 +50,7 @@ impl Target {
             Err(Errno::NOTDIR) => None,
             Err(error) => return Err(error).with_context(|| format!("cannot open {}", root.display())),
         };
-        let try_beneath = |fd| openat2(fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
-        let beneath = fd.as_ref().is_some_and(|fd| !matches!(try_beneath(fd), Err(Errno::NOSYS)));
+        let beneath = fd.as_ref().is_some_and(|fd| !matches!(open_beneath(fd, ".", OFlags::PATH), Err(Errno::NOSYS)));
         Ok(Self { root: root.to_owned(), fd: fd.map(Arc::new), live, beneath })
     }
 
@@ -231,11 +231,7 @@ impl Target {
     fn open_folder(&self, path: &str) -> io::Result<Folder> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = if self.beneath {
-            // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out (openat2(2)).
-            let root = self.fd()?;
-            let open = || openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
-            let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
-            opened.unwrap_or(Err(Errno::AGAIN))?
+            open_beneath(self.fd()?, path, flags)?
         } else if self.live {
             openat(self.fd()?, path, flags, Mode::empty())?
         } else {

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::wanted::Wanted;
-use crate::model::{Finding, Host, Setup};
+use crate::model::{Finding, Host, NoText, Setup};
 
 const TABLE: &str = "/etc/crypttab";
 
@@ -10,7 +10,7 @@ pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) 
     if let Some(Err(what)) = setup.files.0.get(TABLE).map(|file| &file.text).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty()) {
         let message = format!("{TABLE} {what}, so whether the TPM unlocks a disk is not known");
         // Who may not read it may not write anything either.
-        return Some(if what.contains("Permission denied") {
+        return Some(if matches!(what, NoText::Unread { closed: true, .. }) {
             Finding::warning("tpm", message, "run it as root")
         } else {
             let remedy = format!("put {TABLE} right; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");

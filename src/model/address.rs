@@ -34,6 +34,11 @@ impl PciAddress {
             None => full,
         }
     }
+
+    /// Several, as people write them.
+    pub fn list(addresses: &[Self]) -> String {
+        addresses.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl fmt::Display for PciAddress {

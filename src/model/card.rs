@@ -2,11 +2,8 @@
 
 use serde::Serialize;
 
+use super::vendor::{AMD_GRAPHICS, AMD_PROCESSORS, INTEL};
 use super::{Host, PciAddress, PciDevice, PciId};
-
-const AMD_GRAPHICS: u16 = 0x1002;
-const AMD_PROCESSORS: u16 = 0x1022;
-const INTEL: u16 = 0x8086;
 
 /// Bridge ids of the switch on Intel's own cards: upstream ports of Alchemist and Battlemage.
 /// Needed only where the bus hierarchy was not recorded.

@@ -24,14 +24,27 @@ pub struct Finding {
     pub severity: Severity,
     /// What was seen, and where.
     pub message: String,
-    /// What to do.
+    /// What to do; where an option overrides it, that too.
     pub remedy: String,
+    /// The option that overrides it.
+    #[serde(skip)]
+    pub unless: Option<Box<Unless>>,
+}
+
+/// An option that overrides a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unless {
+    /// The finding's remedy without the option.
+    remedy: String,
+    /// The words that offer the option.
+    offer: &'static str,
+    option: String,
 }
 
 impl Finding {
     /// Good to know.
     pub fn warning(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Warning, message: message.into(), remedy: remedy.into() }
+        Self { code, severity: Severity::Warning, message: message.into(), remedy: remedy.into(), unless: None }
     }
 
     /// Speaks against it, and may be overridden.
@@ -42,5 +55,25 @@ impl Finding {
     /// Cannot work.
     pub fn fatal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Fatal, ..Self::warning(code, message, remedy) }
+    }
+
+    /// The same, overridden by an option, which these words offer behind the remedy.
+    #[must_use]
+    pub fn unless(self, offer: &'static str, option: String) -> Self {
+        let remedy = format!("{}; {offer}: {option}", self.remedy);
+        Self { unless: Some(Box::new(Unless { remedy: self.remedy, offer, option })), remedy, ..self }
+    }
+
+    /// The remedy without the option that overrides the finding.
+    pub fn remedy_alone(&self) -> &str {
+        self.unless.as_ref().map_or(&self.remedy, |unless| &unless.remedy)
+    }
+
+    /// The remedy, with the option as a part of this command.
+    pub fn remedy_by(&self, command: &str) -> String {
+        match self.unless.as_deref() {
+            Some(Unless { remedy, offer, option }) => format!("{remedy}; {offer}: {command} {option}"),
+            None => self.remedy.clone(),
+        }
     }
 }

@@ -37,6 +37,12 @@ impl Host {
         addresses.iter().filter_map(|address| self.device(*address))
     }
 
+    /// The virtual functions that these give away.
+    pub fn virtual_functions_of(&self, functions: &[PciAddress]) -> Vec<PciAddress> {
+        let is_one = |device: &&PciDevice| device.physical_function.is_some_and(|physical| functions.contains(&physical));
+        self.pci.iter().filter(is_one).map(|device| device.address).collect()
+    }
+
     /// All IOMMU groups in order of their numbers.
     pub fn groups(&self) -> Vec<IommuGroup> {
         let mut groups: BTreeMap<u32, Vec<PciAddress>> = BTreeMap::new();

@@ -49,6 +49,18 @@ macro_rules! id_pair {
 id_pair!(PciId, device, "A PCI `vendor:device` pair (also a subsystem's).", "PCI id; one looks like 10de:1401");
 id_pair!(UsbId, product, "A USB `vendor:product` pair.", "USB id; one looks like 046d:c52b (see `lsusb` or `vgapt list --usb`)");
 
+/// The ids of vendors.
+pub mod vendor {
+    /// AMD's graphics, formerly ATI's.
+    pub const AMD_GRAPHICS: u16 = 0x1002;
+    /// AMD's processors and chipsets.
+    pub const AMD_PROCESSORS: u16 = 0x1022;
+    /// Intel.
+    pub const INTEL: u16 = 0x8086;
+    /// NVIDIA.
+    pub const NVIDIA: u16 = 0x10de;
+}
+
 /// Up to four hexadecimal digits, also with `0x` before them.
 fn hex4(digits: &str) -> Option<u16> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits);

@@ -1,8 +1,13 @@
 //! How a host is set up: the files by which it boots and loads modules, and what it uses its devices for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
+
+/// Where kmod looks: the first folder that has a file of a name masks the others (`default_config_paths` of libkmod.c).
+pub const MODPROBE_FOLDERS: [&str; 5] =
+    ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
 
 /// How a host is set up. What could not be read is empty; where something rests on it, it is in `unread`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,7 +94,46 @@ pub struct ConfigFile {
     /// Permission bits.
     pub mode: u32,
     /// Its text; else why it cannot be taken as one.
-    pub text: Result<String, String>,
+    pub text: Result<String, NoText>,
+}
+
+/// Why what is at a path cannot be taken for a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoText {
+    /// It is a directory.
+    Directory,
+    /// It is a link to this, which is not there.
+    LeadsNowhere(String),
+    /// It is longer than so many KiB.
+    TooLong(usize),
+    /// At this byte stands what is no UTF-8.
+    NotUtf8(usize),
+    /// It could not be read.
+    Unread {
+        /// Because of this.
+        error: String,
+        /// Whether it is closed to who reads.
+        closed: bool,
+    },
+}
+
+impl NoText {
+    /// Whether nobody reads anything there: programs pass it over.
+    pub fn is_no_file(&self) -> bool {
+        matches!(self, Self::Directory | Self::LeadsNowhere(_))
+    }
+}
+
+impl fmt::Display for NoText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory => f.write_str("is a directory"),
+            Self::LeadsNowhere(target) => write!(f, "is a link to {target}, which is not there"),
+            Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, which is no configuration"),
+            Self::NotUtf8(at) => write!(f, "holds what is no UTF-8 text, at byte {at}"),
+            Self::Unread { error, .. } => write!(f, "cannot be read: {error}"),
+        }
+    }
 }
 
 impl ConfigFiles {
@@ -177,7 +221,7 @@ pub enum Purpose {
     Disk {
         /// Its name, such as `nvme0n1p2`.
         name: String,
-        /// Where: a mount point, `swap`, …
+        /// Where: a mount point, [`Purpose::SWAP`], …
         place: String,
     },
     /// The network interface of the default route.
@@ -192,4 +236,9 @@ pub enum Purpose {
         /// The USB port that it is plugged into, as sysfs names it.
         port: Option<String>,
     },
+}
+
+impl Purpose {
+    /// In the place of a mount point: what is swapped to.
+    pub const SWAP: &str = "swap";
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::dangers::has_outlets;
+use super::dangers::{displays_that_stay, has_outlets};
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 
@@ -90,9 +90,8 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let groups = host.groups_of(&card.functions);
     let blockers = host.blockers_of(&card.functions);
     let verdict = verdict(host, &card, &groups, &blockers);
-    let virtual_functions: Vec<PciAddress> =
-        host.pci.iter().filter(|device| device.physical_function == Some(card.address)).map(|device| device.address).collect();
-    let host_keeps_display = displays_that_stay(host, &card).next().is_some();
+    let virtual_functions = host.virtual_functions_of(&card.functions);
+    let host_keeps_display = displays_that_stay(host, &card.functions).next().is_some();
     let twins = host.pci.iter().filter(|other| other.id == display.id && other.address != display.address);
     Some(Assessment {
         address: card.address,
@@ -119,23 +118,18 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
         Verdict::Console
     } else if groups.is_empty() {
         Verdict::Unknown
-    } else if host.pci.iter().any(|device| device.physical_function.is_some_and(|physical| card.functions.contains(&physical))) {
+    } else if !host.virtual_functions_of(&card.functions).is_empty() {
         Verdict::SharedOut
     } else if !blockers.is_empty() {
         Verdict::Blocked
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
         Verdict::Ready
-    } else if displays_that_stay(host, card).next().is_some() || !host.devices(&card.functions).any(has_outlets) {
+    } else if displays_that_stay(host, &card.functions).next().is_some() || !host.devices(&card.functions).any(has_outlets) {
         // A card without outlets takes no display away.
         Verdict::Available
     } else {
         Verdict::OnlyDisplay
     }
-}
-
-/// The displays that the host keeps when a card goes, with or without a driver.
-pub(super) fn displays_that_stay<'a>(host: &'a Host, card: &'a Card) -> impl Iterator<Item = &'a PciDevice> {
-    host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !card.functions.contains(&device.address))
 }
 
 fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAddress]) -> String {

@@ -1,7 +1,7 @@
 //! Which card is meant for a guest where nobody named one: one rule, whoever asks.
 
 use super::{Assessment, Verdict};
-use crate::model::CardKind;
+use crate::model::{CardKind, PciAddress};
 
 /// The card that is meant, with the reason.
 #[derive(Debug, Clone)]
@@ -139,8 +139,7 @@ fn in_the_way(card: &Assessment) -> String {
         (CardKind::Bmc, _) => format!("{address} is the server's console"),
         (CardKind::Virtual, _) => format!("{address} is emulated by a hypervisor"),
         (_, Verdict::Blocked) => {
-            let blockers: Vec<String> = card.blockers.iter().map(|blocker| blocker.short()).collect();
-            format!("{address} shares an IOMMU group with {}, which the host uses", blockers.join(", "))
+            format!("{address} shares an IOMMU group with {}, which the host uses", PciAddress::list(&card.blockers))
         }
         (_, Verdict::OnlyDisplay) => format!("{address} is the host's only display"),
         (_, Verdict::SharedOut) => format!("{address} has virtual functions"),

@@ -3,12 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::group;
+use crate::model::vendor::{AMD_PROCESSORS, INTEL};
 use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Purpose, Use, Uses};
-
-const AMD: u16 = 0x1022;
-const INTEL: u16 = 0x8086;
-/// In the place of a mount point.
-const SWAP: &str = "swap";
 
 /// What sort of loss it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,12 +62,12 @@ impl DangerKind {
 
 /// Functions of chipsets and processors that the host needs and no guest does: class, vendor, what it is.
 const HOST_FUNCTIONS: [(u16, u16, &str); 11] = [
-    (0x1080, AMD, "the platform security processor (firmware TPM, memory encryption)"),
+    (0x1080, AMD_PROCESSORS, "the platform security processor (firmware TPM, memory encryption)"),
     (0x1080, INTEL, "an encryption controller of the platform"),
-    (0x0c05, AMD, "the SMBus (sensors, memory modules)"),
+    (0x0c05, AMD_PROCESSORS, "the SMBus (sensors, memory modules)"),
     (0x0c05, INTEL, "the SMBus (sensors, memory modules)"),
     (0x0780, INTEL, "the management engine's interface (HECI)"),
-    (0x0806, AMD, "the IOMMU itself"),
+    (0x0806, AMD_PROCESSORS, "the IOMMU itself"),
     (0x0806, INTEL, "the IOMMU itself"),
     (0x0500, INTEL, "memory of the chipset"),
     (0x0580, INTEL, "the flash memory of the firmware"),
@@ -105,10 +101,6 @@ fn danger(kind: DangerKind, message: impl Into<String>, remedy: impl Into<String
     Danger { kind, message: message.into(), remedy: remedy.into() }
 }
 
-fn short(functions: &[PciAddress]) -> String {
-    functions.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
-}
-
 /// Whether a function can show the host's picture: 3D controllers (0302) and virtual functions have no outlets.
 pub(super) fn has_outlets(device: &PciDevice) -> bool {
     device.class.is_display() && device.class.code() != 0x0302 && !device.is_bridge() && device.physical_function.is_none()
@@ -116,10 +108,13 @@ pub(super) fn has_outlets(device: &PciDevice) -> bool {
 
 /// Whether the last display that the host uses is among these functions.
 pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
-    let used = |device: &&PciDevice| has_outlets(device) && !device.on_vfio();
-    let goes = host.pci.iter().filter(used).any(|device| functions.contains(&device.address));
-    let stays = host.pci.iter().filter(used).any(|device| !functions.contains(&device.address));
-    goes && !stays
+    let goes = host.devices(functions).any(|device| has_outlets(device) && !device.on_vfio());
+    goes && displays_that_stay(host, functions).next().is_none()
+}
+
+/// The displays that the host keeps when these functions go, with or without a driver.
+pub(super) fn displays_that_stay<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
+    host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !functions.contains(&device.address))
 }
 
 fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
@@ -128,7 +123,7 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
         let address = card.map(|card| card.address.short()).unwrap_or_default();
         danger(
             DangerKind::OnlyDisplay,
-            format!("without {} the host has no display", short(functions)),
+            format!("without {} the host has no display", PciAddress::list(functions)),
             format!(
                 "leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then {}",
                 handover(&address)
@@ -158,27 +153,31 @@ fn console(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
 
 /// A function that gives shares of itself away cannot be given away itself.
 fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
-    let is_behind = |device: &&PciDevice| device.physical_function.is_some_and(|physical| functions.contains(&physical));
-    let parent = host.pci.iter().find(is_behind)?.physical_function?;
-    let named: Vec<PciAddress> = host.pci.iter().filter(is_behind).map(|device| device.address).collect();
+    let named = host.virtual_functions_of(functions);
+    let parent = host.device(*named.first()?)?.physical_function?;
     Some(danger(
         DangerKind::SharedOut,
-        format!("{} has virtual functions ({}), which vanish with it", parent.short(), short(&named)),
+        format!("{} has virtual functions ({}), which vanish with it", parent.short(), PciAddress::list(&named)),
         format!("pass one of these, or take them away first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
     ))
 }
 
+/// The displays of a host that has all of them on vfio-pci: it shows nothing now. Empty where one is not, or there is none.
+pub fn dark_displays(host: &Host) -> Vec<PciAddress> {
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
+    let is_dark = displays.iter().all(|device| device.on_vfio());
+    displays.into_iter().filter(|_| is_dark).map(|device| device.address).collect()
+}
+
 /// The host has no display now, and these functions are why.
 pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
-    let mut displays = host.pci.iter().filter(|device| has_outlets(device)).peekable();
-    let own = host.devices(functions).find(|device| has_outlets(device) && device.on_vfio())?;
-    (displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
-        danger(
-            DangerKind::HostBlind,
-            format!("the host has no display: {} is on vfio-pci, and there is no other", own.address.short()),
-            "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
-        )
-    })
+    let dark = dark_displays(host);
+    let own = functions.iter().find(|function| dark.contains(function))?;
+    Some(danger(
+        DangerKind::HostBlind,
+        format!("the host has no display: {} is on vfio-pci, and there is no other", own.short()),
+        "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
+    ))
 }
 
 fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
@@ -190,8 +189,11 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let siblings: Vec<PciAddress> =
         blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
     let isolation = group::isolation_remedy(group::is_soldered(host, functions));
-    let remedy =
-        if siblings.is_empty() { isolation } else { format!("pass {} too, as they share the slot; else {isolation}", short(&siblings)) };
+    let remedy = if siblings.is_empty() {
+        isolation
+    } else {
+        format!("pass {} too, as they share the slot; else {isolation}", PciAddress::list(&siblings))
+    };
     (!named.is_empty()).then(|| {
         let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
         danger(DangerKind::BlockedGroup, message, remedy)
@@ -206,7 +208,7 @@ fn behind<'a>(uses: &'a Uses, functions: &'a [PciAddress]) -> impl Iterator<Item
 fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     let named: BTreeSet<String> = behind(uses, functions)
         .filter_map(|(what, function)| match what {
-            Purpose::Disk { name, place } if place == SWAP => Some(format!("{name} (swapped to) behind {}", function.short())),
+            Purpose::Disk { name, place } if place == Purpose::SWAP => Some(format!("{name} (swapped to) behind {}", function.short())),
             Purpose::Disk { name, place } => Some(format!("{name} ({place}) behind {}", function.short())),
             _ => None,
         })
@@ -278,7 +280,8 @@ fn uses_unknown(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Option<Da
     let may_be_used = |device: &PciDevice| matches!(device.class.code() >> 8, 0x01 | 0x02 | 0x0c);
     let matters = host.devices(functions).any(may_be_used);
     (matters && !uses.unknown.is_empty()).then(|| {
-        let message = format!("whether the host uses what is behind {} could not be told: {}", short(functions), uses.unknown.join("; "));
+        let message =
+            format!("whether the host uses what is behind {} could not be told: {}", PciAddress::list(functions), uses.unknown.join("; "));
         danger(DangerKind::UsesUnknown, message, "run it as root, on the host itself")
     })
 }

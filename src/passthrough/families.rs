@@ -1,10 +1,7 @@
 //! What is known of families of graphics cards: one line each, with the source.
 
+use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{CardKind, PciId};
-
-const AMD: u16 = 0x1002;
-const INTEL: u16 = 0x8086;
-const NVIDIA: u16 = 0x10de;
 
 /// A family of cards of which something has to be known before one is passed.
 pub(super) struct Family {
@@ -41,16 +38,16 @@ const fn family(name: &'static str, vendor: u16, ids: &'static [(u16, u16)], kin
 #[rustfmt::skip]
 const FAMILIES: [Family; 8] = [
     // gnif/vendor-reset, src/device-db.h
-    family("Polaris", AMD, &[(0x67c0, 0x67df), (0x67e0, 0x67ff), (0x6980, 0x699f), (0x6fdf, 0x6fdf)], CardKind::Discrete, Fault::ResetNeedsModule),
-    family("Vega 10", AMD, &[(0x6860, 0x687f)], CardKind::Discrete, Fault::ResetNeedsModule),
-    family("Vega 20", AMD, &[(0x66a0, 0x66af)], CardKind::Discrete, Fault::ResetNeedsModule),
-    family("Navi 1x", AMD, &[(0x7310, 0x731f), (0x7340, 0x734f), (0x7360, 0x7362)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Polaris", AMD_GRAPHICS, &[(0x67c0, 0x67df), (0x67e0, 0x67ff), (0x6980, 0x699f), (0x6fdf, 0x6fdf)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Vega 10", AMD_GRAPHICS, &[(0x6860, 0x687f)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Vega 20", AMD_GRAPHICS, &[(0x66a0, 0x66af)], CardKind::Discrete, Fault::ResetNeedsModule),
+    family("Navi 1x", AMD_GRAPHICS, &[(0x7310, 0x731f), (0x7340, 0x734f), (0x7360, 0x7362)], CardKind::Discrete, Fault::ResetNeedsModule),
     // urbanyl/GPU-Passthrough-for-KVM-QEMU-on-Linux#4, gnif/vendor-reset#99; ids from pci.ids (Navi 48, Navi 44)
-    family("Navi 4x", AMD, &[(0x7550, 0x755f), (0x7590, 0x759f)], CardKind::Discrete, Fault::ResetNeedsSuspend),
+    family("Navi 4x", AMD_GRAPHICS, &[(0x7550, 0x755f), (0x7590, 0x759f)], CardKind::Discrete, Fault::ResetNeedsSuspend),
     // NVIDIA/open-gpu-kernel-modules#853; quirk_no_flr of Linux for 10de:2b85, 2b87, 2b8c
     family("Blackwell", NVIDIA, &[(0x2b80, 0x2fff)], CardKind::Discrete, Fault::ResetNeedsPowerOff),
     // isc30/ryzen-gpu-passthrough-proxmox: the ROM is in the ACPI table VFCT; gnif/vendor-reset, README, for the reset
-    family("processor graphics of AMD's", AMD, &[], CardKind::Integrated, Fault::RomInFirmware),
+    family("processor graphics of AMD's", AMD_GRAPHICS, &[], CardKind::Integrated, Fault::RomInFirmware),
     // QEMU, docs/igd-assign.txt
     family("processor graphics of Intel's", INTEL, &[], CardKind::Integrated, Fault::NeedsPlace),
 ];
@@ -72,9 +69,9 @@ mod tests {
         let of = |vendor: u16, device: u16, kind: CardKind| of(PciId { vendor, device }, kind).map(|family| family.fault);
         assert_eq!(of(NVIDIA, 0x2c05, CardKind::Discrete), Some(Fault::ResetNeedsPowerOff));
         assert_eq!(of(NVIDIA, 0x2684, CardKind::Discrete), None);
-        assert_eq!(of(AMD, 0x67df, CardKind::Discrete), Some(Fault::ResetNeedsModule));
-        assert_eq!(of(AMD, 0x73bf, CardKind::Discrete), None);
-        assert_eq!(of(AMD, 0x1586, CardKind::Integrated), Some(Fault::RomInFirmware));
+        assert_eq!(of(AMD_GRAPHICS, 0x67df, CardKind::Discrete), Some(Fault::ResetNeedsModule));
+        assert_eq!(of(AMD_GRAPHICS, 0x73bf, CardKind::Discrete), None);
+        assert_eq!(of(AMD_GRAPHICS, 0x1586, CardKind::Integrated), Some(Fault::RomInFirmware));
         assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsPlace));
         assert_eq!(of(INTEL, 0x56a0, CardKind::Discrete), None);
     }

@@ -1,14 +1,11 @@
 //! What is good to know before a card is passed through.
 
 use super::Verdict;
-use super::assessment::displays_that_stay;
-use super::dangers::host_blind;
+use super::dangers::{displays_that_stay, host_blind};
 use super::families::{self, Fault};
 use super::group::missing_iommu;
+use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
-
-const NVIDIA: u16 = 0x10de;
-const INTEL: u16 = 0x8086;
 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
@@ -90,7 +87,7 @@ fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<
     if verdict != Verdict::Available {
         return None;
     }
-    let staying: Vec<&PciDevice> = displays_that_stay(host, card).collect();
+    let staying: Vec<&PciDevice> = displays_that_stay(host, &card.functions).collect();
     if staying.iter().any(|device| device.driver.is_some()) || host.pci.iter().all(|device| device.driver.is_none()) {
         return None;
     }

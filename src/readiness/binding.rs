@@ -4,7 +4,7 @@
 use super::check::{Check, Group, Step};
 use super::facts::Prepared;
 use crate::host::{self, Bind, Bound};
-use crate::model::{Cmdline, PciDevice};
+use crate::model::{Cmdline, PciDevice, Setup};
 use crate::passthrough::{Assessment, Verdict};
 
 const WHY_BOOT: &str =
@@ -73,7 +73,7 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
 /// Set up, and not bound yet.
 fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
     let line = prepared.facts.host.platform.cmdline.clone().unwrap_or_default();
-    if let Some(parameter) = switched_off(&line) {
+    if let Some(parameter) = switched_off(prepared.facts.setup, &line) {
         return of(card, format!("{on}: the binding is switched off for this boot by {parameter}")).missing(
             Step::Reboot,
             "it was asked for on the kernel's command line",
@@ -88,12 +88,11 @@ fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
 }
 
 /// The parameter that leaves vfio-pci out, if it is there.
-fn switched_off(line: &Cmdline) -> Option<String> {
-    let names = ["vfio_pci", "vfio_pci_core", "vfio", "vfio_iommu_type1", "vfio_pci_init"];
-    ["module_blacklist", "initcall_blacklist", "modprobe.blacklist"].into_iter().find_map(|name| {
-        let value = line.get(name)?.split(',').find(|part| names.contains(&part.replace('-', "_").as_str()))?;
-        Some(format!("{name}={value}"))
-    })
+fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
+    let parameters = line.0.split_ascii_whitespace().filter_map(|token| token.split_once('='));
+    // Of several of these the kernel follows the last; the others add up.
+    let mut counted = parameters.filter(|(name, value)| *name != "module_blacklist" || line.get(name) == Some(*value));
+    counted.find_map(|(name, value)| Some(format!("{name}={}", host::kept_out(setup, name, value).first()?)))
 }
 
 /// What was set up by address, and is something else now: what sits there, and where the card is.
@@ -151,8 +150,20 @@ mod tests {
 
     #[test]
     fn the_switch() {
-        assert_eq!(switched_off(&Cmdline("quiet module_blacklist=nouveau,vfio_pci".into())).as_deref(), Some("module_blacklist=vfio_pci"));
-        assert_eq!(switched_off(&Cmdline("module_blacklist=nouveau,vfio".into())).as_deref(), Some("module_blacklist=vfio"));
-        assert_eq!(switched_off(&Cmdline("module_blacklist=nouveau".into())), None);
+        let off = |line: &str| switched_off(&Setup::default(), &Cmdline(line.into()));
+        for (line, by) in [
+            ("quiet module_blacklist=nouveau,vfio_pci", Some("module_blacklist=vfio_pci")),
+            ("module_blacklist=nouveau,vfio", Some("module_blacklist=vfio")),
+            ("module_blacklist=nouveau", None),
+            ("module_blacklist=vfio_pci module_blacklist=nouveau", None),
+            ("rd.driver.blacklist=vfio-pci", Some("rd.driver.blacklist=vfio-pci")),
+            ("modprobe.blacklist=vfio-pci modprobe.blacklist=nouveau", Some("modprobe.blacklist=vfio-pci")),
+            // kmod leaves out what is asked for by an alias, and vfio is asked for by its name.
+            ("modprobe.blacklist=vfio", None),
+            // Of a module, nothing is left out by this.
+            ("initcall_blacklist=vfio_pci_init", None),
+        ] {
+            assert_eq!(off(line).as_deref(), by, "{line}");
+        }
     }
 }

@@ -143,17 +143,12 @@ fn refusals(prepared: &Prepared) -> Vec<Check> {
         .map(|finding| {
             let check = Check::ok(finding.code, Group::Cards, subject.clone(), finding.message.clone());
             let why = "the host needs what would go with the card";
-            let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
+            let remedy = finding.remedy_by(&prepared.command());
             // Where nothing is left to prepare, somebody has decided it.
             let is_blocked = prepared.writes() && finding.severity == Severity::Blocker;
-            if is_blocked { check.missing(Step::Firmware, why, remedy) } else { check.care(why, said_first(&finding.remedy)) }
+            if is_blocked { check.missing(Step::Firmware, why, remedy) } else { check.care(why, finding.remedy_alone()) }
         })
         .collect()
-}
-
-/// The remedy without the way around it.
-fn said_first(remedy: &str) -> &str {
-    remedy.split("; to do it all the same").next().unwrap_or(remedy)
 }
 
 fn reset(prepared: &Prepared, card: &Assessment) -> Option<Check> {

@@ -120,6 +120,11 @@ impl Check {
         Self { minor: true, ..self }
     }
 
+    /// Whether prepare itself is the remedy, and not a sentence about another's file.
+    pub(super) fn is_by_prepare(&self) -> bool {
+        self.remedy.starts_with("vgapt prepare")
+    }
+
     /// What was found elsewhere, as something to know.
     pub(super) fn of_finding(finding: &Finding, group: Group, subject: &str) -> Self {
         Self::ok(finding.code, group, subject, finding.message.clone()).care("", finding.remedy.clone())

@@ -3,6 +3,7 @@
 use super::check::{Check, Group, Step};
 use super::facts::Prepared;
 use crate::host::Bind;
+use crate::model::Reach;
 
 pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let facts = &prepared.facts;
@@ -11,15 +12,11 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let Some(holders) = &facts.observed.holders else {
         return Some(check(String::new()).unknown(&format!("{} (/proc)", facts.observed.reach.because())).minor());
     };
-    if let Some(because) = holders.unknown.as_ref().filter(|_| holders.known.is_empty()) {
-        let only_root = facts.observed.reach == crate::model::Reach::Live { root: false };
-        return Some(check(String::new()).unknown(if only_root { "only root sees other users' processes" } else { because }).minor());
-    }
     if holders.known.is_empty() {
-        return Some(match facts.observed.reach {
-            crate::model::Reach::Live { root: false } => check(String::new()).unknown("only root sees other users' processes").minor(),
-            _ => check("by no process".into()).minor(),
-        });
+        let is_only_root = facts.observed.reach == Reach::Live { root: false };
+        let because = if is_only_root { Some("only root sees other users' processes") } else { holders.unknown.as_deref() };
+        let unknown = because.map(|because| check(String::new()).unknown(because));
+        return Some(unknown.unwrap_or_else(|| check("by no process".into())).minor());
     }
     let named: Vec<String> = holders.known.iter().map(|one| format!("{} (pid {}: {})", one.name, one.pid, one.nodes.join(", "))).collect();
     let pids: Vec<String> = holders.known.iter().map(|one| one.pid.to_string()).collect();

@@ -3,7 +3,6 @@
 use super::check::{Check, Group};
 use super::facts::Prepared;
 use crate::host;
-use crate::host::packages::PIECES;
 use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookSeen, Reach};
 
 const WHY: &str = "it looks at the devices before each start, whoever starts a domain, and makes room for it";
@@ -35,7 +34,7 @@ fn others(prepared: &Prepared) -> Vec<Check> {
 }
 
 fn own(prepared: &Prepared) -> Vec<Check> {
-    if !PIECES.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup)) {
+    if !host::calls_hooks(prepared.facts.setup) {
         return Vec::new();
     }
     let Some(file) = prepared.facts.setup.files.0.get(HOOK) else {
@@ -54,7 +53,7 @@ fn check(code: &'static str, subject: &str, seen: String) -> Check {
 fn installed(file: &ConfigFile, prepared: &Prepared) -> Check {
     let check = |seen: &str| check("hook", "libvirt's hook", format!("{HOOK} {seen}"));
     match &file.text {
-        Err(what) => check(what).care(WHY, format!("put {HOOK} away, then: {}", prepared.command())),
+        Err(what) => check(&what.to_string()).care(WHY, format!("put {HOOK} away, then: {}", prepared.command())),
         Ok(text) if text != host::HOOK_TEXT => check("is not this vgapt's").care(WHY, prepared.command()),
         Ok(_) if file.mode & EXECUTABLE == 0 => check("cannot be executed").care(WHY, format!("chmod 755 {HOOK}")),
         Ok(_) => check("is there").minor(),

@@ -23,7 +23,7 @@ impl Needs {
         let lacks_now = plan.parameters.iter().filter(|one| now.as_ref().is_some_and(|line| !says(line, &one.token))).cloned().collect();
         let loader = loaders::chosen(facts.host, facts.setup);
         let mut entries = loader.as_ref().map(|chosen| chosen.loader.next_boot(facts.setup)).unwrap_or_default();
-        entries.retain(|entry| !is_recovery(entry));
+        entries.retain(|entry| !entry.is_recovery());
         let lacks = |entry: &&Entry| {
             let line = Cmdline(entry.cmdline.clone());
             turns_off(&line).is_some() || plan.parameters.iter().any(|one| !says(&line, &one.token))
@@ -56,24 +56,17 @@ pub(super) fn says(line: &Cmdline, token: &str) -> bool {
     token.split_whitespace().all(has) == wanted
 }
 
-/// Entries for rescue, and the one that prepare keeps for the case that anything is wrong, have fewer parameters on purpose.
-fn is_recovery(entry: &Entry) -> bool {
-    let words = ["single", "recovery", "rescue", "systemd.unit=rescue.target", "emergency"];
-    entry.cmdline.split_whitespace().any(|token| words.contains(&token))
-        || entry.source.contains("rescue")
-        || entry.source.contains("vgapt-without")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn entries_that_do_not_count() {
-        let entry = |source: &str, cmdline: &str| is_recovery(&Entry { source: source.into(), cmdline: cmdline.into() });
+        let entry = |source: &str, cmdline: &str| Entry { source: source.into(), cmdline: cmdline.into() }.is_recovery();
         assert!(
             entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro single") && entry("/boot/loader/entries/Z-vgapt-without.conf", "root=1")
         );
+        assert!(entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro systemd.unit=emergency.target"));
         assert!(entry("/boot/loader/entries/0-rescue.conf", "root=1") && !entry("/boot/loader/entries/debian.conf", "root=1 quiet"));
     }
 

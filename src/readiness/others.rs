@@ -2,7 +2,7 @@
 
 use super::check::{Check, Group, Step};
 use super::facts::Prepared;
-use crate::model::{Finding, PciDevice, Severity};
+use crate::model::{Finding, Severity};
 
 /// The findings of prepare that are told here.
 pub(super) const TOLD: [&str; 11] = [
@@ -39,21 +39,14 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
         _ => WHY,
     };
     // What has come to pass already, and asks for nothing more to be done, somebody has decided.
-    let is_decided = finding.code == "no-display" && !prepared.writes() && is_dark(prepared);
+    let is_decided = finding.code == "no-display" && !prepared.writes();
     if is_decided {
-        return check.care(why, finding.remedy.split("; to keep it so").next().unwrap_or_default());
+        return check.care(why, finding.remedy_alone());
     }
     if finding.severity == Severity::Warning {
         return check.care(why, finding.remedy.clone());
     }
-    let remedy = finding.remedy.replace("--allow", &format!("{} --allow", prepared.command()));
-    check.missing(Step::Prepare, why, remedy)
-}
-
-/// Whether the host has no display now.
-fn is_dark(prepared: &Prepared) -> bool {
-    let mut displays = prepared.facts.host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge());
-    displays.all(PciDevice::on_vfio)
+    check.missing(Step::Prepare, why, finding.remedy_by(&prepared.command()))
 }
 
 fn subject(prepared: &Prepared, finding: &Finding) -> String {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::check::{Check, Group};
 use super::facts::Prepared;
+use crate::host;
+use crate::host::modprobe::Line;
 use crate::model::{Cmdline, Platform};
 
 /// AMD family 15h (Bulldozer and its successors), for which nested paging was slow before Linux 4.15.
@@ -80,10 +82,8 @@ fn npt(prepared: &Prepared) -> Option<Check> {
     if npt_helps(prepared) {
         return None;
     }
-    let is_one = |line: &str| {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        matches!(words.as_slice(), ["options", "kvm-amd" | "kvm_amd", rest @ ..] if rest.contains(&"npt=0"))
-    };
-    let (path, _) = prepared.facts.setup.files.texts("/etc/modprobe.d", ".conf").find(|(_, text)| text.lines().any(is_one))?;
+    let configuration = host::modprobe::read(prepared.facts.setup, &[]);
+    let is_one = |line: &&Line| line.name == "kvm_amd" && line.rest.split_whitespace().any(|word| word == "npt=0");
+    let path = &configuration.of("options").find(is_one)?.path;
     Some(Check::ok("npt", Group::Boot, "npt=0", format!("is in {path}")).care(NPT, format!("take npt=0 out of {path}")))
 }

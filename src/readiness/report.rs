@@ -57,7 +57,7 @@ pub fn check(facts: &Facts) -> Report {
     checks.extend(samba::checks(&prepared));
     checks.extend(kernel_log::checks(&prepared));
     if prepared.generated().is_some() {
-        let by_prepare = checks.iter_mut().filter(|check| check.code != "generated" && check.remedy.starts_with("vgapt prepare"));
+        let by_prepare = checks.iter_mut().filter(|check| check.code != "generated" && check.is_by_prepare());
         by_prepare.for_each(|check| NOT_BY_PREPARE.clone_into(&mut check.remedy));
     }
     checks.sort_by_key(|check| check.group);

@@ -37,8 +37,7 @@ impl Summary {
             return Self { ready: true, step: Step::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
         };
         let step = first.step.unwrap_or(Step::Software);
-        // Only prepare itself says so; a sentence about another's file does not.
-        let refused = step == Step::Prepare && prepared.refused() && first.remedy.starts_with("vgapt prepare");
+        let refused = step == Step::Prepare && prepared.refused() && first.is_by_prepare();
         // Where prepare writes nothing, the lines for the system's own configuration come next.
         let by_hand = prepared.generated().filter(|finding| step == Step::Prepare && finding.severity > Severity::Warning);
         let next = if let Some(finding) = by_hand {

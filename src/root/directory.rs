@@ -1,7 +1,7 @@
 //! A host's tree in a directory of this machine.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, ResolveFlags};
@@ -126,18 +126,25 @@ impl Directory {
 
     /// Opens a path with this directory as its `/`: no `..` and no link leads out of it.
     fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
-        // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out (openat2(2)).
-        let open = || fs::openat2(&self.fd, path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
-        let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
-        match opened.unwrap_or(Err(Errno::AGAIN)) {
+        match open_beneath(&self.fd, path, flags) {
             // Linux before 5.6. The links of a hostile tree lead out of it there.
             Err(Errno::NOSYS) => {
                 let relative = path.trim_start_matches('/');
                 let relative = if relative.is_empty() { "." } else { relative };
-                Ok(fs::openat(&self.fd, relative, flags, Mode::empty())?)
+                Ok(fs::openat(&self.fd, relative, flags | OFlags::CLOEXEC, Mode::empty())?)
             }
             result => Ok(result?),
         }
     }
+}
+
+/// Opens a path with a directory as its `/`: no `..` and no link leads out of it.
+///
+/// # Errors
+/// Those of openat2(2); `NOSYS` before Linux 5.6.
+pub fn open_beneath(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out.
+    let open = || fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
+    let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+    opened.unwrap_or(Err(Errno::AGAIN))
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 
 pub use capture::{Capture, Entry, Kept, Node};
 use directory::Directory;
+pub use directory::open_beneath;
 
 use crate::model::Reading;
 
@@ -112,11 +113,18 @@ impl Root {
 
     /// The names in a directory, sorted, with the difference between one that is absent and one that cannot be read.
     pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
-        let failed = match &self.source {
-            Source::Directory(directory) => directory.names(path).err(),
-            Source::Capture(capture) => capture.status(path).is_none().then(|| io::ErrorKind::NotFound.into()),
+        let names = match &self.source {
+            Source::Directory(directory) => directory.names(path),
+            Source::Capture(capture) => capture.status(path).map(|_| capture.names(path)).ok_or_else(|| io::ErrorKind::NotFound.into()),
         };
-        Reading::of(failed.map_or_else(|| Ok(self.names(path)), Err), path)
+        // A capture in which a closed folder stood would have it as an empty one.
+        if names.is_ok() && self.recording.is_some() && self.status(path).is_some_and(|status| status.is_dir) {
+            self.record(path, |status| (Node::Directory, status));
+        }
+        Reading::of(names, path).map(|mut names| {
+            names.sort_unstable();
+            names
+        })
     }
 
     /// The beginning of a file, at most `limit` bytes.
@@ -168,15 +176,7 @@ impl Root {
 
     /// The names in a directory, sorted; none where it is missing or unreadable.
     pub fn names(&self, path: &str) -> Vec<String> {
-        let mut names = match &self.source {
-            Source::Directory(directory) => directory.names(path).unwrap_or_default(),
-            Source::Capture(capture) => capture.names(path),
-        };
-        names.sort_unstable();
-        if self.recording.is_some() && self.status(path).is_some_and(|status| status.is_dir) {
-            self.record(path, |status| (Node::Directory, status));
-        }
-        names
+        self.entries(path).known().unwrap_or_default()
     }
 
     /// What is known of a path, links followed; `None` where it is missing or out of reach.

@@ -6,7 +6,7 @@ mod line;
 mod words;
 
 use super::boot_option;
-use words::{DRIVERS, KERNEL, LOG, NAMES, Numbers, Rule, SETTINGS, Words};
+use words::{DRIVERS, KERNEL, NAMES, Numbers, Rule, SETTINGS, Words};
 
 const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars/";
 /// The type of a function's header in its configuration space.
@@ -53,7 +53,7 @@ impl Redaction {
 
     /// The kernel gives the names of a path in its trees, but for those of network interfaces.
     fn place(&mut self, path: &str, rule: Rule) -> String {
-        match path.find("/net/").filter(|_| rule.drivers) {
+        match path.find("/net/").filter(|_| rule.names) {
             Some(at) => self.words.kept(&path[..at], rule) + &self.words.kept(&path[at..], NAMES),
             None => self.words.kept(path, rule),
         }
@@ -115,8 +115,8 @@ impl Redaction {
             "/sys/class/dmi/id/board_name" => model(text),
             "/proc/net/route" | "/proc/net/tcp" | "/proc/net/tcp6" => self.addresses(text),
             "/proc/cmdline" | "/proc/mounts" | "/proc/swaps" | "/proc/sys/kernel/osrelease" => self.words.kept(text, SETTINGS),
-            "/dev/kmsg" => self.words.kept(text, LOG),
-            _ if path.starts_with("/var/log/") => self.words.kept(text, LOG),
+            "/dev/kmsg" => self.words.kept(text, KERNEL),
+            _ if path.starts_with("/var/log/") => self.words.kept(text, KERNEL),
             _ if path.ends_with("/uevent") => {
                 let text = lines(text, &EVENT);
                 let rule = |line: &str| if line.starts_with("DRIVER=") { DRIVERS } else { KERNEL };

@@ -8,7 +8,7 @@ use crate::model::{Finding, Host, Setup};
 /// What kernel-install gives to new kernels.
 pub(super) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
 /// And where the distribution's own stands.
-const SHIPPED: &str = "/usr/lib/kernel/cmdline";
+pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
 
 /// The entries of Linux in a directory, with what each gives to the kernel.

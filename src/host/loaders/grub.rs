@@ -11,9 +11,9 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, fallback };
 
-const DEFAULTS: &str = "/etc/default/grub";
+pub(super) const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
-const MORE_DEFAULTS: &str = "/etc/default/grub.d";
+pub(super) const MORE_DEFAULTS: &str = "/etc/default/grub.d";
 const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
 const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 const WHY: &str = "kernel parameters for every entry that GRUB offers";

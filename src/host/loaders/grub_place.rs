@@ -1,6 +1,6 @@
 //! Which `grub.cfg` GRUB reads: one in /boot, or a whole one on the EFI system partition.
 
-use crate::model::{Finding, Setup};
+use crate::model::{Finding, NoText, Setup};
 
 /// Where `grub.cfg` lies: Fedora, openSUSE and their kin call it GRUB 2.
 pub(super) const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"];
@@ -42,10 +42,11 @@ pub(super) fn read_ones(setup: &Setup) -> Vec<&str> {
 /// What GRUB reads from the partition that the firmware started it from; `None` where nothing is there.
 fn by_firmware(setup: &Setup) -> Option<Vec<&str>> {
     let started = setup.booted.program.as_deref().and_then(directory);
-    let all: Vec<(&str, Result<&str, &str>)> = on_partition(setup).collect();
-    let of_program =
-        |(path, _): &&(&str, Result<&str, &str>)| started.as_deref().is_some_and(|directory| path.to_ascii_lowercase().contains(directory));
-    let candidates: Vec<&(&str, Result<&str, &str>)> = match all.iter().filter(of_program).collect::<Vec<_>>() {
+    let all: Vec<(&str, Result<&str, &NoText>)> = on_partition(setup).collect();
+    let of_program = |(path, _): &&(&str, Result<&str, &NoText>)| {
+        started.as_deref().is_some_and(|directory| path.to_ascii_lowercase().contains(directory))
+    };
+    let candidates: Vec<&(&str, Result<&str, &NoText>)> = match all.iter().filter(of_program).collect::<Vec<_>>() {
         found if found.is_empty() && started.is_none() => all.iter().collect(),
         found => found,
     };
@@ -70,16 +71,11 @@ fn by_firmware(setup: &Setup) -> Option<Vec<&str>> {
 }
 
 /// The `grub.cfg` of each vendor on the EFI system partition, and its text.
-fn on_partition(setup: &Setup) -> impl Iterator<Item = (&str, Result<&str, &str>)> {
+fn on_partition(setup: &Setup) -> impl Iterator<Item = (&str, Result<&str, &NoText>)> {
     let is_one = |path: &str| {
         ["/boot/efi/EFI/", "/efi/EFI/", "/boot/EFI/"].iter().any(|start| path.starts_with(start)) && path.ends_with("/grub.cfg")
     };
-    setup
-        .files
-        .0
-        .iter()
-        .filter(move |(path, _)| is_one(path))
-        .map(|(path, file)| (path.as_str(), file.text.as_deref().map_err(String::as_str)))
+    setup.files.0.iter().filter(move |(path, _)| is_one(path)).map(|(path, file)| (path.as_str(), file.text.as_deref()))
 }
 
 /// The folder of a program such as `\EFI\centos\shimx64.efi`, as it stands in a path.

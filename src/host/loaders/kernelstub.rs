@@ -10,7 +10,7 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 pub(super) static KERNELSTUB: Loader =
     Loader { kind: BootLoader::Kernelstub, name: "kernelstub", configured, edit, next, fallback: systemd_boot::fallback };
 
-const CONFIGURATION: &str = "/etc/kernelstub/configuration";
+pub(super) const CONFIGURATION: &str = "/etc/kernelstub/configuration";
 
 fn configured(setup: &Setup) -> bool {
     setup.files.exists(CONFIGURATION)

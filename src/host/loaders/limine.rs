@@ -8,9 +8,9 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static LIMINE: Loader = Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next, fallback: |_, _, _| None };
 
-const PLACES: [&str; 4] = ["/boot/limine.conf", "/boot/limine/limine.conf", "/boot/EFI/limine/limine.conf", "/boot/limine.cfg"];
+pub(super) const PLACES: [&str; 4] = ["/boot/limine.conf", "/boot/limine/limine.conf", "/boot/EFI/limine/limine.conf", "/boot/limine.cfg"];
 /// limine-entry-tool's (CachyOS, limine-mkinitcpio-hook).
-const DEFAULTS: &str = "/etc/default/limine";
+pub(super) const DEFAULTS: &str = "/etc/default/limine";
 
 /// The keys of a command line: since version 8 `key: value`, before that `KEY=value` (CONFIG.md of Limine).
 const KEYS: [&str; 5] = ["kernel_cmdline:", "cmdline:", "KERNEL_CMDLINE=", "CMDLINE=", "KERNEL_CMDLINE:"];

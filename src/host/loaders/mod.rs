@@ -1,6 +1,6 @@
 //! Boot loaders: which one booted this machine, how it is given kernel parameters, what it will boot next.
 //!
-//! A new boot loader is a new file here and a line in `ALL`.
+//! A new boot loader is a new file here, a line in `ALL`, and the places of its command lines in the lists below it.
 
 mod bls;
 mod choose;
@@ -53,9 +53,48 @@ pub struct Entry {
     pub cmdline: String,
 }
 
+/// Words of a command line that boots only for a rescue.
+const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
+
+/// Whether a command line boots only for a rescue.
+pub(super) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
+    words.any(|word| RESCUE.contains(&word))
+}
+
+impl Entry {
+    /// Whether it is for rescue, or kept for the case that anything is wrong: these have fewer parameters on purpose.
+    pub fn is_recovery(&self) -> bool {
+        is_rescue(self.cmdline.split_whitespace()) || self.source.contains("rescue") || self.source.contains(fallback::ENTRY)
+    }
+}
+
 /// All that are known; where several are there at once, the first that is configured owns the others' files.
 static ALL: [&Loader; 6] =
     [&ostree::OSTREE, &kernelstub::KERNELSTUB, &unified::UNIFIED, &systemd_boot::SYSTEMD_BOOT, &limine::LIMINE, &grub::GRUB];
+
+/// Files from which command lines are made.
+pub(super) const MADE_FROM: [&str; 5] = [grub::DEFAULTS, limine::DEFAULTS, bls::NEW_KERNELS, kernelstub::CONFIGURATION, bls::SHIPPED];
+/// Folders of such files, and of the boot entries themselves, and how the names in them end.
+pub(super) const FOLDERS: [(&str, &str); 7] = [
+    (grub::MORE_DEFAULTS, ".cfg"),
+    (unified::PARTS, ".conf"),
+    ("/etc/kernel/cmdline.d", ".conf"),
+    (grub::ENTRIES, ".conf"),
+    ("/boot/efi/loader/entries", ".conf"),
+    ("/efi/loader/entries", ".conf"),
+    ("/usr/lib/bootc/kargs.d", ".toml"),
+];
+/// Files that a boot loader reads.
+pub(super) const BOOTED: [&str; 8] = [
+    limine::PLACES[0],
+    limine::PLACES[1],
+    limine::PLACES[2],
+    limine::PLACES[3],
+    grub_place::CONFIGURATIONS[1],
+    grub_place::CONFIGURATIONS[0],
+    "/boot/grub/custom.cfg",
+    "/boot/grub2/custom.cfg",
+];
 
 impl Loader {
     /// What it will boot next, as far as its files tell.

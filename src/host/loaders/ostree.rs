@@ -1,5 +1,6 @@
 //! rpm-ostree and bootc hosts: the entries belong to the deployment, and are changed by its tool only.
 
+use super::grub::ENTRIES;
 use super::{Entry, Loader, bls};
 use crate::host::plan::{Command, Edits};
 use crate::host::tokens::{self, Want};
@@ -7,8 +8,6 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static OSTREE: Loader =
     Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next, fallback: |_, _, _| None };
-
-const ENTRIES: &str = "/boot/loader/entries";
 
 fn configured(setup: &Setup) -> bool {
     setup.files.exists("/run/ostree-booted")

@@ -13,7 +13,7 @@ pub(super) static UNIFIED: Loader =
 
 const CMDLINE: &str = bls::NEW_KERNELS;
 /// mkinitcpio reads these where there is no /etc/kernel/cmdline.
-const PARTS: &str = "/etc/cmdline.d";
+pub(super) const PARTS: &str = "/etc/cmdline.d";
 const WHY: &str = "the command line that is built into unified kernel images";
 /// Where the images are put.
 const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"];

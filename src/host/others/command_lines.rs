@@ -2,44 +2,9 @@
 
 use super::Other;
 use super::modules::{DRIVERS, with};
-use crate::host::binding;
+use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM};
+use crate::host::{binding, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
-
-/// Files from which command lines are made.
-const CONFIGURED: [&str; 5] =
-    ["/etc/default/grub", "/etc/default/limine", "/etc/kernel/cmdline", "/etc/kernelstub/configuration", "/usr/lib/kernel/cmdline"];
-/// Folders of such files, and of the boot entries themselves.
-const FOLDERS: [(&str, &str); 7] = [
-    ("/etc/default/grub.d", ".cfg"),
-    ("/etc/cmdline.d", ".conf"),
-    ("/etc/kernel/cmdline.d", ".conf"),
-    ("/boot/loader/entries", ".conf"),
-    ("/boot/efi/loader/entries", ".conf"),
-    ("/efi/loader/entries", ".conf"),
-    ("/usr/lib/bootc/kargs.d", ".toml"),
-];
-/// What a boot loader reads.
-const BOOTED: [&str; 8] = [
-    "/boot/limine.conf",
-    "/boot/limine.cfg",
-    "/boot/limine/limine.conf",
-    "/boot/EFI/limine/limine.conf",
-    "/boot/grub/grub.cfg",
-    "/boot/grub2/grub.cfg",
-    "/boot/grub/custom.cfg",
-    "/boot/grub2/custom.cfg",
-];
-/// How vgapt's own files begin; the entry that boots without the binding is one of them.
-const OURS: &str = "# Written by `vgapt prepare`";
-/// The words of lines that boot only for a rescue.
-const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
-
-/// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
-const NEVER_LOADED: &str = "module_blacklist";
-/// Those of kmod, dracut and initramfs-tools, which count for vfio-pci itself and not for what it depends on.
-const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
-/// The start of modules that are part of the kernel.
-const NEVER_STARTED: &str = "initcall_blacklist";
 
 /// A parameter as it is written down.
 struct Written<'a> {
@@ -56,13 +21,14 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
     let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.text(path)?)));
     let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
     let mut found = Vec::new();
-    for (path, text) in of(&CONFIGURED).chain(folders).chain(of(&BOOTED)) {
-        if text.starts_with(OURS) || path.contains("rescue") {
+    for (path, text) in of(&MADE_FROM).chain(folders).chain(of(&BOOTED)) {
+        // The entry that boots without the binding is one of ours.
+        if plan::is_ours(text) || path.contains("rescue") {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
             let tokens: Vec<&str> = code(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
-            if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || tokens.iter().any(|token| RESCUE.contains(token)) {
+            if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
             }
             let known = tokens.into_iter().filter_map(|token| Some((token, parameter(token)?)));
@@ -135,7 +101,7 @@ pub(super) fn blacklists(setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
     for one in written(&setup.files) {
-        let parts = one.value.split(',').filter(|part| keeps_out(setup, &one.name, part)).collect::<Vec<_>>().join(",");
+        let parts = binding::kept_out(setup, &one.name, one.value).join(",");
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
         }
@@ -147,15 +113,6 @@ pub(super) fn blacklists(setup: &Setup) -> Vec<Finding> {
         told.push((one.name, one.value));
     }
     findings
-}
-
-fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
-    let module = part.replace('-', "_");
-    match name {
-        NEVER_LOADED => binding::NEEDED.contains(&module.as_str()) && !setup.is_built_in(&module),
-        NEVER_STARTED => module.strip_suffix("_init").is_some_and(|module| binding::NEEDED.contains(&module) && setup.is_built_in(module)),
-        _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
-    }
 }
 
 #[cfg(test)]

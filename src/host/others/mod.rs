@@ -12,7 +12,7 @@ pub(super) use modules::ids;
 use super::wanted::{Allow, Bind, Wanted};
 use super::{binding, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers};
+use crate::passthrough::{DangerKind, dangers, dark_displays};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
@@ -57,15 +57,26 @@ impl Other {
     }
 }
 
+/// What is there and what is wanted.
+struct Seen<'a> {
+    host: &'a Host,
+    setup: &'a Setup,
+    wanted: &'a Wanted,
+    /// What vgapt binds.
+    ours: Vec<PciAddress>,
+    /// What others bind.
+    others: Vec<Other>,
+}
+
 /// What is to be said of all that: what others take of what is wanted, what they take beside, what they mistake.
 pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
-    let others = others(host, setup);
-    let ours: Vec<PciAddress> = binding::bound(setup).iter().map(|bound| bound.address).collect();
-    let mut findings: Vec<Finding> = others.iter().flat_map(|other| of_other(host, setup, wanted, &ours, other)).collect();
-    findings.extend(unexplained(host, setup, wanted, &ours, &others));
-    findings.extend(no_display(host, setup, wanted, &ours, &others));
-    findings.extend(lost_early(host, setup, wanted, &ours, &others));
-    if !wanted.functions.is_empty() || !ours.is_empty() {
+    let ours = binding::bound(setup).iter().map(|bound| bound.address).collect();
+    let seen = Seen { host, setup, wanted, ours, others: others(host, setup) };
+    let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
+    findings.extend(unexplained(&seen));
+    findings.extend(no_display(&seen));
+    findings.extend(lost_early(&seen));
+    if !wanted.functions.is_empty() || !seen.ours.is_empty() {
         findings.extend(command_lines::blacklists(setup));
     }
     findings
@@ -73,8 +84,9 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
 
 /// What the host loses to others' ids as soon as vfio-pci is loaded before other drivers, which vgapt does; until then a
 /// driver of the host may have been first.
-fn lost_early(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Vec<Finding> {
+fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
     const LOSSES: [DangerKind; 4] = [DangerKind::OnlyDisplay, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
+    let Seen { host, setup, wanted, ours, others } = seen;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
     }
@@ -95,29 +107,29 @@ fn lost_early(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], 
     let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
     lost.filter_map(|danger| {
         let allow = refusals::allow(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
-        Some(Finding::blocker(
-            "also-bound",
-            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes)),
-            format!("{}; to do it all the same: {}", first.remedy("to keep it for the host:"), refusals::option(allow)),
-        ))
+        let message =
+            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
+        let finding = Finding::blocker("also-bound", message, first.remedy("to keep it for the host:"));
+        Some(finding.unless(refusals::ALL_THE_SAME, refusals::option(allow)))
     })
     .collect()
 }
 
-fn of_other(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], other: &Other) -> Vec<Finding> {
+fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
+    let Seen { host, setup, wanted, ours, .. } = seen;
     let mut findings = Vec::new();
     let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
     let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
     if !meant.is_empty() && wanted.bind == Bind::Start {
         findings.push(Finding::blocker(
             "bound-by-other",
-            format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), short(&meant)),
+            format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
             other.remedy("leave it out of --bind start, or"),
         ));
     } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
         findings.push(Finding::warning(
             "bound-by-other",
-            format!("{} binds {}, and not vgapt: vgapt undo does not take that back", other.told(), short(&meant)),
+            format!("{} binds {}, and not vgapt: vgapt undo does not take that back", other.told(), PciAddress::list(&meant)),
             "nothing, if it is yours; to have vgapt do it, take that out, make the initramfs anew, and run vgapt prepare",
         ));
     }
@@ -166,7 +178,8 @@ fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
 }
 
 /// What is on vfio-pci, and nothing that was found does it; cards are told on their own.
-fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
+fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
+    let Seen { host, setup, wanted, ours, others } = seen;
     let is_known = |address: &PciAddress| {
         wanted.functions.contains(address)
             || ours.contains(address)
@@ -193,29 +206,23 @@ fn unexplained(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress],
 
 /// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
 /// domain has comes back.
-fn no_display(host: &Host, setup: &Setup, wanted: &Wanted, ours: &[PciAddress], others: &[Other]) -> Option<Finding> {
-    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| device.class.is_display() && !device.is_bridge()).collect();
-    let dark = !displays.is_empty() && displays.iter().all(|device| device.on_vfio());
-    let by = others.iter().find(|other| displays.iter().any(|device| other.takes.contains(&device.address)));
-    let by_us = displays.iter().any(|device| ours.contains(&device.address) || setup.in_domains.have(device.address));
-    if !dark || wanted.allowed.contains(&Allow::OnlyDisplay) || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+fn no_display(seen: &Seen<'_>) -> Option<Finding> {
+    let Seen { host, setup, wanted, ours, others } = seen;
+    let displays = dark_displays(host);
+    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
+    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
+    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
+    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
         return None;
     }
-    let all: Vec<PciAddress> = displays.iter().map(|device| device.address).collect();
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
     let remedy = by.map_or_else(
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
         |other| other.remedy("to give the host its display back:"),
     );
-    Some(Finding::blocker(
-        "no-display",
-        format!("the host has no display: {} is on vfio-pci by {place}", short(&all)),
-        format!("{remedy}; to keep it so (the host is reached by ssh): --allow only-display"),
-    ))
-}
-
-fn short(functions: &[PciAddress]) -> String {
-    functions.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
+    let message = format!("the host has no display: {} is on vfio-pci by {place}", PciAddress::list(&displays));
+    let offer = "to keep it so (the host is reached by ssh)";
+    Some(Finding::blocker("no-display", message, remedy).unless(offer, refusals::option(Allow::OnlyDisplay)))
 }
 
 fn described(host: &Host, functions: &[PciAddress]) -> String {
@@ -323,6 +330,13 @@ mod tests {
                 4,
                 both,
             ),
+            // Whoever mentions vgapt has not been written by it.
+            (
+                "/usr/local/bin/bind",
+                "#!/bin/sh\n# vgapt prepare --gpu 01:00.0 does this, too\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n",
+                3,
+                &["01:00.0"],
+            ),
             ("/usr/local/bin/bind", "#!/bin/sh\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n", 2, &["01:00.0"]),
             ("/etc/rc.local", "for i in /sys/bus/pci/devices/*/boot_vga; do\n echo vfio-pci > x/driver_override; done\n", 2, both),
         ] {
@@ -334,6 +348,10 @@ mod tests {
             ("/etc/initramfs-tools/modules", "vfio_pci\n"),
             ("/etc/initramfs-tools/scripts/init-top/vfio.sh", "#!/bin/sh\nmodprobe vfio-pci\n"),
             ("/etc/modprobe.d/x.conf", "install vfio-pci /bin/false\n"),
+            (
+                "/usr/local/bin/bind",
+                "#!/bin/sh\n# Written by `vgapt prepare`, taken away by `vgapt undo`.\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n",
+            ),
             ("/etc/modules", "# vfio_pci ids=10de:1401\n"),
             ("/etc/udev/rules.d/9.rules", "SUBSYSTEM==\"vfio\", OWNER=\"me\"\n"),
         ] {

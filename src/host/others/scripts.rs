@@ -2,6 +2,7 @@
 
 use super::{Other, union};
 use crate::host::modprobe;
+use crate::host::plan::is_ours;
 use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
 
 /// The words of a script or rule that binds.
@@ -12,7 +13,7 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path)).collect();
     let mut found = Vec::new();
     for path in installed {
-        let Some(text) = setup.files.text(path).filter(|text| !text.contains("vgapt prepare")) else { continue };
+        let Some(text) = setup.files.text(path).filter(|text| !is_ours(text)) else { continue };
         let rule = path.contains("/udev/rules.d/");
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
         let binding: Vec<(usize, &str)> =

@@ -111,10 +111,8 @@ const LONGEST_HEX: usize = 16;
 pub(super) struct Rule {
     /// Hexadecimal numbers, as the kernel prints them.
     pub(super) hex: bool,
-    /// Names that the kernel gives: letters and numbers, such as `card0`.
+    /// Names that the kernel gives, such as `card0`, and those of drivers and modules.
     pub(super) names: bool,
-    /// Names of drivers and modules.
-    pub(super) drivers: bool,
     pub(super) numbers: Numbers,
 }
 
@@ -130,15 +128,13 @@ pub(super) enum Numbers {
 }
 
 /// A file that people write.
-pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, drivers: false, numbers: Numbers::Few };
+pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, numbers: Numbers::Few };
 /// Names that people give, in paths.
 pub(super) const NAMES: Rule = Rule { numbers: Numbers::Short, ..SETTINGS };
-/// A file that the kernel makes.
-pub(super) const KERNEL: Rule = Rule { hex: true, names: false, drivers: false, numbers: Numbers::Few };
-/// What the kernel says of events.
-pub(super) const LOG: Rule = Rule { hex: true, names: false, drivers: false, numbers: Numbers::Few };
+/// A file that the kernel makes, and what it says of events.
+pub(super) const KERNEL: Rule = Rule { hex: true, names: false, numbers: Numbers::Few };
 /// A path of the kernel's, or the names of its modules.
-pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, drivers: true, numbers: Numbers::All };
+pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, numbers: Numbers::All };
 
 /// What was replaced by what so far.
 pub(super) struct Words {
@@ -240,10 +236,7 @@ impl Words {
                     || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
                     || (is_hex && word.len() > 2 && hex.len() <= LONGEST_SHORT_HEX && hex.len() < word.len() && !line.after_unknown)
                     || is_device(word)
-                    || (rule.names && is_kernel_name(word))
-                    || (rule.drivers
-                        && word.len() <= 40
-                        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))))
+                    || (rule.names && (is_kernel_name(word) || is_driver_name(word)))))
     }
 
     fn replacement(&mut self, text: &str, like: fn(&str, usize) -> String) -> String {
@@ -298,6 +291,11 @@ fn is_kernel_name(word: &str) -> bool {
         && !letters.is_empty()
         && letters.len() <= 10
         && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// `nouveau`, `snd_hda_intel`.
+fn is_driver_name(word: &str) -> bool {
+    word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 fn name_like(_: &str, number: usize) -> String {
