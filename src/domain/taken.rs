@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::commandline::{self, Given, keys, text};
 use super::devices::number;
 use super::drives::drives;
-use crate::model::{Host, PciAddress, UsbId};
+use crate::model::{Host, PciAddress, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
 /// What a domain takes.
@@ -177,23 +177,8 @@ impl Taken {
     }
 }
 
-/// `0x46d`, `1133`.
-fn parse_number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 fn pci_address(address: Element<'_>) -> Option<PciAddress> {
-    let part = |name: &str| number(address, name);
-    let narrow = |name: &str| part(name).and_then(|value| u8::try_from(value).ok());
-    Some(PciAddress {
-        domain: part("domain").unwrap_or(0),
-        bus: narrow("bus")?,
-        device: narrow("slot")?,
-        function: narrow("function").unwrap_or(0),
-    })
+    PciAddress::of_attributes(|name| address.attribute(name))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod size;
 mod uri;
 mod usb;
 
-pub use address::PciAddress;
+pub use address::{PciAddress, parse_number};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use files::{BEGINNING, FileFacts, Files, Firmware, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, named_by_qcow2};
