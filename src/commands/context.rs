@@ -7,9 +7,8 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::Global;
 use crate::discovery::{self, Scope};
-use crate::domain;
 use crate::hypervisor::{Hypervisor, Open};
-use crate::model::{Finding, Host, Reading, Severity, Uri};
+use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -45,7 +44,7 @@ impl Context {
     /// This program as it is called again for the same libvirt: with the --connect that was given.
     pub fn again(&self) -> String {
         let given = self.global.connect.first();
-        given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", domain::shell_word(uri)))
+        given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", shell_word(uri)))
     }
 
     /// Whether only libvirt can tell about the host: it is another machine, or the test driver's.

@@ -12,7 +12,7 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Finding, Host, Severity};
+use crate::model::{Finding, Host, Severity, shell_word};
 use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::root::Root;
@@ -207,7 +207,7 @@ impl Definition<'_> {
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => {
-                let word = domain::shell_word(name);
+                let word = shell_word(name);
                 let word = if name.starts_with('-') { format!("-- {word}") } else { word };
                 context.note(&format!("'{name}' {}; start it with: {} start {word}", self.done, context.again()));
             }
@@ -220,7 +220,7 @@ impl Definition<'_> {
 
 /// A domain that the user brought, and how it is changed.
 pub(super) fn brought(context: &Context, name: &str) -> String {
-    format!("the domain (virsh -c {} edit {name})", context.uri())
+    format!("the domain (virsh -c {} edit {})", shell_word(context.uri().as_str()), shell_word(name))
 }
 
 /// Whether a domain has an element (`devices/disk`), or one with this attribute (`devices/disk @colour`).

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::domain::{self, Needs, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::Reading;
+use crate::model::{Reading, shell_word};
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -42,8 +42,12 @@ impl Existing {
 
     /// What vgapt remembers of it.
     pub(super) fn record(&self, name: &str) -> Result<&Record> {
-        let none =
-            || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} --gpu … gives it a card"));
+        let none = || {
+            Problem::new(
+                format!("vgapt has not been at work in '{name}'"),
+                format!("vgapt attach {} --gpu … gives it a card", shell_word(name)),
+            )
+        };
         Ok(self.record.as_ref().ok_or_else(none)?)
     }
 
@@ -67,7 +71,7 @@ impl Existing {
 
 /// What to do where there is no domain of this name. `virsh list` would ask another libvirt for a user.
 fn others(connection: &dyn Hypervisor, name: &str) -> String {
-    let make = format!("make it: vgapt define {name}");
+    let make = format!("make it: vgapt define {}", shell_word(name));
     match connection.domains() {
         Ok(all) if all.known.is_empty() && all.unread.is_empty() => format!("there is no domain at all here; {make}"),
         Ok(all) => {

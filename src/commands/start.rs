@@ -12,7 +12,7 @@ use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Passed};
-use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity, shell_word};
 use crate::output;
 use crate::root::Root;
 
@@ -86,7 +86,11 @@ impl Arguments {
             "'{}' {}",
             self.name,
             if self.paused {
-                format!("is started and paused; go on with: virsh -c {} resume {}", context.uri(), self.name)
+                format!(
+                    "is started and paused; go on with: virsh -c {} resume {}",
+                    shell_word(context.uri().as_str()),
+                    shell_word(&self.name)
+                )
             } else {
                 "is started".to_owned()
             }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::tuning::Settings;
 use super::{Group, Request};
-use crate::model::{Finding, PciAddress, PciId, Reading};
+use crate::model::{Finding, PciAddress, PciId, Reading, shell_word};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
@@ -138,12 +138,6 @@ pub fn unreadable(name: &str, because: &str) -> Finding {
     )
 }
 
-/// A name as a shell takes it for one word.
-pub fn shell_word(name: &str) -> String {
-    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/".contains(letter));
-    if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +187,5 @@ mod tests {
         assert_eq!(Record::of(&Document::parse("<domain/>").unwrap()), Reading::Absent);
         let other = domain(DEFINED, NAMESPACE).to_string().replace("v:domain", "v:other");
         assert!(other.contains("<v:other ") && Record::of(&Document::parse(&other).unwrap()) == Reading::Absent, "{other}");
-    }
-
-    #[test]
-    fn the_remedy_quotes_the_name() {
-        for (name, word) in [("win10", "win10"), ("a b", "'a b'"), ("it's", "'it'\\''s'")] {
-            assert_eq!(shell_word(name), word);
-        }
     }
 }

@@ -14,7 +14,7 @@ use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
 use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, by_hand, multifunction, owned};
-use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Uri, format_by_name};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Uri, format_by_name, shell_word};
 use crate::passthrough::{assess, choose};
 use crate::xml::{Document, Element};
 
@@ -172,7 +172,7 @@ fn of_base(base: &Base) -> Vec<Finding> {
         findings.push(Finding::warning(
             "not-defined-by-vgapt",
             format!("'{}' was not defined by vgapt: what is asked for is changed, and all else is left", base.name),
-            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", base.name),
+            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", shell_word(&base.name)),
         ));
     }
     findings

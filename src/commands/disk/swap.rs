@@ -15,7 +15,7 @@ use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
-use crate::model::{Finding, Severity};
+use crate::model::{Finding, Severity, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
@@ -60,7 +60,7 @@ impl Arguments {
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
-            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")));
+            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {}", shell_word(name))));
         }
         against.extend(Desk::against_half_written(&overlay));
         // The disk that the domain leaves is meant to be of no use any more where it goes back.

@@ -1,7 +1,7 @@
 //! A domain beside the others of the host: what two of them have.
 
 use crate::domain::{Spec, Taken, passed_functions, pins, taken};
-use crate::model::{CpuSet, Finding, Host};
+use crate::model::{CpuSet, Finding, Host, shell_word};
 use crate::xml::Document;
 
 /// Another domain of the host.
@@ -63,8 +63,11 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
         let devices = devices(own, &theirs);
         if !devices.is_empty() {
             let message = format!("the domain '{name}'{runs} has the same devices of the host: {}", devices.join(", "));
-            let remedy =
-                if other.is_running { format!("shut it down first: vgapt stop {name}") } else { "run one of them at a time".to_owned() };
+            let remedy = if other.is_running {
+                format!("shut it down first: vgapt stop {}", shell_word(name))
+            } else {
+                "run one of them at a time".to_owned()
+            };
             findings.push(if blocks {
                 Finding::blocker("shared-device", message, remedy)
             } else {
@@ -116,7 +119,7 @@ fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
     let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML of it".to_owned()));
     let because = unread.or_else(|| theirs.iter().flat_map(|theirs| &theirs.unknown).next().cloned())?;
     let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
-    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", other.name)))
+    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", shell_word(&other.name))))
 }
 
 fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
@@ -191,7 +194,7 @@ fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<F
     let unknown = own.iter().chain(theirs).find_map(|disk| disk.unknown.as_ref().map(|because| (disk, because)));
     if let Some((disk, because)) = unknown.filter(|_| !pairs.is_empty()) {
         let message = format!("whether a disk of this domain and one of the domain '{name}' lie on each other is not known: {because}");
-        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", disk.path);
+        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", shell_word(&disk.path));
         findings.push(Finding::warning("disk-below-unknown", message, remedy));
     }
     findings
