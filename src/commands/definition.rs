@@ -12,7 +12,7 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Finding, Host, Severity, shell_word};
+use crate::model::{Finding, Host, shell_word};
 use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::root::Root;
@@ -84,8 +84,8 @@ impl Definition<'_> {
             }
             context.note(diff.trim_end());
         }
-        let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
-        let blocked = is_fatal || (!self.how.force && findings.iter().any(|finding| finding.severity == Severity::Blocker));
+        let is_fatal = findings.iter().any(|finding| finding.refuses(true));
+        let blocked = findings.iter().any(|finding| finding.refuses(self.how.force));
         let unchanged = self.existing == Some(merged.as_str());
         let outcome = if self.how.dry_run {
             Outcome::DryRun

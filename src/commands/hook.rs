@@ -13,7 +13,7 @@ use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs, Pages};
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
-use crate::model::{Daemon, Finding, Host, PciAddress, Reading, Severity};
+use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
 use crate::output;
 use crate::passthrough::DangerKind;
 use crate::root::Root;
@@ -104,7 +104,7 @@ impl Arguments {
             findings.extend(start::held(root, &host, &functions));
         }
         // Virtual functions can be made after the domain was defined, and other guests may run on them.
-        let is_refused = |finding: &&Finding| finding.severity == Severity::Fatal || finding.code == DangerKind::SharedOut.code();
+        let is_refused = |finding: &&Finding| finding.refuses(true) || finding.code == DangerKind::SharedOut.code();
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }

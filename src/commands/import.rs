@@ -15,7 +15,7 @@ use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Imported, Surroundings};
-use crate::model::{Files, Finding, Severity, shell_word};
+use crate::model::{Files, Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::Document;
@@ -111,7 +111,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let mut findings = self.against_disks(context, imported)?;
-        let mut is_refused = self.define && findings.iter().any(|finding| matches!(finding.severity, Severity::Fatal | Severity::Blocker));
+        let mut is_refused = self.define && findings.iter().any(|finding| finding.refuses(false));
         if self.define
             && !is_refused
             && let Some(finding) = defined(context, imported)?

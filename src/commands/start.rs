@@ -12,7 +12,7 @@ use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Passed};
-use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity, shell_word};
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
 
@@ -65,7 +65,7 @@ impl Arguments {
             findings.extend(others_unseen(root, &host, &functions).filter(|_| !is_handed_over));
         }
         context.tell(&findings);
-        if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
+        if findings.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }

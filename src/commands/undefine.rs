@@ -10,7 +10,7 @@ use super::domain::Existing;
 use crate::cli::FOUND_AGAINST;
 use crate::disk::{DiskUse, Source, disk_uses};
 use crate::hypervisor::Hypervisor;
-use crate::model::{Finding, Severity, shell_word};
+use crate::model::{Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element};
@@ -53,7 +53,7 @@ impl Arguments {
             }
         };
         context.tell(&lost);
-        if lost.iter().any(|finding| finding.severity >= Severity::Blocker) && !self.force {
+        if lost.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{name}' is not undefined: see above. It goes on with --force.\n"));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }

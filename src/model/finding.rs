@@ -43,4 +43,9 @@ impl Finding {
     pub fn fatal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Fatal, ..Self::warning(code, message, remedy) }
     }
+
+    /// Whether it keeps a command from going on, with `--force` or without it.
+    pub fn refuses(&self, force: bool) -> bool {
+        self.severity == Severity::Fatal || (self.severity == Severity::Blocker && !force)
+    }
 }
