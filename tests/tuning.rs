@@ -135,6 +135,25 @@ fn what_makes_no_sense_is_said() {
     assert!(codes_of(Request { pci: vec!["00:00.0".parse().unwrap()], ..Request::default() }).contains(&"not-an-endpoint"));
 }
 
+/// One of a pool is still there, and only what somebody took out is out.
+#[test]
+fn what_became_of_a_disk_is_said_as_it_is() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let (xml, _) = new(&host, &Request { disk: vec!["/a.raw".into()], ..Request::default() }, &NEW);
+    let said = |xml: &str| again(xml, &host, &Request::default()).1;
+    let source = "<source file='/a.raw'/>";
+    assert!(xml.contains(source) && said(&xml).is_empty(), "{xml}");
+    for (now, has) in [
+        ("<source file='/b.raw'/>", "the domain has /b.raw"),
+        ("<source pool='p' volume='v'/>", "the domain has a source that is no path (pool, volume)"),
+        ("", "the domain has nothing in it"),
+    ] {
+        assert_eq!(said(&xml.replace(source, now)), [format!("the disk /a.raw was asked for; {has}, and that stays")]);
+    }
+    let without = xml.replace("ua-vgapt-disk-0", "ua-mine");
+    assert_eq!(said(&without), ["the disk /a.raw was asked for; somebody took it out, and that stays"]);
+}
+
 #[test]
 fn threads_are_threads_on_amd_too() {
     let (amd, _) = new(&with_processor("ryzen-9-7950x3d", None), &request(Request::default()), &NEW);

@@ -308,10 +308,9 @@ fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }
     let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
-    let now = || present(&base.domain, wanted).0.disk;
+    let now = format_differs.then(|| present(&base.domain, wanted).0.disk)?;
     // One that somebody took out, or gave another kind of source, is not put back by the way.
-    let is_whole = || now().len() == wanted.disk.len();
-    (format_differs && is_whole()).then(|| now().iter().map(|path| disk(path, base, wanted, files)).collect())
+    (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
 }
 
 /// A disk, with its format: what is stated now, else what the domain states, else raw for a device
