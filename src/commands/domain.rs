@@ -36,7 +36,7 @@ impl Existing {
     pub(super) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
         let Some(text) = connection.domain_xml(name, secrets)? else { return Ok(None) };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
-        let record = readable(&document, name)?;
+        let record = known(Record::of(&document), name)?;
         Ok(Some(Self { text, document, record }))
     }
 
@@ -83,14 +83,7 @@ fn others(connection: &dyn Hypervisor, name: &str) -> String {
     }
 }
 
-/// The record of a domain, if it has one.
-///
-/// # Errors
-/// Where it has one that cannot be read.
-pub(super) fn readable(domain: &Document, name: &str) -> Result<Option<Record>> {
-    known(Record::of(domain), name)
-}
-
+/// What was read of a domain, if it is there.
 fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
     match reading {
         Reading::Known(value) => Ok(Some(value)),
