@@ -62,10 +62,7 @@ impl Existing {
     /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.
     pub(super) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
-        let of = |address| {
-            recorded.iter().find(|passed| passed.address == address).copied().unwrap_or(Passed { address, id: None, subsystem: None })
-        };
-        domain::passed_functions(&self.document).into_iter().map(of).collect()
+        domain::passed(&self.document, recorded)
     }
 }
 

@@ -47,7 +47,7 @@ impl Arguments {
         let taken = domain::taken(&existing.document, &host);
         // Also what somebody gave to QEMU by options of its own.
         let by_hand = taken.functions.iter().filter(|function| !passed.iter().any(|passed| passed.address == **function));
-        let by_hand: Vec<Passed> = by_hand.map(|address| Passed { address: *address, id: None, subsystem: None }).collect();
+        let by_hand: Vec<Passed> = by_hand.copied().map(Passed::at).collect();
         passed.extend(by_hand);
         let needs = existing.needs(&self.name)?;
         let uses = discovery::uses(root.as_ref());

@@ -133,7 +133,7 @@ pub(super) fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element
 }
 
 /// The host's addresses of all PCI functions that a domain passes.
-pub fn passed_functions(domain: &Document) -> Vec<PciAddress> {
+pub(super) fn passed_functions(domain: &Document) -> Vec<PciAddress> {
     pci_hostdevs(domain.root()).map(|(_, address)| address).collect()
 }
 

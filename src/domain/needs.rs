@@ -33,6 +33,12 @@ pub struct Pages {
     pub node: Option<u32>,
 }
 
+/// The PCI functions that a domain passes, with what those were that are recorded.
+pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
+    let known = |address| recorded.iter().find(|passed| passed.address == address).copied();
+    passed_functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
+}
+
 /// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge
 /// pages cannot be read.
 pub fn needs(domain: &Document) -> Reading<Needs> {
@@ -41,12 +47,9 @@ pub fn needs(domain: &Document) -> Reading<Needs> {
 
 fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
     let root = domain.root();
-    let known = |address| record.passed.iter().find(|passed| passed.address == address).copied();
-    let passed =
-        passed_functions(domain).into_iter().map(|address| known(address).unwrap_or(Passed { address, id: None, subsystem: None }));
     Ok(Needs {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
-        passed: passed.collect(),
+        passed: passed(domain, &record.passed),
         pages: pages(root)?,
         cpus: taken(root, record),
         handover: record.request.handover,

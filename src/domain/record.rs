@@ -57,6 +57,13 @@ pub struct Passed {
     pub subsystem: Option<PciId>,
 }
 
+impl Passed {
+    /// One of which no more is known than where it is.
+    pub fn at(address: PciAddress) -> Self {
+        Self { address, id: None, subsystem: None }
+    }
+}
+
 impl Record {
     /// What a domain's metadata says: absent where vgapt has written nothing, unknown where a newer vgapt
     /// has, or where somebody damaged it.

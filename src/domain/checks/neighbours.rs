@@ -1,6 +1,7 @@
 //! A domain beside the others of the host: what two of them have.
 
-use crate::domain::{Spec, Taken, passed_functions, pins, taken};
+use crate::domain::hostdevs::passed_functions;
+use crate::domain::{Spec, Taken, pins, taken};
 use crate::model::{CpuSet, Finding, Host, shell_word};
 use crate::xml::Document;
 
