@@ -27,7 +27,10 @@ mod usb;
 pub use address::{PciAddress, parse_number};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
-pub use files::{BEGINNING, FileFacts, Files, Firmware, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, named_by_qcow2};
+pub use files::{
+    BEGINNING, FileFacts, Files, Firmware, LONGEST_CHAIN, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, has_protocol,
+    named_by_qcow2,
+};
 pub use finding::{Finding, Severity};
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
 pub use host::Host;
