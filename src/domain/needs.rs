@@ -56,7 +56,8 @@ fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
     })
 }
 
-fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
+/// The memory in huge pages, where there is any.
+pub(super) fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
     let Some(hugepages) = root.at("memoryBacking/hugepages") else { return Ok(None) };
     let page = hugepages.child("page").map(|page| {
         let read = page.attribute("size").and_then(|number| size(&number, page.attribute("unit").as_deref()));
