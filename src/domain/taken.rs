@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::commandline::{self, Given, keys, text};
+use super::commandline::{self, text};
 use super::devices::number;
 use super::drives::drives;
 use crate::model::{Host, PciAddress, UsbId, parse_number};
@@ -45,8 +45,11 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
             _ => {}
         }
     }
-    for given in commandline::given(domain) {
-        taken.by_option(&given, host);
+    for device in commandline::devices(domain) {
+        match device {
+            Ok(device) => taken.qemu_device(&device, host),
+            Err(what) => taken.unknown.push(what),
+        }
     }
     let by_options = drives(domain);
     taken.unknown.extend(by_options.unknown);
@@ -149,16 +152,6 @@ impl Taken {
             self.overlays.insert(disk.clone());
         }
         self.disks.insert(disk);
-    }
-
-    fn by_option(&mut self, given: &Given, host: &Host) {
-        let Given { option, value } = given;
-        if option == "device" {
-            match keys(value, "driver") {
-                Ok(device) => self.qemu_device(&device, host),
-                Err(what) => self.unknown.push(format!("-device {value}: {what}")),
-            }
-        }
     }
 
     fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
