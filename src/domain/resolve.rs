@@ -285,7 +285,7 @@ fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Ho
     // Those that were there by hand have no alias of vgapt's.
     let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
     let by_hand = |address: PciAddress| last.is_some_and(|last| by_hand::is_by_hand(last, address)) && is_of_kind(&address);
-    let own = |hostdev: Element<'_>, address| match alias::of(hostdev).filter(|name| name.starts_with("ua-vgapt-")) {
+    let own = |hostdev: Element<'_>, address| match alias::of(hostdev).filter(|name| name.starts_with(alias::OURS)) {
         Some(name) => name.starts_with(prefix),
         None => by_hand(address),
     };
