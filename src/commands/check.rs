@@ -100,13 +100,8 @@ fn smb_wanted(context: &Context, root: &Root) -> Vec<String> {
     let mut records = Vec::new();
     for name in names {
         let path = format!("{DOMAINS}/{name}");
-        let text = Reading::of(root.text(&path), &path);
-        match text.and_then(|text| Document::parse(&text)).and_then(|domain| match Record::of(&domain) {
-            Reading::Known(record) => Ok(Some(record)),
-            Reading::Absent => Ok(None),
-            Reading::Unknown(because) => Err(because),
-        }) {
-            Reading::Known(record) => records.extend(record),
+        match root.reading(&path).and_then(|text| Document::parse(&text)).then(|domain| Record::of(&domain)) {
+            Reading::Known(record) => records.push(record),
             Reading::Absent => {}
             Reading::Unknown(because) => context.note(&format!("note: which folders {path} is to share is not known: {because}")),
         }

@@ -152,9 +152,5 @@ fn configured_uri() -> Reading<Uri> {
         home.join("libvirt/libvirt.conf")
     };
     let text = Reading::of(std::fs::read_to_string(&file), &file.display().to_string());
-    match text.map(|text| Uri::default_in(&text)) {
-        Reading::Known(Some(uri)) => Reading::Known(uri),
-        Reading::Known(None) | Reading::Absent => Reading::Absent,
-        Reading::Unknown(because) => Reading::Unknown(because),
-    }
+    text.then(|text| Uri::default_in(&text).map_or(Reading::Absent, Reading::Known))
 }

@@ -56,17 +56,18 @@ impl<T> Reading<T> {
 
     /// Another value made of it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
-        match self {
-            Self::Known(value) => Reading::Known(change(value)),
-            Self::Absent => Reading::Absent,
-            Self::Unknown(because) => Reading::Unknown(because),
-        }
+        self.then(|value| Reading::Known(change(value)))
     }
 
     /// What a parser makes of it: what it does not understand is unknown.
     pub fn and_then<U>(self, parse: impl FnOnce(T) -> Result<U, String>) -> Reading<U> {
+        self.then(|value| parse(value).map_or_else(Reading::Unknown, Reading::Known))
+    }
+
+    /// What is read by means of it.
+    pub fn then<U>(self, read: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
         match self {
-            Self::Known(value) => parse(value).map_or_else(Reading::Unknown, Reading::Known),
+            Self::Known(value) => read(value),
             Self::Absent => Reading::Absent,
             Self::Unknown(because) => Reading::Unknown(because),
         }
