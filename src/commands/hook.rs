@@ -41,9 +41,6 @@ pub struct Arguments {
 /// The longest XML of a domain that is read; libvirt's own limit for a message is 32 MiB.
 const LONGEST: u64 = 32 << 20;
 
-/// What marks a domain that vgapt has worked on, whatever the format of its record.
-const MARK: &[u8] = b"urn:vgapt:domain:";
-
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> ExitCode {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
@@ -141,7 +138,9 @@ fn needs() -> Reading<Needs> {
     let text = read.map_err(|error| error.to_string()).and_then(|_| std::str::from_utf8(&bytes).map_err(|error| error.to_string()));
     match text.and_then(Document::parse) {
         Ok(domain) => domain::needs(&domain),
-        Err(why) if memchr::memmem::find(&bytes, MARK).is_some() => Reading::Unknown(format!("its XML cannot be read: {why}")),
+        Err(why) if memchr::memmem::find(&bytes, domain::RECORD_MARK.as_bytes()).is_some() => {
+            Reading::Unknown(format!("its XML cannot be read: {why}"))
+        }
         Err(_) => Reading::Absent,
     }
 }

@@ -47,7 +47,7 @@ pub use owned::{Owned, folder as shared_folder};
 pub use pins::pins;
 pub use present::present;
 pub use profile::{Os, Profile};
-pub use record::{Passed, RECORD_FORMAT, Record, unreadable};
+pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
 pub use request::{CoreKind, Cpus, DiskCache, DiskFormat, Extras, GpuChoice, Network, Request, Screen, Sound, Toggle, Tuning, Without};
 pub use resolve::{Base, Purpose, Resolved, resolve};
 pub use spec::{Cdrom, Disk, Slot, Spec};

@@ -13,8 +13,8 @@ use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
 pub(super) const NAMESPACE: &str = "urn:vgapt:domain:1";
-/// What the namespaces of all formats begin with.
-const NAMESPACES: &str = "urn:vgapt:domain:";
+/// What the namespaces of all formats begin with: the mark of a domain that vgapt has worked on; `host/hook.sh` has it too.
+pub const RECORD_MARK: &str = "urn:vgapt:domain:";
 /// The name of the element with the record.
 const ELEMENT: &str = "domain";
 /// The format of a record as it is written. It is raised where a program that reads an older one would
@@ -128,7 +128,7 @@ pub(super) fn element(domain: &Document) -> Option<Element<'_>> {
 fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
     let children = domain.root().children_named("metadata").flat_map(Element::children);
     // An element of another name is no record, in whatever namespace.
-    children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(NAMESPACES)))
+    children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(RECORD_MARK)))
 }
 
 /// A record that cannot be used: what it says counts for all that is done to the domain, so that nothing is done.

@@ -58,7 +58,8 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
     for other in others {
         let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
         findings.extend(unknown(other, own, &theirs));
-        let blocks = at_start && other.is_running;
+        let weigh: fn(&'static str, String, String) -> Finding =
+            if at_start && other.is_running { Finding::blocker } else { Finding::warning };
         let runs = if other.is_running { ", which runs," } else { "" };
         let name = &other.name;
         let devices = devices(own, &theirs);
@@ -69,11 +70,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
             } else {
                 "run one of them at a time".to_owned()
             };
-            findings.push(if blocks {
-                Finding::blocker("shared-device", message, remedy)
-            } else {
-                Finding::warning("shared-device", message, remedy)
-            });
+            findings.push(weigh("shared-device", message, remedy));
         }
         let their_disks: Vec<Seen> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
         findings.extend(chains(other, &own_disks, &their_disks, at_start));
@@ -85,11 +82,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
         if !disks.is_empty() {
             let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
             let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
-            findings.push(if blocks {
-                Finding::blocker("shared-disk", message, remedy)
-            } else {
-                Finding::warning("shared-disk", message, remedy)
-            });
+            findings.push(weigh("shared-disk", message, remedy.to_owned()));
         }
         let folders: Vec<String> =
             own.folders.iter().filter(|folder| theirs.iter().any(|theirs| theirs.folders.contains(*folder))).cloned().collect();
