@@ -61,8 +61,9 @@ impl Definition<'_> {
         let merged = domain::merge(&base.domain, &spec);
         if base.purpose != Purpose::Detach {
             let others = others(connection, self.name)?;
-            findings.extend(domain::of_neighbours(&spec, &others));
-            let new = domain::taken(&merged, host).without(&domain::taken(&base.domain, host), base.is_new);
+            let own = domain::taken(&merged, host);
+            findings.extend(domain::of_neighbours(&spec, &own, &others));
+            let new = own.without(&domain::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
             if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
                 findings.extend(discovery::other_hooks(&root, self.name));

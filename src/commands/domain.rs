@@ -59,7 +59,7 @@ impl Existing {
         known(domain::needs(&self.document), name)
     }
 
-    /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.
+    /// The PCI functions that it is given, with the ids that were recorded for those of vgapt's.
     pub(super) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         domain::passed(&self.document, recorded)

@@ -11,7 +11,7 @@ use super::wait::{Guest, Up};
 use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Passed};
+use crate::domain;
 use crate::model::{Finding, HOOK, Holder, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
@@ -43,12 +43,8 @@ impl Arguments {
         let existing = Existing::open(connection.as_ref(), &self.name)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices, Some(connection.as_ref()))?;
-        let mut passed = existing.passed();
+        let passed = existing.passed();
         let taken = domain::taken(&existing.document, &host);
-        // Also what somebody gave to QEMU by options of its own.
-        let by_hand = taken.functions.iter().filter(|function| !passed.iter().any(|passed| passed.address == **function));
-        let by_hand: Vec<Passed> = by_hand.copied().map(Passed::at).collect();
-        passed.extend(by_hand);
         let needs = existing.needs(&self.name)?;
         let uses = discovery::uses(root.as_ref());
         let mut findings = domain::of_functions(&passed, &host, &uses);

@@ -132,11 +132,6 @@ pub(super) fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element
     })
 }
 
-/// The host's addresses of all PCI functions that a domain passes.
-pub(super) fn passed_functions(domain: &Document) -> Vec<PciAddress> {
-    pci_hostdevs(domain.root()).map(|(_, address)| address).collect()
-}
-
 fn guest_slot(hostdev: Element<'_>) -> Option<(u32, u32)> {
     let address = hostdev.child("address")?;
     Some((number(address, "bus")?, number(address, "slot")?))

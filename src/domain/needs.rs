@@ -1,9 +1,9 @@
 //! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
 
-use super::hostdevs::passed_functions;
 use super::pins;
 use super::record::{Passed, Record};
 use super::settings::{size, size_of};
+use super::taken::functions;
 use crate::model::{CpuSet, Reading, Size};
 use crate::xml::{Document, Element};
 
@@ -33,10 +33,11 @@ pub struct Pages {
     pub node: Option<u32>,
 }
 
-/// The PCI functions that a domain passes, with what those were that are recorded.
+/// The PCI functions that a domain is given, by elements of libvirt's or by options of QEMU's own, with what those were
+/// that are recorded.
 pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
     let known = |address| recorded.iter().find(|passed| passed.address == address).copied();
-    passed_functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
+    functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
 }
 
 /// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge

@@ -60,6 +60,12 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
     taken
 }
 
+/// The host's PCI functions that this domain is given, however.
+pub(super) fn functions(domain: &Document) -> BTreeSet<PciAddress> {
+    // Only of USB devices has the host to tell which they are.
+    taken(domain, &Host::default()).functions
+}
+
 /// A folder's path, without a slash at its end.
 fn folder(path: &str) -> String {
     let trimmed = path.trim_end_matches('/');

@@ -1,6 +1,6 @@
 //! A domain beside the others of the host: what two of them have.
 
-use crate::domain::hostdevs::passed_functions;
+use crate::domain::taken::functions;
 use crate::domain::{Spec, Taken, pins, taken};
 use crate::model::{CpuSet, Finding, Host, shell_word};
 use crate::xml::Document;
@@ -28,16 +28,15 @@ pub trait Places {
 
 /// Cores that another domain has too: both are slow while both run. Domains that pass the same device
 /// never run at once.
-pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
-    let own = &spec.placed.as_ref()?.taken;
-    let passes = |function| spec.record.passed.iter().any(|passed| passed.address == function);
+pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Finding> {
+    let cores = &spec.placed.as_ref()?.taken;
     let shared = |other: &Other| {
         let domain = other.documents.first()?.as_ref().ok()?;
-        if passed_functions(domain).into_iter().any(passes) {
+        if !own.functions.is_disjoint(&functions(domain)) {
             return None;
         }
         let (pins, _) = pins(domain.root());
-        let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&own.0)).copied().collect());
+        let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
         (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
     };
     let named: Vec<String> = others.iter().filter_map(shared).collect();
