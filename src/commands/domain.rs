@@ -82,14 +82,10 @@ fn others(connection: &dyn Hypervisor, name: &str) -> String {
 
 /// What was read of a domain, if it is there.
 fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
-    match reading {
-        Reading::Known(value) => Ok(Some(value)),
-        Reading::Absent => Ok(None),
-        Reading::Unknown(because) => {
-            let finding = domain::unreadable(name, &because);
-            Err(Problem::new(finding.message, finding.remedy).into())
-        }
-    }
+    reading.into_result().map_err(|because| {
+        let finding = domain::unreadable(name, &because);
+        Problem::new(finding.message, finding.remedy).into()
+    })
 }
 
 /// To be asked right before a domain is defined: whether it is still as it was read, passwords included.
