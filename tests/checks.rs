@@ -617,6 +617,7 @@ fn an_ordinary_user_is_told_what_is_unknown() {
     allow(tree.path(), "etc/libvirt", 0o700);
     says(one(&as_nobody(), "hook"), "unknown", &["/etc/libvirt/hooks"]);
     says(one(&as_nobody(), "configuration-unread"), "unknown", &["/etc/libvirt/qemu"]);
+    says(one(&as_nobody(), "samba-share"), "unknown", &["cannot read /etc/libvirt/qemu: Permission denied"]);
     says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook"), "care", &["is not this vgapt's"]);
     // A command line that cannot be read may have what keeps the IOMMU on.
     allow(tree.path(), "etc/libvirt", 0o755);

@@ -67,7 +67,7 @@ fn a_name_that_says_raw_and_a_content_that_says_another_thing() {
         define(&tree, &["--disk", disk, "--disk-format", "qcow2", "--force"]).with(0);
     }
     has(&define(&tree, &["--disk", "/vm/plain.img"]).with(0), "/vm/plain.img", "raw");
-    let ran = define(&tree, &["--disk", "/vm/none.img"]).with(1).saying(&["there is no file", "vgapt disk create '/vm/none.img' 100G"]);
+    let ran = define(&tree, &["--disk", "/vm/none.img"]).with(1).saying(&["there is no file", "vgapt disk create /vm/none.img 100G"]);
     has(&ran, "/vm/none.img", "raw");
     define(&tree, &["--disk", "/dev/none"]).with(1).saying(&["ls -l /dev/disk/by-id"]);
 }

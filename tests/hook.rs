@@ -119,6 +119,33 @@ fn a_card_that_somebody_has_open_is_refused() {
     assert!(said.contains("Xorg (pid 77: /dev/dri/card0)"), "{said}");
 }
 
+/// What the domain gives to QEMU by options of QEMU's own, and as an interface, is looked at like a hostdev.
+#[test]
+fn a_function_that_is_no_hostdev_is_looked_at_too() {
+    let good = domain("10de:1401", "");
+    let (before, rest) = good.split_once("<devices>").unwrap();
+    let tail = rest.split_once("</hostdev>").unwrap().1;
+    let namespace = "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0' ";
+    let option = "<q:commandline><q:arg value='-device'/><q:arg value='vfio-pci,host=01:00.0'/></q:commandline>";
+    let by_option =
+        format!("{before}<devices>{tail}").replacen("<domain ", namespace, 1).replace("</domain>", &format!("{option}</domain>"));
+    let source = "<source><address type='pci' domain='0' bus='1' slot='0' function='0'/></source>";
+    let by_interface = format!("{before}<devices><interface type='hostdev' managed='yes'>{source}</interface>{tail}");
+    for xml in [&by_option, &by_interface] {
+        assert!(!xml.contains("<hostdev"), "{xml}");
+        let root = machine();
+        assert_eq!(hook(root.path(), &["prepare", "begin"], xml), (Some(0), String::new()));
+        let (code, said) = hook(root.path(), &["prepare", "begin"], &xml.replace("10de:1401", "10de:2684"));
+        assert!(code == Some(1) && said.starts_with("vgapt: at 01:00.0 is now"), "{said}");
+        fs::create_dir_all(root.path().join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();
+        set(root.path(), "proc/77/comm", "Xorg\n");
+        fs::create_dir_all(root.path().join("proc/77/fd")).unwrap();
+        std::os::unix::fs::symlink("/dev/dri/card0", root.path().join("proc/77/fd/5")).unwrap();
+        let (code, said) = hook(root.path(), &["prepare", "begin"], xml);
+        assert!(code == Some(1) && said.contains("Xorg (pid 77: /dev/dri/card0)"), "{said}");
+    }
+}
+
 #[test]
 fn domains_of_others_are_left_alone() {
     let root = machine();

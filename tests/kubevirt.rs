@@ -286,6 +286,7 @@ const SAME: &[(&str, &str, &str)] = &[
     ("devices/hostdev", "@managed", "who binds a device is up to the node"),
     ("devices/hostdev/driver", "", "vfio is the only driver"),
     ("devices/hostdev/source/address", "@domain left out", "0 is what libvirt starts from"),
+    ("devices/hostdev/source/address", "@function left out", "0 is what libvirt starts from"),
     ("devices/watchdog", "left out", "a part of the machine q35"),
     ("devices/watchdog", "@action left out", "reset is what libvirt starts from"),
     ("devices/memballoon", "@model left out", "virtio is what libvirt starts from"),

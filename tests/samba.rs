@@ -170,6 +170,38 @@ fn check_says_what_is_not_served() {
     assert!(check("samba-share").contains("is not in Samba's configuration"), "the line that reads our file is gone");
 }
 
+/// A domain that cannot be read may be to share a folder, and so may those in a folder that cannot be read.
+#[test]
+fn what_the_domains_are_to_share_is_unknown_where_they_cannot_be_read() {
+    let tree = host(None);
+    let root = tree.path();
+    let check = || {
+        let ran = run(&mut vgapt(["--root", &root.display().to_string(), "--json", "check", "--gpu", "01:00.0"]));
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap().clone();
+        let ours = checks.iter().filter(|check| check["code"] == "samba-share");
+        ours.map(|check| format!("{} {}", check["state"].as_str().unwrap(), check["seen"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    let qemu = root.join("etc/libvirt/qemu");
+    put(root, "etc/libvirt/qemu/other.xml", "<domain/>");
+    put(root, "etc/libvirt/qemu/notes.txt", "<domain");
+    assert_eq!(check(), [""; 0]);
+    put(root, "etc/libvirt/qemu/broken.xml", "<domain");
+    let newer = "<domain><metadata><v:domain xmlns:v='urn:vgapt:domain:9'/></metadata></domain>";
+    put(root, "etc/libvirt/qemu/newer.xml", newer);
+    fs::create_dir(qemu.join("folder.xml")).unwrap();
+    let [told] = &check()[..] else { panic!("{:?}", check()) };
+    assert!(told.starts_with("unknown because /etc/libvirt/qemu/broken.xml: "), "{told}");
+    assert!(told.contains("/etc/libvirt/qemu/newer.xml: ") && told.contains("cannot read /etc/libvirt/qemu/folder.xml: "), "{told}");
+    // It leads to itself: nobody can read it.
+    fs::remove_dir_all(&qemu).unwrap();
+    std::os::unix::fs::symlink("qemu", &qemu).unwrap();
+    let [told] = &check()[..] else { panic!("{:?}", check()) };
+    assert!(told.starts_with("unknown because cannot read /etc/libvirt/qemu: "), "{told}");
+    fs::remove_file(&qemu).unwrap();
+    assert_eq!(check(), [""; 0]);
+}
+
 /// Names out of the host's files are written only where Samba reads them as what they are.
 #[test]
 fn bridges_and_owners_with_odd_names() {

@@ -95,17 +95,27 @@ fn memory_that_no_longer_fits_its_node_is_let_go_of() {
 
 #[test]
 fn cores_of_a_domain_that_may_run_beside_it_are_said() {
-    let spec = new(&host("fixtures/hosts/z170-gtx960.host"), &request(Request::default()), &NEW).1.spec;
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
+    let (spec, own) = (resolved.spec, domain::taken(&Document::parse(&xml).unwrap(), &host));
     let other = |cpu: u32, bus: &str| {
         let pin = format!("<cputune><vcpupin vcpu='0' cpuset='{cpu}'/></cputune>");
         let hostdev = format!("<hostdev type='pci'><source><address domain='0' bus='{bus}' slot='0' function='0'/></source></hostdev>");
-        let document = Document::parse(&format!("<domain>{pin}<devices>{hostdev}</devices></domain>"));
-        domain::Other { name: "other".to_owned(), is_running: false, documents: vec![document] }
+        let option = format!("<q:commandline><q:arg value='-device'/><q:arg value='vfio-pci,host={bus}:00.0'/></q:commandline>");
+        [format!("<devices>{hostdev}</devices>"), option].map(|device| {
+            let namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
+            let document = Document::parse(&format!("<domain xmlns:q='{namespace}'>{pin}{device}</domain>"));
+            domain::Other { name: "other".to_owned(), is_running: false, documents: vec![document] }
+        })
     };
-    let said = domain::of_neighbours(&spec, &[other(1, "9")]).unwrap().message;
-    assert!(said.ends_with("'other' has 1"), "{said}");
-    // The one has the same card, the other a core of the host's.
-    assert_eq!(domain::of_neighbours(&spec, &[other(1, "1"), other(0, "9")]), None);
+    for other in other(1, "09") {
+        let said = domain::of_neighbours(&spec, &own, &[other]).unwrap().message;
+        assert!(said.ends_with("'other' has 1"), "{said}");
+    }
+    // These have the same card, the others a core of the host's.
+    for other in other(1, "01").into_iter().chain(other(0, "09")) {
+        assert_eq!(domain::of_neighbours(&spec, &own, &[other]), None);
+    }
 }
 
 #[test]
@@ -133,6 +143,25 @@ fn what_makes_no_sense_is_said() {
     let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
     assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
     assert!(codes_of(Request { pci: vec!["00:00.0".parse().unwrap()], ..Request::default() }).contains(&"not-an-endpoint"));
+}
+
+/// One of a pool is still there, and only what somebody took out is out.
+#[test]
+fn what_became_of_a_disk_is_said_as_it_is() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let (xml, _) = new(&host, &Request { disk: vec!["/a.raw".into()], ..Request::default() }, &NEW);
+    let said = |xml: &str| again(xml, &host, &Request::default()).1;
+    let source = "<source file='/a.raw'/>";
+    assert!(xml.contains(source) && said(&xml).is_empty(), "{xml}");
+    for (now, has) in [
+        ("<source file='/b.raw'/>", "the domain has /b.raw"),
+        ("<source pool='p' volume='v'/>", "the domain has a source that is no path (pool, volume)"),
+        ("", "the domain has nothing in it"),
+    ] {
+        assert_eq!(said(&xml.replace(source, now)), [format!("the disk /a.raw was asked for; {has}, and that stays")]);
+    }
+    let without = xml.replace("ua-vgapt-disk-0", "ua-mine");
+    assert_eq!(said(&without), ["the disk /a.raw was asked for; somebody took it out, and that stays"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, GpuChoice, Purpose, Request};
 use crate::hypervisor::Secrets;
-use crate::model::{PciAddress, UsbId};
+use crate::model::{PciAddress, UsbId, shell_word};
 use crate::problem::Problem;
 
 /// A domain of your own is given devices of the host, and keeps all else, also what was attached
@@ -46,7 +46,7 @@ impl Arguments {
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             return Err(Problem::new(
                 format!("'{}' is a domain of vgapt's own", self.name),
-                format!("vgapt define {} --gpu … gives it devices", self.name),
+                format!("vgapt define {} --gpu … gives it devices", shell_word(&self.name)),
             )
             .into());
         }

@@ -1,5 +1,6 @@
 //! `vgapt check`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ impl Arguments {
             };
             observed.roms.insert(card, RomState::Read(rom(file)?));
         }
-        observed.smb_wanted = smb_wanted(context, root);
+        (observed.smb_wanted, observed.smb_unknown) = smb_wanted(root, &setup);
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
@@ -94,28 +95,38 @@ impl Arguments {
     }
 }
 
-/// The folders that the defined domains are to share by Samba; only root can read these.
-fn smb_wanted(context: &Context, root: &Root) -> Vec<String> {
-    let names = root.names(DOMAINS).into_iter().filter(|name| name.ends_with(".xml"));
-    let mut records = Vec::new();
-    for name in names {
-        let path = format!("{DOMAINS}/{name}");
-        let text = Reading::of(root.text(&path), &path);
-        match text.and_then(|text| Document::parse(&text)).and_then(|domain| match Record::of(&domain) {
-            Reading::Known(record) => Ok(Some(record)),
-            Reading::Absent => Ok(None),
-            Reading::Unknown(because) => Err(because),
-        }) {
-            Reading::Known(record) => records.extend(record),
+/// The folders that the defined domains are to share by Samba, and why not all are known; only root can read these.
+fn smb_wanted(root: &Root, setup: &Setup) -> (Vec<String>, Vec<String>) {
+    // A recording holds no more of a domain than its PCI functions.
+    if root.is_capture() {
+        let has_libvirt = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
+        let unknown = has_libvirt.then(|| Reach::Recorded.because().to_owned());
+        return (Vec::new(), unknown.into_iter().collect());
+    }
+    let names = match root.entries(DOMAINS) {
+        Reading::Known(names) => names,
+        Reading::Absent => Vec::new(),
+        Reading::Unknown(because) => return (Vec::new(), vec![because]),
+    };
+    let (mut folders, mut unknown) = (BTreeSet::new(), Vec::new());
+    for path in names.iter().filter(|name| name.ends_with(".xml")).map(|name| format!("{DOMAINS}/{name}")) {
+        match root.reading(&path).then(|text| record(&text, &path)) {
+            Reading::Known(record) => {
+                folders.extend(record.request.extras.share_smb.iter().map(|share| domain::shared_folder(share).0.to_owned()));
+            }
             Reading::Absent => {}
-            Reading::Unknown(because) => context.note(&format!("note: which folders {path} is to share is not known: {because}")),
+            Reading::Unknown(because) => unknown.push(because),
         }
     }
-    let shares = records.into_iter().flat_map(|record| record.request.extras.share_smb);
-    let mut folders: Vec<String> = shares.map(|share| domain::shared_folder(&share).0.to_owned()).collect();
-    folders.sort_unstable();
-    folders.dedup();
-    folders
+    (folders.into_iter().collect(), unknown)
+}
+
+/// What vgapt remembers of a domain.
+fn record(text: &str, path: &str) -> Reading<Record> {
+    match Document::parse(text).map_or_else(Reading::Unknown, |domain| Record::of(&domain)) {
+        Reading::Unknown(because) => Reading::Unknown(format!("{path}: {because}")),
+        known => known,
+    }
 }
 
 fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {

@@ -8,9 +8,8 @@ use anyhow::Result;
 
 use crate::cli::Global;
 use crate::discovery::{self, Scope};
-use crate::domain;
 use crate::hypervisor::{self, Hypervisor};
-use crate::model::{Finding, Host, Reading, Severity, Uri};
+use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -46,7 +45,7 @@ impl Context {
     /// This program as it is called again for the same libvirt: with the --connect that was given.
     pub fn again(&self) -> String {
         let given = self.global.connect.first();
-        given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", domain::shell_word(uri)))
+        given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", shell_word(uri)))
     }
 
     /// Whether only libvirt can tell about the host: it is another machine, or the test driver's.
@@ -153,9 +152,5 @@ fn configured_uri() -> Reading<Uri> {
         home.join("libvirt/libvirt.conf")
     };
     let text = Reading::of(std::fs::read_to_string(&file), &file.display().to_string());
-    match text.map(|text| Uri::default_in(&text)) {
-        Reading::Known(Some(uri)) => Reading::Known(uri),
-        Reading::Known(None) | Reading::Absent => Reading::Absent,
-        Reading::Unknown(because) => Reading::Unknown(because),
-    }
+    text.then(|text| Uri::default_in(&text).map_or(Reading::Absent, Reading::Known))
 }

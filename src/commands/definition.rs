@@ -12,7 +12,7 @@ use crate::cli::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Finding, Host, Severity};
+use crate::model::{Finding, Host, shell_word};
 use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::root::Root;
@@ -61,8 +61,9 @@ impl Definition<'_> {
         let merged = domain::merge(&base.domain, &spec);
         if base.purpose != Purpose::Detach {
             let others = others(connection, self.name)?;
-            findings.extend(domain::of_neighbours(&spec, &others));
-            let new = domain::taken(&merged, host).without(&domain::taken(&base.domain, host), base.is_new);
+            let own = domain::taken(&merged, host);
+            findings.extend(domain::of_neighbours(&spec, &own, &others));
+            let new = own.without(&domain::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
             if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
                 findings.extend(discovery::other_hooks(&root, self.name));
@@ -84,8 +85,8 @@ impl Definition<'_> {
             }
             context.note(diff.trim_end());
         }
-        let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
-        let blocked = is_fatal || (!self.how.force && findings.iter().any(|finding| finding.severity == Severity::Blocker));
+        let is_fatal = findings.iter().any(|finding| finding.refuses(true));
+        let blocked = findings.iter().any(|finding| finding.refuses(self.how.force));
         let unchanged = self.existing == Some(merged.as_str());
         let outcome = if self.how.dry_run {
             Outcome::DryRun
@@ -207,7 +208,7 @@ impl Definition<'_> {
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
             Outcome::Defined => {
-                let word = domain::shell_word(name);
+                let word = shell_word(name);
                 let word = if name.starts_with('-') { format!("-- {word}") } else { word };
                 context.note(&format!("'{name}' {}; start it with: {} start {word}", self.done, context.again()));
             }
@@ -220,7 +221,7 @@ impl Definition<'_> {
 
 /// A domain that the user brought, and how it is changed.
 pub(super) fn brought(context: &Context, name: &str) -> String {
-    format!("the domain (virsh -c {} edit {name})", context.uri())
+    format!("the domain (virsh -c {} edit {})", shell_word(context.uri().as_str()), shell_word(name))
 }
 
 /// Whether a domain has an element (`devices/disk`), or one with this attribute (`devices/disk @colour`).

@@ -11,7 +11,7 @@ use super::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, Purpose, Request, Without};
 use crate::hypervisor::Secrets;
-use crate::model::Files;
+use crate::model::{Files, shell_word};
 use crate::problem::Problem;
 
 /// All that `vgapt attach` gave a domain goes, and what it had replaced comes back: the domain is
@@ -39,13 +39,14 @@ impl Arguments {
         match &base.last {
             Some(last) if last.attached => {}
             Some(_) => {
-                let remedy = format!("vgapt define {0} --no-gpu takes the card out, vgapt undefine {0} forgets the domain", self.name);
+                let remedy =
+                    format!("vgapt define {0} --no-gpu takes the card out, vgapt undefine {0} forgets the domain", shell_word(&self.name));
                 return Err(Problem::new(format!("'{}' is a domain of vgapt's own: nothing was attached to it", self.name), remedy).into());
             }
             None => {
                 return Err(Problem::new(
                     format!("vgapt has attached nothing to '{}'", self.name),
-                    format!("vgapt attach {} --gpu …", self.name),
+                    format!("vgapt attach {} --gpu …", shell_word(&self.name)),
                 )
                 .into());
             }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::domain::{self, Needs, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::Reading;
+use crate::model::{Reading, shell_word};
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -36,14 +36,18 @@ impl Existing {
     pub(super) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
         let Some(text) = connection.domain_xml(name, secrets)? else { return Ok(None) };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
-        let record = readable(&document, name)?;
+        let record = known(Record::of(&document), name)?;
         Ok(Some(Self { text, document, record }))
     }
 
     /// What vgapt remembers of it.
     pub(super) fn record(&self, name: &str) -> Result<&Record> {
-        let none =
-            || Problem::new(format!("vgapt has not been at work in '{name}'"), format!("vgapt attach {name} --gpu … gives it a card"));
+        let none = || {
+            Problem::new(
+                format!("vgapt has not been at work in '{name}'"),
+                format!("vgapt attach {} --gpu … gives it a card", shell_word(name)),
+            )
+        };
         Ok(self.record.as_ref().ok_or_else(none)?)
     }
 
@@ -55,19 +59,16 @@ impl Existing {
         known(domain::needs(&self.document), name)
     }
 
-    /// The PCI functions that it passes, with the ids that were recorded for those of vgapt's.
+    /// The PCI functions that it is given, with the ids that were recorded for those of vgapt's.
     pub(super) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
-        let of = |address| {
-            recorded.iter().find(|passed| passed.address == address).copied().unwrap_or(Passed { address, id: None, subsystem: None })
-        };
-        domain::passed_functions(&self.document).into_iter().map(of).collect()
+        domain::passed(&self.document, recorded)
     }
 }
 
 /// What to do where there is no domain of this name. `virsh list` would ask another libvirt for a user.
 fn others(connection: &dyn Hypervisor, name: &str) -> String {
-    let make = format!("make it: vgapt define {name}");
+    let make = format!("make it: vgapt define {}", shell_word(name));
     match connection.domains() {
         Ok(all) if all.known.is_empty() && all.unread.is_empty() => format!("there is no domain at all here; {make}"),
         Ok(all) => {
@@ -79,23 +80,12 @@ fn others(connection: &dyn Hypervisor, name: &str) -> String {
     }
 }
 
-/// The record of a domain, if it has one.
-///
-/// # Errors
-/// Where it has one that cannot be read.
-pub(super) fn readable(domain: &Document, name: &str) -> Result<Option<Record>> {
-    known(Record::of(domain), name)
-}
-
+/// What was read of a domain, if it is there.
 fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
-    match reading {
-        Reading::Known(value) => Ok(Some(value)),
-        Reading::Absent => Ok(None),
-        Reading::Unknown(because) => {
-            let finding = domain::unreadable(name, &because);
-            Err(Problem::new(finding.message, finding.remedy).into())
-        }
-    }
+    reading.into_result().map_err(|because| {
+        let finding = domain::unreadable(name, &because);
+        Problem::new(finding.message, finding.remedy).into()
+    })
 }
 
 /// To be asked right before a domain is defined: whether it is still as it was read, passwords included.

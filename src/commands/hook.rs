@@ -13,7 +13,7 @@ use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs, Pages};
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
-use crate::model::{Daemon, Finding, Host, PciAddress, Reading, Severity};
+use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
 use crate::output;
 use crate::passthrough::DangerKind;
 use crate::root::Root;
@@ -40,9 +40,6 @@ pub struct Arguments {
 
 /// The longest XML of a domain that is read; libvirt's own limit for a message is 32 MiB.
 const LONGEST: u64 = 32 << 20;
-
-/// What marks a domain that vgapt has worked on, whatever the format of its record.
-const MARK: &[u8] = b"urn:vgapt:domain:";
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> ExitCode {
@@ -104,7 +101,7 @@ impl Arguments {
             findings.extend(start::held(root, &host, &functions));
         }
         // Virtual functions can be made after the domain was defined, and other guests may run on them.
-        let is_refused = |finding: &&Finding| finding.severity == Severity::Fatal || finding.code == DangerKind::SharedOut.code();
+        let is_refused = |finding: &&Finding| finding.refuses(true) || finding.code == DangerKind::SharedOut.code();
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }
@@ -141,7 +138,9 @@ fn needs() -> Reading<Needs> {
     let text = read.map_err(|error| error.to_string()).and_then(|_| std::str::from_utf8(&bytes).map_err(|error| error.to_string()));
     match text.and_then(Document::parse) {
         Ok(domain) => domain::needs(&domain),
-        Err(why) if memchr::memmem::find(&bytes, MARK).is_some() => Reading::Unknown(format!("its XML cannot be read: {why}")),
+        Err(why) if memchr::memmem::find(&bytes, domain::RECORD_MARK.as_bytes()).is_some() => {
+            Reading::Unknown(format!("its XML cannot be read: {why}"))
+        }
         Err(_) => Reading::Absent,
     }
 }

@@ -15,7 +15,7 @@ use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Imported, Surroundings};
-use crate::model::{Files, Finding, Severity};
+use crate::model::{Files, Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::Document;
@@ -106,7 +106,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let mut findings = self.against_disks(context, imported)?;
-        let mut is_refused = self.define && findings.iter().any(|finding| matches!(finding.severity, Severity::Fatal | Severity::Blocker));
+        let mut is_refused = self.define && findings.iter().any(|finding| finding.refuses(false));
         if self.define
             && !is_refused
             && let Some(finding) = defined(context, imported)?
@@ -137,7 +137,7 @@ impl Arguments {
             if is_refused {
                 output::tell(&format!("'{name}' is not defined: see above.\n"));
             } else {
-                context.note(&format!("'{name}' is defined; compare: vgapt export {name} --to qemu"));
+                context.note(&format!("'{name}' is defined; compare: vgapt export {} --to qemu", shell_word(name)));
             }
         } else {
             output::print(&told)?;
@@ -195,7 +195,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     let connection = context.connect()?;
     let name = &imported.name;
     if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
-        let remedy = format!("give another name with --name, or take that one away: vgapt undefine {name}");
+        let remedy = format!("give another name with --name, or take that one away: vgapt undefine {}", shell_word(name));
         return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
     }
     Ok(match connection.define(&imported.xml)? {
@@ -204,7 +204,10 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
             let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };
             let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
-            let remedy = format!("write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE", context.uri());
+            let remedy = format!(
+                "write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE",
+                shell_word(context.uri().as_str())
+            );
             Some(Finding::blocker("schema", message, remedy))
         }
     })
@@ -217,6 +220,6 @@ fn unset(name: &str) -> Finding {
         None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("${name} is not set, and QEMU's options need it"),
         None => format!("${{{name}}} is not known, and QEMU's options need it"),
     };
-    let name = command.unwrap_or(name).replace('\'', "'\\''");
-    Finding::fatal("unset", message, format!("say what it is: --set '{name}=VALUE'"))
+    let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));
+    Finding::fatal("unset", message, format!("say what it is: --set {setting}"))
 }

@@ -11,8 +11,8 @@ use super::wait::{Guest, Up};
 use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Passed};
-use crate::model::{Finding, HOOK, Holder, Host, PciAddress, Severity};
+use crate::domain;
+use crate::model::{Finding, HOOK, Holder, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
 
@@ -43,12 +43,8 @@ impl Arguments {
         let existing = Existing::open(connection, &self.name)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
-        let mut passed = existing.passed();
+        let passed = existing.passed();
         let taken = domain::taken(&existing.document, &host);
-        // Also what somebody gave to QEMU by options of its own.
-        let by_hand = taken.functions.iter().filter(|function| !passed.iter().any(|passed| passed.address == **function));
-        let by_hand: Vec<Passed> = by_hand.map(|address| Passed { address: *address, id: None, subsystem: None }).collect();
-        passed.extend(by_hand);
         let needs = existing.needs(&self.name)?;
         let uses = discovery::uses(root.as_ref());
         let mut findings = domain::of_functions(&passed, &host, &uses);
@@ -65,7 +61,7 @@ impl Arguments {
             findings.extend(others_unseen(root, &host, &functions).filter(|_| !is_handed_over));
         }
         context.tell(&findings);
-        if findings.iter().any(|finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !self.force)) {
+        if findings.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
@@ -86,7 +82,11 @@ impl Arguments {
             "'{}' {}",
             self.name,
             if self.paused {
-                format!("is started and paused; go on with: virsh -c {} resume {}", context.uri(), self.name)
+                format!(
+                    "is started and paused; go on with: virsh -c {} resume {}",
+                    shell_word(context.uri().as_str()),
+                    shell_word(&self.name)
+                )
             } else {
                 "is started".to_owned()
             }

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use crate::hypervisor::Hypervisor;
+use crate::model::shell_word;
 use crate::problem::Problem;
 
 /// The guest is asked, and waited for.
@@ -37,7 +38,7 @@ impl Arguments {
             connection.shut_down(name)?;
             if !self.is_off_in_time(connection)? {
                 let message = format!("'{name}' still runs after {} s", self.timeout);
-                let remedy = format!("shut it down from inside, or pull the plug: vgapt stop --force {name}");
+                let remedy = format!("shut it down from inside, or pull the plug: vgapt stop --force {}", shell_word(name));
                 return Err(Problem::new(message, remedy).into());
             }
         }

@@ -10,7 +10,7 @@ use super::domain::Existing;
 use crate::cli::FOUND_AGAINST;
 use crate::disk::{DiskUse, Source, disk_uses};
 use crate::hypervisor::Hypervisor;
-use crate::model::{Finding, Severity};
+use crate::model::{Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element};
@@ -34,7 +34,7 @@ impl Arguments {
         let connection = context.connect()?;
         let name = &self.name;
         if connection.state(name)?.is_active() {
-            return Err(Problem::new(format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")).into());
+            return Err(Problem::new(format!("'{name}' runs"), format!("stop it first: vgapt stop {}", shell_word(name))).into());
         }
         let mut lost = kept_beside(connection, name);
         let disks = match Existing::open(connection, name) {
@@ -44,12 +44,16 @@ impl Arguments {
             }
             Err(because) => {
                 let message = format!("it is not known which disks '{name}' has, and what else is lost with it: {because:#}");
-                lost.push(Finding::blocker("domain-unread", message, format!("see `virsh dumpxml --inactive {name}`; or use --force")));
+                lost.push(Finding::blocker(
+                    "domain-unread",
+                    message,
+                    format!("see `virsh dumpxml --inactive {}`; or use --force", shell_word(name)),
+                ));
                 Err(())
             }
         };
         context.tell(&lost);
-        if lost.iter().any(|finding| finding.severity >= Severity::Blocker) && !self.force {
+        if lost.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{name}' is not undefined: see above. It goes on with --force.\n"));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
@@ -69,18 +73,19 @@ fn kept_beside(connection: &dyn Hypervisor, name: &str) -> Vec<Finding> {
             return vec![Finding::blocker("beside-unknown", message, "see why libvirt does not tell; or use --force")];
         }
     };
+    let word = shell_word(name);
     let saved = beside.is_saved.then(|| {
         Finding::blocker(
             "managed-save",
             format!("'{name}' is saved with its guest's memory, which is lost: what the guest had not written to its disks is gone"),
-            format!("start it, and shut its guest down: vgapt start {name}, vgapt stop {name}; or use --force"),
+            format!("start it, and shut its guest down: vgapt start {word}, vgapt stop {word}; or use --force"),
         )
     });
     let snapshots = (!beside.snapshots.is_empty()).then(|| {
         Finding::blocker(
             "snapshots",
             format!("'{name}' has snapshots, of which libvirt then knows nothing more: {}", beside.snapshots.iter().map(|snapshot| snapshot.name.as_str()).collect::<Vec<_>>().join(", ")),
-            format!("see what they hold: virsh snapshot-list {name}; keep what describes them: virsh snapshot-dumpxml {name} SNAPSHOT; or use --force"),
+            format!("see what they hold: virsh snapshot-list {word}; keep what describes them: virsh snapshot-dumpxml {word} SNAPSHOT; or use --force"),
         )
     });
     saved.into_iter().chain(snapshots).collect()
@@ -105,7 +110,7 @@ fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
         format!(
             "what the TPM of '{name}' holds goes with it, if it was ever started: a guest whose disk is locked by it (BitLocker) asks for its recovery key"
         ),
-        format!("have that key, or keep the TPM's state: virsh undefine '{name}' --nvram --keep-tpm; or use --force"),
+        format!("have that key, or keep the TPM's state: virsh undefine {} --nvram --keep-tpm; or use --force", shell_word(name)),
     ))
 }
 

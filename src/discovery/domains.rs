@@ -42,7 +42,7 @@ fn addresses(text: &str) -> String {
 
 fn of_element(element: Element<'_>, functions: &mut BTreeSet<PciAddress>) {
     if element.local_name() == "source" {
-        functions.extend(element.child("address").and_then(|address| of_address(address)));
+        functions.extend(element.child("address").and_then(|address| PciAddress::of_attributes(|name| address.attribute(name))));
     }
     if element.local_name() == "arg" {
         functions.extend(element.attribute("value").and_then(|value| of_option(&value)));
@@ -50,12 +50,6 @@ fn of_element(element: Element<'_>, functions: &mut BTreeSet<PciAddress>) {
     for child in element.children() {
         of_element(child, functions);
     }
-}
-
-fn of_address(address: Element<'_>) -> Option<PciAddress> {
-    let number = |name: &str| u32::from_str_radix(address.attribute(name)?.trim_start_matches("0x"), 16).ok();
-    let domain = number("domain").unwrap_or_default();
-    format!("{domain:04x}:{:02x}:{:02x}.{:x}", number("bus")?, number("slot")?, number("function").unwrap_or_default()).parse().ok()
 }
 
 /// `vfio-pci,host=01:00.0` and the same as JSON.

@@ -2,14 +2,12 @@
 
 use super::firmware::firmwares;
 use super::uses;
-use crate::model::{BEGINNING, FileFacts, Files, QCOW2_HEADER, Reading, SYSTEMD, backing_of_qcow2, format_by_content, named_by_qcow2};
+use crate::model::{BEGINNING, FileFacts, Files, LONGEST_CHAIN, QCOW2_HEADER, Reading, SYSTEMD};
+use crate::model::{backing_of_qcow2, format_by_content, has_protocol, named_by_qcow2};
 use crate::root::{Root, Status};
 
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
-
-/// A longer chain is none that anybody made on purpose.
-const LONGEST: usize = 200;
 
 /// Where QEMU's user may be named; many distributions let only root read it.
 pub(super) const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
@@ -87,9 +85,7 @@ fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
     let real = |path: String| root.real_path(&path).unwrap_or(path);
     let own = folder(&real(path.to_owned()));
     let placed = |name: String| {
-        // As QEMU's `path_has_protocol`: a colon before the first slash.
-        let is_path = !name.split('/').next().is_some_and(|first| first.contains(':'));
-        if !is_path || name.starts_with('/') { name } else { format!("{own}/{name}") }
+        if has_protocol(&name) || name.starts_with('/') { name } else { format!("{own}/{name}") }
     };
     let placed = names.into_iter().map(placed).map(|name| if name.starts_with('/') { real(name) } else { name });
     placed.filter(|name| !name.starts_with('/') || folder(name) != own).collect()
@@ -101,7 +97,7 @@ fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
 pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
     let (mut below, mut unknown) = (Vec::new(), None);
     let mut open = vec![path.to_owned()];
-    while let Some(image) = open.pop().filter(|_| below.len() < LONGEST) {
+    while let Some(image) = open.pop().filter(|_| below.len() < LONGEST_CHAIN) {
         let header = match Reading::of(root.first_bytes(&image, QCOW2_HEADER), &image) {
             Reading::Known(header) if format_by_content(&header) == "qcow2" => header,
             Reading::Unknown(because) => {
@@ -113,8 +109,7 @@ pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
         let Some((name, format)) = backing_of_qcow2(&header) else { continue };
         let names: Vec<String> = match name.strip_prefix("file:").unwrap_or(&name) {
             name if name.starts_with('/') => vec![name.to_owned()],
-            // As QEMU's `path_has_protocol`: a colon before the first slash.
-            name if name.split('/').next().is_some_and(|first| first.contains(':')) => {
+            name if has_protocol(name) => {
                 unknown = Some(format!("{image} lies on {name}"));
                 continue;
             }

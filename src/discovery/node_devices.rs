@@ -1,6 +1,6 @@
 //! What libvirt's node devices tell of a machine: all that is known of a remote host.
 
-use crate::model::{Class, Host, Iommu, PciAddress, PciDevice, PciId, UsbDevice, UsbId};
+use crate::model::{Class, Host, Iommu, PciAddress, PciDevice, PciId, UsbDevice, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
 /// A host from the XML of its node devices. What node devices never tell is listed in [`Host::unknown`].
@@ -33,23 +33,12 @@ pub fn from_node_devices(descriptions: &[String]) -> Host {
 
 /// The function of which this is a virtual one, as libvirt writes an address: `domain='0x0000' bus='0x3d' …`.
 fn physical_function(address: Element<'_>) -> Option<PciAddress> {
-    let part = |name: &str| number(&address.attribute(name)?);
-    Some(PciAddress {
-        domain: part("domain")?,
-        bus: u8::try_from(part("bus")?).ok()?,
-        device: u8::try_from(part("slot")?).ok()?,
-        function: u8::try_from(part("function")?).ok()?,
-    })
+    PciAddress::of_attributes(|name| address.attribute(name))
 }
 
 fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
-    let part = |name: &str| number(capability.child(name)?.text());
-    let address = PciAddress {
-        domain: part("domain")?,
-        bus: u8::try_from(part("bus")?).ok()?,
-        device: u8::try_from(part("slot")?).ok()?,
-        function: u8::try_from(part("function")?).ok()?,
-    };
+    let part = |name: &str| parse_number(capability.child(name)?.text());
+    let address = PciAddress::of_attributes(|name| capability.child(name).map(Element::text))?;
     let (vendor, product) = (capability.child("vendor"), capability.child("product"));
     let words: Vec<&str> = [vendor, product].into_iter().flatten().map(Element::text).filter(|text| !text.is_empty()).collect();
     let bridge = capability.children_named("capability").any(|inner| inner.attribute("type").as_deref() == Some("pci-bridge"));
@@ -63,18 +52,18 @@ fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
         driver: device.at("driver/name").map(|name| name.text().to_owned()),
         header_type: bridge.then_some(1),
         ancestors,
-        group: capability.child("iommuGroup").and_then(|group| number(&group.attribute("number")?)),
+        group: capability.child("iommuGroup").and_then(|group| parse_number(&group.attribute("number")?)),
         physical_function: capability
             .children_named("capability")
             .find(|inner| inner.attribute("type").as_deref() == Some("phys_function"))
             .and_then(|inner| physical_function(inner.child("address")?)),
-        numa_node: capability.child("numa").and_then(|numa| number(&numa.attribute("node")?)),
+        numa_node: capability.child("numa").and_then(|numa| parse_number(&numa.attribute("node")?)),
         ..PciDevice::new(address)
     })
 }
 
 fn usb(device: Element<'_>, capability: Element<'_>) -> Option<UsbDevice> {
-    let part = |name: &str| capability.child(name).and_then(|part| u8::try_from(number(part.text())?).ok());
+    let part = |name: &str| capability.child(name).and_then(|part| u8::try_from(parse_number(part.text())?).ok());
     let (vendor, product) = (capability.child("vendor"), capability.child("product"));
     let words: Vec<&str> = [vendor, product].into_iter().flatten().map(Element::text).filter(|text| !text.is_empty()).collect();
     let path = device.child("path").map(Element::text).unwrap_or_default();
@@ -93,16 +82,8 @@ fn usb(device: Element<'_>, capability: Element<'_>) -> Option<UsbDevice> {
 }
 
 fn id(element: Option<Element<'_>>) -> u16 {
-    let value = element.and_then(|element| number(&element.attribute("id")?));
+    let value = element.and_then(|element| parse_number(&element.attribute("id")?));
     value.and_then(|value| u16::try_from(value).ok()).unwrap_or_default()
-}
-
-/// A number as libvirt writes it: decimal, or hexadecimal behind `0x`.
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Size;
+use crate::model::{Size, has_protocol};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -136,9 +136,7 @@ pub fn place_of(name: &str, folder: &Path) -> Place {
         return file.map_or_else(|| Place::Other(name.to_owned()), Place::File);
     }
     let name = name.strip_prefix("file:").unwrap_or(name);
-    // As QEMU's `path_has_protocol`: a colon before the first slash.
-    let before = &name[..name.find('/').unwrap_or(name.len())];
-    if before.contains(':') { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
+    if has_protocol(name) { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
 }
 
 /// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).

@@ -3,6 +3,8 @@
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Id};
 
+/// What all of them begin with.
+pub(super) const OURS: &str = "ua-vgapt-";
 /// Graphics cards.
 pub(super) const GPU: &str = "ua-vgapt-gpu-";
 /// Other PCI functions.

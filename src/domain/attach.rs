@@ -24,39 +24,25 @@ pub struct Replacement {
 pub(super) fn decide(base: &Base, spec: &mut Spec) {
     match base.purpose {
         Purpose::Detach => detach(base, spec),
-        Purpose::Define | Purpose::Attach if base.is_foreign() => attach(base, spec),
-        Purpose::Define | Purpose::Attach => own(base, spec),
+        Purpose::Define | Purpose::Attach => give(base, spec),
     }
 }
 
-fn attach(base: &Base, spec: &mut Spec) {
-    spec.record.attached = true;
-    spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
-    let balloon = find(base.domain.root(), BALLOON);
-    if spec.record.passed.is_empty() {
-        // The last device goes: what was replaced for its sake comes back.
-        let replaced = spec.record.replaced.remove(BALLOON).filter(|_| balloon.is_some_and(is_none));
-        spec.replacements.extend(replaced.map(|source| Replacement { path: BALLOON.to_owned(), source }));
-    } else if let Some(balloon) = balloon.filter(|balloon| !is_none(*balloon)) {
-        spec.record.replaced.entry(BALLOON.to_owned()).or_insert_with(|| balloon.source().to_owned());
-        let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
-        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
-    }
-}
-
-/// A template has no balloon either while a device is passed; one without the element would get libvirt's own.
-fn own(base: &Base, spec: &mut Spec) {
+fn give(base: &Base, spec: &mut Spec) {
+    spec.record.attached = base.is_foreign();
     spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
     let balloon = find(base.domain.root(), BALLOON);
     let has_none = balloon.is_some_and(is_none);
+    // A new domain without the element would get libvirt's own; in one of vgapt's that is there it is somebody's.
+    let is_in_the_way = !has_none && if base.is_foreign() { balloon.is_some() } else { base.is_new };
     if spec.record.passed.is_empty() {
-        let given_back = spec.record.replaced.remove(BALLOON).filter(|_| has_none);
-        spec.replacements.extend(given_back.map(|source| Replacement { path: BALLOON.to_owned(), source }));
-    } else if base.is_new && !has_none {
-        let source = balloon.map(|balloon| balloon.source().to_owned()).unwrap_or_default();
-        spec.record.replaced.insert(BALLOON.to_owned(), source);
-        let none = Fragment::new("memballoon").with("model", "none").render("", "\n");
-        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none });
+        // The last device goes: what was replaced for its sake comes back.
+        let replaced = spec.record.replaced.remove(BALLOON).filter(|_| has_none);
+        spec.replacements.extend(replaced.map(|source| Replacement { path: BALLOON.to_owned(), source }));
+    } else if is_in_the_way {
+        let before = balloon.map(|balloon| balloon.source().to_owned()).unwrap_or_default();
+        spec.record.replaced.entry(BALLOON.to_owned()).or_insert(before);
+        spec.replacements.push(Replacement { path: BALLOON.to_owned(), source: none().render("", "\n") });
     }
 }
 
@@ -68,6 +54,10 @@ fn detach(base: &Base, spec: &mut Spec) {
     let given_back = last.replaced.iter().filter(|(path, _)| is_as_left(path));
     spec.replacements.extend(given_back.map(|(path, source)| Replacement { path: path.clone(), source: source.clone() }));
     spec.forgets = true;
+}
+
+fn none() -> Fragment {
+    Fragment::new("memballoon").with("model", "none")
 }
 
 fn is_none(device: Element<'_>) -> bool {
@@ -91,7 +81,7 @@ pub(super) fn replace(domain: &mut Document, replacement: &Replacement) {
     match find(domain.root(), &replacement.path).map(Element::id) {
         Some(id) if replacement.source.is_empty() => domain.remove(id),
         Some(id) => domain.replace(id, &replacement.source),
-        None if replacement.path == BALLOON => devices::add(domain, &Fragment::new("memballoon").with("model", "none")),
+        None if replacement.path == BALLOON => devices::add(domain, &none()),
         None => {}
     }
 }

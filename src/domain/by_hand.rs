@@ -1,8 +1,7 @@
 //! Functions that somebody had passed by hand before vgapt was asked to: they stay when vgapt's own go.
 
-use std::collections::BTreeSet;
-
 use super::hostdevs::hostdev_of;
+use super::remember::words;
 use super::resolve::Base;
 use super::{Purpose, Record, Spec, alias};
 use crate::model::PciAddress;
@@ -29,8 +28,5 @@ pub(super) fn remembered(base: &Base, spec: &Spec) -> Option<(String, String)> {
         let hostdev = hostdev_of(base.domain.root(), *function);
         !was_passed(*function) && hostdev.is_some_and(|hostdev| !alias::of(hostdev).is_some_and(is_ours))
     });
-    let before = last.and_then(|last| last.wrote.get(BY_HAND)).map(String::as_str).unwrap_or_default();
-    let new: Vec<String> = new.map(|function| function.to_string()).collect();
-    let all: BTreeSet<&str> = before.split(' ').chain(new.iter().map(String::as_str)).filter(|function| !function.is_empty()).collect();
-    (!all.is_empty()).then(|| (BY_HAND.to_owned(), all.into_iter().collect::<Vec<_>>().join(" ")))
+    words(base, BY_HAND, new.map(|function| function.to_string()))
 }

@@ -8,19 +8,11 @@ use crate::xml::{Document, Element};
 /// The namespace of `qemu:commandline`.
 const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// An option and the word that follows it.
-pub(super) struct Given {
-    /// The option without its dashes: `device`, `drive`.
-    pub(super) option: String,
-    /// The word that follows, as it stands there.
-    pub(super) value: String,
-}
-
-/// The options of `qemu:commandline`, each with the word that follows it; also where that is an option itself.
-pub(super) fn given(domain: &Document) -> Vec<Given> {
+/// The devices of QEMU's that are given there: the keys of each, or how it stands there and why it cannot be understood.
+pub(super) fn devices(domain: &Document) -> Vec<Result<Map<String, Value>, String>> {
     let words = words(domain);
-    let pairs = words.windows(2).filter(|pair| pair[0].starts_with('-'));
-    pairs.map(|pair| Given { option: pair[0].trim_start_matches('-').to_owned(), value: pair[1].clone() }).collect()
+    let given = words.windows(2).filter(|pair| matches!(pair[0].as_str(), "-device" | "--device"));
+    given.map(|pair| keys(&pair[1], "driver").map_err(|what| format!("-device {}: {what}", pair[1]))).collect()
 }
 
 /// The words of `qemu:commandline`.
@@ -33,8 +25,7 @@ pub(super) fn words(domain: &Document) -> Vec<String> {
 
 /// The host's PCI functions that are passed there. What cannot be understood is told by [`super::taken()`].
 pub(super) fn functions(domain: &Document) -> Vec<PciAddress> {
-    let devices = given(domain).into_iter().filter(|given| given.option == "device");
-    devices.filter_map(|device| function(&keys(&device.value, "driver").ok()?)).collect()
+    devices(domain).into_iter().filter_map(|device| function(&device.ok()?)).collect()
 }
 
 /// The function of a device of QEMU's `vfio-pci`: `host=01:00.0`, or its folder in sysfs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::parse_number;
 use crate::xml::{Document, Element, Fragment, Id};
 
 /// The child of this name, made if it is not there: behind the last of the named siblings, else last.
@@ -37,11 +38,7 @@ pub(super) fn add(domain: &mut Document, device: &Fragment) {
 
 /// The number in an attribute: decimal, or hexadecimal behind `0x`.
 pub(super) fn number(element: Element<'_>, attribute: &str) -> Option<u32> {
-    let text = element.attribute(attribute)?;
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
+    parse_number(&element.attribute(attribute)?)
 }
 
 /// The guest's PCI addresses that are taken: bus and slot.

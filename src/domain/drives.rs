@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::commandline::{keys, text, words};
+use crate::model::has_protocol;
 use crate::xml::Document;
 
 /// Options with the name of an image, and whether the guest may only read it (`qemu-options.hx`).
@@ -199,8 +200,8 @@ impl Reader {
             return;
         }
         let path = ["file:", "host_device:", "host_cdrom:"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
-        // As QEMU's `path_has_protocol`: a colon before the first slash. libvirt starts QEMU in the folder /.
-        let is_path = path.len() < name.len() || !path.split('/').next().is_some_and(|first| first.contains(':'));
+        // libvirt starts QEMU in the folder /.
+        let is_path = path.len() < name.len() || !has_protocol(path);
         let file = if is_path && !path.starts_with('/') { format!("/{path}") } else { path.to_owned() };
         self.drives.images.push(Drive { file, format: above.format(), read_only });
     }

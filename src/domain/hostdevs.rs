@@ -128,18 +128,8 @@ pub(super) fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element
     let hostdevs = domain.child("devices").into_iter().flat_map(|devices| devices.children_named("hostdev"));
     hostdevs.filter(|hostdev| hostdev.attribute("type").as_deref() == Some("pci")).filter_map(|hostdev| {
         let address = hostdev.at("source/address")?;
-        let part = |name: &str| number(address, name);
-        let narrow = |name: &str| part(name).and_then(|value| u8::try_from(value).ok());
-        Some((
-            hostdev,
-            PciAddress { domain: part("domain").unwrap_or(0), bus: narrow("bus")?, device: narrow("slot")?, function: narrow("function")? },
-        ))
+        Some((hostdev, PciAddress::of_attributes(|name| address.attribute(name))?))
     })
-}
-
-/// The host's addresses of all PCI functions that a domain passes.
-pub fn passed_functions(domain: &Document) -> Vec<PciAddress> {
-    pci_hostdevs(domain.root()).map(|(_, address)| address).collect()
 }
 
 fn guest_slot(hostdev: Element<'_>) -> Option<(u32, u32)> {

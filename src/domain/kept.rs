@@ -1,10 +1,11 @@
 //! What somebody else changed of what vgapt wrote, and what therefore stays as it is.
 
 use super::hostdevs::hostdev_of;
+use super::present::present;
 use super::resolve::Base;
 use super::settings::size_of;
 use super::tuning::is_changed;
-use super::{Group, Spec, alias, pins};
+use super::{Group, Request, Spec, pins};
 
 /// In words: what is kept although the last request said something else.
 pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
@@ -49,15 +50,9 @@ pub fn kept(base: &Base, spec: &Spec) -> Vec<String> {
             passed.address.short()
         )
     }));
-    for (index, path) in last.request.disk.iter().enumerate().filter(|_| spec.disks.is_none()) {
-        let name = format!("{}{index}", alias::DISK);
-        let source = alias::find(root, &name).and_then(|id| base.domain.element(id).child("source"));
-        let now = source.and_then(|source| source.attribute("file").or_else(|| source.attribute("dev")));
-        match now {
-            Some(now) if now != path.as_str() => kept.push(format!("the disk stays {now}, as somebody set it (vgapt wrote {path})")),
-            Some(_) => {}
-            None => kept.push(format!("the disk {path} stays out, as somebody took it out")),
-        }
+    if spec.disks.is_none() {
+        let asked = Request { disk: last.request.disk.clone(), ..Request::default() };
+        kept.extend(present(&base.domain, &asked).1.into_iter().map(|changed| format!("{changed}, and that stays")));
     }
     kept
 }

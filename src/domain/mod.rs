@@ -39,15 +39,15 @@ pub use checks::{Other, Places, disk_paths, of_disks, of_functions, of_handover,
 pub use drives::{Drive, Drives, drives};
 pub use explain::{Reason, explain};
 pub use firmware::matching_vars;
-pub use hostdevs::{passed_functions, pci_hostdev};
+pub use hostdevs::pci_hostdev;
 pub use kept::kept;
 pub use merge::merge;
-pub use needs::{Needs, Pages, needs};
+pub use needs::{Needs, Pages, needs, passed};
 pub use owned::{Owned, folder as shared_folder};
 pub use pins::pins;
 pub use present::present;
 pub use profile::{Os, Profile};
-pub use record::{Passed, RECORD_FORMAT, Record, shell_word, unreadable};
+pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
 pub use request::{CoreKind, Cpus, DiskCache, DiskFormat, Extras, GpuChoice, Network, Request, Screen, Sound, Toggle, Tuning, Without};
 pub use resolve::{Base, Purpose, Resolved, resolve};
 pub use spec::{Cdrom, Disk, Slot, Spec};

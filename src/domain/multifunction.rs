@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::devices::number;
+use super::remember::words;
 use super::resolve::Base;
 use super::{Purpose, Spec, alias};
 use crate::xml::{Document, Element};
@@ -20,7 +21,7 @@ pub(super) fn on_slot(domain: Element<'_>, (bus, slot): (u32, u32)) -> impl Iter
 fn joinable(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
     let devices = domain.child("devices").into_iter().flat_map(Element::children);
     let others = devices.filter(|device| matches!(device.name(), "hostdev" | "controller"));
-    let others = others.filter(|device| alias::of(*device).is_none_or(|name| !name.starts_with("ua-vgapt-")));
+    let others = others.filter(|device| alias::of(*device).is_none_or(|name| !name.starts_with(alias::OURS)));
     others.filter_map(|device| device.child("address")).filter(|address| address.attribute("type").as_deref() == Some("pci"))
 }
 
@@ -52,18 +53,15 @@ pub(super) fn remembered(base: &Base, spec: &Spec) -> Option<(String, String)> {
     if !base.is_foreign() || base.purpose == Purpose::Detach || slots.count() == 0 {
         return None;
     }
-    let before = base.last.as_ref().and_then(|last| last.wrote.get(SINGLE)).map(String::as_str).unwrap_or_default();
-    let single = single(&base.domain);
-    let all: BTreeSet<&str> = before.split(' ').chain(single.split(' ')).filter(|slot| !slot.is_empty()).collect();
-    (!all.is_empty()).then(|| (SINGLE.to_owned(), all.into_iter().collect::<Vec<_>>().join(" ")))
+    words(base, SINGLE, single(&base.domain))
 }
 
-/// The slots of a domain whose first function is alone and does not say it: `0:2 3:0`.
-fn single(domain: &Document) -> String {
+/// The slots of a domain whose first function is alone and does not say it: `0:2`, `3:0`.
+fn single(domain: &Document) -> Vec<String> {
     let is_silent = |address: &Element<'_>| is_first(*address) && address.attribute("multifunction").is_none();
     let places: BTreeSet<(u32, u32)> = joinable(domain.root()).filter(is_silent).filter_map(place).collect();
     let is_alone = |place: &&(u32, u32)| on_slot(domain.root(), **place).count() == 1;
-    places.iter().filter(is_alone).map(|(bus, slot)| format!("{bus}:{slot}")).collect::<Vec<_>>().join(" ")
+    places.iter().filter(is_alone).map(|(bus, slot)| format!("{bus}:{slot}")).collect()
 }
 
 /// Takes it back where the first function is alone again.

@@ -1,9 +1,9 @@
 //! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
 
-use super::hostdevs::passed_functions;
 use super::pins;
 use super::record::{Passed, Record};
 use super::settings::{size, size_of};
+use super::taken::functions;
 use crate::model::{CpuSet, Reading, Size};
 use crate::xml::{Document, Element};
 
@@ -33,6 +33,13 @@ pub struct Pages {
     pub node: Option<u32>,
 }
 
+/// The PCI functions that a domain is given, by elements of libvirt's or by options of QEMU's own, with what those were
+/// that are recorded.
+pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
+    let known = |address| recorded.iter().find(|passed| passed.address == address).copied();
+    functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
+}
+
 /// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge
 /// pages cannot be read.
 pub fn needs(domain: &Document) -> Reading<Needs> {
@@ -41,19 +48,17 @@ pub fn needs(domain: &Document) -> Reading<Needs> {
 
 fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
     let root = domain.root();
-    let known = |address| record.passed.iter().find(|passed| passed.address == address).copied();
-    let passed =
-        passed_functions(domain).into_iter().map(|address| known(address).unwrap_or(Passed { address, id: None, subsystem: None }));
     Ok(Needs {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
-        passed: passed.collect(),
+        passed: passed(domain, &record.passed),
         pages: pages(root)?,
         cpus: taken(root, record),
         handover: record.request.handover,
     })
 }
 
-fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
+/// The memory in huge pages, where there is any.
+pub(super) fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
     let Some(hugepages) = root.at("memoryBacking/hugepages") else { return Ok(None) };
     let page = hugepages.child("page").map(|page| {
         let read = page.attribute("size").and_then(|number| size(&number, page.attribute("unit").as_deref()));

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::tuning::Settings;
 use super::{Group, Request};
-use crate::model::{Finding, PciAddress, PciId, Reading};
+use crate::model::{Finding, PciAddress, PciId, Reading, shell_word};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
 pub(super) const NAMESPACE: &str = "urn:vgapt:domain:1";
-/// What the namespaces of all formats begin with.
-const NAMESPACES: &str = "urn:vgapt:domain:";
+/// What the namespaces of all formats begin with: the mark of a domain that vgapt has worked on; `host/hook.sh` has it too.
+pub const RECORD_MARK: &str = "urn:vgapt:domain:";
 /// The name of the element with the record.
 const ELEMENT: &str = "domain";
 /// The format of a record as it is written. It is raised where a program that reads an older one would
@@ -55,6 +55,13 @@ pub struct Passed {
     pub id: Option<PciId>,
     /// Who built its board.
     pub subsystem: Option<PciId>,
+}
+
+impl Passed {
+    /// One of which no more is known than where it is.
+    pub fn at(address: PciAddress) -> Self {
+        Self { address, id: None, subsystem: None }
+    }
 }
 
 impl Record {
@@ -121,7 +128,7 @@ pub(super) fn element(domain: &Document) -> Option<Element<'_>> {
 fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
     let children = domain.root().children_named("metadata").flat_map(Element::children);
     // An element of another name is no record, in whatever namespace.
-    children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(NAMESPACES)))
+    children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(RECORD_MARK)))
 }
 
 /// A record that cannot be used: what it says counts for all that is done to the domain, so that nothing is done.
@@ -136,12 +143,6 @@ pub fn unreadable(name: &str, because: &str) -> Finding {
             shell_word(name)
         ),
     )
-}
-
-/// A name as a shell takes it for one word.
-pub fn shell_word(name: &str) -> String {
-    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/".contains(letter));
-    if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -193,12 +194,5 @@ mod tests {
         assert_eq!(Record::of(&Document::parse("<domain/>").unwrap()), Reading::Absent);
         let other = domain(DEFINED, NAMESPACE).to_string().replace("v:domain", "v:other");
         assert!(other.contains("<v:other ") && Record::of(&Document::parse(&other).unwrap()) == Reading::Absent, "{other}");
-    }
-
-    #[test]
-    fn the_remedy_quotes_the_name() {
-        for (name, word) in [("win10", "win10"), ("a b", "'a b'"), ("it's", "'it'\\''s'")] {
-            assert_eq!(shell_word(name), word);
-        }
     }
 }

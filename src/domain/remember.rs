@@ -1,6 +1,6 @@
 //! What is to be remembered of what is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tuning::Settings;
 use super::{Base, Group, Spec};
@@ -28,6 +28,13 @@ pub(super) fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
     }
     wrote.extend(now.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     wrote
+}
+
+/// Words under a name, with those that were there before; nothing where there are none.
+pub(super) fn words(base: &Base, name: &str, new: impl IntoIterator<Item = String>) -> Option<(String, String)> {
+    let before = base.last.as_ref().and_then(|last| last.wrote.get(name)).map(String::as_str).unwrap_or_default();
+    let all: BTreeSet<String> = before.split_whitespace().map(str::to_owned).chain(new).collect();
+    (!all.is_empty()).then(|| (name.to_owned(), all.into_iter().collect::<Vec<_>>().join(" ")))
 }
 
 /// The settings that carry no alias, as they will be.

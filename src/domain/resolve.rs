@@ -14,7 +14,7 @@ use super::remember::{settings, wrote};
 use super::spec::{Cdrom, Disk, Slot, Spec};
 use super::tuning::{self, Question};
 use super::{Cpus, DiskCache, GpuChoice, Passed, Profile, Record, Request, alias, by_hand, multifunction, owned};
-use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Uri, format_by_name};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Uri, format_by_name, shell_word};
 use crate::passthrough::{assess, choose};
 use crate::xml::{Document, Element};
 
@@ -172,7 +172,7 @@ fn of_base(base: &Base) -> Vec<Finding> {
         findings.push(Finding::warning(
             "not-defined-by-vgapt",
             format!("'{}' was not defined by vgapt: what is asked for is changed, and all else is left", base.name),
-            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", base.name),
+            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", shell_word(&base.name)),
         ));
     }
     findings
@@ -285,7 +285,7 @@ fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Ho
     // Those that were there by hand have no alias of vgapt's.
     let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
     let by_hand = |address: PciAddress| last.is_some_and(|last| by_hand::is_by_hand(last, address)) && is_of_kind(&address);
-    let own = |hostdev: Element<'_>, address| match alias::of(hostdev).filter(|name| name.starts_with("ua-vgapt-")) {
+    let own = |hostdev: Element<'_>, address| match alias::of(hostdev).filter(|name| name.starts_with(alias::OURS)) {
         Some(name) => name.starts_with(prefix),
         None => by_hand(address),
     };
@@ -308,10 +308,9 @@ fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }
     let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
-    let now = || present(&base.domain, wanted).0.disk;
+    let now = format_differs.then(|| present(&base.domain, wanted).0.disk)?;
     // One that somebody took out, or gave another kind of source, is not put back by the way.
-    let is_whole = || now().len() == wanted.disk.len();
-    (format_differs && is_whole()).then(|| now().iter().map(|path| disk(path, base, wanted, files)).collect())
+    (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
 }
 
 /// A disk, with its format: what is stated now, else what the domain states, else raw for a device

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::commandline::{self, Given, keys, text};
+use super::commandline::{self, text};
 use super::devices::number;
 use super::drives::drives;
-use crate::model::{Host, PciAddress, UsbId};
+use crate::model::{Host, PciAddress, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
 /// What a domain takes.
@@ -45,8 +45,11 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
             _ => {}
         }
     }
-    for given in commandline::given(domain) {
-        taken.by_option(&given, host);
+    for device in commandline::devices(domain) {
+        match device {
+            Ok(device) => taken.qemu_device(&device, host),
+            Err(what) => taken.unknown.push(what),
+        }
     }
     let by_options = drives(domain);
     taken.unknown.extend(by_options.unknown);
@@ -55,6 +58,12 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
         taken.written(drive.file, drive.format.as_deref());
     }
     taken
+}
+
+/// The host's PCI functions that this domain is given, however.
+pub(super) fn functions(domain: &Document) -> BTreeSet<PciAddress> {
+    // Only of USB devices has the host to tell which they are.
+    taken(domain, &Host::default()).functions
 }
 
 /// A folder's path, without a slash at its end.
@@ -151,16 +160,6 @@ impl Taken {
         self.disks.insert(disk);
     }
 
-    fn by_option(&mut self, given: &Given, host: &Host) {
-        let Given { option, value } = given;
-        if option == "device" {
-            match keys(value, "driver") {
-                Ok(device) => self.qemu_device(&device, host),
-                Err(what) => self.unknown.push(format!("-device {value}: {what}")),
-            }
-        }
-    }
-
     fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
         self.functions.extend(commandline::function(device));
         self.mediated.extend(commandline::mediated(device));
@@ -177,23 +176,8 @@ impl Taken {
     }
 }
 
-/// `0x46d`, `1133`.
-fn parse_number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 fn pci_address(address: Element<'_>) -> Option<PciAddress> {
-    let part = |name: &str| number(address, name);
-    let narrow = |name: &str| part(name).and_then(|value| u8::try_from(value).ok());
-    Some(PciAddress {
-        domain: part("domain").unwrap_or(0),
-        bus: narrow("bus")?,
-        device: narrow("slot")?,
-        function: narrow("function").unwrap_or(0),
-    })
+    PciAddress::of_attributes(|name| address.attribute(name))
 }
 
 #[cfg(test)]

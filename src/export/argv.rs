@@ -1,6 +1,6 @@
 //! libvirt's command line, made easy to compare.
 
-use crate::model::{UsbDevice, UsbId};
+use crate::model::{UsbDevice, UsbId, parse_number};
 use crate::xml::{Document, Element, Fragment, Id};
 
 /// Says of each USB device that is given by its id where it is plugged in, which libvirt looks up only
@@ -9,13 +9,7 @@ use crate::xml::{Document, Element, Fragment, Id};
 pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     // What has no id that can be read is left for libvirt to refuse.
     let unplaced = |hostdev: Element<'_>| {
-        let number = |name: &str| {
-            let id = hostdev.at(&format!("source/{name}"))?.attribute("id")?.into_owned();
-            match id.strip_prefix("0x") {
-                Some(hexadecimal) => u16::from_str_radix(hexadecimal, 16).ok(),
-                None => id.parse().ok(),
-            }
-        };
+        let number = |name: &str| u16::try_from(parse_number(&hostdev.at(&format!("source/{name}"))?.attribute("id")?)?).ok();
         let id = UsbId { vendor: number("vendor")?, product: number("product")? };
         let is_unplaced = hostdev.attribute("type").as_deref() == Some("usb") && hostdev.at("source/address").is_none();
         is_unplaced.then_some((hostdev.id(), hostdev.child("source")?.id(), id))

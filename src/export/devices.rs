@@ -41,7 +41,9 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
     let mut functions = Functions::default();
     for hostdev in devices.children_named("hostdev").filter(|hostdev| hostdev.attribute("type").as_deref() == Some("pci")) {
         let address = hostdev.at("source/address");
-        let known = address.and_then(host_address).and_then(|at| passed.iter().find(|passed| passed.address == at));
+        let known = address
+            .and_then(|address| PciAddress::of_attributes(|name| address.attribute(name)))
+            .and_then(|at| passed.iter().find(|passed| passed.address == at));
         let Some((function, id)) = known.and_then(|function| Some((function, function.id?))) else {
             account.lost(
                 hostdev,
@@ -73,20 +75,6 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
         }
     }
     functions
-}
-
-/// Where a function is on this host.
-fn host_address(address: Element<'_>) -> Option<PciAddress> {
-    let number = |name: &str| {
-        let value = address.attribute(name)?;
-        match value.strip_prefix("0x") {
-            Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok(),
-            None => value.parse().ok(),
-        }
-    };
-    let narrow = |name: &str| u8::try_from(number(name)?).ok();
-    let domain = if address.attribute("domain").is_some() { number("domain")? } else { 0 };
-    Some(PciAddress { domain, bus: narrow("bus")?, device: narrow("slot")?, function: narrow("function")? })
 }
 
 /// The place of a device in the order in which the firmware tries them.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::devices::boot_order;
+use crate::model::shell_word;
 use crate::xml::Element;
 
 /// `disks` and `volumes`, each a claim that is to be filled.
@@ -32,7 +33,7 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
         account.note(if kind == "lun" {
             format!("the claim {claim} has to lead to the SCSI device {source} itself, by the cluster's own storage")
         } else {
-            let path = quoted(&source);
+            let path = shell_word(&source);
             format!("fill the claim {claim} (SIZE: what the guest sees, as qemu-img info tells): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
         });
         if let Some(element) = disk.child("source") {
@@ -79,12 +80,6 @@ fn no_claim(disk: Element<'_>, kind: &str) -> Result<String, String> {
         return Err("it lies on another image: make one image of the chain (qemu-img convert), and fill a claim with that".into());
     }
     Ok(path)
-}
-
-/// A path as a word for a shell.
-fn quoted(path: &str) -> String {
-    let is_plain = path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+:@%=,".contains(letter));
-    if is_plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String, Value> {

@@ -102,7 +102,6 @@ fn disk(disk: Element<'_>, request: &mut Request) -> bool {
 }
 
 fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
-    let hex = |element: Element<'_>, name: &str| u32::from_str_radix(element.attribute(name)?.trim_start_matches("0x"), 16).ok();
     if hostdev.attribute("type").as_deref() == Some("usb") {
         let id = |name: &str| {
             hostdev.at(&format!("source/{name}")).and_then(|part| part.attribute("id").map(|id| id.trim_start_matches("0x").to_owned()))
@@ -111,10 +110,8 @@ fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
         request.usb.extend(known);
         return known.is_some();
     }
-    let Some(address) = hostdev.at("source/address") else { return false };
-    let parts = ["domain", "bus", "slot", "function"].map(|name| hex(address, name));
-    let [Some(domain), Some(bus), Some(slot), Some(function)] = parts else { return false };
-    let Ok(address) = format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}").parse::<PciAddress>() else { return false };
+    let address = hostdev.at("source/address").and_then(|address| PciAddress::of_attributes(|name| address.attribute(name)));
+    let Some(address) = address else { return false };
     // The first function of what has several is a card, and `define` finds the rest of it.
     let is_first = hostdev.child("address").is_some_and(|guest| guest.attribute("multifunction").is_some());
     let belongs = request.gpu.iter().any(|gpu| matches!(gpu, GpuChoice::At(card) if card.same_slot(address)));

@@ -26,6 +26,15 @@ impl PciAddress {
         (self.domain, self.bus, self.device) == (other.domain, other.bus, other.device)
     }
 
+    /// As an `<address>` of libvirt's has it, from the texts of its attributes: domain and function are 0 where they are
+    /// left out.
+    pub fn of_attributes<T: AsRef<str>>(text: impl Fn(&str) -> Option<T>) -> Option<Self> {
+        let part = |name: &str, otherwise: Option<u32>| text(name).map_or(otherwise, |text| parse_number(text.as_ref()));
+        let narrow = |name: &str, otherwise: Option<u32>| u8::try_from(part(name, otherwise)?).ok();
+        let (bus, device, function) = (narrow("bus", None)?, narrow("slot", None)?, narrow("function", Some(0))?);
+        (device <= 0x1f && function <= 7).then_some(Self { domain: part("domain", Some(0))?, bus, device, function })
+    }
+
     /// As people and the guide write it: without the domain where that is 0.
     pub fn short(self) -> String {
         let full = self.to_string();
@@ -78,6 +87,14 @@ fn parse(text: &str) -> Option<PciAddress> {
     Some(PciAddress { domain, bus: u8::try_from(bus).ok()?, device: u8::try_from(device).ok()?, function: u8::try_from(function).ok()? })
 }
 
+/// A number as libvirt and QEMU write it: decimal, or hexadecimal behind `0x`.
+pub fn parse_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 /// A hexadecimal number of at most `width` digits and nothing else (no sign, no `0x`).
 fn hex(digits: &str, width: usize) -> Option<u32> {
     let valid = !digits.is_empty() && digits.len() <= width && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -107,6 +124,21 @@ mod tests {
         assert_eq!(address, "pci_0000_0a_1f_7".parse().unwrap());
         assert_eq!(address.short(), "0a:1f.7");
         assert_eq!("10000:e1:00.0".parse::<PciAddress>().unwrap().to_string(), "10000:e1:00.0");
+    }
+
+    #[test]
+    fn as_libvirt_writes_it() {
+        let of = |words: &str| {
+            let text = |name: &str| words.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            PciAddress::of_attributes(text).map(|address| address.to_string())
+        };
+        assert_eq!(of("domain=0x0000 bus=0x0a slot=0x1f function=0x7").as_deref(), Some("0000:0a:1f.7"));
+        assert_eq!(of("bus=10 slot=0").as_deref(), Some("0000:0a:00.0"));
+        for not_one in
+            ["bus=1", "slot=1", "bus=x slot=0", "bus=0x100 slot=0", "bus=1 slot=0x20", "bus=1 slot=0 function=8", "domain= bus=1 slot=0"]
+        {
+            assert_eq!(of(not_one), None, "{not_one}");
+        }
     }
 
     #[test]

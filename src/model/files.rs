@@ -135,6 +135,14 @@ pub fn format_by_content(beginning: &[u8]) -> &'static str {
     MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map_or("raw", |(name, _)| name)
 }
 
+/// A longer chain of images is none that anybody made on purpose.
+pub const LONGEST_CHAIN: usize = 200;
+
+/// Whether a name is one that only QEMU's drivers reach, and no path: a colon before the first slash (`path_has_protocol`).
+pub fn has_protocol(name: &str) -> bool {
+    name.split('/').next().is_some_and(|first| first.contains(':'))
+}
+
 /// How many bytes of a qcow2 image hold its header and the name of what it lies on: one cluster of
 /// the usual size, in which QEMU keeps both.
 pub const QCOW2_HEADER: usize = 64 << 10;

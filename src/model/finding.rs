@@ -76,4 +76,9 @@ impl Finding {
             None => self.remedy.clone(),
         }
     }
+
+    /// Whether it keeps a command from going on, with `--force` or without it.
+    pub fn refuses(&self, force: bool) -> bool {
+        self.severity == Severity::Fatal || (self.severity == Severity::Blocker && !force)
+    }
 }

@@ -19,14 +19,18 @@ mod reading;
 mod rom;
 mod samba;
 mod setup;
+mod shell_word;
 mod size;
 mod uri;
 mod usb;
 
-pub use address::PciAddress;
+pub use address::{PciAddress, parse_number};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
-pub use files::{BEGINNING, FileFacts, Files, Firmware, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, named_by_qcow2};
+pub use files::{
+    BEGINNING, FileFacts, Files, Firmware, LONGEST_CHAIN, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, has_protocol,
+    named_by_qcow2,
+};
 pub use finding::{Finding, Severity, Unless};
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
 pub use host::Host;
@@ -40,6 +44,7 @@ pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub use samba::{SmbShare, VirtualNetwork};
 pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Purpose, Setup, Use, Uses};
+pub use shell_word::shell_word;
 pub use size::Size;
 pub use uri::Uri;
 pub use usb::UsbDevice;

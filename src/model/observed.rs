@@ -43,6 +43,8 @@ pub struct Observed {
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
     /// The folders that defined guests are to share by Samba, as far as their domains can be read.
     pub smb_wanted: Vec<String>,
+    /// Why not all of these are known, where they are not.
+    pub smb_unknown: Vec<String>,
     /// The addresses at which something listens on Samba's port.
     pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
     /// libvirt's hook.

@@ -37,6 +37,18 @@ impl<T> Reading<T> {
         }
     }
 
+    /// The same as a result: absent is `None`, unknown is the error.
+    ///
+    /// # Errors
+    /// Why it is unknown.
+    pub fn into_result(self) -> Result<Option<T>, String> {
+        match self {
+            Self::Known(value) => Ok(Some(value)),
+            Self::Absent => Ok(None),
+            Self::Unknown(because) => Err(because),
+        }
+    }
+
     /// Why it is unknown; `None` where it is not.
     pub fn unknown(&self) -> Option<&str> {
         match self {
@@ -56,17 +68,18 @@ impl<T> Reading<T> {
 
     /// Another value made of it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
-        match self {
-            Self::Known(value) => Reading::Known(change(value)),
-            Self::Absent => Reading::Absent,
-            Self::Unknown(because) => Reading::Unknown(because),
-        }
+        self.then(|value| Reading::Known(change(value)))
     }
 
     /// What a parser makes of it: what it does not understand is unknown.
     pub fn and_then<U>(self, parse: impl FnOnce(T) -> Result<U, String>) -> Reading<U> {
+        self.then(|value| parse(value).map_or_else(Reading::Unknown, Reading::Known))
+    }
+
+    /// What is read by means of it.
+    pub fn then<U>(self, read: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
         match self {
-            Self::Known(value) => parse(value).map_or_else(Reading::Unknown, Reading::Known),
+            Self::Known(value) => read(value),
             Self::Absent => Reading::Absent,
             Self::Unknown(because) => Reading::Unknown(because),
         }
@@ -83,6 +96,11 @@ mod tests {
         assert_eq!(read(io::ErrorKind::NotFound), Reading::Absent);
         assert_eq!(read(io::ErrorKind::NotADirectory), Reading::Absent);
         assert!(read(io::ErrorKind::PermissionDenied).unknown().is_some_and(|because| because.contains("/x")));
+        assert_eq!(read(io::ErrorKind::NotFound).into_result(), Ok(None));
+        assert_eq!(
+            (Reading::Known(1).into_result(), Reading::<()>::Unknown("x".to_owned()).into_result()),
+            (Ok(Some(1)), Err("x".to_owned()))
+        );
         assert!(Reading::Known("7x").and_then(|text| text.parse::<u32>().map_err(|error| error.to_string())).unknown().is_some());
     }
 }

@@ -3,7 +3,7 @@
 use super::check::{Check, Group};
 use super::facts::Prepared;
 use crate::host;
-use crate::model::Setup;
+use crate::model::{Observed, Reach, Setup};
 
 const WHY: &str = "a guest that is defined is to share it, and libvirt does nothing for that";
 
@@ -12,7 +12,18 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     if !checks.is_empty() {
         checks.extend(listening(prepared));
     }
+    checks.extend(not_known(prepared));
     checks
+}
+
+/// A domain that cannot be read may be to share a folder.
+fn not_known(prepared: &Prepared) -> Option<Check> {
+    let Observed { smb_unknown, reach, .. } = prepared.facts.observed;
+    let check = || Check::ok("samba-share", Group::Software, "the folders that guests are to share by Samba", "");
+    let check = (!smb_unknown.is_empty()).then(|| check().unknown(&smb_unknown.join("; ")))?;
+    // An ordinary user never may read the domains, and a recording never has them.
+    let is_usual = matches!(reach, Reach::Live { root: false } | Reach::Recorded);
+    Some(if is_usual { check.minor() } else { check })
 }
 
 fn folder_check(prepared: &Prepared, folder: &str) -> Check {

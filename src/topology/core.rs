@@ -34,11 +34,6 @@ impl Core {
     pub fn first(&self) -> u32 {
         self.cpus.first().copied().unwrap_or_default()
     }
-
-    /// Whether two cores share an L3 cache.
-    pub fn shares_l3(&self, other: &Self) -> bool {
-        self.l3 == other.l3
-    }
 }
 
 /// The cores of a host in order of their first CPUs.

@@ -77,3 +77,20 @@ fn attach_and_detach() {
     libvirt.define_new(&["ours", "--gpu", "01:00.0"]).with(0);
     libvirt.vgapt(&["detach", "ours"]).with(3).saying(&["a domain of vgapt's own"]);
 }
+
+/// What a domain gives to QEMU by options of QEMU's own is as much its device as a hostdev.
+#[test]
+fn a_card_in_the_command_line_is_shown() {
+    if !have("attach on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let file = libvirt.path("own.xml");
+    let option = "<q:commandline><q:arg value='-device'/><q:arg value='vfio-pci,host=01:00.0'/></q:commandline></domain>";
+    let own = OWN.replace("KIND", if libvirt.kvm { "kvm" } else { "qemu" }).replace("</domain>", option);
+    fs::write(&file, own.replacen("<domain ", "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0' ", 1)).unwrap();
+    libvirt.virsh(&["define", &file]);
+    assert!(!libvirt.xml("own").contains("<hostdev"));
+    let shown = libvirt.vgapt(&["status", "own"]).with(0).stdout;
+    assert!(shown.contains("01:00.0") && shown.contains("GTX 960"), "{shown}");
+}

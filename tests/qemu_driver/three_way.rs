@@ -109,7 +109,7 @@ fn a_clone_keeps_its_own_disk() {
     let own = format!("<source file='{}'/>", libvirt.path("win10-clone.qcow2"));
     assert!(clone.contains(&own) && clone.contains("win10-clone_VARS.fd") && clone.contains("<vgapt:domain"), "{clone}");
 
-    libvirt.vgapt(&["define", "win10-clone"]).with(0).saying(&["nothing changes", "the disk stays", "win10-clone.qcow2"]);
+    libvirt.vgapt(&["define", "win10-clone"]).with(0).saying(&["nothing changes", "the domain has", "win10-clone.qcow2, and that stays"]);
     let shown = libvirt.vgapt(&["show", "win10-clone"]).with(0).stdout;
     let own_disk = format!("disk = [\"{}\"]", libvirt.path("win10-clone.qcow2"));
     assert!(shown.contains(&own_disk) && shown.contains(&format!("# the disk {disk} was asked for; the domain has")), "{shown}");

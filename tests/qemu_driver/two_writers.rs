@@ -81,3 +81,30 @@ fn what_another_program_changes_meanwhile_is_not_lost() {
     let xml = libvirt.xml("slow");
     assert!(xml.contains("<description>mine</description>") && xml.contains(">3145728</memory>"), "{xml}");
 }
+
+/// A swap defines the domain too, and waits for its turn.
+#[test]
+fn a_swap_waits_for_another_vgapt() {
+    if !have("two runs of vgapt", &[&DAEMON[..], &["qemu-img"]].concat()) {
+        return;
+    }
+    let libvirt = Libvirt::daemon();
+    let (base, overlay, late) = (libvirt.path("base.qcow2"), libvirt.path("over.qcow2"), libvirt.path("late.toml"));
+    run(command("qemu-img").args(["create", "-q", "-f", "qcow2", &base, "1G"])).with(0);
+    run(command("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base, &overlay])).with(0);
+    libvirt.define_new(&words("turns --memory 2G --cpus 2 --no-pin --disk", &[&base])).with(0);
+    run(command("mkfifo").arg(&late)).with(0);
+    let define = started(&libvirt, &["define", "turns", "-f", &late]);
+    let mut options = OpenOptions::new().write(true).open(&late).unwrap();
+    let mut swap = started(&libvirt, &["disk", "swap", "turns", &overlay]);
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert!(swap.try_wait().unwrap().is_none(), "it did not wait");
+    options.write_all(b"memory = \"3G\"\n").unwrap();
+    drop(options);
+    for child in [define, swap] {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    let xml = libvirt.xml("turns");
+    assert!(xml.contains(">3145728</memory>") && xml.contains(&format!("<source file='{overlay}'/>")), "{xml}");
+}

@@ -11,13 +11,11 @@ use super::desk::{Against, Desk, refused};
 use super::guard::{directory, existing};
 use super::stated::Words;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
-use crate::model::{Finding, Reading, format_by_name};
+use crate::model::{Finding, LONGEST_CHAIN, Reading, format_by_name};
 use crate::problem::Problem;
 
 /// The endings that vgapt gives to its overlays.
 const OWN_ENDINGS: [&str; 2] = ["diff", "copied-in"];
-/// A longer chain is none that anybody made on purpose.
-const LONGEST: usize = 200;
 
 impl Desk<'_> {
     /// A disk and what it lies on, also where a running machine has it.
@@ -60,7 +58,7 @@ impl Desk<'_> {
                 Ok(below) => below,
                 Err(finding) => return Ok((Chain(images), Some(finding))),
             };
-            if images.len() > LONGEST || images.iter().any(|image| same_file(Path::new(&image.path), &below)) {
+            if images.len() > LONGEST_CHAIN || images.iter().any(|image| same_file(Path::new(&image.path), &below)) {
                 return Err(Problem::new(
                     format!("what {} lies on goes round in a circle at {}", path.display(), below.display()),
                     "name what it lies on anew: qemu-img rebase -u -F FORMAT -b BACKING IMAGE",

@@ -17,7 +17,7 @@ use crate::disk::{self, DiskUse, Source, argv};
 use crate::domain::{self, Drive};
 use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
-use crate::model::{Distribution, Finding, Severity};
+use crate::model::{Distribution, Finding};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -177,11 +177,10 @@ impl<'c> Desk<'c> {
         if findings.is_empty() {
             return Ok(None);
         }
-        let refuses = |finding: &Finding| finding.severity == Severity::Fatal || (finding.severity == Severity::Blocker && !force);
-        if !findings.iter().any(refuses) {
+        if !findings.iter().any(|finding| finding.refuses(force)) {
             if !self.context.global.json {
                 self.context.tell(findings);
-                if findings.iter().any(|finding| finding.severity == Severity::Blocker) {
+                if findings.iter().any(|finding| finding.refuses(false)) {
                     output::tell("--force: it goes on all the same\n");
                 }
             }

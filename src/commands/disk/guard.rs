@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::desk::{Desk, refused};
 use super::search::shortened;
 use crate::disk::{self, Chain, argv, same_file};
-use crate::model::{Finding, Reading, Size};
+use crate::model::{Finding, Reading, Size, shell_word};
 use crate::problem::Problem;
 
 /// What a recipe does with an image.
@@ -92,7 +92,7 @@ impl Desk<'_> {
                 Finding::fatal(
                     "in-use",
                     format!("the domain '{name}' runs and has {} as {}", image.display(), used.target),
-                    format!("stop it first: vgapt stop {name}"),
+                    format!("stop it first: vgapt stop {}", shell_word(name)),
                 )
             }));
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::desk::{Desk, reason};
 use super::guard::directory;
 use crate::disk::{self, Place, argv, same_file};
-use crate::model::{Finding, Reading};
+use crate::model::{Finding, LONGEST_CHAIN, Reading};
 
 /// How deep the folders below a named one are searched.
 const DEPTH: usize = 3;
@@ -17,8 +17,6 @@ const DEPTH: usize = 3;
 const ENTRIES: usize = 20_000;
 /// How many reasons are told.
 const TOLD: usize = 5;
-/// A longer chain is none that anybody made on purpose.
-const LONGEST: usize = 200;
 
 /// Where overlays are looked for beside the places that libvirt names.
 #[derive(Debug, Default, clap::Args)]
@@ -217,7 +215,7 @@ impl Desk<'_> {
         backings: &mut BTreeMap<PathBuf, Reading<Below>>,
     ) -> Result<Reading<PathBuf>> {
         let mut place = image.to_owned();
-        for _ in 0..LONGEST {
+        for _ in 0..LONGEST_CHAIN {
             if !backings.contains_key(&place) {
                 backings.insert(place.clone(), self.backing_of(&place)?);
             }

@@ -7,7 +7,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::super::domain::{readable, still_as_read};
+use super::super::domain::{Existing, still_as_read};
+use super::super::lock::Lock;
 use super::desk::Desk;
 use super::guard::existing;
 use super::search::shortened;
@@ -15,7 +16,7 @@ use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
-use crate::model::{Finding, Severity};
+use crate::model::{Finding, Severity, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
@@ -52,15 +53,13 @@ impl Arguments {
         let connection = context.connect()?;
         let overlay = existing(&self.overlay)?;
         let name = &self.name;
-        let text = connection.domain_xml(name, Secrets::Kept)?;
-        let before = text.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), "see `virsh list --all`"))?;
-        let mut domain = Document::parse(&before).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
-        readable(&domain, name)?;
+        let _lock = (!self.dry_run).then(|| Lock::of_domain(context, name)).transpose()?;
+        let Existing { text: before, document: mut domain, .. } = Existing::open_with(connection, name, Secrets::Kept)?;
         let chain = desk.chain(&self.overlay, self.before.stated.words())?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
-            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {name}")));
+            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {}", shell_word(name))));
         }
         against.extend(Desk::against_half_written(&overlay));
         // The disk that the domain leaves is meant to be of no use any more where it goes back.

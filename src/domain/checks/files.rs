@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::domain::{Base, Disk, DiskCache, Request, drives, shell_word};
-use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name};
+use crate::domain::{Base, Disk, DiskCache, Request, drives};
+use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name, shell_word};
 use crate::xml::Document;
 
 /// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
@@ -151,7 +151,9 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
     let facts = files.of(path)?;
     match facts.exists {
         Some(true) if !facts.is_dir => Some(Finding::fatal("not-a-folder", format!("{path} is no folder"), "share the folder it is in")),
-        Some(false) => Some(Finding::blocker("no-such-folder", format!("there is no folder {path}"), format!("mkdir -p '{path}'"))),
+        Some(false) => {
+            Some(Finding::blocker("no-such-folder", format!("there is no folder {path}"), format!("mkdir -p {}", shell_word(path))))
+        }
         _ => None,
     }
 }
@@ -161,7 +163,7 @@ fn how_to_get(path: &str, wanted: &Request) -> String {
         "name a device that is there: ls -l /dev/disk/by-id".into()
     } else if wanted.disk.iter().any(|disk| disk == path) {
         // In the format that its name says, as the domain gets it.
-        format!("make it: vgapt disk create '{path}' 100G")
+        format!("make it: vgapt disk create {} 100G", shell_word(path))
     } else if wanted.virtio_iso.as_deref() == Some(path) {
         "get virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
     } else if wanted.cdrom.as_deref() == Some(path) {
@@ -173,7 +175,7 @@ fn how_to_get(path: &str, wanted: &Request) -> String {
 
 fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
     let user = files.qemu_user.as_deref()?;
-    let folders = facts.closed_folders.iter().map(|folder| format!("'{folder}'")).collect::<Vec<_>>().join(" ");
+    let folders = facts.closed_folders.iter().map(|folder| shell_word(folder)).collect::<Vec<_>>().join(" ");
     (!folders.is_empty()).then(|| {
         let assumed = files.assumed_user.as_ref().map(|because| format!(" ({user} is assumed: {because})")).unwrap_or_default();
         let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}{assumed}", facts.path);

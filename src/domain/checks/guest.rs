@@ -1,7 +1,7 @@
 //! What the domain itself cannot take, whatever the host has.
 
 use crate::domain::{Base, Purpose, Slot, Spec, alias, commandline, hostdevs};
-use crate::model::Finding;
+use crate::model::{Finding, shell_word};
 use crate::xml::Element;
 
 /// Machine types of QEMU's x86 targets without a PCI bus.
@@ -86,7 +86,7 @@ fn in_command_line<'s>(base: &Base, slots: impl Iterator<Item = &'s Slot>) -> Op
     let named: Vec<String> =
         slots.flat_map(|slot| &slot.functions).filter(|function| given.contains(function)).map(|function| function.short()).collect();
     (!named.is_empty()).then(|| {
-        let place = if base.is_new { "the template".to_owned() } else { format!("the domain (virsh edit {})", base.name) };
+        let place = if base.is_new { "the template".to_owned() } else { format!("the domain (virsh edit {})", shell_word(&base.name)) };
         let message = format!("{} is given to QEMU in <qemu:commandline> already, where libvirt does not see it", named.join(", "));
         let remedy = format!("take the arguments -device vfio-pci,host=… of it out of {place}, then pass it with vgapt");
         Finding::fatal("in-command-line", message, remedy)

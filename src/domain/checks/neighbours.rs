@@ -1,7 +1,8 @@
 //! A domain beside the others of the host: what two of them have.
 
-use crate::domain::{Spec, Taken, passed_functions, pins, taken};
-use crate::model::{CpuSet, Finding, Host};
+use crate::domain::taken::functions;
+use crate::domain::{Spec, Taken, pins, taken};
+use crate::model::{CpuSet, Finding, Host, shell_word};
 use crate::xml::Document;
 
 /// Another domain of the host.
@@ -27,16 +28,15 @@ pub trait Places {
 
 /// Cores that another domain has too: both are slow while both run. Domains that pass the same device
 /// never run at once.
-pub fn of_neighbours(spec: &Spec, others: &[Other]) -> Option<Finding> {
-    let own = &spec.placed.as_ref()?.taken;
-    let passes = |function| spec.record.passed.iter().any(|passed| passed.address == function);
+pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Finding> {
+    let cores = &spec.placed.as_ref()?.taken;
     let shared = |other: &Other| {
         let domain = other.documents.first()?.as_ref().ok()?;
-        if passed_functions(domain).into_iter().any(passes) {
+        if !own.functions.is_disjoint(&functions(domain)) {
             return None;
         }
         let (pins, _) = pins(domain.root());
-        let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&own.0)).copied().collect());
+        let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
         (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
     };
     let named: Vec<String> = others.iter().filter_map(shared).collect();
@@ -57,19 +57,19 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
     for other in others {
         let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
         findings.extend(unknown(other, own, &theirs));
-        let blocks = at_start && other.is_running;
+        let weigh: fn(&'static str, String, String) -> Finding =
+            if at_start && other.is_running { Finding::blocker } else { Finding::warning };
         let runs = if other.is_running { ", which runs," } else { "" };
         let name = &other.name;
         let devices = devices(own, &theirs);
         if !devices.is_empty() {
             let message = format!("the domain '{name}'{runs} has the same devices of the host: {}", devices.join(", "));
-            let remedy =
-                if other.is_running { format!("shut it down first: vgapt stop {name}") } else { "run one of them at a time".to_owned() };
-            findings.push(if blocks {
-                Finding::blocker("shared-device", message, remedy)
+            let remedy = if other.is_running {
+                format!("shut it down first: vgapt stop {}", shell_word(name))
             } else {
-                Finding::warning("shared-device", message, remedy)
-            });
+                "run one of them at a time".to_owned()
+            };
+            findings.push(weigh("shared-device", message, remedy));
         }
         let their_disks: Vec<Seen> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
         findings.extend(chains(other, &own_disks, &their_disks, at_start));
@@ -81,11 +81,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
         if !disks.is_empty() {
             let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
             let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
-            findings.push(if blocks {
-                Finding::blocker("shared-disk", message, remedy)
-            } else {
-                Finding::warning("shared-disk", message, remedy)
-            });
+            findings.push(weigh("shared-disk", message, remedy.to_owned()));
         }
         let folders: Vec<String> =
             own.folders.iter().filter(|folder| theirs.iter().any(|theirs| theirs.folders.contains(*folder))).cloned().collect();
@@ -116,7 +112,7 @@ fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
     let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML of it".to_owned()));
     let because = unread.or_else(|| theirs.iter().flat_map(|theirs| &theirs.unknown).next().cloned())?;
     let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
-    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", other.name)))
+    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", shell_word(&other.name))))
 }
 
 fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
@@ -191,7 +187,7 @@ fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<F
     let unknown = own.iter().chain(theirs).find_map(|disk| disk.unknown.as_ref().map(|because| (disk, because)));
     if let Some((disk, because)) = unknown.filter(|_| !pairs.is_empty()) {
         let message = format!("whether a disk of this domain and one of the domain '{name}' lie on each other is not known: {because}");
-        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", disk.path);
+        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", shell_word(&disk.path));
         findings.push(Finding::warning("disk-below-unknown", message, remedy));
     }
     findings

@@ -3,8 +3,8 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::request::{bridge_path, interface_path, mdev_path};
-use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned, shell_word};
-use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid};
+use crate::domain::{Base, Disk, Extras, GpuChoice, Network, Purpose, Request, Spec, owned};
+use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
@@ -169,7 +169,8 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
                 return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
             };
             (!is_active).then(|| {
-                let remedy = format!("virsh net-start {name} && virsh net-autostart {name}");
+                let word = shell_word(name);
+                let remedy = format!("virsh net-start {word} && virsh net-autostart {word}");
                 Finding::warning(
                     "network-inactive",
                     format!("libvirt's network {name} is not active, and the domain does not start without it"),

@@ -1,5 +1,6 @@
 //! What speaks against a domain's share of the host: memory, huge pages, processors.
 
+use crate::domain::needs::pages;
 use crate::domain::settings::size_of;
 use crate::domain::{Base, Spec, needs};
 use crate::model::{Finding, Host, Size};
@@ -92,14 +93,8 @@ pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     if host.platform.has_hook && needs(domain).known().is_some() {
         return Vec::new();
     }
-    let root = domain.root();
-    let asked = root.child("memory").and_then(size_of);
-    let size = root.at("memoryBacking/hugepages").and_then(|pages| match pages.child("page") {
-        // Its number has the same units as any amount of memory, in an attribute. libvirt takes no other,
-        // so what cannot be parsed here does not start either.
-        Some(page) => format!("{}{}", page.attribute("size")?, page.attribute("unit").as_deref().unwrap_or("KiB")).parse().ok(),
-        None => host.memory.default_hugepage,
-    });
-    let short = asked.zip(size).and_then(|(asked, size)| hugepages(asked, size, host, Finding::blocker));
+    // libvirt does not start what cannot be read here.
+    let pages = pages(domain.root()).ok().flatten();
+    let short = pages.and_then(|pages| hugepages(pages.memory, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocker));
     short.into_iter().collect()
 }

@@ -1,10 +1,9 @@
 //! The text console and the firmware's framebuffer let go of the card that the machine booted on.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result};
 
 use super::taken::{Ledger, Taken};
 use crate::host::target::Target;
-use crate::model::Reading;
 use crate::root::Root;
 
 const CONSOLES: &str = "/sys/class/vtconsole";
@@ -45,9 +44,5 @@ pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<(
 
 /// What is in a directory of sysfs; a console that cannot be seen may hold the card.
 fn names(root: &Root, path: &str) -> Result<Vec<String>> {
-    match root.entries(path) {
-        Reading::Known(names) => Ok(names),
-        Reading::Absent => Ok(Vec::new()),
-        Reading::Unknown(because) => bail!("{because}"),
-    }
+    Ok(root.entries(path).into_result().map_err(Error::msg)?.unwrap_or_default())
 }

@@ -3,12 +3,12 @@
 //! All domains share the kernel's counter, so what each has added is counted together with what the others have:
 //! one after another, under [`taken::turn`].
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 
 use super::taken::{self, Ledger, Taken};
 use crate::host::hugepages;
 use crate::host::target::Target;
-use crate::model::{Reading, Size};
+use crate::model::Size;
 use crate::root::Root;
 
 /// Huge pages that a domain needs.
@@ -110,16 +110,10 @@ impl Others {
 fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
     let total = wanted.total.context("how much memory the host has cannot be read, so it is not known what it can spare")?;
     let mut reserved = 0_u64;
-    match root.entries(POOLS) {
-        Reading::Known(pools) => {
-            for pool in pools {
-                let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
-                let pages = number(root, &format!("{POOLS}/{pool}/nr_hugepages"))?;
-                reserved = reserved.saturating_add(kib.unwrap_or(0).saturating_mul(pages.unwrap_or(0)).saturating_mul(1 << 10));
-            }
-        }
-        Reading::Absent => {}
-        Reading::Unknown(because) => bail!("{because}"),
+    for pool in root.entries(POOLS).into_result().map_err(Error::msg)?.unwrap_or_default() {
+        let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
+        let pages = number(root, &format!("{POOLS}/{pool}/nr_hugepages"))?;
+        reserved = reserved.saturating_add(kib.unwrap_or(0).saturating_mul(pages.unwrap_or(0)).saturating_mul(1 << 10));
     }
     let most = hugepages::most(total);
     let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
@@ -137,9 +131,6 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
 
 /// A counter of the kernel's; `None` where it has none.
 fn number(root: &Root, path: &str) -> Result<Option<u64>> {
-    match root.reading(path) {
-        Reading::Known(text) => Ok(Some(text.trim().parse().with_context(|| format!("{path} holds no number"))?)),
-        Reading::Absent => Ok(None),
-        Reading::Unknown(because) => bail!("{because}"),
-    }
+    let text = root.reading(path).into_result().map_err(Error::msg)?;
+    text.map(|text| text.trim().parse().with_context(|| format!("{path} holds no number"))).transpose()
 }
