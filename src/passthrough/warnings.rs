@@ -1,9 +1,9 @@
 //! What is good to know before a card is passed through.
 
-use super::Verdict;
 use super::dangers::{displays_that_stay, host_blind};
 use super::families::{self, Fault};
 use super::group::missing_iommu;
+use super::verdict::Verdict;
 use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
 

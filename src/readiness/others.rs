@@ -1,7 +1,7 @@
 //! What others have set up, and what decides instead of vgapt: told as prepare finds it.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::{Finding, Severity};
 
 /// The findings of prepare that are told here.

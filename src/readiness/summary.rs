@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::check::{Check, State, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::Severity;
 use crate::passthrough::Verdict;
 

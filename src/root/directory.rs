@@ -7,7 +7,10 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::Status;
+use super::status::Status;
+
+/// The longest that a sysfs attribute can be: the kernel hands out one page.
+pub(super) const ATTRIBUTE_BYTES: usize = 4096;
 
 /// A directory taken as the root of all paths.
 pub(super) struct Directory {
@@ -38,7 +41,7 @@ impl Directory {
             };
             filled += read;
             // An attribute fits one page, and a short read of it is its end.
-            if read == 0 || filled == limit || (limit <= super::ATTRIBUTE_BYTES && filled < bytes.len()) {
+            if read == 0 || filled == limit || (limit <= ATTRIBUTE_BYTES && filled < bytes.len()) {
                 break;
             }
             if filled == bytes.len() {

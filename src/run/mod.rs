@@ -1,107 +1,16 @@
 //! The only place that starts other programs.
 
+mod command;
 mod helper;
 mod search;
 mod stream;
+mod sudo;
 mod tied;
 mod within;
 
-use std::fmt;
-use std::io::ErrorKind;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
-
-use crate::problem::Problem;
-use anyhow::{Context as _, Result};
-
+pub use command::{Missing, Ran, output};
 pub use helper::{Helper, Silence};
 pub use stream::stream;
+pub use sudo::become_root;
 pub use tied::{NOT_EXECUTABLE, execute};
 pub use within::within;
-
-/// What a dynamic loader returns where a library is missing, and a shell where the program is.
-const NOT_LOADED: i32 = 127;
-/// How many lines of a failed program are told.
-const LAST_WORDS: usize = 10;
-
-/// What a program did.
-#[derive(Debug)]
-pub struct Ran {
-    /// How it ended.
-    pub status: ExitStatus,
-    /// What it printed.
-    pub stdout: String,
-    /// What it complained about.
-    pub stderr: String,
-}
-
-impl Ran {
-    /// Whether it ended well.
-    pub fn success(&self) -> bool {
-        self.status.success()
-    }
-
-    /// The last lines of what it complained about, else of what it printed.
-    pub fn last_words(&self) -> String {
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        let lines: Vec<&str> = said.trim().lines().collect();
-        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
-    }
-}
-
-/// Runs a program to its end, in English, and returns what it printed.
-///
-/// # Errors
-/// Where it cannot be started; [`Missing`] where it is not installed.
-pub fn output(argv: &[String]) -> Result<Ran> {
-    let output = command(argv)?.output().map_err(|error| cannot_run(argv, &error))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
-}
-
-/// Makes this process sudo, which runs this very command line once more; comes back only where there is
-/// no sudo. Signals and the exit code need no passing on.
-pub fn become_root() -> anyhow::Error {
-    let own = match std::env::current_exe().context("cannot tell where this program lies") {
-        Ok(own) => own,
-        Err(error) => return error,
-    };
-    let error = match search::find("sudo") {
-        Some(sudo) => Command::new(sudo).env("PATH", search::path()).arg("--").arg(own).args(std::env::args_os().skip(1)).exec(),
-        None => ErrorKind::NotFound.into(),
-    };
-    Problem::new(format!("cannot run sudo: {error}"), "run it as root").into()
-}
-
-/// A program that is not installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// Its name.
-    pub program: String,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not installed", self.program)
-    }
-}
-
-impl std::error::Error for Missing {}
-
-/// In English, since messages are read for what they mean.
-fn command(argv: &[String]) -> Result<Command> {
-    let (program, arguments) = argv.split_first().context("there is no program to run")?;
-    let found = search::find(program).ok_or_else(|| cannot_run(argv, &ErrorKind::NotFound.into()))?;
-    let mut command = tied::command(&found);
-    command.args(arguments).env("LC_ALL", "C").env("PATH", search::path()).stdin(Stdio::null());
-    Ok(command)
-}
-
-fn cannot_run(argv: &[String], error: &std::io::Error) -> anyhow::Error {
-    let program = argv.first().map(String::as_str).unwrap_or_default();
-    let problem = Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"));
-    match error.kind() {
-        ErrorKind::NotFound => anyhow::Error::new(problem).context(Missing { program: program.to_owned() }),
-        _ => problem.into(),
-    }
-}
