@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use super::{Context, change};
-use crate::cli::FOUND_AGAINST;
+use super::Context;
+use super::exit_code::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::host::{self, Bind};
@@ -46,7 +46,7 @@ const DOMAINS: &str = "/etc/libvirt/qemu";
 const LONGEST_ROM: u64 = 16 << 20;
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("the host behind {} cannot be checked: its files are out of reach", context.uri()),
@@ -80,7 +80,7 @@ impl Arguments {
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
-        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&change::target(context, root)?)? };
+        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
         let session = context.uri().is_session();
         Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }

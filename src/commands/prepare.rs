@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
-use super::change::{self, Consent};
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
@@ -65,12 +65,12 @@ struct Read {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let read = read(context)?;
         if let Some(code) = self.consent.elevate(context, &read.root)? {
             return Ok(code);
         }
-        let target = change::target(context, &read.root)?;
+        let target = context.target(&read.root)?;
         let changes = !self.consent.dry_run && !read.root.is_capture();
         let lock = changes.then(|| target.lock()).transpose()?;
         let read = if changes { self.after_interruption(context, &target, read)? } else { read };

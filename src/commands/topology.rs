@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::domain::Existing;
-use super::{Context, written};
+use super::Context;
+use super::shared::existing::Existing;
+use super::shared::written;
 use crate::discovery::Scope;
 use crate::domain::{self, CoreKind, Cpus};
 use crate::model::{Card, CpuSet, Host, PciAddress};
@@ -36,7 +37,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?;
         let seats = match &self.name {
             Some(name) => {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
-use super::change::{self, Consent};
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
             Problem::new(
                 "a recorded or remote machine was never changed by vgapt",
@@ -34,7 +34,7 @@ impl Arguments {
         if let Some(code) = self.consent.elevate(context, &root)? {
             return Ok(code);
         }
-        let target = change::target(context, &root)?;
+        let target = context.target(&root)?;
         let lock = (!self.consent.dry_run).then(|| target.lock()).transpose()?;
         let undoing = host::undoing(&target, Which::All)?;
         let edited = undoing.edited().next().is_some();

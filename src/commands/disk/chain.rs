@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::desk::{Against, Desk, refused};
-use super::guard::{directory, existing};
+use super::paths::{directory, existing};
 use super::stated::Words;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, Reading, format_by_name};

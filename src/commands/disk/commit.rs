@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::super::Context;
 use super::desk::Desk;
-use super::guard::{Will, directory, existing, rough};
+use super::guard::Will;
+use super::paths::{directory, existing};
+use super::shown::rough;
 use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Image, argv};

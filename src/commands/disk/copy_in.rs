@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::super::Context;
 use super::commit::bring_down;
-use super::compact::sound;
 use super::desk::Desk;
-use super::guard::{Will, directory, existing};
+use super::guard::Will;
+use super::made::sound;
+use super::paths::{directory, existing, pending};
 use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Chain, Staged, argv};
@@ -35,11 +36,6 @@ pub(super) struct Arguments {
     directory: String,
     #[command(flatten)]
     before: BeforeWriting,
-}
-
-/// What is copied but not yet in the disk.
-pub(super) fn pending(disk: &Path) -> PathBuf {
-    PathBuf::from(format!("{}.copied-in", disk.display()))
 }
 
 impl Arguments {

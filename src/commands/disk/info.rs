@@ -7,11 +7,13 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::Context;
+use super::super::exit_code::FOUND_AGAINST;
 use super::desk::Desk;
-use super::guard::{existing, rough};
-use super::search::{Further, Search, shortened};
+use super::paths::existing;
+use super::search::{Further, Search};
+use super::shown::rough;
+use super::shown::shortened;
 use super::stated::Stated;
-use crate::cli::FOUND_AGAINST;
 use crate::disk::{Chain, Image, same_file};
 use crate::output;
 

@@ -7,7 +7,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, reason};
-use super::guard::directory;
+use super::paths::directory;
+use super::shown::shortened;
 use crate::disk::{self, Place, argv, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, Reading};
 
@@ -15,9 +16,6 @@ use crate::model::{Finding, LONGEST_CHAIN, Reading};
 const DEPTH: usize = 3;
 /// How many entries the folders below the named ones may have altogether to be searched.
 const ENTRIES: usize = 20_000;
-/// How many reasons are told.
-const TOLD: usize = 5;
-
 /// Where overlays are looked for beside the places that libvirt names.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Further {
@@ -84,13 +82,6 @@ impl Search {
         }
         findings
     }
-}
-
-/// The first reasons, and how many more there are.
-pub(super) fn shortened(reasons: &[String]) -> String {
-    let more = reasons.len().saturating_sub(TOLD);
-    let first = reasons[..reasons.len() - more].join("; ");
-    if more > 0 { format!("{first}; and {more} more") } else { first }
 }
 
 /// A folder to look into.

@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::super::domain::{Existing, still_as_read};
-use super::super::lock::Lock;
+use super::super::shared::existing::{Existing, still_as_read};
+use super::super::shared::lock::Lock;
 use super::desk::Desk;
-use super::guard::existing;
-use super::search::shortened;
+use super::paths::existing;
+use super::shown::shortened;
 use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::hypervisor::{Defined, Secrets};

@@ -1,10 +1,12 @@
 //! `vgapt list`.
 
+mod hosts;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Context, hosts};
+use super::Context;
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
@@ -34,7 +36,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         if context.global.connect.len() > 1 {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
                 return Err(Problem::new("of several hosts only the cards are listed", "name one host with --connect").into());

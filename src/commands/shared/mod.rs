@@ -1,0 +1,12 @@
+//! What several commands need.
+
+pub(super) mod consent;
+pub(super) mod context;
+pub(super) mod definition;
+pub(super) mod existing;
+pub(crate) mod exit_code;
+pub(super) mod files;
+pub(super) mod global;
+pub(super) mod holders;
+pub(super) mod lock;
+pub(super) mod written;
