@@ -136,7 +136,10 @@ fn circles_are_seen_through_reexports_and_nested_modules() {
         ("deep/below/mod.rs", "pub mod lowest;\n"),
         ("deep/below/lowest.rs", "mod within { pub fn word() { super::super::super::over::name(); } }\npub use within::word;\n"),
         // In none: a test's imports, a word in a text, a parent that is imported by its name alone, a path from outside.
-        ("alone.rs", "mod child;\npub use child::Child;\npub fn alone() {}\nfn go() { \"crate::deep::over::name\"; crate::deep::over::name() }\n"),
+        (
+            "alone.rs",
+            "mod child;\npub use child::Child;\npub fn alone() {}\nfn go() { \"crate::deep::over::name\"; crate::deep::over::name() }\n",
+        ),
         ("alone/child.rs", "use super::super::alone;\npub struct Child;\n#[cfg(test)]\nmod tests { use crate::alone::alone; }\n"),
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,5 @@
 //! What is refused of a host, and by which option it is done all the same.
 
-use clap::ValueEnum as _;
-
 use super::wanted::{Allow, Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, only_display_remedy};
@@ -39,7 +37,7 @@ fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
 
 /// The option that lets it pass.
 pub(super) fn option(allow: Allow) -> String {
-    format!("--allow {}", allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
+    format!("--allow {}", allow.name())
 }
 
 /// What lets a danger pass; `None` for one that is only told, or that nothing lets pass.

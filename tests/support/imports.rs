@@ -81,7 +81,9 @@ impl Tree {
             globs: Vec::new(),
         };
         let mut imports = Imports::default();
-        items.iter().for_each(|item| imports.visit_item(item));
+        for item in &items {
+            imports.visit_item(item);
+        }
         for (name, path) in imports.0 {
             match name {
                 Some(name) => drop(content.imported.insert(name, path)),
@@ -94,7 +96,7 @@ impl Tree {
                 continue;
             };
             let name = below.ident.unraw().to_string();
-            let path = [&module[..], &[name.clone()]].concat();
+            let path = [&module[..], std::slice::from_ref(&name)].concat();
             match below.content {
                 // A module within the file: its own files would lie in a folder of its name.
                 Some((_, items)) => self.add_within(path, file, items),
@@ -122,7 +124,9 @@ impl Tree {
         let mut uses: Uses = self.modules.values().map(|content| (content.file.clone(), BTreeMap::new())).collect();
         for (module, content) in &self.modules {
             let mut paths = Paths::default();
-            content.items.iter().for_each(|item| paths.visit_item(item));
+            for item in &content.items {
+                paths.visit_item(item);
+            }
             for path in paths.0 {
                 let file = match self.find(module, &path, Wanted::Item, &mut BTreeSet::new()) {
                     Some(Found::Item(at)) => &self.modules[&at].file,

@@ -9,4 +9,5 @@ pub(super) mod files;
 pub(super) mod global;
 pub(super) mod holders;
 pub(super) mod lock;
+mod values;
 pub(super) mod written;

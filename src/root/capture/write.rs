@@ -6,10 +6,13 @@ use super::entry::{DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Node};
 use super::text::{escape, write_node};
 use super::tree::Capture;
 
+/// The mode of a directory, and what is in it by name.
+type Section<'c> = (u32, Vec<(&'c str, &'c Entry)>);
+
 impl std::fmt::Display for Capture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{HEADER}")?;
-        let mut sections: BTreeMap<&str, (u32, Vec<(&str, &Entry)>)> = BTreeMap::new();
+        let mut sections: BTreeMap<&str, Section<'_>> = BTreeMap::new();
         let empty = || (DIRECTORY_MODE, Vec::new());
         for (path, entry) in self.entries() {
             if matches!(entry.node, Node::Directory) {
