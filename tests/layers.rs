@@ -127,11 +127,14 @@ fn circles_are_seen_through_reexports_and_nested_modules() {
     let tree = [
         ("lib.rs", "pub mod parts;\nmod deep;\nmod alone;\n"),
         // Through a re-export, renamed, of a file that is imported by its room.
-        ("parts/mod.rs", "mod one;\nmod two;\npub use one::One as First;\npub use two::two;\n"),
+        ("parts/mod.rs", "mod one;\nmod three;\nmod two;\npub use one::One as First;\npub use two::two;\n"),
         ("parts/one.rs", "use super::two;\npub struct One;\nimpl One { fn go() { two() } }\n"),
         ("parts/two.rs", "/// [`super::One`]\npub fn two() -> Option<crate::parts::First> { None }\n"),
+        // The rooms use each other, and these two files do not.
+        ("parts/three.rs", "fn go() { crate::deep::over::name(); }\n"),
+        ("deep/up.rs", "use crate::{parts::{First, two as _}};\n"),
         // Through nested modules: a macro's tokens there, a nested group and `super` here.
-        ("deep/mod.rs", "pub mod below;\npub(in crate::deep) mod over;\n"),
+        ("deep/mod.rs", "pub mod below;\npub(in crate::deep) mod over;\nmod up;\n"),
         ("deep/over.rs", "use super::{below::{self, lowest}};\npub fn name() -> String { format!(\"{}\", lowest::word()) }\n"),
         ("deep/below/mod.rs", "pub mod lowest;\n"),
         ("deep/below/lowest.rs", "mod within { pub fn word() { super::super::super::over::name(); } }\npub use within::word;\n"),
@@ -148,8 +151,18 @@ fn circles_are_seen_through_reexports_and_nested_modules() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     }
-    let found = circles_of_files(&uses(folder.path(), "made_up", &["lib.rs"]));
-    let shown = found.iter().map(|(shown, _)| shown.replace(&format!("{}/", folder.path().display()), ""));
+    let relative = |file: PathBuf| file.strip_prefix(folder.path()).unwrap().to_owned();
+    let uses: Uses = uses(folder.path(), "made_up", &["lib.rs"])
+        .into_iter()
+        .map(|(file, used)| (relative(file), used.into_iter().map(|(file, path)| (relative(file), path)).collect()))
+        .collect();
+    assert_eq!(
+        circles_of_rooms(&uses),
+        [
+            "the rooms deep → parts → deep:\n  deep/up.rs → parts/one.rs (crate::parts::First)\n  parts/three.rs → deep/over.rs (crate::deep::over::name)\n"
+        ]
+    );
+    let shown = circles_of_files(&uses).into_iter().map(|(shown, _)| shown);
     assert_eq!(
         shown.collect::<Vec<String>>(),
         [
@@ -182,6 +195,6 @@ fn files_stay_small() {
 }
 
 fn room_of(file: &Path) -> String {
-    let below = file.strip_prefix("src").unwrap();
+    let below = file.strip_prefix("src").unwrap_or(file);
     below.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
 }
