@@ -233,6 +233,13 @@ pub fn parse_measure(json: &str) -> Option<Measure> {
     serde_json::from_str(json).ok()
 }
 
+/// What a tool complains of, on one line. An image that was not closed is repaired when it is opened for writing
+/// (QEMU's `qcow2_check_refcounts`), which is no complaint.
+pub fn complaints(stderr: &str) -> String {
+    let is_repair = |line: &&str| line.starts_with("Repairing ") || line.starts_with("Rebuilding refcount structure");
+    stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_repair(line)).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether qemu-img's complaint is that another process has the image.
 pub fn says_locked(complaint: &str) -> bool {
     complaint.contains("Is another process using the image") || complaint.contains("\" lock")
@@ -243,6 +250,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_repair_is_no_complaint() {
+        assert_eq!(complaints("Rebuilding refcount structure\nRepairing cluster 5 refcount=1 reference=0\n"), "");
+        assert_eq!(complaints("Repairing cluster 5 refcount=1 reference=0\nqemu-img: it is full\n"), "qemu-img: it is full");
+    }
 
     #[test]
     fn an_image() {
