@@ -236,7 +236,8 @@ pub fn parse_measure(json: &str) -> Option<Measure> {
 /// What a tool complains of, on one line. An image that was not closed is repaired when it is opened for writing
 /// (QEMU's `qcow2_check_refcounts`), which is no complaint.
 pub fn complaints(stderr: &str) -> String {
-    let is_repair = |line: &&str| line.starts_with("Repairing ") || line.starts_with("Rebuilding refcount structure");
+    const OF_REPAIR: [&str; 3] = ["Leaked cluster ", "Repairing ", "Rebuilding refcount structure"];
+    let is_repair = |line: &&str| OF_REPAIR.iter().any(|beginning| line.starts_with(beginning));
     stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_repair(line)).collect::<Vec<_>>().join(" ")
 }
 
@@ -253,7 +254,12 @@ mod tests {
 
     #[test]
     fn a_repair_is_no_complaint() {
-        assert_eq!(complaints("Rebuilding refcount structure\nRepairing cluster 5 refcount=1 reference=0\n"), "");
+        assert_eq!(
+            complaints(
+                "Leaked cluster 4 refcount=1 reference=0\nRebuilding refcount structure\nRepairing cluster 5 refcount=1 reference=0\n"
+            ),
+            ""
+        );
         assert_eq!(complaints("Repairing cluster 5 refcount=1 reference=0\nqemu-img: it is full\n"), "qemu-img: it is full");
     }
 
