@@ -12,6 +12,7 @@ use super::{Context, steps};
 use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
 use crate::discovery::{self, Scope};
 use crate::domain;
+use crate::domain_xml;
 use crate::model::{Finding, HOOK, Holder, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
@@ -44,7 +45,7 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
         let passed = existing.passed();
-        let taken = domain::taken(&existing.document, &host);
+        let taken = domain_xml::taken(&existing.document, &host);
         let needs = existing.needs(&self.name)?;
         let uses = discovery::uses(root.as_ref());
         let mut findings = domain::of_functions(&passed, &host, &uses);

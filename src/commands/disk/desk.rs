@@ -14,7 +14,7 @@ use super::super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, DiskUse, Source, argv};
-use crate::domain::{self, Drive};
+use crate::domain_xml::{self, Drive};
 use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{Distribution, Finding};
@@ -307,7 +307,7 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
             }
         }
         // What somebody gave to QEMU by options of its own, of which libvirt knows nothing.
-        let drives = domain::drives(&document);
+        let drives = domain_xml::drives(&document);
         let in_options = |what: &str| format!("qemu:commandline of the domain '{}': {what}", known.name);
         unknown.extend(drives.unknown.iter().map(|what| in_options(what)));
         for Drive { file, format, read_only } in drives.images {
