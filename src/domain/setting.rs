@@ -28,6 +28,11 @@ impl Setting {
         self.says.insert(name.to_owned(), value.to_string());
         self
     }
+
+    /// With text in it.
+    pub(crate) fn text(self, text: impl ToString) -> Self {
+        self.with("", text)
+    }
 }
 
 /// Settings that are decided together.

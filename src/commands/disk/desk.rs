@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::super::Context;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::disk::{self, DiskUse, Source, argv};
-use crate::domain_xml::{self, Drive};
+use crate::disk::{self, DiskUse, argv};
+use crate::domain_xml::{self, Drive, Source};
 use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{Distribution, Finding};
@@ -300,6 +300,8 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
                     .flat_map(|known| &known.volumes)
                     .find(|known| known.name == *volume)
                     .map(|known| known.path.clone()),
+                // What QEMU alone reaches is no image of this host.
+                Source::Remote { .. } | Source::Nvme(_) => continue,
             };
             match path {
                 Some(path) => placed.push((used, path.into())),

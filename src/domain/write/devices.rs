@@ -3,16 +3,6 @@
 use crate::domain_xml::devices_with_alias;
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// The child of this name, made if it is not there: behind the last of the named siblings, else last.
-pub(super) fn ensure_child(domain: &mut Document, parent: Id, name: &str, behind: &[&str]) -> Id {
-    if let Some(child) = domain.element(parent).child(name) {
-        return child.id();
-    }
-    insert_behind(domain, parent, &Fragment::new(name), behind);
-    // An insertion behind other children leaves the ids of what stands before it as they were.
-    domain.element(parent).child(name).map_or(parent, Element::id)
-}
-
 /// Puts a new child in: behind the last of the named siblings, else last.
 pub(super) fn insert_behind(domain: &mut Document, parent: Id, fragment: &Fragment, behind: &[&str]) {
     let sibling = domain.element(parent).children().filter(|child| behind.contains(&child.name())).last().map(Element::id);
@@ -23,9 +13,13 @@ pub(super) fn insert_behind(domain: &mut Document, parent: Id, fragment: &Fragme
 }
 
 /// The `<devices>` element, made if it is not there.
-pub(super) fn devices(domain: &mut Document) -> Id {
+fn devices(domain: &mut Document) -> Id {
     let root = domain.root().id();
-    ensure_child(domain, root, "devices", &[])
+    if domain.root().child("devices").is_none() {
+        domain.append(root, &Fragment::new("devices"));
+    }
+    // An insertion behind other children leaves the ids of what stands before it as they were.
+    domain.root().child("devices").map_or(root, Element::id)
 }
 
 /// Puts a new device in: behind the last one of its kind, else last.

@@ -1,12 +1,12 @@
 //! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
 //! and a second time changes nothing.
 
-use super::{attach, devices, disks, hostdevs, multifunction, owned, setting, settings};
+use super::{attach, disks, hostdevs, multifunction, owned, setting, settings};
 use crate::domain::alias;
 use crate::domain::record::{self, Record, SINGLE_FUNCTIONS};
-use crate::domain::setting::Change;
+use crate::domain::setting::{Change, Setting};
 use crate::domain::spec::Spec;
-use crate::xml::{Document, Element, Fragment};
+use crate::xml::{Document, Element};
 
 /// Writes what is to be written into a domain.
 pub fn merge(base: &Document, spec: &Spec) -> Document {
@@ -79,10 +79,7 @@ fn forget(domain: &mut Document) {
     if let Some(own) = record::element(domain).map(Element::id) {
         domain.remove(own);
     }
-    let empty = domain.root().child("metadata").filter(|metadata| metadata.children().next().is_none()).map(Element::id);
-    if let Some(metadata) = empty {
-        domain.remove(metadata);
-    }
+    setting::take_out(domain, "metadata");
 }
 
 fn remember(domain: &mut Document, spec: &Spec) {
@@ -90,15 +87,6 @@ fn remember(domain: &mut Document, spec: &Spec) {
         domain.set_text(own, &spec.record.text());
         return;
     }
-    let root = domain.root().id();
-    let metadata = domain.root().child("metadata").map(Element::id);
-    match metadata {
-        Some(metadata) => domain.append(metadata, &spec.record.fragment()),
-        None => devices::insert_behind(
-            domain,
-            root,
-            &Fragment::new("metadata").child(spec.record.fragment()),
-            &["name", "uuid", "genid", "title", "description"],
-        ),
-    }
+    let metadata = setting::put(domain, &Setting::new("metadata"));
+    domain.append(metadata, &spec.record.fragment());
 }

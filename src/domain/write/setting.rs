@@ -4,45 +4,69 @@ use super::devices::insert_behind;
 use crate::domain::setting::{Setting, Step, steps};
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// What stands in a domain before what, as libvirt writes it.
-const ORDER: [&str; 24] = [
-    "name",
-    "uuid",
-    "genid",
-    "title",
-    "description",
-    "metadata",
-    "maxMemory",
-    "memory",
-    "currentMemory",
-    "memoryBacking",
-    "vcpu",
-    "iothreads",
-    "cputune",
-    "numatune",
-    "resource",
-    "os",
-    "features",
-    "cpu",
-    "clock",
-    "on_poweroff",
-    "on_reboot",
-    "on_crash",
-    "pm",
-    "devices",
+/// What stands in an element (by its name) before what, as libvirt writes it.
+const ORDER: [(&str, &[&str]); 5] = [
+    (
+        "domain",
+        &[
+            "name",
+            "uuid",
+            "genid",
+            "title",
+            "description",
+            "metadata",
+            "maxMemory",
+            "memory",
+            "currentMemory",
+            "memoryBacking",
+            "vcpu",
+            "iothreads",
+            "cputune",
+            "numatune",
+            "resource",
+            "os",
+            "features",
+            "cpu",
+            "clock",
+            "on_poweroff",
+            "on_reboot",
+            "on_crash",
+            "pm",
+            "devices",
+        ],
+    ),
+    ("memoryBacking", &["hugepages"]),
+    ("os", &["type", "loader", "nvram"]),
+    ("cpu", &["model", "vendor", "topology"]),
+    ("devices", &["emulator"]),
 ];
 
 /// What libvirt's schema wants of an element that is made for what is in it, and what the element means without
 /// being there.
 const REQUIRED: [(&str, &str, &str); 1] = [("clock", "offset", "utc")];
 
+/// What stands before a child of the domain's.
+pub(super) fn before(name: &str) -> &'static [&'static str] {
+    let (_, order) = ORDER[0];
+    order.iter().position(|other| *other == name).map_or(&[], |place| &order[..place])
+}
+
+/// Puts a child of the domain's in where it is not there, behind these: not where [`put`] would, but where vgapt always
+/// put it.
+pub(super) fn ensure(domain: &mut Document, name: &str, behind: &[&str]) {
+    if domain.root().child(name).is_none() {
+        let root = domain.root().id();
+        insert_behind(domain, root, &Fragment::new(name), behind);
+    }
+}
+
 /// Puts an element in, with what is above it.
-pub(super) fn put(domain: &mut Document, setting: &Setting) {
+pub(super) fn put(domain: &mut Document, setting: &Setting) -> Id {
     let mut at = domain.root().id();
-    for (depth, step) in steps(&setting.path).iter().enumerate() {
+    for step in steps(&setting.path) {
         at = match step.below(domain.element(at)).map(Element::id) {
             Some(child) => child,
-            None => insert(domain, at, step, depth),
+            None => insert(domain, at, &step),
         };
     }
     for (name, value) in &setting.says {
@@ -51,13 +75,23 @@ pub(super) fn put(domain: &mut Document, setting: &Setting) {
             name => domain.set_attribute(at, name, value),
         }
     }
+    at
 }
 
-fn insert(domain: &mut Document, parent: Id, step: &Step<'_>, depth: usize) -> Id {
-    let place = ORDER.iter().position(|name| *name == step.name).unwrap_or_default();
-    let before: &[&str] = if depth == 0 { &ORDER[..place] } else { &[] };
-    let behind: Vec<&str> = before.iter().copied().chain([step.name]).collect();
-    insert_behind(domain, parent, &fragment(step), &behind);
+/// Behind what stands before it, or behind the last of its kind, else last; what nothing stands before is put first.
+fn insert(domain: &mut Document, parent: Id, step: &Step<'_>) -> Id {
+    let name = domain.element(parent).name();
+    let order = ORDER.iter().find(|(of, _)| *of == name).map(|(_, order)| *order);
+    let place = order.and_then(|order| Some((order, order.iter().position(|name| *name == step.name)?)));
+    let first = domain.element(parent).children().next().map(Element::id);
+    match (place, first) {
+        (Some((_, 0)), Some(first)) => domain.insert_before(first, &fragment(step)),
+        _ => {
+            let before = place.map_or(&[][..], |(order, place)| &order[..place]);
+            let behind: Vec<&str> = before.iter().copied().chain([step.name]).collect();
+            insert_behind(domain, parent, &fragment(step), &behind);
+        }
+    }
     // The ids of what stands before an insertion stay as they were, the parent's too.
     step.below(domain.element(parent)).map_or(parent, Element::id)
 }

@@ -21,7 +21,6 @@ pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     // Regions lie at multiples of their sizes, so that the next power of two may not be enough.
     let window = all.checked_next_power_of_two()?.checked_mul(2)?;
     let root = "devices/controller[model=pcie-root]";
-    let mut hole = Setting::new(format!("{root}/pcihole64")).with("unit", "KiB");
-    hole.says.insert(String::new(), Size::from_bytes(window).kib().to_string());
+    let hole = Setting::new(format!("{root}/pcihole64")).with("unit", "KiB").text(Size::from_bytes(window).kib());
     Some(vec![Setting::new(root).with("type", "pci").with("index", 0), hole])
 }
