@@ -3,7 +3,7 @@
 use super::record::Record;
 use super::spec::{Disk, Slot, Spec};
 use super::{alias, setting};
-use crate::domain_xml::{device_with_alias, devices_with_alias, hostdev_of, passes_usb, size_of};
+use crate::domain_xml::{self, device_with_alias, devices_with_alias, hostdev_of, passes_usb, size_of};
 use crate::model::Reading;
 use crate::xml::{Document, Element};
 
@@ -73,9 +73,8 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
     differences.extend(spec.disks.iter().flatten().enumerate().filter_map(|(index, disk)| of_disk(index, disk, domain)));
     for cdrom in &spec.cdroms {
         let drive = device_with_alias(root, &format!("{}{}", alias::CDROM, cdrom.alias));
-        let image = drive.and_then(|drive| drive.child("source")?.attribute("file"));
         let is_so = match &cdrom.image {
-            Some(wanted) => image.as_deref() == Some(wanted),
+            Some(wanted) => drive.is_some_and(|drive| domain_xml::Disk::of(drive).path() == Some(wanted)),
             None => drive.is_none(),
         };
         if !is_so {
@@ -96,11 +95,8 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
 }
 
 fn of_disk(index: usize, disk: &Disk, domain: &Document) -> Option<String> {
-    let device = device_with_alias(domain.root(), &format!("{}{index}", alias::DISK));
-    let source = device.and_then(|device| device.child("source"));
-    let path = source.and_then(|source| source.attribute(if disk.is_block() { "dev" } else { "file" }));
-    let format = device.and_then(|device| device.child("driver")?.attribute("type"));
-    let is_so = path.as_deref() == Some(disk.path.as_str()) && format.as_deref() == Some(disk.format.as_str());
+    let device = device_with_alias(domain.root(), &format!("{}{index}", alias::DISK)).map(domain_xml::Disk::of);
+    let is_so = device.is_some_and(|now| now.path() == Some(&disk.path) && now.format.as_ref() == Some(&disk.format));
     (!is_so).then(|| format!("the disk {} ({}) is not there as it was written", disk.path, disk.format))
 }
 

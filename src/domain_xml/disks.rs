@@ -105,3 +105,26 @@ impl<'d> Disk<'d> {
 pub fn disks(domain: Element<'_>) -> impl Iterator<Item = Disk<'_>> {
     devices_named(domain, "disk").map(Disk::of)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Document;
+
+    #[test]
+    fn where_the_content_is() {
+        let text = "<domain><devices><disk><source file='/a'/></disk><disk type='block' device='lun'><source dev='/dev/b'/></disk>
+            <disk type='volume'><source pool='p' volume='v'/></disk><disk type='network'><source protocol='nbd'><host name='h'/></source></disk>
+            <disk type='nvme'><source><address domain='0' bus='5' slot='0' function='0'/></source></disk>
+            <disk device='cdrom'><target dev='sda' bus='sata'/></disk><disk type='dir'><source dir='/c'/></disk></devices></domain>";
+        let document = Document::parse(text).unwrap();
+        let sources: Vec<Option<Source>> = disks(document.root()).map(|disk| disk.source).collect();
+        let path = |path: &str| Some(Source::Path(path.to_owned()));
+        assert_eq!(sources[..2], [path("/a"), path("/dev/b")]);
+        assert_eq!(sources[2], Some(Source::Volume { pool: "p".into(), volume: "v".into() }));
+        assert_eq!(sources[3], Some(Source::Remote { protocol: "nbd".into(), name: String::new() }));
+        assert_eq!(sources[4..], [Some(Source::Nvme("05:00.0".parse().ok())), None, None]);
+        let read_only: Vec<bool> = disks(document.root()).map(|disk| disk.is_read_only()).collect();
+        assert_eq!(read_only, [false, false, false, false, false, true, false]);
+    }
+}

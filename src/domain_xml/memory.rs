@@ -67,3 +67,21 @@ pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
     let memory = memory(domain).ok_or("the size of its memory cannot be read")?;
     Ok(Some(Pages { memory, page: page.transpose()?, node }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Document;
+
+    #[test]
+    fn an_amount_has_the_unit_that_libvirt_reads() {
+        let of = |text: &str| memory(Document::parse(&format!("<domain>{text}</domain>")).unwrap().root()).map(Size::bytes);
+        let each = [("", 1 << 10), (" unit=''", 1 << 10), (" unit='MiB'", 1 << 20), (" unit='m'", 1 << 20), (" unit='MB'", 1_000_000)];
+        for (unit, bytes) in each.into_iter().chain([(" unit='byte'", 1), (" unit='Bytes'", 1), (" unit='gib'", 1 << 30)]) {
+            assert_eq!(of(&format!("<memory{unit}> 128 </memory>")), Some(128 * bytes), "{unit}");
+        }
+        for wrong in ["", "<memory>lots</memory>", "<memory unit='stones'>1</memory>", "<memory unit='EiB'>128</memory>"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}

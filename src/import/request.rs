@@ -118,3 +118,15 @@ fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_of_memory_has_its_unit() {
+        let memory = |text: &str| request_of(&Document::parse(&format!("<domain>{text}</domain>")).unwrap()).0.memory;
+        assert_eq!(memory("<memory unit='MiB'>128</memory>"), "128M".parse().ok());
+        assert_eq!(memory("<memory>131072</memory>"), "128M".parse().ok());
+    }
+}
