@@ -9,6 +9,7 @@ pub mod commands;
 pub mod discovery;
 pub mod disk;
 pub mod domain;
+pub mod domain_xml;
 pub mod export;
 pub mod host;
 pub mod hypervisor;

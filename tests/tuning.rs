@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
 use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::domain_xml;
 use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -97,7 +98,7 @@ fn memory_that_no_longer_fits_its_node_is_let_go_of() {
 fn cores_of_a_domain_that_may_run_beside_it_are_said() {
     let host = host("fixtures/hosts/z170-gtx960.host");
     let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
-    let (spec, own) = (resolved.spec, domain::taken(&Document::parse(&xml).unwrap(), &host));
+    let (spec, own) = (resolved.spec, domain_xml::taken(&Document::parse(&xml).unwrap(), &host));
     let other = |cpu: u32, bus: &str| {
         let pin = format!("<cputune><vcpupin vcpu='0' cpuset='{cpu}'/></cputune>");
         let hostdev = format!("<hostdev type='pci'><source><address domain='0' bus='{bus}' slot='0' function='0'/></source></hostdev>");

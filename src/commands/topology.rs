@@ -10,7 +10,8 @@ use super::Context;
 use super::shared::existing::Existing;
 use super::shared::written;
 use crate::discovery::Scope;
-use crate::domain::{self, CoreKind, Cpus};
+use crate::domain::{CoreKind, Cpus};
+use crate::domain_xml;
 use crate::model::{Card, CpuSet, Host, PciAddress};
 use crate::output::{self, SeatedCard, Seats};
 use crate::problem::Problem;
@@ -93,7 +94,7 @@ impl Arguments {
 }
 
 fn of_domain(name: &str, existing: &Existing, host: &Host) -> Seats {
-    let (pins, emulator) = domain::pins(existing.document.root());
+    let (pins, emulator) = domain_xml::pins(existing.document.root());
     let mut vcpus: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (vcpu, cpus) in pins {
         for cpu in cpus.0 {

@@ -8,7 +8,8 @@ use anyhow::Result;
 use super::Context;
 use super::exit_code::FOUND_AGAINST;
 use super::shared::existing::Existing;
-use crate::disk::{DiskUse, Source, disk_uses};
+use crate::disk::{DiskUse, disk_uses};
+use crate::domain_xml::Source;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Finding, shell_word};
 use crate::output;
@@ -118,9 +119,10 @@ fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
 fn words(disks: &[DiskUse]) -> String {
     let mut named: Vec<String> = disks
         .iter()
-        .map(|disk| match &disk.source {
-            Source::Path(path) => path.clone(),
-            Source::Volume { pool, volume } => format!("{volume} of the storage pool {pool}"),
+        .filter_map(|disk| match &disk.source {
+            Source::Path(path) => Some(path.clone()),
+            Source::Volume { pool, volume } => Some(format!("{volume} of the storage pool {pool}")),
+            Source::Remote { .. } | Source::Nvme(_) => None,
         })
         .collect();
     named.sort();

@@ -18,4 +18,4 @@ pub use progress::{Progress, ProgressReader};
 pub use scratch::Scratch;
 pub use space::{free_space, is_read_only};
 pub use staged::Staged;
-pub use uses::{DiskUse, Source, disk_uses, snapshot_paths};
+pub use uses::{DiskUse, disk_uses, snapshot_paths};

@@ -1,5 +1,6 @@
 //! Which images a domain's disks are, from its XML.
 
+use crate::domain_xml::{self, Source};
 use crate::xml::{Document, Element};
 
 /// A disk of a domain.
@@ -7,7 +8,7 @@ use crate::xml::{Document, Element};
 pub struct DiskUse {
     /// Its name in the guest: `sda`.
     pub target: String,
-    /// File or device; of a volume `POOL/VOLUME`.
+    /// Where its content is.
     pub source: Source,
     /// The format that the domain states, of a disk; raw where it states none and libvirt takes it for that.
     pub format: Option<String>,
@@ -17,44 +18,28 @@ pub struct DiskUse {
     pub read_only: bool,
 }
 
-/// Where a disk's content is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A file or a device.
-    Path(String),
-    /// A volume of a pool.
-    Volume {
-        /// The pool's name.
-        pool: String,
-        /// The volume's name.
-        volume: String,
-    },
-}
-
 /// The disks of a domain, with what they lie on and what they are being copied to, as far as the
 /// XML says that.
 pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
-    let disks = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("disk"));
     let mut uses = Vec::new();
-    for disk in disks {
-        let target = disk.child("target").and_then(|target| target.attribute("dev")).unwrap_or_default().into_owned();
-        let mut add = |element: Element<'_>, stated: Option<Element<'_>>, unstated: Option<&str>, read_only: bool| {
-            let format = stated.and_then(|stated| stated.attribute("type")).map(std::borrow::Cow::into_owned);
-            let is_stated = format.is_some();
-            let format = format.or_else(|| unstated.filter(|_| element.child("source").is_some_and(is_path)).map(str::to_owned));
-            uses.extend(source(element).map(|source| DiskUse { target: target.clone(), source, format, is_stated, read_only }));
+    for disk in domain_xml::disks(domain.root()) {
+        let mut add = |source: Option<Source>, stated: Option<String>, unstated: Option<&str>, read_only: bool| {
+            let Some(source) = source else { return };
+            let is_stated = stated.is_some();
+            let format = stated.or_else(|| unstated.filter(|_| source.path().is_some()).map(str::to_owned));
+            uses.push(DiskUse { target: disk.target.clone().unwrap_or_default(), source, format, is_stated, read_only });
         };
+        let stated = |element: Element<'_>| element.child("format")?.attribute("type").map(std::borrow::Cow::into_owned);
         // A CD's drive takes any image for raw, which no guest can write. Of all else the guest may write the
         // first bytes, and libvirt takes it for raw where nothing is stated (`qemuDomainDeviceDiskDefPostParse`).
-        let is_cdrom = disk.attribute("device").as_deref() == Some("cdrom");
-        let (stated, unstated) = (disk.child("driver").filter(|_| !is_cdrom), (!is_cdrom).then_some("raw"));
-        add(disk, stated, unstated, is_cdrom || disk.child("readonly").is_some());
-        if let Some(mirror) = disk.child("mirror") {
-            add(mirror, mirror.child("format"), Some("raw"), false);
+        let (format, unstated) = if disk.is_cdrom() { (None, None) } else { (disk.format.clone(), Some("raw")) };
+        add(disk.source.clone(), format, unstated, disk.is_read_only());
+        if let Some(mirror) = disk.element.child("mirror") {
+            add(Source::of(mirror), stated(mirror), Some("raw"), false);
         }
-        let mut below = disk.child("backingStore");
+        let mut below = disk.element.child("backingStore");
         while let Some(store) = below {
-            add(store, store.child("format"), None, true);
+            add(Source::of(store), stated(store), None, true);
             below = store.child("backingStore");
         }
     }
@@ -73,20 +58,6 @@ pub fn snapshot_paths(snapshot: &Document) -> Vec<String> {
         open.extend(element.children());
     }
     paths
-}
-
-fn is_path(source: Element<'_>) -> bool {
-    source.attribute("file").or_else(|| source.attribute("dev")).is_some()
-}
-
-fn source(element: Element<'_>) -> Option<Source> {
-    let source = element.child("source")?;
-    let attribute = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
-    match (attribute("file").or_else(|| attribute("dev")), attribute("pool"), attribute("volume")) {
-        (Some(path), ..) => Some(Source::Path(path)),
-        (None, Some(pool), Some(volume)) => Some(Source::Volume { pool, volume }),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

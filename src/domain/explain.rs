@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::hostdevs::pci_hostdevs;
-use super::{Record, alias, setting};
+use super::record::Record;
+use super::{alias, setting};
+use crate::domain_xml::{devices_with_alias, pci_hostdevs};
 use crate::xml::{Document, Element};
 
 /// One element, and why it is there.
@@ -234,7 +235,7 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         reasons.extend(setting::find(root, path).and_then(|element| because(path, words(element), false)));
     }
     for (prefix, why, source) in DEVICES {
-        let devices = alias::with_prefix(root, prefix);
+        let devices = devices_with_alias(root, prefix);
         reasons.extend(devices.map(|(device, rest)| Reason {
             element: format!("devices/{}", device.name()),
             says: format!("{prefix}{rest}"),

@@ -1,58 +1,61 @@
-//! From what is asked for to the XML of a libvirt domain. Pure: [`resolve()`] decides what is to be
-//! written ([`Spec`]) and what speaks against it, [`merge()`] writes it into a base.
+//! From what is asked for to the XML of a libvirt domain, to be read in this order:
+//!
+//! 1. What is there: `request/` (what is asked for), `profile/` (what a guest system is to have), `record` (what vgapt
+//!    remembers in a domain), `base` (what a definition starts from).
+//! 2. `decide/`: what is to be written (`spec`, with the elements of `setting` and the names of `alias`), and what
+//!    blocks it.
+//! 3. `write/`: the edits of a document that make it so.
+//! 4. `verify`: whether it is so; `explain`: why each element is there.
+//!
+//! Pure. No file imports one of a later step, but that a check asks a writer whether it has room. What a domain's XML
+//! says is read in `domain_xml`.
+
+mod request;
+
+mod profile;
+
+mod record;
+
+mod base;
 
 mod alias;
-mod attach;
-mod by_hand;
-mod cells;
-mod checks;
-mod commandline;
-mod devices;
-mod disks;
-mod drives;
-mod explain;
-mod firmware;
-mod hostdevs;
-mod kept;
-mod merge;
-mod multifunction;
-mod needs;
-mod owned;
-mod pins;
-mod present;
-mod profile;
-mod record;
-mod remember;
-mod request;
-mod resolve;
 mod setting;
-mod settings;
 mod spec;
-mod taken;
-mod template;
-mod tuning;
-mod variables;
+
+mod decide;
+
+mod write;
+
+mod explain;
 mod verify;
 
-pub use attach::{Replacement, recognise};
-pub use checks::{Other, Places, disk_paths, of_disks, of_functions, of_handover, of_keyboard, of_neighbours, of_others, of_start};
-pub use drives::{Drive, Drives, drives};
+pub use base::{Base, Purpose};
+pub use decide::checks::devices::{of_functions, of_handover, of_keyboard};
+pub use decide::checks::files::{disk_paths, of_disks};
+pub use decide::checks::neighbours::{Other, Places, of_neighbours, of_others};
+pub use decide::checks::resources::of_start;
+pub use decide::kept::kept;
+pub use decide::needs::{Needs, needs, passed};
+pub use decide::present::present;
+pub use decide::resolve::{Resolved, resolve};
 pub use explain::{Reason, explain};
-pub use firmware::matching_vars;
-pub use hostdevs::pci_hostdev;
-pub use kept::kept;
-pub use merge::merge;
-pub use needs::{Needs, Pages, needs, passed};
-pub use owned::{Owned, folder as shared_folder};
-pub use pins::pins;
-pub use present::present;
-pub use profile::{Os, Profile};
+pub use profile::file::Profile;
+pub use profile::name::Os;
+pub use profile::template::template;
 pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
-pub use request::{CoreKind, Cpus, DiskCache, DiskFormat, Extras, GpuChoice, Network, Request, Screen, Sound, Toggle, Tuning, Without};
-pub use resolve::{Base, Purpose, Resolved, resolve};
-pub use spec::{Cdrom, Disk, Slot, Spec};
-pub use taken::{Taken, taken};
-pub use template::template;
-pub use tuning::{Change, Group, Processors};
-pub use variables::{from_environment, from_variables};
+pub use request::Request;
+pub use request::cpus::Cpus;
+pub use request::extras::{DiskCache, DiskFormat, Extras, Sound, Toggle};
+pub use request::files::{folder as shared_folder, matching_vars};
+pub use request::gpu::GpuChoice;
+pub use request::network::Network;
+pub use request::screen::Screen;
+pub use request::tuning::{CoreKind, Tuning};
+pub use request::variables::{from_environment, from_variables};
+pub use request::without::Without;
+pub use setting::{Change, Group};
+pub use spec::{Cdrom, Disk, Owned, Processors, Replacement, Slot, Spec};
 pub use verify::differences;
+pub use write::attach::recognise;
+pub use write::hostdevs::pci_hostdev;
+pub use write::merge::merge;

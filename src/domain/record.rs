@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::tuning::Settings;
-use super::{Group, Request};
+use super::request::Request;
+use super::setting::{Group, Settings};
 use crate::model::{Finding, PciAddress, PciId, Reading, shell_word};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
-pub(super) const NAMESPACE: &str = "urn:vgapt:domain:1";
+pub(crate) const NAMESPACE: &str = "urn:vgapt:domain:1";
 /// What the namespaces of all formats begin with: the mark of a domain that vgapt has worked on; `host/hook.sh` has it too.
 pub const RECORD_MARK: &str = "urn:vgapt:domain:";
 /// The name of the element with the record.
@@ -22,6 +22,10 @@ const ELEMENT: &str = "domain";
 pub const RECORD_FORMAT: u32 = 1;
 /// Where a record says its format.
 const FORMAT: &str = "version";
+/// The name under which it remembers the functions that somebody had passed by hand before.
+pub(crate) const BY_HAND: &str = "by-hand";
+/// The name under which it remembers the guest's slots whose first function did not say that there are more of them.
+pub(crate) const SINGLE_FUNCTIONS: &str = "single-functions";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What vgapt remembers of a domain.
@@ -39,10 +43,10 @@ pub struct Record {
     pub attached: bool,
     /// What stood where vgapt put something else: path and source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) replaced: BTreeMap<String, String>,
+    pub(crate) replaced: BTreeMap<String, String>,
     /// The settings that were written, group by group.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) settings: BTreeMap<Group, Settings>,
+    pub(crate) settings: BTreeMap<Group, Settings>,
 }
 
 /// A PCI function that was passed, and what it was: addresses move.
@@ -76,12 +80,18 @@ impl Record {
         read(element).map_or_else(Reading::Unknown, Reading::Known)
     }
 
+    /// Whether somebody had passed a function by hand before.
+    pub(crate) fn was_by_hand(&self, function: PciAddress) -> bool {
+        let known = self.wrote.get(BY_HAND).map(String::as_str).unwrap_or_default();
+        known.split(' ').any(|known| known.parse() == Ok(function))
+    }
+
     /// The metadata element for it.
-    pub(super) fn fragment(&self) -> Fragment {
+    pub(crate) fn fragment(&self) -> Fragment {
         Fragment::new("vgapt:domain").with("xmlns:vgapt", NAMESPACE).text(self.text())
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         #[derive(Serialize)]
         struct Written<'r> {
             version: u32,
@@ -121,7 +131,7 @@ fn read(element: Element<'_>) -> Result<Record, String> {
 }
 
 /// vgapt's element in a domain's metadata, of whatever format.
-pub(super) fn element(domain: &Document) -> Option<Element<'_>> {
+pub(crate) fn element(domain: &Document) -> Option<Element<'_>> {
     elements(domain).next()
 }
 

@@ -1,8 +1,11 @@
 //! What is to be written into a domain. `None` leaves a thing as it is.
 
-use super::{Change, DiskCache, Owned, Processors, Record, Replacement};
+use super::record::Record;
+use super::request::extras::DiskCache;
+use super::setting::Change;
 use crate::model::{Firmware, PciAddress, Size, UsbId};
-use crate::topology::Pinning;
+use crate::topology::{GuestTopology, Pinning};
+use crate::xml::Fragment;
 
 /// What is to be written into a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,4 +86,51 @@ pub struct Cdrom {
     pub unit: u32,
     /// The image; `None` takes the drive out.
     pub image: Option<String>,
+}
+
+/// The processors of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processors {
+    /// How many.
+    pub(crate) count: u32,
+    /// How the guest sees them.
+    pub(crate) guest: GuestTopology,
+}
+
+/// vgapt's devices of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// How their aliases begin.
+    pub(crate) prefix: &'static str,
+    /// What is to be there.
+    pub(crate) devices: Vec<Fragment>,
+}
+
+impl Owned {
+    /// The aliases of its devices; each has one (`named`).
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |device: &Fragment| {
+            let alias = device.children().iter().find(|child| child.name() == "alias");
+            alias.and_then(|alias| alias.attributes().first()).map(|(_, name)| name.clone()).unwrap_or_default()
+        };
+        self.devices.iter().map(name).collect()
+    }
+}
+
+/// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
+/// (drivers/vfio: every page is mapped for the device), so that there is none to take.
+pub(crate) const BALLOON: &str = "devices/memballoon";
+
+/// What stands in the place of a balloon.
+pub(crate) fn no_balloon() -> Fragment {
+    Fragment::new("memballoon").with("model", "none")
+}
+
+/// What is put in the place of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Where.
+    pub(crate) path: String,
+    /// The element as it is to be; empty where there is to be none.
+    pub(crate) source: String,
 }

@@ -1,9 +1,9 @@
 //! Whether a domain is what was to be written: an edit that failed, and what libvirt changed or dropped.
 
-use super::hostdevs::{hostdev_of, passes_usb};
-use super::settings::size_of;
-use super::spec::{Disk, Slot};
-use super::{Record, Spec, alias, setting};
+use super::record::Record;
+use super::spec::{Disk, Slot, Spec};
+use super::{alias, setting};
+use crate::domain_xml::{self, device_with_alias, devices_with_alias, hostdev_of, passes_usb, size_of};
 use crate::model::Reading;
 use crate::xml::{Document, Element};
 
@@ -59,7 +59,7 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
         let missing = functions.iter().filter(|function| hostdev_of(root, ***function).is_none());
         differences.extend(missing.map(|function| format!("the PCI function {} is missing", function.short())));
         let wanted: Vec<String> = functions.iter().map(|function| alias::pci(prefix, **function)).collect();
-        let surplus = alias::with_prefix(root, prefix).filter(|(_, rest)| slots.is_some() && !wanted.contains(&format!("{prefix}{rest}")));
+        let surplus = devices_with_alias(root, prefix).filter(|(_, rest)| slots.is_some() && !wanted.contains(&format!("{prefix}{rest}")));
         differences.extend(surplus.map(|(_, rest)| format!("the device {prefix}{rest} is still there")));
     }
     let missing = spec.usb.iter().flatten().filter(|id| !passes_usb(root, **id));
@@ -72,10 +72,9 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
     }
     differences.extend(spec.disks.iter().flatten().enumerate().filter_map(|(index, disk)| of_disk(index, disk, domain)));
     for cdrom in &spec.cdroms {
-        let drive = alias::find(root, &format!("{}{}", alias::CDROM, cdrom.alias)).map(|id| domain.element(id));
-        let image = drive.and_then(|drive| drive.child("source")?.attribute("file"));
+        let drive = device_with_alias(root, &format!("{}{}", alias::CDROM, cdrom.alias));
         let is_so = match &cdrom.image {
-            Some(wanted) => image.as_deref() == Some(wanted),
+            Some(wanted) => drive.is_some_and(|drive| domain_xml::Disk::of(drive).path() == Some(wanted)),
             None => drive.is_none(),
         };
         if !is_so {
@@ -83,7 +82,7 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
         }
     }
     for owned in &spec.owned {
-        let missing = owned.names().into_iter().filter(|name| alias::find(root, name).is_none());
+        let missing = owned.names().into_iter().filter(|name| device_with_alias(root, name).is_none());
         differences.extend(missing.map(|name| format!("the device {name} is missing")));
     }
     for replacement in &spec.replacements {
@@ -96,11 +95,8 @@ fn of_devices(spec: &Spec, domain: &Document) -> Vec<String> {
 }
 
 fn of_disk(index: usize, disk: &Disk, domain: &Document) -> Option<String> {
-    let device = alias::find(domain.root(), &format!("{}{index}", alias::DISK)).map(|id| domain.element(id));
-    let source = device.and_then(|device| device.child("source"));
-    let path = source.and_then(|source| source.attribute(if disk.is_block() { "dev" } else { "file" }));
-    let format = device.and_then(|device| device.child("driver")?.attribute("type"));
-    let is_so = path.as_deref() == Some(disk.path.as_str()) && format.as_deref() == Some(disk.format.as_str());
+    let device = device_with_alias(domain.root(), &format!("{}{index}", alias::DISK)).map(domain_xml::Disk::of);
+    let is_so = device.is_some_and(|now| now.path() == Some(&disk.path) && now.format.as_ref() == Some(&disk.format));
     (!is_so).then(|| format!("the disk {} ({}) is not there as it was written", disk.path, disk.format))
 }
 

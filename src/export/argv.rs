@@ -1,6 +1,7 @@
 //! libvirt's command line, made easy to compare.
 
-use crate::model::{UsbDevice, UsbId, parse_number};
+use crate::domain_xml::{HostDevice, devices_named, host_device};
+use crate::model::{UsbDevice, UsbId};
 use crate::xml::{Document, Element, Fragment, Id};
 
 /// Says of each USB device that is given by its id where it is plugged in, which libvirt looks up only
@@ -9,12 +10,10 @@ use crate::xml::{Document, Element, Fragment, Id};
 pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     // What has no id that can be read is left for libvirt to refuse.
     let unplaced = |hostdev: Element<'_>| {
-        let number = |name: &str| u16::try_from(parse_number(&hostdev.at(&format!("source/{name}"))?.attribute("id")?)?).ok();
-        let id = UsbId { vendor: number("vendor")?, product: number("product")? };
-        let is_unplaced = hostdev.attribute("type").as_deref() == Some("usb") && hostdev.at("source/address").is_none();
-        is_unplaced.then_some((hostdev.id(), hostdev.child("source")?.id(), id))
+        let Some(HostDevice::Usb(id)) = host_device(hostdev) else { return None };
+        hostdev.at("source/address").is_none().then_some((hostdev.id(), hostdev.child("source")?.id(), id))
     };
-    let unplaced = |domain: &Document| domain.root().child("devices")?.children_named("hostdev").find_map(unplaced);
+    let unplaced = |domain: &Document| devices_named(domain.root(), "hostdev").find_map(unplaced);
     let mut missing = Vec::new();
     while let Some((hostdev, source, id)) = unplaced(domain) {
         match plugged.iter().find(|device| device.id == id) {
@@ -38,8 +37,7 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
     let is_function = |card: &Element<'_>| card.attribute("type").as_deref() == Some("hostdev");
     let mut by_libvirt = Vec::new();
     loop {
-        let devices = domain.root().child("devices");
-        let Some(card) = devices.and_then(|devices| devices.children_named("interface").find(is_function)) else { return by_libvirt };
+        let Some(card) = devices_named(domain.root(), "interface").find(is_function) else { return by_libvirt };
         let managed = card.attribute("managed").map(|managed| format!(" managed='{managed}'")).unwrap_or_default();
         let mut inner = String::new();
         for child in card.children() {
@@ -62,8 +60,7 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
 /// host whether it has it where that is not said, and here nothing is started.
 pub fn by_vfio(domain: &mut Document) {
     let unsaid = |domain: &Document| -> Option<(Id, Option<Id>)> {
-        let mut hostdevs = domain.root().child("devices")?.children_named("hostdev");
-        let hostdev = hostdevs.find(|hostdev| {
+        let hostdev = devices_named(domain.root(), "hostdev").find(|hostdev| {
             let is_said = hostdev.child("driver").is_some_and(|driver| driver.attribute("name").is_some());
             hostdev.attribute("type").as_deref() == Some("pci") && !is_said
         })?;

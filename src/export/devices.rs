@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
+use crate::domain_xml::{HostDevice, host_device};
 use crate::model::{PciAddress, PciId};
 use crate::xml::Element;
 
@@ -40,10 +41,7 @@ pub(super) struct Functions {
 pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Account) -> Functions {
     let mut functions = Functions::default();
     for hostdev in devices.children_named("hostdev").filter(|hostdev| hostdev.attribute("type").as_deref() == Some("pci")) {
-        let address = hostdev.at("source/address");
-        let known = address
-            .and_then(|address| PciAddress::of_attributes(|name| address.attribute(name)))
-            .and_then(|at| passed.iter().find(|passed| passed.address == at));
+        let known = host_device(hostdev).and_then(|is| passed.iter().find(|passed| HostDevice::Function(passed.address) == is));
         let Some((function, id)) = known.and_then(|function| Some((function, function.id?))) else {
             account.lost(
                 hostdev,

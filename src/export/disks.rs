@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::devices::boot_order;
+use crate::domain_xml::{Disk, Source};
 use crate::model::shell_word;
 use crate::xml::Element;
 
@@ -11,10 +12,9 @@ use crate::xml::Element;
 pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (Vec<Value>, Vec<Value>) {
     let (mut disks, mut volumes) = (Vec::new(), Vec::new());
     for disk in devices.children_named("disk") {
-        let kind = disk.attribute("device").map_or_else(|| "disk".to_owned(), std::borrow::Cow::into_owned);
-        let target = disk.child("target");
-        let name = target.and_then(|target| target.attribute("dev")).unwrap_or_default();
-        let source = match no_claim(disk, &kind) {
+        let Disk { kind, target, source, .. } = Disk::of(disk);
+        let name = target.unwrap_or_default();
+        let source = match claimed(disk, &kind, source) {
             Ok(source) => source,
             Err(because) => {
                 account.lost(disk, &format!("the {kind} {name}: {because}"));
@@ -46,34 +46,32 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
 }
 
 /// The file or block device of a disk, whose bytes are what the guest sees; else why there is no claim to fill.
-fn no_claim(disk: Element<'_>, kind: &str) -> Result<String, String> {
+fn claimed(disk: Element<'_>, kind: &str, source: Option<Source>) -> Result<String, String> {
     if !["disk", "cdrom", "lun"].contains(&kind) {
         return Err("KubeVirt has no drive of this sort".into());
     }
-    let source = disk.child("source");
-    let attribute = |name: &str| source.and_then(|source| source.attribute(name)).map(std::borrow::Cow::into_owned).unwrap_or_default();
-    let path = match disk.attribute("type").as_deref() {
-        Some("file") | None => attribute("file"),
-        Some("block") => attribute("dev"),
-        Some("nvme") => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
-        Some("network") => {
-            let (protocol, name) = (attribute("protocol"), attribute("name"));
+    let path = match source {
+        Some(Source::Path(path)) => path,
+        Some(Source::Nvme(_)) => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
+        Some(Source::Remote { protocol, name }) => {
             return Err(format!("{protocol}:{name}, which a claim of the cluster's own storage would have to lead to"));
         }
-        Some("volume") => {
-            let (volume, pool) = (attribute("volume"), attribute("pool"));
+        Some(Source::Volume { pool, volume }) => {
             return Err(format!("the volume {volume} of libvirt's pool {pool}: vol-download it, and fill a claim"));
         }
-        Some(kind) => return Err(format!("a source of the kind {kind}")),
+        None => match disk.attribute("type").as_deref() {
+            Some("file" | "block") | None => String::new(),
+            Some(kind) => return Err(format!("a source of the kind {kind}")),
+        },
     };
     if path.is_empty() {
         return Err("it is empty".into());
     }
     let has = |element: Option<Element<'_>>, name: &str| element.is_some_and(|element| element.child(name).is_some());
-    if has(Some(disk), "encryption") || has(source, "encryption") {
+    if has(Some(disk), "encryption") || has(disk.child("source"), "encryption") {
         return Err("it is encrypted: decrypt it into a new image, and fill a claim with that".into());
     }
-    if has(source, "slices") {
+    if has(disk.child("source"), "slices") {
         return Err("it is a part of a file: copy the part out, and fill a claim with that".into());
     }
     if disk.child("backingStore").is_some_and(|backing| backing.children().next().is_some()) {

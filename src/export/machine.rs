@@ -3,39 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::account::Account;
+use crate::domain_xml::{page_size, size_of, vcpus};
+use crate::model::Size;
 use crate::xml::Element;
-
-/// How many bytes a number with a unit of libvirt's is.
-fn bytes(amount: &str, unit: Option<&str>) -> Option<u64> {
-    let unit = unit.unwrap_or("KiB").to_ascii_lowercase();
-    let scale = match unit.as_str() {
-        "b" | "byte" | "bytes" => 1,
-        _ => {
-            let power = 1 + u32::try_from("kmgtpe".find(unit.chars().next()?)?).ok()?;
-            match unit.get(1..)? {
-                "" | "ib" => 1024_u64.checked_pow(power)?,
-                "b" => 1000_u64.checked_pow(power)?,
-                _ => return None,
-            }
-        }
-    };
-    amount.parse::<u64>().ok()?.checked_mul(scale)
-}
-
-fn amount(element: Element<'_>) -> Option<u64> {
-    bytes(element.text(), element.attribute("unit").as_deref())
-}
 
 pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value> {
     let memory = domain.child("memory");
-    let size = memory.and_then(amount);
+    let size = memory.and_then(size_of);
     if let Some(memory) = memory.filter(|_| size.is_some()) {
         account.said(memory);
         account.text(memory);
         account.attribute(memory, "unit");
     }
     if let Some(current) = domain.child("currentMemory") {
-        if size.is_some() && amount(current) == size {
+        if size.is_some() && size_of(current) == size {
             account.all_said(current);
         } else {
             account.lost(current, "less memory at first than it may have: it starts with all of it");
@@ -43,7 +24,14 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
     }
     let mut value = Map::new();
     if let Some(size) = size {
-        value.insert("guest".into(), if size % 1024 == 0 { format!("{}Ki", size / 1024) } else { size.to_string() }.into());
+        value.insert(
+            "guest".into(),
+            {
+                let bytes = size.bytes();
+                if bytes % 1024 == 0 { format!("{}Ki", bytes / 1024) } else { bytes.to_string() }
+            }
+            .into(),
+        );
     }
     if let Some(pages) = domain.at("memoryBacking/hugepages") {
         huge_pages(pages, &mut value, account);
@@ -69,8 +57,7 @@ fn huge_pages(pages: Element<'_>, value: &mut Map<String, Value>, account: &mut 
             account.said(pages);
         }
         (Some(page), None) => {
-            let size = page.attribute("size").and_then(|size| bytes(&size, page.attribute("unit").as_deref()));
-            let theirs = match size {
+            let theirs = match page_size(page).map(Size::bytes) {
                 Some(0x20_0000) => "2Mi",
                 Some(0x4000_0000) => "1Gi",
                 _ => return account.lost(pages, "huge pages of a size that KubeVirt does not have"),
@@ -101,7 +88,7 @@ pub(super) fn cpu(domain: Element<'_>, account: &mut Account) -> Value {
 
 fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) -> Value {
     let vcpu = domain.child("vcpu");
-    let count: Option<u32> = vcpu.map_or(Some(1), |vcpu| vcpu.text().parse().ok());
+    let count = vcpus(domain);
     if let Some(vcpu) = vcpu.filter(|_| count.is_some()) {
         account.said(vcpu);
         account.text(vcpu);

@@ -1,7 +1,7 @@
 //! What of an imported domain a request of `vgapt define` can say.
 
 use crate::domain::{GpuChoice, Network, Request, Sound, Toggle};
-use crate::model::{PciAddress, Size, UsbId};
+use crate::domain_xml::{Disk, HostDevice, Interface, devices, host_device, memory};
 use crate::xml::{Document, Element};
 
 /// The request, and in words what it cannot say.
@@ -9,7 +9,7 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
     let root = domain.root();
     let text = |path: &str| root.at(path).map(|element| element.text().to_owned()).filter(|text| !text.is_empty());
     let mut request = Request {
-        memory: root.child("memory").and_then(|memory| memory.text().parse().ok()).map(Size::from_kib),
+        memory: memory(root),
         cpus: text("vcpu").and_then(|count| count.parse().ok()),
         hugepages: root.at("memoryBacking/hugepages").is_some(),
         loader: text("os/loader"),
@@ -18,12 +18,12 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
         ..Request::default()
     };
     let mut beyond: Vec<String> = Vec::new();
-    for device in root.child("devices").into_iter().flat_map(Element::children) {
+    for device in devices(root) {
         let said = match device.name() {
-            "disk" => disk(device, &mut request),
+            "disk" => disk(&Disk::of(device), &mut request),
             "hostdev" => hostdev(device, &mut request),
             "input" => input(device, &mut request),
-            "interface" => interface(device, &mut request),
+            "interface" => network(Interface::of(device), &mut request),
             "audio" => audio(device, &mut request),
             // A request that says where sound goes brings the card; the templates bring the others.
             "sound" | "emulator" | "controller" | "video" | "memballoon" => true,
@@ -61,21 +61,6 @@ fn input(input: Element<'_>, request: &mut Request) -> bool {
     true
 }
 
-/// A request has one network.
-fn interface(interface: Element<'_>, request: &mut Request) -> bool {
-    if request.extras.network.is_some() {
-        return false;
-    }
-    let bridge = interface.child("source").and_then(|source| source.attribute("bridge"));
-    let network = match (interface.attribute("type").as_deref(), bridge) {
-        (Some("user"), _) => Network::User,
-        (Some("bridge"), Some(bridge)) => Network::Bridge(bridge.into_owned()),
-        _ => return false,
-    };
-    request.extras.network = Some(network);
-    true
-}
-
 fn audio(audio: Element<'_>, request: &mut Request) -> bool {
     let sound = match audio.attribute("type").as_deref() {
         Some("pulseaudio") => Sound::PulseAudio,
@@ -89,29 +74,40 @@ fn audio(audio: Element<'_>, request: &mut Request) -> bool {
     is_first
 }
 
-fn disk(disk: Element<'_>, request: &mut Request) -> bool {
-    let source = disk.child("source").and_then(|source| source.attribute("file").or_else(|| source.attribute("dev")));
-    let Some(path) = source.map(std::borrow::Cow::into_owned) else { return false };
-    match disk.attribute("device").as_deref() {
-        Some("cdrom") if path.contains("virtio") && request.virtio_iso.is_none() => request.virtio_iso = Some(path),
-        Some("cdrom") if request.cdrom.is_none() => request.cdrom = Some(path),
-        Some("disk") => request.disk.push(path),
+/// A request has one network.
+fn network(card: Interface, request: &mut Request) -> bool {
+    if request.extras.network.is_some() {
+        return false;
+    }
+    let network = match (card.kind.as_str(), card.bridge) {
+        ("user", _) => Network::User,
+        ("bridge", Some(bridge)) => Network::Bridge(bridge),
+        _ => return false,
+    };
+    request.extras.network = Some(network);
+    true
+}
+
+fn disk(disk: &Disk<'_>, request: &mut Request) -> bool {
+    let Some(path) = disk.path().map(str::to_owned) else { return false };
+    match disk.kind.as_str() {
+        "cdrom" if path.contains("virtio") && request.virtio_iso.is_none() => request.virtio_iso = Some(path),
+        "cdrom" if request.cdrom.is_none() => request.cdrom = Some(path),
+        "disk" => request.disk.push(path),
         _ => return false,
     }
     true
 }
 
 fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
-    if hostdev.attribute("type").as_deref() == Some("usb") {
-        let id = |name: &str| {
-            hostdev.at(&format!("source/{name}")).and_then(|part| part.attribute("id").map(|id| id.trim_start_matches("0x").to_owned()))
-        };
-        let known = id("vendor").zip(id("product")).and_then(|(vendor, product)| format!("{vendor}:{product}").parse::<UsbId>().ok());
-        request.usb.extend(known);
-        return known.is_some();
-    }
-    let address = hostdev.at("source/address").and_then(|address| PciAddress::of_attributes(|name| address.attribute(name)));
-    let Some(address) = address else { return false };
+    let address = match host_device(hostdev) {
+        Some(HostDevice::Function(address)) => address,
+        Some(HostDevice::Usb(id)) => {
+            request.usb.push(id);
+            return true;
+        }
+        _ => return false,
+    };
     // The first function of what has several is a card, and `define` finds the rest of it.
     let is_first = hostdev.child("address").is_some_and(|guest| guest.attribute("multifunction").is_some());
     let belongs = request.gpu.iter().any(|gpu| matches!(gpu, GpuChoice::At(card) if card.same_slot(address)));
@@ -121,4 +117,16 @@ fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
         request.pci.push(address);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_of_memory_has_its_unit() {
+        let memory = |text: &str| request_of(&Document::parse(&format!("<domain>{text}</domain>")).unwrap()).0.memory;
+        assert_eq!(memory("<memory unit='MiB'>128</memory>"), "128M".parse().ok());
+        assert_eq!(memory("<memory>131072</memory>"), "128M".parse().ok());
+    }
 }

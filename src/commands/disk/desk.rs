@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::super::Context;
 use super::super::exit_code::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
-use crate::disk::{self, DiskUse, Source, argv};
-use crate::domain::{self, Drive};
+use crate::disk::{self, DiskUse, argv};
+use crate::domain_xml::{self, Drive, Source};
 use crate::hypervisor::{Domains, Known, Pool, Pools, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::{Distribution, Finding};
@@ -300,6 +300,8 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
                     .flat_map(|known| &known.volumes)
                     .find(|known| known.name == *volume)
                     .map(|known| known.path.clone()),
+                // What QEMU alone reaches is no image of this host.
+                Source::Remote { .. } | Source::Nvme(_) => continue,
             };
             match path {
                 Some(path) => placed.push((used, path.into())),
@@ -307,7 +309,7 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
             }
         }
         // What somebody gave to QEMU by options of its own, of which libvirt knows nothing.
-        let drives = domain::drives(&document);
+        let drives = domain_xml::drives(&document);
         let in_options = |what: &str| format!("qemu:commandline of the domain '{}': {what}", known.name);
         unknown.extend(drives.unknown.iter().map(|what| in_options(what)));
         for Drive { file, format, read_only } in drives.images {

@@ -14,6 +14,7 @@ use super::paths::existing;
 use super::shown::shortened;
 use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
+use crate::domain_xml;
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
 use crate::model::{Finding, Severity, shell_word};
@@ -138,12 +139,8 @@ impl Arguments {
 
 /// The disks that are files or devices: element, name in the guest, path.
 fn disks(domain: &Document) -> impl Iterator<Item = (Element<'_>, String, PathBuf)> {
-    let disks = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("disk"));
-    disks.filter(|disk| disk.attribute("device").is_none_or(|device| device == "disk")).filter_map(|disk| {
-        let source = disk.child("source")?;
-        let path = source.attribute("file").or_else(|| source.attribute("dev"))?;
-        Some((disk, disk.child("target")?.attribute("dev")?.into_owned(), PathBuf::from(path.into_owned())))
-    })
+    let disks = domain_xml::disks(domain.root()).filter(|disk| disk.kind == "disk");
+    disks.filter_map(|disk| Some((disk.element, disk.target.clone()?, PathBuf::from(disk.path()?))))
 }
 
 /// Only where the disk lies and its format; libvirt finds out by itself what it lies on.

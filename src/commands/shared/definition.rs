@@ -11,6 +11,7 @@ use super::existing::still_as_read;
 use super::exit_code::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
+use crate::domain_xml;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, shell_word};
 use crate::output;
@@ -61,9 +62,9 @@ impl Definition<'_> {
         let merged = domain::merge(&base.domain, &spec);
         if base.purpose != Purpose::Detach {
             let others = others(connection, self.name)?;
-            let own = domain::taken(&merged, host);
+            let own = domain_xml::taken(&merged, host);
             findings.extend(domain::of_neighbours(&spec, &own, &others));
-            let new = own.without(&domain::taken(&base.domain, host), base.is_new);
+            let new = own.without(&domain_xml::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
             if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
                 findings.extend(discovery::other_hooks(&root, self.name));

@@ -15,6 +15,7 @@ use super::shared::existing::Existing;
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain;
+use crate::domain_xml;
 use crate::model::{Finding, HOOK, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
@@ -48,7 +49,7 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
         let passed = existing.passed();
-        let taken = domain::taken(&existing.document, &host);
+        let taken = domain_xml::taken(&existing.document, &host);
         let needs = existing.needs(&self.name)?;
         let uses = discovery::uses(root.as_ref());
         let mut findings = domain::of_functions(&passed, &host, &uses);

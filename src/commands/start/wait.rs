@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::domain_xml::{devices_named, interfaces};
 use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
@@ -92,14 +93,13 @@ impl<'a> Guest<'a> {
 }
 
 fn has_agent(domain: &Document) -> bool {
-    let mut channels = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("channel"));
+    let mut channels = devices_named(domain.root(), "channel");
     channels.any(|channel| channel.child("target").and_then(|target| target.attribute("name")).as_deref() == Some(AGENT))
 }
 
 /// Whether libvirt gives out the guest's address: no other kind of network tells.
 fn is_on_network(domain: &Document) -> bool {
-    let mut interfaces = domain.root().child("devices").into_iter().flat_map(|devices| devices.children_named("interface"));
-    interfaces.any(|interface| interface.attribute("type").as_deref() == Some("network"))
+    interfaces(domain.root()).any(|interface| interface.kind == "network")
 }
 
 #[cfg(test)]

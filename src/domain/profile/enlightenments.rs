@@ -2,8 +2,8 @@
 //! Names and dependencies as in QEMU's docs/system/i386/hyperv.rst, elements as in libvirt's
 //! formatdomain.
 
-use super::super::setting::Setting;
-use super::Profile;
+use super::file::Profile;
+use crate::domain::setting::Setting;
 use crate::model::{Cpu, Libvirt};
 
 /// How often a guest asks for a lock before it tells the hypervisor: the guide's number, 0x1fff.
@@ -77,7 +77,7 @@ const ALL: [Enlightenment; 16] = [
 ];
 
 /// The elements of a profile's enlightenments, without those that this host or libvirt does not have.
-pub(in crate::domain) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Setting> {
+pub(crate) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Setting> {
     let mut names: Vec<&Enlightenment> = ALL.iter().filter(|one| profile.enlightenments().iter().any(|name| name == one.name)).collect();
     names.retain(|one| is_there(one, cpu, libvirt));
     // What needs something that is not there goes too, and what needs that.

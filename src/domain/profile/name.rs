@@ -6,7 +6,7 @@ use std::fmt;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParserFactory};
 use serde::{Deserialize, Serialize};
 
-use super::Profile;
+use super::file::Profile;
 
 /// The system that a new domain is for where none is named.
 const DEFAULT: &str = "windows";

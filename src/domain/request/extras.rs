@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Network, Screen, text};
+use super::network::Network;
+use super::screen::Screen;
+use super::text;
 
 /// Devices that are not the host's own hardware, or only a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]

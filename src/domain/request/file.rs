@@ -2,8 +2,9 @@
 
 use clap::{Args as _, Command};
 
-use super::{Request, Without};
-use crate::domain::Profile;
+use super::Request;
+use super::without::Without;
+use crate::domain::profile::file::Profile;
 
 /// How many letters a misspelt key may be away from a known one to be taken for it.
 const NEAR: usize = 3;
@@ -42,7 +43,7 @@ impl Request {
     }
 
     /// The first of these keys that this program does not know.
-    pub(in crate::domain) fn unknown_key<'k>(said: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
+    pub(crate) fn unknown_key<'k>(said: impl IntoIterator<Item = &'k String>) -> Option<&'k str> {
         let known = keys();
         said.into_iter().find(|key| !known.contains(key)).map(String::as_str)
     }
@@ -92,7 +93,7 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Cpus;
+    use crate::domain::request::cpus::Cpus;
 
     #[test]
     fn a_file_says_what_the_options_say() {

@@ -2,31 +2,28 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
 
-mod cpus;
-mod extras;
+pub(super) mod cpus;
+pub(super) mod extras;
 mod file;
-mod gpu;
-mod network;
+pub(super) mod files;
+pub(super) mod gpu;
+pub(super) mod network;
 mod overlay;
-mod screen;
+pub(super) mod screen;
 mod text;
-mod tuning;
-mod without;
+pub(super) mod tuning;
+pub(super) mod variables;
+pub(super) mod without;
 
 use serde::{Deserialize, Serialize};
 
-pub use cpus::Cpus;
-pub use extras::{DiskCache, DiskFormat, Extras, Sound, Toggle};
-pub use gpu::GpuChoice;
-pub use network::Network;
-pub use screen::Screen;
-pub use tuning::{CoreKind, Tuning};
-pub use without::Without;
-
-use super::Os;
-use super::firmware::matching_vars;
-use super::owned::folder;
+use super::profile::name::Os;
 use crate::model::{PciAddress, Size, UsbId};
+use cpus::Cpus;
+use extras::Extras;
+use gpu::GpuChoice;
+use tuning::Tuning;
+use without::Without;
 
 /// What is asked of a domain. An option that is not given keeps what the last request said.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
@@ -120,33 +117,7 @@ pub struct Request {
     pub without: Without,
 }
 
-/// Where the kernel shows a mediated device.
-pub(super) fn mdev_path(uuid: &str) -> String {
-    format!("/sys/bus/mdev/devices/{uuid}")
-}
-
-/// Where the kernel shows a network interface.
-pub(super) fn interface_path(name: &str) -> String {
-    format!("/sys/class/net/{name}")
-}
-
-/// Is there where a network interface is a bridge.
-pub(super) fn bridge_path(name: &str) -> String {
-    format!("/sys/class/net/{name}/bridge")
-}
-
 impl Request {
-    /// The same with every path made absolute, seen from a directory.
-    #[must_use]
-    pub fn with_absolute_paths(mut self, directory: &str) -> Self {
-        let Extras { rom, share, share_smb, .. } = &mut self.extras;
-        let paths = [rom, &mut self.cdrom, &mut self.virtio_iso, &mut self.loader, &mut self.nvram_template, &mut self.emulator];
-        for path in paths.into_iter().flatten().chain(&mut self.disk).chain(share).chain(share_smb).filter(|path| !path.starts_with('/')) {
-            *path = format!("{}/{}", directory.trim_end_matches('/'), path.trim_start_matches("./"));
-        }
-        self
-    }
-
     /// All USB devices that are asked for, each once.
     pub fn usb_ids(&self) -> Vec<UsbId> {
         let mut ids = Vec::new();
@@ -156,40 +127,5 @@ impl Request {
             }
         }
         ids
-    }
-
-    /// The files that are asked for, by name or because they belong to one that is.
-    pub fn files(&self) -> Vec<String> {
-        let belonging = self.loader.as_deref().filter(|_| self.nvram_template.is_none()).and_then(matching_vars);
-        self.disk
-            .iter()
-            .chain(&self.cdrom)
-            .chain(&self.virtio_iso)
-            .chain(&self.loader)
-            .chain(&self.nvram_template)
-            .chain(&self.extras.rom)
-            .chain(&self.extras.evdev)
-            .cloned()
-            .chain(self.extras.mdev.iter().map(|uuid| mdev_path(uuid)))
-            .chain(self.extras.share.iter().chain(&self.extras.share_smb).map(|share| folder(share).0.to_owned()))
-            .chain(belonging)
-            .chain(self.extras.network.iter().flat_map(|network| match network {
-                Network::Bridge(name) => vec![interface_path(name), bridge_path(name)],
-                Network::Macvtap(name) => vec![interface_path(name)],
-                _ => Vec::new(),
-            }))
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_become_absolute() {
-        let request = Request { disk: vec!["./a.qcow2".into(), "/b".into()], cdrom: Some("c.iso".into()), ..Request::default() }
-            .with_absolute_paths("/vm");
-        assert_eq!((request.disk, request.cdrom), (vec!["/vm/a.qcow2".into(), "/b".into()], Some("/vm/c.iso".into())));
     }
 }

@@ -1,6 +1,8 @@
 //! One request over another.
 
-use super::{Extras, Request, Without};
+use super::Request;
+use super::extras::Extras;
+use super::without::Without;
 
 impl Request {
     /// This request with the options of another over it: what the other gives, it decides.
@@ -71,7 +73,7 @@ fn option<T: Clone>(last: Option<&T>, given: Option<&T>, taken_out: bool) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Cpus;
+    use crate::domain::request::cpus::Cpus;
 
     #[test]
     fn what_is_given_decides_and_the_rest_stays() {

@@ -1,0 +1,147 @@
+//! What is wrong with passing devices: gone, moved, no endpoint, a loss for the host.
+
+use crate::domain::record::Passed;
+use crate::model::{Finding, Host, Iommu, PciAddress, UsbId, Uses};
+use crate::passthrough::{Danger, DangerKind, dangers, last_keyboard_at, missing_iommu};
+
+/// What is wrong with passing these functions, wherever they come from.
+pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding> {
+    if passed.is_empty() {
+        return Vec::new();
+    }
+    if host.pci.is_empty() {
+        return vec![Finding::warning(
+            "host-unknown",
+            "the host's PCI devices could not be read, so nothing about them was checked",
+            "run vgapt on the host itself",
+        )];
+    }
+    let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
+    let mut findings: Vec<Finding> = passed
+        .iter()
+        .filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host)).or_else(|| group(passed.address, host)))
+        .collect();
+    findings.extend(dangers(host, uses, &functions).into_iter().filter_map(lost));
+    findings.extend(usb_behind(&functions, host));
+    for unknown in &host.unknown {
+        findings.push(Finding::warning(
+            "not-known",
+            format!("not known of this host: {unknown}"),
+            "run vgapt on the host itself for a full check",
+        ));
+    }
+    findings
+}
+
+/// Is it there, and is it still what it was?
+fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
+    let address = passed.address.short();
+    let elsewhere = || {
+        let now: Vec<String> = host.pci.iter().filter(|device| Some(device.id) == passed.id).map(|device| device.address.short()).collect();
+        if now.is_empty() {
+            "see `vgapt list` for what there is".to_owned()
+        } else {
+            format!("that device is now at {}: define again with that address", now.join(" or "))
+        }
+    };
+    let Some(device) = host.device(passed.address) else {
+        let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
+        return Some(Finding::fatal("no-such-device", format!("there is no PCI function {address}{what}"), elsewhere()));
+    };
+    let same_subsystem = passed.subsystem.is_none() || device.subsystem.is_none() || passed.subsystem == device.subsystem;
+    if passed.id.is_some_and(|id| id != device.id) || !same_subsystem {
+        let was = passed.id.map(|id| id.to_string()).unwrap_or_default();
+        let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
+        let message =
+            format!("at {address} is now {} [{}], not the {was} that was passed: PCI addresses have moved", device.label(), device.id);
+        return Some(Finding::fatal("device-moved", message, elsewhere()));
+    }
+    None
+}
+
+fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
+    let device = host.device(address).filter(|device| device.is_bridge() || device.class.is_any_bridge())?;
+    let message = format!("{} is a bridge ({}), and only endpoints can be passed", address.short(), device.label());
+    Some(Finding::fatal("not-an-endpoint", message, "leave it out: bridges stay with the host and block nothing"))
+}
+
+fn group(address: PciAddress, host: &Host) -> Option<Finding> {
+    let device = host.device(address).filter(|device| device.group.is_none())?;
+    let (seen, remedy) = missing_iommu(host);
+    let message = format!("{} is in no IOMMU group: {seen}", device.address.short());
+    // Node devices of a remote host may leave the groups out; the files of a host do not.
+    Some(if host.platform.iommu == Iommu::Unknown {
+        Finding::warning("no-group", message, remedy)
+    } else {
+        Finding::blocker("no-group", message, remedy)
+    })
+}
+
+/// What the host loses, weighed for a domain: what destroys data is refused, what can be meant is blocked.
+fn lost(danger: Danger) -> Option<Finding> {
+    let Danger { kind, message, remedy } = danger;
+    Some(match kind {
+        DangerKind::DiskInUse => Finding::fatal(kind.code(), message, remedy),
+        DangerKind::BlockedGroup => Finding::blocker("group-not-viable", message, remedy),
+        DangerKind::Console | DangerKind::SharedOut | DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => {
+            Finding::blocker(kind.code(), message, remedy)
+        }
+        DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
+        DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
+        // The guest does not change it.
+        DangerKind::HostBlind => return None,
+    })
+}
+
+/// What speaks against handing the display over.
+pub fn of_handover(systemd: Option<bool>) -> Option<Finding> {
+    (systemd == Some(false)).then(|| {
+        Finding::fatal(
+            "no-systemd",
+            "the display cannot be handed over: systemd does not run this host, and nothing else tells whether the display manager runs",
+            "stop the display manager before the start by hand, without --handover",
+        )
+    })
+}
+
+/// The USB devices that go with a controller.
+fn usb_behind(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let behind = |device: &&crate::model::UsbDevice| device.controller.is_some_and(|controller| functions.contains(&controller));
+    let named: Vec<String> =
+        host.usb.iter().filter(behind).map(|device| format!("{} {}", device.id, device.name.as_deref().unwrap_or("unknown"))).collect();
+    (!named.is_empty()).then(|| {
+        let message = format!("with the USB controller go the devices plugged into it: {}", named.join(", "));
+        Finding::warning("usb-behind", message, "plug what the host needs into a port of another controller")
+    })
+}
+
+/// The last keyboard among USB devices that a guest is given.
+pub fn of_keyboard(ids: &[UsbId], host: &Host, uses: &Uses) -> Option<Finding> {
+    let ports: Vec<&str> = host.usb.iter().filter(|device| ids.contains(&device.id)).map(|device| device.port.as_str()).collect();
+    let Danger { kind, message, remedy } = last_keyboard_at(uses, &ports)?;
+    Some(Finding::warning(kind.code(), message, remedy))
+}
+
+/// Is exactly one USB device of this id plugged in?
+pub(super) fn usb(id: UsbId, host: &Host) -> Option<Finding> {
+    if host.usb.is_empty() {
+        return Some(Finding::warning(
+            "usb-unknown",
+            format!("whether the USB device {id} is there could not be told"),
+            "run vgapt on the host itself, with the device plugged in",
+        ));
+    }
+    match host.usb.iter().filter(|device| device.id == id).count() {
+        0 => Some(Finding::blocker(
+            "no-such-usb-device",
+            format!("no USB device {id} is plugged in"),
+            "plug it in, or see `vgapt list --usb`",
+        )),
+        1 => None,
+        several => Some(Finding::blocker(
+            "ambiguous-usb-device",
+            format!("{several} USB devices are {id}, and libvirt cannot tell which is meant"),
+            "unplug the others, or pass a whole USB controller with --pci",
+        )),
+    }
+}

@@ -1,0 +1,259 @@
+//! A domain beside the others of the host: what two of them have.
+
+use crate::domain::spec::Spec;
+use crate::domain_xml::{Taken, functions, pins, taken};
+use crate::model::{CpuSet, Finding, Host, shell_word};
+use crate::xml::Document;
+
+/// Another domain of the host.
+#[derive(Debug)]
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs now.
+    pub is_running: bool,
+    /// Its XML, as it starts next and, where it runs, as it runs; else why it cannot be read.
+    pub documents: Vec<Result<Document, String>>,
+}
+
+/// What only the host's files tell of disks.
+pub trait Places {
+    /// Where a path lies, the links on the way followed.
+    fn real(&self, path: &str) -> String;
+    /// What is the same for all names of one file; `None` where it is not there or cannot be told.
+    fn identity(&self, path: &str) -> Option<String>;
+    /// The files that an image lies on, and why not all of them are known, where they are not.
+    fn below(&self, path: &str) -> (Vec<String>, Option<String>);
+}
+
+/// Cores that another domain has too: both are slow while both run. Domains that pass the same device
+/// never run at once.
+pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Finding> {
+    let cores = &spec.placed.as_ref()?.taken;
+    let shared = |other: &Other| {
+        let domain = other.documents.first()?.as_ref().ok()?;
+        if !own.functions.is_disjoint(&functions(domain)) {
+            return None;
+        }
+        let (pins, _) = pins(domain.root());
+        let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
+        (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
+    };
+    let named: Vec<String> = others.iter().filter_map(shared).collect();
+    (!named.is_empty()).then(|| {
+        let message = format!("other domains are pinned to the same processors of the host: {}", named.join(", "));
+        Finding::warning(
+            "shared-cores",
+            message,
+            "let them run one at a time, or move the pins of one with virsh -c qemu:///system vcpupin --config",
+        )
+    })
+}
+
+/// What other domains take of the host's too. At a start it counts whether the other one runs.
+pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, places: &dyn Places) -> Vec<Finding> {
+    let own_disks = disks_of(own, places);
+    let mut findings: Vec<Finding> = own.unknown.iter().filter(|_| !others.is_empty()).map(|what| own_unknown(what)).collect();
+    for other in others {
+        let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
+        findings.extend(unknown(other, own, &theirs));
+        let weigh: fn(&'static str, String, String) -> Finding =
+            if at_start && other.is_running { Finding::blocker } else { Finding::warning };
+        let runs = if other.is_running { ", which runs," } else { "" };
+        let name = &other.name;
+        let devices = devices(own, &theirs);
+        if !devices.is_empty() {
+            let message = format!("the domain '{name}'{runs} has the same devices of the host: {}", devices.join(", "));
+            let remedy = if other.is_running {
+                format!("shut it down first: vgapt stop {}", shell_word(name))
+            } else {
+                "run one of them at a time".to_owned()
+            };
+            findings.push(weigh("shared-device", message, remedy));
+        }
+        let their_disks: Vec<Seen> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
+        findings.extend(chains(other, &own_disks, &their_disks, at_start));
+        let disks: Vec<String> = own_disks
+            .iter()
+            .filter(|disk| their_disks.iter().any(|other| disk.file.is(&other.file)))
+            .map(|disk| disk.path.clone())
+            .collect();
+        if !disks.is_empty() {
+            let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
+            let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
+            findings.push(weigh("shared-disk", message, remedy.to_owned()));
+        }
+        let folders: Vec<String> =
+            own.folders.iter().filter(|folder| theirs.iter().any(|theirs| theirs.folders.contains(*folder))).cloned().collect();
+        if !folders.is_empty() && !at_start {
+            let message = format!("the domain '{name}'{runs} shares the same folder: {}", folders.join(", "));
+            findings.push(Finding::warning(
+                "shared-folder",
+                message,
+                "two guests that write to the same files have to lock them; give each a folder of its own",
+            ));
+        }
+    }
+    findings
+}
+
+/// What it takes itself cannot be told wholly.
+fn own_unknown(what: &str) -> Finding {
+    let message = format!("whether another domain has the same device could not be told: {what}");
+    Finding::warning("taken-unknown", message, "compare it with the other domains by hand: virsh dumpxml NAME")
+}
+
+/// A domain that cannot be read, or not wholly, may have anything.
+fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
+    if *own == Taken::default() {
+        return None;
+    }
+    let unread = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
+    let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML of it".to_owned()));
+    let because = unread.or_else(|| theirs.iter().flat_map(|theirs| &theirs.unknown).next().cloned())?;
+    let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
+    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", shell_word(&other.name))))
+}
+
+fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
+    let functions = own.functions.iter().filter(|one| theirs.iter().any(|theirs| theirs.functions.contains(*one))).map(|one| one.short());
+    let usb = own.usb.iter().filter(|one| theirs.iter().any(|theirs| theirs.usb.contains(*one))).map(|one| format!("USB {one}"));
+    let mediated = own.mediated.iter().filter(|one| theirs.iter().any(|theirs| theirs.mediated.contains(*one))).cloned();
+    functions.chain(usb).chain(mediated).collect()
+}
+
+/// A file under all its names.
+struct File {
+    real: String,
+    identity: Option<String>,
+}
+
+impl File {
+    fn at(path: &str, places: &dyn Places) -> Self {
+        if !path.starts_with('/') {
+            return Self { real: path.to_owned(), identity: None };
+        }
+        Self { real: places.real(path), identity: places.identity(path) }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        overlap(&self.real, &other.real) || (self.identity.is_some() && self.identity == other.identity)
+    }
+}
+
+/// A disk that a domain writes to, with what it lies on.
+struct Seen {
+    path: String,
+    file: File,
+    below: Vec<File>,
+    unknown: Option<String>,
+}
+
+fn disks_of(taken: &Taken, places: &dyn Places) -> Vec<Seen> {
+    let seen = |path: &String| {
+        let may_lie_on_another = path.starts_with('/') && taken.overlays.contains(path);
+        let (below, unknown) = if may_lie_on_another { places.below(path) } else { (Vec::new(), None) };
+        let below = below.iter().map(|path| File::at(path, places)).collect();
+        Seen { path: path.clone(), file: File::at(path, places), below, unknown }
+    };
+    taken.disks.iter().map(seen).collect()
+}
+
+/// Disks of which one lies on the other: what is written into the one below corrupts the one above for good.
+fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<Finding> {
+    let name = &other.name;
+    let runs = if other.is_running { ", which runs," } else { "" };
+    let pairs: Vec<(&Seen, &Seen)> = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs))).collect();
+    let lies_on = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
+    let mut findings = Vec::new();
+    let remedy = "a disk that carries overlays is only read: give this domain an overlay of it (vgapt disk overlay), or merge the overlay first (vgapt disk merge)";
+    let mut tell = |blocks: bool, told: Vec<String>, what: &str| {
+        if !told.is_empty() {
+            let message = format!("{what}: {}", told.join(", "));
+            findings.push(if blocks { Finding::blocker } else { Finding::warning }("disk-below", message, remedy));
+        }
+    };
+    let ours_above: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(own, theirs)).collect();
+    let told = ours_above.iter().map(|(own, theirs)| format!("{} lies on {}", own.path, theirs.path)).collect();
+    tell(at_start && other.is_running, told, &format!("the domain '{name}'{runs} writes to what a disk lies on, which corrupts the disk"));
+    let ours_below: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(theirs, own)).collect();
+    let told = ours_below.iter().map(|(own, theirs)| format!("{} lies on {}", theirs.path, own.path)).collect();
+    // What this domain writes is there whether or not the other one runs.
+    tell(
+        at_start,
+        told,
+        &format!("the domain '{name}'{runs} has an overlay of a disk, which is corrupted as soon as the disk is written to"),
+    );
+    let unknown = own.iter().chain(theirs).find_map(|disk| disk.unknown.as_ref().map(|because| (disk, because)));
+    if let Some((disk, because)) = unknown.filter(|_| !pairs.is_empty()) {
+        let message = format!("whether a disk of this domain and one of the domain '{name}' lie on each other is not known: {because}");
+        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", shell_word(&disk.path));
+        findings.push(Finding::warning("disk-below-unknown", message, remedy));
+    }
+    findings
+}
+
+/// The same, or a disk and one of its partitions: `/dev/sda` and `/dev/sda1`, `/dev/nvme0n1` and `/dev/nvme0n1p1`.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_part = |disk: &str, part: &str| {
+        let rest = part.strip_prefix(disk).filter(|_| disk.starts_with("/dev/"));
+        rest.is_some_and(|rest| {
+            let number = rest.strip_prefix('p').filter(|_| disk.ends_with(|c: char| c.is_ascii_digit())).unwrap_or(rest);
+            let has_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            has_number && (number.len() < rest.len() || !disk.ends_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    one == other || is_part(one, other) || is_part(other, one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Places for Nowhere {
+        fn real(&self, path: &str) -> String {
+            path.to_owned()
+        }
+
+        fn identity(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn below(&self, path: &str) -> (Vec<String>, Option<String>) {
+            (Vec::new(), path.ends_with("shut").then(|| "it is shut".to_owned()))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_reassurance() {
+        let own = Taken { disks: ["/a".to_owned()].into(), ..Taken::default() };
+        let other = |documents| Other { name: "other".to_owned(), is_running: false, documents };
+        let codes = |own: &Taken, other: Other| {
+            let findings = of_others(own, &[other], &Host::default(), true, &Nowhere);
+            findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        let by_qemu = "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><q:commandline><q:arg value='-device'/><q:arg value='{x'/></q:commandline></domain>";
+        assert_eq!(codes(&own, other(vec![Err("no XML".to_owned())])), ["other-unknown"]);
+        assert_eq!(codes(&own, other(Vec::new())), ["other-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse(by_qemu)])), ["other-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse("<domain/>")])), [""; 0]);
+        assert_eq!(codes(&Taken::default(), other(Vec::new())), [""; 0]);
+        let overlay = "<domain><devices><disk type='file'><driver type='qcow2'/><source file='/shut'/></disk></devices></domain>";
+        assert_eq!(codes(&own, other(vec![Document::parse(overlay)])), ["disk-below-unknown"]);
+        assert_eq!(codes(&own, other(vec![Document::parse(&overlay.replace("qcow2", "raw"))])), [""; 0]);
+        let unclear = Taken { unknown: vec!["x".to_owned()], ..own };
+        assert_eq!(codes(&unclear, other(vec![Document::parse("<domain/>")])), ["taken-unknown"]);
+    }
+
+    #[test]
+    fn a_disk_and_its_partitions() {
+        for (disk, part) in [("/dev/sda", "/dev/sda1"), ("/dev/nvme0n1", "/dev/nvme0n1p3"), ("/a", "/a")] {
+            assert!(overlap(disk, part) && overlap(part, disk), "{disk} {part}");
+        }
+        for (one, other) in [("/dev/sda", "/dev/sdaa"), ("/dev/nvme0n1", "/dev/nvme0n12"), ("/dev/sda1", "/dev/sda10"), ("/a", "/a1")] {
+            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What is wrong with a request: only what it changes is looked at, since what somebody else
+//! changed is no longer what the request says.
+
+use super::on_the_host::on_the_host;
+use super::{devices, files as file_checks, resources};
+use crate::domain::base::{Base, Purpose};
+use crate::domain::request::Request;
+use crate::domain::request::extras::Extras;
+use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
+use crate::domain::request::gpu::GpuChoice;
+use crate::domain::request::network::Network;
+use crate::domain::spec::{Disk, Spec};
+use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
+use crate::passthrough::{self, Assessment};
+
+/// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
+const LONGEST_TAG: usize = 36;
+
+/// What speaks against what is to be written.
+pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host, files: &Files) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(other_system(base));
+    findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
+    findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
+    findings.extend(virtualization_off(base, host));
+    findings.extend(network(base, wanted, files));
+    findings.extend(of_cards(base, wanted, host));
+    let written = written_files(spec);
+    findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
+    findings.extend(file_checks::unknown_files(&written, files));
+    findings.extend(spec.firmware.as_ref().and_then(|firmware| file_checks::pair(firmware, files)));
+    findings.extend(resources::memory(base, spec, host));
+    findings.extend(resources::processors(spec, host));
+    findings.extend(audio_alone(wanted, host));
+    findings.extend(idle_handover(base, wanted, host));
+    if wanted.handover && base.differs(|request| request.handover) {
+        findings.extend(devices::of_handover(files.systemd));
+    }
+    findings.extend(spec.disks.iter().flatten().flat_map(|disk| file_checks::disk(disk, files)));
+    findings.extend(folders(base, wanted, files));
+    findings.extend(share_names(base, wanted));
+    findings.extend(one_disk_twice(base, wanted));
+    findings.extend(without_card(base, wanted));
+    findings.extend(no_display(base, wanted));
+    findings.extend(missing_devices(&new_extras(base, wanted), files));
+    findings.extend(on_the_host(&new_extras(base, wanted)));
+    findings
+}
+
+/// The files that a domain is newly given. A firmware that was found needs no look.
+fn written_files(spec: &Spec) -> Vec<String> {
+    let disks = spec.disks.iter().flatten().map(|disk: &Disk| disk.path.clone());
+    let cdroms = spec.cdroms.iter().filter_map(|cdrom| cdrom.image.clone());
+    let rom = spec.rom.iter().filter_map(|(_, file)| file.clone());
+    let firmware = spec.firmware.iter().flat_map(|firmware| [firmware.code.clone(), firmware.vars.clone()]);
+    disks.chain(cdroms).chain(rom).chain(firmware).collect()
+}
+
+/// The system decides the template, and an existing domain has none any more.
+fn other_system(base: &Base) -> Option<Finding> {
+    let last = base.last.as_ref().and_then(|last| last.request.os.clone());
+    let now = base.wanted.os.clone();
+    let other = now.is_some() && (base.last.is_none() || last.unwrap_or_default() != now.unwrap_or_default());
+    (other && !base.is_new).then(|| {
+        Finding::fatal(
+            "other-system",
+            "--os decides what a new domain is made of, and this one exists",
+            "make it anew with --replace, or leave --os out",
+        )
+    })
+}
+
+/// The folders that are to be shared and were not before.
+fn folders(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
+    let new = new_extras(base, wanted);
+    new.share.iter().chain(&new.share_smb).filter_map(|share| file_checks::folder(folder(share).0, files)).collect()
+}
+
+/// The names by which the guest knows its shared folders.
+fn share_names(base: &Base, wanted: &Request) -> Vec<Finding> {
+    if !base.differs(|request| request.extras.share.clone()) {
+        return Vec::new();
+    }
+    let names: Vec<&str> = wanted.extras.share.iter().map(|share| folder(share).1).collect();
+    let of = |(index, name): (usize, &&str)| {
+        if names[..index].contains(name) {
+            let message = format!("two shared folders have the name '{name}'");
+            return Some(Finding::fatal("same-share", message, "give one another name: --share DIR=NAME"));
+        }
+        (name.len() > LONGEST_TAG).then(|| {
+            let message = format!("the name '{name}' of a shared folder is longer than {LONGEST_TAG} bytes");
+            Finding::fatal("long-share", message, "give it a shorter one: --share DIR=NAME")
+        })
+    };
+    names.iter().enumerate().filter_map(of).collect()
+}
+
+/// The same disk twice: the guest would see two, and destroy what is on it.
+fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
+    let twice = |index: usize, disk: &String| wanted.disk[..index].contains(disk);
+    let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
+    let message = format!("the disk {disk} is given twice");
+    base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
+}
+
+/// A domain for KVM on a processor that has it switched off.
+fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
+    let is_for_kvm = base.domain.root().attribute("type").as_deref() == Some("kvm");
+    let asked = base.is_new || base.differs(|request| request.gpu.clone());
+    passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
+}
+
+/// What is known of the cards that are newly passed, as `vgapt list` and `vgapt check` say it.
+fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
+    if !base.differs(|request| request.gpu.clone()) {
+        return Vec::new();
+    }
+    let matters = |code: &str| match code {
+        // Said with the functions, or of no weight for a domain.
+        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
+        // What their remedies advise is asked for already.
+        "apu" | "boot-display" => wanted.extras.rom.is_none(),
+        "muxless" => wanted.extras.looking_glass.is_none(),
+        _ => true,
+    };
+    let is_wanted = |card: &Assessment| wanted.gpu.contains(&GpuChoice::At(card.address));
+    let cards = passthrough::assess(host).into_iter().filter(is_wanted);
+    let said = cards.flat_map(|card| {
+        let at = card.address.short();
+        card.warnings.into_iter().filter(|warning| matters(warning.code)).map(move |mut warning| {
+            warning.message = format!("{at}: {}", warning.message);
+            warning
+        })
+    });
+    said.collect()
+}
+
+/// A display that the host does not have cannot be handed over.
+fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
+    let asked = wanted.handover && base.differs(|request| (request.handover, request.gpu.clone()));
+    let functions: Vec<PciAddress> = wanted
+        .gpu
+        .iter()
+        .filter_map(|choice| match choice {
+            GpuChoice::At(address) => Some(*address),
+            GpuChoice::Auto => None,
+        })
+        .collect();
+    let mut displays = host.devices(&functions).filter(|device| device.class.is_display()).peekable();
+    (asked && displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
+        let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
+        let at = named.join(" --gpu ");
+        Finding::warning(
+            "handover-idle",
+            format!("--handover hands nothing over: {} is on vfio-pci already, and shows nothing of the host's", named.join(", ")),
+            format!(
+                "leave --handover out; or give the card back to the host until the domain starts: take out what binds it (vgapt check --gpu {at} names it; vgapt undo, where vgapt does), then vgapt prepare --gpu {at} --bind start"
+            ),
+        )
+    })
+}
+
+/// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
+fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
+    let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
+    let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
+    let no_such =
+        |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("there is no {what} {name}"), remedy);
+    match asked {
+        Network::Nat(name) => {
+            let known = files.networks.as_ref()?;
+            let Some((_, is_active)) = known.iter().find(|(known, _)| known == name) else {
+                let there: Vec<&str> = known.iter().map(|(known, _)| known.as_str()).collect();
+                let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
+                return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
+            };
+            (!is_active).then(|| {
+                let word = shell_word(name);
+                let remedy = format!("virsh net-start {word} && virsh net-autostart {word}");
+                Finding::warning(
+                    "network-inactive",
+                    format!("libvirt's network {name} is not active, and the domain does not start without it"),
+                    remedy,
+                )
+            })
+        }
+        Network::Bridge(name) | Network::Macvtap(name) if is_missing(&interface_path(name)) => {
+            Some(no_such("network interface", name, "ip link shows what there is".to_owned()))
+        }
+        Network::Bridge(name) if is_missing(&bridge_path(name)) => {
+            let remedy = format!("make a bridge and put {name} into it, or use --network macvtap={name}");
+            Some(Finding::blocker("no-bridge", format!("the network interface {name} is no bridge of the kernel's"), remedy))
+        }
+        _ => None,
+    }
+}
+
+/// Nothing that a guest could show itself on: vgapt's templates leave that to the card.
+fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
+    let asked = base.is_new || base.differs(|request| request.gpu.clone());
+    let devices = base.domain.root().child("devices")?;
+    let video = devices.at("video/model").and_then(|model| model.attribute("type"));
+    let has_own = devices.child("graphics").is_some() || video.is_some_and(|video| video != "none");
+    let is_given =
+        !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
+    (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
+        let add = format!("virt-xml -c {} {} --add-device", shell_word(&base.uri), shell_word(&base.name));
+        let remedy = format!("pass a card with --gpu, or give the domain a display: {add} --graphics spice && {add} --video virtio");
+        Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
+    })
+}
+
+/// What says something of a card, and no card is passed.
+fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
+    let said = [
+        ("--rom", wanted.extras.rom.is_some() && base.differs(|request| request.extras.rom.clone())),
+        ("--handover", wanted.handover && base.differs(|request| request.handover)),
+    ];
+    let alone = said.into_iter().filter(|(_, is_said)| *is_said && wanted.gpu.is_empty());
+    alone
+        .map(|(option, _)| {
+            Finding::warning("no-card", format!("{option} does nothing: no graphics card is passed"), "name the card with --gpu")
+        })
+        .collect()
+}
+
+/// Devices that are not there: libvirt would say so at the start only.
+fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
+    let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
+    let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
+        Finding::blocker("no-such-input", format!("there is no input device {path}"), "plug it in; ls /dev/input/by-id shows what there is")
+    });
+    let mediated = new.mdev.iter().filter_map(|uuid| {
+        if !is_uuid(uuid) {
+            let message = format!("'{uuid}' is no UUID of a mediated device");
+            return Some(Finding::fatal("no-uuid", message, "ls /sys/bus/mdev/devices shows what there is"));
+        }
+        let remedy = format!(
+            "make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define -u {uuid} --auto keeps it)"
+        );
+        is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy))
+    });
+    inputs.chain(mediated).collect()
+}
+
+/// What is asked for that was not before: the host is told of once.
+fn new_extras(base: &Base, wanted: &Request) -> Extras {
+    let mut extras = wanted.extras.clone();
+    if let Some(last) = base.last.as_ref().map(|last| &last.request.extras) {
+        extras.share.retain(|share| !last.share.contains(share));
+        extras.share_smb.retain(|share| !last.share_smb.contains(share));
+        extras.evdev.retain(|path| !last.evdev.contains(path));
+        extras.mdev.retain(|uuid| !last.mdev.contains(uuid));
+        extras.looking_glass = extras.looking_glass.filter(|screen| last.looking_glass != Some(*screen));
+        extras.sound = extras.sound.filter(|sound| last.sound != Some(*sound));
+    }
+    extras
+}
+
+fn audio_alone(wanted: &Request, host: &Host) -> Option<Finding> {
+    let audio = wanted.gpu_audio?;
+    if wanted.gpu.is_empty() {
+        return Some(Finding::warning(
+            "audio-alone",
+            format!("the audio function {} is left out: no graphics card is passed with it", audio.short()),
+            "name the card with --gpu",
+        ));
+    }
+    (host.device(audio).is_none() && !host.pci.is_empty())
+        .then(|| Finding::fatal("no-such-device", format!("there is no PCI function {}", audio.short()), "see `vgapt list`"))
+}

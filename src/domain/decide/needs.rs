@@ -1,0 +1,87 @@
+//! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
+
+use crate::domain::record::{Passed, Record};
+use crate::domain_xml::{Pages, functions, pages, pins};
+use crate::model::{CpuSet, Reading};
+use crate::xml::{Document, Element};
+
+/// What a domain takes from the host while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// The domain's name.
+    pub name: String,
+    /// The PCI functions, with what they were when vgapt passed them.
+    pub passed: Vec<Passed>,
+    /// Its memory in huge pages.
+    pub pages: Option<Pages>,
+    /// The host's CPUs that its virtual ones are pinned to, with those that stay free beside them.
+    pub cpus: CpuSet,
+    /// Whether the host's display is handed over with the card.
+    pub handover: bool,
+}
+
+/// The PCI functions that a domain is given, by elements of libvirt's or by options of QEMU's own, with what those were
+/// that are recorded.
+pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
+    let known = |address| recorded.iter().find(|passed| passed.address == address).copied();
+    functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
+}
+
+/// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge
+/// pages cannot be read.
+pub fn needs(domain: &Document) -> Reading<Needs> {
+    Record::of(domain).and_then(|record| of(domain, &record))
+}
+
+fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
+    let root = domain.root();
+    Ok(Needs {
+        name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
+        passed: passed(domain, &record.passed),
+        pages: pages(root)?,
+        cpus: taken(root, record),
+        handover: record.request.handover,
+    })
+}
+
+/// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
+/// else has pinned them since, only what they are pinned to.
+fn taken(root: Element<'_>, record: &Record) -> CpuSet {
+    let (pins, _) = pins(root);
+    let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
+    // Where this cannot be read, what the XML says is all there is.
+    let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
+    if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Size;
+
+    #[test]
+    fn what_a_domain_takes() {
+        let text = "<domain><name>it</name><metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{}</vgapt:domain></metadata>\
+            <memory unit='MiB'>512</memory><memoryBacking><hugepages><page size='2' unit='M'/></hugepages></memoryBacking>\
+            <numatune><memory mode='strict' nodeset='1'/></numatune><cputune><vcpupin vcpu='0' cpuset='2'/><vcpupin vcpu='1' cpuset='6-7'/></cputune></domain>";
+        let read = |text: &str| needs(&Document::parse(text).unwrap());
+        let found = read(text).known().unwrap();
+        assert_eq!(found.cpus.to_string(), "2,6-7");
+        assert_eq!(found.pages, Some(Pages { memory: Size::from_mib(512), page: Some(Size::from_mib(2)), node: Some(1) }));
+        let cpus = |record: &str| read(&text.replace("{}", record)).known().unwrap().cpus.to_string();
+        assert_eq!(
+            cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,6-7&quot;}}"),
+            "2-3,6-7",
+            "the thread beside CPU 2 is left over"
+        );
+        assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
+        assert_eq!(read(&text.replace("urn:vgapt", "urn:other")), Reading::Absent);
+        for (from, to) in
+            [("{}", "{"), ("size='2'", "size='two'"), ("nodeset='1'", "nodeset='one'"), ("unit='MiB'>512", "unit='stones'>512")]
+        {
+            assert!(read(&text.replace(from, to)).unknown().is_some(), "{to}");
+        }
+        let common = text.replace("<cputune>", "<vcpu cpuset='4-5,^5'>3</vcpu><cputune>");
+        assert_eq!(read(&common).known().unwrap().cpus.to_string(), "2,4,6-7", "the third has no pin of its own");
+    }
+}

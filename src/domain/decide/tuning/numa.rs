@@ -1,0 +1,51 @@
+//! Memory from the nodes on which the guest's processors and its card are.
+
+use std::collections::BTreeSet;
+
+use super::pinning::Placed;
+use super::question::Question;
+use crate::domain::setting::{Group, Setting};
+use crate::domain_xml::{memory, pins};
+use crate::model::{CpuSet, Finding, Size};
+
+/// `strict`: a start that finds too little memory on the nodes fails, instead of a guest that is slow
+/// for ever. Where they are too small for the guest it is left out, and that is said. Decided with the
+/// pinning, and again where the memory changes; `None` leaves it.
+pub(super) fn decide(question: &Question<'_>, placed: &Placed) -> Option<(Vec<Setting>, Option<Finding>)> {
+    let Question { base, wanted, host, .. } = question;
+    let nodes = nodes(question, placed)?;
+    let there: BTreeSet<u32> = host.topology.cpus.iter().filter_map(|cpu| cpu.node).collect();
+    // A node may have no memory of its own.
+    let with_memory = |(node, size): &&(u32, Size)| nodes.0.contains(node) && *size > Size::default();
+    let total: Vec<Size> = host.memory.nodes.iter().filter(with_memory).map(|(_, size)| *size).collect();
+    let is_known_empty = total.is_empty() && !host.memory.nodes.is_empty();
+    if there.len() < 2 || nodes.0.is_empty() || nodes.0 == there || is_known_empty {
+        return Some((Vec::new(), None));
+    }
+    let asked = wanted.memory.or_else(|| memory(base.domain.root()));
+    let total = (!total.is_empty()).then(|| Size::from_bytes(total.iter().map(|size| size.bytes()).sum()));
+    if let (Some(asked), Some(total)) = (asked, total)
+        && asked >= total
+    {
+        let message = format!("the domain is to have {asked}, and NUMA node {nodes}, on which its processors are, has {total} in all");
+        let remedy = "ask for less with --memory: memory of another node is slower";
+        return Some((Vec::new(), Some(Finding::warning("node-too-small", message, remedy))));
+    }
+    Some((vec![Setting::new("numatune/memory").with("mode", "strict").with("nodeset", &nodes)], None))
+}
+
+/// The nodes of the guest's processors: as they are decided now, or as vgapt pinned them before where
+/// the memory is asked for anew.
+fn nodes(question: &Question<'_>, placed: &Placed) -> Option<CpuSet> {
+    let Question { base, host, .. } = question;
+    if placed.is_decided {
+        return Some(placed.pinning.as_ref().map(|pinning| pinning.nodes.clone()).unwrap_or_default());
+    }
+    let is_ours = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
+    if !is_ours || !base.differs(|request| request.memory) {
+        return None;
+    }
+    let (pins, _) = pins(base.domain.root());
+    let node = |cpu: u32| host.topology.cpus.iter().find(|known| known.cpu == cpu)?.node;
+    Some(CpuSet(pins.iter().flat_map(|(_, cpus)| &cpus.0).filter_map(|cpu| node(*cpu)).collect()))
+}

@@ -1,0 +1,31 @@
+//! What the decisions are made from.
+
+use crate::domain::base::Base;
+use crate::domain::request::Request;
+use crate::model::{Host, Libvirt, PciAddress};
+
+/// What the decisions are made from.
+pub(crate) struct Question<'a> {
+    /// The domain as it is.
+    pub(crate) base: &'a Base,
+    /// What it is to have.
+    pub(crate) wanted: &'a Request,
+    /// The host.
+    pub(crate) host: &'a Host,
+    /// What libvirt can.
+    pub(crate) libvirt: &'a Libvirt,
+    /// The functions that the guest is given.
+    pub(crate) passed: Vec<PciAddress>,
+}
+
+impl Question<'_> {
+    /// The NUMA node of the first device that has one.
+    pub(super) fn node(&self) -> Option<u32> {
+        self.host.devices(&self.passed).find_map(|device| device.numa_node)
+    }
+
+    /// Whether the domain is made anew from a template of vgapt's, and its tuning with it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.base.profile.is_some()
+    }
+}

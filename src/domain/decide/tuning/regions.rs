@@ -1,0 +1,26 @@
+//! Room in the guest's address space for the memory regions of cards.
+
+use super::question::Question;
+use crate::domain::setting::Setting;
+use crate::model::Size;
+
+/// The window above 4 GiB that QEMU's q35 has by itself (`pci-hole64-size` of `hw/i386/pc_q35.c`).
+const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
+
+/// Decided where devices come or go; half of QEMU's window is left to what else there is.
+pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
+    let differ = question.base.differs(|request| (request.gpu.clone(), request.pci.clone()));
+    if !differ && !question.is_ours() {
+        return None;
+    }
+    let regions = question.host.devices(&question.passed).flat_map(|device| &device.bars);
+    let all: u64 = regions.map(|region| region.size.bytes()).fold(0, u64::saturating_add);
+    if all.saturating_mul(2) <= DEFAULT_WINDOW.bytes() {
+        return Some(Vec::new());
+    }
+    // Regions lie at multiples of their sizes, so that the next power of two may not be enough.
+    let window = all.checked_next_power_of_two()?.checked_mul(2)?;
+    let root = "devices/controller[model=pcie-root]";
+    let hole = Setting::new(format!("{root}/pcihole64")).with("unit", "KiB").text(Size::from_bytes(window).kib());
+    Some(vec![Setting::new(root).with("type", "pci").with("index", 0), hole])
+}

@@ -1,0 +1,55 @@
+//! What other programs of the host need of a guest's memory and sound.
+
+use super::question::Question;
+use crate::domain::request::extras::Sound;
+use crate::domain::request::network::Network;
+use crate::domain::setting::Setting;
+use crate::model::Finding;
+
+/// What is asked for that the libvirt at hand is too old for.
+pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
+    let Question { base, wanted, libvirt, .. } = question;
+    let extras = &wanted.extras;
+    let asks = [
+        // The versions that brought the elements (libvirt's NEWS); 9.0's parser refuses the passt that its schema knows.
+        (
+            extras.sound == Some(Sound::PipeWire) && base.differs(|request| request.extras.sound),
+            (9, 10),
+            "--sound pipewire",
+            "--sound pulseaudio",
+        ),
+        (
+            extras.network == Some(Network::Passt) && base.differs(|request| request.extras.network.clone()),
+            (9, 1),
+            "--network passt",
+            "--network user",
+        ),
+    ];
+    let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
+    let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
+        Finding::blocker(
+            "libvirt-too-old",
+            format!("{what} needs libvirt {major}.{minor}, and this one is older"),
+            format!("take {instead}"),
+        )
+    };
+    told.map(finding).collect()
+}
+
+/// Decided where shared folders or sound are spoken of.
+pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
+    let Question { base, wanted, .. } = question;
+    if !base.differs(|request| (request.extras.share.clone(), request.extras.sound, request.hugepages)) {
+        return None;
+    }
+    let mut settings = Vec::new();
+    if !wanted.extras.share.is_empty() {
+        if !wanted.hugepages {
+            // Huge pages can be shared as they are.
+            settings.push(Setting::new("memoryBacking/source").with("type", "memfd"));
+        }
+        settings.push(Setting::new("memoryBacking/access").with("mode", "shared"));
+    }
+    settings.extend(wanted.extras.sound.map(|sound| Setting::new("devices/audio[id=1]").with("type", sound.word())));
+    Some(settings)
+}

@@ -1,0 +1,130 @@
+//! The NUMA cells of a guest. Where there are any, libvirt takes the domain's memory from them, whatever
+//! `<memory>` says (`virDomainDefPostParseMemory`), and refuses processors of theirs that the domain does not have.
+
+use crate::domain_xml::{cell_size, cells, plugged, size_of, vcpus};
+use crate::model::Size;
+use crate::xml::{Document, Element, Id};
+
+/// The memory of each cell for a domain with so much in all: in proportion to what they have, in whole MiB.
+/// Empty where there are no cells, or they have it already.
+///
+/// # Errors
+/// Where the domain cannot have so much memory, in words.
+pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, String> {
+    if let Some(most) = domain.child("maxMemory").and_then(size_of)
+        && all > most
+    {
+        return Err(format!("its <maxMemory> is {most}"));
+    }
+    let plugged = plugged(domain)?;
+    let own = all.bytes().checked_sub(plugged).filter(|own| *own > 0);
+    let own = own.ok_or_else(|| format!("its memory devices alone have {}", Size::from_bytes(plugged)))?;
+    let cells: Vec<Element<'_>> = cells(domain).collect();
+    let sizes: Option<Vec<u64>> = cells.iter().map(|cell| cell_size(*cell).map(Size::bytes)).collect();
+    let sizes = sizes.ok_or("the size of one of its NUMA cells cannot be read")?;
+    let sum: u64 = sizes.iter().copied().fold(0, u64::saturating_add);
+    if cells.is_empty() || sum == own {
+        return Ok(Vec::new());
+    }
+    let mut parts: Vec<u64> = sizes.iter().map(|size| part(*size, own, sum)).collect();
+    let rest = own - parts.iter().sum::<u64>();
+    if let Some(last) = parts.iter_mut().rev().find(|part| **part > 0) {
+        *last += rest;
+    }
+    if parts.iter().zip(&sizes).any(|(part, size)| *part == 0 && *size > 0) || parts.iter().all(|part| *part == 0) {
+        return Err(format!("it has {} NUMA cells, and each needs some", cells.len()));
+    }
+    Ok(cells.iter().map(|cell| cell.id()).zip(parts.into_iter().map(Size::from_bytes)).collect())
+}
+
+/// A cell's part of the memory, in whole MiB and no more than that.
+fn part(size: u64, all: u64, sum: u64) -> u64 {
+    const MIB: u128 = 1 << 20;
+    let exact = u128::from(size) * u128::from(all) / u128::from(sum.max(1));
+    u64::try_from(exact / MIB * MIB).unwrap_or_default()
+}
+
+/// The processors of each cell for a domain with so many in all: one run of numbers each, as even as may be.
+/// Empty where there are no cells, or what they have fits.
+///
+/// # Errors
+/// Where there are fewer processors than cells, in words.
+pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>, String> {
+    let with_cpus: Vec<Element<'_>> = cells(domain).filter(|cell| cell.attribute("cpus").is_some()).collect();
+    let there = vcpus(domain).unwrap_or(1);
+    if with_cpus.is_empty() || there == count {
+        return Ok(Vec::new());
+    }
+    let cells = u32::try_from(with_cpus.len()).unwrap_or(u32::MAX);
+    if count < cells {
+        return Err(format!("it has {cells} NUMA cells with processors, and each needs one"));
+    }
+    let mut next = 0;
+    let runs = with_cpus.iter().zip(0..cells).map(|(cell, index)| {
+        let first = next;
+        next = first + count / cells + u32::from(index < count % cells);
+        (cell.id(), if next - first == 1 { first.to_string() } else { format!("{first}-{}", next - 1) })
+    });
+    Ok(runs.collect())
+}
+
+/// Gives the cells their memory.
+pub(super) fn set_memory(domain: &mut Document, all: Size) {
+    // What cannot be had is a finding of `resolve`, with which nothing is defined.
+    for (cell, size) in memory(domain.root(), all).unwrap_or_default() {
+        domain.set_attribute(cell, "memory", &size.kib().to_string());
+        domain.set_attribute(cell, "unit", "KiB");
+    }
+}
+
+/// Gives the cells their processors; to be asked before the number itself is changed.
+pub(super) fn set_cpus(domain: &mut Document, count: u32) {
+    for (cell, cpus) in cpus(domain.root(), count).unwrap_or_default() {
+        domain.set_attribute(cell, "cpus", &cpus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(more: &str) -> Document {
+        let cells = "<cell id='0' cpus='0-2' memory='1' unit='GiB'/><cell id='1' cpus='3' memory='3145728'/>";
+        Document::parse(&format!("<domain><vcpu>4</vcpu><cpu><numa>{cells}</numa></cpu>{more}</domain>")).unwrap()
+    }
+
+    #[test]
+    fn the_cells_keep_their_proportion_and_add_up() {
+        let sizes = |all: &str, more: &str| {
+            let mut domain = domain(more);
+            let all: Size = all.parse().unwrap();
+            memory(domain.root(), all)?;
+            set_memory(&mut domain, all);
+            let once = domain.to_string();
+            set_memory(&mut domain, all);
+            assert_eq!(domain.to_string(), once, "a second time changes nothing");
+            Ok::<_, String>(cells(domain.root()).map(|cell| cell_size(cell).unwrap().to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(sizes("6G", "").unwrap(), ["1536 MiB", "4608 MiB"]);
+        assert_eq!(sizes("4G", "").unwrap(), ["1 GiB", "3 GiB"]);
+        assert_eq!(sizes("1001M", "").unwrap(), ["250 MiB", "751 MiB"]);
+        let dimm = "<maxMemory slots='4' unit='GiB'>8</maxMemory><devices><memory model='dimm'><target><size unit='GiB'>2</size></target></memory></devices>";
+        assert_eq!(sizes("6G", dimm).unwrap(), ["1 GiB", "3 GiB"], "libvirt counts the DIMM in");
+        assert!(sizes("9G", dimm).unwrap_err().contains("<maxMemory> is 8 GiB"));
+        assert!(sizes("2G", dimm).unwrap_err().contains("memory devices alone have 2 GiB"));
+        assert!(sizes("3M", "").unwrap_err().contains("2 NUMA cells"));
+    }
+
+    #[test]
+    fn the_cells_share_the_processors() {
+        let shares = |count: u32| {
+            let mut domain = domain("");
+            cpus(domain.root(), count)?;
+            set_cpus(&mut domain, count);
+            Ok::<_, String>(cells(domain.root()).map(|cell| cell.attribute("cpus").unwrap().into_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(shares(4).unwrap(), ["0-2", "3"], "what fits stays");
+        assert_eq!((shares(7).unwrap(), shares(2).unwrap()), (vec!["0-3".to_owned(), "4-6".into()], vec!["0".to_owned(), "1".into()]));
+        assert!(shares(1).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! The word on a slot's first function that there are more of them. vgapt puts it on a device of somebody else's
+//! that its functions join, libvirt on a root port that vgapt's joins; it goes when they do.
+
+use crate::domain_xml::{is_first, on_slot};
+use crate::xml::{Document, Element};
+
+/// Says it on a slot's first function.
+pub(super) fn set(domain: &mut Document, place: (u32, u32)) {
+    let first = on_slot(domain.root(), place).find(|address| is_first(*address)).map(Element::id);
+    if let Some(first) = first {
+        domain.set_attribute(first, "multifunction", "on");
+    }
+}
+
+/// Takes it back where the first function is alone again.
+pub(super) fn take_back(domain: &mut Document, single: &str) {
+    let slots = single.split(' ').filter_map(|slot| slot.split_once(':'));
+    let slots = slots.filter_map(|(bus, slot)| Some((bus.parse().ok()?, slot.parse().ok()?)));
+    for place in slots {
+        let addresses: Vec<Element<'_>> = on_slot(domain.root(), place).collect();
+        let alone = match addresses.as_slice() {
+            [first] if is_first(*first) && first.attribute("multifunction").as_deref() == Some("on") => first.id(),
+            _ => continue,
+        };
+        domain.remove_attribute(alone, "multifunction");
+    }
+}

@@ -1,0 +1,130 @@
+//! The disks of a domain, its CDs and floppies among them.
+
+use super::devices::devices_named;
+use super::hostdevs::pci_address;
+use crate::model::PciAddress;
+use crate::xml::Element;
+
+/// A disk, a CD or a floppy.
+#[derive(Debug, Clone)]
+pub struct Disk<'d> {
+    /// Where it stands.
+    pub element: Element<'d>,
+    /// What the guest takes it for: `disk`, `lun`, `cdrom`, `floppy`.
+    pub kind: String,
+    /// Its name: `sda`.
+    pub target: Option<String>,
+    /// What it is on: `scsi`.
+    pub bus: Option<String>,
+    /// Where its content is; `None` where it is empty, or of a kind that nothing here reads.
+    pub source: Option<Source>,
+    /// The format that is stated.
+    pub format: Option<String>,
+}
+
+/// Where a disk's content is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file or a device.
+    Path(String),
+    /// A volume of a pool.
+    Volume {
+        /// The pool's name.
+        pool: String,
+        /// The volume's name.
+        volume: String,
+    },
+    /// What only QEMU's drivers reach.
+    Remote {
+        /// The driver.
+        protocol: String,
+        /// Name at the other end; empty where that needs none.
+        name: String,
+    },
+    /// An `NVMe` controller of the host's; `None` where its address cannot be read.
+    Nvme(Option<PciAddress>),
+}
+
+impl Source {
+    /// Of a disk, of what it is copied to (`<mirror>`), or of what it lies on (`<backingStore>`).
+    pub fn of(element: Element<'_>) -> Option<Self> {
+        let source = element.child("source")?;
+        if element.attribute("type").as_deref() == Some("nvme") {
+            return Some(Self::Nvme(source.child("address").and_then(pci_address)));
+        }
+        let attribute = |name: &str| source.attribute(name).map(std::borrow::Cow::into_owned);
+        if let Some(path) = attribute("file").or_else(|| attribute("dev")) {
+            return Some(Self::Path(path));
+        }
+        if let (Some(pool), Some(volume)) = (attribute("pool"), attribute("volume")) {
+            return Some(Self::Volume { pool, volume });
+        }
+        Some(Self::Remote { protocol: attribute("protocol")?, name: attribute("name").unwrap_or_default() })
+    }
+
+    /// The file or device.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl<'d> Disk<'d> {
+    /// What a `<disk>` says.
+    pub fn of(element: Element<'d>) -> Self {
+        let below = |child: &str, name: &str| element.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
+        Self {
+            element,
+            kind: element.attribute("device").map_or_else(|| "disk".to_owned(), std::borrow::Cow::into_owned),
+            target: below("target", "dev"),
+            bus: below("target", "bus"),
+            source: Source::of(element),
+            format: below("driver", "type"),
+        }
+    }
+
+    /// The file or device that it is.
+    pub fn path(&self) -> Option<&str> {
+        self.source.as_ref()?.path()
+    }
+
+    /// Whether it is a CD or DVD.
+    pub fn is_cdrom(&self) -> bool {
+        self.kind == "cdrom"
+    }
+
+    /// Whether the guest may only read it.
+    pub fn is_read_only(&self) -> bool {
+        self.is_cdrom() || self.element.child("readonly").is_some()
+    }
+}
+
+/// All of them.
+pub fn disks(domain: Element<'_>) -> impl Iterator<Item = Disk<'_>> {
+    devices_named(domain, "disk").map(Disk::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Document;
+
+    #[test]
+    fn where_the_content_is() {
+        let text = "<domain><devices><disk><source file='/a'/></disk><disk type='block' device='lun'><source dev='/dev/b'/></disk>
+            <disk type='volume'><source pool='p' volume='v'/></disk><disk type='network'><source protocol='nbd'><host name='h'/></source></disk>
+            <disk type='nvme'><source><address domain='0' bus='5' slot='0' function='0'/></source></disk>
+            <disk device='cdrom'><target dev='sda' bus='sata'/></disk><disk type='dir'><source dir='/c'/></disk></devices></domain>";
+        let document = Document::parse(text).unwrap();
+        let sources: Vec<Option<Source>> = disks(document.root()).map(|disk| disk.source).collect();
+        let path = |path: &str| Some(Source::Path(path.to_owned()));
+        assert_eq!(sources[..2], [path("/a"), path("/dev/b")]);
+        assert_eq!(sources[2], Some(Source::Volume { pool: "p".into(), volume: "v".into() }));
+        assert_eq!(sources[3], Some(Source::Remote { protocol: "nbd".into(), name: String::new() }));
+        assert_eq!(sources[4..], [Some(Source::Nvme("05:00.0".parse().ok())), None, None]);
+        let read_only: Vec<bool> = disks(document.root()).map(|disk| disk.is_read_only()).collect();
+        assert_eq!(read_only, [false, false, false, false, false, true, false]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The host's devices that a domain is given.
+
+use super::devices::{devices_named, number};
+use crate::model::{PciAddress, UsbId};
+use crate::xml::Element;
+
+/// A device of the host's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostDevice {
+    /// A PCI function.
+    Function(PciAddress),
+    /// A USB device by its ids.
+    Usb(UsbId),
+    /// A USB device by where it is plugged in, as far as that is said.
+    UsbAt {
+        /// Number of the bus.
+        bus: Option<u32>,
+        /// Number of the device on it.
+        device: Option<u32>,
+    },
+    /// A mediated device, by its UUID in lower case.
+    Mediated(String),
+}
+
+/// What a `<hostdev>` passes, or an `<interface type='hostdev'>`, whose function may be a network card's. `None` where
+/// that is of another kind, or not said.
+pub fn host_device(device: Element<'_>) -> Option<HostDevice> {
+    let source = device.child("source")?;
+    let address = source.child("address");
+    match &*device.attribute("type")? {
+        "usb" => Some(usb(source)),
+        "mdev" => Some(HostDevice::Mediated(address?.attribute("uuid")?.to_lowercase())),
+        "pci" | "hostdev" => pci_address(address?).map(HostDevice::Function),
+        _ => None,
+    }
+}
+
+fn usb(source: Element<'_>) -> HostDevice {
+    let part = |name: &str| u16::try_from(number(source.child(name)?, "id")?).ok();
+    if let (Some(vendor), Some(product)) = (part("vendor"), part("product")) {
+        return HostDevice::Usb(UsbId { vendor, product });
+    }
+    let place = |name: &str| number(source.child("address")?, name);
+    HostDevice::UsbAt { bus: place("bus"), device: place("device") }
+}
+
+/// The host's PCI function in an `<address>`.
+pub(super) fn pci_address(address: Element<'_>) -> Option<PciAddress> {
+    PciAddress::of_attributes(|name| address.attribute(name))
+}
+
+/// All PCI hostdevs with the host's address of each.
+pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, PciAddress)> {
+    devices_named(domain, "hostdev").filter_map(|hostdev| match host_device(hostdev)? {
+        HostDevice::Function(address) => Some((hostdev, address)),
+        _ => None,
+    })
+}
+
+/// The hostdev that passes this function, whoever put it in.
+pub fn hostdev_of(domain: Element<'_>, function: PciAddress) -> Option<Element<'_>> {
+    pci_hostdevs(domain).find(|(_, address)| *address == function).map(|(hostdev, _)| hostdev)
+}
+
+/// Whether somebody passes this USB device already.
+pub fn passes_usb(domain: Element<'_>, id: UsbId) -> bool {
+    devices_named(domain, "hostdev").any(|hostdev| host_device(hostdev) == Some(HostDevice::Usb(id)))
+}

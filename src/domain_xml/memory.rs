@@ -1,0 +1,87 @@
+//! A domain's memory, and the huge pages that it is in.
+
+use super::processors::cpu_set;
+use crate::model::Size;
+use crate::xml::Element;
+
+/// Memory in huge pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// How much.
+    pub memory: Size,
+    /// The size of a page; `None`: the host's default.
+    pub page: Option<Size>,
+    /// The NUMA node that they come from, where it is but one.
+    pub node: Option<u32>,
+}
+
+/// The memory; `None` where it is not said, or cannot be read.
+pub fn memory(domain: Element<'_>) -> Option<Size> {
+    size_of(domain.child("memory")?)
+}
+
+/// An amount of memory as libvirt writes it: a number, and a unit that is KiB if left out.
+pub fn size_of(element: Element<'_>) -> Option<Size> {
+    size(element.text(), element.attribute("unit").as_deref())
+}
+
+/// The size of a `<page>`, with the unit beside it.
+pub fn page_size(page: Element<'_>) -> Option<Size> {
+    size_in(page, "size")
+}
+
+/// An amount in an attribute, with the unit beside it.
+pub(super) fn size_in(element: Element<'_>, attribute: &str) -> Option<Size> {
+    size(&element.attribute(attribute)?, element.attribute("unit").as_deref())
+}
+
+/// A number and its unit, as libvirt reads them (`virScaleInteger`): upper and lower case are alike.
+fn size(number: &str, unit: Option<&str>) -> Option<Size> {
+    let unit = unit.filter(|unit| !unit.is_empty()).unwrap_or("KiB").to_ascii_lowercase();
+    let factor = match unit.as_str() {
+        "b" | "byte" | "bytes" => 1,
+        unit => {
+            let power = u32::try_from("kmgtpe".find(unit.chars().next()?)?).ok()? + 1;
+            match &unit[1..] {
+                "" | "ib" => 1024_u64.checked_pow(power)?,
+                "b" => 1000_u64.checked_pow(power)?,
+                _ => return None,
+            }
+        }
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(factor).map(Size::from_bytes)
+}
+
+/// The memory in huge pages, where there is any.
+///
+/// # Errors
+/// Where one of its sizes or its nodes cannot be read, in words.
+pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
+    let Some(hugepages) = domain.at("memoryBacking/hugepages") else { return Ok(None) };
+    let page = hugepages.child("page").map(|page| page_size(page).ok_or("the size of its huge pages cannot be read"));
+    // Without it libvirt takes them from any node.
+    let nodes = domain.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
+    let nodes = nodes.map(|memory| cpu_set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
+    let nodes = nodes.transpose()?.unwrap_or_default();
+    let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
+    let memory = memory(domain).ok_or("the size of its memory cannot be read")?;
+    Ok(Some(Pages { memory, page: page.transpose()?, node }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Document;
+
+    #[test]
+    fn an_amount_has_the_unit_that_libvirt_reads() {
+        let of = |text: &str| memory(Document::parse(&format!("<domain>{text}</domain>")).unwrap().root()).map(Size::bytes);
+        let each = [("", 1 << 10), (" unit=''", 1 << 10), (" unit='MiB'", 1 << 20), (" unit='m'", 1 << 20), (" unit='MB'", 1_000_000)];
+        for (unit, bytes) in each.into_iter().chain([(" unit='byte'", 1), (" unit='Bytes'", 1), (" unit='gib'", 1 << 30)]) {
+            assert_eq!(of(&format!("<memory{unit}> 128 </memory>")), Some(128 * bytes), "{unit}");
+        }
+        for wrong in ["", "<memory>lots</memory>", "<memory unit='stones'>1</memory>", "<memory unit='EiB'>128</memory>"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a domain takes of the host's that no other can have at the same time: disks, PCI functions,
+//! USB devices, mediated devices, shared folders; by elements of libvirt's, or by options of QEMU's
+//! own in `qemu:commandline`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::commandline::{self, text};
+use super::devices::devices;
+use super::disks::{Disk, Source};
+use super::drives::drives;
+use super::hostdevs::{HostDevice, host_device};
+use crate::model::{Host, PciAddress, UsbId, parse_number};
+use crate::xml::{Document, Element};
+
+/// What a domain takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// The PCI functions.
+    pub functions: BTreeSet<PciAddress>,
+    /// The USB devices.
+    pub usb: BTreeSet<UsbId>,
+    /// The mediated devices, by their UUIDs.
+    pub mediated: BTreeSet<String>,
+    /// The disks that it writes to: files, block devices, volumes (`pool/volume`).
+    pub disks: BTreeSet<String>,
+    /// Those of them that may lie on another file; a raw disk does not, whatever its guest writes into it.
+    pub overlays: BTreeSet<String>,
+    /// The shared folders.
+    pub folders: BTreeSet<String>,
+    /// What could not be understood.
+    pub unknown: Vec<String>,
+}
+
+/// What this domain takes. The host tells which USB device is on a port.
+pub fn taken(domain: &Document, host: &Host) -> Taken {
+    let mut taken = Taken::default();
+    for device in devices(domain.root()) {
+        match device.name() {
+            "hostdev" | "interface" => taken.host_device(device, host),
+            "disk" => taken.disk(&Disk::of(device)),
+            "filesystem" => {
+                taken.folders.extend(device.child("source").and_then(|source| source.attribute("dir")).map(|path| folder(&path)));
+            }
+            _ => {}
+        }
+    }
+    for device in commandline::devices(domain) {
+        match device {
+            Ok(device) => taken.qemu_device(&device, host),
+            Err(what) => taken.unknown.push(what),
+        }
+    }
+    let by_options = drives(domain);
+    taken.unknown.extend(by_options.unknown);
+    taken.functions.extend(by_options.nvme.iter().filter_map(|address| address.parse::<PciAddress>().ok()));
+    for drive in by_options.images.into_iter().filter(|drive| !drive.read_only) {
+        taken.written(drive.file, drive.format.as_deref());
+    }
+    taken
+}
+
+/// The host's PCI functions that this domain is given, however.
+pub fn functions(domain: &Document) -> BTreeSet<PciAddress> {
+    // Only of USB devices has the host to tell which they are.
+    taken(domain, &Host::default()).functions
+}
+
+/// A folder's path, without a slash at its end.
+fn folder(path: &str) -> String {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
+}
+
+impl Taken {
+    /// What is in here and was not before; all of it for a domain that is made anew.
+    #[must_use]
+    pub fn without(self, before: &Self, is_new: bool) -> Self {
+        if is_new {
+            return self;
+        }
+        let disks: BTreeSet<String> = self.disks.difference(&before.disks).cloned().collect();
+        let new = |now: BTreeSet<String>, before: &BTreeSet<String>| now.difference(before).cloned().collect();
+        Self {
+            functions: self.functions.difference(&before.functions).copied().collect(),
+            usb: self.usb.difference(&before.usb).copied().collect(),
+            mediated: new(self.mediated, &before.mediated),
+            overlays: self.overlays.intersection(&disks).cloned().collect(),
+            disks,
+            folders: new(self.folders, &before.folders),
+            unknown: self.unknown,
+        }
+    }
+
+    fn host_device(&mut self, device: Element<'_>, host: &Host) {
+        match host_device(device) {
+            Some(HostDevice::Function(function)) => self.functions.extend([function]),
+            Some(HostDevice::Usb(id)) => self.usb.extend([id]),
+            Some(HostDevice::UsbAt { bus, device }) => self.usb_at(bus, device, host),
+            Some(HostDevice::Mediated(uuid)) => self.mediated.extend([uuid]),
+            None => {}
+        }
+    }
+
+    fn usb_at(&mut self, bus: Option<u32>, device: Option<u32>, host: &Host) {
+        let (Some(bus), Some(device)) = (bus, device) else {
+            self.unknown.push("which USB device is passed: neither its ids nor its bus and device number are there".to_owned());
+            return;
+        };
+        let found = host.usb.iter().find(|usb| u32::from(usb.bus) == bus && u32::from(usb.device) == device);
+        match found {
+            Some(usb) => {
+                self.usb.insert(usb.id);
+            }
+            // Nothing is plugged in there, so nothing is taken.
+            None if !host.usb.is_empty() => {}
+            None => self.unknown.push(format!("which USB device is at bus {bus}, device {device}")),
+        }
+    }
+
+    fn disk(&mut self, disk: &Disk<'_>) {
+        let is_written = !disk.is_read_only() && disk.element.child("shareable").is_none();
+        match &disk.source {
+            Some(Source::Nvme(function)) => self.functions.extend(*function),
+            // libvirt takes a disk for raw where nothing is stated.
+            Some(Source::Path(path)) if is_written => self.written(path.clone(), Some(disk.format.as_deref().unwrap_or("raw"))),
+            Some(Source::Volume { pool, volume }) if is_written => self.written(format!("{pool}/{volume}"), disk.format.as_deref()),
+            Some(Source::Remote { protocol, name }) if is_written && !name.is_empty() => {
+                self.written(format!("{protocol}:{name}"), disk.format.as_deref());
+            }
+            _ => {}
+        }
+    }
+
+    fn written(&mut self, disk: String, format: Option<&str>) {
+        if format != Some("raw") {
+            self.overlays.insert(disk.clone());
+        }
+        self.disks.insert(disk);
+    }
+
+    fn qemu_device(&mut self, device: &Map<String, Value>, host: &Host) {
+        self.functions.extend(commandline::function(device));
+        self.mediated.extend(commandline::mediated(device));
+        if text(device, "driver").as_deref() == Some("usb-host") {
+            let part = |name: &str| text(device, name).and_then(|value| parse_number(&value));
+            let id = |name: &str| part(name).and_then(|id| u16::try_from(id).ok());
+            match (id("vendorid"), id("productid")) {
+                (Some(vendor), Some(product)) => {
+                    self.usb.insert(UsbId { vendor, product });
+                }
+                _ => self.usb_at(part("hostbus"), part("hostaddr"), host),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(devices: &str, line: &[&str]) -> Taken {
+        let words: String =
+            line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
+        let text = format!(
+            "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>{devices}</devices><q:commandline>{words}</q:commandline></domain>"
+        );
+        taken(&Document::parse(&text).unwrap(), &Host::default())
+    }
+
+    #[test]
+    fn elements() {
+        let taken = of(
+            "<hostdev type='pci'><source><address domain='0x0000' bus='0x01' slot='0x00' function='0x1'/></source></hostdev>\
+             <hostdev type='usb'><source><vendor id='0x046d'/><product id='0xc52b'/></source></hostdev>\
+             <hostdev type='mdev'><source><address uuid='C2177883-f1bb-47f0-914d-32a22e3a8804'/></source></hostdev>\
+             <interface type='hostdev'><source><address type='pci' domain='0' bus='3' slot='2' function='0'/></source></interface>\
+             <disk type='nvme'><source type='pci' managed='yes'><address domain='0x0000' bus='0x05' slot='0x00' function='0x0'/></source></disk>\
+             <disk type='file'><source file='/a'/></disk><disk type='block'><source dev='/dev/sdb'/></disk>\
+             <disk type='volume'><source pool='p' volume='v'/></disk>\
+             <disk type='file' device='cdrom'><source file='/iso'/></disk><disk type='file'><source file='/ro'/><readonly/></disk>\
+             <disk type='file' device='floppy'><driver type='qcow2'/><source file='/fd'/></disk>\
+             <filesystem><source dir='/share/'/></filesystem>",
+            &[],
+        );
+        assert_eq!(taken.functions.iter().map(|one| one.short()).collect::<Vec<_>>(), ["01:00.1", "03:02.0", "05:00.0"]);
+        assert_eq!(taken.usb.iter().map(ToString::to_string).collect::<Vec<_>>(), ["046d:c52b"]);
+        assert!(taken.mediated.contains("c2177883-f1bb-47f0-914d-32a22e3a8804"));
+        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a", "/dev/sdb", "/fd", "p/v"]);
+        assert_eq!(taken.overlays.iter().collect::<Vec<_>>(), ["/fd", "p/v"]);
+        assert!(taken.folders.contains("/share"));
+    }
+
+    #[test]
+    fn options_of_qemu() {
+        let taken = of(
+            "",
+            &[
+                "-device",
+                "vfio-pci,host=01:00.0,multifunction=on",
+                "-device",
+                "{\"driver\":\"vfio-pci\",\"host\":\"0000:02:00.0\"}",
+                "-device",
+                "{'driver':'vfio-pci-nohotplug','sysfsdev':'/sys/bus/mdev/devices/c2177883-f1bb-47f0-914d-32a22e3a8804'}",
+                "-device",
+                "usb-host,vendorid=0x046d,productid=0xc52b",
+                "-drive",
+                "file=/a,,b.raw,format=raw,if=virtio",
+                "-drive",
+                "file=/iso,media=cdrom",
+                "-blockdev",
+                "{\"driver\":\"qcow2\",\"node-name\":\"x\",\"file\":{\"driver\":\"file\",\"filename\":\"/c.qcow2\"}}",
+                "-device",
+                "{broken",
+            ],
+        );
+        assert_eq!(taken.functions.iter().map(|one| one.short()).collect::<Vec<_>>(), ["01:00.0", "02:00.0"]);
+        assert_eq!((taken.usb.len(), taken.mediated.len()), (1, 1));
+        assert_eq!(taken.disks.iter().collect::<Vec<_>>(), ["/a,b.raw", "/c.qcow2"]);
+        assert!(taken.unknown[0].contains("{broken"), "{:?}", taken.unknown);
+    }
+}
