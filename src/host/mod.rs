@@ -35,6 +35,7 @@ mod tokens;
 mod tpm;
 mod undo;
 mod wanted;
+mod words;
 
 pub use apply::{Run, noted};
 pub use bind_start::only_virtual;

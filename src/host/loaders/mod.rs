@@ -18,12 +18,13 @@ mod ostree;
 mod systemd_boot;
 mod unified;
 
-pub use choose::{Chosen, chosen};
+pub use choose::{Chosen, PARAMETERS, chosen};
 pub(super) use systemd_boot::{copied, copying, owns_entries};
 pub(super) use unified::unsigned;
 
 use super::plan::Edits;
 use super::tokens::Want;
+use super::words::Sort;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// What vgapt knows of a boot loader.
@@ -95,6 +96,18 @@ pub(super) const BOOTED: [&str; 8] = [
     "/boot/grub/custom.cfg",
     "/boot/grub2/custom.cfg",
 ];
+
+/// How a file holds the lists of words into which vgapt puts some.
+pub(super) fn sort_of(path: &str) -> Sort {
+    let is_in = |(folder, ending): &(&str, &str)| path.starts_with(&format!("{folder}/")) && path.ends_with(ending);
+    match path {
+        bls::NEW_KERNELS | bls::SHIPPED => Sort::Parameters,
+        kernelstub::CONFIGURATION => Sort::Strings,
+        _ if ["/etc/kernel/cmdline.d/", "/etc/cmdline.d/"].iter().any(|folder| path.starts_with(folder)) => Sort::Parameters,
+        _ if MADE_FROM.contains(&path) || BOOTED.contains(&path) || FOLDERS.iter().any(is_in) => Sort::Assignments,
+        _ => Sort::Other,
+    }
+}
 
 impl Loader {
     /// What it will boot next, as far as its files tell.
