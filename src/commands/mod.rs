@@ -2,6 +2,7 @@
 
 mod attach;
 mod capture;
+mod card;
 mod change;
 mod check;
 mod completions;

@@ -81,7 +81,9 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
         "undone" if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };
             let left = left.join(", ");
-            output::tell(&format!("all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand\n"));
+            output::tell(&format!(
+                "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand\n"
+            ));
             return ExitCode::from(FOUND_AGAINST);
         }
         "undone" if noted => context.note("the tree is as it was; run the commands above in that system"),
@@ -89,9 +91,7 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
         "dry-run" => context.note("nothing was changed"),
         "edited" => {
             let except = if left.is_empty() { String::new() } else { format!(", but leaves {} as it is", left.join(", ")) };
-            output::tell(&format!(
-                "nothing was changed: see above; --force keeps these edits and takes out what vgapt put in{except}\n"
-            ));
+            output::tell(&format!("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in{except}\n"));
             return ExitCode::from(FOUND_AGAINST);
         }
         _ => {

@@ -18,6 +18,7 @@ mod ostree;
 mod systemd_boot;
 mod unified;
 
+pub(super) use bls::NEW_KERNELS;
 pub use choose::{Chosen, PARAMETERS, chosen};
 pub(super) use systemd_boot::{copied, copying, owns_entries};
 pub(super) use unified::unsigned;
@@ -110,6 +111,26 @@ pub(super) fn sort_of(path: &str) -> Sort {
 }
 
 impl Loader {
+    /// Whether what a file says of kernel parameters counts where this loader boots the host.
+    pub(super) fn reads(&self, setup: &Setup, path: &str) -> bool {
+        match path {
+            bls::NEW_KERNELS | bls::SHIPPED => true,
+            kernelstub::CONFIGURATION => self.kind == BootLoader::Kernelstub,
+            limine::DEFAULTS => self.kind == BootLoader::Limine,
+            _ if limine::PLACES.contains(&path) => self.kind == BootLoader::Limine,
+            _ if path.starts_with(unified::PARTS) => self.kind == BootLoader::UnifiedKernelImage,
+            _ if path.starts_with(grub::DEFAULTS) || path.ends_with("/grub.cfg") || path.ends_with("/custom.cfg") => {
+                self.kind == BootLoader::Grub
+            }
+            _ if path.contains("/loader/entries/") => match self.kind {
+                BootLoader::Grub => grub::reads_entries(setup) || owns_entries(setup),
+                BootLoader::Limine => false,
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     /// What it will boot next, as far as its files tell.
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)

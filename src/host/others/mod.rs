@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 
 mod command_lines;
+mod kept_out;
 mod modules;
 mod scripts;
 
+pub(super) use kept_out::{KeepsOut, display_drivers_kept_out};
 pub(super) use modules::ids;
 
 use super::wanted::{Allow, Bind, Wanted};
-use super::{binding, refusals};
+use super::{binding, loaders, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers, dark_displays};
+use crate::passthrough::{DangerKind, dangers, dark_displays, has_outlets};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
@@ -30,6 +32,14 @@ pub struct Other {
     pub no_ids: Vec<String>,
     /// Whether it gives options where none are taken, so that it takes nothing.
     pub takes_no_options: bool,
+    /// The driver to which it gives them, where it names one.
+    driver: Option<&'static str>,
+    /// Whether it is a kernel parameter.
+    is_parameter: bool,
+    /// What takes a kernel parameter out of the installed kernels' entries, where a program does.
+    command: Option<String>,
+    /// Whether the next kernel that is installed will be without it.
+    fades: bool,
 }
 
 impl Other {
@@ -47,13 +57,40 @@ impl Other {
         if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
             return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
         }
+        if let Some(command) = self.command.as_ref().filter(|_| self.place.contains("/loader/entries/")) {
+            return format!("{first} {command}, and reboot");
+        }
         let what =
             if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
-        format!("{first} {what}, make the initramfs or the boot entries anew, and reboot")
+        format!("{first} {what}, {}, and reboot", self.made_anew())
+    }
+
+    /// What has to be made anew from the file once it is out of it.
+    fn made_anew(&self) -> &'static str {
+        if self.is_parameter { "make the boot entries anew" } else { "make the initramfs anew" }
     }
 
     fn new(place: String, words: &str) -> Self {
-        Self { place, words: shortened(words), takes: Vec::new(), no_ids: Vec::new(), takes_no_options: false }
+        Self {
+            place,
+            words: shortened(words),
+            takes: Vec::new(),
+            no_ids: Vec::new(),
+            takes_no_options: false,
+            driver: None,
+            is_parameter: false,
+            command: None,
+            fades: false,
+        }
+    }
+
+    fn by(self, driver: &'static str) -> Self {
+        Self { driver: Some(driver), ..self }
+    }
+
+    fn as_parameter(self, setup: &Setup) -> Self {
+        let command = setup.has("grubby").then(|| format!("grubby --update-kernel=ALL --remove-args=\"{}\"", self.words));
+        Self { is_parameter: true, command, ..self }
     }
 }
 
@@ -75,9 +112,13 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
     findings.extend(unexplained(&seen));
     findings.extend(no_display(&seen));
+    findings.extend(no_driver(&seen));
     findings.extend(lost_early(&seen));
+    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
     if !wanted.functions.is_empty() || !seen.ours.is_empty() {
-        findings.extend(command_lines::blacklists(setup));
+        findings.extend(command_lines::blacklists(host, setup));
+        findings.extend(command_lines::not_read(host, setup));
+        findings.extend(modules::without_effect(setup));
     }
     findings
 }
@@ -85,7 +126,8 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
 /// What the host loses to others' ids as soon as vfio-pci is loaded before other drivers, which vgapt does; until then a
 /// driver of the host may have been first.
 fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
-    const LOSSES: [DangerKind; 4] = [DangerKind::OnlyDisplay, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
+    const LOSSES: [DangerKind; 5] =
+        [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
     let Seen { host, setup, wanted, ours, others } = seen;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
@@ -100,7 +142,9 @@ fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
     let Some(first) = by.first() else { return Vec::new() };
     let alone = dangers(host, &setup.uses, &wanted.functions);
     let is_known = |kind: DangerKind, message: &str| {
-        alone.iter().any(|danger| danger.kind == kind && (kind == DangerKind::OnlyDisplay || danger.message == message))
+        alone
+            .iter()
+            .any(|danger| danger.kind.code() == kind.code() && (kind.code() == DangerKind::OnlyDisplay.code() || danger.message == message))
     };
     let places = by.iter().map(|other| other.place.clone()).collect::<Vec<_>>().join(" and ");
     let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
@@ -120,17 +164,35 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
     let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
-    if !meant.is_empty() && wanted.bind == Bind::Start {
+    let by_stub = other.driver == Some("pci_stub")
+        && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
+    if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
+        findings.push(Finding::blocker(
+            "bound-by-other",
+            format!("{} gives {} to pci-stub, which has them before vfio-pci can take them", other.told(), PciAddress::list(&meant)),
+            other.remedy("first"),
+        ));
+    } else if !meant.is_empty() && wanted.bind == Bind::Start {
         findings.push(Finding::blocker(
             "bound-by-other",
             format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
             other.remedy("leave it out of --bind start, or"),
         ));
     } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
+        let (keep, fades) = if other.fades {
+            let file = loaders::NEW_KERNELS;
+            (
+                format!("to keep it, write {} into {file} too", other.words),
+                format!("; {file}, from which the entry of the next kernel is made, does not have it"),
+            )
+        } else {
+            ("nothing, if it is yours".to_owned(), String::new())
+        };
+        let out = other.command.clone().unwrap_or_else(|| format!("take that out, {}", other.made_anew()));
         findings.push(Finding::warning(
             "bound-by-other",
-            format!("{} binds {}, and not vgapt: vgapt undo does not take that back", other.told(), PciAddress::list(&meant)),
-            "nothing, if it is yours; to have vgapt do it, take that out, make the initramfs anew, and run vgapt prepare",
+            format!("{} binds {}, and not vgapt: vgapt undo does not take that back{fades}", other.told(), PciAddress::list(&meant)),
+            format!("{keep}; to have vgapt do it, {out}, and run vgapt prepare"),
         ));
     }
     let beside: Vec<PciAddress> = beside
@@ -216,13 +278,59 @@ fn no_display(seen: &Seen<'_>) -> Option<Finding> {
         return None;
     }
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    // The driver has to come back, too.
+    let lines = display_drivers_kept_out(host, setup, &displays);
+    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::all_taken_out(&lines)) };
+    let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
     let remedy = by.map_or_else(
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
-        |other| other.remedy("to give the host its display back:"),
+        |other| other.remedy(&format!("to give the host its display back:{and_out}")),
     );
-    let message = format!("the host has no display: {} is on vfio-pci by {place}", PciAddress::list(&displays));
-    let offer = "to keep it so (the host is reached by ssh)";
-    Some(Finding::blocker("no-display", message, remedy).unless(offer, refusals::option(Allow::OnlyDisplay)))
+    let message = format!("the host has no display: {} is on vfio-pci by {place}{says}", PciAddress::list(&displays));
+    Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
+}
+
+/// Offers the option by which a host stays without a display.
+const KEEP_SO: &str = "to keep it so (the host is reached by ssh)";
+
+/// No display of the host has a driver, and a line keeps one out.
+fn no_driver(seen: &Seen<'_>) -> Option<Finding> {
+    let Seen { host, setup, wanted, .. } = seen;
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
+    let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
+    let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
+    // Where no device has one, drivers could not be read.
+    if !are_all || host.pci.iter().all(|device| device.driver.is_none()) || wanted.allowed.contains(&Allow::OnlyDisplay) {
+        return None;
+    }
+    let lines = display_drivers_kept_out(host, setup, &without);
+    let first = lines.first()?;
+    let says = lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ");
+    let message = format!("the host has no display with a driver: {} has none, and {says}", PciAddress::list(&without));
+    let anew = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
+        "make the initramfs and the boot entries anew"
+    } else {
+        "make the boot entries anew"
+    };
+    let remedy = format!("to give the host its display back: {}, {anew}, and reboot", KeepsOut::all_taken_out(&lines));
+    Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
+}
+
+/// What is taken off the bus at each boot is there for nobody.
+fn removed(seen: &Seen<'_>, rule: &Other) -> Option<Finding> {
+    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
+    (!meant.is_empty()).then(|| {
+        Finding::blocker(
+            "removed-by-other",
+            format!("{} takes {} off the bus at each boot, so no guest can have it", rule.told(), PciAddress::list(&meant)),
+            rule.remedy("first"),
+        )
+    })
+}
+
+/// The rules of udev that take functions off the bus.
+pub fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
+    scripts::removing(host, setup)
 }
 
 fn described(host: &Host, functions: &[PciAddress]) -> String {
