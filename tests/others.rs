@@ -116,6 +116,8 @@ fn the_only_display_comes_back_with_its_driver() {
     bind(root, DISPLAY, "");
     let says = "the host has no display with a driver: 00:02.0 has none, and /etc/modprobe.d/black.conf, line 1 says `blacklist i915`";
     on(root, &CARD).with(1).saying(&[says, "take `blacklist i915` out of"]);
+    let check = on(root, &["check", "--gpu", "01:00.0"]).with(1);
+    assert!(check.stdout.contains(says), "{}", check.stdout);
     put(root, "etc/modprobe.d/black.conf", "");
     edit(root, "proc/cmdline", |text| format!("{} module_blacklist=i915\n", text.trim()));
     on(root, &CARD).with(1).saying(&["take `module_blacklist=i915` out of the kernel's command line, make the boot entries anew"]);

@@ -28,7 +28,7 @@ pub(super) fn none_at(root: Option<&Root>, host: &Host, address: PciAddress) -> 
     }
     // What is taken off the bus at each boot is not there, and was.
     let rules = root.map(|root| host::removing(host, &discovery::setup(root, host))).unwrap_or_default();
-    let rules: Vec<String> = rules.iter().map(host::Other::told).collect();
+    let rules: Vec<String> = rules.into_iter().map(|rule| rule.place).collect();
     let remedy = match rules[..] {
         [] => "vgapt list --all shows what is there".to_owned(),
         _ => format!(

@@ -335,7 +335,7 @@ fn nixos(needed: &Needed) -> String {
     if !needed.twins.is_empty() {
         lines.push("boot.initrd.availableKernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
         lines.push(format!(
-            "boot.initrd.preDeviceCommands = ''{}''; (by address, since {} has the same id; with boot.initrd.systemd.enable the same in a service of boot.initrd.systemd.services, before systemd-udevd.service)",
+            "boot.initrd.preDeviceCommands = ''{}''; (by address, since an id would also take {}; with boot.initrd.systemd.enable the same in a service of boot.initrd.systemd.services, before systemd-udevd.service)",
             by_address(needed),
             PciAddress::list(&needed.twins)
         ));

@@ -157,3 +157,48 @@ fn uncertain(what: &str) -> Finding {
         format!("give the kernel these parameters by your boot loader's own means: {PARAMETERS}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Booted, Cmdline, ConfigFile, ConfigFiles};
+
+    /// A host with GRUB's files left over.
+    fn of(loader: Option<&str>, program: Option<&str>, stub: Option<&str>, cmdline: &str) -> Result<Chosen, Finding> {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let booted = Booted { efi: true, loader: own(loader), program: own(program), stub: own(stub) };
+        let file = |text: &str| ConfigFile { place: "/x".into(), mode: 0o644, text: Ok(text.into()) };
+        let files = [
+            ("/etc/default/grub".to_owned(), file("GRUB_CMDLINE_LINUX=\"\"\n")),
+            ("/proc/mounts".to_owned(), file("zroot/ROOT/debian / zfs rw 0 0\n")),
+        ];
+        let setup = Setup { booted, files: ConfigFiles(files.into()), ..Setup::default() };
+        let mut host = Host::default();
+        host.platform.cmdline = Some(Cmdline(cmdline.to_owned()));
+        chosen(&host, &setup)
+    }
+
+    #[test]
+    fn a_loader_that_is_not_known_speaks_against_files_that_were_left() {
+        let refind = "\\EFI\\refind\\refind_x64.efi";
+        for (loader, program, stub, words) in [
+            (Some("rEFInd 0.14.2"), Some(refind), None, ["rEFInd", "/boot/refind_linux.conf"]),
+            (None, Some("\\EFI\\ZBM\\VMLINUZ.EFI"), None, ["ZFSBootMenu", "<parameters>\" zroot/ROOT/debian"]),
+            (None, Some("\\EFI\\zbm\\vmlinuz.efi"), Some("systemd-stub 257.7"), ["ZFSBootMenu", "org.zfsbootmenu:commandline"]),
+            (Some("Clover 5157"), None, None, ["Clover 5157", "by your boot loader's own means: <parameters>"]),
+            (None, Some("\\vmlinuz-linux"), None, ["\\vmlinuz-linux", "<parameters>"]),
+        ] {
+            let finding = of(loader, program, stub, "root=1").expect_err("it is not GRUB");
+            assert!(finding.message.contains(words[0]) && finding.remedy.contains(words[1]), "{finding:?}");
+        }
+        // GRUB tells that it was there, also behind another loader; a fallback's name tells nothing.
+        for (loader, program, cmdline) in [
+            (Some("rEFInd 0.14.2"), Some(refind), "BOOT_IMAGE=/vmlinuz root=1"),
+            (None, Some("\\EFI\\BOOT\\BOOTX64.EFI"), "root=1"),
+            (None, Some("\\EFI\\debian\\shimx64.efi"), "root=1"),
+            (None, None, "root=1"),
+        ] {
+            assert_eq!(of(loader, program, None, cmdline).unwrap().loader.kind, BootLoader::Grub, "{program:?}");
+        }
+    }
+}

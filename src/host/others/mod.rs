@@ -62,12 +62,17 @@ impl Other {
         }
         let what =
             if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
-        format!("{first} {what}, {}, and reboot", self.made_anew())
+        let anew = self.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
+        format!("{first} {what}{anew}, and reboot")
     }
 
     /// What has to be made anew from the file once it is out of it.
-    fn made_anew(&self) -> &'static str {
-        if self.is_parameter { "make the boot entries anew" } else { "make the initramfs anew" }
+    fn made_anew(&self) -> Option<&'static str> {
+        const IN_INITRAMFS: [&str; 6] = ["/modprobe.d/", "/udev/rules.d/", "initramfs", "/initcpio/", "/dracut/", "/etc/modules"];
+        if self.is_parameter {
+            return Some("make the boot entries anew");
+        }
+        IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("make the initramfs anew")
     }
 
     fn new(place: String, words: &str) -> Self {
@@ -188,7 +193,9 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
         } else {
             ("nothing, if it is yours".to_owned(), String::new())
         };
-        let out = other.command.clone().unwrap_or_else(|| format!("take that out, {}", other.made_anew()));
+        let anew = other.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
+        let in_entries = other.place.contains("/loader/entries/");
+        let out = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("take that out{anew}"));
         findings.push(Finding::warning(
             "bound-by-other",
             format!("{} binds {}, and not vgapt: vgapt undo does not take that back{fades}", other.told(), PciAddress::list(&meant)),
@@ -313,7 +320,7 @@ fn no_driver(seen: &Seen<'_>) -> Option<Finding> {
         "make the boot entries anew"
     };
     let remedy = format!("to give the host its display back: {}, {anew}, and reboot", KeepsOut::all_taken_out(&lines));
-    Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
+    Some(Finding::blocker("display-kept-out", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
 }
 
 /// What is taken off the bus at each boot is there for nobody.
