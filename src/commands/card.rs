@@ -23,7 +23,7 @@ pub(super) fn none_at(root: Option<&Root>, host: &Host, address: PciAddress) -> 
         let cards = output::addresses(passthrough::assess(host).iter());
         return Problem::new(
             format!("{at} is no function of a graphics card"),
-            format!("the cards here are {cards}; vgapt prepare and vgapt define take other devices with --pci"),
+            format!("the cards here are {cards}; other devices are given to a guest with --pci"),
         );
     }
     // What is taken off the bus at each boot is not there, and was.

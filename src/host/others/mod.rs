@@ -4,100 +4,22 @@
 use std::collections::BTreeSet;
 
 mod command_lines;
-mod kept_out;
+mod displays;
 mod modules;
+mod other;
 mod scripts;
 
-pub(super) use kept_out::{KeepsOut, display_drivers_kept_out};
+pub(super) use displays::{KeepsOut, display_drivers_kept_out};
 pub(super) use modules::ids;
+pub use other::Other;
 
-use super::wanted::{Allow, Bind, Wanted};
+use super::wanted::{Bind, Wanted};
 use super::{binding, loaders, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers, dark_displays, has_outlets};
+use crate::passthrough::{DangerKind, dangers};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
-
-/// Something by which somebody else binds devices.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
-    /// Where it stands: a file and its line, or the kernel's command line.
-    pub place: String,
-    /// How it reads.
-    pub words: String,
-    /// The functions that are here and that it takes, sorted.
-    pub takes: Vec<PciAddress>,
-    /// What is given as an id, and is none.
-    pub no_ids: Vec<String>,
-    /// Whether it gives options where none are taken, so that it takes nothing.
-    pub takes_no_options: bool,
-    /// The driver to which it gives them, where it names one.
-    driver: Option<&'static str>,
-    /// Whether it is a kernel parameter.
-    is_parameter: bool,
-    /// What takes a kernel parameter out of the installed kernels' entries, where a program does.
-    command: Option<String>,
-    /// Whether the next kernel that is installed will be without it.
-    fades: bool,
-}
-
-impl Other {
-    /// It in one phrase.
-    pub fn told(&self) -> String {
-        format!("{} ({})", self.place, self.words)
-    }
-
-    /// How it is taken back.
-    fn remedy(&self, first: &str) -> String {
-        if self.place.starts_with("/etc/driverctl.d/") {
-            let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
-            return format!("{first} driverctl unset-override {address}");
-        }
-        if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
-            return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
-        }
-        if let Some(command) = self.command.as_ref().filter(|_| self.place.contains("/loader/entries/")) {
-            return format!("{first} {command}, and reboot");
-        }
-        let what =
-            if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
-        let anew = self.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
-        format!("{first} {what}{anew}, and reboot")
-    }
-
-    /// What has to be made anew from the file once it is out of it.
-    fn made_anew(&self) -> Option<&'static str> {
-        const IN_INITRAMFS: [&str; 6] = ["/modprobe.d/", "/udev/rules.d/", "initramfs", "/initcpio/", "/dracut/", "/etc/modules"];
-        if self.is_parameter {
-            return Some("make the boot entries anew");
-        }
-        IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("make the initramfs anew")
-    }
-
-    fn new(place: String, words: &str) -> Self {
-        Self {
-            place,
-            words: shortened(words),
-            takes: Vec::new(),
-            no_ids: Vec::new(),
-            takes_no_options: false,
-            driver: None,
-            is_parameter: false,
-            command: None,
-            fades: false,
-        }
-    }
-
-    fn by(self, driver: &'static str) -> Self {
-        Self { driver: Some(driver), ..self }
-    }
-
-    fn as_parameter(self, setup: &Setup) -> Self {
-        let command = setup.has("grubby").then(|| format!("grubby --update-kernel=ALL --remove-args=\"{}\"", self.words));
-        Self { is_parameter: true, command, ..self }
-    }
-}
 
 /// What is there and what is wanted.
 struct Seen<'a> {
@@ -116,8 +38,8 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     let seen = Seen { host, setup, wanted, ours, others: others(host, setup) };
     let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
     findings.extend(unexplained(&seen));
-    findings.extend(no_display(&seen));
-    findings.extend(no_driver(&seen));
+    findings.extend(displays::dark(&seen));
+    findings.extend(displays::without_driver(&seen));
     findings.extend(lost_early(&seen));
     findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
     if !wanted.functions.is_empty() || !seen.ours.is_empty() {
@@ -273,56 +195,6 @@ fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
     })
 }
 
-/// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
-/// domain has comes back.
-fn no_display(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, ours, others } = seen;
-    let displays = dark_displays(host);
-    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
-    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
-    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
-    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
-        return None;
-    }
-    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
-    // The driver has to come back, too.
-    let lines = display_drivers_kept_out(host, setup, &displays);
-    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::all_taken_out(&lines)) };
-    let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
-    let remedy = by.map_or_else(
-        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
-        |other| other.remedy(&format!("to give the host its display back:{and_out}")),
-    );
-    let message = format!("the host has no display: {} is on vfio-pci by {place}{says}", PciAddress::list(&displays));
-    Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
-}
-
-/// Offers the option by which a host stays without a display.
-const KEEP_SO: &str = "to keep it so (the host is reached by ssh)";
-
-/// No display of the host has a driver, and a line keeps one out.
-fn no_driver(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, .. } = seen;
-    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
-    let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
-    let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
-    // Where no device has one, drivers could not be read.
-    if !are_all || host.pci.iter().all(|device| device.driver.is_none()) || wanted.allowed.contains(&Allow::OnlyDisplay) {
-        return None;
-    }
-    let lines = display_drivers_kept_out(host, setup, &without);
-    let first = lines.first()?;
-    let says = lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ");
-    let message = format!("the host has no display with a driver: {} has none, and {says}", PciAddress::list(&without));
-    let anew = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
-        "make the initramfs and the boot entries anew"
-    } else {
-        "make the boot entries anew"
-    };
-    let remedy = format!("to give the host its display back: {}, {anew}, and reboot", KeepsOut::all_taken_out(&lines));
-    Some(Finding::blocker("display-kept-out", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
-}
-
 /// What is taken off the bus at each boot is there for nobody.
 fn removed(seen: &Seen<'_>, rule: &Other) -> Option<Finding> {
     let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
@@ -345,15 +217,6 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
         host.device(*address).map_or_else(|| address.short(), |device| format!("{} {}", address.short(), device.class.noun()))
     };
     functions.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn shortened(words: &str) -> String {
-    const LONGEST: usize = 120;
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &words[..at]),
-        None => words,
-    }
 }
 
 /// All that others have set up.
