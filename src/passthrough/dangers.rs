@@ -152,7 +152,7 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
             DangerKind::OnlyPicture,
             format!("{message}: {dark} has no driver"),
             format!(
-                "let the driver of {dark} be loaded (vgapt check --gpu {address} names what keeps it out), and reboot first; or {hand_over}"
+                "load the driver of {dark} first (where a file keeps it out, vgapt check --gpu {address} names it; then reboot); or {hand_over}"
             ),
         )
     })

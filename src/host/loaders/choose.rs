@@ -166,7 +166,7 @@ mod tests {
     /// A host with GRUB's files left over.
     fn of(loader: Option<&str>, program: Option<&str>, stub: Option<&str>, cmdline: &str) -> Result<Chosen, Finding> {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let booted = Booted { efi: true, loader: own(loader), program: own(program), stub: own(stub) };
+        let booted = Booted { efi: true, loader: own(loader), program: own(program), stub: own(stub), ..Booted::default() };
         let file = |text: &str| ConfigFile { place: "/x".into(), mode: 0o644, text: Ok(text.into()) };
         let files = [
             ("/etc/default/grub".to_owned(), file("GRUB_CMDLINE_LINUX=\"\"\n")),
