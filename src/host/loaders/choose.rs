@@ -25,7 +25,7 @@ struct Foreign {
     place: fn(&Setup) -> String,
 }
 
-/// From the manuals of rEFInd ("Configuring the Boot Manager") and of ZFSBootMenu (zfsbootmenu(7)).
+/// From the manuals of rEFInd ("Configuring the Boot Manager") and of `ZFSBootMenu` (zfsbootmenu(7)).
 static FOREIGN: [Foreign; 2] = [
     Foreign {
         name: "rEFInd",
@@ -50,8 +50,8 @@ static FOREIGN: [Foreign; 2] = [
 
 /// The dataset that is the root file system.
 fn root_dataset(setup: &Setup) -> Option<&str> {
-    let lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    lines.filter(|fields| fields.len() > 2 && fields[1] == "/" && fields[2] == "zfs").last().map(|fields| fields[0])
+    let mut lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.rfind(|fields| fields.len() > 2 && fields[1] == "/" && fields[2] == "zfs").map(|fields| fields[0])
 }
 
 /// The loader that booted this machine.

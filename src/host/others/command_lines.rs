@@ -89,13 +89,13 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
                 && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
                 && setup.files.exists(NEW_KERNELS);
             let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            found.push(with(Other { fades, ..Other::new(place, token).by(driver).as_parameter(setup) }, host, value));
+            found.push(with(Other { fades, ..Other::new(place, token).by(driver).parameter(setup) }, host, value));
         }
         let mut told: Vec<&str> = now.iter().map(|(_, value)| *value).collect();
         for one in written.iter().filter(|one| one.name == name) {
             if !told.contains(&one.value) && !is_ours(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(Other::new(one.place.clone(), one.token).by(driver).as_parameter(setup), host, one.value));
+                found.push(with(Other::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
             }
         }
     }

@@ -76,7 +76,7 @@ impl Other {
         Self { driver: Some(driver), ..self }
     }
 
-    pub(super) fn as_parameter(self, setup: &Setup) -> Self {
+    pub(super) fn parameter(self, setup: &Setup) -> Self {
         let command = setup.has("grubby").then(|| format!("grubby --update-kernel=ALL --remove-args=\"{}\"", self.words));
         Self { is_parameter: true, command, ..self }
     }
