@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
+use super::shared::card;
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
@@ -47,12 +48,9 @@ impl Arguments {
         let host = context.host(root.as_ref(), self.scope(context))?;
         let mut cards = passthrough::assess(&host);
         if let Some(address) = self.gpu {
-            let all = output::addresses(&cards);
             cards.retain(|card| card.functions.contains(&address));
             if cards.is_empty() {
-                return Err(
-                    Problem::new(format!("{address} is no function of a graphics card"), format!("the cards here are {all}")).into()
-                );
+                return Err(card::none_at(root.as_ref(), &host, address).into());
             }
         }
         let text = if self.env {

@@ -67,10 +67,13 @@ impl Definition<'_> {
             let new = own.without(&domain_xml::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
             if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
-                findings.extend(discovery::other_hooks(&root, self.name));
+                findings.extend(discovery::other_hooks(&root, Some(self.name)));
             }
         }
-        findings.extend(self.not_written(base, &spec, &merged));
+        // What is refused already was not resolved to its end, and so is not written either.
+        if !findings.iter().any(|finding| finding.refuses(true)) {
+            findings.extend(self.not_written(base, &spec, &merged));
+        }
         let merged = merged.to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

@@ -1,5 +1,6 @@
 //! What several commands need.
 
+pub(super) mod card;
 pub(super) mod consent;
 pub(super) mod context;
 pub(super) mod definition;

@@ -61,7 +61,7 @@ impl Arguments {
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
         if let Some(root) = &root {
-            findings.extend(if functions.is_empty() { Vec::new() } else { discovery::other_hooks(root, &self.name) });
+            findings.extend(if functions.is_empty() { Vec::new() } else { discovery::other_hooks(root, Some(&self.name)) });
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
             findings.extend(others_unseen(root, &host, &functions).filter(|_| !is_handed_over));
         }
