@@ -35,7 +35,7 @@ pub(super) struct Search {
     folders: Vec<PathBuf>,
     /// How many folders below these were searched.
     below: usize,
-    /// How many folders below these, or files in them, were not looked at.
+    /// How many folders below these were not looked into, since there are too many.
     skipped: usize,
     domains: usize,
     pools: usize,
@@ -97,8 +97,8 @@ pub(super) fn shortened(reasons: &[String]) -> String {
 struct Open {
     folder: PathBuf,
     depth: usize,
-    /// Whether all of it has to be seen: something or somebody names it.
-    must: bool,
+    /// Whether its entries count against [`ENTRIES`]: nobody names it.
+    counts: bool,
     /// How deep below.
     limit: usize,
 }
@@ -109,13 +109,18 @@ struct Below {
     format: Option<String>,
 }
 
+/// Devices are named by domains and pools, not found by looking through /dev; /dev/shm holds files.
+fn is_of_devices(folder: &Path) -> bool {
+    folder.starts_with("/dev") && !folder.starts_with("/dev/shm")
+}
+
 impl Desk<'_> {
     /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
-    /// all domains, of the storage pools, its own, and the further ones that the user names.
+    /// all domains, of the storage pools, of both of these, and in the further ones that the user names.
     pub(super) fn search(&self, base: &Path, but: Option<&Path>, further: &Further) -> Result<Search> {
         let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
         search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
-        let mut places = self.look_around(base, further, &mut search);
+        let mut places = self.look_around([Some(base), but], further, &mut search);
         for named in self.named_by_libvirt() {
             match disk::overlay_format(&named) {
                 Reading::Known(Some(_)) => places.extend([named]),
@@ -154,24 +159,24 @@ impl Desk<'_> {
     }
 
     /// The files in the folders that may be overlays.
-    fn look_around(&self, base: &Path, further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
+    fn look_around(&self, own: [Option<&Path>; 2], further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
         let pools = self.pools.iter().filter_map(|pool| pool.target.clone()).map(PathBuf::from);
-        let disks = self.named_by_libvirt().flat_map(|path| {
+        // Overlays lie beside each other more often than beside their base, which may be a device.
+        let disks = self.named_by_libvirt().chain(own.into_iter().flatten().map(Path::to_owned)).flat_map(|path| {
             // A link's own folder, and that of the file it leads to.
             let real = path.canonicalize().ok().map(|real| directory(&real).to_owned());
             std::iter::once(directory(&path).to_owned()).chain(real)
         });
-        let named: BTreeSet<PathBuf> = std::iter::once(directory(base).to_owned()).chain(pools).chain(disks).collect();
-        let named = named.into_iter().map(|folder| Open { folder, depth: 0, must: true, limit: DEPTH });
-        let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, must: true, limit: usize::MAX });
+        let named: BTreeSet<PathBuf> = pools.chain(disks).collect();
+        let named = named.into_iter().map(|folder| Open { folder, depth: 0, counts: false, limit: DEPTH });
+        let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, counts: false, limit: usize::MAX });
         // What the user names goes first: its folders below count as named, too.
         let mut open: VecDeque<Open> = asked.chain(named).collect();
         let (mut seen, mut found, mut entries) = (BTreeSet::new(), BTreeSet::new(), 0);
-        while let Some(Open { folder, depth, must, limit }) = open.pop_front() {
-            // Devices are named by domains and pools, not found by looking through /dev.
+        while let Some(Open { folder, depth, counts, limit }) = open.pop_front() {
             let real = Reading::of(folder.canonicalize(), &folder.display().to_string());
             let listing = match real {
-                Reading::Known(real) if real.starts_with("/dev") || !seen.insert(real.clone()) => continue,
+                Reading::Known(real) if is_of_devices(&real) || !seen.insert(real.clone()) => continue,
                 Reading::Known(real) => disk::look_into(&real),
                 Reading::Absent if limit == usize::MAX => Reading::Unknown(format!("there is no folder {}", folder.display())),
                 Reading::Absent => Reading::Absent,
@@ -179,26 +184,21 @@ impl Desk<'_> {
             };
             match listing {
                 Reading::Absent => {}
-                Reading::Unknown(because) if must => search.unknown.push(because),
-                Reading::Unknown(_) => search.skipped += 1,
+                Reading::Unknown(because) => search.unknown.push(because),
                 Reading::Known(listing) => {
                     if depth == 0 {
                         search.folders.push(folder);
                     } else {
                         search.below += 1;
-                        entries += if must { 0 } else { listing.entries };
+                        entries += if counts { listing.entries } else { 0 };
                     }
                     found.extend(listing.images);
-                    if must {
-                        search.unknown.extend(listing.unread);
-                    } else {
-                        search.skipped += listing.unread.len();
-                    }
+                    search.unknown.extend(listing.unread);
                     if depth >= limit || entries > ENTRIES {
                         search.skipped += listing.folders.len();
                     } else {
-                        let must = limit == usize::MAX;
-                        open.extend(listing.folders.into_iter().map(|folder| Open { folder, depth: depth + 1, must, limit }));
+                        let counts = limit != usize::MAX;
+                        open.extend(listing.folders.into_iter().map(|folder| Open { folder, depth: depth + 1, counts, limit }));
                     }
                 }
             }
