@@ -143,7 +143,7 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         for (name, minor) in [("one", 200), ("other", 200), ("third", 201)] {
             // Only root may make them.
-            if mknodat(CWD, &path(name), FileType::BlockDevice, Mode::RUSR, makedev(7, minor)).is_err() {
+            if mknodat(CWD, path(name), FileType::BlockDevice, Mode::RUSR, makedev(7, minor)).is_err() {
                 return;
             }
         }

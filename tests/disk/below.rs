@@ -188,7 +188,7 @@ fn a_base_that_its_overlay_calls_raw() {
         return;
     }
     let images = raw_base();
-    fs::write(images.path("secret"), [b's'; 1 << 20]).unwrap();
+    fs::write(images.path("secret"), vec![b's'; 1 << 20]).unwrap();
     // As the guest of a raw disk writes it; the ending says the same as the guest.
     for name in ["disk", "disk.qcow2"] {
         images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "secret", name]);
