@@ -210,6 +210,23 @@ fn a_base_that_its_overlay_calls_raw() {
     }
 }
 
+/// What the guest of a raw disk writes into it names nothing that the disk has its data in.
+#[test]
+fn a_raw_base_that_looks_like_another_format() {
+    if !have("hostile disks", &TOOLS) {
+        return;
+    }
+    let images = raw_base();
+    fs::remove_file(images.path("own.diff")).unwrap();
+    let data = "data_file=data.raw,data_file_raw=on";
+    images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-o", data, "base.img", "1M"]);
+    fs::File::options().write(true).open(images.path("base.img")).unwrap().set_len(1 << 20).unwrap();
+    for (base, overlay) in [("base.img", "own.diff"), ("data.raw", "of-data.diff")] {
+        images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay]);
+    }
+    images.vgapt(&["commit", "own.diff"]).with(0);
+}
+
 /// The program that opens what an image names is started when it is known what that is.
 #[test]
 fn nothing_that_a_header_names_is_opened_unasked() {

@@ -45,13 +45,13 @@ impl Arguments {
             )
             .into());
         };
-        let kept = base.snapshots.clone();
+        let (kept, format) = (base.snapshots.clone(), base.format.clone());
         let base = existing(Path::new(&base.path))?;
         let mut against = desk.against_use(&base, Will::Write);
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&base));
         against.extend(Desk::against_writing(&overlay));
-        let search = desk.search(&base, Some(&overlay), &self.before.further)?;
+        let search = desk.search((&base, &format), Some(&overlay), &self.before.further)?;
         against.extend(search.findings(&base));
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));

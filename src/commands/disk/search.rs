@@ -126,7 +126,7 @@ fn is_of_devices(folder: &Path) -> bool {
 impl Desk<'_> {
     /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
     /// all domains, of the storage pools, of both of these, and in the further ones that the user names.
-    pub(super) fn search(&self, base: &Path, but: Option<&Path>, further: &Further) -> Result<Search> {
+    pub(super) fn search(&self, (base, format): (&Path, &str), but: Option<&Path>, further: &Further) -> Result<Search> {
         let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
         search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
         let mut places = self.look_around([Some(base), but], further, &mut search);
@@ -143,11 +143,15 @@ impl Desk<'_> {
         let real: BTreeSet<PathBuf> = places.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         let links: Vec<PathBuf> = places.difference(&real).cloned().collect();
         let mut known = BTreeMap::new();
-        // What is written into the image is written where its data is: what else lies on that is corrupted, too.
-        let data = self.below(base, &mut known)?;
-        search.unknown.extend(data.unknown().map(str::to_owned));
-        let data = data.known().into_iter().flat_map(|below| &below.files).filter(|below| below.role == Role::Data);
-        let written: Vec<PathBuf> = std::iter::once(base.to_owned()).chain(data.map(|below| below.path.clone())).collect();
+        let mut written = vec![base.to_owned()];
+        // What is written into an image is written where its data is: what else lies on that is corrupted, too. A raw
+        // disk has no header, whatever its guest wrote.
+        if format != "raw" {
+            let below = self.below(base, &mut known)?;
+            search.unknown.extend(below.unknown().map(str::to_owned));
+            let files = below.known().into_iter().flat_map(|below| &below.files);
+            written.extend(files.filter(|below| below.role == Role::Data).map(|below| below.path.clone()));
+        }
         let mut overlays: Vec<PathBuf> = Vec::new();
         let is_but = |path: &Path| but.is_some_and(|but| same_file(path, but));
         for place in real.iter().chain(&links).filter(|place| !same_file(place, base) && !is_but(place)) {
