@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Size, has_protocol};
+use crate::model::{Size, leads};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,14 +129,12 @@ pub enum Place {
 
 /// Where a name in an image's header leads, seen from the folder in which the image lies.
 pub fn place_of(name: &str, folder: &Path) -> Place {
-    if let Some(options) = name.strip_prefix("json:") {
-        let options: Option<serde_json::Value> = serde_json::from_str(options).ok();
-        // What is not understood stays what only QEMU understands.
-        let file = options.as_ref().and_then(file_of).map(|path| folder.join(path));
-        return file.map_or_else(|| Place::Other(name.to_owned()), Place::File);
+    let mut leads = leads(name);
+    match (leads.files.pop(), leads.files.is_empty() && leads.others.is_empty()) {
+        (Some(file), true) => Place::File(folder.join(file.path)),
+        // What is not understood, or names several files, stays what only QEMU understands.
+        _ => Place::Other(name.to_owned()),
     }
-    let name = name.strip_prefix("file:").unwrap_or(name);
-    if has_protocol(name) { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
 }
 
 /// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).
@@ -208,17 +206,6 @@ fn is_own_host(host: &str) -> bool {
 fn innermost(options: &serde_json::Value) -> Option<String> {
     let below = options.get("file").filter(|file| file.is_object()).and_then(innermost);
     below.or_else(|| options["file.driver"].as_str().or_else(|| options["driver"].as_str()).map(str::to_owned))
-}
-
-/// The file below a chain of QEMU's drivers, in both forms of their options.
-fn file_of(options: &serde_json::Value) -> Option<String> {
-    let of_files = ["file", "host_device"];
-    let own = options["driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
-    if let Some(path) = options["filename"].as_str().filter(|_| own) {
-        return Some(path.to_owned());
-    }
-    let flat = options["file.driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
-    options["file.filename"].as_str().filter(|_| flat).map(str::to_owned).or_else(|| file_of(options.get("file")?))
 }
 
 /// How much room a copy takes.

@@ -174,11 +174,11 @@ impl Root {
         resolve::resolve(path, true, |link| self.link(link))
     }
 
-    /// What is the same for all names of one file, hard links too, and of one block device; absent in a recorded
+    /// What is the same for all names of one file, hard links and a loop device too, and of one block device; absent in a recorded
     /// machine, where no two names are one file.
     pub fn identity(&self, path: &str) -> Reading<String> {
         match &self.source {
-            Source::Directory(directory) => Reading::of(directory.identity(path), path),
+            Source::Directory(directory) => Reading::of(directory.identity(path), path).map(|identity| identity.to_string()),
             Source::Capture(_) => Reading::Absent,
         }
     }

@@ -51,7 +51,7 @@ impl Arguments {
         let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&disk));
-        let search = desk.search(&disk, unfinished.then_some(&pending), &self.before.further)?;
+        let search = desk.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
         against.extend(search.findings(&disk));
         // Once in the overlay, once in the disk.
         let size = size_of(&what).map_err(|error| {
