@@ -299,7 +299,28 @@ fn edited_so_that_it_cannot_be_told_apart() {
     on(root, &["undo", "--yes"]).with(1).saying(&says);
     on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf is left as it is", "by hand"]);
     assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);
+    on(root, &["undo", "--yes"]).with(1).saying(&["leaves /etc/modprobe.d/vgapt.conf as it is"]);
+    edit(root, "etc/modprobe.d/vgapt.conf", |_| "# mine\n".to_owned());
+    on(root, &["undo", "--yes", "--force"]).with(0);
+    assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);
     on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
+}
+
+/// The file runs the script that binds by address: without it vfio-pci could not be loaded at all.
+#[test]
+fn what_a_file_that_is_left_runs_is_left_too() {
+    let root = debian();
+    let root = root.path();
+    let before = walk(root);
+    on(root, &["prepare", "--pci", "00:1f.3", "--yes"]).with(0);
+    let conf = "etc/modprobe.d/vgapt.conf";
+    edit(root, conf, |text| text.replace("softdep snd_hda_intel pre: vfio-pci", "softdep snd_hda_intel pre: vfio-pci snd"));
+    let script = fs::read_to_string(root.join(conf)).unwrap().contains("/etc/vgapt/bind");
+    on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf"]);
+    assert_eq!(root.join("etc/vgapt/bind").exists(), script);
+    fs::remove_file(root.join(conf)).unwrap();
+    on(root, &["undo", "--yes", "--force"]).with(0);
+    assert_same(&before, &walk(root), "nothing is left");
 }
 
 #[test]

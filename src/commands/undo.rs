@@ -82,7 +82,7 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
             let run = if noted { "; run the commands above in that system" } else { "" };
             let left = left.join(", ");
             output::tell(&format!(
-                "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand\n"
+                "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand, then run vgapt undo again\n"
             ));
             return ExitCode::from(FOUND_AGAINST);
         }

@@ -30,6 +30,9 @@ pub struct Undoing {
     returns: BTreeMap<String, Option<State>>,
     #[serde(skip)]
     made: Vec<(u32, Made)>,
+    /// The files that stay as they are: where they lie, and their paths.
+    #[serde(skip)]
+    left: BTreeMap<String, String>,
 }
 
 /// A file that is given back.
@@ -60,9 +63,9 @@ impl Undoing {
         self.receipts.iter().any(|(_, receipt)| receipt.progress != Progress::Applied)
     }
 
-    /// The files that are left as they are, since an edit cannot be told from vgapt's change.
+    /// The files that are left as they are: an edit of theirs cannot be told from vgapt's change, or such a file names them.
     pub fn left_alone(&self) -> Vec<String> {
-        self.files.iter().filter(|file| file.in_the_way).map(|file| file.path.clone()).collect()
+        self.left.values().cloned().collect()
     }
 
     /// The files that somebody edited since.
@@ -150,6 +153,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             }
         }
     }
+    leave(&mut undoing, &edits, &paths, target)?;
     for (place, then) in &undoing.returns {
         let now = target.read(place)?;
         let (edited_since, in_the_way) =
@@ -168,6 +172,28 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
     }
     undoing.receipts = receipts;
     Ok(undoing)
+}
+
+/// Leaves the files with an edit that cannot be told from vgapt's change, and those that they name: what a file
+/// runs stays as long as the file does.
+fn leave(
+    undoing: &mut Undoing,
+    edits: &BTreeMap<String, (Option<String>, bool)>,
+    paths: &BTreeMap<String, String>,
+    target: &Target,
+) -> Result<()> {
+    let clashes: Vec<&String> = edits.iter().filter(|(_, (_, clash))| *clash).map(|(place, _)| place).collect();
+    let mut texts = Vec::new();
+    for place in &clashes {
+        texts.extend(target.read(place)?.as_ref().map(text));
+    }
+    let is_left = |(place, path): &(&String, &String)| clashes.contains(place) || texts.iter().any(|text| text.contains(path.as_str()));
+    let left: Vec<(String, String)> = paths.iter().filter(is_left).map(|(place, path)| (place.clone(), path.clone())).collect();
+    for (place, path) in left {
+        undoing.returns.insert(place.clone(), target.read(&place)?);
+        undoing.left.insert(place, path);
+    }
+    Ok(())
 }
 
 fn kept(store: &Store, number: u32, kept: Option<&Kept>) -> Result<Option<State>> {
@@ -286,8 +312,14 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
             }
         }
     }
-    for (number, _) in &undoing.receipts {
-        store.forget(*number)?;
+    for (number, receipt) in &undoing.receipts {
+        let files: Vec<FileRecord> = receipt.files.iter().filter(|file| undoing.left.contains_key(&file.place)).cloned().collect();
+        if files.is_empty() {
+            store.forget(*number)?;
+        } else {
+            // These are undone once they were corrected by hand.
+            store.save(*number, &Receipt { progress: Progress::Applied, files, commands: Vec::new(), ..receipt.clone() })?;
+        }
     }
     store.tidy()?;
     // The store's own, which can go only now.
