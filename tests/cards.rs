@@ -134,7 +134,10 @@ fn assert_verdict(lines: &[&str], verdict: Verdict) {
 fn verdicts() {
     assert_verdict(&["01:00.0 0300 10de:1401 - nouveau"], Verdict::Unknown);
     assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "01:00.1 0403 10de:0fba 1 -"], Verdict::OnlyDisplay);
-    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 -"], Verdict::Available);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 nouveau"], Verdict::Available);
+    // Without a driver the other one shows nothing.
+    assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 -"], Verdict::OnlyDisplay);
+    assert_verdict(&["01:00.0 0300 10de:1401 1 -", "02:00.0 0300 10de:1401 2 -"], Verdict::Available);
     assert_verdict(&["01:00.0 0300 10de:1401 1 nouveau", "02:00.0 0300 10de:1401 2 vfio-pci"], Verdict::OnlyDisplay);
     assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 vfio-pci"], Verdict::Ready);
     assert_verdict(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 snd_hda_intel"], Verdict::OnlyDisplay);

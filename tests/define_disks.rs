@@ -92,6 +92,35 @@ fn what_an_image_names_outside_its_folder() {
     {
         define(&tree, &["--disk", &format!("/vm/{name}.qcow2")]).with(1).saying(&[named, "outside the disk's own folder"]);
     }
+    // Each level, and each format that names others.
+    let description = |line: &str| format!("# Disk DescriptorFile\nversion=1\n{line}\n").into_bytes();
+    let of_version_1 = [&b"QFI\xfb\0\0\0\x01"[..], &overlay_of("/etc/shadow")[8..]].concat();
+    let mut qed = vec![0; 1024];
+    for (at, bytes) in [(0, &b"QED\0"[..]), (16, b"\x01"), (57, b"\x02"), (60, b"\x0b"), (512, b"/etc/shadow")] {
+        qed[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let others = [
+        ("deep", overlay_of("up.qcow2")),
+        ("extent", description("RW 2048 FLAT \"/etc/shadow\" 0")),
+        ("extent.vmdk", description("RW 2048 SPARSE \"../etc/shadow\"")),
+        ("parent.vmdk", description("parentFileNameHint=\"/etc/shadow\"")),
+        ("over.qcow2", overlay_of("extent.vmdk")),
+        ("old.qcow", of_version_1),
+        ("x.qed", qed),
+        (
+            "nested.qcow2",
+            overlay_of("json:{\"driver\":\"qcow2\",\"file.filename\":\"beside.qcow2\",\"backing.file.filename\":\"/etc/shadow\"}"),
+        ),
+    ];
+    for (name, bytes) in &others {
+        fs::write(tree.path().join("vm").join(name), bytes).unwrap();
+        define(&tree, &["--disk", &format!("/vm/{name}")]).with(1).saying(&["/etc/shadow", "outside the disk's own folder"]);
+    }
+    // What cannot be understood is no reassurance.
+    let mut far = overlay_of("/etc/shadow");
+    far[8] = 1;
+    fs::write(tree.path().join("vm/broken.qcow2"), &far).unwrap();
+    define(&tree, &["--disk", "/vm/broken.qcow2"]).with(1).saying(&["gives the guest other files of the host is not known", "--force"]);
     // A storage pool's folder is no other place.
     let node = tree.path().join("node.xml");
     fs::write(&node, "<node><pool type='dir'><name>p</name><target><path>/pool</path></target></pool></node>").unwrap();
@@ -192,6 +221,16 @@ fn a_disk_of_another_domain_under_any_name() {
         ran.saying(&["the domain 'other', which runs, writes to what a disk lies on", &format!("{own} lies on /vm/hard.qcow2")]);
         let ran = with(own, &["--disk", "/vm/soft.qcow2"]).with(0);
         ran.saying(&["has an overlay of a disk", &format!("{own} lies on /vm/soft.qcow2"), "vgapt disk overlay"]);
+    }
+    // The data of an image is below it, too, and each overlay is named once.
+    fs::write(tree.path().join("vm/parts.vmdk"), "# Disk DescriptorFile\nversion=1\nRW 1 FLAT \"other.qcow2\" 0\n").unwrap();
+    fs::write(tree.path().join("vm/on-parts.qcow2"), overlay_of("parts.vmdk")).unwrap();
+    fs::write(tree.path().join("vm/in-options.qcow2"), overlay_of("json:{\"driver\":\"raw\",\"file\":{\"filename\":\"/vm/other.qcow2\"}}"))
+        .unwrap();
+    for theirs in ["/vm/on-parts.qcow2", "/vm/in-options.qcow2"] {
+        let ran = with(theirs, &["--disk", "/vm/other.qcow2"]).with(0);
+        let told = format!("{theirs} lies on /vm/other.qcow2");
+        assert_eq!(ran.stderr.matches(&told).count(), 1, "{}", ran.stderr);
     }
     // Two overlays of one disk, another disk, and what the guest of a raw disk wrote into it.
     for (theirs, own) in [("/vm/over.qcow2", "/vm/beside.qcow2"), ("/vm/a.qcow2", "/vm/other.qcow2"), ("/vm/evil.raw", "/vm/a.qcow2")] {

@@ -6,8 +6,8 @@
 mod command;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use command::{Ran, Z170, run};
@@ -17,8 +17,8 @@ struct Installed(tempfile::TempDir);
 
 impl Installed {
     fn new() -> Self {
-        let installed = Self(tempfile::tempdir().unwrap());
-        fs::copy(env!("CARGO_BIN_EXE_vgapt"), installed.vgapt()).unwrap();
+        let installed = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+        fs::hard_link(env!("CARGO_BIN_EXE_vgapt"), installed.vgapt()).unwrap();
         installed
     }
 
@@ -26,11 +26,14 @@ impl Installed {
         self.0.path().join("vgapt")
     }
 
+    /// Another process writes the script: a file that this one had open for writing could not be executed
+    /// while a test beside this one starts a program, which inherits it for a moment.
     fn with_helper(script: &str) -> Self {
         let installed = Self::new();
         let helper = installed.0.path().join("vgapt-libvirt");
-        fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$0\" > \"$1\" && chmod 755 \"$1\"";
+        let written = Command::new("sh").args(["-c", write, script]).arg(&helper).status().unwrap();
+        assert!(written.success());
         installed
     }
 

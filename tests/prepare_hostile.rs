@@ -263,20 +263,43 @@ fn edited_right_beside() {
     assert!(text.contains("LINUX_DEFAULT=\"quiet splash\"\nGRUB_CMDLINE_LINUX=\"\"\n"), "{text}");
 }
 
+/// The line that vgapt wrote into is the one that people add their next parameter to.
 #[test]
 fn edited_in_the_same_line() {
+    for (edited, back) in [
+        ("GRUB_CMDLINE_LINUX=\"intel_iommu=on mem=4G\"", "GRUB_CMDLINE_LINUX=\"mem=4G\""),
+        ("GRUB_CMDLINE_LINUX=\"mem=4G intel_iommu=on quiet\" # mine", "GRUB_CMDLINE_LINUX=\"mem=4G quiet\" # mine"),
+        // Taken out by hand: there is nothing left to take back in this file.
+        ("GRUB_CMDLINE_LINUX=\"mem=4G\"", "GRUB_CMDLINE_LINUX=\"mem=4G\""),
+    ] {
+        let root = debian();
+        let root = root.path();
+        let before = walk(root);
+        on(root, &PREPARE).with(0);
+        edit(root, GRUB, |text| text.replace("GRUB_CMDLINE_LINUX=\"intel_iommu=on\"", edited));
+        let then = walk(root);
+        on(root, &["undo", "--yes"]).with(1).saying(&["/etc/default/grub was edited since", "mem=4G", "--force keeps these edits"]);
+        assert_same(&then, &walk(root), "the same line");
+        on(root, &["undo", "--yes", "--force"]).with(0);
+        assert_eq!(differences(&before, &walk(root)), ["/etc/default/grub is another one"]);
+        assert!(fs::read_to_string(root.join(GRUB)).unwrap().contains(&format!("{back}\n")), "{edited}");
+        on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
+    }
+}
+
+/// A file of vgapt's own that somebody rewrote is left alone and named, and holds back no other file.
+#[test]
+fn edited_so_that_it_cannot_be_told_apart() {
     let root = debian();
     let root = root.path();
+    let before = walk(root);
     on(root, &PREPARE).with(0);
-    edit(root, GRUB, |text| text.replace("intel_iommu=on", "intel_iommu=on mem=4G"));
-    let edited = walk(root);
-    on(root, &["undo", "--yes"]).with(1).saying(&["cannot be told from vgapt's own change", "mem=4G"]);
-    on(root, &["undo", "--yes", "--force"]).with(3).saying(&["by hand"]);
-    assert_same(&edited, &walk(root), "the same line");
-    edit(root, GRUB, |text| text.replace("intel_iommu=on mem=4G", "mem=4G"));
-    on(root, &["undo", "--yes", "--force"]).with(3);
-    edit(root, GRUB, |text| text.replace("mem=4G", ""));
-    on(root, &["undo", "--yes"]).with(0);
+    edit(root, "etc/modprobe.d/vgapt.conf", |text| text.replace("softdep nouveau pre: vfio-pci", "softdep nouveau pre: vfio-pci snd"));
+    let says = ["/etc/modprobe.d/vgapt.conf was edited since; it cannot be told", "leaves /etc/modprobe.d/vgapt.conf as it is"];
+    on(root, &["undo", "--yes"]).with(1).saying(&says);
+    on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf is left as it is", "by hand"]);
+    assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
 }
 
 #[test]

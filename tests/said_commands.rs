@@ -14,6 +14,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("QEMU, which takes two dashes too", "--device"),
     ("transactional-update", "--continue"),
     ("rmdir", "--ignore-fail-on-non-empty"),
+    ("grubby", "--remove-args --update-kernel"),
     ("vgapt itself, between its processes", "--execute-tied-to"),
     ("cargo", "--bins --locked --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),

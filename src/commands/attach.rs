@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::define::files;
-use super::definition::{Definition, How, brought};
-use super::domain::Existing;
-use super::lock::Lock;
+use super::shared::definition::{Definition, How, brought};
+use super::shared::existing::Existing;
+use super::shared::files::files;
+use super::shared::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, GpuChoice, Purpose, Request};
 use crate::hypervisor::Secrets;
@@ -35,7 +35,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;

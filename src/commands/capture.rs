@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::change::Consent;
-use super::{Context, written};
+use super::Context;
+use super::shared::consent::Consent;
+use super::shared::written;
 use crate::discovery;
 use crate::output;
 use crate::problem::Problem;
@@ -26,7 +27,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("a machine behind {} cannot be captured: its files are out of reach", context.uri()),

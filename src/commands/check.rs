@@ -8,14 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use super::{Context, change};
-use crate::cli::FOUND_AGAINST;
+use super::Context;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::card;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::host::{self, Bind};
 use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
-use crate::passthrough::{self, Assessment};
+use crate::passthrough::Assessment;
 use crate::problem::Problem;
 use crate::readiness::{self, Facts, Report};
 use crate::root::Root;
@@ -46,7 +47,7 @@ const DOMAINS: &str = "/etc/libvirt/qemu";
 const LONGEST_ROM: u64 = 16 << 20;
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("the host behind {} cannot be checked: its files are out of reach", context.uri()),
@@ -66,7 +67,7 @@ impl Arguments {
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
         let setup = discovery::setup(root, host);
-        let cards = self.cards(host, &setup)?;
+        let cards = self.cards(root, host, &setup)?;
         let mut observed = discovery::observe(root, host, &setup, rustix::process::geteuid().is_root());
         let displays: Vec<PciAddress> = cards.iter().map(|card| card.address).collect();
         observed.roms = discovery::roms(root, &displays);
@@ -80,16 +81,15 @@ impl Arguments {
         if root.is_live() {
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
-        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&change::target(context, root)?)? };
+        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
         let session = context.uri().is_session();
         Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }
 
-    fn cards(&self, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
+    fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
         let cards = readiness::meant(host, setup, &self.gpu);
         if let Some(address) = self.gpu.iter().find(|address| !cards.iter().any(|card| card.functions.contains(address))) {
-            let all = output::addresses(passthrough::assess(host));
-            return Err(Problem::new(format!("{address} is no function of a graphics card"), format!("the cards here are {all}")).into());
+            return Err(card::none_at(Some(root), host, *address).into());
         }
         Ok(cards)
     }

@@ -3,9 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::CommandFactory as _;
 
-use crate::cli::Cli;
 use crate::output;
 
 /// Completions go to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
@@ -16,9 +14,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self) -> Result<ExitCode> {
+    pub(crate) fn run(&self, mut command: clap::Command) -> Result<ExitCode> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "vgapt", &mut script);
+        clap_complete::generate(self.shell, &mut command, "vgapt", &mut script);
         output::print_document(&String::from_utf8_lossy(&script))?;
         Ok(ExitCode::SUCCESS)
     }

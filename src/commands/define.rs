@@ -7,17 +7,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use super::definition::{Definition, How, brought};
-use super::domain::Existing;
-use super::lock::Lock;
-use super::{Context, written};
-use crate::cli::FOUND_AGAINST;
-use crate::discovery::{self, Scope};
+use super::Context;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::definition::{Definition, How, brought};
+use super::shared::existing::Existing;
+use super::shared::files::files;
+use super::shared::lock::Lock;
+use super::shared::written;
+use crate::discovery::Scope;
 use crate::domain::{self, Base, Os, Profile, Record, Request};
-use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::{Files, Finding, Firmware};
+use crate::hypervisor::Secrets;
+use crate::model::Finding;
 use crate::problem::Problem;
-use crate::root::Root;
 use crate::xml::Document;
 
 /// The domain is made from a template, or changed where it exists: an option that is not given
@@ -47,7 +48,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All)?;
@@ -193,30 +194,4 @@ fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
     }
     let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());
     written::write(file, text.as_bytes())
-}
-
-/// The folders of libvirt's storage pools. One that is not known is no place that a disk's header may name.
-fn pool_folders(root: &Root, connection: &dyn Hypervisor) -> Vec<String> {
-    let targets = connection.pools().map(|pools| pools.known).unwrap_or_default().into_iter().filter_map(|pool| pool.target);
-    targets.map(|target| root.real_path(&target).unwrap_or(target)).collect()
-}
-
-/// What the host's files say; of a remote host only the firmwares are known, from libvirt.
-pub(super) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[String]) -> Result<Files> {
-    if let Some(root) = root {
-        let files = discovery::files(root, paths);
-        let pools = if files.facts.iter().any(|facts| !facts.names.is_empty()) { pool_folders(root, connection) } else { Vec::new() };
-        return Ok(Files { networks: connection.networks()?, pools, ..files });
-    }
-    let pairs = connection.loaders()?.into_iter().filter_map(|code| Some((domain::matching_vars(&code)?, code)));
-    let secure = |code: &str| code.contains("secboot") || code.contains(".ms.") || code.contains("snakeoil");
-    let format = |code: &str| if code.ends_with(".qcow2") { "qcow2" } else { "raw" };
-    let firmwares = pairs.map(|(vars, code)| Firmware {
-        format: format(&code).to_owned(),
-        secure_boot: secure(&code),
-        has_keys: code.contains(".ms."),
-        vars,
-        code,
-    });
-    Ok(Files { firmwares: firmwares.collect(), networks: connection.networks()?, uses: discovery::uses(None), ..Files::default() })
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::definition::{Definition, How, brought};
-use super::domain::Existing;
-use super::lock::Lock;
+use super::shared::definition::{Definition, How, brought};
+use super::shared::existing::Existing;
+use super::shared::lock::Lock;
 use crate::discovery::Scope;
 use crate::domain::{self, Base, Purpose, Request, Without};
 use crate::hypervisor::Secrets;
@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let mut existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::domain::Existing;
+use super::shared::existing::Existing;
 use crate::domain;
 use crate::output;
 
@@ -17,7 +17,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
         let record = existing.record(&self.name)?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::Context;
-use super::domain::Existing;
+use super::shared::existing::Existing;
 use crate::discovery::Scope;
 use crate::export::{self, Passed};
 use crate::hypervisor::{Hypervisor, Secrets};
@@ -33,7 +33,7 @@ enum World {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         match self.to {
             World::Qemu => Self::qemu(context, connection, Existing::open(connection, &self.name)?)?,

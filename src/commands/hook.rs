@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::change;
-use super::{Context, start};
-use crate::cli::FOUND_AGAINST;
+use super::Context;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Needs};
 use crate::domain_xml::Pages;
@@ -43,7 +43,7 @@ pub struct Arguments {
 const LONGEST: u64 = 32 << 20;
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> ExitCode {
+    pub(crate) fn run(&self, context: &Context) -> ExitCode {
         // Whatever goes wrong here must not stop a domain that is not vgapt's.
         let needs = needs();
         if needs == Reading::Absent {
@@ -62,7 +62,7 @@ impl Arguments {
 
     fn around(&self, context: &Context, needs: &Reading<Needs>) -> Result<()> {
         let root = context.own_root()?;
-        let target = change::target(context, &root)?;
+        let target = context.target(&root)?;
         leave_mark(&root, &target);
         match (self.operation.as_str(), self.suboperation.as_str()) {
             ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target),
@@ -99,14 +99,14 @@ impl Arguments {
         let mut findings = domain::of_functions(&needs.passed, &host, &discovery::uses(Some(root)));
         let share = self.share(needs, &host)?;
         if !share.handover {
-            findings.extend(start::held(root, &host, &functions));
+            findings.extend(held(root, &host, &functions));
         }
         // Virtual functions can be made after the domain was defined, and other guests may run on them.
         let is_refused = |finding: &&Finding| finding.refuses(true) || finding.code == DangerKind::SharedOut.code();
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }
-        life::before_start(&share, root, target, &|| Some(start::held(root, &host, &functions)?.message))
+        life::before_start(&share, root, target, &|| Some(held(root, &host, &functions)?.message))
     }
 
     /// Under the name that libvirt gives, by which the end is found again: the XML may have blanks around it.

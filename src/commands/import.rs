@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
-use super::define::files;
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::files::files;
 use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
@@ -54,7 +54,7 @@ fn setting(text: &str) -> Result<String, String> {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let shown = self.script.display();
         let mut text = Vec::new();
         let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;

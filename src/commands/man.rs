@@ -3,9 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::CommandFactory as _;
 
-use crate::cli::Cli;
 use crate::output;
 
 /// The manual page goes to standard output: `vgapt man define | man -l -`.
@@ -16,8 +14,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self) -> Result<ExitCode> {
-        let mut command = Cli::command();
+    pub(crate) fn run(&self, mut command: clap::Command) -> Result<ExitCode> {
         command.build();
         if let Some(name) = &self.subcommand {
             let known = command.find_subcommand(name).cloned();

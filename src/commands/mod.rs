@@ -1,122 +1,29 @@
-//! The subcommands, one file each: its arguments (the comments are the help) and what it does.
+//! The subcommands, one file or folder each: its arguments (the comments are the help) and what it does.
+//! What several of them need is in `shared`.
 
-mod attach;
-mod capture;
-mod change;
-mod check;
-mod completions;
-mod context;
-mod define;
-mod definition;
-mod detach;
-mod disk;
-mod domain;
-mod explain;
-mod export;
-mod hook;
-mod hosts;
-mod import;
-mod list;
-mod lock;
-mod man;
-mod prepare;
-mod show;
-mod start;
-mod status;
-mod steps;
-mod stop;
-mod topology;
-mod undefine;
-mod undo;
-mod wait;
-mod written;
+pub(crate) mod attach;
+pub(crate) mod capture;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod define;
+pub(crate) mod detach;
+pub(crate) mod disk;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod hook;
+pub(crate) mod import;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod prepare;
+mod shared;
+pub(crate) mod show;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod topology;
+pub(crate) mod undefine;
+pub(crate) mod undo;
 
-use std::process::ExitCode;
-
-use anyhow::Result;
-
-pub use context::Context;
-
-/// What can be done.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// List the graphics cards, and what can be passed through
-    List(list::Arguments),
-    /// Say whether the host is ready for a guest with its card, and what is missing
-    Check(check::Arguments),
-    /// Make the host ready: IOMMU, early binding, huge pages; shown first, proved, taken back by undo
-    Prepare(Box<prepare::Arguments>),
-    /// Take back all that prepare did
-    Undo(undo::Arguments),
-    /// Define a domain with the graphics card in it, or change one
-    Define(Box<define::Arguments>),
-    /// Give a domain of your own a card
-    Attach(attach::Arguments),
-    /// Take out again what attach gave
-    Detach(detach::Arguments),
-    /// Show what a domain was made from
-    Show(show::Arguments),
-    /// Say why each element is there that vgapt put in
-    Explain(explain::Arguments),
-    /// Check the host once more and start a domain
-    Start(start::Arguments),
-    /// Ask a domain's guest to shut down
-    Stop(stop::Arguments),
-    /// Say what a domain is doing, and who has its devices
-    Status(status::Arguments),
-    /// Forget a domain, its firmware variables included; disks stay
-    Undefine(undefine::Arguments),
-    /// What libvirt calls around a domain's start and stop
-    Hook(hook::Arguments),
-    /// Make a domain of a shell script that starts QEMU
-    Import(import::Arguments),
-    /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
-    Export(export::Arguments),
-    /// Make, merge, compact and change disk images
-    Disk(disk::Arguments),
-    /// Show who has which core of the host
-    Topology(topology::Arguments),
-    /// Write this machine down in one file, for a bug report or a test
-    Capture(capture::Arguments),
-    /// Print the completions for a shell
-    Completions(completions::Arguments),
-    /// Print the manual page
-    Man(man::Arguments),
-}
-
-impl Command {
-    /// Does it.
-    pub fn run(&self, context: &Context) -> Result<ExitCode> {
-        // The hook opens it by itself: a domain of others starts whatever is wrong here.
-        if context.global.root.is_some() && !matches!(self, Self::Hook(_)) {
-            // Also where a command has no need of it: a name that was mistyped is never taken for none.
-            context.own_root()?;
-        }
-        if matches!(self, Self::List(_) | Self::Define(_) | Self::Start(_)) {
-            context.warn_of_session();
-        }
-        match self {
-            Self::List(arguments) => arguments.run(context),
-            Self::Check(arguments) => arguments.run(context),
-            Self::Prepare(arguments) => arguments.run(context),
-            Self::Undo(arguments) => arguments.run(context),
-            Self::Define(arguments) => arguments.run(context),
-            Self::Attach(arguments) => arguments.run(context),
-            Self::Detach(arguments) => arguments.run(context),
-            Self::Show(arguments) => arguments.run(context),
-            Self::Explain(arguments) => arguments.run(context),
-            Self::Start(arguments) => arguments.run(context),
-            Self::Stop(arguments) => arguments.run(context),
-            Self::Status(arguments) => arguments.run(context),
-            Self::Undefine(arguments) => arguments.run(context),
-            Self::Hook(arguments) => Ok(arguments.run(context)),
-            Self::Import(arguments) => arguments.run(context),
-            Self::Export(arguments) => arguments.run(context),
-            Self::Disk(arguments) => arguments.run(context),
-            Self::Topology(arguments) => arguments.run(context),
-            Self::Capture(arguments) => arguments.run(context),
-            Self::Completions(arguments) => arguments.run(),
-            Self::Man(arguments) => arguments.run(),
-        }
-    }
-}
+pub use shared::context::Context;
+pub(crate) use shared::exit_code;
+pub use shared::global::{Color, Global};

@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
-use super::change::{self, Consent};
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
-use crate::model::{Card, Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
@@ -65,12 +65,12 @@ struct Read {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let read = read(context)?;
         if let Some(code) = self.consent.elevate(context, &read.root)? {
             return Ok(code);
         }
-        let target = change::target(context, &read.root)?;
+        let target = context.target(&read.root)?;
         let changes = !self.consent.dry_run && !read.root.is_capture();
         let lock = changes.then(|| target.lock()).transpose()?;
         let read = if changes { self.after_interruption(context, &target, read)? } else { read };
@@ -121,6 +121,9 @@ impl Arguments {
     fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
         let wanted = self.wanted(context, read)?;
         let mut plan = host::plan(&read.host, &read.setup, &wanted);
+        if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
+            plan.findings.extend(discovery::other_hooks(&read.root, None));
+        }
         if !read.root.is_capture() {
             let noted = host::noted(target)?;
             plan.commands.retain(|command| !plan.writes.is_empty() || !noted.contains(&command.argv));
@@ -137,7 +140,7 @@ impl Arguments {
                 functions.extend(chosen);
                 context.note(&note);
             } else {
-                functions.extend(card(host, name)?);
+                functions.extend(card(root, host, name)?);
             }
         }
         functions.extend(&self.pci);
@@ -289,11 +292,9 @@ fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
 }
 
 /// The functions of the card with this function.
-fn card(host: &Host, name: &str) -> Result<Vec<PciAddress>> {
+fn card(root: &Root, host: &Host, name: &str) -> Result<Vec<PciAddress>> {
     let address: PciAddress = name.parse().map_err(|what: String| Problem::new(what, "vgapt list shows the cards"))?;
-    let card = Card::with(host, address).with_context(|| format!("{} is no function of a graphics card", address.short()));
-    card.map(|card| card.functions)
-        .map_err(|error| Problem::new(error.to_string(), "vgapt list shows the cards; other devices are named with --pci").into())
+    Ok(super::shared::card::named(Some(root), host, address)?.functions)
 }
 
 /// The card that is meant where none is named.

@@ -8,8 +8,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::domain::Existing;
-use crate::cli::INTERRUPTED;
+use super::exit_code::INTERRUPTED;
+use super::shared::existing::Existing;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::hypervisor::{Hypervisor, State};
@@ -31,7 +31,7 @@ pub struct Arguments {
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let root = context.root()?;
         if self.watch {

@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let name = &self.name;
         if !connection.state(name)?.is_active() {

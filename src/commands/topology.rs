@@ -6,14 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::domain::Existing;
-use super::{Context, written};
+use super::Context;
+use super::shared::existing::Existing;
+use super::shared::{card, written};
 use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
 use crate::model::{Card, CpuSet, Host, PciAddress};
 use crate::output::{self, SeatedCard, Seats};
 use crate::problem::Problem;
+use crate::root::Root;
 use crate::topology::{self, Count, Demand, Unpinned};
 
 /// Packages, NUMA nodes, L3 caches, cores and cards; and which of them a domain has, or, without a
@@ -37,7 +39,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?;
         let seats = match &self.name {
             Some(name) => {
@@ -45,7 +47,7 @@ impl Arguments {
                 let host = context.host(root.as_ref(), Scope::All)?;
                 of_domain(name, &Existing::open(connection, name)?, &host)
             }
-            None => self.proposed(&context.host(root.as_ref(), Scope::All)?)?,
+            None => self.proposed(root.as_ref(), &context.host(root.as_ref(), Scope::All)?)?,
         };
         if let Some(file) = &self.svg {
             written::write(file, output::svg(&seats).as_bytes())?;
@@ -59,11 +61,8 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn proposed(&self, host: &Host) -> Result<Seats> {
-        let card = self.gpu.map(|address| {
-            Card::with(host, address)
-                .ok_or_else(|| Problem::new(format!("{address} is no function of a graphics card"), "see `vgapt list`"))
-        });
+    fn proposed(&self, root: Option<&Root>, host: &Host) -> Result<Seats> {
+        let card = self.gpu.map(|address| card::named(root, host, address));
         let functions = card.transpose()?.map(|card| card.functions).unwrap_or_default();
         let count = match self.cpus {
             Cpus::Auto => Count::Auto,

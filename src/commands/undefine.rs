@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::domain::Existing;
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::existing::Existing;
 use crate::disk::{DiskUse, disk_uses};
 use crate::domain_xml::Source;
 use crate::hypervisor::Hypervisor;
@@ -31,7 +31,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let name = &self.name;
         if connection.state(name)?.is_active() {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
-use super::change::{self, Consent};
-use crate::cli::FOUND_AGAINST;
+use super::exit_code::FOUND_AGAINST;
+use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// go, boot images are as before. What somebody edited since is shown, and left alone.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep what was edited since, and take out only what vgapt put in
+    /// Keep what was edited since, and take out only what vgapt put in; a file in which the two cannot be told apart is left as it is
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
             Problem::new(
                 "a recorded or remote machine was never changed by vgapt",
@@ -34,7 +34,7 @@ impl Arguments {
         if let Some(code) = self.consent.elevate(context, &root)? {
             return Ok(code);
         }
-        let target = change::target(context, &root)?;
+        let target = context.target(&root)?;
         let lock = (!self.consent.dry_run).then(|| target.lock()).transpose()?;
         let undoing = host::undoing(&target, Which::All)?;
         let edited = undoing.edited().next().is_some();
@@ -43,13 +43,13 @@ impl Arguments {
             output::tell(&output::edited(&undoing));
         }
         let shown = json!({"undo": undoing, "edited": edited});
-        let (noted, strays) = (undoing.noted.clone(), undoing.strays.clone());
+        let (noted, strays, left) = (undoing.noted.clone(), undoing.strays.clone(), undoing.left_alone());
         let outcome = self.outcome(context, &undoing, &target)?;
         drop(lock);
         if context.global.json {
             output::print(&output::json(&json!({"outcome": outcome, "undo": shown["undo"], "edited": shown["edited"]})))?;
         }
-        Ok(report(context, outcome, !noted.is_empty(), &strays))
+        Ok(report(context, outcome, !noted.is_empty(), &strays, &left))
     }
 
     fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
@@ -59,13 +59,6 @@ impl Arguments {
                 host::undo(undoing, target, &|step| context.note(step))?;
             }
             return Ok("nothing-to-do");
-        }
-        if self.force && undoing.edited().any(|file| file.in_the_way) {
-            return Err(Problem::new(
-                "an edit and vgapt's own change are in the same lines, so they cannot be told apart",
-                "take vgapt's change out of the file by hand (it is shown above), and run vgapt undo --force again",
-            )
-            .into());
         }
         if !self.force && undoing.edited().next().is_some() {
             return Ok("edited");
@@ -78,18 +71,27 @@ impl Arguments {
     }
 }
 
-fn report(context: &Context, outcome: &str, noted: bool, strays: &[String]) -> ExitCode {
+fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left: &[String]) -> ExitCode {
     if !strays.is_empty() {
         output::tell(&format!("warning: this is no receipt of vgapt's, and is left alone: {}\n", strays.join(", ")));
     }
     match outcome {
         "nothing-to-do" if !strays.is_empty() => context.note("there is no receipt of vgapt's here; nothing was taken back"),
         "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to take back"),
+        "undone" if !left.is_empty() => {
+            let run = if noted { "; run the commands above in that system" } else { "" };
+            let left = left.join(", ");
+            output::tell(&format!(
+                "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand\n"
+            ));
+            return ExitCode::from(FOUND_AGAINST);
+        }
         "undone" if noted => context.note("the tree is as it was; run the commands above in that system"),
         "undone" => context.note("the host is as it was before vgapt; what is loaded stays so until it is booted again"),
         "dry-run" => context.note("nothing was changed"),
         "edited" => {
-            output::tell("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in\n");
+            let except = if left.is_empty() { String::new() } else { format!(", but leaves {} as it is", left.join(", ")) };
+            output::tell(&format!("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in{except}\n"));
             return ExitCode::from(FOUND_AGAINST);
         }
         _ => {

@@ -1,6 +1,9 @@
 //! A machine written down: what discovery reads, and the files that preparing a host reads.
 
-use super::Scope;
+use super::observed::observe;
+use super::read::read;
+use super::scope::Scope;
+use super::setup::setup;
 use crate::root::{Capture, Kept, Root};
 
 /// Of these only what is in the directory is recorded: firmware images, kernels.
@@ -28,9 +31,9 @@ const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CO
 /// Records a machine, as far as that may be passed on, and says what that is.
 pub fn capture(root: Root) -> (Capture, Vec<Kept>) {
     let root = root.recording();
-    let host = super::read(&root, Scope::All);
-    let setup = super::setup(&root, &host);
-    super::observe(&root, &host, &setup, false);
+    let host = read(&root, Scope::All);
+    let setup = setup(&root, &host);
+    observe(&root, &host, &setup, false);
     for card in host.pci.iter().filter(|device| device.class.is_display()) {
         // That there is one; what it holds is large, and the card's.
         root.status(&format!("/sys/bus/pci/devices/{}/rom", card.address));

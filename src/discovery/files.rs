@@ -2,8 +2,7 @@
 
 use super::firmware::firmwares;
 use super::uses;
-use crate::model::{BEGINNING, FileFacts, Files, LONGEST_CHAIN, QCOW2_HEADER, Reading, SYSTEMD};
-use crate::model::{backing_of_qcow2, format_by_content, has_protocol, named_by_qcow2};
+use crate::model::{BEGINNING, FileFacts, Files, LONGEST_CHAIN, Reading, SYSTEMD, format_by_content, leads, named_by};
 use crate::root::{Root, Status};
 
 /// The users that distributions run QEMU as.
@@ -58,12 +57,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         None => (None, None),
     };
     let format = beginning.map(|bytes| format_by_content(&bytes));
-    let header = (format == Some("qcow2")).then(|| root.first_bytes(path, QCOW2_HEADER));
-    let (header, unread) = match header {
-        Some(Err(error)) => (None, Some(error.to_string())),
-        Some(Ok(header)) => (Some(header), unread),
-        None => (None, unread),
-    };
+    let below = format.filter(|format| *format != "raw").map(|_| below(root, path)).unwrap_or_default();
     FileFacts {
         path: path.to_owned(),
         exists: root.presence(path),
@@ -71,61 +65,94 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_stream: status.is_some_and(|status| status.is_stream),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
-        names: header.map(|header| outside(root, path, named_by_qcow2(&header))).unwrap_or_default(),
+        names: outside(root, path, &below),
+        names_unknown: below.unknown.filter(|_| !root.is_capture()),
         unread,
         in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
 }
 
-/// The names in an image's header that lead out of its own folder; what is no plain path is as it is written.
-fn outside(root: &Root, path: &str, names: Vec<String>) -> Vec<String> {
-    let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
-    // A path that goes round in circles leads nowhere, and is shown as it is.
-    let real = |path: String| root.real_path(&path).unwrap_or(path);
-    let own = folder(&real(path.to_owned()));
-    let placed = |name: String| {
-        if has_protocol(&name) || name.starts_with('/') { name } else { format!("{own}/{name}") }
-    };
-    let placed = names.into_iter().map(placed).map(|name| if name.starts_with('/') { real(name) } else { name });
-    placed.filter(|name| !name.starts_with('/') || folder(name) != own).collect()
+/// What an image names, and what that names in its turn.
+#[derive(Default)]
+struct Below {
+    /// Files and devices, each under the names by which QEMU opens it.
+    files: Vec<String>,
+    /// What only QEMU's drivers reach, as it is written.
+    others: Vec<String>,
+    /// Why that is not all, where it cannot be told.
+    unknown: Option<String>,
 }
 
-/// The files that an image lies on, as far as headers of qcow2 images say it, each under the name by which QEMU
-/// opens it; and why not further, where that cannot be told. A relative name is sought in the folder of the name
-/// by which the image is opened, and in that of the file it leads to.
-pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
-    let (mut below, mut unknown) = (Vec::new(), None);
-    let mut open = vec![path.to_owned()];
-    while let Some(image) = open.pop().filter(|_| below.len() < LONGEST_CHAIN) {
-        let header = match Reading::of(root.first_bytes(&image, QCOW2_HEADER), &image) {
-            Reading::Known(header) if format_by_content(&header) == "qcow2" => header,
+/// The files that an image names, as far as headers say it: what it lies on, and where its data is. A relative
+/// name is sought in the folder of the name by which the image is opened, and in that of the file it leads to.
+fn below(root: &Root, path: &str) -> Below {
+    let mut below = Below::default();
+    let mut open: Vec<(String, Option<String>)> = vec![(path.to_owned(), None)];
+    while let Some((image, stated)) = open.pop() {
+        // A raw disk lies on nothing, whatever its guest wrote into it.
+        let names = match root.status(&image) {
+            _ if stated.as_deref() == Some("raw") => continue,
+            Some(status) if status.is_dir || status.is_stream => Reading::Unknown(format!("{image} is no image")),
+            _ => Reading::of(root.first_bytes(&image, BEGINNING), &image).and_then(|beginning| {
+                let format = stated.unwrap_or_else(|| format_by_content(&beginning).to_owned());
+                named_by(&format, &|limit| root.first_bytes(&image, limit)).map_err(|because| format!("what {image} names: {because}"))
+            }),
+        };
+        let names = match names {
+            Reading::Known(names) => names,
+            Reading::Absent => continue,
             Reading::Unknown(because) => {
-                unknown = Some(because);
+                below.unknown = Some(because);
                 continue;
             }
-            Reading::Known(_) | Reading::Absent => continue,
         };
-        let Some((name, format)) = backing_of_qcow2(&header) else { continue };
-        let names: Vec<String> = match name.strip_prefix("file:").unwrap_or(&name) {
-            name if name.starts_with('/') => vec![name.to_owned()],
-            name if has_protocol(name) => {
-                unknown = Some(format!("{image} lies on {name}"));
-                continue;
+        for named in names {
+            let led = leads(&named.name);
+            below.others.extend(led.others.iter().map(|_| named.name.clone()));
+            for lead in led.files {
+                for place in places(root, &image, &lead.path) {
+                    if !below.files.contains(&place) && below.files.len() < LONGEST_CHAIN {
+                        open.push((place.clone(), named.format.clone().or_else(|| lead.format.clone())));
+                        below.files.push(place);
+                    }
+                }
             }
-            name => {
-                let folders = [Some(image.clone()), root.real_path(&image)].into_iter().flatten();
-                let folders = folders.filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
-                folders.map(|folder| format!("{folder}/{name}")).collect()
-            }
-        };
-        for name in names.into_iter().filter(|name| !below.contains(name)).collect::<Vec<_>>() {
-            // A raw disk lies on nothing, whatever its guest wrote into it.
-            open.extend((format.as_deref() != Some("raw")).then(|| name.clone()));
-            below.push(name);
         }
     }
-    (below, unknown)
+    below
+}
+
+/// Where a file may be that an image names.
+fn places(root: &Root, image: &str, name: &str) -> Vec<String> {
+    if name.starts_with('/') {
+        return vec![name.to_owned()];
+    }
+    let beside = |path: &str| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/{name}"));
+    let by_name = beside(image).filter(|place| root.presence(place) != Some(false));
+    let mut places: Vec<String> = by_name.into_iter().chain(root.real_path(image).and_then(|real| beside(&real))).collect();
+    places.dedup();
+    places
+}
+
+/// What lies outside of the image's own folder; what is no plain path is as it is written.
+fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
+    let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
+    // A path that goes round in circles leads nowhere, and is shown as it is.
+    let real = |path: &str| root.real_path(path).unwrap_or_else(|| path.to_owned());
+    let own = folder(&real(path));
+    let mut names: Vec<String> = below.files.iter().map(|file| real(file)).filter(|file| folder(file) != own).collect();
+    names.extend(below.others.iter().cloned());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The files that an image lies on or has its data in, and why not all of them are known, where they are not.
+pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
+    let Below { files, others, unknown } = below(root, path);
+    let unknown = unknown.or_else(|| others.first().map(|name| format!("{path} lies on {name}")));
+    (files, unknown)
 }
 
 /// The format of an image; `None` where it cannot be read.

@@ -38,9 +38,11 @@ pub(super) fn read(root: &Root) -> HookSeen {
     }
 }
 
-/// The hooks of others around this domain that conflict with vgapt's. What cannot be read is told by `vgapt check`.
-pub fn other_hooks(root: &Root, domain: &str) -> Vec<Finding> {
-    others(root).0.iter().filter(|hook| hook.is_for(domain)).filter_map(OtherHook::finding).collect()
+/// The hooks of others, around this domain or around any, that conflict with vgapt's. What cannot be read is told by
+/// `vgapt check`.
+pub fn other_hooks(root: &Root, domain: Option<&str>) -> Vec<Finding> {
+    let is_for = |hook: &&OtherHook| domain.is_none_or(|domain| hook.is_for(domain));
+    others(root).0.iter().filter(is_for).filter_map(OtherHook::finding).collect()
 }
 
 /// The hooks of others, and why a folder or one of them could not be read.

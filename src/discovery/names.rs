@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Scope;
+use super::scope::Scope;
 use crate::model::{PciDevice, PciId};
 use crate::root::Root;
 

@@ -1,6 +1,6 @@
 //! PCI functions: `/sys/bus/pci/devices`, and their groups.
 
-use super::Scope;
+use super::scope::Scope;
 use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Size};
 use crate::root::Root;
 

@@ -1,6 +1,6 @@
 //! What runs on the machine: IOMMU tables, kernel, distribution, boot loader, initramfs tool.
 
-use super::Scope;
+use super::scope::Scope;
 use crate::model::{BootLoader, Cmdline, Distribution, HOOK, Host, InitramfsTool, Iommu, Platform};
 use crate::root::Root;
 

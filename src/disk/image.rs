@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Size, has_protocol};
+use crate::model::{Size, leads};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,14 +129,12 @@ pub enum Place {
 
 /// Where a name in an image's header leads, seen from the folder in which the image lies.
 pub fn place_of(name: &str, folder: &Path) -> Place {
-    if let Some(options) = name.strip_prefix("json:") {
-        let options: Option<serde_json::Value> = serde_json::from_str(options).ok();
-        // What is not understood stays what only QEMU understands.
-        let file = options.as_ref().and_then(file_of).map(|path| folder.join(path));
-        return file.map_or_else(|| Place::Other(name.to_owned()), Place::File);
+    let mut leads = leads(name);
+    match (leads.files.pop(), leads.files.is_empty() && leads.others.is_empty()) {
+        (Some(file), true) => Place::File(folder.join(file.path)),
+        // What is not understood, or names several files, stays what only QEMU understands.
+        _ => Place::Other(name.to_owned()),
     }
-    let name = name.strip_prefix("file:").unwrap_or(name);
-    if has_protocol(name) { Place::Other(name.to_owned()) } else { Place::File(folder.join(name)) }
 }
 
 /// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).
@@ -210,17 +208,6 @@ fn innermost(options: &serde_json::Value) -> Option<String> {
     below.or_else(|| options["file.driver"].as_str().or_else(|| options["driver"].as_str()).map(str::to_owned))
 }
 
-/// The file below a chain of QEMU's drivers, in both forms of their options.
-fn file_of(options: &serde_json::Value) -> Option<String> {
-    let of_files = ["file", "host_device"];
-    let own = options["driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
-    if let Some(path) = options["filename"].as_str().filter(|_| own) {
-        return Some(path.to_owned());
-    }
-    let flat = options["file.driver"].as_str().is_none_or(|driver| of_files.contains(&driver));
-    options["file.filename"].as_str().filter(|_| flat).map(str::to_owned).or_else(|| file_of(options.get("file")?))
-}
-
 /// How much room a copy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Measure {
@@ -233,6 +220,14 @@ pub fn parse_measure(json: &str) -> Option<Measure> {
     serde_json::from_str(json).ok()
 }
 
+/// What a tool complains of, on one line. An image that was not closed is repaired when it is opened for writing
+/// (QEMU's `qcow2_check_refcounts`), which is no complaint.
+pub fn complaints(stderr: &str) -> String {
+    const OF_REPAIR: [&str; 3] = ["Leaked cluster ", "Repairing ", "Rebuilding refcount structure"];
+    let is_repair = |line: &&str| OF_REPAIR.iter().any(|beginning| line.starts_with(beginning));
+    stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_repair(line)).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether qemu-img's complaint is that another process has the image.
 pub fn says_locked(complaint: &str) -> bool {
     complaint.contains("Is another process using the image") || complaint.contains("\" lock")
@@ -243,6 +238,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_repair_is_no_complaint() {
+        assert_eq!(
+            complaints(
+                "Leaked cluster 4 refcount=1 reference=0\nRebuilding refcount structure\nRepairing cluster 5 refcount=1 reference=0\n"
+            ),
+            ""
+        );
+        assert_eq!(complaints("Repairing cluster 5 refcount=1 reference=0\nqemu-img: it is full\n"), "qemu-img: it is full");
+    }
 
     #[test]
     fn an_image() {

@@ -11,9 +11,9 @@ mod space;
 mod staged;
 mod uses;
 
-pub use image::{Chain, Image, Measure, Place, is_remote, parse_image, parse_measure, place_of, says_locked};
+pub use image::{Chain, Image, Measure, Place, complaints, is_remote, parse_image, parse_measure, place_of, says_locked};
 pub use leftovers::{Leftover, sweep};
-pub use overlays::{Listing, beginning, look_into, overlay_format, same_file};
+pub use overlays::{Listing, beginning, look_into, names_in, overlay_format, same_file};
 pub use progress::{Progress, ProgressReader};
 pub use scratch::Scratch;
 pub use space::{free_space, is_read_only};

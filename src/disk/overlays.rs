@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::model::{BEGINNING, Reading, format_by_content};
+use crate::model::{BEGINNING, Identity, Named, Reading, file_of_loop, format_by_content, named_by};
 
 /// The formats that know backing files.
 const OF_OVERLAYS: [&str; 5] = ["qcow", "qcow2", "qed", "vmdk", "vhdx"];
@@ -79,11 +79,36 @@ pub fn beginning(path: &Path) -> io::Result<&'static str> {
     Ok(format_by_content(&bytes))
 }
 
-/// Whether two paths lead to one file. Paths that cannot be followed are compared as they are written.
+/// Whether two paths lead to one file or device. Paths that cannot be followed are compared as they are written.
 pub fn same_file(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one == other,
         _ => one == other,
+    }
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let of = |path: &Path| -> io::Result<(Identity, Option<String>)> {
+        let metadata = fs::metadata(path)?;
+        let (is_block_device, number) = (metadata.file_type().is_block_device(), metadata.rdev());
+        let behind = is_block_device.then(|| file_of_loop(rustix::fs::major(number), rustix::fs::minor(number)));
+        Ok((Identity::of(is_block_device, number, metadata.dev(), metadata.ino()), behind))
+    };
+    Identity::behind_loops(of(path)?, |attribute| fs::read_to_string(attribute), |file| of(Path::new(file)))
+}
+
+/// The other files that an image of this format names in its header.
+pub fn names_in(path: &Path, format: &str) -> Reading<Vec<Named>> {
+    let first_bytes = |limit: usize| {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match fs::metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if !kind.is_file() && !kind.is_block_device() => Reading::Unknown(format!("{} is no image", path.display())),
+        Ok(_) => named_by(format, &first_bytes)
+            .map_or_else(|because| Reading::Unknown(format!("what {} names: {because}", path.display())), Reading::Known),
+        Err(error) => Reading::of(Err(error), &path.display().to_string()),
     }
 }
 
@@ -108,5 +133,20 @@ mod tests {
         assert_eq!(listing.unread.len(), 1, "{:?}", listing.unread);
         assert!(listing.unread[0].contains("circle"));
         assert_eq!(look_into(&path("nosuch")), Reading::Absent);
+    }
+
+    #[test]
+    fn two_nodes_of_one_device() {
+        use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (name, minor) in [("one", 200), ("other", 200), ("third", 201)] {
+            // Only root may make them.
+            if mknodat(CWD, path(name), FileType::BlockDevice, Mode::RUSR, makedev(7, minor)).is_err() {
+                return;
+            }
+        }
+        assert!(same_file(&path("one"), &path("other")) && !same_file(&path("one"), &path("third")));
     }
 }

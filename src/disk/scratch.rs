@@ -23,7 +23,7 @@ impl Scratch {
     /// `.NAME.vgapt-PID` beside the target, only for its owner to read.
     pub fn beside(target: &Path) -> Result<Self> {
         let name = target.file_name().context("a target has a name")?.to_string_lossy();
-        let path = super::staged::directory_of(target).join(format!(".{name}{MARK}{}", std::process::id()));
+        let path = directory_of(target).join(format!(".{name}{MARK}{}", std::process::id()));
         let make = || -> std::io::Result<File> {
             DirBuilder::new().mode(0o700).create(&path)?;
             let held = File::open(&path)?;
@@ -44,5 +44,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be taken away now is found by the next run.
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The directory in which a path lies.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }

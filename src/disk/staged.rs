@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
 
-use super::Scratch;
+use super::scratch::{Scratch, directory_of};
 use crate::problem::Problem;
 
 /// A file on its way.
@@ -82,14 +82,6 @@ impl Staged {
         // The name, too, is on the disk; where a directory cannot be synced, there is nothing to do.
         let _ = File::open(directory_of(target)).and_then(|directory| directory.sync_all());
         Ok(())
-    }
-}
-
-/// The directory in which a path lies.
-pub(super) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

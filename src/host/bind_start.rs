@@ -1,6 +1,6 @@
 //! Where leaving a card with the host until the domain starts is not sound.
 
-use crate::model::{Finding, Host, PciAddress};
+use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
 use crate::passthrough::{is_only_display, only_display_remedy};
 
 /// Whether all of these are made while the system runs: none can be bound at boot, and libvirt takes them when the
@@ -10,7 +10,7 @@ pub fn only_virtual(host: &Host, functions: &[PciAddress]) -> bool {
 }
 
 /// What speaks against taking these from the host while it runs.
-pub(super) fn doubts(host: &Host, functions: &[PciAddress]) -> Vec<Finding> {
+pub(super) fn doubts(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Where it is the only display, --bind boot is no way out.
     let only = is_only_display(host, functions)
@@ -29,9 +29,35 @@ pub(super) fn doubts(host: &Host, functions: &[PciAddress]) -> Vec<Finding> {
             findings.push(Finding::warning(
                 "bind-start",
                 format!("{driver} has {at}: it lets go only when no program has the card open, and some kernels hang over it"),
-                only.as_deref().unwrap_or("keep the desktop off the card (vgapt start names who has it open), or use --bind boot"),
+                only.as_deref().unwrap_or(if device.physical_function.is_some() {
+                    "keep programs off it: vgapt start names who has it open"
+                } else {
+                    "keep the desktop off the card (vgapt start names who has it open), or use --bind boot"
+                }),
             ));
         }
+        findings.extend(made_at_boot(setup, device));
     }
     findings
+}
+
+/// A virtual function is there only after somebody wrote how many there are, at each boot.
+fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
+    let parent = device.physical_function?;
+    let is_written = |text: &str| text.lines().any(|line| line.contains("sriov_numvfs") && !line.trim_start().starts_with('#'));
+    let mut texts = setup.files.0.values().filter_map(|file| file.text.as_deref().ok());
+    (!texts.any(is_written)).then(|| {
+        Finding::warning(
+            "virtual-function",
+            format!(
+                "{} is a virtual function of {}: it is there only after something writes to sriov_numvfs of {} at each boot, and nothing was found that does",
+                device.address.short(),
+                parent.short(),
+                parent.short()
+            ),
+            format!(
+                "nothing, if something else writes it; else a file in /etc/tmpfiles.d with the line: w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER"
+            ),
+        )
+    })
 }

@@ -212,14 +212,16 @@ fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
     claimants.iter().map(String::as_str).chain(driver).any(|module| setup.is_built_in(module))
 }
 
-/// The modules that could take one of these functions: from the kernel's own table, else the usual ones.
+/// The modules that could take a function: from the kernel's own table, else the usual ones.
+pub(super) fn drivers_of(setup: &Setup, device: &PciDevice) -> Vec<String> {
+    setup.claimants.get(&device.address).cloned().unwrap_or_else(|| usual(device))
+}
+
+/// The modules that could take one of these functions.
 fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
     for device in functions.iter().filter_map(|bound| host.device(bound.address)) {
-        match setup.claimants.get(&device.address) {
-            Some(claimants) => modules.extend(claimants.iter().cloned()),
-            None => modules.extend(usual(device)),
-        }
+        modules.extend(drivers_of(setup, device));
     }
     modules.retain(|module| !setup.is_built_in(module) && !module.starts_with("vfio"));
     modules.sort_unstable();

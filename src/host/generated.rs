@@ -4,7 +4,7 @@
 use super::plan::Plan;
 use super::wanted::{Bind, Wanted};
 use super::{Bound, binding};
-use crate::model::{Distribution, Finding, Host, Setup};
+use crate::model::{Distribution, Finding, Host, PciAddress, Setup};
 
 /// A kind of system.
 struct System {
@@ -30,6 +30,8 @@ struct Needed {
     gone: Vec<String>,
     /// What is bound at boot.
     bound: Vec<Bound>,
+    /// The functions that have the same ids and stay with the host.
+    twins: Vec<PciAddress>,
 }
 
 /// Names and commands from the systems' own manuals.
@@ -235,10 +237,12 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
         }
         return;
     }
+    let lines = lines(&needed);
+    let beside = beside(&needed, &lines);
     plan.findings.push(Finding::fatal(
         "generated",
         format!("{name}: {made}, so what vgapt would write is lost or cannot be written"),
-        lines(&needed),
+        format!("{lines}{beside}"),
     ));
 }
 
@@ -259,15 +263,40 @@ fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     let (gone, come): (Vec<_>, Vec<_>) = plan.parameters.iter().map(|one| one.token.clone()).partition(|token| token.starts_with('-'));
     let devices = host.devices(&wanted.functions).filter(|device| wanted.bind == Bind::Boot && !device.on_vfio());
     let bound = binding::bound(setup);
+    let new: Vec<Bound> = devices.map(Bound::of).filter(|new| !bound.contains(new)).collect();
+    let stays = |address: PciAddress| !wanted.functions.contains(&address) && !bound.iter().any(|bound| bound.address == address);
+    let twins = host.pci.iter().filter(|device| stays(device.address) && new.iter().any(|bound| bound.id == device.id));
     Needed {
         parameters: come.into_iter().filter(|token| !says(token)).collect(),
         gone: gone.into_iter().map(|token| token.trim_start_matches('-').to_owned()).collect(),
-        bound: devices.map(Bound::of).filter(|new| !bound.contains(new)).collect(),
+        twins: twins.map(|device| device.address).collect(),
+        bound: new,
     }
 }
 
+/// The ids by which it is bound; none where an id would take a device of the host's too.
 fn ids(needed: &Needed) -> Vec<String> {
-    binding::ids_of(&needed.bound)
+    if needed.twins.is_empty() { binding::ids_of(&needed.bound) } else { Vec::new() }
+}
+
+/// The commands that bind by address, before any other driver is loaded.
+fn by_address(needed: &Needed) -> String {
+    let addresses: Vec<String> = needed.bound.iter().map(|bound| bound.address.to_string()).collect();
+    let addresses = addresses.join(" ");
+    format!("for at in {addresses}; do echo vfio-pci > /sys/bus/pci/devices/$at/driver_override; done; modprobe -i vfio-pci")
+}
+
+/// What is told beside the lines where an id takes a device of the host's too, and the lines do not bind by address.
+fn beside(needed: &Needed, lines: &str) -> String {
+    let is_named = |bound: &Bound| lines.contains(&bound.address.to_string());
+    if needed.twins.is_empty() || needed.bound.iter().all(is_named) {
+        return String::new();
+    }
+    let (ids, twins) = (binding::ids_of(&needed.bound).join(","), PciAddress::list(&needed.twins));
+    format!(
+        "; vfio-pci.ids={ids} would also take {twins}, which stays with the host: in the initramfs, before other drivers are loaded, bind by address: {}",
+        by_address(needed)
+    )
 }
 
 /// All as kernel parameters: the binding, too.
@@ -303,7 +332,14 @@ fn nixos(needed: &Needed) -> String {
     }
     lines.extend(needed.gone.iter().map(|token| format!("take \"{token}\" out of boot.kernelParams")));
     let ids = ids(needed);
-    if !ids.is_empty() {
+    if !needed.twins.is_empty() {
+        lines.push("boot.initrd.availableKernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
+        lines.push(format!(
+            "boot.initrd.preDeviceCommands = ''{}''; (by address, since an id would also take {}; with boot.initrd.systemd.enable the same in a service of boot.initrd.systemd.services, before systemd-udevd.service)",
+            by_address(needed),
+            PciAddress::list(&needed.twins)
+        ));
+    } else if !ids.is_empty() {
         lines.push("boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
         lines.push(format!("boot.extraModprobeConfig = \"options vfio-pci ids={}\";", ids.join(",")));
     }

@@ -35,12 +35,13 @@ mod tokens;
 mod tpm;
 mod undo;
 mod wanted;
+mod words;
 
 pub use apply::{Run, noted};
 pub use bind_start::only_virtual;
 pub use binding::{Bound, bound, kept_out};
 pub use hook::{HOOK_TEXT, calls_hooks};
-pub use others::{Other, others};
+pub use others::{Other, others, removing};
 pub use plan::{Command, Parameter, Plan, Write};
 pub use planning::plan;
 pub use proof::prove_initramfs;

@@ -14,7 +14,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host));
     if wanted.bind == Bind::Start {
-        plan.findings.extend(bind_start::doubts(host, &wanted.functions));
+        plan.findings.extend(bind_start::doubts(host, setup, &wanted.functions));
     }
     let binding = binding::decide(host, setup, wanted, &mut plan);
     plan.switch_off = binding.switch_off().map(str::to_owned);
@@ -122,7 +122,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         }
         Err(mut finding) => {
             let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
-            finding.remedy = format!("give the kernel these parameters by your boot loader's own means: {}", line.join(" "));
+            finding.remedy = finding.remedy.replace(loaders::PARAMETERS, &line.join(" "));
             plan.parameters = telling;
             return plan.findings.push(finding);
         }

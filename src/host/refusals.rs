@@ -1,10 +1,9 @@
 //! What is refused of a host, and by which option it is done all the same.
 
-use clap::ValueEnum as _;
-
+use super::others::{self, KeepsOut};
 use super::wanted::{Allow, Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
-use crate::passthrough::{Danger, DangerKind, dangers, only_display_remedy};
+use crate::passthrough::{Danger, DangerKind, dangers, displays_without_driver, only_display_remedy};
 
 /// Offers the option by which something is done all the same.
 pub(super) const ALL_THE_SAME: &str = "to do it all the same";
@@ -12,11 +11,11 @@ pub(super) const ALL_THE_SAME: &str = "to do it all the same";
 /// All that is refused; what was allowed is left out.
 pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let mut findings: Vec<Finding> = wanted.functions.iter().filter_map(|address| unsuitable(host, *address)).collect();
-    findings.extend(dangers(host, &setup.uses, &wanted.functions).into_iter().filter_map(|danger| refusal(host, danger, wanted)));
+    findings.extend(dangers(host, &setup.uses, &wanted.functions).into_iter().filter_map(|danger| refusal(host, setup, danger, wanted)));
     findings
 }
 
-fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
+fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
     let allow = match weight(kind) {
         Weight::Told => return Some(Finding::warning(kind.code(), message, remedy)),
@@ -27,19 +26,27 @@ fn refusal(host: &Host, danger: Danger, wanted: &Wanted) -> Option<Finding> {
         return None;
     }
     // Until the guest starts the host has its display, and define --handover gives it back after that.
-    if kind == DangerKind::OnlyDisplay && wanted.bind == Bind::Start {
+    if matches!(kind, DangerKind::OnlyDisplay | DangerKind::OnlyPicture) && wanted.bind == Bind::Start {
         return Some(Finding::warning(
             kind.code(),
             format!("{message} while a guest has it"),
             only_display_remedy(host, &wanted.functions),
         ));
     }
+    let lines = others::display_drivers_kept_out(host, setup, &displays_without_driver(host, &wanted.functions));
+    let (message, remedy) = match kind {
+        DangerKind::OnlyPicture if !lines.is_empty() => (
+            format!("{message}, and {}", lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ")),
+            format!("{}, make the initramfs and the boot entries anew, and reboot first", KeepsOut::all_taken_out(&lines)),
+        ),
+        _ => (message, remedy),
+    };
     Some(Finding::blocker(kind.code(), message, remedy).unless(ALL_THE_SAME, option(allow)))
 }
 
 /// The option that lets it pass.
 pub(super) fn option(allow: Allow) -> String {
-    format!("--allow {}", allow.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default())
+    format!("--allow {}", allow.name())
 }
 
 /// What lets a danger pass; `None` for one that is only told, or that nothing lets pass.
@@ -62,7 +69,7 @@ enum Weight {
 
 fn weight(kind: DangerKind) -> Weight {
     match kind {
-        DangerKind::OnlyDisplay => Weight::Unless(Allow::OnlyDisplay),
+        DangerKind::OnlyDisplay | DangerKind::OnlyPicture => Weight::Unless(Allow::OnlyDisplay),
         DangerKind::DiskInUse => Weight::Unless(Allow::DiskInUse),
         DangerKind::DefaultRoute => Weight::Unless(Allow::DefaultRoute),
         DangerKind::LastKeyboard => Weight::Unless(Allow::LastKeyboard),

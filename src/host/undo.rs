@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::apply::outputs;
 use super::files::{self, State};
-use super::merge;
+use super::loaders;
+use super::merge::{self, Texts};
 use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Receipts, Store};
 use super::target::Target;
+use super::words::Sort;
 
 /// What taking everything back means.
 #[derive(Debug, Default, Serialize)]
@@ -43,7 +45,7 @@ pub struct Return {
     pub then: Option<String>,
     /// What somebody changed in it since, as the text that vgapt left; `None`: nothing.
     pub edited_since: Option<String>,
-    /// Whether that edit stands in the way: it cannot be told from vgapt's own.
+    /// Whether that edit cannot be told from vgapt's own change: then the file is left as it is.
     pub in_the_way: bool,
 }
 
@@ -56,6 +58,11 @@ impl Undoing {
     /// Whether one of the receipts was interrupted.
     pub fn interrupted(&self) -> bool {
         self.receipts.iter().any(|(_, receipt)| receipt.progress != Progress::Applied)
+    }
+
+    /// The files that are left as they are, since an edit cannot be told from vgapt's change.
+    pub fn left_alone(&self) -> Vec<String> {
+        self.files.iter().filter(|file| file.in_the_way).map(|file| file.path.clone()).collect()
     }
 
     /// The files that somebody edited since.
@@ -118,7 +125,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
                 now.clone()
             } else {
                 let left = kept(&store, *number, file.after.as_ref())?;
-                let merged = without_ours(left.as_ref(), now.as_ref(), before.as_ref());
+                let merged = without_ours(&file.path, left.as_ref(), now.as_ref(), before.as_ref());
                 // What the newest receipt left is what was edited; a clash with any of them is one.
                 let edit = edits.entry(file.place.clone()).or_insert_with(|| (left.as_ref().map(text), false));
                 edit.1 |= matches!(merged, Merged::Clash);
@@ -188,14 +195,23 @@ fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> Stat
 enum Merged {
     Text(State),
     Nothing,
-    /// Both changed the same lines.
+    /// Both changed the same lines, and not word by word.
     Clash,
 }
 
-fn without_ours(left: Option<&State>, now: Option<&State>, before: Option<&State>) -> Merged {
-    let bytes = |state: Option<&State>| state.map(|state| state.bytes.clone()).unwrap_or_default();
+fn without_ours(path: &str, left: Option<&State>, now: Option<&State>, before: Option<&State>) -> Merged {
+    fn bytes(state: Option<&State>) -> &[u8] {
+        state.map(|state| state.bytes.as_slice()).unwrap_or_default()
+    }
     let Some(now) = now else { return Merged::Nothing };
-    match merge::merged(&bytes(left), &now.bytes, &bytes(before)) {
+    let sort = match loaders::sort_of(path) {
+        // A file that is all vgapt's is one piece.
+        Sort::Assignments | Sort::Strings if before.is_none() => Sort::Other,
+        // Arrays of a shell, as mkinitcpio's are.
+        Sort::Other if before.is_some() && path.starts_with("/etc/mkinitcpio.conf") => Sort::Assignments,
+        sort => sort,
+    };
+    match merge::without_ours(Texts { left: bytes(left), now: &now.bytes, before: bytes(before) }, sort) {
         None => Merged::Clash,
         Some(merged) if before.is_none() && merged.is_empty() => Merged::Nothing,
         Some(merged) => Merged::Text(State { bytes: merged, ..now.clone() }),

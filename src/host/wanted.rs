@@ -35,7 +35,7 @@ pub struct Shares {
 }
 
 /// When a card is taken from the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bind {
     /// At boot, before any other driver: the host never has it.
     #[default]
@@ -54,19 +54,17 @@ pub struct Hugepages {
 }
 
 /// The sizes of huge pages that x86 has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PageSize {
     /// 2 MiB: can be reserved at any time.
     #[default]
-    #[value(name = "2M")]
     Mib2,
     /// 1 GiB: only at boot.
-    #[value(name = "1G")]
     Gib1,
 }
 
 /// What vgapt refuses unless it is allowed by this name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
     /// The host is left without a display.
     OnlyDisplay,
@@ -80,4 +78,22 @@ pub enum Allow {
     BlockedGroup,
     /// A part of the chipset or the processor goes that no guest needs.
     HostFunction,
+}
+
+impl Allow {
+    /// Each one.
+    pub const ALL: [Self; 6] =
+        [Self::OnlyDisplay, Self::DiskInUse, Self::DefaultRoute, Self::LastKeyboard, Self::BlockedGroup, Self::HostFunction];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnlyDisplay => "only-display",
+            Self::DiskInUse => "disk-in-use",
+            Self::DefaultRoute => "default-route",
+            Self::LastKeyboard => "last-keyboard",
+            Self::BlockedGroup => "blocked-group",
+            Self::HostFunction => "host-function",
+        }
+    }
 }

@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Hypervisor;
-use super::questions::{Ask, Question};
+use super::questions::{Ask, Hypervisor, Question};
 use super::wire::{Answer, Call, Greeting, VERSION};
 use crate::model::Uri;
 use crate::problem::Problem;

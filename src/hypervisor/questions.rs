@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Beside, Defined, Domains, Pools, Secrets, State};
+use super::values::{Beside, Defined, Domains, Pools, Secrets, State};
 use crate::model::Libvirt;
 
 /// A question, or a change of what is defined. The first one after an update waits until QEMU was probed.

@@ -1,6 +1,6 @@
 //! libvirt's errors, each with what to do about it.
 
-use super::LibvirtError;
+use super::error::LibvirtError;
 use crate::problem::Problem;
 
 /// `VIR_ERR_NO_DOMAIN` of libvirt's virterror.h.

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::questions::answer;
-use super::{Hypervisor, LibvirtError};
+use super::error::LibvirtError;
+use super::questions::{Hypervisor, answer};
 
 /// Both programs are of this version, or do not speak.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

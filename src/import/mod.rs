@@ -23,9 +23,11 @@ mod shared;
 mod shell;
 mod sound;
 mod storage;
+mod surroundings;
 mod translate;
 mod usb;
 
 pub use request::request_of;
 pub use shell::{Script, read};
-pub use translate::{Fate, Imported, Part, Surroundings, translate};
+pub use surroundings::Surroundings;
+pub use translate::{Fate, Imported, Part, translate};

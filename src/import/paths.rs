@@ -1,7 +1,7 @@
 //! Paths in options. QEMU reads them from where the script runs; libvirt's QEMU runs in `/`.
 
 use super::options::Opt;
-use super::translate::Surroundings;
+use super::surroundings::Surroundings;
 
 /// Options whose whole value is a path.
 const WHOLE: [&str; 13] = ["L", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::draft::{self, Draft};
 use super::options::options;
+use super::surroundings::Surroundings;
 use super::{
     Script, assemble, before, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound,
     storage, usb,
@@ -49,15 +50,6 @@ pub struct Imported {
     /// Why the domain must not be defined, and what to do: it would not do what the script does.
     #[serde(skip)]
     pub refusals: Vec<(String, String)>,
-}
-
-/// What import knows of the machine: it looks at nothing itself.
-#[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// Where the script lies.
-    pub folder: &'a str,
-    /// The format of an image, by its first bytes; `None` where it cannot be read.
-    pub format: &'a dyn Fn(&str) -> Option<&'static str>,
 }
 
 /// Makes a domain of a script; `name` is for one whose options say none.

@@ -1,6 +1,7 @@
 //! Files that a domain is made of: firmware images, disks.
 
 use std::path::Path;
+use std::{fmt, io};
 
 use serde::Serialize;
 
@@ -37,10 +38,13 @@ pub struct FileFacts {
     pub size: Option<u64>,
     /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.
     pub format: Option<String>,
-    /// The other files that the header of a qcow2 image names outside its own folder, links followed:
-    /// what it lies on, and where its data is.
+    /// The other files that the headers of the image and of what it lies on name outside its own folder, links
+    /// followed: what each lies on, and where its data is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// Why not all of these are known, where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names_unknown: Option<String>,
     /// Why its first bytes could not be read, where it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
@@ -118,7 +122,7 @@ const MAGIC: [(&str, &[u8]); 12] = [
 const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
 
 /// How many bytes [`format_by_content`] looks at.
-pub const BEGINNING: usize = VDI.0 + VDI.1.len();
+pub const BEGINNING: usize = 512;
 
 /// The format that the ending of a name speaks for; `None` for one that says nothing.
 pub fn format_by_name(path: &Path) -> Option<&'static str> {
@@ -132,7 +136,19 @@ pub fn format_by_content(beginning: &[u8]) -> &'static str {
     if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
         return "vdi";
     }
-    MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map_or("raw", |(name, _)| name)
+    let by_magic = MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map(|(name, _)| *name);
+    by_magic.unwrap_or(if is_description(beginning) { "vmdk" } else { "raw" })
+}
+
+/// Whether it is a VMDK's description: a version behind comments and lines of spaces (`vmdk_probe`).
+fn is_description(beginning: &[u8]) -> bool {
+    let lines = beginning.split_inclusive(|byte| *byte == b'\n');
+    let is_space = |line: &&[u8]| line.starts_with(b" ") && line.ends_with(b"\n") && line.trim_ascii().is_empty();
+    let first = lines.into_iter().find(|line| !line.starts_with(b"#") && !is_space(line));
+    first.and_then(|line| line.strip_prefix(b"version=")).is_some_and(|rest| {
+        let (version, end) = rest.split_at(rest.len().min(1));
+        [&b"1"[..], b"2", b"3"].contains(&version) && [&b"\n"[..], b"\r\n"].contains(&end)
+    })
 }
 
 /// A longer chain of images is none that anybody made on purpose.
@@ -143,56 +159,58 @@ pub fn has_protocol(name: &str) -> bool {
     name.split('/').next().is_some_and(|first| first.contains(':'))
 }
 
-/// How many bytes of a qcow2 image hold its header and the name of what it lies on: one cluster of
-/// the usual size, in which QEMU keeps both.
-pub const QCOW2_HEADER: usize = 64 << 10;
-
-/// The number at a place of a header.
-fn number(header: &[u8], at: usize) -> Option<u32> {
-    header.get(at..at.checked_add(4)?).map(|bytes| bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)))
+/// What is the same for all names of one file, hard links too, and of one block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// A block device, by its number: it may have several nodes.
+    Device(u64),
+    /// A file, by its file system's number and its own.
+    File(u64, u64),
 }
 
-fn text(header: &[u8], at: usize, length: usize) -> Option<String> {
-    Some(String::from_utf8_lossy(header.get(at..at.checked_add(length)?)?).into_owned())
-}
-
-fn as_size(value: u32) -> Option<usize> {
-    usize::try_from(value).ok()
-}
-
-/// The texts of the header extensions of this kind.
-fn extensions(header: &[u8], wanted: u32) -> Vec<String> {
-    let number = |at: usize| number(header, at);
-    let mut texts = Vec::new();
-    // Version 2 has no length of its header in it: 72 bytes.
-    let length = if number(4) == Some(2) { Some(72) } else { number(100).and_then(as_size) };
-    let mut at = length.unwrap_or(usize::MAX);
-    while let (Some(kind @ 1..), Some(length)) = (number(at), at.checked_add(4).and_then(number).and_then(as_size)) {
-        if kind == wanted {
-            texts.extend(text(header, at + 8, length));
-        }
-        let Some(next) = length.checked_next_multiple_of(8).and_then(|length| (at + 8).checked_add(length)) else { break };
-        at = next;
+impl Identity {
+    /// Of what `stat(2)` says.
+    pub fn of(is_block_device: bool, number: u64, device: u64, inode: u64) -> Self {
+        if is_block_device { Self::Device(number) } else { Self::File(device, inode) }
     }
-    texts
+
+    /// The same with the file that a loop device is in its place: `attribute` reads what [`file_of_loop`] names, `of` looks
+    /// at the file. One that is gone has no other name.
+    ///
+    /// # Errors
+    /// Those of reading sysfs, but for one that is no loop device.
+    pub fn behind_loops(
+        (mut identity, mut behind): (Self, Option<String>),
+        attribute: impl Fn(&str) -> io::Result<String>,
+        of: impl Fn(&str) -> io::Result<(Self, Option<String>)>,
+    ) -> io::Result<Self> {
+        /// Loop devices on loop devices.
+        const DEEPEST: usize = 16;
+        for _ in 0..DEEPEST {
+            let Some(place) = behind else { return Ok(identity) };
+            let file = match attribute(&place) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(identity),
+                file => file?,
+            };
+            let Ok(next) = of(file.trim_end_matches('\n')) else { return Ok(identity) };
+            (identity, behind) = next;
+        }
+        Ok(identity)
+    }
 }
 
-/// What the header of a qcow2 image says that it lies on, and the format that it says of that.
-pub fn backing_of_qcow2(header: &[u8]) -> Option<(String, Option<String>)> {
-    /// The header extension that names the backing file's format.
-    const BACKING_FORMAT: u32 = 0xe279_2aca;
-    let (Some(0), Some(at @ 1..), Some(length @ 1..)) = (number(header, 8), number(header, 12), number(header, 16)) else { return None };
-    let name = text(header, as_size(at)?, as_size(length)?)?;
-    Some((name, extensions(header, BACKING_FORMAT).into_iter().next()))
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(number) => write!(f, "device {number}"),
+            Self::File(device, inode) => write!(f, "file {device} {inode}"),
+        }
+    }
 }
 
-/// The other files that the header of a qcow2 image names (`docs/interop/qcow2.txt`): what it lies
-/// on, and where its data is.
-pub fn named_by_qcow2(header: &[u8]) -> Vec<String> {
-    /// The header extension that names an external data file.
-    const DATA_FILE: u32 = 0x4441_5441;
-    let backing = backing_of_qcow2(header).map(|(name, _)| name);
-    backing.into_iter().chain(extensions(header, DATA_FILE)).collect()
+/// Where sysfs names the file that a loop device with this number is (`drivers/block/loop.c`); there is none of another device.
+pub fn file_of_loop(major: u32, minor: u32) -> String {
+    format!("/sys/dev/block/{major}:{minor}/loop/backing_file")
 }
 
 #[cfg(test)]
@@ -214,31 +232,43 @@ mod tests {
     }
 
     #[test]
-    fn what_a_header_names() {
-        let mut header = vec![0; 256];
-        header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
-        header[15] = 200;
-        header[19] = 5;
-        header[103] = 104;
-        header[104..120].copy_from_slice(b"DATA\0\0\0\x04/dat\0\0\0\0");
-        header[200..205].copy_from_slice(b"/base");
-        assert_eq!(named_by_qcow2(&header), ["/base", "/dat"]);
-        assert_eq!(backing_of_qcow2(&header), Some(("/base".to_owned(), None)));
-        header[120..131].copy_from_slice(b"\xe2\x79\x2a\xca\0\0\0\x03raw");
-        assert_eq!(backing_of_qcow2(&header), Some(("/base".to_owned(), Some("raw".to_owned()))));
-        header[19] = 0;
-        assert_eq!(named_by_qcow2(&header), ["/dat"]);
+    fn a_description_of_vmdk() {
+        for text in ["# Disk DescriptorFile\n", "version=1\nx", "# c\n \n#\n  \r\nversion=3\r\n"] {
+            assert_eq!(format_by_content(text.as_bytes()), "vmdk", "{text}");
+        }
+        for text in ["", " ", "#", "version=4\n", "version=1", " version=1\n", "x\nversion=1\n", "\nversion=1\n"] {
+            assert_eq!(format_by_content(text.as_bytes()), "raw", "{text}");
+        }
+    }
+
+    #[test]
+    fn the_file_behind_loop_devices() {
+        let device = |minor: u64| (Identity::Device(minor), Some(file_of_loop(7, minor.try_into().unwrap())));
+        let of = |file: &str| match file {
+            "/file" => Ok((Identity::File(1, 2), None)),
+            "/dev/loop1" => Ok(device(1)),
+            "/dev/loop2" => Ok(device(2)),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let attribute = |place: &str| match place {
+            "/sys/dev/block/7:0/loop/backing_file" => Ok("/dev/loop1\n".to_owned()),
+            "/sys/dev/block/7:1/loop/backing_file" => Ok("/file\n".to_owned()),
+            "/sys/dev/block/7:2/loop/backing_file" => Ok("/dev/loop2\n".to_owned()),
+            "/sys/dev/block/7:3/loop/backing_file" => Ok("/gone (deleted)\n".to_owned()),
+            "/sys/dev/block/7:4/loop/backing_file" => Err(io::ErrorKind::PermissionDenied.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let behind = |minor| Identity::behind_loops(device(minor), attribute, of).ok();
+        assert_eq!([behind(0), behind(1)], [Some(Identity::File(1, 2)); 2]);
+        assert_eq!([2, 3, 5].map(behind), [2, 3, 5].map(|minor| Some(Identity::Device(minor))));
+        assert_eq!(behind(4), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn a_header_never_panics(mut header in proptest::collection::vec(0_u8.., 0..300)) {
-            named_by_qcow2(&header);
-            if let Some(beginning) = header.get_mut(..8) {
-                beginning.copy_from_slice(b"QFI\xfb\0\0\0\x03");
-            }
-            named_by_qcow2(&header);
-            format_by_content(&header);
+        fn a_beginning_never_panics(beginning in proptest::collection::vec(0_u8.., 0..300), text in "[# \r\nversion=1]*") {
+            format_by_content(&beginning);
+            format_by_content(text.as_bytes());
         }
     }
 }

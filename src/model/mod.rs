@@ -10,8 +10,10 @@ mod finding;
 mod hook;
 mod host;
 mod ids;
+mod leads;
 mod libvirt;
 mod memory;
+mod names;
 mod observed;
 mod pci;
 mod platform;
@@ -28,15 +30,16 @@ pub use address::{PciAddress, parse_number};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use files::{
-    BEGINNING, FileFacts, Files, Firmware, LONGEST_CHAIN, QCOW2_HEADER, backing_of_qcow2, format_by_content, format_by_name, has_protocol,
-    named_by_qcow2,
+    BEGINNING, FileFacts, Files, Firmware, Identity, LONGEST_CHAIN, file_of_loop, format_by_content, format_by_name, has_protocol,
 };
 pub use finding::{Finding, Severity, Unless};
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
 pub use host::Host;
 pub use ids::{Class, PciId, UsbId, is_uuid, vendor};
+pub use leads::{Lead, Leads, leads};
 pub use libvirt::Libvirt;
 pub use memory::{HugepagePool, Memory};
+pub use names::{Named, Role, is_known_format, named_by};
 pub use observed::{FreePieces, Holder, Holders, IommuUnit, KvmNode, ModuleState, Observed, Reach, RomState};
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};

@@ -23,6 +23,7 @@ pub use hosts::hosts;
 pub use imported::imported;
 pub use json::{host_json, json};
 pub use plan::{edited, plan, plan_json, undoing};
+pub use style::shown;
 pub use svg::svg;
-pub use terminal::{plain, print, print_document, redrawn, redraws, shown, tell};
+pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
 pub use topology::{SeatedCard, Seats, topology};

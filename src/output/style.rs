@@ -1,5 +1,8 @@
-//! Colours. In a text they are characters that no other text has (noncharacters of Unicode), which the
-//! terminal's part turns into sequences, or takes out where the output is no terminal.
+//! Colours, and what else commands a terminal. In a text colours are characters that no other text has
+//! (noncharacters of Unicode), which the terminal's part turns into sequences, or takes out where the output is
+//! no terminal. Control characters of others are shown by their numbers.
+
+use std::borrow::Cow;
 
 /// How a part of a text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,5 +40,32 @@ pub(super) fn sequence(c: char) -> Option<&'static str> {
 
 /// A text in a style.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{}{}{END}", style.0, super::terminal::shown(&text.to_string()))
+    format!("{}{}{END}", style.0, shown(&text.to_string()))
+}
+
+/// What is not ours in the place of a control character.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| commands(c) || sequence(c).is_some()) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if commands(c) || sequence(c).is_some() {
+            shown.push_str(&escaped(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal would do something else than show a character, or show others in another order.
+pub(super) fn commands(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && c != '\n' && c != '\t')
+}
+
+/// As JSON writes it, which is printed here too.
+pub(super) fn escaped(c: char) -> String {
+    format!("\\u{:04x}", u32::from(c))
 }

@@ -4,12 +4,11 @@
 //! Names and files of others are part of the text. A control character in them is written as its number,
 //! so that nothing but [`super::style`] commands the terminal.
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::style;
+use super::style::{self, commands, escaped, shown};
 
 /// Prints to standard output.
 ///
@@ -46,22 +45,6 @@ pub fn plain(text: &str) -> String {
     text.replace(|c| style::sequence(c).is_some(), "")
 }
 
-/// What is not ours in the place of a control character.
-pub fn shown(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| commands(c) || style::sequence(c).is_some()) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if commands(c) || style::sequence(c).is_some() {
-            shown.push_str(&escaped(c));
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
-}
-
 /// Prints a document to standard output, byte for byte where no terminal reads it: what is written there
 /// is read by a program.
 ///
@@ -76,17 +59,6 @@ pub fn print_document(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
-}
-
-/// Whether a terminal would do something else than show a character, or show others in another order.
-fn commands(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (c.is_control() && c != '\n' && c != '\t')
-}
-
-/// As JSON writes it, which is printed here too.
-fn escaped(c: char) -> String {
-    format!("\\u{:04x}", u32::from(c))
 }
 
 /// A text as it is written: colours or none, and no other command.

@@ -11,6 +11,8 @@ use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Purpose, Use, Us
 pub enum DangerKind {
     /// The host has no display without it.
     OnlyDisplay,
+    /// The host has other displays, and no driver that shows a picture on one.
+    OnlyPicture,
     /// It is the console of a server's management controller.
     Console,
     /// It has virtual functions, which vanish with it.
@@ -46,7 +48,7 @@ impl DangerKind {
     /// Its name for programs.
     pub fn code(self) -> &'static str {
         match self {
-            Self::OnlyDisplay => "only-display",
+            Self::OnlyDisplay | Self::OnlyPicture => "only-display",
             Self::Console => "bmc",
             Self::SharedOut => "has-virtual-functions",
             Self::BlockedGroup => "blocked-group",
@@ -102,7 +104,7 @@ fn danger(kind: DangerKind, message: impl Into<String>, remedy: impl Into<String
 }
 
 /// Whether a function can show the host's picture: 3D controllers (0302) and virtual functions have no outlets.
-pub(super) fn has_outlets(device: &PciDevice) -> bool {
+pub fn has_outlets(device: &PciDevice) -> bool {
     device.class.is_display() && device.class.code() != 0x0302 && !device.is_bridge() && device.physical_function.is_none()
 }
 
@@ -112,21 +114,45 @@ pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
     goes && displays_that_stay(host, functions).next().is_none()
 }
 
-/// The displays that the host keeps when these functions go, with or without a driver.
+/// The displays that the host keeps when these functions go. Where the picture comes from a driver of one that goes,
+/// only those count that show one too: by a driver, or with what the firmware set up.
 pub(super) fn displays_that_stay<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
+    let is_driven = host.devices(functions).any(|device| has_outlets(device) && !device.on_vfio() && device.driver.is_some());
+    staying(host, functions).filter(move |device| !is_driven || device.driver.is_some() || device.boot_vga == Some(true))
+}
+
+/// The displays that are left in the host, whether or not they show anything.
+fn staying<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
     host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !functions.contains(&device.address))
 }
 
+/// The displays that the host keeps, and on which nothing shows a picture when these functions go.
+pub fn displays_without_driver(host: &Host, functions: &[PciAddress]) -> Vec<PciAddress> {
+    if !is_only_display(host, functions) {
+        return Vec::new();
+    }
+    staying(host, functions).map(|device| device.address).collect()
+}
+
 fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
-    is_only_display(host, functions).then(|| {
-        let card = Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
-        let address = card.map(|card| card.address.short()).unwrap_or_default();
+    if !is_only_display(host, functions) {
+        return None;
+    }
+    let card = Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
+    let address = card.map(|card| card.address.short()).unwrap_or_default();
+    let message = format!("without {} the host has no display", PciAddress::list(functions));
+    let hand_over =
+        format!("leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then {}", handover(&address));
+    let dark = displays_without_driver(host, functions);
+    Some(if dark.is_empty() {
+        danger(DangerKind::OnlyDisplay, message, hand_over)
+    } else {
+        let dark = PciAddress::list(&dark);
         danger(
-            DangerKind::OnlyDisplay,
-            format!("without {} the host has no display", PciAddress::list(functions)),
+            DangerKind::OnlyPicture,
+            format!("{message}: {dark} has no driver"),
             format!(
-                "leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then {}",
-                handover(&address)
+                "load the driver of {dark} first (where a file keeps it out, vgapt check --gpu {address} names it; then reboot); or {hand_over}"
             ),
         )
     })

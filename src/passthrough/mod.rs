@@ -7,10 +7,15 @@ mod choice;
 mod dangers;
 mod families;
 mod group;
+mod verdict;
 mod warnings;
 
-pub use assessment::{Assessment, Verdict, assess};
+pub use assessment::{Assessment, assess};
 pub use choice::{Choice, choose};
-pub use dangers::{Danger, DangerKind, dangers, dark_displays, is_only_display, last_keyboard_at, only_display_remedy};
+pub use dangers::{
+    Danger, DangerKind, dangers, dark_displays, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
+    only_display_remedy,
+};
 pub use group::missing_iommu;
+pub use verdict::Verdict;
 pub use warnings::of_host;

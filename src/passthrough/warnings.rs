@@ -1,9 +1,9 @@
 //! What is good to know before a card is passed through.
 
-use super::Verdict;
-use super::dangers::{displays_that_stay, host_blind};
+use super::dangers::{displays_that_stay, displays_without_driver, host_blind};
 use super::families::{self, Fault};
 use super::group::missing_iommu;
+use super::verdict::Verdict;
 use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
 
@@ -84,15 +84,20 @@ fn boot_display(display: &PciDevice, card: &Card) -> Option<Finding> {
 }
 
 fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<Finding> {
-    if verdict != Verdict::Available {
+    let others = match verdict {
+        Verdict::OnlyDisplay => displays_without_driver(host, &card.functions),
+        Verdict::Available => {
+            let staying: Vec<&PciDevice> = displays_that_stay(host, &card.functions).collect();
+            let is_driven = staying.iter().any(|device| device.driver.is_some());
+            let are_unknown = host.pci.iter().all(|device| device.driver.is_none());
+            if is_driven || are_unknown { Vec::new() } else { staying.iter().map(|device| device.address).collect() }
+        }
+        _ => Vec::new(),
+    };
+    if others.is_empty() {
         return None;
     }
-    let staying: Vec<&PciDevice> = displays_that_stay(host, &card.functions).collect();
-    if staying.iter().any(|device| device.driver.is_some()) || host.pci.iter().all(|device| device.driver.is_none()) {
-        return None;
-    }
-    let others: Vec<String> = staying.iter().map(|device| device.address.short()).collect();
-    let others = others.join(", ");
+    let others = PciAddress::list(&others);
     Some(Finding::warning(
         "display-without-driver",
         format!("the display that would stay with the host, {others}, has no driver: the desktop runs on this card"),

@@ -1,7 +1,7 @@
 //! Addresses that the processor has and the IOMMU cannot map.
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 
 pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let narrowest = prepared.facts.observed.iommus.iter().filter_map(|unit| unit.width).min()?;

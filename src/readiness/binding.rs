@@ -2,7 +2,7 @@
 //! set up to be bound and is not there any more.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host::{self, Bind, Bound};
 use crate::model::{Cmdline, PciDevice, Setup};
 use crate::passthrough::{Assessment, Verdict};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
 use super::needs::turns_off;
+use super::prepared::Prepared;
 use crate::host::loaders::Entry;
 use crate::model::{Cmdline, Iommu};
 

@@ -1,7 +1,7 @@
 //! The cards that are meant for a guest: the verdict on each, and what is good to know about it.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::{Finding, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose};
 
@@ -137,7 +137,7 @@ fn why(code: &str) -> &'static str {
 fn refusals(prepared: &Prepared) -> Vec<Check> {
     let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
     let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker || only_display(finding));
-    let subject = super::facts::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
+    let subject = super::prepared::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
     against
         .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && !super::others::TOLD.contains(&finding.code) && finding.code != "tpm")
         .map(|finding| {

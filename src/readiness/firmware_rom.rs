@@ -1,7 +1,7 @@
 //! A card's ROM: under UEFI firmware only a card with a UEFI image in it shows a picture before the guest's driver runs.
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::{PciDevice, Rom, RomCode, RomState};
 use crate::passthrough::Assessment;
 

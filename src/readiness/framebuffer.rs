@@ -1,7 +1,7 @@
 //! The boot framebuffer: where it sits in a card's memory region, a guest cannot have that region.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::PciAddress;
 use crate::passthrough::Assessment;
 

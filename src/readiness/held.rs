@@ -1,7 +1,7 @@
 //! Who has a card open: taking it from a process hangs the kernel.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host::Bind;
 use crate::model::Reach;
 

@@ -1,7 +1,7 @@
 //! libvirt's hook: whether it is there, can be run, and is called.
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host;
 use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookSeen, Reach};
 

@@ -1,7 +1,7 @@
 //! The initramfs: where vgapt binds early, vfio-pci and its configuration must be in there.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host::{bound, initramfs};
 use crate::model::{Host, Setup};
 

@@ -1,7 +1,7 @@
 //! Interrupt remapping: without it a guest could send interrupts of its choice to the host, and VFIO refuses.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::Iommu;
 
 const WHY: &str = "without it a device could be made to send any interrupt to the host, so VFIO refuses the card (Operation not permitted)";

@@ -1,7 +1,7 @@
 //! The IOMMU in its states: off in the firmware, off in the kernel, on, none because this is a guest.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::Iommu;
 use crate::passthrough::missing_iommu;
 

@@ -1,7 +1,7 @@
 //! Lines of the kernel's log that name a cause.
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 
 /// A cause: lines that tell it, each by words that it has all of; why it matters, what to do.
 struct Cause {

@@ -1,7 +1,7 @@
 //! libvirt: its daemon, its driver for QEMU, its version.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host::packages::PIECES;
 
 /// Since this version `<maxphysaddr mode='passthrough'/>` can be said (libvirt's formatdomain).

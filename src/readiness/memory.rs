@@ -1,7 +1,7 @@
 //! Memory: huge pages, in how many pieces the free memory is, how much a user's processes may lock.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::{Observed, Size};
 
 /// What vgapt writes, and administrators do.

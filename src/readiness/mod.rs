@@ -24,6 +24,7 @@ mod modules;
 mod needs;
 mod others;
 mod parameters;
+mod prepared;
 mod processor;
 mod report;
 mod samba;

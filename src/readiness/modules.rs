@@ -1,7 +1,7 @@
 //! vfio-pci in each installed kernel, and module lists that name what is gone.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::{ModuleState, at_least};
 
 /// Lists of modules: directories, how names in them end; files.

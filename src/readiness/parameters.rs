@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host;
 use crate::host::modprobe::Line;
 use crate::model::{Cmdline, Platform};

@@ -1,7 +1,7 @@
 //! The processor's virtualization, and KVM.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::passthrough;
 
 const WHY: &str = "without KVM a guest is emulated, a hundred times slower";

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::check::{Check, Group};
-use super::facts::{Facts, Prepared};
+use super::facts::Facts;
+use super::prepared::Prepared;
 use super::summary::Summary;
 use super::{
     address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,

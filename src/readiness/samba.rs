@@ -1,7 +1,7 @@
 //! Folders that guests are to share by the host's Samba: whether it serves them.
 
 use super::check::{Check, Group};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host;
 use crate::model::{Observed, Reach, Setup};
 

@@ -1,7 +1,7 @@
 //! Installed software: what no guest runs without, and what it may use.
 
 use super::check::{Check, Group, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::host::packages::{PIECES, Piece};
 
 /// Where the disc with the virtio drivers comes from, for distributions that have no package of it.

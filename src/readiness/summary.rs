@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::check::{Check, State, Step};
-use super::facts::Prepared;
+use super::prepared::Prepared;
 use crate::model::Severity;
 use crate::passthrough::Verdict;
 
@@ -28,7 +28,11 @@ impl Summary {
         let first = checks.iter().filter(|check| check.state == State::Missing).min_by_key(|check| check.step.unwrap_or(Step::Software));
         let Some(first) = first else {
             let next = define(prepared);
-            let blind = if checks.iter().any(|check| check.code == "host-blind") { ", and the host has no display" } else { "" };
+            let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
+                ", and the host has no display"
+            } else {
+                ""
+            };
             let unknown = match count(State::Unknown) {
                 0 => String::new(),
                 1 => ", as far as it could be found out (1 unknown)".to_owned(),

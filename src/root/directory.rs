@@ -7,7 +7,11 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::Status;
+use super::status::Status;
+use crate::model::{Identity, file_of_loop};
+
+/// The longest that a sysfs attribute can be: the kernel hands out one page.
+pub(super) const ATTRIBUTE_BYTES: usize = 4096;
 
 /// A directory taken as the root of all paths.
 pub(super) struct Directory {
@@ -38,7 +42,7 @@ impl Directory {
             };
             filled += read;
             // An attribute fits one page, and a short read of it is its end.
-            if read == 0 || filled == limit || (limit <= super::ATTRIBUTE_BYTES && filled < bytes.len()) {
+            if read == 0 || filled == limit || (limit <= ATTRIBUTE_BYTES && filled < bytes.len()) {
                 break;
             }
             if filled == bytes.len() {
@@ -98,12 +102,15 @@ impl Directory {
         })
     }
 
-    pub(super) fn identity(&self, path: &str) -> io::Result<String> {
-        let stat = fs::statat(self.at(path, OFlags::PATH)?, "", AtFlags::EMPTY_PATH)?;
-        Ok(match fs::FileType::from_raw_mode(stat.st_mode) {
-            fs::FileType::BlockDevice => format!("device {}", stat.st_rdev),
-            _ => format!("file {} {}", stat.st_dev, stat.st_ino),
-        })
+    pub(super) fn identity(&self, path: &str) -> io::Result<Identity> {
+        let of = |path: &str| -> io::Result<(Identity, Option<String>)> {
+            let stat = fs::statat(self.at(path, OFlags::PATH)?, "", AtFlags::EMPTY_PATH)?;
+            let is_block_device = fs::FileType::from_raw_mode(stat.st_mode) == fs::FileType::BlockDevice;
+            let behind = is_block_device.then(|| file_of_loop(fs::major(stat.st_rdev), fs::minor(stat.st_rdev)));
+            Ok((Identity::of(is_block_device, stat.st_rdev, stat.st_dev, stat.st_ino), behind))
+        };
+        let read = |attribute: &str| self.read(attribute, ATTRIBUTE_BYTES).map(|text| String::from_utf8_lossy(&text).into_owned());
+        Identity::behind_loops(of(path)?, read, |file| of(file))
     }
 
     pub(super) fn changed(&self, path: &str) -> io::Result<i64> {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{NOT_LOADED, search};
+use super::command::NOT_LOADED;
+use super::search;
 use crate::problem::Problem;
 
 /// How long it may take to end.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Ran, cannot_run, command};
+use super::command::{Ran, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// How long a program that was asked to end is waited for.

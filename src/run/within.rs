@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Ran, cannot_run, command};
+use super::command::{Ran, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 

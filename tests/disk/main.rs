@@ -1,5 +1,6 @@
 //! `vgapt disk`, on real images, real file systems and with the real tools.
 
+mod below;
 #[path = "../support/command.rs"]
 mod command;
 mod guests;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::desk::{Against, Desk, refused};
-use super::guard::{directory, existing};
+use super::paths::{directory, existing};
+use super::shown::shortened;
 use super::stated::Words;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
-use crate::model::{Finding, LONGEST_CHAIN, Reading, format_by_name};
+use crate::model::{Finding, LONGEST_CHAIN, Named, Reading, Role, format_by_name, is_known_format};
 use crate::problem::Problem;
 
 /// The endings that vgapt gives to its overlays.
@@ -38,13 +39,19 @@ impl Desk<'_> {
         let mut place = path.to_owned();
         let mut images: Vec<Image> = Vec::new();
         loop {
+            let names = match self.names(&place, &format, path, words) {
+                Ok(names) => names,
+                // Without what it names, it is not opened.
+                Err(finding) if images.is_empty() => return Err(Against(vec![finding]).into()),
+                Err(finding) => return Ok((Chain(images), Some(finding))),
+            };
             let mut image = self.image(&place, &format)?;
             image.path = place.display().to_string();
-            if let Some(finding) = self.against_names(&image, &named)? {
+            if let Some(finding) = self.against_names(&place, &names, &named) {
                 images.push(image);
                 return Ok((Chain(images), Some(finding)));
             }
-            let data = image.data_files.iter().find_map(|name| self.against_opening(&image, name, path, words).err());
+            let data = image.data_files.iter().find_map(|name| self.against_opening(&place, name, path, words).err());
             let backing = image.backing.clone();
             let next = image.backing_format.clone();
             images.push(image);
@@ -54,7 +61,7 @@ impl Desk<'_> {
             if let Place::File(path) = disk::place_of(&backing, directory(&place)) {
                 named = path;
             }
-            let below = match self.against_opening(image, &backing, path, words) {
+            let below = match self.against_opening(&place, &backing, path, words) {
                 Ok(below) => below,
                 Err(finding) => return Ok((Chain(images), Some(finding))),
             };
@@ -69,31 +76,51 @@ impl Desk<'_> {
         }
     }
 
+    /// The files that an image names, where those with its data may be opened: QEMU opens them with the image.
+    fn names(&self, image: &Path, format: &str, disk: &Path, words: Words<'_>) -> Result<Vec<Named>, Finding> {
+        let shown = image.display();
+        let unknown = |because: String| {
+            let remedy = "make a copy whose format names no others, and use that: qemu-img convert -f FORMAT -O qcow2";
+            Finding::fatal("names-unknown", format!("which files {shown} makes QEMU open is not known: {because}"), remedy)
+        };
+        if !is_known_format(format) {
+            return Err(unknown(format!("its format is {format}")));
+        }
+        let read = |path: &Path, format: &str| {
+            let names = disk::names_in(path, format).into_result().and_then(|names| names.ok_or(format!("{} is gone", path.display())));
+            names.map_err(unknown)
+        };
+        let names = read(image, format)?;
+        for named in names.iter().filter(|named| named.role == Role::Data) {
+            let extent = self.against_opening(image, &named.name, disk, words)?;
+            // A part of a VMDK may be a description that names others.
+            let of_extent = read(&extent, named.format.as_deref().unwrap_or("raw"))?;
+            if let Some(further) = of_extent.iter().find(|named| named.role == Role::Data) {
+                return Err(unknown(format!("its part {} names {} in its turn", extent.display(), further.name)));
+            }
+        }
+        Ok(names)
+    }
+
     /// An image that lies on one file by the one of its names, and on another file by another: QEMU seeks
     /// a relative name in the folder of the name by which the image is opened.
-    fn against_names(&self, image: &Image, named: &Path) -> Result<Option<Finding>> {
-        let real = Path::new(&image.path);
+    fn against_names(&self, real: &Path, needs: &[Named], named: &Path) -> Option<Finding> {
         let of_libvirt = self.named_by_libvirt().filter(|path| same_file(path, real));
         let mut names: Vec<PathBuf> = std::iter::once(named.to_owned()).chain(of_libvirt).collect();
         names.sort();
         names.dedup();
-        let needs = |image: &Image| image.backing.iter().chain(&image.data_files).cloned().collect::<Vec<String>>();
         for name in names.iter().filter(|name| directory(name).canonicalize().ok().as_deref() != Some(directory(real))) {
-            let said = self.ask(&argv::info(name, &image.format, true))?;
-            // Nobody opens the image by a name by which QEMU does not open it, or finds nothing below it.
-            let Some(by_name) = said.success().then(|| disk::parse_image(&said.stdout)).transpose().map_err(anyhow::Error::msg)? else {
-                continue;
-            };
-            for (one, other) in needs(image).iter().zip(&needs(&by_name)) {
-                let (one, other) = (disk::place_of(one, directory(real)), disk::place_of(other, directory(name)));
+            for need in needs {
+                let (one, other) = (disk::place_of(&need.name, directory(real)), disk::place_of(&need.name, directory(name)));
                 let (Place::File(one), Place::File(other)) = (one, other) else { continue };
+                // Nobody opens the image by a name by which QEMU finds nothing below it.
                 let is_there = !matches!(Reading::of(other.metadata(), name.to_string_lossy().as_ref()), Reading::Absent);
                 if is_there && !same_file(&one, &other) {
-                    return Ok(Some(two_below(real, name, &one, &other)));
+                    return Some(two_below(real, name, &one, &other));
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// One image, of a format that is known.
@@ -105,8 +132,8 @@ impl Desk<'_> {
         disk::parse_image(&said.stdout).map_err(anyhow::Error::msg)
     }
 
-    /// The format of a disk: what the user states, else the domain that has it, else its name, else
-    /// its content where no domain can have another opinion.
+    /// The format of a disk: what the user states, else the domain that has it, else raw where an image that lies on it
+    /// says so, else its name, else its content where no domain can have another opinion.
     fn format_of(&self, path: &Path, words: Words<'_>) -> Result<String> {
         if let Some(stated) = words.format {
             return Ok(stated.to_owned());
@@ -125,8 +152,14 @@ impl Desk<'_> {
             return Err(doubt(format!("domains disagree on the format of {shown}: {}", by_domains.join(", "))));
         }
         let is_device = path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device());
+        // What the guest of an overlay wrote may have come down into what it lies on.
+        let (by_overlays, unread) =
+            if content == "raw" || !by_domains.is_empty() { Default::default() } else { self.taken_for_raw_by(path)? };
+        let by_overlay = by_overlays.first().map(|overlay| format!("the header of {}", overlay.display()));
+        let unknown = [&self.unknown_domains[..], &unread].concat();
         let expected = match by_domains.first() {
             Some(format) => Some((format.as_str(), "its domain")),
+            None if by_overlay.is_some() => by_overlay.as_deref().map(|overlay| ("raw", overlay)),
             None if is_device => Some(("raw", "being a device")),
             None => format_of_name(path).map(|format| (format, "its name")),
         };
@@ -135,10 +168,8 @@ impl Desk<'_> {
             Some((format, "its domain")) => Ok(format.to_owned()),
             Some((format, _)) if content == format || content == "raw" => Ok(content.to_owned()),
             Some((format, by)) => Err(doubt(format!("{shown} is {format} by {by}, and its content looks like {content}"))),
-            None if content == "raw" || self.unknown_domains.is_empty() => Ok(content.to_owned()),
-            None => {
-                Err(doubt(format!("{shown} looks like {content}, and a domain may have it as raw: {}", self.unknown_domains.join("; "))))
-            }
+            None if content == "raw" || unknown.is_empty() => Ok(content.to_owned()),
+            None => Err(doubt(format!("{shown} looks like {content}, and a domain may have it as raw: {}", shortened(&unknown)))),
         }
     }
 
@@ -152,8 +183,8 @@ impl Desk<'_> {
     }
 
     /// The place of a file that an image's header names, where it may be opened.
-    fn against_opening(&self, image: &Image, name: &str, disk: &Path, words: Words<'_>) -> Result<PathBuf, Finding> {
-        let shown = &image.path;
+    fn against_opening(&self, image: &Path, name: &str, disk: &Path, words: Words<'_>) -> Result<PathBuf, Finding> {
+        let shown = &image.display().to_string();
         let outside = |what: &str| {
             Finding::fatal(
                 "backing-outside",
@@ -161,7 +192,7 @@ impl Desk<'_> {
                 "whoever made the disk may want to see that file; if it is right: --trust-backing",
             )
         };
-        let path = match disk::place_of(name, directory(Path::new(shown))) {
+        let path = match disk::place_of(name, directory(image)) {
             Place::File(path) => path,
             Place::Other(other) if words.trust => {
                 let message = format!("{shown} lies on {other}, which vgapt does not follow");

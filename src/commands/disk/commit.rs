@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::super::Context;
 use super::desk::Desk;
-use super::guard::{Will, directory, existing, rough};
+use super::guard::Will;
+use super::paths::{directory, existing};
+use super::shown::rough;
 use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Image, argv};
@@ -20,9 +22,9 @@ use crate::problem::Problem;
 /// before. Then the overlay is empty, and still good.
 ///
 /// Whatever else lies on the disk below is corrupted by it. So other overlays are looked for: in the
-/// folders of all disks of all domains, their snapshots and libvirt's storage pools, in the disk's own, and in those
-/// below as far as they are small and may be read; what was searched is said. One of them that cannot be
-/// read, a libvirt that cannot be asked or a folder that cannot be looked into refuses the commit unless
+/// folders of all disks of all domains, their snapshots and libvirt's storage pools, in those of the overlay and of the
+/// disk below it, and in the folders below these as far as they are small; what was searched is said. One of them that
+/// cannot be read, a libvirt that cannot be asked or a folder that cannot be looked into refuses the commit unless
 /// --force is given. An overlay in a folder that nothing names is not found: name it with --search, or
 /// merge the overlay into a new disk instead, which changes nothing (vgapt disk merge).
 #[derive(Debug, clap::Args)]
@@ -45,13 +47,13 @@ impl Arguments {
             )
             .into());
         };
-        let kept = base.snapshots.clone();
+        let (kept, format) = (base.snapshots.clone(), base.format.clone());
         let base = existing(Path::new(&base.path))?;
         let mut against = desk.against_use(&base, Will::Write);
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&base));
         against.extend(Desk::against_writing(&overlay));
-        let search = desk.search(&base, Some(&overlay), &self.before.further)?;
+        let search = desk.search((&base, &format), Some(&overlay), &self.before.further)?;
         against.extend(search.findings(&base));
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));

@@ -9,14 +9,15 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::{Desk, reason};
-use super::guard::{Will, directory, existing, rough};
-use super::merge::needed;
+use super::desk::Desk;
+use super::guard::Will;
+use super::made::{needed, sound};
+use super::paths::{directory, existing};
+use super::shown::rough;
 use super::stated::{Force, Stated};
 use super::work::Work;
 use crate::disk::{Scratch, Staged, argv};
 use crate::model::{Finding, Size};
-use crate::problem::Problem;
 
 /// libguestfs looks into the guest's file systems for what they do not use. Its temporary files lie
 /// beside the disk.
@@ -72,23 +73,6 @@ impl Arguments {
             format!("{} is made in {:.1?}: {} instead of {}", new.display(), since.elapsed(), rough(size), rough(Size::from_bytes(before)));
         desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
     }
-}
-
-/// A qcow2 image that a tool made is kept only where qemu-img finds it sound and of the disk's size,
-/// whatever the tool's exit code says.
-pub(super) fn sound(desk: &Desk<'_>, made: &Path, size: Size, words: &str) -> Result<()> {
-    let complaint = if words.is_empty() { String::new() } else { format!(" (the tool complained: {words})") };
-    let image = desk.image(made, "qcow2").with_context(|| format!("what was made cannot be read, and is not kept{complaint}"))?;
-    let checked = desk.ask_long(&argv::check(made, "qcow2"))?;
-    if image.virtual_size == size && checked.success() && !image.corrupt {
-        return Ok(());
-    }
-    let what = if image.virtual_size == size { reason(&checked) } else { format!("it has {} instead of {size}", image.virtual_size) };
-    Err(Problem::new(
-        format!("what was made is broken, and is not kept: {what}{complaint}"),
-        "see whether the disk is sound: qemu-img check",
-    )
-    .into())
 }
 
 /// The temporary files and the copy may share a file system.

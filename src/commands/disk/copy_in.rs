@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::super::Context;
 use super::commit::bring_down;
-use super::compact::sound;
 use super::desk::Desk;
-use super::guard::{Will, directory, existing};
+use super::guard::Will;
+use super::made::sound;
+use super::paths::{directory, existing, pending};
 use super::stated::BeforeWriting;
 use super::work::Work;
 use crate::disk::{Chain, Staged, argv};
@@ -37,11 +38,6 @@ pub(super) struct Arguments {
     before: BeforeWriting,
 }
 
-/// What is copied but not yet in the disk.
-pub(super) fn pending(disk: &Path) -> PathBuf {
-    PathBuf::from(format!("{}.copied-in", disk.display()))
-}
-
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
@@ -55,7 +51,7 @@ impl Arguments {
         let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
         against.extend(desk.against_users(&chain, Will::Write)?);
         against.extend(Desk::against_writing(&disk));
-        let search = desk.search(&disk, unfinished.then_some(&pending), &self.before.further)?;
+        let search = desk.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
         against.extend(search.findings(&disk));
         // Once in the overlay, once in the disk.
         let size = size_of(&what).map_err(|error| {

@@ -1,6 +1,6 @@
 //! `vgapt disk create`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::super::Context;
 use super::desk::Desk;
-use super::guard::{directory, rough};
+use super::made::{new_format, staged};
+use super::paths::directory;
+use super::shown::rough;
 use super::stated::format_name;
-use crate::disk::{Staged, argv, free_space};
-use crate::model::{Size, format_by_name};
+use crate::disk::{argv, free_space};
+use crate::model::Size;
 
 /// It takes room only as the guest writes to it.
 #[derive(Debug, clap::Args)]
@@ -32,17 +34,6 @@ fn with_unit(text: &str) -> Result<Size, String> {
         return Err("say in which unit, such as 100G".into());
     }
     text.parse()
-}
-
-/// The format of a new disk: what is asked for, what its name speaks for, or qcow2.
-pub(super) fn new_format<'f>(target: &Path, asked: Option<&'f str>) -> &'f str {
-    asked.or_else(|| format_by_name(target)).unwrap_or("qcow2")
-}
-
-/// A new disk on its way.
-pub(super) fn staged(target: &Path, format: &str) -> Result<Staged> {
-    // A VMDK has its own name in it.
-    if format == "vmdk" { Staged::beside(target) } else { Staged::new(target) }
 }
 
 impl Arguments {

@@ -11,7 +11,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::Context;
-use crate::cli::FOUND_AGAINST;
+use super::super::exit_code::FOUND_AGAINST;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, DiskUse, argv};
 use crate::domain_xml::{self, Drive, Source};

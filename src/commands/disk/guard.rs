@@ -1,15 +1,14 @@
 //! What speaks against a recipe.
 
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::desk::{Desk, refused};
-use super::search::shortened;
+use super::paths::{directory, pending};
+use super::shown::{rough, shortened};
 use crate::disk::{self, Chain, argv, same_file};
 use crate::model::{Finding, Reading, Size, shell_word};
-use crate::problem::Problem;
 
 /// What a recipe does with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,31 +17,6 @@ pub(super) enum Will {
     Read,
     /// Nobody may have it.
     Write,
-}
-
-/// A disk that is there, as one path whatever leads to it.
-pub(super) fn existing(path: &Path) -> Result<PathBuf> {
-    let place = path.canonicalize().map_err(|error| {
-        Problem::new(format!("there is no disk {}: {error}", path.display()), "name an image or a block device that is there")
-    })?;
-    // qemu-img would wait before a pipe until somebody writes to it.
-    let kind = place.metadata().map(|metadata| metadata.file_type()).ok();
-    let what = kind.and_then(|kind| match kind {
-        _ if kind.is_dir() => Some("a directory"),
-        _ if kind.is_fifo() => Some("a pipe"),
-        _ if kind.is_socket() => Some("a socket"),
-        _ if kind.is_char_device() => Some("a character device"),
-        _ => None,
-    });
-    if let Some(what) = what {
-        return Err(Problem::new(format!("{} is {what}, and no disk", path.display()), "name an image or a block device").into());
-    }
-    Ok(place)
-}
-
-/// The directory in which a path lies.
-pub(super) fn directory(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
 }
 
 impl Desk<'_> {
@@ -146,7 +120,7 @@ impl Desk<'_> {
 
     /// A disk into which something was being copied when it was cut off.
     pub(super) fn against_half_written(image: &Path) -> Option<Finding> {
-        let pending = super::copy_in::pending(image);
+        let pending = pending(image);
         let is_there = match pending.try_exists() {
             Ok(is_there) => is_there,
             Err(error) => {
@@ -174,16 +148,5 @@ impl Desk<'_> {
             )),
             free => Ok(free),
         }
-    }
-}
-
-/// A size for people: 3.2 GiB.
-pub(super) fn rough(size: Size) -> String {
-    #[allow(clippy::cast_precision_loss)] // One digit is shown.
-    let in_units = |shift: u32| size.bytes() as f64 / (1_u64 << shift) as f64;
-    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    match units.iter().find(|(_, shift)| size.bytes() >> shift > 0) {
-        Some((unit, shift)) => format!("{:.1} {unit}", in_units(*shift)).replace(".0 ", " "),
-        None => format!("{} B", size.bytes()),
     }
 }

@@ -7,11 +7,13 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::Context;
+use super::super::exit_code::FOUND_AGAINST;
 use super::desk::Desk;
-use super::guard::{existing, rough};
-use super::search::{Further, Search, shortened};
+use super::paths::existing;
+use super::search::{Further, Search};
+use super::shown::rough;
+use super::shown::shortened;
 use super::stated::Stated;
-use crate::cli::FOUND_AGAINST;
 use crate::disk::{Chain, Image, same_file};
 use crate::output;
 
@@ -43,7 +45,7 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
         let (chain, end) = desk.chain_so_far(&self.disk, self.stated.words())?;
-        let search = desk.search(&disk, None, &self.further)?;
+        let search = desk.search((&disk, &chain.top().format), None, &self.further)?;
         let is_locked = desk.against_locks(&chain)?.is_some();
         let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
         let known = Known { chain, users, search, is_locked };

@@ -8,14 +8,16 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::create::{new_format, staged};
-use super::desk::{Desk, refused};
-use super::guard::{Will, directory, existing, rough};
+use super::desk::Desk;
+use super::guard::Will;
+use super::made::{needed, new_format, staged};
+use super::paths::{directory, existing};
+use super::shown::rough;
 use super::stated::{Trust, format_name};
 use super::work::Work;
-use crate::disk::{Image, argv, parse_measure};
+use crate::disk::{Image, argv};
 use crate::interrupt::Interrupted;
-use crate::model::{Finding, Size};
+use crate::model::Finding;
 use crate::problem::Problem;
 
 /// The overlay and what it lies on stay as they are.
@@ -94,17 +96,4 @@ fn verify(desk: &Desk<'_>, words: &str, source: &Image, copy: &Path, format: &st
         Problem::new(format!("qemu-img complained, and its copy is not the same as the disk; it is not kept: {words} ({error:#})"), remedy)
             .into()
     })
-}
-
-/// The room that a copy takes.
-pub(super) fn needed(desk: &Desk<'_>, disk: &Image, to: &str) -> Result<Size> {
-    let said = desk.ask_long(&argv::measure(Path::new(&disk.path), &disk.format, to))?;
-    if let Some(measure) = parse_measure(&said.stdout).filter(|_| said.success()) {
-        return Ok(Size::from_bytes(measure.required));
-    }
-    // Not every format can be measured; a copy is at most what the guest sees, and some tables.
-    if !said.success() && !said.stderr.contains("does not support") {
-        return Err(refused("the copy's size cannot be told", &said));
-    }
-    Ok(disk.virtual_size)
 }

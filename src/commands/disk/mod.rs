@@ -8,9 +8,12 @@ mod create;
 mod desk;
 mod guard;
 mod info;
+mod made;
 mod merge;
 mod overlay;
+mod paths;
 mod search;
+mod shown;
 mod stated;
 mod swap;
 mod work;
@@ -51,7 +54,7 @@ enum Recipe {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let ran = match &self.recipe {
             Recipe::Create(arguments) => arguments.run(context),
             Recipe::Overlay(arguments) => arguments.run(context),

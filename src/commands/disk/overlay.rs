@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::super::Context;
 use super::desk::Desk;
-use super::guard::{Will, directory, existing};
+use super::guard::Will;
+use super::paths::{directory, existing};
 use super::stated::Stated;
 use crate::disk::{Staged, argv};
 use crate::model::Size;

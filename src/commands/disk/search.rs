@@ -7,17 +7,15 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, reason};
-use super::guard::directory;
-use crate::disk::{self, Place, argv, same_file};
-use crate::model::{Finding, LONGEST_CHAIN, Reading};
+use super::paths::directory;
+use super::shown::shortened;
+use crate::disk::{self, argv, same_file};
+use crate::model::{Finding, LONGEST_CHAIN, Reading, Role, leads};
 
 /// How deep the folders below a named one are searched.
 const DEPTH: usize = 3;
 /// How many entries the folders below the named ones may have altogether to be searched.
 const ENTRIES: usize = 20_000;
-/// How many reasons are told.
-const TOLD: usize = 5;
-
 /// Where overlays are looked for beside the places that libvirt names.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Further {
@@ -35,7 +33,7 @@ pub(super) struct Search {
     folders: Vec<PathBuf>,
     /// How many folders below these were searched.
     below: usize,
-    /// How many folders below these, or files in them, were not looked at.
+    /// How many folders below these were not looked into, since there are too many.
     skipped: usize,
     domains: usize,
     pools: usize,
@@ -86,36 +84,43 @@ impl Search {
     }
 }
 
-/// The first reasons, and how many more there are.
-pub(super) fn shortened(reasons: &[String]) -> String {
-    let more = reasons.len().saturating_sub(TOLD);
-    let first = reasons[..reasons.len() - more].join("; ");
-    if more > 0 { format!("{first}; and {more} more") } else { first }
-}
-
 /// A folder to look into.
 struct Open {
     folder: PathBuf,
     depth: usize,
-    /// Whether all of it has to be seen: something or somebody names it.
-    must: bool,
+    /// Whether its entries count against [`ENTRIES`]: nobody names it.
+    counts: bool,
     /// How deep below.
     limit: usize,
 }
 
-/// What an image lies on, and the format that it says of it.
-struct Below {
+/// The files that an image lies on or has its data in.
+#[derive(Default)]
+pub(super) struct Below {
+    files: Vec<FileBelow>,
+    /// What of it is not understood.
+    unknown: Option<String>,
+}
+
+/// A file below an image, and the format that is said of it.
+struct FileBelow {
     path: PathBuf,
     format: Option<String>,
+    role: Role,
+}
+
+/// Devices are named by domains and pools, not found by looking through /dev; /dev/shm holds files.
+fn is_of_devices(folder: &Path) -> bool {
+    folder.starts_with("/dev") && !folder.starts_with("/dev/shm")
 }
 
 impl Desk<'_> {
     /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
-    /// all domains, of the storage pools, its own, and the further ones that the user names.
-    pub(super) fn search(&self, base: &Path, but: Option<&Path>, further: &Further) -> Result<Search> {
+    /// all domains, of the storage pools, of both of these, and in the further ones that the user names.
+    pub(super) fn search(&self, (base, format): (&Path, &str), but: Option<&Path>, further: &Further) -> Result<Search> {
         let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
         search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
-        let mut places = self.look_around(base, further, &mut search);
+        let mut places = self.look_around([Some(base), but], further, &mut search);
         for named in self.named_by_libvirt() {
             match disk::overlay_format(&named) {
                 Reading::Known(Some(_)) => places.extend([named]),
@@ -128,11 +133,20 @@ impl Desk<'_> {
         // lies on is then told as unknown.
         let real: BTreeSet<PathBuf> = places.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         let links: Vec<PathBuf> = places.difference(&real).cloned().collect();
-        let mut backings = BTreeMap::new();
+        let mut known = BTreeMap::new();
+        let mut written = vec![base.to_owned()];
+        // What is written into an image is written where its data is: what else lies on that is corrupted, too. A raw
+        // disk has no header, whatever its guest wrote.
+        if format != "raw" {
+            let below = self.below(base, &mut known)?;
+            search.unknown.extend(below.unknown().map(str::to_owned));
+            let files = below.known().into_iter().flat_map(|below| &below.files);
+            written.extend(files.filter(|below| below.role == Role::Data).map(|below| below.path.clone()));
+        }
         let mut overlays: Vec<PathBuf> = Vec::new();
         let is_but = |path: &Path| but.is_some_and(|but| same_file(path, but));
         for place in real.iter().chain(&links).filter(|place| !same_file(place, base) && !is_but(place)) {
-            match self.first_on(place, base, &is_but, &mut backings)? {
+            match self.first_on(place, &written, &is_but, &mut known)? {
                 Reading::Known(overlay) if overlays.iter().any(|known| same_file(known, &overlay)) => {}
                 Reading::Known(overlay) => overlays.push(overlay),
                 Reading::Absent => {}
@@ -154,24 +168,24 @@ impl Desk<'_> {
     }
 
     /// The files in the folders that may be overlays.
-    fn look_around(&self, base: &Path, further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
+    fn look_around(&self, own: [Option<&Path>; 2], further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
         let pools = self.pools.iter().filter_map(|pool| pool.target.clone()).map(PathBuf::from);
-        let disks = self.named_by_libvirt().flat_map(|path| {
+        // Overlays lie beside each other more often than beside their base, which may be a device.
+        let disks = self.named_by_libvirt().chain(own.into_iter().flatten().map(Path::to_owned)).flat_map(|path| {
             // A link's own folder, and that of the file it leads to.
             let real = path.canonicalize().ok().map(|real| directory(&real).to_owned());
             std::iter::once(directory(&path).to_owned()).chain(real)
         });
-        let named: BTreeSet<PathBuf> = std::iter::once(directory(base).to_owned()).chain(pools).chain(disks).collect();
-        let named = named.into_iter().map(|folder| Open { folder, depth: 0, must: true, limit: DEPTH });
-        let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, must: true, limit: usize::MAX });
+        let named: BTreeSet<PathBuf> = pools.chain(disks).collect();
+        let named = named.into_iter().map(|folder| Open { folder, depth: 0, counts: false, limit: DEPTH });
+        let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, counts: false, limit: usize::MAX });
         // What the user names goes first: its folders below count as named, too.
         let mut open: VecDeque<Open> = asked.chain(named).collect();
         let (mut seen, mut found, mut entries) = (BTreeSet::new(), BTreeSet::new(), 0);
-        while let Some(Open { folder, depth, must, limit }) = open.pop_front() {
-            // Devices are named by domains and pools, not found by looking through /dev.
+        while let Some(Open { folder, depth, counts, limit }) = open.pop_front() {
             let real = Reading::of(folder.canonicalize(), &folder.display().to_string());
             let listing = match real {
-                Reading::Known(real) if real.starts_with("/dev") || !seen.insert(real.clone()) => continue,
+                Reading::Known(real) if is_of_devices(&real) || !seen.insert(real.clone()) => continue,
                 Reading::Known(real) => disk::look_into(&real),
                 Reading::Absent if limit == usize::MAX => Reading::Unknown(format!("there is no folder {}", folder.display())),
                 Reading::Absent => Reading::Absent,
@@ -179,26 +193,21 @@ impl Desk<'_> {
             };
             match listing {
                 Reading::Absent => {}
-                Reading::Unknown(because) if must => search.unknown.push(because),
-                Reading::Unknown(_) => search.skipped += 1,
+                Reading::Unknown(because) => search.unknown.push(because),
                 Reading::Known(listing) => {
                     if depth == 0 {
                         search.folders.push(folder);
                     } else {
                         search.below += 1;
-                        entries += if must { 0 } else { listing.entries };
+                        entries += if counts { listing.entries } else { 0 };
                     }
                     found.extend(listing.images);
-                    if must {
-                        search.unknown.extend(listing.unread);
-                    } else {
-                        search.skipped += listing.unread.len();
-                    }
+                    search.unknown.extend(listing.unread);
                     if depth >= limit || entries > ENTRIES {
                         search.skipped += listing.folders.len();
                     } else {
-                        let must = limit == usize::MAX;
-                        open.extend(listing.folders.into_iter().map(|folder| Open { folder, depth: depth + 1, must, limit }));
+                        let counts = limit != usize::MAX;
+                        open.extend(listing.folders.into_iter().map(|folder| Open { folder, depth: depth + 1, counts, limit }));
                     }
                 }
             }
@@ -206,39 +215,58 @@ impl Desk<'_> {
         found
     }
 
-    /// The image of a chain that lies on the base directly; absent where none does.
+    /// The image of a chain that lies directly on what is written, or has its data there; absent where none does.
     fn first_on(
         &self,
         image: &Path,
-        base: &Path,
+        written: &[PathBuf],
         is_but: &dyn Fn(&Path) -> bool,
-        backings: &mut BTreeMap<PathBuf, Reading<Below>>,
+        known: &mut BTreeMap<PathBuf, Reading<Below>>,
     ) -> Result<Reading<PathBuf>> {
-        let mut place = image.to_owned();
-        for _ in 0..LONGEST_CHAIN {
-            if !backings.contains_key(&place) {
-                backings.insert(place.clone(), self.backing_of(&place)?);
+        let (mut open, mut seen, mut unknown) = (vec![image.to_owned()], BTreeSet::new(), None);
+        while let Some(place) = open.pop() {
+            // Through this one, all stays as it is.
+            if is_but(&place) || !seen.insert(place.clone()) {
+                continue;
             }
-            let below = match &backings[&place] {
+            if seen.len() > LONGEST_CHAIN {
+                unknown = Some(format!("what {} lies on does not end", image.display()));
+                break;
+            }
+            let below = match self.below(&place, known)? {
                 Reading::Known(below) => below,
-                Reading::Absent => return Ok(Reading::Absent),
-                Reading::Unknown(because) => return Ok(Reading::Unknown(because.clone())),
+                Reading::Absent => continue,
+                Reading::Unknown(because) => {
+                    unknown = Some(because);
+                    continue;
+                }
             };
-            if same_file(&below.path, base) {
-                return Ok(if is_but(&place) { Reading::Absent } else { Reading::Known(place) });
+            if below.files.iter().any(|below| written.iter().any(|written| same_file(&below.path, written))) {
+                return Ok(Reading::Known(place));
             }
-            if below.format.as_deref() == Some("raw") {
-                // Two paths are one file only as far as both can be looked at.
-                let looked = Reading::of(below.path.metadata(), &below.path.display().to_string());
-                return Ok(looked.unknown().map_or(Reading::Absent, |because| Reading::Unknown(because.to_owned())));
+            unknown = unknown.or_else(|| below.unknown.clone());
+            for below in &below.files {
+                if below.format.as_deref() == Some("raw") {
+                    // Two paths are one file only as far as both can be looked at.
+                    let looked = Reading::of(below.path.metadata(), &below.path.display().to_string());
+                    unknown = unknown.or_else(|| looked.unknown().map(str::to_owned));
+                } else {
+                    open.push(below.path.clone());
+                }
             }
-            place.clone_from(&below.path);
         }
-        Ok(Reading::Unknown(format!("what {} lies on does not end", image.display())))
+        Ok(unknown.map_or(Reading::Absent, Reading::Unknown))
     }
 
-    /// The file that an image lies on; absent where it lies on none.
-    fn backing_of(&self, image: &Path) -> Result<Reading<Below>> {
+    /// The files that an image lies on or has its data in; absent where there are none. Each image is looked at once.
+    fn below<'k>(&self, image: &Path, known: &'k mut BTreeMap<PathBuf, Reading<Below>>) -> Result<Reading<&'k Below>> {
+        if !known.contains_key(image) {
+            known.insert(image.to_owned(), self.read_below(image)?);
+        }
+        Ok(known[image].as_ref())
+    }
+
+    fn read_below(&self, image: &Path) -> Result<Reading<Below>> {
         // What is only taken for raw is looked at all the same.
         let mut uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, image)).peekable();
         if uses.peek().is_some() && uses.all(|(used, _)| used.is_stated && used.format.as_deref() == Some("raw")) {
@@ -249,17 +277,65 @@ impl Desk<'_> {
             Reading::Known(None) | Reading::Absent => return Ok(Reading::Absent),
             Reading::Unknown(because) => return Ok(Reading::Unknown(because)),
         };
-        let said = self.ask(&argv::info(image, format, true))?;
-        let known = if said.success() { disk::parse_image(&said.stdout) } else { Err(reason(&said)) };
-        Ok(match known {
-            Ok(known) => match known.backing.map(|name| disk::place_of(&name, directory(image))) {
-                Some(Place::File(path)) => Reading::Known(Below { path, format: known.backing_format }),
+        if format == "vhdx" {
+            // QEMU opens no file beside it, and none that lies on another.
+            let said = self.ask(&argv::info(image, format, true))?;
+            let because = || format!("qemu-img cannot tell what {} lies on: {}", image.display(), reason(&said));
+            return Ok(if said.success() { Reading::Absent } else { Reading::Unknown(because()) });
+        }
+        Ok(disk::names_in(image, format).map(|names| {
+            let mut below = Below::default();
+            for named in names {
+                let led = leads(&named.name);
                 // What QEMU reaches over a network is no file of this machine.
-                Some(Place::Other(name)) if disk::is_remote(&name) => Reading::Absent,
-                Some(Place::Other(name)) => Reading::Unknown(format!("{} lies on {name}, which is not understood", image.display())),
-                None => Reading::Absent,
-            },
-            Err(because) => Reading::Unknown(format!("qemu-img cannot tell what {} lies on: {because}", image.display())),
-        })
+                let other = led.others.iter().find(|name| !disk::is_remote(name));
+                below.unknown = below
+                    .unknown
+                    .take()
+                    .or_else(|| other.map(|name| format!("{} lies on {name}, which is not understood", image.display())));
+                below.files.extend(led.files.into_iter().map(|lead| FileBelow {
+                    path: directory(image).join(lead.path),
+                    format: named.format.clone().or(lead.format),
+                    role: named.role,
+                }));
+            }
+            below
+        }))
+    }
+
+    /// Which images say that this one is raw, and why not all are known: those that libvirt names and those of the
+    /// image's own folder, with what they lie on.
+    pub(super) fn taken_for_raw_by(&self, disk: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
+        let (mut open, mut unknown): (Vec<PathBuf>, _) = (self.named_by_libvirt().collect(), Vec::new());
+        match disk::look_into(directory(disk)) {
+            Reading::Known(listing) => {
+                open.extend(listing.images);
+                unknown.extend(listing.unread);
+            }
+            Reading::Absent => {}
+            Reading::Unknown(because) => unknown.push(because),
+        }
+        let (mut seen, mut known, mut found) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        while let Some(image) = open.pop() {
+            if same_file(&image, disk) || !seen.insert(image.clone()) {
+                continue;
+            }
+            match self.below(&image, &mut known)? {
+                Reading::Known(below) => {
+                    let of_disk = |below: &&FileBelow| same_file(&below.path, disk);
+                    found.extend(
+                        below.files.iter().filter(of_disk).filter(|below| below.format.as_deref() == Some("raw")).map(|_| image.clone()),
+                    );
+                    let further = below.files.iter().filter(|below| below.format.as_deref() != Some("raw"));
+                    open.extend(further.map(|below| below.path.clone()));
+                    unknown.extend(below.unknown.clone());
+                }
+                Reading::Absent => {}
+                Reading::Unknown(because) => unknown.push(because),
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok((found, unknown))
     }
 }

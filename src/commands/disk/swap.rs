@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::super::domain::{Existing, still_as_read};
-use super::super::lock::Lock;
+use super::super::shared::existing::{Existing, still_as_read};
+use super::super::shared::lock::Lock;
 use super::desk::Desk;
-use super::guard::existing;
-use super::search::shortened;
+use super::paths::existing;
+use super::shown::shortened;
 use super::stated::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::domain_xml;
@@ -64,7 +64,7 @@ impl Arguments {
         }
         against.extend(Desk::against_half_written(&overlay));
         // The disk that the domain leaves is meant to be of no use any more where it goes back.
-        let search = desk.search(&overlay, Some(&place.path), &self.before.further)?;
+        let search = desk.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
         // Nothing is lost before the guest writes to it: a swap may be taken back.
         against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocker, ..finding }));
         if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"), self.before.force.force)? {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::desk::{Desk, refused};
-use crate::disk::{Progress, ProgressReader};
+use crate::disk::{Progress, ProgressReader, complaints};
 use crate::interrupt::Interrupted;
 use crate::output;
 use crate::run;
@@ -48,7 +48,7 @@ impl Work<'_> {
         });
         bar.finish_and_clear();
         match ran {
-            Ok(output) if output.success() => Ok(output.stderr.trim().replace('\n', " ")),
+            Ok(output) if output.success() => Ok(complaints(&output.stderr)),
             Ok(output) => Err(refused(&format!("{} failed", self.label), &output)),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted(self.if_interrupted.to_owned()).into()),
             Err(error) => Err(desk.explain(error)),

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Holders;
 use super::taken::{Ledger, Taken};
 use crate::host::target::Target;
 use crate::model::SYSTEMD;
@@ -18,6 +17,9 @@ const SECONDS: &str = "30";
 /// A session ends some time after its display: systemd leaves a user's services ten seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Who still has the devices open, in words; asked again and again.
+pub type Holders<'a> = &'a dyn Fn() -> Option<String>;
 
 /// Stops the display manager if it runs, and waits until nobody holds the card.
 pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {

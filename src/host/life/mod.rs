@@ -13,6 +13,7 @@ mod taken;
 
 use anyhow::{Result, bail};
 
+pub use display::Holders;
 pub use pages::PagesWanted;
 use taken::{Ledger, Taken};
 
@@ -35,9 +36,6 @@ pub struct Share {
     /// Whether the display manager has to let go of the card.
     pub handover: bool,
 }
-
-/// Who still has the devices open, in words; asked again and again.
-pub type Holders<'a> = &'a dyn Fn() -> Option<String>;
 
 /// How far a domain's end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

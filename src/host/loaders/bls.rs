@@ -6,7 +6,7 @@ use crate::host::tokens::{self, Want};
 use crate::model::{Finding, Host, Setup};
 
 /// What kernel-install gives to new kernels.
-pub(super) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+pub(in crate::host) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
 /// And where the distribution's own stands.
 pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 const WHY_ENTRY: &str = "kernel parameters of an installed kernel";

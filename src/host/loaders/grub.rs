@@ -47,7 +47,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-fn reads_entries(setup: &Setup) -> bool {
+pub(super) fn reads_entries(setup: &Setup) -> bool {
     let enabled = setup.files.text(DEFAULTS).is_some_and(|text| {
         shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
     });

@@ -18,12 +18,14 @@ mod ostree;
 mod systemd_boot;
 mod unified;
 
-pub use choose::{Chosen, chosen};
+pub(super) use bls::NEW_KERNELS;
+pub use choose::{Chosen, PARAMETERS, chosen};
 pub(super) use systemd_boot::{copied, copying, owns_entries};
 pub(super) use unified::unsigned;
 
 use super::plan::Edits;
 use super::tokens::Want;
+use super::words::Sort;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// What vgapt knows of a boot loader.
@@ -96,7 +98,39 @@ pub(super) const BOOTED: [&str; 8] = [
     "/boot/grub2/custom.cfg",
 ];
 
+/// How a file holds the lists of words into which vgapt puts some.
+pub(super) fn sort_of(path: &str) -> Sort {
+    let is_in = |(folder, ending): &(&str, &str)| path.starts_with(&format!("{folder}/")) && path.ends_with(ending);
+    match path {
+        bls::NEW_KERNELS | bls::SHIPPED => Sort::Parameters,
+        kernelstub::CONFIGURATION => Sort::Strings,
+        _ if ["/etc/kernel/cmdline.d/", "/etc/cmdline.d/"].iter().any(|folder| path.starts_with(folder)) => Sort::Parameters,
+        _ if MADE_FROM.contains(&path) || BOOTED.contains(&path) || FOLDERS.iter().any(is_in) => Sort::Assignments,
+        _ => Sort::Other,
+    }
+}
+
 impl Loader {
+    /// Whether what a file says of kernel parameters counts where this loader boots the host.
+    pub(super) fn reads(&self, setup: &Setup, path: &str) -> bool {
+        match path {
+            bls::NEW_KERNELS | bls::SHIPPED => true,
+            kernelstub::CONFIGURATION => self.kind == BootLoader::Kernelstub,
+            limine::DEFAULTS => self.kind == BootLoader::Limine,
+            _ if limine::PLACES.contains(&path) => self.kind == BootLoader::Limine,
+            _ if path.starts_with(unified::PARTS) => self.kind == BootLoader::UnifiedKernelImage,
+            _ if path.starts_with(grub::DEFAULTS) || path.ends_with("/grub.cfg") || path.ends_with("/custom.cfg") => {
+                self.kind == BootLoader::Grub
+            }
+            _ if path.contains("/loader/entries/") => match self.kind {
+                BootLoader::Grub => grub::reads_entries(setup) || owns_entries(setup),
+                BootLoader::Limine => false,
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     /// What it will boot next, as far as its files tell.
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)

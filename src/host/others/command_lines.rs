@@ -1,19 +1,28 @@
 //! The kernel's command line: that of this boot, and what is written down for the next ones.
 
-use super::Other;
 use super::modules::{DRIVERS, with};
-use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM};
+use super::{KeepsOut, Other};
+use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
 use crate::host::{binding, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
 /// A parameter as it is written down.
 struct Written<'a> {
+    path: &'a str,
     /// The file and the line.
     place: String,
     token: &'a str,
     /// Its name, with underscores.
     name: String,
     value: &'a str,
+}
+
+/// All `name=value` of the files that the boot loader of this host reads, and of those that it does not read.
+fn by_loader<'a>(host: &Host, setup: &'a Setup) -> (Vec<Written<'a>>, Vec<Written<'a>>, Option<&'static str>) {
+    let written = written(&setup.files);
+    let Ok(chosen) = loaders::chosen(host, setup) else { return (written, Vec::new(), None) };
+    let (read, unread) = written.into_iter().partition(|one| chosen.loader.reads(setup, one.path));
+    (read, unread, Some(chosen.loader.name))
 }
 
 /// All `name=value` of the files, those that command lines are made from first.
@@ -32,7 +41,8 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
                 continue;
             }
             let known = tokens.into_iter().filter_map(|token| Some((token, parameter(token)?)));
-            found.extend(known.map(|(token, (name, value))| Written { place: format!("{path}, line {}", index + 1), token, name, value }));
+            let place = || format!("{path}, line {}", index + 1);
+            found.extend(known.map(|(token, (name, value))| Written { path, place: place(), token, name, value }));
         }
     }
     found
@@ -63,7 +73,7 @@ fn parameter(token: &str) -> Option<(String, &str)> {
 
 /// The ids of the running kernel's command line, by the file that gives them where one does, and those of the next boot.
 pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
-    let written = written(&setup.files);
+    let (written, _, _) = by_loader(host, setup);
     let mut found = Vec::new();
     for driver in DRIVERS {
         let name = format!("{driver}.ids");
@@ -74,14 +84,18 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
                 .iter()
                 .find(|one| one.name == name)
                 .map_or_else(|| "the kernel's command line".to_owned(), |one| format!("{}, and the kernel's command line", one.place));
+            // An entry of an installed kernel has it, and what the next kernel's entry is made from does not.
+            let fades = written.iter().find(|one| one.name == name).is_some_and(|one| one.path.contains("/loader/entries/"))
+                && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
+                && setup.files.exists(NEW_KERNELS);
             let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            found.push(with(Other::new(place, token), host, value));
+            found.push(with(Other { fades, ..Other::new(place, token).by(driver).parameter(setup) }, host, value));
         }
         let mut told: Vec<&str> = now.iter().map(|(_, value)| *value).collect();
         for one in written.iter().filter(|one| one.name == name) {
             if !told.contains(&one.value) && !is_ours(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(Other::new(one.place.clone(), one.token), host, one.value));
+                found.push(with(Other::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
             }
         }
     }
@@ -96,11 +110,48 @@ fn is_ours(setup: &Setup, name: &str, value: &str) -> bool {
         && value.split(',').all(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
 }
 
+/// The parameters that keep one of these modules out, of this boot or of the next one.
+pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> bool) -> Vec<KeepsOut> {
+    const NAMES: [&str; 4] = ["module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
+    let is_said = |name: &str, value: &str| NAMES.contains(&name) && value.split(',').any(&is_one);
+    let (written, _, _) = by_loader(host, setup);
+    let written = written.into_iter().filter(|one| is_said(&one.name, one.value));
+    let mut found: Vec<KeepsOut> = written.map(|one| KeepsOut { place: one.place, words: one.token.to_owned() }).collect();
+    let running = host.platform.cmdline.as_ref().map(|line| line.0.as_str()).unwrap_or_default();
+    let is_running = |token: &&str| parameter(token).is_some_and(|(name, value)| is_said(&name, value));
+    let running = running.split_ascii_whitespace().find(is_running).filter(|_| found.is_empty());
+    found.extend(running.map(|token| KeepsOut { place: "the kernel's command line".to_owned(), words: token.to_owned() }));
+    found
+}
+
+/// Parameters that would bind or keep out, in files of a boot loader that does not boot this host.
+pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
+    let (_, unread, Some(loader)) = by_loader(host, setup) else { return Vec::new() };
+    let counts = |one: &&Written<'_>| {
+        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !binding::kept_out(setup, &one.name, one.value).is_empty()
+    };
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for one in unread.iter().filter(counts) {
+        match lines.iter_mut().find(|(place, _)| *place == one.place) {
+            Some((_, tokens)) => tokens.push_str(&format!(" {}", one.token)),
+            None => lines.push((&one.place, one.token.to_owned())),
+        }
+    }
+    let finding = |(place, tokens): &(&str, String)| {
+        Finding::warning(
+            "not-read",
+            format!("{place} says `{tokens}`, which has no effect: {loader} boots this host, and does not read that file"),
+            format!("nothing; take it out of {place} where nothing else reads it"),
+        )
+    };
+    lines.iter().map(finding).collect()
+}
+
 /// What keeps vfio-pci out at the next boot.
-pub(super) fn blacklists(setup: &Setup) -> Vec<Finding> {
+pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
-    for one in written(&setup.files) {
+    for one in by_loader(host, setup).0 {
         let parts = binding::kept_out(setup, &one.name, one.value).join(",");
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
@@ -134,7 +185,7 @@ mod tests {
             ("/boot/loader/entries/a.conf", "title a\nlinux /vmlinuz\noptions root=1 module_blacklist=vfio_iommu_type1\n", 3),
             ("/boot/grub/grub.cfg", "menuentry 'a' {\n\tlinux /vmlinuz ro module_blacklist=vfio\n}\n", 2),
         ] {
-            let found = blacklists(&setup(path, text));
+            let found = blacklists(&Host::default(), &setup(path, text));
             assert_eq!(found.len(), 1, "{text}");
             assert!(found[0].message.starts_with(&format!("{path}, line {line} says `")), "{}", found[0].message);
         }
@@ -150,7 +201,7 @@ mod tests {
             ),
             ("/boot/grub/grub.cfg", "menuentry 'a (recovery mode)' {\n\tlinux /vmlinuz ro single module_blacklist=vfio\n}\n"),
         ] {
-            assert!(blacklists(&setup(path, text)).is_empty(), "{text}");
+            assert!(blacklists(&Host::default(), &setup(path, text)).is_empty(), "{text}");
         }
     }
 }

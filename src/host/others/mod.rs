@@ -4,58 +4,22 @@
 use std::collections::BTreeSet;
 
 mod command_lines;
+mod displays;
 mod modules;
+mod other;
 mod scripts;
 
+pub(super) use displays::{KeepsOut, display_drivers_kept_out};
 pub(super) use modules::ids;
+pub use other::Other;
 
-use super::wanted::{Allow, Bind, Wanted};
-use super::{binding, refusals};
+use super::wanted::{Bind, Wanted};
+use super::{binding, loaders, refusals};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers, dark_displays};
+use crate::passthrough::{DangerKind, dangers};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
-
-/// Something by which somebody else binds devices.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
-    /// Where it stands: a file and its line, or the kernel's command line.
-    pub place: String,
-    /// How it reads.
-    pub words: String,
-    /// The functions that are here and that it takes, sorted.
-    pub takes: Vec<PciAddress>,
-    /// What is given as an id, and is none.
-    pub no_ids: Vec<String>,
-    /// Whether it gives options where none are taken, so that it takes nothing.
-    pub takes_no_options: bool,
-}
-
-impl Other {
-    /// It in one phrase.
-    pub fn told(&self) -> String {
-        format!("{} ({})", self.place, self.words)
-    }
-
-    /// How it is taken back.
-    fn remedy(&self, first: &str) -> String {
-        if self.place.starts_with("/etc/driverctl.d/") {
-            let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
-            return format!("{first} driverctl unset-override {address}");
-        }
-        if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
-            return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
-        }
-        let what =
-            if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
-        format!("{first} {what}, make the initramfs or the boot entries anew, and reboot")
-    }
-
-    fn new(place: String, words: &str) -> Self {
-        Self { place, words: shortened(words), takes: Vec::new(), no_ids: Vec::new(), takes_no_options: false }
-    }
-}
 
 /// What is there and what is wanted.
 struct Seen<'a> {
@@ -74,10 +38,14 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     let seen = Seen { host, setup, wanted, ours, others: others(host, setup) };
     let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
     findings.extend(unexplained(&seen));
-    findings.extend(no_display(&seen));
+    findings.extend(displays::dark(&seen));
+    findings.extend(displays::without_driver(&seen));
     findings.extend(lost_early(&seen));
+    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
     if !wanted.functions.is_empty() || !seen.ours.is_empty() {
-        findings.extend(command_lines::blacklists(setup));
+        findings.extend(command_lines::blacklists(host, setup));
+        findings.extend(command_lines::not_read(host, setup));
+        findings.extend(modules::without_effect(setup));
     }
     findings
 }
@@ -85,7 +53,8 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
 /// What the host loses to others' ids as soon as vfio-pci is loaded before other drivers, which vgapt does; until then a
 /// driver of the host may have been first.
 fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
-    const LOSSES: [DangerKind; 4] = [DangerKind::OnlyDisplay, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
+    const LOSSES: [DangerKind; 5] =
+        [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
     let Seen { host, setup, wanted, ours, others } = seen;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
@@ -100,7 +69,9 @@ fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
     let Some(first) = by.first() else { return Vec::new() };
     let alone = dangers(host, &setup.uses, &wanted.functions);
     let is_known = |kind: DangerKind, message: &str| {
-        alone.iter().any(|danger| danger.kind == kind && (kind == DangerKind::OnlyDisplay || danger.message == message))
+        alone
+            .iter()
+            .any(|danger| danger.kind.code() == kind.code() && (kind.code() == DangerKind::OnlyDisplay.code() || danger.message == message))
     };
     let places = by.iter().map(|other| other.place.clone()).collect::<Vec<_>>().join(" and ");
     let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
@@ -120,17 +91,37 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
     let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
-    if !meant.is_empty() && wanted.bind == Bind::Start {
+    let by_stub = other.driver == Some("pci_stub")
+        && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
+    if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
+        findings.push(Finding::blocker(
+            "bound-by-other",
+            format!("{} gives {} to pci-stub, which has them before vfio-pci can take them", other.told(), PciAddress::list(&meant)),
+            other.remedy("first"),
+        ));
+    } else if !meant.is_empty() && wanted.bind == Bind::Start {
         findings.push(Finding::blocker(
             "bound-by-other",
             format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
             other.remedy("leave it out of --bind start, or"),
         ));
     } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
+        let (keep, fades) = if other.fades {
+            let file = loaders::NEW_KERNELS;
+            (
+                format!("to keep it, write {} into {file} too", other.words),
+                format!("; {file}, from which the entry of the next kernel is made, does not have it"),
+            )
+        } else {
+            ("nothing, if it is yours".to_owned(), String::new())
+        };
+        let anew = other.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
+        let in_entries = other.place.contains("/loader/entries/");
+        let out = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("take that out{anew}"));
         findings.push(Finding::warning(
             "bound-by-other",
-            format!("{} binds {}, and not vgapt: vgapt undo does not take that back", other.told(), PciAddress::list(&meant)),
-            "nothing, if it is yours; to have vgapt do it, take that out, make the initramfs anew, and run vgapt prepare",
+            format!("{} binds {}, and not vgapt: vgapt undo does not take that back{fades}", other.told(), PciAddress::list(&meant)),
+            format!("{keep}; to have vgapt do it, {out}, and run vgapt prepare"),
         ));
     }
     let beside: Vec<PciAddress> = beside
@@ -204,25 +195,21 @@ fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
     })
 }
 
-/// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
-/// domain has comes back.
-fn no_display(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, ours, others } = seen;
-    let displays = dark_displays(host);
-    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
-    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
-    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
-    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
-        return None;
-    }
-    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
-    let remedy = by.map_or_else(
-        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
-        |other| other.remedy("to give the host its display back:"),
-    );
-    let message = format!("the host has no display: {} is on vfio-pci by {place}", PciAddress::list(&displays));
-    let offer = "to keep it so (the host is reached by ssh)";
-    Some(Finding::blocker("no-display", message, remedy).unless(offer, refusals::option(Allow::OnlyDisplay)))
+/// What is taken off the bus at each boot is there for nobody.
+fn removed(seen: &Seen<'_>, rule: &Other) -> Option<Finding> {
+    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
+    (!meant.is_empty()).then(|| {
+        Finding::blocker(
+            "removed-by-other",
+            format!("{} takes {} off the bus at each boot, so no guest can have it", rule.told(), PciAddress::list(&meant)),
+            rule.remedy("first"),
+        )
+    })
+}
+
+/// The rules of udev that take functions off the bus.
+pub fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
+    scripts::removing(host, setup)
 }
 
 fn described(host: &Host, functions: &[PciAddress]) -> String {
@@ -230,15 +217,6 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
         host.device(*address).map_or_else(|| address.short(), |device| format!("{} {}", address.short(), device.class.noun()))
     };
     functions.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn shortened(words: &str) -> String {
-    const LONGEST: usize = 120;
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &words[..at]),
-        None => words,
-    }
 }
 
 /// All that others have set up.

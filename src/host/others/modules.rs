@@ -3,7 +3,7 @@
 use super::scripts::named;
 use super::{Other, union};
 use crate::host::{binding, modprobe};
-use crate::model::{Host, PciDevice, Setup};
+use crate::model::{Finding, Host, PciDevice, Setup};
 
 /// The drivers that hold a device for a guest, and the kernel parameters that give ids to them.
 pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
@@ -16,9 +16,9 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
     let is_ours = |line: &&modprobe::Line| line.path == binding::MODPROBE;
     let mut found = Vec::new();
     for driver in DRIVERS {
-        let with_ids = configuration.of("options").filter(|line| line.name == driver && ids(&line.rest).is_some());
-        if let Some(line) = with_ids.filter(|line| !is_ours(line)).last() {
-            found.push(with(Other::new(line.place(), &line.words()), host, ids(&line.rest).unwrap_or_default()));
+        let with_ids = giving_ids(&configuration, driver).filter(|_| !setup.is_built_in(driver));
+        if let Some(line) = with_ids.last() {
+            found.push(with(Other::new(line.place(), &line.words()).by(driver), host, ids(&line.rest).unwrap_or_default()));
         }
         // A line that keeps the module out binds nothing.
         let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
@@ -39,6 +39,33 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
     found
 }
 
+/// The lines of others that give ids to a driver.
+fn giving_ids<'a>(configuration: &'a modprobe::Configuration, driver: &'static str) -> impl Iterator<Item = &'a modprobe::Line> {
+    let is_one = move |line: &&modprobe::Line| line.name == driver && line.path != binding::MODPROBE && ids(&line.rest).is_some();
+    configuration.of("options").filter(is_one)
+}
+
+/// Lines that give ids to a driver that is part of the kernel, for which no options of modprobe count.
+pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
+    let configuration = modprobe::read(setup, &[]);
+    let built_in = DRIVERS.into_iter().filter(|driver| setup.is_built_in(driver));
+    built_in
+        .flat_map(|driver| giving_ids(&configuration, driver))
+        .map(|line| {
+            Finding::warning(
+                "not-read",
+                format!(
+                    "{} says `{}`, which has no effect: {} is part of this kernel, and options of modprobe count for modules only",
+                    line.place(),
+                    line.words(),
+                    line.name.replace('_', "-")
+                ),
+                format!("nothing; take it out of {} if no other kernel needs it", line.place()),
+            )
+        })
+        .collect()
+}
+
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
 /// there; systemd-modules-load takes the whole line for a name, and loads nothing (modules-load.d(5)).
 pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
@@ -48,8 +75,9 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
     lines
         .filter_map(|(path, number, line)| {
             let (module, options) = line.trim().split_once([' ', '\t'])?;
-            let ids = ids(options).filter(|_| DRIVERS.contains(&module.replace('-', "_").as_str()))?;
-            let other = Other::new(format!("{path}, line {number}"), line);
+            let driver = DRIVERS.into_iter().find(|driver| *driver == module.replace('-', "_"))?;
+            let ids = ids(options).filter(|_| !setup.is_built_in(driver))?;
+            let other = Other::new(format!("{path}, line {number}"), line).by(driver);
             let is_name = path.starts_with("/etc/modules") && (path.contains(".d/") || setup.has("systemctl"));
             Some(if is_name { Other { takes_no_options: true, ..other } } else { with(other, host, ids) })
         })

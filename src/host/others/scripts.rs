@@ -1,4 +1,6 @@
-//! Rules of udev, scripts of the initramfs, services: what they write to vfio-pci.
+//! Rules of udev, scripts of the initramfs, services: what they write to vfio-pci, and what they take off the bus.
+
+use std::collections::BTreeSet;
 
 use super::{Other, union};
 use crate::host::modprobe;
@@ -10,7 +12,8 @@ const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
 
 /// Rules of udev, scripts and units that write to vfio-pci.
 pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
-    let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path)).collect();
+    let run = run_at_boot(setup);
+    let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
     let mut found = Vec::new();
     for path in installed {
         let Some(text) = setup.files.text(path).filter(|text| !is_ours(text)) else { continue };
@@ -29,6 +32,31 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
         }
     }
     found
+}
+
+/// The programs that enabled units and /etc/rc.local run, wherever they lie.
+fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
+    let is_unit = |path: &&String| path.starts_with("/etc/systemd/system/") && path.ends_with(".service");
+    let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.text(path));
+    let exec = units.flat_map(|text| text.lines().filter(|line| line.trim_start().starts_with("Exec")));
+    let local = setup.files.text("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
+    let words = exec.chain(local).flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
+    words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
+}
+
+/// Rules of udev that take functions off the bus, as switchers between a laptop's cards write them.
+pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
+    let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
+    let texts = rules.filter_map(|path| Some((path, setup.files.text(path)?)));
+    let of = |(path, text): (&String, &str)| {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#') && line.contains("ATTR{remove}=\""));
+        let found = lines.map(|(index, line)| Other {
+            takes: of_rule(host, &udev_line(text, index)),
+            ..Other::new(format!("{path}, line {}", index + 1), line)
+        });
+        found.collect::<Vec<_>>()
+    };
+    texts.flat_map(of).collect()
 }
 
 /// Whether a file is a script or rule that runs without anybody's doing; those that modprobe's lines name are told with these.

@@ -7,6 +7,7 @@ mod condition;
 mod expand;
 mod kind;
 mod lexer;
+mod marks;
 mod parser;
 mod pattern;
 mod script;

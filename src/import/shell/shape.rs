@@ -1,7 +1,8 @@
 //! What commands look like, before anything is put in: which assign, and which start QEMU.
 
-use super::expand::{is_name, shown, unknown};
+use super::expand::is_name;
 use super::lexer::{Piece, Word};
+use super::marks::{shown, unknown};
 use super::parser::{Command, Part, Step, plain};
 
 /// Commands that say QEMU's name and do not run it.

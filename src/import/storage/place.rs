@@ -1,7 +1,7 @@
 //! Where each disk sits: as the options say, or as QEMU counts.
 
 use super::super::draft::Draft;
-use super::{Disk, Place};
+use super::disk::{Disk, Place};
 
 /// Gives the disks of IDE, SATA and SCSI their places as QEMU does: those that say one have it, and
 /// the others get what is free, in the order of the options (`drive_new` of `blockdev.c`).

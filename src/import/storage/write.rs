@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::super::draft::Draft;
-use super::super::translate::Surroundings;
-use super::Disk;
+use super::super::surroundings::Surroundings;
+use super::disk::Disk;
 use super::place::derived;
 use crate::model::format_by_name;
 use crate::xml::Fragment;

@@ -1,38 +1,10 @@
-//! A capture as text: how its entries and their names are written, and what is read back.
+//! Names, numbers and contents as a capture has them, and what is read back of them.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Capture, DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Node};
+use super::entry::Node;
 
-impl std::fmt::Display for Capture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{HEADER}")?;
-        let mut sections: BTreeMap<&str, Vec<(&str, &Entry)>> = BTreeMap::new();
-        for (path, entry) in &self.entries {
-            if matches!(entry.node, Node::Directory) {
-                sections.entry(path).or_default();
-            } else if let Some((directory, name)) = path.rsplit_once('/') {
-                sections.entry(if directory.is_empty() { "/" } else { directory }).or_default().push((name, entry));
-            }
-        }
-        for (directory, entries) in sections {
-            let mode = self.entries.get(directory).map_or(DIRECTORY_MODE, |entry| entry.mode);
-            write!(f, "[{}]", escape(directory))?;
-            writeln!(f, "{}", if mode == DIRECTORY_MODE { String::new() } else { format!(" {mode:03o}") })?;
-            for (name, entry) in entries {
-                write!(f, "{}", escape(name))?;
-                if entry.mode != FILE_MODE {
-                    write!(f, " {:03o}", entry.mode)?;
-                }
-                write_node(f, &entry.node)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
+pub(super) fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
     let bytes = match node {
         Node::Link(target) => return writeln!(f, " -> {}", escape(target)),
         Node::Unread(size) => return writeln!(f, " ? {size}"),
@@ -71,7 +43,7 @@ pub(super) fn from_hex(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// A name without spaces: backslash, space, `]` and control characters as `\xNN`.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for c in name.chars() {
         if c == '\\' || c == ']' || c == ' ' || c.is_control() {

@@ -1,8 +1,6 @@
 //! What is known of a line while its words are looked at: what a number in it belongs to, and whether a secret's value
 //! stands there.
 
-use super::words::is_number;
-
 /// A word with one of these in it names a secret: no number on its line stays, and its value is replaced, however
 /// the two are written.
 const SECRETS: [&str; 8] = ["passw", "passphrase", "passcode", "pwd", "secret", "token", "psk", "credential"];
@@ -135,6 +133,11 @@ impl Line {
 fn names_secret(word: &str) -> bool {
     let small = word.to_ascii_lowercase();
     SHORT_SECRETS.contains(&small.as_str()) || SECRETS.iter().any(|secret| small.contains(secret))
+}
+
+pub(super) fn is_number(word: &str) -> bool {
+    let digits = word.trim_end_matches(['K', 'M', 'G', 'T', 'k', 'B', 'i']);
+    word.len() - digits.len() <= 3 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(super) fn digits(word: &str) -> usize {

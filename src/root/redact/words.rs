@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::line::{Line, digits, digits_of_run};
+use super::line::{Line, digits, digits_of_run, is_number};
 
 /// Words that stand in the program itself or in files that distributions ship; see build.rs.
 const KNOWN: &str = include_str!(concat!(env!("OUT_DIR"), "/words"));
@@ -244,11 +244,6 @@ impl Words {
         let number = self.replacements.len() + 1;
         self.replacements.entry(text.to_owned()).or_insert_with(|| like(text, number)).clone()
     }
-}
-
-pub(super) fn is_number(word: &str) -> bool {
-    let digits = word.trim_end_matches(['K', 'M', 'G', 'T', 'k', 'B', 'i']);
-    word.len() - digits.len() <= 3 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What stood for something in an earlier capture.

@@ -81,7 +81,7 @@ inside() { # COMMAND…
   chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C SYSTEMD_RELAX_ESP_CHECKS=1 "$@"
 }
 
-# Makes the files that a capture has below a path; the format is that of src/root/capture.rs.
+# Makes the files that a capture has below a path; the format is that of src/root/capture/mod.rs.
 unpack() { # CAPTURE PATH DIRECTORY
   local line directory='' name rest file=/dev/null
   while IFS= read -r line; do

@@ -87,6 +87,8 @@ fn lost(danger: Danger) -> Option<Finding> {
             Finding::blocker(kind.code(), message, remedy)
         }
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
+        // A mistake of the host's configuration, and not the choice of who has one card.
+        DangerKind::OnlyPicture => Finding::blocker(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
         // The guest does not change it.
         DangerKind::HostBlind => return None,

@@ -127,13 +127,17 @@ fn format(disk: &Disk, files: &Files) -> Option<Finding> {
 /// A header that names files elsewhere gives them to the guest.
 fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
-    let facts = files.of(path).filter(|_| disk.format == "qcow2")?;
-    if let Some(because) = facts.unread.as_ref().filter(|_| disk.is_stated) {
-        let message = format!("whether {path} gives the guest other files of the host is not known: it cannot be read ({because})");
-        return Some(Finding::warning("backing-unread", message, "run it as a user who may read the disk"));
-    }
+    let facts = files.of(path).filter(|_| disk.format != "raw")?;
     let in_pool = |name: &str| name.rsplit_once('/').is_some_and(|(folder, _)| files.pools.iter().any(|pool| pool == folder));
     let names: Vec<&str> = facts.names.iter().map(String::as_str).filter(|name| !in_pool(name)).collect();
+    let not_known = |because: &str| format!("whether {path} gives the guest other files of the host is not known: {because}");
+    let remedy = "run it as a user who may read the disk";
+    if let Some(because) = facts.unread.as_ref().filter(|_| disk.is_stated) {
+        return Some(Finding::warning("backing-unread", not_known(&format!("it cannot be read ({because})")), remedy));
+    }
+    if let Some(because) = facts.names_unknown.as_ref().filter(|_| names.is_empty()) {
+        return Some(Finding::blocker("backing-unread", not_known(because), format!("{remedy}, and what it lies on; or use --force")));
+    }
     (!names.is_empty()).then(|| {
         Finding::blocker(
             "backing-outside",

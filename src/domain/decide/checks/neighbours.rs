@@ -167,7 +167,10 @@ fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<F
     let lies_on = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
     let mut findings = Vec::new();
     let remedy = "a disk that carries overlays is only read: give this domain an overlay of it (vgapt disk overlay), or merge the overlay first (vgapt disk merge)";
-    let mut tell = |blocks: bool, told: Vec<String>, what: &str| {
+    let mut tell = |blocks: bool, mut told: Vec<String>, what: &str| {
+        // One that runs has two documents with the same disks.
+        told.sort();
+        told.dedup();
         if !told.is_empty() {
             let message = format!("{what}: {}", told.join(", "));
             findings.push(if blocks { Finding::blocker } else { Finding::warning }("disk-below", message, remedy));

@@ -1,7 +1,8 @@
 //! What stands within `${…}`.
 
+use super::super::marks::{unknown, unknowns};
 use super::super::{arithmetic, pattern};
-use super::{Variables, is_name, split_unescaped, unknown, unknowns, words_of};
+use super::{Variables, is_name, split_unescaped, words_of};
 
 impl Variables<'_> {
     pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {

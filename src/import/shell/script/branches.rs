@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::budget::WORD;
 use super::super::condition::{self, Operand, Truth};
-use super::super::expand::{filled, is_name, shown};
+use super::super::expand::is_name;
 use super::super::lexer::{Piece, Word};
+use super::super::marks::{filled, shown};
 use super::super::parser::{Command, Joined, Part, Step, each, plain};
 use super::super::pattern;
 use super::super::shape::{all_assign, assignment, starts_qemu};

@@ -2,8 +2,9 @@
 
 use super::super::budget::WORD;
 use super::super::condition::Truth;
-use super::super::expand::{is_name, shown, unknown, unknowns};
+use super::super::expand::is_name;
 use super::super::lexer::Word;
+use super::super::marks::{shown, unknown, unknowns};
 use super::super::parser::{Part, Step, parse, plain};
 use super::super::shape::{SAYING, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
 use super::super::wrappers::{self, Inner};

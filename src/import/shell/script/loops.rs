@@ -2,8 +2,9 @@
 
 use super::super::arithmetic;
 use super::super::condition::Truth;
-use super::super::expand::{is_name, shown, unknown, unknowns};
+use super::super::expand::is_name;
 use super::super::lexer::Word;
+use super::super::marks::{shown, unknown, unknowns};
 use super::super::parser::{Step, each};
 use super::super::shape::{finds_files, starts_qemu};
 use super::{ROUNDS, Reader};

@@ -1,14 +1,12 @@
-//! Disks, CDs, floppies, and the controllers they sit on.
+//! The disks and controllers of a script.
 
-mod place;
-mod write;
-
-use place::place;
-use write::write;
-
-use super::draft::{Draft, Fate};
-use super::nodes::{self, File};
-use super::translate::Surroundings;
+use super::super::draft::{Draft, Fate};
+use super::super::nodes::{self, File};
+use super::super::surroundings::Surroundings;
+use super::super::{options, props};
+use super::disk::{Disk, Place};
+use super::place::place;
+use super::write::write;
 use crate::xml::Fragment;
 
 /// Devices that drives are in: driver, bus (`ide` is SATA on a machine with PCI Express), what it is.
@@ -37,17 +35,6 @@ const CONTROLLERS: [(&str, &str); 6] = [
     ("megasas", "lsisas1078"),
 ];
 
-/// Where a disk sits, as far as it is said: `<address type='drive'>`.
-#[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    controller: Option<usize>,
-    bus: Option<usize>,
-    target: Option<usize>,
-    unit: Option<usize>,
-    /// `index=`, which counts through the units of a bus.
-    index: Option<usize>,
-}
-
 /// The controllers that a script names, in order.
 struct Controllers {
     scsi: Vec<(String, &'static str)>,
@@ -66,24 +53,7 @@ const SHORT: [(&str, &str, usize); 7] = [
     ("fdb", "floppy", 1),
 ];
 
-/// A disk in the making.
-#[derive(Default)]
-struct Disk {
-    file: File,
-    bus: String,
-    kind: String,
-    place: Place,
-    transient: bool,
-    /// Attributes of its `<target>`.
-    target: Vec<(&'static str, String)>,
-    /// The order of the option, which is the order in which QEMU gives places.
-    order: usize,
-    /// Attributes of its `<driver>`.
-    driver: Vec<(&'static str, String)>,
-    more: Vec<Fragment>,
-}
-
-pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
+pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: controllers(draft, &threads), sata: sata(draft) };
     let mut disks = Vec::new();
@@ -98,7 +68,7 @@ pub(super) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
                 continue;
             }
             let file = File { path, options: vec![index], ..File::default() };
-            draft.options[index].props = super::props::Props::default();
+            draft.options[index].props = props::Props::default();
             let bus = if kind == "floppy" { "fdc" } else { "ide" }.into();
             let place = Place { index: Some(place), ..Place::default() };
             let transient = draft.says("snapshot");
@@ -147,7 +117,7 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
         }
     }
     for index in draft.named(&["snapshot"]) {
-        let is_kept = |(option, fate): (&super::options::Opt, &Option<(Fate, String)>)| {
+        let is_kept = |(option, fate): (&options::Opt, &Option<(Fate, String)>)| {
             matches!(fate, Some((Fate::Kept, _))) && (option.name == "drive" || SHORT.iter().any(|(name, ..)| *name == option.name))
         };
         if draft.options.iter().zip(&draft.fates).any(is_kept) {

@@ -1,26 +1,16 @@
-//! The only place that starts other programs.
-
-mod helper;
-mod search;
-mod stream;
-mod tied;
-mod within;
+//! A program that is run to its end, and what it said.
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::problem::Problem;
 use anyhow::{Context as _, Result};
 
-pub use helper::{Helper, Silence};
-pub use stream::stream;
-pub use tied::{NOT_EXECUTABLE, execute};
-pub use within::within;
+use super::{search, tied};
+use crate::problem::Problem;
 
 /// What a dynamic loader returns where a library is missing, and a shell where the program is.
-const NOT_LOADED: i32 = 127;
+pub(super) const NOT_LOADED: i32 = 127;
 /// How many lines of a failed program are told.
 const LAST_WORDS: usize = 10;
 
@@ -59,20 +49,6 @@ pub fn output(argv: &[String]) -> Result<Ran> {
     Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
-/// Makes this process sudo, which runs this very command line once more; comes back only where there is
-/// no sudo. Signals and the exit code need no passing on.
-pub fn become_root() -> anyhow::Error {
-    let own = match std::env::current_exe().context("cannot tell where this program lies") {
-        Ok(own) => own,
-        Err(error) => return error,
-    };
-    let error = match search::find("sudo") {
-        Some(sudo) => Command::new(sudo).env("PATH", search::path()).arg("--").arg(own).args(std::env::args_os().skip(1)).exec(),
-        None => ErrorKind::NotFound.into(),
-    };
-    Problem::new(format!("cannot run sudo: {error}"), "run it as root").into()
-}
-
 /// A program that is not installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -89,7 +65,7 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 /// In English, since messages are read for what they mean.
-fn command(argv: &[String]) -> Result<Command> {
+pub(super) fn command(argv: &[String]) -> Result<Command> {
     let (program, arguments) = argv.split_first().context("there is no program to run")?;
     let found = search::find(program).ok_or_else(|| cannot_run(argv, &ErrorKind::NotFound.into()))?;
     let mut command = tied::command(&found);
@@ -97,7 +73,7 @@ fn command(argv: &[String]) -> Result<Command> {
     Ok(command)
 }
 
-fn cannot_run(argv: &[String], error: &std::io::Error) -> anyhow::Error {
+pub(super) fn cannot_run(argv: &[String], error: &std::io::Error) -> anyhow::Error {
     let program = argv.first().map(String::as_str).unwrap_or_default();
     let problem = Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"));
     match error.kind() {

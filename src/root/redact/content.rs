@@ -1,12 +1,7 @@
-//! What may leave the machine: of each file only what is read of it, and of that only words that the
-//! program itself looks for, numbers, and names that the kernel gives. Everything else is replaced; what
-//! is no text and not understood is left out.
+//! Which part of each file may leave the machine.
 
-mod line;
-mod words;
-
-use super::boot_option;
-use words::{DRIVERS, KERNEL, NAMES, Numbers, Rule, SETTINGS, Words};
+use super::super::boot_option;
+use super::words::{DRIVERS, KERNEL, NAMES, Numbers, Rule, SETTINGS, Words};
 
 const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars/";
 /// The type of a function's header in its configuration space.
@@ -26,27 +21,27 @@ const LONGEST: usize = 8 << 10;
 const MOST_PLACEHOLDER: usize = 4096;
 
 /// How a capture is made fit to be passed on.
-pub(super) struct Redaction {
+pub(in crate::root) struct Redaction {
     words: Words,
 }
 
 impl Redaction {
-    pub(super) fn new() -> Self {
+    pub(in crate::root) fn new() -> Self {
         Self { words: Words::new() }
     }
 
     /// How many words were replaced so far.
-    pub(super) fn replaced(&self) -> usize {
+    pub(in crate::root) fn replaced(&self) -> usize {
         self.words.replaced
     }
 
     /// A path as it may be passed on.
-    pub(super) fn path(&mut self, path: &str) -> String {
+    pub(in crate::root) fn path(&mut self, path: &str) -> String {
         self.place(path, rule_of_path(path))
     }
 
     /// Where a link leads, as it may be passed on.
-    pub(super) fn link(&mut self, path: &str, target: &str) -> String {
+    pub(in crate::root) fn link(&mut self, path: &str, target: &str) -> String {
         // Where it leads elsewhere, the names there are not of the kernel's.
         self.place(target, rule_of_path(if target.starts_with('/') { target } else { path }))
     }
@@ -60,7 +55,7 @@ impl Redaction {
     }
 
     /// The content of a file as it may be passed on.
-    pub(super) fn content(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::root) fn content(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
         if boot_option::is_one(path) {
             return boot_option::redacted(bytes.to_vec(), &mut |text| self.words.kept(text, SETTINGS));
         }

@@ -1,10 +1,13 @@
 //! `vgapt list`.
 
+mod hosts;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Context, hosts};
+use super::Context;
+use super::shared::card;
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
@@ -34,7 +37,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         if context.global.connect.len() > 1 {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
                 return Err(Problem::new("of several hosts only the cards are listed", "name one host with --connect").into());
@@ -45,12 +48,9 @@ impl Arguments {
         let host = context.host(root.as_ref(), self.scope(context))?;
         let mut cards = passthrough::assess(&host);
         if let Some(address) = self.gpu {
-            let all = output::addresses(&cards);
             cards.retain(|card| card.functions.contains(&address));
             if cards.is_empty() {
-                return Err(
-                    Problem::new(format!("{address} is no function of a graphics card"), format!("the cards here are {all}")).into()
-                );
+                return Err(card::none_at(root.as_ref(), &host, address).into());
             }
         }
         let text = if self.env {

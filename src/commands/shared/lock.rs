@@ -1,5 +1,5 @@
 //! One vgapt at a time changes a domain. Other programs do not know of this lock: what they changed is found by
-//! comparing right before the domain is defined ([`super::domain::still_as_read`]).
+//! comparing right before the domain is defined ([`super::existing::still_as_read`]).
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result as IoResult};
@@ -12,7 +12,7 @@ use anyhow::Result;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest as _, Sha256};
 
-use super::Context;
+use super::context::Context;
 use crate::problem::Problem;
 
 /// Where root's are.
@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Held until it is dropped; the kernel frees it with the process.
-pub(super) struct Lock {
+pub(in crate::commands) struct Lock {
     _file: Option<File>,
 }
 
@@ -32,7 +32,7 @@ impl Lock {
     ///
     /// # Errors
     /// Where another one does not end.
-    pub(super) fn of_domain(context: &Context, name: &str) -> Result<Self> {
+    pub(in crate::commands) fn of_domain(context: &Context, name: &str) -> Result<Self> {
         // The test driver's domains are those of the process.
         if context.uri().is_test() {
             return Ok(Self { _file: None });

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// Where it cannot be written; what was there is then still there.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+pub(in crate::commands) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     try_write(file, bytes).map_err(|error| {
         let message = format!("cannot write {}: {error}", file.display());
         Error::from(Problem::new(message, "name a file in a folder that you may write to, where there is room"))

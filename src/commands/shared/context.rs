@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cli::Global;
+use super::global::Global;
 use crate::discovery::{self, Scope};
+use crate::host::Target;
 use crate::hypervisor::{self, Hypervisor};
 use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};
 use crate::output;
@@ -67,6 +68,11 @@ impl Context {
                 "--root takes a directory, or a file that `vgapt capture` wrote",
             )
         })?)
+    }
+
+    /// The host that is changed.
+    pub fn target(&self, root: &Root) -> Result<Target> {
+        Target::open(self.global.root.as_deref().unwrap_or(Path::new("/")), root.is_live())
     }
 
     /// The host, from its tree or from libvirt.

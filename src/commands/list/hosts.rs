@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 
-use super::Context;
-use crate::cli::FAILED;
+use super::super::Context;
+use super::super::exit_code::FAILED;
 use crate::discovery::Scope;
 use crate::output;
 use crate::passthrough::{self, Assessment};

@@ -13,8 +13,9 @@ use std::rc::Rc;
 
 use super::budget::{Budget, COMMAND, WORD};
 use super::condition::Truth;
-use super::expand::{Given, Variables, shown, unknowns};
+use super::expand::{Given, Variables};
 use super::kind;
+use super::marks::{shown, unknowns};
 use super::parser::{Command, Joined, Step, parse};
 
 /// What a script would run.

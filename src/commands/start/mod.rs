@@ -1,21 +1,25 @@
 //! `vgapt start`.
 
+mod steps;
+mod wait;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::definition::{Paths, others};
-use super::domain::Existing;
-use super::wait::{Guest, Up};
-use super::{Context, steps};
-use crate::cli::{FOUND_AGAINST, NOT_IN_TIME};
+use super::Context;
+use super::exit_code::{FOUND_AGAINST, NOT_IN_TIME};
+use super::shared::definition::{Paths, others};
+use super::shared::existing::Existing;
+use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::domain_xml;
-use crate::model::{Finding, HOOK, Holder, Host, PciAddress, shell_word};
+use crate::model::{Finding, HOOK, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
+use wait::{Guest, Up};
 
 /// Every device must still be what it was when it was passed, its group free, and no process may
 /// have its nodes open: taking a device from a process that holds it hangs the kernel.
@@ -39,7 +43,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
         let root = context.root()?;
@@ -57,7 +61,7 @@ impl Arguments {
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
         if let Some(root) = &root {
-            findings.extend(if functions.is_empty() { Vec::new() } else { discovery::other_hooks(root, &self.name) });
+            findings.extend(if functions.is_empty() { Vec::new() } else { discovery::other_hooks(root, Some(&self.name)) });
             findings.extend(if is_handed_over { handover(root) } else { held(root, &host, &functions) });
             findings.extend(others_unseen(root, &host, &functions).filter(|_| !is_handed_over));
         }
@@ -148,28 +152,4 @@ fn others_unseen(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<F
             "run it as root: taking a device from a process that has it open hangs the kernel",
         )
     })
-}
-
-/// Who holds the functions that libvirt would have to take from a driver of the host.
-pub(super) fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
-    let bound: Vec<PciAddress> =
-        host.devices(functions).filter(|device| device.driver.is_some() && !device.on_vfio()).map(|device| device.address).collect();
-    let holders = discovery::holders(root, &bound);
-    let named: Vec<String> =
-        holders.known.iter().map(|Holder { pid, name, nodes }| format!("{name} (pid {pid}: {})", nodes.join(", "))).collect();
-    if !named.is_empty() {
-        let pids: Vec<String> = holders.known.iter().map(|holder| holder.pid.to_string()).collect();
-        return Some(Finding::fatal(
-            "device-held",
-            format!("processes have the devices open: {}", named.join("; ")),
-            format!("end them first (kill {}), or bind the card to vfio-pci at boot", pids.join(" ")),
-        ));
-    }
-    // A user other than root never sees those of others: see `others_unseen`.
-    let because = holders.unknown.filter(|_| rustix::process::geteuid().is_root() || !root.is_live())?;
-    Some(Finding::blocker(
-        "holders-unknown",
-        format!("whether a process has the devices open could not be told: {because}"),
-        "run it as root without confinement (AppArmor, SELinux): taking a device from a process that has it open hangs the kernel",
-    ))
 }

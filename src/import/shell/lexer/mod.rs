@@ -2,7 +2,7 @@
 
 mod quotes;
 
-use super::expand::{CLOSE, OPEN};
+use super::marks::{CLOSE, OPEN};
 
 /// A part of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 
-use super::Context;
-use super::domain::still_as_read;
-use crate::cli::FOUND_AGAINST;
+use super::context::Context;
+use super::existing::still_as_read;
+use super::exit_code::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
 use crate::domain_xml;
@@ -22,35 +22,35 @@ use crate::xml::{Document, Element};
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "How it is defined")]
-pub(super) struct How {
+pub(in crate::commands) struct How {
     /// Print the XML and define nothing
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(in crate::commands) dry_run: bool,
     /// Print the XML as libvirt gives it back
     #[arg(long, conflicts_with = "dry_run")]
-    pub(super) print_xml: bool,
+    pub(in crate::commands) print_xml: bool,
     /// Define it although something speaks against it
     #[arg(long)]
-    pub(super) force: bool,
+    pub(in crate::commands) force: bool,
 }
 
 /// A definition that is about to be made.
-pub(super) struct Definition<'a> {
-    pub(super) name: &'a str,
-    pub(super) how: &'a How,
+pub(in crate::commands) struct Definition<'a> {
+    pub(in crate::commands) name: &'a str,
+    pub(in crate::commands) how: &'a How,
     /// The domain's XML as it is.
-    pub(super) existing: Option<&'a str>,
+    pub(in crate::commands) existing: Option<&'a str>,
     /// What the user brought that the domain is made of, in words; `None`: it is a template of vgapt's.
-    pub(super) brought: Option<String>,
+    pub(in crate::commands) brought: Option<String>,
     /// In words, what has come to pass with it.
-    pub(super) done: &'static str,
+    pub(in crate::commands) done: &'static str,
     /// Whether it is to start with the host; `None` leaves that as it is.
-    pub(super) autostart: Option<bool>,
+    pub(in crate::commands) autostart: Option<bool>,
 }
 
 impl Definition<'_> {
     /// Tells, shows, defines.
-    pub(super) fn carry_out(
+    pub(in crate::commands) fn carry_out(
         &self,
         context: &Context,
         connection: &dyn Hypervisor,
@@ -67,10 +67,13 @@ impl Definition<'_> {
             let new = own.without(&domain_xml::taken(&base.domain, host), base.is_new);
             findings.extend(domain::of_others(&new, &others, host, false, &Paths::of(context)?));
             if let Some(root) = context.root()?.filter(|_| !new.functions.is_empty()) {
-                findings.extend(discovery::other_hooks(&root, self.name));
+                findings.extend(discovery::other_hooks(&root, Some(self.name)));
             }
         }
-        findings.extend(self.not_written(base, &spec, &merged));
+        // What is refused already was not resolved to its end, and so is not written either.
+        if !findings.iter().any(|finding| finding.refuses(true)) {
+            findings.extend(self.not_written(base, &spec, &merged));
+        }
         let merged = merged.to_string();
         let diff = self.existing.map(|before| output::diff(self.name, before, &merged)).unwrap_or_default();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -221,7 +224,7 @@ impl Definition<'_> {
 }
 
 /// A domain that the user brought, and how it is changed.
-pub(super) fn brought(context: &Context, name: &str) -> String {
+pub(in crate::commands) fn brought(context: &Context, name: &str) -> String {
     format!("the domain (virsh -c {} edit {})", shell_word(context.uri().as_str()), shell_word(name))
 }
 
@@ -236,7 +239,7 @@ fn has(root: Element<'_>, path: &str) -> bool {
 }
 
 /// The other domains, also those that libvirt names and cannot describe.
-pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
+pub(in crate::commands) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
     let domains = connection.domains()?;
     let documents = |xml: &[String]| xml.iter().map(|text| Document::parse(text)).collect();
     let known = domains.known.into_iter().map(|known| Other {
@@ -250,10 +253,10 @@ pub(super) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Othe
 }
 
 /// The host's files, as far as they can be seen from here.
-pub(super) struct Paths(Option<Root>);
+pub(in crate::commands) struct Paths(Option<Root>);
 
 impl Paths {
-    pub(super) fn of(context: &Context) -> Result<Self> {
+    pub(in crate::commands) fn of(context: &Context) -> Result<Self> {
         Ok(Self(context.root()?))
     }
 }

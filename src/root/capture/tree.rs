@@ -1,39 +1,17 @@
-//! A recorded machine: its files in one readable text, or the gzip of it.
-//!
-//! ```text
-//! vgapt capture 1
-//! [/sys/devices/pci0000:00/0000:00:02.0]
-//! class = 0x030000
-//! iommu_group -> ../../../kernel/iommu_groups/2
-//! uevent |
-//! | DRIVER=i915
-//! | PCI_ID=8086:1912
-//! config % 868012190704
-//! [/usr/share/OVMF]
-//! OVMF_CODE_4M.fd ? 3653632
-//! [/etc/default]
-//! grub 0600 = GRUB_TIMEOUT=5
-//! ```
-//!
-//! A section is a directory. `=` is a file of one line, `|` one of several (a last line that begins
-//! with `\ ` lacks its newline), `%` one in hexadecimal, `?` one of which only the size is known,
-//! `->` a symbolic link. A mode stands behind the name where it is not 644 (755 for a directory).
-//! Space, backslash and control characters in names are written `\x20`.
-
-mod text;
+//! A recorded machine in memory, and how it is read from a text.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Status, redact::Redaction, resolve};
-use text::{from_hex, octal, unescape};
+use super::super::redact::Redaction;
+use super::super::resolve;
+use super::super::status::Status;
+use super::entry::{DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Kept, Node};
+use super::text::{from_hex, octal, unescape};
 
-const HEADER: &str = "vgapt capture 1";
 /// How a packed file begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-const FILE_MODE: u32 = 0o644;
-const DIRECTORY_MODE: u32 = 0o755;
 /// The longest capture that is taken, unpacked: a hundred times a usual one.
 const LONGEST: u64 = 64 << 20;
 
@@ -41,39 +19,6 @@ const LONGEST: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capture {
     entries: BTreeMap<String, Entry>,
-}
-
-/// One file, link or directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// What it is.
-    pub node: Node,
-    /// Its permission bits.
-    pub mode: u32,
-}
-
-/// What an entry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    /// A file with its content.
-    File(Vec<u8>),
-    /// A file whose content was not recorded, with its size in bytes.
-    Unread(u64),
-    /// A symbolic link with its target.
-    Link(String),
-    /// A directory.
-    Directory,
-}
-
-/// What is kept of a path in a capture that may be passed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The path.
-    pub path: String,
-    /// How many bytes of its content.
-    pub bytes: usize,
-    /// How many words, numbers and names were replaced.
-    pub replaced: usize,
 }
 
 impl Capture {
@@ -185,7 +130,7 @@ impl Capture {
     }
 
     /// What of it may be passed on, and what that is.
-    pub(super) fn redacted(self) -> (Self, Vec<Kept>) {
+    pub(in crate::root) fn redacted(self) -> (Self, Vec<Kept>) {
         let mut redacted = Self::default();
         let mut kept = Vec::new();
         let mut redaction = Redaction::new();
@@ -204,7 +149,7 @@ impl Capture {
         (redacted, kept)
     }
 
-    pub(super) fn read(&self, path: &str) -> io::Result<&[u8]> {
+    pub(in crate::root) fn read(&self, path: &str) -> io::Result<&[u8]> {
         match self.entry(path, true).map(|entry| &entry.node) {
             Some(Node::File(bytes)) => Ok(bytes),
             Some(Node::Unread(_)) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("the content of {path} was not recorded"))),
@@ -212,14 +157,14 @@ impl Capture {
         }
     }
 
-    pub(super) fn link(&self, path: &str) -> Option<String> {
+    pub(in crate::root) fn link(&self, path: &str) -> Option<String> {
         match self.entry(path, false).map(|entry| &entry.node) {
             Some(Node::Link(target)) => Some(target.clone()),
             _ => None,
         }
     }
 
-    pub(super) fn status(&self, path: &str) -> Option<Status> {
+    pub(in crate::root) fn status(&self, path: &str) -> Option<Status> {
         let place = self.place(path, true)?;
         let directory = Status { is_dir: true, is_stream: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
         let Some(entry) = self.entries.get(&place) else {
@@ -233,7 +178,7 @@ impl Capture {
         })
     }
 
-    pub(super) fn names(&self, path: &str) -> Vec<String> {
+    pub(in crate::root) fn names(&self, path: &str) -> Vec<String> {
         let Some(place) = self.place(path, true) else { return Vec::new() };
         let prefix = format!("{}/", place.trim_end_matches('/'));
         let mut names: Vec<String> = Vec::new();

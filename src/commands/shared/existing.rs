@@ -9,21 +9,21 @@ use crate::problem::Problem;
 use crate::xml::Document;
 
 /// A domain as libvirt has it.
-pub(super) struct Existing {
+pub(in crate::commands) struct Existing {
     /// Its inactive XML, as libvirt gave it.
-    pub(super) text: String,
+    pub(in crate::commands) text: String,
     /// The same, parsed.
-    pub(super) document: Document,
+    pub(in crate::commands) document: Document,
     /// What vgapt remembers of it.
     record: Option<Record>,
 }
 
 impl Existing {
-    pub(super) fn open(connection: &dyn Hypervisor, name: &str) -> Result<Self> {
+    pub(in crate::commands) fn open(connection: &dyn Hypervisor, name: &str) -> Result<Self> {
         Self::open_with(connection, name, Secrets::LeftOut)
     }
 
-    pub(super) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
+    pub(in crate::commands) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
         let existing = Self::find(connection, name, secrets)?;
         Ok(existing.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), others(connection, name)))?)
     }
@@ -33,7 +33,7 @@ impl Existing {
     /// # Errors
     /// Where its XML or vgapt's record in it cannot be read: then nothing is known of what vgapt did there, and no
     /// command goes on.
-    pub(super) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
+    pub(in crate::commands) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
         let Some(text) = connection.domain_xml(name, secrets)? else { return Ok(None) };
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         let record = known(Record::of(&document), name)?;
@@ -41,7 +41,7 @@ impl Existing {
     }
 
     /// What vgapt remembers of it.
-    pub(super) fn record(&self, name: &str) -> Result<&Record> {
+    pub(in crate::commands) fn record(&self, name: &str) -> Result<&Record> {
         let none = || {
             Problem::new(
                 format!("vgapt has not been at work in '{name}'"),
@@ -55,12 +55,12 @@ impl Existing {
     ///
     /// # Errors
     /// Where that cannot be told: libvirt's hook would refuse it, or not know what to reserve.
-    pub(super) fn needs(&self, name: &str) -> Result<Option<Needs>> {
+    pub(in crate::commands) fn needs(&self, name: &str) -> Result<Option<Needs>> {
         known(domain::needs(&self.document), name)
     }
 
     /// The PCI functions that it is given, with the ids that were recorded for those of vgapt's.
-    pub(super) fn passed(&self) -> Vec<Passed> {
+    pub(in crate::commands) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         domain::passed(&self.document, recorded)
     }
@@ -92,7 +92,7 @@ fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
 ///
 /// # Errors
 /// Where another program has changed it, whose change would be lost.
-pub(super) fn still_as_read(connection: &dyn Hypervisor, name: &str, before: Option<&str>) -> Result<()> {
+pub(in crate::commands) fn still_as_read(connection: &dyn Hypervisor, name: &str, before: Option<&str>) -> Result<()> {
     if connection.domain_xml(name, Secrets::Kept)?.as_deref() == before {
         return Ok(());
     }

@@ -1,0 +1,40 @@
+//! The card that is named by the address of one of its functions, and what is said where there is none.
+
+use crate::discovery;
+use crate::host;
+use crate::model::{Card, Host, PciAddress};
+use crate::output;
+use crate::passthrough;
+use crate::problem::Problem;
+use crate::root::Root;
+
+/// The card with this function.
+///
+/// # Errors
+/// Where nothing is at that address, or no graphics card.
+pub(in crate::commands) fn named(root: Option<&Root>, host: &Host, address: PciAddress) -> Result<Card, Problem> {
+    Card::with(host, address).ok_or_else(|| none_at(root, host, address))
+}
+
+/// Why there is no card at an address.
+pub(in crate::commands) fn none_at(root: Option<&Root>, host: &Host, address: PciAddress) -> Problem {
+    let at = address.short();
+    if host.device(address).is_some() {
+        let cards = output::addresses(passthrough::assess(host).iter());
+        return Problem::new(
+            format!("{at} is no function of a graphics card"),
+            format!("the cards here are {cards}; other devices are given to a guest with --pci"),
+        );
+    }
+    // What is taken off the bus at each boot is not there, and was.
+    let rules = root.map(|root| host::removing(host, &discovery::setup(root, host))).unwrap_or_default();
+    let rules: Vec<String> = rules.into_iter().map(|rule| rule.place).collect();
+    let remedy = match rules[..] {
+        [] => "vgapt list --all shows what is there".to_owned(),
+        _ => format!(
+            "rules of udev take PCI functions off the bus at each boot; where one means it, take it out and reboot: {}",
+            rules.join(", ")
+        ),
+    };
+    Problem::new(format!("there is no PCI function at {at}"), remedy)
+}

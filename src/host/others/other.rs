@@ -1,0 +1,92 @@
+//! Something by which somebody else binds devices: where it stands, what it takes, how it is taken back.
+
+use crate::model::{PciAddress, Setup};
+
+/// Something by which somebody else binds devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Where it stands: a file and its line, or the kernel's command line.
+    pub place: String,
+    /// How it reads.
+    pub words: String,
+    /// The functions that are here and that it takes, sorted.
+    pub takes: Vec<PciAddress>,
+    /// What is given as an id, and is none.
+    pub no_ids: Vec<String>,
+    /// Whether it gives options where none are taken, so that it takes nothing.
+    pub takes_no_options: bool,
+    /// The driver to which it gives them, where it names one.
+    pub(super) driver: Option<&'static str>,
+    /// Whether it is a kernel parameter.
+    pub(super) is_parameter: bool,
+    /// What takes a kernel parameter out of the installed kernels' entries, where a program does.
+    pub(super) command: Option<String>,
+    /// Whether the next kernel that is installed will be without it.
+    pub(super) fades: bool,
+}
+
+impl Other {
+    /// It in one phrase.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.place, self.words)
+    }
+
+    /// How it is taken back.
+    pub(super) fn remedy(&self, first: &str) -> String {
+        if self.place.starts_with("/etc/driverctl.d/") {
+            let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
+            return format!("{first} driverctl unset-override {address}");
+        }
+        if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
+            return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
+        }
+        if let Some(command) = self.command.as_ref().filter(|_| self.place.contains("/loader/entries/")) {
+            return format!("{first} {command}, and reboot");
+        }
+        let what =
+            if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
+        let anew = self.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
+        format!("{first} {what}{anew}, and reboot")
+    }
+
+    /// What has to be made anew from the file once it is out of it.
+    pub(super) fn made_anew(&self) -> Option<&'static str> {
+        const IN_INITRAMFS: [&str; 6] = ["/modprobe.d/", "/udev/rules.d/", "initramfs", "/initcpio/", "/dracut/", "/etc/modules"];
+        if self.is_parameter {
+            return Some("make the boot entries anew");
+        }
+        IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("make the initramfs anew")
+    }
+
+    pub(super) fn new(place: String, words: &str) -> Self {
+        Self {
+            place,
+            words: shortened(words),
+            takes: Vec::new(),
+            no_ids: Vec::new(),
+            takes_no_options: false,
+            driver: None,
+            is_parameter: false,
+            command: None,
+            fades: false,
+        }
+    }
+
+    pub(super) fn by(self, driver: &'static str) -> Self {
+        Self { driver: Some(driver), ..self }
+    }
+
+    pub(super) fn parameter(self, setup: &Setup) -> Self {
+        let command = setup.has("grubby").then(|| format!("grubby --update-kernel=ALL --remove-args=\"{}\"", self.words));
+        Self { is_parameter: true, command, ..self }
+    }
+}
+
+fn shortened(words: &str) -> String {
+    const LONGEST: usize = 120;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &words[..at]),
+        None => words,
+    }
+}

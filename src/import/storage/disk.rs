@@ -1,0 +1,32 @@
+//! A disk in the making.
+
+use super::super::nodes::File;
+use crate::xml::Fragment;
+
+/// Where a disk sits, as far as it is said: `<address type='drive'>`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    pub(super) controller: Option<usize>,
+    pub(super) bus: Option<usize>,
+    pub(super) target: Option<usize>,
+    pub(super) unit: Option<usize>,
+    /// `index=`, which counts through the units of a bus.
+    pub(super) index: Option<usize>,
+}
+
+/// A disk in the making.
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) file: File,
+    pub(super) bus: String,
+    pub(super) kind: String,
+    pub(super) place: Place,
+    pub(super) transient: bool,
+    /// Attributes of its `<target>`.
+    pub(super) target: Vec<(&'static str, String)>,
+    /// The order of the option, which is the order in which QEMU gives places.
+    pub(super) order: usize,
+    /// Attributes of its `<driver>`.
+    pub(super) driver: Vec<(&'static str, String)>,
+    pub(super) more: Vec<Fragment>,
+}

@@ -1,0 +1,29 @@
+//! A recorded machine: its files in one readable text, or the gzip of it.
+//!
+//! ```text
+//! vgapt capture 1
+//! [/sys/devices/pci0000:00/0000:00:02.0]
+//! class = 0x030000
+//! iommu_group -> ../../../kernel/iommu_groups/2
+//! uevent |
+//! | DRIVER=i915
+//! | PCI_ID=8086:1912
+//! config % 868012190704
+//! [/usr/share/OVMF]
+//! OVMF_CODE_4M.fd ? 3653632
+//! [/etc/default]
+//! grub 0600 = GRUB_TIMEOUT=5
+//! ```
+//!
+//! A section is a directory. `=` is a file of one line, `|` one of several (a last line that begins
+//! with `\ ` lacks its newline), `%` one in hexadecimal, `?` one of which only the size is known,
+//! `->` a symbolic link. A mode stands behind the name where it is not 644 (755 for a directory).
+//! Space, backslash and control characters in names are written `\x20`.
+
+mod entry;
+mod text;
+mod tree;
+mod write;
+
+pub use entry::{Entry, Kept, Node};
+pub use tree::Capture;

@@ -1,0 +1,245 @@
+//! What others have set up on a host, and what `vgapt prepare` and `vgapt check` make of it.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "every machine here is named")]
+mod command;
+#[path = "support/tree.rs"]
+#[expect(dead_code, reason = "trees are not compared here")]
+mod tree;
+
+use std::fs;
+use std::path::Path;
+
+use command::{Ran, run, vgapt};
+use tempfile::TempDir;
+use tree::distribution;
+
+const CARD: [&str; 4] = ["prepare", "--gpu", "01:00.0", "--dry-run"];
+const DISPLAY: &str = "sys/bus/pci/devices/0000:00:02.0";
+const GUESTS: &str = "sys/bus/pci/devices/0000:01:00.0";
+
+fn on(root: &Path, arguments: &[&str]) -> Ran {
+    run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", "test:///default"].iter().chain(arguments)))
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let place = root.join(path);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(place, text).unwrap();
+}
+
+fn edit(root: &Path, path: &str, change: impl FnOnce(String) -> String) {
+    let place = root.join(path);
+    let text = fs::read_to_string(&place).unwrap();
+    fs::write(place, change(text)).unwrap();
+}
+
+/// The function as this driver has it; none, where it is empty.
+fn bind(root: &Path, function: &str, driver: &str) {
+    let driver = if driver.is_empty() { String::new() } else { format!("DRIVER={driver}\n") };
+    edit(root, &format!("{function}/uevent"), |text| {
+        let rest: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
+        format!("{driver}{rest}")
+    });
+}
+
+/// The same card a second time, for the guest: an id takes both.
+fn twin(root: &Path) {
+    let home = "sys/bus/pci/devices/0000:05:00.0";
+    let text = fs::read_to_string(root.join(GUESTS).join("uevent")).unwrap();
+    put(root, &format!("{home}/uevent"), &text.replace("0000:01:00.0", "0000:05:00.0"));
+}
+
+#[test]
+fn ids_that_take_a_display_of_the_host_are_not_recommended() {
+    let debian = || distribution("debian13-grub-initramfs-tools");
+    let by_address =
+        "for at in 0000:01:00.0 0000:01:00.1; do echo vfio-pci > /sys/bus/pci/devices/$at/driver_override; done; modprobe -i vfio-pci";
+    for (release, lines) in [
+        ("ID=nixos\n", "boot.initrd.preDeviceCommands = ''"),
+        ("ID=steamos\n", "would also take 05:00.0, which stays with the host"),
+        ("ID=guix\n", "would also take 05:00.0, which stays with the host"),
+    ] {
+        let root = debian();
+        put(root.path(), "etc/os-release", release);
+        on(root.path(), &CARD).with(1).saying(&["ids=10de:1c03,10de:10f1"]);
+        twin(root.path());
+        let said = on(root.path(), &CARD).with(1).saying(&[lines, by_address]);
+        assert!(!said.stderr.contains("options vfio-pci ids=") && !said.stderr.contains("\"vfio-pci.ids="), "{}", said.stderr);
+    }
+}
+
+/// The host's picture comes from the guest's card, since the driver of the other display is kept out.
+#[test]
+fn a_display_whose_driver_is_kept_out_shows_nothing() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    on(root, &CARD).with(0);
+    bind(root, DISPLAY, "");
+    put(root, &format!("{DISPLAY}/boot_vga"), "0\n");
+    put(root, &format!("{GUESTS}/boot_vga"), "1\n");
+    put(root, "etc/modprobe.d/igpu.conf", "# one card\nblacklist i915\n");
+    let remedy = "take `blacklist i915` out of /etc/modprobe.d/igpu.conf, line 2";
+    on(root, &CARD).with(1).saying(&["blocked: without 01:00.0, 01:00.1 the host has no display: 00:02.0 has no driver", remedy]);
+    on(root, &["check", "--gpu", "01:00.0"]).with(1);
+    on(root, &["prepare", "--gpu", "01:00.0", "--allow", "only-display", "--dry-run"]).with(0);
+    on(root, &["define", "w", "--gpu", "01:00.0", "--dry-run"]).saying(&["blocked: without 01:00.0", "00:02.0 has no driver"]);
+    // What the firmware set up on it is a picture.
+    put(root, &format!("{DISPLAY}/boot_vga"), "1\n");
+    put(root, &format!("{GUESTS}/boot_vga"), "0\n");
+    on(root, &CARD).with(0);
+
+    let root = tree::unpacked(&[Path::new("fixtures/hosts/z170-gtx960.host")]);
+    let verdict = || on(root.path(), &["list", "--gpu", "01:00.0"]).with(0).stdout;
+    assert!(verdict().contains("verdict   available"), "{}", verdict());
+    bind(root.path(), DISPLAY, "");
+    put(root.path(), &format!("{DISPLAY}/boot_vga"), "0\n");
+    assert!(verdict().contains("verdict   only-display"), "{}", verdict());
+}
+
+/// Both what binds the only display and what keeps its driver out have to go.
+#[test]
+fn the_only_display_comes_back_with_its_driver() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    bind(root, DISPLAY, "vfio-pci");
+    bind(root, GUESTS, "vfio-pci");
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=8086:3e92,10de:1c03\n");
+    put(root, "etc/modprobe.d/black.conf", "blacklist i915\n");
+    let says = [
+        "the host has no display",
+        "take `blacklist i915` out of /etc/modprobe.d/black.conf, line 1, and take that out of /etc/modprobe.d/vfio.conf, line 1",
+    ];
+    on(root, &CARD).with(1).saying(&says);
+    // With the first one done alone, there is no driver.
+    put(root, "etc/modprobe.d/vfio.conf", "");
+    bind(root, DISPLAY, "");
+    let says = "the host has no display with a driver: 00:02.0 has none, and /etc/modprobe.d/black.conf, line 1 says `blacklist i915`";
+    on(root, &CARD).with(1).saying(&[says, "take `blacklist i915` out of"]);
+    let check = on(root, &["check", "--gpu", "01:00.0"]).with(1);
+    assert!(check.stdout.contains(says), "{}", check.stdout);
+    put(root, "etc/modprobe.d/black.conf", "");
+    edit(root, "proc/cmdline", |text| format!("{} module_blacklist=i915\n", text.trim()));
+    on(root, &CARD).with(1).saying(&["take `module_blacklist=i915` out of the kernel's command line, make the boot entries anew"]);
+}
+
+#[test]
+fn pci_stub_has_the_card_first() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    edit(root, "etc/default/grub", |text| text.replace("=\"quiet\"", "=\"quiet pci-stub.ids=10de:1c03\""));
+    on(root, &CARD).with(0);
+    bind(root, GUESTS, "pci-stub");
+    on(root, &CARD).with(1).saying(&["/etc/default/grub, line", "(pci-stub.ids=10de:1c03) gives 01:00.0 to pci-stub", "take that out of"]);
+}
+
+#[test]
+fn files_of_a_loader_that_does_not_boot_the_host() {
+    let root = distribution("proxmox9-zfs-systemd-boot");
+    let root = root.path();
+    let stale = "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet vfio-pci.ids=10de:1c03 module_blacklist=vfio_pci\"\n";
+    put(root, "etc/default/grub", stale);
+    let note = "/etc/default/grub, line 1 says `vfio-pci.ids=10de:1c03 module_blacklist=vfio_pci`, which has no effect: systemd-boot boots this host";
+    on(root, &CARD).with(0).saying(&[note]);
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).with(0).saying(&[note]);
+    // What the loader reads counts.
+    edit(root, "etc/kernel/cmdline", |text| format!("{} module_blacklist=vfio_pci\n", text.trim()));
+    on(root, &CARD).with(1).saying(&["blocked: /etc/kernel/cmdline, line 1 says `module_blacklist=vfio_pci`"]);
+}
+
+#[test]
+fn options_of_a_module_that_is_part_of_the_kernel() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    twin(root);
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1c03,8086:3e92\n");
+    on(root, &CARD).with(1).saying(&["/etc/modprobe.d/vfio.conf, line 1 takes"]);
+    let release = fs::read_dir(root.join("lib/modules")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let built_in = "kernel/drivers/vfio/vfio.ko\nkernel/drivers/vfio/pci/vfio-pci-core.ko\nkernel/drivers/vfio/pci/vfio-pci.ko\nkernel/drivers/vfio/vfio_iommu_type1.ko\n";
+    put(root, &format!("lib/modules/{release}/modules.builtin"), built_in);
+    on(root, &CARD).with(0).saying(&["which has no effect: vfio-pci is part of this kernel"]);
+}
+
+/// Switchers between the cards of a laptop take one off the bus by a rule of udev.
+#[test]
+fn rules_that_take_the_card_off_the_bus() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let rule = "# x\nACTION==\"add\", SUBSYSTEM==\"pci\", ATTR{vendor}==\"0x10de\", ATTR{class}==\"0x03[0-9]*\", ATTR{power/control}=\"auto\", ATTR{remove}=\"1\"\n";
+    put(root, "etc/udev/rules.d/50-remove-nvidia.rules", rule);
+    on(root, &CARD)
+        .with(1)
+        .saying(&["blocked: /etc/udev/rules.d/50-remove-nvidia.rules, line 2", "takes 01:00.0 off the bus at each boot"]);
+    let absent = ["there is no PCI function at 07:00.0", "/etc/udev/rules.d/50-remove-nvidia.rules, line 2"];
+    for arguments in [["prepare", "--gpu", "07:00.0"], ["check", "--gpu", "07:00.0"], ["list", "--gpu", "07:00.0"]] {
+        on(root, &arguments).with(3).saying(&absent);
+        let mut other = arguments;
+        other[2] = "00:1f.3";
+        on(root, &other).with(3).saying(&["00:1f.3 is no function of a graphics card", "the cards here are 00:02.0, 01:00.0"]);
+    }
+    topology(root);
+}
+
+fn topology(root: &Path) {
+    on(root, &["topology", "--gpu", "07:00.0"]).with(3).saying(&["there is no PCI function at 07:00.0"]);
+}
+
+/// What an entry of an installed kernel says is lost with the next kernel, and is taken out by the loader's own program.
+#[test]
+fn parameters_of_installed_kernels_alone() {
+    let root = distribution("fedora41-grub-bls");
+    let root = root.path();
+    let entry = fs::read_dir(root.join("boot/loader/entries")).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let entry = entry.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    edit(root, &entry, |text| text.replace("rhgb quiet", "rhgb quiet vfio-pci.ids=10de:1c03,10de:10f1"));
+    edit(root, "proc/cmdline", |text| format!("{} vfio-pci.ids=10de:1c03,10de:10f1\n", text.trim()));
+    put(root, "usr/bin/grubby", "");
+    for function in ["sys/bus/pci/devices/0000:01:00.0", "sys/bus/pci/devices/0000:01:00.1"] {
+        bind(root, function, "vfio-pci");
+    }
+    on(root, &CARD).saying(&[
+        "/etc/kernel/cmdline, from which the entry of the next kernel is made, does not have it",
+        "to keep it, write vfio-pci.ids=10de:1c03,10de:10f1 into /etc/kernel/cmdline too",
+        "grubby --update-kernel=ALL --remove-args=\"vfio-pci.ids=10de:1c03,10de:10f1\", and run vgapt prepare",
+    ]);
+}
+
+/// A service runs its program wherever that lies.
+#[test]
+fn what_an_enabled_service_runs() {
+    let root: TempDir = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "root/bind.sh", "#!/bin/sh\necho vfio-pci > /sys/bus/pci/devices/0000:01:00.0/driver_override\n");
+    let start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"];
+    on(root, &start).with(0);
+    put(root, "etc/systemd/system/gpu.service", "[Service]\nExecStart=/root/bind.sh\n");
+    let wants = root.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    std::os::unix::fs::symlink("../gpu.service", wants.join("gpu.service")).unwrap();
+    on(root, &start).with(1).saying(&["/root/bind.sh, line 2", "binds 01:00.0 at boot"]);
+}
+
+/// The hook is installed beside those of others, which are named then.
+#[test]
+fn hooks_beside_which_ours_is_installed() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "etc/libvirt/hooks/qemu.d/win10/prepare/begin/bind.sh", "#!/bin/sh\nmodprobe -r nvidia\n");
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"])
+        .with(0)
+        .saying(&["win10/prepare/begin/bind.sh", "line 2 takes devices"]);
+}
+
+#[test]
+fn virtual_functions_are_made_at_each_boot() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    std::os::unix::fs::symlink("../0000:00:02.0", root.join(GUESTS).join("physfn")).unwrap();
+    let start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"];
+    let said = on(root, &start)
+        .saying(&["01:00.0 is a virtual function of 00:02.0: it is there only after", "w /sys/bus/pci/devices/0000:00:02.0/sriov_numvfs"]);
+    assert!(!said.stderr.contains("--bind boot"), "{}", said.stderr);
+    put(root, "etc/sysfs.conf", "devices/pci0000:00/0000:00:02.0/sriov_numvfs = 7\n");
+    let said = on(root, &start);
+    assert!(!said.stderr.contains("it is there only after"), "{}", said.stderr);
+}
