@@ -50,19 +50,17 @@ fn claimed(disk: Element<'_>, kind: &str, source: Option<Source>) -> Result<Stri
     if !["disk", "cdrom", "lun"].contains(&kind) {
         return Err("KubeVirt has no drive of this sort".into());
     }
-    let path = match source {
-        Some(Source::Path(path)) => path,
-        Some(Source::Nvme(_)) => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
-        Some(Source::Remote { protocol, name }) => {
+    let path = match (source, disk.attribute("type").as_deref()) {
+        (Some(Source::Path(path)), Some("file" | "block") | None) => path,
+        (None, Some("file" | "block") | None) => String::new(),
+        (Some(Source::Nvme(_)), _) => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
+        (Some(Source::Remote { protocol, name }), _) => {
             return Err(format!("{protocol}:{name}, which a claim of the cluster's own storage would have to lead to"));
         }
-        Some(Source::Volume { pool, volume }) => {
+        (Some(Source::Volume { pool, volume }), _) => {
             return Err(format!("the volume {volume} of libvirt's pool {pool}: vol-download it, and fill a claim"));
         }
-        None => match disk.attribute("type").as_deref() {
-            Some("file" | "block") | None => String::new(),
-            Some(kind) => return Err(format!("a source of the kind {kind}")),
-        },
+        (_, Some(kind)) => return Err(format!("a source of the kind {kind}")),
     };
     if path.is_empty() {
         return Err("it is empty".into());

@@ -52,7 +52,8 @@ pub(super) fn settings(base: &Base, spec: &Spec) -> BTreeMap<Group, Settings> {
     settings
 }
 
-/// The functions that somebody had passed by hand before: they stay when vgapt's own go. One of vgapt's own that has lost its alias is none.
+/// The functions that somebody had passed by hand before: they stay when vgapt's own go. One of vgapt's own that has
+/// lost its alias is none.
 pub(super) fn by_hand(base: &Base, spec: &Spec) -> Option<(String, String)> {
     if base.purpose == Purpose::Detach {
         return None;
