@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::Context;
@@ -171,7 +173,10 @@ impl Arguments {
 /// The text of a file that the script reads itself, where it is no longer than a script.
 fn sourced(path: &str) -> Option<String> {
     let mut text = String::new();
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    // A pipe would be waited for until somebody writes into it.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok();
+    let file = file.filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
     file.take(LONGEST).read_to_string(&mut text).ok()?;
     Some(text)
 }
