@@ -16,6 +16,7 @@ use crate::host::folder::Folder;
 use crate::host::receipt::own;
 use crate::host::target::Target;
 use crate::locks;
+use crate::model::shell_word;
 use crate::problem::Problem;
 
 const DIRECTORY: &str = "/run/vgapt";
@@ -71,8 +72,8 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
     // Whoever can open it can lock it.
     if status.st_uid != geteuid().as_raw() || status.st_mode & 0o077 != 0 {
         let place = folder.shown().display();
-        let message = format!("{place} is open to other users, who could keep every domain from starting");
-        return Err(Problem::new(message, format!("chown root: {place} && chmod 700 {place}")).into());
+        let word = shell_word(&place.to_string());
+        bail!("{place} is open to other users, who could keep every domain from starting; chown root: {word} && chmod 700 {word}");
     }
     let directory = folder.opened().map_err(|error| files::told("read", folder.shown(), &error))?;
     let end = Instant::now() + PATIENCE;
