@@ -13,16 +13,20 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path)).collect();
     let mut found = Vec::new();
     for path in installed {
-        let Some(text) = setup.files.text(path).filter(|text| !is_ours(text)) else { continue };
+        let Some(text) = setup.files.legible(path).filter(|text| !is_ours(text)) else { continue };
         let rule = path.contains("/udev/rules.d/");
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
         let binding: Vec<(usize, &str)> =
             lines.filter(|(_, line)| BINDS.iter().any(|word| line.contains(word)) && !only_loads(line)).collect();
         if rule {
-            found.extend(binding.iter().map(|(index, line)| {
-                let logical = udev_line(text, *index);
-                Other { takes: of_rule(host, &logical), ..Other::new(format!("{path}, line {}", index + 1), line) }
-            }));
+            for rule in udev_rules(text, &binding) {
+                let takes = of_rule(host, &rule.whole);
+                let other = |(index, line): &(usize, &str)| Other {
+                    takes: takes.clone(),
+                    ..Other::new(format!("{path}, line {}", index + 1), line)
+                };
+                found.extend(rule.binding.iter().map(other));
+            }
         } else if let Some((index, line)) = binding.first() {
             let takes = named(host, text);
             found.push(Other { takes, ..Other::new(format!("{path}, line {}", index + 1), line) });
@@ -57,13 +61,26 @@ fn only_loads(line: &str) -> bool {
     !writes.iter().any(|word| line.contains(word))
 }
 
-/// A rule of udev with the lines that a backslash joins to it, before and behind.
-fn udev_line(text: &str, index: usize) -> String {
+/// A rule of udev with the lines that a backslash joins to it.
+struct Rule<'t> {
+    whole: String,
+    /// Its lines that bind, each with its index in the file.
+    binding: &'t [(usize, &'t str)],
+}
+
+/// The rules of a file that bind.
+fn udev_rules<'t>(text: &str, binding: &'t [(usize, &'t str)]) -> Vec<Rule<'t>> {
     let lines: Vec<&str> = text.lines().collect();
-    let goes_on = |index: usize| lines.get(index).is_some_and(|line| line.ends_with('\\'));
-    let first = (0..index).rev().take_while(|before| goes_on(*before)).last().unwrap_or(index);
-    let last = (index..lines.len()).find(|at| !goes_on(*at)).unwrap_or(index);
-    lines[first..=last].join(" ")
+    let (mut rules, mut rest, mut end) = (Vec::new(), binding, 0);
+    for rule in lines.split_inclusive(|line| !line.ends_with('\\')) {
+        end += rule.len();
+        let (own, others) = rest.split_at(rest.partition_point(|(index, _)| *index < end));
+        rest = others;
+        if !own.is_empty() {
+            rules.push(Rule { whole: rule.join(" "), binding: own });
+        }
+    }
+    rules
 }
 
 /// The functions that a rule of udev means: by name, vendor, device and class; what it does not say fits all.
