@@ -1,5 +1,7 @@
 //! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
 
+use std::collections::BTreeSet;
+
 use super::pins;
 use super::record::{Passed, Record};
 use super::settings::{size, size_of};
@@ -52,7 +54,7 @@ fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed(domain, &record.passed),
         pages: pages(root)?,
-        cpus: taken(root, record),
+        cpus: taken(root, record)?,
         handover: record.request.handover,
     })
 }
@@ -60,27 +62,33 @@ fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
 /// The memory in huge pages, where there is any.
 pub(super) fn pages(root: Element<'_>) -> Result<Option<Pages>, String> {
     let Some(hugepages) = root.at("memoryBacking/hugepages") else { return Ok(None) };
-    let page = hugepages.child("page").map(|page| {
+    // A size for each node of the guest's: which part of the memory has which is not counted.
+    let sizes = hugepages.children_named("page").map(|page| {
         let read = page.attribute("size").and_then(|number| size(&number, page.attribute("unit").as_deref()));
         read.ok_or("the size of its huge pages cannot be read")
     });
+    let sizes = sizes.collect::<Result<BTreeSet<Size>, _>>()?;
+    if sizes.len() > 1 {
+        let sizes: Vec<String> = sizes.iter().map(Size::to_string).collect();
+        return Err(format!("its memory is in huge pages of several sizes ({}), and vgapt counts those of one", sizes.join(", ")));
+    }
     // Without it libvirt takes them from any node.
     let nodes = root.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
     let nodes = nodes.map(|memory| pins::set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
     let nodes = nodes.transpose()?.unwrap_or_default();
     let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
     let memory = root.child("memory").and_then(size_of).ok_or("the size of its memory cannot be read")?;
-    Ok(Some(Pages { memory, page: page.transpose()?, node }))
+    Ok(Some(Pages { memory, page: sizes.into_iter().next(), node }))
 }
 
 /// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
 /// else has pinned them since, only what they are pinned to.
-fn taken(root: Element<'_>, record: &Record) -> CpuSet {
-    let (pins, _) = pins::pins(root);
+fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
+    let (pins, _) = pins::pins(root)?;
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
     // Where this cannot be read, what the XML says is all there is.
     let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
-    if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned }
+    Ok(if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned })
 }
 
 #[cfg(test)]
@@ -104,6 +112,9 @@ mod tests {
         );
         assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
         assert_eq!(read(&text.replace("urn:vgapt", "urn:other")), Reading::Absent);
+        let two = |size: &str| text.replace("<page ", &format!("<page size='{size}' nodeset='0'/><page "));
+        assert_eq!(read(&two("2048")).known().unwrap().pages.unwrap().page, Some(Size::from_mib(2)));
+        assert!(read(&two("1048576")).unknown().is_some_and(|why| why.contains("several sizes (2 MiB, 1 GiB)")));
         for (from, to) in
             [("{}", "{"), ("size='2'", "size='two'"), ("nodeset='1'", "nodeset='one'"), ("unit='MiB'>512", "unit='stones'>512")]
         {
