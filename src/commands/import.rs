@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Context;
 use super::define::files;
+use super::domain::changed;
 use crate::cli::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain;
@@ -203,8 +204,9 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
         let remedy = format!("give another name with --name, or take that one away: vgapt undefine {}", shell_word(name));
         return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
     }
-    Ok(match connection.define(&imported.xml)? {
+    Ok(match connection.define(name, None, &imported.xml)? {
         Defined::Yes => None,
+        Defined::Changed => return Err(changed(name)),
         Defined::SchemaRefuses(words) => {
             let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };

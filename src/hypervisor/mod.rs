@@ -141,6 +141,8 @@ pub enum Defined {
     Yes,
     /// libvirt's schema refuses it, with these words.
     SchemaRefuses(String),
+    /// It is not, since another program has changed the domain meanwhile, whose change would be lost.
+    Changed,
 }
 
 /// What libvirt said when it refused.
