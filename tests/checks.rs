@@ -709,7 +709,7 @@ fn files_that_are_no_utf_8_or_long_hide_nothing() {
         let binds = |said: &str| said.matches("00:02.0").count();
         assert_eq!((of_capture.0, binds(&of_capture.1)), (plain.0, binds(&plain.1)), "{path}: {}", of_capture.1);
 
-        let long = answer(with(&[b'#'; 1 << 20]).path());
+        let long = answer(with(&vec![b'#'; 1 << 20]).path());
         assert_eq!(long.0, Some(1), "{path}: {}", long.1);
         for words in [&format!("/{path} is longer than 1024 KiB"), "remedy: put it right, or away"] {
             assert!(long.1.contains(words), "{path}: {}", long.1);
