@@ -15,6 +15,7 @@ pub mod host;
 pub mod hypervisor;
 pub mod import;
 pub mod interrupt;
+pub mod locks;
 pub mod model;
 pub mod output;
 pub mod passthrough;

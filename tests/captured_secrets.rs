@@ -283,6 +283,37 @@ fn numbers_that_are_secrets() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The parts of a number may have anything between them but a word, in names of files too; so may a serial number's.
+#[test]
+fn numbers_and_names_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    let between = [".", ",", "\t", ";", "+", ")(", "] [", "\u{a0}", " | ", "*", "\" \"", "  ", " - ", "\u{2013}"];
+    for between in between {
+        text += &format!("root {}\npath = /{}/x\n", ["4111"; 4].join(between), ["4711", "0815", "4711"].join(between));
+    }
+    text += "root (0815)4711-1234\nroot +49.30.4711.0815\nroot d0815s4711n1234p9876\nroot ens4711p0815s1234\nroot x471108\nroot x0815\n";
+    text += "root 0x0815 0x4711 0x0816\nroot 6.12.1-4711-0815-4711\nroot 6.12.1 4711 0815 4711\n";
+    let names: Vec<String> = between
+        .iter()
+        .filter(|between| !between.contains(char::is_whitespace))
+        .map(|between| format!("/etc/modprobe.d/{}.conf", ["4711"; 4].join(between)))
+        .collect();
+    let mut files: Vec<(String, Vec<u8>)> = names.into_iter().map(|name| (name, b"x\n".to_vec())).collect();
+    files.extend(["/etc/modprobe.d/a.conf", "/etc/default/grub", "/etc/fstab"].map(|path| (path.to_owned(), text.as_bytes().to_vec())));
+    // An array of disks has its name from people, and the kernel takes it over.
+    files.push(("/proc/mounts".to_owned(), b"/dev/md_zwfs /home ext4 rw 0 0\n".to_vec()));
+    files.push(("/sys/devices/virtual/block/md_zwfs/size".to_owned(), b"8\n".to_vec()));
+    let mut machine = machine(&files);
+    machine.add("/sys/class/block/md_zwfs", Node::Link("../../devices/virtual/block/md_zwfs".to_owned()), None);
+    let raw = folder.path().join("raw.host");
+    fs::write(&raw, machine.to_string()).unwrap();
+    let kept = captured(&raw, folder.path(), "clean.host");
+    let is_told = |line: &&str| ["4111", "4711", "0815", MARK].iter().any(|part| line.contains(part));
+    let found: Vec<&str> = kept.lines().filter(is_told).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// What is read stays, however long, also beside a secret.
 #[test]
 fn numbers_that_are_read() {

@@ -672,3 +672,81 @@ fn unknown_is_not_absent() {
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
     assert!(code == Some(1) && said.contains("/etc/modprobe.d/other.conf holds what is no UTF-8 text"), "{said}");
 }
+
+/// A comment in Latin-1 hides no words, and a file that is too long to be read is named.
+#[test]
+fn files_that_are_no_utf_8_or_long_hide_nothing() {
+    const TAKES: &str = "echo vfio-pci > /sys/bus/pci/devices/0000:00:02.0/driver_override\n";
+    const RULE: &str = "SUBSYSTEM==\"pci\", KERNEL==\"0000:00:02.0\", ATTR{driver_override}=\"vfio-pci\"\n";
+    const LINE: &str = "w /sys/bus/pci/devices/0000:00:02.0/driver_override - - - - vfio-pci\n";
+    let wanted = ["--gpu", "01:00.0", "--hugepages", "2G"];
+    for (path, text) in [
+        ("etc/initramfs-tools/hooks/zz", TAKES),
+        ("etc/initramfs-tools/scripts/init-top/zz", TAKES),
+        ("etc/rc.local", TAKES),
+        ("etc/udev/rules.d/zz.rules", RULE),
+        ("etc/sysctl.d/zz.conf", "vm.nr_hugepages=9999\n"),
+        ("etc/tmpfiles.d/zz.conf", LINE),
+        ("etc/initramfs-tools/modules", "vfio-pci ids=8086:1912\n"),
+        ("etc/modules-load.d/zz.conf", "vfio-pci ids=8086:1912\n"),
+    ] {
+        let with = |comment: &[u8]| {
+            let tree = tree_of("z170-gtx960", &[(path, "")]);
+            fs::write(tree.path().join(path), [b"#!/bin/sh\n# ", comment, b"\n", text.as_bytes()].concat()).unwrap();
+            tree
+        };
+        let answer = |root: &Path| planned(root, &wanted);
+        let plain = answer(with("f\u{fc}r".as_bytes()).path());
+        assert!(plain.1.contains(&format!("/{path}")), "{path}: {}", plain.1);
+        let latin = with(b"f\xfcr");
+        assert_eq!(answer(latin.path()), plain, "{path}");
+        // So does its capture.
+        let capture = latin.path().join("it.host");
+        let mut vgapt = Command::new(env!("CARGO_BIN_EXE_vgapt"));
+        let output = vgapt.arg("--root").arg(latin.path()).args(["capture", "--yes"]).arg(&capture).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let of_capture = answer(&capture);
+        let binds = |said: &str| said.matches("00:02.0").count();
+        assert_eq!((of_capture.0, binds(&of_capture.1)), (plain.0, binds(&plain.1)), "{path}: {}", of_capture.1);
+
+        let long = answer(with(&vec![b'#'; 1 << 20]).path());
+        assert_eq!(long.0, Some(1), "{path}: {}", long.1);
+        for words in [&format!("/{path} is longer than 1024 KiB"), "remedy: put it right, or away"] {
+            assert!(long.1.contains(words), "{path}: {}", long.1);
+        }
+    }
+    // A script that a rule runs.
+    let rule = "ACTION==\"add\", RUN+=\"/usr/local/bin/take\"\n";
+    let tree = tree_of(
+        "z170-gtx960",
+        &[("etc/udev/rules.d/zz.rules", rule), ("usr/local/bin/take", &format!("#!/bin/sh\n{}{TAKES}", "#\n".repeat(40 << 10)))],
+    );
+    let (code, said) = planned(tree.path(), &wanted);
+    assert!(code == Some(1) && said.contains("/usr/local/bin/take, line"), "{said}");
+}
+
+/// The listing of the groups tells them where the functions' own links are missing.
+#[test]
+fn groups_that_cannot_be_listed_are_unknown() {
+    let tree = tree_of("z170-gtx960", &[]);
+    let devices = tree.path().join("sys/bus/pci/devices");
+    for device in fs::read_dir(&devices).unwrap() {
+        let link = device.unwrap().path().join("iommu_group");
+        if link.symlink_metadata().is_ok() {
+            fs::remove_file(link).unwrap();
+        }
+    }
+    let groups = tree.path().join("sys/kernel/iommu_groups");
+    if groups.exists() {
+        fs::remove_dir_all(&groups).unwrap();
+    }
+    let listed = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree.path()).arg("list").output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    assert!(!listed().contains("/sys/kernel/iommu_groups"), "{}", listed());
+    // A folder that cannot be read, by root neither.
+    fs::create_dir_all(groups.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("iommu_groups", &groups).unwrap();
+    assert!(listed().contains("cannot read /sys/kernel/iommu_groups"), "{}", listed());
+}

@@ -6,8 +6,9 @@
 mod command;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use command::{Ran, Z170, run};
@@ -95,4 +96,41 @@ fn the_helper_says_what_it_is() {
     run(&mut command::command(helper)).with(1).saying(&["this is a part of vgapt"]);
     let said = run(command::command(helper).arg("--version")).with(0).stdout;
     assert_eq!(said, format!("vgapt-libvirt {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// The helper compares and defines in one question, and asks the schema before that: between the two, another program's
+/// change would be lost.
+#[test]
+fn a_domain_that_was_changed_meanwhile_is_not_defined() {
+    let helper = Path::new(env!("CARGO_BIN_EXE_vgapt-libvirt"));
+    let ask = |questions: &[serde_json::Value]| -> Vec<serde_json::Value> {
+        let text: String = questions.iter().map(|question| format!("{question}\n")).collect();
+        let mut helper = command::command(helper);
+        let mut child = helper.arg("test:///default").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let xml = |mib: u64, more: &str| {
+        let os = "<os><type arch='x86_64'>hvm</type></os>";
+        format!("<domain type='test'><name>it</name><memory unit='MiB'>{mib}</memory>{os}{more}</domain>")
+    };
+    let define = |question: &str, before: Option<&str>, xml: &str| serde_json::json!({"ask": question, "arguments": ["it", before, xml]});
+    let read = serde_json::json!({"ask": "domain_xml", "arguments": ["it", "Kept"]});
+    let ok = |answer: &str| serde_json::json!({"ok": answer});
+    let said = ask(&[
+        define("define", None, &xml(64, "")),
+        define("define", None, &xml(65, "")),
+        define("define", Some("<domain/>"), &xml(66, "")),
+        define("define_unchecked", Some("<domain/>"), &xml(67, "")),
+        define("define", Some("<domain/>"), &xml(68, "<nonsense/>")),
+        read.clone(),
+    ]);
+    assert_eq!(said[..4], [ok("Yes"), ok("Changed"), ok("Changed"), ok("Changed")]);
+    assert!(said[4]["ok"]["SchemaRefuses"].as_str().is_some_and(|words| words.contains("nonsense")), "{}", said[4]);
+    let now = said[5]["ok"].as_str().unwrap();
+    assert!(now.contains("<memory unit='KiB'>65536</memory>"), "{now}");
+    let said = ask(&[define("define_unchecked", None, &xml(64, "<nonsense/>")), read]);
+    assert!(said[0] == ok("Yes") && !said[1]["ok"].as_str().unwrap().contains("nonsense"), "{said:?}");
 }

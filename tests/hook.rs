@@ -75,6 +75,7 @@ fn get(root: &Path, path: &str) -> String {
 
 const HUGEPAGES: &str = "<memoryBacking><hugepages/></memoryBacking>";
 const POOL: &str = "sys/kernel/mm/hugepages/hugepages-2048kB";
+const NODE: &str = "sys/devices/system/node/node0/hugepages/hugepages-2048kB";
 
 #[test]
 fn a_card_that_is_still_there_may_start() {
@@ -655,6 +656,83 @@ fn free_pages_are_promised_once() {
     set(root, "run/vgapt/other.json", "[{");
     let (code, said) = hook(root, &["prepare", "begin"], &in_pages("two", 512));
     assert!(code == Some(1) && said.contains("/run/vgapt/other.json") && said.lines().count() == 1, "{said}");
+}
+
+/// Pages that one domain takes from any node may come from the node that the next one asks for, and the other way round.
+#[test]
+fn pages_of_any_node_and_of_one_are_promised_once() {
+    let of_node = |name: &str| {
+        let node = "<numatune><memory mode='strict' nodeset='0'/></numatune><devices>";
+        in_pages(name, 200).replace("<devices>", node)
+    };
+    for (first, second, pool) in [(in_pages("one", 200), of_node("two"), NODE), (of_node("one"), in_pages("two", 200), POOL)] {
+        let root = machine();
+        let root = root.path();
+        for pool in [POOL, NODE] {
+            set(root, &format!("{pool}/nr_hugepages"), "100\n");
+            set(root, &format!("{pool}/free_hugepages"), "100\n");
+        }
+        assert_eq!(hook(root, &["prepare", "begin"], &first), (Some(0), String::new()));
+        assert!([POOL, NODE].iter().all(|pool| get(root, &format!("{pool}/nr_hugepages")) == "100"));
+        assert_eq!(hook(root, &["prepare", "begin"], &second), (Some(0), String::new()));
+        assert_eq!(get(root, &format!("{pool}/nr_hugepages")), "200", "none is left of 100");
+    }
+    // What running domains have reserved and not touched is counted for all nodes together.
+    let root = machine();
+    let root = root.path();
+    for pool in [POOL, NODE] {
+        set(root, &format!("{pool}/nr_hugepages"), "100\n");
+        set(root, &format!("{pool}/free_hugepages"), "100\n");
+    }
+    set(root, &format!("{POOL}/resv_hugepages"), "60\n");
+    assert_eq!(hook(root, &["prepare", "begin"], &of_node("one")), (Some(0), String::new()));
+    assert_eq!(get(root, &format!("{NODE}/nr_hugepages")), "160");
+}
+
+/// Any user can open these folders, and lock what they can open.
+#[test]
+fn locks_of_other_users_hold_nothing_up() {
+    let root = machine();
+    let root = root.path();
+    set(root, &format!("{POOL}/nr_hugepages"), "300\n");
+    set(root, &format!("{POOL}/free_hugepages"), "300\n");
+    fs::create_dir_all(root.join("run/vgapt")).unwrap();
+    let held = ["", "run", "run/vgapt"].map(|folder| fs::File::open(root.join(folder)).unwrap());
+    for folder in &held {
+        rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("it", 512)), (Some(0), String::new()));
+    assert_eq!(hook(root, &["release", "end"], &in_pages("it", 512)), (Some(0), String::new()));
+    assert!(begun.elapsed().as_secs() < 30, "it waits for a minute");
+
+    let runtime = TempDir::new().unwrap();
+    fs::set_permissions(runtime.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let place = root.display().to_string();
+    for command in [&["prepare", "--gpu", "01:00.0", "--yes"][..], &["undo", "--yes"]] {
+        let mut command = support::vgapt(["--root", &place].iter().chain(command));
+        let output = command.env("XDG_RUNTIME_DIR", runtime.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("another vgapt"), "{said}");
+    }
+}
+
+/// Whoever can open the folder of the locks could keep every domain from starting.
+#[test]
+fn a_folder_of_locks_that_is_open_to_others_is_refused() {
+    let root = machine();
+    let root = root.path();
+    set(root, &format!("{POOL}/nr_hugepages"), "300\n");
+    set(root, &format!("{POOL}/free_hugepages"), "300\n");
+    let locks = root.join("run/vgapt-locks");
+    fs::create_dir_all(&locks).unwrap();
+    fs::set_permissions(&locks, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, said) = hook(root, &["prepare", "begin"], &in_pages("it", 512));
+    assert!(code == Some(1) && said.contains("vgapt-locks is open to other users"), "{said}");
+    // The remedy works as it is printed.
+    let remedy = said.trim().rsplit_once("; ").unwrap().1.replace("root:", &rustix::process::geteuid().as_raw().to_string());
+    assert!(support::command("sh").args(["-c", &remedy]).status().unwrap().success(), "{said}");
+    assert_eq!(hook(root, &["prepare", "begin"], &in_pages("it", 512)), (Some(0), String::new()));
 }
 
 /// Never more than `prepare` would reserve, whatever number stands in the XML.

@@ -98,11 +98,58 @@ fn a_pattern_over_a_long_value_ends() {
         ("many stars", format!("A={}\nA=${{A//{stars}/y}}{QEMU}", "x".repeat(50_000)), false),
         ("many brackets", format!("A={}\nA=${{A//{}/y}}{QEMU}", "x".repeat(50_000), "[".repeat(45_000)), true),
         ("compared", format!("A={}\nif [[ $A == {stars}y ]]; then B=1; fi{QEMU}", "x".repeat(50_000)), false),
+        ("a set", format!("A={}\nA=${{A//[{}]/y}}{QEMU}", "x".repeat(50_000), "b".repeat(45_000)), false),
     ] {
         let (said, code) = import(name, &script, "");
         assert!(code == if is_read { 0 } else { 3 }, "{name}: {code} {said}");
         assert!(is_read || said.contains(REFUSED), "{name}: {said}");
     }
+}
+
+#[test]
+fn an_array_that_is_only_declared_is_not_copied() {
+    let array = format!("A=(x x x x x x x x)\n{}", "A+=(\"${A[@]}\")\n".repeat(13));
+    for (name, script) in [
+        ("a line each", format!("{array}{}{QEMU}", "declare A\n".repeat(9_000))),
+        ("loops", format!("{array}for a in {{1..190}}; do for b in {{1..90}}; do declare A; done; done{QEMU}")),
+        ("in a function", format!("{array}f() {{ local A; }}\n{}{QEMU}", "f\n".repeat(9_000))),
+    ] {
+        let (said, code) = import(name, &script, "");
+        assert!(code == 0 || (code == 3 && said.contains(REFUSED)), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_node_that_leads_to_itself_is_no_image() {
+    for nodes in [
+        "-blockdev driver=raw,node-name=a,file=a",
+        "-blockdev driver=qcow2,node-name=a,file=b -blockdev driver=raw,node-name=b,file=a",
+        "-blockdev '{\"driver\":\"throttle\",\"node-name\":\"a\",\"file\":\"a\"}'",
+    ] {
+        import(nodes, &format!("qemu-system-x86_64 -m 1G {nodes} -device virtio-blk-pci,drive=a\n"), "--print-xml");
+    }
+}
+
+#[test]
+fn what_no_domain_can_hold_is_refused() {
+    for (script, words) in [
+        ("qemu-system-x86_64 -m 1G -name $'\\x1b[31mfoo'\n", "a character that no XML can hold"),
+        ("qemu-system-x86_64 -m 1G -name \u{1b}[31mfoo\n", "a character that no XML can hold"),
+        ("qemu-system-x86_64 -m 99999999999999999999G\n", "99999999999999999999G"),
+    ] {
+        let (said, code) = import(words, script, "--define");
+        assert!(code != 0 && said.contains(words), "{script}: {code}: {said}");
+    }
+}
+
+#[test]
+fn a_pipe_beside_the_script_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("x")).status().unwrap().success());
+    fs::write(folder.path().join("start.sh"), format!(". ./x{QEMU}")).unwrap();
+    let since = Instant::now();
+    run(command::vgapt([std::ffi::OsStr::new("import"), folder.path().join("start.sh").as_os_str()]).current_dir(&folder));
+    assert!(since.elapsed() < TIME);
 }
 
 #[test]

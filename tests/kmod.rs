@@ -1,6 +1,13 @@
 //! The reading of modprobe's configuration held against kmod itself: which files count and in which order, and
 //! which of several lines it follows.
 
+#[allow(dead_code)] // kmod is asked about most here.
+#[path = "support/command.rs"]
+mod command;
+#[allow(dead_code)] // One tree is needed here.
+#[path = "support/tree.rs"]
+mod tree;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -161,4 +168,18 @@ fn an_install_line_that_loads_nothing() {
         let ran = plain(&modprobe(tree.path(), &["-n", "-v", "known-vfio"]));
         assert!(ran.starts_with(&format!("install {}", first.rest)), "{line}: {ran}");
     }
+}
+
+/// kmod takes the next line for a part of a comment that ends in a backslash.
+#[test]
+fn a_name_of_a_card_does_not_hide_the_binding() {
+    let host = tree::unpacked(&[Path::new(command::Z170)]);
+    let names = host.path().join("usr/share/misc");
+    fs::create_dir_all(&names).unwrap();
+    fs::write(names.join("pci.ids"), "10de  NVIDIA\n\t1401  GM\u{1b}[31m206\n\t0fba  Audio \\\n").unwrap();
+    let root = host.path().to_str().unwrap();
+    command::run(&mut command::vgapt(["--root", root, "prepare", "--gpu", "01:00.0", "--yes"])).with(0);
+    let shown = modprobe(host.path(), &["--showconfig"]);
+    assert!(shown.contains("options vfio_pci ids=10de:1401,10de:0fba"), "{shown}");
+    assert!(!fs::read_to_string(host.path().join("etc/modprobe.d/vgapt.conf")).unwrap().contains('\u{1b}'));
 }

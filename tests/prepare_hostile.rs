@@ -9,14 +9,13 @@ mod libvirt;
 #[path = "support/tree.rs"]
 mod tree;
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use command::{Ran, command, run, vgapt};
 use libvirt::skip;
-use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 use tree::{Content, assert_same, differences, distribution, walk};
 
@@ -218,8 +217,8 @@ fn a_full_disk() {
 fn two_at_once() {
     let root = debian();
     let root = root.path();
-    let held = File::open(root).unwrap();
-    flock(&held, FlockOperation::LockExclusive).unwrap();
+    // Where no other user can hold it (tests/hook.rs).
+    let held = vgapt::host::Target::open(root, false).unwrap().lock().unwrap();
     let before = walk(root);
     for arguments in [&PREPARE[..], &["undo", "--yes"]] {
         on(root, arguments).with(3).saying(&["another vgapt is changing", "remedy: wait until it is done"]);

@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::Context;
 use super::exit_code::FOUND_AGAINST;
+use super::shared::existing::changed;
 use super::shared::files::files;
 use crate::discovery;
 use crate::domain;
@@ -171,7 +174,10 @@ impl Arguments {
 /// The text of a file that the script reads itself, where it is no longer than a script.
 fn sourced(path: &str) -> Option<String> {
     let mut text = String::new();
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    // A pipe would be waited for until somebody writes into it.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok();
+    let file = file.filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
     file.take(LONGEST).read_to_string(&mut text).ok()?;
     Some(text)
 }
@@ -198,8 +204,9 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
         let remedy = format!("give another name with --name, or take that one away: vgapt undefine {}", shell_word(name));
         return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
     }
-    Ok(match connection.define(&imported.xml)? {
+    Ok(match connection.define(name, None, &imported.xml)? {
         Defined::Yes => None,
+        Defined::Changed => return Err(changed(name)),
         Defined::SchemaRefuses(words) => {
             let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };

@@ -12,7 +12,7 @@ use super::shared::{card, written};
 use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
-use crate::model::{Card, CpuSet, Host, PciAddress};
+use crate::model::{Card, CpuSet, Host, PciAddress, shell_word};
 use crate::output::{self, SeatedCard, Seats};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -45,7 +45,7 @@ impl Arguments {
             Some(name) => {
                 let connection = context.connect()?;
                 let host = context.host(root.as_ref(), Scope::All)?;
-                of_domain(name, &Existing::open(connection, name)?, &host)
+                of_domain(name, &Existing::open(connection, name)?, &host)?
             }
             None => self.proposed(root.as_ref(), &context.host(root.as_ref(), Scope::All)?)?,
         };
@@ -91,8 +91,9 @@ impl Arguments {
     }
 }
 
-fn of_domain(name: &str, existing: &Existing, host: &Host) -> Seats {
-    let (pins, emulator) = domain_xml::pins(existing.document.root());
+fn of_domain(name: &str, existing: &Existing, host: &Host) -> Result<Seats> {
+    let (pins, emulator) = domain_xml::pins(existing.document.root())
+        .map_err(|why| Problem::new(format!("'{name}': {why}"), format!("correct its pins: virsh edit {}", shell_word(name))))?;
     let mut vcpus: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (vcpu, cpus) in pins {
         for cpu in cpus.0 {
@@ -103,7 +104,7 @@ fn of_domain(name: &str, existing: &Existing, host: &Host) -> Seats {
     let is_guests = |core: &&topology::Core| core.cpus.iter().any(|cpu| vcpus.contains_key(cpu));
     let guest = CpuSet(cores.iter().filter(is_guests).flat_map(|core| core.cpus.iter().copied()).collect());
     let functions: Vec<PciAddress> = existing.passed().iter().map(|passed| passed.address).collect();
-    Seats { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) }
+    Ok(Seats { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) })
 }
 
 /// The host, and the cards of which a function is passed, or all where none is.

@@ -145,7 +145,7 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
         add(path);
     }
     let programs: Vec<String> = files.0.iter().filter(|(path, _)| runs_programs(path)).flat_map(|(_, file)| programs(file)).collect();
-    for path in programs.into_iter().take(MOST_PROGRAMS).filter(|path| is_script(root, path)) {
+    for path in programs.into_iter().take(MOST_PROGRAMS).filter(|path| begins_as_script(root, path)) {
         if let Some(file) = file(root, &path) {
             files.0.insert(path, file);
         }
@@ -200,7 +200,7 @@ fn runs_programs(path: &str) -> bool {
 /// The absolute paths in the lines of a file that run something.
 fn programs(file: &ConfigFile) -> Vec<String> {
     const RUNS: [&str; 5] = ["install", "RUN", "PROGRAM", "Exec", "/"];
-    let text = file.text.as_deref().unwrap_or_default();
+    let text = file.legible().unwrap_or_default();
     let lines = text.lines().filter(|line| RUNS.iter().any(|word| line.trim_start().starts_with(word) || line.contains("RUN")));
     let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && !word.starts_with("/sys/") && !word.starts_with("/dev/")).map(str::to_owned).collect()
@@ -209,7 +209,11 @@ fn programs(file: &ConfigFile) -> Vec<String> {
 /// Whether a program is a script, whose text tells what it does.
 pub(super) fn is_script(root: &Root, path: &str) -> bool {
     let is_short = root.status(path).is_some_and(|status| !status.is_dir && status.size <= LONGEST_SCRIPT);
-    is_short && root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
+    is_short && begins_as_script(root, path)
+}
+
+fn begins_as_script(root: &Root, path: &str) -> bool {
+    root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
 }
 
 /// What decides and could not be read, and why: it may be there.
@@ -234,9 +238,16 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
         unread.extend(releases.iter().find_map(|release| release.unknown().map(str::to_owned)));
     }
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
-    // An entry of a boot loader that is no text boots all the same.
-    let boots = |path: &str| ["/boot/", "/efi/", "/etc/kernel/"].iter().any(|folder| path.starts_with(folder));
-    let is_unread = |(path, what): &(&String, &NoText)| matches!(what, NoText::Unread { .. }) || (boots(path) && !what.is_no_file());
+    // An entry of a boot loader that is no text boots all the same; in other files the words that decide are looked for.
+    let boots = |path: &str| {
+        const FOLDERS: [&str; 5] = ["/boot/", "/efi/", "/etc/kernel/", "/usr/lib/kernel/", "/etc/cmdline.d/"];
+        FOLDERS.iter().any(|folder| path.starts_with(folder))
+    };
+    let is_unread = |(path, what): &(&String, &NoText)| match what {
+        NoText::Directory | NoText::LeadsNowhere(_) => false,
+        NoText::TooLong(_) | NoText::Unread { .. } => true,
+        NoText::NotUtf8 { .. } => boots(path),
+    };
     unread.extend(known.filter(is_unread).map(|(path, what)| format!("{path} {what}")));
     unread
 }
@@ -253,7 +264,10 @@ fn file(root: &Root, path: &str) -> Option<ConfigFile> {
         Err(NoText::TooLong(LONGEST >> 10))
     } else {
         match root.first_bytes(path, LONGEST) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|error| NoText::NotUtf8(error.utf8_error().valid_up_to())),
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| NoText::NotUtf8 {
+                at: error.utf8_error().valid_up_to(),
+                lossy: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            }),
             Err(error) => Err(NoText::Unread { closed: error.kind() == io::ErrorKind::PermissionDenied, error: error.to_string() }),
         }
     };

@@ -2,8 +2,10 @@
 //! what was written into elements that carry no alias.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::request::Request;
@@ -111,7 +113,8 @@ fn read(element: Element<'_>) -> Result<Record, String> {
         ));
     }
     let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or of a newer vgapt: {error}");
-    let mut said: Map<String, Value> = serde_json::from_str(element.text()).map_err(damaged)?;
+    let Once(said) = serde_json::from_str(element.text()).map_err(damaged)?;
+    let mut said: Map<String, Value> = serde_json::from_value(said).map_err(damaged)?;
     match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
         None => {}
         Some(Ok(format)) if format <= u64::from(RECORD_FORMAT) => {}
@@ -128,6 +131,68 @@ fn read(element: Element<'_>) -> Result<Record, String> {
         return Err(format!("the record in its metadata has the option '{option}', which vgapt {VERSION} does not know"));
     }
     serde_json::from_value(Value::Object(said)).map_err(damaged)
+}
+
+/// A value in which no object says a key twice: of two, another program may follow the other one.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Once(value)) = access.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some((key, Once(value))) = access.next_entry::<String, Once>()? {
+            if values.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("'{key}' is said twice")));
+            }
+            values.insert(key, value);
+        }
+        Ok(values.into())
+    }
 }
 
 /// vgapt's element in a domain's metadata, of whatever format.
@@ -197,6 +262,11 @@ mod tests {
     fn what_is_damaged_is_unknown_and_what_is_not_ours_is_absent() {
         for damaged in ["", "{", "[]", "7", "{\"version\":\"x\"}", "{\"version\":-1}", "{\"request\":7}", &DEFINED[..DEFINED.len() / 2]] {
             assert!(unknown(damaged).contains("damaged"), "{damaged}: {}", unknown(damaged));
+        }
+        for twice in
+            ["{\"version\":2,\"version\":1}", "{\"request\":{\"memory\":\"1G\",\"memory\":\"2G\"}}", "{\"passed\":[],\"passed\":[]}"]
+        {
+            assert!(unknown(twice).contains("is said twice"), "{twice}: {}", unknown(twice));
         }
         let twice = domain(DEFINED, NAMESPACE).to_string().replace("</metadata>", "<w:domain xmlns:w='urn:vgapt:domain:1'/></metadata>");
         assert!(Record::of(&Document::parse(&twice).unwrap()).unknown().is_some());

@@ -1,5 +1,7 @@
 //! A domain's memory, and the huge pages that it is in.
 
+use std::collections::BTreeSet;
+
 use super::processors::cpu_set;
 use crate::model::Size;
 use crate::xml::Element;
@@ -58,14 +60,20 @@ fn size(number: &str, unit: Option<&str>) -> Option<Size> {
 /// Where one of its sizes or its nodes cannot be read, in words.
 pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
     let Some(hugepages) = domain.at("memoryBacking/hugepages") else { return Ok(None) };
-    let page = hugepages.child("page").map(|page| page_size(page).ok_or("the size of its huge pages cannot be read"));
+    // A size for each node of the guest's: which part of the memory has which is not counted.
+    let sizes = hugepages.children_named("page").map(|page| page_size(page).ok_or("the size of its huge pages cannot be read"));
+    let sizes = sizes.collect::<Result<BTreeSet<Size>, _>>()?;
+    if sizes.len() > 1 {
+        let sizes: Vec<String> = sizes.iter().map(Size::to_string).collect();
+        return Err(format!("its memory is in huge pages of several sizes ({}), and vgapt counts those of one", sizes.join(", ")));
+    }
     // Without it libvirt takes them from any node.
     let nodes = domain.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
     let nodes = nodes.map(|memory| cpu_set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
     let nodes = nodes.transpose()?.unwrap_or_default();
     let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
     let memory = memory(domain).ok_or("the size of its memory cannot be read")?;
-    Ok(Some(Pages { memory, page: page.transpose()?, node }))
+    Ok(Some(Pages { memory, page: sizes.into_iter().next(), node }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How many processors a domain has, and where its threads run on the host, whoever pinned them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::CpuSet;
 use crate::xml::Element;
@@ -14,20 +14,63 @@ const MOST_IOTHREADS: usize = 1024;
 pub fn vcpus(domain: Element<'_>) -> Option<u32> {
     domain.child("vcpu").map_or(Some(1), |vcpu| vcpu.text().parse().ok())
 }
+/// More CPUs than this, in all pins of a domain together, are not read: a thousand virtual ones on a thousand of the
+/// host's have as many.
+const MOST_PINNED: usize = 1 << 20;
 
 /// The CPUs that an existing domain's virtual ones are pinned to, and the emulator's. Those without a pin of
 /// their own have the `cpuset` of `<vcpu>` (libvirt formatdomain, CPU allocation).
-pub fn pins(domain: Element<'_>) -> (Vec<(u32, CpuSet)>, Option<CpuSet>) {
+///
+/// # Errors
+/// Where they are more than any machine has.
+#[expect(clippy::type_complexity, reason = "two parts of one answer, which no caller keeps together")]
+pub fn pins(domain: Element<'_>) -> Result<(Vec<(u32, CpuSet)>, Option<CpuSet>), String> {
+    let mut sets = Sets::default();
     let tune = domain.child("cputune");
-    let common = domain.child("vcpu").and_then(|vcpu| cpu_set(vcpu, "cpuset"));
+    let common = domain.child("vcpu").map(|vcpu| sets.of(vcpu)).transpose()?.flatten();
     let mut pins: BTreeMap<u32, CpuSet> = BTreeMap::new();
     if let Some(common) = &common {
-        pins.extend((0..vcpus(domain).unwrap_or(1).min(MOST_VCPUS)).map(|vcpu| (vcpu, common.clone())));
+        for vcpu in 0..vcpus(domain).unwrap_or(1).min(MOST_VCPUS) {
+            sets.count(common)?;
+            pins.insert(vcpu, common.clone());
+        }
     }
-    let own = tune.into_iter().flat_map(|tune| tune.children_named("vcpupin"));
-    pins.extend(own.filter_map(|pin| Some((pin.attribute("vcpu")?.parse().ok()?, cpu_set(pin, "cpuset")?))));
-    let emulator = tune.and_then(|tune| tune.child("emulatorpin")).and_then(|pin| cpu_set(pin, "cpuset")).or(common);
-    (pins.into_iter().collect(), emulator)
+    for pin in tune.into_iter().flat_map(|tune| tune.children_named("vcpupin")) {
+        let Some(vcpu) = pin.attribute("vcpu").and_then(|vcpu| vcpu.parse().ok()) else { continue };
+        if let Some(set) = sets.of(pin)? {
+            pins.insert(vcpu, set);
+        }
+    }
+    let emulator = tune.and_then(|tune| tune.child("emulatorpin")).map(|pin| sets.of(pin)).transpose()?.flatten();
+    Ok((pins.into_iter().collect(), emulator.or(common)))
+}
+
+/// The sets of a domain's pins. Equal texts are read once, and what is in all of them together is bounded.
+#[derive(Default)]
+struct Sets {
+    read: HashMap<String, Option<CpuSet>>,
+    counted: usize,
+}
+
+impl Sets {
+    fn of(&mut self, element: Element<'_>) -> Result<Option<CpuSet>, String> {
+        let Some(text) = element.attribute("cpuset") else { return Ok(None) };
+        let set = self.read.entry(text.into_owned()).or_insert_with_key(|text| parsed(text)).clone();
+        if let Some(set) = &set {
+            self.count(set)?;
+        }
+        Ok(set)
+    }
+
+    fn count(&mut self, set: &CpuSet) -> Result<(), String> {
+        self.counted += set.0.len();
+        let fits = self.counted <= MOST_PINNED;
+        fits.then_some(()).ok_or_else(|| {
+            format!(
+                "its pins name more than {MOST_PINNED} processors of the host in all, which no machine has; correct them with virsh edit"
+            )
+        })
+    }
 }
 
 /// Whether somebody said where the virtual processors run.
@@ -38,13 +81,14 @@ pub fn are_pinned(domain: Element<'_>) -> bool {
 /// A set of CPUs or nodes in an attribute: numbers, ranges, and behind `^` what is taken out again. `None` where
 /// there is none, or libvirt would not take it either.
 pub(super) fn cpu_set(element: Element<'_>, attribute: &str) -> Option<CpuSet> {
-    let text = element.attribute(attribute)?;
+    parsed(&element.attribute(attribute)?)
+}
+
+fn parsed(text: &str) -> Option<CpuSet> {
     let (without, with): (Vec<&str>, Vec<&str>) = text.split(',').map(str::trim).partition(|part| part.starts_with('^'));
-    let mut set: CpuSet = with.join(",").parse().ok()?;
-    for part in without {
-        let taken: CpuSet = part[1..].parse().ok()?;
-        set.0.retain(|cpu| !taken.0.contains(cpu));
-    }
+    let mut set = CpuSet::of_all(with).ok()?;
+    let taken = CpuSet::of_all(without.into_iter().filter_map(|part| part.strip_prefix('^'))).ok()?;
+    set.0.retain(|cpu| !taken.0.contains(cpu));
     Some(set)
 }
 
@@ -71,7 +115,7 @@ mod tests {
 
     fn pinned(text: &str) -> (Vec<String>, Option<String>) {
         let domain = Document::parse(&format!("<domain>{text}</domain>")).unwrap();
-        let (pins, emulator) = pins(domain.root());
+        let (pins, emulator) = pins(domain.root()).unwrap();
         (pins.iter().map(|(vcpu, cpus)| format!("{vcpu}:{cpus}")).collect(), emulator.map(|cpus| cpus.to_string()))
     }
 
@@ -81,6 +125,26 @@ mod tests {
         assert_eq!(pinned(both), (vec!["0:1-2,4".into(), "1:7".into(), "2:1-2,4".into()], Some("1-2,4".into())));
         assert_eq!(pinned("<vcpu>3</vcpu><cputune><emulatorpin cpuset='0'/></cputune>"), (vec![], Some("0".into())));
         assert_eq!(pinned("<vcpu cpuset='0'>4294967295</vcpu>").0.len(), 4096);
+    }
+
+    /// An XML of a few kilobytes costs no gigabytes, and what is left out is said.
+    #[test]
+    fn pins_without_bound_are_unknown() {
+        let pins_of = |domain: &Document| pins(domain.root()).map(|(pins, _)| pins.len());
+        let all = |count: u32| {
+            let pins: String = (0..count).map(|vcpu| format!("<vcpupin vcpu='{vcpu}' cpuset='0-65535'/>")).collect();
+            let domain = Document::parse(&format!("<domain><cputune>{pins}</cputune></domain>")).unwrap();
+            pins_of(&domain)
+        };
+        let begun = std::time::Instant::now();
+        assert_eq!(all(16), Ok(16));
+        assert!(all(3000).is_err_and(|why| why.contains("more than 1048576 processors")));
+        let common = Document::parse("<domain><vcpu cpuset='0-65535'>4096</vcpu></domain>").unwrap();
+        assert!(pins_of(&common).is_err());
+        let odd = format!("0-3{}", ",^0-65535".repeat(3000));
+        let odd = Document::parse(&format!("<domain><vcpu cpuset='{odd}'>1</vcpu></domain>")).unwrap();
+        assert_eq!(pins_of(&odd), Ok(1));
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 
     #[test]

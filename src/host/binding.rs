@@ -76,6 +76,11 @@ fn not_understood(setup: &Setup) -> Option<Finding> {
     ))
 }
 
+/// A name out of pci.ids for a comment of modprobe's: a backslash at the end of a line joins the next one to it.
+fn as_comment(name: &str) -> String {
+    name.replace('\\', "/").chars().filter(|c| !c.is_control()).collect()
+}
+
 impl Bound {
     pub(super) fn of(device: &PciDevice) -> Self {
         Self { address: device.address, id: device.id, subsystem: device.subsystem.unwrap_or_default() }
@@ -329,7 +334,7 @@ impl Binding {
             self.switch_off().unwrap_or_default()
         );
         for bound in &self.functions {
-            let name = host.device(bound.address).map(PciDevice::label).unwrap_or_default();
+            let name = as_comment(&host.device(bound.address).map(PciDevice::label).unwrap_or_default());
             text.push_str(&format!("{MARK}{} {} {} {name}\n", bound.address, bound.id, bound.subsystem));
         }
         match (self.by_address, self.vfio_built_in) {

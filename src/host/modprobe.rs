@@ -72,6 +72,10 @@ pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
     for (path, text) in files.into_values() {
         match text {
             Ok(text) => configuration.lines.extend(lines(path, text)),
+            Err(what @ NoText::NotUtf8 { lossy, .. }) => {
+                configuration.lines.extend(lines(path, lossy));
+                configuration.unread.push((path.to_owned(), what.to_string()));
+            }
             // kmod passes over what is no file, and a link that leads nowhere.
             Err(what) if what.is_no_file() => {}
             Err(what) => configuration.unread.push((path.to_owned(), what.to_string())),

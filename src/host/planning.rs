@@ -64,11 +64,11 @@ fn unread(setup: &Setup) -> Option<Finding> {
     let first = setup.unread.first()?;
     let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
     let message = format!("{first}{more}; what it says is not known, and the plan may be another one");
-    let remedy = "run vgapt prepare as root, which may read it";
     let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
     Some(if setup.unread.iter().all(is_closed) {
-        Finding::warning("unread", message, remedy)
+        Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
     } else {
+        let remedy = "put it right, or away, and run vgapt prepare again (vgapt check names each that cannot be read)";
         Finding::blocker("unread", message, remedy)
     })
 }

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, openat, readlinkat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::files::{self, Lost, State};
 use super::folder::{Folder, Place};
+use crate::locks;
 use crate::problem::Problem;
 use crate::root::open_beneath;
 use crate::run::{self, Ran};
@@ -64,15 +65,19 @@ impl Target {
         &self.root
     }
 
-    /// Keeps every other vgapt from changing this host: a lock on its root directory, which leaves nothing behind.
+    /// Keeps every other vgapt of this user from changing this host, and leaves nothing behind in it.
     ///
     /// # Errors
     /// Where another one is at work.
     pub fn lock(&self) -> Result<Lock> {
+        let cannot = || format!("cannot open {}", self.root.display());
         let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let directory = directory.with_context(|| format!("cannot open {}", self.root.display()))?;
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(directory)),
+        let directory = directory.with_context(cannot)?;
+        let status = fstat(&directory).with_context(cannot)?;
+        // Any user could lock the directory itself, so it does only where this user has no folder for locks.
+        let file = locks::open(&format!("host\0{}:{}", status.st_dev, status.st_ino)).map_or(directory, OwnedFd::from);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Lock(file)),
             Err(Errno::WOULDBLOCK) => Err(Problem::new(
                 format!("another vgapt is changing {} at this moment", self.root.display()),
                 "wait until it is done, and run this again",

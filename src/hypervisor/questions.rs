@@ -40,6 +40,13 @@ impl<'a> Argument<'a> for &'a str {
     }
 }
 
+impl<'a> Argument<'a> for Option<&'a str> {
+    type Kept = Option<String>;
+    fn lent(kept: &'a Option<String>) -> Self {
+        kept.as_deref()
+    }
+}
+
 impl Argument<'_> for bool {
     type Kept = bool;
     fn lent(kept: &bool) -> Self {
@@ -116,10 +123,11 @@ questions! {
     QUESTION "listing the storage pools" pools() -> Pools;
     /// The command line that it would run for this XML.
     QUESTION "translating a domain" native(xml: &str) -> String;
-    /// Defines a domain.
-    QUESTION "defining a domain" define(xml: &str) -> Defined;
-    /// Defines a domain although the schema refuses it; what libvirt does not know is lost.
-    QUESTION "defining a domain" define_unchecked(xml: &str) -> ();
+    /// Defines a domain that is still as it was read; `None`: that was not there. The schema is asked before that, so
+    /// that next to no time is left for others between the comparison and the definition: libvirt cannot do both at once.
+    QUESTION "defining a domain" define(name: &str, before: Option<&str>, xml: &str) -> Defined;
+    /// The same although the schema refuses it; what libvirt does not know is lost.
+    QUESTION "defining a domain" define_unchecked(name: &str, before: Option<&str>, xml: &str) -> Defined;
     /// What a domain is doing.
     QUESTION "asking for a domain's state" state(name: &str) -> State;
     /// Starts a domain; paused: before its first instruction.

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 const NO_DOMAIN: u32 = 42;
 
 /// Words of libvirt or QEMU, and the remedy. The first that fits counts.
-const REMEDIES: [(&[&str], &str); 26] = [
+const REMEDIES: [(&[&str], &str); 27] = [
     (
         &["ssh: ", "Host key verification failed", "Permission denied (publickey", "Permission denied, please try again"],
         "it is ssh that fails, before libvirt is asked: see that `ssh HOST true` works from here, with the user and the port of the URI",
@@ -37,6 +37,10 @@ const REMEDIES: [(&[&str], &str); 26] = [
     ),
     (&["unexpected qemu URI path"], "use qemu:///system"),
     (&["already exists with uuid", "already defined with uuid"], "take the <uuid> out of the template, or give another name"),
+    (
+        &["does not support virt type 'kvm'"],
+        "QEMU cannot use KVM: see `vgapt check` for SVM or VT-x, and whether this user may open /dev/kvm (sudo usermod -aG kvm $USER, then log in again)",
+    ),
     (
         &["Cannot check QEMU binary", "Cannot find suitable emulator", "does not support virt type"],
         "install QEMU (apt install qemu-system-x86, dnf install qemu-kvm, pacman -S qemu-desktop), or name it with --emulator",

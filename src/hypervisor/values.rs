@@ -131,4 +131,6 @@ pub enum Defined {
     Yes,
     /// libvirt's schema refuses it, with these words.
     SchemaRefuses(String),
+    /// It is not, since another program has changed the domain meanwhile, whose change would be lost.
+    Changed,
 }

@@ -117,7 +117,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
                 }
                 draft.native(index, "<memory>");
             }
-            None => draft.drop(index, "it is no size"),
+            None => draft.refuse(index, "this is no size that a domain can have", "write it as QEMU does: -m 8G"),
         }
     }
     let mut backends: Vec<String> = Vec::new();
@@ -183,8 +183,13 @@ fn size(text: &str, bare: u32) -> Option<Size> {
     if let Ok(number) = number.parse::<u64>() {
         return number.checked_mul(1 << shift).map(Size::from_bytes);
     }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // As QEMU does.
-    number.parse::<f64>().ok().map(|number| Size::from_bytes((number * (1_u64 << shift) as f64) as u64))
+    fraction(number.parse().ok()?, shift)
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // As QEMU does.
+fn fraction(number: f64, shift: u32) -> Option<Size> {
+    let bytes = number * (1_u64 << shift) as f64;
+    (bytes < u64::MAX as f64).then(|| Size::from_bytes(bytes as u64))
 }
 
 #[cfg(test)]

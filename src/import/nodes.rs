@@ -17,14 +17,20 @@ pub(super) struct File {
 
 /// What a node is, where it is a file or a device in a format. Nothing becomes of the options yet.
 pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
-    let index = draft.with("blockdev", "node-name", node)?;
+    take_below(draft, node, &mut Vec::new())
+}
+
+/// The same below these nodes. A node that leads to itself is none, as QEMU has it.
+fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<File> {
+    let index = draft.with("blockdev", "node-name", node).filter(|index| !above.contains(index))?;
+    above.push(index);
     let driver = draft.options[index].props.peek("driver")?.to_owned();
     let mut file = if ["file", "host_device", "host_cdrom"].contains(&driver.as_str()) {
         File { path: draft.take(index, "filename")?, format: "raw".into(), ..File::default() }
     } else {
         let below = draft.take(index, "file");
         let mut file = match below {
-            Some(below) => take(draft, &below)?,
+            Some(below) => take_below(draft, &below, above)?,
             None => {
                 draft.take(index, "file.driver");
                 File { path: draft.take(index, "file.filename")?, ..File::default() }

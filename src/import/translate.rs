@@ -9,6 +9,7 @@ use super::{
     Script, assemble, before, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound,
     storage, usb,
 };
+use crate::xml::is_xml;
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,7 +86,13 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
         notes.push(format!("{} before QEMU is left out: libvirt starts QEMU itself, as its own user", left.join(" ")));
     }
     notes.append(&mut draft.notes);
-    let refusals = std::mem::take(&mut draft.refusals);
+    let mut refusals = std::mem::take(&mut draft.refusals);
+    let words = script.argv.iter().chain(forced_name.is_some().then_some(&name));
+    let odd = words.filter(|word| !is_xml(word));
+    refusals.extend(odd.map(|word| {
+        let why = format!("{word:?} holds a character that no XML can hold, so that libvirt cannot be given it");
+        (why, "take the character out of the script".to_owned())
+    }));
     Imported { name, xml, parts: parts(&draft), notes, refusals }
 }
 

@@ -1,22 +1,42 @@
-//! What libvirt would drop of an XML that its schema refuses: the test driver, which lives in this
+//! What libvirt's schema refuses, and what libvirt would drop of that: the test driver, which lives in this
 //! process, parses it, and what does not come back is what libvirt does not know.
 
 use std::collections::BTreeSet;
 
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
+use virt::enumutil::Enum;
+use virt::error::ErrorNumber;
 
 /// A name that no domain of the test driver has.
 const PROBE: &str = "vgapt-probe";
+/// Its state is gone with the connection.
+const SCRATCH: &str = "test:///default";
 
-/// The elements and attributes that libvirt's parser drops; `None` where it refuses the whole.
-pub(super) fn by_parser(xml: &str) -> Option<Vec<String>> {
+/// What this libvirt's schema refuses, in its words; `None` where it cannot be asked.
+pub(super) fn by_schema(xml: &str) -> Option<Result<(), String>> {
+    let connect = Connect::open(Some(SCRATCH)).ok()?;
+    match connect.define_domain_xml_flags(&probe(xml)?.to_string(), virt::sys::VIR_DOMAIN_DEFINE_VALIDATE) {
+        Err(error) if error.code() == Enum::Known(ErrorNumber::XmlInvalidSchema) => Some(Err(error.message().to_owned())),
+        // The schema is asked first: what this driver refuses beyond it, the one that is meant may take.
+        _ => Some(Ok(())),
+    }
+}
+
+/// The domain by a name that the test driver does not have.
+fn probe(xml: &str) -> Option<Document> {
     let mut given = Document::parse(xml).ok()?;
     if let Some(name) = given.root().child("name").map(Element::id) {
         given.set_text(name, PROBE);
     }
+    Some(given)
+}
+
+/// The elements and attributes that libvirt's parser drops; `None` where it refuses the whole.
+pub(super) fn by_parser(xml: &str) -> Option<Vec<String>> {
+    let given = probe(xml)?;
     let come_back = || -> Option<Document> {
-        let connect = Connect::open(Some("test:///default")).ok()?;
+        let connect = Connect::open(Some(SCRATCH)).ok()?;
         let domain = connect.define_domain_xml(&given.to_string()).ok()?;
         let text = domain.xml_desc(virt::sys::VIR_DOMAIN_XML_INACTIVE | virt::sys::VIR_DOMAIN_XML_SECURE).ok()?;
         Document::parse(&text).ok()

@@ -106,8 +106,13 @@ pub enum NoText {
     LeadsNowhere(String),
     /// It is longer than so many KiB.
     TooLong(usize),
-    /// At this byte stands what is no UTF-8.
-    NotUtf8(usize),
+    /// It is no UTF-8.
+    NotUtf8 {
+        /// From this byte on.
+        at: usize,
+        /// It with a sign in place of each byte that is none.
+        lossy: String,
+    },
     /// It could not be read.
     Unread {
         /// Because of this.
@@ -124,13 +129,26 @@ impl NoText {
     }
 }
 
+impl ConfigFile {
+    /// Its text for whoever looks for words in it; a comment in Latin-1 hides none. What edits the file takes `text`.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn legible(&self) -> Result<&str, &NoText> {
+        match &self.text {
+            Ok(text) | Err(NoText::NotUtf8 { lossy: text, .. }) => Ok(text),
+            Err(what) => Err(what),
+        }
+    }
+}
+
 impl fmt::Display for NoText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory => f.write_str("is a directory"),
             Self::LeadsNowhere(target) => write!(f, "is a link to {target}, which is not there"),
             Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, which is no configuration"),
-            Self::NotUtf8(at) => write!(f, "holds what is no UTF-8 text, at byte {at}"),
+            Self::NotUtf8 { at, .. } => write!(f, "holds what is no UTF-8 text, at byte {at}"),
             Self::Unread { error, .. } => write!(f, "cannot be read: {error}"),
         }
     }
@@ -140,6 +158,11 @@ impl ConfigFiles {
     /// The text of a file; `None` where it is missing or no text.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.0.get(path)?.text.as_deref().ok()
+    }
+
+    /// The text of a file for whoever looks for words in it ([`ConfigFile::legible`]).
+    pub fn legible(&self, path: &str) -> Option<&str> {
+        self.0.get(path)?.legible().ok()
     }
 
     /// Whether something is there, readable or not.
@@ -162,6 +185,11 @@ impl ConfigFiles {
     /// The texts of a directory's files whose name ends so.
     pub fn texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
+    }
+
+    /// The same for whoever looks for words in them ([`ConfigFile::legible`]).
+    pub fn legible_texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.below(directory, ending).filter_map(|(path, file)| Some((path, file.legible().ok()?)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::fragment::deeper;
-use super::{Document, Fragment, Id};
+use super::{Document, Fragment, Id, characters};
 
 impl Document {
     /// Gives an attribute a value; nothing changes where it has it already.
@@ -11,7 +11,7 @@ impl Document {
         if self.element(id).attribute(name).is_some_and(|now| now == value) {
             return;
         }
-        let escaped = quick_xml::escape::escape(value).into_owned();
+        let escaped = characters::of_attribute(value);
         match self.attribute(id, name).map(|attribute| attribute.value.clone()) {
             Some(range) => self.splice(id, range, &escaped),
             None => {
@@ -36,7 +36,7 @@ impl Document {
         if element.text() == text && element.children().next().is_none() {
             return;
         }
-        let escaped = quick_xml::escape::partial_escape(text).into_owned();
+        let escaped = characters::of_text(text);
         match self.node(id).inner.clone() {
             Some(range) => self.splice(id, range, &escaped),
             None => self.open_up(id, &escaped),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value)] // Values are written as they come: numbers, addresses, `format_args!`.
 
-use quick_xml::escape::{escape, partial_escape};
+use super::characters::{of_attribute, of_text};
 
 /// An element to be written: attributes in single quotes as libvirt writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +72,10 @@ impl Fragment {
     pub fn render(&self, indent: &str, line_end: &str) -> String {
         let mut out = format!("<{}", self.name);
         for (name, value) in &self.attributes {
-            out.push_str(&format!(" {name}='{}'", escape(value.as_str())));
+            out.push_str(&format!(" {name}='{}'", of_attribute(value)));
         }
         if self.children.is_empty() {
-            out.push_str(&if self.text.is_empty() {
-                "/>".to_owned()
-            } else {
-                format!(">{}</{}>", partial_escape(self.text.as_str()), self.name)
-            });
+            out.push_str(&if self.text.is_empty() { "/>".to_owned() } else { format!(">{}</{}>", of_text(&self.text), self.name) });
             return out;
         }
         out.push('>');

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::super::shared::existing::{Existing, still_as_read};
+use super::super::shared::existing::{Existing, changed};
 use super::super::shared::lock::Lock;
 use super::desk::Desk;
 use super::paths::existing;
@@ -76,12 +76,12 @@ impl Arguments {
         if !context.global.json {
             context.note(diff.trim_end());
         }
-        let is_new = !self.dry_run && after != before;
-        if is_new {
-            still_as_read(connection, name, Some(&before))?;
-        }
-        if is_new && let Defined::SchemaRefuses(words) = connection.define(&after)? {
-            return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}"));
+        if !self.dry_run && after != before {
+            match connection.define(name, Some(&before), &after)? {
+                Defined::Yes => {}
+                Defined::Changed => return Err(changed(name)),
+                Defined::SchemaRefuses(words) => return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}")),
+            }
         }
         context.note(&search.told(&overlay));
         if place.is_back {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::context::Context;
-use super::existing::still_as_read;
+use super::existing::changed;
 use super::exit_code::FOUND_AGAINST;
 use crate::discovery;
 use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
@@ -138,10 +138,13 @@ impl Definition<'_> {
     }
 
     fn define(&self, connection: &dyn Hypervisor, base: &Base, spec: &Spec, xml: &str) -> Result<Outcome> {
-        still_as_read(connection, self.name, self.existing)?;
-        match connection.define(xml)? {
+        let defined = match connection.define(self.name, self.existing, xml)? {
+            Defined::SchemaRefuses(_) if self.how.force => connection.define_unchecked(self.name, self.existing, xml)?,
+            defined => defined,
+        };
+        match defined {
             Defined::Yes => {}
-            Defined::SchemaRefuses(_) if self.how.force => connection.define_unchecked(xml)?,
+            Defined::Changed => return Err(changed(self.name)),
             Defined::SchemaRefuses(words) => {
                 let dropped = connection.dropped(xml)?;
                 return Ok(Outcome::SchemaRefuses(self.against_schema(base, &words, dropped.as_deref())));

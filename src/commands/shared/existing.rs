@@ -1,6 +1,6 @@
 //! A domain that exists, whoever defined it.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use crate::domain::{self, Needs, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
@@ -88,14 +88,8 @@ fn known<T>(reading: Reading<T>, name: &str) -> Result<Option<T>> {
     })
 }
 
-/// To be asked right before a domain is defined: whether it is still as it was read, passwords included.
-///
-/// # Errors
-/// Where another program has changed it, whose change would be lost.
-pub(in crate::commands) fn still_as_read(connection: &dyn Hypervisor, name: &str, before: Option<&str>) -> Result<()> {
-    if connection.domain_xml(name, Secrets::Kept)?.as_deref() == before {
-        return Ok(());
-    }
+/// Another program has changed the domain since it was read.
+pub(in crate::commands) fn changed(name: &str) -> Error {
     let message = format!("'{name}' was changed by another program meanwhile; nothing was defined");
-    Err(Problem::new(message, "run it again: it starts from the domain as it is now").into())
+    Problem::new(message, "run it again: it starts from the domain as it is now").into()
 }

@@ -39,19 +39,19 @@ fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed(domain, &record.passed),
         pages: pages(root)?,
-        cpus: taken(root, record),
+        cpus: taken(root, record)?,
         handover: record.request.handover,
     })
 }
 
 /// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
 /// else has pinned them since, only what they are pinned to.
-fn taken(root: Element<'_>, record: &Record) -> CpuSet {
-    let (pins, _) = pins(root);
+fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
+    let (pins, _) = pins(root)?;
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
     // Where this cannot be read, what the XML says is all there is.
     let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
-    if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned }
+    Ok(if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned })
 }
 
 #[cfg(test)]
@@ -76,6 +76,9 @@ mod tests {
         );
         assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
         assert_eq!(read(&text.replace("urn:vgapt", "urn:other")), Reading::Absent);
+        let two = |size: &str| text.replace("<page ", &format!("<page size='{size}' nodeset='0'/><page "));
+        assert_eq!(read(&two("2048")).known().unwrap().pages.unwrap().page, Some(Size::from_mib(2)));
+        assert!(read(&two("1048576")).unknown().is_some_and(|why| why.contains("several sizes (2 MiB, 1 GiB)")));
         for (from, to) in
             [("{}", "{"), ("size='2'", "size='two'"), ("nodeset='1'", "nodeset='one'"), ("unit='MiB'>512", "unit='stones'>512")]
         {

@@ -36,13 +36,24 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     };
     let attribute = format!("{home}/nr_hugepages");
     let _turn = taken::turn(target)?;
-    let others = Others::of(&ledger.of_others()?, &attribute, &pool);
+    let taken_by_others = ledger.of_others()?;
+    let others = Others::of(&taken_by_others, &attribute, &pool);
     let (Some(now), Some(free)) = (number(root, &attribute)?, number(root, &format!("{home}/free_hugepages"))?) else {
         bail!("this kernel has no huge pages of {}", wanted.page);
     };
     // Pages that others have reserved and not touched yet count as free, and are not; likewise those of a domain on its way up.
-    let reserved = number(root, &format!("{home}/resv_hugepages"))?.unwrap_or(0);
-    let free = free.saturating_sub(reserved).saturating_sub(others.promised);
+    let all = format!("{POOLS}/{pool}");
+    let reserved = number(root, &format!("{all}/resv_hugepages"))?.unwrap_or(0);
+    let free = match wanted.node {
+        None => free.saturating_sub(reserved).saturating_sub(others.promised),
+        // The kernel counts what is reserved for all nodes together. Those of any node may come from this one: what is
+        // left of all is the most that is left of one.
+        Some(_) => {
+            let of_all = Others::of(&taken_by_others, &format!("{all}/nr_hugepages"), &pool);
+            let left = number(root, &format!("{all}/free_hugepages"))?.unwrap_or(free);
+            free.saturating_sub(others.promised).min(left.saturating_sub(reserved).saturating_sub(of_all.promised))
+        }
+    };
     let needed = wanted.memory.bytes().div_ceil(wanted.page.bytes().max(1));
     let added = needed.saturating_sub(free);
     if added > 0 {

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FileType, FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::host::files::{self, Lost, State};
 use crate::host::folder::Folder;
 use crate::host::receipt::own;
 use crate::host::target::Target;
+use crate::locks;
+use crate::model::shell_word;
 use crate::problem::Problem;
 
 const DIRECTORY: &str = "/run/vgapt";
@@ -62,8 +65,16 @@ pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks"
 /// # Errors
 /// Where that takes too long: libvirt waits meanwhile.
 pub(super) fn turn(target: &Target) -> Result<Turn> {
-    make_directory(target)?;
-    let folder = target.folder(DIRECTORY)?.with_context(|| format!("{DIRECTORY} is not there, although it was made"))?;
+    target.make_directory("/run", 0o755)?;
+    target.make_directory(locks::FOLDER, 0o700)?;
+    let folder = target.folder(locks::FOLDER)?.with_context(|| format!("{} is missing, although it was made", locks::FOLDER))?;
+    let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
+    // Whoever can open it can lock it.
+    if status.st_uid != geteuid().as_raw() || status.st_mode & 0o077 != 0 {
+        let place = folder.shown().display();
+        let word = shell_word(&place.to_string());
+        bail!("{place} is open to other users, who could keep every domain from starting; chown root: {word} && chmod 700 {word}");
+    }
     let directory = folder.opened().map_err(|error| files::told("read", folder.shown(), &error))?;
     let end = Instant::now() + PATIENCE;
     loop {
@@ -71,8 +82,9 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
             Ok(()) => return Ok(Turn(directory)),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => sleep(INTERVAL),
             Err(Errno::WOULDBLOCK | Errno::INTR) => bail!(
-                "the hook of another domain has been at work for {} s; see by which process {DIRECTORY} is locked (lslocks)",
-                PATIENCE.as_secs()
+                "the hook of another domain has been at work for {} s; see by which process {} is locked (lslocks)",
+                PATIENCE.as_secs(),
+                locks::FOLDER
             ),
             Err(error) => return Err(files::told("lock", folder.shown(), &error.into())),
         }

@@ -21,7 +21,7 @@ fn configured(setup: &Setup) -> bool {
 
 fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    if setup.files.text(DEFAULTS).is_some_and(|text| !keys(text).is_empty()) {
+    if setup.files.legible(DEFAULTS).is_some_and(|text| !keys(text).is_empty()) {
         edits.change(setup, DEFAULTS, "kernel parameters of the entries that limine-entry-tool makes", |text| defaults(text, wants))?;
     }
     for path in PLACES {

@@ -27,8 +27,8 @@ fn by_loader<'a>(host: &Host, setup: &'a Setup) -> (Vec<Written<'a>>, Vec<Writte
 
 /// All `name=value` of the files, those that command lines are made from first.
 fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
-    let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.text(path)?)));
-    let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.texts(folder, ending));
+    let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.legible(path)?)));
+    let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.legible_texts(folder, ending));
     let mut found = Vec::new();
     for (path, text) in of(&MADE_FROM).chain(folders).chain(of(&BOOTED)) {
         // The entry that boots without the binding is one of ours.

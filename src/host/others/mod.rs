@@ -266,6 +266,18 @@ mod tests {
             .collect()
     }
 
+    /// Each rule is looked at once, however many there are and whatever joins them.
+    #[test]
+    fn many_rules_cost_as_many_looks() {
+        const RULE: &str = "KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"vfio-pci\"";
+        let begun = std::time::Instant::now();
+        for end in ["\n", ", \\\n"] {
+            let all = found("/etc/udev/rules.d/9.rules", &format!("{RULE}{end}").repeat(20_000));
+            assert!(all.len() == 20_000 && all.iter().all(|(_, takes)| *takes == ["01:00.0"]));
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    }
+
     #[test]
     fn every_way_in_which_people_bind() {
         let both = ["01:00.0", "01:00.1"].as_slice();

@@ -16,16 +16,13 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
     let mut found = Vec::new();
     for path in installed {
-        let Some(text) = setup.files.text(path).filter(|text| !is_ours(text)) else { continue };
+        let Some(text) = setup.files.legible(path).filter(|text| !is_ours(text)) else { continue };
         let rule = path.contains("/udev/rules.d/");
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
         let binding: Vec<(usize, &str)> =
             lines.filter(|(_, line)| BINDS.iter().any(|word| line.contains(word)) && !only_loads(line)).collect();
         if rule {
-            found.extend(binding.iter().map(|(index, line)| {
-                let logical = udev_line(text, *index);
-                Other { takes: of_rule(host, &logical), ..Other::new(format!("{path}, line {}", index + 1), line) }
-            }));
+            found.extend(of_rules(host, path, text, &binding));
         } else if let Some((index, line)) = binding.first() {
             let takes = named(host, text);
             found.push(Other { takes, ..Other::new(format!("{path}, line {}", index + 1), line) });
@@ -34,12 +31,24 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
     found
 }
 
+/// What the rules of a file with these lines take.
+fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec<Other> {
+    let mut found = Vec::new();
+    for rule in udev_rules(text, lines) {
+        let takes = of_rule(host, &rule.whole);
+        let other =
+            |(index, line): &(usize, &str)| Other { takes: takes.clone(), ..Other::new(format!("{path}, line {}", index + 1), line) };
+        found.extend(rule.lines.iter().map(other));
+    }
+    found
+}
+
 /// The programs that enabled units and /etc/rc.local run, wherever they lie.
 fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     let is_unit = |path: &&String| path.starts_with("/etc/systemd/system/") && path.ends_with(".service");
-    let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.text(path));
+    let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.legible(path));
     let exec = units.flat_map(|text| text.lines().filter(|line| line.trim_start().starts_with("Exec")));
-    let local = setup.files.text("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
+    let local = setup.files.legible("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
     let words = exec.chain(local).flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
 }
@@ -47,14 +56,10 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
 /// Rules of udev that take functions off the bus, as switchers between a laptop's cards write them.
 pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
-    let texts = rules.filter_map(|path| Some((path, setup.files.text(path)?)));
+    let texts = rules.filter_map(|path| Some((path, setup.files.legible(path)?)));
     let of = |(path, text): (&String, &str)| {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#') && line.contains("ATTR{remove}=\""));
-        let found = lines.map(|(index, line)| Other {
-            takes: of_rule(host, &udev_line(text, index)),
-            ..Other::new(format!("{path}, line {}", index + 1), line)
-        });
-        found.collect::<Vec<_>>()
+        of_rules(host, path, text, &lines.collect::<Vec<_>>())
     };
     texts.flat_map(of).collect()
 }
@@ -85,13 +90,26 @@ fn only_loads(line: &str) -> bool {
     !writes.iter().any(|word| line.contains(word))
 }
 
-/// A rule of udev with the lines that a backslash joins to it, before and behind.
-fn udev_line(text: &str, index: usize) -> String {
+/// A rule of udev with the lines that a backslash joins to it.
+struct Rule<'t> {
+    whole: String,
+    /// Those of its lines that are looked for, each with its index in the file.
+    lines: &'t [(usize, &'t str)],
+}
+
+/// The rules of a file that these lines belong to.
+fn udev_rules<'t>(text: &str, wanted: &'t [(usize, &'t str)]) -> Vec<Rule<'t>> {
     let lines: Vec<&str> = text.lines().collect();
-    let goes_on = |index: usize| lines.get(index).is_some_and(|line| line.ends_with('\\'));
-    let first = (0..index).rev().take_while(|before| goes_on(*before)).last().unwrap_or(index);
-    let last = (index..lines.len()).find(|at| !goes_on(*at)).unwrap_or(index);
-    lines[first..=last].join(" ")
+    let (mut rules, mut rest, mut end) = (Vec::new(), wanted, 0);
+    for rule in lines.split_inclusive(|line| !line.ends_with('\\')) {
+        end += rule.len();
+        let (own, others) = rest.split_at(rest.partition_point(|(index, _)| *index < end));
+        rest = others;
+        if !own.is_empty() {
+            rules.push(Rule { whole: rule.join(" "), lines: own });
+        }
+    }
+    rules
 }
 
 /// The functions that a rule of udev means: by name, vendor, device and class; what it does not say fits all.

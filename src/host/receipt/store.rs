@@ -183,6 +183,14 @@ fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
     let head: Head = serde_json::from_slice(&state.bytes).map_err(understood)?;
     if head.format > FORMAT {
         let (own, by) = (env!("CARGO_PKG_VERSION"), &head.vgapt);
+        if !is_later(by, own) {
+            let message = format!(
+                "{} has the format {}, and says that vgapt {by} wrote it, which has no such format: somebody changed it",
+                path.display(),
+                head.format
+            );
+            return Err(Problem::new(message, "look at where this tree comes from; nothing of that receipt is done").into());
+        }
         let message = format!(
             "{} was written by vgapt {by}, in the format {}; this is vgapt {own}, which reads up to {FORMAT}",
             path.display(),
@@ -196,6 +204,12 @@ fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
         return Err(Problem::new(format!("{} names {odd}, which no vgapt has written", path.display()), remedy).into());
     }
     Ok(Some((number, receipt)))
+}
+
+/// Whether a version is later than another one; one that is not understood is, as far as anybody knows.
+fn is_later(version: &str, than: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>();
+    numbers(version).is_ok_and(|version| numbers(than).is_ok_and(|than| version > than)) || numbers(version).is_err()
 }
 
 /// What was begun, or is being forgotten: a directory with files in it.

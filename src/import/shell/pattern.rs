@@ -71,6 +71,9 @@ fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) ->
     note(&here, 0);
     for (index, letter) in letters.enumerate() {
         let mut next = Vec::new();
+        if !budget.take(here.iter().filter_map(|at| parts.get(*at)).map(Part::cost).sum::<usize>()) {
+            break;
+        }
         for &at in &here {
             match parts.get(at) {
                 Some(Part::Star) => reach(parts, at, &mut next),
@@ -78,7 +81,7 @@ fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) ->
                 _ => {}
             }
         }
-        if next.is_empty() || !budget.take(here.len() + next.len()) {
+        if next.is_empty() || !budget.take(next.len()) {
             break;
         }
         here = next;
@@ -109,6 +112,14 @@ enum Part {
 }
 
 impl Part {
+    /// How many comparisons a letter costs.
+    fn cost(&self) -> usize {
+        match self {
+            Part::Set(ranges, _) => ranges.len() + 1,
+            Part::Star | Part::Any | Part::One(_) => 1,
+        }
+    }
+
     fn is(&self, c: char) -> bool {
         match self {
             Part::Star => false,
@@ -210,5 +221,8 @@ mod tests {
         assert!(!budget.is_spent());
         replace(&text, "a*b", "", true, &budget);
         assert!(budget.is_spent());
+        let budget = Budget::default();
+        replace(&text, &format!("[{}]", "b".repeat(50_000)), "", true, &budget);
+        assert!(budget.is_spent(), "each range of a set is a comparison");
     }
 }

@@ -17,8 +17,6 @@ const LONGEST_PROCESS: usize = 7;
 const DEVICES: [&str; 7] = ["dri/", "vfio/", "kvm/", "input/", "snd/", "bus/", "nvidia-caps/"];
 /// The longest such line.
 const LONGEST: usize = 8 << 10;
-/// The longest beginning of a file that stands for one that is no text.
-const MOST_PLACEHOLDER: usize = 4096;
 
 /// How a capture is made fit to be passed on.
 pub(in crate::root) struct Redaction {
@@ -74,9 +72,16 @@ impl Redaction {
         match std::str::from_utf8(bytes) {
             Ok(text) if is_no_text(text) => no_text(text).into_bytes(),
             Ok(text) => self.of_people(path, text).into_bytes(),
-            // That it is no text, and from where on, is an answer too.
-            Err(error) => [vec![b'#'; error.valid_up_to().min(MOST_PLACEHOLDER)], vec![0xff]].concat(),
+            Err(_) => self.of_no_utf8(path, bytes),
         }
+    }
+
+    /// That it is no UTF-8 is an answer too; its words are looked for all the same, as in a text.
+    fn of_no_utf8(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(bytes);
+        let kept = if is_no_text(&text) { no_text(&text) } else { self.of_people(path, &text) };
+        let (start, end) = kept.split_once(char::REPLACEMENT_CHARACTER).unwrap_or((&kept, ""));
+        [start.as_bytes(), &[0xff], end.as_bytes()].concat()
     }
 
     /// A variable of the firmware: a number, or a text of the boot loader's.
@@ -287,6 +292,13 @@ mod tests {
             "/dev/nvme0n1p2 /boot ext4 rw 0 0",
             "efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c",
             "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet splash\"",
+            "/boot/vmlinuz-5.14.0-427.13.1",
+            "/boot/vmlinuz-4.18.0-553.117.1",
+            "echo 1002 7340 > /sys/bus/pci/drivers/vfio-pci/new_id",
+            "/sys/bus/pci/devices/0000:01:00.0/0000:02:00.0",
+            "vfio-pci 0x1002 0x7340",
+            "/dev/nvme0n1p128 /dev/md127p1 /dev/sda15",
+            "enp129s0f1np1 wlp0s20f3 eno1 virbr0 eth0",
         ] {
             assert_eq!(settings(stays), stays);
         }
@@ -326,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_no_text_says_only_that() {
         let mut redaction = Redaction::new();
-        assert_eq!(redaction.content("/etc/default/grub", b"secret\xffsecret"), b"######\xff");
+        assert_eq!(redaction.content("/etc/default/grub", b"gnusbert\xffgnusbert"), b"x1\xffx1");
         assert_eq!(redaction.content("/etc/default/grub", b"s\0e\0c\0"), b"0\x000\x000\0");
     }
 }

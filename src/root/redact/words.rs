@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::line::{Line, digits, digits_of_run, is_number};
+use super::line::{LONGEST_RUN, Line, digits, is_number, is_of_word};
 
 /// Words that stand in the program itself or in files that distributions ship; see build.rs.
 const KNOWN: &str = include_str!(concat!(env!("OUT_DIR"), "/words"));
@@ -98,9 +98,6 @@ const GRAMMAR: [&str; 80] = [
 const LONGEST_NUMBER: usize = 13;
 /// The longest number that stays in a file of settings otherwise: of a version, an id, a line or a column.
 const LONGEST_SHORT: usize = 4;
-/// As many digits stay in numbers with nothing but blanks, dashes or slashes between them: more are one number, such as
-/// that of a card or a telephone.
-const LONGEST_RUN: usize = 8;
 /// The longest number with `0x`: the id of a device.
 const LONGEST_SHORT_HEX: usize = 4;
 /// The longest of the kernel's.
@@ -177,11 +174,13 @@ impl Words {
         let identifier = identifier_length(rest);
         if identifier > 0 {
             line.value_begins();
+            line.ends_run();
             return Some((identifier, self.replacement(&rest[..identifier], identifier_like)));
         }
         let address = address_length(rest);
         if address > 0 {
             line.value_begins();
+            line.ends_run();
             let text = &rest[..address];
             let is_mask = text.starts_with("255.");
             let token = if KNOWN_ADDRESSES.contains(&text) || is_mask { text.to_owned() } else { self.replacement(text, address_like) };
@@ -192,14 +191,13 @@ impl Words {
             line.value_begins();
             return Some((long, self.replacement(&rest[..long], zeros)));
         }
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let end = rest.find(|c: char| !is_of_word(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         if word.is_empty() {
             return None;
         }
         let is_number = is_number(word);
-        let run = if is_number { line.run + digits_of_run(rest) } else { 0 };
-        line.run = if is_number { line.run + digits(word) } else { 0 };
+        let run = line.counts(word, rest);
         let stays = !line.is_secret() && (self.known.contains(word) || Self::shape_stays(word, after, before, line, rule, run));
         line.knows(word, after, before);
         line.after_unknown = !stays;
@@ -234,7 +232,12 @@ impl Words {
             || (!is_told
                 && ((is_hex && rule.hex && hex.len() <= LONGEST_HEX && (rule.numbers == Numbers::All || !line.after_unknown))
                     || (is_hex && matches!(hex.len(), 2 | 4) && beside && !line.after_unknown && !line.is_comment)
-                    || (is_hex && word.len() > 2 && hex.len() <= LONGEST_SHORT_HEX && hex.len() < word.len() && !line.after_unknown)
+                    || (is_hex
+                        && word.len() > 2
+                        && hex.len() <= LONGEST_SHORT_HEX
+                        && hex.len() < word.len()
+                        && !line.after_unknown
+                        && run <= LONGEST_RUN)
                     || is_device(word)
                     || (rule.names && (is_kernel_name(word) || is_driver_name(word)))))
     }
@@ -248,15 +251,19 @@ impl Words {
 
 /// What stood for something in an earlier capture.
 fn is_own(word: &str) -> bool {
-    word.strip_prefix('x').is_some_and(|number| !number.is_empty() && number.len() < 7 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    word.strip_prefix('x')
+        .is_some_and(|number| matches!(number.len(), 1..=4) && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// `sda1`, `nvme0n1p2`, `enp3s0`: names by which every machine calls its devices.
 fn is_device(word: &str) -> bool {
-    const LETTERS: [&str; 26] = [
-        "n", "p", "s", "f", "d", "o", "np", "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr",
-        "mmcblk", "zram", "nvidia", "tpm", "tpmrm", "kvmfr",
+    const KINDS: [&str; 19] = [
+        "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr", "mmcblk", "zram", "nvidia", "tpm",
+        "tpmrm", "kvmfr",
     ];
+    /// Of a name such as `enp129s0f1np1d1`.
+    const PARTS: [&str; 6] = ["n", "p", "s", "f", "d", "np"];
+    const MOST_DIGITS: usize = 7;
     let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| word.strip_prefix(kind));
     if disk.is_some_and(|rest| {
         rest.trim_end_matches(|c: char| c.is_ascii_digit()).len() <= 2
@@ -265,17 +272,16 @@ fn is_device(word: &str) -> bool {
     }) {
         return disk.is_some_and(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()).bytes().all(|byte| byte.is_ascii_lowercase()));
     }
-    let mut rest = word;
-    let starts = rest.starts_with(|c: char| c.is_ascii_lowercase());
+    let (mut rest, mut names) = (word, KINDS.as_slice());
     while !rest.is_empty() {
         let letters = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
         let digits = rest[letters..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| letters + end);
-        if !LETTERS.contains(&&rest[..letters]) || digits == letters || digits - letters > 4 {
+        if !names.contains(&&rest[..letters]) || digits == letters || digits - letters > 4 {
             return false;
         }
-        rest = &rest[digits..];
+        (rest, names) = (&rest[digits..], &PARTS);
     }
-    starts && word.len() > 3
+    word.len() > 3 && digits(word) <= MOST_DIGITS
 }
 
 /// `card0`, `renderD128`, `ata1`, `event3`.
@@ -288,9 +294,11 @@ fn is_kernel_name(word: &str) -> bool {
         && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// `nouveau`, `snd_hda_intel`.
+/// `nouveau`, `snd_hda_intel`. An array of disks is named by people (md(4)): `md_home`.
 fn is_driver_name(word: &str) -> bool {
-    word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    !word.starts_with("md_")
+        && word.len() <= 40
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 fn name_like(_: &str, number: usize) -> String {

@@ -35,7 +35,10 @@ pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Findi
         if !own.functions.is_disjoint(&functions(domain)) {
             return None;
         }
-        let (pins, _) = pins(domain.root());
+        let pins = match pins(domain.root()) {
+            Ok((pins, _)) => pins,
+            Err(because) => return Some(format!("'{}' may have any ({because})", other.name)),
+        };
         let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
         (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
     };

@@ -45,7 +45,7 @@ fn nodes(question: &Question<'_>, placed: &Placed) -> Option<CpuSet> {
     if !is_ours || !base.differs(|request| request.memory) {
         return None;
     }
-    let (pins, _) = pins(base.domain.root());
+    let (pins, _) = pins(base.domain.root()).ok()?;
     let node = |cpu: u32| host.topology.cpus.iter().find(|known| known.cpu == cpu)?.node;
     Some(CpuSet(pins.iter().flat_map(|(_, cpus)| &cpus.0).filter_map(|cpu| node(*cpu)).collect()))
 }

@@ -107,7 +107,9 @@ impl Reader<'_> {
             }
             let is_local = declarer != "export" && declarer != "readonly";
             // The value is of what the name was before it was local.
-            let hidden = self.variables.set.get(&name).cloned();
+            let is_hidden = is_local && !self.local.is_empty();
+            let hidden = self.variables.set.get(&name).filter(|_| is_hidden);
+            let hidden = hidden.filter(|values| self.variables.budget.take_words(values)).cloned();
             self.assign_all(std::slice::from_ref(part));
             if let (true, Some(locals)) = (is_local, self.local.last_mut()) {
                 if assignment_of(part).is_none() && !matches!(part, Part::Array { .. }) {
