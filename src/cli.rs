@@ -1,6 +1,6 @@
-//! The command line: it is parsed, and the subcommand is run.
+//! Parses the command line, and runs the subcommand.
 
-#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+#![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
 use std::process::ExitCode;
 
@@ -17,13 +17,13 @@ use crate::interrupt::Interrupted;
 use crate::problem::Problem;
 use crate::{output, problem, run};
 
-/// GPU passthrough in minutes: finds out what can be given to a virtual machine, merges it into a
-/// libvirt domain, defines and starts it.
+/// GPU passthrough in minutes: finds what can be passed through to a virtual machine, adds it to a
+/// libvirt domain, defines the domain and starts it.
 #[derive(Debug, Parser)]
 #[command(
     name = "vgapt",
     version,
-    after_help = "Exit codes: 0 fine, 1 found what speaks against it, 2 wrong usage, 3 failed, 4 not up in time, 130 interrupted."
+    after_help = "Exit codes: 0 success, 1 blocked or not ready, 2 wrong usage, 3 failed, 4 guest not up in time, 130 interrupted."
 )]
 pub struct Cli {
     /// Options that every command takes.
@@ -34,48 +34,48 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What can be done.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List the graphics cards, and what can be passed through
+    /// List the graphics cards and whether they can be passed through
     List(list::Arguments),
-    /// Say whether the host is ready for a guest with its card, and what is missing
+    /// Check whether the host is ready for a guest with a graphics card, and show what is missing
     Check(check::Arguments),
-    /// Make the host ready: IOMMU, early binding, huge pages; shown first, proved, taken back by undo
+    /// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
     Prepare(Box<prepare::Arguments>),
-    /// Take back all that prepare did
+    /// Revert everything that prepare changed
     Undo(undo::Arguments),
-    /// Define a domain with the graphics card in it, or change one
+    /// Define a domain with a graphics card, or change one
     Define(Box<define::Arguments>),
-    /// Give a domain of your own a card
+    /// Add a graphics card or other host devices to an existing domain
     Attach(attach::Arguments),
-    /// Take out again what attach gave
+    /// Remove the devices that attach added
     Detach(detach::Arguments),
-    /// Show what a domain was made from
+    /// Show the request that a domain was defined from
     Show(show::Arguments),
-    /// Say why each element is there that vgapt put in
+    /// Explain each element that vgapt added to a domain
     Explain(explain::Arguments),
-    /// Check the host once more and start a domain
+    /// Check the host again and start a domain
     Start(start::Arguments),
     /// Ask a domain's guest to shut down
     Stop(stop::Arguments),
-    /// Say what a domain is doing, and who has its devices
+    /// Show a domain's state, and the drivers of its devices
     Status(status::Arguments),
-    /// Forget a domain, its firmware variables included; disks stay
+    /// Remove a domain, including its firmware variables; its disks are not deleted
     Undefine(undefine::Arguments),
-    /// What libvirt calls around a domain's start and stop
+    /// Run by libvirt at a domain's start and stop
     Hook(hook::Arguments),
-    /// Make a domain of a shell script that starts QEMU
+    /// Convert a shell script that starts QEMU to a domain
     Import(import::Arguments),
-    /// Print a domain for another world: QEMU's options, or a manifest for KubeVirt
+    /// Print a domain as QEMU's options, or as a manifest for KubeVirt
     Export(export::Arguments),
-    /// Make, merge, compact and change disk images
+    /// Create, merge, compact and change disk images
     Disk(disk::Arguments),
-    /// Show who has which core of the host
+    /// Show which cores of the host are used by a guest
     Topology(topology::Arguments),
-    /// Write this machine down in one file, for a bug report or a test
+    /// Record this host in one file, for a bug report or a test
     Capture(capture::Arguments),
-    /// Print the completions for a shell
+    /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the manual page
     Man(man::Arguments),
@@ -83,9 +83,9 @@ pub enum Command {
 
 impl Command {
     fn run(&self, context: &Context) -> Result<ExitCode> {
-        // The hook opens it by itself: a domain of others starts whatever is wrong here.
+        // The hook opens the root itself: a domain that vgapt does not manage must start, whatever is wrong here.
         if context.global.root.is_some() && !matches!(self, Self::Hook(_)) {
-            // Also where a command has no need of it: a name that was mistyped is never taken for none.
+            // Also where the command does not need it: a mistyped path must not be ignored.
             context.own_root()?;
         }
         if matches!(self, Self::List(_) | Self::Define(_) | Self::Start(_)) {

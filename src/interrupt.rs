@@ -1,4 +1,4 @@
-//! Ctrl-C and its kin, noticed instead of died of: what was begun is tidied away first.
+//! Catches Ctrl-C, SIGTERM and SIGHUP, so that unfinished work is cleaned up before the program ends.
 
 use std::fmt;
 use std::io;
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// How soon one is noticed while nothing is done.
+/// How often a pause checks for a signal.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Whether somebody wants it to end.
+/// Whether the program has been asked to end.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     came: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// From now on the signals are noticed, and no longer end the program.
+    /// From now on the signals are recorded, and no longer end the program.
     pub fn watch() -> io::Result<Self> {
         let interrupt = Self::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -28,12 +28,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether one came.
+    /// Whether a signal has arrived.
     pub fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)
     }
 
-    /// Does nothing for so long, or until one comes.
+    /// Sleeps for this time, or until a signal arrives.
     pub fn pause(&self, time: Duration) {
         let end = Instant::now() + time;
         while !self.came() && Instant::now() < end {
@@ -42,7 +42,7 @@ impl Interrupt {
     }
 }
 
-/// Work that was interrupted; what this leaves behind is in the words.
+/// Work that was interrupted; the text says what state that leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interrupted(pub String);
 

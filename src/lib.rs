@@ -1,8 +1,8 @@
-//! GPU passthrough on Linux, through libvirt: the hardware is read, what can be passed through is
-//! decided, and a libvirt domain is written.
+//! GPU passthrough on Linux, through libvirt: vgapt reads the hardware, decides what can be passed
+//! through, and writes a libvirt domain.
 //!
 //! Data moves one way: [`discovery`] reads a [`root::Root`] into a [`model::Host`], [`passthrough`]
-//! and [`domain`] decide and are pure, [`commands`] writes.
+//! and [`domain`] decide without I/O, [`commands`] writes.
 
 pub mod cli;
 pub mod commands;

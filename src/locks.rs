@@ -32,7 +32,7 @@ pub fn open(what: &str) -> Result<File> {
     if !there.is_dir() || there.uid() != own || there.mode() & 0o077 != 0 {
         return Err(Error::new(ErrorKind::PermissionDenied, format!("{} is open to other users", folder.display())));
     }
-    // A name may be as long as a file's, and have what no file's name has.
+    // A domain's name may be too long for a file name, or contain characters that a file name cannot.
     let digest = Sha256::digest(what.as_bytes());
     let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! Errors as people read them: what happened, why, and what to do.
+//! Errors for people: what happened, why, and what to do about it.
 
 use std::fmt;
 
-/// An error that knows its remedy.
+/// An error with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What happened, and where.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
-    /// Whether it lies in what was asked for: the exit code is then that of a wrong option.
+    /// Whether the request itself is wrong: the exit code is then the one for wrong usage.
     pub is_usage: bool,
 }
 
@@ -19,7 +19,7 @@ impl Problem {
         Self { message: message.into(), remedy: remedy.into(), is_usage: false }
     }
 
-    /// The same for what was asked for, where an option's own parser does not see it: a file's, a variable's.
+    /// An error in the request that clap does not see: in a file, or in an environment variable.
     pub fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { is_usage: true, ..Self::new(message, remedy) }
     }
@@ -33,7 +33,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// An error as text: one line, then its causes, then the remedies on the way.
+/// An error as text: the message on one line, then its causes, then all remedies.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("vgapt: {error}");
     for cause in error.chain().skip(1) {

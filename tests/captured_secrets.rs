@@ -139,7 +139,9 @@ fn machine(files: &[(String, Vec<u8>)]) -> Capture {
 /// The text of its capture, packed or not, and the path of it.
 fn captured(root: &Path, folder: &Path, name: &str) -> String {
     let file = folder.join(name);
-    run(&mut vgapt(["--root", root.to_str().unwrap(), "capture", file.to_str().unwrap()])).with(0).saying(&["what is kept", "written to"]);
+    run(&mut vgapt(["--root", root.to_str().unwrap(), "capture", file.to_str().unwrap()]))
+        .with(0)
+        .saying(&["contents of the capture", "written to"]);
     let bytes = fs::read(&file).unwrap();
     let mut text = String::new();
     if name.ends_with(".gz") {

@@ -168,7 +168,7 @@ fn which_card_is_meant() {
     let cards = passthrough::assess(&with_boot_display);
     let choice = passthrough::choose(&cards);
     assert_eq!(choice.card().map(|card| card.address.short()).as_deref(), Some("02:00.0"), "{choice:?}");
-    assert!(choice.because().contains("01:00.0, the firmware's display"), "{choice:?}");
+    assert!(choice.because().contains("01:00.0, the boot display"), "{choice:?}");
     // What is bound is meant.
     assert_eq!(of(&["01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0300 10de:1402 2 nouveau"]).as_deref(), Some("01:00.0"));
     // A management controller's graphics never; nor the only display, nor what is emulated.

@@ -84,7 +84,7 @@ fn a_card_that_moved() {
     let bound = "[/etc/modprobe.d]\nvgapt.conf |\n| #bound 0000:03:00.0 10de:1401 0000:0000 GTX 960\n| options vfio-pci ids=10de:1401\n";
     let (code, report) = check(machine("z170-gtx960", bound).path(), &[]);
     assert_eq!((code, report["next"].as_str()), (Some(1), Some("vgapt prepare --gpu 01:00.0")));
-    says(one(&report, "moved"), "missing", &["03:00.0", "is there now", "xhci_hcd", "the card is at 01:00.0", "PCI addresses move"]);
+    says(one(&report, "moved"), "missing", &["03:00.0", "is there now", "xhci_hcd", "the card is at 01:00.0", "PCI addresses change"]);
 }
 
 #[test]
@@ -96,11 +96,7 @@ fn the_binding_switched_off_for_one_boot() {
     let line = tree.path().join("proc/cmdline");
     let text = fs::read_to_string(&line).unwrap();
     fs::write(&line, format!("{} module_blacklist=vfio_pci\n", text.trim())).unwrap();
-    says(
-        one(&check(tree.path(), &[]).1, "binding"),
-        "missing",
-        &["switched off for this boot by module_blacklist=vfio_pci", "reboot without"],
-    );
+    says(one(&check(tree.path(), &[]).1, "binding"), "missing", &["disabled for this boot by module_blacklist=vfio_pci", "reboot without"]);
 }
 
 #[test]
@@ -113,8 +109,8 @@ fn interrupt_remapping() {
         &["x2APIC", "allow_unsafe_interrupts"],
     );
     let accepted = "[/proc]\ninterrupts = 0: 1 PCI-MSI x\n[/sys/module/vfio_iommu_type1/parameters]\nallow_unsafe_interrupts = Y\n";
-    says(one(&of(accepted), "interrupt-remapping"), "care", &["trusted"]);
-    says(one(&of(""), "interrupt-remapping"), "unknown", &["it was not recorded"]);
+    says(one(&of(accepted), "interrupt-remapping"), "warning", &["trusted"]);
+    says(one(&of(""), "interrupt-remapping"), "unknown", &["the capture does not contain it"]);
     let text = fs::read_to_string(format!("{HOSTS}/z170-gtx960.host")).unwrap();
     let virtio = NamedTempFile::new().unwrap();
     fs::write(virtio.path(), text.replace("dmar0 -> ../../devices/virtual/iommu/dmar0", "virtio0 -> ../../devices/virtio0")).unwrap();
@@ -125,8 +121,8 @@ fn interrupt_remapping() {
 fn the_kernel_says_why() {
     let log = "[/dev]\nkmsg |\n| 6,1,0,-;Linux version 6.12.0\n| 4,2,1,-;vfio-pci 0000:01:00.0: BAR 1: can't reserve [mem 0xe0000000-0xefffffff 64bit pref]\n| 4,3,1,-;vgapt: 0000:01:00.0 is not 10de:1401 (0000:0000) any more, and is not bound; run: vgapt check\n";
     let (_, report) = check(machine("z170-gtx960", log).path(), &[]);
-    says(one(&report, "log-bar"), "care", &["BAR 1: can't reserve", "boot framebuffer"]);
-    says(one(&report, "log-not-bound"), "care", &["is not bound"]);
+    says(one(&report, "log-bar"), "warning", &["BAR 1: can't reserve", "boot framebuffer"]);
+    says(one(&report, "log-not-bound"), "warning", &["is not bound"]);
     says(one(&check(machine("z170-gtx960", "").path(), &[]).1, "kernel-log"), "unknown", &["dmesg"]);
 }
 
@@ -134,15 +130,15 @@ fn the_kernel_says_why() {
 fn parameters_that_do_nothing_and_entries_that_differ() {
     let more = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=on amd_iommu=on video=efifb:off pcie_acs_override=downstream vfio-pci.ids=1:2 vfio-pci.ids=10de:1401\n| }\n| menuentry 'two' {\n|  linux /boot/vmlinuz-6.11 root=1 intel_iommu=on\n| }\n[/etc]\nmodules = vfio_virqfd\n[/etc/modprobe.d]\nkvm.conf = options kvm-amd npt=0\n";
     let (_, report) = check(machine("z170-gtx960", more).path(), &[]);
-    says(one(&report, "other-vendor"), "care", &["amd_iommu=on", "another make"]);
-    says(one(&report, "efifb-off"), "care", &["video=efifb:off"]);
-    says(one(&report, "acs-override"), "care", &["seems to have none"]);
-    says(one(&report, "ids-twice"), "care", &["vfio-pci.ids=1:2"]);
-    says(one(&report, "entries-differ"), "care", &["line 2 (one)", "line 5 (two)"]);
-    says(one(&report, "vfio-virqfd"), "care", &["/etc/modules", "6.2"]);
-    says(one(&report, "npt"), "care", &["/etc/modprobe.d/kvm.conf"]);
+    says(one(&report, "other-vendor"), "warning", &["amd_iommu=on", "another vendor"]);
+    says(one(&report, "efifb-off"), "warning", &["video=efifb:off"]);
+    says(one(&report, "acs-override"), "warning", &["seems not to have it"]);
+    says(one(&report, "ids-twice"), "warning", &["vfio-pci.ids=1:2"]);
+    says(one(&report, "entries-differ"), "warning", &["line 2 (one)", "line 5 (two)"]);
+    says(one(&report, "vfio-virqfd"), "warning", &["/etc/modules", "6.2"]);
+    says(one(&report, "npt"), "warning", &["/etc/modprobe.d/kvm.conf"]);
     let elsewhere = "[/usr/lib/modprobe.d]\nkvm.conf = options kvm_amd nested=1 npt=0\n";
-    says(one(&check(machine("z170-gtx960", elsewhere).path(), &[]).1, "npt"), "care", &["/usr/lib/modprobe.d/kvm.conf"]);
+    says(one(&check(machine("z170-gtx960", elsewhere).path(), &[]).1, "npt"), "warning", &["/usr/lib/modprobe.d/kvm.conf"]);
     let off = "[/boot/grub]\ngrub.cfg |\n| menuentry 'one' {\n|  linux /boot/vmlinuz-6.12 root=1 intel_iommu=off\n| }\n";
     says(one(&check(machine("z170-gtx960", off).path(), &[]).1, "next-boot"), "missing", &["intel_iommu=off", "vgapt prepare"]);
 }
@@ -151,7 +147,7 @@ fn parameters_that_do_nothing_and_entries_that_differ() {
 fn what_sits_on_the_card_s_memory() {
     let map =
         "[/proc]\niomem |\n| 00000000-00000000 : PCI Bus 0000:01\n|   00000000-00000000 : 0000:01:00.0\n|     00000000-00000000 : BOOTFB\n";
-    says(one(&check(machine("z170-gtx960", map).path(), &[]).1, "boot-framebuffer"), "care", &["BOOTFB", "unbind"]);
+    says(one(&check(machine("z170-gtx960", map).path(), &[]).1, "boot-framebuffer"), "warning", &["BOOTFB", "unbind"]);
     let map = map.replace("01:00.0", "04:00.0");
     let (code, report) = check(machine("z690-rx6700xt-rx560-vmd", &map).path(), &[]);
     says(one(&report, "boot-framebuffer"), "missing", &["BOOTFB"]);
@@ -173,7 +169,7 @@ fn software_where_it_was_recorded() {
         report["checks"].as_array().unwrap().iter().filter(|check| check["code"] == "software").map(ToString::to_string).collect();
     assert!(software.iter().any(|check| check.contains("swtpm") && check.contains("apt install swtpm-tools")), "{software:?}");
     says(one(&report, "libvirt-daemon"), "ok", &["/run/libvirt/libvirt-sock"]);
-    says(one(&report, "virtio-win"), "care", &["virtio-win.iso"]);
+    says(one(&report, "virtio-win"), "warning", &["virtio-win.iso"]);
     says(one(&report, "kvm"), "ok", &["is there"]);
     let (_, without) = check(machine("z170-gtx960", "[/usr/bin]\nsystemctl ? 1\n").path(), &[]);
     assert_eq!(without["step"], "kernel", "no /dev/kvm comes before the software: {without}");
@@ -197,9 +193,9 @@ fn a_rom_of_another_card_and_one_for_the_bios_only() {
     };
     let of = |file: &NamedTempFile| check(machine("z170-gtx960", "").path(), &["--rom", file.path().to_str().unwrap()]).1;
     says(one(&of(&rom(0x10de, 3)), "rom"), "ok", &["UEFI"]);
-    says(one(&of(&rom(0x10de, 0)), "rom"), "care", &["nothing for UEFI", "stays black"]);
-    says(one(&of(&rom(0x1002, 3)), "rom"), "care", &["not for 10de:1401"]);
-    says(one(&of(&NamedTempFile::new().unwrap()), "rom"), "care", &["it is empty"]);
+    says(one(&of(&rom(0x10de, 0)), "rom"), "warning", &["nothing for UEFI", "stays black"]);
+    says(one(&of(&rom(0x1002, 3)), "rom"), "warning", &["not for 10de:1401"]);
+    says(one(&of(&NamedTempFile::new().unwrap()), "rom"), "warning", &["it is empty"]);
 }
 
 /// What check reads is in a capture, so that a bug report shows what the machine showed.
@@ -279,19 +275,19 @@ const HOOK: &str = "etc/libvirt/hooks/qemu.d/vgapt";
 fn the_hook_is_there_and_can_be_run() {
     let tree = with_libvirt(1000);
     let of = |code: &str| one(&check(tree.path(), &["--gpu", "01:00.0"]).1, code).clone();
-    says(&of("hook"), "care", &["is not installed", "vgapt prepare --gpu 01:00.0", "whoever starts a domain"]);
+    says(&of("hook"), "warning", &["is not installed", "vgapt prepare --gpu 01:00.0", "whoever starts a domain"]);
     prepare(tree.path(), &["--gpu", "01:00.0"]);
     says(&of("hook"), "ok", &["is there"]);
-    says(&of("hook-program"), "care", &["is in none of /etc/libvirt/hooks/vgapt, /usr/bin/vgapt, /usr/sbin/vgapt"]);
+    says(&of("hook-program"), "warning", &["is in none of /etc/libvirt/hooks/vgapt, /usr/bin/vgapt, /usr/sbin/vgapt"]);
     put(tree.path(), "usr/bin/vgapt", "");
     allow(tree.path(), "usr/bin/vgapt", 0o644);
-    says(&of("hook-program"), "care", &["is in none of"]);
+    says(&of("hook-program"), "warning", &["is in none of"]);
     allow(tree.path(), "usr/bin/vgapt", 0o755);
-    says(&of("hook-program"), "ok", &["/usr/bin/vgapt lies where libvirt may run it"]);
+    says(&of("hook-program"), "ok", &["/usr/bin/vgapt is where libvirt may run it"]);
     allow(tree.path(), HOOK, 0o644);
-    says(&of("hook"), "care", &["cannot be executed", "chmod 755 /etc/libvirt/hooks/qemu.d/vgapt"]);
+    says(&of("hook"), "warning", &["cannot be executed", "chmod 755 /etc/libvirt/hooks/qemu.d/vgapt"]);
     put(tree.path(), HOOK, "#!/bin/sh\n");
-    says(&of("hook"), "care", &["is not this vgapt's", "vgapt prepare"]);
+    says(&of("hook"), "warning", &["is not from this version of vgapt", "vgapt prepare"]);
 }
 
 #[test]
@@ -300,23 +296,23 @@ fn the_hook_is_called() {
     let (long_ago, in_a_century) = (1000, 4_918_000_000);
     let tree = with_libvirt(in_a_century);
     prepare(tree.path(), &["--gpu", "01:00.0"]);
-    says(&called(&tree), "ok", &["libvirtd has looked for hooks since it is there, and has not called it yet"]);
+    says(&called(&tree), "ok", &["libvirtd has looked for hooks since this one was installed, and has not called it yet"]);
     put(tree.path(), "proc/stat", "cpu 1 2 3\n");
-    says(&called(&tree), "unknown", &["because this tree does not hold it"]);
+    says(&called(&tree), "unknown", &["because this tree does not contain it"]);
 
     let tree = with_libvirt(long_ago);
     prepare(tree.path(), &["--gpu", "01:00.0"]);
-    let words = ["because libvirtd runs since before it was there", "systemctl try-reload-or-restart libvirtd"];
+    let words = ["because libvirtd was started before the hook was installed", "systemctl try-reload-or-restart libvirtd"];
     says(&called(&tree), "unknown", &words);
     put(tree.path(), "run/vgapt/called", "virtqemud 812 1234\n");
     says(&called(&tree), "unknown", &words);
     put(tree.path(), "run/vgapt/called", "libvirtd 812 1234\n");
     says(&called(&tree), "ok", &["libvirtd (pid 812) has called it"]);
     put(tree.path(), "run/vgapt/called", "libvirtd 700 1000\n");
-    says(&called(&tree), "ok", &["was started after it had been called"]);
+    says(&called(&tree), "ok", &["was started after the last call of the hook"]);
     // Another process has the number by now.
     put(tree.path(), "proc/812/comm", "sleep\n");
-    says(&called(&tree), "unknown", &["this tree does not hold it"]);
+    says(&called(&tree), "unknown", &["this tree does not contain it"]);
 }
 
 /// A recorded machine as a tree, with more files.
@@ -361,13 +357,13 @@ fn what_others_bind() {
     // A domain has it: then it is nobody's mistake.
     let other = ("etc/modprobe.d/usb.conf", "options vfio-pci ids=8086:a12f\n");
     let tree = tree_of("z170-gtx960", &[other]);
-    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "care", &["/etc/modprobe.d/usb.conf, line 1", "00:14.0 USB"]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["/etc/modprobe.d/usb.conf, line 1", "00:14.0 USB"]);
     let domain = "<domain><devices><hostdev><source><address domain='0x0000' bus='0x00' slot='0x14' function='0x0'/></source></hostdev></devices></domain>";
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", domain)]);
     assert!(!check(tree.path(), &["--gpu", "01:00.0"]).1.to_string().contains("also-bound"));
     // A domain that cannot be read may have it, or not.
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", "<domain>")]);
-    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "care", &["not known", "/etc/libvirt/qemu/a.xml"]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["not known", "/etc/libvirt/qemu/a.xml"]);
 }
 
 /// What the next boot is told counts as much as what this one was: update-grub makes it true.
@@ -379,11 +375,11 @@ fn the_command_line_of_the_next_boot() {
     for bind in ["boot", "start"] {
         let (code, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", bind]);
         let blacklist = format!("blocked: {place} says `module_blacklist=vfio_pci,vfio`");
-        assert!(code == Some(1) && said.contains(&blacklist) && said.contains(&format!("{place} also takes 00:02.0")), "{bind}: {said}");
+        assert!(code == Some(1) && said.contains(&blacklist) && said.contains(&format!("{place} also binds 00:02.0")), "{bind}: {said}");
     }
     let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
     says(one(&report, "vfio-blacklisted"), "missing", &[place, "take vfio_pci,vfio out of"]);
-    says(one(&report, "also-bound"), "care", &[place]);
+    says(one(&report, "also-bound"), "warning", &[place]);
     // What vgapt itself keeps for a boot without the binding is no mistake.
     let tree = tree_of("z170-gtx960", &[]);
     put(
@@ -442,7 +438,7 @@ fn where_vfio_pci_lies() {
     let text = fs::read_to_string(&event).unwrap();
     let others: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
     fs::write(&event, format!("DRIVER=vfio-pci\n{others}")).unwrap();
-    says(one(&check(tree.path(), &[]).1, "vfio-module"), "ok", &["a device is on it"]);
+    says(one(&check(tree.path(), &[]).1, "vfio-module"), "ok", &["a device is bound to it"]);
 }
 
 /// kmod runs the first install line for a module, in whichever folder and writing it stands.
@@ -462,7 +458,7 @@ fn an_install_line_of_others() {
         let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
         assert!(code == Some(1) && said.contains(&format!("blocked: /{path}, line")), "{path}: {said}");
         says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "install-line"), "missing", &[path]);
-        assert!(!said.contains("in a way of its own"), "it binds nothing: {said}");
+        assert!(!said.contains("in a way that vgapt does not understand"), "it binds nothing: {said}");
         if text.starts_with("install") {
             let (code, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", "start"]);
             assert!(code == Some(1) && said.contains("from being loaded"), "nor can libvirt load it: {said}");
@@ -485,7 +481,7 @@ fn a_dependency_of_others() {
     let early = fs::read_to_string(tree.path().join("etc/modprobe.d/00-vgapt.conf")).unwrap();
     assert!(early.contains("\nsoftdep nvidia pre: vfio-pci post: nvidia-uvm\n"), "{early}");
     let (code, again) = planned(tree.path(), &["--gpu", "01:00.0"]);
-    assert!(code == Some(0) && again.contains("there is nothing to do"), "{again}");
+    assert!(code == Some(0) && again.contains("already up to date"), "{again}");
     let undone = Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree.path()).args(["undo", "--yes"]).output().unwrap();
     assert!(undone.status.success() && !tree.path().join("etc/modprobe.d/00-vgapt.conf").exists());
 }
@@ -545,8 +541,8 @@ fn hooks_of_others() {
         let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
         says(
             one(&report, "other-hook"),
-            "care",
-            &["games/prepare/begin/bind.sh", "the domain games", "line 5 asks libvirt: virsh nodedev-detach"],
+            "warning",
+            &["games/prepare/begin/bind.sh", "the domain games", "line 5 calls libvirt: virsh nodedev-detach"],
         );
         assert!(!report.to_string().contains("hooks/network"), "{report}");
     }
@@ -563,7 +559,7 @@ fn hooks_of_others() {
     allow(tree.path(), &hook[1..], 0o755);
     says(
         one(&check(tree.path(), &[]).1, "other-hook"),
-        "care",
+        "warning",
         &[
             hook,
             "line 3 takes devices",
@@ -578,7 +574,7 @@ fn hooks_of_others() {
     allow(tree.path(), script, 0o644);
     let report = check(tree.path(), &[]).1;
     let remedy = "mv /etc/libvirt/hooks/qemu.d/games/prepare/begin/bind.sh /root/ && rmdir --ignore-fail-on-non-empty /etc/libvirt/hooks/qemu.d/games/prepare/begin";
-    says(one(&report, "other-hook"), "care", &[remedy]);
+    says(one(&report, "other-hook"), "warning", &[remedy]);
     fs::remove_file(tree.path().join(script)).unwrap();
     assert!(!check(tree.path(), &[]).1.to_string().contains("other-hook"));
 }
@@ -613,12 +609,12 @@ fn an_ordinary_user_is_told_what_is_unknown() {
         let output = command.args(["check", "--json", "--gpu", "01:00.0"]).output().unwrap();
         serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     };
-    says(one(&as_nobody(), "hook"), "care", &["is not this vgapt's"]);
+    says(one(&as_nobody(), "hook"), "warning", &["is not from this version of vgapt"]);
     allow(tree.path(), "etc/libvirt", 0o700);
     says(one(&as_nobody(), "hook"), "unknown", &["/etc/libvirt/hooks"]);
     says(one(&as_nobody(), "configuration-unread"), "unknown", &["/etc/libvirt/qemu"]);
     says(one(&as_nobody(), "samba-share"), "unknown", &["cannot read /etc/libvirt/qemu: Permission denied"]);
-    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook"), "care", &["is not this vgapt's"]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "hook"), "warning", &["is not from this version of vgapt"]);
     // A command line that cannot be read may have what keeps the IOMMU on.
     allow(tree.path(), "etc/libvirt", 0o755);
     allow(tree.path(), "proc/cmdline", 0o600);
@@ -651,7 +647,7 @@ fn the_grub_cfg_that_is_read() {
     // Two systems on one partition, and the firmware does not tell which one runs.
     put(tree.path(), "boot/efi/EFI/other/grub.cfg", entry);
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
-    assert!(code == Some(1) && said.contains("which grub.cfg is read is not certain"), "{said}");
+    assert!(code == Some(1) && said.contains("which grub.cfg GRUB reads is not certain"), "{said}");
 }
 
 /// What cannot be read or understood refuses, and is not taken for nothing.
@@ -670,7 +666,7 @@ fn unknown_is_not_absent() {
     let tree = tree_of("z170-gtx960", &[]);
     fs::write(tree.path().join("etc/modprobe.d/other.conf"), b"install vfio-pci /bin/\xff\n").unwrap();
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
-    assert!(code == Some(1) && said.contains("/etc/modprobe.d/other.conf holds what is no UTF-8 text"), "{said}");
+    assert!(code == Some(1) && said.contains("/etc/modprobe.d/other.conf is not valid UTF-8 at byte"), "{said}");
 }
 
 /// A comment in Latin-1 hides no words, and a file that is too long to be read is named.

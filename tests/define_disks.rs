@@ -67,7 +67,9 @@ fn a_name_that_says_raw_and_a_content_that_says_another_thing() {
         define(&tree, &["--disk", disk, "--disk-format", "qcow2", "--force"]).with(0);
     }
     has(&define(&tree, &["--disk", "/vm/plain.img"]).with(0), "/vm/plain.img", "raw");
-    let ran = define(&tree, &["--disk", "/vm/none.img"]).with(1).saying(&["there is no file", "vgapt disk create /vm/none.img 100G"]);
+    let ran = define(&tree, &["--disk", "/vm/none.img"])
+        .with(1)
+        .saying(&["file /vm/none.img does not exist", "vgapt disk create /vm/none.img 100G"]);
     has(&ran, "/vm/none.img", "raw");
     define(&tree, &["--disk", "/dev/none"]).with(1).saying(&["ls -l /dev/disk/by-id"]);
 }
@@ -172,7 +174,7 @@ fn the_disks_of_a_template() {
         fs::write(&template, text).unwrap();
         define(&tree, &[&["--template", &template], more].concat())
     };
-    let outside = "gives the guest what is in /etc/shadow";
+    let outside = "gives the guest access to /etc/shadow";
     let (qcow2, raw) = ("<driver name='qemu' type='qcow2'/>", "<driver name='qemu' type='raw'/>");
     for path in ["/vm/sh.raw", "/vm/x.qcow2"] {
         let source = format!("<source file='{path}'/>");
@@ -218,9 +220,12 @@ fn a_disk_of_another_domain_under_any_name() {
     }
     for own in ["/vm/over.qcow2", "/vm/upper.qcow2", "/vm/linked.qcow2"] {
         let ran = with("/vm/hard.qcow2", &["--disk", own, "--force"]);
-        ran.saying(&["the domain 'other', which runs, writes to what a disk lies on", &format!("{own} lies on /vm/hard.qcow2")]);
+        ran.saying(&[
+            "the domain 'other', which runs, writes to the backing file of a disk",
+            &format!("{own} is an overlay of /vm/hard.qcow2"),
+        ]);
         let ran = with(own, &["--disk", "/vm/soft.qcow2"]).with(0);
-        ran.saying(&["has an overlay of a disk", &format!("{own} lies on /vm/soft.qcow2"), "vgapt disk overlay"]);
+        ran.saying(&["uses an overlay of a disk", &format!("{own} is an overlay of /vm/soft.qcow2"), "vgapt disk overlay"]);
     }
     // The data of an image is below it, too, and each overlay is named once.
     fs::write(tree.path().join("vm/parts.vmdk"), "# Disk DescriptorFile\nversion=1\nRW 1 FLAT \"other.qcow2\" 0\n").unwrap();
@@ -235,7 +240,7 @@ fn a_disk_of_another_domain_under_any_name() {
     // Two overlays of one disk, another disk, and what the guest of a raw disk wrote into it.
     for (theirs, own) in [("/vm/over.qcow2", "/vm/beside.qcow2"), ("/vm/a.qcow2", "/vm/other.qcow2"), ("/vm/evil.raw", "/vm/a.qcow2")] {
         let ran = with(theirs, &["--disk", own]).with(0);
-        assert!(!ran.stderr.contains("lies on") && !ran.stderr.contains("same disk"), "{theirs} {own}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("overlay of") && !ran.stderr.contains("same disk"), "{theirs} {own}: {}", ran.stderr);
     }
     // It does not start while that runs; what would corrupt the other's disk does not start at all.
     let start = |theirs: &str, own: &str| {
@@ -250,6 +255,6 @@ fn a_disk_of_another_domain_under_any_name() {
         let root = tree.path().display().to_string();
         run(&mut vgapt(["--root", &root, "-c", &format!("test://{}", node.display()), "start", "new"]))
     };
-    start("/vm/upper.qcow2", "/vm/hard.qcow2").with(1).saying(&["has an overlay of a disk", "'new' is not started"]);
-    start("/vm/a.qcow2", "/vm/over.qcow2").with(0).saying(&["writes to what a disk lies on"]);
+    start("/vm/upper.qcow2", "/vm/hard.qcow2").with(1).saying(&["uses an overlay of a disk", "'new' was not started"]);
+    start("/vm/a.qcow2", "/vm/over.qcow2").with(0).saying(&["writes to the backing file of a disk"]);
 }

@@ -51,7 +51,7 @@ fn connected() -> String {
 #[test]
 fn without_the_helper_only_what_asks_libvirt_fails() {
     let installed = Installed::new();
-    installed.run(&["status", "win10"]).with(3).saying(&["vgapt-libvirt is not there", "remedy: install both programs"]);
+    installed.run(&["status", "win10"]).with(3).saying(&["vgapt-libvirt is missing", "remedy: install both programs"]);
     installed.run(&["list", "--root", Z170]).with(0);
 }
 
@@ -62,20 +62,17 @@ fn a_helper_that_does_not_answer_is_named_with_the_reason() {
         ("echo 'error while loading shared libraries' >&2; exit 127", ["client library is not installed", "remedy: install libvirt"]),
         (
             "echo '{\"version\":\"0.0.1\",\"connected\":{\"ok\":null}}'; cat >/dev/null",
-            ["is not of the version", "install both programs together"],
+            ["does not have the version", "install both programs from the same build"],
         ),
-        ("echo hello; cat >/dev/null", ["is not of the version", "install both programs together"]),
+        ("echo hello; cat >/dev/null", ["does not have the version", "install both programs from the same build"]),
         ("echo 'out of luck' >&2; exit 9", ["ended while connecting: exit status: 9: out of luck", ""]),
         ("kill -9 $$", ["ended while connecting: signal: 9", ""]),
-        ("exec sleep 100", ["connecting took longer than 1 seconds", "remedy: see whether its daemon hangs"]),
+        ("exec sleep 100", ["connecting took longer than 1 seconds", "remedy: check whether its daemon hangs"]),
         (&format!("{greeted}; read line; exit 9"), ["ended while reading a domain: exit status: 9", ""]),
         (&format!("{greeted}; read line; printf '{{\"ok\":'; exit 0"), ["ended while reading a domain: exit status: 0", ""]),
-        (&format!("{greeted}; read line; echo nonsense; cat >/dev/null"), ["does not speak the language of this vgapt", ""]),
-        (&format!("{greeted}; read line; echo '{{\"ok\":[1]}}'; cat >/dev/null"), ["is of another kind", ""]),
-        (
-            &format!("{greeted}; exec sleep 100"),
-            ["reading a domain took longer than 1 seconds", "What was asked of libvirt may still be done"],
-        ),
+        (&format!("{greeted}; read line; echo nonsense; cat >/dev/null"), ["sent an answer that this vgapt cannot read", ""]),
+        (&format!("{greeted}; read line; echo '{{\"ok\":[1]}}'; cat >/dev/null"), ["has an unexpected type", ""]),
+        (&format!("{greeted}; exec sleep 100"), ["reading a domain took longer than 1 seconds", "libvirt may still complete the request"]),
     ] {
         let since = Instant::now();
         Installed::with_helper(script).run(&["status", "win10"]).with(3).saying(&words);
@@ -93,7 +90,7 @@ fn an_error_of_libvirt_comes_with_its_number_and_gets_its_remedy() {
 #[test]
 fn the_helper_says_what_it_is() {
     let helper = Path::new(env!("CARGO_BIN_EXE_vgapt-libvirt"));
-    run(&mut command::command(helper)).with(1).saying(&["this is a part of vgapt"]);
+    run(&mut command::command(helper)).with(1).saying(&["this is a helper program of vgapt"]);
     let said = run(command::command(helper).arg("--version")).with(0).stdout;
     assert_eq!(said, format!("vgapt-libvirt {}\n", env!("CARGO_PKG_VERSION")));
 }

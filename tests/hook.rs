@@ -88,7 +88,7 @@ fn a_card_that_moved_is_refused_in_one_line() {
     let root = machine();
     let (code, said) = hook(root.path(), &["prepare", "begin"], &domain("10de:2684", ""));
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("vgapt: at 01:00.0 is now") && said.contains("10de:2684") && said.lines().count() == 1, "{said}");
+    assert!(said.starts_with("vgapt: 01:00.0 is now") && said.contains("10de:2684") && said.lines().count() == 1, "{said}");
     assert_eq!(hook(root.path(), &["release", "end"], &domain("10de:2684", "")).0, Some(0));
 }
 
@@ -137,7 +137,7 @@ fn a_function_that_is_no_hostdev_is_looked_at_too() {
         let root = machine();
         assert_eq!(hook(root.path(), &["prepare", "begin"], xml), (Some(0), String::new()));
         let (code, said) = hook(root.path(), &["prepare", "begin"], &xml.replace("10de:1401", "10de:2684"));
-        assert!(code == Some(1) && said.starts_with("vgapt: at 01:00.0 is now"), "{said}");
+        assert!(code == Some(1) && said.starts_with("vgapt: 01:00.0 is now"), "{said}");
         fs::create_dir_all(root.path().join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();
         set(root.path(), "proc/77/comm", "Xorg\n");
         fs::create_dir_all(root.path().join("proc/77/fd")).unwrap();
@@ -173,10 +173,10 @@ fn a_domain_whose_record_cannot_be_read_does_not_start() {
     };
     let records = [
         (changed("{&quot;", "{{"), "is damaged"),
-        (changed("{&quot;request", "{&quot;version&quot;:2,&quot;request"), "has the format 2, and vgapt"),
+        (changed("{&quot;request", "{&quot;version&quot;:2,&quot;request"), "has the format 2, but vgapt"),
         (changed("&quot;wrote&quot;:{}", "&quot;settings&quot;:{&quot;new&quot;:{}}"), "unknown variant `new`"),
-        (changed("&quot;request&quot;:{}", "&quot;request&quot;:{&quot;new&quot;:true}"), "has the option 'new'"),
-        (changed("urn:vgapt:domain:1", "urn:vgapt:domain:2"), "a 'urn:vgapt:domain:2'"),
+        (changed("&quot;request&quot;:{}", "&quot;request&quot;:{&quot;new&quot;:true}"), "contains the option 'new'"),
+        (changed("urn:vgapt:domain:1", "urn:vgapt:domain:2"), "the namespace 'urn:vgapt:domain:2'"),
         (changed("</domain>", ""), "its XML cannot be read"),
         (changed("<hugepages/>", "<hugepages><page size='many'/></hugepages>"), "the size of its huge pages"),
     ];
@@ -184,7 +184,7 @@ fn a_domain_whose_record_cannot_be_read_does_not_start() {
         let root = machine();
         let (code, said) = hook(root.path(), &["prepare", "begin"], &xml);
         assert!(code == Some(1) && said.lines().count() == 1, "{code:?} {said}");
-        for words in ["vgapt does not touch 'it'", words, "vgapt prepare puts a newer one there"] {
+        for words in ["vgapt does not change 'it'", words, "vgapt prepare installs a newer one"] {
             assert!(said.contains(words), "no {words} in {said}");
         }
         // What was taken is returned all the same, and nothing that runs is disturbed.
@@ -243,7 +243,7 @@ fn lists_of_others_are_not_believed() {
         set(root.path(), "run/vgapt/it.json", &format!(r#"[{{"pages":{{"attribute":"/{POOL}/nr_hugepages","before":40,"added":260}}}}]"#));
         fs::set_permissions(root.path().join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
         let (code, said) = hook(root.path(), &["release", "end"], &xml);
-        assert!(said.contains(path) && said.contains("others may write to it"), "{code:?} {said}");
+        assert!(said.contains(path) && said.contains("other users may write to it"), "{code:?} {said}");
         assert_eq!(get(root.path(), &pool), "300", "{path}");
     }
 }
@@ -544,7 +544,7 @@ fn define_and_start_know_what_a_handover_needs() {
     let place = root.path().display().to_string();
     let asked = |arguments: &[&str]| support::run(&mut support::vgapt(["--root", &place].iter().chain(arguments)));
     let define = ["define", "it", "--gpu", "01:00.0", "--handover", "--dry-run"];
-    asked(&define).with(1).saying(&["systemd does not run this host"]);
+    asked(&define).with(1).saying(&["this host does not run systemd"]);
 
     let os = "<os><type arch='x86_64' machine='q35'>hvm</type></os>";
     let xml = domain("10de:1401", os).replace("request&quot;:{", "request&quot;:{&quot;handover&quot;:true");
@@ -552,12 +552,12 @@ fn define_and_start_know_what_a_handover_needs() {
         xml.replace("</devices>", "</devices><test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>");
     set(root.path(), "node.xml", &format!("<node>{xml}</node>"));
     let uri = format!("test://{place}/node.xml");
-    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["systemd does not run this host"]);
+    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["this host does not run systemd"]);
     fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
     asked(&define).with(0);
-    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["qemu.d/vgapt is not there", "remedy: vgapt prepare installs it"]);
+    asked(&["-c", &uri, "start", "it", "--force"]).with(1).saying(&["qemu.d/vgapt does not exist", "remedy: vgapt prepare installs it"]);
     set(root.path(), "etc/libvirt/hooks/qemu.d/vgapt", "");
-    asked(&["-c", &uri, "start", "it", "--force"]).with(0).saying(&["hook: the display manager ends, until the domain does"]);
+    asked(&["-c", &uri, "start", "it", "--force"]).with(0).saying(&["hook: the display manager stops until the domain ends"]);
 }
 
 /// A tree is no running system: the same calls there change its files, and run nothing.
@@ -752,7 +752,7 @@ fn more_memory_than_the_host_can_spare_is_refused() {
         assert_eq!(get(root, &format!("{POOL}/nr_hugepages")), "10");
     }
     for (meminfo, why) in [
-        ("Hugepagesize:       2048 kB\n", "how much memory the host has cannot be read"),
+        ("Hugepagesize:       2048 kB\n", "the host's memory size cannot be read"),
         ("MemTotal:       16777216 kB\n", "the size of the host's huge pages cannot be read"),
     ] {
         set(root, "proc/meminfo", meminfo);

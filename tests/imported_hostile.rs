@@ -197,7 +197,7 @@ fn whatever_is_deep_or_many_ends() {
     }
     let (said, code) =
         import("devices that are too many", &format!("D=({})\nqemu-system-x86_64 \"${{D[@]}}\"\n", "-usb ".repeat(18_000)), "");
-    assert!(code == 3 && said.contains("line 2: QEMU's options there are more than are read"), "{said}");
+    assert!(code == 3 && said.contains("line 2: the QEMU command there is too long"), "{said}");
     let (said, code) = import("a script that is too long", &format!("{}{QEMU}", "# a comment\n".repeat(30_000)), "");
     assert!(code == 3 && said.contains("longer than 256 KiB"), "{said}");
 }

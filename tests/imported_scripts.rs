@@ -118,7 +118,7 @@ fn what_is_no_plain_script_is_read_or_named() {
     let said = told(&format!("The dog's tail\n\n```sh\n{q}\n```\n"), 0);
     assert!(said.contains(">524288</memory>") && said.contains("note: it is Markdown"), "{said}");
     let said = told("/usr/bin/qemu-system-x86_64\n-m 512\n-cpu host\n", 0);
-    assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on lines of their own"), "{said}");
+    assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on separate lines"), "{said}");
     let said = told(&format!("mywrap.sh {q}\n"), 3);
     assert!(said.contains("mywrap.sh is not known to start it"), "{said}");
     for before in ["apt-get install qemu-system-x86", "killall qemu-system-x86_64"] {
@@ -150,11 +150,11 @@ fn what_is_not_set_is_named_and_the_environment_fills_the_guides() {
     run(import.env("VGAPT_MEMORY", "4096")).with(1).saying(&[
         "$VGAPT_VGA_BUS is not set, and QEMU's options need it",
         "--set 'VGAPT_VGA_BUS=VALUE'",
-        "nothing is imported",
+        "nothing was imported",
     ]);
     let ran = run(import.env("VGAPT_MEMORY", "4096"));
     assert!(!ran.stderr.contains("VGAPT_MEMORY"), "{}", ran.stderr);
-    run(&mut vgapt(["import", "LICENSE"])).with(3).saying(&["starts no QEMU"]);
+    run(&mut vgapt(["import", "LICENSE"])).with(3).saying(&["does not start QEMU"]);
     run(&mut vgapt(["import", "nosuch.sh"])).with(3).saying(&["cannot read the script nosuch.sh"]);
 }
 
@@ -165,7 +165,7 @@ fn a_remedy_can_be_pasted() {
     let script = script.to_str().unwrap();
     fs::write(script, "source conf\nqemu-system-x86_64 -enable-kvm -m $(awk -F= '/^mem=/ {print $2}' conf)\n").unwrap();
     let set = r"--set 'awk -F= '\''/^mem=/ {print $2}'\'' conf=VALUE'";
-    run(&mut vgapt(["import", script])).with(1).saying(&["is not run", set, "line 1: the file conf is not read"]);
+    run(&mut vgapt(["import", script])).with(1).saying(&["vgapt does not run", set, "line 1: the file conf is not read"]);
     let mut bash = command::command("bash");
     bash.args(["-c", &format!("printf %s {}", set.trim_start_matches("--set ").replace("VALUE", "4G"))]);
     let pasted = run(&mut bash).with(0).stdout;
@@ -181,7 +181,7 @@ fn a_remedy_can_be_pasted() {
 fn what_a_request_can_say() {
     let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"])
         .with(0)
-        .saying(&["a request does not say", "<shmem>"]);
+        .saying(&["a request cannot express", "<shmem>"]);
     let request: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
     assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
@@ -210,7 +210,7 @@ fn a_format_that_is_not_said_is_looked_at() {
     assert_eq!(disks, [disk("qcow2", "disk"), disk("raw", "plain.qcow2"), disk("raw", "gone.img")].concat());
     assert!(ran.stderr.contains(&format!("{} cannot be read here", path("gone.img"))), "{}", ran.stderr);
     assert!(!ran.stderr.contains(&format!("{} cannot be read", path("disk"))), "{}", ran.stderr);
-    assert!(ran.stderr.contains("disk, plain.qcow2, gone.img: taken from the script's directory"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("disk, plain.qcow2, gone.img: resolved in the script's directory"), "{}", ran.stderr);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn what_a_guest_wrote_into_its_disk_is_not_believed() {
         fs::write(&script, format!("qemu-system-x86_64 -name new -m 1G {options}\n")).unwrap();
         run(&mut vgapt(["--root", &root, "-c", "test:///default", "import", &script, what]))
     };
-    let outside = "gives the guest what is in /etc/shadow";
+    let outside = "gives the guest access to /etc/shadow";
     for (options, said) in [
         ("-drive file=/vm/sh.raw,if=virtio", "its content looks like qcow2"),
         ("-fda /vm/fd.img", "its content looks like qcow2"),
@@ -269,7 +269,7 @@ fn the_first_id_counts_and_the_scripts_directory_is_pwd() {
     let xml = run(&mut vgapt(["import", &script, "--print-xml"])).with(0).stdout;
     assert!(xml.contains("<source file='/vm/root.img'/>"), "{xml}");
     fs::write(&script, "DIR=$PWD\nqemu-system-x86_64 -m 8G -hda $DIR/a.qcow2 -hdb $(pwd)/b.qcow2 -hdc \"${PWD}\"/c.qcow2\n").unwrap();
-    let ran = run(&mut vgapt(["import", &script, "--print-xml"])).with(0).saying(&["$PWD is taken as the script's directory"]);
+    let ran = run(&mut vgapt(["import", &script, "--print-xml"])).with(0).saying(&["$PWD is assumed to be the script's directory"]);
     for name in ["a", "b", "c"] {
         assert!(ran.stdout.contains(&format!("<source file='{}/{name}.qcow2'/>", folder.path().display())), "{}", ran.stdout);
     }
@@ -281,5 +281,5 @@ fn the_first_id_counts_and_the_scripts_directory_is_pwd() {
 fn it_defines() {
     let script = "fixtures/scripts/03-array-looking-glass.sh";
     import(script, &["--define"]).with(0).saying(&["'win11' is defined", "vgapt export win11 --to qemu"]);
-    import(script, &["--define", "--name", "test"]).with(1).saying(&["the domain 'test' exists", "--name"]);
+    import(script, &["--define", "--name", "test"]).with(1).saying(&["the domain 'test' already exists", "--name"]);
 }

@@ -118,7 +118,7 @@ fn manifests_of_three_domains_pass_the_schema() {
         ("imported", imported("fixtures/scripts/07-blockdev-json.sh")),
     ];
     for (name, xml) in domains {
-        let told = exported(name, &xml, &[]).saying(&["a cluster cannot express: ", "virtctl image-upload pvc"]);
+        let told = exported(name, &xml, &[]).saying(&["not in the manifest: ", "virtctl image-upload pvc"]);
         let documents: Vec<Value> = told.stdout.split("---\n").map(|document| serde_norway::from_str(document).unwrap()).collect();
         let found = wrong(&all, &all["definitions"]["v1.VirtualMachine"], &documents[0], "vm");
         assert!(found.is_empty(), "{found:#?}\n{}", told.stdout);
@@ -353,11 +353,11 @@ fn domains_of_many_kinds() {
 fn what_a_cluster_cannot_run_is_refused() {
     let of = |kind: &str, os: &str| of(&format!("<domain type='{kind}'><name>a</name><os>{os}</os></domain>"));
     for (kind, os, words) in [
-        ("lxc", "<type>exe</type>", "of the sort 'exe'"),
-        ("xen", "<type>linux</type>", "of the sort 'linux'"),
-        ("kvm", "<type arch='ppc64le'>hvm</type>", "of the sort ppc64le"),
-        ("kvm", "<type arch='i686'>hvm</type>", "of the sort i686"),
-        ("kvm", "", "of what sort its machine is"),
+        ("lxc", "<type>exe</type>", "its type is 'exe'"),
+        ("xen", "<type>linux</type>", "its type is 'linux'"),
+        ("kvm", "<type arch='ppc64le'>hvm</type>", "its architecture is ppc64le"),
+        ("kvm", "<type arch='i686'>hvm</type>", "its architecture is i686"),
+        ("kvm", "", "does not state its type"),
     ] {
         let refused = of(kind, os).unwrap_err();
         assert!(refused.contains(words), "{refused}");

@@ -51,9 +51,9 @@ fn plans_are_right() {
         }
         let prepared = walk(root);
         let second = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
-        assert!(second.stderr.contains("there is nothing to do"), "{name}: {}{}", second.stdout, second.stderr);
+        assert!(second.stderr.contains("already up to date"), "{name}: {}{}", second.stdout, second.stderr);
         let third = on(root, &["prepare", "--yes"]).with(0);
-        assert!(third.stderr.contains("there is nothing to do"), "{name}, without a card named: {}{}", third.stdout, third.stderr);
+        assert!(third.stderr.contains("already up to date"), "{name}, without a card named: {}{}", third.stdout, third.stderr);
         assert_same(&prepared, &walk(root), &name);
         on(root, &["undo", "--yes"]).with(0);
         assert_same(&before, &walk(root), &name);
@@ -151,7 +151,7 @@ fn with_image(root: &Path, image: &str, programs: &[&str]) {
 #[test]
 fn the_tool_whose_image_boots() {
     for (image, programs, words) in [
-        ("booster-linux.img", ["booster"].as_slice(), "booster makes the initramfs that boots"),
+        ("booster-linux.img", ["booster"].as_slice(), "the booted initramfs is made by booster"),
         ("initramfs-dracut.img", &["dracut", "lsinitrd"], "$ dracut --force /boot/initramfs-dracut.img "),
         ("tinyramfs.img", &[], "what makes the initramfs that boots was not found: tinyramfs.img"),
         ("initramfs-linux.img", &["dracut", "lsinitrd", "booster"], "$ mkinitcpio -P"),
@@ -176,7 +176,7 @@ fn parameters_that_were_set_by_hand() {
     let rest = fs::read_to_string(&line).unwrap().replace("BOOT_IMAGE=", "x=");
     fs::write(&line, &rest).unwrap();
     let refused = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(1);
-    assert!(refused.stderr.contains("by your boot loader's own means: intel_iommu=on"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("to your boot loader's configuration: intel_iommu=on"), "{}", refused.stderr);
     fs::write(&line, format!("{} intel_iommu=on\n", rest.trim())).unwrap();
     let ran = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
     assert!(!ran.stderr.contains("boot loader"), "{}", ran.stderr);

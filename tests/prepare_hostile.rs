@@ -61,13 +61,13 @@ fn what_is_no_text() {
     assert_left_alone(root, 1, &["/etc/default/grub is a directory"]);
     fs::remove_dir(&grub).unwrap();
     symlink("grub.that.was", &grub).unwrap();
-    assert_left_alone(root, 1, &["/etc/default/grub is a link to grub.that.was, which is not there"]);
+    assert_left_alone(root, 1, &["/etc/default/grub is a symbolic link to grub.that.was, which does not exist"]);
     fs::remove_file(&grub).unwrap();
     symlink("grub", &grub).unwrap();
     assert_left_alone(root, 1, &["/etc/default/grub"]);
     fs::remove_file(&grub).unwrap();
     assert!(Command::new("mkfifo").arg(&grub).status().unwrap().success());
-    assert_left_alone(root, 3, &["etc/default/grub: it is no regular file", "nothing was changed"]);
+    assert_left_alone(root, 3, &["etc/default/grub: it is not a regular file", "nothing was changed"]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn assert_prepared(root: &Path, what: &str) {
     let said = Command::new("sh").args(["-c", script]).arg(root.join(GRUB)).output().unwrap().stdout;
     let said = String::from_utf8(said).unwrap();
     assert_eq!(said.split_whitespace().filter(|token| *token == "intel_iommu=on").count(), 1, "{what}: {said}");
-    on(root, &PREPARE).with(0).saying(&["there is nothing to do"]);
+    on(root, &PREPARE).with(0).saying(&["already up to date"]);
     on(root, &["undo", "--yes"]).with(0);
     assert_same(&before, &walk(root), what);
 }
@@ -157,7 +157,7 @@ fn a_read_only_etc() {
         "cannot write",
         "/etc/",
         "Read-only file system",
-        "remedy: mount its file system for writing",
+        "remedy: mount its file system writable",
         "nothing was changed",
     ]);
     assert_same(&before, &walk(root.path()), "read-only");
@@ -221,7 +221,7 @@ fn two_at_once() {
     let held = vgapt::host::Target::open(root, false).unwrap().lock().unwrap();
     let before = walk(root);
     for arguments in [&PREPARE[..], &["undo", "--yes"]] {
-        on(root, arguments).with(3).saying(&["another vgapt is changing", "remedy: wait until it is done"]);
+        on(root, arguments).with(3).saying(&["another vgapt is changing", "remedy: wait until it has finished"]);
     }
     assert_same(&before, &walk(root), "held");
     on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(0);
@@ -246,7 +246,7 @@ fn edited_in_between() {
         text.contains("GRUB_TIMEOUT=1\n") && text.contains("GRUB_CMDLINE_LINUX=\"\"\n") && text.ends_with("GRUB_BACKGROUND=/x.png\n"),
         "{text}"
     );
-    on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&["nothing to undo"]);
 }
 
 /// The line above ours is the one that people edit most.
@@ -282,7 +282,7 @@ fn edited_in_the_same_line() {
         on(root, &["undo", "--yes", "--force"]).with(0);
         assert_eq!(differences(&before, &walk(root)), ["/etc/default/grub is another one"]);
         assert!(fs::read_to_string(root.join(GRUB)).unwrap().contains(&format!("{back}\n")), "{edited}");
-        on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
+        on(root, &["undo", "--yes"]).with(0).saying(&["nothing to undo"]);
     }
 }
 
@@ -302,7 +302,7 @@ fn edited_so_that_it_cannot_be_told_apart() {
     edit(root, "etc/modprobe.d/vgapt.conf", |_| "# mine\n".to_owned());
     on(root, &["undo", "--yes", "--force"]).with(0);
     assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);
-    on(root, &["undo", "--yes"]).with(0).saying(&["nothing to take back"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&["nothing to undo"]);
 }
 
 /// The file runs the script that binds by address: without it vfio-pci could not be loaded at all.

@@ -104,7 +104,7 @@ fn every_card_of_every_machine() {
                 assert_eq!(card.verdict, Verdict::Ready, "{what}: nothing is bound, and nothing was before");
             }
             assert_is_left_to_others(root, &address, &what);
-            on(root, &arguments).with(0).saying(&["there is nothing to do"]);
+            on(root, &arguments).with(0).saying(&["already up to date"]);
             assert_same(&after, &walk(root), &format!("{what}, a second time"));
             on(root, &["undo", "--yes"]).with(0);
             assert_same(&before, &walk(root), &what);
@@ -170,14 +170,9 @@ fn what_the_host_needs_is_refused() {
         on(root.path(), &[&["-c", "test:///default", "define", "x", "--pci", device], more].concat()).saying(&[reason])
     };
     define("00:17.0", "error: the host uses the disk sda2 (/) behind 00:17.0", &["--force"]).with(1);
-    define("00:1f.6", "blocked: the host's default route goes through eno1, which is behind 00:1f.6", &[]).with(1);
+    define("00:1f.6", "blocked: the host's default route uses eno1, which is behind 00:1f.6", &[]).with(1);
     define("00:14.0", "blocked: the host's last keyboard is behind 00:14.0", &[]).with(1);
-    assert_refused(
-        root.path(),
-        &["--pci", "00:1f.6"],
-        "the host's default route goes through eno1, which is behind 00:1f.6",
-        "default-route",
-    );
+    assert_refused(root.path(), &["--pci", "00:1f.6"], "the host's default route uses eno1, which is behind 00:1f.6", "default-route");
     assert_refused(root.path(), &["--pci", "00:14.0"], "the host's last keyboard is behind 00:14.0", "last-keyboard");
     fs::remove_file(root.path().join("sys/bus/pci/devices/0000:00:02.0")).unwrap();
     assert_refused(root.path(), &["--gpu", "01:00.0"], "without 01:00.0, 01:00.1 the host has no display", "only-display");
@@ -192,7 +187,7 @@ fn what_is_no_device_for_a_guest() {
     let root = debian();
     on(root.path(), &["prepare", "--pci", "05:00.0", "--yes"]).with(1).saying(&["there is no PCI function at 0000:05:00.0"]);
     on(root.path(), &["prepare", "--pci", "00:01.0", "--yes"]).with(1).saying(&["00:01.0 is a bridge"]);
-    on(root.path(), &["prepare", "--gpu", "00:17.0", "--yes"]).with(3).saying(&["is no function of a graphics card"]);
+    on(root.path(), &["prepare", "--gpu", "00:17.0", "--yes"]).with(3).saying(&["is not a function of a graphics card"]);
 }
 
 #[test]
@@ -216,7 +211,7 @@ fn without_a_card_nothing_is_prepared() {
     fs::remove_dir_all(root.join("sys/bus/pci/devices")).unwrap();
     fs::create_dir(root.join("sys/bus/pci/devices")).unwrap();
     let before = walk(root);
-    for words in ["the tree is changed", "there is nothing to do"] {
+    for words in ["the tree was changed", "already up to date"] {
         let ran = on(root, &["prepare", "--yes"]).with(1).saying(&[words, "no card is bound"]);
         assert!(!ran.stderr.contains("the host is prepared"), "{}", ran.stderr);
     }
@@ -226,5 +221,5 @@ fn without_a_card_nothing_is_prepared() {
     on(root, &["undo", "--yes"]).with(0);
     assert_same(&before, &walk(root), "taken back");
     fs::remove_file(root.join("proc/meminfo")).unwrap();
-    on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(1).saying(&["how much memory the host has cannot be read"]);
+    on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(1).saying(&["the host's memory size cannot be read"]);
 }

@@ -179,7 +179,7 @@ fn all_commands_mean_the_same_card() {
             let alias = format!("ua-vgapt-gpu-{}", card.address.to_string().replace([':', '.'], "-"));
             assert!(xml.contains(&alias), "{file}: {alias}: {xml}");
             assert!(prepared.is_some_and(|code| code < 3), "{file}: {plan}");
-            assert!(cards.len() < 2 || plan.contains(&format!("{address} is taken: {}", choice.because())), "{file}: {plan}");
+            assert!(cards.len() < 2 || plan.contains(&format!("using {address}: {}", choice.because())), "{file}: {plan}");
         } else {
             several += 1;
             for (code, said) in [(listed, &text), (prepared, &plan)] {

@@ -62,8 +62,8 @@ fn the_boot_framebuffer_is_given_up() {
 #[test]
 fn the_domains_there_are_are_named() {
     let told = run(&mut vgapt(["--root", Z170, "show", "nosuch"])).with(3).saying(&["remedy: "]).stderr;
-    assert_eq!(remedy(&told, "no domain 'nosuch'"), "the domains here are test; or make it: vgapt define nosuch");
+    assert_eq!(remedy(&told, "no domain 'nosuch'"), "the domains here are test; or create it: vgapt define nosuch");
     let told = run(&mut vgapt(["--root", Z170, "show", "test"])).with(3).saying(&["remedy: "]).stderr;
-    let remedy = remedy(&told, "has not been at work in 'test'");
+    let remedy = remedy(&told, "'test' is not managed by vgapt");
     assert!(remedy.starts_with("vgapt attach test --gpu …"), "{remedy}");
 }

@@ -59,7 +59,7 @@ fn a_share_beside_those_of_others() {
     let tree = host(Some(THEIRS));
     let root = tree.path();
     let before = walk(root);
-    let ran = prepare(root, &["/srv/docs"]).with(0).saying(&["asked for anna's password", "sudo smbpasswd -a anna"]);
+    let ran = prepare(root, &["/srv/docs"]).with(0).saying(&["requires anna's Samba password", "sudo smbpasswd -a anna"]);
     assert!(
         ran.stdout.contains("systemctl enable smbd.service") && ran.stdout.contains("systemctl reload-or-restart smbd.service"),
         "{}",
@@ -69,7 +69,7 @@ fn a_share_beside_those_of_others() {
     let docs = "[docs]\n  path = /srv/docs\n  read only = no\n  valid users = anna\n  hosts allow = 127.0.0.1 192.168.122.0/24\n";
     assert_eq!(get(root, OWN), format!("# Written by `vgapt prepare`, taken away by `vgapt undo`.\n{docs}"));
 
-    prepare(root, &["/srv/docs"]).with(0).saying(&["there is nothing to do"]);
+    prepare(root, &["/srv/docs"]).with(0).saying(&["already up to date"]);
     fs::create_dir(root.join("srv/games")).unwrap();
     prepare(root, &["/srv/games=play"]).with(0);
     assert!(get(root, OWN).contains(docs) && get(root, OWN).contains("[play]\n  path = /srv/games\n"), "{}", get(root, OWN));
@@ -84,7 +84,7 @@ fn a_samba_of_our_own_listens_on_the_guests_network_only() {
     let tree = host(None);
     let root = tree.path();
     let before = walk(root);
-    prepare(root, &["/srv/docs"]).with(1).saying(&["Samba, which shares the folders, is not installed", "--install"]);
+    prepare(root, &["/srv/docs"]).with(1).saying(&["Samba, which is needed to share the folders, is not installed", "--install"]);
     assert_same(&before, &walk(root), "refused");
     let ran = prepare(root, &["/srv/docs", "--install"]).with(0);
     let install = ran.stdout.find("apt-get install -y").expect("Samba is installed");
@@ -103,10 +103,10 @@ fn a_samba_of_our_own_listens_on_the_guests_network_only() {
 fn what_is_not_sound_is_refused_and_changes_nothing() {
     for (samba, share, words) in [
         ("[global]\nnonsense\n", "/srv/docs", "line 2 is neither a section nor a parameter"),
-        ("[global]\n config backend = registry\n", "/srv/docs", "keeps its shares in its registry"),
-        ("[global]\n comment = x \\", "/srv/docs", "its last line goes on behind its end"),
-        ("[DOCS]\n path = /elsewhere\n", "/srv/docs", "has a section [docs] already"),
-        ("", "/srv/docs=homes", "has a section [homes] already"),
+        ("[global]\n config backend = registry\n", "/srv/docs", "its shares are in Samba's registry"),
+        ("[global]\n comment = x \\", "/srv/docs", "its last line ends with a backslash"),
+        ("[DOCS]\n path = /elsewhere\n", "/srv/docs", "already has a section [docs]"),
+        ("", "/srv/docs=homes", "already has a section [homes]"),
         ("", "/srv/docs=a%u", "Samba cannot share '/srv/docs' as 'a%u'"),
         ("", "/srv/nowhere", "there is no folder /srv/nowhere"),
     ] {
@@ -119,7 +119,7 @@ fn what_is_not_sound_is_refused_and_changes_nothing() {
     prepare(tree.path(), &["/srv/docs", "--share-network", "lan"]).with(1).saying(&["no network 'lan'", "--share-network NAME"]);
     let passwd = get(tree.path(), "etc/passwd").replace("anna:", "bob:").replace("bob:x", "root:x").replacen("root:", "zero:", 1);
     put(tree.path(), "etc/passwd", &passwd);
-    prepare(tree.path(), &["/srv/docs"]).with(1).saying(&["/srv/docs is root's"]);
+    prepare(tree.path(), &["/srv/docs"]).with(1).saying(&["/srv/docs belongs to root"]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn check_says_what_is_not_served() {
     let head = "  sl  local_address rem_address   st\n";
     for (line, seen) in [
         ("", "does not listen"),
-        ("   0: 0100007F:01BD 00000000:0000 0A 0\n", "does not listen on a network of guests"),
+        ("   0: 0100007F:01BD 00000000:0000 0A 0\n", "does not listen on a guest network"),
         ("   0: 017AA8C0:01BD 00000000:0000 01 0\n", "does not listen"),
         ("   0: 017AA8C0:01BD 00000000:0000 0A 0\n", "\"seen\":\"listens\""),
         ("   0: 00000000:01BD 00000000:0000 0A 0\n", "\"seen\":\"listens\""),
@@ -224,7 +224,7 @@ fn bridges_and_owners_with_odd_names() {
         let passwd = get(root, "etc/passwd").replace("anna:x", &format!("{owner}:x"));
         put(root, "etc/passwd", &passwd);
         let before = walk(root);
-        prepare(root, &["/srv/docs"]).with(1).saying(&["is of a user whose name Samba would read otherwise", "remedy: chown USER"]);
+        prepare(root, &["/srv/docs"]).with(1).saying(&["belongs to a user whose name Samba would misread", "remedy: chown USER"]);
         assert_same(&before, &walk(root), owner);
     }
 }

@@ -24,11 +24,11 @@ fn on_default(arguments: &[&str]) -> Ran {
 
 #[test]
 fn status() {
-    let off = on_node(&["status", "off"]).with(0).saying(&["not known of this host: drivers"]);
+    let off = on_node(&["status", "off"]).with(0).saying(&["unknown on this host: drivers"]);
     assert!(off.stdout.starts_with("off: shut off\n"), "{}", off.stdout);
     assert!(off.stdout.contains("01:00.0") && off.stdout.contains("[10de:1401]") && off.stdout.contains("01:00.1"), "{}", off.stdout);
     assert_eq!(on_node(&["status", "on"]).with(0).stdout, "on: running\n");
-    on_node(&["status", "moved"]).with(0).saying(&["there is no PCI function 0a:00.0"]);
+    on_node(&["status", "moved"]).with(0).saying(&["PCI function 0a:00.0 does not exist"]);
 
     let json: Value = serde_json::from_str(&on_node(&["--json", "status", "moved"]).with(0).stdout).unwrap();
     assert_eq!((json["state"].as_str(), json["findings"][0]["code"].as_str()), (Some("shut-off"), Some("no-such-device")), "{json:#}");
@@ -36,14 +36,15 @@ fn status() {
 
 #[test]
 fn start() {
-    let off = on_node(&["start", "off"])
-        .with(0)
-        .saying(&["'off' is started", "checked: 01:00.0, 01:00.1 there; not known: the drivers in their group, who has them open"]);
-    assert!(!off.stderr.contains("as they were passed"), "nobody wrote down what they were: {}", off.stderr);
-    on_node(&["start", "on"]).with(3).saying(&["'on' does not start", "already running"]);
+    let off = on_node(&["start", "off"]).with(0).saying(&[
+        "'off' is started",
+        "checked: 01:00.0, 01:00.1 present; unknown: the drivers in their group, which processes have them open",
+    ]);
+    assert!(!off.stderr.contains("as assigned"), "nobody wrote down what they were: {}", off.stderr);
+    on_node(&["start", "on"]).with(3).saying(&["cannot start 'on'", "already running"]);
     // Nothing overrides a device that is not there.
-    on_node(&["start", "moved"]).with(1).saying(&["there is no PCI function 0a:00.0", "Nothing was touched"]);
-    on_node(&["start", "moved", "--force"]).with(1).saying(&["'moved' is not started"]);
+    on_node(&["start", "moved"]).with(1).saying(&["PCI function 0a:00.0 does not exist", "Nothing was changed"]);
+    on_node(&["start", "moved", "--force"]).with(1).saying(&["'moved' was not started"]);
 }
 
 #[test]
@@ -84,14 +85,14 @@ fn undefine_tells_what_is_lost() {
     fs::write(&node, format!("<node>{}</node>", domains.concat())).unwrap();
     let uri = format!("test://{}", node.display());
     let undefine = |arguments: &[&str]| run(&mut vgapt([&["-c", &uri, "undefine"], arguments].concat()));
-    undefine(&["plain"]).with(0).saying(&["'plain' is undefined; its disks stay: /vm/a.qcow2, v of the storage pool p"]);
+    undefine(&["plain"]).with(0).saying(&["'plain' is undefined; its disks are not deleted: /vm/a.qcow2, v of the storage pool p"]);
     undefine(&["kept"]).with(0);
     for (name, what) in [
-        ("saved", "saved with its guest's memory"),
-        ("shot", "has snapshots, of which libvirt then knows nothing more: clean"),
+        ("saved", "has a managed save, which would be lost"),
+        ("shot", "has snapshots, whose metadata would be lost: clean"),
         ("tpm", "BitLocker"),
     ] {
-        undefine(&["-q", name]).with(1).saying(&[what, "is not undefined", "--force"]);
+        undefine(&["-q", name]).with(1).saying(&[what, "was not undefined", "--force"]);
         undefine(&[name, "--force"]).with(0).saying(&[what, "is undefined"]);
     }
 }
@@ -108,7 +109,7 @@ fn no_such_domain() {
 #[test]
 fn a_host_of_node_devices_says_what_it_cannot_know() {
     let list = on_node(&["list"]).with(0).stdout;
-    for words in ["not known: subsystem ids", "not known: drivers", "GM206 [GeForce GTX 960] [10de:1401]", "Navi 31"] {
+    for words in ["unknown: subsystem ids", "unknown: drivers", "GM206 [GeForce GTX 960] [10de:1401]", "Navi 31"] {
         assert!(list.contains(words), "no {words} in {list}");
     }
     let json: Value = serde_json::from_str(&on_node(&["list", "--json"]).with(0).stdout).unwrap();
@@ -124,7 +125,7 @@ fn a_host_of_node_devices_says_what_it_cannot_know() {
 #[test]
 fn define_for_a_host_of_node_devices() {
     let defined =
-        on_node(&["define", "new", "--gpu", "01:00.0", "--print-xml"]).with(0).saying(&["not known of this host", "'new' is defined"]);
+        on_node(&["define", "new", "--gpu", "01:00.0", "--print-xml"]).with(0).saying(&["unknown on this host", "'new' is defined"]);
     for words in ["ua-vgapt-gpu-0000-01-00-0", "ua-vgapt-gpu-0000-01-00-1", "multifunction='on'", "<vgapt:domain"] {
         assert!(defined.stdout.contains(words), "no {words} in {}", defined.stdout);
     }
@@ -134,8 +135,8 @@ fn define_for_a_host_of_node_devices() {
     let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
     assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
-    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach off takes the devices out again"]);
-    on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards all that it has but its UUID"]);
+    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach off removes the devices"]);
+    on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards everything in it except its UUID"]);
 }
 
 /// The test driver's domains run unless it is said that they do not.
@@ -178,14 +179,14 @@ fn a_record_that_cannot_be_read_stops_every_command() {
         ];
         for command in commands {
             let ran = run(&mut vgapt(["-c", &uri].iter().chain(command))).with(3);
-            let ran = ran.saying(&["vgapt does not touch 'it'", words, "remedy: use the newest vgapt", "virsh metadata --domain it"]);
+            let ran = ran.saying(&["vgapt does not change 'it'", words, "remedy: use the newest vgapt", "virsh metadata --domain it"]);
             assert!(ran.stdout.is_empty(), "{}", ran.stdout);
         }
-        let undefine = run(&mut vgapt(["-c", &uri, "undefine", "it"])).saying(&["vgapt does not touch 'it'", words]);
+        let undefine = run(&mut vgapt(["-c", &uri, "undefine", "it"])).saying(&["vgapt does not change 'it'", words]);
         assert_ne!(undefine.code(), Some(0));
         // In a template it is no less unknown.
         let (_place, file) = template(&format!("<domain type='test'><name>x</name>{metadata}<os><type>hvm</type></os></domain>"));
-        on_default(&["define", "x", "--template", &file, "--force"]).with(1).saying(&["vgapt does not touch 'x'", words]);
+        on_default(&["define", "x", "--template", &file, "--force"]).with(1).saying(&["vgapt does not change 'x'", words]);
         let kept = on_default(&["define", "x", "--template", &file, "--dry-run"]).with(1).stdout;
         assert!(kept.contains(record), "the record is left as it is: {kept}");
     }
@@ -195,7 +196,7 @@ fn a_record_that_cannot_be_read_stops_every_command() {
 #[test]
 fn what_libvirt_makes_something_else_of_is_told() {
     let define = ["define", "new", "--disk", "/vm/a\tb.qcow2", "--force"];
-    let told = on_default(&define).with(1).saying(&["'new' is defined, and not as it was asked for: the disk /vm/a\tb.qcow2"]);
+    let told = on_default(&define).with(1).saying(&["'new' is defined, but not as requested: the disk /vm/a\tb.qcow2"]);
     assert!(!told.stderr.contains("start it with"), "{}", told.stderr);
     let json: Value = serde_json::from_str(&on_default(&[&["--json"], &define[..]].concat()).with(1).stdout).unwrap();
     assert_eq!((&json["outcome"], &json["findings"][0]["code"]), (&"altered".into(), &"not-as-asked".into()), "{json:#}");
@@ -212,9 +213,9 @@ fn processors_that_are_pinned_all_at_once() {
         (&serde_json::json!([0, 1]), &serde_json::json!([0, 1]), &"1-2".into())
     );
     let define = ["--root", Z170, "-c", &uri, "define", "new", "--gpu", "01:00.0", "--cpus", "4", "--dry-run"];
-    run(&mut vgapt(define)).saying(&["other domains are pinned to the same processors of the host: 'it' has 1-2"]);
+    run(&mut vgapt(define)).saying(&["other domains are pinned to the same host CPUs: 'it' uses 1-2"]);
     let stays = ["--root", Z170, "-c", &uri, "define", "it", "--cpus", "4", "--dry-run"];
-    run(&mut vgapt(stays)).with(0).saying(&["the pinning of the processors stays as somebody set it; --pin puts vgapt's in its place"]);
+    run(&mut vgapt(stays)).with(0).saying(&["the vCPU pinning was set manually and stays unchanged; use --pin to replace it with vgapt's"]);
 }
 
 /// libvirt would say so at the start only.
@@ -225,11 +226,8 @@ fn devices_that_are_not_there() {
     let (uuid, keyboard) = ("c2177883-f1bb-47f0-914d-32a22e3a8804", "/dev/input/by-id/a-event-kbd");
     let root = tree.path().display().to_string();
     let define = || run(&mut vgapt(["--root", &root, "define", "new", "--mdev", uuid, "--evdev", keyboard, "--dry-run"]));
-    let words = [
-        "blocked: there is no mediated device c2177883",
-        "mdevctl start -u c2177883",
-        "there is no input device /dev/input/by-id/a-event-kbd",
-    ];
+    let words =
+        ["blocked: mediated device c2177883", "mdevctl start -u c2177883", "input device /dev/input/by-id/a-event-kbd does not exist"];
     define().with(1).saying(&words);
     fs::create_dir_all(tree.path().join(format!("sys/bus/mdev/devices/{uuid}"))).unwrap();
     fs::create_dir_all(tree.path().join("dev/input/by-id")).unwrap();
@@ -265,7 +263,8 @@ fn template(text: &str) -> (TempDir, String) {
 fn a_template_that_the_schema_refuses() {
     let (_folder, file) = template(ODD);
     let refused = on_default(&["define", "new", "--template", &file]).with(1);
-    let refused = refused.saying(&["take devices/frobnicator, devices/disk @colour out of the template; --force defines it without"]);
+    let refused =
+        refused.saying(&["remove devices/frobnicator, devices/disk @colour from the template; --force defines the domain without it"]);
     assert!(!refused.stderr.contains("'new' is defined") && refused.stdout.is_empty(), "{}", refused.stderr);
 
     let forced = on_default(&["define", "new", "--template", &file, "--force", "--print-xml"]).with(0).saying(&["'new' is defined"]);
@@ -313,8 +312,8 @@ fn a_template_that_is_none() {
 #[test]
 fn a_template_for_a_domain_that_exists() {
     let (_folder, file) = template(include_str!("../templates/linux.xml"));
-    on_default(&["define", "test", "--template", &file]).with(1).saying(&["the domain 'test' exists", "--replace"]);
-    on_default(&["define", "test", "--template", &file, "--force"]).with(1).saying(&["the domain 'test' exists"]);
+    on_default(&["define", "test", "--template", &file]).with(1).saying(&["the domain 'test' already exists", "--replace"]);
+    on_default(&["define", "test", "--template", &file, "--force"]).with(1).saying(&["the domain 'test' already exists"]);
     let uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f";
     let replaced = on_default(&["define", "test", "--template", &file, "--replace", "--print-xml"]).with(0).stdout;
     assert!(replaced.contains(uuid) && replaced.contains("type='kvm'") && !replaced.contains("/guest/diskimage1"), "{replaced}");
@@ -329,17 +328,17 @@ fn exit_codes() {
     on_default(&["define", "new"]).with(0);
     let fatal = on_default(&["define", "new", "--gpu", "0f:00.0"])
         .with(1)
-        .saying(&["there is no PCI function 0f:00.0", "the cards here are 00:02.0, 01:00.0"]);
+        .saying(&["PCI function 0f:00.0 does not exist", "the cards here are 00:02.0, 01:00.0"]);
     assert!(!fatal.stderr.contains("--force"), "it would not help: {}", fatal.stderr);
     on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt -c test:///default start -- -x"]);
     on_default(&["define", &"x".repeat(250)]).with(0);
     assert!(on_default(&["define", " it ", "--print-xml"]).with(0).stdout.contains("<name> it </name>"));
-    on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is no graphics card", "--pci 00:1f.3"]);
+    on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is not a graphics card", "--pci 00:1f.3"]);
     on_default(&["define"]).with(2).saying(&["<NAME>"]);
-    on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is no PCI address"]);
+    on_default(&["define", "new", "--gpu", "nonsense"]).with(2).saying(&["'nonsense' is not a valid PCI address"]);
     on_default(&["define", "new", "--usb", "1:2", "--no-usb"]).with(2);
     for odd in ["a/b", "a\x1b[31mb", "a\u{7f}"] {
-        let refused = on_default(&["define", odd, "--dry-run"]).with(2).saying(&["has neither / nor control characters in it"]);
+        let refused = on_default(&["define", odd, "--dry-run"]).with(2).saying(&["must not contain / or control characters"]);
         assert!(!(refused.stdout + &refused.stderr).contains(['\x1b', '\u{7f}']));
     }
     run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_MEMORY", "lots"))
@@ -349,8 +348,8 @@ fn exit_codes() {
     let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/vm/\xff");
     run(vgapt(["--root", Z170, "-c", "test:///default", "define", "x"]).env("VGAPT_DISK_IMAGE", odd))
         .with(2)
-        .saying(&["VGAPT_DISK_IMAGE: its value is no UTF-8 text"]);
-    run(vgapt(["status", "test"]).env("LIBVIRT_DEFAULT_URI", odd)).saying(&["LIBVIRT_DEFAULT_URI is no UTF-8 text"]);
+        .saying(&["VGAPT_DISK_IMAGE: its value is not valid UTF-8"]);
+    run(vgapt(["status", "test"]).env("LIBVIRT_DEFAULT_URI", odd)).saying(&["LIBVIRT_DEFAULT_URI is not valid UTF-8"]);
 }
 
 #[test]
@@ -414,8 +413,8 @@ fn a_file_instead_of_options() {
     assert_eq!(on_default(&["define", "w", "-f", &saved, "--dry-run", "--force"]).with(0).stdout, xml);
     let bad = file("bad.toml", "memory = \"2G\"\ncpu = 4\n");
     on_default(&["define", "w", "-f", &good, "--save", &saved, "--dry-run", "--force"]).with(0);
-    on_default(&["define", "w", "--save", &bad, "--dry-run", "--force"]).with(2).saying(&["bad.toml exists, and vgapt did not write it"]);
-    on_default(&["define", "w", "-f", &bad]).with(2).saying(&["bad.toml, line 2: 'cpu' is not known; 'cpus' is the nearest that is"]);
+    on_default(&["define", "w", "--save", &bad, "--dry-run", "--force"]).with(2).saying(&["bad.toml exists and was not written by vgapt"]);
+    on_default(&["define", "w", "-f", &bad]).with(2).saying(&["bad.toml, line 2: unknown key 'cpu'; did you mean 'cpus'?"]);
 }
 
 #[test]
@@ -449,11 +448,11 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
             ["--root", &root, "-c", "test:///default", "define", "it", "--gpu", "01:00.0", "--hugepages", "--dry-run", "--force"];
         run(&mut vgapt(arguments.iter().chain(more)))
     };
-    define(&recorded, &[]).with(0).saying(&["4096 huge pages of 2 MiB are needed, and 0 are free"]);
+    define(&recorded, &[]).with(0).saying(&["4096 huge pages of 2 MiB are needed, but only 0 are free"]);
     let hooked = format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n");
     let ran = define(&hooked, &[]).with(0);
     assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
-    define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, and 0 are free"]);
+    define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, but only 0 are free"]);
 }
 
 // --- Domains beside each other ---
@@ -489,23 +488,23 @@ fn what_another_domain_has_too() {
     let told =
         on(&["define", "new", "--gpu", "01:00.0", "--usb", "046d:c52b", "--disk", "/vm/one.qcow2", "--share", "/srv/files", "--dry-run"]);
     let told = told.saying(&[
-        "the domain 'idle' has the same devices of the host: 01:00.0, USB 046d:c52b",
+        "the domain 'idle' uses the same host devices: 01:00.0, USB 046d:c52b",
         "the domain 'idle' writes to the same disk: /vm/one.qcow2",
         "the domain 'idle' shares the same folder: /srv/files",
         "the domain 'busy', which runs, writes to the same disk: /vm/one.qcow2",
-        "the domain 'mine' has the same devices of the host: 01:00.0",
+        "the domain 'mine' uses the same host devices: 01:00.0",
     ]);
     assert!(told.stdout.contains("<domain"), "{}", told.stdout);
     let other = on(&["define", "new", "--disk", "/vm/two.qcow2", "--dry-run"]);
     assert!(!other.stderr.contains("the domain '"), "{}", other.stderr);
     // attach only of what it adds.
-    let attached = on(&["attach", "busy", "--gpu", "01:00.0", "--dry-run"]).saying(&["the domain 'idle' has the same devices"]);
+    let attached = on(&["attach", "busy", "--gpu", "01:00.0", "--dry-run"]).saying(&["the domain 'idle' uses the same host devices"]);
     assert!(!attached.stderr.contains("same disk"), "{}", attached.stderr);
     // At a start it counts whether the other one runs.
     let blocked = on(&["start", "mine"]).with(1).saying(&[
         "blocked: the domain 'busy', which runs, writes to the same disk: /vm/one.qcow2",
-        "warning: the domain 'idle' has the same devices of the host: 01:00.0",
-        "'mine' is not started",
+        "warning: the domain 'idle' uses the same host devices: 01:00.0",
+        "'mine' was not started",
     ]);
     assert!(!blocked.stderr.contains("folder"), "{}", blocked.stderr);
     on(&["start", "mine", "--force"]).with(0).saying(&["'mine' is started"]);
@@ -518,15 +517,18 @@ fn names_of_systems_and_networks() {
     // Whatever people call it; it does not boot with a BIOS, and boots with any UEFI once it is installed.
     for name in ["win11", "windows11", "windows-11", "w11"] {
         let said = on_node(&["define", "x", "--os", name, "--gpu", "01:00.0"]).with(1);
-        said.saying(&["blocked: this system's setup asks for UEFI with Secure Boot", "it does not boot with a BIOS"]);
+        said.saying(&["blocked: the setup of this guest system requires UEFI with Secure Boot", "the system does not boot with a BIOS"]);
         let said = on_default(&["define", "x", "--os", name, "--gpu", "01:00.0", "--dry-run"]).with(0);
         assert!(said.stdout.contains("OVMF_CODE_4M.fd"), "{}", said.stdout);
-        said.saying(&["warning: this system's setup asks for UEFI with Secure Boot", "with which an installed system boots"]);
+        said.saying(&[
+            "warning: the setup of this guest system requires UEFI with Secure Boot",
+            "a system that is installed already boots with it",
+        ]);
     }
     on_default(&["define", "x", "--os", "windws"]).with(2).saying(&["windows"]);
     on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat=office"])
         .with(1)
-        .saying(&["blocked: there is no network of libvirt's called office", "there are default"]);
+        .saying(&["blocked: libvirt network office does not exist", "libvirt's networks are default"]);
     on_default(&["define", "x", "--gpu", "01:00.0", "--network", "nat"]).with(0);
     let tree = TempDir::new().unwrap();
     vgapt::root::Capture::load(std::path::Path::new(Z170)).unwrap().unpack(tree.path()).unwrap();
@@ -535,9 +537,9 @@ fn names_of_systems_and_networks() {
     let define = |network: &str| {
         run(&mut vgapt(["--root", &place, "-c", "test:///default", "define", "x", "--gpu", "01:00.0", "--network", network, "--dry-run"]))
     };
-    define("bridge=br7").with(1).saying(&["blocked: there is no network interface br7"]);
-    define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is no bridge", "--network macvtap=eno9"]);
-    define("macvtap=eno8").with(1).saying(&["blocked: there is no network interface eno8"]);
+    define("bridge=br7").with(1).saying(&["blocked: network interface br7 does not exist"]);
+    define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is not a bridge", "--network macvtap=eno9"]);
+    define("macvtap=eno8").with(1).saying(&["blocked: network interface eno8 does not exist"]);
     assert!(!define("macvtap=eno9").stderr.contains("eno9"));
     fs::create_dir_all(tree.path().join("sys/class/net/eno9/bridge")).unwrap();
     assert!(!define("bridge=eno9").stderr.contains("eno9"));
@@ -547,14 +549,14 @@ fn names_of_systems_and_networks() {
 fn virtualization_that_is_switched_off() {
     let host = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b450m-gtx1660-svm-off.host");
     run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
-        .saying(&["warning: the processor shows no SVM (AMD-V)", "switch SVM (AMD-V) on in the firmware settings"]);
+        .saying(&["warning: the processor reports no SVM (AMD-V)", "enable SVM (AMD-V) in the firmware settings"]);
 }
 
 /// What is told to do lies where the fault does: with ssh, with the URI, with libvirt.
 #[test]
 fn the_remedy_of_a_connection_is_where_its_fault_is() {
     for (uri, remedy) in [
-        ("foo", "qemu:///system here"),
+        ("foo", "qemu:///system for this host"),
         // Nothing listens on that port of this machine.
         ("qemu+ssh://127.0.0.1:1/system", "ssh HOST"),
         ("qemu+unix:///system?socket=/nonexistent", "systemctl start libvirtd"),

@@ -119,7 +119,7 @@ fn receipts_that_name_other_places_are_refused() {
     }
     let root = of_format_1(|text| text.replacen("\"name\": \"0.before\"", "\"name\": \"../../../../etc/fstab\"", 1));
     let before = walk(root.path());
-    on(root.path(), &["undo", "--yes"]).with(3).saying(&["is no name of a file"]);
+    on(root.path(), &["undo", "--yes"]).with(3).saying(&["is not a file name"]);
     assert_same(&before, &walk(root.path()), "a name that leads out");
 }
 
@@ -136,7 +136,7 @@ fn no_set_id_bits_and_the_real_place() {
     fs::set_permissions(planted, Permissions::from_mode(0o644)).unwrap();
     let ran = on(root, &["undo", "--dry-run"]).with(0);
     assert!(ran.stdout.contains("/etc/fstab (in /usr/bin/planted) changed"), "{}", ran.stdout);
-    on(root, &["undo", "--yes"]).with(0).saying(&["warning: /bin/planted does not keep: the set-id bits of its mode (4755)"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&["warning: /bin/planted loses: the set-id bits of its mode (4755)"]);
     assert_eq!(fs::metadata(root.join("usr/bin/planted")).unwrap().mode() & 0o7777, 0o755);
 }
 
@@ -146,7 +146,7 @@ fn a_store_that_is_not_ones_own() {
         let root = of_format_1(|text| text);
         fs::set_permissions(root.path().join(path), Permissions::from_mode(mode)).unwrap();
         let before = walk(root.path());
-        on(root.path(), &["undo", "--yes"]).with(3).saying(&[path, "others may write to it", "remedy: "]);
+        on(root.path(), &["undo", "--yes"]).with(3).saying(&[path, "other users may write to it", "remedy: "]);
         assert_same(&before, &walk(root.path()), path);
     }
     if !rustix::process::geteuid().is_root() {
@@ -176,7 +176,7 @@ fn a_store_that_cannot_be_read() {
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).arg("--root").arg(root.path());
     let ran = run(nobody.args(["undo", "--dry-run"])).with(3);
     assert!(
-        !ran.stderr.contains("has changed nothing") && ran.stderr.contains("what vgapt has changed here cannot be told"),
+        !ran.stderr.contains("has changed nothing") && ran.stderr.contains("what vgapt has changed here is not known"),
         "{}",
         ran.stderr
     );
@@ -194,9 +194,9 @@ fn what_is_no_receipt_is_named() {
     let names = ["/var/lib/vgapt/NOTES", "/var/lib/vgapt/07", "/var/lib/vgapt/9"];
     on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(0);
     assert!(root.join("var/lib/vgapt/10/receipt.json").exists(), "behind all that have a number");
-    on(root, &["undo", "--yes"]).with(0).saying(&["this is no receipt of vgapt's, and is left alone"]).saying(&names);
+    on(root, &["undo", "--yes"]).with(0).saying(&["not a receipt of vgapt, left unchanged"]).saying(&names);
     assert_eq!(read(root, "etc/fstab"), "UUID=1 / ext4 defaults 0 1\n");
-    on(root, &["undo", "--yes"]).with(0).saying(&names).saying(&["there is no receipt of vgapt's here"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&names).saying(&["no receipt of vgapt was found"]);
     assert_eq!(read(root, "var/lib/vgapt/NOTES"), "mine\n");
 }
 
@@ -328,7 +328,7 @@ fn without_openat2_nothing_is_written_into_a_tree() {
         let mut strace = command::command("strace");
         strace.args(["-f", "-o", "/dev/null", "-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"]);
         strace.arg(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(root.path()).args(arguments);
-        run(&mut strace).with(3).saying(&["this kernel cannot keep the links of a tree inside it", "remedy: "]);
+        run(&mut strace).with(3).saying(&["this kernel cannot keep symbolic links inside the tree", "remedy: "]);
         assert_same(&before, &walk(root.path()), "without openat2");
     }
 }
@@ -394,7 +394,7 @@ fn attributes_that_are_not_kept_are_said() {
     let said = std::cell::RefCell::new(String::new());
     let mut run = host::Run::begin(&plan(), &Target::open(root, false).unwrap()).unwrap();
     run.carry_out(&plan(), &|step| said.borrow_mut().push_str(step)).unwrap();
-    assert!(said.borrow().contains("warning: /etc/default/grub does not keep: security.capability"), "{}", said.borrow());
+    assert!(said.borrow().contains("warning: /etc/default/grub loses: security.capability"), "{}", said.borrow());
     assert_eq!(attribute(&file, "security.capability"), None);
 }
 

@@ -156,13 +156,13 @@ fn what_became_of_a_disk_is_said_as_it_is() {
     assert!(xml.contains(source) && said(&xml).is_empty(), "{xml}");
     for (now, has) in [
         ("<source file='/b.raw'/>", "the domain has /b.raw"),
-        ("<source pool='p' volume='v'/>", "the domain has a source that is no path (pool, volume)"),
-        ("", "the domain has nothing in it"),
+        ("<source pool='p' volume='v'/>", "the domain has a source without a path (pool, volume)"),
+        ("", "the domain has no medium"),
     ] {
-        assert_eq!(said(&xml.replace(source, now)), [format!("the disk /a.raw was asked for; {has}, and that stays")]);
+        assert_eq!(said(&xml.replace(source, now)), [format!("the disk /a.raw was requested, but {has}; this stays unchanged")]);
     }
     let without = xml.replace("ua-vgapt-disk-0", "ua-mine");
-    assert_eq!(said(&without), ["the disk /a.raw was asked for; somebody took it out, and that stays"]);
+    assert_eq!(said(&without), ["the disk /a.raw was requested, but was removed manually; this stays unchanged"]);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_pinning_goes_with_the_number_and_stays_where_somebody_changed_it() {
     let moved = four.replace("vcpu='0' cpuset='1'", "vcpu='0' cpuset='9'");
     let (kept, said) = again(&moved, &host, &Request { cpus: Some(Cpus::Count(6)), ..Request::default() });
     assert!(kept.contains("vcpu='0' cpuset='9'") && kept.matches("<vcpupin ").count() == 4, "{kept}");
-    assert!(said.iter().any(|line| line.starts_with("the pinning of the processors stays as somebody set it")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("the vCPU pinning was changed manually and stays unchanged")), "{said:?}");
     let spoken = Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() };
     has(&again(&kept, &host, &spoken).0, &["vcpu='0' cpuset='1'", "vcpu='5' cpuset='19'"]);
 }

@@ -48,7 +48,7 @@ impl Host {
 fn what_shows_nothing_is_not_waited_for() {
     let host = Host::with("<interface type='user'/>");
     let ran = host.vgapt(&["start", "guest", "--wait"]).with(0);
-    ran.saying(&["'guest' is started", "waiting for the guest", "whether its guest is up cannot be seen"]);
+    ran.saying(&["'guest' is started", "waiting for the guest", "whether its guest is up is unknown"]);
     host.vgapt(&["start", "guest", "--timeout", "1"]).with(2);
     host.vgapt(&["start", "guest", "--wait", "--paused"]).with(2);
 }
@@ -64,7 +64,7 @@ fn an_old_address_tells_nothing() {
     let host = Host::with(NETWORK);
     let addresses = run(command::command("sh").args(["-c", "virsh -q -c $0 'start guest; domifaddr guest'", &host.uri])).with(0);
     assert!(addresses.stdout.contains("192.168.7."), "{}", addresses.stdout);
-    host.vgapt(&["start", "guest", "--wait"]).with(0).saying(&["cannot be seen"]);
+    host.vgapt(&["start", "guest", "--wait"]).with(0).saying(&["whether its guest is up is unknown"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::shared::definition::{Definition, How, brought};
+use super::shared::definition::{DefineOptions, Definition, brought};
 use super::shared::existing::Existing;
 use super::shared::files::files;
 use super::shared::lock::Lock;
@@ -15,38 +15,38 @@ use crate::hypervisor::Secrets;
 use crate::model::{PciAddress, UsbId, shell_word};
 use crate::problem::Problem;
 
-/// A domain of your own is given devices of the host, and keeps all else, also what was attached
-/// before; `vgapt detach` takes it all out again. What has to be replaced is remembered in the domain's metadata.
+/// Adds host devices to an existing domain and leaves everything else unchanged, also what was attached before;
+/// `vgapt detach` removes the devices again. What has to be replaced is recorded in the domain's metadata.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// Graphics card by the address of any of its functions, with all that belongs to it; auto takes the one clear choice
+    /// Graphics card, by the address of any of its functions; all are passed through. auto: choose it, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS|auto", required_unless_present_any = ["pci", "usb"])]
     gpu: Vec<GpuChoice>,
-    /// Any other PCI function
+    /// Any other PCI function to pass through
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
-    /// USB device
+    /// USB device to pass through
     #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
     usb: Vec<UsbId>,
     #[command(flatten)]
-    how: How,
+    how: DefineOptions,
 }
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
+        let existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All)?;
         let given = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
         let mut base = Base::new(existing.document, false, &self.name, &given, &Request::default());
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             return Err(Problem::new(
-                format!("'{}' is a domain of vgapt's own", self.name),
-                format!("vgapt define {} --gpu … gives it devices", shell_word(&self.name)),
+                format!("'{}' was defined by vgapt", self.name),
+                format!("vgapt define {} --gpu … adds devices to it", shell_word(&self.name)),
             )
             .into());
         }
@@ -65,7 +65,7 @@ impl Arguments {
             how: &self.how,
             existing: Some(&existing.text),
             brought: Some(brought(context, &self.name)),
-            done: "has the devices",
+            done: "now has the devices",
             autostart: None,
         };
         definition.carry_out(context, connection, &base, &host, resolved)

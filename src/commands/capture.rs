@@ -14,12 +14,12 @@ use crate::output;
 use crate::problem::Problem;
 use crate::root::Kept;
 
-/// Of each file only what vgapt reads of it is kept, and of that only words that it looks for, numbers
-/// and the kernel's own names; comments, passwords and the names of people, hosts, networks and disks
-/// are not. What is kept is listed first. Every command takes the file with --root in place of the machine.
+/// A capture contains only what vgapt reads of each file, and of that only the words that vgapt looks for, numbers
+/// and the kernel's own names; no comments, passwords, or names of people, hosts, networks and disks.
+/// The contents are listed before the file is written. Every command reads a capture in place of the host with --root.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The file to write, packed if its name ends in .gz; standard output if left out
+    /// The file to write, compressed if its name ends in .gz [default: standard output]
     file: Option<PathBuf>,
     /// Write it without asking
     #[arg(long)]
@@ -30,8 +30,8 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
-                format!("a machine behind {} cannot be captured: its files are out of reach", context.uri()),
-                "run vgapt capture on that machine",
+                format!("the host of {} cannot be captured: its files cannot be read from here", context.uri()),
+                "run vgapt capture on that host",
             )
         })?;
         let (capture, kept) = discovery::capture(root);
@@ -41,21 +41,21 @@ impl Arguments {
             None => output::print_document(&text)?,
             Some(file) => {
                 if !self.yes && Consent::can_ask(context) && !Consent::ask(&format!("Write this to {}?", file.display()))? {
-                    context.note("nothing is written");
+                    context.note("nothing was written");
                     return Ok(ExitCode::SUCCESS);
                 }
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
                 written::write(file, &bytes)?;
-                context.note(&format!("written to {}; read it before you pass it on", file.display()));
+                context.note(&format!("written to {}; read it before you share it", file.display()));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What is kept of each file that people write, and of the kernel's files together.
+/// What the capture contains: a line for each configuration file, and one for each tree of the kernel's files.
 fn summary(kept: &[Kept]) -> String {
-    let mut text = String::from("what is kept, and how many words of it are replaced:\n");
+    let mut text = String::from("contents of the capture, and how many words are replaced:\n");
     let of_kernel = |kept: &&Kept| ["/sys", "/proc", "/dev"].iter().any(|tree| kept.path.starts_with(tree));
     for tree in ["/sys", "/proc", "/dev"] {
         let of_tree: Vec<&Kept> = kept.iter().filter(|kept| kept.path.starts_with(tree)).collect();
@@ -67,7 +67,7 @@ fn summary(kept: &[Kept]) -> String {
         text.push_str(&format!("  {}: {} bytes, {} replaced\n", one.path, one.bytes, one.replaced));
     }
     let names = kept.iter().filter(|kept| !of_kernel(kept) && kept.bytes == 0).count();
-    text.push_str(&format!("  and that {names} others are there\n"));
+    text.push_str(&format!("  and that {names} other files exist\n"));
     text
 }
 

@@ -23,35 +23,35 @@ use crate::root::Root;
 use crate::run;
 use crate::xml::Document;
 
-/// Looks at the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and
-/// installed software, and says what is missing with the remedy for each, and what to do next.
-/// Needs neither root nor libvirt; what only root can read is said to be unknown. Changes nothing.
+/// Checks the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and installed
+/// software; prints what is missing, the remedy for each, and what to do next.
+/// Requires neither root nor libvirt; what only root can read is reported as unknown. Changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The card that is meant for a guest, by any of its functions [default: what is bound, else the one that can go]
+    /// The card for the guest, by the address of any of its functions [default: the bound card, else the one that can be passed through]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     gpu: Vec<PciAddress>,
-    /// When the card is to be taken from the host, as for prepare
+    /// When the card is bound to vfio-pci, as with prepare
     #[arg(long, value_name = "WHEN", default_value = "boot")]
     bind: Bind,
-    /// A copy of the card's ROM, to tell whether a guest can use it
+    /// A copy of the card's ROM; check whether a guest can use it
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
 }
 
-/// Programs that tell their version, of those that are there.
+/// Programs whose version is read, if they are installed.
 const VERSIONED: [&str; 5] = ["virsh", "libvirtd", "virtqemud", "qemu-system-x86_64", "qemu-kvm"];
-/// Where libvirt keeps its domains.
+/// Where libvirt stores its domains.
 const DOMAINS: &str = "/etc/libvirt/qemu";
-/// The longest ROM, as PCI allows it.
+/// The largest ROM that PCI allows.
 const LONGEST_ROM: u64 = 16 << 20;
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
-                format!("the host behind {} cannot be checked: its files are out of reach", context.uri()),
-                "run vgapt check on that machine",
+                format!("the host of {} cannot be checked: its files cannot be read from here", context.uri()),
+                "run vgapt check on that host",
             )
         })?;
         let host = context.host(Some(&root), Scope::All)?;
@@ -73,7 +73,7 @@ impl Arguments {
         observed.roms = discovery::roms(root, &displays);
         if let Some(file) = &self.rom {
             let [card] = displays[..] else {
-                return Err(Problem::new("--rom is about one card, and it is not clear which", "name it with --gpu").into());
+                return Err(Problem::new("--rom applies to one card, and it is not clear which one", "name the card with --gpu").into());
             };
             observed.roms.insert(card, RomState::Read(rom(file)?));
         }
@@ -95,9 +95,9 @@ impl Arguments {
     }
 }
 
-/// The folders that the defined domains are to share by Samba, and why not all are known; only root can read these.
+/// The folders that defined domains share by Samba, and why some are unknown; only root can read the domains.
 fn smb_wanted(root: &Root, setup: &Setup) -> (Vec<String>, Vec<String>) {
-    // A recording holds no more of a domain than its PCI functions.
+    // A capture contains only the PCI functions of a domain.
     if root.is_capture() {
         let has_libvirt = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
         let unknown = has_libvirt.then(|| Reach::Recorded.because().to_owned());
@@ -121,7 +121,7 @@ fn smb_wanted(root: &Root, setup: &Setup) -> (Vec<String>, Vec<String>) {
     (folders.into_iter().collect(), unknown)
 }
 
-/// What vgapt remembers of a domain.
+/// vgapt's record in a domain.
 fn record(text: &str, path: &str) -> Reading<Record> {
     match Document::parse(text).map_or_else(Reading::Unknown, |domain| Record::of(&domain)) {
         Reading::Unknown(because) => Reading::Unknown(format!("{path}: {because}")),
@@ -136,7 +136,7 @@ fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
     Ok(Rom::parse(&bytes))
 }
 
-/// What only a running machine can tell: processes, limits, and what programs say.
+/// What can be read only on a live host: processes, limits, and the output of programs.
 fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &Setup, cards: &[Assessment]) {
     let functions = cards.iter().flat_map(|card| card.functions.iter().copied());
     let of_host: Vec<PciAddress> = functions.filter(|address| host.device(*address).is_some_and(|device| !device.on_vfio())).collect();
@@ -154,7 +154,7 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
         let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
         let because = match observed.reach {
             Reach::Live { root: false } => observed.reach.because_closed().to_owned(),
-            _ => format!("{lister} could not list it"),
+            _ => format!("{lister} failed to list it"),
         };
         observed.images.insert(image, listed.ok_or(because));
     }
@@ -171,7 +171,7 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
     hook.is_own_program = own.zip(its).map(|(own, its)| own == its);
     if setup.enforces_labels() {
         let files = std::iter::once(HOOK).chain(setup.hook_program.as_deref());
-        // Without changing anything, it names what it would.
+        // -n changes nothing, it only prints what would be relabelled.
         let labelled = files.map(|file| Some((file, said(&["restorecon", "-n", "-v", file])?)));
         let labelled: Option<Vec<(&str, String)>> = labelled.collect();
         hook.mislabelled =
@@ -179,7 +179,7 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
     }
 }
 
-/// What a program prints; `None` where it fails.
+/// The output of a program; `None` where it fails.
 fn said(argv: &[&str]) -> Option<String> {
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     run::output(&argv).ok().filter(run::Ran::success).map(|ran| ran.stdout)

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::output;
 
-/// Completions go to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
+/// Prints the completions to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The shell

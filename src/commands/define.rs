@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::exit_code::FOUND_AGAINST;
-use super::shared::definition::{Definition, How, brought};
+use super::shared::definition::{DefineOptions, Definition, brought};
 use super::shared::existing::Existing;
 use super::shared::files::files;
 use super::shared::lock::Lock;
@@ -21,9 +21,8 @@ use crate::model::Finding;
 use crate::problem::Problem;
 use crate::xml::Document;
 
-/// The domain is made from a template, or changed where it exists: an option that is not given
-/// keeps what the last request said, and what somebody else changed stays. All that speaks against
-/// it is told at once.
+/// Creates the domain from a template, or changes it if it exists: an option that is not given keeps its value
+/// from the last request, and what others changed stays unchanged. All problems are reported at once.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -31,20 +30,20 @@ pub struct Arguments {
     name: String,
     #[command(flatten)]
     request: Request,
-    /// A complete libvirt domain to start from, instead of vgapt's own
+    /// Use this file as the template: a complete libvirt domain
     #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
     template: Option<PathBuf>,
-    /// Make an existing domain anew from the template, keeping only its UUID
+    /// Create an existing domain again from the template, keeping only its UUID
     #[arg(long, help_heading = "How it is defined")]
     replace: bool,
-    /// A file that says what the domain is to have, by the names of the options; an option beside it has the last word
+    /// A TOML file with options by their names; options on the command line override it
     #[arg(short, long, value_name = "FILE", help_heading = "How it is defined")]
     file: Option<PathBuf>,
-    /// Write what was asked for to a file for -f
+    /// Write the request to a file for -f
     #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
     save: Option<PathBuf>,
     #[command(flatten)]
-    how: How,
+    how: DefineOptions,
 }
 
 impl Arguments {
@@ -53,12 +52,12 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::All)?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let existing = Existing::find(connection, &self.name, Secrets::Kept)?;
+        let existing = Existing::find(connection, &self.name, Secrets::Included)?;
         if let Some(refusal) = self.refusal(existing.as_ref()) {
             context.tell(&[refusal]);
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
-        let directory = std::env::current_dir().context("cannot tell the current directory")?;
+        let directory = std::env::current_dir().context("cannot determine the current directory")?;
         let given = self.given(&directory)?;
         let mut base = self.base(existing.as_ref(), &given, &directory)?;
         base.uri = context.uri().to_string();
@@ -82,32 +81,32 @@ impl Arguments {
         let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities()?);
         resolved.findings.extend(self.discards(existing.as_ref()));
         if brought_disks {
-            let state = "in the template: <driver name='qemu' type='raw'/>, or the type that it has";
+            let state = "in the template: <driver name='qemu' type='raw'/>, or the disk's real format";
             resolved.findings.extend(domain::of_disks(&base.domain, &files, state, "use --force"));
         }
         if let Some(file) = &self.save {
             save(file, &self.name, &resolved.spec.record)?;
-            context.note(&format!("what was asked for is in {}", file.display()));
+            context.note(&format!("the request is saved in {}", file.display()));
         }
         definition.carry_out(context, connection, &base, &host, resolved)
     }
 
-    /// What cannot be asked of a domain that exists.
+    /// Refuses a template for a domain that exists.
     fn refusal(&self, existing: Option<&Existing>) -> Option<Finding> {
         (existing.is_some() && self.template.is_some() && !self.replace).then(|| {
             Finding::fatal(
                 "exists",
-                format!("the domain '{}' exists, and a template is for a new one", self.name),
-                "leave --template out to change it, or make it anew with --replace",
+                format!("the domain '{}' already exists; --template is only for a new domain", self.name),
+                "omit --template to change the domain, or create it again with --replace",
             )
         })
     }
 
-    /// What is lost with a domain of somebody else's that is made anew.
+    /// Warns of what is lost where --replace creates a domain again that vgapt did not define.
     fn discards(&self, existing: Option<&Existing>) -> Option<Finding> {
         let is_foreign = existing?.record(&self.name).map_or(true, |record| record.attached);
         (self.replace && is_foreign).then(|| {
-            let message = format!("'{}' was not defined by vgapt, and --replace discards all that it has but its UUID", self.name);
+            let message = format!("'{}' was not defined by vgapt; --replace discards everything in it except its UUID", self.name);
             Finding::warning("discards-domain", message, "keep a copy: virsh dumpxml --inactive --security-info")
         })
     }
@@ -127,7 +126,7 @@ impl Arguments {
         Ok(base)
     }
 
-    /// The options, over what the file says; its paths are seen from where it lies.
+    /// The options, which override the file of -f; its paths are relative to the file's folder.
     fn given(&self, directory: &Path) -> Result<Request> {
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
         let Some(file) = &self.file else { return Ok(options) };
@@ -144,7 +143,8 @@ impl Arguments {
     fn template(&self, profile: Option<&Profile>) -> Result<Document> {
         let Some(file) = &self.template else {
             let name = profile.map(Profile::template).unwrap_or_default();
-            return Document::parse(domain::template(name)).map_err(|what| anyhow::anyhow!("vgapt's own template cannot be read: {what}"));
+            return Document::parse(domain::template(name))
+                .map_err(|what| anyhow::anyhow!("vgapt's built-in template cannot be parsed: {what}"));
         };
         let shown = file.display();
         let text = read(file).with_context(|| format!("cannot read the template {shown}"))?;
@@ -162,18 +162,20 @@ impl Arguments {
     }
 }
 
-/// What libvirt takes for a name (`virDomainDefPostParse`: no slash; files are named after it).
+/// Names that libvirt accepts (`virDomainDefPostParse`: no slash, since files are named after the domain).
 fn domain_name(text: &str) -> Result<String, String> {
-    // XML has no way to write a control character but the tabulator (XML 1.0, 2.2).
+    // XML cannot contain control characters except the tab here (XML 1.0, 2.2).
     let is_odd = |c: char| c == '/' || (c.is_ascii_control() && c != '\t');
     let is_one = !text.trim().is_empty() && !text.contains(is_odd);
-    is_one.then(|| text.to_owned()).ok_or_else(|| "a domain's name is not empty, and has neither / nor control characters in it".to_owned())
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a domain's name must not be empty, and must not contain / or control characters".to_owned())
 }
 
-/// The longest file that is read: as long as libvirt's longest message.
+/// The largest file that is read: libvirt's limit for a message.
 const LONGEST: u64 = 32 << 20;
 
-/// A text that the user names, a pipe too; one without an end is refused.
+/// Reads a file or pipe that the user names; the limit also refuses one that never ends.
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
@@ -183,14 +185,16 @@ fn read(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// How a file that is saved begins.
+/// The beginning of a saved file.
 const SAVED: &str = "# vgapt define ";
 
-/// Writes what was asked for as a file for -f. Only another one of these is written over.
+/// Writes the request as a file for -f. Overwrites only a file that vgapt saved.
 fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
-    // What is there and cannot be read is not one of these.
+    // A file that exists and cannot be read does not count as saved by vgapt.
     if read(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |text| !text.starts_with(SAVED)) {
-        return Err(Problem::usage(format!("--save: {} exists, and vgapt did not write it", file.display()), "give another name").into());
+        return Err(
+            Problem::usage(format!("--save: {} exists and was not written by vgapt", file.display()), "use another file name").into()
+        );
     }
     let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());
     written::write(file, text.as_bytes())

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::shared::definition::{Definition, How, brought};
+use super::shared::definition::{DefineOptions, Definition, brought};
 use super::shared::existing::Existing;
 use super::shared::lock::Lock;
 use crate::discovery::Scope;
@@ -14,21 +14,21 @@ use crate::hypervisor::Secrets;
 use crate::model::{Files, shell_word};
 use crate::problem::Problem;
 
-/// All that `vgapt attach` gave a domain goes, and what it had replaced comes back: the domain is
-/// what it was, but for what others and `vgapt define` changed meanwhile.
+/// Removes everything that `vgapt attach` added to a domain, and restores what it replaced: the domain is as
+/// before, except for later changes by others and by `vgapt define`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
     #[command(flatten)]
-    how: How,
+    how: DefineOptions,
 }
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let mut existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
+        let mut existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
         let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
@@ -40,8 +40,8 @@ impl Arguments {
             Some(last) if last.attached => {}
             Some(_) => {
                 let remedy =
-                    format!("vgapt define {0} --no-gpu takes the card out, vgapt undefine {0} forgets the domain", shell_word(&self.name));
-                return Err(Problem::new(format!("'{}' is a domain of vgapt's own: nothing was attached to it", self.name), remedy).into());
+                    format!("vgapt define {0} --no-gpu removes the card, vgapt undefine {0} removes the domain", shell_word(&self.name));
+                return Err(Problem::new(format!("'{}' was defined by vgapt: nothing was attached to it", self.name), remedy).into());
             }
             None => {
                 return Err(Problem::new(
@@ -58,7 +58,7 @@ impl Arguments {
             how: &self.how,
             existing: Some(&existing.text),
             brought: Some(brought(context, &self.name)),
-            done: "is what it was",
+            done: "is as before",
             autostart: None,
         };
         definition.carry_out(context, connection, &base, &host, resolved)

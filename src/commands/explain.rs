@@ -9,7 +9,7 @@ use super::shared::existing::Existing;
 use crate::domain;
 use crate::output;
 
-/// Each element that vgapt put into a domain, and why, in one line with its source.
+/// Prints each element that vgapt added to a domain, with its reason and source, one per line.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -27,7 +27,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let line = |reason: &domain::Reason| {
-            let changed = if reason.changed { " (changed since by somebody)" } else { "" };
+            let changed = if reason.changed { " (changed since, not by vgapt)" } else { "" };
             format!("{} {}: {}{changed} [{}]\n", reason.element, reason.says, reason.why, reason.source)
         };
         output::print(&reasons.iter().map(line).collect::<String>())?;

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// For which world
+    /// Target format
     #[arg(long, value_name = "WORLD")]
     to: World,
 }
@@ -38,8 +38,8 @@ impl Arguments {
         match self.to {
             World::Qemu => Self::qemu(context, connection, Existing::open(connection, &self.name)?)?,
             World::Kubevirt => {
-                // That there is a password is said; the password is not.
-                let existing = Existing::open_with(connection, &self.name, Secrets::Kept)?;
+                // The output mentions that there is a password, but does not contain it.
+                let existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
                 self.kubevirt(context, connection, &existing)?;
             }
         }
@@ -50,10 +50,10 @@ impl Arguments {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
         for id in export::place_usb(&mut existing.document, &host.usb) {
-            context.note(&format!("note: the USB device {id} is not plugged in, and is left out: libvirt would not start the domain"));
+            context.note(&format!("note: the USB device {id} is not plugged in and is omitted: libvirt would refuse to start the domain"));
         }
         for element in export::functions_as_hostdevs(&mut existing.document) {
-            context.note(&format!("note: libvirt does this itself to a passed network function, before QEMU starts: {element}"));
+            context.note(&format!("note: libvirt applies this to the network function itself, before QEMU starts: {element}"));
         }
         export::by_vfio(&mut existing.document);
         let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
@@ -68,8 +68,8 @@ impl Arguments {
         let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
         let exported = export::kubevirt(&existing.document, &self.name, &passed, connection.autostart(&self.name)?).map_err(|because| {
             Problem::new(
-                format!("'{}' has no place in a cluster: {because}", self.name),
-                "export a whole machine of type kvm, with a processor of the sort x86_64, aarch64 or s390x",
+                format!("'{}' cannot be exported to KubeVirt: {because}", self.name),
+                "export a domain of type kvm with the architecture x86_64, aarch64 or s390x",
             )
         })?;
         if context.global.json {
@@ -80,11 +80,11 @@ impl Arguments {
         }
         let mut text = yaml(&exported.manifest)?;
         if let Some(permitted) = &exported.permitted {
-            text.push_str("---\n# For the cluster's administrator: what is to be added to the KubeVirt resource.\n");
+            text.push_str("---\n# For the cluster's administrator: add this to the KubeVirt resource.\n");
             text.push_str(&yaml(permitted)?);
         }
         for what in &exported.beyond {
-            context.note(&format!("a cluster cannot express: {what}"));
+            context.note(&format!("not in the manifest: {what}"));
         }
         for note in &exported.notes {
             context.note(&format!("note: {note}"));
@@ -94,7 +94,7 @@ impl Arguments {
     }
 }
 
-/// What a function is, as it was recorded, else as the host shows it.
+/// A passed function, with its id from the record, else from the host.
 fn passed(function: &crate::domain::Passed, host: &Host) -> Passed {
     let device = host.device(function.address);
     let is_graphics = device.map(|device| device.class.code() >> 8 == 0x03);
@@ -106,7 +106,7 @@ fn yaml(value: &Value) -> Result<String> {
     Ok(text.lines().map(|line| quoted(line) + "\n").collect())
 }
 
-/// A MAC address of digits only is a number to the base of 60 for readers of YAML 1.1: it is quoted.
+/// Quotes MAC addresses: YAML 1.1 reads one of digits only as a number to base 60.
 fn quoted(line: &str) -> String {
     match line.split_once("macAddress: ") {
         Some((before, address)) if !address.starts_with(['\'', '"']) => format!("{before}macAddress: '{address}'"),

@@ -20,12 +20,12 @@ use crate::passthrough::DangerKind;
 use crate::root::Root;
 use crate::xml::Document;
 
-/// libvirt runs this around the start and the stop of every domain, through
-/// /etc/libvirt/hooks/qemu.d/vgapt, with the domain's XML on standard input. A domain that vgapt did
-/// not make is left alone. It never speaks to libvirt, which would wait for itself.
+/// libvirt runs this at the start and the stop of every domain, through /etc/libvirt/hooks/qemu.d/vgapt, with
+/// the domain's XML on standard input. Domains without vgapt's metadata are ignored. It never connects to libvirt,
+/// because libvirt waits for its hook: that would be a deadlock.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The domain's name; behind -- where it begins with a dash
+    /// The domain's name; after -- if it begins with a dash
     #[arg(allow_hyphen_values = true)]
     name: String,
     /// What libvirt is about to do: prepare, start, started, stopped, release, ...
@@ -39,21 +39,21 @@ pub struct Arguments {
     extra: Vec<String>,
 }
 
-/// The longest XML of a domain that is read; libvirt's own limit for a message is 32 MiB.
+/// The largest domain XML that is read: libvirt's limit for a message, 32 MiB.
 const LONGEST: u64 = 32 << 20;
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> ExitCode {
-        // Whatever goes wrong here must not stop a domain that is not vgapt's.
+        // An error here must not prevent the start of a domain that vgapt does not manage.
         let needs = needs();
         if needs == Reading::Absent {
             return ExitCode::SUCCESS;
         }
         match self.around(context, &needs) {
-            // libvirt puts a long line before it, and shows the last of it.
+            // libvirt prefixes a long line of its own, and shows only the end of the message.
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
-                // Once it runs, or has ended, nothing is gained by an error, and the log has it.
+                // Once the domain runs or has ended, an error changes nothing; the message is in libvirt's log.
                 if self.operation == "prepare" { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS }
             }
             Ok(()) => ExitCode::SUCCESS,
@@ -69,27 +69,23 @@ impl Arguments {
             ("started", "begin") => {
                 life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices))?, &root, &target)
             }
-            // What was taken is written down: it is returned whatever the record says now.
+            // What was taken is stored in /run/vgapt: it is returned, whatever the record says now.
             ("stopped", "end") => life::ended(&self.name, End::Stopped, &root, &target),
             ("release", "end") => life::ended(&self.name, End::Released, &root, &target),
             _ => Ok(()),
         }
     }
 
-    /// What the domain needs; an error where that is not known, with which it does not start.
+    /// What the domain needs; an error where that is unknown, which refuses the start.
     fn known<'n>(&self, needs: &'n Reading<Needs>) -> Result<&'n Needs> {
         match needs {
             Reading::Known(needs) => Ok(needs),
             Reading::Unknown(because) => {
                 let finding = domain::unreadable(&self.name, because);
                 let program = std::env::current_exe().map_or_else(|_| "this program".to_owned(), |path| path.display().to_string());
-                bail!(
-                    "{}; {program} is what libvirt's hook runs, and vgapt prepare puts a newer one there; or: {}",
-                    finding.message,
-                    finding.remedy
-                );
+                bail!("{}; libvirt's hook runs {program}, and vgapt prepare installs a newer one; or: {}", finding.message, finding.remedy);
             }
-            Reading::Absent => bail!("'{}' is not a domain of vgapt's", self.name),
+            Reading::Absent => bail!("'{}' is not managed by vgapt", self.name),
         }
     }
 
@@ -101,7 +97,7 @@ impl Arguments {
         if !share.handover {
             findings.extend(held(root, &host, &functions));
         }
-        // Virtual functions can be made after the domain was defined, and other guests may run on them.
+        // Virtual functions may have been created after the domain was defined, and other guests may use them.
         let is_refused = |finding: &&Finding| finding.refuses(true) || finding.code == DangerKind::SharedOut.code();
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
@@ -109,11 +105,11 @@ impl Arguments {
         life::before_start(&share, root, target, &|| Some(held(root, &host, &functions)?.message))
     }
 
-    /// Under the name that libvirt gives, by which the end is found again: the XML may have blanks around it.
+    /// Uses the name that libvirt passes, so that the stop finds it again: the XML may have spaces around the name.
     fn share(&self, needs: &Needs, host: &Host) -> Result<Share> {
         let pages = needs.pages.map(|Pages { memory, page, node }| {
             let page =
-                page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read in /proc/meminfo")?;
+                page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
             Ok::<_, anyhow::Error>(PagesWanted { memory, page, node, total: host.memory.total })
         });
         let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
@@ -123,7 +119,7 @@ impl Arguments {
     }
 }
 
-/// `vgapt check` tells by it that libvirt calls the hook; nothing depends on it.
+/// Lets `vgapt check` see that libvirt calls the hook; nothing else depends on it.
 fn leave_mark(root: &Root, target: &Target) {
     let called_by = |daemon: &Daemon| !root.is_live() || discovery::descends_from(root, parent_id(), daemon.pid);
     if let Some(daemon) = discovery::daemon(root).filter(called_by) {
@@ -131,8 +127,8 @@ fn leave_mark(root: &Root, target: &Target) {
     }
 }
 
-/// What the domain on standard input needs. What cannot be read is unknown only where vgapt's mark is in it: a
-/// domain of others starts, whatever its XML is.
+/// What the domain on standard input needs. An XML that cannot be read is unknown only if it contains vgapt's mark:
+/// a domain that vgapt does not manage starts, whatever its XML is.
 fn needs() -> Reading<Needs> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().take(LONGEST).read_to_end(&mut bytes);

@@ -23,28 +23,28 @@ use crate::output;
 use crate::problem::Problem;
 use crate::xml::Document;
 
-/// Variables of the environment that fill what a script does not set.
+/// Environment variables that are used where the script does not set them.
 const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
 
-/// More than any script that is followed; the rest of a longer file need not be read to refuse it.
+/// The largest script that is read; the shell parser refuses a script of this size anyway.
 const LONGEST: u64 = 1 << 20;
 
-/// The script is read and never run. Without one of the last three options it is only told what
-/// would become of each of QEMU's options.
+/// Reads the script and never runs it. Without one of the last three options, only shows what each QEMU option
+/// would be converted to.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The script
     script: PathBuf,
-    /// The domain's name [default: what -name says, else the script's name]
+    /// The domain's name [default: from -name, else the script's file name]
     #[arg(long)]
     name: Option<String>,
-    /// A variable that the script does not set, or the output of a command in it: 'nproc=8' for $(nproc). VGAPT_* are also taken from the environment
+    /// A variable that the script does not set, or the output of a command in it: 'nproc=8' for $(nproc). VGAPT_* are also read from the environment
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<String>,
     /// Print the domain's XML
     #[arg(long, group = "what")]
     print_xml: bool,
-    /// Print what of it a request of 'vgapt define' can say: a file for its --file
+    /// Print a request file for the option --file of 'vgapt define', as far as it can express the script
     #[arg(long, group = "what")]
     request: bool,
     /// Define the domain
@@ -53,7 +53,7 @@ pub struct Arguments {
 }
 
 fn setting(text: &str) -> Result<String, String> {
-    text.contains('=').then(|| text.to_owned()).ok_or_else(|| "it looks like NAME=VALUE".into())
+    text.contains('=').then(|| text.to_owned()).ok_or_else(|| "the form is NAME=VALUE".into())
 }
 
 impl Arguments {
@@ -62,15 +62,17 @@ impl Arguments {
         let mut text = Vec::new();
         let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
         file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
-        let path = std::path::absolute(&self.script).context("cannot tell the current directory")?;
+        let path = std::path::absolute(&self.script).context("cannot determine the current directory")?;
         let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name), &sourced);
         if let Some((why, remedy)) = script.refusal {
             return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
         }
         if script.argv.is_empty() {
-            return Err(
-                Problem::new(format!("{shown} starts no QEMU"), "name the script with the command qemu-system-x86_64 … in it").into()
-            );
+            return Err(Problem::new(
+                format!("{shown} does not start QEMU"),
+                "name the script that contains the command qemu-system-x86_64 …",
+            )
+            .into());
         }
         let findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
         if !findings.is_empty() {
@@ -78,7 +80,7 @@ impl Arguments {
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(&path).to_string_lossy();
-        // The images lie where the script does, unless the domain is to be another machine's.
+        // The images are on this machine, unless the domain is for another one.
         let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
         let around = Surroundings { folder: &folder, format: &format };
@@ -91,7 +93,7 @@ impl Arguments {
     }
 
     fn given(&self, name: &str) -> Option<String> {
-        // A command may hold a '=' of its own.
+        // A command may contain a '=' itself.
         let set = self.set.iter().rev().find_map(|set| set.trim_start().strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
         let may = name.starts_with("VGAPT_") || FROM_ENVIRONMENT.contains(&name);
         set.or_else(|| std::env::var(name).ok().filter(|_| may))
@@ -103,7 +105,7 @@ impl Arguments {
             let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
             let (request, beyond) = import::request_of(&domain);
             if !beyond.is_empty() {
-                context.note(&format!("note: a request does not say {}; --print-xml does", beyond.join(", ")));
+                context.note(&format!("note: a request cannot express {}; use --print-xml", beyond.join(", ")));
             }
             output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
             return Ok(ExitCode::SUCCESS);
@@ -149,7 +151,7 @@ impl Arguments {
         Ok(if is_refused { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    /// What speaks against the disks: nobody looked at them but QEMU, which believes what a guest wrote into one.
+    /// Findings about the disks: nothing but QEMU has checked them so far, and QEMU trusts headers that a guest wrote.
     fn against_disks(&self, context: &Context, imported: &Imported) -> Result<Vec<Finding>> {
         let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
         let paths = domain::disk_paths(&domain);
@@ -162,16 +164,16 @@ impl Arguments {
             let root = context.own_root()?;
             if self.define { files(Some(&root), context.connect()?, &paths)? } else { discovery::files(&root, &paths) }
         };
-        let go_on = "write the XML to a file (--print-xml), and define that: virsh define FILE";
+        let go_on = "write the XML to a file (--print-xml) and define it: virsh define FILE";
         let mut findings =
-            domain::of_disks(&domain, &files, "in the script: -drive file=FILE,format=raw, or the format that it has", go_on);
-        // What this host uses a disk for counts where the domain is defined; the XML may be for another one.
+            domain::of_disks(&domain, &files, "in the script: -drive file=FILE,format=raw, or the disk's real format", go_on);
+        // Whether this host uses the disk matters only where the domain is defined here; the XML may be for another host.
         findings.retain(|finding| self.define || finding.code.starts_with("format-") || finding.code.starts_with("backing-"));
         Ok(findings)
     }
 }
 
-/// The text of a file that the script reads itself, where it is no longer than a script.
+/// The text of a file that the script sources, up to the limit for a script.
 fn sourced(path: &str) -> Option<String> {
     let mut text = String::new();
     // A pipe would be waited for until somebody writes into it.
@@ -182,7 +184,7 @@ fn sourced(path: &str) -> Option<String> {
     Some(text)
 }
 
-/// Nothing is imported, and why.
+/// Reports why nothing is imported.
 fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<ExitCode> {
     if context.global.json {
         output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings), "notes": notes})))?;
@@ -191,28 +193,28 @@ fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<E
         for note in notes {
             context.note(&format!("note: {note}"));
         }
-        output::tell("nothing is imported: see above.\n");
+        output::tell("nothing was imported: see above.\n");
     }
     Ok(ExitCode::from(FOUND_AGAINST))
 }
 
-/// Defines it; what speaks against that.
+/// Defines the domain; returns a finding where that is refused.
 fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     let connection = context.connect()?;
     let name = &imported.name;
     if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
-        let remedy = format!("give another name with --name, or take that one away: vgapt undefine {}", shell_word(name));
-        return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' exists"), remedy)));
+        let remedy = format!("choose another name with --name, or remove that domain: vgapt undefine {}", shell_word(name));
+        return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' already exists"), remedy)));
     }
     Ok(match connection.define(name, None, &imported.xml)? {
         Defined::Yes => None,
         Defined::Changed => return Err(changed(name)),
         Defined::SchemaRefuses(words) => {
             let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
-            let what = if dropped.is_empty() { words } else { format!("this libvirt does not know: {}", dropped.join(", ")) };
+            let what = if dropped.is_empty() { words } else { format!("this libvirt does not support: {}", dropped.join(", ")) };
             let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
             let remedy = format!(
-                "write the XML to a file (--print-xml), correct it there, then: virsh -c {} define FILE",
+                "write the XML to a file (--print-xml), correct it, then: virsh -c {} define FILE",
                 shell_word(context.uri().as_str())
             );
             Some(Finding::blocker("schema", message, remedy))
@@ -223,10 +225,10 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
 fn unset(name: &str) -> Finding {
     let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
     let message = match command {
-        Some(_) => format!("{name} is not run, and QEMU's options need what it prints"),
+        Some(_) => format!("vgapt does not run {name}, and QEMU's options need its output"),
         None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("${name} is not set, and QEMU's options need it"),
         None => format!("${{{name}}} is not known, and QEMU's options need it"),
     };
     let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));
-    Finding::fatal("unset", message, format!("say what it is: --set {setting}"))
+    Finding::fatal("unset", message, format!("set it: --set {setting}"))
 }

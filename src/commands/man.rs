@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::output;
 
-/// The manual page goes to standard output: `vgapt man define | man -l -`.
+/// Prints the manual page to standard output: `vgapt man define | man -l -`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The subcommand whose page it is; vgapt itself if left out
+    /// Print the page of this subcommand [default: of vgapt itself]
     subcommand: Option<String>,
 }
 
@@ -18,7 +18,7 @@ impl Arguments {
         command.build();
         if let Some(name) = &self.subcommand {
             let known = command.find_subcommand(name).cloned();
-            command = known.ok_or_else(|| anyhow::anyhow!("there is no subcommand '{name}'; see vgapt --help"))?;
+            command = known.ok_or_else(|| anyhow::anyhow!("unknown subcommand '{name}'; see vgapt --help"))?;
         }
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;

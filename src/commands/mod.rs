@@ -1,5 +1,5 @@
 //! The subcommands, one file or folder each: its arguments (the comments are the help) and what it does.
-//! What several of them need is in `shared`.
+//! Code that several of them use is in `shared`.
 
 pub(crate) mod attach;
 pub(crate) mod capture;

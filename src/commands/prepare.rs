@@ -17,47 +17,47 @@ use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
 
-/// Makes the host ready: the IOMMU on, the card bound to vfio-pci before any other driver, huge
-/// pages. What will be done is shown first, file by file and command by command, and nothing else
-/// is done. What was done is proved, and taken back by 'vgapt undo'. With --root DIR that tree is
-/// changed, and the commands are written down for whoever runs it.
+/// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
+/// pages. Every change is shown first, file by file and command by command; nothing else is changed. The result
+/// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
+/// be run in it are printed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A card that is meant for a guest, by one of its functions, or 'auto': the one clear choice
+    /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     gpu: Vec<String>,
-    /// Another PCI function that is meant for a guest
+    /// Another PCI function for a guest
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
-    /// Reserve huge pages for a guest with so much memory, such as 16G
+    /// Reserve huge pages for a guest with this much memory, such as 16G
     #[arg(long, value_name = "SIZE")]
     hugepages: Option<Size>,
-    /// How large a huge page is
+    /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
-    /// When a card is taken from the host
+    /// When the card is bound to vfio-pci
     #[arg(long, value_name = "WHEN", default_value = "boot")]
     bind: Bind,
-    /// Do it although it leaves the host without this
+    /// Continue although the host loses this
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
-    /// Go on although a disk that the TPM unlocks may ask for its key
+    /// Continue although a disk that the TPM unlocks may ask for its key
     #[arg(long)]
     accept_tpm: bool,
-    /// Also install packages that are missing
+    /// Also install missing packages
     #[arg(long)]
     install: bool,
-    /// Folder that the host's Samba is to share with guests; its name there is the folder's, or the one behind =
+    /// Folder that the host's Samba shares with guests [default name of the share: the folder's name]
     #[arg(long, value_name = "DIR[=NAME]", num_args = 1..)]
     share_smb: Vec<String>,
-    /// The network of libvirt's on which these guests are
+    /// The libvirt network of these guests
     #[arg(long, value_name = "NETWORK", default_value = "default", requires = "share_smb")]
     share_network: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-/// The host as it was read for a plan.
+/// The host, as read for a plan.
 struct Read {
     root: Root,
     host: Host,
@@ -98,21 +98,21 @@ impl Arguments {
         Ok(self.report(context, outcome, &plan, &read, &target))
     }
 
-    /// An earlier run that was interrupted is taken back before anything is planned.
+    /// Rolls back an earlier run that was interrupted, before anything is planned.
     fn after_interruption(&self, context: &Context, target: &Target, now: Read) -> Result<Read> {
         let undoing = host::undoing(target, Which::Interrupted)?;
         if undoing.is_empty() {
             return Ok(now);
         }
-        context.note("an earlier run of vgapt was interrupted; what it did is taken back first");
+        context.note("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
-            return Err(Problem::new("files that it had written were edited since", "vgapt undo shows them, and what can be done").into());
+            return Err(Problem::new("files that the run had written were edited since", "vgapt undo shows them and how to proceed").into());
         }
         if !context.global.json {
             output::print(&output::undoing(&undoing))?;
         }
         if !self.consent.given(context)? {
-            return Err(Problem::new("nothing was changed", "take it back with vgapt undo, or give --yes").into());
+            return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
         }
         host::undo(&undoing, target, &|step| context.detail(step))?;
         read(context)
@@ -145,7 +145,7 @@ impl Arguments {
         }
         functions.extend(&self.pci);
         if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
-            // Why none is chosen is said at the end: see `unbound`.
+            // Why no card is chosen is reported at the end: see `unbound`.
             if let Ok((chosen, note)) = automatic(host) {
                 functions = chosen;
                 context.note(&note);
@@ -153,16 +153,16 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
-        // What nobody named is bound as `vgapt check` says it.
+        // Cards that the user did not name are bound in the way that `vgapt check` recommends.
         let bind = if self.gpu.iter().all(|name| name == "auto") && self.pci.is_empty() && host::only_virtual(host, &functions) {
             context.note(
-                "virtual functions do not exist yet when the host boots: as with --bind start, libvirt takes them when the domain starts",
+                "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts",
             );
             Bind::Start
         } else {
             self.bind
         };
-        let program = root.is_live().then(std::env::current_exe).transpose().context("cannot tell where this program lies")?;
+        let program = root.is_live().then(std::env::current_exe).transpose().context("cannot determine where this program is installed")?;
         let program = program.map(|path| path.to_string_lossy().into_owned());
         Ok(Wanted {
             functions,
@@ -179,20 +179,22 @@ impl Arguments {
         })
     }
 
-    /// Applies and proves; what fails is taken back.
+    /// Applies and verifies the plan; rolls it back on a failure.
     fn carry_out(&self, context: &Context, plan: &Plan, target: &Target) -> Result<()> {
         let tell = |step: &str| context.note(step);
-        let mut run = host::Run::begin(plan, target).map_err(|error| error.context("nothing was changed: it was not begun"))?;
+        let mut run = host::Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
         let result = run.carry_out(plan, &tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
         let Err(error) = result else { return Ok(()) };
-        context.note("it failed, and is taken back");
+        context.note("failed; rolling back");
         match run.take_back(&tell) {
-            Ok(()) => Err(error.context("nothing was changed: what had been done was taken back, and compared with what was there before")),
-            Err(other) => Err(error.context(format!("it could not be taken back either ({other:#}); run: vgapt undo"))),
+            Ok(()) => {
+                Err(error.context("nothing was changed: the changes were rolled back, and the files compared with their previous contents"))
+            }
+            Err(other) => Err(error.context(format!("the rollback failed too ({other:#}); run: vgapt undo"))),
         }
     }
 
-    /// Read again, the host must ask for nothing more.
+    /// Reads the host again: a new plan must be empty.
     fn prove(&self, context: &Context, plan: &Plan, run: &host::Run, target: &Target) -> Result<()> {
         let read = read(context)?;
         let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
@@ -205,12 +207,12 @@ impl Arguments {
         let new: Vec<&Finding> =
             again.findings.iter().filter(|one| one.severity > Severity::Warning && !plan.findings.contains(one)).collect();
         if let Some(finding) = new.first() {
-            return Err(Problem::new(format!("after everything was done: {}", finding.message), finding.remedy.clone()).into());
+            return Err(Problem::new(format!("after all changes were made: {}", finding.message), finding.remedy.clone()).into());
         }
         if !rest.is_empty() {
             return Err(Problem::new(
-                format!("after everything was done, this is still to do: {}", rest.join("; ")),
-                "something else changes the same files; please report it with: vgapt capture",
+                format!("after all changes were made, these are still missing: {}", rest.join("; ")),
+                "another program changes the same files; please report this with: vgapt capture",
             )
             .into());
         }
@@ -221,7 +223,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Why this binds no card, where none was named and none can be chosen.
+    /// Why no card is bound, where none was named and none can be chosen.
     fn unbound(&self, read: &Read) -> Option<String> {
         if !self.gpu.is_empty() || !self.pci.is_empty() || !host::bound(&read.setup).is_empty() {
             return None;
@@ -232,21 +234,21 @@ impl Arguments {
         Some(if by_others.is_empty() {
             format!("no card is bound: {why}; name one with --gpu")
         } else {
-            format!("vgapt binds no card: {why}; on vfio-pci already, by what others set up: {}", by_others.join(", "))
+            format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
         })
     }
 
     fn report(&self, context: &Context, outcome: &str, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
         if let Some(why) = self.unbound(read) {
             let done = match outcome {
-                "nothing-to-do" => Some("there is nothing to do"),
-                "applied" if target.is_live() => Some("what is shown above is done"),
-                "applied" => Some("the tree is changed; run the commands above in that system"),
+                "nothing-to-do" => Some("already up to date"),
+                "applied" if target.is_live() => Some("the changes above were made"),
+                "applied" => Some("the tree was changed; run the commands above in that system"),
                 _ => None,
             };
             if let Some(done) = done {
                 output::tell(&format!("{done}; {why}\n"));
-                // Where something else was asked for, that is what counts.
+                // Where something else was requested, that determines the exit code.
                 let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
                 return if asked_for_more { ExitCode::SUCCESS } else { ExitCode::from(FOUND_AGAINST) };
             }
@@ -258,16 +260,16 @@ impl Arguments {
                 return ExitCode::from(FOUND_AGAINST);
             }
             "nothing-to-do" if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
-                context.note("there is nothing to do for vgapt; another's file decides the binding, see above");
+                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
             }
-            "nothing-to-do" => context.note("the host is prepared; there is nothing to do"),
-            "applied" if !target.is_live() => context.note("the tree is changed; run the commands above in that system"),
+            "nothing-to-do" => context.note("the host is prepared; already up to date"),
+            "applied" if !target.is_live() => context.note("the tree was changed; run the commands above in that system"),
             "applied" if plan.reboot.is_empty() => context.note("the host is prepared"),
             "applied" => context.note("the host is prepared; reboot, then run: vgapt check"),
-            _ if read.root.is_capture() => context.note("this is a recorded machine: nothing is changed"),
+            _ if read.root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
             _ if self.consent.dry_run => context.note("nothing was changed"),
             _ => {
-                output::tell("nothing was changed; --yes does it\n");
+                output::tell("nothing was changed; use --yes to make the changes\n");
                 return ExitCode::from(FOUND_AGAINST);
             }
         }
@@ -277,7 +279,7 @@ impl Arguments {
 
 fn read(context: &Context) -> Result<Read> {
     let root = context.root()?.ok_or_else(|| {
-        Problem::new(format!("the host behind {} cannot be prepared from here", context.uri()), "run vgapt prepare on that machine")
+        Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host")
     })?;
     let host = discovery::read(&root, Scope::All);
     let setup = discovery::setup(&root, &host);
@@ -286,7 +288,7 @@ fn read(context: &Context) -> Result<Read> {
 
 fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
     let (folder, name) = domain::shared_folder(share);
-    let place = std::env::current_dir().context("cannot tell the current directory")?.join(folder);
+    let place = std::env::current_dir().context("cannot determine the current directory")?.join(folder);
     let folder = place.to_string_lossy().trim_end_matches('/').to_owned();
     Ok(SmbShare { owner: discovery::owner(root, &folder), folder, name: name.to_owned() })
 }
@@ -297,11 +299,11 @@ fn card(root: &Root, host: &Host, name: &str) -> Result<Vec<PciAddress>> {
     Ok(super::shared::card::named(Some(root), host, address)?.functions)
 }
 
-/// The card that is meant where none is named.
+/// The automatic choice where no card is named.
 fn automatic(host: &Host) -> Result<(Vec<PciAddress>, String)> {
     let cards = passthrough::assess(host);
     let choice = passthrough::choose(&cards);
     let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
-    let note = if cards.len() > 1 { format!("{} is taken: {}", card.address.short(), choice.because()) } else { String::new() };
+    let note = if cards.len() > 1 { format!("using {}: {}", card.address.short(), choice.because()) } else { String::new() };
     Ok((card.functions.clone(), note))
 }

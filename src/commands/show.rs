@@ -9,8 +9,8 @@ use super::shared::existing::Existing;
 use crate::domain;
 use crate::output;
 
-/// What a domain was made from, read back from its metadata, as a file for `vgapt define -f`. Its disks
-/// and CDs are those that it has now.
+/// Prints the request that a domain was defined from, read from its metadata, as a file for `vgapt define -f`. The
+/// disks and CDs are those that the domain has now.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -33,14 +33,14 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let mut text = if record.attached {
-            format!("# what vgapt gave to '{}', which it did not define\n", self.name)
+            format!("# what vgapt attached to '{}', which it did not define\n", self.name)
         } else {
-            format!("# what '{}' was made from by vgapt define\n", self.name)
+            format!("# the request from which vgapt defined '{}'\n", self.name)
         };
-        text.push_str(if autostart { "# starts with the host\n" } else { "# is started by hand\n" });
+        text.push_str(if autostart { "# starts with the host\n" } else { "# is started manually\n" });
         for passed in &record.passed {
             let id = passed.id.map(|id| format!(" is {id}")).unwrap_or_default();
-            text.push_str(&format!("# passed: {}{id}\n", passed.address));
+            text.push_str(&format!("# passed through: {}{id}\n", passed.address));
         }
         for line in &changed {
             text.push_str(&format!("# {line}\n"));

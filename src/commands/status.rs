@@ -18,12 +18,12 @@ use crate::model::{Finding, Host, PciAddress};
 use crate::output;
 use crate::root::Root;
 
-/// Also of domains that vgapt did not define.
+/// Works also for domains that vgapt did not define.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// Look again each second until Ctrl-C; where the output is no terminal, one line for each change
+    /// Check again each second until Ctrl-C; if the output is not a terminal, print one line for each change
     #[arg(long)]
     watch: bool,
 }
@@ -72,18 +72,18 @@ impl Arguments {
         let state = connection.state(&self.name)?;
         let host = context.host(root, Scope::Devices)?;
         let passed = existing.passed();
-        // While it runs the devices are where they should be.
+        // While the domain is running, its devices are in use by it: nothing to check.
         let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
         let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
         Ok(Seen { state, autostart: connection.autostart(&self.name)?, devices: only(&host, &functions), findings })
     }
 }
 
-/// What is seen of a domain.
+/// The status of a domain.
 struct Seen {
     state: State,
     autostart: bool,
-    /// The host with the domain's functions alone.
+    /// The host, reduced to the domain's functions.
     devices: Host,
     findings: Vec<Finding>,
 }
@@ -106,11 +106,7 @@ impl Seen {
     /// All of it on one line.
     fn line(&self, name: &str) -> String {
         let driver = |device: &crate::model::PciDevice| {
-            let none = if self.devices.unknown.iter().any(|what| what.starts_with("drivers")) {
-                "a driver that is not known"
-            } else {
-                "no driver"
-            };
+            let none = if self.devices.unknown.iter().any(|what| what.starts_with("drivers")) { "an unknown driver" } else { "no driver" };
             format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or(none))
         };
         let devices: String = self.devices.pci.iter().map(driver).collect();

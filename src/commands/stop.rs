@@ -11,15 +11,15 @@ use crate::hypervisor::Hypervisor;
 use crate::model::shell_word;
 use crate::problem::Problem;
 
-/// The guest is asked, and waited for.
+/// Asks the guest to shut down, and waits until it is off.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// Pull the plug instead of asking; the guest loses what it had not written
+    /// Power the guest off without asking; it loses data that it has not written
     #[arg(long)]
     force: bool,
-    /// How long to wait for the guest; 0: not at all
+    /// How long to wait for the guest; 0: do not wait
     #[arg(long, value_name = "SECONDS", default_value_t = 90, conflicts_with = "force")]
     timeout: u64,
 }
@@ -37,8 +37,8 @@ impl Arguments {
         } else {
             connection.shut_down(name)?;
             if !self.is_off_in_time(connection)? {
-                let message = format!("'{name}' still runs after {} s", self.timeout);
-                let remedy = format!("shut it down from inside, or pull the plug: vgapt stop --force {}", shell_word(name));
+                let message = format!("'{name}' is still running after {} s", self.timeout);
+                let remedy = format!("shut it down from inside the guest, or power it off: vgapt stop --force {}", shell_word(name));
                 return Err(Problem::new(message, remedy).into());
             }
         }

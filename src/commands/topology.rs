@@ -18,22 +18,22 @@ use crate::problem::Problem;
 use crate::root::Root;
 use crate::topology::{self, Count, Demand, Unpinned};
 
-/// Packages, NUMA nodes, L3 caches, cores and cards; and which of them a domain has, or, without a
-/// name, what one would be given.
+/// Shows packages, NUMA nodes, L3 caches, cores and cards, and which of them a domain uses; without a name, what a
+/// new domain would use.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: Option<String>,
-    /// Without a name: so many processors
+    /// Without a name: number of virtual CPUs
     #[arg(long, value_name = "N|auto", default_value = "auto", conflicts_with = "name")]
     cpus: Cpus,
-    /// Without a name: cores of a hybrid processor that may be taken
+    /// Without a name: the cores of a hybrid processor to use
     #[arg(long, value_name = "KIND", conflicts_with = "name")]
     core_kind: Option<CoreKind>,
-    /// Without a name: for a guest with the card that has this function
+    /// Without a name: for a guest with the card of this function
     #[arg(long, value_name = "ADDRESS", conflicts_with = "name")]
     gpu: Option<PciAddress>,
-    /// Write the picture as SVG to this file
+    /// Write an SVG picture to this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -74,14 +74,16 @@ impl Arguments {
             Ok(pinning) => pinning,
             Err(Unpinned::Unknown) => return Ok(seats(host, &functions)),
             Err(Unpinned::OneCore) => {
-                return Err(
-                    Problem::new("the host has one core, which stays with the host", "leave it: the host's scheduler shares it").into()
-                );
+                return Err(Problem::new(
+                    "the host has only one core, which the host needs",
+                    "do not pin: the host's scheduler shares the core",
+                )
+                .into());
             }
             Err(Unpinned::TooFew(most)) => {
                 return Err(Problem::new(
-                    format!("there is room for {most} processors on these cores"),
-                    format!("--cpus {most} at most; --core-kind any takes the small cores too"),
+                    format!("these cores have room for only {most} virtual CPUs"),
+                    format!("use at most --cpus {most}; --core-kind any uses the efficiency cores too"),
                 )
                 .into());
             }
@@ -107,7 +109,7 @@ fn of_domain(name: &str, existing: &Existing, host: &Host) -> Result<Seats> {
     Ok(Seats { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) })
 }
 
-/// The host, and the cards of which a function is passed, or all where none is.
+/// The host, and the cards with one of these functions; all cards where there are no functions.
 fn seats(host: &Host, functions: &[PciAddress]) -> Seats {
     let mut cards = Card::all(host);
     if !functions.is_empty() {

@@ -16,16 +16,16 @@ use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element};
 
-/// Where the system's libvirt keeps what emulated TPMs hold.
+/// Where qemu:///system stores the state of emulated TPMs.
 const TPM_STATES: &str = "/var/lib/libvirt/swtpm";
 
-/// Its firmware variables, managed save and snapshot metadata go, and what its emulated TPM holds; its
-/// disks stay, and are named. What cannot be had back is told first, and goes only with --force.
+/// Removes the domain with its firmware variables, managed save, snapshot metadata and TPM state; its disks are
+/// listed, not deleted. What cannot be restored is reported first, and removed only with --force.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// Forget it although something is lost with it, or that is not known
+    /// Remove the domain although something is lost, or may be lost
     #[arg(long)]
     force: bool,
 }
@@ -44,7 +44,7 @@ impl Arguments {
                 Ok(disk_uses(&existing.document))
             }
             Err(because) => {
-                let message = format!("it is not known which disks '{name}' has, and what else is lost with it: {because:#}");
+                let message = format!("it is unknown which disks '{name}' has, and what else would be lost: {because:#}");
                 lost.push(Finding::blocker(
                     "domain-unread",
                     message,
@@ -55,44 +55,47 @@ impl Arguments {
         };
         context.tell(&lost);
         if lost.iter().any(|finding| finding.refuses(self.force)) {
-            output::tell(&format!("'{name}' is not undefined: see above. It goes on with --force.\n"));
+            output::tell(&format!("'{name}' was not undefined: see above; use --force to override.\n"));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         connection.undefine(name)?;
-        let disks = disks.map_or_else(|()| "; which disks it had is not known".to_owned(), |disks| words(&disks));
+        let disks = disks.map_or_else(|()| "; which disks it had is unknown".to_owned(), |disks| words(&disks));
         context.note(&format!("'{name}' is undefined{disks}"));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The saved memory and the snapshots.
+/// Findings about saved memory and snapshots.
 fn kept_beside(connection: &dyn Hypervisor, name: &str) -> Vec<Finding> {
     let beside = match connection.beside(name) {
         Ok(beside) => beside,
         Err(because) => {
-            let message = format!("it is not known whether '{name}' has a saved state or snapshots, which would be lost: {because:#}");
-            return vec![Finding::blocker("beside-unknown", message, "see why libvirt does not tell; or use --force")];
+            let message = format!("it is unknown whether '{name}' has a saved state or snapshots, which would be lost: {because:#}");
+            return vec![Finding::blocker("beside-unknown", message, "see the error above; or use --force")];
         }
     };
     let word = shell_word(name);
     let saved = beside.is_saved.then(|| {
         Finding::blocker(
             "managed-save",
-            format!("'{name}' is saved with its guest's memory, which is lost: what the guest had not written to its disks is gone"),
-            format!("start it, and shut its guest down: vgapt start {word}, vgapt stop {word}; or use --force"),
+            format!("'{name}' has a managed save, which would be lost, with all data that the guest has not written to its disks"),
+            format!("start it and shut its guest down: vgapt start {word}, vgapt stop {word}; or use --force"),
         )
     });
     let snapshots = (!beside.snapshots.is_empty()).then(|| {
         Finding::blocker(
             "snapshots",
-            format!("'{name}' has snapshots, of which libvirt then knows nothing more: {}", beside.snapshots.iter().map(|snapshot| snapshot.name.as_str()).collect::<Vec<_>>().join(", ")),
-            format!("see what they hold: virsh snapshot-list {word}; keep what describes them: virsh snapshot-dumpxml {word} SNAPSHOT; or use --force"),
+            format!(
+                "'{name}' has snapshots, whose metadata would be lost: {}",
+                beside.snapshots.iter().map(|snapshot| snapshot.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+            format!("list them: virsh snapshot-list {word}; save their metadata: virsh snapshot-dumpxml {word} SNAPSHOT; or use --force"),
         )
     });
     saved.into_iter().chain(snapshots).collect()
 }
 
-/// What an emulated TPM holds goes with its domain.
+/// The state of an emulated TPM is removed with its domain.
 fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
     let root = domain.root();
     let backend = root.at("devices/tpm/backend")?;
@@ -102,20 +105,20 @@ fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
     }
     let is_system = context.uri().as_str() == "qemu:///system";
     let state = root.child("uuid").map(Element::text).filter(|_| is_system).map(|uuid| Path::new(TPM_STATES).join(uuid));
-    // A domain that was never started has none. Of another libvirt it is not known where it would be.
+    // A domain that was never started has no TPM state. For another libvirt, its place is unknown.
     if state.is_some_and(|state| matches!(state.try_exists(), Ok(false))) {
         return None;
     }
     Some(Finding::blocker(
         "tpm-state",
         format!(
-            "what the TPM of '{name}' holds goes with it, if it was ever started: a guest whose disk is locked by it (BitLocker) asks for its recovery key"
+            "the TPM state of '{name}' would be lost, if it was ever started: a guest whose disk it unlocks (BitLocker) will ask for its recovery key"
         ),
-        format!("have that key, or keep the TPM's state: virsh undefine {} --nvram --keep-tpm; or use --force", shell_word(name)),
+        format!("have that key ready, or keep the TPM state: virsh undefine {} --nvram --keep-tpm; or use --force", shell_word(name)),
     ))
 }
 
-/// The disks that stay.
+/// The disks that are not deleted.
 fn words(disks: &[DiskUse]) -> String {
     let mut named: Vec<String> = disks
         .iter()
@@ -127,5 +130,5 @@ fn words(disks: &[DiskUse]) -> String {
         .collect();
     named.sort();
     named.dedup();
-    if named.is_empty() { "; it had no disks in files".to_owned() } else { format!("; its disks stay: {}", named.join(", ")) }
+    if named.is_empty() { "; it had no disks in files".to_owned() } else { format!("; its disks are not deleted: {}", named.join(", ")) }
 }

@@ -12,11 +12,11 @@ use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
 
-/// Takes back all that 'vgapt prepare' did: every file gets back its bytes and its mode, new ones
-/// go, boot images are as before. What somebody edited since is shown, and left alone.
+/// Reverts everything that 'vgapt prepare' changed: every file gets its previous bytes and mode, new files are
+/// removed, boot images are restored. Files that were edited since are shown and left unchanged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep what was edited since, and take out only what vgapt put in; a file in which the two cannot be told apart is left as it is
+    /// Keep later edits of files, and remove only what vgapt added; a file in which the two cannot be told apart is left as it is
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -26,10 +26,7 @@ pub struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
-            Problem::new(
-                "a recorded or remote machine was never changed by vgapt",
-                "run vgapt undo on the machine itself, or give --root DIRECTORY",
-            )
+            Problem::new("vgapt never changes a capture or a remote host", "run vgapt undo on the host itself, or use --root DIRECTORY")
         })?;
         if let Some(code) = self.consent.elevate(context, &root)? {
             return Ok(code);
@@ -55,7 +52,7 @@ impl Arguments {
     fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
         if undoing.is_empty() {
             if !self.consent.dry_run {
-                // What a run left that was killed before it began to change the host.
+                // Removes what is left of a run that was killed before it changed the host.
                 host::undo(undoing, target, &|step| context.note(step))?;
             }
             return Ok("nothing-to-do");
@@ -73,11 +70,11 @@ impl Arguments {
 
 fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left: &[String]) -> ExitCode {
     if !strays.is_empty() {
-        output::tell(&format!("warning: this is no receipt of vgapt's, and is left alone: {}\n", strays.join(", ")));
+        output::tell(&format!("warning: not a receipt of vgapt, left unchanged: {}\n", strays.join(", ")));
     }
     match outcome {
-        "nothing-to-do" if !strays.is_empty() => context.note("there is no receipt of vgapt's here; nothing was taken back"),
-        "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to take back"),
+        "nothing-to-do" if !strays.is_empty() => context.note("no receipt of vgapt was found; nothing was undone"),
+        "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to undo"),
         "undone" if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };
             let left = left.join(", ");
@@ -86,8 +83,8 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
             ));
             return ExitCode::from(FOUND_AGAINST);
         }
-        "undone" if noted => context.note("the tree is as it was; run the commands above in that system"),
-        "undone" => context.note("the host is as it was before vgapt; what is loaded stays so until it is booted again"),
+        "undone" if noted => context.note("the tree is as before; run the commands above in that system"),
+        "undone" => context.note("the host's files are as before vgapt; loaded drivers stay loaded until the next boot"),
         "dry-run" => context.note("nothing was changed"),
         "edited" => {
             let except = if left.is_empty() { String::new() } else { format!(", but leaves {} as it is", left.join(", ")) };
@@ -95,7 +92,7 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
             return ExitCode::from(FOUND_AGAINST);
         }
         _ => {
-            output::tell("nothing was changed; --yes does it\n");
+            output::tell("nothing was changed; use --yes to make the changes\n");
             return ExitCode::from(FOUND_AGAINST);
         }
     }

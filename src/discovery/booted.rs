@@ -1,18 +1,18 @@
-//! Which program booted this machine: the firmware's variables.
+//! Which program booted this machine, from the firmware's variables.
 
 use crate::model::Booted;
 use crate::root::Root;
 
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
-/// The vendor ids under which UEFI and systemd's Boot Loader Interface keep their variables.
+/// The vendor GUIDs of the variables of UEFI and of systemd's Boot Loader Interface.
 const UEFI: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 const LOADER_INTERFACE: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
-/// Linux puts the variable's attributes before its value.
+/// In efivarfs, the variable's attributes precede its value.
 const ATTRIBUTES: usize = 4;
-/// The longest variable that is read.
+/// How much of a variable is read at most.
 const LONGEST: usize = 16 << 10;
 
-/// Type and subtype of a file path in a device path, and of its end (UEFI specification, 10.3).
+/// Type and subtype of a file path node in a device path, and the type of the end node (UEFI specification, 10.3).
 const FILE_PATH: [u8; 2] = [4, 4];
 const END: u8 = 0x7f;
 

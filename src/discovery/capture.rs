@@ -1,4 +1,4 @@
-//! A machine written down: what discovery reads, and the files that preparing a host reads.
+//! Captures a machine: what discovery reads, and the files that `prepare` reads.
 
 use super::observed::observe;
 use super::read::read;
@@ -6,7 +6,7 @@ use super::scope::Scope;
 use super::setup::setup;
 use crate::root::{Capture, Kept, Root};
 
-/// Of these only what is in the directory is recorded: firmware images, kernels.
+/// Directories of which only the file names and sizes are recorded: firmware images, kernels.
 const LISTINGS: [&str; 15] = [
     "/boot",
     "/lib/modules",
@@ -25,17 +25,17 @@ const LISTINGS: [&str; 15] = [
     "/sys/kernel/iommu_groups",
 ];
 
-/// Lines of the kernel's configuration that matter.
+/// The relevant options of the kernel configuration.
 const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CONFIG_VFIO", "CONFIG_DRM_SIMPLEDRM", "CONFIG_SYSFB"];
 
-/// Records a machine, as far as that may be passed on, and says what that is.
+/// Records a machine without personal data, and lists what was recorded.
 pub fn capture(root: Root) -> (Capture, Vec<Kept>) {
     let root = root.recording();
     let host = read(&root, Scope::All);
     let setup = setup(&root, &host);
     observe(&root, &host, &setup, false);
     for card in host.pci.iter().filter(|device| device.class.is_display()) {
-        // That there is one; what it holds is large, and the card's.
+        // Only that it exists: the content is large and specific to the card.
         root.status(&format!("/sys/bus/pci/devices/{}/rom", card.address));
     }
     for directory in LISTINGS {

@@ -1,4 +1,4 @@
-//! The files by which a host boots and loads its modules.
+//! The configuration files for booting and for loading modules.
 
 use std::io;
 
@@ -6,23 +6,23 @@ use super::uses;
 use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, Reading};
 use crate::root::Root;
 
-/// The longest file that is taken for configuration; the longest real one, a `grub.cfg` of many kernels, has a tenth of it.
+/// The longest configuration file that is read, ten times the largest known one (a `grub.cfg` with many kernels).
 const LONGEST: usize = 1 << 20;
 
-/// The longest script that is read, and how many.
+/// The longest script that is read, and the number of scripts.
 const LONGEST_SCRIPT: u64 = 64 << 10;
 const MOST_PROGRAMS: usize = 64;
-/// The folder of the vendors, where distributions mount the EFI system partition.
+/// The vendor folders on the EFI system partition, at the usual mount points.
 const EFI_FOLDERS: [&str; 3] = ["/boot/efi/EFI", "/efi/EFI", "/boot/EFI"];
-/// Where administrators put services.
+/// Services of the administrator.
 const UNITS: &str = "/etc/systemd/system";
-/// The scripts of initramfs-tools that packages bring.
+/// initramfs-tools scripts of packages.
 const STAGES: &str = "/usr/share/initramfs-tools/scripts";
 
 const MOUNTS: &str = "/proc/mounts";
 const SECURE_BOOT: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-/// Files that matter where they are there.
+/// Files to read if they exist.
 const FILES: &[&str] = &[
     "/boot/efi/loader/loader.conf",
     "/boot/EFI/limine/limine.conf",
@@ -82,7 +82,7 @@ const FILES: &[&str] = &[
     "/usr/lib/kernel/install.conf",
 ];
 
-/// Directories whose files matter, and how the names of these end.
+/// Directories whose files are read, and the ending of the file names.
 const DIRECTORIES: &[(&str, &str)] = &[
     ("/boot/efi/loader/entries", ".conf"),
     ("/boot/loader/entries", ".conf"),
@@ -121,7 +121,7 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/udev/rules.d", ".rules"),
 ];
 
-/// These, with those of modprobe.
+/// These directories, and those of modprobe.
 fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.map(|folder| (folder, ".conf")))
 }
@@ -153,13 +153,13 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
     files
 }
 
-/// The configurations that GRUB may read on the EFI system partition, and the entries' marks of other loaders there.
+/// The GRUB configurations on the EFI system partition.
 fn loader_files(root: &Root) -> Vec<String> {
     let of = |folder| root.names(folder).into_iter().map(move |vendor| format!("{folder}/{vendor}/grub.cfg"));
     EFI_FOLDERS.into_iter().flat_map(of).collect()
 }
 
-/// What builders of an initramfs take from a distribution's or somebody's own folders, by the names that have to do with vfio.
+/// Scripts of initramfs tools whose names contain vfio or passthrough.
 fn early_scripts(root: &Root) -> Vec<String> {
     let vfio = |directory: &str| {
         let names = root.names(directory).into_iter().filter(|name| name.contains("vfio") || name.contains("passthrough"));
@@ -174,7 +174,7 @@ fn early_scripts(root: &Root) -> Vec<String> {
     dracut.chain(others.into_iter().flat_map(vfio)).chain(stages).collect()
 }
 
-/// The services that an administrator has made and enabled, and those of packages whose names have to do with vfio.
+/// The enabled services of the administrator, and those of packages whose names are related to vfio.
 fn enabled_units(root: &Root) -> Vec<String> {
     let wants = root.names(UNITS).into_iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires"));
     let units = wants.flat_map(|wants| {
@@ -192,7 +192,7 @@ fn enabled_units(root: &Root) -> Vec<String> {
     units.filter(|path| root.real_path(path).is_some_and(|place| own(&place))).collect()
 }
 
-/// Whether the lines of a file name programs that are run when devices or modules appear.
+/// Whether the lines of a file can name programs that are run when devices or modules appear.
 fn runs_programs(path: &str) -> bool {
     path.contains("/modprobe.d/") || path.contains("/udev/rules.d/") || path.starts_with(UNITS) || path == "/etc/rc.local"
 }
@@ -206,7 +206,7 @@ fn programs(file: &ConfigFile) -> Vec<String> {
     words.filter(|word| word.starts_with('/') && !word.starts_with("/sys/") && !word.starts_with("/dev/")).map(str::to_owned).collect()
 }
 
-/// Whether a program is a script, whose text tells what it does.
+/// Whether a program is a script, so that its text can be analysed.
 pub(super) fn is_script(root: &Root, path: &str) -> bool {
     let is_short = root.status(path).is_some_and(|status| !status.is_dir && status.size <= LONGEST_SCRIPT);
     is_short && begins_as_script(root, path)
@@ -216,23 +216,23 @@ fn begins_as_script(root: &Root, path: &str) -> bool {
     root.first_bytes(path, 2).is_ok_and(|bytes| bytes == b"#!")
 }
 
-/// What decides and could not be read, and why: it may be there.
+/// Why files could not be read that are needed for a decision and may exist.
 pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let mut unread: Vec<String> = Vec::new();
     let folders = directories().map(|(directory, _)| directory).chain(EFI_FOLDERS).chain(["/etc/libvirt/qemu"]);
     unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
     if !root.is_capture() {
         let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
-        unread.extend(closed.map(|path| format!("cannot read {path}: a folder on the way is closed")));
+        unread.extend(closed.map(|path| format!("cannot read {path}: a parent folder is not accessible")));
     }
-    // What this boot was told, what a device is used for, and whether what is built has to be signed.
+    // The kernel command line, the use of devices, and whether kernel images must be signed.
     let texts = ["/proc/cmdline"].into_iter().chain(uses::TABLES).chain([SECURE_BOOT]);
     unread.extend(texts.filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
     unread.extend([uses::BLOCK, "/sys/bus/pci/devices"].iter().filter_map(|path| root.entries(path).unknown().map(str::to_owned)));
     if root.is_live() && !root.exists(MOUNTS) {
-        unread.push(format!("cannot read {MOUNTS}: it is not there"));
+        unread.push(format!("cannot read {MOUNTS}: it does not exist"));
     }
-    // It says which system this is, and who makes its configuration.
+    // It tells which distribution this is, and thus how its configuration is generated.
     let releases = ["/etc/os-release", "/usr/lib/os-release"].map(|path| root.reading(path));
     if !releases.iter().any(|release| matches!(release, Reading::Known(_))) {
         unread.extend(releases.iter().find_map(|release| release.unknown().map(str::to_owned)));

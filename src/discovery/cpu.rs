@@ -6,9 +6,9 @@ use crate::model::{Cache, Cpu, CpuSet, LogicalCpu, Size, Topology};
 use crate::root::Root;
 
 const CPUS: &str = "/sys/devices/system/cpu";
-/// The first processor's paragraph is shorter than this; the kernel computes each further page anew.
+/// Enough for the first processor's paragraph; the kernel generates each further page on every read.
 const FIRST_PARAGRAPH: usize = 8192;
-/// The lists of hybrid processors: `/sys/devices/cpu_core/cpus` and its sisters.
+/// The kinds of cores of hybrid processors: `/sys/devices/cpu_core/cpus` and so on.
 const KINDS: [&str; 3] = ["core", "atom", "lowpower"];
 
 pub(super) fn read(root: &Root) -> Cpu {
@@ -30,7 +30,7 @@ fn parse(cpuinfo: &str) -> Cpu {
     }
 }
 
-/// Which logical CPUs there are, and no more.
+/// Only the online logical CPUs.
 pub(super) fn online(root: &Root) -> CpuSet {
     root.attribute(&format!("{CPUS}/online")).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
@@ -63,7 +63,7 @@ pub(super) fn topology(root: &Root) -> Topology {
     Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated }
 }
 
-/// The caches of level 2 and 3; each is shown by every CPU that shares it, and read once.
+/// The caches of level 2 and 3, without duplicates: sysfs lists each under every CPU that shares it.
 fn caches(root: &Root, online: &CpuSet) -> Vec<Cache> {
     let mut caches = BTreeSet::new();
     for cpu in &online.0 {

@@ -1,4 +1,4 @@
-//! The PCI functions that libvirt's defined domains are given: their files, which only root can read.
+//! The PCI functions that defined domains pass through, from libvirt's files, which only root can read.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,29 @@ use crate::xml::{Document, Element};
 
 const DIRECTORY: &str = "/etc/libvirt/qemu";
 
-/// The functions in the domains' `<hostdev>` and `<interface type='hostdev'>` elements and in what they give to QEMU.
+/// The functions in the domains' `<hostdev>` and `<interface type='hostdev'>` elements and in `<qemu:commandline>`.
 pub(super) fn functions(root: &Root) -> Reading<BTreeSet<PciAddress>> {
     let names = match root.entries(DIRECTORY) {
         Reading::Known(names) => names,
-        Reading::Absent if root.is_capture() => return Reading::Unknown(format!("{DIRECTORY} was not recorded")),
+        Reading::Absent if root.is_capture() => return Reading::Unknown(format!("the capture does not contain {DIRECTORY}")),
         Reading::Absent => return Reading::Absent,
         Reading::Unknown(because) => return Reading::Unknown(because),
     };
     let mut functions = BTreeSet::new();
     for path in names.iter().filter(|name| name.ends_with(".xml")).map(|name| format!("{DIRECTORY}/{name}")) {
-        // Of a domain no more than this is recorded.
+        // Only the addresses are recorded in a capture.
         let found = root.excerpt(&path, addresses).map(|text| text.lines().map(str::parse).collect::<Result<Vec<PciAddress>, _>>());
         match found {
             Some(Ok(found)) => functions.extend(found),
-            Some(Err(_)) => return Reading::Unknown(format!("{path} is no domain that vgapt can read")),
+            Some(Err(_)) => return Reading::Unknown(format!("{path} is not a domain that vgapt can parse")),
             None => return Reading::Unknown(format!("cannot read {path}")),
         }
     }
     Reading::Known(functions)
 }
 
-/// The addresses in a domain, one a line, and those of what is such a list already; anything else becomes a line that is none.
+/// The addresses in a domain, one per line. Such a list (from a capture) is returned unchanged; anything else becomes an
+/// invalid line.
 fn addresses(text: &str) -> String {
     if text.lines().all(|line| line.parse::<PciAddress>().is_ok()) {
         return text.to_owned();
@@ -52,7 +53,7 @@ fn of_element(element: Element<'_>, functions: &mut BTreeSet<PciAddress>) {
     }
 }
 
-/// `vfio-pci,host=01:00.0` and the same as JSON.
+/// The address in `vfio-pci,host=01:00.0`, or in the same option as JSON.
 fn of_option(value: &str) -> Option<PciAddress> {
     value.contains("vfio-pci").then_some(())?;
     let words = value.split(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.'));

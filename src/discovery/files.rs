@@ -1,4 +1,4 @@
-//! Files that a domain will use: are they there, what are they, can QEMU's user reach them.
+//! Files that a domain will use: whether they exist, their format, and whether QEMU's user can access them.
 
 use super::firmware::firmwares;
 use super::uses;
@@ -8,10 +8,10 @@ use crate::root::{Root, Status};
 /// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
-/// Where QEMU's user may be named; many distributions let only root read it.
+/// The file that may set QEMU's user; on many distributions only root can read it.
 pub(super) const QEMU_CONF: &str = "/etc/libvirt/qemu.conf";
 
-/// What the host's files say about these paths; firmwares included.
+/// Facts about these paths and about the installed firmwares.
 pub fn files(root: &Root, paths: &[String]) -> Files {
     let account = qemu_account(root);
     let facts = paths.iter().map(|path| facts(root, path, account.as_ref())).collect();
@@ -28,19 +28,19 @@ pub fn files(root: &Root, paths: &[String]) -> Files {
     }
 }
 
-/// Whether systemd runs the host (`sd_booted(3)`); a recorded machine does not tell.
+/// Whether the host runs systemd (`sd_booted(3)`); unknown for a capture.
 pub fn runs_systemd(root: &Root) -> Option<bool> {
     (!root.is_capture()).then(|| root.exists(SYSTEMD))
 }
 
-/// Who owns a folder, by name.
+/// The owner of a folder, by name.
 pub fn owner(root: &Root, folder: &str) -> Option<String> {
     let status = root.status(folder).filter(|status| status.is_dir)?;
     let its = |account: &Vec<String>| account.get(2).is_some_and(|uid| uid.parse() == Ok(status.uid));
     records(root, "/etc/passwd")?.into_iter().find(its).and_then(|account| account.into_iter().next())
 }
 
-/// The fields of each line of such a file as /etc/passwd.
+/// The fields of each line of a file such as /etc/passwd.
 fn records(root: &Root, path: &str) -> Option<Vec<Vec<String>>> {
     let text = root.text(path).ok()?;
     Some(text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect())
@@ -51,7 +51,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     let beginning = status.filter(|status| !status.is_dir && !status.is_stream).map(|_| root.first_bytes(path, BEGINNING));
     let (beginning, unread) = match beginning {
         Some(Ok(bytes)) => (Some(bytes), None),
-        // Of a recorded machine only the size of most files is known.
+        // A capture contains only the size of most files.
         Some(Err(_)) if root.is_capture() => (None, None),
         Some(Err(error)) => (None, Some(error.to_string())),
         None => (None, None),
@@ -90,7 +90,7 @@ fn below(root: &Root, path: &str) -> Below {
     let mut below = Below::default();
     let mut open: Vec<(String, Option<String>)> = vec![(path.to_owned(), None)];
     while let Some((image, stated)) = open.pop() {
-        // A raw disk lies on nothing, whatever its guest wrote into it.
+        // A raw disk has no backing file, even if its guest wrote a header.
         let names = match root.status(&image) {
             _ if stated.as_deref() == Some("raw") => continue,
             Some(status) if status.is_dir || status.is_stream => Reading::Unknown(format!("{image} is no image")),
@@ -138,7 +138,7 @@ fn places(root: &Root, image: &str, name: &str) -> Vec<String> {
 /// What lies outside of the image's own folder; what is no plain path is as it is written.
 fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
     let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
-    // A path that goes round in circles leads nowhere, and is shown as it is.
+    // A path with a symlink loop is returned unchanged.
     let real = |path: &str| root.real_path(path).unwrap_or_else(|| path.to_owned());
     let own = folder(&real(path));
     let mut names: Vec<String> = below.files.iter().map(|file| real(file)).filter(|file| folder(file) != own).collect();
@@ -155,20 +155,21 @@ pub fn lies_on(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
     (files, unknown)
 }
 
-/// The format of an image; `None` where it cannot be read.
+/// The format of an image; `None` if it cannot be read.
 pub fn image_format(root: &Root, path: &str) -> Option<&'static str> {
     root.status(path).filter(|status| !status.is_dir)?;
     root.first_bytes(path, BEGINNING).ok().map(|bytes| format_by_content(&bytes))
 }
 
-/// The user and the groups that QEMU runs as.
+/// The user and the groups of QEMU processes.
 pub(super) struct Account {
     name: String,
     pub(super) uid: u32,
     pub(super) gids: Vec<u32>,
 }
 
-/// The user of `qemu.conf`, else the distribution's, also where that file cannot be read ([`Files::assumed_user`]); `None` where it has no account, or is root.
+/// The user in `qemu.conf`, else the distribution's default, also if that file cannot be read
+/// ([`Files::assumed_user`]); `None` if it has no account or is root.
 pub(super) fn qemu_account(root: &Root) -> Option<Account> {
     let conf = root.reading(QEMU_CONF).known().unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
@@ -184,14 +185,14 @@ pub(super) fn qemu_account(root: &Root) -> Option<Account> {
     (uid != 0).then_some(Account { name, uid, gids })
 }
 
-/// The folders above a path that an account may not pass.
+/// The parent folders of a path that an account cannot access.
 fn closed_folders(root: &Root, path: &str, account: &Account) -> Vec<String> {
     let folders = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
     let closed = |folder: &&str| root.status(folder).is_some_and(|status| !may_pass(status, root.access_list(folder).as_deref(), account));
     folders.filter(closed).map(str::to_owned).collect()
 }
 
-/// Whether an account has the right to pass a folder: execute permission, access control list included.
+/// Whether an account has execute permission on a folder, according to its mode and its access control list.
 fn may_pass(status: Status, access_list: Option<&[u8]>, account: &Account) -> bool {
     const EXECUTE: u32 = 1;
     if status.uid == account.uid {
@@ -204,10 +205,10 @@ fn may_pass(status: Status, access_list: Option<&[u8]>, account: &Account) -> bo
     bits & EXECUTE != 0
 }
 
-/// An entry of a POSIX access control list: what it speaks of, the permission bits, whom.
+/// An entry of a POSIX access control list: tag, permission bits, user or group id.
 type AclEntry = (u16, u16, u32);
 
-/// The kernel's encoding, `include/uapi/linux/posix_acl_xattr.h`: a version, then entries of 8 bytes.
+/// Parses the kernel's encoding (`include/uapi/linux/posix_acl_xattr.h`): a version, then entries of 8 bytes.
 fn acl_entries(list: &[u8]) -> Option<Vec<AclEntry>> {
     let entries = list.strip_prefix(&2_u32.to_le_bytes())?;
     let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));

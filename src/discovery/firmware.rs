@@ -1,15 +1,15 @@
-//! UEFI firmware for guests: QEMU's firmware descriptors, then the places that distributions use.
+//! UEFI firmware for guests: QEMU's firmware descriptors, then the usual paths of distributions.
 
 use serde::Deserialize;
 
 use crate::model::Firmware;
 use crate::root::Root;
 
-/// Where descriptors lie, the administrator's before the distribution's
-/// (QEMU docs/interop/firmware.json); a file in the first hides one of the same name in the second.
+/// The folders of descriptors, the administrator's before the distribution's
+/// (QEMU docs/interop/firmware.json); a file in the first overrides one of the same name in the second.
 const DESCRIPTORS: [&str; 2] = ["/etc/qemu/firmware", "/usr/share/qemu/firmware"];
 
-/// Code and variables that belong together, without Secure Boot, as distributions ship them.
+/// Matching code and variables images of distributions, without Secure Boot.
 const KNOWN_PAIRS: [(&str, &str); 10] = [
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -31,7 +31,7 @@ const KNOWN_SECURE_PAIRS: [(&str, &str); 4] = [
     ("/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin"),
 ];
 
-/// The firmwares for x86 q35 guests that are there: without Secure Boot keys first, raw before qcow2.
+/// The installed firmwares for x86 q35 guests: without Secure Boot first, raw before qcow2.
 pub(super) fn firmwares(root: &Root) -> Vec<Firmware> {
     let mut found: Vec<Firmware> = descriptors(root).iter().filter_map(|text| from_descriptor(text)).collect();
     let known = |(code, vars): &(&str, &str), secure: bool| Firmware {
@@ -44,7 +44,7 @@ pub(super) fn firmwares(root: &Root) -> Vec<Firmware> {
     found.extend(KNOWN_PAIRS.iter().map(|pair| known(pair, false)));
     found.extend(KNOWN_SECURE_PAIRS.iter().map(|pair| known(pair, true)));
     found.retain(|firmware| root.exists(&firmware.code) && root.exists(&firmware.vars));
-    // The order of the descriptors' names is their priority, and sorting keeps it.
+    // The sort is stable and keeps the priority of the descriptors, which is the order of their names.
     found.sort_by_key(|firmware| (firmware.secure_boot, firmware.format != "raw"));
     let mut codes = Vec::new();
     found.retain(|firmware| !codes.contains(&firmware.code) && (codes.push(firmware.code.clone()), true).1);
@@ -64,7 +64,7 @@ fn descriptors(root: &Root) -> Vec<String> {
     files.iter().filter_map(|(name, directory)| root.text(&format!("{directory}/{name}")).ok()).collect()
 }
 
-/// The part of a descriptor that matters here.
+/// The part of a descriptor that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Descriptor {
@@ -103,7 +103,7 @@ fn from_descriptor(text: &str) -> Option<Firmware> {
         .any(|target| target.architecture == "x86_64" && target.machines.iter().any(|machine| machine.contains("q35")));
     let has = |feature: &str| descriptor.features.iter().any(|known| known == feature);
     let usable = descriptor.interface_types.iter().any(|kind| kind == "uefi") && descriptor.mapping.device == "flash" && for_q35;
-    // Firmware made only for confidential guests does not know sleep states; the general one does.
+    // Firmware only for confidential guests (SEV, TDX) does not support sleep states; general firmware does.
     let only_confidential = (has("amd-sev") || has("amd-sev-es") || has("amd-sev-snp") || has("intel-tdx")) && !has("acpi-s3");
     (usable && !only_confidential).then(|| Firmware {
         code: descriptor.mapping.executable.filename,

@@ -1,9 +1,9 @@
-//! Who has a device's nodes open. Taking a device from a process that holds it hangs the kernel.
+//! The processes that use a device. Unbinding a device while a process has its nodes open hangs the kernel.
 
 use crate::model::{Holder, Holders, PciAddress, Reading};
 use crate::root::Root;
 
-/// The processes that have nodes of these functions open; of other users' processes only root sees it.
+/// The processes that have nodes of these functions open; only root can check other users' processes.
 pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
     let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).collect();
     let mut holders = Holders::default();
@@ -15,7 +15,7 @@ pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
     for pid in processes.known().into_iter().flatten().filter_map(|name| name.parse::<u32>().ok()) {
         match holder(root, pid, &nodes) {
             Reading::Known(holder) => holders.known.extend(holder),
-            // It has ended.
+            // The process has ended.
             Reading::Absent => {}
             Reading::Unknown(because) => holders.unknown = holders.unknown.or(Some(because)),
         }
@@ -37,7 +37,7 @@ fn holder_of(root: &Root, pid: u32, descriptors: &str, open: &[String], nodes: &
     (!open.is_empty()).then(|| Holder { pid, name: name(), nodes: open })
 }
 
-/// The nodes in `/dev` that lead to a function: graphics, sound, and NVIDIA's own.
+/// The device nodes of a function in `/dev`: graphics, sound, and those of NVIDIA's driver.
 fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
     let home = format!("/sys/bus/pci/devices/{function}");
     let mut nodes: Vec<String> = root.names(&format!("{home}/drm")).iter().map(|name| format!("/dev/dri/{name}")).collect();
@@ -52,7 +52,7 @@ fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
     if let Ok(information) = root.text(&format!("/proc/driver/nvidia/gpus/{function}/information")) {
         let minor = information.lines().find_map(|line| line.strip_prefix("Device Minor:"));
         nodes.extend(minor.map(|minor| format!("/dev/nvidia{}", minor.trim())));
-        // These serve all cards of the driver; with one card they hold it.
+        // These nodes are shared by all cards of the driver; with a single card they belong to it.
         if root.names("/proc/driver/nvidia/gpus").len() == 1 {
             nodes.extend(["/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidiactl"].map(str::to_owned));
         }
@@ -76,9 +76,9 @@ mod tests {
         fs::create_dir_all(at("proc/7/fd")).unwrap();
         fs::create_dir_all(at("proc/8")).unwrap();
         let root = Root::open(tree.path()).unwrap();
-        // Process 8 has ended: its folder is going.
+        // Process 8 has ended: its folder is being removed.
         assert_eq!(holders(&root, &[function]), Holders::default());
-        // A loop of links stands for what root itself may not read.
+        // A symlink loop simulates a folder that even root cannot read.
         symlink("fd", at("proc/8/fd")).unwrap();
         let seen = holders(&root, &[function]);
         assert!(seen.known.is_empty() && seen.unknown.is_some_and(|because| because.contains("/proc/8/fd")));

@@ -1,4 +1,4 @@
-//! What is seen of libvirt's hook: who runs it, who has called it last, since when it is there.
+//! The state of libvirt's hook: which daemon runs it, which one called it last, and when it was installed.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,23 @@ use super::config::is_script;
 use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
 use crate::root::Root;
 
-/// Between libvirt and vgapt are the hook's shell, and whatever a distribution puts around it.
+/// The processes between libvirt and vgapt: the hook's shell, and wrappers of a distribution.
 const MOST_BETWEEN: usize = 5;
 const EXECUTABLE: u32 = 0o111;
 
-/// Where libvirt looks for hooks; NixOS has them in the second one.
+/// The hook folders; NixOS uses the second one.
 const FOLDERS: [&str; 2] = ["/etc/libvirt/hooks", "/var/lib/libvirt/hooks"];
-/// `qemu.d/NAME/prepare/begin/FILE` is as deep as the usual dispatcher goes.
+/// The depth of the usual hook dispatcher: `qemu.d/NAME/prepare/begin/FILE`.
 const DEEPEST: usize = 5;
 const MOST_HOOKS: usize = 200;
 const LONGEST_HOOK: u64 = 64 << 10;
-/// How far calls are followed: a hook, what it calls, and what that calls.
+/// How far calls are followed: a hook, the scripts it calls, and the scripts these call.
 const MOST_CALLS: usize = 2;
-/// Where administrators put programs that are called by name.
+/// The administrator's programs, which may be called by name only.
 const OWN_PROGRAMS: [&str; 2] = ["/usr/local/bin", "/usr/local/sbin"];
-/// Programs that ask libvirt, which waits for the hook meanwhile (libvirt's page on hooks).
+/// Programs that call libvirt, which causes a deadlock, because libvirt waits for the hook (libvirt's page on hooks).
 const ASKS: [&str; 4] = ["virsh", "virt-xml", "virt-manager", "libvirt.open"];
-/// What takes devices or the display from the host.
+/// Words in lines that unbind devices or stop the display of the host.
 const TAKES: [&str; 7] = ["display-manager", "/unbind", "driver_override", "new_id", "vtcon", "modprobe -r", "nodedev-detach"];
 
 pub(super) fn read(root: &Root) -> HookSeen {
@@ -45,7 +45,7 @@ pub fn other_hooks(root: &Root, domain: Option<&str>) -> Vec<Finding> {
     others(root).0.iter().filter(is_for).filter_map(OtherHook::finding).collect()
 }
 
-/// The hooks of others, and why a folder or one of them could not be read.
+/// The hooks that vgapt did not write, and why a folder or a hook could not be read.
 fn others(root: &Root) -> (Vec<OtherHook>, Option<String>) {
     let (mut paths, mut unread) = (Vec::new(), None);
     for folder in FOLDERS {
@@ -62,7 +62,8 @@ fn others(root: &Root) -> (Vec<OtherHook>, Option<String>) {
     (found, unread)
 }
 
-/// libvirt itself passes over what cannot be executed (`virHookCheck`); a dispatcher may run it all the same, or fail over it.
+/// Whether a file is run. libvirt ignores files that are not executable (`virHookCheck`), but a dispatcher may run them, or
+/// fail.
 fn is_run(root: &Root, path: &str) -> bool {
     let below = FOLDERS.iter().find_map(|folder| path.strip_prefix(folder)).unwrap_or_default();
     below.matches('/').count() > 2 || root.status(path).is_some_and(|status| status.mode & EXECUTABLE != 0)
@@ -93,7 +94,7 @@ fn other(root: &Root, path: &str) -> Option<OtherHook> {
     Some(OtherHook { path: path.to_owned(), domain, calls_libvirt: first(&ASKS), takes: first(&TAKES) })
 }
 
-/// The lines that matter, or that call another script; the others stay as empty ones, so that the numbers are right.
+/// The relevant lines, and those that call another script; all other lines are made empty to keep the line numbers.
 fn excerpt(root: &Root, path: &str) -> Option<String> {
     let matters = |line: &str| ASKS.iter().chain(&TAKES).any(|word| line.contains(word)) || !called(root, line).is_empty();
     let kept = |line: &str| if is_comment(line) || !matters(line) { "\n".to_owned() } else { format!("{line}\n") };
@@ -104,7 +105,7 @@ fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
 
-/// The first line that has one of these words, or calls a script that has one, and so on.
+/// The first line that contains one of these words, or calls a script that contains one, recursively.
 fn first(root: &Root, text: &str, words: &[&str], seen: &mut BTreeSet<String>, depth: usize) -> Option<(usize, String)> {
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !is_comment(line)) {
         if words.iter().any(|word| line.contains(word)) {
@@ -123,7 +124,7 @@ fn first(root: &Root, text: &str, words: &[&str], seen: &mut BTreeSet<String>, d
     None
 }
 
-/// The scripts that a line calls: by their paths, or by a name in the place for the administrator's own programs.
+/// The scripts that a line calls, by path, or by name if they are in the administrator's program folders.
 fn called(root: &Root, line: &str) -> Vec<String> {
     let words = line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}<>`$".contains(c)).filter(|word| !word.is_empty());
     let is_name = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
@@ -132,12 +133,12 @@ fn called(root: &Root, line: &str) -> Vec<String> {
         _ if is_name(word) => OWN_PROGRAMS.iter().map(|folder| format!("{folder}/{word}")).collect(),
         _ => Vec::new(),
     });
-    // What lies in the folders of hooks is looked at by itself.
+    // Files in the hook folders are checked separately.
     let elsewhere = |path: &String| !["/sys/", "/dev/", "/proc/"].iter().chain(&FOLDERS).any(|folder| path.starts_with(folder));
     paths.filter(elsewhere).filter(|path| is_script(root, path)).collect()
 }
 
-/// The daemon that runs hooks: one that runs now before one that has left its file behind.
+/// The daemon that runs hooks: a running one, else one with a stale PID file.
 pub fn daemon(root: &Root) -> Option<Daemon> {
     let of = |(file, name): &(&str, &str)| {
         let pid = root.attribute(file)?.parse().ok()?;
@@ -149,7 +150,7 @@ pub fn daemon(root: &Root) -> Option<Daemon> {
     known.iter().find(|daemon| daemon.started.is_some()).or(known.first()).cloned()
 }
 
-/// Whether a process was started by another one, or by what that has started.
+/// Whether a process is a descendant of another one.
 pub fn descends_from(root: &Root, mut process: u32, ancestor: u32) -> bool {
     (0..MOST_BETWEEN).any(|_| {
         let found = process == ancestor;

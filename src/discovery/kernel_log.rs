@@ -1,11 +1,11 @@
-//! The kernel's log: the lines that have to do with passing devices through.
+//! The kernel log: the lines that are relevant for passthrough.
 
 use crate::root::Root;
 
-/// Where it is: what the kernel holds, then what others wrote down of it.
+/// Its sources: the kernel's buffer, then log files.
 const LOGS: [&str; 3] = ["/dev/kmsg", "/var/log/dmesg", "/var/log/kern.log"];
 
-/// A line matters if one of these is in it.
+/// A line is relevant if it contains one of these.
 const MATTERS: &[&str] = &[
     "DMAR",
     "AMD-Vi",
@@ -33,7 +33,7 @@ const MATTERS: &[&str] = &[
     "blocked for more than",
     "efused to change power state",
 ];
-/// And these together: what a memory region was given, or not.
+/// Words in lines about the address of a BAR, together with `BAR ` and `[mem`.
 const REGIONS: [&str; 4] = ["no space", "failed to assign", "assigned", "can't claim"];
 
 fn matters(line: &str) -> bool {
@@ -41,16 +41,16 @@ fn matters(line: &str) -> bool {
     region || MATTERS.iter().any(|word| line.contains(word))
 }
 
-/// More lines than a boot has of these; a fault that is logged over and over stops there.
+/// The limit of lines, for faults that are logged over and over.
 const MOST_LINES: usize = 500;
 
-/// `None` where no log could be read.
+/// The relevant lines; `None` if no log could be read.
 pub(super) fn read(root: &Root) -> Option<Vec<String>> {
     let text = LOGS.iter().find_map(|path| root.log(path, pick).ok())?;
     Some(text.lines().map(str::to_owned).collect())
 }
 
-/// The lines of this boot that matter, each once, without time and host name.
+/// The relevant lines of this boot, without duplicates, time stamps and host names.
 fn pick(text: &str) -> String {
     let plain: Vec<&str> = text.lines().filter_map(plain).collect();
     let boot = plain.iter().rposition(|line| line.starts_with("Linux version ")).unwrap_or(0);
@@ -63,10 +63,10 @@ fn pick(text: &str) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// A line's text: of a record of `/dev/kmsg` (`6,1,0,-;text`), of dmesg, of syslog, or as it is.
+/// The text of a line of `/dev/kmsg` (`6,1,0,-;text`), dmesg, syslog, or without a prefix.
 fn plain(line: &str) -> Option<&str> {
     if line.starts_with(' ') || line.is_empty() {
-        return None; // What belongs to the record above.
+        return None; // A continuation of the record above.
     }
     if let Some((head, text)) = line.split_once(';') {
         let numbers = head.split(',').map_while(|field| field.parse::<u64>().ok()).count();

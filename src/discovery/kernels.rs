@@ -1,4 +1,4 @@
-//! The installed kernels: what is built into them, and which of their modules claim which device.
+//! The installed kernels: their built-in modules, and which modules match which device.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use crate::root::Root;
 
 const MODULES: &str = "/lib/modules";
 
-/// Built-in modules that matter: vfio itself, and the drivers of what is passed.
+/// Words in the names of relevant built-in modules: vfio, and drivers of devices that are passed through.
 const MATTERS: [&str; 10] = ["vfio", "iommu", "drm", "xhci", "snd-hda", "nvme", "ahci", "fb", "i2c", "kvm"];
 
 pub(super) fn read(root: &Root, host: &Host) -> Vec<Kernel> {
     let mut releases = root.names(MODULES);
-    // Where nothing was recorded, the running kernel is all that is known.
+    // Without any list, only the running kernel is known.
     if releases.is_empty() {
         releases.extend(host.platform.kernel.clone());
     }
@@ -22,13 +22,13 @@ pub(super) fn read(root: &Root, host: &Host) -> Vec<Kernel> {
         });
         let name = |line: &str| Some(line.rsplit('/').next()?.split(".ko").next()?.replace('-', "_"));
         let builtin = list.unwrap_or_default().lines().filter_map(name).collect();
-        // A directory that a removed kernel left behind holds no list of modules.
+        // A directory that a removed kernel left behind has no list of modules.
         Kernel { release, builtin }
     };
     releases.into_iter().map(kernel).collect()
 }
 
-/// The lists of built-in modules that are there and cannot be read.
+/// Why lists of built-in modules cannot be read.
 pub(super) fn unread(root: &Root, kernels: &[Kernel]) -> Vec<String> {
     let unknown = kernels.iter().filter(|kernel| kernel.builtin.is_empty());
     unknown
@@ -36,7 +36,7 @@ pub(super) fn unread(root: &Root, kernels: &[Kernel]) -> Vec<String> {
         .collect()
 }
 
-/// The modules that claim each function's kind, as the running kernel's table has it, else the newest kernel's.
+/// The modules that match each function, according to modules.alias of the running kernel, else of the newest one.
 pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMap<PciAddress, Vec<String>> {
     let running = host.platform.kernel.as_deref();
     let release = kernels.iter().find(|kernel| Some(kernel.release.as_str()) == running).or(kernels.last());
@@ -65,7 +65,7 @@ pub(super) fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMa
     names.iter().map(|(address, name)| (*address, claims(name))).filter(|(_, modules)| !modules.is_empty()).collect()
 }
 
-/// Whether a shell pattern with nothing but `*` in it fits a name.
+/// Whether a name matches a shell pattern in which only `*` is special.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
@@ -76,7 +76,7 @@ fn matches(pattern: &str, name: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     match last {
-        // The last part has to be the end; an empty one is a `*` there.
+        // The last part must match the end of the name; it is empty if the pattern ends with `*`.
         Some(part) => part.is_empty() || name.ends_with(part),
         None => rest.is_empty(),
     }

@@ -24,7 +24,7 @@ pub(super) fn read(root: &Root) -> Memory {
     }
 }
 
-/// `Node 0 MemTotal:       98304 kB` of each node's own list.
+/// The line `Node 0 MemTotal:       98304 kB` of each node.
 fn nodes(root: &Root) -> Vec<(u32, Size)> {
     let total = |name: &String| {
         let text = root.text(&format!("{NODES}/{name}/meminfo")).ok()?;

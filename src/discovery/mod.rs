@@ -1,7 +1,7 @@
 //! From a [`crate::root::Root`] or libvirt's node devices to a [`crate::model::Host`]. One file for each corner of sysfs.
 //!
-//! Everything optional is optional: what is missing or makes no sense is left out, never an error. Where a
-//! decision rests on what is left out, it is a [`crate::model::Reading`], which says why it is unknown.
+//! Missing or invalid optional data is skipped and is never an error. If a decision depends on it, it is a
+//! [`crate::model::Reading`], which says why it is unknown.
 
 mod booted;
 mod capture;

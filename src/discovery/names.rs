@@ -1,4 +1,4 @@
-//! What devices are called: the host's own `pci.ids`, then the table of the pci-ids crate.
+//! Names of devices: from the host's `pci.ids`, then from the table of the pci-ids crate.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::scope::Scope;
 use crate::model::{PciDevice, PciId};
 use crate::root::Root;
 
-/// Where distributions keep the list.
+/// The paths of the list on different distributions.
 const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
 
 /// The pci-ids crate's table in the same format; see build.rs.
@@ -25,7 +25,7 @@ pub(super) fn of_pci(root: &Root, devices: &mut [PciDevice], scope: Scope) {
     }
 }
 
-/// `Vendor Device`, or the vendor alone.
+/// `Vendor Device`, or only the vendor.
 pub(super) fn name(own: &str, id: PciId) -> Option<String> {
     let mut vendor = None;
     for list in [own, BUILT_IN] {
@@ -61,7 +61,7 @@ fn vendor_block(list: &str, vendor: u16) -> Option<(&str, &str)> {
     let key = format!("{vendor:04x}  ");
     let rest = match list.strip_prefix(&key) {
         Some(rest) => rest,
-        // The list is long, and memchr many times faster than the standard library here.
+        // The list is long, and memchr is many times faster than the standard library here.
         None => &list[memchr::memmem::find(list.as_bytes(), format!("\n{key}").as_bytes())? + 1 + key.len()..],
     };
     let (name, lines) = rest.split_once('\n').unwrap_or((rest, ""));

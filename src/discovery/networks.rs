@@ -1,4 +1,4 @@
-//! The networks of libvirt's on which the host has an address, from libvirt's own files, which only root can read.
+//! The libvirt networks on which the host has an address, from libvirt's files, which only root can read.
 
 use std::net::Ipv4Addr;
 

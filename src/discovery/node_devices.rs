@@ -1,14 +1,14 @@
-//! What libvirt's node devices tell of a machine: all that is known of a remote host.
+//! A host as described by libvirt's node devices, the only source for a remote host.
 
 use crate::model::{Class, Host, Iommu, PciAddress, PciDevice, PciId, UsbDevice, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
-/// A host from the XML of its node devices. What node devices never tell is listed in [`Host::unknown`].
+/// A host from the XML of its node devices. What node devices do not contain is listed in [`Host::unknown`].
 pub fn from_node_devices(descriptions: &[String]) -> Host {
     let documents: Vec<Document> = descriptions.iter().filter_map(|text| Document::parse(text).ok()).collect();
     let mut host = Host::default();
     if documents.len() < descriptions.len() {
-        host.unknown.push(format!("{} devices: libvirt's XML of them cannot be read", descriptions.len() - documents.len()));
+        host.unknown.push(format!("{} devices: their libvirt XML cannot be parsed", descriptions.len() - documents.len()));
     }
     for document in &documents {
         let device = document.root();
@@ -24,14 +24,14 @@ pub fn from_node_devices(descriptions: &[String]) -> Host {
     host.pci.dedup_by_key(|device| device.address);
     host.usb.sort_by_key(|device| (device.bus, device.device));
     host.platform.iommu = if host.has_groups() { Iommu::On } else { Iommu::Unknown };
-    host.unknown.push("subsystem ids, reset methods, memory regions, boot display, kernel command line and firmware tables: libvirt's node devices do not tell them".into());
+    host.unknown.push("subsystem ids, reset methods, memory regions, boot display, kernel command line and firmware tables: libvirt's node devices do not contain them".into());
     if !host.pci.is_empty() && host.pci.iter().all(|device| device.driver.is_none()) {
-        host.unknown.push("drivers: no node device names one, so what blocks a group cannot be told".into());
+        host.unknown.push("drivers: no node device has one, so it is unknown what blocks an IOMMU group".into());
     }
     host
 }
 
-/// The function of which this is a virtual one, as libvirt writes an address: `domain='0x0000' bus='0x3d' …`.
+/// The physical function of a virtual function, from libvirt's `domain='0x0000' bus='0x3d' …`.
 fn physical_function(address: Element<'_>) -> Option<PciAddress> {
     PciAddress::of_attributes(|name| address.attribute(name))
 }

@@ -11,14 +11,14 @@ const IOMMUS: &str = "/sys/class/iommu";
 const KVM: &str = "/dev/kvm";
 const READ_AND_WRITE: u32 = 6;
 
-/// Reads the present state of a host; `is_root` tells whether root reads it.
+/// Reads the present state of a host; `is_root` says whether vgapt runs as root.
 pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observed {
     let reach = match () {
         () if root.is_live() => Reach::Live { root: is_root },
         () if root.is_capture() => Reach::Recorded,
         () => Reach::Tree,
     };
-    // A tree without programs or processors holds only a part of a machine: what is missing there says nothing.
+    // A tree without programs or CPUs contains only a part of a machine: missing files there mean nothing.
     let whole = reach.is_live() || (!setup.programs.is_empty() && !host.cpu.flags.is_empty());
     let told = |found: Vec<String>| (whole || !found.is_empty()).then_some(found);
     let qemu_driver = software::qemu_driver(root);
@@ -45,7 +45,7 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
 fn kvm(root: &Root) -> Option<KvmNode> {
     let status = root.status(KVM)?;
     let everybody = status.mode & READ_AND_WRITE == READ_AND_WRITE;
-    // Without qemu.conf the account is a guess.
+    // Without qemu.conf the account is only assumed.
     let is_known = !root.is_capture() && root.reading(QEMU_CONF).unknown().is_none();
     let by_right = qemu_account(root).filter(|_| is_known).map(|account| {
         let shift = if status.uid == account.uid { 6 } else { 3 };
@@ -65,7 +65,7 @@ fn iommu(root: &Root, name: String) -> IommuUnit {
     IommuUnit { name, width }
 }
 
-/// The kinds of controllers, such as `IR-PCI-MSI`: they tell whether interrupts are remapped.
+/// The kinds of interrupt controllers, such as `IR-PCI-MSI`, which show whether interrupts are remapped.
 fn interrupt_chips(root: &Root) -> Vec<String> {
     let chips = |text: &str| {
         let is_one = |word: &&str| word.contains("IO-APIC") || word.contains("MSI");
@@ -78,18 +78,18 @@ fn interrupt_chips(root: &Root) -> Vec<String> {
     root.excerpt("/proc/interrupts", chips).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// Whether a kernel has vfio-pci; `None` where that is not known.
+/// Whether a kernel has vfio-pci; `None` if unknown.
 fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<ModuleState> {
     let kernel = setup.kernels.iter().find(|kernel| kernel.release == release)?;
     if kernel.builtin.contains("vfio_pci") {
         return Some(ModuleState::BuiltIn);
     }
-    // What has a device is there.
+    // A driver that is bound to a device exists.
     let works = host.platform.kernel.as_deref() == Some(release) && host.pci.iter().any(PciDevice::on_vfio);
     let is_it = |name: &str| name.starts_with("vfio-pci.ko");
     let directory = format!("/lib/modules/{release}/kernel/drivers/vfio/pci");
     let lies_there = root.names(&directory).into_iter().any(|name| is_it(&name) && root.exists(&format!("{directory}/{name}")));
-    // Wherever in the kernel's folder it lies: what modprobe looks into.
+    // modprobe's own list, which has the module in whatever folder.
     let list = root.excerpt(&format!("/lib/modules/{release}/modules.dep"), |text| {
         let has = |line: &&str| is_it(line.split(':').next().unwrap_or_default().rsplit('/').next().unwrap_or_default());
         text.split_inclusive('\n').filter(has).collect()
@@ -100,7 +100,7 @@ fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<Module
     if works {
         return Some(ModuleState::Works);
     }
-    // Without a list of its modules, or of those built in, nothing is known of a kernel.
+    // Without its list of modules or of built-in modules, nothing is known about a kernel.
     (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
 }
 

@@ -7,11 +7,11 @@ use crate::root::Root;
 const DEVICES: &str = "/sys/bus/pci/devices";
 const GROUPS: &str = "/sys/kernel/iommu_groups";
 
-/// Base address registers of an endpoint; what stands behind them in `resource` is the ROM and bridge windows.
+/// The base address registers of an endpoint; the lines after them in `resource` are the ROM and bridge windows.
 const BARS: usize = 6;
 /// `IORESOURCE_MEM` of the kernel's ioport.h: a region in memory, not in I/O ports.
 const IORESOURCE_MEM: u64 = 0x200;
-/// Where the header type stands in the configuration space.
+/// The offset of the header type in the configuration space.
 const HEADER_TYPE: usize = 0x0e;
 
 pub(super) fn read(root: &Root, scope: Scope) -> Vec<PciDevice> {
@@ -24,7 +24,7 @@ pub(super) fn read(root: &Root, scope: Scope) -> Vec<PciDevice> {
     devices
 }
 
-/// What could not be read of the functions: a driver that is not seen is no driver that is not there.
+/// What could not be read of the functions: a driver that could not be read is not a missing driver.
 pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
     let mut unread: Vec<String> = root.entries(DEVICES).unknown().map(str::to_owned).into_iter().collect();
     let of_device = |device: &PciDevice| root.reading(&format!("{DEVICES}/{}/uevent", device.address)).unknown().map(str::to_owned);
@@ -41,9 +41,9 @@ fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     let mut device = PciDevice::new(address);
     identify(root, &home, &mut device);
     device.group = root.link_name(&format!("{home}/iommu_group")).and_then(|name| name.parse().ok());
-    // Whoever takes a function away takes its virtual ones away, of whatever class they are.
+    // Read for every class: unbinding a physical function removes its virtual functions.
     device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
-    // A card is told from its neighbours by where it and its sound hang.
+    // The bridges above display and audio functions decide which functions belong to one card.
     if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
         device.ancestors = root.link(&home).map(|path| ancestors(&path)).unwrap_or_default();
     }
@@ -53,7 +53,7 @@ fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     device
 }
 
-/// Ids, class and driver: `uevent` has them all in one read; single attributes stand in where it is broken.
+/// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.
 fn identify(root: &Root, home: &str, device: &mut PciDevice) {
     let uevent = root.attribute(&format!("{home}/uevent")).unwrap_or_default();
     let value = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim);
@@ -85,7 +85,7 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     device.driver_override = attribute("driver_override").filter(|name| name != "(null)");
     device.header_type =
         root.first_bytes(&format!("{home}/config"), 64).ok().and_then(|config| config.get(HEADER_TYPE).map(|byte| byte & 0x7f));
-    // -1 means that the firmware says nothing.
+    // -1 means that the firmware does not specify a node.
     device.numa_node = attribute("numa_node").and_then(|text| text.parse().ok());
     if device.class.is_display() {
         device.boot_vga = attribute("boot_vga").map(|text| text == "1");
@@ -96,7 +96,7 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     }
 }
 
-/// The memory regions from the lines `start end flags` of `resource`.
+/// The memory regions, from the lines `start end flags` of `resource`.
 fn bars(resource: &str, resizable: impl Fn(usize) -> Option<String>) -> Vec<Bar> {
     let region = |line: &str| {
         let mut numbers = line.split_ascii_whitespace().map(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
@@ -112,7 +112,7 @@ fn bars(resource: &str, resizable: impl Fn(usize) -> Option<String>) -> Vec<Bar>
         .collect()
 }
 
-/// `resourceN_resize` is a bitmap in which bit 0 is 1 MiB, bit 1 is 2 MiB, … (kernel ABI sysfs-bus-pci).
+/// The sizes in `resourceN_resize`, a bitmap: bit 0 is 1 MiB, bit 1 is 2 MiB, … (kernel ABI sysfs-bus-pci).
 fn resize_sizes(bits: &str) -> Vec<Size> {
     let bits = u64::from_str_radix(bits, 16).unwrap_or(0);
     (0..44).filter(|bit| bits >> bit & 1 == 1).map(|bit| Size::from_mib(1 << bit)).collect()
@@ -125,7 +125,7 @@ fn ancestors(path: &str) -> Vec<PciAddress> {
     addresses
 }
 
-/// The listing of the groups, where the functions' own links are missing.
+/// Reads the groups from their listing, if the functions' own links are missing.
 fn groups_by_listing(root: &Root, devices: &mut [PciDevice]) {
     for name in root.names(GROUPS) {
         let Ok(number) = name.parse() else { continue };

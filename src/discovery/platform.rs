@@ -1,4 +1,4 @@
-//! What runs on the machine: IOMMU tables, kernel, distribution, boot loader, initramfs tool.
+//! The platform: IOMMU tables, kernel, distribution, boot loader, initramfs tool.
 
 use super::scope::Scope;
 use crate::model::{BootLoader, Cmdline, Distribution, HOOK, Host, InitramfsTool, Iommu, Platform};
@@ -58,8 +58,8 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
     platform
 }
 
-/// The narrowest of Intel's units: MGAW, bits 16 to 21 of the capability register, is one less than
-/// the bits that it translates (Intel VT-d specification, 11.4.2).
+/// The address width of the narrowest Intel IOMMU unit: MGAW, bits 16 to 21 of the capability register, plus one
+/// (Intel VT-d specification, 11.4.2).
 fn iommu_bits(root: &Root) -> Option<u32> {
     let capability = |unit: &String| {
         let text = root.attribute(&format!("{IOMMUS}/{unit}/intel-iommu/cap"))?;

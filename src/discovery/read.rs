@@ -5,7 +5,7 @@ use super::{cpu, memory, names, pci, platform, usb};
 use crate::model::Host;
 use crate::root::Root;
 
-/// Reads a machine.
+/// Reads a host.
 pub fn read(root: &Root, scope: Scope) -> Host {
     let mut host = Host { pci: pci::read(root, scope), cpu: cpu::read(root), ..Host::default() };
     host.platform = platform::read(root, scope, &host);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::model::{PciAddress, Rom, RomState};
 use crate::root::Root;
 
-/// The longest ROM that is read: PCI's own limit for the region is 16 MiB.
+/// The longest ROM that is read; PCI limits the ROM region to 16 MiB.
 const LONGEST: usize = 16 << 20;
 
-/// What can be told of these functions' ROMs. One is readable only after somebody has written 1 to
-/// its `rom`; vgapt never does, since that changes the device.
+/// The state of these functions' ROMs. A ROM is readable only after 1 was written to
+/// its `rom` file; vgapt never does this, because it changes the state of the device.
 pub fn roms(root: &Root, functions: &[PciAddress]) -> BTreeMap<PciAddress, RomState> {
     let state = |address: &PciAddress| {
         let path = format!("/sys/bus/pci/devices/{address}/rom");

@@ -1,11 +1,11 @@
 //! How much of a machine is read.
 
-/// How much of a machine is read.
+/// How much of a host is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What is needed to tell which graphics cards can be passed through.
+    /// What is needed to decide which graphics cards can be passed through.
     Cards,
-    /// Also what PCI functions are called, USB devices, memory and the number of processors.
+    /// Also the names of PCI functions, USB devices, memory and the number of CPUs.
     Devices,
     /// Everything.
     All,

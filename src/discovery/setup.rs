@@ -1,10 +1,10 @@
-//! How the host is set up: configuration files, kernels, boot, what it uses its devices for.
+//! The setup of the host: configuration files, kernels, boot, use of devices.
 
 use super::{booted, config, domains, firmware, hook, kernels, networks, uses};
 use crate::model::{DomainFunctions, Host, Setup, Size};
 use crate::root::Root;
 
-/// Programs that preparing a host may run, or whose presence tells how it is set up.
+/// Programs that `prepare` may run, or whose presence shows how the host is set up.
 const PROGRAMS: &[&str] = &[
     "abroot",
     "apt-get",
@@ -49,10 +49,10 @@ const PROGRAMS: &[&str] = &[
     "zypper",
 ];
 
-/// Where programs lie.
+/// The folders of programs.
 const PROGRAM_DIRECTORIES: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
 
-/// Programs that other programs run, and where these lie on one distribution or another.
+/// Helper programs, and their paths on different distributions.
 const HELPERS: [(&str, &str); 4] = [
     ("qemu-kvm", "/usr/libexec/qemu-kvm"),
     ("virtiofsd", "/usr/libexec/virtiofsd"),
@@ -63,11 +63,11 @@ const HELPERS: [(&str, &str); 4] = [
 /// The file systems that are written to.
 const WRITTEN: [&str; 5] = ["/", "/boot", "/boot/efi", "/efi", "/var"];
 
-/// Where boot images lie, and how their names begin.
+/// The folders of boot images, and the prefixes of their names.
 const IMAGE_DIRECTORIES: [&str; 4] = ["/boot", "/boot/EFI/Linux", "/boot/efi/EFI/Linux", "/efi/EFI/Linux"];
 const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 
-/// Reads how a host is set up; the host is needed to know which modules matter.
+/// Reads the setup of a host; `host` is needed to select the relevant modules.
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels::read(root, host);
     let files = config::read(root);

@@ -1,20 +1,20 @@
-//! What a guest needs of installed software, beside programs: sockets, drivers, discs.
+//! Installed software that a guest needs, other than programs: sockets, drivers, discs.
 
 use std::net::Ipv4Addr;
 
 use crate::root::Root;
 
-/// Where libvirt listens: one daemon for all, or one for QEMU.
+/// libvirt's sockets: of the QEMU daemon, or of the monolithic daemon.
 const SOCKETS: [&str; 2] = ["/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock"];
 
-/// libvirt's driver for QEMU, as distributions lay it out.
+/// libvirt's QEMU driver, by distribution.
 const QEMU_DRIVERS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
     "/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so",
     "/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so",
 ];
 
-/// Where packages and people put the disc with the virtio drivers for Windows, and how its name begins.
+/// The usual folders of the disc with the virtio drivers for Windows, and the prefix of its name.
 const DISC_DIRECTORIES: [&str; 5] =
     ["/usr/share/virtio-win", "/usr/share/virtio", "/var/lib/libvirt/images", "/var/lib/libvirt/boot", "/var/lib/vz/template/iso"];
 const DISC: &str = "virtio-win";
@@ -27,7 +27,7 @@ pub(super) fn qemu_driver(root: &Root) -> bool {
     QEMU_DRIVERS.iter().any(|path| root.exists(path))
 }
 
-/// Where something listens on port 445, by the kernel's tables; of IPv6 only what is for all addresses.
+/// The addresses on which port 445 is open, from the kernel's tables; for IPv6 only the wildcard address.
 pub(super) fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
     let of_samba = |text: &str| text.lines().filter(|line| listener(line).is_some()).map(|line| format!("{line}\n")).collect::<String>();
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| root.excerpt(path, of_samba));
@@ -38,7 +38,7 @@ pub(super) fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
     Some(found)
 }
 
-/// A line such as `0: 0100007F:01BD 00000000:0000 0A …`: the address is in the machine's byte order, 0A is listening.
+/// Parses a line such as `0: 0100007F:01BD 00000000:0000 0A …`: the address is in host byte order, 0A means listening.
 fn listener(line: &str) -> Option<Ipv4Addr> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let address = fields.get(1)?.strip_suffix(":01BD").filter(|_| fields.get(3) == Some(&"0A"))?;

@@ -6,14 +6,14 @@ use crate::model::{PciAddress, Purpose, Reading, Use, Uses};
 use crate::root::Root;
 
 pub(super) const BLOCK: &str = "/sys/class/block";
-/// The kernel's tables from which it is told what the host uses its devices for.
+/// The kernel's tables that show what the host uses its devices for.
 pub(super) const TABLES: [&str; 4] = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
-/// The longest chain of devices on devices (partition, RAID, LUKS, LVM, …) that is followed.
+/// The longest chain of stacked devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
 
-/// The same of a host whose files may be out of reach.
+/// Like [`read`], for a host whose files may not be accessible.
 pub fn read_from(root: Option<&Root>) -> Uses {
-    root.map_or_else(|| Uses { unknown: vec!["the host's files are out of reach from here".to_owned()], ..Uses::default() }, read)
+    root.map_or_else(|| Uses { unknown: vec!["the host's files are not accessible from here".to_owned()], ..Uses::default() }, read)
 }
 
 /// What the host uses its devices for.
@@ -23,30 +23,30 @@ pub(super) fn read(root: &Root) -> Uses {
     known.extend(keyboards(root));
     known.sort_by(|a, b| a.what.cmp(&b.what));
     known.dedup();
-    // The running system always has these; a tree or a recording may hold only a part of a machine.
+    // A running system always has these; a tree or a capture may contain only a part of a machine.
     let unread = |path: &&str| match root.reading(path) {
         Reading::Unknown(because) => Some(because),
-        Reading::Absent if root.is_live() => Some(format!("{path} is not there")),
+        Reading::Absent if root.is_live() => Some(format!("{path} does not exist")),
         Reading::Absent | Reading::Known(_) => None,
     };
-    // A host that speaks no IPv6 has no such table.
+    // A host without IPv6 has no such table.
     let ipv6 = root.reading("/proc/net/ipv6_route").unknown().map(str::to_owned);
     let folders = [BLOCK, "/sys/class/net"].into_iter().filter_map(|folder| root.entries(folder).unknown().map(str::to_owned));
     Uses { known, unknown: TABLES.iter().filter_map(unread).chain(ipv6).chain(folders).collect() }
 }
 
-/// What the host does with a disk, in words; `None` where nothing is known of it.
+/// How the host uses a disk; `None` if no use is known.
 pub(super) fn use_of(root: &Root, path: &str) -> Option<String> {
     of_block(root, &block_name(root, path)?, &in_use(root))
 }
 
-/// A disk is used where one of its partitions is, or something that is made of either.
+/// A disk is in use if one of its partitions, or a volume built from either, is in use.
 fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String> {
     let partitions = root.names(&format!("{BLOCK}/{disk}")).into_iter().filter(|part| part.starts_with(disk));
     let devices: Vec<String> = std::iter::once(disk.to_owned()).chain(partitions).collect();
     if let Some((_, place)) = used.iter().find(|(name, _)| devices.contains(name)) {
         return Some(match place.as_str() {
-            Purpose::SWAP => "used for swapping".to_owned(),
+            Purpose::SWAP => "used as swap".to_owned(),
             place if place.starts_with('/') => format!("mounted on {place}"),
             place => place.to_owned(),
         });
@@ -59,7 +59,7 @@ fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String
 
 fn disks(root: &Root) -> Vec<Use> {
     let used = in_use(root);
-    // Also disks that are part of something which is not mounted itself: an array, a volume group, a pool.
+    // Also disks that are part of a volume that is not mounted itself: an array, a volume group, a pool.
     let is_disk = |name: &String| !root.exists(&format!("{BLOCK}/{name}/partition"));
     let parts = root.names(BLOCK).into_iter().filter(is_disk).filter_map(|name| {
         let place = of_block(root, &name, &[])?;
@@ -67,14 +67,14 @@ fn disks(root: &Root) -> Vec<Use> {
     });
     let with_way = |(name, place): (String, String)| {
         let path = addresses(root, &name);
-        // A disk without a function of the host's above it (a loop, a network disk) goes with none.
+        // A disk without a PCI function above it (a loop device, a network disk) is not affected by passing any function.
         (!path.is_empty()).then_some(Use { path, what: Purpose::Disk { name, place } })
     };
     let parts: Vec<(String, String)> = parts.collect();
     used.into_iter().chain(parts).filter_map(with_way).collect()
 }
 
-/// The block devices that are mounted or swapped to, and all that they are made of, each with the place.
+/// The block devices that are mounted or used as swap, and all devices below them, each with the mount point.
 fn in_use(root: &Root) -> Vec<(String, String)> {
     let mounts = root.text("/proc/mounts").unwrap_or_default();
     let swaps = root.text("/proc/swaps").unwrap_or_default();
@@ -84,7 +84,7 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
     });
     let swapped =
         swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), Purpose::SWAP.to_owned())));
-    // bcachefs names all its devices, with colons between.
+    // bcachefs lists all of its devices, separated by colons.
     let each = mounted.chain(swapped).flat_map(|(source, place)| {
         let sources: Vec<(String, String)> = source.split(':').map(|one| (one.to_owned(), place.clone())).collect();
         if source.starts_with("/dev/") { sources } else { vec![(source, place)] }
@@ -98,7 +98,7 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
     each.flat_map(of).chain(members(root).into_iter().flat_map(with_parts)).collect()
 }
 
-/// The block device of the root file system, where the kernel mounted it itself and calls it `/dev/root`.
+/// The block device of the root file system, if the kernel mounted it itself and shows it as `/dev/root`.
 fn root_device(root: &Root) -> Option<String> {
     let device = root.excerpt("/proc/self/mountinfo", |text| {
         let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -108,8 +108,8 @@ fn root_device(root: &Root) -> Option<String> {
     root.link_name(&format!("/sys/dev/block/{}", device.trim()))
 }
 
-/// The devices of file systems that have several, of which `/proc/mounts` names one or none: those of a
-/// mounted btrfs, and of a ZFS pool that is imported.
+/// The devices of file systems with several devices, of which `/proc/mounts` shows at most one: of a
+/// mounted btrfs, and of an imported ZFS pool.
 fn members(root: &Root) -> Vec<(String, String)> {
     const BTRFS: &str = "/sys/fs/btrfs";
     const POOLS: &str = "/proc/spl/kstat/zfs";
@@ -120,7 +120,7 @@ fn members(root: &Root) -> Vec<(String, String)> {
     let pools: Vec<String> = root.names(POOLS);
     let pool_of = |name: &String| {
         let number = root.attribute(&format!("{BLOCK}/{name}/dev"))?;
-        // udev's own notes: what blkid found on it. A pool's label is its name.
+        // udev's database contains blkid's results. The label of a ZFS member is the name of its pool.
         let found = root.excerpt(&format!("/run/udev/data/b{number}"), |text| {
             let wanted = |line: &&str| line.starts_with("E:ID_FS_TYPE=") || line.starts_with("E:ID_FS_LABEL=");
             text.lines().filter(wanted).fold(String::new(), |all, line| all + line + "\n")
@@ -133,7 +133,7 @@ fn members(root: &Root) -> Vec<(String, String)> {
     of_btrfs.chain(blocks.iter().filter_map(pool_of)).collect()
 }
 
-/// The kernel's name of a block device: of `/dev/mapper/…` and `/dev/disk/…` it is another one.
+/// The kernel name of a block device, also for `/dev/mapper/…` and `/dev/disk/…`.
 fn block_name(root: &Root, source: &str) -> Option<String> {
     let name = source.strip_prefix("/dev/")?;
     if root.exists(&format!("{BLOCK}/{name}")) {
@@ -146,7 +146,7 @@ fn block_name(root: &Root, source: &str) -> Option<String> {
     root.link_name(source).or_else(|| (!name.contains('/')).then(|| name.to_owned()))
 }
 
-/// A block device and all those that it is made of.
+/// A block device and all devices below it.
 fn parts(root: &Root, name: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut layer = vec![name.to_owned()];
@@ -157,11 +157,11 @@ fn parts(root: &Root, name: &str) -> BTreeSet<String> {
     all
 }
 
-/// The PCI functions on the way to a block device.
+/// The PCI functions above a block device.
 fn addresses(root: &Root, name: &str) -> Vec<PciAddress> {
     let path = root.link(&format!("{BLOCK}/{name}")).unwrap_or_default();
     let found = in_path(&path);
-    // With native multipath an NVMe disk hangs under a virtual device; its controller has the same number.
+    // With native multipath, an NVMe disk is below a virtual device; its controller has the same number.
     match name.strip_prefix("nvme").and_then(|rest| rest.split('n').next()) {
         Some(number) if found.is_empty() => in_path(&root.real_path(&format!("/sys/class/nvme/nvme{number}/device")).unwrap_or_default()),
         _ => found,
@@ -172,7 +172,7 @@ fn in_path(path: &str) -> Vec<PciAddress> {
     path.split('/').filter_map(|part| part.parse().ok()).collect()
 }
 
-/// `\040` and its like in /proc/mounts.
+/// Replaces `\040` and similar escapes of /proc/mounts.
 fn unescape(place: &str) -> String {
     place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
@@ -189,7 +189,7 @@ fn routes(root: &Root) -> Vec<Use> {
         let default = fields.first()?.bytes().all(|byte| byte == b'0') && fields.get(1) == Some(&"00");
         (default && is_up(fields.get(8)?)).then(|| (*fields[9..].first().unwrap_or(&"lo")).to_owned())
     };
-    // Neither file says anything of a protocol that the host does not speak.
+    // The file of a protocol that the host does not use is missing or empty.
     let ipv4 = root.text("/proc/net/route").unwrap_or_default();
     let ipv6 = root.text("/proc/net/ipv6_route").unwrap_or_default();
     let interfaces: BTreeSet<String> =
@@ -197,18 +197,18 @@ fn routes(root: &Root) -> Vec<Use> {
     let all: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| carriers(root, interface)).collect();
     let with_way = |interface: String| {
         let path = in_path(&root.link(&format!("/sys/class/net/{interface}")).unwrap_or_default());
-        // A bridge or a tunnel has no function of its own.
+        // A bridge or a tunnel has no PCI function.
         (!path.is_empty()).then_some(Use { path, what: Purpose::DefaultRoute { interface } })
     };
     all.into_iter().filter_map(with_way).collect()
 }
 
-/// Whether a route is up, and does not refuse (`RTF_UP`, `RTF_REJECT` of the kernel's route.h).
+/// Whether a route is up and not a reject route (`RTF_UP`, `RTF_REJECT` of the kernel's route.h).
 fn is_up(flags: &str) -> bool {
     u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & 0x1 != 0 && flags & 0x200 == 0)
 }
 
-/// An interface and all that carry it: the ports of a bridge, the members of a bond, the parent of a VLAN.
+/// An interface and all interfaces below it: the ports of a bridge, the members of a bond, the parent of a VLAN.
 fn carriers(root: &Root, interface: String) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut layer = vec![interface];
@@ -226,7 +226,7 @@ fn carriers(root: &Root, interface: String) -> BTreeSet<String> {
     all
 }
 
-/// Keyboards: what the kernel lets send SysRq, and has lights to show it (power buttons have none).
+/// Keyboards: input devices with SysRq and LEDs (power buttons have no LEDs).
 fn keyboards(root: &Root) -> Vec<Use> {
     let table = root.text("/proc/bus/input/devices").unwrap_or_default();
     let keyboard = |paragraph: &str| {
@@ -235,7 +235,7 @@ fn keyboards(root: &Root) -> Vec<Use> {
         let is_one = ["sysrq", "kbd", "leds"].iter().all(|name| handlers.contains(name));
         let name = line("N: Name=")?.trim_matches('"').to_owned();
         let way = line("S: Sysfs=").unwrap_or_default();
-        // One that a program pretends (uinput) is of no use to somebody at the machine.
+        // A virtual keyboard (uinput) is not a keyboard at the machine.
         let is_real = !way.starts_with("/devices/virtual/");
         (is_one && is_real).then(|| Use { path: in_path(way), what: Purpose::Keyboard { name, port: usb_port(way) } })
     };
@@ -291,7 +291,7 @@ mod tests {
                 "00:14.0 Keyboard { name: \"A Keyboard\", port: Some(\"1-1\") }",
             ]
         );
-        // Through the volume that is made of it.
+        // In use through the volume built from it.
         assert_eq!(use_of(&root, "/dev/sda3").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/dev/mapper/vg-root").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
@@ -322,7 +322,7 @@ mod tests {
                 }
             })
             .collect();
-        // The pool "tank" is not imported: its disks may go.
+        // The pool "tank" is not imported: its disks are not in use.
         assert_eq!(
             found,
             [

@@ -1,5 +1,5 @@
-//! The command lines of qemu-img and of libguestfs's tools. Formats are always stated: a tool that
-//! guesses can be led astray by what a guest wrote.
+//! The command lines of qemu-img and of the libguestfs tools. Formats are always stated: a guest can write content
+//! that misleads a tool's format detection.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// A path as qemu-img takes it: never as an option, and a colon in it never as a protocol.
+/// A path that qemu-img takes neither as an option nor, because of a colon in it, as a protocol.
 fn file(path: &Path) -> String {
     let text = path.display().to_string();
     if text.starts_with('/') { text } else { format!("./{text}") }
@@ -20,12 +20,12 @@ pub fn create(path: &Path, format: &str, size: Size) -> Vec<String> {
     [words(&["qemu-img", "create", "-q", "-f", format]), vec![file(path), size.bytes().to_string()]].concat()
 }
 
-/// An image that holds only what differs from another.
+/// An overlay: an image that stores only the changes to another one.
 pub fn overlay(path: &Path, base: &Path, base_format: &str) -> Vec<String> {
     [words(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", base_format, "-b"]), vec![file(base), file(path)]].concat()
 }
 
-/// One image, not what it lies on; shared: also where a running machine writes to it.
+/// One image without its backing chain; `shared`: also while a running domain writes to it.
 pub fn info(path: &Path, format: &str, shared: bool) -> Vec<String> {
     let mut argv = words(&["qemu-img", "info", "--output=json", "-f", format]);
     argv.extend(shared.then(|| "-U".to_owned()));
@@ -33,43 +33,43 @@ pub fn info(path: &Path, format: &str, shared: bool) -> Vec<String> {
     argv
 }
 
-/// Whether an image is sound in itself.
+/// Whether an image has errors.
 pub fn check(path: &Path, format: &str) -> Vec<String> {
     [words(&["qemu-img", "check", "-q", "-f", format]), vec![file(path)]].concat()
 }
 
-/// Whether two images show the same.
+/// Whether two images have the same content.
 pub fn compare(one: &Path, of_one: &str, other: &Path, of_other: &str) -> Vec<String> {
     [words(&["qemu-img", "compare", "-p", "-U", "-f", of_one, "-F", of_other]), vec![file(one), file(other)]].concat()
 }
 
-/// How much room a copy in a format takes.
+/// How much space a copy in a format needs.
 pub fn measure(path: &Path, from: &str, to: &str) -> Vec<String> {
     [words(&["qemu-img", "measure", "-U", "--output=json", "-f", from, "-O", to]), vec![file(path)]].concat()
 }
 
-/// A copy of all that is seen through an image.
+/// A copy of the complete content of an image.
 pub fn convert(path: &Path, from: &str, to: &str, target: &Path) -> Vec<String> {
     [words(&["qemu-img", "convert", "-p", "-f", from, "-O", to]), vec![file(path), file(target)]].concat()
 }
 
-/// What an overlay holds, written into what it lies on.
+/// Writes the content of an overlay into its backing file.
 pub fn commit(overlay: &Path, format: &str) -> Vec<String> {
     [words(&["qemu-img", "commit", "-p", "-f", format]), vec![file(overlay)]].concat()
 }
 
-/// A compressed copy without what the guest's file systems do not use.
+/// A compressed copy without the blocks that the guest's file systems do not use.
 pub fn sparsify(path: &Path, from: &str, to: &str, temporary: &Path, target: &Path) -> Vec<String> {
     let tools = words(&["virt-sparsify", "--machine-readable", "--compress", "--check-tmpdir=continue", "--format", from, "--convert", to]);
     [tools, vec!["--tmp".into(), file(temporary), file(path), file(target)]].concat()
 }
 
-/// A file or directory copied into a guest's file system.
+/// Copies a file or directory into a guest's file system.
 pub fn copy_in(what: &Path, path: &Path, format: &str, directory: &str) -> Vec<String> {
     [words(&["virt-copy-in", &format!("--format={format}"), "-a"]), vec![file(path), file(what), directory.to_owned()]].concat()
 }
 
-/// The package that brings a tool, by the distributions that package it so.
+/// The package that contains a tool: on Debian and Ubuntu, on other distributions.
 pub fn package_of(tool: &str) -> (&'static str, &'static str) {
     match tool {
         "qemu-img" => ("qemu-utils", "qemu-img"),

@@ -1,4 +1,4 @@
-//! What qemu-img says of images.
+//! Parses what qemu-img prints about images.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,24 +10,24 @@ use crate::model::{Size, leads};
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
-    /// Where it lies.
+    /// Its path.
     pub path: String,
     /// Its format.
     pub format: String,
-    /// How large the guest sees it.
+    /// The size that the guest sees.
     pub virtual_size: Size,
-    /// How much room it takes.
+    /// The space that it uses.
     pub actual_size: Size,
-    /// What it lies on.
+    /// Its backing file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing: Option<String>,
-    /// The format that it says of that; an image that says none is opened by guessing.
+    /// The format that it states for the backing file; without one, QEMU would guess the format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing_format: Option<String>,
-    /// The other files in which its own content is: an external data file, extents.
+    /// Other files that store its own content: an external data file, extents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_files: Vec<String>,
-    /// Whether qemu found it broken.
+    /// Whether QEMU has marked it as corrupt.
     pub corrupt: bool,
     /// The names of the snapshots in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +37,7 @@ pub struct Image {
     pub encrypted: bool,
 }
 
-/// An image and, behind it, each image that it lies on.
+/// An image and its backing files, from top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Chain(pub Vec<Image>);
@@ -48,7 +48,7 @@ impl Chain {
         &self.0[0]
     }
 
-    /// What it lies on.
+    /// Its backing file.
     pub fn base(&self) -> Option<&Image> {
         self.0.get(1)
     }
@@ -75,7 +75,7 @@ struct Said {
     format_specific: serde_json::Value,
 }
 
-/// A node below an image's own: `file`, of a VMDK also `extents.0` and further ones.
+/// A child node of an image: `file`; for a VMDK also `extents.0` and so on.
 #[derive(Deserialize)]
 struct Child {
     name: String,
@@ -92,12 +92,12 @@ struct Snapshot {
     name: String,
 }
 
-/// What `qemu-img info --output=json` prints of one image.
+/// Parses what `qemu-img info --output=json` prints about one image.
 ///
 /// # Errors
-/// Where that is not what it printed.
+/// Where the text is not such output.
 pub fn parse_image(json: &str) -> Result<Image, String> {
-    let said: Said = serde_json::from_str(json).map_err(|error| format!("qemu-img's answer cannot be read: {error}"))?;
+    let said: Said = serde_json::from_str(json).map_err(|error| format!("the output of qemu-img cannot be parsed: {error}"))?;
     let of_format = &said.format_specific["data"];
     let data_file = of_format["data-file"].as_str().map(str::to_owned);
     let others = said.children.into_iter().filter(|child| child.name != "file").map(|child| child.info.filename);
@@ -118,16 +118,16 @@ pub fn parse_image(json: &str) -> Result<Image, String> {
     })
 }
 
-/// Where an image says that another one is.
+/// Where a file named in an image's header is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A file or a device of this machine.
+    /// A file or a device on this host.
     File(PathBuf),
-    /// Something that only QEMU's drivers reach, as it is written: `nbd://…`, `json:{…}`.
+    /// Something that only QEMU's block drivers can open, as written: `nbd://…`, `json:{…}`.
     Other(String),
 }
 
-/// Where a name in an image's header leads, seen from the folder in which the image lies.
+/// Resolves a name in an image's header, relative to the image's folder.
 pub fn place_of(name: &str, folder: &Path) -> Place {
     let mut leads = leads(name);
     match (leads.files.pop(), leads.files.is_empty() && leads.others.is_empty()) {
@@ -137,11 +137,11 @@ pub fn place_of(name: &str, folder: &Path) -> Place {
     }
 }
 
-/// Drivers of QEMU's that reach another machine (docs/system/device-url-syntax and qapi/block-core.json).
+/// QEMU's block drivers that connect to another host (docs/system/device-url-syntax and qapi/block-core.json).
 const REMOTE: [&str; 12] = ["nbd", "http", "https", "ftp", "ftps", "ssh", "rbd", "iscsi", "nfs", "gluster", "sheepdog", "vxhs"];
 
-/// Whether a name that is no file of this machine leads to another one; false for what is not understood,
-/// and for what this machine serves itself: that may be any file of it.
+/// Whether a name that is not a file of this host refers to another host; false for names that are not understood,
+/// and for servers on this host: these may serve any of its files.
 pub fn is_remote(name: &str) -> bool {
     let is_known = |driver: &str| REMOTE.contains(&driver.split('+').next().unwrap_or(driver));
     let Some(options) = name.strip_prefix("json:") else {
@@ -151,14 +151,14 @@ pub fn is_remote(name: &str) -> bool {
     innermost(&options).is_some_and(|driver| is_known(&driver)) && !says_here(&options)
 }
 
-/// Whether a driver's options name a socket, or a server on this machine.
+/// Whether a driver's options name a socket, or a server on this host.
 fn says_here(options: &serde_json::Value) -> bool {
     let serde_json::Value::Object(options) = options else {
         return options.as_array().is_some_and(|all| all.iter().any(says_here));
     };
     options.iter().any(|(key, value)| match (key.rsplit('.').next().unwrap_or(key), value.as_str()) {
         ("socket", _) | ("type", Some("unix")) => true,
-        // Of nbd alone it is a socket's; elsewhere it is the file on the other machine.
+        // Only for nbd it is a socket; for other drivers it is the file on the other host.
         ("path", Some(path)) => path.starts_with('/') && innermost(&serde_json::Value::Object(options.clone())).as_deref() == Some("nbd"),
         ("host", Some(host)) => is_own_host(host),
         ("url" | "uri" | "filename", Some(url)) => url.contains(':') && is_served_here(url),
@@ -166,13 +166,13 @@ fn says_here(options: &serde_json::Value) -> bool {
     })
 }
 
-/// The same of a name: `nbd+unix:…`, `nbd:unix:…`, `nbd://localhost/x`, `nbd:localhost:10809`.
+/// The same for a name: `nbd+unix:…`, `nbd:unix:…`, `nbd://localhost/x`, `nbd:localhost:10809`.
 fn is_served_here(name: &str) -> bool {
     let (scheme, rest) = name.split_once(':').unwrap_or((name, ""));
     if scheme.ends_with("+unix") || rest.contains("socket=") || (scheme == "nbd" && rest.starts_with("unix:")) {
         return true;
     }
-    // Not every one of these names a host: rbd:pool/image.
+    // Not all of these names contain a host: rbd:pool/image.
     let Some(rest) = rest.strip_prefix("//") else { return scheme == "nbd" && is_own_host(rest.split(':').next().unwrap_or(rest)) };
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
@@ -183,14 +183,14 @@ fn is_served_here(name: &str) -> bool {
     is_own_host(host)
 }
 
-/// Whether a host's name or address is this machine's, as far as that is seen from it; none is this machine.
+/// Whether a host name or address is this host's, as far as that can be seen from the name; an empty one is.
 fn is_own_host(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = |address: IpAddr| {
         let address = address.to_canonical();
         address.is_loopback() || address.is_unspecified()
     };
-    // Where its own name cannot be read, any name may be its own.
+    // If this host's name cannot be read, any name may be its own.
     let short = |name: &str| name.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
     let is_own = || std::fs::read_to_string("/proc/sys/kernel/hostname").map_or(true, |own| short(&own) == short(&host));
     let is_named = ["", "localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"].contains(&host.as_str());
@@ -202,33 +202,33 @@ fn is_own_host(host: &str) -> bool {
     }
 }
 
-/// The driver at the end of a chain of QEMU's drivers, in both forms of their options.
+/// The innermost driver in a chain of QEMU's block drivers, in both forms of their options.
 fn innermost(options: &serde_json::Value) -> Option<String> {
     let below = options.get("file").filter(|file| file.is_object()).and_then(innermost);
     below.or_else(|| options["file.driver"].as_str().or_else(|| options["driver"].as_str()).map(str::to_owned))
 }
 
-/// How much room a copy takes.
+/// How much space a copy needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Measure {
-    /// As it is now.
+    /// With the current content.
     pub required: u64,
 }
 
-/// What `qemu-img measure --output=json` prints.
+/// Parses what `qemu-img measure --output=json` prints.
 pub fn parse_measure(json: &str) -> Option<Measure> {
     serde_json::from_str(json).ok()
 }
 
-/// What a tool complains of, on one line. An image that was not closed is repaired when it is opened for writing
-/// (QEMU's `qcow2_check_refcounts`), which is no complaint.
+/// A tool's error messages, on one line. QEMU repairs an image that was not closed when it opens it for writing
+/// (`qcow2_check_refcounts`); these messages are not errors.
 pub fn complaints(stderr: &str) -> String {
     const OF_REPAIR: [&str; 3] = ["Leaked cluster ", "Repairing ", "Rebuilding refcount structure"];
     let is_repair = |line: &&str| OF_REPAIR.iter().any(|beginning| line.starts_with(beginning));
     stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_repair(line)).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether qemu-img's complaint is that another process has the image.
+/// Whether qemu-img's error is that another process uses the image.
 pub fn says_locked(complaint: &str) -> bool {
     complaint.contains("Is another process using the image") || complaint.contains("\" lock")
 }
@@ -277,7 +277,7 @@ mod tests {
         assert!(
             is_remote(remote) && is_remote("nbd://h/x") && is_remote("gluster+tcp://h/v/x") && is_remote(r#"json:{"file.driver":"ssh"}"#)
         );
-        // What this machine serves itself may be any of its files.
+        // A server on this host may serve any of its files.
         let own_name = format!("nbd://{}/x", std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
         let here = [
             "nbd+unix:///x?socket=/run/x",
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(here.iter().filter(|name| is_remote(name)).collect::<Vec<_>>(), [""; 0].iter().collect::<Vec<_>>());
         let others = ["nbd:other:10809", "rbd:pool/image", "ssh://u@h:22/a@b", r#"json:{"driver":"ssh","server.host":"h","path":"/x"}"#];
         assert!(others.iter().all(|name| is_remote(name)));
-        // QEMU takes single quotes, and drivers that stand before a file: neither is another machine.
+        // QEMU accepts single quotes, and filter drivers before a file: neither is another host.
         let local =
             ["json:{'driver':'file','filename':'/x'}", "blkdebug:cfg:/x", "host_device:/dev/x", r#"json:{"driver":"blkdebug","image":{}}"#];
         assert!(!local.iter().any(|name| is_remote(name)));

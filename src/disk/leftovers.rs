@@ -1,4 +1,4 @@
-//! What a run that was killed left beside a target.
+//! Temporary directories that a killed run left beside a target.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::scratch::MARK;
 
-/// A temporary directory that nobody holds any more.
+/// A temporary directory that no process uses any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// Where it was.
     pub path: PathBuf,
-    /// Whether it is gone now.
+    /// Whether it was removed.
     pub removed: bool,
 }
 
-/// Takes away what killed runs left in a directory.
+/// Removes what killed runs left in a directory.
 pub fn sweep(directory: &Path) -> Vec<Leftover> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let abandoned = entries.filter(|path| is_ours(path) && is_abandoned(path));

@@ -1,5 +1,5 @@
-//! Disk images, by way of the real tools: their command lines (pure), what they print, and files
-//! that come to be only when they are whole.
+//! Disk images, through qemu-img and libguestfs: their command lines (pure), the parsing of their output, and files
+//! that appear under their name only when they are complete.
 
 pub mod argv;
 mod image;

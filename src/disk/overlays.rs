@@ -1,4 +1,4 @@
-//! Which files of a folder may be images that lie on another.
+//! Which files of a folder may be overlays.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -7,26 +7,26 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{BEGINNING, Identity, Named, Reading, file_of_loop, format_by_content, named_by};
 
-/// The formats that know backing files.
+/// The formats that support backing files.
 const OF_OVERLAYS: [&str; 5] = ["qcow", "qcow2", "qed", "vmdk", "vhdx"];
-/// The shortest header of such a format (`docs/interop/qcow2.txt` and its kin: qcow has 48 bytes); a
-/// shorter file is no image that lies on another.
+/// The shortest header of such a format (qcow, 48 bytes; see QEMU's `docs/interop/qcow2.txt`): a shorter file cannot
+/// be an overlay.
 const SHORTEST: u64 = 48;
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
-    /// The files that begin as images which may lie on another.
+    /// The files whose header is of a format that supports backing files.
     pub images: Vec<PathBuf>,
     /// The folders in it, but not links to folders.
     pub folders: Vec<PathBuf>,
-    /// What may be such an image and could not be read, each with the reason.
+    /// Files that may be such images but could not be read, with the reasons.
     pub unread: Vec<String>,
     /// How many entries it has.
     pub entries: usize,
 }
 
-/// Looks into a folder: every file that may be an image which lies on another is found or named as unread.
+/// Lists a folder: every file that may be an overlay is either found, or reported as unread.
 pub fn look_into(folder: &Path) -> Reading<Listing> {
     let shown = folder.display().to_string();
     let entries = match fs::read_dir(folder) {
@@ -55,7 +55,7 @@ pub fn look_into(folder: &Path) -> Reading<Listing> {
     Reading::Known(listing)
 }
 
-/// The format of a file or block device that may be an image which lies on another; `None` of what cannot be one.
+/// The format of a file or block device that may be an overlay; `None` of one that cannot be.
 pub fn overlay_format(path: &Path) -> Reading<Option<&'static str>> {
     let read = || -> io::Result<Option<&'static str>> {
         let metadata = fs::metadata(path)?;
@@ -69,7 +69,7 @@ pub fn overlay_format(path: &Path) -> Reading<Option<&'static str>> {
     Reading::of(read(), &path.display().to_string())
 }
 
-/// What the first bytes of an image look like.
+/// The format that the first bytes of an image look like.
 ///
 /// # Errors
 /// Where they cannot be read.
@@ -126,7 +126,7 @@ mod tests {
         fs::write(path("short"), "x").unwrap();
         fs::create_dir(path("folder")).unwrap();
         std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
-        // A link that goes round in circles cannot be followed by anybody, root included.
+        // A loop of symbolic links cannot be resolved by any user, root included.
         std::os::unix::fs::symlink("circle", path("circle")).unwrap();
         let Reading::Known(listing) = look_into(directory.path()) else { panic!("it is there") };
         assert_eq!((listing.images, listing.folders, listing.entries), (vec![path("image")], vec![path("folder")], 6));

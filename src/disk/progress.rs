@@ -1,15 +1,15 @@
-//! How far a tool is, from what it prints.
+//! A tool's progress, parsed from its output.
 
-/// How far a tool is.
+/// A tool's progress.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
-    /// This part of what it is at, from 0 to 1.
+    /// The completed part of the current step, from 0 to 1.
     Part(f64),
-    /// It begins something.
+    /// A new step begins.
     Step(String),
 }
 
-/// Reads what comes in pieces: a line ends in a line feed or, so that it is written over, in a
+/// Parses output that arrives in pieces: a line ends with a line feed or, where the next one overwrites it, with a
 /// carriage return.
 #[derive(Debug, Default)]
 pub struct ProgressReader {
@@ -17,7 +17,7 @@ pub struct ProgressReader {
 }
 
 impl ProgressReader {
-    /// What a piece tells.
+    /// The progress in a piece of output.
     pub fn hear(&mut self, piece: &str) -> Vec<Progress> {
         self.rest.push_str(piece);
         let mut told = Vec::new();

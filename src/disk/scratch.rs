@@ -1,5 +1,5 @@
-//! A directory beside a target for what is not whole yet. It goes with its owner; one that a
-//! `kill -9` left is known by that nobody holds it, and the next run takes it away.
+//! A temporary directory beside a target, for incomplete files. It is removed with its owner; one that is left after
+//! `kill -9` has no lock on it, and the next run removes it.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rustix::fs::{FlockOperation, flock};
 
-/// Between the target's name and what makes the directory's name its own.
+/// Separates the target's name from the process id in the directory's name.
 pub(super) const MARK: &str = ".vgapt-";
 
-/// A directory that goes with its owner.
+/// A directory that is removed with its owner.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    /// Held as long as the owner lives.
+    /// Locked as long as the owner exists.
     _held: File,
 }
 
 impl Scratch {
-    /// `.NAME.vgapt-PID` beside the target, only for its owner to read.
+    /// Creates `.NAME.vgapt-PID` beside the target, readable only by its owner.
     pub fn beside(target: &Path) -> Result<Self> {
-        let name = target.file_name().context("a target has a name")?.to_string_lossy();
+        let name = target.file_name().context("the target has no file name")?.to_string_lossy();
         let path = directory_of(target).join(format!(".{name}{MARK}{}", std::process::id()));
         let make = || -> std::io::Result<File> {
             DirBuilder::new().mode(0o700).create(&path)?;
@@ -30,7 +30,7 @@ impl Scratch {
             flock(&held, FlockOperation::NonBlockingLockExclusive)?;
             Ok(held)
         };
-        let held = make().with_context(|| format!("cannot make the temporary directory {}", path.display()))?;
+        let held = make().with_context(|| format!("cannot create the temporary directory {}", path.display()))?;
         Ok(Self { path, _held: held })
     }
 
@@ -42,12 +42,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be taken away now is found by the next run.
+        // If it cannot be removed now, the next run removes it.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// The directory in which a path lies.
+/// The directory that contains a path.
 pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,6 +1,6 @@
-//! A file that comes to be only when it is whole: written without a name, and named at the end. What
-//! is killed on the way, even with `kill -9`, leaves nothing. File systems that cannot do so get a
-//! [`Scratch`] directory beside the target.
+//! A file that gets its name only when it is complete (`O_TMPFILE`, then `linkat`). A run that is killed, even by
+//! `kill -9`, leaves nothing. On file systems without support for that, a [`Scratch`] directory beside the target is
+//! used.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat
 use super::scratch::{Scratch, directory_of};
 use crate::problem::Problem;
 
-/// A file on its way.
+/// A file that is not complete yet.
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
@@ -26,7 +26,7 @@ enum Place {
 }
 
 impl Staged {
-    /// A file that is to become this one.
+    /// A new file for this target.
     pub fn new(target: &Path) -> Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match open(directory_of(target), flags, Mode::from_raw_mode(0o644)) {
@@ -35,22 +35,21 @@ impl Staged {
         }
     }
 
-    /// The same in a directory beside the target, for tools that write more than one file or look
-    /// at its name.
+    /// The same in a directory beside the target, for tools that write more than one file or depend on the file name.
     pub fn beside(target: &Path) -> Result<Self> {
         Ok(Self { target: target.to_owned(), place: Place::Beside(Scratch::beside(target)?) })
     }
 
-    /// Where other programs write it.
+    /// The path at which other programs write it.
     pub fn path(&self) -> PathBuf {
         match &self.place {
-            // Not /proc/self: the other program has a self of its own.
+            // Not /proc/self: in the other program, that is another process.
             Place::Nameless(file) => format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(file)).into(),
             Place::Beside(scratch) => scratch.path().join(self.target.file_name().unwrap_or_default()),
         }
     }
 
-    /// The directory for further temporary files, where there is one.
+    /// The directory for further temporary files, if there is one.
     pub fn scratch(&self) -> Option<&Path> {
         match &self.place {
             Place::Nameless(_) => None,
@@ -58,10 +57,10 @@ impl Staged {
         }
     }
 
-    /// Gives it its name, once it is on the disk.
+    /// Syncs the file, then gives it its name.
     ///
     /// # Errors
-    /// Where somebody has taken the name by now: that file stays.
+    /// Where a file of that name exists by now; it stays unchanged.
     pub fn publish(self) -> Result<()> {
         let path = self.path();
         let target = self.target.as_path();
@@ -70,16 +69,18 @@ impl Staged {
         let named = match &self.place {
             Place::Nameless(_) => linkat(CWD, &path, CWD, target, AtFlags::SYMLINK_FOLLOW),
             Place::Beside(_) => renameat_with(CWD, &path, CWD, target, RenameFlags::NOREPLACE)
-                // NFS and some others know no such flag, but hard links.
+                // NFS and some others do not support this flag, but hard links.
                 .or_else(|_| linkat(CWD, &path, CWD, target, AtFlags::empty())),
         };
         named.map_err(std::io::Error::from).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => {
-                Problem::new(format!("{} has come to be meanwhile, and stays", target.display()), "name another target").into()
-            }
-            _ => anyhow::Error::new(error).context(format!("cannot give {} its name", target.display())),
+            ErrorKind::AlreadyExists => Problem::new(
+                format!("{} was created by another program in the meantime, and is left unchanged", target.display()),
+                "name another target",
+            )
+            .into(),
+            _ => anyhow::Error::new(error).context(format!("cannot create {}", target.display())),
         })?;
-        // The name, too, is on the disk; where a directory cannot be synced, there is nothing to do.
+        // The name is synced, too. If a directory cannot be synced, nothing can be done about it.
         let _ = File::open(directory_of(target)).and_then(|directory| directory.sync_all());
         Ok(())
     }
@@ -109,7 +110,7 @@ mod tests {
 
             let late = stage(&target).unwrap();
             fs::write(late.path(), "late").unwrap();
-            assert!(late.publish().unwrap_err().to_string().contains("has come to be meanwhile"));
+            assert!(late.publish().unwrap_err().to_string().contains("was created by another program"));
             assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
         }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);

@@ -1,4 +1,4 @@
-//! Which images a domain's disks are, from its XML.
+//! The images that a domain uses, from its XML.
 
 use crate::domain_xml::{self, Source};
 use crate::xml::{Document, Element};
@@ -10,16 +10,15 @@ pub struct DiskUse {
     pub target: String,
     /// Where its content is.
     pub source: Source,
-    /// The format that the domain states, of a disk; raw where it states none and libvirt takes it for that.
+    /// The disk's format as the domain states it; raw where it states none and libvirt assumes raw.
     pub format: Option<String>,
-    /// Whether the domain states it.
+    /// Whether the domain states the format.
     pub is_stated: bool,
     /// Whether the guest may only read it.
     pub read_only: bool,
 }
 
-/// The disks of a domain, with what they lie on and what they are being copied to, as far as the
-/// XML says that.
+/// The disks of a domain, with their backing chains and mirrors, as far as they are in the XML.
 pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
     let mut uses = Vec::new();
     for disk in domain_xml::disks(domain.root()) {
@@ -30,8 +29,8 @@ pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
             uses.push(DiskUse { target: disk.target.clone().unwrap_or_default(), source, format, is_stated, read_only });
         };
         let stated = |element: Element<'_>| element.child("format")?.attribute("type").map(std::borrow::Cow::into_owned);
-        // A CD's drive takes any image for raw, which no guest can write. Of all else the guest may write the
-        // first bytes, and libvirt takes it for raw where nothing is stated (`qemuDomainDeviceDiskDefPostParse`).
+        // A CD drive treats every image as raw, but no guest can write to it. In all other images a guest can write the
+        // first bytes, and libvirt assumes raw where no format is stated (`qemuDomainDeviceDiskDefPostParse`).
         let (format, unstated) = if disk.is_cdrom() { (None, None) } else { (disk.format.clone(), Some("raw")) };
         add(disk.source.clone(), format, unstated, disk.is_read_only());
         if let Some(mirror) = disk.element.child("mirror") {
@@ -46,7 +45,7 @@ pub fn disk_uses(domain: &Document) -> Vec<DiskUse> {
     uses
 }
 
-/// The files and devices that a snapshot names: the overlays that it began, and what the domain had.
+/// The files and devices that a snapshot names: its overlays, and the domain's disks at that time.
 pub fn snapshot_paths(snapshot: &Document) -> Vec<String> {
     let mut paths = Vec::new();
     let mut open = vec![snapshot.root()];

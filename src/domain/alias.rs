@@ -1,15 +1,15 @@
-//! The aliases by which vgapt knows its devices again. libvirt keeps aliases that begin with `ua-`.
+//! The aliases by which vgapt recognises its own devices in a domain. libvirt keeps aliases that begin with `ua-`.
 
 use crate::model::{PciAddress, UsbId};
 use crate::xml::Fragment;
 
-/// What all of them begin with.
+/// The common prefix of all aliases.
 pub(crate) const OURS: &str = "ua-vgapt-";
 /// Graphics cards.
 pub(crate) const GPU: &str = "ua-vgapt-gpu-";
-/// Other PCI functions.
+/// PCI functions that do not belong to a graphics card.
 pub(crate) const PCI: &str = "ua-vgapt-pci-";
-/// Root ports of these.
+/// Root ports for passed PCI functions.
 pub(crate) const PORT: &str = "ua-vgapt-port-";
 /// USB devices.
 pub(crate) const USB: &str = "ua-vgapt-usb-";
@@ -21,7 +21,7 @@ pub(crate) const CDROM: &str = "ua-vgapt-cdrom-";
 pub(crate) const SCSI: &str = "ua-vgapt-scsi";
 /// Mediated devices.
 pub(crate) const MDEV: &str = "ua-vgapt-mdev-";
-/// Keyboard and mouse by their event devices.
+/// Keyboards and mice, passed as event devices (evdev).
 pub(crate) const EVDEV: &str = "ua-vgapt-evdev-";
 /// Shared folders.
 pub(crate) const SHARE: &str = "ua-vgapt-share-";
@@ -32,7 +32,7 @@ pub(crate) const SOUND: &str = "ua-vgapt-sound-";
 /// The network card.
 pub(crate) const NETWORK: &str = "ua-vgapt-net-";
 
-/// A PCI address as part of an alias, in which only letters, digits, `-` and `_` may stand.
+/// A PCI address as part of an alias; an alias may contain only letters, digits, `-` and `_`.
 pub(crate) fn pci(prefix: &str, address: PciAddress) -> String {
     format!("{prefix}{}", address.to_string().replace([':', '.'], "-"))
 }

@@ -6,46 +6,46 @@ use super::request::Request;
 use crate::model::Uri;
 use crate::xml::Document;
 
-/// What a definition starts from.
+/// The base of a definition.
 #[derive(Debug)]
 pub struct Base {
-    /// The template, or the domain as it is.
+    /// The template, or the existing domain.
     pub domain: Document,
-    /// Whether the domain is made anew; else it is there, and what it has is kept.
+    /// Whether the domain is created from a template; else it exists and is changed.
     pub is_new: bool,
     /// Its name.
     pub name: String,
-    /// The UUID that a domain made anew under its name keeps.
+    /// The UUID to keep, if the domain replaces one of the same name.
     pub uuid: Option<String>,
-    /// The guest system that a domain made anew is for, where it is made from a template of vgapt's
-    /// or the system was named.
+    /// The guest system of a new domain that is created from one of vgapt's templates or with a named
+    /// system.
     pub profile: Option<&'static Profile>,
-    /// What it is for.
+    /// The operation.
     pub purpose: Purpose,
-    /// The libvirt that it is for, as the remedies name it.
+    /// The URI of its libvirt, for the remedies.
     pub uri: String,
-    /// What the metadata remembers.
+    /// vgapt's record in the metadata.
     pub last: Option<Record>,
-    /// Why that cannot be read; then nothing may be written.
+    /// Why the record cannot be read; then nothing may be written.
     pub unreadable: Option<String>,
-    /// What the domain is to have: the request over the last one.
+    /// The last request, overridden by the present one.
     pub wanted: Request,
 }
 
-/// What a definition is for.
+/// The operation that a definition serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A domain of vgapt's.
+    /// Define or change a domain.
     Define,
-    /// Devices for a domain of somebody else's.
+    /// Add devices to a domain that vgapt did not define.
     Attach,
-    /// These out again.
+    /// Remove these devices again.
     Detach,
 }
 
 impl Base {
-    /// A base, with the request laid over what was asked for last. The guide's variables count
-    /// where nothing was asked for yet.
+    /// A base, with the last request overridden by `given`. Without a last request, the guide's variables are the
+    /// defaults.
     pub fn new(domain: Document, is_new: bool, name: &str, given: &Request, variables: &Request) -> Self {
         let record = Record::of(&domain);
         let unreadable = record.unknown().map(str::to_owned);
@@ -66,12 +66,12 @@ impl Base {
         }
     }
 
-    /// Whether the domain is there and somebody else made it: what vgapt puts in can be taken out again.
+    /// Whether the domain exists and was not defined by vgapt, so that `detach` can remove what vgapt adds.
     pub(crate) fn is_foreign(&self) -> bool {
         self.last.as_ref().map_or(!self.is_new, |last| last.attached)
     }
 
-    /// Whether an option says another thing than the last request did.
+    /// Whether an option differs from the last request.
     pub(crate) fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
         let last = self.last.as_ref().map_or_else(|| option(&Request::default()), |record| option(&record.request));
         option(&self.wanted) != last

@@ -1,4 +1,4 @@
-//! Each element that vgapt put into a domain, and why, with its source.
+//! Each element that vgapt added to a domain, with the reason and its source.
 
 use serde::Serialize;
 
@@ -7,145 +7,137 @@ use super::{alias, setting};
 use crate::domain_xml::{devices_with_alias, pci_hostdevs};
 use crate::xml::{Document, Element};
 
-/// One element, and why it is there.
+/// One element, and why it was added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// Where it is in the domain.
+    /// Its path in the domain.
     pub element: String,
-    /// What it says.
+    /// Its attributes and text.
     pub says: String,
-    /// Why it is there.
+    /// Why it was added.
     pub why: &'static str,
-    /// Who says so.
+    /// The source of the reason.
     pub source: &'static str,
-    /// Whether somebody has changed it since.
+    /// Whether it was changed since vgapt wrote it.
     pub changed: bool,
 }
 
-/// Why: the beginning of a path, the reason, the source. The first that fits counts.
+/// Reasons: prefix of the path, reason, source. The first match counts.
 const REASONS: &[(&str, &str, &str)] = &[
-    ("devices/audio", "the host's program that plays the guest's sound", "--sound"),
+    ("devices/audio", "the sound server of the host that plays the guest's sound", "--sound"),
     (
         "cputune/vcpupin",
-        "a virtual processor stays on one thread of the host's, siblings beside siblings, so that the guest's caches stay warm",
+        "pins each vCPU to one host thread, sibling threads to sibling threads, so that the caches stay warm",
         "libvirt formatdomain, CPU tuning; vgapt topology",
     ),
     (
         "cputune/emulatorpin",
-        "QEMU's own threads run on the cores that the host keeps, not on the guest's",
+        "keeps QEMU's own threads on the host's cores, away from the guest's cores",
         "libvirt formatdomain, CPU tuning",
     ),
-    ("cputune/iothreadpin", "the thread that serves the disks runs on the cores that the host keeps", "libvirt formatdomain, CPU tuning"),
+    (
+        "cputune/iothreadpin",
+        "keeps the disk I/O thread on the host's cores, away from the guest's cores",
+        "libvirt formatdomain, CPU tuning",
+    ),
     (
         "numatune/memory",
-        "memory of the node on which the processors and the card are; any other is slower",
+        "allocates memory on the NUMA node of the CPUs and the card; memory of other nodes is slower",
         "libvirt formatdomain, NUMA tuning",
     ),
     (
         "features/ioapic",
-        "KVM's own interrupt controller, the guide's kernel_irqchip=on: cards whose interrupts are levels hang without (QEMU's q35 4.0)",
+        "KVM's interrupt controller (the guide's kernel_irqchip=on): cards with level-triggered interrupts hang without it (QEMU's q35 4.0)",
         "kubevirt#5619; libvirt formatdomain, hypervisor features",
     ),
-    (
-        "cpu/cache",
-        "the guest sees the host's caches as they are, which its scheduler goes by",
-        "libvirt formatdomain, CPU model and topology",
-    ),
+    ("cpu/cache", "exposes the host's CPU caches, which the guest's scheduler uses", "libvirt formatdomain, CPU model and topology"),
     (
         "cpu/feature[name=topoext]",
-        "AMD's guests see threads as threads only with it, and QEMU leaves it out by itself",
+        "needed on AMD so that the guest sees threads as threads; QEMU does not enable it by default",
         "QEMU target/i386/kvm: no_autoenable_flags",
     ),
     (
         "cpu/maxphysaddr",
-        "as many address bits as the host's processor and IOMMU have: room for large regions of cards, and none where the IOMMU cannot reach",
+        "exposes the physical address bits of the host's CPU and IOMMU: room for large BARs, but none beyond the IOMMU's limit",
         "libvirt formatdomain, CPU model and topology; LookingGlass#1184",
     ),
     (
         "devices/controller[model=pcie-root]",
-        "a window above 4 GiB that is large enough for the card's memory regions",
+        "a PCI window above 4 GiB that is large enough for the card's memory regions (BARs)",
         "libvirt formatdomain, controllers: pcihole64",
     ),
-    (
-        "memoryBacking/hugepages",
-        "large pages spare the processor most of its walks through two levels of page tables",
-        "libvirt formatdomain, memory backing",
-    ),
-    ("memoryBacking/source", "memory that another process can share, which virtiofs needs", "libvirt kbase, virtiofs"),
-    ("memoryBacking/access", "memory that another process can share, which virtiofs needs", "libvirt kbase, virtiofs"),
+    ("memoryBacking/hugepages", "huge pages avoid most of the nested page table walks", "libvirt formatdomain, memory backing"),
+    ("memoryBacking/source", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
+    ("memoryBacking/access", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
     (
         "memoryBacking/nosharepages",
-        "the guide's mem-merge=off: pages that are pinned for a device cannot be merged, and the search for equal ones costs time",
+        "the guide's mem-merge=off: pages that are pinned for a device cannot be merged (KSM), and scanning for equal pages costs CPU time",
         "libvirt formatdomain, memory backing",
     ),
     (
         "features/hyperv/vendor_id",
-        "old NVIDIA drivers stop with error 43 where they read a hypervisor's name; so do some of AMD's",
+        "old NVIDIA drivers and some AMD drivers fail with error 43 if they detect a known hypervisor name",
         "the guide; vm-curator#71",
     ),
     (
         "features/hyperv/spinlocks",
-        "the guest tells the hypervisor after so many tries for a lock, instead of spinning on",
+        "the guest notifies the hypervisor after this many attempts to take a spinlock, instead of spinning on",
         "QEMU docs/system/i386/hyperv.rst; the guide's 0x1fff",
     ),
+    ("features/hyperv/stimer", "synthetic timers; without them, Windows keeps a CPU busy while idle", "QEMU docs/system/i386/hyperv.rst"),
     (
-        "features/hyperv/stimer",
-        "timers by message; without them Windows keeps a processor busy while idle",
+        "features/hyperv",
+        "a Hyper-V enlightenment: Windows uses an interface of the hypervisor instead of emulated hardware",
         "QEMU docs/system/i386/hyperv.rst",
     ),
-    ("features/hyperv", "an enlightenment: Windows asks the hypervisor instead of probing hardware", "QEMU docs/system/i386/hyperv.rst"),
     (
         "clock/timer[name=hypervclock]",
-        "Windows reads the time from a page, without leaving the guest",
+        "Windows reads the time from a shared page, without a VM exit",
         "QEMU docs/system/i386/hyperv.rst, hv-time",
     ),
-    ("metadata/libosinfo", "virt-manager knows the system by it", "libosinfo"),
+    ("metadata/libosinfo", "tells virt-manager which guest system this is", "libosinfo"),
     ("devices/tpm", "Windows 11 does not install without a TPM 2.0", "Microsoft, Windows 11 requirements"),
     (
         "devices/channel[type=unix]",
-        "the guest's agent answers through it: whether the guest is up, and an orderly end",
+        "channel of the guest agent: reports whether the guest is up, and shuts it down cleanly",
         "libvirt formatdomain, channel; virt-install adds it too",
     ),
-    ("devices/memballoon", "a balloon cannot take memory that is pinned for a device", "kernel Documentation/driver-api/vfio"),
-    ("features/kvm/hidden", "old NVIDIA drivers stop with error 43 where they see KVM", "the guide"),
-    ("devices/video", "the card is the display, and an emulated one would be the guest's first", "the guide's -vga none"),
-    ("vcpu", "as many processors as were asked for, and seen as they lie on the host", "--cpus"),
-    ("memory", "as much as was asked for; it is all taken at the start, being pinned for the device", "--memory"),
-    ("os/loader", "UEFI, which starts the card by the card's own firmware", "--loader, or the host's first without Secure Boot keys"),
-    ("devices/emulator", "the QEMU that was asked for", "--emulator"),
-    ("iothreads", "a thread of its own serves the disks, not QEMU's main one", "libvirt formatdomain, IOThreads allocation"),
-    ("cpu/topology", "threads as threads and cores as cores, as they lie on the host", "libvirt formatdomain, CPU model and topology"),
     (
-        "cpu",
-        "the host's own processor with all that it can, the guide's -cpu host",
-        "the guide; libvirt formatdomain, CPU model and topology",
+        "devices/memballoon",
+        "disables the balloon, which cannot reclaim memory that is pinned for a device",
+        "kernel Documentation/driver-api/vfio",
     ),
+    ("features/kvm/hidden", "old NVIDIA drivers fail with error 43 if they detect KVM", "the guide"),
+    ("devices/video", "the card is the display; an emulated one would become the guest's primary display", "the guide's -vga none"),
+    ("vcpu", "the requested number of vCPUs, with the topology of the host", "--cpus"),
+    ("memory", "the requested memory; all of it is allocated at the start, because it is pinned for the device", "--memory"),
+    (
+        "os/loader",
+        "UEFI firmware, which initializes the card with the card's own firmware",
+        "--loader, or the host's first firmware without Secure Boot keys",
+    ),
+    ("devices/emulator", "the requested QEMU binary", "--emulator"),
+    ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
+    ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
+    ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),
     (
         "clock/timer[name=rtc]",
-        "ticks that a busy host missed are made up for, so that the guest's clock does not fall behind",
+        "missed ticks are delivered later, so that the guest's clock does not fall behind on a busy host",
         "libvirt formatdomain, time keeping; virt-install's default",
     ),
-    (
-        "clock/timer[name=pit]",
-        "ticks that came late are not made up for all at once",
-        "libvirt formatdomain, time keeping; virt-install's default",
-    ),
+    ("clock/timer[name=pit]", "late ticks are not delivered all at once", "libvirt formatdomain, time keeping; virt-install's default"),
     (
         "clock/timer[name=hpet]",
-        "the guest would take this timer, and each look at it leaves the guest",
+        "disabled: the guest would use this timer, and each read of it causes a VM exit",
         "libvirt formatdomain, time keeping; virt-install's default",
     ),
-    ("clock", "the hardware's clock as the system reads it: local time for Windows, UTC for Linux", "the guide's -rtc base=localtime"),
+    ("clock", "the hardware clock as the guest expects it: local time for Windows, UTC for Linux", "the guide's -rtc base=localtime"),
     (
         "devices/controller[type=scsi]",
-        "the guide's virtio-scsi-pci: passes on which blocks are free, and has room for many disks",
+        "the guide's virtio-scsi-pci: supports discard and many disks",
         "the guide; libvirt formatdomain, controllers",
     ),
-    (
-        "devices/controller[type=usb]",
-        "the USB controller of the guest, one that its system has a driver for",
-        "libvirt formatdomain, controllers",
-    ),
+    ("devices/controller[type=usb]", "a USB controller that the guest system has a driver for", "libvirt formatdomain, controllers"),
     ("os/type", "QEMU's q35: PCI Express, as graphics cards expect", "the guide's -machine q35"),
 ];
 
@@ -154,7 +146,7 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::MDEV, "a share of a card of the host", "--mdev; libvirt formatdomain, mediated devices"),
     (
         alias::EVDEV,
-        "keyboard or mouse, read from the host's kernel: keys bring them back even when the guest hangs",
+        "keyboard or mouse through the host's evdev; a key combination returns them to the host even if the guest hangs",
         "--evdev; libvirt formatdomain, input devices",
     ),
     (alias::SHARE, "a folder of the host, by virtiofs", "--share; libvirt kbase, virtiofs"),
@@ -163,18 +155,18 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::NETWORK, "the network card", "--network"),
     (
         alias::GPU,
-        "a function of the graphics card; all of them on one slot, as on the host",
+        "a function of the graphics card; all functions are on one slot, as on the host",
         "--gpu; libvirt formatdomain, host device assignment",
     ),
     (alias::PCI, "a PCI function of the host", "--pci"),
-    (alias::PORT, "a root port of its own, as PCI Express cards expect", "QEMU docs/pcie.txt"),
-    (alias::USB, "a USB device by its ids: its number changes with each plugging", "--usb, --keyboard, --mouse"),
+    (alias::PORT, "a separate root port, as PCI Express cards expect", "QEMU docs/pcie.txt"),
+    (alias::USB, "a USB device by its ids, because its device number changes each time it is plugged in", "--usb, --keyboard, --mouse"),
     (alias::DISK, "a disk", "--disk"),
-    (alias::CDROM, "a CD: the installer, or the drivers that it needs to see the disk", "--cdrom, --virtio-iso"),
+    (alias::CDROM, "a CD: the installer, or the drivers that the installer needs to access the disk", "--cdrom, --virtio-iso"),
     (alias::SCSI, "the controller of the disks", "the guide's virtio-scsi-pci"),
 ];
 
-/// What vgapt's templates bring, beside what every domain has.
+/// The elements that come from vgapt's templates and that not every domain has.
 const OF_TEMPLATE: [&str; 16] = [
     "os/type",
     "iothreads",
@@ -194,7 +186,7 @@ const OF_TEMPLATE: [&str; 16] = [
     "devices/rng",
 ];
 
-/// Elements that carry no alias and stand for a name in the record.
+/// Elements without an alias, by their names in the record.
 const NAMED: [(&str, &str); 5] = [
     ("memory", "memory"),
     ("cpus", "vcpu"),
@@ -203,7 +195,7 @@ const NAMED: [(&str, &str); 5] = [
     ("emulator", "devices/emulator"),
 ];
 
-/// All that vgapt put in and that is there.
+/// All elements that vgapt added and that still exist.
 pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
     let root = domain.root();
     let mut reasons: Vec<Reason> = Vec::new();
@@ -226,7 +218,7 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         reasons.extend(roms.map(|rom| Reason {
             element: "devices/hostdev/rom".to_owned(),
             says: words(rom),
-            why: "a copy of the card's firmware, where the guest cannot read the card's own",
+            why: "a copy of the card's firmware (ROM), for a guest that cannot read the card's own",
             source: "--rom; libvirt formatdomain, host device assignment",
             changed: false,
         }));

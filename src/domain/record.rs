@@ -1,5 +1,5 @@
-//! What vgapt remembers in a domain's metadata: the last request, the ids of what was passed, and
-//! what was written into elements that carry no alias.
+//! vgapt's record in a domain's metadata: the last request, the ids of the passed devices, and
+//! the values written into elements without an alias.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,14 +15,15 @@ use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
 pub(crate) const NAMESPACE: &str = "urn:vgapt:domain:1";
-/// What the namespaces of all formats begin with: the mark of a domain that vgapt has worked on; `host/hook.sh` has it too.
+/// The prefix of the namespaces of all record formats, by which a domain with a record is recognised; `host/hook.sh`
+/// contains it too.
 pub const RECORD_MARK: &str = "urn:vgapt:domain:";
-/// The name of the element with the record.
+/// The name of the record's element.
 const ELEMENT: &str = "domain";
-/// The format of a record as it is written. It is raised where a program that reads an older one would
-/// lose or break what a newer one wrote; `host/hook.sh` names it too. Records without a format are of 1.
+/// The record format that is written. Raise it if an older vgapt would lose or break data of a newer
+/// one; `host/hook.sh` contains it too. Records without a format have format 1.
 pub const RECORD_FORMAT: u32 = 1;
-/// Where a record says its format.
+/// The key of the format in a record.
 const FORMAT: &str = "version";
 /// The name under which it remembers the functions that somebody had passed by hand before.
 pub(crate) const BY_HAND: &str = "by-hand";
@@ -30,20 +31,20 @@ pub(crate) const BY_HAND: &str = "by-hand";
 pub(crate) const SINGLE_FUNCTIONS: &str = "single-functions";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What vgapt remembers of a domain.
+/// vgapt's record of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Record {
-    /// The last request, with what it did not say filled in.
+    /// The last request, completed with the earlier ones.
     pub request: Request,
     /// The PCI functions that were passed.
     pub passed: Vec<Passed>,
-    /// What was written into elements that carry no alias, by their names.
+    /// The values written into elements without an alias, by name.
     pub wrote: BTreeMap<String, String>,
-    /// Whether the domain is somebody else's, so that what was replaced is given back by detach.
+    /// Whether vgapt did not define the domain, so that `detach` restores what was replaced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attached: bool,
-    /// What stood where vgapt put something else: path and source.
+    /// The elements that vgapt replaced: path and former source.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) replaced: BTreeMap<String, String>,
     /// The settings that were written, group by group.
@@ -51,33 +52,33 @@ pub struct Record {
     pub(crate) settings: BTreeMap<Group, Settings>,
 }
 
-/// A PCI function that was passed, and what it was: addresses move.
+/// A PCI function that was passed, with its ids, because addresses may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passed {
-    /// Where it was.
+    /// Its address.
     pub address: PciAddress,
-    /// What it is; `None` where the host was not known.
+    /// Its vendor and device id; `None` if the host was not known.
     pub id: Option<PciId>,
-    /// Who built its board.
+    /// Its subsystem id.
     pub subsystem: Option<PciId>,
 }
 
 impl Passed {
-    /// One of which no more is known than where it is.
+    /// A function of which only the address is known.
     pub fn at(address: PciAddress) -> Self {
         Self { address, id: None, subsystem: None }
     }
 }
 
 impl Record {
-    /// What a domain's metadata says: absent where vgapt has written nothing, unknown where a newer vgapt
-    /// has, or where somebody damaged it.
+    /// The record in a domain's metadata: absent if there is none, unknown if it was written by a newer vgapt
+    /// or is damaged.
     pub fn of(domain: &Document) -> Reading<Self> {
         let mut own = elements(domain);
         let Some(element) = own.next() else { return Reading::Absent };
         if own.next().is_some() {
-            return Reading::Unknown("there is more than one record in its metadata".to_owned());
+            return Reading::Unknown("its metadata contains more than one record".to_owned());
         }
         read(element).map_or_else(Reading::Unknown, Reading::Known)
     }
@@ -100,7 +101,7 @@ impl Record {
             #[serde(flatten)]
             record: &'r Record,
         }
-        // Plain data with string keys always serialises.
+        // Serialising plain data with string keys cannot fail.
         serde_json::to_string(&Written { version: RECORD_FORMAT, record: self }).unwrap_or_default()
     }
 }
@@ -109,10 +110,10 @@ fn read(element: Element<'_>) -> Result<Record, String> {
     let namespace = element.namespace().unwrap_or_default();
     if namespace != NAMESPACE {
         return Err(format!(
-            "the record in its metadata is a '{namespace}', and vgapt {VERSION} reads '{NAMESPACE}': a newer vgapt wrote it"
+            "the record in its metadata has the namespace '{namespace}', but vgapt {VERSION} supports only '{NAMESPACE}': it was written by a newer vgapt"
         ));
     }
-    let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or of a newer vgapt: {error}");
+    let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or was written by a newer vgapt: {error}");
     let Once(said) = serde_json::from_str(element.text()).map_err(damaged)?;
     let mut said: Map<String, Value> = serde_json::from_value(said).map_err(damaged)?;
     match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
@@ -120,15 +121,15 @@ fn read(element: Element<'_>) -> Result<Record, String> {
         Some(Ok(format)) if format <= u64::from(RECORD_FORMAT) => {}
         Some(Ok(format)) => {
             return Err(format!(
-                "the record in its metadata has the format {format}, and vgapt {VERSION} reads formats up to {RECORD_FORMAT}: a newer vgapt wrote it"
+                "the record in its metadata has the format {format}, but vgapt {VERSION} supports only formats up to {RECORD_FORMAT}: it was written by a newer vgapt"
             ));
         }
-        Some(Err(format)) => return Err(format!("the record in its metadata is damaged: its format is {format}")),
+        Some(Err(format)) => return Err(format!("the record in its metadata is damaged: invalid format {format}")),
     }
-    // The request has parts that are flattened into it, with which serde cannot refuse what it does not know.
+    // The request has flattened parts, with which serde cannot reject unknown keys (deny_unknown_fields).
     let options = said.get("request").and_then(Value::as_object);
     if let Some(option) = options.and_then(|options| Request::unknown_key(options.keys())) {
-        return Err(format!("the record in its metadata has the option '{option}', which vgapt {VERSION} does not know"));
+        return Err(format!("the record in its metadata contains the option '{option}', which vgapt {VERSION} does not know"));
     }
     serde_json::from_value(Value::Object(said)).map_err(damaged)
 }
@@ -195,26 +196,26 @@ impl<'de> Visitor<'de> for OnceVisitor {
     }
 }
 
-/// vgapt's element in a domain's metadata, of whatever format.
+/// The record's element in a domain's metadata, of any format.
 pub(crate) fn element(domain: &Document) -> Option<Element<'_>> {
     elements(domain).next()
 }
 
 fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
     let children = domain.root().children_named("metadata").flat_map(Element::children);
-    // An element of another name is no record, in whatever namespace.
+    // An element with another name is not a record, even in this namespace.
     children.filter(|child| child.local_name() == ELEMENT && child.namespace().is_some_and(|namespace| namespace.starts_with(RECORD_MARK)))
 }
 
-/// A record that cannot be used: what it says counts for all that is done to the domain, so that nothing is done.
+/// The error for a record that cannot be used. Every change depends on the record, so that the domain is not changed.
 pub fn unreadable(name: &str, because: &str) -> Finding {
     Finding::fatal(
         "unreadable-record",
-        format!("vgapt does not touch '{name}': {because}"),
+        format!("vgapt does not change '{name}': {because}"),
         format!(
-            "use the newest vgapt that worked on the domain; a damaged record is corrected with: \
-             virsh metadata --domain {} --uri {NAMESPACE} --config --key vgapt --edit (with --remove in place of --key vgapt --edit \
-             vgapt forgets all that it did there)",
+            "use the newest vgapt version that changed the domain; to correct a damaged record, run: \
+             virsh metadata --domain {} --uri {NAMESPACE} --config --key vgapt --edit (or, with --remove instead of --key vgapt --edit, \
+             delete the record: vgapt then does not know what it changed there)",
             shell_word(name)
         ),
     )
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_vgapt_wrote_is_unknown() {
-        assert!(unknown("{\"version\":2}").contains("has the format 2, and vgapt"));
+        assert!(unknown("{\"version\":2}").contains("has the format 2, but vgapt"));
         assert!(unknown("{\"request\":{\"teleport\":true}}").contains("the option 'teleport'"));
         let more = DEFINED.replacen("\"pinning\":{", "\"resonance\":{\"a\":{}},\"pinning\":{", 1);
         assert!(unknown(&more).contains("unknown variant `resonance`"), "{}", unknown(&more));

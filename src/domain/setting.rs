@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use crate::xml::Element;
 
-/// The attributes of an element; its text is under the empty name.
+/// The attributes of an element; the empty name stands for its text.
 pub(crate) type Says = BTreeMap<String, String>;
 
-/// An element that is to be there, and what it is to say.
+/// An element that the domain should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// From the root: `cputune/vcpupin[vcpu=0]`.
+    /// Its path from the root: `cputune/vcpupin[vcpu=0]`.
     pub(crate) path: String,
-    /// Attributes, and the text under the empty name.
+    /// Its attributes; the empty name stands for its text.
     pub(crate) says: Says,
 }
 
 impl Setting {
-    /// An empty element at this place.
+    /// An empty element at this path.
     pub(crate) fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), says: Says::new() }
     }
 
     /// With an attribute.
-    #[allow(clippy::needless_pass_by_value)] // Values are written as they come.
+    #[allow(clippy::needless_pass_by_value)] // Callers pass values of many types.
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.says.insert(name.to_owned(), value.to_string());
         self
@@ -35,69 +35,69 @@ impl Setting {
     }
 }
 
-/// Settings that are decided together.
+/// A group of settings that are decided together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
-    /// Which CPU of the host each virtual one has, and the emulator's.
+    /// The host CPUs of the vCPUs and the emulator.
     Pinning,
-    /// From which NUMA nodes the memory comes.
+    /// The NUMA nodes of the memory.
     Numa,
-    /// How the guest sees the processor.
+    /// The processor as exposed to the guest.
     Processor,
-    /// What the guest's system is to have.
+    /// Settings for the guest system.
     Guest,
     /// The size of the memory's pages.
     Memory,
-    /// Room for the memory regions of cards.
+    /// Address space for the memory regions (BARs) of cards.
     Regions,
-    /// What other programs need.
+    /// Settings that other host programs need.
     Sharing,
 }
 
 impl Group {
-    /// What it is about.
+    /// Its name in messages.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Pinning => "pinning of the processors",
-            Self::Numa => "memory's NUMA node",
-            Self::Processor => "processor's features",
-            Self::Guest => "guest system's features",
-            Self::Memory => "memory's pages",
+            Self::Pinning => "vCPU pinning",
+            Self::Numa => "NUMA node of the memory",
+            Self::Processor => "processor features",
+            Self::Guest => "features for the guest system",
+            Self::Memory => "huge page size",
             Self::Sharing => "shared memory and sound",
-            Self::Regions => "cards' memory regions",
+            Self::Regions => "address space for cards",
         }
     }
 }
 
-/// What was written, by the element's path.
+/// The written settings, by the path of the element.
 pub(crate) type Settings = BTreeMap<String, Says>;
 
-/// What is to be done to a group.
+/// The changes to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Which.
     pub(crate) group: Group,
-    /// Elements of vgapt's that go.
+    /// vgapt's elements to remove.
     pub(crate) take_out: Vec<String>,
-    /// Elements that come, or change.
+    /// Elements to add or change.
     pub(crate) put: Vec<Setting>,
 }
 
 impl Change {
-    /// What is to be remembered of it.
+    /// The settings to store in the record.
     pub(crate) fn written(&self) -> Settings {
         self.put.iter().map(|setting| (setting.path.clone(), setting.says.clone())).collect()
     }
 }
 
-/// `name`, or `name[attribute=value]`.
+/// A step of a path: `name`, or `name[attribute=value]`.
 pub(crate) struct Step<'p> {
     pub(crate) name: &'p str,
     pub(crate) only: Option<(&'p str, &'p str)>,
 }
 
-/// The steps of a path; a `/` between brackets is none.
+/// The steps of a path; a `/` within brackets does not separate steps.
 pub(crate) fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
@@ -129,7 +129,7 @@ pub(crate) fn find<'d>(root: Element<'d>, path: &str) -> Option<Element<'d>> {
     steps(path).iter().try_fold(root, |parent, step| step.below(parent))
 }
 
-/// Whether a domain still says this at a path.
+/// Whether the element at a path still has these attributes and text.
 pub(crate) fn says(root: Element<'_>, path: &str, said: &Says) -> bool {
     find(root, path).is_some_and(|element| {
         said.iter().all(|(name, value)| match name.as_str() {
@@ -139,7 +139,7 @@ pub(crate) fn says(root: Element<'_>, path: &str, said: &Says) -> bool {
     })
 }
 
-/// Whether somebody changed what vgapt wrote.
+/// Whether settings that vgapt wrote were changed manually.
 pub(crate) fn is_changed(root: Element<'_>, written: &Settings) -> bool {
     written.iter().any(|(path, said)| !says(root, path, said))
 }

@@ -1,4 +1,4 @@
-//! What is to be written into a domain. `None` leaves a thing as it is.
+//! The changes to write into a domain. `None` leaves an element unchanged.
 
 use super::record::Record;
 use super::request::extras::DiskCache;
@@ -7,50 +7,50 @@ use crate::model::{Firmware, PciAddress, Size, UsbId};
 use crate::topology::{GuestTopology, Pinning};
 use crate::xml::Fragment;
 
-/// What is to be written into a domain.
+/// The changes to write into a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spec {
     /// The domain's name.
     pub name: String,
-    /// Keep this UUID (a domain that is made anew under its name).
+    /// Keep this UUID (the domain replaces one of the same name).
     pub uuid: Option<String>,
     /// Memory.
     pub memory: Option<Size>,
     /// Processors.
     pub cpus: Option<Processors>,
-    /// Where they are.
+    /// Their pinning.
     pub placed: Option<Pinning>,
-    /// Huge pages in, or out.
+    /// Whether to add or remove huge pages.
     pub hugepages: Option<bool>,
     /// QEMU program.
     pub emulator: Option<String>,
     /// UEFI firmware.
     pub firmware: Option<Firmware>,
-    /// The graphics cards, each on one guest slot; vgapt's others are taken out.
+    /// The graphics cards, each on one guest slot; vgapt's other cards are removed.
     pub cards: Option<Vec<Slot>>,
-    /// The other PCI functions; vgapt's others are taken out.
+    /// The other PCI functions; vgapt's functions not listed here are removed.
     pub functions: Option<Vec<Slot>>,
-    /// The USB devices; vgapt's others are taken out.
+    /// The USB devices; vgapt's devices not listed here are removed.
     pub usb: Option<Vec<UsbId>>,
-    /// The disks; vgapt's further ones are taken out.
+    /// The disks; vgapt's further disks are removed.
     pub disks: Option<Vec<Disk>>,
-    /// The CDs, each in, or out.
+    /// The CD drives to add, change or remove.
     pub cdroms: Vec<Cdrom>,
-    /// Devices of which the alias says all, kind by kind.
+    /// Devices that are fully identified by their alias, by kind.
     pub owned: Vec<Owned>,
-    /// The file with a card's firmware: whose, and which, or none.
+    /// The firmware file of a card's function; `None` removes it.
     pub rom: Option<(PciAddress, Option<String>)>,
-    /// Settings without an alias, group by group.
+    /// Settings without an alias, by group.
     pub changes: Vec<Change>,
-    /// What is put in the place of something else.
+    /// Elements to replace.
     pub replacements: Vec<Replacement>,
-    /// Whether nothing is to be remembered.
-    pub forgets: bool,
-    /// What is to be remembered.
+    /// Whether the record is removed from the metadata.
+    pub removes_record: bool,
+    /// The new record.
     pub record: Record,
 }
 
-/// PCI functions that go on one guest slot, in the order of its functions.
+/// PCI functions that share one guest slot, in the order of the function numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// Their addresses on the host.
@@ -62,33 +62,33 @@ pub struct Slot {
 pub struct Disk {
     /// Image or block device.
     pub path: String,
-    /// Format of what is in it.
+    /// Its format.
     pub format: String,
-    /// Whether the user or the domain states the format; else it is concluded.
+    /// Whether the user or the domain states the format; else it is derived from name and content.
     pub is_stated: bool,
-    /// What the host does with its data.
+    /// Its cache mode.
     pub cache: DiskCache,
 }
 
 impl Disk {
-    /// Whether it is a device and not a file.
+    /// Whether it is a block device.
     pub fn is_block(&self) -> bool {
         self.path.starts_with("/dev/")
     }
 }
 
-/// A CD drive of vgapt's.
+/// One of vgapt's CD drives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cdrom {
-    /// What its alias ends in.
+    /// The last part of its alias.
     pub alias: &'static str,
-    /// The unit on the SATA controller, if it is free: QEMU calls unit 1 `ide.1`.
+    /// The preferred unit on the SATA controller: QEMU calls unit 1 `ide.1`.
     pub unit: u32,
-    /// The image; `None` takes the drive out.
+    /// The image; `None` removes the drive.
     pub image: Option<String>,
 }
 
-/// The processors of a guest.
+/// The vCPUs of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Processors {
     /// How many.
@@ -100,9 +100,9 @@ pub struct Processors {
 /// vgapt's devices of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owned {
-    /// How their aliases begin.
+    /// The prefix of their aliases.
     pub(crate) prefix: &'static str,
-    /// What is to be there.
+    /// The devices that the domain should have.
     pub(crate) devices: Vec<Fragment>,
 }
 
@@ -117,8 +117,8 @@ impl Owned {
     }
 }
 
-/// A balloon takes memory from a guest; that of a guest with a passed device is all pinned
-/// (drivers/vfio: every page is mapped for the device), so that there is none to take.
+/// A balloon reclaims memory from a guest. It is useless with a passed device, because all memory of the guest
+/// is pinned (drivers/vfio: every page is mapped for the device).
 pub(crate) const BALLOON: &str = "devices/memballoon";
 
 /// What stands in the place of a balloon.
@@ -126,11 +126,11 @@ pub(crate) fn no_balloon() -> Fragment {
     Fragment::new("memballoon").with("model", "none")
 }
 
-/// What is put in the place of something.
+/// A replacement for an element of the domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// Where.
     pub(crate) path: String,
-    /// The element as it is to be; empty where there is to be none.
+    /// The new element; empty if the element is to be removed.
     pub(crate) source: String,
 }

@@ -1,4 +1,4 @@
-//! What a domain gives to QEMU by options of QEMU's own, of which libvirt knows nothing.
+//! The options that a domain passes to QEMU in `<qemu:commandline>`; libvirt does not interpret them.
 
 use serde_json::{Map, Value};
 
@@ -8,14 +8,14 @@ use crate::xml::{Document, Element};
 /// The namespace of `qemu:commandline`.
 const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// The devices of QEMU's that are given there: the keys of each, or how it stands there and why it cannot be understood.
+/// The `-device` options: the keys of each, or its text and why it cannot be parsed.
 pub(super) fn devices(domain: &Document) -> Vec<Result<Map<String, Value>, String>> {
     let words = words(domain);
     let given = words.windows(2).filter(|pair| matches!(pair[0].as_str(), "-device" | "--device"));
     given.map(|pair| keys(&pair[1], "driver").map_err(|what| format!("-device {}: {what}", pair[1]))).collect()
 }
 
-/// The words of `qemu:commandline`.
+/// The arguments in `qemu:commandline`.
 pub(super) fn words(domain: &Document) -> Vec<String> {
     let is_qemu = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
     let lines = domain.root().children().filter(|child| is_qemu(child, "commandline"));
@@ -28,12 +28,12 @@ pub fn functions(domain: &Document) -> Vec<PciAddress> {
     devices(domain).into_iter().filter_map(|device| function(&device.ok()?)).collect()
 }
 
-/// The function of a device of QEMU's `vfio-pci`: `host=01:00.0`, or its folder in sysfs.
+/// The function of a `vfio-pci` device: `host=01:00.0`, or its directory in sysfs.
 pub(super) fn function(device: &Map<String, Value>) -> Option<PciAddress> {
     is_vfio(device).then(|| text(device, "host").or_else(|| sysfs_name(device)))??.parse().ok()
 }
 
-/// The UUID of a mediated device of QEMU's `vfio-pci`.
+/// The UUID of a mediated device that is passed as `vfio-pci`.
 pub(super) fn mediated(device: &Map<String, Value>) -> Option<String> {
     sysfs_name(device).filter(|name| is_vfio(device) && crate::model::is_uuid(name)).map(|name| name.to_lowercase())
 }
@@ -46,7 +46,7 @@ fn sysfs_name(device: &Map<String, Value>) -> Option<String> {
     text(device, "sysfsdev")?.trim_end_matches('/').rsplit('/').next().map(str::to_owned)
 }
 
-/// The value of a key, as people write it.
+/// The value of a key as text, without JSON quotes.
 pub(super) fn text(keys: &Map<String, Value>, name: &str) -> Option<String> {
     keys.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
@@ -54,7 +54,7 @@ pub(super) fn text(keys: &Map<String, Value>, name: &str) -> Option<String> {
 /// The keys of one option: JSON, or `first,key=value,…` where a comma in a value is doubled.
 pub(super) fn keys(value: &str, first: &str) -> Result<Map<String, Value>, String> {
     if value.trim_start().starts_with('{') {
-        // QEMU takes strings in single quotes too (qobject/json-lexer.c).
+        // QEMU accepts strings in single quotes too (qobject/json-lexer.c).
         let parsed = serde_json::from_str(value).or_else(|error| serde_json::from_str(&value.replace('\'', "\"")).map_err(|_| error));
         return parsed.map_err(|error| format!("it cannot be read as JSON ({error})"));
     }

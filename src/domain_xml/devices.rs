@@ -18,7 +18,7 @@ pub fn alias_of(device: Element<'_>) -> Option<String> {
     device.child("alias")?.attribute("name").map(std::borrow::Cow::into_owned)
 }
 
-/// The devices whose alias begins so, with what follows.
+/// The devices whose alias starts with `prefix`, each with the rest of its alias.
 pub fn devices_with_alias<'d>(domain: Element<'d>, prefix: &'d str) -> impl Iterator<Item = (Element<'d>, String)> {
     devices(domain).filter_map(move |device| Some((device, alias_of(device)?.strip_prefix(prefix)?.to_owned())))
 }

@@ -22,7 +22,7 @@ pub struct Disk<'d> {
     pub format: Option<String>,
 }
 
-/// Where a disk's content is.
+/// Where a disk's content is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file or a device.

@@ -1,4 +1,4 @@
-//! The disk images that a domain gives to QEMU by options of QEMU's own: `-drive`, `-blockdev` and the short ones.
+//! The disk images that a domain passes to QEMU in `<qemu:commandline>`: `-drive`, `-blockdev` and the short options.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::commandline::{keys, text, words};
 use crate::model::has_protocol;
 use crate::xml::Document;
 
-/// Options with the name of an image, and whether the guest may only read it (`qemu-options.hx`).
+/// Options whose value is an image, and whether the image is read-only (`qemu-options.hx`).
 const SHORT: [(&str, bool); 10] = [
     ("hda", false),
     ("hdb", false),
@@ -19,7 +19,7 @@ const SHORT: [(&str, bool); 10] = [
     ("pflash", false),
     ("cdrom", true),
 ];
-/// Options without a value, after which a word is the first disk.
+/// Options without a value: an argument after one of them is the first disk.
 const FLAGS: [&str; 14] = [
     "snapshot",
     "nographic",
@@ -38,7 +38,7 @@ const FLAGS: [&str; 14] = [
 ];
 /// Drivers of files and devices (`qapi/block-core.json`).
 const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
-/// Drivers that pass on what another one makes of the bytes.
+/// Filter drivers, which pass on the data of another node.
 const FILTERS: [&str; 10] = [
     "throttle",
     "copy-on-read",
@@ -51,15 +51,15 @@ const FILTERS: [&str; 10] = [
     "replication",
     "copy-before-write",
 ];
-/// Beginnings of names that are no image.
+/// Prefixes of names that are not images.
 const NO_IMAGES: [&str; 3] = ["fat:", "null-co:", "null-aio:"];
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
-    /// Where it is, as QEMU names it: an absolute path, or what only QEMU's drivers reach (`nbd://…`).
+    /// An absolute path, or a name that only QEMU's block drivers understand (`nbd://…`).
     pub file: String,
-    /// Its format; `None` where QEMU looks at the content.
+    /// Its format; `None` if QEMU probes the content.
     pub format: Option<String>,
     /// Whether the guest may only read it.
     pub read_only: bool,
@@ -68,11 +68,11 @@ pub struct Drive {
 /// The images of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drives {
-    /// Those that are named.
+    /// The images with a path or name.
     pub images: Vec<Drive>,
     /// The `NVMe` controllers, by their PCI addresses.
     pub nvme: Vec<String>,
-    /// What could not be understood.
+    /// What could not be parsed or determined.
     pub unknown: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ pub fn drives(domain: &Document) -> Drives {
             Some(option) if SHORT.iter().any(|(name, _)| *name == option) => {
                 reader.image(word, Above::Nothing, SHORT.contains(&(option, true)));
             }
-            // A word that is no value of an option is the first disk.
+            // An argument that is not the value of an option is the first disk.
             None if !word.starts_with('-') => reader.image(word, Above::Nothing, false),
             Some(option) if FLAGS.contains(&option) && !word.starts_with('-') => reader.image(word, Above::Nothing, false),
             _ => {}
@@ -101,12 +101,12 @@ pub fn drives(domain: &Document) -> Drives {
     reader.drives
 }
 
-/// What the nodes above one make of its bytes.
+/// How the nodes above a node interpret its data.
 #[derive(Clone, Copy)]
 enum Above<'f> {
-    /// There is none that reads them.
+    /// No node above interprets it.
     Nothing,
-    /// QEMU looks at the content.
+    /// QEMU probes the format.
     Probe,
     /// An image of this format.
     Format(&'f str),
@@ -124,9 +124,9 @@ impl Above<'_> {
 #[derive(Default)]
 struct Reader {
     drives: Drives,
-    /// The names of nodes, and the images that were found while they were read.
+    /// The names of nodes, and the range of images that belong to each.
     nodes: Vec<(String, std::ops::Range<usize>)>,
-    /// The nodes that others lie on, and the formats by which these read them; `None` where they only pass it on.
+    /// The nodes that other nodes refer to by name, with the format in which those read them; `None` for filters.
     references: Vec<(String, Option<String>)>,
 }
 
@@ -134,7 +134,7 @@ impl Reader {
     fn option(&mut self, option: &str, given: Map<String, Value>) {
         let mut options = nested(given);
         if option == "drive" {
-            // Here `file` is the name of a file, and no node; `format` is the driver.
+            // In `-drive`, `file` is a file name, not a node, and `format` is the driver.
             for (old, new) in [("file", "filename"), ("format", "driver")] {
                 if options.get(old).is_some_and(Value::is_string)
                     && let Some(value) = options.remove(old)
@@ -145,7 +145,7 @@ impl Reader {
         }
         let is_cdrom = text(&options, "media").as_deref() == Some("cdrom");
         let first = self.drives.images.len();
-        // Without a driver QEMU looks at the content.
+        // Without a driver, QEMU probes the content.
         let above = if option == "drive" && !options.contains_key("driver") { Above::Probe } else { Above::Nothing };
         self.node(&options, is_cdrom, above);
         if let Some(name) = text(&options, "node-name") {
@@ -153,7 +153,7 @@ impl Reader {
         }
     }
 
-    /// A node of QEMU's block layer with those below it; `above` is what the nodes above make of its bytes.
+    /// A node of QEMU's block layer and the nodes below it; `above` says how the nodes above interpret its data.
     fn node(&mut self, options: &Map<String, Value>, read_only: bool, above: Above<'_>) {
         let is_on = |name: &str| text(options, name).is_some_and(|value| matches!(value.as_str(), "on" | "true" | "yes"));
         let read_only = read_only || is_on("read-only") || is_on("readonly");
@@ -167,7 +167,7 @@ impl Reader {
         if driver.as_deref() == Some("nvme") {
             self.drives.nvme.extend(text(options, "device"));
         } else if let Some(name) = text(options, "filename") {
-            // A file's bytes as they are: raw.
+            // The plain data of a file: raw.
             let above = if is_file && matches!(above, Above::Nothing) { Above::Format("raw") } else { above };
             self.image(&name, above, read_only);
         }
@@ -200,13 +200,13 @@ impl Reader {
             return;
         }
         let path = ["file:", "host_device:", "host_cdrom:"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
-        // libvirt starts QEMU in the folder /.
+        // libvirt starts QEMU with the working directory /.
         let is_path = path.len() < name.len() || !has_protocol(path);
         let file = if is_path && !path.starts_with('/') { format!("/{path}") } else { path.to_owned() };
         self.drives.images.push(Drive { file, format: above.format(), read_only });
     }
 
-    /// The formats by which nodes read others that have options of their own.
+    /// Sets the formats of images that are referenced by node name.
     fn refer(&mut self) {
         for (name, format) in &self.references {
             for (_, images) in self.nodes.iter().filter(|(node, _)| node == name) {
@@ -216,7 +216,7 @@ impl Reader {
     }
 }
 
-/// Keys with dots as what they mean: `file.filename=/x` is `{"file": {"filename": "/x"}}`.
+/// Expands dotted keys: `file.filename=/x` becomes `{"file": {"filename": "/x"}}`.
 fn nested(flat: Map<String, Value>) -> Map<String, Value> {
     let mut whole = Map::new();
     for (key, value) in flat {

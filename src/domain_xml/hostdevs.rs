@@ -57,12 +57,12 @@ pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, P
     })
 }
 
-/// The hostdev that passes this function, whoever put it in.
+/// The hostdev that passes this function, no matter who added it.
 pub fn hostdev_of(domain: Element<'_>, function: PciAddress) -> Option<Element<'_>> {
     pci_hostdevs(domain).find(|(_, address)| *address == function).map(|(hostdev, _)| hostdev)
 }
 
-/// Whether somebody passes this USB device already.
+/// Whether the domain passes this USB device already.
 pub fn passes_usb(domain: Element<'_>, id: UsbId) -> bool {
     devices_named(domain, "hostdev").any(|hostdev| host_device(hostdev) == Some(HostDevice::Usb(id)))
 }

@@ -13,7 +13,7 @@ pub struct Pages {
     pub memory: Size,
     /// The size of a page; `None`: the host's default.
     pub page: Option<Size>,
-    /// The NUMA node that they come from, where it is but one.
+    /// The NUMA node that they come from, if it is a single one.
     pub node: Option<u32>,
 }
 
@@ -22,7 +22,7 @@ pub fn memory(domain: Element<'_>) -> Option<Size> {
     size_of(domain.child("memory")?)
 }
 
-/// An amount of memory as libvirt writes it: a number, and a unit that is KiB if left out.
+/// An amount of memory as libvirt writes it: a number with a unit (default KiB).
 pub fn size_of(element: Element<'_>) -> Option<Size> {
     size(element.text(), element.attribute("unit").as_deref())
 }
@@ -37,7 +37,7 @@ pub(super) fn size_in(element: Element<'_>, attribute: &str) -> Option<Size> {
     size(&element.attribute(attribute)?, element.attribute("unit").as_deref())
 }
 
-/// A number and its unit, as libvirt reads them (`virScaleInteger`): upper and lower case are alike.
+/// A number and its unit, as libvirt parses them (`virScaleInteger`), case-insensitively.
 fn size(number: &str, unit: Option<&str>) -> Option<Size> {
     let unit = unit.filter(|unit| !unit.is_empty()).unwrap_or("KiB").to_ascii_lowercase();
     let factor = match unit.as_str() {
@@ -54,7 +54,7 @@ fn size(number: &str, unit: Option<&str>) -> Option<Size> {
     number.trim().parse::<u64>().ok()?.checked_mul(factor).map(Size::from_bytes)
 }
 
-/// The memory in huge pages, where there is any.
+/// The memory in huge pages, if any.
 ///
 /// # Errors
 /// Where one of its sizes or its nodes cannot be read, in words.
@@ -67,7 +67,7 @@ pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
         let sizes: Vec<String> = sizes.iter().map(Size::to_string).collect();
         return Err(format!("its memory is in huge pages of several sizes ({}), and vgapt counts those of one", sizes.join(", ")));
     }
-    // Without it libvirt takes them from any node.
+    // Without a node set, libvirt allocates them from any node.
     let nodes = domain.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
     let nodes = nodes.map(|memory| cpu_set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
     let nodes = nodes.transpose()?.unwrap_or_default();

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::CpuSet;
 use crate::xml::Element;
 
-/// More than QEMU gives any machine (its q35 takes 4096); a number out of an XML is bounded by it.
+/// QEMU's maximum (4096 for q35); limits a number that is read from XML.
 const MOST_VCPUS: u32 = 4096;
-/// More threads than this for disks are left as they are.
+/// If there are more I/O threads than this, they are not pinned.
 const MOST_IOTHREADS: usize = 1024;
 
 /// The number of virtual processors, one where nothing is said; `None` where it cannot be read.
@@ -18,8 +18,8 @@ pub fn vcpus(domain: Element<'_>) -> Option<u32> {
 /// host's have as many.
 const MOST_PINNED: usize = 1 << 20;
 
-/// The CPUs that an existing domain's virtual ones are pinned to, and the emulator's. Those without a pin of
-/// their own have the `cpuset` of `<vcpu>` (libvirt formatdomain, CPU allocation).
+/// The host CPUs that the vCPUs and the emulator of a domain are pinned to. Those without their own pin use
+/// the `cpuset` of `<vcpu>` (libvirt formatdomain, CPU allocation).
 ///
 /// # Errors
 /// Where they are more than any machine has.
@@ -73,13 +73,13 @@ impl Sets {
     }
 }
 
-/// Whether somebody said where the virtual processors run.
+/// Whether the domain pins its vCPUs.
 pub fn are_pinned(domain: Element<'_>) -> bool {
     domain.at("cputune/vcpupin").is_some() || domain.child("vcpu").is_some_and(|vcpu| vcpu.attribute("cpuset").is_some())
 }
 
-/// A set of CPUs or nodes in an attribute: numbers, ranges, and behind `^` what is taken out again. `None` where
-/// there is none, or libvirt would not take it either.
+/// A set of CPUs or nodes in an attribute: numbers and ranges; `^` excludes one. `None` if
+/// the attribute is missing or invalid for libvirt too.
 pub(super) fn cpu_set(element: Element<'_>, attribute: &str) -> Option<CpuSet> {
     parsed(&element.attribute(attribute)?)
 }
@@ -92,8 +92,8 @@ fn parsed(text: &str) -> Option<CpuSet> {
     Some(set)
 }
 
-/// The numbers of the threads that serve the disks: those of `<iothreadids>`, and for the rest of `<iothreads>` the
-/// lowest that are free, as libvirt fills them in (`virDomainIOThreadIDDefArrayInit`).
+/// The ids of the I/O threads: those of `<iothreadids>`, and for the rest of `<iothreads>` the
+/// lowest free ids, as libvirt assigns them (`virDomainIOThreadIDDefArrayInit`).
 pub fn iothreads(domain: Element<'_>) -> Vec<u32> {
     let named = domain.child("iothreadids").into_iter().flat_map(|ids| ids.children_named("iothread"));
     let mut ids: BTreeSet<u32> = named.filter_map(|thread| thread.attribute("id")?.parse().ok()).collect();

@@ -21,7 +21,7 @@ fn addresses<'d>(devices: impl Iterator<Item = Element<'d>>) -> impl Iterator<It
     addresses.filter(|address| address.attribute("type").as_deref() == Some("pci"))
 }
 
-/// The addresses on a slot of the guest's.
+/// The addresses on a guest slot.
 pub fn on_slot(domain: Element<'_>, (bus, slot): (u32, u32)) -> impl Iterator<Item = Element<'_>> {
     addresses(devices(domain)).filter(move |address| place(*address) == Some((bus, slot)))
 }
@@ -31,12 +31,12 @@ pub fn joinable<'d>(domain: Element<'d>, may_join: impl Fn(Element<'d>) -> bool)
     addresses(devices(domain).filter(move |device| matches!(device.name(), "hostdev" | "controller") && may_join(*device)))
 }
 
-/// The guest's PCI addresses that are taken: bus and slot.
+/// The guest's PCI slots that are in use: bus and slot.
 pub fn taken_slots(domain: Element<'_>) -> BTreeSet<(u32, u32)> {
     addresses(devices(domain)).filter_map(place).collect()
 }
 
-/// The next free number of a PCI controller: behind all that are declared or that a device sits on.
+/// The next free PCI controller index: above all indexes that are declared or used by a device.
 pub fn next_bus(domain: Element<'_>) -> u32 {
     let declared = devices_named(domain, "controller")
         .filter(|controller| controller.attribute("type").as_deref() == Some("pci"))

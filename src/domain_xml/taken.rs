@@ -1,6 +1,6 @@
-//! What a domain takes of the host's that no other can have at the same time: disks, PCI functions,
-//! USB devices, mediated devices, shared folders; by elements of libvirt's, or by options of QEMU's
-//! own in `qemu:commandline`.
+//! The host resources of a domain that no other domain can use at the same time: disks, PCI functions,
+//! USB devices, mediated devices, shared folders; from libvirt's elements and from the options
+//! in `qemu:commandline`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::hostdevs::{HostDevice, host_device};
 use crate::model::{Host, PciAddress, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
-/// What a domain takes.
+/// The host resources that a domain uses exclusively.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Taken {
     /// The PCI functions.
@@ -25,15 +25,15 @@ pub struct Taken {
     pub mediated: BTreeSet<String>,
     /// The disks that it writes to: files, block devices, volumes (`pool/volume`).
     pub disks: BTreeSet<String>,
-    /// Those of them that may lie on another file; a raw disk does not, whatever its guest writes into it.
+    /// The disks that may have a backing file; a raw disk has none, even if its guest writes a header.
     pub overlays: BTreeSet<String>,
     /// The shared folders.
     pub folders: BTreeSet<String>,
-    /// What could not be understood.
+    /// What could not be parsed or determined.
     pub unknown: Vec<String>,
 }
 
-/// What this domain takes. The host tells which USB device is on a port.
+/// The resources of a domain. The host is needed to resolve USB devices that are given by port.
 pub fn taken(domain: &Document, host: &Host) -> Taken {
     let mut taken = Taken::default();
     for device in devices(domain.root()) {
@@ -61,9 +61,9 @@ pub fn taken(domain: &Document, host: &Host) -> Taken {
     taken
 }
 
-/// The host's PCI functions that this domain is given, however.
+/// The host's PCI functions that a domain passes through in any way.
 pub fn functions(domain: &Document) -> BTreeSet<PciAddress> {
-    // Only of USB devices has the host to tell which they are.
+    // The host is needed for USB devices only.
     taken(domain, &Host::default()).functions
 }
 
@@ -74,7 +74,7 @@ fn folder(path: &str) -> String {
 }
 
 impl Taken {
-    /// What is in here and was not before; all of it for a domain that is made anew.
+    /// The resources that are new compared with `before`; all of them for a new domain.
     #[must_use]
     pub fn without(self, before: &Self, is_new: bool) -> Self {
         if is_new {
@@ -105,7 +105,7 @@ impl Taken {
 
     fn usb_at(&mut self, bus: Option<u32>, device: Option<u32>, host: &Host) {
         let (Some(bus), Some(device)) = (bus, device) else {
-            self.unknown.push("which USB device is passed: neither its ids nor its bus and device number are there".to_owned());
+            self.unknown.push("which USB device is passed: it has neither ids nor bus and device number".to_owned());
             return;
         };
         let found = host.usb.iter().find(|usb| u32::from(usb.bus) == bus && u32::from(usb.device) == device);
@@ -113,7 +113,7 @@ impl Taken {
             Some(usb) => {
                 self.usb.insert(usb.id);
             }
-            // Nothing is plugged in there, so nothing is taken.
+            // Nothing is plugged in there, so no device is used.
             None if !host.usb.is_empty() => {}
             None => self.unknown.push(format!("which USB device is at bus {bus}, device {device}")),
         }

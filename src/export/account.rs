@@ -1,5 +1,5 @@
-//! Keeps account of what of a domain's XML the manifest says. To read a value for the manifest is to mark it;
-//! whatever carries no mark at the end, and is not listed as alike, is named. So nothing is lost silently.
+//! Tracks which parts of a domain's XML the manifest expresses. Reading a value for the manifest marks it;
+//! whatever is not marked at the end, and not listed in `alike`, is reported. So nothing is lost silently.
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use crate::xml::Element;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Part {
-    /// The element with all that is in it.
+    /// The element with its whole content.
     Whole,
-    /// That the element is there.
+    /// The presence of the element.
     Tag,
     /// Its own text.
     Text,
@@ -19,7 +19,7 @@ enum Part {
     Attribute(String),
 }
 
-/// What was read for the manifest, what the manifest cannot say, and what is to be done beside it.
+/// What was read for the manifest, what the manifest cannot express, and what remains to be done.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     read: HashSet<(usize, Part)>,
@@ -30,7 +30,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Names something that is no element of its own.
+    /// Reports something that is not an element of its own.
     pub(super) fn name(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.named.contains(&what) {
@@ -42,24 +42,24 @@ impl Account {
         self.notes.push(what);
     }
 
-    /// The manifest has an element like this one; its attributes, text and children are judged each by itself.
-    pub(super) fn said(&mut self, element: Element<'_>) {
+    /// The manifest expresses this element; its attributes, text and children are checked separately.
+    pub(super) fn covered(&mut self, element: Element<'_>) {
         self.mark(element, Part::Tag);
     }
 
-    /// The manifest has all that is in this element, or what is in it makes no difference.
+    /// The manifest expresses this element with its whole content, or the content makes no difference.
     pub(super) fn all_said(&mut self, element: Element<'_>) {
         self.mark(element, Part::Whole);
     }
 
-    /// The manifest does not have this element: it is named with the reason, and shown.
-    pub(super) fn lost(&mut self, element: Element<'_>, because: &str) {
+    /// The manifest cannot express this element: it is reported, with the reason.
+    pub(super) fn unsupported(&mut self, element: Element<'_>, because: &str) {
         self.mark(element, Part::Whole);
-        // Two alike are two.
+        // Equal elements are reported separately.
         self.named.push(format!("{because}: {}", shown(element)));
     }
 
-    /// The manifest does not have this value: it is named with the reason.
+    /// The manifest cannot express this value: it is reported, with the reason.
     pub(super) fn lost_attribute(&mut self, element: Element<'_>, name: &str, because: impl Into<String>) {
         self.reasons.insert((element.range().start, name.to_owned()), because.into());
     }
@@ -75,17 +75,17 @@ impl Account {
         self.attribute_if(element, name, |_| true)
     }
 
-    /// The same where it is one that the manifest can have.
+    /// The same, if it is a value that the manifest can have.
     pub(super) fn one_of(&mut self, element: Element<'_>, name: &str, values: &[&str]) -> Option<String> {
         self.attribute_if(element, name, |value| values.contains(&value))
     }
 
-    /// The same where it is a number.
+    /// The same, if it is a number.
     pub(super) fn number<N: FromStr>(&mut self, element: Element<'_>, name: &str) -> Option<N> {
         self.attribute_if(element, name, |value| value.parse::<N>().is_ok())?.parse().ok()
     }
 
-    /// Whether a feature is on, for the manifest. `None` where it is not there, or its state is no word that is known.
+    /// Whether a feature is on, for the manifest. `None` if it is missing, or its state is not a known word.
     pub(super) fn state(&mut self, feature: Option<Element<'_>>) -> Option<bool> {
         let feature = feature?;
         if feature.attribute("state").is_none() {
@@ -111,12 +111,12 @@ impl Account {
         self.read.contains(&(element.range().start, part))
     }
 
-    /// Names whatever was not read.
+    /// Reports whatever was not read.
     pub(super) fn close(&mut self, domain: Element<'_>) {
         self.judge(domain, "", "");
     }
 
-    /// `path`: of names, with a slash behind each; `place`: the same as it is shown.
+    /// `path`: element names, each followed by a slash; `place`: the same for display.
     fn judge(&mut self, element: Element<'_>, path: &str, place: &str) {
         for attribute in element.attribute_names() {
             let is_alike = attribute.starts_with("xmlns") || alike::attribute(element, path, attribute);
@@ -137,7 +137,7 @@ impl Account {
                 continue;
             }
             let space = if place.is_empty() { "" } else { " " };
-            // That a disk is among the devices goes without saying.
+            // `<devices>` is not displayed.
             let child_place = if child_path == "devices" { String::new() } else { format!("{place}{space}<{}>", label(element, child)) };
             if self.has(child, Part::Tag) || alike::tag(child, &child_path) {
                 self.judge(child, &format!("{child_path}/"), &child_place);
@@ -148,7 +148,7 @@ impl Account {
     }
 }
 
-/// An element's name, with what tells it from its brothers.
+/// An element's name, with what distinguishes it from its siblings.
 fn label(parent: Element<'_>, child: Element<'_>) -> String {
     let name = child.name();
     let start = child.range().start;
@@ -162,7 +162,7 @@ fn label(parent: Element<'_>, child: Element<'_>) -> String {
 
 fn assignment(element: Element<'_>, name: &str) -> String {
     let value = element.attribute(name).unwrap_or_default();
-    // What is named may be shown to others.
+    // Reports may be shared: they contain no password.
     let value = if name == "passwd" { "(not shown)".into() } else { value };
     format!("{name}='{}'", quick_xml::escape::escape(value.as_ref()))
 }

@@ -1,14 +1,14 @@
-//! What of a domain is the same in a cluster without being said: each with its reason. The list is of values,
-//! not of subtrees: another value of the same attribute is named.
+//! Parts of a domain that are the same in a cluster without an entry in the manifest, each with the reason. The
+//! list is of values, not of subtrees: another value of the same attribute is reported.
 
 use What::{Any, Tag, Text, Values, Whole};
 
 use crate::xml::Element;
 
 enum What {
-    /// The element and all that is in it.
+    /// The element and its whole content.
     Whole,
-    /// That the element is there.
+    /// The presence of the element.
     Tag,
     /// This attribute, whatever its value.
     Any(&'static str),
@@ -18,27 +18,27 @@ enum What {
     Text(&'static [&'static str]),
 }
 
-/// Where (`*`: any one name), what, and the reason.
+/// Path (`*`: any one name), part, and reason.
 const ALIKE: &[(&str, What, &str)] = &[
     ("metadata", Whole, "notes of tools; the guest sees nothing of them"),
-    ("on_poweroff", Text(&["destroy"]), "what libvirt and KubeVirt start from"),
-    ("on_reboot", Text(&["restart"]), "what libvirt and KubeVirt start from"),
-    ("on_crash", Text(&["destroy"]), "what libvirt and KubeVirt start from"),
-    ("vcpu", Values("placement", &["static"]), "what libvirt starts from; a cluster places processors itself"),
-    ("memoryBacking", Tag, "holds what is judged by itself"),
-    ("cputune", Tag, "holds what is judged by itself"),
-    ("os", Tag, "holds what is judged by itself"),
-    ("os/firmware", Tag, "holds what is judged by itself"),
-    ("features", Tag, "holds what is judged by itself"),
+    ("on_poweroff", Text(&["destroy"]), "the default of libvirt and KubeVirt"),
+    ("on_reboot", Text(&["restart"]), "the default of libvirt and KubeVirt"),
+    ("on_crash", Text(&["destroy"]), "the default of libvirt and KubeVirt"),
+    ("vcpu", Values("placement", &["static"]), "libvirt's default; a cluster places CPUs itself"),
+    ("memoryBacking", Tag, "its content is checked separately"),
+    ("cputune", Tag, "its content is checked separately"),
+    ("os", Tag, "its content is checked separately"),
+    ("os/firmware", Tag, "its content is checked separately"),
+    ("features", Tag, "its content is checked separately"),
     ("features/pae", Whole, "each 64-bit processor has it"),
     ("features/apic", Tag, "each machine of the cluster has it"),
-    ("features/hyperv", Tag, "holds what is judged by itself"),
-    ("features/hyperv", Values("mode", &["custom"]), "what libvirt starts from"),
-    ("features/kvm", Tag, "holds what is judged by itself"),
-    ("clock", Tag, "holds what is judged by itself"),
-    ("devices", Tag, "holds what is judged by itself"),
-    ("devices/*/alias", Whole, "what libvirt calls a device; the guest does not see it"),
-    ("devices/*/address", Whole, "where libvirt plugged a device in; a guest finds its devices"),
+    ("features/hyperv", Tag, "its content is checked separately"),
+    ("features/hyperv", Values("mode", &["custom"]), "libvirt's default"),
+    ("features/kvm", Tag, "its content is checked separately"),
+    ("clock", Tag, "its content is checked separately"),
+    ("devices", Tag, "its content is checked separately"),
+    ("devices/*/alias", Whole, "libvirt's name for a device; the guest does not see it"),
+    ("devices/*/address", Whole, "the address that libvirt assigned; a guest detects its devices"),
     (
         "devices/emulator",
         Text(&[
@@ -51,7 +51,7 @@ const ALIKE: &[(&str, What, &str)] = &[
         ]),
         "a distribution's QEMU; the cluster has its own",
     ),
-    ("devices/controller", Tag, "libvirt puts in what the devices need, there too"),
+    ("devices/controller", Tag, "libvirt adds what the devices need, in a cluster too"),
     ("devices/controller", Values("type", &["pci", "sata", "scsi", "usb", "virtio-serial"]), "the same"),
     ("devices/controller", Any("index"), "the same"),
     (
@@ -69,7 +69,7 @@ const ALIKE: &[(&str, What, &str)] = &[
                 "qemu-xhci",
             ],
         ),
-        "what libvirt puts in by itself in a cluster",
+        "libvirt adds it by itself in a cluster",
     ),
     ("devices/controller", Values("ports", &["15"]), "libvirt's own number for qemu-xhci"),
     ("devices/controller/model", Tag, "QEMU's name for the controller's model"),
@@ -78,33 +78,33 @@ const ALIKE: &[(&str, What, &str)] = &[
     ("devices/controller/target", Any("chassis"), "libvirt numbers the ports"),
     ("devices/controller/target", Any("chassisNr"), "libvirt numbers the ports"),
     ("devices/controller/target", Any("port"), "libvirt numbers the ports"),
-    ("devices/disk/driver", Tag, "holds what is judged by itself"),
-    ("devices/disk/driver", Values("name", &["qemu"]), "the only driver that there is"),
+    ("devices/disk/driver", Tag, "its content is checked separately"),
+    ("devices/disk/driver", Values("name", &["qemu"]), "the only driver available"),
     (
         "devices/disk/driver",
         Values("type", &["raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx"]),
-        "the importer of the cluster finds the format, and makes it raw",
+        "the cluster's importer detects the format, and converts to raw",
     ),
-    ("devices/disk/driver", Values("cache", &["default"]), "nothing is asked for"),
-    ("devices/disk/driver", Values("io", &["default"]), "nothing is asked for"),
+    ("devices/disk/driver", Values("cache", &["default"]), "no value is requested"),
+    ("devices/disk/driver", Values("io", &["default"]), "no value is requested"),
     ("devices/disk/driver", Values("discard", &["unmap"]), "KubeVirt asks for it with each disk"),
     ("devices/disk/target", Any("dev"), "libvirt's name for the disk, not the guest's"),
-    ("devices/interface/driver", Tag, "holds what is judged by itself"),
-    ("devices/interface/driver", Values("name", &["vhost"]), "what libvirt starts from"),
-    ("devices/hostdev", Any("managed"), "who binds a device is up to the node"),
-    ("devices/hostdev/driver", Tag, "holds what is judged by itself"),
-    ("devices/hostdev/driver", Values("name", &["vfio"]), "the only driver that there is"),
+    ("devices/interface/driver", Tag, "its content is checked separately"),
+    ("devices/interface/driver", Values("name", &["vhost"]), "libvirt's default"),
+    ("devices/hostdev", Any("managed"), "the node decides how a device is bound"),
+    ("devices/hostdev/driver", Tag, "its content is checked separately"),
+    ("devices/hostdev/driver", Values("name", &["vfio"]), "the only driver available"),
     ("devices/audio", Any("id"), "a number for libvirt's own use"),
     ("devices/graphics", Any("port"), "where it listens on this host; a cluster has `virtctl vnc`"),
     ("devices/graphics", Any("autoport"), "where it listens on this host; a cluster has `virtctl vnc`"),
     ("devices/graphics", Any("listen"), "where it listens on this host; a cluster has `virtctl vnc`"),
     ("devices/graphics/listen", Whole, "where it listens on this host; a cluster has `virtctl vnc`"),
     ("devices/channel/source", Whole, "a socket of this host"),
-    ("devices/serial/target", Tag, "the first port, of the machine's own sort"),
-    ("devices/serial/target", Values("type", &["isa-serial"]), "the machine's own sort"),
+    ("devices/serial/target", Tag, "the first port, of the machine's own type"),
+    ("devices/serial/target", Values("type", &["isa-serial"]), "the machine's own type"),
     ("devices/serial/target", Values("port", &["0"]), "the first port"),
-    ("devices/serial/target/model", Tag, "the machine's own sort"),
-    ("devices/serial/target/model", Values("name", &["isa-serial"]), "the machine's own sort"),
+    ("devices/serial/target/model", Tag, "the machine's own type"),
+    ("devices/serial/target/model", Values("name", &["isa-serial"]), "the machine's own type"),
     ("devices/console/target", Tag, "the first serial port"),
     ("devices/console/target", Values("type", &["serial"]), "the first serial port"),
     ("devices/console/target", Values("port", &["0"]), "the first serial port"),

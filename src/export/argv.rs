@@ -1,14 +1,14 @@
-//! libvirt's command line, made easy to compare.
+//! libvirt's QEMU command line, prepared for comparison.
 
 use crate::domain_xml::{HostDevice, devices_named, host_device};
 use crate::model::{UsbDevice, UsbId};
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// Says of each USB device that is given by its id where it is plugged in, which libvirt looks up only
-/// when it starts a domain and needs here (`USB host device is missing bus/device information`). What is
-/// not plugged in is taken out, and returned.
+/// Adds the bus and device number to each USB device that is given by its id: libvirt looks them up only
+/// when it starts a domain, and needs them here (`USB host device is missing bus/device information`). Devices
+/// that are not plugged in are removed, and returned.
 pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
-    // What has no id that can be read is left for libvirt to refuse.
+    // A device without a readable id is left for libvirt to refuse.
     let unplaced = |hostdev: Element<'_>| {
         let Some(HostDevice::Usb(id)) = host_device(hostdev) else { return None };
         hostdev.at("source/address").is_none().then_some((hostdev.id(), hostdev.child("source")?.id(), id))
@@ -29,10 +29,10 @@ pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     missing
 }
 
-/// Makes hostdevs of the network functions that are passed as interfaces. To QEMU they are the same. libvirt
-/// (11.3 and others) ends with a segmentation fault where it turns one into QEMU's options: it takes each
-/// interface for one of type ethernet, and forgets the hostdev that was part of it. Returned are the elements
-/// of the interfaces that libvirt carries out itself at a start.
+/// Turns network functions that are passed as interfaces into hostdevs, which are the same to QEMU. libvirt
+/// (11.3 and others) crashes with a segmentation fault when it converts one into QEMU's options: it treats each
+/// interface as type ethernet, and drops the hostdev that was part of it. Returns the elements of the
+/// interfaces that libvirt applies itself at a start.
 pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
     let is_function = |card: &Element<'_>| card.attribute("type").as_deref() == Some("hostdev");
     let mut by_libvirt = Vec::new();
@@ -56,8 +56,8 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
     }
 }
 
-/// Says of each passed PCI function that it is VFIO that passes it. libvirt knows no other way, but asks the
-/// host whether it has it where that is not said, and here nothing is started.
+/// Sets the driver of each passed PCI function to VFIO. libvirt has no other driver, but without this checks
+/// whether the host supports it, and nothing is started here.
 pub fn by_vfio(domain: &mut Document) {
     let unsaid = |domain: &Document| -> Option<(Id, Option<Id>)> {
         let hostdev = devices_named(domain.root(), "hostdev").find(|hostdev| {
@@ -74,8 +74,8 @@ pub fn by_vfio(domain: &mut Document) {
     }
 }
 
-/// One option with its value a line, quoted for a shell as libvirt does it; what is set for QEMU's
-/// environment is left out.
+/// One option with its value per line, quoted for a shell as libvirt does it, without QEMU's environment
+/// variables.
 pub fn one_a_line(native: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in words(native) {
@@ -89,7 +89,7 @@ pub fn one_a_line(native: &str) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// The words of a shell line as they stand, quotes included. libvirt quotes with `'`; some versions
+/// The words of a shell line as written, quotes included. libvirt quotes with `'`; some versions
 /// break the line with `\`.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);

@@ -1,4 +1,4 @@
-//! Passed functions and networks as KubeVirt has them.
+//! Passed functions and networks in KubeVirt's terms.
 
 use serde_json::{Value, json};
 
@@ -10,15 +10,15 @@ use crate::xml::Element;
 /// A PCI function that a domain passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passed {
-    /// Where it is on this host; a cluster knows it by what it is.
+    /// Its address on this host; a cluster identifies it by its id.
     pub address: PciAddress,
-    /// What it is; `None` where that is not known.
+    /// Its id; `None` if it is not known.
     pub id: Option<PciId>,
-    /// Whether it is graphics; `None` where that is not known.
+    /// Whether it is graphics; `None` if that is not known.
     pub is_graphics: Option<bool>,
 }
 
-/// The name by which a cluster asks for what a function is.
+/// The resource name by which a cluster requests such a function.
 fn resource(id: PciId, is_graphics: bool) -> String {
     let vendor = match id.vendor {
         0x10de => "nvidia.com",
@@ -45,7 +45,7 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
         let Some((function, id)) = known.and_then(|function| Some((function, function.id?))) else {
             account.lost(
                 hostdev,
-                &format!("the PCI function {}: what it is is not known here", known.map_or_else(String::new, |it| it.address.to_string())),
+                &format!("the PCI function {}: its id is not known here", known.map_or_else(String::new, |it| it.address.to_string())),
             );
             continue;
         };
@@ -54,10 +54,10 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
         account.attribute(hostdev, "type");
         if let Some(source) = hostdev.child("source") {
             account.all_said(source);
-            account.name(format!("which card of its sort it is, {}: a node gives any that fits", function.address));
+            account.name(format!("which card it is, {}: a node assigns any card with the same id", function.address));
         }
         if let Some(rom) = hostdev.child("rom") {
-            account.lost(rom, "a ROM of a card's own");
+            account.lost(rom, "a ROM file for a card");
         }
         let is_graphics = function.is_graphics.unwrap_or_default();
         if function.is_graphics.is_none() {
@@ -75,7 +75,7 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
     functions
 }
 
-/// The place of a device in the order in which the firmware tries them.
+/// A device's position in the boot order.
 pub(super) fn boot_order(device: Element<'_>, account: &mut Account) -> Option<u32> {
     let boot = device.child("boot")?;
     let order = account.number(boot, "order")?;
@@ -93,7 +93,7 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
         } else if first.is_none() {
             first = Some(card);
         } else {
-            account.lost(card, "a further network card: each needs a NetworkAttachmentDefinition");
+            account.lost(card, "an additional network card: each needs a NetworkAttachmentDefinition");
         }
     }
     let Some(card) = first else { return (Vec::new(), Vec::new()) };
@@ -103,10 +103,10 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
         account.said(model);
         match account.one_of(model, "type", &["e1000", "e1000e", "igb", "ne2k_pci", "pcnet", "rtl8139", "virtio"]) {
             Some(model) => value["model"] = model.into(),
-            None => account.lost_attribute(model, "type", "the network card; the manifest has virtio"),
+            None => account.lost_attribute(model, "type", "the model of the network card; the manifest has virtio"),
         }
     } else {
-        account.name("its network card is of no model that it names, and gets QEMU's own; the manifest has virtio");
+        account.name("its network card has no model, and gets QEMU's default; the manifest has virtio");
     }
     if let Some(mac) = card.child("mac") {
         account.said(mac);
@@ -131,7 +131,7 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
     }
     let kind = account.attribute(card, "type").unwrap_or_default();
     if kind != "user" {
-        let because = format!("the bridge or network that its card joins ({kind}): it is on the pod's network");
+        let because = format!("the bridge or network that its card joins ({kind}): the manifest has the pod's network");
         match card.child("source") {
             Some(source) => account.lost(source, &because),
             None => account.name(because),

@@ -1,4 +1,4 @@
-//! Disks as KubeVirt has them: claims, and what is to be filled into them.
+//! Disks in KubeVirt's terms: claims, and the images to fill them with.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::domain_xml::{Disk, Source};
 use crate::model::shell_word;
 use crate::xml::Element;
 
-/// `disks` and `volumes`, each a claim that is to be filled.
+/// `disks` and `volumes`, each a claim to fill.
 pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (Vec<Value>, Vec<Value>) {
     let (mut disks, mut volumes) = (Vec::new(), Vec::new());
     for disk in devices.children_named("disk") {
@@ -31,10 +31,10 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
         volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": claim}}));
         disks.push(Value::Object(value));
         account.note(if kind == "lun" {
-            format!("the claim {claim} has to lead to the SCSI device {source} itself, by the cluster's own storage")
+            format!("the claim {claim} must provide the SCSI device {source} itself, through the cluster's own storage")
         } else {
             let path = shell_word(&source);
-            format!("fill the claim {claim} (SIZE: what the guest sees, as qemu-img info tells): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
+            format!("fill the claim {claim} (SIZE: the virtual size that qemu-img info prints): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
         });
         if let Some(element) = disk.child("source") {
             account.said(element);
@@ -45,22 +45,22 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
     (disks, volumes)
 }
 
-/// The file or block device of a disk, whose bytes are what the guest sees; else why there is no claim to fill.
+/// The file or block device of a disk, if its bytes are what the guest sees; else why no claim can be filled with it.
 fn claimed(disk: Element<'_>, kind: &str, source: Option<Source>) -> Result<String, String> {
     if !["disk", "cdrom", "lun"].contains(&kind) {
-        return Err("KubeVirt has no drive of this sort".into());
+        return Err("KubeVirt has no such drive".into());
     }
     let path = match (source, disk.attribute("type").as_deref()) {
         (Some(Source::Path(path)), Some("file" | "block") | None) => path,
         (None, Some("file" | "block") | None) => String::new(),
         (Some(Source::Nvme(_)), _) => return Err("an NVMe device of the host; a cluster passes the whole device, under hostDevices".into()),
         (Some(Source::Remote { protocol, name }), _) => {
-            return Err(format!("{protocol}:{name}, which a claim of the cluster's own storage would have to lead to"));
+            return Err(format!("{protocol}:{name}, which a claim of the cluster's own storage would have to provide"));
         }
         (Some(Source::Volume { pool, volume }), _) => {
-            return Err(format!("the volume {volume} of libvirt's pool {pool}: vol-download it, and fill a claim"));
+            return Err(format!("the volume {volume} of libvirt's pool {pool}: virsh vol-download it, and fill a claim"));
         }
-        (_, Some(kind)) => return Err(format!("a source of the kind {kind}")),
+        (_, Some(kind)) => return Err(format!("a source of type {kind}")),
     };
     if path.is_empty() {
         return Err("it is empty".into());
@@ -70,10 +70,10 @@ fn claimed(disk: Element<'_>, kind: &str, source: Option<Source>) -> Result<Stri
         return Err("it is encrypted: decrypt it into a new image, and fill a claim with that".into());
     }
     if has(disk.child("source"), "slices") {
-        return Err("it is a part of a file: copy the part out, and fill a claim with that".into());
+        return Err("it is a slice of a file: copy the slice into a new image, and fill a claim with that".into());
     }
     if disk.child("backingStore").is_some_and(|backing| backing.children().next().is_some()) {
-        return Err("it lies on another image: make one image of the chain (qemu-img convert), and fill a claim with that".into());
+        return Err("it has a backing file: make one image of the chain (qemu-img convert), and fill a claim with that".into());
     }
     Ok(path)
 }
@@ -87,7 +87,7 @@ fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String,
         let buses: &[&str] = if kind == "cdrom" { &["sata", "scsi", "usb"] } else { &["virtio", "sata", "scsi", "usb"] };
         let bus = account.one_of(ours, "bus", buses);
         if ours.attribute("bus").is_none() {
-            account.name(format!("the bus of {name}, which is not said: the manifest has sata"));
+            account.name(format!("the bus of {name}, which is not set: the manifest has sata"));
         } else if bus.is_none() {
             account.lost_attribute(ours, "bus", "the manifest has sata");
         }
@@ -100,7 +100,7 @@ fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String,
     }
     if let Some(readonly) = disk.child("readonly") {
         account.said(readonly);
-        // With a CD it goes without saying.
+        // A CD is always read-only.
         if kind != "cdrom" {
             target.insert("readonly".into(), true.into());
         }

@@ -1,4 +1,4 @@
-//! What the machine can and its clock, as KubeVirt has them.
+//! Features of the machine and its clock in KubeVirt's terms.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::account::Account;
 use super::machine::is_secure;
 use crate::xml::Element;
 
-/// libvirt's names of enlightenments that are on or off, which are KubeVirt's too.
+/// Enlightenments that are on or off, with the same names in libvirt and KubeVirt.
 const ENLIGHTENMENTS: [&str; 10] =
     ["relaxed", "vapic", "vpindex", "runtime", "synic", "reset", "frequencies", "reenlightenment", "ipi", "evmcs"];
 
@@ -39,10 +39,10 @@ pub(super) fn features(domain: Element<'_>, account: &mut Account) -> Value {
     }
     let smm = account.state(child("smm"));
     if is_secure(domain) {
-        // A cluster takes secure boot only together with it.
+        // A cluster accepts Secure Boot only together with SMM.
         value["smm"] = json!({"enabled": true});
         if smm == Some(false) {
-            account.name("System Management Mode is off beside Secure Boot: the manifest has it on");
+            account.name("System Management Mode is off with Secure Boot on: the manifest has it on");
         }
     } else if let Some(enabled) = smm {
         value["smm"] = json!({"enabled": enabled});
@@ -87,7 +87,7 @@ fn enlightenments(hyperv: Element<'_>, account: &mut Account) -> Map<String, Val
     own
 }
 
-/// libvirt's name of a timer, KubeVirt's, and the words for missed ticks that both have.
+/// libvirt's name of a timer, KubeVirt's, and the tick policies that both support.
 const TIMERS: [(&str, &str, &[&str]); 5] = [
     ("hypervclock", "hyperv", &[]),
     ("kvmclock", "kvm", &[]),
@@ -105,7 +105,7 @@ pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
         let Some((_, theirs, policies)) = known.filter(|(_, theirs, _)| !timers.contains_key(*theirs)) else { continue };
         let present = match account.one_of(timer, "present", &["yes", "no"]) {
             Some(present) => present == "yes",
-            // libvirt puts Hyper-V's clock in only where that is said.
+            // libvirt adds Hyper-V's clock only if present='yes' is set.
             None if timer.attribute("present").is_none() && *theirs != "hyperv" => true,
             None => continue,
         };

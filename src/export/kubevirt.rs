@@ -11,18 +11,18 @@ use crate::xml::{Document, Element};
 pub struct Exported {
     /// The VirtualMachine.
     pub manifest: Value,
-    /// What is to be added to the KubeVirt resource; `None` where nothing is passed.
+    /// What must be added to the KubeVirt resource; `None` if no function is passed.
     pub permitted: Option<Value>,
     /// What a cluster cannot express.
-    pub beyond: Vec<String>,
-    /// What is to be done beside.
+    pub unsupported: Vec<String>,
+    /// What remains to be done.
     pub notes: Vec<String>,
 }
 
 /// A domain for a cluster; `starts_by_itself`: libvirt starts it with the host (autostart).
 ///
 /// # Errors
-/// Where a cluster has no machine of its sort: a container, a processor that KubeVirt does not run.
+/// If a cluster cannot run it: a container, or an architecture that KubeVirt does not support.
 pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itself: bool) -> Result<Exported, String> {
     let root = domain.root();
     let mut account = Account::default();
@@ -72,7 +72,12 @@ pub fn kubevirt(domain: &Document, name: &str, passed: &[Passed], starts_by_itse
         "metadata": {"name": name},
         "spec": {"runStrategy": if starts_by_itself { "Always" } else { "Halted" }, "template": {"metadata": {"labels": {"kubevirt.io/domain": name}}, "spec": guest}},
     });
-    Ok(Exported { manifest, permitted: (!permitted.is_empty()).then(|| resource(&permitted)), beyond: account.named, notes: account.notes })
+    Ok(Exported {
+        manifest,
+        permitted: (!permitted.is_empty()).then(|| resource(&permitted)),
+        unsupported: account.named,
+        notes: account.notes,
+    })
 }
 
 /// The part of the KubeVirt resource that permits devices.
@@ -85,26 +90,26 @@ fn resource(permitted: &[Value]) -> Value {
     })
 }
 
-/// The cluster's names for the processor and the machine.
+/// The cluster's names for the architecture and the machine.
 fn sort(root: Element<'_>, account: &mut Account) -> Result<(&'static str, &'static str), String> {
     if root.attribute("type").as_deref() == Some("qemu") {
-        account.lost_attribute(root, "type", "it is emulated here; a cluster runs it by KVM, unless its useEmulation is set");
+        account.lost_attribute(root, "type", "it is emulated here; a cluster uses KVM, unless useEmulation is set");
     } else if account.one_of(root, "type", &["kvm"]).is_none() {
-        account.lost_attribute(root, "type", "a cluster runs it by KVM");
+        account.lost_attribute(root, "type", "a cluster uses KVM");
     }
     let Some(kind) = root.at("os/type") else {
-        return Err("it does not say of what sort its machine is (<os><type>)".into());
+        return Err("it does not state its type (<os><type>)".into());
     };
     account.said(kind);
     let sort = account.text(kind);
     if sort != "hvm" {
-        return Err(format!("it is no whole machine but of the sort '{sort}' (<os><type>); KubeVirt runs whole machines"));
+        return Err(format!("its type is '{sort}' (<os><type>), and KubeVirt runs full virtual machines only (hvm)"));
     }
     let (architecture, machine) = match account.attribute(kind, "arch").as_deref() {
         Some("x86_64") | None => ("amd64", "q35"),
         Some("aarch64") => ("arm64", "virt"),
         Some("s390x") => ("s390x", "s390-ccw-virtio"),
-        Some(other) => return Err(format!("its processor is of the sort {other}; KubeVirt runs x86_64, aarch64 and s390x")),
+        Some(other) => return Err(format!("its architecture is {other}; KubeVirt runs x86_64, aarch64 and s390x")),
     };
     if kind.attribute("machine").is_some() && account.one_of(kind, "machine", &[machine]).is_none() {
         account.lost_attribute(kind, "machine", format!("the manifest has the cluster's own version of {machine}"));
@@ -112,12 +117,12 @@ fn sort(root: Element<'_>, account: &mut Account) -> Result<(&'static str, &'sta
     Ok((architecture, machine))
 }
 
-/// What stands beside the devices and has no place.
+/// Elements outside of `<devices>` that the manifest cannot express.
 fn whole(root: Element<'_>, account: &mut Account) {
     let named = [
         ("qemu:commandline", "QEMU's own options"),
         ("qemu:override", "QEMU's own properties"),
-        ("sysinfo", "what the board says it is (SMBIOS)"),
+        ("sysinfo", "the board's identity (SMBIOS)"),
         ("iothreads", "I/O threads by number: set ioThreadsPolicy"),
     ];
     for (element, because) in named {
@@ -127,7 +132,7 @@ fn whole(root: Element<'_>, account: &mut Account) {
     }
 }
 
-/// A name that Kubernetes takes: small letters, digits, hyphens inside.
+/// A name that Kubernetes accepts: lower-case letters, digits, inner hyphens.
 fn label(root: Element<'_>, name: &str, account: &mut Account) -> String {
     let plain: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
     let plain = plain.trim_matches('-');
@@ -136,7 +141,7 @@ fn label(root: Element<'_>, name: &str, account: &mut Account) -> String {
         if account.text(element) == plain {
             account.said(element);
         } else {
-            account.lost(element, &format!("its name, which Kubernetes takes only as {plain}"));
+            account.lost(element, &format!("its name, which Kubernetes accepts only as {plain}"));
         }
     }
     plain.to_owned()

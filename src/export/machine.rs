@@ -1,4 +1,4 @@
-//! The machine as KubeVirt has it: memory, processors, firmware.
+//! The machine in KubeVirt's terms: memory, CPUs, firmware.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
         if size.is_some() && size_of(current) == size {
             account.all_said(current);
         } else {
-            account.lost(current, "less memory at first than it may have: it starts with all of it");
+            account.lost(current, "less memory at the start than its maximum: a cluster starts it with the maximum");
         }
     }
     let mut value = Map::new();
@@ -37,8 +37,8 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
         huge_pages(pages, &mut value, account);
     }
     let named = [
-        ("locked", "memory locked by itself: dedicated processors and huge pages bring that"),
-        ("nosharepages", "memory that is not merged: the nodes' administrator decides (KSM)"),
+        ("locked", "memory locking on its own: dedicated CPUs and huge pages include it"),
+        ("nosharepages", "memory excluded from merging: the nodes' administrator decides (KSM)"),
     ];
     for (name, because) in named {
         if let Some(element) = domain.at(&format!("memoryBacking/{name}")) {
@@ -52,7 +52,7 @@ fn huge_pages(pages: Element<'_>, value: &mut Map<String, Value>, account: &mut 
     let mut sizes = pages.children_named("page");
     match (sizes.next(), sizes.next()) {
         (None, _) => {
-            account.name("huge pages of the size that is this host's default: the manifest has 2Mi");
+            account.name("huge pages of this host's default size: the manifest has 2Mi");
             value.insert("hugepages".into(), json!({"pageSize": "2Mi"}));
             account.said(pages);
         }
@@ -80,7 +80,7 @@ pub(super) fn cpu(domain: Element<'_>, account: &mut Account) -> Value {
             account.said(cpu);
             model(cpu, &mut value, account);
         }
-        None => account.name("it asks for no model of the processor, and gets QEMU's own; a cluster gives it its default (cpu.model)"),
+        None => account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)"),
     }
     pinning(domain, &mut value, account);
     value
@@ -94,7 +94,7 @@ fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) 
         account.text(vcpu);
     }
     let Some(topology) = cpu.and_then(|cpu| cpu.child("topology")) else {
-        // Each is a socket of its own, where nothing is said.
+        // Without a topology each is a socket of its own.
         return json!({"sockets": count.unwrap_or(1), "cores": 1, "threads": 1});
     };
     account.said(topology);
@@ -111,7 +111,7 @@ fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) 
     let cores = cores.saturating_mul(groups);
     let all = sockets.checked_mul(cores).and_then(|cores| cores.checked_mul(threads));
     if let Some(vcpu) = vcpu.filter(|_| all != count) {
-        account.name(format!("{} processors: the topology, which the manifest has, makes others", vcpu.text()));
+        account.name(format!("{} vCPUs: the topology, which the manifest has, makes a different number", vcpu.text()));
     }
     json!({"sockets": sockets, "cores": cores, "threads": threads})
 }
@@ -133,9 +133,9 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
         account.one_of(cpu, "migratable", &["on"]);
     } else if mode.as_deref() == Some("maximum") {
         value["model"] = "host-passthrough".into();
-        account.lost_attribute(cpu, "mode", "all that QEMU can; the manifest has host-passthrough");
+        account.lost_attribute(cpu, "mode", "all features that QEMU supports; the manifest has host-passthrough");
     } else {
-        account.name("it asks for no model of the processor, and gets QEMU's own; a cluster gives it its default (cpu.model)");
+        account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)");
     }
     let mut features = Vec::new();
     for feature in cpu.children_named("feature") {
@@ -162,19 +162,19 @@ fn pinning(domain: Element<'_>, value: &mut Value, account: &mut Account) {
         value["dedicatedCpuPlacement"] = true.into();
         let mut number = |pin: &Element<'_>, name: &str| account.attribute(*pin, name).unwrap_or_default();
         let told: Vec<String> = pins.iter().map(|pin| format!("{} on {}", number(pin, "vcpu"), number(pin, "cpuset"))).collect();
-        account.name(format!("which processors it is pinned to ({}): a node gives it whole ones (dedicatedCpuPlacement)", told.join(", ")));
+        account.name(format!("the CPUs that it is pinned to ({}): a node assigns whole CPUs (dedicatedCpuPlacement)", told.join(", ")));
     }
     if let Some(emulator) = tuning.child("emulatorpin") {
         if pins.is_empty() {
-            account.lost(emulator, "where QEMU itself runs: a cluster sets that apart only beside dedicated processors");
+            account.lost(emulator, "the CPUs of QEMU itself: a cluster separates them only with dedicated CPUs");
         } else {
             value["isolateEmulatorThread"] = true.into();
-            account.lost(emulator, "which processors QEMU itself runs on: a node gives it one of its own (isolateEmulatorThread)");
+            account.lost(emulator, "the CPUs of QEMU itself: a node assigns a separate CPU (isolateEmulatorThread)");
         }
     }
 }
 
-/// Whether it boots securely: said of the loader, or asked of libvirt's choice of one.
+/// Whether it has Secure Boot: set at the loader, or requested from libvirt's firmware selection.
 pub(super) fn is_secure(domain: Element<'_>) -> bool {
     let Some(os) = domain.child("os") else { return false };
     let is_asked = |feature: Element<'_>| {
@@ -195,7 +195,7 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
         let persistent = loader.is_none_or(|loader| loader.attribute("stateless").as_deref() != Some("yes"));
         value.insert("bootloader".into(), json!({"efi": {"secureBoot": secure, "persistent": persistent}}));
         for feature in os.child("firmware").into_iter().flat_map(|firmware| firmware.children_named("feature")) {
-            // A cluster's firmware has keys where it boots securely.
+            // A cluster's firmware has enrolled keys if Secure Boot is on.
             let is_same = feature.attribute("enabled").is_some_and(|enabled| enabled == if secure { "yes" } else { "no" });
             if is_same && account.one_of(feature, "name", &["secure-boot", "enrolled-keys"]).is_some() {
                 account.said(feature);
@@ -204,13 +204,13 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
         }
         match os.child("nvram") {
             Some(variables) => {
-                account.lost(variables, "the firmware's variables: the cluster's are new, and a boot entry may have to be made");
+                account.lost(variables, "the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added");
             }
-            None => account.name("the firmware's variables: the cluster's are new, and a boot entry may have to be made"),
+            None => account.name("the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added"),
         }
     }
     if let Some(loader) = loader {
-        account.lost(loader, "the file of the firmware: a cluster has its own");
+        account.lost(loader, "the firmware file: a cluster has its own");
     }
     if let Some(uuid) = domain.child("uuid") {
         account.said(uuid);
@@ -218,11 +218,11 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
     }
     for part in ["kernel", "initrd", "cmdline"] {
         if let Some(part) = os.child(part) {
-            account.lost(part, "a kernel booted directly: kernelBoot takes one from a container image");
+            account.lost(part, "direct kernel boot: kernelBoot takes a kernel from a container image");
         }
     }
     let mut boots = os.children_named("boot");
-    // The first disk is what a guest starts from anyway.
+    // A guest boots from the first disk by default.
     if let (Some(boot), None) = (boots.next(), boots.next())
         && account.one_of(boot, "dev", &["hd"]).is_some()
     {

@@ -1,4 +1,4 @@
-//! A domain for other worlds: QEMU's options as libvirt runs them, and a manifest for KubeVirt. Pure.
+//! Exports a domain: as the QEMU options with which libvirt runs it, or as a KubeVirt manifest. Pure.
 
 mod account;
 mod alike;

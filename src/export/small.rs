@@ -1,11 +1,11 @@
-//! The small devices as KubeVirt has them: screen, sound, input, TPM, serial port and the like.
+//! The small devices in KubeVirt's terms: display, sound, input, TPM, serial port and the like.
 
 use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use crate::xml::Element;
 
-/// The small devices, put in by name; those that are not met here are named by the account.
+/// Adds the small devices by name; the account reports those that are not handled here.
 pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     let mut inputs = Vec::new();
     for device in devices.children() {
@@ -49,7 +49,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
     into.insert("autoattachMemBalloon".into(), is_there.into());
 }
 
-/// KubeVirt has emulated ones of version 2.0; where they keep their state, with the interface CRB.
+/// KubeVirt has emulated TPMs of version 2.0; those that store their state have the CRB interface.
 fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     let Some(backend) = device.child("backend") else { return };
     let is = |name: &str, value: &str| backend.attribute(name).is_some_and(|own| own == value);
@@ -66,14 +66,14 @@ fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
     account.attribute(backend, "version");
     account.one_of(backend, "persistent_state", &["yes"]);
     if device.attribute("model").is_none() {
-        account.name("the interface of the TPM, which is not said: a cluster's is tpm-crb");
+        account.name("the interface of the TPM, which is not set: a cluster has tpm-crb");
     } else if account.one_of(device, "model", &["tpm-crb"]).is_none() {
-        account.lost_attribute(device, "model", "the interface of the TPM; a cluster's is tpm-crb");
+        account.lost_attribute(device, "model", "the interface of the TPM; a cluster has tpm-crb");
     }
-    account.name("what the TPM holds: the cluster's is a new one");
+    account.name("the state of the TPM: a cluster starts with a new TPM");
 }
 
-/// KubeVirt's takes the node's random bytes.
+/// KubeVirt's device uses the node's random bytes.
 fn rng(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     into.insert("rng".into(), json!({}));
     account.said(device);
@@ -84,7 +84,7 @@ fn rng(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
         account.said(backend);
         account.text(backend);
     } else {
-        account.lost(backend, "where its random bytes are from: the manifest has the node's kernel");
+        account.lost(backend, "the source of its random bytes: the manifest has the node's kernel");
     }
 }
 
@@ -109,7 +109,7 @@ fn watchdog(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Ac
         Some("i6300esb") if !into.contains_key("watchdog") && ["reset", "poweroff", "shutdown"].contains(&action.as_str()) => {
             into.insert("watchdog".into(), json!({"name": "watchdog", "i6300esb": {"action": action}}));
         }
-        // A part of the machine q35, there too.
+        // Part of the q35 machine, in a cluster too.
         Some("itco") if action == "reset" => {}
         _ => return account.lost(device, "the watchdog"),
     }
@@ -124,10 +124,10 @@ fn input(device: Element<'_>, inputs: &mut Vec<Value>, account: &mut Account) {
         ("tablet", bus @ ("usb" | "virtio")) => {
             inputs.push(json!({"name": format!("tablet{}", inputs.len()), "type": "tablet", "bus": bus}));
         }
-        // Parts of the machine, there too.
+        // Parts of the machine, in a cluster too.
         ("keyboard" | "mouse", "ps2") => {}
-        ("evdev", _) => return account.lost(device, "the host's keyboard and mouse (evdev): there is nobody before a node"),
-        _ => return account.lost(device, "KubeVirt has no input device of this sort"),
+        ("evdev", _) => return account.lost(device, "the host's keyboard and mouse (evdev): nobody sits at a node"),
+        _ => return account.lost(device, "KubeVirt has no such input device"),
     }
     account.said(device);
     account.attribute(device, "type");
@@ -146,7 +146,7 @@ fn agent(device: Element<'_>, account: &mut Account) {
     }
 }
 
-/// Whether it has a screen, which a cluster shows by VNC.
+/// Whether it has a display, which a cluster shows over VNC.
 fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     let mut models = devices.children_named("video").filter_map(|video| video.child("model")).peekable();
     let is_screen = |model: Element<'_>| model.attribute("type").is_none_or(|kind| kind != "none");
@@ -154,12 +154,12 @@ fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Acc
     for (index, video) in devices.children_named("video").enumerate() {
         let Some(model) = video.child("model") else { continue };
         if index > 0 {
-            account.lost(video, "a further screen");
+            account.lost(video, "an additional display");
             continue;
         }
         account.said(video);
         if has_screen {
-            account.lost(model, "the model of its screen: the cluster's own choice (devices.video.type where VideoConfig is on)");
+            account.lost(model, "the model of its graphics: the cluster chooses it (devices.video.type if VideoConfig is on)");
         } else {
             account.said(model);
             account.attribute(model, "type");
@@ -169,18 +169,18 @@ fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Acc
     let mut has_vnc = false;
     for graphics in devices.children_named("graphics") {
         if !has_screen {
-            account.lost(graphics, "how its screen is shown: it has none in the manifest");
+            account.lost(graphics, "access to its display: the manifest has no display");
         } else if !has_vnc && account.one_of(graphics, "type", &["vnc"]).is_some() {
             account.said(graphics);
             has_vnc = true;
         } else {
-            account.lost(graphics, "how its screen is shown: a cluster has VNC only");
+            account.lost(graphics, "access to its display: a cluster has VNC only");
         }
     }
     into.insert("autoattachGraphicsDevice".into(), has_screen.into());
 }
 
-/// Whether it has the first serial port, which a cluster shows as its console. libvirt tells it twice, as
+/// Whether it has the first serial port, which a cluster shows as its console. libvirt lists it twice, as
 /// `<serial>` and as `<console>`.
 fn serial(devices: Element<'_>, account: &mut Account) -> bool {
     let is_first = |device: &Element<'_>| {

@@ -1,4 +1,4 @@
-//! Carrying a plan out: the receipt first, then each file, then the commands; and taking that very run back.
+//! Applying a plan: the receipt first, then each file, then the commands; and rolling that run back.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,23 +17,23 @@ use crate::problem::Problem;
 /// The mode of new directories.
 const DIRECTORY: u32 = 0o755;
 
-/// How the names of unified images end.
+/// The suffix of unified images.
 pub(super) const UNIFIED: &str = ".efi";
 
-/// One run of `vgapt prepare`: begun, and then confirmed or taken back.
+/// One run of `vgapt prepare`: begun, and then confirmed or rolled back.
 pub struct Run {
     target: Target,
     number: u32,
     receipt: Receipt,
-    /// Each file that it writes, as it was.
+    /// The original state of each file that it writes.
     beginning: BTreeMap<String, Option<State>>,
 }
 
 impl Run {
-    /// Writes down what is about to be done. Nothing of the host is changed yet, also where this fails.
+    /// Records what is about to be done. Nothing of the host is changed yet, even if this fails.
     ///
     /// # Errors
-    /// Where a file changed since the plan was made, or the receipt cannot be written.
+    /// If a file changed since the plan was made, or the receipt cannot be written.
     pub fn begin(plan: &Plan, target: &Target) -> Result<Self> {
         let beginning =
             plan.writes.iter().map(|write| Ok((write.place.clone(), unchanged_since(write, target)?))).collect::<Result<_>>()?;
@@ -72,12 +72,12 @@ impl Run {
             Ok((number, receipt)) => Ok(Self { target: target.clone(), number, receipt, beginning }),
             Err(error) => Err(match forsake(&store, &directories, target) {
                 Ok(()) => error,
-                Err(other) => error.context(format!("what was begun of {} stays there ({other:#})", Store::PATH)),
+                Err(other) => error.context(format!("the incomplete {} could not be removed ({other:#})", Store::PATH)),
             }),
         }
     }
 
-    /// Does it; `tell` hears of each step. What fails on the way is the caller's to take back, with [`Self::take_back`].
+    /// Applies the plan and reports each step to `tell`. If it fails, the caller has to call [`Self::take_back`].
     ///
     /// # Errors
     /// Where a file cannot be written, or a command fails.
@@ -102,7 +102,7 @@ impl Run {
         Ok(())
     }
 
-    /// It is proved: the receipt says so from now on.
+    /// Marks the receipt as applied, after the verification.
     ///
     /// # Errors
     /// Where the receipt cannot be written.
@@ -111,10 +111,10 @@ impl Run {
         Store::of(&self.target).save(self.number, &self.receipt)
     }
 
-    /// Takes this run back, whatever its receipt says of itself, and compares the end with the beginning.
+    /// Rolls this run back, whatever its receipt's state, and compares the result with the original state.
     ///
     /// # Errors
-    /// Where something cannot be given back, or is not as it was.
+    /// If something cannot be restored, or differs from before.
     pub fn take_back(&self, tell: &dyn Fn(&str)) -> Result<()> {
         let undoing = undo::undoing(&self.target, Which::Run(self.number))?;
         undo::undo(&undoing, &self.target, tell)?;
@@ -129,7 +129,7 @@ impl Run {
                 other.push(directory.clone());
             }
         }
-        // What a command has made anew from what was given back is right, and need not be the same bytes.
+        // What a command has regenerated from restored files is correct, even if the bytes differ.
         let anew = |path: &String| self.receipt.commands.iter().any(|one| undoing.commands.contains(&one.argv) && makes(&one.makes, path));
         for made in self.receipt.commands.iter().flat_map(|command| &command.made).filter(|made| !anew(&made.path)) {
             let now = self.target.read(&made.path)?.map(|state| files::digest(&state.bytes));
@@ -138,23 +138,23 @@ impl Run {
             }
         }
         if !other.is_empty() {
-            bail!("this is not as it was: {}", other.join(", "));
+            bail!("not restored to the original state: {}", other.join(", "));
         }
         Ok(())
     }
 
-    /// The images that a program made anew; `None` where it did not run.
+    /// The images that a program regenerated; `None` if it did not run.
     pub(super) fn made_by(&self, program: &str) -> Option<Vec<String>> {
         let command =
             self.receipt.commands.iter().find(|command| command.begun && command.argv.first().is_some_and(|name| name == program))?;
-        // The entries of a boot loader may be among what was made.
+        // The files may include boot loader entries.
         let images = command.made.iter().filter(|made| !made.path.ends_with(".conf"));
         let anew = images.filter(|made| made.after.is_some() && made.after != made.before.as_ref().map(|kept| kept.sha256.clone()));
         Some(anew.map(|made| made.path.clone()).collect())
     }
 
-    /// What is booted of that which a program makes: the files that the entries of a boot loader name,
-    /// and unified images.
+    /// Those files a program makes that are booted: the files that boot loader entries name, and
+    /// unified images.
     pub(super) fn booted_from(&self, program: &str) -> Vec<String> {
         let commands = self.receipt.commands.iter().filter(|command| command.argv.first().is_some_and(|name| name == program));
         let booted = |command: &CommandRecord| {
@@ -164,7 +164,7 @@ impl Run {
         commands.flat_map(booted).collect()
     }
 
-    /// What a command will make anew is kept before it runs.
+    /// Stores copies of what a command will regenerate, then runs it.
     fn run_command(&mut self, index: usize) -> Result<()> {
         let (store, target) = (Store::of(&self.target), &self.target);
         let makes = self.receipt.commands[index].makes.clone();
@@ -173,7 +173,7 @@ impl Run {
         for (at, path) in outputs(&makes, target)?.into_iter().enumerate() {
             let before = target.read(&path)?;
             let before = before.map(|state| keeper.keep(&format!("command-{index}-{at}"), &state)).transpose();
-            let before = before.with_context(|| format!("cannot keep a copy of {path}, so nothing is made anew"))?;
+            let before = before.with_context(|| format!("cannot store a copy of {path}, so the command is not run"))?;
             made.push(Made { path, before, after: None });
         }
         self.receipt.commands[index].made = made;
@@ -200,7 +200,7 @@ impl Run {
     }
 }
 
-/// Takes away what a run left that could not even begin.
+/// Removes what a run left that failed to begin.
 fn forsake(store: &Store, directories: &[String], target: &Target) -> Result<()> {
     store.tidy()?;
     directories.iter().rev().try_for_each(|directory| target.remove_directory(directory))
@@ -214,7 +214,7 @@ fn after(write: &Write, before: Option<&State>) -> Option<State> {
     })
 }
 
-/// The file as it is, where that is what the plan was made from.
+/// The present file, if it is still the one for which the plan was made.
 fn unchanged_since(write: &Write, target: &Target) -> Result<Option<State>> {
     let now = target.read(&write.place)?;
     if now.as_ref().map(|state| state.bytes.as_slice()) == write.before.as_deref().map(str::as_bytes) {
@@ -223,7 +223,7 @@ fn unchanged_since(write: &Write, target: &Target) -> Result<Option<State>> {
     Err(Problem::new(format!("{} changed since the plan was made", write.path), "run vgapt prepare again").into())
 }
 
-/// The directories on the way to new files, the outer ones first.
+/// The missing parent directories of new files, the outer ones first.
 fn missing_directories(plan: &Plan, target: &Target) -> Result<Vec<String>> {
     let mut missing: Vec<String> = Vec::new();
     let files = plan.writes.iter().filter(|write| write.after.is_some()).map(|write| write.place.as_str());
@@ -241,7 +241,7 @@ fn missing_directories(plan: &Plan, target: &Target) -> Result<Vec<String>> {
     Ok(missing)
 }
 
-/// The commands that were noted down for a tree that is not the running system, and not run.
+/// The commands that were recorded, not run, for a tree that is not the running system.
 ///
 /// # Errors
 /// Where a receipt cannot be read.
@@ -253,7 +253,7 @@ pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
     Ok(commands.filter(|command| !command.begun).map(|command| command.argv).collect())
 }
 
-/// A directory, and how the names of what is made in it begin; all below it where that is empty.
+/// A directory and a prefix of the names in it; if that is empty, everything below the directory.
 fn split(pattern: &str) -> (&str, &str) {
     pattern.rsplit_once('/').unwrap_or(("", pattern))
 }
@@ -263,10 +263,10 @@ fn makes(patterns: &[String], path: &str) -> bool {
     patterns.iter().any(|pattern| path.starts_with(pattern.as_str()))
 }
 
-/// The files that a command makes: by path, by the beginning of their names, or all below a directory.
+/// The files that a command makes: by path, by a prefix of their names, or all below a directory.
 ///
 /// # Errors
-/// Where a directory cannot be read: what is in it could not be kept.
+/// If a directory cannot be read: copies of its files could not be stored.
 pub(super) fn outputs(makes: &[String], target: &Target) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for pattern in makes {

@@ -1,38 +1,38 @@
-//! Where leaving a card with the host until the domain starts is not sound.
+//! Problems with leaving a card with the host until the domain starts.
 
 use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
 use crate::passthrough::{is_only_display, only_display_remedy};
 
-/// Whether all of these are made while the system runs: none can be bound at boot, and libvirt takes them when the
-/// domain starts.
+/// Whether all of these are virtual functions, created while the system runs: none can be bound at boot, and libvirt
+/// binds them when the domain starts.
 pub fn only_virtual(host: &Host, functions: &[PciAddress]) -> bool {
     !functions.is_empty() && host.devices(functions).all(|device| device.physical_function.is_some())
 }
 
-/// What speaks against taking these from the host while it runs.
+/// Problems with unbinding these from the running host.
 pub(super) fn doubts(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // Where it is the only display, --bind boot is no way out.
+    // --bind boot is no remedy for the only display.
     let only = is_only_display(host, functions)
-        .then(|| format!("the hook ends the desktop and takes the console from it: {}", only_display_remedy(host, functions)));
+        .then(|| format!("the hook stops the desktop and unbinds the console: {}", only_display_remedy(host, functions)));
     for device in host.devices(functions).filter(|device| device.class.is_display()) {
         let at = device.address.short();
         if device.boot_vga == Some(true) {
             findings.push(Finding::warning(
                 "bind-start",
-                format!("{at} is the firmware's display: the console and the boot screen hold it, and it can hardly be taken from them"),
+                format!("{at} is the boot display: the console and the boot screen use it, and unbinding it from them often fails"),
                 only.as_deref().unwrap_or("make another display primary in the firmware settings, or use --bind boot"),
             ));
         }
-        // A driver that is told to let go while a program has the card open waits for ever.
+        // A driver that is unbound while a program has the card open waits forever.
         if let Some(driver @ ("nvidia" | "amdgpu" | "nouveau" | "radeon" | "i915" | "xe")) = device.driver.as_deref() {
             findings.push(Finding::warning(
                 "bind-start",
-                format!("{driver} has {at}: it lets go only when no program has the card open, and some kernels hang over it"),
+                format!("{at} is bound to {driver}, which releases it only when no program has it open; unbinding it before that hangs some kernels"),
                 only.as_deref().unwrap_or(if device.physical_function.is_some() {
                     "keep programs off it: vgapt start names who has it open"
                 } else {
-                    "keep the desktop off the card (vgapt start names who has it open), or use --bind boot"
+                    "keep the desktop off the card (vgapt start lists the programs that have it open), or use --bind boot"
                 }),
             ));
         }

@@ -1,4 +1,4 @@
-//! Binding to vfio-pci before any other driver: by ids where these are unambiguous, else by address.
+//! Early binding to vfio-pci: by ids if these are unambiguous, else by address.
 
 use super::plan::{Edits, Plan};
 use super::tokens::Want;
@@ -7,32 +7,32 @@ use super::{modprobe, others};
 use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
 
-/// What modprobe is told.
+/// vgapt's configuration for modprobe.
 pub(super) const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
-/// Dependencies that have to be read before others' files.
+/// Dependencies that have to be read before the files of other tools.
 const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
-/// What binds by address.
+/// The script that binds by address.
 const SCRIPT: &str = "/etc/vgapt/bind";
-/// Marks the lines that tell which functions are bound; the file is also vgapt's own memory of it.
+/// Marks the lines that list the bound functions; vgapt reads them back from the file.
 const MARK: &str = "#bound ";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
 const DRIVER: &str = "vfio-pci";
-/// The modules without which vfio-pci takes no device: its own, what it depends on, and what maps a guest's memory.
+/// The modules without which vfio-pci cannot bind a device: its own, its dependencies, and the one that maps a guest's memory.
 pub(super) const NEEDED: [&str; 4] = ["vfio_pci", "vfio_pci_core", "vfio", "vfio_iommu_type1"];
-pub(super) const GONE: &str = "nothing is bound early any more";
+pub(super) const GONE: &str = "no device is bound early any more";
 
-/// The kernel's own parameters that leave out a module, or a built-in one's start.
+/// The kernel parameters that keep vfio-pci from being loaded, or from being initialized if built in.
 const NO_MODULE: &str = "module_blacklist=vfio_pci";
 const NO_BUILTIN: &str = "initcall_blacklist=vfio_pci_init";
 
-/// Parameters that keep a module out by its name: the kernel's own, by which it is never loaded.
+/// The kernel's own parameter that keeps a module from being loaded, by its name.
 const NEVER_LOADED: &str = "module_blacklist";
-/// Those of kmod, dracut and initramfs-tools, which count for vfio-pci itself and not for what it depends on.
+/// The parameters of kmod, dracut and initramfs-tools, which affect vfio-pci itself but not its dependencies.
 const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
-/// The start of modules that are part of the kernel.
+/// The parameter that keeps built-in modules from being initialized.
 const NEVER_STARTED: &str = "initcall_blacklist";
 
-/// A function that is bound early, and what it must still be then: addresses move.
+/// A function that is bound early, with the ids that it must still have then, since addresses change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Its address.
@@ -50,11 +50,11 @@ pub(super) struct Binding {
     vfio_built_in: bool,
     /// The modules before which vfio-pci is loaded.
     before: Vec<String>,
-    /// Lines that have to be read before others' files.
+    /// Lines that have to be read before the files of other tools.
     early: Vec<String>,
 }
 
-/// What vgapt has set up to be bound early, from its own file.
+/// The functions that vgapt has set up for early binding, from its own file.
 pub fn bound(setup: &Setup) -> Vec<Bound> {
     let text = setup.files.text(MODPROBE).unwrap_or_default();
     text.lines().filter_map(bound_by).collect()
@@ -65,14 +65,14 @@ fn bound_by(line: &str) -> Option<Bound> {
     Some(Bound { address: words.next()?.parse().ok()?, id: words.next()?.parse().ok()?, subsystem: words.next()?.parse().ok()? })
 }
 
-/// A line of vgapt's own memory that cannot be understood: written anew, the file would lose it.
+/// A line of vgapt's own file that cannot be parsed: rewriting the file would lose it.
 fn not_understood(setup: &Setup) -> Option<Finding> {
     let text = setup.files.text(MODPROBE)?;
     let (index, line) = text.lines().enumerate().find(|(_, line)| line.starts_with(MARK) && bound_by(line).is_none())?;
     Some(Finding::fatal(
         "bound-line",
-        format!("{MODPROBE}, line {} is not understood, so what it binds would be lost: {line}", index + 1),
-        "use the vgapt that wrote it, or take that line out and name the card again",
+        format!("{MODPROBE}, line {} cannot be parsed, so its binding would be lost: {line}", index + 1),
+        "use the vgapt that wrote it, or remove that line and name the card again",
     ))
 }
 
@@ -86,13 +86,13 @@ impl Bound {
         Self { address: device.address, id: device.id, subsystem: device.subsystem.unwrap_or_default() }
     }
 
-    /// Whether it is still what it was.
+    /// Whether it is still the same device.
     pub fn is_still(&self, device: &PciDevice) -> bool {
         *self == Self::of(device)
     }
 }
 
-/// The parts of a kernel parameter's value by which vfio-pci, or what it cannot do without, stays out.
+/// The parts of a kernel parameter's value that keep vfio-pci, or a module it needs, from being loaded.
 pub fn kept_out<'a>(setup: &Setup, name: &str, value: &'a str) -> Vec<&'a str> {
     let name = name.replace('-', "_");
     value.split(',').filter(|part| keeps_out(setup, &name, part)).collect()
@@ -107,7 +107,7 @@ fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
     }
 }
 
-/// The ids of these, each once.
+/// The ids of these functions, without duplicates.
 pub(super) fn ids_of(functions: &[Bound]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for id in functions.iter().map(|bound| bound.id.to_string()) {
@@ -118,7 +118,7 @@ pub(super) fn ids_of(functions: &[Bound]) -> Vec<String> {
     ids
 }
 
-/// What is to be bound: what was before, as far as it is still there, and what is wanted now.
+/// Decides what is bound: what was bound before and still exists, and what is requested now.
 pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) -> Binding {
     let mut functions = Vec::new();
     plan.findings.extend(not_understood(setup));
@@ -129,7 +129,7 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
             found => plan.findings.push(Finding::warning(
                 "moved",
                 format!(
-                    "{} was set up to be bound as {}, and is {} now; it is left out",
+                    "{} was set up to be bound as {}, but is now {}; it is no longer bound",
                     known.address.short(),
                     known.id,
                     found.map_or_else(|| "gone".to_owned(), |device| device.id.to_string())
@@ -140,7 +140,7 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     }
     if wanted.bind == Bind::Boot {
         plan.findings.extend(host.devices(&wanted.functions).filter_map(virtual_function));
-        // What the user has set up already, and works.
+        // Bindings that the user has set up already and that work.
         let others = others::others(host, setup);
         let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.takes.contains(&device.address));
         let new = host.devices(&wanted.functions).filter(|device| device.physical_function.is_none() && !others_bind(device));
@@ -154,14 +154,14 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, early, functions }
 }
 
-/// A virtual function is made while the system runs, by its physical one's driver.
+/// A virtual function is created while the system runs, by the driver of its physical function.
 fn virtual_function(device: &PciDevice) -> Option<Finding> {
     let parent = device.physical_function?.short();
     let at = device.address.short();
     let message = format!(
-        "{at} is a virtual function of {parent}: it does not exist at boot before something writes to sriov_numvfs of {parent}, so it cannot be bound early"
+        "{at} is a virtual function of {parent}: it does not exist at boot until something writes to sriov_numvfs of {parent}, so it cannot be bound early"
     );
-    let remedy = "use --bind start: libvirt takes it when the domain starts (a rule of udev or a service has to make it at each boot)";
+    let remedy = "use --bind start: libvirt binds it when the domain starts (a udev rule or a service has to create it at each boot)";
     Some(if device.on_vfio() {
         Finding::warning("virtual-function", message, remedy)
     } else {
@@ -169,21 +169,21 @@ fn virtual_function(device: &PciDevice) -> Option<Finding> {
     })
 }
 
-/// The ids that other files of modprobe give to vfio-pci.
+/// Whether other files of modprobe give ids to vfio-pci.
 fn foreign_ids(setup: &Setup) -> bool {
     let configuration = modprobe::read(setup, &[]);
     let is_one = |line: &modprobe::Line| line.name == "vfio_pci" && line.path != MODPROBE && others::ids(&line.rest).is_some();
     configuration.of("options").any(is_one)
 }
 
-/// The dependencies that others' lines give to these modules and that kmod would follow instead of ours: of several it
-/// follows only the first. With vfio-pci put before.
+/// The dependencies of these modules in files of other tools that kmod would use instead of vgapt's, since it uses
+/// only the first of several. Returned with vfio-pci added.
 fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
     let configuration = modprobe::read(setup, &[]);
     let others = |module: &String| {
         let is_ours = |line: &modprobe::Line| [MODPROBE, EARLY].contains(&line.path.as_str());
         let line = configuration.of("softdep").filter(|line| !is_ours(line)).find(|line| modprobe::fits(&line.name, module))?;
-        // What sorts behind ours is not followed.
+        // kmod ignores lines of files that sort after vgapt's.
         let sorts_first = line.path.rsplit('/').next() < MODPROBE.rsplit('/').next();
         (sorts_first && !has_before(&line.rest)).then(|| {
             let rest = line.rest.split_once("pre:").map_or_else(
@@ -196,14 +196,14 @@ fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
     before.iter().filter_map(others).collect()
 }
 
-/// Whether a line of dependencies has vfio-pci before the module.
+/// Whether a line of dependencies loads vfio-pci before the module.
 pub(super) fn has_before(rest: &str) -> bool {
     let before = rest.split("post:").next().unwrap_or_default();
     before.split_whitespace().any(|word| word.replace('-', "_") == "vfio_pci")
 }
 
-/// An id takes every device that has it. A second `ids=` takes the place of the first. A built-in
-/// driver is there before any module, so its device has to be taken from it.
+/// An id binds every device that has it. A second `ids=` replaces the first. A built-in driver is
+/// loaded before any module, so its device has to be unbound from it.
 fn ids_are_enough(host: &Host, setup: &Setup, functions: &[Bound], vfio_built_in: bool) -> bool {
     let is_ours = |device: &PciDevice| functions.iter().any(|bound| bound.address == device.address);
     let shared = host.pci.iter().any(|device| !is_ours(device) && functions.iter().any(|bound| bound.id == device.id));
@@ -257,7 +257,7 @@ impl Binding {
         self.functions.is_empty()
     }
 
-    /// The install lines that have to be the first of their module, and what they run: for vfio-pci loaded by ids, none.
+    /// The install lines that have to be the first ones for their module, and what they run: nothing for vfio-pci with ids.
     pub(super) fn install_lines(&self) -> Vec<(&str, String)> {
         let runs = |module: &str| format!("{SCRIPT} {module} $CMDLINE_OPTS");
         match (self.by_address, self.vfio_built_in) {
@@ -278,12 +278,12 @@ impl Binding {
         (!self.is_empty()).then_some(if self.vfio_built_in { NO_BUILTIN } else { NO_MODULE })
     }
 
-    /// What belongs on the kernel's command line: a built-in module takes its options from there.
+    /// What has to be on the kernel command line: a built-in module takes its options from there.
     pub(super) fn parameters(&self) -> Option<Want> {
         (self.vfio_built_in && !self.by_address && !self.is_empty()).then(|| Want::Include("vfio-pci.ids".into(), self.ids()))
     }
 
-    /// What belongs into the initramfs: modules and files.
+    /// What has to be included in the initramfs: modules and files.
     pub(super) fn in_initramfs(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let modules = if self.vfio_built_in { Vec::new() } else { vec!["vfio_pci", "vfio_iommu_type1"] };
         let mut files = if self.by_address { vec![MODPROBE, SCRIPT] } else { vec![MODPROBE] };
@@ -295,7 +295,7 @@ impl Binding {
         ids_of(&self.functions)
     }
 
-    /// The files that do it.
+    /// The files that set up the binding.
     pub(super) fn edits(&self, host: &Host, setup: &Setup) -> Result<Edits, Finding> {
         let mut edits = Edits::default();
         if self.is_empty() {
@@ -305,25 +305,19 @@ impl Binding {
             return Ok(edits);
         }
         if self.early.is_empty() {
-            edits.remove(setup, EARLY, "no file of others has to be read behind it any more")?;
+            edits.remove(setup, EARLY, "no file of another tool has to be overridden any more")?;
         } else {
             let text = format!(
                 "# Written by `vgapt prepare`, taken away by `vgapt undo`. Of several lines for a module the first counts,\n# so these keep what others' lines say.\n{}\n",
                 self.early.join("\n")
             );
-            edits.write(setup, EARLY, text, 0o644, "vfio-pci before drivers for which another file has dependencies, too")?;
+            edits.write(setup, EARLY, text, 0o644, "vfio-pci before drivers for which another tool's file sets dependencies")?;
         }
         edits.write(setup, MODPROBE, self.modprobe(host), 0o644, "vfio-pci before any other driver")?;
         if self.by_address {
-            edits.write(
-                setup,
-                SCRIPT,
-                SCRIPT_TEXT.to_owned(),
-                0o755,
-                "binds by address what is still the same device, and nothing else",
-            )?;
+            edits.write(setup, SCRIPT, SCRIPT_TEXT.to_owned(), 0o755, "binds by address, if the device there is still the same")?;
         } else {
-            edits.remove(setup, SCRIPT, "the ids are unambiguous, so nothing has to be bound by address")?;
+            edits.remove(setup, SCRIPT, "the ids are unambiguous, so binding by address is not needed")?;
         }
         Ok(edits)
     }
@@ -341,7 +335,7 @@ impl Binding {
             (false, false) => text.push_str(&format!("options {DRIVER} ids={}\n", self.ids().join(","))),
             (false, true) => return text,
             (true, false) => text.push_str(&format!("install {DRIVER} {SCRIPT} {DRIVER} $CMDLINE_OPTS\n")),
-            // vfio-pci is no module there, so the script runs before each of the other drivers.
+            // vfio-pci is built in, so the script runs before each of the other drivers.
             (true, true) => {
                 text.extend(self.before.iter().map(|module| format!("install {module} {SCRIPT} {module} $CMDLINE_OPTS\n")));
                 return text;

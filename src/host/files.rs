@@ -1,5 +1,5 @@
-//! Files of the host, whole: each is the old one or the new one at any moment, whatever happens, and what was
-//! there keeps its owner, its mode, its access control list and its labels.
+//! Atomic writes of the host's files: each is the old one or the new one at any moment, and a replaced file
+//! keeps its owner, its mode, its access control list and its labels.
 
 use std::fmt;
 use std::fs::File;
@@ -16,12 +16,12 @@ use crate::problem::Problem;
 
 /// The largest file that is read whole: several times the largest boot image.
 const LARGEST: u64 = 2 << 30;
-/// The most that the kernel hands out of names of attributes, and of one value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
+/// The kernel's maximum for all attribute names, and for one value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const LARGEST_ATTRIBUTE: usize = 64 << 10;
-/// With these a program runs as somebody else than who runs it.
+/// With these bits a program runs as another user or group.
 const SET_ID: u32 = 0o6000;
 const ACCESS_LIST: &str = "system.posix_acl_access";
-/// The kernel makes these anew by itself.
+/// The kernel regenerates these itself.
 const OF_THE_KERNEL: [&str; 2] = ["security.ima", "security.evm"];
 
 /// Extended attributes, by name.
@@ -34,20 +34,20 @@ pub(super) struct State {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Its access control list, labels and attributes of users; `None` where nobody has looked, or for a new file.
+    /// Its access control list, labels and user attributes; `None` if they were not read, or for a new file.
     pub(super) attributes: Option<Attributes>,
 }
 
-/// What of a file's mode and attributes was not kept when it was written anew.
+/// The parts of a file's mode and attributes that were lost when it was rewritten.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub(super) struct Lost(Vec<String>);
 
 impl Lost {
-    /// Says so, where there is something to say.
+    /// Reports them, if there are any.
     pub(super) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
         if !self.0.is_empty() {
-            tell(&format!("warning: {path} does not keep: {self}"));
+            tell(&format!("warning: {path} loses: {self}"));
         }
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for Lost {
 }
 
 impl State {
-    /// What is at a place; `None` where nothing is.
+    /// Reads a file; `None` if it does not exist.
     pub(super) fn read(place: &Place) -> Result<Option<Self>> {
         let read = || {
             let Some(file) = place.open()? else { return Ok(None) };
@@ -75,25 +75,25 @@ impl State {
         read().map_err(|error| told("read", &place.shown(), &error))
     }
 
-    /// A file that is new: of whoever writes it.
+    /// A new file, owned by the caller.
     pub(super) fn new(text: &str, mode: u32) -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Self { bytes: text.as_bytes().to_vec(), mode, uid, gid, attributes: None }
     }
 
-    /// Whether it is this one, byte for byte, with its mode and its owner.
+    /// Whether bytes, mode and owner are equal.
     pub(super) fn is(&self, other: &Self) -> bool {
         let of = |state: &Self| (state.mode & !SET_ID, state.uid, state.gid);
         self.bytes == other.bytes && of(self) == of(other)
     }
 
-    /// Whether nothing has to be written to make it this one.
+    /// Whether bytes, mode, owner and known attributes are equal, so that nothing has to be written.
     fn is_whole(&self, other: &Self) -> bool {
         let attributes = self.attributes.as_ref().zip(other.attributes.as_ref());
         self.is(other) && attributes.is_none_or(|(own, other)| own == other)
     }
 
-    /// Puts it in its place in one step; what could not be kept.
+    /// Writes the file atomically; returns what was lost.
     pub(super) fn put(&self, place: &Place) -> Result<Lost> {
         self.try_put(place).map_err(|error| told("write", &place.shown(), &error))
     }
@@ -104,7 +104,7 @@ impl State {
         let mut lost = Lost(unkept(place)?);
         let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
         if written.is_err() {
-            // The error of the write is the one that counts; the next write takes the rest away.
+            // The error of the write is reported; the next write removes the temporary file.
             let _ = new.remove();
         }
         written?;
@@ -128,14 +128,14 @@ impl State {
             if !set(&file, name, value)? {
                 lost.0.push(name.clone());
                 if name == ACCESS_LIST {
-                    // Without the list, the bits of the group are the group's own, and no longer the mask of all.
+                    // Without the list, the group bits of the mode apply to the group itself and are no longer the mask.
                     mode = mode & !0o070 | group_of(value) << 3;
                 }
             }
         }
         let has_list = |attributes: &Attributes| attributes.iter().any(|(name, _)| name == ACCESS_LIST);
         if self.attributes.as_ref().is_some_and(|attributes| !has_list(attributes)) {
-            // The directory may have given it one.
+            // It may have inherited one from the directory.
             match fremovexattr(&file, ACCESS_LIST) {
                 Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => {}
                 Err(error) => return Err(error.into()),
@@ -146,17 +146,17 @@ impl State {
     }
 }
 
-/// Whether both are the same, byte for byte, with mode and owner.
+/// Whether both have the same bytes, mode and owner, or both do not exist.
 pub(super) fn same(one: Option<&State>, other: Option<&State>) -> bool {
     one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is(other))
 }
 
-/// Whether nothing has to be written to make one the other, its attributes included.
+/// The same with attributes, so that nothing has to be written.
 pub(super) fn same_whole(one: Option<&State>, other: Option<&State>) -> bool {
     one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is_whole(other))
 }
 
-/// Those that go with a file wherever it is written anew. Capabilities do not: what has them runs as somebody else.
+/// Whether an attribute is preserved when a file is rewritten. Capabilities are not: they raise a program's privileges.
 fn is_kept(name: &str) -> bool {
     name == ACCESS_LIST || name == "security.selinux" || name == "security.SMACK64" || name.starts_with("user.")
 }
@@ -194,7 +194,7 @@ fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(value))
 }
 
-/// The attributes of what lies at a place that a file written anew there does not get.
+/// The attributes of a file that are lost when it is rewritten.
 fn unkept(place: &Place) -> io::Result<Vec<String>> {
     let Some(file) = place.open()? else { return Ok(Vec::new()) };
     let mut names = names_of(&file)?;
@@ -202,12 +202,12 @@ fn unkept(place: &Place) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Sets an attribute; whether that could be done.
+/// Sets an attribute; returns whether it is set.
 fn set(file: &File, name: &str, value: &[u8]) -> io::Result<bool> {
     if !is_kept(name) {
         return Ok(false);
     }
-    // A label that the file has already needs no right to set it.
+    // If the file already has the label, no permission to set it is needed.
     if value_of(file, name).is_ok_and(|now| now.as_deref() == Some(value)) {
         return Ok(true);
     }
@@ -230,17 +230,17 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An error as people read it: what could not be done, where, and what helps.
+/// A readable error: what failed, where, and the remedy.
 pub(super) fn told(what: &str, place: &Path, error: &io::Error) -> Error {
     let remedy = match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => {
-            "mount its file system for writing, or change the configuration where this host has it made from"
+            "mount its file system writable, or change the configuration from which this host generates it"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "make room on its file system, and run this again"
+            "free space on its file system, and run this again"
         }
-        io::ErrorKind::PermissionDenied => "run this as root; where root may not either, see what protects the file (lsattr, SELinux)",
-        _ => "see what is at that path, put it right, and run this again",
+        io::ErrorKind::PermissionDenied => "run this as root; if root may not either, check what protects the file (lsattr, SELinux)",
+        _ => "check what is at that path, correct it, and run this again",
     };
     Problem::new(format!("cannot {what} {}: {error}", place.display()), remedy).into()
 }

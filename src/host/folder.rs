@@ -1,5 +1,5 @@
-//! A directory of the host, held open: what is done by name in it is done in that very directory, wherever
-//! the links on the way to it lead by then, and no link in it is followed.
+//! An open directory of the host: operations on names in it affect this very directory, even if links on the
+//! way to it change meanwhile, and no link in it is followed.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-/// What follows the name of a file that is being written; a dot stands before it.
+/// The suffix of the name of a file that is being written, which also gets a leading dot.
 const NEW: &str = ".vgapt-new";
 /// The longest name of a file (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 
-/// An open directory, and what it is called in messages.
+/// An open directory, and its path for messages.
 #[derive(Debug)]
 pub(super) struct Folder {
     fd: OwnedFd,
@@ -45,23 +45,23 @@ impl Folder {
         Ok(fs::fstat(&self.fd)?)
     }
 
-    /// A name in it: one component, which leads nowhere else.
+    /// A name in it: a single path component.
     pub(super) fn place(&self, name: &str) -> io::Result<Place> {
         if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{name}' is no name of a file")));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{name}' is not a file name")));
         }
         let folder = Self { fd: self.fd.try_clone()?, shown: self.shown.clone() };
         Ok(Place { folder, name: name.to_owned() })
     }
 
-    /// A directory in it; a link to one is none.
+    /// A directory in it; a link to a directory is refused.
     pub(super) fn below(&self, name: &str) -> io::Result<Self> {
         let place = self.place(name)?;
         let fd = fs::openat(&self.fd, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { fd, shown: place.shown() })
     }
 
-    /// What is in it, by name. Names that are not UTF-8 are left out: vgapt writes none.
+    /// Its entries, by name. Names that are not UTF-8 are skipped: vgapt writes none.
     pub(super) fn entries(&self) -> io::Result<Vec<(String, FileType)>> {
         let mut entries = Vec::new();
         for entry in Dir::new(self.opened()?)? {
@@ -88,20 +88,20 @@ impl Folder {
     /// A rename is on the disk when its directory is.
     pub(super) fn sync(&self) -> io::Result<()> {
         match fs::fsync(self.opened()?) {
-            // A file system that cannot do it (some FUSE ones) has no better to offer.
+            // Some file systems (FUSE) do not support it, and there is no alternative.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Opened for more than names.
+    /// Opened for reading, not only as a path.
     pub(super) fn opened(&self) -> io::Result<OwnedFd> {
         Ok(fs::openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 }
 
 impl Place {
-    /// What it is called in messages.
+    /// Its path for messages.
     pub(super) fn shown(&self) -> PathBuf {
         self.folder.shown.join(&self.name)
     }
@@ -114,7 +114,7 @@ impl Place {
         &self.name
     }
 
-    /// Where a file is written before it takes this name.
+    /// The temporary name under which a file is written before it is renamed to this one.
     pub(super) fn beside(&self) -> io::Result<Self> {
         let mut end = self.name.len().min(LONGEST_NAME - 1 - NEW.len());
         while !self.name.is_char_boundary(end) {
@@ -123,7 +123,7 @@ impl Place {
         self.folder.place(&format!(".{}{NEW}", &self.name[..end]))
     }
 
-    /// What is there, a link not followed; `None` where nothing is.
+    /// The status of what is there, without following a link; `None` if nothing is.
     pub(super) fn status(&self) -> io::Result<Option<Stat>> {
         match fs::statat(&self.folder.fd, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(status) => Ok(Some(status)),
@@ -132,7 +132,7 @@ impl Place {
         }
     }
 
-    /// Opens a regular file for reading. A named pipe would wait for ever, and a device is not for us.
+    /// Opens a regular file for reading. A named pipe would block forever, and a device is not to be opened.
     pub(super) fn open(&self) -> io::Result<Option<File>> {
         self.open_regular(OFlags::RDONLY)
     }
@@ -153,21 +153,21 @@ impl Place {
         Ok(Some(file.into()))
     }
 
-    /// Makes a file that was not there.
+    /// Creates a file that must not exist.
     pub(super) fn create(&self, mode: u32) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(fs::openat(&self.folder.fd, &*self.name, flags, Mode::from_raw_mode(mode))?.into())
     }
 
-    /// Gives it another name in the same directory, in the place of what has that.
+    /// Renames it in the same directory, replacing what has that name.
     pub(super) fn rename(&self, to: &str) -> io::Result<()> {
         let to = self.folder.place(to)?;
         Ok(fs::renameat(&self.folder.fd, &*self.name, &self.folder.fd, &*to.name)?)
     }
 
-    /// Takes a file or a link away; no error where nothing is.
+    /// Removes a file or a link; no error if nothing is there.
     pub(super) fn remove(&self) -> io::Result<()> {
-        // A read-only file system refuses before it looks.
+        // A read-only file system reports an error even if there is nothing to remove.
         if self.status()?.is_none() {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl Place {
         Ok(fs::mkdirat(&self.folder.fd, &*self.name, Mode::from_raw_mode(mode))?)
     }
 
-    /// Takes a directory away if nothing is in it; whether it went.
+    /// Removes a directory if it is empty; returns whether it was removed.
     pub(super) fn remove_directory(&self) -> io::Result<bool> {
         match fs::unlinkat(&self.folder.fd, &*self.name, AtFlags::REMOVEDIR) {
             Ok(()) => Ok(true),
@@ -190,7 +190,7 @@ impl Place {
         }
     }
 
-    /// Writes an attribute of the kernel, in one write.
+    /// Writes a sysfs or procfs attribute, in one write.
     pub(super) fn set_attribute(&self, value: &str) -> io::Result<()> {
         let file = self.open_regular(OFlags::WRONLY | OFlags::TRUNC)?;
         file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.write_all(value.as_bytes())
@@ -198,5 +198,5 @@ impl Place {
 }
 
 fn not_regular() -> io::Error {
-    io::Error::other("it is no regular file")
+    io::Error::other("it is not a regular file")
 }

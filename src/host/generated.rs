@@ -1,5 +1,5 @@
 //! Systems whose configuration is generated or part of an image: what vgapt would write is lost with the next
-//! rebuild, or cannot be written. They are told what belongs into their own configuration.
+//! rebuild, or cannot be written. vgapt shows what to add to their own configuration instead.
 
 use super::plan::Plan;
 use super::wanted::{Bind, Wanted};
@@ -16,17 +16,17 @@ struct System {
     marks: &'static [&'static str],
     /// Programs that only it has.
     programs: &'static [&'static str],
-    /// What makes its files, and from what.
+    /// What generates its files, and from what.
     made: &'static str,
-    /// What belongs there.
+    /// What to add to its configuration.
     lines: fn(&Needed) -> String,
 }
 
-/// What the system has to be given.
+/// What the system's configuration needs.
 struct Needed {
-    /// Kernel parameters that come.
+    /// Kernel parameters to add.
     parameters: Vec<String>,
-    /// Kernel parameters that go.
+    /// Kernel parameters to remove.
     gone: Vec<String>,
     /// What is bound at boot.
     bound: Vec<Bound>,
@@ -41,7 +41,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["truenas"],
         marks: &[],
         programs: &["midclt"],
-        made: "its middleware makes /etc and the boot entries anew from its own settings",
+        made: "its middleware regenerates /etc and the boot entries from its own settings",
         lines: |needed| {
             let addresses: Vec<String> = needed.bound.iter().map(|bound| bound.address.to_string()).collect();
             let isolated = (!addresses.is_empty())
@@ -49,7 +49,9 @@ static SYSTEMS: [System; 13] = [
             let gone: String = needed.gone.iter().map(|token| format!(" (without {token})")).collect();
             let options = (!needed.parameters.is_empty() || !gone.is_empty()).then(|| {
                 let options = needed.parameters.join(" ");
-                format!("midclt call system.advanced.update '{{\"kernel_extra_options\": \"{options}\"}}', with the options that are there already{gone}")
+                format!(
+                    "midclt call system.advanced.update '{{\"kernel_extra_options\": \"{options}\"}}', including the present options{gone}"
+                )
             });
             format!("{}; then reboot", [options, isolated].into_iter().flatten().collect::<Vec<_>>().join("; "))
         },
@@ -59,7 +61,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["nixos"],
         marks: &["/etc/NIXOS"],
         programs: &[],
-        made: "nixos-rebuild makes /etc and the boot entries from configuration.nix",
+        made: "nixos-rebuild generates /etc and the boot entries from configuration.nix",
         lines: nixos,
     },
     System {
@@ -67,7 +69,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["guix"],
         marks: &[],
         programs: &[],
-        made: "guix system reconfigure makes /etc and the boot entries from the operating-system declaration",
+        made: "guix system reconfigure generates /etc and the boot entries from the operating-system declaration",
         lines: guix,
     },
     System {
@@ -86,7 +88,7 @@ static SYSTEMS: [System; 13] = [
         ],
         marks: &[],
         programs: &[],
-        made: "its root file system is a snapshot that cannot be written, and transactional-update makes the next one",
+        made: "its root file system is a read-only snapshot, and transactional-update creates the next one",
         lines: transactional,
     },
     System {
@@ -94,10 +96,10 @@ static SYSTEMS: [System; 13] = [
         ids: &["steamos"],
         marks: &[],
         programs: &[],
-        made: "an update takes the place of the whole root file system, with its kernel and boot configuration",
+        made: "an update replaces the whole root file system, with its kernel and boot configuration",
         lines: |needed| {
             format!(
-                "as long as this version is installed: steamos-readonly disable; {}; steamos-readonly enable; an update takes it away again",
+                "as long as this version is installed: steamos-readonly disable; {}; steamos-readonly enable; an update removes it again",
                 by_hand(needed)
             )
         },
@@ -107,7 +109,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["vanilla", "vanillaos"],
         marks: &["/etc/abroot/abroot.json"],
         programs: &[],
-        made: "ABRoot makes the root file system and its boot entries anew with each transaction",
+        made: "ABRoot regenerates the root file system and its boot entries with each transaction",
         lines: |needed| format!("abroot kargs edit, and there: {}; then reboot", on_the_line(needed)),
     },
     System {
@@ -115,7 +117,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["talos"],
         marks: &[],
         programs: &[],
-        made: "the machine's configuration makes all of it",
+        made: "all of it is generated from the machine configuration",
         lines: |needed| {
             format!(
                 "in the machine configuration, then talosctl upgrade: machine.install.extraKernelArgs: [{}]; machine.kernel.modules: [{{name: vfio_pci}}, {{name: vfio_iommu_type1}}]",
@@ -128,7 +130,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["bottlerocket"],
         marks: &[],
         programs: &[],
-        made: "its settings make all of it",
+        made: "all of it is generated from its settings",
         lines: |needed| format!("apiclient set settings.boot.kernel-parameters for each of: {}; then reboot", on_the_line(needed)),
     },
     System {
@@ -157,7 +159,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["unraid"],
         marks: &["/etc/unraid-version"],
         programs: &[],
-        made: "/etc lies in memory and is made at each boot from the USB stick, /boot/config",
+        made: "/etc is in memory and is generated at each boot from the USB stick, /boot/config",
         lines: unraid,
     },
     System {
@@ -165,7 +167,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["clear-linux-os"],
         marks: &[],
         programs: &[],
-        made: "clr-boot-manager makes the boot entries from /etc/kernel/cmdline.d",
+        made: "clr-boot-manager generates the boot entries from /etc/kernel/cmdline.d",
         lines: |needed| format!("/etc/kernel/cmdline.d/passthrough.conf with: {}; then: clr-boot-manager update", line(needed).join(" ")),
     },
     System {
@@ -173,7 +175,7 @@ static SYSTEMS: [System; 13] = [
         ids: &["endless", "eos-image"],
         marks: &[],
         programs: &[],
-        made: "its boot entries are ostree's",
+        made: "its boot entries are managed by ostree",
         lines: |needed| {
             format!(
                 "ostree admin kargs edit-in-place{}; then reboot",
@@ -183,19 +185,19 @@ static SYSTEMS: [System; 13] = [
     },
 ];
 
-/// Tumbleweed and Leap installed as a transactional server have no name of their own.
+/// Tumbleweed and Leap installed as a transactional server have no ID of their own in os-release.
 static TRANSACTIONAL: System = System {
     name: "a transactional openSUSE",
     ids: &[],
     marks: &[],
     programs: &[],
-    made: "its root file system is a snapshot that cannot be written, and transactional-update makes the next one",
+    made: "its root file system is a read-only snapshot, and transactional-update creates the next one",
     lines: transactional,
 };
 
-/// Whether transactional-update is there, and the root file system is not written to.
+/// Whether transactional-update is installed, and the root file system is read-only.
 fn is_transactional(setup: &Setup) -> bool {
-    // A line of fstab and one of /proc/mounts have the same fields; of several mounts the last one is seen.
+    // Lines of fstab and of /proc/mounts have the same fields; of several mounts the last one is visible.
     let read_only = |path: &str| {
         let mut lines = setup.files.legible(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let root = lines.rfind(|fields| fields.len() > 3 && !fields[0].starts_with('#') && fields[1] == "/")?;
@@ -213,26 +215,26 @@ fn system(distribution: &Distribution, setup: &Setup) -> Option<&'static System>
     named.or_else(|| is_transactional(setup).then_some(&TRANSACTIONAL))
 }
 
-/// Takes the place of what would be written: nothing is, and what belongs into the system's own configuration is told.
+/// On such a system nothing is written; the plan says instead what to add to the system's own configuration.
 pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) {
     let (name, made, lines) = match system(&host.platform.distribution, setup) {
         Some(system) => (system.name, system.made, system.lines),
         None => match into_a_store(setup) {
-            Some(_) => ("this system", "its /etc is made from a store of packages", by_hand as fn(&Needed) -> String),
+            Some(_) => ("this system", "its /etc is generated from a package store", by_hand as fn(&Needed) -> String),
             None => return,
         },
     };
     let needed = needed(host, setup, wanted, plan);
     let changes = !plan.writes.is_empty() || !plan.commands.is_empty();
     (plan.writes, plan.commands, plan.reboot, plan.in_initramfs, plan.switch_off) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), None);
-    // What others say of files that are not there is said by the lines below.
+    // The finding below replaces those about files that do not exist here.
     plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
     if needed.parameters.is_empty() && needed.gone.is_empty() && needed.bound.is_empty() {
         if changes {
             plan.findings.push(Finding::warning(
                 "generated",
-                format!("{name}: {made}; vgapt writes nothing here, so libvirt does not call it when a domain starts"),
-                "start domains with vgapt start, which does the same beforehand",
+                format!("{name}: {made}; vgapt writes nothing here, so libvirt does not call vgapt when a domain starts"),
+                "start domains with vgapt start, which does the same before the start",
             ));
         }
         return;
@@ -246,7 +248,7 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     ));
 }
 
-/// Where modprobe's folder lies outside of /etc, something made it.
+/// A modprobe directory or fstab that lies in a package store, so it is generated.
 fn into_a_store(setup: &Setup) -> Option<&str> {
     let files = setup
         .files
@@ -256,7 +258,7 @@ fn into_a_store(setup: &Setup) -> Option<&str> {
     places.into_iter().find(|place| place.starts_with("/nix/store/") || place.starts_with("/gnu/store/"))
 }
 
-/// What this boot lacks, and what is not yet on vfio-pci.
+/// What this boot lacks, and what is not yet bound to vfio-pci.
 fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     let running = host.platform.cmdline.clone().unwrap_or_default();
     let says = |token: &str| token.split_whitespace().all(|token| running.0.split_ascii_whitespace().any(|one| one == token));
@@ -299,14 +301,14 @@ fn beside(needed: &Needed, lines: &str) -> String {
     )
 }
 
-/// All as kernel parameters: the binding, too.
+/// Everything as kernel parameters, including the binding.
 fn line(needed: &Needed) -> Vec<String> {
     let ids = ids(needed);
     needed.parameters.iter().cloned().chain((!ids.is_empty()).then(|| format!("vfio-pci.ids={}", ids.join(",")))).collect()
 }
 
 fn on_the_line(needed: &Needed) -> String {
-    let gone: String = needed.gone.iter().map(|token| format!(" (and take {token} off)")).collect();
+    let gone: String = needed.gone.iter().map(|token| format!(" (and remove {token})")).collect();
     format!("{}{gone}", line(needed).join(" "))
 }
 
@@ -320,7 +322,7 @@ fn by_hand(needed: &Needed) -> String {
         (!ids.is_empty()).then(|| format!("options vfio-pci ids={} in /etc/modprobe.d, and vfio_pci in the initramfs", ids.join(",")));
     let parameters = (!needed.parameters.is_empty()).then(|| format!("the kernel parameters {}", needed.parameters.join(" ")));
     let gone = (!needed.gone.is_empty()).then(|| format!("without the kernel parameters {}", needed.gone.join(" ")));
-    format!("by its own means: {}", [parameters, gone, options].into_iter().flatten().collect::<Vec<_>>().join("; "))
+    format!("with the system's own tools: {}", [parameters, gone, options].into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 fn nixos(needed: &Needed) -> String {
@@ -330,7 +332,7 @@ fn nixos(needed: &Needed) -> String {
     if !parameters.is_empty() {
         lines.push(format!("boot.kernelParams = [ {} ];", quoted(&parameters)));
     }
-    lines.extend(needed.gone.iter().map(|token| format!("take \"{token}\" out of boot.kernelParams")));
+    lines.extend(needed.gone.iter().map(|token| format!("remove \"{token}\" from boot.kernelParams")));
     let ids = ids(needed);
     if !needed.twins.is_empty() {
         lines.push("boot.initrd.availableKernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
@@ -382,6 +384,6 @@ fn unraid(needed: &Needed) -> String {
     let binds: Vec<String> = needed.bound.iter().map(|bound| format!("{}|{}", bound.address, bound.id)).collect();
     let binds = (!binds.is_empty()).then(|| format!("in /boot/config/vfio-pci.cfg: BIND={} (Tools, System Devices)", binds.join(" ")));
     let parameters =
-        (!needed.parameters.is_empty()).then(|| format!("in /boot/syslinux/syslinux.cfg, behind append: {}", needed.parameters.join(" ")));
+        (!needed.parameters.is_empty()).then(|| format!("in /boot/syslinux/syslinux.cfg, after append: {}", needed.parameters.join(" ")));
     format!("{}; then reboot", [parameters, binds].into_iter().flatten().collect::<Vec<_>>().join("; "))
 }

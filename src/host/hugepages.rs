@@ -1,4 +1,4 @@
-//! Huge pages for a guest's memory: as many as it needs, and never more than the host can spare.
+//! Huge pages for a guest's memory: as many as needed, and never more than the host can spare.
 
 use super::parameters::Needed;
 use super::plan::{Command, Edits, Parameter};
@@ -10,7 +10,7 @@ const SYSCTL: &str = "/etc/sysctl.d/60-vgapt-hugepages.conf";
 const FSTAB: &str = "/etc/fstab";
 /// Where pages of 1 GiB are mounted; libvirt looks for mounts of each size when it starts.
 const MOUNT_1G: &str = "/dev/hugepages1G";
-/// What the host keeps at least: what a desktop takes, and an eighth of a large memory.
+/// What the host keeps at least: enough for a desktop, or an eighth of a large memory.
 const HOST_KEEPS: Size = Size::from_mib(2048);
 
 impl PageSize {
@@ -28,24 +28,24 @@ impl Hugepages {
     }
 }
 
-/// What of its memory a host can spare, whoever asks.
+/// How much of its memory a host can spare.
 pub(super) fn most(total: Size) -> Size {
     Size::from_bytes(total.bytes().saturating_sub(keeps(total).bytes()))
 }
 
-/// What it keeps for itself.
+/// How much it keeps for itself.
 fn keeps(total: Size) -> Size {
     Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
 }
 
-/// Why so many cannot be had.
+/// Why so many are not available.
 pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
-        return Some(Finding::fatal("page-size", "this processor knows no pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
+        return Some(Finding::fatal("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
     let Some(total) = host.memory.total else {
-        let message = "how much memory the host has cannot be read in /proc/meminfo, so it is not known what it can spare";
-        return Some(Finding::fatal("too-many-hugepages", message, "leave --hugepages out, or see why /proc/meminfo cannot be read"));
+        let message = "the host's memory size cannot be read from /proc/meminfo, so how much it can spare is not known";
+        return Some(Finding::fatal("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
     };
     let most = most(total);
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
@@ -54,23 +54,23 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
         Finding::fatal(
             "too-many-hugepages",
             format!(
-                "{} in huge pages are asked for; the host has {} MiB, and keeps {} MiB for itself",
+                "{} in huge pages are requested; the host has {} MiB, and keeps {} MiB for itself",
                 wanted.memory,
                 total.kib() >> 10,
                 keeps(total).bytes() >> 20
             ),
-            format!("ask for {most} at most, and give the domain no more"),
+            format!("request {most} at most, and give the domain no more memory"),
         )
     })
 }
 
-/// Pages of 1 GiB can be had at boot only.
+/// Pages of 1 GiB can be reserved only at boot.
 pub(super) fn parameter(wanted: Hugepages) -> Option<Needed> {
     (wanted.page == PageSize::Gib1).then(|| Needed {
         want: Want::Hugepages("1G", wanted.count()),
         parameter: Parameter {
             token: format!("hugepagesz=1G hugepages={}", wanted.count()),
-            why: format!("{} of memory for the guest in pages of 1 GiB, which can be had at boot only", wanted.memory),
+            why: format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory),
         },
     })
 }
@@ -85,10 +85,11 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
                 "# Written by `vgapt prepare`, taken away by `vgapt undo`: {} for a guest.\nvm.nr_hugepages = {count}\n",
                 wanted.memory
             );
-            edits.write(setup, SYSCTL, text, 0o644, "huge pages, reserved at boot while memory is in one piece")?;
+            edits.write(setup, SYSCTL, text, 0o644, "huge pages, reserved at boot while memory is not fragmented")?;
             let pool = host.memory.hugepages.iter().find(|pool| pool.page == wanted.page.size());
             if !edits.writes.is_empty() {
-                let mut command = Command::of(&["sysctl", "--quiet", "--load", SYSCTL], "and now, as far as memory is in one piece");
+                let mut command =
+                    Command::of(&["sysctl", "--quiet", "--load", SYSCTL], "reserves them now, as far as memory is not fragmented");
                 command.undo = pool.map(|pool| vec!["sysctl".to_owned(), "--quiet".to_owned(), format!("vm.nr_hugepages={}", pool.total)]);
                 edits.commands.push(command);
             }
@@ -114,7 +115,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
     Ok(edits)
 }
 
-/// What else sets the number, and would win.
+/// Another file that sets the number and takes precedence.
 pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let directories = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
     let later = directories.into_iter().flat_map(|directory| setup.files.legible_texts(directory, ".conf")).find(|(path, text)| {
@@ -124,7 +125,7 @@ pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let (path, _) = later.filter(|_| wanted.page == PageSize::Mib2)?;
     Some(Finding::warning(
         "hugepages-conflict",
-        format!("{path} sets vm.nr_hugepages too, and is read later"),
-        format!("take that line out of {path}"),
+        format!("{path} also sets vm.nr_hugepages, and is read later"),
+        format!("remove that line from {path}"),
     ))
 }

@@ -1,9 +1,9 @@
-//! SELinux's labels of what is new: it has its folder's, which need not be what the policy says.
+//! SELinux labels of new files: they inherit their directory's label, which may differ from the policy.
 
 use super::plan::{Command, Plan};
 use crate::model::{HOOK_PROGRAMS, Setup};
 
-/// Puts the labels right before any daemon is told to look: one that may not run its hook does not see it.
+/// Corrects the labels before a daemon is reloaded: a hook that the daemon may not run is ignored.
 pub(super) fn add(setup: &Setup, plan: &mut Plan) {
     if !setup.enforces_labels() {
         return;
@@ -19,5 +19,5 @@ pub(super) fn add(setup: &Setup, plan: &mut Plan) {
     }
     let argv = [&["restorecon", "-i"], &files[..]].concat();
     let reload = plan.commands.iter().position(|command| command.argv[0] == "systemctl").unwrap_or(plan.commands.len());
-    plan.commands.insert(reload, Command::of(&argv, "SELinux goes by the labels of files, and new ones have their folder's"));
+    plan.commands.insert(reload, Command::of(&argv, "SELinux needs the labels of its policy, and new files have those of their directory"));
 }

@@ -7,7 +7,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::words::{self, Lines, Sort};
 
-/// Lines of the common text that make room, and what comes in their place.
+/// Lines of the common text that are replaced, and their replacement.
 struct Change<'a> {
     lines: Range<usize>,
     text: &'a [&'a [u8]],
@@ -88,7 +88,7 @@ fn within(base: &[&[u8]], changes: &[Change<'_>], lines: &Range<usize>) -> Vec<u
     text
 }
 
-/// Two insertions at one place have no order.
+/// Two insertions at one place have no defined order, so they conflict.
 fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
     one == other || (one.start < other.end && other.start < one.end)
 }

@@ -1,7 +1,7 @@
-//! Preparing a host: what is wanted of it → a plan → applied, proved, undone.
+//! Preparing a host: a request → a plan → applied, verified, undone.
 //!
-//! All is pure but `apply`, `undo` and `life`, which write through `target`: that alone turns a path of the host into
-//! a file of this machine, and decides whether a command is run.
+//! Everything is pure except `apply`, `undo` and `life`, which write through `target`: only that turns a path of the
+//! host into a file of this machine, and decides whether a command is run.
 
 mod apply;
 mod bind_start;

@@ -1,13 +1,13 @@
-//! What kmod makes of its configuration: which files count, in which order, and which of several lines.
+//! How kmod reads its configuration: which files it uses, in which order, and which of several lines takes effect.
 //!
-//! `tests/kmod.rs` holds it against kmod itself.
+//! `tests/kmod.rs` compares it with kmod itself.
 
 use std::collections::BTreeMap;
 
 use super::plan::Write;
 use crate::model::{MODPROBE_FOLDERS, NoText, Setup};
 
-/// What masks a file by its name.
+/// A link to this masks a file of the same name.
 const NOTHING: &str = "/dev/null";
 
 /// A line of the configuration.
@@ -15,7 +15,7 @@ const NOTHING: &str = "/dev/null";
 pub struct Line {
     /// Its file.
     pub path: String,
-    /// Its number there, from 1; of a line that goes on over several, the first one's.
+    /// Its line number, from 1; for a continued line, that of the first line.
     pub number: usize,
     /// `install`, `options`, `softdep`, …
     pub command: String,
@@ -40,7 +40,7 @@ impl Line {
         self.command == "install" && ["false", "true", ":", "exit"].contains(&name) && !self.rest.contains("modprobe")
     }
 
-    /// How it reads, with single blanks.
+    /// Its text, with single spaces.
     pub fn words(&self) -> String {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -49,7 +49,7 @@ impl Line {
 /// The configuration as kmod reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Configuration {
-    /// Its lines, in the order in which they count.
+    /// Its lines, in the order in which kmod reads them.
     pub lines: Vec<Line>,
     /// The files that could not be read, and why.
     pub unread: Vec<(String, String)>,
@@ -76,7 +76,7 @@ pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
                 configuration.lines.extend(lines(path, lossy));
                 configuration.unread.push((path.to_owned(), what.to_string()));
             }
-            // kmod passes over what is no file, and a link that leads nowhere.
+            // kmod skips what is not a file, and broken links.
             Err(what) if what.is_no_file() => {}
             Err(what) => configuration.unread.push((path.to_owned(), what.to_string())),
         }
@@ -85,7 +85,7 @@ pub fn read(setup: &Setup, writes: &[Write]) -> Configuration {
 }
 
 impl Configuration {
-    /// The one line of this command that kmod follows for a module: the first.
+    /// The line of this command that kmod uses for a module: the first.
     pub fn first(&self, command: &str, module: &str) -> Option<&Line> {
         self.lines.iter().find(|line| line.command == command && fits(&line.name, module))
     }
@@ -96,7 +96,7 @@ impl Configuration {
     }
 }
 
-/// The lines of one file: a backslash at the end joins the next one, also to a comment.
+/// The lines of one file: a backslash at the end continues a line, a comment too.
 fn lines(path: &str, text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let (mut joined, mut first) = (String::new(), None);
@@ -114,7 +114,7 @@ fn lines(path: &str, text: &str) -> Vec<Line> {
     lines
 }
 
-/// A line without its backslashes; whether the last one takes the line's end away.
+/// Appends a line without its backslashes; returns whether the next line continues it.
 fn push_plain(joined: &mut String, line: &str) -> bool {
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
@@ -154,7 +154,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     (!text.is_empty()).then(|| text.split_once([' ', '\t']).unwrap_or((text, "")))
 }
 
-/// A module's name as kmod compares it; what is in brackets stays (`underscores` of libkmod-util.c).
+/// A module's name as kmod compares it; text in brackets is unchanged (`underscores` of libkmod-util.c).
 fn underscores(name: &str) -> String {
     let mut inside = false;
     name.chars()
@@ -169,7 +169,7 @@ fn underscores(name: &str) -> String {
 pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut at, mut here) = (0, 0);
-    // Where the last `*` stands, and how far it reaches: only that one has to be tried again.
+    // The position of the last `*`, and how far it matches: only that one has to be retried.
     let mut star: Option<(usize, usize)> = None;
     while here < name.len() {
         if pattern.get(at) == Some(&'*') {
@@ -189,13 +189,13 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     pattern[at..].iter().all(|character| *character == '*')
 }
 
-/// Where a pattern goes on after the part that fits this character.
+/// Where a pattern continues after the part that matches this character.
 fn one(pattern: &[char], at: usize, character: char) -> Option<usize> {
     match pattern.get(at)? {
         '?' => Some(at + 1),
         '[' => {
             let inside = at + 1;
-            // A bracket right behind the first one is a character of the set.
+            // A closing bracket right after the opening one is a character of the set.
             let negated = matches!(pattern.get(inside), Some('!' | '^'));
             let start = inside + usize::from(negated);
             let Some(end) = (start + 1..pattern.len()).find(|index| pattern[*index] == ']') else {

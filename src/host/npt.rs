@@ -7,7 +7,7 @@ const MODPROBE: &str = "/etc/modprobe.d/vgapt-kvm.conf";
 /// Bulldozer and its successors (CPUID family; AMD BKDG for family 15h).
 const FAMILY_15H: u32 = 0x15;
 
-/// The guide's finding: there, nested paging costs most of the speed; mended in Linux 4.15.
+/// Found by the guide: there nested paging costs most of the speed; fixed in Linux 4.15.
 pub(super) fn edits(host: &Host, setup: &Setup) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if host.cpu.is_amd() && host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false) {

@@ -1,4 +1,4 @@
-//! Lines of modprobe's configuration that take the place of vgapt's.
+//! Lines of modprobe's configuration that override vgapt's.
 
 use super::binding::{self, Binding};
 use super::modprobe;
@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::wanted::Wanted;
 use crate::model::{Finding, Setup};
 
-/// What keeps vfio-pci from being loaded as it is set up, by other lines of modprobe's configuration.
+/// Other lines of modprobe's configuration that keep vfio-pci from being loaded as set up.
 pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Finding> {
     let lines = binding.install_lines();
     if binding.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
         findings.push(Finding::blocker(
             "modprobe-unread",
             format!("{path} {what}, so whether it changes how vfio-pci is loaded is not known"),
-            format!("put {path} right, or away, and run vgapt prepare again"),
+            format!("correct or remove {path}, and run vgapt prepare again"),
         ));
     }
     for (module, wanted) in &lines {
@@ -28,18 +28,22 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
             if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
         findings.push(Finding::blocker(
             "install-line",
-            format!("{} says `{}`: of several install lines kmod runs only the first{ours}, so another's program decides how {module} is loaded", line.place(), line.words()),
+            format!(
+                "{} says `{}`: of several install lines kmod runs only the first{ours}, so another tool decides how {module} is loaded",
+                line.place(),
+                line.words()
+            ),
             put_away(&line.path, line.number),
         ));
     }
-    // With the script for a built-in vfio-pci there are no dependencies.
+    // A built-in vfio-pci is bound by the script, without dependencies.
     let late =
         binding.before().iter().filter_map(|module| configuration.first("softdep", module).filter(|line| !binding::has_before(&line.rest)));
     findings.extend(late.map(|line| {
         Finding::warning(
             "softdep",
             format!(
-                "{} says `{}`: of several such lines kmod follows only the first, so vfio-pci is not loaded before that driver",
+                "{} says `{}`: of several such lines kmod uses only the first, so vfio-pci is not loaded before that driver",
                 line.place(),
                 line.words()
             ),
@@ -60,7 +64,7 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
     findings
 }
 
-/// Install lines that keep vfio-pci, or what it cannot do without, from being loaded, whoever loads it.
+/// Install lines that keep vfio-pci, or a module it needs, from being loaded at all.
 pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Binding) -> Vec<Finding> {
     if binding.is_empty() && wanted.functions.is_empty() {
         return Vec::new();
@@ -73,10 +77,10 @@ pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Bi
         let says = format!("{} says `{}`", line.place(), line.words());
         let remedy = put_away(&line.path, line.number);
         if line.loads_nothing() {
-            let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci takes no device");
+            let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci binds no device");
             findings.push(Finding::blocker("install-line", message, remedy));
         } else if module != "vfio_pci" && !line.rest.contains("modprobe") {
-            let message = format!("{says}: another's program decides whether {module} is loaded, and without it vfio-pci takes no device");
+            let message = format!("{says}: another tool decides whether {module} is loaded, and without it vfio-pci binds no device");
             findings.push(Finding::warning("install-line", message, remedy));
         }
         told.push(line.place());
@@ -84,11 +88,11 @@ pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Bi
     findings
 }
 
-/// How a line is got rid of: a package's file is masked, since an update brings it back.
+/// How to remove a line: a file of a package is masked by a copy, since an update restores it.
 fn put_away(path: &str, number: usize) -> String {
     if path.starts_with("/etc/") {
-        return format!("take line {number} out of {path} and run vgapt prepare again");
+        return format!("remove line {number} from {path} and run vgapt prepare again");
     }
     let name = path.rsplit('/').next().unwrap_or_default();
-    format!("copy {path} to /etc/modprobe.d/{name}, which takes its place, take line {number} out of the copy, and run vgapt prepare again")
+    format!("copy {path} to /etc/modprobe.d/{name}, which overrides it, remove line {number} from the copy, and run vgapt prepare again")
 }

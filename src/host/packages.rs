@@ -1,17 +1,17 @@
-//! The packages by which each family of distributions brings what a guest needs.
+//! The packages with what a guest needs, for each family of distributions.
 
 use super::plan::{Command, Edits};
 use super::wanted::Wanted;
 use crate::model::{Distribution, Finding, Host, Setup};
 
-/// Something that is needed or useful, and the packages that bring it.
+/// Software that is needed or useful, and its packages.
 #[derive(Debug)]
 pub struct Piece {
     /// What it is.
     pub name: &'static str,
     /// The package on Debian and Ubuntu, Fedora and RHEL, Arch, openSUSE.
     packages: [&'static str; 4],
-    /// The program that tells that it is there.
+    /// The program by which it is detected.
     pub program: &'static str,
     /// What it is needed for.
     pub why: &'static str,
@@ -32,7 +32,7 @@ pub static PIECES: [Piece; 8] = [
         name: "QEMU",
         packages: ["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"],
         program: "qemu-system-x86_64",
-        why: "it is the virtual machine",
+        why: "it runs the virtual machine",
         required: true,
     },
     Piece {
@@ -46,21 +46,21 @@ pub static PIECES: [Piece; 8] = [
         name: "the disk tools of QEMU",
         packages: ["qemu-utils", "qemu-img", "qemu-img", "qemu-img"],
         program: "qemu-img",
-        why: "it makes the disks of guests",
+        why: "it creates the disks of guests",
         required: false,
     },
     Piece {
         name: "a TPM for Windows 11 (swtpm)",
         packages: ["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"],
         program: "swtpm",
-        why: "Windows 11 asks for a TPM",
+        why: "Windows 11 requires a TPM",
         required: false,
     },
     Piece {
         name: "libguestfs",
         packages: ["libguestfs-tools", "guestfs-tools", "guestfs-tools", "guestfs-tools"],
         program: "virt-sparsify",
-        why: "it looks into the disks of guests, and makes them smaller",
+        why: "it reads and compacts the disks of guests",
         required: false,
     },
     Piece {
@@ -89,7 +89,7 @@ impl Piece {
         }
     }
 
-    /// The package that brings it here; `None` for a distribution that is not known.
+    /// Its package on this distribution; `None` for an unknown distribution.
     pub fn package(&self, distribution: &Distribution) -> Option<&'static str> {
         Some(self.packages[family(distribution)?])
     }
@@ -105,7 +105,7 @@ fn family(distribution: &Distribution) -> Option<usize> {
     families.iter().position(|ids| distribution.is_like(ids))
 }
 
-/// How each family installs without asking.
+/// The command of each family that installs without asking.
 const INSTALL: [&[&str]; 4] = [
     &["apt-get", "install", "-y"],
     &["dnf", "install", "-y"],
@@ -113,7 +113,7 @@ const INSTALL: [&[&str]; 4] = [
     &["zypper", "--non-interactive", "install"],
 ];
 
-/// What is required and missing, as one command. Packages stay when the rest is undone.
+/// One command that installs what is required and missing. `vgapt undo` does not remove packages.
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
     let is_needed = |piece: &&Piece| piece.required || (piece.program == "smbd" && !wanted.shares.shares.is_empty());
     let missing: Vec<&Piece> = PIECES.iter().filter(is_needed).filter(|piece| !piece.is_there(setup)).collect();
@@ -126,11 +126,11 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         return Err(Finding::fatal(
             "packages",
             format!("how this distribution installs packages is not known; missing: {}", names.join(", ")),
-            "install them by its own means, and leave --install out",
+            "install them with its package manager, and omit --install",
         ));
     };
     let packages: Vec<&str> = missing.iter().map(|piece| piece.packages[family]).collect();
     let argv = [INSTALL[family], &packages].concat();
-    edits.commands.push(Command::of(&argv, &format!("missing: {}; packages stay after vgapt undo", names.join(", "))));
+    edits.commands.push(Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names.join(", "))));
     Ok(edits)
 }

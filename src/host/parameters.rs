@@ -16,9 +16,9 @@ fn needed(want: Want, token: &str, why: &str) -> Needed {
     Needed { want, parameter: Parameter { token: token.to_owned(), why: why.to_owned() } }
 }
 
-/// Parameters without which there is no IOMMU, and what says the opposite of it.
+/// Parameters that the IOMMU needs, and those that disable it.
 pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
-    let opposite = "it keeps the IOMMU off";
+    let opposite = "it disables the IOMMU";
     let without = |name: &str| needed(Want::Without(name.into(), "off".into()), &format!("-{name}=off"), opposite);
     let intel = host.cpu.is_intel() || host.platform.iommu_tables.iter().any(|table| table == "DMAR");
     let mut all = vec![without("iommu")];
@@ -30,14 +30,14 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
     let said = cmdline.is_some_and(|cmdline| cmdline.get("intel_iommu").is_some_and(|value| value.split(',').any(|part| part == "on")));
     let left_out = host.devices(&wanted.functions).any(|device: &PciDevice| device.group.is_none());
     let why = match host.platform.iommu {
-        Iommu::On if said => Some("the IOMMU is on because of it, and has to stay on"),
-        // It changes nothing where the IOMMU is on without it.
-        Iommu::On if cmdline.is_none() => Some("the kernel's command line could not be read, and the IOMMU may be on because of it"),
-        Iommu::On if left_out => Some("without it this kernel leaves integrated graphics out of the IOMMU"),
+        Iommu::On if said => Some("it enables the IOMMU, which has to stay on"),
+        // It has no effect if the IOMMU is on without it.
+        Iommu::On if cmdline.is_none() => Some("the kernel command line could not be read, and may be what enables the IOMMU"),
+        Iommu::On if left_out => Some("without it this kernel excludes integrated graphics from the IOMMU"),
         Iommu::On | Iommu::Guest => None,
-        Iommu::Off => Some("the firmware has the IOMMU on, and this kernel does not use it without"),
-        Iommu::FirmwareOff => Some("the kernel does not use the IOMMU without, once the firmware has it on"),
-        Iommu::Unknown => Some("the IOMMU is not known to be on, and kernels differ in whether they use it without"),
+        Iommu::Off => Some("the firmware enables the IOMMU, but this kernel does not use it without this parameter"),
+        Iommu::FirmwareOff => Some("without it the kernel does not use the IOMMU, once the firmware enables it"),
+        Iommu::Unknown => Some("whether the IOMMU is on is not known, and some kernels do not use it without this parameter"),
     };
     match why {
         Some(why) => all.push(needed(Want::Set("intel_iommu=on".into()), "intel_iommu=on", why)),
@@ -46,18 +46,18 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
     all
 }
 
-/// What the binding needs where vfio-pci is no module.
+/// What the binding needs if vfio-pci is built in.
 pub(super) fn of_binding(binding: &Binding) -> Option<Needed> {
     let want = binding.parameters()?;
     let Want::Include(name, ids) = &want else { return None };
     let token = format!("{name}={}", ids.join(","));
     Some(Needed {
-        parameter: Parameter { token, why: "vfio-pci is built into the kernel, where modprobe's options do not count".into() },
+        parameter: Parameter { token, why: "vfio-pci is built into the kernel, so modprobe's options have no effect".into() },
         want,
     })
 }
 
-/// What no parameter can mend.
+/// Problems that no kernel parameter can fix.
 pub(super) fn firmware(host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     if matches!(host.platform.iommu, Iommu::FirmwareOff | Iommu::Guest) {

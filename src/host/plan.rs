@@ -1,4 +1,4 @@
-//! What will be done to a host: a list that is shown, compared, applied and undone.
+//! The changes to a host: a list that is shown, compared, applied and undone.
 
 use serde::Serialize;
 
@@ -11,15 +11,15 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The commands that are run after that, in order.
     pub commands: Vec<Command>,
-    /// Why the host has to be booted again; empty: it does not.
+    /// Why the host has to be rebooted; empty if it does not.
     pub reboot: Vec<String>,
     /// The kernel parameters that the next boot must have.
     pub parameters: Vec<Parameter>,
-    /// The kernel parameter that switches the early binding off for one boot.
+    /// The kernel parameter that disables the early binding for one boot.
     pub switch_off: Option<String>,
-    /// What must be in the initramfs: paths, or their ends.
+    /// What must be in the initramfs: paths, or suffixes of paths.
     pub in_initramfs: Vec<String>,
-    /// What speaks against it, and what is good to know.
+    /// Blockers and warnings.
     #[serde(skip)]
     pub findings: Vec<Finding>,
 }
@@ -46,13 +46,13 @@ impl Plan {
 pub struct Write {
     /// Its path.
     pub path: String,
-    /// Where it really lies, symbolic links followed.
+    /// Its path with symbolic links followed.
     pub place: String,
     /// Why.
     pub why: String,
-    /// Its text now; `None` where it is new.
+    /// Its present text; `None` if it is new.
     pub before: Option<String>,
-    /// Its text then; `None` where it is taken away.
+    /// Its text afterwards; `None` if it is removed.
     pub after: Option<String>,
     /// Permission bits for a new file; an old one keeps its own.
     pub mode: u32,
@@ -65,9 +65,9 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Why.
     pub why: String,
-    /// The files that it makes anew: paths, or directories with the beginning of a name.
+    /// The files that it regenerates: paths, or directories with the prefix of a name.
     pub makes: Vec<String>,
-    /// What takes it back, where giving back the files that it made does not.
+    /// The command that undoes it, if restoring the files that it made is not enough.
     pub undo: Option<Vec<String>>,
 }
 
@@ -85,7 +85,7 @@ impl Command {
 /// A kernel parameter that is needed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Parameter {
-    /// As it stands on the command line; with `-` before it: taken off.
+    /// As on the command line; with a leading `-`: removed.
     pub token: String,
     /// Why.
     pub why: String,
@@ -99,10 +99,10 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// A file that is to have this text; nothing where it has it.
+    /// Writes a file with this text; nothing if it has it already.
     ///
     /// # Errors
-    /// Where what is there cannot be taken for a text.
+    /// If the present file cannot be read as text.
     pub(super) fn write(&mut self, setup: &Setup, path: &str, after: String, mode: u32, why: &str) -> Result<(), Finding> {
         let known = setup.files.0.get(path);
         let before = known.map(|file| text_of(path, file)).transpose()?;
@@ -120,7 +120,7 @@ impl Edits {
         Ok(())
     }
 
-    /// A file that is taken away; nothing where it is missing.
+    /// Removes a file; nothing if it does not exist.
     pub(super) fn remove(&mut self, setup: &Setup, path: &str, why: &str) -> Result<(), Finding> {
         let Some(file) = setup.files.0.get(path) else { return Ok(()) };
         let before = Some(text_of(path, file)?.to_owned());
@@ -129,14 +129,14 @@ impl Edits {
         Ok(())
     }
 
-    /// A file that exists, changed; nothing where it is missing or stays as it is.
+    /// Changes an existing file; nothing if it does not exist or stays unchanged.
     pub(super) fn change(&mut self, setup: &Setup, path: &str, why: &str, change: impl FnOnce(&str) -> String) -> Result<(), Finding> {
         let Some(file) = setup.files.0.get(path) else { return Ok(()) };
         self.write(setup, path, change(text_of(path, file)?), file.mode, why)
     }
 }
 
-/// Whether a file is all vgapt's: its first comment says so, behind a line that names an interpreter.
+/// Whether vgapt wrote the whole file: its first comment says so, possibly after a line with an interpreter.
 pub(super) fn is_ours(text: &str) -> bool {
     text.lines().take(2).any(|line| line.starts_with("# Written by `vgapt prepare`"))
 }
@@ -147,7 +147,7 @@ pub(super) fn text_of<'a>(path: &str, file: &'a ConfigFile) -> Result<&'a str, F
         Finding::fatal(
             "file",
             format!("{path} {what}"),
-            format!("put {path} right, or away, and run vgapt prepare again; nothing was changed"),
+            format!("correct or remove {path}, and run vgapt prepare again; nothing was changed"),
         )
     })
 }

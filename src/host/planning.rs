@@ -1,4 +1,4 @@
-//! From what is wanted and what is there to the plan.
+//! From the request and the present state to the plan.
 
 use super::initramfs::{self, Inclusion};
 use super::loaders;
@@ -9,7 +9,7 @@ use super::wanted::{Bind, Wanted};
 use super::{bind_start, binding, generated, hook, hugepages, labels, npt, others, overruled, packages, refusals, room, samba, tpm};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-/// Decides what has to be done. What speaks against it is in the plan's findings.
+/// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host));
@@ -45,7 +45,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     if wanted.install {
         take(&mut plan, packages::edits(host, setup, wanted));
     }
-    // Behind the packages: one of them may be Samba.
+    // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
     labels::add(setup, &mut plan);
@@ -58,12 +58,12 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     plan
 }
 
-/// What decides, and could not be read: it may say something else. Who may not read it may not write either, and is
-/// told so when it comes to that.
+/// Configuration that could not be read and may change the plan. A user who may not read it may not write either, and
+/// gets that error when writing.
 fn unread(setup: &Setup) -> Option<Finding> {
     let first = setup.unread.first()?;
     let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
-    let message = format!("{first}{more}; what it says is not known, and the plan may be another one");
+    let message = format!("{first}{more}; its content is not known, and might change the plan");
     let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
     Some(if setup.unread.iter().all(is_closed) {
         Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
@@ -80,7 +80,7 @@ fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
     }
 }
 
-/// The initramfs is made anew only where something in it changes.
+/// The initramfs is regenerated only if something in it changes.
 fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut Plan) {
     let tool = match initramfs::chosen(host, setup) {
         Ok(tool) => tool,
@@ -113,9 +113,9 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         .collect();
     let chosen = match loaders::chosen(host, setup) {
         Ok(chosen) => chosen,
-        // Nothing has to be added, so it does not matter which one it is.
+        // Nothing has to be added, so the boot loader does not matter.
         Err(_) if telling.is_empty() => return,
-        // The user has given all of them by the loader's own means.
+        // The user has set all of them in the boot loader's configuration.
         Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => {
             plan.parameters = telling;
             return;
@@ -133,22 +133,22 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         Ok(edits) => {
             if !edits.writes.is_empty() || !edits.commands.is_empty() {
                 plan.reboot.push(format!(
-                    "kernel parameters count from the next boot on (boot loader: {}; {})",
+                    "kernel parameters take effect at the next boot (boot loader: {}; {})",
                     chosen.loader.name, chosen.evidence
                 ));
             }
             plan.add(edits);
         }
     }
-    // Also where only the initramfs in them changes.
+    // Also if only the initramfs in them changes.
     if chosen.loader.kind == BootLoader::UnifiedKernelImage && !plan.commands.is_empty() {
         plan.findings.extend(loaders::unsigned(setup));
     }
-    // As long as something changes; later, the entry would be a copy of what vgapt made.
+    // Only while something changes; later, the entry would be a copy of vgapt's own.
     let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();
-        let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, should anything be wrong");
+        let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");
         take(plan, written.map(|()| edits));
     }
 }

@@ -1,14 +1,14 @@
-//! What is refused of a host, and by which option it is done all the same.
+//! What prepare refuses, and the options that override it.
 
 use super::others::{self, KeepsOut};
 use super::wanted::{Allow, Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, displays_without_driver, only_display_remedy};
 
-/// Offers the option by which something is done all the same.
-pub(super) const ALL_THE_SAME: &str = "to do it all the same";
+/// Introduces the option that overrides a refusal.
+pub(super) const ALL_THE_SAME: &str = "to do it anyway";
 
-/// All that is refused; what was allowed is left out.
+/// All refusals that the request does not override.
 pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let mut findings: Vec<Finding> = wanted.functions.iter().filter_map(|address| unsuitable(host, *address)).collect();
     findings.extend(dangers(host, &setup.uses, &wanted.functions).into_iter().filter_map(|danger| refusal(host, setup, danger, wanted)));
@@ -25,11 +25,11 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     if wanted.allowed.contains(&allow) {
         return None;
     }
-    // Until the guest starts the host has its display, and define --handover gives it back after that.
+    // The host has its display until the guest starts, and with define --handover again after it has stopped.
     if matches!(kind, DangerKind::OnlyDisplay | DangerKind::OnlyPicture) && wanted.bind == Bind::Start {
         return Some(Finding::warning(
             kind.code(),
-            format!("{message} while a guest has it"),
+            format!("{message} while a guest uses it"),
             only_display_remedy(host, &wanted.functions),
         ));
     }
@@ -44,12 +44,12 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     Some(Finding::blocker(kind.code(), message, remedy).unless(ALL_THE_SAME, option(allow)))
 }
 
-/// The option that lets it pass.
+/// The option that allows it.
 pub(super) fn option(allow: Allow) -> String {
     format!("--allow {}", allow.name())
 }
 
-/// What lets a danger pass; `None` for one that is only told, or that nothing lets pass.
+/// What allows a danger; `None` for one that is only reported, or that cannot be allowed.
 pub(super) fn allow(kind: DangerKind) -> Option<Allow> {
     match weight(kind) {
         Weight::Unless(allow) => Some(allow),
@@ -57,13 +57,13 @@ pub(super) fn allow(kind: DangerKind) -> Option<Allow> {
     }
 }
 
-/// How much a danger weighs before a host is prepared.
+/// How `vgapt prepare` treats a danger.
 enum Weight {
-    /// It is only told.
+    /// It is only reported.
     Told,
-    /// It is refused, and can be put right first.
+    /// It is refused, and has to be corrected first.
     Refused,
-    /// It is refused unless it is allowed by this name.
+    /// It is refused unless this name allows it.
     Unless(Allow),
 }
 
@@ -82,11 +82,11 @@ fn weight(kind: DangerKind) -> Weight {
 
 fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
-        None => Some(Finding::fatal("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows what is there")),
+        None => Some(Finding::fatal("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows all functions")),
         Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::fatal(
             "bridge",
-            format!("{} is a bridge: it stays with the host, and never keeps its group from a guest", address.short()),
-            "name the devices behind it",
+            format!("{} is a bridge: it stays with the host, and does not prevent passing its group through", address.short()),
+            "name the devices behind the bridge",
         )),
         Some(_) => None,
     }

@@ -1,12 +1,12 @@
-//! Room for new boot images, before the first of them is written.
+//! Checks the free space for new boot images before the first one is written.
 
 use super::plan::Plan;
 use crate::model::{Finding, Setup, Size};
 
-/// What vfio and its configuration add to an image, generously: its modules have 100 KiB compressed.
+/// A generous estimate of what vfio and its configuration add to an image: its modules have 100 KiB compressed.
 const GROWTH: Size = Size::from_mib(2);
 
-/// Each image is written beside the old one before it takes its place, one after another.
+/// The images are written one after another, each next to the old one before it replaces it.
 pub(super) fn refusal(setup: &Setup, plan: &Plan) -> Option<Finding> {
     let made: Vec<Size> = plan
         .commands
@@ -19,7 +19,7 @@ pub(super) fn refusal(setup: &Setup, plan: &Plan) -> Option<Finding> {
     copies(setup, &made).or_else(|| images(setup, &made, *largest))
 }
 
-/// Copies of all of them are kept until `vgapt undo`.
+/// Copies of all images are stored until `vgapt undo`.
 fn copies(setup: &Setup, made: &[Size]) -> Option<Finding> {
     let needed: u64 = made.iter().map(|size| size.bytes()).sum();
     let free = setup.room_at("/var").or_else(|| setup.room_at("/"))?;
@@ -27,11 +27,11 @@ fn copies(setup: &Setup, made: &[Size]) -> Option<Finding> {
         Finding::fatal(
             "no-room",
             format!(
-                "/var has {} MiB left, and copies of the boot images, kept for vgapt undo, need {} MiB",
+                "/var has {} MiB free, and copies of the boot images for vgapt undo need {} MiB",
                 free.bytes() >> 20,
                 needed.div_ceil(1 << 20)
             ),
-            "make room in /var, and run vgapt prepare again",
+            "free space in /var, and run vgapt prepare again",
         )
     })
 }
@@ -42,7 +42,7 @@ fn images(setup: &Setup, made: &[Size], largest: Size) -> Option<Finding> {
     (free.bytes() < needed).then(|| {
         Finding::fatal(
             "no-room",
-            format!("/boot has {} MiB left, and the new initramfs images need {} MiB", free.bytes() >> 20, needed.div_ceil(1 << 20)),
+            format!("/boot has {} MiB free, and the new initramfs images need {} MiB", free.bytes() >> 20, needed.div_ceil(1 << 20)),
             "remove old kernels (apt autoremove, dnf remove --oldinstallonly), and run vgapt prepare again",
         )
     })
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::host::plan::Command;
 
-    /// What is said where so many MiB are left in /boot and /var, and images of 40 and 50 MiB are made anew.
+    /// The message for this many free MiB in /boot and /var if images of 40 and 50 MiB are regenerated.
     fn said(boot: u64, var: u64) -> String {
         let image = |name: &str, size| (format!("/boot/initrd.img-{name}"), Size::from_mib(size));
         let setup = Setup {
@@ -68,8 +68,8 @@ mod tests {
     #[test]
     fn one_new_image_beside_all_the_others_and_copies_of_them() {
         assert_eq!(said(54, 90), "");
-        assert_eq!(said(53, 90), "/boot has 53 MiB left, and the new initramfs images need 54 MiB");
-        assert_eq!(said(54, 89), "/var has 89 MiB left, and copies of the boot images, kept for vgapt undo, need 90 MiB");
-        assert!(refusal(&Setup::default(), &Plan::default()).is_none(), "nothing is made anew");
+        assert_eq!(said(53, 90), "/boot has 53 MiB free, and the new initramfs images need 54 MiB");
+        assert_eq!(said(54, 89), "/var has 89 MiB free, and copies of the boot images for vgapt undo need 90 MiB");
+        assert!(refusal(&Setup::default(), &Plan::default()).is_none(), "nothing is regenerated");
     }
 }

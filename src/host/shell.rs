@@ -1,4 +1,4 @@
-//! Assignments in a file that a shell reads, such as /etc/default/grub: found, and the inside of a value changed.
+//! Finds and edits variable assignments in a file that a shell reads, such as /etc/default/grub.
 
 use std::ops::Range;
 
@@ -9,22 +9,22 @@ pub(super) enum Quotes {
     Double,
     /// `'…'`
     Single,
-    /// Nothing around it.
+    /// No quotes.
     None,
-    /// Several parts after another, or an array: it can be read by a shell only.
+    /// Several parts in a row, or an array: only a shell can read it.
     Mixed,
 }
 
 /// One assignment of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
-    /// The value without its quotes, as bytes of the text.
+    /// The value without its quotes, as a byte range of the text.
     pub(super) inside: Range<usize>,
     /// Its quotes.
     pub(super) quotes: Quotes,
-    /// Whether it adds to what the variable held: `+=`, or its own name in the value.
+    /// Whether it appends to the variable: by `+=`, or by the variable's own name in the value.
     pub(super) adds: bool,
-    /// Whether it stands alone on the outermost level: not in an `if`, not behind `&&`.
+    /// Whether it is always executed: not inside an `if`, not after `&&`.
     pub(super) certain: bool,
 }
 
@@ -55,13 +55,13 @@ pub(super) fn assignments(text: &str, name: &str) -> Vec<Assignment> {
     found
 }
 
-/// A value written anew: with these quotes around it where it had none.
+/// Replaces a value, and adds quotes if it had none.
 pub(super) fn replace(text: &str, assignment: &Assignment, value: &str) -> String {
     let quote = if assignment.quotes == Quotes::None { "\"" } else { "" };
     format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
 }
 
-/// The end of a line, with the lines that a quote, a backslash or a parenthesis joins to it.
+/// The end of a line, including the lines that a quote, a backslash or a parenthesis joins to it.
 fn statement_end(text: &str) -> usize {
     let mut quote = None;
     let mut comment = false;
@@ -119,7 +119,7 @@ fn within(statement: &str, name: &str) -> Vec<Assignment> {
     found
 }
 
-/// Whether what follows this text stands in a quote or a comment.
+/// Whether what follows this text is inside a quote or a comment.
 fn is_no_code(text: &str) -> bool {
     let mut quote = None;
     let mut comment = false;
@@ -142,7 +142,7 @@ fn is_no_code(text: &str) -> bool {
     comment || quote.is_some()
 }
 
-/// Where a value that begins here lies without its quotes, its quotes, and where it ends with them.
+/// For the value that begins here: its range without quotes, its quotes, and its end with them.
 fn value(text: &str, start: usize) -> (Range<usize>, Quotes, usize) {
     let rest = &text[start..];
     let end = start + word_length(rest);

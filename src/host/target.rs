@@ -1,8 +1,8 @@
-//! The host that is changed: the running system, or a tree that stands for one.
+//! The host that is changed: the running system, or a directory tree in its place.
 //!
-//! The one place where a path of the host becomes a file of this machine, and the one that decides whether
-//! a command is run. The kernel resolves each path beneath the root, once; what follows is done by name
-//! in the directory that it opened.
+//! Only here a path of the host becomes a file of this machine, and only here it is decided whether a command
+//! is run. The kernel resolves each path beneath the root, once; further operations use names in the directory
+//! that was opened.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -20,28 +20,28 @@ use crate::problem::Problem;
 use crate::root::open_beneath;
 use crate::run::{self, Ran};
 
-/// As many links as the kernel follows before it says `ELOOP`.
+/// How many links the kernel follows before it returns `ELOOP`.
 const MOST_LINKS: usize = 40;
-/// The longest path that the kernel takes (`PATH_MAX`).
+/// The longest path that the kernel accepts (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
 
 /// The host that is changed.
 #[derive(Debug, Clone)]
 pub struct Target {
     root: PathBuf,
-    /// `None` for a recorded machine, of which nothing can be changed.
+    /// `None` for a capture, which cannot be changed.
     fd: Option<Arc<OwnedFd>>,
     live: bool,
-    /// Whether the kernel can keep a path beneath a directory.
+    /// Whether the kernel can confine path resolution to a directory (`openat2`).
     beneath: bool,
 }
 
-/// As long as it lives, no other vgapt changes this host.
+/// While it exists, no other vgapt changes this host.
 pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
 
 impl Target {
-    /// The directory that is the host's root. On the running system commands are run; elsewhere they are only noted
-    /// down.
+    /// Opens the directory that is the host's root. On the running system commands are run; elsewhere they are only
+    /// recorded.
     ///
     /// # Errors
     /// Where it cannot be opened.
@@ -68,7 +68,7 @@ impl Target {
     /// Keeps every other vgapt of this user from changing this host, and leaves nothing behind in it.
     ///
     /// # Errors
-    /// Where another one is at work.
+    /// If another one is running.
     pub fn lock(&self) -> Result<Lock> {
         let cannot = || format!("cannot open {}", self.root.display());
         let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -79,20 +79,20 @@ impl Target {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(file)),
             Err(Errno::WOULDBLOCK) => Err(Problem::new(
-                format!("another vgapt is changing {} at this moment", self.root.display()),
-                "wait until it is done, and run this again",
+                format!("another vgapt is changing {} at the moment", self.root.display()),
+                "wait until it has finished, and run this again",
             )
             .into()),
             Err(error) => Err(error).with_context(|| format!("cannot lock {}", self.root.display())),
         }
     }
 
-    /// Runs a command of the host; `None` in a tree, where none is run: it would change this machine instead.
+    /// Runs a command of the host; `None` in a tree, where running it would change this machine instead.
     pub(super) fn run(&self, argv: &[String]) -> Result<Option<Ran>> {
         if self.live { run::output(argv).map(Some) } else { Ok(None) }
     }
 
-    /// What is at a path; `None` where nothing is.
+    /// Reads the file at a path; `None` if there is none.
     pub(super) fn read(&self, path: &str) -> Result<Option<State>> {
         match self.place(path) {
             Ok(place) => State::read(&place),
@@ -101,13 +101,13 @@ impl Target {
         }
     }
 
-    /// Puts a file in its place in one step; what of the one before could not be kept.
+    /// Writes a file atomically; returns what of the previous one was lost.
     pub(super) fn put(&self, path: &str, state: &State) -> Result<Lost> {
         let place = self.place(path).map_err(|error| files::told("write", &self.shown(path), &error))?;
         state.put(&place)
     }
 
-    /// Takes a file away, with what an interrupted write left beside it; no error where there is none.
+    /// Removes a file, with what an interrupted write left next to it; no error if there is none.
     pub(super) fn remove(&self, path: &str) -> Result<()> {
         self.at(path, "remove", |place| {
             place.beside()?.remove()?;
@@ -116,40 +116,40 @@ impl Target {
         })
     }
 
-    /// Takes away what an interrupted write left beside a file.
+    /// Removes what an interrupted write left next to a file.
     pub(super) fn clean_up(&self, path: &str) -> Result<()> {
         self.at(path, "clean up beside", |place| place.beside()?.remove())
     }
 
-    /// Makes a directory; with this mode from its first moment on. No error where it is there.
+    /// Creates a directory, with this mode from the beginning. No error if it exists.
     pub(super) fn make_directory(&self, path: &str, mode: u32) -> Result<()> {
         let made = self.place(path).and_then(|place| match place.make_directory(mode) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.open_folder(path).is_ok() => Ok(()),
             Err(error) => Err(error),
             Ok(()) => place.folder().sync(),
         });
-        made.map_err(|error| files::told("make the directory", &self.shown(path), &error))
+        made.map_err(|error| files::told("create the directory", &self.shown(path), &error))
     }
 
-    /// Takes a directory away if nothing is in it.
+    /// Removes a directory if it is empty.
     pub(super) fn remove_directory(&self, path: &str) -> Result<()> {
         self.at(path, "remove", |place| if place.remove_directory()? { place.folder().sync() } else { Ok(()) })
     }
 
-    /// Writes an attribute of the kernel, in one write. In a tree it is a file like any other, which may be linked or
-    /// mounted from elsewhere: there a new one takes its place.
+    /// Writes a sysfs or procfs attribute, in one write. In a tree it is an ordinary file, which may be linked or
+    /// mounted from elsewhere, so it is replaced by a new one.
     pub(super) fn set_attribute(&self, path: &str, value: &str) -> Result<()> {
         if self.live {
             let set = self.place(path).and_then(|place| place.set_attribute(value));
             return set.map_err(|error| files::told(&format!("write {value} into"), &self.shown(path), &error));
         }
-        let before = self.read(path)?.with_context(|| format!("{} is not there", self.shown(path).display()))?;
-        // Who may read it counts for the kernel's own files only.
+        let before = self.read(path)?.with_context(|| format!("{} does not exist", self.shown(path).display()))?;
+        // Attributes that are lost matter only for the kernel's own files.
         let _: Lost = self.put(path, &State { bytes: value.as_bytes().to_vec(), ..before })?;
         Ok(())
     }
 
-    /// Makes sure that a file, written by somebody else, is on the disk.
+    /// Flushes a file that another program wrote to the disk.
     pub(super) fn sync(&self, path: &str) -> Result<()> {
         self.at(path, "write", |place| {
             if let Some(file) = place.open()? {
@@ -159,7 +159,7 @@ impl Target {
         })
     }
 
-    /// Whether there is something at a path.
+    /// Whether something exists at a path.
     pub(super) fn exists(&self, path: &str) -> Result<bool> {
         let status = self.place(path).and_then(|place| place.status());
         match status {
@@ -178,7 +178,7 @@ impl Target {
         }
     }
 
-    /// Where a path really lies in this host, the links on the way followed; as it is where that cannot be told.
+    /// A path of this host with symbolic links resolved; unchanged if that fails.
     pub(super) fn real(&self, path: &str) -> String {
         let of = |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok();
         let real = || {
@@ -189,12 +189,12 @@ impl Target {
         real().unwrap_or_else(|| path.to_owned())
     }
 
-    /// The path as this machine has it, for messages.
+    /// The path on this machine, for messages.
     pub(super) fn shown(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// Does something at a path; nothing where the directory that it lies in is not there.
+    /// Does something at a path; nothing if its directory does not exist.
     fn at(&self, path: &str, what: &str, act: impl FnOnce(&Place) -> io::Result<()>) -> Result<()> {
         match self.place(path).and_then(|place| act(&place)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files::told(what, &self.shown(path), &error)),
@@ -202,11 +202,11 @@ impl Target {
         }
     }
 
-    /// The directory that a path leads into, held open, and the last name. Where that name is a link, this is what it
-    /// leads to: looked up beneath the root again.
+    /// The opened directory of a path, and the last name. If that name is a link, its target is resolved the same way,
+    /// beneath the root.
     pub(super) fn place(&self, path: &str) -> io::Result<Place> {
         if !path.starts_with('/') || path.split('/').any(|name| name == "..") {
-            return Err(invalid(path, "is no absolute path without '..'"));
+            return Err(invalid(path, "is not an absolute path without '..'"));
         }
         let mut path = path.to_owned();
         for _ in 0..=MOST_LINKS {
@@ -229,7 +229,7 @@ impl Target {
     }
 
     fn fd(&self) -> io::Result<BorrowedFd<'_>> {
-        let recorded = || io::Error::new(io::ErrorKind::Unsupported, "a recorded machine cannot be changed");
+        let recorded = || io::Error::new(io::ErrorKind::Unsupported, "a capture cannot be changed");
         self.fd.as_ref().map(|fd| fd.as_fd()).ok_or_else(recorded)
     }
 
@@ -242,7 +242,7 @@ impl Target {
         } else {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this kernel cannot keep the links of a tree inside it: that needs openat2, of Linux 5.6",
+                "this kernel cannot keep symbolic links inside the tree: that needs openat2, of Linux 5.6",
             ));
         };
         Ok(Folder::new(fd, self.shown(path)))

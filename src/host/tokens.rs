@@ -1,4 +1,4 @@
-//! A kernel command line, edited token by token: what is not ours keeps its order, its quotes and the space around it.
+//! Edits a kernel command line token by token: other tokens keep their order, quotes and the space around them.
 
 /// The tokens of a command line, each with the space before it.
 struct Tokens<'a>(Vec<(&'a str, &'a str)>, &'a str);
@@ -20,7 +20,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// In a shell's file, a backslash before the end of a line is space too.
+/// In a shell file, a backslash at the end of a line is space too.
 fn space_length(text: &str) -> usize {
     let mut rest = text;
     loop {
@@ -42,7 +42,7 @@ fn token_length(text: &str) -> usize {
             '"' => quoted = !quoted,
             '\\' if matches!(characters.peek(), Some((_, '\n' | '\r'))) => return at,
             '\\' => {
-                // An escaped quote in a shell's file is a quote for the kernel.
+                // An escaped quote in a shell file is a quote for the kernel.
                 if let Some((_, '"')) = characters.peek() {
                     quoted = !quoted;
                 }
@@ -55,41 +55,41 @@ fn token_length(text: &str) -> usize {
     text.len()
 }
 
-/// A token's name with `-` and `_` made the same, and its value.
+/// A token's name with `-` replaced by `_`, and its value.
 fn split(token: &str) -> (String, Option<&str>) {
     let (name, value) = token.split_once('=').map_or((token, None), |(name, value)| (name, Some(value)));
     (name.replace('-', "_"), value)
 }
 
-/// One thing that is wanted of a kernel command line.
+/// One requested change of a kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Want {
-    /// This token; one with the same name and another value makes room for it.
+    /// This token; one of the same name with the value `off` is replaced by it.
     Set(String),
     /// These parts in the comma-separated value of this name.
     Include(String, Vec<String>),
-    /// This part of the comma-separated value of this name is gone.
+    /// This part of the comma-separated value of this name is removed.
     Without(String, String),
-    /// So many huge pages of this size: two tokens that belong together.
+    /// This many huge pages of this size: two tokens that belong together.
     Hugepages(&'static str, u64),
 }
 
-/// Whether a command line says all that.
+/// Whether a command line already has all of these changes.
 pub(super) fn says(text: &str, wants: &[Want]) -> bool {
     wants.iter().all(|want| apply(text, want, true) == text)
 }
 
-/// The command line with all that in it.
+/// The command line with all of these changes.
 pub(super) fn with(text: &str, wants: &[Want]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, true))
 }
 
-/// The command line without what says the opposite; nothing is added.
+/// The command line without contradicting tokens; nothing is added.
 pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, false))
 }
 
-/// The command line without what was wanted.
+/// The command line with these changes undone.
 pub(super) fn without(text: &str, wants: &[Want]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| {
         let tokens = Tokens::of(&text);
@@ -114,7 +114,7 @@ fn apply(text: &str, want: &Want, add: bool) -> String {
     }
 }
 
-/// What says `off` goes, and what is wanted takes the first such place; other values of the name stay.
+/// Removes `off`, and puts the requested token in the first such place; other values of the name stay.
 fn set(text: &str, token: &str, add: bool) -> String {
     let (name, value) = split(token);
     let tokens = Tokens::of(text);
@@ -169,7 +169,7 @@ fn without_part(text: &str, name: &str, part: &str) -> String {
     })
 }
 
-/// `hugepages=` counts for the `hugepagesz=` before it (kernel-parameters, hugetlbpage.rst).
+/// `hugepages=` applies to the `hugepagesz=` before it (kernel-parameters, hugetlbpage.rst).
 fn hugepages(text: &str, size: &str, count: u64, add: bool) -> String {
     if !add {
         return text.to_owned();
@@ -188,7 +188,7 @@ fn hugepages(text: &str, size: &str, count: u64, add: bool) -> String {
     }
 }
 
-/// Each token as it is kept; with a token that goes, the space before it goes, or after it where it was the first.
+/// Applies `change` to each token; with a removed token, the space before it is removed, or after it if it was the first.
 fn edit(tokens: &Tokens, change: impl Fn(usize, &str) -> Option<String>) -> String {
     let mut text = String::new();
     let mut first_space = None;
@@ -206,7 +206,7 @@ fn edit(tokens: &Tokens, change: impl Fn(usize, &str) -> Option<String>) -> Stri
 }
 
 fn append(text: &str, tokens: &[String]) -> String {
-    // The end of a line that a backslash joins to the next is space too.
+    // A backslash at the end of a line is space too.
     let space = Tokens::of(text).1;
     let before = &text[..text.len() - space.len()];
     let separator = if before.is_empty() { "" } else { " " };

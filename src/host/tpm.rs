@@ -1,4 +1,4 @@
-//! A disk that the TPM unlocks: it may ask for its key once what is booted has changed.
+//! A disk that the TPM unlocks may ask for its key after a change of what is booted.
 
 use super::plan::Plan;
 use super::wanted::Wanted;
@@ -9,11 +9,11 @@ const TABLE: &str = "/etc/crypttab";
 pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
     if let Some(Err(what)) = setup.files.0.get(TABLE).map(|file| &file.text).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty()) {
         let message = format!("{TABLE} {what}, so whether the TPM unlocks a disk is not known");
-        // Who may not read it may not write anything either.
+        // A user who may not read it may not write anything either.
         return Some(if matches!(what, NoText::Unread { closed: true, .. }) {
             Finding::warning("tpm", message, "run it as root")
         } else {
-            let remedy = format!("put {TABLE} right; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");
+            let remedy = format!("correct {TABLE}; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");
             Finding::blocker("tpm", message, remedy)
         });
     }
@@ -29,7 +29,7 @@ pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) 
     let name = if on_command_line.is_some() { line } else { line.split_whitespace().next().unwrap_or_default() };
     Some(Finding::blocker(
         "tpm",
-        format!("the TPM unlocks the disk {name}, and may refuse once the kernel's command line or the initramfs has changed"),
+        format!("the TPM unlocks the disk {name}, and may refuse to after a change of the kernel command line or the initramfs"),
         "have the disk's passphrase or recovery key at hand, then add --accept-tpm; afterwards enroll the TPM again (systemd-cryptenroll)",
     ))
 }

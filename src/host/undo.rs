@@ -1,4 +1,4 @@
-//! Taking back what was done: decided for all receipts at once, then carried out; a second time does no harm.
+//! Undoing: planned for all receipts at once, then carried out; it can be repeated safely.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, R
 use super::target::Target;
 use super::words::Sort;
 
-/// What taking everything back means.
+/// What undoing does.
 #[derive(Debug, Default, Serialize)]
 pub struct Undoing {
     /// The files that change, by path.
     pub files: Vec<Return>,
     /// The commands that are run after that.
     pub commands: Vec<Vec<String>>,
-    /// Commands that were only noted down for this tree, and have to be run in it again.
+    /// Commands that were only recorded for this tree, and have to be run in it again.
     pub noted: Vec<Vec<String>>,
-    /// What is among the receipts and is none; it is left alone.
+    /// What is in the store but is not a receipt; it is left unchanged.
     pub strays: Vec<String>,
     #[serde(skip)]
     receipts: Vec<(u32, Receipt)>,
@@ -35,25 +35,25 @@ pub struct Undoing {
     left: BTreeMap<String, String>,
 }
 
-/// A file that is given back.
+/// A file that is restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Return {
     /// Its path.
     pub path: String,
-    /// Where it really lies, the links on the way followed.
+    /// Its path with symbolic links resolved, as far as possible.
     pub place: String,
-    /// Its text now; `None` where it is not there.
+    /// Its present text; `None` if it does not exist.
     pub now: Option<String>,
-    /// Its text then; `None` where it is taken away.
+    /// Its text afterwards; `None` if it is removed.
     pub then: Option<String>,
-    /// What somebody changed in it since, as the text that vgapt left; `None`: nothing.
+    /// If it was edited since: the text that vgapt had left; `None` if it was not edited.
     pub edited_since: Option<String>,
     /// Whether that edit cannot be told from vgapt's own change: then the file is left as it is.
     pub in_the_way: bool,
 }
 
 impl Undoing {
-    /// Whether nothing was ever done, or all is back.
+    /// Whether there is nothing to undo.
     pub fn is_empty(&self) -> bool {
         self.receipts.is_empty()
     }
@@ -68,13 +68,13 @@ impl Undoing {
         self.left.values().cloned().collect()
     }
 
-    /// The files that somebody edited since.
+    /// The files that were edited since.
     pub fn edited(&self) -> impl Iterator<Item = &Return> {
         self.files.iter().filter(|file| file.edited_since.is_some())
     }
 }
 
-/// Which receipts are taken back.
+/// Which receipts are undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     /// All of them.
@@ -85,7 +85,7 @@ pub enum Which {
     Run(u32),
 }
 
-/// Decides what has to be done to take everything back.
+/// Plans what has to be done to undo the receipts.
 ///
 /// # Errors
 /// Where a receipt or a file cannot be read.
@@ -119,7 +119,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             let already_back = older.iter().any(|older| older.place == file.place && is(&older.before));
             let before = before.map(|before| kept_by_others(before, now.as_ref(), file));
             let digest = now.as_ref().map(|state| files::digest(&state.bytes));
-            // A command that did not get to its end may have left anything.
+            // A command that did not finish may have left anything.
             let by_command = |made: &Made| made.path == file.place && (made.after.is_none() || made.after == digest);
             let made_anew = receipt.commands.iter().flat_map(|command| &command.made).any(by_command);
             let then = if made_anew || is(&file.after) || (already_back && is(&file.before)) {
@@ -129,7 +129,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             } else {
                 let left = kept(&store, *number, file.after.as_ref())?;
                 let merged = without_ours(&file.path, left.as_ref(), now.as_ref(), before.as_ref());
-                // What the newest receipt left is what was edited; a clash with any of them is one.
+                // The user edited what the newest receipt left; a conflict with any receipt is a conflict.
                 let edit = edits.entry(file.place.clone()).or_insert_with(|| (left.as_ref().map(text), false));
                 edit.1 |= matches!(merged, Merged::Clash);
                 match merged {
@@ -200,14 +200,14 @@ fn kept(store: &Store, number: u32, kept: Option<&Kept>) -> Result<Option<State>
     kept.map(|kept| store.keeper(number)?.get(kept)).transpose()
 }
 
-/// Modes, owners and attributes are never changed by vgapt, so where they changed since, somebody else meant it.
+/// vgapt never changes modes, owners and attributes, so if they changed since, another tool or the user changed them.
 fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> State {
     let (Some(now), Some(left)) = (now, file.after.as_ref().or(file.before.as_ref())) else { return before };
     State {
         mode: if now.mode == left.mode { before.mode } else { now.mode },
         uid: if now.uid == left.uid { before.uid } else { now.uid },
         gid: if now.gid == left.gid { before.gid } else { now.gid },
-        // Not looked at then: those of now are the best that is known.
+        // They were not recorded: keep the present ones.
         attributes: if before.attributes.is_some() && now.attributes == left.attributes {
             before.attributes
         } else {
@@ -217,7 +217,7 @@ fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> Stat
     }
 }
 
-/// What is left of an edited file without our own change.
+/// An edited file without vgapt's own change.
 enum Merged {
     Text(State),
     Nothing,
@@ -248,8 +248,8 @@ fn text(state: &State) -> String {
     String::from_utf8_lossy(&state.bytes).into_owned()
 }
 
-/// Whether somebody made these files anew since, or others of their kind: then the copies of that
-/// time do not do. `digests` holds what each file will be once the newer commands are taken back.
+/// Whether these files, or others that the command makes, were regenerated since: then the stored copies are
+/// outdated. `digests` holds what each file will be once the newer commands are undone.
 fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String, Option<String>>) -> Result<bool> {
     let mut stale = false;
     for made in &command.made {
@@ -268,19 +268,19 @@ fn stale(target: &Target, command: &CommandRecord, digests: &mut BTreeMap<String
     Ok(stale || outputs(&command.makes, target)?.iter().any(|path| !is_known(path)))
 }
 
-/// What a program that was killed leaves beside the file that it was making: update-initramfs and
+/// What a killed program leaves next to the file that it was writing: update-initramfs and
 /// grub-mkconfig the new one, update-initramfs also a second name of the old one.
 fn leftovers(made: &Made) -> [String; 2] {
     [".new", ".dpkg-bak"].map(|ending| made.path.clone() + ending)
 }
 
-/// Takes everything back that was decided, and proves it.
+/// Carries out the planned undo, and verifies it.
 ///
 /// # Errors
-/// Where a file cannot be written, or a command fails; it can be run again.
+/// If a file cannot be written, or a command fails; it can be run again.
 pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let store = Store::of(target);
-    // One that was interrupted says so already; on a full disk it could not be written anew.
+    // An interrupted receipt is marked already; on a full disk it could not be written again.
     for (number, receipt) in undoing.receipts.iter().filter(|(_, receipt)| receipt.progress == Progress::Applied) {
         store.save(*number, &Receipt { progress: Progress::Undoing, ..receipt.clone() })?;
     }
@@ -289,16 +289,16 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
         if files::same_whole(target.read(place)?.as_ref(), then.as_ref()) {
             continue;
         }
-        tell(&format!("giving back {place}"));
+        tell(&format!("restoring {place}"));
         match then {
             Some(state) => target.put(place, state)?.tell(place, tell),
             None => target.remove(place)?,
         }
     }
-    // Before the commands, some of which write the same files anew from what is given back.
+    // Verified before the commands, some of which regenerate the same files from the restored ones.
     for (place, then) in &undoing.returns {
         if !files::same(target.read(place)?.as_ref(), then.as_ref()) {
-            bail!("{place} is not what it was before, although it was written; is another program at work on it?");
+            bail!("{place} was restored, but differs from its original content; another program may be changing it");
         }
     }
     remove_directories(undoing, target)?;
@@ -322,20 +322,20 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
         }
     }
     store.tidy()?;
-    // The store's own, which can go only now.
+    // The store's own directories can be removed only now.
     remove_directories(undoing, target)
 }
 
-/// Those that were made, as far as nothing else is in them.
+/// Removes the directories that were created, if they are empty.
 fn remove_directories(undoing: &Undoing, target: &Target) -> Result<()> {
     let mut directories = undoing.receipts.iter().flat_map(|(_, receipt)| receipt.directories.iter().rev());
     directories.try_for_each(|directory| target.remove_directory(directory))
 }
 
-/// Boot images and generated configuration, byte for byte, where nobody made them anew since. The
-/// newest receipt comes first, so what is written last is the oldest state.
+/// Restores boot images and generated configuration, byte for byte, unless they were regenerated since.
+/// The newest receipt comes first, so what is written last is the oldest state.
 fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
-    // What was given back already is what it was before the command, too.
+    // Files that were restored already are as before the command, too.
     for (number, made) in undoing.made.iter().filter(|(_, made)| !undoing.returns.contains_key(&made.path)) {
         if made.after.is_none() {
             for path in leftovers(made) {
@@ -347,7 +347,7 @@ fn give_back_made(undoing: &Undoing, store: &Store, target: &Target, tell: &dyn 
         let is_ours = made.after.is_none() || digest == made.after;
         match &made.before {
             Some(kept) if is_ours && digest.as_ref() != Some(&kept.sha256) => {
-                tell(&format!("giving back {}", made.path));
+                tell(&format!("restoring {}", made.path));
                 target.put(&made.path, &store.keeper(*number)?.get(kept)?)?.tell(&made.path, tell);
             }
             None if is_ours && now.is_some() => target.remove(&made.path)?,

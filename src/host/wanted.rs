@@ -1,25 +1,25 @@
-//! What is wanted of a host.
+//! What is requested of a host.
 
 use std::collections::BTreeSet;
 
 use crate::model::{PciAddress, Size, SmbShare};
 
-/// What is wanted of a host.
+/// What is requested of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// The functions that are meant for a guest.
+    /// The functions selected for a guest.
     pub functions: Vec<PciAddress>,
-    /// When they are taken from the host.
+    /// When they are bound to vfio-pci.
     pub bind: Bind,
     /// The memory of the guest in huge pages.
     pub hugepages: Option<Hugepages>,
-    /// What is done although it speaks against it.
+    /// Refusals that are overridden.
     pub allowed: BTreeSet<Allow>,
-    /// A disk that the TPM unlocks may ask for its key.
+    /// Whether a disk that the TPM unlocks may ask for its key.
     pub accept_tpm: bool,
-    /// Where the running vgapt lies, for the hook that libvirt runs; `None` in a tree that is not the running system.
+    /// The path of the running vgapt, for the hook that libvirt runs; `None` in a tree that is not the running system.
     pub program: Option<String>,
-    /// Missing packages are installed.
+    /// Whether missing packages are installed.
     pub install: bool,
     /// The folders that are shared with guests.
     pub shares: Shares,
@@ -30,17 +30,17 @@ pub struct Wanted {
 pub struct Shares {
     /// The folders.
     pub shares: Vec<SmbShare>,
-    /// The network of libvirt's on which the guests are.
+    /// The libvirt network of the guests.
     pub network: String,
 }
 
-/// When a card is taken from the host.
+/// When a card is bound to vfio-pci.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bind {
-    /// At boot, before any other driver: the host never has it.
+    /// At boot, before any other driver: the host never uses it.
     #[default]
     Boot,
-    /// When the domain starts: until then the host has it.
+    /// When the domain starts: until then the host uses it.
     Start,
 }
 
@@ -59,24 +59,24 @@ pub enum PageSize {
     /// 2 MiB: can be reserved at any time.
     #[default]
     Mib2,
-    /// 1 GiB: only at boot.
+    /// 1 GiB: can be reserved only at boot.
     Gib1,
 }
 
-/// What vgapt refuses unless it is allowed by this name.
+/// What vgapt refuses unless this name allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
     /// The host is left without a display.
     OnlyDisplay,
-    /// A controller goes whose disk is mounted or in use.
+    /// The host loses a controller whose disk is mounted or in use.
     DiskInUse,
-    /// The network card of the default route goes.
+    /// The host loses the network card of its default route.
     DefaultRoute,
-    /// The last keyboard goes.
+    /// The host loses its last keyboard.
     LastKeyboard,
-    /// A group goes in which the host uses other devices.
+    /// The group contains other devices that the host uses.
     BlockedGroup,
-    /// A part of the chipset or the processor goes that no guest needs.
+    /// The host loses a part of the chipset or the processor that no guest needs.
     HostFunction,
 }
 

@@ -1,4 +1,4 @@
-//! The side of `vgapt`: it starts the helper program for a connection, and asks it.
+//! The client in `vgapt`: starts the helper program for a connection, and sends questions to it.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::model::Uri;
 use crate::problem::Problem;
 use crate::run::{Helper, Silence};
 
-/// A connection on this host; a daemon may have to be started for it.
+/// Time limit for a connection on this host; a daemon may have to be started for it.
 const LOCAL: Duration = Duration::from_secs(60);
-/// A connection to another host, where a password may be typed.
+/// Time limit for a connection to another host; a password may have to be typed.
 const REMOTE: Duration = Duration::from_secs(300);
-/// Seconds for each question, in place of these limits and its own.
+/// Environment variable: seconds for each question, in place of all these limits.
 const VARIABLE: &str = "VGAPT_LIBVIRT_TIMEOUT";
 /// The program that links libvirt.
 const PROGRAM: &str = "vgapt-libvirt";
 
-/// A connection through the helper program, which ends with it.
+/// A connection through the helper program; both end together.
 struct Client(RefCell<Helper>);
 
-/// Starts the helper program, which connects.
+/// Starts the helper program, which connects to libvirt.
 ///
 /// # Errors
-/// Where the helper program, libvirt itself or a connection is not to be had.
+/// Where the helper program, libvirt's library or the connection is not available.
 pub fn connect(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
-    // libvirt's own log would go to standard error, but for whoever asks for it. The setting is read
-    // once, before any code of the helper runs that could set it safely.
+    // libvirt's log goes to standard error; it is disabled unless the user has set the variable. libvirt reads it when
+    // it is loaded, so the helper itself would set it too late.
     let wants_log = std::env::var_os("LIBVIRT_DEBUG").is_some();
     let environment: &[(&str, &str)] = if wants_log { &[] } else { &[("LIBVIRT_DEBUG", "4")] };
     let mut helper = Helper::start(PROGRAM, &[uri.as_str()], environment, wants_log)?;
@@ -40,8 +40,8 @@ pub fn connect(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
     let greeting = serde_json::from_str::<Greeting>(&line).ok().filter(|greeting| greeting.version == VERSION);
     let greeting = greeting.ok_or_else(|| {
         Problem::new(
-            format!("{} is not of the version {VERSION}, which this vgapt is of", helper.program()),
-            "install both programs together",
+            format!("{} does not have the version of this vgapt, {VERSION}", helper.program()),
+            "install both programs from the same build",
         )
     })?;
     match greeting.connected {
@@ -56,8 +56,8 @@ impl Ask for Client {
         let limit = limit(question.limit);
         let call = serde_json::to_string(&Call { ask: question.name.into(), arguments }).context("plain data serialises")?;
         let line = helper.say(&call).and_then(|()| helper.hear(limit)).map_err(|silence| failed(silence, question.doing, limit))?;
-        match serde_json::from_str(&line).with_context(|| format!("{PROGRAM} does not speak the language of this vgapt"))? {
-            Answer::Ok(value) => serde_json::from_value(value).with_context(|| format!("the answer of {PROGRAM} is of another kind")),
+        match serde_json::from_str(&line).with_context(|| format!("{PROGRAM} sent an answer that this vgapt cannot read"))? {
+            Answer::Ok(value) => serde_json::from_value(value).with_context(|| format!("the answer of {PROGRAM} has an unexpected type")),
             Answer::Failed(failure) => Err(failure.into_error()),
         }
     }
@@ -74,8 +74,8 @@ fn failed(silence: Silence, doing: &str, limit: Duration) -> anyhow::Error {
         Silence::TooLong => Problem::new(
             format!("libvirt does not answer: {doing} took longer than {} seconds", limit.as_secs()),
             format!(
-                "see whether its daemon hangs (systemctl status libvirtd virtqemud) and restart it; {VARIABLE}=SECONDS waits longer. \
-                 What was asked of libvirt may still be done"
+                "check whether its daemon hangs (systemctl status libvirtd virtqemud) and restart it; {VARIABLE}=SECONDS waits longer. \
+                 libvirt may still complete the request"
             ),
         )
         .into(),

@@ -1,13 +1,13 @@
-//! An error of libvirt's, as the helper program hands it on.
+//! An error of libvirt, as the helper program passes it on.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What libvirt said when it refused.
+/// An error of libvirt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LibvirtError {
-    /// In its own words.
+    /// Its message.
     pub message: String,
     /// Its number (`virErrorNumber`); 0 where the error is not libvirt's.
     pub code: u32,

@@ -1,5 +1,5 @@
-//! What the commands ask of libvirt. The helper program `vgapt-libvirt` answers (`src/libvirt`), so
-//! that nothing here links libvirt.
+//! The interface of the commands to libvirt. The helper program `vgapt-libvirt` (`src/libvirt`) answers, so that
+//! nothing here links libvirt.
 
 mod client;
 mod error;

@@ -1,5 +1,5 @@
-//! The questions to libvirt, each once: the trait, the calls of the client and the answers of the
-//! helper program are made of this one table.
+//! The table of questions to libvirt: the trait, the client's calls and the helper program's answers are generated
+//! from it.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use serde_json::Value;
 use super::values::{Beside, Defined, Domains, Pools, Secrets, State};
 use crate::model::Libvirt;
 
-/// A question, or a change of what is defined. The first one after an update waits until QEMU was probed.
+/// Time limit for most questions. After an update, the first one waits until libvirt has probed QEMU.
 const QUESTION: Duration = Duration::from_secs(120);
-/// The start of a domain: hundreds of GiB of memory are cleared and pinned, and hooks run.
+/// Time limit for a start: hundreds of GiB of memory may be cleared and pinned, and hooks run.
 const START: Duration = Duration::from_secs(3600);
-/// The end of a domain.
+/// Time limit for stopping a domain.
 const STOP: Duration = Duration::from_secs(300);
 
-/// How a question is asked.
+/// A question to libvirt.
 pub(super) struct Question {
     /// Its name.
     pub(super) name: &'static str,
-    /// What libvirt does meanwhile.
+    /// What libvirt is doing, for error messages.
     pub(super) doing: &'static str,
-    /// How long it may take.
+    /// Time limit.
     pub(super) limit: Duration,
 }
 
-/// An argument of a question. The helper keeps its own copy while it asks libvirt.
+/// An argument of a question. The helper deserialises it into an owned value, and passes a reference of it to libvirt.
 trait Argument<'a>: Sized {
-    type Kept: DeserializeOwned;
-    fn lent(kept: &'a Self::Kept) -> Self;
+    type Owned: DeserializeOwned;
+    fn borrow(owned: &'a Self::Owned) -> Self;
 }
 
 impl<'a> Argument<'a> for &'a str {
-    type Kept = String;
-    fn lent(kept: &'a String) -> Self {
-        kept
+    type Owned = String;
+    fn borrow(owned: &'a String) -> Self {
+        owned
     }
 }
 
@@ -48,16 +48,16 @@ impl<'a> Argument<'a> for Option<&'a str> {
 }
 
 impl Argument<'_> for bool {
-    type Kept = bool;
-    fn lent(kept: &bool) -> Self {
-        *kept
+    type Owned = bool;
+    fn borrow(owned: &bool) -> Self {
+        *owned
     }
 }
 
 impl Argument<'_> for Secrets {
-    type Kept = Secrets;
-    fn lent(kept: &Secrets) -> Self {
-        *kept
+    type Owned = Secrets;
+    fn borrow(owned: &Secrets) -> Self {
+        *owned
     }
 }
 
@@ -88,19 +88,19 @@ macro_rules! questions {
             match name {
                 $(stringify!($name) => {
                     let [$($argument),*] = list(arguments)?;
-                    $(let $argument = serde_json::from_value::<<$kind as Argument>::Kept>($argument).context("an argument is of another kind")?;)*
-                    let answer = hypervisor.$name($(<$kind as Argument>::lent(&$argument)),*)?;
+                    $(let $argument = serde_json::from_value::<<$kind as Argument>::Owned>($argument).context("an argument has an unexpected type")?;)*
+                    let answer = hypervisor.$name($(<$kind as Argument>::borrow(&$argument)),*)?;
                     serde_json::to_value(answer).context("plain data serialises")
                 })*
-                _ => anyhow::bail!("there is no question '{name}'"),
+                _ => anyhow::bail!("unknown question '{name}'"),
             }
         }
     };
 }
 
-/// So many arguments.
+/// Exactly this many arguments.
 fn list<const N: usize>(arguments: Value) -> Result<[Value; N]> {
-    let arguments: Vec<Value> = serde_json::from_value(arguments).context("the arguments are no list")?;
+    let arguments: Vec<Value> = serde_json::from_value(arguments).context("the arguments are not a list")?;
     arguments.try_into().map_err(|_| anyhow::anyhow!("the question takes {N} arguments"))
 }
 
@@ -109,46 +109,46 @@ questions! {
     QUESTION "asking for its driver" driver() -> String;
     /// The XML of all PCI and USB node devices.
     QUESTION "listing the host's devices" node_devices() -> Vec<String>;
-    /// Its version, and what its QEMU can.
-    QUESTION "asking what it can do" abilities() -> Libvirt;
-    /// The firmware images that it offers for a q35 machine; none where it cannot tell.
+    /// Its version, and the capabilities of its QEMU.
+    QUESTION "reading its capabilities" abilities() -> Libvirt;
+    /// The firmware images that it offers for a q35 machine; none where they are unknown.
     QUESTION "asking for its firmware" loaders() -> Vec<String>;
-    /// The inactive XML of a domain; `None` where there is no such domain.
+    /// The inactive XML of a domain; `None` where it does not exist.
     QUESTION "reading a domain" domain_xml(name: &str, secrets: Secrets) -> Option<String>;
-    /// All domains; one that goes meanwhile is left out, one that cannot be read is named.
+    /// All domains; one that is undefined meanwhile is omitted, one that cannot be read is reported.
     QUESTION "listing the domains" domains() -> Domains;
-    /// The virtual networks, each with whether it is active; `None` where it cannot tell.
+    /// The virtual networks, each with whether it is active; `None` where they are unknown.
     QUESTION "listing the networks" networks() -> Option<Vec<(String, bool)>>;
     /// All storage pools, active or not, with their volumes; none where the driver has no pools.
     QUESTION "listing the storage pools" pools() -> Pools;
-    /// The command line that it would run for this XML.
+    /// The QEMU command line that it would run for this XML.
     QUESTION "translating a domain" native(xml: &str) -> String;
     /// Defines a domain that is still as it was read; `None`: that was not there. The schema is asked before that, so
     /// that next to no time is left for others between the comparison and the definition: libvirt cannot do both at once.
     QUESTION "defining a domain" define(name: &str, before: Option<&str>, xml: &str) -> Defined;
     /// The same although the schema refuses it; what libvirt does not know is lost.
     QUESTION "defining a domain" define_unchecked(name: &str, before: Option<&str>, xml: &str) -> Defined;
-    /// What a domain is doing.
+    /// The state of a domain.
     QUESTION "asking for a domain's state" state(name: &str) -> State;
-    /// Starts a domain; paused: before its first instruction.
+    /// Starts a domain; `paused`: stopped before its first instruction.
     START "starting a domain" start(name: &str, paused: bool) -> ();
     /// Whether the domain starts with the host.
     QUESTION "asking for a domain's autostart" autostart(name: &str) -> bool;
-    /// Lets the domain start with the host, or no more.
+    /// Sets whether the domain starts with the host.
     QUESTION "setting a domain's autostart" set_autostart(name: &str, wanted: bool) -> ();
     /// Whether the agent in the guest answers.
     QUESTION "asking the guest's agent" agent_answers(name: &str) -> bool;
-    /// The addresses that libvirt's networks have given out to the running domain; after a restart
-    /// those of its last run, until it asks anew. `None` where it cannot tell.
+    /// The addresses that the running domain has leased from libvirt's networks; after a start, those of its last run
+    /// until it renews them. `None` where they are unknown.
     QUESTION "asking for addresses" leases(name: &str) -> Option<Vec<String>>;
     /// Asks the guest to shut down.
     STOP "asking a guest to shut down" shut_down(name: &str) -> ();
-    /// Pulls the plug.
+    /// Powers a domain off.
     STOP "stopping a domain" destroy(name: &str) -> ();
-    /// What of a domain goes with it when it is forgotten, beside its XML and firmware variables.
+    /// What is lost when a domain is undefined, besides its XML and firmware variables.
     QUESTION "asking for a domain's snapshots" beside(name: &str) -> Beside;
-    /// Forgets a domain, its firmware variables, managed save and snapshot metadata included.
+    /// Undefines a domain, including its firmware variables, managed save and snapshot metadata.
     QUESTION "undefining a domain" undefine(name: &str) -> ();
-    /// What libvirt's parser would drop of this XML, by name; `None` where it refuses the whole.
+    /// The names of what libvirt's parser would drop from this XML; `None` where it refuses the whole XML.
     QUESTION "parsing a domain" dropped(xml: &str) -> Option<Vec<String>>;
 }

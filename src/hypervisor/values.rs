@@ -1,18 +1,18 @@
-//! What questions and answers are made of.
+//! The values in questions and answers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a domain is doing.
+/// The state of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It is there and its processors stand still.
+    /// It exists, but its virtual CPUs are stopped.
     Paused,
-    /// It is on its way down.
+    /// It is shutting down.
     ShuttingDown,
     /// It is off.
     ShutOff,
@@ -21,7 +21,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether a process is behind it.
+    /// Whether it has a QEMU process.
     pub fn is_active(self) -> bool {
         !matches!(self, Self::ShutOff)
     }
@@ -39,45 +39,45 @@ impl fmt::Display for State {
     }
 }
 
-/// Whether passwords are in an XML. Defining one without them deletes them.
+/// Whether a domain's XML contains its passwords. Defining an XML without them deletes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Secrets {
-    /// To define it again.
-    Kept,
-    /// To show it.
+    /// With passwords, to define the XML again.
+    Included,
+    /// Without passwords, to show the XML.
     LeftOut,
 }
 
-/// A domain as the hypervisor knows it.
+/// A domain as libvirt describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Its name.
     pub name: String,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
-    /// Its XML as it starts next; where it runs, also as it runs.
+    /// Its inactive XML; if it is running, also its active XML.
     pub xml: Vec<String>,
 }
 
-/// The domains, and those that could not be asked.
+/// The domains, and those that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Domains {
     /// The domains that were read.
     pub known: Vec<Known>,
-    /// Those that are there and could not be read: nothing is known of what they use.
+    /// Those that exist but could not be read: what they use is unknown.
     pub unread: Vec<Unread>,
 }
 
-/// The storage pools, and those that could not be asked.
+/// The storage pools, and those that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pools {
-    /// The pools, with what is known of each.
+    /// The pools, with what is known about each.
     pub known: Vec<Pool>,
-    /// Those of which not all is known: they could not be read, refreshed or listed.
+    /// Those that could not be read, refreshed or listed completely.
     pub unread: Vec<Unread>,
 }
 
-/// Something that is there and could not be read.
+/// Something that exists but could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unread {
     /// Its name.
@@ -91,7 +91,7 @@ pub struct Unread {
 pub struct Pool {
     /// Its name.
     pub name: String,
-    /// The folder in which its volumes lie, where it has one.
+    /// The folder of its volumes, if it has one.
     pub target: Option<String>,
     /// Its volumes, as far as it could be listed.
     pub volumes: Vec<Volume>,
@@ -102,14 +102,14 @@ pub struct Pool {
 pub struct Volume {
     /// The volume's name.
     pub name: String,
-    /// Where it lies.
+    /// Its path.
     pub path: String,
 }
 
 /// What libvirt keeps of a domain beside its XML and firmware variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Beside {
-    /// Whether the memory of its guest is saved, to go on with at the next start.
+    /// Whether it has a managed save: the guest's memory, which the next start restores.
     pub is_saved: bool,
     /// Its snapshots.
     pub snapshots: Vec<Snapshot>,
@@ -120,16 +120,16 @@ pub struct Beside {
 pub struct Snapshot {
     /// Its name.
     pub name: String,
-    /// Its XML, which names the overlays that it began.
+    /// Its XML, which names the overlays of the snapshot.
     pub xml: String,
 }
 
-/// How a definition went.
+/// The result of defining a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Defined {
     /// It is defined.
     Yes,
-    /// libvirt's schema refuses it, with these words.
+    /// libvirt's schema refuses it, with this message.
     SchemaRefuses(String),
     /// It is not, since another program has changed the domain meanwhile, whose change would be lost.
     Changed,

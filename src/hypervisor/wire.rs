@@ -1,4 +1,4 @@
-//! How `vgapt` and its helper speak: a line of JSON for each question and for each answer.
+//! The protocol between `vgapt` and its helper: one line of JSON for each question and each answer.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::LibvirtError;
 use super::questions::{Hypervisor, answer};
 
-/// Both programs are of this version, or do not speak.
+/// Both programs must have this version.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A question.
@@ -34,7 +34,7 @@ pub(super) enum Answer {
     Failed(Failure),
 }
 
-/// An error: what was being done, outermost first, and what libvirt said.
+/// An error: what was being done, outermost first, and libvirt's error.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Failure {
     doing: Vec<String>,
@@ -63,7 +63,7 @@ impl From<Result<Value>> for Answer {
     }
 }
 
-/// What the helper does: it connects, says so, and answers until nobody asks any more.
+/// Runs the helper: it connects, reports the result, and answers questions until its input ends.
 ///
 /// # Errors
 /// Where a line cannot be read or written.
@@ -86,7 +86,7 @@ pub fn serve(
     )?;
     let Some(hypervisor) = hypervisor else { return Ok(()) };
     for line in calls {
-        let call: Call = serde_json::from_str(&line?).context("a question cannot be read")?;
+        let call: Call = serde_json::from_str(&line?).context("a question cannot be parsed")?;
         say(answers, &Answer::from(answer(hypervisor.as_ref(), &call.ask, call.arguments)))?;
     }
     Ok(())
@@ -95,5 +95,5 @@ pub fn serve(
 fn say(answers: &mut dyn Write, what: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_vec(what).context("plain data serialises")?;
     line.push(b'\n');
-    answers.write_all(&line).and_then(|()| answers.flush()).context("nobody hears the answer")
+    answers.write_all(&line).and_then(|()| answers.flush()).context("the answer cannot be sent")
 }

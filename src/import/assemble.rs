@@ -69,7 +69,7 @@ fn backing(draft: &Draft, backing: Fragment) -> Fragment {
 fn features(draft: &Draft, features: Fragment, groups: [Fragment; 2]) -> Fragment {
     let [hyperv, kvm] = groups;
     let has_mode = draft.attributes.iter().any(|(element, ..)| *element == "hyperv");
-    // All that the kernel offers is more than single ones, which libvirt's schema has no place for beside it.
+    // mode='passthrough' includes all enlightenments; libvirt's schema allows no single ones beside it.
     let hyperv = if has_mode {
         hyperv.attributes().iter().fold(Fragment::new("hyperv"), |hyperv, (name, value)| hyperv.with(name, value))
     } else {
@@ -81,7 +81,7 @@ fn features(draft: &Draft, features: Fragment, groups: [Fragment; 2]) -> Fragmen
     features.child_if(has_hyperv.then_some(hyperv)).child_if(has_kvm.then_some(kvm))
 }
 
-/// What has no element, with a comment that says so.
+/// The options without an element, below a comment that says so.
 fn for_qemu(draft: &Draft) -> String {
     let kept: Vec<&super::options::Opt> = draft
         .options
@@ -97,7 +97,7 @@ fn for_qemu(draft: &Draft) -> String {
     if !words.is_empty() {
         let line =
             words.iter().fold(Fragment::new("qemu:commandline"), |line, word| line.child(Fragment::new("qemu:arg").with("value", word)));
-        text.push_str("  <!-- libvirt has no element for these, and does not look after what they name -->\n");
+        text.push_str("  <!-- libvirt has no element for these, and does not manage the files and devices that they name -->\n");
         text.push_str(&format!("  {}\n", line.render("  ", "\n")));
     }
     let mut aliases: Vec<&str> = draft.overrides.iter().map(|(alias, ..)| alias.as_str()).collect();
@@ -114,7 +114,7 @@ fn for_qemu(draft: &Draft) -> String {
     text
 }
 
-/// Properties that are `on`, `off` or `auto` to QEMU, which are words to it and no booleans
+/// Properties that take `on`, `off` or `auto`: strings to QEMU, not booleans
 /// (`DEFINE_PROP_ON_OFF_AUTO` in `hw/vfio/pci.c`).
 const WORDS: [&str; 4] = ["display", "enable-migration", "x-migration-load-config-after-iter", "x-migration-multifd-transfer"];
 

@@ -1,10 +1,10 @@
-//! What stands before QEMU and says where it runs: `taskset`, `chrt`, `numactl`, `systemd-run`.
+//! Commands before QEMU that set where it runs: `taskset`, `chrt`, `numactl`, `systemd-run`.
 
 use super::draft::Draft;
 use super::shell::is_wrapper;
 use crate::xml::Fragment;
 
-/// Puts into the domain what has an element; the words of all other commands, in order.
+/// Adds to the domain what has an element; returns the words of all other commands, in order.
 pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
     let mut left = Vec::new();
     let mut rest = before;
@@ -34,9 +34,9 @@ fn taskset(draft: &mut Draft, words: &[String]) -> bool {
     set.is_some_and(|set| processors(draft, &set))
 }
 
-/// The processors that QEMU runs on.
+/// Sets the CPUs that QEMU runs on.
 fn processors(draft: &mut Draft, set: &str) -> bool {
-    // `0-6:2` is taskset's own, `!1`, `+0` and `all` are numactl's.
+    // `0-6:2` is taskset syntax, `!1`, `+0` and `all` are numactl syntax: libvirt takes neither.
     let is_plain = !set.is_empty() && set.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-');
     if is_plain {
         draft.attributes.push(("vcpu", "cpuset", set.to_owned()));
@@ -72,7 +72,7 @@ fn scheduler(draft: &mut Draft, words: &[String]) -> bool {
     true
 }
 
-/// `-m 0`, `-C 0-3`; which processors a node has (`-N`) is for the machine to say.
+/// `-m 0`, `-C 0-3`. Which CPUs a node has (`-N`) depends on the host, and is not looked up here.
 fn nodes(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -94,7 +94,7 @@ fn nodes(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
             None if matches!(name, "-C" | "--physcpubind") && processors(draft, &value) => {}
             None if matches!(name, "-N" | "--cpunodebind") => {
                 draft.notes.push(format!(
-                    "numactl {name} {value} is left out: QEMU ran on the processors of node {value}, see lscpu; write them into <vcpu cpuset=…>"
+                    "numactl {name} {value} is left out: it ran QEMU on the CPUs of NUMA node {value}; lscpu lists them, write them into <vcpu cpuset=…>"
                 ));
             }
             _ => left.extend(["numactl".to_owned(), name.to_owned(), value]),

@@ -27,12 +27,12 @@ fn lines(draft: &mut Draft) {
                 draft.device(Fragment::new(name).with("type", "file").child_if(file));
                 draft.native(index, &format!("<{name} type='file'>"));
             }
-            _ => draft.keep(index, "a line to a place that is kept as it is"),
+            _ => draft.keep(index, "this backend is not converted"),
         }
     }
 }
 
-/// Serial lines as devices, where what is behind them has an element.
+/// Serial ports given as devices, if libvirt has an element for their backend.
 fn devices(draft: &mut Draft) {
     for index in draft.devices(&["isa-serial"]) {
         let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
@@ -86,13 +86,13 @@ fn ports(draft: &mut Draft) {
         let is_redirection = draft.options[index].props.peek("driver") == Some("usb-redir");
         let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
         let Some(chardev) = draft.with("chardev", "id", &id) else {
-            draft.keep(index, "what is behind it is not known");
+            draft.keep(index, "its backend was not found in the script");
             continue;
         };
         let backend = draft.options[chardev].props.peek("backend").unwrap_or_default().to_owned();
         if backend == "spicevmc" && !draft.says("spice") {
-            draft.drop(index, "it is SPICE's, and the script has none");
-            draft.drop(chardev, "it is SPICE's, and the script has none");
+            draft.drop(index, "it needs SPICE, which the script does not use");
+            draft.drop(chardev, "it needs SPICE, which the script does not use");
             continue;
         }
         let kind = match backend.as_str() {
@@ -100,8 +100,8 @@ fn ports(draft: &mut Draft) {
             "socket" => "unix",
             "qemu-vdagent" => "qemu-vdagent",
             _ => {
-                draft.keep(index, "what is behind it has no element");
-                draft.keep(chardev, "no element says this");
+                draft.keep(index, "libvirt has no element for its backend");
+                draft.keep(chardev, "libvirt has no element for this");
                 continue;
             }
         };
@@ -125,7 +125,7 @@ fn ports(draft: &mut Draft) {
         draft.options[index].props.ignore(&["driver", "chardev", "nr", "filter"]);
         draft.place_freely(index);
         draft.native(index, if is_redirection { "<redirdev>" } else { "<channel>" });
-        draft.native(chardev, "<channel>: libvirt makes the socket itself");
+        draft.native(chardev, "<channel>: libvirt creates the socket itself");
     }
 }
 
@@ -133,7 +133,7 @@ fn tpm(draft: &mut Draft) {
     for index in draft.devices(&["tpm-tis", "tpm-crb"]) {
         let id = draft.options[index].props.peek("tpmdev").unwrap_or_default().to_owned();
         let Some(backend) = draft.with("tpmdev", "id", &id) else {
-            draft.keep(index, "what is behind it is not known");
+            draft.keep(index, "its backend was not found in the script");
             continue;
         };
         let model = draft.take(index, "driver").unwrap_or_default();
@@ -144,12 +144,12 @@ fn tpm(draft: &mut Draft) {
             let device = Fragment::new("device").with("path", path.unwrap_or_else(|| "/dev/tpm0".into()));
             Fragment::new("backend").with("type", "passthrough").child(device)
         } else {
-            draft.notes.push("libvirt runs a swtpm of its own; what the old one kept (keys, BitLocker) stays in its directory".into());
+            draft.notes.push("libvirt runs its own swtpm; the state of the old one (keys, BitLocker) stays in its directory".into());
             Fragment::new("backend").with("type", "emulator").with("version", "2.0")
         };
         draft.device(Fragment::new("tpm").with("model", &model).child(element));
         if let Some(chardev) = chardev {
-            draft.drop(chardev, "libvirt runs a swtpm of its own");
+            draft.drop(chardev, "libvirt runs its own swtpm");
         }
         draft.options[backend].props.ignore(&["id", "cancel-path"]);
         draft.take(index, "tpmdev");

@@ -1,4 +1,4 @@
-//! The processor: its model, its features, what it tells Windows, and how many there are.
+//! The processor: model, features, Hyper-V enlightenments, number and topology.
 
 use super::draft::Draft;
 use crate::xml::Fragment;
@@ -20,7 +20,7 @@ const ENLIGHTENMENTS: [(&str, &str); 13] = [
     ("hv-emsr-bitmap", "emsr_bitmap"),
 ];
 
-/// Features of processors as both QEMU and libvirt call them.
+/// CPU features with the same name in QEMU and libvirt.
 const FEATURES: &[&str] = &[
     "topoext",
     "invtsc",
@@ -92,7 +92,7 @@ pub(super) fn translate(draft: &mut Draft) {
     features(draft, index);
     draft.native(index, "<cpu>, <hyperv>, <kvm>");
     for other in &given[1..] {
-        draft.drop(*other, "the first -cpu counts here");
+        draft.drop(*other, "only the first -cpu is used");
     }
 }
 
@@ -107,8 +107,8 @@ fn model(draft: &mut Draft, index: usize) {
             draft.put("cpu", Fragment::new("model").with("fallback", "allow").text(&model));
         }
     }
-    // `check` only warns of what the host has not; `enforce` refuses to start. libvirt's 'full' is more: it
-    // refuses features that QEMU adds, such as `hypervisor`.
+    // `check` only warns about features that the host lacks; `enforce` refuses to start. libvirt's 'full' goes
+    // further: it refuses features that QEMU adds, such as `hypervisor`.
     let strict = draft.flag(index, "enforce") == Some(true);
     draft.take(index, "check");
     draft.attribute("cpu", "check", if strict { "partial" } else { "none" });
@@ -126,7 +126,7 @@ fn enlightenments(draft: &mut Draft, index: usize) {
     }
     if draft.flag(index, "hv-passthrough") == Some(true) {
         draft.attribute("hyperv", "mode", "passthrough");
-        draft.notes.push("hv_passthrough: libvirt's mode 'passthrough' takes all that the kernel offers".into());
+        draft.notes.push("hv_passthrough: libvirt's mode 'passthrough' enables all enlightenments that the kernel supports".into());
     }
     if let Some(retries) = draft.take(index, "hv-spinlocks") {
         let number = retries.strip_prefix("0x").map_or_else(|| retries.parse().ok(), |digits| u32::from_str_radix(digits, 16).ok());
@@ -173,7 +173,7 @@ fn details(draft: &mut Draft, index: usize) {
     }
 }
 
-/// `+svm`, `-hypervisor`, `topoext=on`; what libvirt does not know goes to QEMU by another way.
+/// `+svm`, `-hypervisor`, `topoext=on`; features that libvirt does not know are passed to QEMU with -global.
 fn features(draft: &mut Draft, index: usize) {
     for (name, value) in draft.options[index].props.left() {
         draft.take(index, &name);
@@ -196,11 +196,11 @@ fn features(draft: &mut Draft, index: usize) {
         };
         let value = if name.starts_with(['+', '-']) { if is_on { "on" } else { "off" }.to_owned() } else { value };
         draft.arguments.extend(["-global".into(), format!("{driver}.{}={value}", feature.replace('_', "-"))]);
-        draft.notes.push(format!("the processor's {name} has no element, and is given to QEMU as -global"));
+        draft.notes.push(format!("{name} of -cpu has no libvirt element, and is passed to QEMU with -global"));
     }
 }
 
-/// `-vcpu`, of QEMUs that were patched for it: the host's processors of one of the guest's.
+/// `-vcpu` of patched QEMU versions: pins a vCPU to host CPUs.
 fn pins(draft: &mut Draft) {
     for index in draft.named(&["vcpu"]) {
         let [vcpu, set] = ["vcpunum", "affinity"].map(|name| draft.take(index, name));
@@ -209,12 +209,12 @@ fn pins(draft: &mut Draft) {
                 draft.put("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
                 draft.native(index, "<vcpupin>");
             }
-            None => draft.drop(index, "QEMU does not know it: processors are pinned with <vcpupin>"),
+            None => draft.drop(index, "QEMU does not have this option: <vcpupin> pins vCPUs"),
         }
     }
 }
 
-/// How many; the topology.
+/// Sets the number of vCPUs; returns the topology.
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
     let index = *given.last()?;
@@ -231,8 +231,8 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
         draft.native(index, "<vcpu>, <topology>");
     }
     if counts.product() != u64::from(counts.all) {
-        let what = if counts.online < counts.all { " (before 6.2 it left places to plug in more)" } else { "" };
-        let note = format!("the topology of -smp does not make {} processors and QEMU refuses it{what}: it is left out", counts.all);
+        let what = if counts.online < counts.all { " (before 6.2 it allowed the rest to be plugged in later)" } else { "" };
+        let note = format!("the topology of -smp does not add up to {} CPUs, and QEMU refuses it{what}: it is left out", counts.all);
         draft.notes.push(note);
         return None;
     }
@@ -245,7 +245,7 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
     Some(topology.with("cores", counts.cores).with("threads", counts.threads))
 }
 
-/// How many processors, and how they are arranged.
+/// The number of CPUs and their topology.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     online: u32,
@@ -263,7 +263,7 @@ impl Counts {
     }
 }
 
-/// What is not said (0), as QEMU computes it (`machine_parse_smp_config` of `hw/core/machine-smp.c`).
+/// Computes missing values (0) as QEMU does (`machine_parse_smp_config` of `hw/core/machine-smp.c`).
 fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefer_sockets: bool) -> Counts {
     let (dies, clusters) = (dies.max(1), clusters.max(1));
     let (mut sockets, mut cores, mut threads) = (sockets, cores, threads);
@@ -290,7 +290,7 @@ fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefe
     if counts.all == 0 {
         counts.all = if cpus > 0 { cpus } else { u32::try_from(counts.product()).unwrap_or(u32::MAX) };
     }
-    // All that is arranged is there, and more can be plugged in (QEMU before 6.2).
+    // The topology covers the CPUs present; more can be plugged in (QEMU before 6.2).
     if counts.online == 0 && u64::from(counts.all) > counts.product() {
         counts.online = u32::try_from(counts.product()).unwrap_or(0);
     }

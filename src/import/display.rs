@@ -1,4 +1,4 @@
-//! What is shown, and where: emulated graphics, VNC and SPICE.
+//! Emulated graphics, VNC and SPICE.
 
 use super::draft::Draft;
 use crate::xml::Fragment;
@@ -23,12 +23,12 @@ const MODELS: [(&str, &str); 16] = [
     ("ramfb", "ramfb"),
 ];
 
-/// Devices that are a VGA, in whose presence QEMU makes none of its own.
+/// VGA devices: with one of them QEMU adds no default VGA.
 const FIRST: [&str; 7] = ["VGA", "cirrus-vga", "vmware-svga", "qxl-vga", "virtio-vga", "virtio-vga-gl", "isa-vga"];
-/// Graphics that are no VGA: libvirt calls the first of its models one that is.
+/// Graphics that are not VGA: with these models libvirt makes the first `<video>` a VGA device.
 const SECOND: [&str; 3] = ["qxl", "secondary-vga", "virtio-gpu-pci"];
 
-const NO_WINDOW: &str = "libvirt opens no window; a guest is looked at with virt-viewer, or on the card's own output";
+const NO_WINDOW: &str = "libvirt opens no window; view the guest with virt-viewer, or on the card's own output";
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut models = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn translate(draft: &mut Draft) {
     let (mut memory, mut accelerated) = (Vec::new(), Vec::new());
     let has_defaults = !draft.says("nodefaults");
     let is_first = |option: &super::options::Opt| option.props.peek("driver").is_some_and(|driver| FIRST.contains(&driver));
-    // Beside what is no VGA, QEMU makes its own (`default_list` of `system/vl.c`).
+    // Without a VGA device QEMU adds its default one (`default_list` of `system/vl.c`).
     if models.is_empty() && has_defaults && !draft.options.iter().any(|option| option.name == "device" && is_first(option)) {
         models.push("vga");
     }
@@ -49,13 +49,13 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&devices) {
         let driver = draft.options[index].props.peek("driver").unwrap_or_default().to_owned();
         if SECOND.contains(&driver.as_str()) && models.iter().all(|model| *model == "none") {
-            draft.keep(index, "libvirt has it only beside a first one, and the script has none");
+            draft.keep(index, "libvirt supports it only beside a primary graphics device, and the script has none");
             continue;
         }
         draft.take(index, "driver");
         if draft.options[index].props.left().iter().any(|(name, _)| name == "blob" || (name == "max_outputs" && !driver.starts_with("qxl")))
         {
-            draft.keep(index, "graphics with properties that no element says");
+            draft.keep(index, "it has properties that libvirt has no element for");
             continue;
         }
         if let Some((_, model)) = MODELS.iter().find(|(name, _)| *name == driver) {
@@ -70,7 +70,7 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<video>");
     }
     if models.len() > 1 && without {
-        // -vga none stands first.
+        // `-vga none` comes first.
         models.retain(|model| *model != "none");
         for (at, ..) in &mut memory {
             *at -= 1;
@@ -93,7 +93,7 @@ pub(super) fn translate(draft: &mut Draft) {
     graphics(draft, shows && !without);
 }
 
-/// How much memory emulated graphics have, in KiB as libvirt counts it.
+/// Memory sizes of emulated graphics, in libvirt's unit, KiB.
 fn sizes(draft: &mut Draft, index: usize, model: &str) -> Vec<(&'static str, u64)> {
     let mut sizes = Vec::new();
     let mut number = |name: &str| draft.options[index].props.take(name).and_then(|number| number.parse::<u64>().ok());
@@ -123,7 +123,7 @@ fn graphics(draft: &mut Draft, shows: bool) {
     }
     for (number, index) in draft.named(&["nographic"]).into_iter().enumerate() {
         shown = true;
-        // The line of -nographic is one of QEMU's defaults.
+        // The serial port of -nographic is one of QEMU's defaults.
         if number == 0 && !draft.says("serial") && !draft.says("nodefaults") {
             draft.device(Fragment::new("serial").with("type", "pty"));
         }
@@ -142,7 +142,7 @@ fn graphics(draft: &mut Draft, shows: bool) {
         } else {
             if draft.options[index].props.peek("gl").is_some_and(|gl| gl != "off") {
                 draft.notes.push(
-                    "gl= of a window is left out with the window: for 3D in the guest write <graphics type='egl-headless'/> beside VNC, \
+                    "gl= is left out, since libvirt opens no window: for 3D in the guest write <graphics type='egl-headless'/> beside VNC, \
                      and <acceleration accel3d='yes'/> in the <model> of virtio's <video>"
                         .into(),
                 );
@@ -154,11 +154,11 @@ fn graphics(draft: &mut Draft, shows: bool) {
         let graphics = Fragment::new("graphics").with("type", "vnc").with("autoport", "yes").with("listen", "127.0.0.1");
         let keys = keymap(draft);
         draft.device(if let Some(keys) = keys { graphics.with("keymap", keys) } else { graphics });
-        draft.notes.push("in place of QEMU's window the guest is shown by VNC, to this machine only".into());
+        draft.notes.push("VNC replaces QEMU's window, and listens on this host only".into());
     }
 }
 
-/// `-k`: the layout of keys.
+/// `-k`: the keyboard layout.
 fn keymap(draft: &mut Draft) -> Option<String> {
     let keys = draft.options.iter().find(|option| option.name == "k").map(|option| option.value().to_owned());
     for index in draft.named(&["k"]) {
@@ -176,7 +176,7 @@ fn vnc(draft: &mut Draft, index: usize) -> bool {
     }
     let (host, number) = display.rsplit_once(':').unwrap_or(("", "0"));
     let Ok(number) = number.parse::<u32>() else {
-        draft.keep(index, "a place that no element says");
+        draft.keep(index, "libvirt has no element for this address");
         return true;
     };
     let host = host.trim_matches(['[', ']']);
@@ -187,7 +187,7 @@ fn vnc(draft: &mut Draft, index: usize) -> bool {
     let listen = match guarded {
         Some(guard) => {
             draft.notes.push(format!(
-                "{guard} of -vnc is set by QEMU's monitor or a file, and has to be said anew: <graphics passwd=…>, or vnc_tls and vnc_sasl \
+                "{guard} of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
                  in qemu.conf{}",
                 if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}") }
             ));
@@ -197,7 +197,7 @@ fn vnc(draft: &mut Draft, index: usize) -> bool {
             if !is_local {
                 draft
                     .notes
-                    .push(format!("VNC is open to all who reach {listen}, as in the script: listen='127.0.0.1' and a password close it"));
+                    .push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));
             }
             listen
         }
@@ -225,7 +225,7 @@ fn spice(draft: &mut Draft, index: usize) {
         };
         if address.is_none() {
             draft.notes.push(
-                "-spice without addr= listens on all addresses; the domain's listens on 127.0.0.1 alone: listen= of <graphics> says another".into(),
+                "-spice without addr= listens on all addresses; the domain listens on 127.0.0.1 only: listen= of <graphics> sets another address".into(),
             );
         }
         graphics = graphics.with("listen", address.unwrap_or_else(|| "127.0.0.1".into()));

@@ -1,4 +1,4 @@
-//! A domain in the making, and what became of each option: exactly one thing.
+//! A domain under construction, and what became of each option: exactly one outcome each.
 
 use super::options::Opt;
 use crate::xml::Fragment;
@@ -8,31 +8,31 @@ use crate::xml::Fragment;
 pub(super) enum Fate {
     /// libvirt has an element for it.
     Native,
-    /// It is given to QEMU as it is.
-    Kept,
-    /// It means nothing under libvirt.
+    /// It is passed to QEMU unchanged.
+    Unchanged,
+    /// It has no meaning under libvirt.
     Dropped,
 }
 
-/// A domain in the making.
+/// A domain under construction.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) options: Vec<Opt>,
     pub(super) fates: Vec<Option<(Fate, String)>>,
     pub(super) notes: Vec<String>,
-    /// What no domain can do as the script did it: why, and what to do.
+    /// What no domain can do the way the script does: the reason and the remedy.
     pub(super) refusals: Vec<(String, String)>,
-    /// `-global`s and the like that take the place of properties without an element.
+    /// `-global` and similar arguments, for properties without an element.
     pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
     pub(super) overrides: Vec<(String, String, String)>,
-    /// Children of the domain by the names of the elements they go into; `""`: into the domain.
+    /// Elements, each with the name of its parent; `""`: the domain itself.
     parts: Vec<(&'static str, Fragment)>,
-    /// Attributes of these elements.
+    /// Attributes: element, name, value.
     pub(super) attributes: Vec<(&'static str, &'static str, String)>,
-    /// Controllers that libvirt calls otherwise: the script's name, libvirt's alias.
+    /// Controllers that libvirt names differently: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
-    /// How many devices are kept on the root bus.
+    /// How many devices passed to QEMU unchanged have an address on the root bus.
     places: usize,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
@@ -45,17 +45,17 @@ impl Draft {
         Self { options, fates, ..Self::default() }
     }
 
-    /// The options of a name that nothing has become of yet.
+    /// The unsettled options with one of these names.
     pub(super) fn named(&self, names: &[&str]) -> Vec<usize> {
         self.open(|option| names.contains(&option.name.as_str()))
     }
 
-    /// The devices of a driver that nothing has become of yet.
+    /// The unsettled devices with one of these drivers.
     pub(super) fn devices(&self, drivers: &[&str]) -> Vec<usize> {
         self.open(|option| option.name == "device" && option.props.peek("driver").is_some_and(|driver| drivers.contains(&driver)))
     }
 
-    /// The options whose property has this value, such as the device of a drive.
+    /// The first unsettled option whose property has this value, such as the device of a drive.
     pub(super) fn with(&self, name: &str, property: &str, value: &str) -> Option<usize> {
         self.open(|option| option.name == name && option.props.peek(property) == Some(value)).first().copied()
     }
@@ -72,7 +72,7 @@ impl Draft {
         self.options[index].props.flag(property)
     }
 
-    /// What becomes of an option; the first word counts.
+    /// Settles what becomes of an option; a later call changes nothing.
     fn settle(&mut self, index: usize, fate: Fate, why: &str) {
         self.fates[index].get_or_insert_with(|| (fate, why.to_owned()));
     }
@@ -82,9 +82,9 @@ impl Draft {
         self.settle(index, Fate::Native, element);
     }
 
-    /// QEMU makes the devices that are kept before those that libvirt writes as JSON
-    /// (`qemu_create_cli_devices`), and one of PCI would take a place that libvirt has given to one of its own:
-    /// it gets one behind those that libvirt fills first.
+    /// Passes an option to QEMU unchanged. QEMU creates such a device before those that libvirt writes as JSON
+    /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
+    /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
         let option = &self.options[index];
         if option.name == "device" && self.fates[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
@@ -99,13 +99,13 @@ impl Draft {
         self.settle(index, Fate::Dropped, why);
     }
 
-    /// No domain is made: this option would do something else than in the script.
+    /// Refuses the import: under libvirt this option would not do what it does in the script.
     pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
         self.refusals.push((format!("{}: {why}", self.options[index].text()), remedy.into()));
         self.drop(index, why);
     }
 
-    /// A place on the root bus for a device that is kept.
+    /// An address on the root bus for a device passed to QEMU unchanged.
     pub(super) fn kept_place(&mut self) -> String {
         let addr = format!("{:#x}", 0x18 - self.places);
         self.places = (self.places + 1).min(8);
@@ -113,12 +113,12 @@ impl Draft {
     }
 
     /// Whether an option of this name is in the script.
-    pub(super) fn says(&self, name: &str) -> bool {
+    pub(super) fn has_option(&self, name: &str) -> bool {
         self.options.iter().any(|option| option.name == name)
     }
 
-    /// libvirt's model of a virtio device: whether it is one of the old interface too, of the new alone, or
-    /// as the machine has it.
+    /// libvirt's model of a virtio device: transitional (legacy and modern interface), non-transitional (modern
+    /// only), or the machine's default.
     pub(super) fn virtio_model(&mut self, index: usize) -> &'static str {
         let driver = self.options[index].props.peek("driver").unwrap_or_default().to_owned();
         match (self.flag(index, "disable-legacy"), self.flag(index, "disable-modern")) {
@@ -130,8 +130,8 @@ impl Draft {
         }
     }
 
-    /// The value of an option that is kept, where the controller that it sits on is libvirt's and
-    /// called otherwise: its bus by libvirt's name, or none where libvirt makes ports as it needs them.
+    /// The value of an option passed to QEMU. If libvirt creates its controller under another name, the bus
+    /// gets that name; if libvirt adds ports as needed, the bus is removed.
     pub(super) fn kept_value(&self, option: &Opt) -> Option<String> {
         let value = option.value.clone()?;
         let Some(bus) = option.props.peek("bus").filter(|_| option.name == "device") else { return Some(value) };
@@ -149,7 +149,7 @@ impl Draft {
             }
             return Some(serde_json::Value::Object(members).to_string());
         }
-        // An address belongs to its bus.
+        // Without its bus an address has no meaning.
         let moved = |part: &&str| new.is_some() || !(part.starts_with("bus=") || part.starts_with("addr="));
         let parts = value.split(',').filter(moved);
         let parts: Vec<String> = parts
@@ -158,11 +158,11 @@ impl Draft {
         Some(parts.join(","))
     }
 
-    /// Where a device sits in the guest is for libvirt to say.
+    /// Leaves a device's address in the guest to libvirt.
     pub(super) fn place_freely(&mut self, index: usize) {
         let props = &mut self.options[index].props;
         if props.left().iter().any(|(name, _)| name == "addr" || name == "bus") {
-            let note = "where devices sit in the guest (bus=, addr=) is left to libvirt; a Windows guest may set some up anew";
+            let note = "libvirt assigns device addresses in the guest, bus= and addr= are ignored; Windows may set up some devices again";
             if !self.notes.iter().any(|known| known == note) {
                 self.notes.push(note.to_owned());
             }
@@ -170,7 +170,7 @@ impl Draft {
         props.ignore(&["id", "bus", "addr", "port", "chassis", "slot", "multifunction", "disable-legacy", "disable-modern"]);
     }
 
-    /// Puts an element into one of the domain's; `""`: into the domain itself.
+    /// Adds an element under a parent; `""`: under the domain itself.
     pub(super) fn put(&mut self, parent: &'static str, element: Fragment) {
         self.parts.push((parent, element));
     }
@@ -192,7 +192,7 @@ impl Draft {
         self.attributes.push((element, name, value.into()));
     }
 
-    /// The boot order of a device, where it says one.
+    /// The boot order of a device, if it has one.
     pub(super) fn boot_order(&mut self, index: usize) -> Option<Fragment> {
         let order: u32 = self.take(index, "bootindex")?.parse().ok()?;
         // QEMU counts from 0, libvirt from 1.
@@ -200,7 +200,7 @@ impl Draft {
     }
 }
 
-/// Devices of PCI that do not say so by their names.
+/// PCI devices whose driver names do not show it.
 const PCI: [&str; 21] = [
     "qxl",
     "secondary-vga",

@@ -1,4 +1,4 @@
-//! Firmware, kernels, and what is booted from.
+//! Firmware, kernels, and boot devices.
 
 use super::draft::Draft;
 use crate::xml::Fragment;
@@ -7,7 +7,7 @@ pub(super) fn translate(draft: &mut Draft) {
     let mut images = flash_drives(draft);
     images.extend(flash_nodes(draft));
     images.sort_by_key(|image| !image.read_only);
-    // -snapshot throws away what the guest writes: libvirt's own copy is written instead.
+    // -snapshot discards the guest's writes: libvirt's copy of the variables is written instead.
     let is_protected = draft.says("snapshot");
     match &images[..] {
         [] => {}
@@ -20,7 +20,7 @@ pub(super) fn translate(draft: &mut Draft) {
                 let why = if is_protected { "-snapshot" } else { "it belongs to a package" };
                 draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
             }
-            // What belongs to a package is a pattern; anything else are the variables themselves.
+            // A file of a package is a template; any other file holds the variables themselves.
             let nvram = if is_pattern { nvram.with("template", &variables.path) } else { nvram.text(&variables.path) };
             draft.put("os", if variables.format == "qcow2" { nvram.with("format", "qcow2") } else { nvram });
         }
@@ -44,12 +44,12 @@ struct Flash {
     path: String,
     format: String,
     read_only: bool,
-    /// Whether the script says that it is not written to.
+    /// Whether the script marks it as read-only.
     is_marked: bool,
     option: usize,
 }
 
-/// A firmware without a second image: one that is not written to keeps no variables, one that is keeps them
+/// A firmware without a second image: a read-only one stores no variables, a writable one stores them
 /// in itself.
 fn one(draft: &mut Draft, image: &Flash) {
     let loader = loader(image);
@@ -59,7 +59,7 @@ fn one(draft: &mut Draft, image: &Flash) {
     }
     if draft.says("snapshot") {
         let remedy = format!("copy it, and name the copy in the script: cp {0} {0}.copy", image.path);
-        draft.refuse(image.option, "-snapshot protects the firmware's image, which libvirt's QEMU would write to", remedy);
+        draft.refuse(image.option, "-snapshot discards writes to the firmware image, but under libvirt QEMU would write to it", remedy);
     }
     let loader = Fragment::new("loader").with("readonly", "no").with("type", "pflash").text(&image.path);
     draft.put("os", if image.format == "qcow2" { loader.with("format", "qcow2") } else { loader });
@@ -80,7 +80,7 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
         let path = draft.take(index, "file").unwrap_or_default();
         let format = draft.take(index, "format").unwrap_or_else(|| "raw".into());
         draft.options[index].props.ignore(&["if", "id", "index"]);
-        // One that is not marked is the code all the same where it is first and another follows.
+        // The first of several images is the code, even if it is not marked read-only.
         images.push(Flash { path, format, read_only: read_only || (unit == 0 && drives.len() > 1), is_marked: read_only, option: index });
         draft.native(index, if unit == 0 { "<loader>" } else { "<nvram>" });
     }
@@ -131,7 +131,7 @@ fn boot(draft: &mut Draft) {
             draft.put("os", if let Some(timeout) = timeout { menu.with("timeout", timeout) } else { menu });
         }
         if by_device && order.is_some() {
-            draft.notes.push("the order of -boot is left out, since devices say their bootindex".into());
+            draft.notes.push("the order of -boot is left out, since devices have a bootindex".into());
         }
         let devices = order.filter(|_| !by_device).unwrap_or_default();
         for letter in devices.chars() {
@@ -144,7 +144,7 @@ fn boot(draft: &mut Draft) {
             };
             draft.put("os", Fragment::new("boot").with("dev", device));
         }
-        // A firmware goes on to the disks where the others have nothing to boot; libvirt's order is all there is.
+        // A firmware falls back to the disks if other devices do not boot; libvirt boots only what the order lists.
         if !devices.is_empty() && !devices.contains('c') && has_disk(draft) {
             draft.put("os", Fragment::new("boot").with("dev", "hd"));
         }

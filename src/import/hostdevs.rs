@@ -1,11 +1,11 @@
-//! The host's PCI devices, those of mediated devices among them, and the ports they sit on.
+//! The host's PCI devices and mediated devices, and the ports that they are on.
 
 use super::draft::Draft;
 use crate::domain::pci_hostdev;
 use crate::model::{PciAddress, is_uuid};
 use crate::xml::Fragment;
 
-/// Ports and bridges, which libvirt makes itself as it needs them.
+/// Ports and bridges, which libvirt adds as needed.
 const PORTS: [&str; 7] =
     ["ioh3420", "pcie-root-port", "pci-bridge", "x3130-upstream", "xio3130-downstream", "pcie-pci-bridge", "i82801b11-bridge"];
 
@@ -66,10 +66,10 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
     finish(draft, index, pci_hostdev(address), guest);
 }
 
-/// An integrated card of Intel's works in legacy mode only as 00:02.0 of the guest (`docs/igd-assign.txt`
-/// of QEMU): who asks for that place there is given it.
+/// Intel integrated graphics work in legacy mode only at 00:02.0 of the guest (`docs/igd-assign.txt` of QEMU):
+/// a script that sets this address gets it.
 ///
-/// Without a place QEMU gives it the first free one, which is that of the host where no VGA is in it.
+/// Without an address QEMU assigns the first free one, which is 00:02.0 if the guest has no emulated VGA.
 fn legacy_graphics(draft: &mut Draft, index: usize, address: PciAddress) -> Option<Fragment> {
     let is_vga = |option: &super::options::Opt| match option.name.as_str() {
         "vga" => option.props.peek("model") != Some("none"),
@@ -103,7 +103,7 @@ fn mediated(draft: &mut Draft, index: usize) {
         return;
     }
     if !is_uuid(&name) {
-        draft.keep(index, "it names no device that libvirt could hand over");
+        draft.keep(index, "it names no device that libvirt could pass through");
         return;
     }
     draft.options[index].props.ignore(&["driver", "sysfsdev"]);
@@ -140,7 +140,7 @@ fn finish(draft: &mut Draft, index: usize, hostdev: Fragment, guest: Option<Frag
         draft.take(index, &name);
         draft
             .notes
-            .push(format!("{name}={value} of {} has no element, and is given to QEMU by <qemu:override>", draft.options[index].text()));
+            .push(format!("{name}={value} of {} has no element, and is passed to QEMU by <qemu:override>", draft.options[index].text()));
         draft.overrides.push((alias.clone(), name, value));
     }
     draft.native(index, "<hostdev>");

@@ -1,4 +1,4 @@
-//! The machine, its accelerator, its clock, and what it is called.
+//! The machine: accelerator, clock, name and identity.
 
 use super::draft::Draft;
 use crate::xml::Fragment;
@@ -23,13 +23,13 @@ pub(super) fn translate(draft: &mut Draft) {
     }
 }
 
-/// What a watchdog does: `-watchdog-action`, or `-action watchdog=`; QEMU's default is a reset.
+/// The action of a watchdog: `-watchdog-action`, or `-action watchdog=`; QEMU's default is a reset.
 pub(super) fn watchdog_action(draft: &mut Draft) -> String {
     let mut action = "reset".to_owned();
     for option in &draft.options {
         let said = if option.name == "watchdog-action" { Some(option.value()) } else { option.props.peek("watchdog") };
         if let Some(said) = said.filter(|_| ["watchdog-action", "action"].contains(&option.name.as_str())) {
-            // As libvirt calls it.
+            // libvirt's name for it.
             if said == "debug" { "none" } else { said }.clone_into(&mut action);
         }
     }
@@ -62,7 +62,7 @@ fn actions(draft: &mut Draft) {
         if let Some(panic) = panic {
             draft.put("", Fragment::new("on_crash").text(panic));
         }
-        // A guest that is off is off: libvirt says the rest.
+        // shutdown= is ignored: libvirt decides what follows a shutdown.
         draft.take(index, "shutdown");
         draft.native(index, "<on_reboot>, <on_crash>");
     }
@@ -82,7 +82,7 @@ fn accelerators(draft: &mut Draft) {
 
 fn irqchip(draft: &mut Draft, index: usize) {
     if let Some(value) = draft.take(index, "kernel-irqchip") {
-        // All in the kernel is what libvirt asks for where it is asked for nothing.
+        // libvirt's default is `on`: all of it in the kernel.
         let driver = if value == "on" { "kvm" } else { "qemu" };
         draft.put("features", Fragment::new("ioapic").with("driver", driver));
     }
@@ -107,14 +107,14 @@ fn machine(draft: &mut Draft) {
         if draft.flag(index, "hpet") == Some(false) {
             draft.put("clock", Fragment::new("timer").with("name", "hpet").with("present", "no"));
         }
-        // libvirt says these by itself, from what it is told elsewhere.
+        // libvirt derives these from other parts of the domain.
         draft.options[index].props.ignore(&["graphics", "usb", "acpi", "pflash0", "pflash1", "memory-backend", "dump-guest-core"]);
         let left = draft.options[index].props.left();
         if !left.is_empty() {
             let words: Vec<String> = left.iter().map(|(name, value)| format!("{name}={value}")).collect();
             draft.arguments.extend(["-machine".into(), words.join(",")]);
             let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
-            draft.notes.push(format!("the machine's {} has no element, and is given to QEMU as it is", names.join(", ")));
+            draft.notes.push(format!("{} of -machine has no libvirt element, and is passed to QEMU unchanged", names.join(", ")));
             draft.options[index].props.ignore(&names);
         }
         draft.native(index, "<os><type machine=…>");
@@ -158,7 +158,7 @@ fn clock(draft: &mut Draft) {
                     offset = "absolute";
                     draft.attribute("clock", "start", start.to_string());
                 }
-                None => draft.notes.push(format!("the clock's start {date} is no date, for which QEMU refuses to start: it is left out")),
+                None => draft.notes.push(format!("the clock's start {date} is not a date, and QEMU refuses it: it is left out")),
             },
         }
         if draft.take(index, "driftfix").as_deref() == Some("slew") {
@@ -219,12 +219,12 @@ fn globals(draft: &mut Draft) {
             draft.options[index].props = super::props::Props::default();
             draft.native(index, "<pm>");
         } else {
-            draft.keep(index, "a property of a device without an element");
+            draft.keep(index, "a device property without a libvirt element");
         }
     }
 }
 
-/// What the board says it is: libvirt knows the tables 0, 1, 2 and 3 and most of what is in them.
+/// SMBIOS: libvirt supports the tables 0, 1, 2 and 3 and most of their fields.
 fn smbios(draft: &mut Draft) {
     const TABLES: [(&str, &str, &[&str]); 2] = [
         ("0", "bios", &["vendor", "version", "date", "release"]),
@@ -236,7 +236,7 @@ fn smbios(draft: &mut Draft) {
         let left = draft.options[index].props.left();
         let fits = known.filter(|(_, _, fields)| left.iter().all(|(name, _)| name == "type" || fields.contains(&name.as_str())));
         let Some((_, element, _)) = fits else {
-            draft.keep(index, "a table of the firmware that libvirt does not write");
+            draft.keep(index, "an SMBIOS table or field that libvirt does not write");
             continue;
         };
         let entries = left.iter().filter(|(name, _)| name != "type");

@@ -1,4 +1,4 @@
-//! Memory, and what it is made of.
+//! Memory and its backends.
 
 use super::draft::Draft;
 use crate::model::Size;
@@ -25,11 +25,11 @@ pub(super) fn translate(draft: &mut Draft) {
                 locked |= is_on;
                 if let Some(value) = draft.take(index, "cpu-pm") {
                     draft.arguments.extend(["-overcommit".into(), format!("cpu-pm={value}")]);
-                    draft.notes.push(format!("cpu-pm={value} of -overcommit has no element, and is given to QEMU as it is"));
+                    draft.notes.push(format!("cpu-pm={value} of -overcommit has no libvirt element, and is passed to QEMU unchanged"));
                 }
                 draft.native(index, "<locked/>");
             }
-            None => draft.keep(index, "no element says this"),
+            None => draft.keep(index, "libvirt has no element for this"),
         }
     }
     for id in backends {
@@ -45,7 +45,7 @@ pub(super) fn translate(draft: &mut Draft) {
         } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
             draft
                 .notes
-                .push(format!("memory in {path}: libvirt chooses the place of memory files itself (memory_backing_dir in qemu.conf)"));
+                .push(format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)"));
         }
         if kind == "memory-backend-memfd" {
             draft.attribute("source", "type", "memfd");
@@ -64,7 +64,7 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.attribute("source", "type", "file");
             draft
                 .notes
-                .push(format!("memory in {path}: libvirt chooses the place of memory files itself (memory_backing_dir in qemu.conf)"));
+                .push(format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)"));
         }
     }
     if locked {
@@ -76,11 +76,11 @@ pub(super) fn translate(draft: &mut Draft) {
     }
 }
 
-/// `host-nodes=` and `policy=`: which of the host's nodes the memory comes from.
+/// `host-nodes=` and `policy=`: the host's NUMA nodes that the memory comes from.
 fn nodes(draft: &mut Draft, index: usize) {
     let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
     let policy = draft.take(index, "policy");
-    // Written as words, host-nodes= is given once for each; as JSON it is a list.
+    // As name=value, host-nodes= is given once per node; in JSON it is a list.
     let mut nodes = draft.options[index].props.take_all("host-nodes");
     nodes.extend((0..64).map_while(|number| draft.options[index].props.take(&format!("host-nodes.{number}"))));
     let mode = match policy.as_deref() {
@@ -100,7 +100,7 @@ fn nodes(draft: &mut Draft, index: usize) {
     draft.put("numatune", element.with("mode", mode).with("nodeset", nodeset));
 }
 
-/// How much; the backends that it names.
+/// Sets the amount of memory; returns the backends that it names.
 fn amount(draft: &mut Draft) -> Vec<String> {
     for index in draft.named(&["m"]) {
         let size = draft.take(index, "size").and_then(|size| read(&size));
@@ -110,7 +110,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
                 if let Some(most) = draft.take(index, "maxmem").and_then(|most| read(&most)) {
                     let slots = draft.take(index, "slots").unwrap_or_else(|| "1".into());
                     draft.put("", Fragment::new("maxMemory").with("slots", slots).with("unit", "KiB").text(most.kib()));
-                    // QEMU makes a node by itself for memory that is plugged in; libvirt wants to be told of it.
+                    // QEMU creates a NUMA node for hotplugged memory by itself; libvirt requires it in the domain.
                     if draft.named(&["numa"]).len() < 2 {
                         draft.put("numa", Fragment::new("cell").with("id", 0).with("memory", size.kib()).with("unit", "KiB"));
                     }
@@ -127,7 +127,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
     if let [index] = nodes[..] {
         backends.extend(draft.take(index, "memdev"));
         draft.options[index].props.ignore(&["type", "nodeid", "cpus", "mem"]);
-        draft.native(index, "<memoryBacking>: one node is what there is without");
+        draft.native(index, "<memoryBacking>: a single node is the default");
     }
     for index in nodes.iter().filter(|_| nodes.len() > 1) {
         backends.extend(draft.take(*index, "memdev"));
@@ -141,7 +141,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
             read_bytes(object.props.peek("size")?)
         });
         let Some(memory) = memory else {
-            draft.keep(*index, "how much memory the node has is not known");
+            draft.keep(*index, "the memory size of the node is not known");
             continue;
         };
         let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));

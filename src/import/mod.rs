@@ -1,5 +1,5 @@
-//! From a shell script that starts QEMU to a libvirt domain. Nothing is run, and nothing is lost
-//! silently: each option becomes an element, goes to QEMU as it is, or is told to mean nothing.
+//! Converts a shell script that starts QEMU into a libvirt domain. Nothing is run, and nothing is lost
+//! silently: each option becomes an element, is passed to QEMU unchanged, or is reported as meaningless.
 
 mod assemble;
 mod before;

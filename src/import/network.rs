@@ -1,4 +1,4 @@
-//! Network cards, and what is behind them.
+//! Network cards and their backends.
 
 use super::draft::Draft;
 use super::props::Props;
@@ -13,7 +13,7 @@ const CARDS: [(&str, &str); 20] = [
     ("e1000", "e1000"),
     ("virtio-net-pci-transitional", "virtio-transitional"),
     ("virtio-net-non-transitional", "virtio-non-transitional"),
-    // libvirt gives a model that it has no other name for to QEMU by its own.
+    // libvirt passes other model names to QEMU unchanged.
     ("e1000-82540em", "e1000"),
     ("e1000-82544gc", "e1000-82544gc"),
     ("e1000-82545em", "e1000-82545em"),
@@ -29,8 +29,8 @@ const CARDS: [(&str, &str); 20] = [
     ("igb", "igb"),
 ];
 
-const FORWARDED: &str = "libvirt's user network forwards no ports (it can with passt: <backend type='passt'/> and <portForward>)";
-/// What of QEMU's user network no element says.
+const FORWARDED: &str = "libvirt's user network does not forward ports (with passt it can: <backend type='passt'/> and <portForward>)";
+/// Properties of QEMU's user network without a libvirt element.
 const OF_USER: [&str; 16] = [
     "hostfwd",
     "guestfwd",
@@ -49,8 +49,8 @@ const OF_USER: [&str; 16] = [
     "ipv6",
     "ipv6-net",
 ];
-const OWN_USER: &str = "libvirt's user network has none of this, and the guest would be on another network";
-const HANDED: &str = "the script opens the tap of a network card itself (fd=): the card keeps its model and its MAC, but is on no network: write \
+const OWN_USER: &str = "libvirt's user network has no such settings, and the guest's network would differ";
+const HANDED: &str = "the script opens the tap of a network card itself (fd=): model and MAC are kept, but the card is on no network: write \
      <interface type='direct'> or <interface type='bridge'> with its <source>";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -73,8 +73,8 @@ pub(super) fn translate(draft: &mut Draft) {
         };
         let driver = draft.options[device].props.peek("driver").unwrap_or_default().to_owned();
         if !CARDS.iter().any(|(known, _)| *known == driver) {
-            draft.keep(backend, "its device has no element");
-            draft.keep(device, "no element says this device");
+            draft.keep(backend, "libvirt has no element for its device");
+            draft.keep(device, "libvirt has no element for this device");
             continue;
         }
         let card = Card {
@@ -92,19 +92,19 @@ pub(super) fn translate(draft: &mut Draft) {
     if !has_network {
         let model = if draft.is_express { "e1000e" } else { "e1000" };
         draft.notes.push(format!(
-            "the script names no network: QEMU's default is written, a card {model} on the user network (-nic none: no card)"
+            "the script sets no network: QEMU's default is used, a network card {model} on the user network (-nic none: no card)"
         ));
         draft.device(Fragment::new("interface").with("type", "user").child(Fragment::new("model").with("type", model)));
     }
 }
 
-/// `-redir tcp:2222::22`, which QEMU does not know any more, is a forwarded port of the user network.
+/// `-redir tcp:2222::22`, which QEMU no longer has, forwards a port of the user network.
 fn redirections(draft: &mut Draft) {
     for index in draft.named(&["redir"]) {
         let value = draft.options[index].value().to_owned();
         let parts: Vec<&str> = value.split(':').collect();
         let [protocol, from, guest, to] = parts[..] else {
-            draft.drop(index, "it does not look like -redir tcp:PORT:[GUEST]:PORT, and QEMU does not know it any more");
+            draft.drop(index, "it is not of the form -redir tcp:PORT:[GUEST]:PORT, and QEMU no longer has this option");
             continue;
         };
         let forward = format!("{}::{from}-{guest}:{to}", if protocol.is_empty() { "tcp" } else { protocol });
@@ -116,40 +116,38 @@ fn redirections(draft: &mut Draft) {
             draft.options[network].add("hostfwd", &forward);
             draft.native(index, &format!("hostfwd={forward} of -{} user", draft.options[network].name));
         } else if has_network {
-            draft.drop(index, "no user network is there whose port it could forward");
+            draft.drop(index, "the script has no user network whose port it could forward");
         } else {
             draft.options[index].becomes("nic", &format!("user,hostfwd={forward}"));
         }
     }
 }
 
-/// A MAC address as libvirt takes it; what it would refuse is told.
+/// A MAC address that libvirt accepts; a note reports one that it would refuse.
 fn address(draft: &mut Draft, mac: &str) -> Option<String> {
     let parts: Vec<Option<u8>> = mac.split([':', '-']).map(|part| u8::from_str_radix(part, 16).ok()).collect();
     let parts: Option<Vec<u8>> = parts.into_iter().collect();
     let Some(mut parts) = parts.filter(|parts| parts.len() == 6) else {
-        draft.notes.push(format!("mac={mac} is no MAC address, and QEMU refuses it: it is left out, and libvirt makes one"));
+        draft.notes.push(format!("mac={mac} is not a MAC address, and QEMU refuses it: it is left out, and libvirt generates one"));
         return None;
     };
     let is_multicast = parts[0] & 1 == 1;
     parts[0] &= !1;
     let unicast = parts.iter().map(|part| format!("{part:02x}")).collect::<Vec<_>>().join(":");
     if is_multicast {
-        draft
-            .notes
-            .push(format!("mac={mac} is the address of a group (multicast), which libvirt refuses: {unicast} is written in its place"));
+        draft.notes.push(format!("mac={mac} is a multicast address, which libvirt refuses: {unicast} is used instead"));
     }
     Some(unicast)
 }
 
-/// `-net nic` and `-net user`: all cards and all that is behind them on one hub.
+/// `-net nic` and `-net user`: all cards and backends on one hub.
 fn old_style(draft: &mut Draft) {
     let all = draft.named(&["net"]);
     let (cards, backends): (Vec<usize>, Vec<usize>) =
         all.into_iter().partition(|index| draft.options[*index].props.peek("type") == Some("nic"));
     for (number, index) in cards.iter().copied().enumerate() {
         let Some(&backend) = backends.get(number).or_else(|| backends.first()) else {
-            draft.drop(index, "nothing is behind this network card");
+            draft.drop(index, "this network card has no backend");
             continue;
         };
         draft.take(index, "type");
@@ -165,8 +163,8 @@ fn old_style(draft: &mut Draft) {
     }
 }
 
-/// Gives a card and its network to QEMU. A card of `-net` or `-nic` takes its place among the devices before
-/// libvirt's are there, and might take that of one of them: it becomes a `-device`, which comes after them.
+/// Passes a card and its network to QEMU. A card of `-net` or `-nic` gets its address before libvirt's devices
+/// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
 fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
     let is_old = ["net", "nic"].contains(&draft.options[backend].name.as_str());
     if is_old && draft.fates[backend].is_none() {
@@ -180,7 +178,7 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
         }
         if props.iter().any(|(name, _)| name == "smb") {
             draft.notes.push(
-                "smb= is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>".into(),
+                "smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into(),
             );
         }
         let model = card.model.as_deref().unwrap_or(if draft.is_express { "e1000e" } else { "e1000" });
@@ -223,7 +221,7 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
         return keep(draft, backend, &card, if forwards { FORWARDED } else { OWN_USER });
     }
     let kind = draft.take(backend, "type").unwrap_or_default();
-    // The helper's bridge, where none is named (`DEFAULT_BRIDGE_INTERFACE`).
+    // The helper's default bridge (`DEFAULT_BRIDGE_INTERFACE`).
     let by_helper = (kind == "tap" && draft.options[backend].props.peek("helper").is_some()).then(|| "br0".to_owned());
     let bridge = draft.take(backend, "br").or(by_helper);
     let name = draft.take(backend, "ifname");
@@ -231,27 +229,26 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     let (kind, inner) = match kind.as_str() {
         "user" => ("user", None),
         "bridge" => ("bridge", Some(Fragment::new("source").with("bridge", bridge.unwrap_or_else(|| "br0".into())))),
-        // One that was made before is the user's own; libvirt makes one where none is named.
+        // A tap with a name was created by the user; without a name libvirt creates one.
         "tap" => match bridge {
             Some(bridge) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
             None => ("ethernet", device.map(|target| target.with("managed", "no"))),
         },
-        _ => return keep(draft, backend, &card, "no element says this network"),
+        _ => return keep(draft, backend, &card, "libvirt has no element for this network"),
     };
     if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
-        draft.notes.push("a network script is not run by libvirt: name the bridge that it joins, <interface type='bridge'>".into());
+        draft.notes.push("libvirt does not run network scripts: name the bridge that the script joins, <interface type='bridge'>".into());
     }
     if kind == "ethernet" && !handed && draft.options[backend].props.peek("script").is_none() {
         // `DEFAULT_NETWORK_SCRIPT` of QEMU's net.h.
         draft.notes.push(
-            "a tap without script= has /etc/qemu-ifup run by QEMU, and joins the bridge that is named there; libvirt does not run it, \
+            "for a tap without script= QEMU runs /etc/qemu-ifup, which joins it to a bridge; libvirt does not run that script, \
              and the card is on no network: write <interface type='bridge'><source bridge=…/> for that bridge"
                 .into(),
         );
     }
     if let Some(folder) = draft.options[backend].props.peek("smb") {
-        let note =
-            format!("smb={folder} is left out: QEMU would start a Samba for it, which libvirt forbids; share the folder with <filesystem>");
+        let note = format!("smb={folder} is left out: QEMU would start Samba, which libvirt forbids; share the folder with <filesystem>");
         draft.notes.push(note);
     }
     draft.options[backend].props.ignore(&["script", "downscript", "helper"]);

@@ -1,8 +1,8 @@
-//! Block nodes: `-blockdev`, one in another.
+//! Block nodes: `-blockdev`, possibly nested.
 
 use super::draft::Draft;
 
-/// An image that a node leads to.
+/// The image behind a block node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct File {
     pub(super) path: String,
@@ -11,11 +11,11 @@ pub(super) struct File {
     pub(super) cache: Option<&'static str>,
     pub(super) aio: Option<String>,
     pub(super) discard: Option<String>,
-    /// The options that made it.
+    /// The options that it was read from.
     pub(super) options: Vec<usize>,
 }
 
-/// What a node is, where it is a file or a device in a format. Nothing becomes of the options yet.
+/// The image behind a node, if it is a file or a device with a format. The options are not settled yet.
 pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
     take_below(draft, node, &mut Vec::new())
 }

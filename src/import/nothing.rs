@@ -1,28 +1,28 @@
-//! What means nothing under libvirt.
+//! Options without meaning under libvirt.
 
 use super::draft::Draft;
 
-/// Options, and why they mean nothing.
+/// Options, and why they have no meaning.
 const MEANINGLESS: &[(&[&str], &str)] = &[
-    (&["nodefaults", "no-user-config", "nodefconfig"], "libvirt always says this"),
-    (&["monitor", "qmp", "qmp-pretty", "mon"], "libvirt has the monitor itself: virsh qemu-monitor-command"),
+    (&["nodefaults", "no-user-config", "nodefconfig"], "libvirt always sets this"),
+    (&["monitor", "qmp", "qmp-pretty", "mon"], "libvirt uses the monitor itself: virsh qemu-monitor-command"),
     (
         &["daemonize", "pidfile", "runas", "chroot", "sandbox", "add-fd", "no-shutdown", "no-quit", "msg", "user"],
-        "libvirt starts QEMU and looks after it",
+        "libvirt starts QEMU and manages it",
     ),
     (&["S"], "vgapt start --paused"),
     (&["full-screen", "alt-grab", "ctrl-grab", "no-frame", "portrait", "rotate"], "libvirt opens no window"),
-    (&["incoming", "loadvm"], "libvirt loads states itself: virsh restore, virsh snapshot-revert"),
+    (&["incoming", "loadvm"], "libvirt loads saved states itself: virsh restore, virsh snapshot-revert"),
     (&["D", "d", "trace"], "QEMU's log is in /var/log/libvirt/qemu"),
-    (&["readconfig", "writeconfig"], "files of options are not read: put what is in it into the script"),
+    (&["readconfig", "writeconfig"], "option files are not read: copy the options into the script"),
     (
         &["no-fd-bootchk", "win2k-hack", "no-kvm-irqchip", "no-kvm", "old-param", "no-kvm-pit", "tdf", "show-cursor", "enable-fips"],
-        "QEMU does not know it any more",
+        "QEMU no longer has this option",
     ),
-    (&["smb"], "QEMU does not know it any more, and would start a Samba for it, which libvirt forbids: share the folder with <filesystem>"),
-    (&["tftp", "bootp"], "QEMU does not know it any more: tftp= and bootfile= of -netdev user say it"),
-    (&["watchdog-action"], "there is no watchdog of which it could be said"),
-    (&["k"], "there is no VNC or SPICE, whose layout of keys it is: <graphics keymap=…>"),
+    (&["smb"], "QEMU no longer has this option; it started a Samba server, which libvirt forbids: share the folder with <filesystem>"),
+    (&["tftp", "bootp"], "QEMU no longer has this option: use tftp= and bootfile= of -netdev user"),
+    (&["watchdog-action"], "the script has no watchdog"),
+    (&["k"], "the script has no VNC or SPICE whose keyboard layout it could set: <graphics keymap=…>"),
 ];
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -31,7 +31,7 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.drop(index, why);
         }
     }
-    // What only the monitor used.
+    // Character devices that only the monitor uses.
     let monitors: Vec<String> = draft
         .options
         .iter()
@@ -40,11 +40,11 @@ pub(super) fn translate(draft: &mut Draft) {
         .collect();
     for id in monitors {
         if let Some(index) = draft.with("chardev", "id", &id) {
-            draft.drop(index, "libvirt has the monitor itself");
+            draft.drop(index, "libvirt uses the monitor itself");
         }
     }
-    // What nobody made anything of goes to QEMU as it is.
+    // Whatever is still unsettled is passed to QEMU unchanged.
     for index in 0..draft.options.len() {
-        draft.keep(index, "no element says this");
+        draft.keep(index, "libvirt has no element for this");
     }
 }

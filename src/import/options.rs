@@ -1,4 +1,4 @@
-//! A command line in QEMU's options.
+//! Parses a command line into QEMU options.
 
 use super::props::Props;
 
@@ -44,7 +44,7 @@ const WITHOUT_VALUE: &[&str] = &[
     "enable-fips",
 ];
 
-/// The property that stands first without its name, by option.
+/// By option: the property whose name may be omitted when it comes first.
 const FIRST: &[(&str, &str)] = &[
     ("machine", "type"),
     ("accel", "accel"),
@@ -85,17 +85,17 @@ const FIRST: &[(&str, &str)] = &[
     ("vcpu", ""),
 ];
 
-/// Options that QEMU knows by two names.
+/// Options with two names.
 const ALIASES: &[(&str, &str)] = &[("M", "machine")];
 
-/// An option of QEMU's.
+/// A QEMU option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Opt {
     /// Its name, without `-`.
     pub(super) name: String,
     /// As it was written.
     written: String,
-    /// Its value as QEMU is to have it.
+    /// The value to pass to QEMU.
     pub(super) value: Option<String>,
     /// The value's properties.
     pub(super) props: Props,
@@ -111,14 +111,14 @@ impl Opt {
         self.value.as_deref().unwrap_or_default()
     }
 
-    /// Adds a property that may stand more than once.
+    /// Adds a property that may be given more than once.
     pub(super) fn add(&mut self, property: &str, to: &str) {
         self.props.add(property, to);
         let value = self.value.get_or_insert_default();
         value.push_str(&format!(",{property}={}", to.replace(',', ",,")));
     }
 
-    /// Makes it another option, which says the same to a QEMU of today.
+    /// Replaces it by the option that current QEMU uses for the same.
     pub(super) fn becomes(&mut self, name: &str, value: &str) {
         name.clone_into(&mut self.name);
         let first = FIRST.iter().find(|(known, _)| *known == name).map_or("", |(_, first)| *first);
@@ -126,7 +126,7 @@ impl Opt {
         self.value = Some(value.to_owned());
     }
 
-    /// Gives a property another value.
+    /// Changes the value of a property.
     pub(super) fn change(&mut self, property: &str, from: &str, to: &str) {
         self.props.change(property, to);
         let Some(value) = &mut self.value else { return };
@@ -139,7 +139,7 @@ impl Opt {
         };
     }
 
-    /// Takes properties away.
+    /// Removes properties.
     pub(super) fn without(&mut self, names: &[&str]) {
         self.props.ignore(names);
         let Some(value) = &mut self.value else { return };
@@ -176,7 +176,7 @@ pub(super) fn options(argv: &[String]) -> Vec<Opt> {
             None | Some("") => ("hda", Some(word.clone())),
             Some(name) if WITHOUT_VALUE.contains(&name) => (name, None),
             Some(name) => {
-                // A value may begin with a minus, but no option of QEMU's has one that is a word.
+                // A value may be a negative number, but a word that begins with a minus is the next option.
                 let is_value = words
                     .peek()
                     .is_some_and(|next| !next.starts_with('-') || next.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()));
@@ -184,7 +184,7 @@ pub(super) fn options(argv: &[String]) -> Vec<Opt> {
             }
         };
         let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-        // The values of all others are one word, whatever is in it.
+        // Any other option takes one word as its value, whatever it contains.
         let first = FIRST.iter().find(|(known, _)| *known == name).map(|(_, first)| *first);
         let props = first.zip(value.as_deref()).map(|(first, value)| Props::read(value, first)).unwrap_or_default();
         let written = value.as_ref().map_or_else(|| format!("-{name}"), |value| format!("-{name} {value}"));

@@ -1,4 +1,4 @@
-//! Paths in options. QEMU reads them from where the script runs; libvirt's QEMU runs in `/`.
+//! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
 use super::options::Opt;
 use super::surroundings::Surroundings;
@@ -20,19 +20,19 @@ const PROPERTIES: [(&str, &[&str]); 12] = [
     ("netdev", &["path"]),
     ("device", &["romfile", "sysfsdev", "file"]),
 ];
-/// Options that say where a line goes to.
+/// Options whose value is a character device.
 const LINES: [&str; 4] = ["serial", "parallel", "debugcon", "gdb"];
-/// Where QEMU looks for firmware and ROMs that are not where it runs (`qemu_find_file`).
+/// Where QEMU searches firmware and ROMs that are not in its working directory (`qemu_find_file`).
 const DATA: &str = "/usr/share/qemu";
 
-/// Makes every path absolute; what is good to know of it.
+/// Makes every path absolute; returns notes about it.
 pub(super) fn absolute(options: &mut [Opt], around: &Surroundings<'_>) -> Vec<String> {
     let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
     for option in options {
         let properties = PROPERTIES.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, properties)| *properties);
         let found = properties.iter().filter_map(|name| Some((Some(*name), option.props.peek(name)?.to_owned())));
         let mut found: Vec<(Option<&str>, String)> = found.collect();
-        // `file:log`, `unix:socket,server`: a line to a path.
+        // `file:log`, `unix:socket,server`: a character device with a path.
         let line = option.value.as_deref().filter(|_| LINES.contains(&option.name.as_str()));
         let line = line.and_then(|value| value.split_once(':')).filter(|(kind, _)| ["file", "unix", "pipe"].contains(kind));
         if let Some((kind, path)) = line.map(|(kind, path)| (kind.to_owned(), path.to_owned())).filter(|(_, path)| is_relative(path)) {
@@ -61,10 +61,10 @@ pub(super) fn absolute(options: &mut [Opt], around: &Surroundings<'_>) -> Vec<St
     let mut notes = Vec::new();
     if !from_folder.is_empty() {
         let what = from_folder.join(", ");
-        notes.push(format!("{what}: taken from the script's directory {}, since libvirt's QEMU does not run there", around.folder));
+        notes.push(format!("{what}: resolved in the script's directory {}, since libvirt does not run QEMU there", around.folder));
     }
     if !from_data.is_empty() {
-        notes.push(format!("{}: not in the script's directory, so it is QEMU's own in {DATA}", from_data.join(", ")));
+        notes.push(format!("{}: not in the script's directory, so QEMU's own in {DATA} is used", from_data.join(", ")));
     }
     notes
 }

@@ -1,15 +1,15 @@
-//! The properties in an option's value: `a,b=c,d=e`, or JSON. What is taken is remembered, so that
-//! what is left can be told.
+//! The properties in an option's value: `a,b=c,d=e`, or JSON. Taken properties are marked, so that
+//! the others can be reported.
 
 /// The properties of an option.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Props {
-    /// Name, value, and whether somebody made something of it.
+    /// Name, value, and whether it was taken.
     all: Vec<(String, String, bool)>,
 }
 
 impl Props {
-    /// Reads a value; what stands first without a name is the property of this one.
+    /// Parses a value; a first part without a name is the property `first`.
     pub(super) fn read(value: &str, first: &str) -> Self {
         let json = value.trim_start().starts_with('{').then(|| serde_json::from_str(value).ok()).flatten();
         let mut props = Self::default();
@@ -21,7 +21,7 @@ impl Props {
     }
 
     fn of_words(&mut self, value: &str, first: &str) {
-        // Two commas are one in a value.
+        // In a value two commas stand for one.
         for (index, part) in value.replace(",,", "\0").split(',').enumerate().filter(|(_, part)| !part.is_empty()) {
             let part = part.replace('\0', ",");
             let (name, value) = match part.split_once('=') {
@@ -52,10 +52,10 @@ impl Props {
         }
     }
 
-    /// The value of a property, which stays to be taken.
+    /// The value of a property, without taking it.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         let mut same = self.all.iter().filter(|(known, _, _)| same_name(known, name)).map(|(_, value, _)| value.as_str());
-        // Of a property that stands twice the last counts; of `id`, which names the whole, the first (qemu_opts_parse).
+        // Of a property given twice the last value counts, of `id` the first (qemu_opts_parse).
         if name == "id" { same.next() } else { same.next_back() }
     }
 
@@ -68,37 +68,37 @@ impl Props {
         value
     }
 
-    /// Gives a property that is there another value.
+    /// Changes the value of an existing property.
     pub(super) fn change(&mut self, name: &str, to: &str) {
         for (_, value, _) in self.all.iter_mut().filter(|(known, ..)| same_name(known, name)) {
             to.clone_into(value);
         }
     }
 
-    /// Gives a property a value, whether it is there or not.
+    /// Sets a property, whether it exists or not.
     pub(super) fn set(&mut self, name: &str, to: &str) {
         self.all.retain(|(known, ..)| !same_name(known, name));
         self.all.push((name.to_owned(), to.to_owned(), false));
     }
 
-    /// Adds a value to those of a property that may stand more than once.
+    /// Adds a value of a property that may be given more than once.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         self.all.push((name.to_owned(), value.to_owned(), false));
     }
 
-    /// Whether a property is on; `None` where it is not there.
+    /// Whether a property is on; `None` if it is missing.
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
         self.take(name).map(|value| matches!(value.as_str(), "on" | "yes" | "true" | "1"))
     }
 
-    /// Properties that make no difference.
+    /// Ignores properties that make no difference.
     pub(super) fn ignore(&mut self, names: &[&str]) {
         for name in names {
             self.take(name);
         }
     }
 
-    /// What nobody took: `name=value`.
+    /// The properties that were not taken: `name=value`.
     pub(super) fn left(&self) -> Vec<(String, String)> {
         self.all.iter().filter(|(_, _, taken)| !taken).map(|(name, value, _)| (name.clone(), value.clone())).collect()
     }
@@ -111,7 +111,7 @@ impl Props {
     }
 }
 
-/// QEMU had `_` in names where it has `-` now.
+/// Older QEMU versions have `_` in names instead of `-`.
 fn same_name(one: &str, other: &str) -> bool {
     one.len() == other.len()
         && one.bytes().zip(other.bytes()).all(|(one, other)| one == other || (b"-_".contains(&one) && b"-_".contains(&other)))

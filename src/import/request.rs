@@ -1,10 +1,10 @@
-//! What of an imported domain a request of `vgapt define` can say.
+//! The part of an imported domain that a `vgapt define` request can express.
 
 use crate::domain::{GpuChoice, Network, Request, Sound, Toggle};
 use crate::domain_xml::{Disk, HostDevice, Interface, devices, host_device, memory};
 use crate::xml::{Document, Element};
 
-/// The request, and in words what it cannot say.
+/// The request, and the elements that it cannot express.
 pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
     let root = domain.root();
     let text = |path: &str| root.at(path).map(|element| element.text().to_owned()).filter(|text| !text.is_empty());
@@ -25,7 +25,7 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
             "input" => input(device, &mut request),
             "interface" => network(Interface::of(device), &mut request),
             "audio" => audio(device, &mut request),
-            // A request that says where sound goes brings the card; the templates bring the others.
+            // A request with a sound backend adds the sound card; the templates add the others.
             "sound" | "emulator" | "controller" | "video" | "memballoon" => true,
             _ => false,
         };
@@ -48,7 +48,7 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
 
 fn input(input: Element<'_>, request: &mut Request) -> bool {
     let Some(source) = input.child("source").filter(|_| input.attribute("type").as_deref() == Some("evdev")) else {
-        // The templates bring a tablet and a keyboard where one is needed.
+        // The templates add a tablet and a keyboard where one is needed.
         return matches!(input.attribute("type").as_deref(), Some("tablet" | "keyboard" | "mouse"));
     };
     let Some(device) = source.attribute("dev") else { return false };
@@ -65,7 +65,7 @@ fn audio(audio: Element<'_>, request: &mut Request) -> bool {
     let sound = match audio.attribute("type").as_deref() {
         Some("pulseaudio") => Sound::PulseAudio,
         Some("pipewire") => Sound::PipeWire,
-        // The card stays, and nothing is heard.
+        // The guest has the sound card, without output.
         Some("none") => return true,
         _ => return false,
     };
@@ -108,7 +108,7 @@ fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
         }
         _ => return false,
     };
-    // The first function of what has several is a card, and `define` finds the rest of it.
+    // The first function of a multifunction device is taken for a card; `define` adds the other functions.
     let is_first = hostdev.child("address").is_some_and(|guest| guest.attribute("multifunction").is_some());
     let belongs = request.gpu.iter().any(|gpu| matches!(gpu, GpuChoice::At(card) if card.same_slot(address)));
     if is_first {

@@ -1,9 +1,9 @@
-//! `-set`, and names that libvirt has for itself. libvirt writes devices as JSON, to which -set does
-//! not apply (`qemu_set_option` looks in the options' list): what it says is put where it belongs.
+//! `-set`, and names that libvirt uses itself. libvirt writes devices as JSON, to which -set does not apply
+//! (`qemu_set_option` searches the option lists): its value is written into the option that it names.
 
 use super::draft::Draft;
 
-/// What libvirt calls its own secret.
+/// The name of libvirt's own secret object.
 const MASTER_KEY: &str = "masterKey0";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -11,12 +11,12 @@ pub(super) fn translate(draft: &mut Draft) {
         let value = draft.options[index].value().to_owned();
         let parts = value.split_once('=').and_then(|(place, to)| {
             let (group, place) = place.split_once('.')?;
-            // A property may have a dot in its name, an id has none.
+            // A property name may contain a dot, an id cannot.
             let (id, property) = place.split_once('.')?;
             Some((group.to_owned(), id.to_owned(), property.to_owned(), to.to_owned()))
         });
         let Some((group, id, property, to)) = parts else {
-            draft.drop(index, "it does not look like -set GROUP.ID.PROPERTY=VALUE, and QEMU refuses it");
+            draft.drop(index, "it is not of the form -set GROUP.ID.PROPERTY=VALUE, and QEMU refuses it");
             continue;
         };
         let of = draft.options.iter().position(|option| option.name == group && option.props.peek("id") == Some(&id));
@@ -25,7 +25,7 @@ pub(super) fn translate(draft: &mut Draft) {
                 draft.options[of].set(&property, &to);
                 draft.native(index, &format!("{property}={to} of {}", draft.options[of].text()));
             }
-            None => draft.drop(index, &format!("there is no -{group} with id={id} in the script, and QEMU refuses it")),
+            None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
     let is_secret = |option: &super::options::Opt| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
@@ -33,9 +33,9 @@ pub(super) fn translate(draft: &mut Draft) {
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
         for index in draft.named(&["object"]) {
             if is_secret(&draft.options[index]) {
-                draft.drop(index, "libvirt's own key of a domain that ran; libvirt makes a new one");
+                draft.drop(index, "libvirt's master key of an earlier run; libvirt creates a new one");
             } else if draft.options[index].props.peek("keyid") == Some(MASTER_KEY) {
-                let why = "it is encrypted with a key of libvirt's that is gone: write <encryption> or <auth> with a <secret> of libvirt's";
+                let why = "it is encrypted with a libvirt master key that is gone: write <encryption> or <auth> with a libvirt <secret>";
                 draft.drop(index, why);
             }
         }
@@ -45,6 +45,6 @@ pub(super) fn translate(draft: &mut Draft) {
                 *value = value.replace(MASTER_KEY, "importedKey0");
             }
         }
-        draft.notes.push(format!("the secret {MASTER_KEY} is called importedKey0: libvirt has one of that name itself"));
+        draft.notes.push(format!("the secret {MASTER_KEY} is renamed to importedKey0: libvirt uses that name itself"));
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn translate(draft: &mut Draft) {
     balloon(draft);
     for index in draft.devices(&["i6300esb", "itco-wdt"]) {
         let model = draft.take(index, "driver").unwrap_or_default();
-        // libvirt calls it so.
+        // libvirt's name for it.
         let model = if model == "itco-wdt" { "itco".to_owned() } else { model };
         let action = super::machine::watchdog_action(draft);
         draft.device(Fragment::new("watchdog").with("model", model).with("action", action));
@@ -20,7 +20,7 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     for index in draft.devices(&["vhost-vsock-pci", "vhost-vsock-pci-non-transitional"]) {
         let Some(address) = draft.take(index, "guest-cid") else {
-            draft.keep(index, "it says no address");
+            draft.keep(index, "it sets no address");
             continue;
         };
         let cid = Fragment::new("cid").with("auto", "no").with("address", address);
@@ -58,12 +58,12 @@ pub(super) fn translate(draft: &mut Draft) {
     }
 }
 
-/// Looking Glass and its like.
+/// Shared memory (ivshmem), as for Looking Glass.
 fn memory(draft: &mut Draft) {
     for index in draft.devices(&["ivshmem-plain"]) {
         let id = draft.options[index].props.peek("memdev").unwrap_or_default().to_owned();
         let Some(object) = draft.with("object", "id", &id) else {
-            draft.keep(index, "what memory it shares is not known");
+            draft.keep(index, "its memory backend was not found in the script");
             continue;
         };
         let path = draft.options[object].props.peek("mem-path").unwrap_or_default().to_owned();
@@ -87,7 +87,7 @@ fn folders(draft: &mut Draft) {
     for index in draft.devices(&["vhost-user-fs-pci", "vhost-user-fs"]) {
         let id = draft.options[index].props.peek("chardev").unwrap_or_default().to_owned();
         let Some(chardev) = draft.with("chardev", "id", &id) else {
-            draft.keep(index, "what is behind it is not known");
+            draft.keep(index, "its backend was not found in the script");
             continue;
         };
         let socket = draft.take(chardev, "path").unwrap_or_default();
@@ -104,7 +104,7 @@ fn folders(draft: &mut Draft) {
         draft.options[index].props.ignore(&["driver", "chardev"]);
         draft.place_freely(index);
         draft.native(index, "<filesystem>");
-        draft.native(chardev, "<filesystem><source socket=…>: virtiofsd is started as before");
+        draft.native(chardev, "<filesystem><source socket=…>: start virtiofsd as before");
     }
     for index in draft.named(&["virtfs"]) {
         let [path, tag, model] = ["path", "mount_tag", "security_model"].map(|name| draft.take(index, name));
@@ -116,7 +116,7 @@ fn folders(draft: &mut Draft) {
     for index in draft.devices(&["virtio-9p-pci", "virtio-9p"]) {
         let id = draft.options[index].props.peek("fsdev").unwrap_or_default().to_owned();
         let Some(backend) = draft.with("fsdev", "id", &id) else {
-            draft.keep(index, "what is behind it is not known");
+            draft.keep(index, "its backend was not found in the script");
             continue;
         };
         let [path, model] = ["path", "security_model"].map(|name| draft.take(backend, name));
@@ -151,8 +151,8 @@ fn random(draft: &mut Draft) {
             kind.is_some_and(|kind| !["rng-random", "rng-builtin"].contains(&kind))
         });
         if let Some(object) = other {
-            draft.keep(object, "a source of random numbers behind a line of QEMU's");
-            draft.keep(index, "what is behind it is given to QEMU as it is");
+            draft.keep(object, "this source of random numbers is not converted");
+            draft.keep(index, "its backend is passed to QEMU unchanged");
             continue;
         }
         let model = draft.virtio_model(index);
@@ -160,7 +160,7 @@ fn random(draft: &mut Draft) {
         let kind = object.and_then(|object| draft.take(object, "qom-type"));
         let backend = Fragment::new("backend");
         let backend = match (object, kind.as_deref()) {
-            // Without a backend that is QEMU's own (`virtio_rng_device_realize`).
+            // The default backend is QEMU's own (`virtio_rng_device_realize`).
             (_, Some("rng-builtin")) | (None, _) => backend.with("model", "builtin"),
             (Some(object), _) => {
                 backend.with("model", "random").text(draft.take(object, "filename").unwrap_or_else(|| "/dev/urandom".into()))

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::xml::Fragment;
 
-/// Sound cards: driver, libvirt's model, the codec of one that has no device for it.
+/// Sound cards: driver, libvirt's model.
 const CARDS: [(&str, &str); 8] = [
     ("intel-hda", "ich6"),
     ("ich9-intel-hda", "ich9"),
@@ -15,7 +15,7 @@ const CARDS: [(&str, &str); 8] = [
     ("sb16", "sb16"),
 ];
 const CODECS: [(&str, &str); 3] = [("hda-duplex", "duplex"), ("hda-micro", "micro"), ("hda-output", "output")];
-/// Where sound goes, as both call it, or QEMU and libvirt.
+/// Audio backends: QEMU's name, libvirt's name.
 const BACKENDS: [(&str, &str); 9] = [
     ("pa", "pulseaudio"),
     ("alsa", "alsa"),
@@ -28,7 +28,7 @@ const BACKENDS: [(&str, &str); 9] = [
     ("pipewire", "pipewire"),
 ];
 
-/// Properties of `-audiodev`: what is behind them, QEMU's name, libvirt's attribute of `<input>` and `<output>`.
+/// Properties of `-audiodev`: the backend (`""`: all), QEMU's name, libvirt's attribute of `<input>` and `<output>`.
 const PROPERTIES: [(&str, &str, &str); 18] = [
     ("", "mixing-engine", "mixingEngine"),
     ("", "fixed-settings", "fixedSettings"),
@@ -50,7 +50,7 @@ const PROPERTIES: [(&str, &str, &str); 18] = [
     ("jack", "exact-name", "exactName"),
 ];
 
-/// `<input>` and `<output>` of a place for sound.
+/// `<input>` and `<output>` of an audio backend.
 fn directions(draft: &mut Draft, index: usize, kind: &str) -> Vec<Fragment> {
     let mut elements = Vec::new();
     for (prefix, name) in [("in", "input"), ("out", "output")] {
@@ -73,7 +73,7 @@ fn directions(draft: &mut Draft, index: usize, kind: &str) -> Vec<Fragment> {
     elements
 }
 
-/// `QEMU_AUDIO_DRV`, by which QEMU before 8.1 was told where sound goes; without it libvirt decides.
+/// `QEMU_AUDIO_DRV`, which sets the audio backend of QEMU before 8.1; without it libvirt decides.
 fn of_environment(draft: &mut Draft, environment: &[(String, String)]) {
     let said = environment.iter().find(|(name, _)| name == "QEMU_AUDIO_DRV").map(|(_, driver)| driver.as_str());
     match said.and_then(|driver| BACKENDS.iter().find(|(name, _)| *name == driver)) {
@@ -81,9 +81,9 @@ fn of_environment(draft: &mut Draft, environment: &[(String, String)]) {
             draft.device(Fragment::new("audio").with("id", 1).with("type", kind));
             draft.notes.push(format!("QEMU_AUDIO_DRV={} is <audio type='{kind}'>", said.unwrap_or_default()));
         }
-        None if draft.has("devices", "sound") => draft.notes.push(
-            "the script does not say where sound goes: libvirt gives it to SPICE where there is one, else to nobody; <audio type=…> says it".into(),
-        ),
+        None if draft.has("devices", "sound") => draft
+            .notes
+            .push("the script sets no audio backend: libvirt uses SPICE if the domain has it, else none; <audio type=…> sets one".into()),
         None => {}
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
     for index in draft.named(&["audiodev"]) {
         let driver = draft.options[index].props.peek("driver").unwrap_or_default().to_owned();
         let Some((_, kind)) = BACKENDS.iter().find(|(name, _)| *name == driver) else {
-            draft.keep(index, "a place for sound that no element says");
+            draft.keep(index, "libvirt has no element for this audio backend");
             continue;
         };
         draft.take(index, "driver");
@@ -142,7 +142,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
         let known: Vec<&str> =
             draft.options[index].value().split(',').filter_map(|card| Some(CARDS.iter().find(|(name, _)| *name == card)?.1)).collect();
         if known.is_empty() {
-            draft.keep(index, "a sound card that no element says");
+            draft.keep(index, "libvirt has no element for this sound card");
             continue;
         }
         for model in known {

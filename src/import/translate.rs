@@ -1,4 +1,4 @@
-//! A script's QEMU command into a domain, with what became of each option.
+//! Converts a script's QEMU command into a domain, and reports what became of each option.
 
 use serde::Serialize;
 
@@ -17,9 +17,10 @@ use crate::xml::is_xml;
 pub enum Fate {
     /// libvirt has an element for it.
     Native,
-    /// It is given to QEMU as it is.
-    Kept,
-    /// It means nothing under libvirt.
+    /// It is passed to QEMU unchanged.
+    #[serde(rename = "kept")]
+    Unchanged,
+    /// It has no meaning under libvirt.
     Meaningless,
 }
 
@@ -32,12 +33,12 @@ pub struct Part {
     pub fate: Fate,
     /// The element, or the reason.
     pub how: String,
-    /// Properties of it that nothing was made of.
+    /// Its properties that were not converted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
 }
 
-/// A domain made of a script.
+/// A domain made from a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// The domain's name.
@@ -46,14 +47,14 @@ pub struct Imported {
     pub xml: String,
     /// Every option, in order.
     pub parts: Vec<Part>,
-    /// What is good to know.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// Why the domain must not be defined, and what to do: it would not do what the script does.
+    /// Reasons not to define the domain, since it would not behave like the script, each with its remedy.
     #[serde(skip)]
     pub refusals: Vec<(String, String)>,
 }
 
-/// Makes a domain of a script; `name` is for one whose options say none.
+/// Converts a script into a domain; `name` is used if its options set no name.
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: Surroundings<'_>) -> Imported {
     let mut options = options(&script.argv);
     let placed = paths::absolute(&mut options, &around);
@@ -96,24 +97,24 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     Imported { name, xml, parts: parts(&draft), notes, refusals }
 }
 
-/// Devices that are kept, and sit on a controller that is libvirt's.
+/// Devices passed to QEMU unchanged, on a controller that libvirt creates.
 fn moved(draft: &Draft) -> Vec<String> {
     let kept = draft.options.iter().zip(&draft.fates).filter(|(_, fate)| matches!(fate, Some((draft::Fate::Kept, _))));
     let note = |(option, _): (&super::options::Opt, _)| {
         let to = draft.kept_value(option).filter(|to| *to != option.value())?;
-        Some(format!("{} is given to QEMU as -{} {to}: what it sits on is libvirt's, and called otherwise", option.text(), option.name))
+        Some(format!("{} is passed to QEMU as -{} {to}: libvirt creates its controller, under another name", option.text(), option.name))
     };
     kept.filter_map(note).collect()
 }
 
-/// Properties that nothing is made of, and why.
+/// Why a property is not converted.
 fn why_left(option: &str, name: &str) -> &'static str {
     match name {
-        "smb" => "QEMU would start a Samba for it, which libvirt forbids",
-        "debug" | "x-pci-debug" => "messages for those who mend QEMU",
-        "model" | "ver" | "wwn" => "libvirt says it of SCSI disks only",
-        _ if option == "device" => "no element of libvirt's says it; <qemu:override> can",
-        _ => "no element of libvirt's says it",
+        "smb" => "QEMU would start a Samba server for it, which libvirt forbids",
+        "debug" | "x-pci-debug" => "debug output for QEMU developers",
+        "model" | "ver" | "wwn" => "libvirt supports it for SCSI disks only",
+        _ if option == "device" => "libvirt has no element for it; <qemu:override> can set it",
+        _ => "libvirt has no element for it",
     }
 }
 
@@ -123,7 +124,7 @@ fn parts(draft: &Draft) -> Vec<Part> {
             Some((draft::Fate::Native, how)) => (Fate::Native, how.clone()),
             Some((draft::Fate::Kept, how)) => (Fate::Kept, how.clone()),
             Some((draft::Fate::Dropped, how)) => (Fate::Meaningless, how.clone()),
-            // `nothing` leaves none open.
+            // `nothing` has settled all remaining options.
             None => (Fate::Meaningless, String::new()),
         };
         let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };

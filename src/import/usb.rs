@@ -17,7 +17,7 @@ const CONTROLLERS: [(&str, &str); 10] = [
     ("pci-ohci", "pci-ohci"),
 ];
 
-/// Emulated devices for people's hands: driver, type, bus.
+/// Emulated input devices: driver, type, bus.
 const INPUTS: [(&str, &str, &str); 9] = [
     ("usb-tablet", "tablet", "usb"),
     ("usb-mouse", "mouse", "usb"),
@@ -66,9 +66,9 @@ pub(super) fn translate(draft: &mut Draft) {
     }
 }
 
-/// What `-usb` makes of a board itself (`pc_q35.c`, `pc_piix.c`): EHCI with its companions, or UHCI alone.
+/// The board's controller that `-usb` enables (`pc_q35.c`, `pc_piix.c`): EHCI with its companions, or UHCI alone.
 fn of_board(draft: &mut Draft) -> usize {
-    // The bus of the controller that -usb makes (`usb_bus_new` of `hw/usb/bus.c`).
+    // The bus of the controller that -usb enables (`usb_bus_new` of `hw/usb/bus.c`).
     draft.renamed.push(("usb-bus".into(), "usb".into()));
     let controller = |model: &str| Fragment::new("controller").with("type", "usb").with("index", 0).with("model", model);
     if !draft.is_express {
@@ -82,14 +82,14 @@ fn of_board(draft: &mut Draft) -> usize {
     1
 }
 
-/// The controllers by their models; how many buses they make. Companions share their master's.
+/// Adds the controllers by model; returns the number of buses. Companions share their master's bus.
 fn controllers(draft: &mut Draft, first: usize) -> usize {
     let mut count = first;
     let mut masters: Vec<(String, usize)> = Vec::new();
     let drivers: Vec<&str> = CONTROLLERS.iter().map(|(driver, _)| *driver).collect();
     for index in draft.devices(&drivers) {
         if draft.options[index].props.peek("masterbus").is_none() && is_companion(&draft.options[index]) {
-            draft.keep(index, "a companion without its EHCI: libvirt has it only beside one");
+            draft.keep(index, "a companion controller without the EHCI controller that libvirt requires");
             continue;
         }
         let driver = draft.take(index, "driver").unwrap_or_default();
@@ -147,7 +147,7 @@ fn old_style(draft: &mut Draft, index: usize) -> bool {
         draft.device(Fragment::new("input").with("type", kind).with("bus", "usb"));
         draft.native(index, "<input>");
     } else {
-        draft.keep(index, "no element says this device");
+        draft.keep(index, "libvirt has no element for this device");
     }
     true
 }
@@ -184,14 +184,14 @@ fn host_device(draft: &mut Draft, index: usize) {
         (Some(vendor), Some(product), ..) => match (number(&vendor), number(&product)) {
             (Some(vendor), Some(product)) => by_id(&format!("{vendor:04x}"), &format!("{product:04x}")),
             _ => {
-                draft.refuse(index, "its ids are no numbers, and QEMU refuses them", WHICH_USB);
+                draft.refuse(index, "its ids are not numbers, and QEMU refuses them", WHICH_USB);
                 return;
             }
         },
         (_, _, Some(bus), Some(address), _) => by_place(&bus, &address),
         (.., Some((device, bus))) => by_place(&bus, &device),
         _ => {
-            draft.keep(index, "a device by its port: libvirt names one by its ids, or by its number on the bus");
+            draft.keep(index, "it selects a device by port; libvirt selects one by its ids, or by bus and device number");
             return;
         }
     };
@@ -206,8 +206,8 @@ fn host_device(draft: &mut Draft, index: usize) {
     draft.native(index, "<hostdev type='usb'>");
 }
 
-/// A number as QEMU's properties take it (`qemu_strtou64` with base 0): `0x` is hexadecimal, a zero
-/// before it octal, anything else decimal.
+/// A number as QEMU parses properties (`qemu_strtou64` with base 0): `0x` is hexadecimal, a leading zero
+/// octal, anything else decimal.
 fn number(text: &str) -> Option<u16> {
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return u16::from_str_radix(digits, 16).ok();
@@ -216,7 +216,7 @@ fn number(text: &str) -> Option<u16> {
     u16::from_str_radix(text, if is_octal { 8 } else { 10 }).ok()
 }
 
-/// The host's keyboard and mouse, shared with the guest by a key.
+/// The host's keyboard and mouse, switched between host and guest by a key.
 fn evdev(draft: &mut Draft) {
     let objects: Vec<usize> =
         draft.named(&["object"]).into_iter().filter(|index| draft.options[*index].props.peek("qom-type") == Some("input-linux")).collect();

@@ -1,18 +1,18 @@
-//! What a libvirt says that its QEMU can, read from its domain capabilities.
+//! What QEMU supports, from libvirt's domain capabilities.
 
 use std::collections::BTreeSet;
 
 use vgapt::model::Libvirt;
 use vgapt::xml::Element;
 
-/// The part that matters here.
+/// The capabilities that vgapt uses.
 pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>) -> Libvirt {
     let tpm = capabilities.and_then(|root| root.at("devices/tpm"));
     let has_2 = tpm.is_some_and(|tpm| values(tpm, "backendVersion").contains("2.0") && values(tpm, "backendModel").contains("emulator"));
     let hyperv = capabilities.and_then(|root| root.at("features/hyperv")).map(|hyperv| values(hyperv, "features"));
     Libvirt {
         version,
-        // Before libvirt 8.9 the list was not told; TCG's is empty, and a domain of that type none either.
+        // libvirt before 8.9 does not report the list; for TCG it is empty, and such a domain uses none.
         enlightenments: hyperv.filter(|names| !names.is_empty()),
         tpms: tpm.map(|tpm| if has_2 { values(tpm, "model") } else { BTreeSet::new() }),
     }

@@ -1,4 +1,4 @@
-//! A connection: what the commands ask of libvirt, through its bindings.
+//! A connection to libvirt, through its Rust bindings.
 
 use anyhow::{Result, bail};
 use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, LibvirtError, Pools, Secrets, Snapshot, State, Unread};
@@ -18,16 +18,16 @@ struct Libvirt {
     is_remote: bool,
 }
 
-/// What libvirt said, and what was being done.
+/// libvirt's error, with what was being done.
 fn explain(error: &Error, doing: impl Into<String>) -> anyhow::Error {
     let said = LibvirtError { message: error.message().to_owned(), code: error.code().to_raw(), domain: error.domain().to_raw() };
     anyhow::Error::new(said).context(doing.into())
 }
 
-/// Opens a connection to read and write.
+/// Opens a connection for reading and writing.
 pub(super) fn open(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
     if uri.as_str().contains('\0') {
-        bail!("the connection URI has a NUL byte in it");
+        bail!("the connection URI contains a NUL byte");
     }
     if uri.as_str().starts_with("qemu:///embed") {
         run_event_loop()?;
@@ -36,7 +36,7 @@ pub(super) fn open(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
     Ok(Box::new(Libvirt { connect, is_remote: uri.is_remote() }))
 }
 
-/// The embedded QEMU driver waits for events that nobody else delivers.
+/// The embedded QEMU driver needs an event loop in this process.
 fn run_event_loop() -> Result<()> {
     virt::event::event_register_default_impl().map_err(|error| explain(&error, "cannot start libvirt's event loop"))?;
     std::thread::spawn(|| while virt::event::event_run_default_impl().is_ok() {});
@@ -44,14 +44,14 @@ fn run_event_loop() -> Result<()> {
 }
 
 impl Libvirt {
-    /// What QEMU can with a q35 machine, by KVM if it is there.
+    /// The capabilities of QEMU for a q35 machine, with KVM if it is available.
     fn capabilities(&self) -> Option<Document> {
         let text = self.connect.domain_capabilities(None, Some("x86_64"), Some("q35"), None, 0).ok()?;
         Document::parse(&text).ok()
     }
 
     fn define_as_read(&self, name: &str, before: Option<&str>, xml: &str, flags: sys::virDomainDefineFlags) -> Result<Defined> {
-        if self.domain_xml(name, Secrets::Kept)?.as_deref() != before {
+        if self.domain_xml(name, Secrets::Included)?.as_deref() != before {
             return Ok(Defined::Changed);
         }
         match self.connect.define_domain_xml_flags(xml, flags) {
@@ -65,7 +65,7 @@ impl Libvirt {
 
     fn domain(&self, name: &str) -> Result<Domain> {
         if name.contains('\0') {
-            bail!("a domain's name has no NUL byte in it");
+            bail!("a domain's name must not contain a NUL byte");
         }
         self.connect.lookup_domain_by_name(name).map_err(|error| explain(&error, format!("no domain '{name}'")))
     }
@@ -82,7 +82,7 @@ fn state_of(domain: &Domain) -> std::result::Result<State, Error> {
     })
 }
 
-/// What is there and could not be read.
+/// Something that exists but could not be read.
 fn unread(name: std::result::Result<String, Error>, error: &Error) -> Unread {
     Unread { name: name.unwrap_or_else(|_| "one without a name".into()), because: error.message().to_owned() }
 }
@@ -123,7 +123,7 @@ impl Hypervisor for Libvirt {
             Err(error) => return Err(explain(&error, format!("cannot look for the domain '{name}'"))),
         };
         let flags = match secrets {
-            Secrets::Kept => sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE,
+            Secrets::Included => sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE,
             Secrets::LeftOut => sys::VIR_DOMAIN_XML_INACTIVE,
         };
         domain.xml_desc(flags).map(Some).map_err(|error| explain(&error, format!("cannot read the XML of '{name}'")))
@@ -143,7 +143,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn state(&self, name: &str) -> Result<State> {
-        state_of(&self.domain(name)?).map_err(|error| explain(&error, format!("cannot ask what '{name}' is doing")))
+        state_of(&self.domain(name)?).map_err(|error| explain(&error, format!("cannot read the state of '{name}'")))
     }
 
     fn domains(&self) -> Result<Domains> {
@@ -171,7 +171,7 @@ impl Hypervisor for Libvirt {
 
     fn networks(&self) -> Result<Option<Vec<(String, bool)>>> {
         let Ok(networks) = self.connect.list_all_networks(0) else { return Ok(None) };
-        // One whose name or state cannot be asked for is as good as not known at all.
+        // If the name or the state of one network is unknown, the list is unknown.
         Ok(networks.iter().map(|network| Some((network.name().ok()?, network.is_active().ok()?))).collect())
     }
 
@@ -200,13 +200,13 @@ impl Hypervisor for Libvirt {
     fn native(&self, xml: &str) -> Result<String> {
         self.connect
             .domain_xml_to_native("qemu-argv", xml, 0)
-            .map_err(|error| explain(&error, "libvirt does not turn the domain into QEMU's options"))
+            .map_err(|error| explain(&error, "libvirt cannot convert the domain to QEMU's options"))
     }
 
     fn start(&self, name: &str, paused: bool) -> Result<()> {
         let domain = self.domain(name)?;
         let started = if paused { domain.create_with_flags(sys::VIR_DOMAIN_START_PAUSED) } else { domain.create() };
-        started.map_err(|error| explain(&error, format!("'{name}' does not start")))
+        started.map_err(|error| explain(&error, format!("cannot start '{name}'")))
     }
 
     fn autostart(&self, name: &str) -> Result<bool> {
@@ -214,7 +214,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn set_autostart(&self, name: &str, wanted: bool) -> Result<()> {
-        let what = if wanted { "cannot be started with the host" } else { "cannot be kept from starting with the host" };
+        let what = if wanted { "cannot be set to start with the host" } else { "cannot be set not to start with the host" };
         self.domain(name)?.set_autostart(wanted).map_err(|error| explain(&error, format!("'{name}' {what}")))
     }
 
@@ -244,7 +244,7 @@ impl Hypervisor for Libvirt {
             let snapshots: std::result::Result<Vec<Snapshot>, Error> = snapshots.iter().map(known).collect();
             Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: snapshots? })
         };
-        read().map_err(|error| explain(&error, format!("cannot ask what libvirt keeps of '{name}'")))
+        read().map_err(|error| explain(&error, format!("cannot read the managed save and snapshots of '{name}'")))
     }
 
     fn undefine(&self, name: &str) -> Result<()> {

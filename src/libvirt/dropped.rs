@@ -8,7 +8,7 @@ use virt::connect::Connect;
 use virt::enumutil::Enum;
 use virt::error::ErrorNumber;
 
-/// A name that no domain of the test driver has.
+/// A name that no domain of the test driver uses.
 const PROBE: &str = "vgapt-probe";
 /// Its state is gone with the connection.
 const SCRATCH: &str = "test:///default";
@@ -32,7 +32,7 @@ fn probe(xml: &str) -> Option<Document> {
     Some(given)
 }
 
-/// The elements and attributes that libvirt's parser drops; `None` where it refuses the whole.
+/// The elements and attributes that libvirt's parser drops; `None` where it refuses the whole XML.
 pub(super) fn by_parser(xml: &str) -> Option<Vec<String>> {
     let given = probe(xml)?;
     let come_back = || -> Option<Document> {
@@ -61,8 +61,8 @@ fn missing(given: &Document, back: &Document) -> Vec<String> {
     missing
 }
 
-/// Visits elements (`devices/disk`) and attributes (`devices/disk @type`); metadata and elements of
-/// other namespaces are libvirt's to keep.
+/// Visits elements (`devices/disk`) and attributes (`devices/disk @type`), but not metadata and elements of other
+/// namespaces, which libvirt keeps.
 fn walk(element: Element<'_>, path: &str, visit: &mut impl FnMut(&str)) {
     if !path.is_empty() {
         visit(path);

@@ -1,5 +1,5 @@
-//! The part of vgapt that links libvirt: `vgapt` starts it for a connection, asks it line by line over its
-//! standard input and output, and it ends when nobody asks any more.
+//! The part of vgapt that links libvirt: `vgapt` starts it for a connection and sends it questions, line by line, over
+//! its standard input; it answers on standard output, and ends when its input ends.
 
 mod capabilities;
 mod connection;
@@ -28,19 +28,21 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(uri), None) = (arguments.next(), arguments.next()) else { bail!("this is a part of vgapt, which starts it by itself") };
+    let (Some(uri), None) = (arguments.next(), arguments.next()) else {
+        bail!("this is a helper program of vgapt, which starts it when needed")
+    };
     if uri == "--version" {
         println!("vgapt-libvirt {}", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
     if io::stdin().is_terminal() {
-        bail!("this is a part of vgapt, which starts it by itself");
+        bail!("this is a helper program of vgapt, which starts it when needed");
     }
-    // libvirt would print each error to standard error before we can say what to do about it.
+    // libvirt would print each error to standard error, before vgapt prints it with a remedy.
     virt::error::clear_error_callback();
-    // Only answers go where they are heard, whatever libvirt and the programs that it starts print.
-    let mut answers = File::from(io::stdout().as_fd().try_clone_to_owned().context("there is no standard output")?);
-    rustix::stdio::dup2_stdout(io::stderr()).context("there is no standard error")?;
+    // Only answers may go to the pipe. Standard output becomes standard error, for what libvirt and its child processes print.
+    let mut answers = File::from(io::stdout().as_fd().try_clone_to_owned().context("standard output is closed")?);
+    rustix::stdio::dup2_stdout(io::stderr()).context("standard error is closed")?;
     let calls = parent::calls().context("signals cannot be handled")?;
     let served = hypervisor::serve(|| connection::open(&Uri::new(&uri)), calls, &mut answers);
     parent::end_soon();

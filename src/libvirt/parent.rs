@@ -1,5 +1,5 @@
-//! This program ends with the one that started it: that one's end closes standard input, whatever
-//! ended it, and is seen also while a call of libvirt hangs.
+//! Ends this program when its parent ends: the parent's end closes standard input, however it ended; a thread notices
+//! that even while a libvirt call hangs.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT};
 
-/// How long a call of libvirt may last when nobody waits for its answer.
+/// How long a libvirt call may take after the parent has ended.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The lines of standard input.
@@ -19,8 +19,8 @@ const GRACE: Duration = Duration::from_secs(4);
 /// # Errors
 /// Where signals cannot be handled.
 pub(super) fn calls() -> io::Result<impl Iterator<Item = io::Result<String>>> {
-    // A terminal sends these to both programs, and the other one decides. A handler, unlike a signal
-    // that is ignored, is not inherited by the ssh of a connection.
+    // A terminal sends these signals to both programs, and the parent decides what to do. An empty handler, unlike an
+    // ignored signal, is not inherited by the connection's ssh process.
     for signal in [SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
@@ -37,11 +37,11 @@ pub(super) fn calls() -> io::Result<impl Iterator<Item = io::Result<String>>> {
     Ok(calls.into_iter())
 }
 
-/// Ends this program after a while, also where libvirt's own code at the exit waits for a call that hangs.
+/// Ends this program after a while, even if libvirt's exit handler waits for a call that hangs.
 pub(super) fn end_soon() {
     thread::spawn(|| {
         thread::sleep(GRACE);
-        // Where even this fails, nothing else is left to try.
+        // If this fails too, there is nothing else to try.
         let _ = kill_process(getpid(), Signal::KILL);
     });
 }

@@ -6,14 +6,13 @@ use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 use virt::storage_pool::StoragePool;
 
-/// The kinds of pools whose volumes are the files of a folder: whoever wants to know them looks into
-/// the folder, also where the pool is not active.
+/// The types of pools whose volumes are the files of a folder. The folder can be read even if the pool is not active.
 const OF_FOLDERS: [&str; 5] = ["dir", "fs", "netfs", "gluster-fuse", "vstorage"];
 
-/// What is known of a pool, and why that is not all where it is not.
+/// A pool, and the reason if not everything about it is known.
 ///
 /// # Errors
-/// Where nothing is known of it.
+/// Where nothing is known about it.
 pub(super) fn read(pool: &StoragePool) -> Result<(Pool, Option<String>), Error> {
     let text = pool.xml_desc(0)?;
     let mut known = Pool { name: pool.name()?, target: None, volumes: Vec::new() };
@@ -31,8 +30,8 @@ pub(super) fn read(pool: &StoragePool) -> Result<(Pool, Option<String>), Error> 
     }
 }
 
-/// The volumes of a pool. libvirt remembers them; those that came by other hands show after a refresh. A
-/// refresh that fails deactivates the pool, so a pool of a folder, into which anybody can look, gets none.
+/// The volumes of a pool. libvirt caches them; volumes that other programs created appear only after a refresh. A
+/// failed refresh deactivates the pool, so a pool of a folder is not refreshed: its folder can be read directly.
 fn volumes(pool: &StoragePool, is_folder: bool) -> Result<Vec<Volume>, Error> {
     if is_folder && !pool.is_active()? {
         return Ok(Vec::new());

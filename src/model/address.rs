@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Where a PCI function sits: domain, bus, device ("slot") and function.
+/// The address of a PCI function: domain, bus, device ("slot") and function.
 ///
-/// Domains are wider than 16 bits: Intel's VMD makes ones such as `10000`.
+/// Domains can be wider than 16 bits: Intel VMD creates domains such as `10000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PciAddress {
     /// PCI domain (segment).
@@ -26,8 +26,7 @@ impl PciAddress {
         (self.domain, self.bus, self.device) == (other.domain, other.bus, other.device)
     }
 
-    /// As an `<address>` of libvirt's has it, from the texts of its attributes: domain and function are 0 where they are
-    /// left out.
+    /// Parses the attributes of a libvirt `<address>`; domain and function default to 0.
     pub fn of_attributes<T: AsRef<str>>(text: impl Fn(&str) -> Option<T>) -> Option<Self> {
         let part = |name: &str, otherwise: Option<u32>| text(name).map_or(otherwise, |text| parse_number(text.as_ref()));
         let narrow = |name: &str, otherwise: Option<u32>| u8::try_from(part(name, otherwise)?).ok();
@@ -35,7 +34,7 @@ impl PciAddress {
         (device <= 0x1f && function <= 7).then_some(Self { domain: part("domain", Some(0))?, bus, device, function })
     }
 
-    /// As people and the guide write it: without the domain where that is 0.
+    /// The short form: without the domain if that is 0.
     pub fn short(self) -> String {
         let full = self.to_string();
         match full.strip_prefix("0000:") {
@@ -44,7 +43,7 @@ impl PciAddress {
         }
     }
 
-    /// Several, as people write them.
+    /// Several addresses in short form, separated by commas.
     pub fn list(addresses: &[Self]) -> String {
         addresses.iter().map(|address| address.short()).collect::<Vec<_>>().join(", ")
     }
@@ -61,7 +60,7 @@ impl FromStr for PciAddress {
 
     /// Reads `0000:01:00.0`, `01:00.0` and libvirt's `pci_0000_01_00_0`.
     fn from_str(text: &str) -> Result<Self, String> {
-        parse(text).ok_or_else(|| format!("'{text}' is no PCI address; one looks like 01:00.0 or 0000:01:00.0"))
+        parse(text).ok_or_else(|| format!("'{text}' is not a valid PCI address; examples: 01:00.0, 0000:01:00.0"))
     }
 }
 
@@ -87,7 +86,7 @@ fn parse(text: &str) -> Option<PciAddress> {
     Some(PciAddress { domain, bus: u8::try_from(bus).ok()?, device: u8::try_from(device).ok()?, function: u8::try_from(function).ok()? })
 }
 
-/// A number as libvirt and QEMU write it: decimal, or hexadecimal behind `0x`.
+/// A number as libvirt and QEMU write it: decimal, or hexadecimal with `0x`.
 pub fn parse_number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),

@@ -6,10 +6,10 @@ use super::vendor::{AMD_GRAPHICS, AMD_PROCESSORS, INTEL};
 use super::{Host, PciAddress, PciDevice, PciId};
 
 /// Bridge ids of the switch on Intel's own cards: upstream ports of Alchemist and Battlemage.
-/// Needed only where the bus hierarchy was not recorded.
+/// Needed only if the bus hierarchy was not recorded.
 const ARC_UPSTREAM: [u16; 2] = [0x4fa0, 0xe2ff];
 
-/// What sort of graphics a card is.
+/// The kind of a graphics card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CardKind {
@@ -28,9 +28,9 @@ pub enum CardKind {
 pub struct Card {
     /// Its display function.
     pub address: PciAddress,
-    /// What sort it is.
+    /// Its kind.
     pub kind: CardKind,
-    /// The functions that must travel together, sorted.
+    /// The functions that must be passed together, sorted.
     pub functions: Vec<PciAddress>,
 }
 
@@ -62,19 +62,19 @@ impl Card {
         functions.extend(audio_behind_own_switch(host, display));
         functions.sort_unstable();
         functions.dedup();
-        // A VGA function (0300) speaks for the card, whichever function number it has.
+        // The VGA function (0300) identifies the card, no matter which function number it has.
         let vga = host.devices(&functions).find(|device| device.class.code() == 0x0300);
         Card { address: vga.map_or(display.address, |device| device.address), kind, functions }
     }
 }
 
-/// The functions of one slot, the given one included.
+/// The functions of the same slot, including the given one.
 fn siblings<'a>(host: &'a Host, display: &'a PciDevice) -> impl Iterator<Item = &'a PciDevice> {
     host.pci.iter().filter(|other| other.address.same_slot(display.address))
 }
 
-/// Siblings of the card's vendor belong to it; an APU's or a management controller's others do not.
-/// An emulated card is put together from parts of any vendor.
+/// Functions of the same slot and vendor belong to the card; other functions of an APU or a management controller do not.
+/// The functions of an emulated card may have any vendor.
 fn belongs(display: &PciDevice, other: &PciDevice, kind: CardKind) -> bool {
     let same_maker = other.id.vendor == display.id.vendor || kind == CardKind::Virtual;
     same_maker && !other.is_bridge() && other.physical_function.is_none()
@@ -92,8 +92,8 @@ fn kind_of(host: &Host, display: &PciDevice) -> CardKind {
     }
 }
 
-/// Intel's sits at 00:02.0; AMD's shares its slot with other parts of the processor, or, before
-/// 2015, sat at 00:01.0.
+/// Intel's integrated graphics is at 00:02.0; AMD's shares its slot with other parts of the processor or, before
+/// 2015, is at 00:01.0.
 fn is_integrated(host: &Host, display: &PciDevice) -> bool {
     let at = |device: u8| display.address.bus == 0 && display.address.device == device;
     match display.id.vendor {
@@ -128,7 +128,7 @@ fn is_bmc(id: PciId) -> bool {
     )
 }
 
-/// Intel's cards carry a switch of their own, and their audio function sits behind another port of it.
+/// Intel's discrete cards contain a PCIe switch, and their audio function is behind another port of it.
 fn audio_behind_own_switch(host: &Host, display: &PciDevice) -> Vec<PciAddress> {
     if display.id.vendor != INTEL || display.address.bus == 0 {
         return Vec::new();
@@ -142,8 +142,8 @@ fn audio_behind_own_switch(host: &Host, display: &PciDevice) -> Vec<PciAddress> 
         .collect()
 }
 
-/// The upstream port of the switch that a function is behind: its grandparent; where no hierarchy
-/// was recorded, the nearest upstream port of an Intel card on a lower bus (buses are numbered depth first).
+/// The upstream port of the switch above a function: its grandparent. If no hierarchy was recorded, the nearest
+/// upstream port of an Intel card on a lower bus (buses are numbered depth first).
 fn switch_above(host: &Host, device: &PciDevice) -> Option<PciAddress> {
     if let [.., upstream, _downstream] = device.ancestors[..] {
         return host.device(upstream).filter(|port| port.id.vendor == INTEL && upstream.bus != 0).map(|port| port.address);
@@ -152,7 +152,7 @@ fn switch_above(host: &Host, device: &PciDevice) -> Option<PciAddress> {
         .iter()
         .filter(|port| port.id.vendor == INTEL && ARC_UPSTREAM.contains(&port.id.device))
         .filter(|port| port.address.domain == device.address.domain)
-        // Upstream port, downstream ports, then the two functions: at most three buses further.
+        // Upstream port, downstream ports, then the two functions: at most three buses below.
         .filter(|port| (1..=3).contains(&device.address.bus.saturating_sub(port.address.bus)))
         .map(|port| port.address)
         .next_back()

@@ -1,4 +1,4 @@
-//! Processors of a host: which logical CPUs share a core, a cache, a node.
+//! The CPU topology of a host: which logical CPUs share a core, a cache, a NUMA node.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::Size;
 
-/// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); guards against absurd ranges.
+/// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
 
 /// A set of logical CPUs, written as the kernel and libvirt do: `0-3,8`.
@@ -44,10 +44,10 @@ impl FromStr for CpuSet {
 }
 
 impl CpuSet {
-    /// Those of several lists together. Each CPU is put in once, however often it is named.
+    /// The union of several lists. Ranges are merged first, so that each CPU is inserted only once.
     ///
     /// # Errors
-    /// Where one of them is no list of CPUs.
+    /// If one of them is not a list of CPUs.
     pub fn of_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut ranges = Vec::new();
         for text in texts {
@@ -64,7 +64,7 @@ impl CpuSet {
 }
 
 fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
-    let refuse = || format!("'{text}' is no list of CPUs; one looks like 0-3,8");
+    let refuse = || format!("'{text}' is not a valid list of CPUs; example: 0-3,8");
     let mut ranges = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -84,12 +84,12 @@ impl Serialize for CpuSet {
     }
 }
 
-/// What the processor is and can do.
+/// Model and features of the processor.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Cpu {
     /// `AuthenticAMD`, `GenuineIntel`, …
     pub vendor: Option<String>,
-    /// The name it gives itself.
+    /// The model name.
     pub model: Option<String>,
     /// Family number (decimal in `/proc/cpuinfo`: 21 is "15h").
     pub family: Option<u32>,
@@ -110,7 +110,7 @@ impl Cpu {
         matches!(self.vendor.as_deref(), Some("AuthenticAMD" | "HygonGenuine"))
     }
 
-    /// Whether hardware virtualization is enabled; `None` where no flags were seen.
+    /// Whether hardware virtualization is enabled; `None` if the flags are unknown.
     pub fn virtualization(&self) -> Option<bool> {
         (!self.flags.is_empty()).then(|| self.flags.contains("svm") || self.flags.contains("vmx"))
     }
@@ -121,7 +121,7 @@ impl Cpu {
     }
 }
 
-/// Which logical CPUs there are and what they share.
+/// The logical CPUs and what they share.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Topology {
     /// The numbers of the logical CPUs that are online.
@@ -130,7 +130,7 @@ pub struct Topology {
     pub cpus: Vec<LogicalCpu>,
     /// The caches of level 2 and 3, each once.
     pub caches: Vec<Cache>,
-    /// Those that the scheduler puts nothing on by itself (`isolcpus` on the kernel's command line).
+    /// The CPUs that the scheduler does not use by itself (`isolcpus` on the kernel command line).
     pub isolated: CpuSet,
 }
 
@@ -143,17 +143,17 @@ pub struct LogicalCpu {
     pub package: Option<u32>,
     /// Die within the socket.
     pub die: Option<u32>,
-    /// The threads of its core, itself included.
+    /// The threads of its core, including itself.
     pub siblings: CpuSet,
     /// NUMA node.
     pub node: Option<u32>,
-    /// The kind of core on hybrid processors, as sysfs names it: `core`, `atom`, `lowpower`.
+    /// The kind of core of a hybrid processor, as named in sysfs: `core`, `atom`, `lowpower`.
     pub kind: Option<String>,
     /// Highest frequency in kHz.
     pub max_khz: Option<u64>,
 }
 
-/// One cache and who shares it.
+/// A cache and the CPUs that share it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Cache {
     /// 2 or 3.
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn cpu_sets() {
-        // However often, and in however many lists: each CPU is put in once.
+        // Each CPU is inserted only once, even if it occurs often and in many lists.
         let often = vec!["0-65535"; 3000];
         assert_eq!(CpuSet::of_all(often.iter().copied()).unwrap().0.len(), 65_536);
         assert_eq!(often.join(",").parse::<CpuSet>().unwrap().to_string(), "0-65535");

@@ -1,4 +1,4 @@
-//! Files that a domain is made of: firmware images, disks.
+//! Files of a domain: firmware images, disks.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -7,27 +7,27 @@ use serde::Serialize;
 
 use super::Uses;
 
-/// A UEFI firmware for guests: its code, and the variables that match it.
+/// A UEFI firmware for guests: a code image and the matching variables template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Firmware {
-    /// The code image; guests share it and cannot write it.
+    /// The code image; guests share it read-only.
     pub code: String,
-    /// The image from which a guest's own variables are copied.
+    /// The template from which a guest's variables are copied.
     pub vars: String,
-    /// `raw` or `qcow2`, of both.
+    /// The format of both: `raw` or `qcow2`.
     pub format: String,
-    /// Whether it enforces Secure Boot where keys are enrolled, for which it needs system management mode.
+    /// Whether it enforces Secure Boot if keys are enrolled; this requires system management mode.
     pub secure_boot: bool,
     /// Whether Microsoft's keys are enrolled in the variables.
     pub has_keys: bool,
 }
 
-/// A file that a domain will use.
+/// What is known of a file that a domain will use.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct FileFacts {
     /// Its path.
     pub path: String,
-    /// Whether it is there; `None` where that cannot be told.
+    /// Whether it exists; `None` if unknown.
     pub exists: Option<bool>,
     /// Whether it is a directory.
     pub is_dir: bool,
@@ -36,44 +36,44 @@ pub struct FileFacts {
     pub is_stream: bool,
     /// Its size in bytes.
     pub size: Option<u64>,
-    /// What its first bytes say it is: `qcow2`, `vmdk`, …; `raw` for anything else; `None` where it could not be read.
+    /// The format according to its first bytes: `qcow2`, `vmdk`, …; `raw` for anything else; `None` if it could not be read.
     pub format: Option<String>,
     /// The other files that the headers of the image and of what it lies on name outside its own folder, links
     /// followed: what each lies on, and where its data is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// Why not all of these are known, where they are not.
+    /// Why not all of these folders are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names_unknown: Option<String>,
-    /// Why its first bytes could not be read, where it is there.
+    /// Why its first bytes could not be read, if it exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
-    /// What the host does with it, where it is a disk that the host uses: `mounted on /`.
+    /// How the host uses it, if it is a disk in use: `mounted on /`.
     pub in_use: Option<String>,
-    /// The folders on the way that QEMU's user cannot pass.
+    /// The parent folders that QEMU's user cannot access.
     pub closed_folders: Vec<String>,
 }
 
-/// What the host's files say about what a domain needs.
+/// What was read from the host's files for a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Files {
-    /// The firmwares that are there, the best first.
+    /// The installed firmwares, the best first.
     pub firmwares: Vec<Firmware>,
-    /// The files that were asked for.
+    /// The requested files.
     pub facts: Vec<FileFacts>,
-    /// Whether what is not in here is not there; else it could not be told.
+    /// Whether a file that was not found does not exist; else this is unknown.
     pub complete: bool,
     /// What the host uses its devices for.
     #[serde(skip)]
     pub uses: Uses,
-    /// The networks of libvirt's, each with whether it is active; `None` where they could not be asked for.
+    /// libvirt's networks and whether each is active; `None` if unknown.
     #[serde(skip)]
     pub networks: Option<Vec<(String, bool)>>,
-    /// Whether systemd runs the host; `None` where that could not be told.
+    /// Whether the host runs systemd; `None` if unknown.
     pub systemd: Option<bool>,
     /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
-    /// Why that user is only assumed, where it is: the configuration that may name another cannot be read.
+    /// Why the user is only assumed: the configuration that may specify another one cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed_user: Option<String>,
     /// The folders of libvirt's storage pools, as far as they are known.
@@ -87,8 +87,8 @@ impl Files {
     }
 }
 
-/// Formats of images by the endings of their names (`qemu-img --help`). An `.img` or `.iso` is raw
-/// by everybody's habit.
+/// Image formats by file name extension (`qemu-img --help`). `.img` and `.iso` are raw
+/// by convention.
 const ENDINGS: [(&str, &str); 11] = [
     ("qcow2", "qcow2"),
     ("qcow", "qcow"),
@@ -118,20 +118,20 @@ const MAGIC: [(&str, &[u8]); 12] = [
     ("bochs", b"Bochs Virtual HD Image"),
     ("luks", b"LUKS\xba\xbe"),
 ];
-/// VDI says so behind a text for people (`block/vdi.c`).
+/// The magic number of VDI, which follows a text (`block/vdi.c`).
 const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
 
-/// How many bytes [`format_by_content`] looks at.
+/// How many bytes [`format_by_content`] needs.
 pub const BEGINNING: usize = 512;
 
-/// The format that the ending of a name speaks for; `None` for one that says nothing.
+/// The format that the file name extension suggests; `None` for an unknown one.
 pub fn format_by_name(path: &Path) -> Option<&'static str> {
     let ending = path.extension()?.to_str()?.to_ascii_lowercase();
     ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
 }
 
-/// The format that the first bytes of an image look like; `raw` for anything else. Only a hint: the
-/// guest writes the first bytes of a raw disk.
+/// The format that the first bytes of an image look like; `raw` for anything else. Only a hint, because the
+/// guest controls the first bytes of a raw disk.
 pub fn format_by_content(beginning: &[u8]) -> &'static str {
     if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
         return "vdi";
@@ -151,10 +151,10 @@ fn is_description(beginning: &[u8]) -> bool {
     })
 }
 
-/// A longer chain of images is none that anybody made on purpose.
+/// The longest backing chain that is followed.
 pub const LONGEST_CHAIN: usize = 200;
 
-/// Whether a name is one that only QEMU's drivers reach, and no path: a colon before the first slash (`path_has_protocol`).
+/// Whether a name has a protocol of QEMU and is not a path: a colon before the first slash (`path_has_protocol`).
 pub fn has_protocol(name: &str) -> bool {
     name.split('/').next().is_some_and(|first| first.contains(':'))
 }

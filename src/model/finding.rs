@@ -1,30 +1,30 @@
-//! Something worth telling: what was seen, and what to do about it.
+//! Findings: a problem or a warning, with its remedy.
 
 use serde::Serialize;
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Good to know; nothing is wrong.
+    /// Does not prevent anything.
     Warning,
-    /// Speaks against it; `--force` goes on all the same.
-    Blocker,
-    /// Cannot work; nothing overrides it.
-    Fatal,
+    /// Prevents the command; `--force` overrides it.
+    Blocked,
+    /// Cannot work; `--force` does not override it.
+    Error,
 }
 
-/// One finding, with the remedy beside it.
+/// A finding with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable name for programs.
+    /// Stable identifier for programs.
     pub code: &'static str,
-    /// How much it weighs.
+    /// Its severity.
     #[serde(skip)]
     pub severity: Severity,
-    /// What was seen, and where.
+    /// What was found, and where.
     pub message: String,
-    /// What to do; where an option overrides it, that too.
+    /// What to do, including the option that overrides it, if any.
     pub remedy: String,
     /// The option that overrides it.
     #[serde(skip)]
@@ -36,28 +36,28 @@ pub struct Finding {
 pub struct Unless {
     /// The finding's remedy without the option.
     remedy: String,
-    /// The words that offer the option.
+    /// The text before the option.
     offer: &'static str,
     option: String,
 }
 
 impl Finding {
-    /// Good to know.
+    /// A warning.
     pub fn warning(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { code, severity: Severity::Warning, message: message.into(), remedy: remedy.into(), unless: None }
     }
 
-    /// Speaks against it, and may be overridden.
-    pub fn blocker(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// A finding that prevents the command unless it is overridden.
+    pub fn blocked(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Blocker, ..Self::warning(code, message, remedy) }
     }
 
-    /// Cannot work.
-    pub fn fatal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// A finding that cannot be overridden.
+    pub fn error(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Fatal, ..Self::warning(code, message, remedy) }
     }
 
-    /// The same, overridden by an option, which these words offer behind the remedy.
+    /// The same finding, which can be overridden by `option`; `offer` introduces the option after the remedy.
     #[must_use]
     pub fn unless(self, offer: &'static str, option: String) -> Self {
         let remedy = format!("{}; {offer}: {option}", self.remedy);
@@ -69,7 +69,7 @@ impl Finding {
         self.unless.as_ref().map_or(&self.remedy, |unless| &unless.remedy)
     }
 
-    /// The remedy, with the option as a part of this command.
+    /// The remedy, with the option appended to this command.
     pub fn remedy_by(&self, command: &str) -> String {
         match self.unless.as_deref() {
             Some(Unless { remedy, offer, option }) => format!("{remedy}; {offer}: {command} {option}"),
@@ -77,7 +77,7 @@ impl Finding {
         }
     }
 
-    /// Whether it keeps a command from going on, with `--force` or without it.
+    /// Whether it prevents a command, with or without `--force`.
     pub fn refuses(&self, force: bool) -> bool {
         self.severity == Severity::Fatal || (self.severity == Severity::Blocker && !force)
     }

@@ -1,75 +1,75 @@
-//! libvirt's hook: where it lies, and what is seen of it.
+//! libvirt's hook: its paths and its state.
 
 use super::Finding;
 
-/// What libvirt runs around the start and the stop of every domain; all that is in `qemu.d` since 6.5.
+/// vgapt's hook. libvirt runs every file in `qemu.d` before the start and after the stop of every domain (since 6.5).
 pub const HOOK: &str = "/etc/libvirt/hooks/qemu.d/vgapt";
-/// Where it looks for vgapt. `AppArmor` lets libvirt run what is there, and nothing in /usr/local/bin or a home.
+/// Where the hook looks for vgapt. `AppArmor` allows libvirt to run programs there, but not in /usr/local/bin or a home.
 pub const HOOK_PROGRAMS: [&str; 3] = ["/etc/libvirt/hooks/vgapt", "/usr/bin/vgapt", "/usr/sbin/vgapt"];
-/// The daemons that run hooks, by the files in which they tell their numbers.
+/// The daemons that run hooks, by their PID files.
 pub const HOOK_DAEMONS: [(&str, &str); 2] = [("/run/virtqemud.pid", "virtqemud"), ("/run/libvirtd.pid", "libvirtd")];
-/// Which of libvirt's daemons has called it last.
+/// The file that stores which libvirt daemon called the hook last.
 pub const HOOK_MARK: &str = "/run/vgapt/called";
 
-/// What is seen of the hook. What could not be read is `None`.
+/// The state of the hook. What could not be read is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HookSeen {
     /// The daemon that runs hooks.
     pub daemon: Option<Daemon>,
-    /// The daemon that has called the hook last.
+    /// The daemon that called the hook last.
     pub called_by: Option<Daemon>,
-    /// When the kernel was started, in seconds since 1970.
+    /// The boot time, in seconds since 1970.
     pub booted: Option<u64>,
-    /// When the hook came to where it is, in seconds since 1970.
+    /// When the hook was installed, in seconds since 1970.
     pub written: Option<u64>,
-    /// When the daemon was last told to look at its configuration, in seconds since 1970.
-    pub told: Option<u64>,
-    /// Whether the program that it runs is this one.
+    /// When the daemon last reloaded its configuration, in seconds since 1970.
+    pub reloaded: Option<u64>,
+    /// Whether the program that the hook runs is this one.
     pub is_own_program: Option<bool>,
-    /// The files that `SELinux` would have labelled otherwise; `None` where that could not be told.
+    /// The files with a wrong `SELinux` label; `None` if unknown.
     pub mislabelled: Option<Vec<String>>,
-    /// Hooks that others have put there.
+    /// Other hooks, which vgapt did not write.
     pub others: Vec<OtherHook>,
-    /// Why the folders of hooks could not be read.
+    /// Why the hook folders could not be read.
     pub unread: Option<String>,
 }
 
-/// A hook of libvirt's that vgapt has not written.
+/// A libvirt hook that vgapt did not write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherHook {
     /// Its path.
     pub path: String,
-    /// The domain that it is for, where its folder says so.
+    /// The domain that it is for, if its folder is named after one.
     pub domain: Option<String>,
-    /// The line that calls libvirt back, and how it reads.
+    /// The number and the text of the line that calls libvirt.
     pub calls_libvirt: Option<(usize, String)>,
-    /// The first line that takes devices or the display from the host.
+    /// The first line that unbinds devices or stops the display, likewise.
     pub takes: Option<(usize, String)>,
 }
 
 impl OtherHook {
-    /// Whether libvirt runs it around this domain.
+    /// Whether libvirt runs it for this domain.
     pub fn is_for(&self, domain: &str) -> bool {
         self.domain.as_ref().is_none_or(|name| name == domain)
     }
 
-    /// What it does that conflicts with vgapt's hook, and what to do about it.
+    /// The warning about its conflict with vgapt's hook.
     pub fn finding(&self) -> Option<Finding> {
-        let asks = self.calls_libvirt.as_ref().map(|line| (line, "asks libvirt"));
+        let asks = self.calls_libvirt.as_ref().map(|line| (line, "calls libvirt"));
         let ((number, line), what) = asks.or_else(|| Some((self.takes.as_ref()?, "takes devices or the display from the host")))?;
         let of = self.domain.as_ref().map(|name| format!(", for the domain {name}")).unwrap_or_default();
         Some(Finding::warning(
             "other-hook",
             format!("{}{of}: line {number} {what}: {line}", self.path),
             format!(
-                "let vgapt do it (vgapt define NAME --gpu ADDRESS, with --handover for the only card) and move it out of the folder: {}",
+                "let vgapt do this (vgapt define NAME --gpu ADDRESS, with --handover for the only card), and move the hook out of the folder: {}",
                 self.put_away()
             ),
         ))
     }
 
-    /// Without permission to execute, or in an empty folder, a dispatcher fails over what it does not find, and libvirt
-    /// refuses the start.
+    /// The hook is moved, not just made non-executable, and its folder is removed if it becomes empty: else a hook dispatcher
+    /// may fail, and libvirt refuses the start.
     fn put_away(&self) -> String {
         let folder = self.path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| folder.contains("/qemu.d/"));
         let emptied = folder.map(|folder| format!(" && rmdir --ignore-fail-on-non-empty {folder}")).unwrap_or_default();
@@ -77,22 +77,22 @@ impl OtherHook {
     }
 }
 
-/// A daemon of libvirt's: its number alone is given out again.
+/// A libvirt daemon, identified by PID and start time, because PIDs are reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
     /// libvirtd or virtqemud.
     pub name: String,
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// When it was started, in the kernel's ticks since boot; `None` where it does not run.
+    /// When it was started, in kernel ticks since boot; `None` if it does not run.
     pub started: Option<u64>,
 }
 
 impl Daemon {
-    /// The kernel's ticks in a second, as it shows them to programs (`USER_HZ`).
+    /// The kernel's ticks per second, as exposed to programs (`USER_HZ`).
     const TICKS: u64 = 100;
 
-    /// Whether it is this very one.
+    /// Whether it is the same process.
     pub fn is(&self, other: &Self) -> bool {
         self.started.is_some() && self == other
     }
@@ -107,19 +107,19 @@ impl Daemon {
         Some(booted + self.started? / Self::TICKS)
     }
 
-    /// Reads what [`Self::mark`] has written.
+    /// Parses the output of [`Self::mark`].
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let (name, pid, started) = (words.next()?.to_owned(), words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         Some(Self { name, pid, started: Some(started) })
     }
 
-    /// It as one line; `None` where it does not run.
+    /// The daemon as one line; `None` if it does not run.
     pub fn mark(&self) -> Option<String> {
         Some(format!("{} {} {}\n", self.name, self.pid, self.started?))
     }
 
-    /// When a process was started, by its `/proc/PID/stat` (proc(5), field 22): the name in it may hold anything.
+    /// The start time of a process, from its `/proc/PID/stat` (proc(5), field 22); the name in it may contain anything.
     pub fn ticks(stat: &str) -> Option<u64> {
         stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
     }

@@ -1,4 +1,4 @@
-//! A whole machine, as far as it could be read.
+//! A host, as far as it could be read.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{Cpu, IommuGroup, Memory, PciAddress, PciDevice, Platform, Topology, UsbDevice};
 
-/// A machine. Sections that were not asked for are empty.
+/// A host. Sections that were not requested are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Host {
-    /// What runs on it.
+    /// Kernel, distribution, IOMMU state and boot loader.
     pub platform: Platform,
-    /// What its processor is.
+    /// Its processor.
     pub cpu: Cpu,
-    /// How its processors are laid out.
+    /// Its CPU topology.
     pub topology: Topology,
     /// Its memory.
     pub memory: Memory,
@@ -21,7 +21,7 @@ pub struct Host {
     pub pci: Vec<PciDevice>,
     /// Its USB devices, sorted by port.
     pub usb: Vec<UsbDevice>,
-    /// What could not be found out from where it was read, in words.
+    /// Messages about what could not be read.
     pub unknown: Vec<String>,
 }
 
@@ -37,13 +37,13 @@ impl Host {
         addresses.iter().filter_map(|address| self.device(*address))
     }
 
-    /// The virtual functions that these give away.
+    /// The virtual functions (SR-IOV) of these functions.
     pub fn virtual_functions_of(&self, functions: &[PciAddress]) -> Vec<PciAddress> {
         let is_one = |device: &&PciDevice| device.physical_function.is_some_and(|physical| functions.contains(&physical));
         self.pci.iter().filter(is_one).map(|device| device.address).collect()
     }
 
-    /// All IOMMU groups in order of their numbers.
+    /// All IOMMU groups, sorted by number.
     pub fn groups(&self) -> Vec<IommuGroup> {
         let mut groups: BTreeMap<u32, Vec<PciAddress>> = BTreeMap::new();
         for device in &self.pci {
@@ -54,8 +54,8 @@ impl Host {
         groups.into_iter().map(|(number, devices)| IommuGroup { number, devices }).collect()
     }
 
-    /// Whether it is a laptop or another machine without slots, as far as the names of its board and its
-    /// processor tell: Apple's boards, and processors that are only made for soldering (`i7-8750H`, `5600U`).
+    /// Whether it is a laptop or another machine without PCIe slots, judging by the names of its board and its
+    /// processor: Apple's boards, and processors that are always soldered (`i7-8750H`, `5600U`).
     pub fn is_portable(&self) -> bool {
         const ENDINGS: [&str; 13] = ["U", "H", "HK", "HQ", "HX", "HS", "P", "Y", "M", "MQ", "G1", "G4", "G7"];
         let model = self.cpu.model.as_deref().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Host {
         self.pci.iter().any(|device| device.group.is_some())
     }
 
-    /// The groups of these functions, sorted, each once.
+    /// The groups of these functions, sorted, without duplicates.
     pub fn groups_of(&self, functions: &[PciAddress]) -> Vec<u32> {
         let mut groups: Vec<u32> = self.devices(functions).filter_map(|device| device.group).collect();
         groups.sort_unstable();
@@ -83,8 +83,8 @@ impl Host {
         groups
     }
 
-    /// The endpoints that keep the groups of these functions from a guest: in one of their groups,
-    /// not among them, bound to a driver other than vfio's or pci-stub.
+    /// The endpoints that prevent passing these functions: in one of their groups, not among them, and bound to a
+    /// driver other than vfio-pci or pci-stub.
     pub fn blockers_of(&self, functions: &[PciAddress]) -> Vec<PciAddress> {
         let groups = self.groups_of(functions);
         self.pci

@@ -1,4 +1,4 @@
-//! What a device is: PCI vendor and device ids, class codes, USB ids.
+//! Ids of devices: PCI vendor and device ids, class codes, USB ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ macro_rules! id_pair {
 
             fn from_str(text: &str) -> Result<Self, String> {
                 let parsed = text.split_once(':').and_then(|(vendor, second)| Some(Self { vendor: hex4(vendor)?, $second: hex4(second)? }));
-                parsed.ok_or_else(|| format!(concat!("'{}' is no ", $what), text))
+                parsed.ok_or_else(|| format!(concat!("'{}' is not a valid ", $what), text))
             }
         }
 
@@ -46,8 +46,8 @@ macro_rules! id_pair {
     };
 }
 
-id_pair!(PciId, device, "A PCI `vendor:device` pair (also a subsystem's).", "PCI id; one looks like 10de:1401");
-id_pair!(UsbId, product, "A USB `vendor:product` pair.", "USB id; one looks like 046d:c52b (see `lsusb` or `vgapt list --usb`)");
+id_pair!(PciId, device, "A PCI `vendor:device` pair (also a subsystem's).", "PCI id; example: 10de:1401");
+id_pair!(UsbId, product, "A USB `vendor:product` pair.", "USB id; example: 046d:c52b (see `lsusb` or `vgapt list --usb`)");
 
 /// The ids of vendors.
 pub mod vendor {
@@ -61,14 +61,14 @@ pub mod vendor {
     pub const NVIDIA: u16 = 0x10de;
 }
 
-/// Up to four hexadecimal digits, also with `0x` before them.
+/// Up to four hexadecimal digits, optionally with the prefix `0x`.
 fn hex4(digits: &str) -> Option<u16> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
     let valid = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     valid.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
-/// Whether a text is a UUID, as the kernel names mediated devices.
+/// Whether a text is a UUID in the kernel's notation for mediated devices.
 pub fn is_uuid(text: &str) -> bool {
     text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
@@ -98,12 +98,12 @@ impl Class {
         matches!(self.code(), 0x0604 | 0x0607 | 0x0609)
     }
 
-    /// Any bridge (class `06`): those to buses, the host's own, the one to the firmware's old devices.
+    /// Any bridge (class `06`): bus bridges, the host bridge, the ISA bridge.
     pub fn is_any_bridge(self) -> bool {
         self.code() >> 8 == 0x06
     }
 
-    /// What people call such a function, for the classes that matter around a graphics card.
+    /// A short name for the classes of functions that are often found with a graphics card.
     pub fn noun(self) -> &'static str {
         match self.code() {
             0x0300 => "VGA",

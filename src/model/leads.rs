@@ -7,7 +7,7 @@ use super::names::is_known_format;
 
 /// Drivers of files and devices.
 const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
-/// Drivers that pass on what another one makes of the bytes.
+/// Filter drivers, which pass on the data of another node.
 const FILTERS: [&str; 4] = ["throttle", "copy-on-read", "preallocate", "compress"];
 /// Values of a node that are no nodes.
 const SETTINGS: [&str; 3] = ["cache", "encrypt", "key-secret"];

@@ -1,21 +1,21 @@
-//! What the libvirt at hand can.
+//! The capabilities of libvirt.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// What the libvirt at hand can. What it did not tell is `None`.
+/// The capabilities of libvirt. What is unknown is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Libvirt {
-    /// Its version as it counts: 1000000 × major + 1000 × minor + release.
+    /// Its version number: 1000000 × major + 1000 × minor + release.
     pub version: Option<u64>,
-    /// The Hyper-V enlightenments that its QEMU knows on this kernel.
+    /// The Hyper-V enlightenments that its QEMU supports on this kernel.
     pub enlightenments: Option<BTreeSet<String>>,
-    /// The models of a TPM that is emulated, version 2.0.
+    /// The models of emulated TPMs, version 2.0.
     pub tpms: Option<BTreeSet<String>>,
 }
 
-/// The oldest libvirt that is supported (Debian 12), which is what an unknown one is taken for.
+/// The oldest supported libvirt (Debian 12), assumed if the version is unknown.
 const OLDEST: (u64, u64) = (9, 0);
 
 impl Libvirt {

@@ -1,4 +1,4 @@
-//! Memory of a host: how much, how much of it in huge pages.
+//! The memory of a host, including huge pages.
 
 use serde::Serialize;
 
@@ -9,15 +9,15 @@ use super::Size;
 pub struct Memory {
     /// All that the kernel manages.
     pub total: Option<Size>,
-    /// What could be had without swapping.
+    /// Memory that can be allocated without swapping.
     pub available: Option<Size>,
-    /// Page size that `<hugepages/>` without a size means.
+    /// The default huge page size, used by `<hugepages/>` without a size.
     pub default_hugepage: Option<Size>,
-    /// The pools of huge pages, the smallest page size first.
+    /// The pools of huge pages, smallest page size first.
     pub hugepages: Vec<HugepagePool>,
-    /// What each NUMA node has.
+    /// The memory of each NUMA node.
     pub nodes: Vec<(u32, Size)>,
-    /// Where hugetlbfs is mounted, with the page size if the mount says it.
+    /// Where hugetlbfs is mounted, with the page size if it is a mount option.
     pub hugetlbfs: Vec<(String, Option<Size>)>,
 }
 
@@ -26,8 +26,8 @@ pub struct Memory {
 pub struct HugepagePool {
     /// Size of a page.
     pub page: Size,
-    /// Pages set aside.
+    /// Reserved pages.
     pub total: u64,
-    /// Pages of these that nobody uses.
+    /// Free pages among them.
     pub free: u64,
 }

@@ -1,6 +1,6 @@
-//! Plain values of the field: what a machine is made of, and what is asked of it.
+//! The data types: hosts, devices, files, findings.
 //!
-//! Values only: they print, parse and serialise, and do no input or output.
+//! The types can be printed, parsed and serialised, and do no input or output.
 
 mod address;
 mod card;

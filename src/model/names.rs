@@ -106,9 +106,9 @@ impl Header<'_> {
 
     /// `docs/interop/qcow2.rst`, and `block/qcow.c` for version 1, which has no extensions.
     fn of_qcow(mut self) -> Result<Vec<Named>, String> {
-        /// The header extension that names the backing file's format.
+        /// The header extension with the format of the backing file.
         const BACKING_FORMAT: u32 = 0xe279_2aca;
-        /// The header extension that names an external data file.
+        /// The header extension with the name of an external data file.
         const DATA_FILE: u32 = 0x4441_5441;
         if !self.bytes.starts_with(b"QFI\xfb") {
             return Ok(Vec::new());
@@ -136,7 +136,7 @@ impl Header<'_> {
 
     /// The extensions of a qcow2 header: kind and content.
     fn extensions(&self, version: u32) -> Vec<(u32, &[u8])> {
-        // Version 2 has no length of its header in it: 72 bytes.
+        // A version 2 header does not contain its length: 72 bytes.
         let length = if version == 2 { Some(72) } else { self.be32(100) };
         let mut at = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! A PCI function as the kernel shows it, and the IOMMU group it is in.
+//! A PCI function as shown by the kernel, and its IOMMU group.
 
 use serde::Serialize;
 
@@ -7,35 +7,35 @@ use super::{Class, PciAddress, PciId, Size};
 /// One PCI function. What could not be read is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PciDevice {
-    /// Where it sits.
+    /// Its address.
     pub address: PciAddress,
     /// Vendor and device id.
     pub id: PciId,
-    /// What it is.
+    /// Its class.
     pub class: Class,
-    /// Who built the board it is on.
+    /// Its subsystem id (the vendor of the board).
     pub subsystem: Option<PciId>,
     /// Hardware revision.
     pub revision: Option<u8>,
     /// The vendor's and the device's name.
     pub name: Option<String>,
-    /// The driver that has it now.
+    /// The driver that it is bound to now.
     pub driver: Option<String>,
-    /// The only driver that may bind it.
+    /// The only driver that may bind to it (`driver_override`).
     pub driver_override: Option<String>,
     /// Layout of the configuration header: 0 endpoint, 1 PCI bridge, 2 `CardBus` bridge.
     pub header_type: Option<u8>,
     /// The bridges above it, the root port first.
     pub ancestors: Vec<PciAddress>,
-    /// Its IOMMU group. Not stable between boots.
+    /// Its IOMMU group. The number may change between boots.
     pub group: Option<u32>,
-    /// The NUMA node it hangs off.
+    /// Its NUMA node.
     pub numa_node: Option<u32>,
-    /// Whether the firmware used it for its own display.
+    /// Whether it is the boot display, which the firmware used.
     pub boot_vga: Option<bool>,
-    /// The ways in which the kernel can reset it, the preferred first; empty: none.
+    /// The kernel's reset methods for it, the preferred first; empty if there are none.
     pub reset_methods: Option<Vec<String>>,
-    /// Its memory regions.
+    /// Its memory regions (BARs).
     pub bars: Vec<Bar>,
     /// The physical function of which this is a virtual one (SR-IOV).
     pub physical_function: Option<PciAddress>,
@@ -46,16 +46,16 @@ pub struct PciDevice {
 pub struct Bar {
     /// Number of the base address register.
     pub index: u8,
-    /// Its size now.
+    /// Its present size.
     pub size: Size,
-    /// The sizes that it can be given (resizable BAR); empty where it has but one.
+    /// The possible sizes (resizable BAR); empty if the size is fixed.
     pub resizable: Vec<Size>,
 }
 
-/// The functions that only travel together past the IOMMU.
+/// The functions that the IOMMU cannot isolate from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IommuGroup {
-    /// The kernel's number of it. Not stable between boots.
+    /// The kernel's number for it. It may change between boots.
     pub number: u32,
     /// Its members, sorted.
     pub devices: Vec<PciAddress>,
@@ -84,7 +84,7 @@ impl PciDevice {
         }
     }
 
-    /// A bridge to another bus. It never blocks a group and is never given to a guest.
+    /// A bridge to another bus. It never blocks its group and is never passed to a guest.
     pub fn is_bridge(&self) -> bool {
         match self.header_type {
             Some(header) => matches!(header, 1 | 2),
@@ -97,17 +97,17 @@ impl PciDevice {
         self.driver.as_deref().is_some_and(is_vfio)
     }
 
-    /// Bound to a driver under which the rest of its group cannot be given to a guest.
+    /// Bound to a driver that prevents passing the rest of its group to a guest.
     pub fn blocks_its_group(&self) -> bool {
         !self.is_bridge() && self.driver.as_deref().is_some_and(|driver| !is_vfio(driver) && driver != "pci-stub")
     }
 
-    /// Its name, or its ids where it has none.
+    /// Its name, or its ids if the name is unknown.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("{} [{}]", self.class.noun(), self.id))
     }
 
-    /// The name by which the kernel asks for a driver (`pci_uevent` of drivers/pci/pci-driver.c).
+    /// The alias by which the kernel requests a driver (`pci_uevent` of drivers/pci/pci-driver.c).
     pub fn modalias(&self) -> String {
         let subsystem = self.subsystem.unwrap_or_default();
         format!(
@@ -122,7 +122,7 @@ impl PciDevice {
         )
     }
 
-    /// The largest of its regions.
+    /// The size of its largest memory region.
     pub fn largest_bar(&self) -> Option<Size> {
         self.bars.iter().map(|bar| bar.size).max()
     }

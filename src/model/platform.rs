@@ -1,34 +1,34 @@
-//! What runs on the machine: IOMMU state, kernel, distribution, boot loader.
+//! The platform: IOMMU state, kernel, distribution, boot loader.
 
 use serde::Serialize;
 
-/// Is there while systemd runs the host (`sd_booted(3)`).
+/// The directory that exists if the host runs systemd (`sd_booted(3)`).
 pub const SYSTEMD: &str = "/run/systemd/system";
 
-/// What can be said of the host's IOMMU.
+/// The state of the host's IOMMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Iommu {
-    /// There are IOMMU groups.
+    /// IOMMU groups exist.
     On,
-    /// The firmware has it (DMAR, IVRS or VIOT table), the kernel does not use it.
+    /// Enabled in the firmware (DMAR, IVRS or VIOT table exists), but not used by the kernel.
     Off,
-    /// The firmware shows none: switched off in its settings, or not there.
+    /// The firmware does not report one: it is disabled in the firmware settings or does not exist.
     FirmwareOff,
-    /// The "host" is a virtual machine that was given none.
+    /// The "host" is a virtual machine without an IOMMU.
     Guest,
-    /// Could not be found out.
+    /// Unknown.
     #[default]
     Unknown,
 }
 
-/// The kernel's command line, token by token.
+/// The kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Cmdline(pub String);
 
 impl Cmdline {
-    /// The value of the last `name=value` (empty for a bare `name`); `-` and `_` are the same, as for the kernel.
+    /// The value of the last `name=value` (empty for a bare `name`); `-` and `_` are equivalent, as in the kernel.
     pub fn get(&self, name: &str) -> Option<&str> {
         let same = |a: &str| a.replace('-', "_") == name.replace('-', "_");
         self.0.split_ascii_whitespace().rev().find_map(|token| {
@@ -43,21 +43,21 @@ impl Cmdline {
 pub struct Distribution {
     /// `debian`, `fedora`, `arch`, …
     pub id: Option<String>,
-    /// The distributions it descends from.
+    /// The distributions it is based on.
     pub like: Vec<String>,
     /// `13`, `24.04`, …
     pub version: Option<String>,
-    /// For people.
+    /// The name to display.
     pub name: Option<String>,
 }
 
 impl Distribution {
-    /// Whether it is, or descends from, one of these.
+    /// Whether it is one of these, or based on one.
     pub fn is_like(&self, ids: &[&str]) -> bool {
         self.id.iter().chain(&self.like).any(|id| ids.contains(&id.as_str()))
     }
 
-    /// The command by which this distribution installs the package it names so; `None` where it is not known.
+    /// The command that installs a package on this distribution; `None` if it is unknown.
     pub fn install_command(&self, package: &str) -> Option<String> {
         let manager = if self.is_like(&["debian", "ubuntu"]) {
             "apt install"
@@ -74,7 +74,7 @@ impl Distribution {
     }
 }
 
-/// A boot loader whose configuration was seen.
+/// A boot loader whose configuration was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
@@ -86,13 +86,13 @@ pub enum BootLoader {
     Limine,
     /// System76's kernelstub (it writes systemd-boot's entries).
     Kernelstub,
-    /// rpm-ostree or bootc, which own the entries themselves.
+    /// rpm-ostree or bootc, which manage the entries themselves.
     Ostree,
-    /// Kernel, initramfs and command line in one EFI program (UKI), whatever starts it.
+    /// A unified kernel image (UKI): kernel, initramfs and command line in one EFI program, no matter what starts it.
     UnifiedKernelImage,
 }
 
-/// What makes the initramfs.
+/// The tool that generates the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitramfsTool {
@@ -106,14 +106,14 @@ pub enum InitramfsTool {
     Booster,
 }
 
-/// What runs on the machine.
+/// The platform of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Platform {
     /// State of the IOMMU.
     pub iommu: Iommu,
-    /// The firmware's tables that speak of an IOMMU: `DMAR`, `IVRS`, `VIOT`.
+    /// The firmware's tables that describe an IOMMU: `DMAR`, `IVRS`, `VIOT`.
     pub iommu_tables: Vec<String>,
-    /// Bits of an address that the narrowest IOMMU translates; `None` where it does not tell (AMD's).
+    /// Address bits of the narrowest IOMMU; `None` if unknown (AMD).
     pub iommu_bits: Option<u32>,
     /// Kernel release.
     pub kernel: Option<String>,
@@ -123,22 +123,22 @@ pub struct Platform {
     pub board: Option<String>,
     /// The distribution.
     pub distribution: Distribution,
-    /// The boot loaders whose configuration is there.
+    /// The boot loaders whose configuration exists.
     pub boot_loaders: Vec<BootLoader>,
-    /// The initramfs tools whose configuration is there.
+    /// The initramfs tools whose configuration exists.
     pub initramfs_tools: Vec<InitramfsTool>,
-    /// Whether libvirt's hook is there, which makes room for a domain of vgapt's when it starts.
+    /// Whether vgapt's libvirt hook is installed, which reserves huge pages for a domain when it starts.
     pub has_hook: bool,
 }
 
 impl Platform {
-    /// Whether the running kernel is at least this version; `None` where it is not known.
+    /// Whether the running kernel is at least this version; `None` if unknown.
     pub fn kernel_at_least(&self, major: u32, minor: u32) -> Option<bool> {
         at_least(self.kernel.as_deref()?, major, minor)
     }
 }
 
-/// Whether a kernel release is at least this version, compared as numbers; `None` where it makes no sense.
+/// Whether a kernel release is at least this version; `None` if it cannot be parsed.
 pub fn at_least(release: &str, major: u32, minor: u32) -> Option<bool> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?) >= (major, minor))

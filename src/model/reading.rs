@@ -1,25 +1,25 @@
-//! What came of reading something of the host or of libvirt: unknown is not absent.
+//! The result of reading something from the host or from libvirt: unknown is not the same as absent.
 
 use std::io;
 
-/// What the kernel answers for the files of a process that has ended (`ESRCH` of errno(3)).
+/// The error for files of a process that has ended (`ESRCH` of errno(3)).
 const NO_SUCH_PROCESS: i32 = 3;
 
-/// A value that was read; where there is none, whether it is absent or could not be read.
+/// A value that was read, or is absent, or could not be read.
 ///
-/// No destructive step and no reassuring word may rest on [`Reading::Unknown`].
+/// No destructive step and no reassuring message may be based on [`Reading::Unknown`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
     /// It was read.
     Known(T),
-    /// It was looked for, and is not there.
+    /// It does not exist.
     Absent,
-    /// It could not be read, because of this.
+    /// It could not be read, for this reason.
     Unknown(String),
 }
 
 impl<T> Reading<T> {
-    /// The result of reading a path: only an error that says "no such file" means absent.
+    /// The result of reading a path: only an error such as "no such file" means absent.
     pub fn of(result: io::Result<T>, path: &str) -> Self {
         match result {
             Ok(value) => Self::Known(value),
@@ -29,7 +29,7 @@ impl<T> Reading<T> {
         }
     }
 
-    /// The value, where it was read. For decisions that treat unknown as absent, which has to be harmless there.
+    /// The value, if it was read. Only for callers for which treating unknown as absent is harmless.
     pub fn known(self) -> Option<T> {
         match self {
             Self::Known(value) => Some(value),
@@ -37,7 +37,7 @@ impl<T> Reading<T> {
         }
     }
 
-    /// The same as a result: absent is `None`, unknown is the error.
+    /// Converts to a result: absent becomes `None`, unknown becomes the error.
     ///
     /// # Errors
     /// Why it is unknown.
@@ -49,7 +49,7 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Why it is unknown; `None` where it is not.
+    /// Why it is unknown; `None` if it is known or absent.
     pub fn unknown(&self) -> Option<&str> {
         match self {
             Self::Unknown(because) => Some(because),
@@ -66,17 +66,17 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Another value made of it.
+    /// Transforms the value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
         self.then(|value| Reading::Known(change(value)))
     }
 
-    /// What a parser makes of it: what it does not understand is unknown.
+    /// Parses the value; if that fails, the result is unknown.
     pub fn and_then<U>(self, parse: impl FnOnce(T) -> Result<U, String>) -> Reading<U> {
         self.then(|value| parse(value).map_or_else(Reading::Unknown, Reading::Known))
     }
 
-    /// What is read by means of it.
+    /// Reads something else with the value.
     pub fn then<U>(self, read: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
         match self {
             Self::Known(value) => read(value),

@@ -1,4 +1,4 @@
-//! A card's expansion ROM: which firmwares it has a driver for.
+//! A card's expansion ROM: which firmware types (BIOS, UEFI) it supports.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::PciId;
 /// The images of an expansion ROM (PCI Firmware Specification 3.3, 5.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rom {
-    /// Bytes before the first image: such as the header that NVIDIA's flash tool puts there.
+    /// Bytes before the first image, such as the header that NVIDIA's flash tool adds.
     pub leading: usize,
     /// Its images, in order.
     pub images: Vec<RomImage>,
@@ -18,13 +18,13 @@ pub struct Rom {
 pub struct RomImage {
     /// The device that it is for.
     pub id: PciId,
-    /// What it is for.
+    /// The firmware type that it is for.
     pub code: RomCode,
-    /// Whether its bytes add up to 0, as a BIOS demands of its own; `None` where they need not.
+    /// Whether its checksum is correct, as a BIOS image requires; `None` for other images.
     pub sum_is_right: Option<bool>,
 }
 
-/// What an image is for.
+/// The firmware type that an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RomCode {
@@ -32,23 +32,23 @@ pub enum RomCode {
     Bios,
     /// UEFI on x86-64.
     Uefi,
-    /// UEFI on another processor.
+    /// UEFI for another processor architecture.
     UefiElsewhere,
     /// Something else.
     Other,
 }
 
-/// The first bytes of each image.
+/// The signature at the start of each image.
 const SIGNATURE: [u8; 2] = [0x55, 0xaa];
-/// Where an image says where its PCI data structure is.
+/// The offset of the pointer to the PCI data structure.
 const POINTER: usize = 0x18;
-/// The unit in which an image's length is counted.
+/// The unit of an image's length.
 const UNIT: usize = 512;
 /// The machine type of x86-64 in an EFI image's header (UEFI specification, 14.4.2).
 const X86_64: u16 = 0x8664;
 
 impl Rom {
-    /// Whether a guest with UEFI firmware gets a picture from it.
+    /// Whether a guest with UEFI firmware can use it.
     pub fn has_uefi(&self) -> bool {
         self.images.iter().any(|image| image.code == RomCode::Uefi)
     }
@@ -56,13 +56,13 @@ impl Rom {
     /// Reads the bytes of a ROM.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// If they are not a valid ROM.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.is_empty() {
             return Err("it is empty".into());
         }
         let leading = bytes.windows(2).enumerate().position(|(at, pair)| pair == SIGNATURE && image(bytes, at).is_some());
-        let leading = leading.ok_or("it holds no PCI expansion ROM (no image with the signature 55aa and a PCIR structure)")?;
+        let leading = leading.ok_or("it does not contain a PCI expansion ROM (no image with the signature 55aa and a PCIR structure)")?;
         let (mut at, mut images) = (leading, Vec::new());
         while let Some((found, length, is_last)) = image(bytes, at) {
             images.push(found);
@@ -75,7 +75,7 @@ impl Rom {
     }
 }
 
-/// The image at an offset, its length, and whether it says that it is the last.
+/// The image at an offset, its length, and whether it is marked as the last.
 fn image(bytes: &[u8], at: usize) -> Option<(RomImage, usize, bool)> {
     let number = |at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     if bytes.get(at..at + 2)? != SIGNATURE {

@@ -1,17 +1,17 @@
-//! Folders that the host's Samba shares with guests, and the networks on which these are.
+//! Folders that the host's Samba shares with guests, and the guests' networks.
 
-/// A folder that Samba is to share with guests.
+/// A folder to share with guests by Samba.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmbShare {
     /// The folder, an absolute path.
     pub folder: String,
     /// Its name in the guest.
     pub name: String,
-    /// Whose it is; `None` where there is no such folder, or its owner has no name.
+    /// Its owner; `None` if the folder does not exist or its owner has no name.
     pub owner: Option<String>,
 }
 
-/// A network of libvirt's on which the host has an address.
+/// A libvirt network on which the host has an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualNetwork {
     /// Its name.
@@ -20,12 +20,12 @@ pub struct VirtualNetwork {
     pub bridge: String,
     /// The host's address there.
     pub address: std::net::Ipv4Addr,
-    /// The bits of an address that all of them have.
+    /// The length of the network prefix.
     pub prefix: u8,
 }
 
 impl VirtualNetwork {
-    /// All of its addresses: `192.168.122.0/24`.
+    /// The subnet: `192.168.122.0/24`.
     pub fn subnet(&self) -> String {
         let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix.min(32))).unwrap_or(0);
         format!("{}/{}", std::net::Ipv4Addr::from(u32::from(self.address) & mask), self.prefix)

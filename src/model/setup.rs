@@ -1,57 +1,57 @@
-//! How a host is set up: the files by which it boots and loads modules, and what it uses its devices for.
+//! The setup of a host: its configuration for booting and loading modules, and what it uses its devices for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
 
-/// Where kmod looks: the first folder that has a file of a name masks the others (`default_config_paths` of libkmod.c).
+/// kmod's configuration folders: a file masks files of the same name in later folders (`default_config_paths` of libkmod.c).
 pub const MODPROBE_FOLDERS: [&str; 5] =
     ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
 
-/// How a host is set up. What could not be read is empty; where something rests on it, it is in `unread`.
+/// The setup of a host. What could not be read is empty; if a decision depends on it, it is listed in `unread`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
     /// The configuration files that matter for booting and loading modules.
     pub files: ConfigFiles,
-    /// What of it could not be read, and may be there all the same: why.
+    /// Why something could not be read that may exist nevertheless.
     pub unread: Vec<String>,
-    /// What is known of the present boot.
+    /// Facts about the present boot.
     pub booted: Booted,
     /// The installed kernels, by release.
     pub kernels: Vec<Kernel>,
-    /// The programs that were found, of those that preparing a host may need.
+    /// The installed programs, of those that `prepare` may need.
     pub programs: BTreeSet<String>,
-    /// For each PCI function the modules that claim its kind, from the kernel's own table.
+    /// The modules that match each PCI function, according to the kernel's modules.alias.
     pub claimants: BTreeMap<PciAddress, Vec<String>>,
     /// What the host uses its devices for.
     pub uses: Uses,
-    /// Room left in the file systems that are written to: path, and what is free.
+    /// Free space of the file systems that are written to, by path.
     pub room: Vec<(String, Size)>,
-    /// The boot images and how large they are.
+    /// The boot images and their sizes.
     pub images: Vec<(String, Size)>,
-    /// How many UEFI firmwares for guests there are.
+    /// The number of installed UEFI firmwares for guests.
     pub firmwares: usize,
-    /// The networks of libvirt's on which the host has an address.
+    /// The libvirt networks on which the host has an address.
     pub networks: Vec<VirtualNetwork>,
-    /// The vgapt that libvirt's hook would run.
+    /// The vgapt program that libvirt's hook would run.
     pub hook_program: Option<String>,
-    /// The PCI functions that libvirt's defined domains are given.
+    /// The PCI functions that defined domains pass through.
     pub in_domains: DomainFunctions,
 }
 
-/// The PCI functions that libvirt's defined domains are given, as far as these can be read.
+/// The PCI functions that defined domains pass through, as far as these domains can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainFunctions(pub Reading<BTreeSet<PciAddress>>);
 
 impl Default for DomainFunctions {
     fn default() -> Self {
-        Self(Reading::Unknown("libvirt's domains were not looked at".to_owned()))
+        Self(Reading::Unknown("libvirt's domains were not read".to_owned()))
     }
 }
 
 impl DomainFunctions {
-    /// Whether a domain that could be read is given this function.
+    /// Whether a domain that could be read passes this function through.
     pub fn have(&self, function: PciAddress) -> bool {
         matches!(&self.0, Reading::Known(functions) if functions.contains(&function))
     }
@@ -63,20 +63,20 @@ impl Setup {
         self.programs.contains(program)
     }
 
-    /// Whether a module is part of each installed kernel, so that no configuration of modprobe counts
-    /// for it. Directories that removed kernels left behind hold no list of modules, and do not count.
+    /// Whether a module is built into each installed kernel, so that modprobe's configuration has no effect
+    /// on it. Directories that removed kernels left behind have no list of modules and are ignored.
     pub fn is_built_in(&self, module: &str) -> bool {
         let name = module.replace('-', "_");
         let mut kernels = self.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).peekable();
         kernels.peek().is_some() && kernels.all(|kernel| kernel.builtin.contains(&name))
     }
 
-    /// Whether `SELinux` refuses what is labelled wrong, and the labels can be put right.
+    /// Whether `SELinux` is enforcing and the labels can be corrected.
     pub fn enforces_labels(&self) -> bool {
         self.files.text("/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1") && self.has("restorecon")
     }
 
-    /// What is free where this path lies.
+    /// The free space of the file system of this path.
     pub fn room_at(&self, path: &str) -> Option<Size> {
         self.room.iter().find(|(place, _)| place == path).map(|(_, size)| *size)
     }
@@ -89,22 +89,22 @@ pub struct ConfigFiles(pub BTreeMap<String, ConfigFile>);
 /// One configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFile {
-    /// Where it really lies: symbolic links followed.
+    /// Its real path, with symbolic links resolved.
     pub place: String,
     /// Permission bits.
     pub mode: u32,
-    /// Its text; else why it cannot be taken as one.
+    /// Its text, or why it cannot be read as text.
     pub text: Result<String, NoText>,
 }
 
-/// Why what is at a path cannot be taken for a text.
+/// Why a path cannot be read as a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoText {
     /// It is a directory.
     Directory,
-    /// It is a link to this, which is not there.
+    /// It is a symbolic link to a target that does not exist.
     LeadsNowhere(String),
-    /// It is longer than so many KiB.
+    /// It is longer than this many KiB.
     TooLong(usize),
     /// It is no UTF-8.
     NotUtf8 {
@@ -115,15 +115,15 @@ pub enum NoText {
     },
     /// It could not be read.
     Unread {
-        /// Because of this.
+        /// The error.
         error: String,
-        /// Whether it is closed to who reads.
+        /// Whether permission was denied.
         closed: bool,
     },
 }
 
 impl NoText {
-    /// Whether nobody reads anything there: programs pass it over.
+    /// Whether it is not a file at all, so that programs skip it.
     pub fn is_no_file(&self) -> bool {
         matches!(self, Self::Directory | Self::LeadsNowhere(_))
     }
@@ -146,16 +146,16 @@ impl fmt::Display for NoText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory => f.write_str("is a directory"),
-            Self::LeadsNowhere(target) => write!(f, "is a link to {target}, which is not there"),
-            Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, which is no configuration"),
-            Self::NotUtf8 { at, .. } => write!(f, "holds what is no UTF-8 text, at byte {at}"),
+            Self::LeadsNowhere(target) => write!(f, "is a symbolic link to {target}, which does not exist"),
+            Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, too long for a configuration file"),
+            Self::NotUtf8 { at, .. } => write!(f, "is not valid UTF-8 at byte {at}"),
             Self::Unread { error, .. } => write!(f, "cannot be read: {error}"),
         }
     }
 }
 
 impl ConfigFiles {
-    /// The text of a file; `None` where it is missing or no text.
+    /// The text of a file; `None` if it is missing or not text.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.0.get(path)?.text.as_deref().ok()
     }
@@ -165,12 +165,12 @@ impl ConfigFiles {
         self.0.get(path)?.legible().ok()
     }
 
-    /// Whether something is there, readable or not.
+    /// Whether something exists there, readable or not.
     pub fn exists(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 
-    /// The files of a directory whose name ends so, in order of their names.
+    /// The files of a directory whose names have this ending, sorted by name.
     pub fn below<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a ConfigFile)> {
         self.0
             .range(format!("{directory}/")..)
@@ -182,7 +182,7 @@ impl ConfigFiles {
             })
     }
 
-    /// The texts of a directory's files whose name ends so.
+    /// The texts of these files.
     pub fn texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
     }
@@ -193,14 +193,14 @@ impl ConfigFiles {
     }
 }
 
-/// What is known of the present boot.
+/// Facts about the present boot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Booted {
     /// Whether the firmware is UEFI.
     pub efi: bool,
-    /// What the boot loader says of itself (`LoaderInfo`, systemd's Boot Loader Interface).
+    /// The name of the boot loader (`LoaderInfo` of systemd's Boot Loader Interface).
     pub loader: Option<String>,
-    /// What the stub of a unified kernel image says of itself (`StubInfo`).
+    /// The name of the stub of a unified kernel image (`StubInfo`).
     pub stub: Option<String>,
     /// The program that the firmware started, such as `\EFI\debian\shimx64.efi`.
     pub program: Option<String>,
@@ -213,7 +213,7 @@ pub struct Booted {
 pub struct Kernel {
     /// Its release, as `uname -r` prints it.
     pub release: String,
-    /// The modules that are part of it, of those that matter, with underscores.
+    /// Its built-in modules that are relevant, with underscores.
     pub builtin: BTreeSet<String>,
 }
 
@@ -229,14 +229,14 @@ impl Kernel {
 pub struct Uses {
     /// What was found.
     pub known: Vec<Use>,
-    /// What could not be read, with the reason: nothing says that the host does not use a device.
+    /// What could not be read, with the reason: the host may use devices that are not listed.
     pub unknown: Vec<String>,
 }
 
-/// Something that the host uses a device for.
+/// A use of a device by the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
-    /// The PCI functions on the way to it: its controller and the bridges above.
+    /// The PCI functions above it: its controller and the bridges.
     pub path: Vec<PciAddress>,
     /// What it is used for.
     pub what: Purpose,
@@ -245,7 +245,7 @@ pub struct Use {
 /// What a device is used for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A disk or partition that is mounted, swapped to, or part of something that is.
+    /// A disk or partition that is mounted, used as swap, or part of a volume in use.
     Disk {
         /// Its name, such as `nvme0n1p2`.
         name: String,
@@ -259,14 +259,14 @@ pub enum Purpose {
     },
     /// A keyboard.
     Keyboard {
-        /// What it calls itself.
+        /// Its name.
         name: String,
-        /// The USB port that it is plugged into, as sysfs names it.
+        /// Its USB port, as named in sysfs.
         port: Option<String>,
     },
 }
 
 impl Purpose {
-    /// In the place of a mount point: what is swapped to.
+    /// Stands for swap in the place of a mount point.
     pub const SWAP: &str = "swap";
 }

@@ -1,6 +1,6 @@
-//! What people may paste into a shell.
+//! Quoting for commands that users paste into a shell.
 
-/// A name or path as a shell takes it for one word.
+/// A name or path, quoted as one shell word if necessary.
 pub fn shell_word(name: &str) -> String {
     let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/".contains(letter));
     if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Size(u64);
 
-/// Units from the largest to the smallest: name, and how many times 2 is multiplied.
+/// Units from the largest to the smallest: name, and exponent of 2.
 const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
 impl Size {
@@ -18,12 +18,12 @@ impl Size {
         Self(bytes)
     }
 
-    /// From KiB, the unit of `/proc/meminfo` and of libvirt; the largest size where that overflows.
+    /// From KiB, the unit of `/proc/meminfo` and of libvirt; saturates on overflow.
     pub const fn from_kib(kib: u64) -> Self {
         Self(kib.saturating_mul(1 << 10))
     }
 
-    /// From MiB; the largest size where that overflows.
+    /// From MiB; saturates on overflow.
     pub const fn from_mib(mib: u64) -> Self {
         Self(mib.saturating_mul(1 << 20))
     }
@@ -40,7 +40,7 @@ impl Size {
 }
 
 impl fmt::Display for Size {
-    /// In the largest unit that leaves a whole number: `8 GiB`, `1536 MiB`.
+    /// In the largest unit that gives a whole number: `8 GiB`, `1536 MiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, shift) = UNITS.iter().find(|(_, shift)| self.0 >> shift << shift == self.0 && self.0 >> shift > 0).unwrap_or(&UNITS[4]);
         write!(f, "{} {unit}", self.0 >> shift)
@@ -52,7 +52,7 @@ impl FromStr for Size {
 
     /// `8G`, `8GiB`, `8192M`; a bare number is MiB, as for QEMU's `-m`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("'{text}' is no size; one looks like 8G, 8192M or, in MiB, 8192");
+        let refuse = || format!("'{text}' is not a valid size; examples: 8G, 8192M, or 8192 (MiB)");
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let number: u64 = text[..digits].parse().map_err(|_| refuse())?;

@@ -1,14 +1,14 @@
-//! A libvirt connection URI, as far as it decides where a host is read from.
+//! A libvirt connection URI.
 
 use std::fmt;
 
-/// Which libvirt is spoken to.
+/// The URI of a libvirt connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uri(String);
 
 impl Uri {
-    /// vgapt's own default, also for ordinary users: libvirt's would be `qemu:///session`, where no
-    /// PCI device can be passed.
+    /// vgapt's default, also for ordinary users: libvirt's default for them is `qemu:///session`, which cannot
+    /// pass PCI devices through.
     pub const DEFAULT: &'static str = "qemu:///system";
 
     /// From its text.
@@ -21,18 +21,18 @@ impl Uri {
         &self.0
     }
 
-    /// Whether another machine is behind it: it names a host.
+    /// Whether it connects to another machine: it contains a host name.
     pub fn is_remote(&self) -> bool {
         let authority = self.0.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
         !authority.is_empty()
     }
 
-    /// libvirt's test driver, whose machine is made up.
+    /// Whether it is libvirt's test driver, whose host is fictitious.
     pub fn is_test(&self) -> bool {
         matches!(self.0.split([':', '+']).next(), Some("test"))
     }
 
-    /// A user's own libvirt, which may not touch PCI devices.
+    /// Whether it is a user session, which cannot pass PCI devices through.
     pub fn is_session(&self) -> bool {
         let path = self.0.split_once("://").map_or("", |(_, rest)| rest.find('/').map_or("", |at| &rest[at..]));
         path.split('?').next() == Some("/session")

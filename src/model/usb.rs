@@ -1,23 +1,23 @@
-//! A USB device as the kernel shows it.
+//! A USB device as shown by the kernel.
 
 use serde::Serialize;
 
 use super::{PciAddress, UsbId};
 
-/// A plugged-in USB device (hubs included; root hubs left out).
+/// A plugged-in USB device (including hubs, without root hubs).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UsbDevice {
     /// Bus number.
     pub bus: u8,
     /// Device number on the bus; changes each time it is plugged in.
     pub device: u8,
-    /// The port it is plugged into, as sysfs names it: `1-4.2`.
+    /// The port it is plugged into, as named in sysfs: `1-4.2`.
     pub port: String,
     /// Vendor and product id.
     pub id: UsbId,
-    /// The PCI function of the controller that it hangs off.
+    /// The PCI function of its controller.
     pub controller: Option<PciAddress>,
-    /// What it calls itself.
+    /// Its name.
     pub name: Option<String>,
     /// The drivers of its interfaces.
     pub drivers: Vec<String>,

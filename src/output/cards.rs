@@ -8,14 +8,14 @@ use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
 use crate::model::{CardKind, Host, Iommu, PciDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
-/// All cards, one block each, and what is to be said of the host.
+/// All cards, one block each, and warnings about the host.
 pub fn cards(host: &Host, cards: &[Assessment]) -> String {
     let mut text = format!("IOMMU: {}\n", iommu(host));
     for warning in passthrough::of_host(host) {
         text.push_str(&finding(&warning));
     }
     for unknown in &host.unknown {
-        text.push_str(&format!("{}: {unknown}\n", paint(CARE, "not known")));
+        text.push_str(&format!("{}: {unknown}\n", paint(CARE, "unknown")));
     }
     for card in cards {
         text.push_str(&block(host, card));
@@ -30,7 +30,7 @@ fn iommu(host: &Host) -> String {
     match host.platform.iommu {
         Iommu::On => format!("{}, {} groups", paint(GOOD, "on"), host.groups().len()),
         Iommu::Off => paint(BAD, "off in the kernel"),
-        Iommu::FirmwareOff => paint(BAD, "off in the firmware, or not there"),
+        Iommu::FirmwareOff => paint(BAD, "off in the firmware, or missing"),
         Iommu::Guest => paint(BAD, "none: this is a virtual machine"),
         Iommu::Unknown => paint(CARE, "unknown"),
     }
@@ -46,11 +46,11 @@ fn block(host: &Host, card: &Assessment) -> String {
         CardKind::Bmc => "management console (BMC)",
         CardKind::Virtual => "emulated graphics",
     };
-    let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
+    let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
     line("kind", &format!("{kind}{virtual_function}{boot}"));
     let drivers_known = host.pci.iter().any(|device| device.driver.is_some());
-    line("driver", card.driver.as_deref().unwrap_or(if drivers_known { "none" } else { "not known" }));
+    line("driver", card.driver.as_deref().unwrap_or(if drivers_known { "none" } else { "unknown" }));
     let functions: Vec<String> = host.devices(&card.functions).map(function).collect();
     line("functions", &functions.join(", "));
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
@@ -84,16 +84,16 @@ fn function(device: &PciDevice) -> String {
 fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Ready => paint(GOOD, "ready: all functions are on vfio-pci"),
-        Verdict::Available => paint(GOOD, "available: it can be given to a guest"),
-        Verdict::OnlyDisplay => paint(CARE, "only-display: it can go, and leaves the host without a display"),
-        Verdict::Blocked => paint(BAD, "blocked: its group holds devices that the host uses"),
-        Verdict::Console => paint(BAD, "console: it is the server's, and stays with the host"),
-        Verdict::SharedOut => paint(CARE, "shared-out: it has virtual functions; one of these can be given to a guest"),
-        Verdict::Unknown => paint(CARE, "unknown: it is in no IOMMU group"),
+        Verdict::Available => paint(GOOD, "available: can be passed through to a guest"),
+        Verdict::OnlyDisplay => paint(CARE, "only-display: can be passed through, but leaves the host without a display"),
+        Verdict::Blocked => paint(BAD, "blocked: its group contains devices that the host uses"),
+        Verdict::Console => paint(BAD, "console: the server's management console; stays with the host"),
+        Verdict::SharedOut => paint(CARE, "shared-out: has virtual functions; pass one of these through instead"),
+        Verdict::Unknown => paint(CARE, "unknown: not in an IOMMU group"),
     }
 }
 
-/// The addresses of cards, for a sentence.
+/// The addresses of cards, for messages.
 pub fn addresses<C: Borrow<Assessment>>(cards: impl IntoIterator<Item = C>) -> String {
     let addresses: Vec<String> = cards.into_iter().map(|card| card.borrow().address.short()).collect();
     if addresses.is_empty() { "none".into() } else { addresses.join(", ") }
@@ -109,7 +109,7 @@ pub fn env_values(card: &Assessment, host: &Host) -> BTreeMap<&'static str, Stri
     values
 }
 
-/// The guide's lines for a card, as a shell reads them.
+/// The guide's variables for a card, as shell assignments.
 pub fn env(card: &Assessment, host: &Host) -> String {
     let values = env_values(card, host);
     let order = ["VGAPT_VGA_ID", "VGAPT_VGA_AUDIO_ID", "VGAPT_VGA_BUS", "VGAPT_VGA_AUDIO_BUS"];

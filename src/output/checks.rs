@@ -1,9 +1,9 @@
-//! What was checked: one line each, the remedies below, one line at the end that sums up.
+//! The report of `vgapt check`: one line for each check, its remedy below it, and a summary at the end.
 
 use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
 use crate::readiness::{Check, Group, Report, State};
 
-/// How much is told.
+/// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// Only what is missing.
@@ -55,7 +55,7 @@ fn heading(group: Group) -> &'static str {
 fn line(check: &Check, detail: Detail) -> String {
     let (style, word) = match check.state {
         State::Ok => (GOOD, "ok"),
-        State::Care => (CARE, "care"),
+        State::Care => (CARE, "warning"),
         State::Missing => (BAD, "missing"),
         State::Unknown => (FAINT, "unknown"),
     };

@@ -1,4 +1,4 @@
-//! What changes between two texts.
+//! The difference between two texts.
 
 use similar::{ChangeTag, TextDiff};
 
@@ -21,5 +21,5 @@ pub fn diff(name: &str, before: &str, after: &str) -> String {
             text.push('\n');
         }
     }
-    if text.is_empty() { text } else { format!("--- {name} now\n+++ {name} then\n{text}") }
+    if text.is_empty() { text } else { format!("--- {name} now\n+++ {name} new\n{text}") }
 }

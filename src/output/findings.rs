@@ -1,4 +1,4 @@
-//! Findings: what was seen, and the remedy below it.
+//! Findings: the message, and the remedy below it.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub fn finding(finding: &Finding) -> String {
     format!("{label}: {}\n  remedy: {}\n", finding.message, finding.remedy)
 }
 
-/// Findings with their weight, for JSON.
+/// Findings with their severity, for JSON.
 pub fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
     #[derive(Serialize)]
     struct Weighed<'a> {

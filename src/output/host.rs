@@ -3,7 +3,7 @@
 use super::style::{BAD, FAINT, GOOD, STRONG, paint};
 use crate::model::{Host, PciDevice};
 
-/// All IOMMU groups with their members, and the functions that are in none.
+/// All IOMMU groups with their members, and the functions without a group.
 pub fn groups(host: &Host) -> String {
     let mut text = String::new();
     for group in host.groups() {
@@ -12,7 +12,7 @@ pub fn groups(host: &Host) -> String {
     }
     let without: Vec<&PciDevice> = host.pci.iter().filter(|device| device.group.is_none()).collect();
     if !without.is_empty() {
-        text.push_str(&format!("{}\n", paint(STRONG, "In no IOMMU group")));
+        text.push_str(&format!("{}\n", paint(STRONG, "Not in an IOMMU group")));
         text.extend(without.into_iter().map(line));
     }
     text
@@ -35,10 +35,10 @@ fn line(device: &PciDevice) -> String {
     format!("  {} {} [{}]: {name} [{}]{driver}\n", device.address.short(), device.class.noun(), device.class, device.id)
 }
 
-/// All USB devices but root hubs.
+/// All USB devices except root hubs.
 pub fn usb(host: &Host) -> String {
     if host.usb.is_empty() {
-        return "No USB device is plugged in, or none could be read.\n".into();
+        return "No USB devices are plugged in, or none could be read.\n".into();
     }
     let line = |device: &crate::model::UsbDevice| {
         let name = device.name.as_deref().unwrap_or("unknown");

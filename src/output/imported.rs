@@ -1,4 +1,4 @@
-//! What became of each part of an imported script.
+//! What each part of an imported script was converted to.
 
 use super::style::{CARE, FAINT, GOOD, STRONG, paint};
 use crate::import::{Fate, Imported};
@@ -6,9 +6,9 @@ use crate::import::{Fate, Imported};
 /// The three lists, and the notes.
 pub fn imported(imported: &Imported) -> String {
     let lists = [
-        (Fate::Native, "an element of libvirt's", GOOD),
-        (Fate::Kept, "given to QEMU as it is", CARE),
-        (Fate::Meaningless, "without meaning under libvirt", FAINT),
+        (Fate::Native, "converted to libvirt elements", GOOD),
+        (Fate::Kept, "passed to QEMU unchanged", CARE),
+        (Fate::Meaningless, "not needed with libvirt", FAINT),
     ];
     let mut text = String::new();
     for (fate, title, style) in lists {
@@ -17,7 +17,7 @@ pub fn imported(imported: &Imported) -> String {
         for part in parts {
             text.push_str(&format!("  {}  {}\n", part.option, paint(style, &part.how)));
             for left in &part.left {
-                text.push_str(&format!("    {} {left}\n", paint(CARE, "left out:")));
+                text.push_str(&format!("    {} {left}\n", paint(CARE, "not converted:")));
             }
         }
     }

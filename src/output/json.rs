@@ -1,4 +1,4 @@
-//! JSON: all that the tables say.
+//! JSON with everything that the tables show.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::passthrough::{self, Assessment};
 
 /// A value as indented JSON with a line end.
 pub fn json(value: &impl Serialize) -> String {
-    // The values are plain data with string keys, which always serialise.
+    // The values are plain data with string keys; serialising them cannot fail.
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 

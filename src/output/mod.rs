@@ -1,4 +1,4 @@
-//! Values to text: what people read, and JSON. Renderers return text; only commands print.
+//! Converts values to text for people and to JSON. These functions return text; only commands print.
 
 mod cards;
 mod checks;

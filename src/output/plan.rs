@@ -1,4 +1,4 @@
-//! Plans: each file with its difference, each command, what comes after.
+//! Plans: each file with its difference, each command, and what remains to do.
 
 use serde_json::{Value, json};
 
@@ -6,20 +6,20 @@ use super::diff::diff;
 use super::style::{CARE, FAINT, STRONG, paint};
 use crate::host::{Plan, Undoing};
 
-/// A plan for people; `live`: whether its commands will be run, and not only noted down.
+/// A plan for people; `live`: whether its commands are run, not only printed.
 pub fn plan(plan: &Plan, live: bool) -> String {
     let mut text = String::new();
     for write in &plan.writes {
         let (verb, before) = match (&write.before, &write.after) {
             (None, _) => ("new", ""),
-            (Some(before), None) => ("gone", before.as_str()),
+            (Some(before), None) => ("removed", before.as_str()),
             (Some(before), Some(_)) => ("changed", before.as_str()),
         };
         text.push_str(&format!("{} {}: {}\n", paint(STRONG, &write.path), paint(FAINT, verb), write.why));
         text.push_str(&indented(&hunks(&diff(&write.path, before, write.after.as_deref().unwrap_or_default()))));
     }
     for command in &plan.commands {
-        let done = if live { "" } else { " (noted down; run it in that system)" };
+        let done = if live { "" } else { " (not run; run it in that system)" };
         text.push_str(&format!("{}: {}{done}\n", paint(STRONG, format_args!("$ {}", command.argv.join(" "))), command.why));
     }
     for parameter in &plan.parameters {
@@ -29,7 +29,7 @@ pub fn plan(plan: &Plan, live: bool) -> String {
         text.push_str(&format!("{}: {why}\n", paint(CARE, "reboot")));
     }
     if let Some(parameter) = &plan.switch_off {
-        text.push_str(&format!("for one boot without the early binding, add to the kernel's command line: {parameter}\n"));
+        text.push_str(&format!("to boot once without the early binding, add to the kernel command line: {parameter}\n"));
     }
     text
 }
@@ -47,13 +47,13 @@ pub fn plan_json(plan: &Plan, live: bool) -> Value {
     value
 }
 
-/// What taking everything back means, for people.
+/// What an undo will change, for people.
 pub fn undoing(undoing: &Undoing) -> String {
     let mut text = String::new();
     for file in &undoing.files {
         let verb = match (&file.now, &file.then) {
-            (_, None) => "gone",
-            (None, _) => "back",
+            (_, None) => "removed",
+            (None, _) => "restored",
             _ => "changed",
         };
         let place = if file.place == file.path { String::new() } else { format!(" (in {})", file.place) };
@@ -73,7 +73,7 @@ pub fn undoing(undoing: &Undoing) -> String {
     text
 }
 
-/// The files that somebody edited since, each with what was changed in it.
+/// The files that were edited since, each with the edits.
 pub fn edited(undoing: &Undoing) -> String {
     let one = |file: &crate::host::Return| {
         let left = file.edited_since.as_deref().unwrap_or_default();
@@ -87,7 +87,7 @@ pub fn edited(undoing: &Undoing) -> String {
     undoing.edited().map(one).collect()
 }
 
-/// A difference without the names above it.
+/// A difference without its two header lines.
 fn hunks(diff: &str) -> String {
     diff.lines().skip(2).map(|line| format!("{line}\n")).collect()
 }

@@ -1,6 +1,6 @@
-//! Colours, and what else commands a terminal. In a text colours are characters that no other text has
-//! (noncharacters of Unicode), which the terminal's part turns into sequences, or takes out where the output is
-//! no terminal. Control characters of others are shown by their numbers.
+//! Colours and other control sequences. In a text, colours are marked by Unicode noncharacters, which no other text
+//! contains; `terminal.rs` replaces them by escape sequences, or removes them where the output is not a terminal.
+//! Control characters from outside are shown as numbers.
 
 use std::borrow::Cow;
 
@@ -8,23 +8,23 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style(char);
 
-/// What is looked for first.
+/// Most important.
 pub(super) const STRONG: Style = Style('\u{fdd1}');
-/// Fine.
+/// Good.
 pub(super) const GOOD: Style = Style('\u{fdd2}');
-/// Take care.
+/// A warning.
 pub(super) const CARE: Style = Style('\u{fdd3}');
-/// In the way.
+/// An error, or blocked.
 pub(super) const BAD: Style = Style('\u{fdd4}');
 /// Less important.
 pub(super) const FAINT: Style = Style('\u{fdd5}');
 
 /// The end of a style.
 const END: char = '\u{fdd0}';
-/// To the first place of an empty screen.
+/// Clears the screen and moves to its top left.
 pub(super) const REDRAW: char = '\u{fdd6}';
 
-/// What a character of ours is to a terminal.
+/// The escape sequence for one of these characters.
 pub(super) fn sequence(c: char) -> Option<&'static str> {
     Some(match c {
         END => "\x1b[0m",
@@ -43,7 +43,7 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{}{}{END}", style.0, shown(&text.to_string()))
 }
 
-/// What is not ours in the place of a control character.
+/// Text from outside, with its control characters escaped.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| commands(c) || sequence(c).is_some()) {
         return Cow::Borrowed(text);
@@ -59,13 +59,13 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal would do something else than show a character, or show others in another order.
+/// Whether a character is a control character, or changes the order in which others are shown.
 pub(super) fn commands(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && c != '\n' && c != '\t')
 }
 
-/// As JSON writes it, which is printed here too.
+/// As in JSON, which is printed through here too and keeps its value.
 pub(super) fn escaped(c: char) -> String {
     format!("\\u{:04x}", u32::from(c))
 }

@@ -1,14 +1,14 @@
-//! Who has which core: a picture as SVG, of boxes in boxes.
+//! Which guest uses which core, as an SVG picture of nested boxes.
 
 use super::topology::{Cache, Node, Seat, Seats};
 
 const BOX: usize = 58;
 const GAP: usize = 8;
 const LINE: usize = 20;
-/// Cores of one row; more go on the next one.
+/// Cores in one row.
 const ROW: usize = 12;
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito, 2008), each with a word beside it.
+/// Colours for people with any colour vision (Okabe and Ito, 2008), each with a word beside it.
 const GUEST: &str = "#009e73";
 const EMULATOR: &str = "#56b4e9";
 const UNUSED: &str = "#e69f00";
@@ -32,7 +32,7 @@ impl Picture {
     fn frame(&mut self, x: usize, top: usize, width: usize) {
         let height = self.y - top;
         self.width = self.width.max(x + width + GAP);
-        // Frames are drawn behind what is in them.
+        // Inserted first: a frame is drawn behind its contents.
         let frame = format!("<rect x=\"{x}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" fill=\"none\" stroke=\"#666\" rx=\"4\"/>\n");
         self.body.insert_str(0, &frame);
     }
@@ -47,11 +47,11 @@ pub fn svg(seats: &Seats) -> String {
         draw_node(&mut picture, seats, &node);
     }
     for card in seats.cards.iter().filter(|card| card.node.is_none()) {
-        picture.text(GAP, 12, &format!("{} (its NUMA node is not known)", card.label));
+        picture.text(GAP, 12, &format!("{} (NUMA node unknown)", card.label));
         picture.y += LINE;
     }
     for (colour, word) in
-        [(GUEST, "the guest"), (EMULATOR, "the host and the emulator"), (UNUSED, "unused, beside the guest"), (HOST, "the host")]
+        [(GUEST, "the guest"), (EMULATOR, "the host and the emulator"), (UNUSED, "unused sibling of a guest CPU"), (HOST, "the host")]
     {
         let y = picture.y;
         picture.body.push_str(&format!("<rect x=\"{GAP}\" y=\"{y}\" width=\"14\" height=\"14\" fill=\"{colour}\" stroke=\"#333\"/>\n"));

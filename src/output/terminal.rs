@@ -1,8 +1,8 @@
-//! Text to standard output and standard error: with colours on a terminal, without elsewhere, in one
-//! write. A reader that has gone away (`| head`) is no error.
+//! Writes text to standard output and standard error, with colours only on a terminal, in one write. A closed pipe
+//! (`| head`) is not an error.
 //!
-//! Names and files of others are part of the text. A control character in them is written as its number,
-//! so that nothing but [`super::style`] commands the terminal.
+//! The text contains names and files from outside. Control characters in them are written as numbers, so that only
+//! [`super::style`] controls the terminal.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
@@ -23,19 +23,19 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints to standard error, as far as there is somebody to read it.
+/// Prints to standard error; errors are ignored.
 pub fn tell(text: &str) {
     let stderr = io::stderr();
     let choice = AutoStream::choice(&stderr);
     let _ = write(&mut stderr.lock(), text, choice);
 }
 
-/// Whether standard output takes the sequences that move on it; colours are turned off together with them.
+/// Whether escape sequences may be written to standard output; this follows the setting for colours.
 pub fn redraws() -> bool {
     !matches!(AutoStream::choice(&io::stdout()), ColorChoice::Never)
 }
 
-/// A text in the place of all that the screen shows.
+/// A text that replaces the contents of the screen.
 pub fn redrawn(text: &str) -> String {
     format!("{}{text}", style::REDRAW)
 }
@@ -45,8 +45,8 @@ pub fn plain(text: &str) -> String {
     text.replace(|c| style::sequence(c).is_some(), "")
 }
 
-/// Prints a document to standard output, byte for byte where no terminal reads it: what is written there
-/// is read by a program.
+/// Prints a document to standard output; unchanged, byte for byte, unless standard output is a terminal, because then
+/// a program reads it.
 ///
 /// # Errors
 /// Where it cannot be written to, such as on a full disk.
@@ -61,7 +61,7 @@ pub fn print_document(text: &str) -> io::Result<()> {
     }
 }
 
-/// A text as it is written: colours or none, and no other command.
+/// The bytes to write: with or without colours, and with all other control characters escaped.
 fn rendered(text: &str, coloured: bool) -> String {
     let mut rendered = String::with_capacity(text.len() + 16);
     let mut characters = text.chars().peekable();
@@ -69,7 +69,7 @@ fn rendered(text: &str, coloured: bool) -> String {
         match style::sequence(c) {
             Some(sequence) if coloured => rendered.push_str(sequence),
             Some(_) => {}
-            // The end of a line as Windows writes it.
+            // A line end as on Windows.
             None if c == '\r' && characters.peek() == Some(&'\n') => rendered.push(c),
             None if commands(c) => rendered.push_str(&escaped(c)),
             None => rendered.push(c),
@@ -94,7 +94,7 @@ mod tests {
         let text = format!("{hostile}{}\tend\r\n", paint(BAD, hostile));
         let coloured = rendered(&text, true);
         let own = ["\x1b[31m", "\x1b[0m"].map(|sequence| coloured.matches(sequence).count());
-        // The one that stands for a colour and was not painted has no end of its own.
+        // The noncharacter in the hostile text is escaped by `paint`, but starts a colour where it was not painted.
         assert_eq!(own, [1, 1], "{coloured:?}");
         assert_eq!(coloured.matches('\x1b').count(), 3);
         let bare = rendered(&text, false);

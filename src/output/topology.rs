@@ -1,4 +1,4 @@
-//! Who has which core: a picture in text.
+//! Which guest uses which core, as text.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::style::{CARE, FAINT, GOOD, STRONG, paint};
 use crate::model::{CpuSet, Size};
 use crate::topology::Core;
 
-/// What the picture shows.
+/// The contents of the picture.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Seats {
     /// The processor's name.
     pub model: Option<String>,
     /// The cores, in order.
     pub cores: Vec<Core>,
-    /// The virtual CPU that has a CPU of the host.
+    /// The virtual CPUs that are pinned to each CPU of the host.
     pub vcpus: BTreeMap<u32, Vec<u32>>,
     /// The CPUs of the guest's cores.
     pub guest: CpuSet,
@@ -21,16 +21,16 @@ pub struct Seats {
     pub emulator: CpuSet,
     /// The guest's name; `None` where it is a proposal.
     pub name: Option<String>,
-    /// The cards that the guest is given, or that there are.
+    /// The cards of the guest, else of the host.
     pub cards: Vec<SeatedCard>,
 }
 
-/// A card, and where it hangs.
+/// A card, and the NUMA node that it is attached to.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct SeatedCard {
-    /// What it is called.
+    /// Its address and name.
     pub label: String,
-    /// The NUMA node it hangs off; `None` where the firmware does not say.
+    /// Its NUMA node; `None` where the firmware does not report it.
     pub node: Option<u32>,
     /// Its IOMMU groups.
     pub groups: Vec<u32>,
@@ -54,7 +54,7 @@ pub(super) struct Node<'s> {
 }
 
 impl Seats {
-    /// The cores by package and node, and in these by cache.
+    /// The cores, grouped by package and node, and then by cache.
     pub(super) fn nodes(&self) -> Vec<Node<'_>> {
         let mut places: BTreeMap<(u32, u32), BTreeMap<usize, Vec<&Core>>> = BTreeMap::new();
         for core in &self.cores {
@@ -66,7 +66,7 @@ impl Seats {
             .collect()
     }
 
-    /// What sits on a CPU: `g3` is the guest's processor 3, `e` the emulator, `-` nobody.
+    /// What a CPU of the host is used for.
     pub(super) fn seat(&self, cpu: u32) -> Seat {
         match self.vcpus.get(&cpu) {
             Some(vcpus) => Seat::Guest(vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
@@ -80,17 +80,17 @@ impl Seats {
     pub(super) fn title(&self) -> String {
         let model = self.model.as_deref().unwrap_or("unknown processor");
         match &self.name {
-            Some(name) => format!("{model}: who has which core, with '{name}'"),
-            None => format!("{model}: what a guest would be given"),
+            Some(name) => format!("{model}: cores used by '{name}'"),
+            None => format!("{model}: cores for a new guest"),
         }
     }
 }
 
-/// Who sits on a CPU.
+/// What a CPU is used for.
 pub(super) enum Seat {
     /// A virtual CPU, or several.
     Guest(String),
-    /// Nobody: the other thread is the guest's.
+    /// Unused: the guest uses the core's other thread.
     Unused,
     /// QEMU's own threads, and the host.
     Emulator,
@@ -102,7 +102,7 @@ pub(super) enum Seat {
 pub fn topology(seats: &Seats) -> String {
     let mut text = format!("{}\n", paint(STRONG, seats.title()));
     if seats.cores.is_empty() {
-        text.push_str("  the cores of this host are not known from here\n");
+        text.push_str("  the cores of this host are unknown\n");
     }
     for node in seats.nodes() {
         text.push_str(&format!("package {}, NUMA node {}\n", node.package, node.number));
@@ -123,12 +123,12 @@ pub fn topology(seats: &Seats) -> String {
 
 fn card_line(card: &SeatedCard) -> String {
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
-    let groups = if groups.is_empty() { "in no IOMMU group".to_owned() } else { format!("IOMMU group {}", groups.join(", ")) };
-    let node = if card.node.is_none() { ", on a node that the firmware does not name" } else { "" };
+    let groups = if groups.is_empty() { "not in an IOMMU group".to_owned() } else { format!("IOMMU group {}", groups.join(", ")) };
+    let node = if card.node.is_none() { ", NUMA node unknown" } else { "" };
     format!("  card {}, {groups}{node}\n", card.label)
 }
 
-/// Columns of a seat.
+/// Width of the word for a CPU.
 const SEAT: usize = 8;
 
 fn core_line(seats: &Seats, core: &Core) -> String {
@@ -141,7 +141,7 @@ fn core_line(seats: &Seats, core: &Core) -> String {
         };
         format!("{cpu:>3} {}{:pad$}", paint(style, &word), "", pad = SEAT.saturating_sub(word.len()))
     };
-    let kind = if core.is_efficient { "efficient core" } else { "core" };
+    let kind = if core.is_efficient { "efficiency core" } else { "core" };
     let cpus: Vec<String> = core.cpus.iter().map(seat).collect();
     format!("    {kind}  {}\n", cpus.join("  ").trim_end())
 }

@@ -7,7 +7,7 @@ use super::verdict::Verdict;
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 
-/// A graphics card and what can be said of passing it through.
+/// A graphics card, and whether and how it can be passed through.
 #[derive(Debug, Clone, Serialize)]
 pub struct Assessment {
     /// Its display function.
@@ -16,19 +16,19 @@ pub struct Assessment {
     pub id: PciId,
     /// What it is called.
     pub name: Option<String>,
-    /// The driver that has the display function.
+    /// The driver that is bound to the display function.
     pub driver: Option<String>,
-    /// What sort it is.
+    /// Its kind.
     pub kind: CardKind,
-    /// What must travel together, sorted.
+    /// The functions that must be passed through together, sorted.
     pub functions: Vec<PciAddress>,
     /// The groups of these.
     pub groups: Vec<u32>,
-    /// The endpoints in these groups that keep it with the host.
+    /// The endpoints in these groups that block it.
     pub blockers: Vec<PciAddress>,
     /// Other devices with the same ids.
     pub twins: Vec<PciAddress>,
-    /// Whether the firmware used it for its own display.
+    /// Whether it is the boot display, which the firmware used.
     pub boot_vga: Option<bool>,
     /// The function of which this is a virtual one (SR-IOV).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,10 +36,10 @@ pub struct Assessment {
     /// Its virtual functions (SR-IOV).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub virtual_functions: Vec<PciAddress>,
-    /// Whether the host has a display when it is gone; what [`Verdict`] says, for a card without a verdict.
+    /// Whether the host still has a display without it; like [`Verdict`], but known without IOMMU groups too.
     #[serde(skip)]
     pub host_keeps_display: bool,
-    /// Whether it can be given to a guest.
+    /// Whether it can be passed through.
     pub verdict: Verdict,
     /// What to do, in one line.
     pub remedy: String,
@@ -92,7 +92,7 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
         Verdict::Ready
     } else if displays_that_stay(host, &card.functions).next().is_some() || !host.devices(&card.functions).any(has_outlets) {
-        // A card without outlets takes no display away.
+        // A card without display outputs is no loss of a display.
         Verdict::Available
     } else {
         Verdict::OnlyDisplay
@@ -106,13 +106,13 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAd
         Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
         Verdict::OnlyDisplay => {
             format!(
-                "hand it over while the guest runs (the desktop is ended for that time, and started again): vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
+                "hand the display over while the guest runs (the desktop is stopped for that time, and started again): vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
             )
         }
         Verdict::SharedOut => {
             let one = virtual_functions.first().map_or_else(|| "ADDRESS".to_owned(), |function| function.short());
             format!(
-                "pass one of its virtual functions: vgapt define NAME --gpu {one}; or take these away first: echo 0 > /sys/bus/pci/devices/{}/sriov_numvfs",
+                "pass through one of its virtual functions: vgapt define NAME --gpu {one}; or remove these first: echo 0 > /sys/bus/pci/devices/{}/sriov_numvfs",
                 card.address
             )
         }

@@ -1,16 +1,16 @@
-//! Which card is meant for a guest where nobody named one: one rule, whoever asks.
+//! Which card is used for a guest if none is named: one rule for all commands.
 
 use super::{Assessment, Verdict};
 use crate::model::{CardKind, PciAddress};
 
-/// The card that is meant, with the reason.
+/// The chosen card, with the reason.
 #[derive(Debug, Clone)]
 pub enum Choice<'a> {
     /// This one.
     Chosen(&'a Assessment, String),
-    /// One of these; somebody has to say which. The best example is the first.
+    /// One of these; the user has to say which. The first is the best example.
     NoneClear(Vec<&'a Assessment>, String),
-    /// None can be taken. The cards that people would mean, the best example first, and what is in the way of each.
+    /// None can be passed through. The likely candidates, the best example first, and what blocks each.
     None(Vec<&'a Assessment>, String),
 }
 
@@ -23,14 +23,14 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// What to do where none is chosen.
+    /// What to do if none is chosen.
     pub fn remedy(&self) -> String {
         let first = match self {
             Self::Chosen(..) => None,
             Self::NoneClear(cards, _) | Self::None(cards, _) => cards.first(),
         };
         first.map_or_else(
-            || "vgapt list --all shows what devices there are; one that is no graphics card is named with --pci".to_owned(),
+            || "vgapt list --all shows all devices; name one that is not a graphics card with --pci".to_owned(),
             |card| format!("name one, such as --gpu {}", card.address.short()),
         )
     }
@@ -46,13 +46,13 @@ impl<'a> Choice<'a> {
 /// How good a candidate is; the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// A discrete card that is on vfio-pci already.
+    /// A discrete card that is already bound to vfio-pci.
     Bound,
-    /// Integrated graphics that are on vfio-pci already.
+    /// Integrated graphics that are already bound to vfio-pci.
     BoundIntegrated,
-    /// A discrete card that the host does not boot with.
+    /// A discrete card that is not the boot display.
     Spare,
-    /// A discrete card that the firmware uses.
+    /// A discrete card that is the boot display.
     BootDisplay,
     /// Integrated graphics on a host without a discrete card.
     Integrated,
@@ -60,7 +60,7 @@ enum Rank {
 
 /// Chooses among the cards of a host. Never a management controller's graphics and never the only
 /// display; of several the one that is bound already, else the discrete one that is not the
-/// firmware's display. Equal candidates are for people to decide between.
+/// boot display. Between equal candidates the user decides.
 pub fn choose(cards: &[Assessment]) -> Choice<'_> {
     let has_discrete = cards.iter().any(|card| card.kind == CardKind::Discrete);
     let mut candidates: Vec<(Rank, &Assessment)> = cards.iter().filter_map(|card| Some((rank(card, has_discrete)?, card))).collect();
@@ -69,10 +69,10 @@ pub fn choose(cards: &[Assessment]) -> Choice<'_> {
     let equal: Vec<&Assessment> = candidates.iter().filter(|(rank, _)| *rank == best).map(|(_, card)| *card).collect();
     if equal.len() > 1 {
         let named: Vec<String> = equal.iter().map(|card| describe(card)).collect();
-        return Choice::NoneClear(equal, format!("more than one card could be meant: {}", named.join("; ")));
+        return Choice::NoneClear(equal, format!("more than one card is possible: {}", named.join("; ")));
     }
     let because = match best {
-        Rank::Bound | Rank::BoundIntegrated => "all its functions are on vfio-pci already".to_owned(),
+        Rank::Bound | Rank::BoundIntegrated => "all its functions are already bound to vfio-pci".to_owned(),
         Rank::Spare | Rank::BootDisplay | Rank::Integrated => {
             let others = cards.iter().filter(|card| card.address != first.address);
             let others: Vec<String> = others.map(|card| stays(card, has_discrete)).collect();
@@ -86,7 +86,7 @@ fn rank(card: &Assessment, has_discrete: bool) -> Option<Rank> {
     let is_boot_display = card.boot_vga == Some(true);
     let can_go = match card.verdict {
         Verdict::Ready | Verdict::Available => true,
-        // Without groups nothing is certain but that the host does not need it.
+        // Without IOMMU groups it is only known that the host does not need the card.
         Verdict::Unknown => card.host_keeps_display && !is_boot_display,
         Verdict::OnlyDisplay | Verdict::Blocked | Verdict::Console | Verdict::SharedOut => false,
     };
@@ -109,26 +109,26 @@ fn none(cards: &[Assessment], has_discrete: bool) -> Choice<'_> {
         return Choice::None(meant, "there is no graphics card".to_owned());
     }
     let reasons: Vec<String> = cards.iter().map(in_the_way).collect();
-    // Integrated graphics beside a discrete card can go all the same, where somebody names them.
+    // Integrated graphics next to a discrete card can still be passed through if they are named.
     let can_go = |card: &Assessment| card.kind == CardKind::Integrated && matches!(card.verdict, Verdict::Ready | Verdict::Available);
     let what = if has_discrete && cards.iter().any(can_go) { "discrete card" } else { "card" };
-    Choice::None(meant, format!("no {what} can be given to a guest as things are: {}", reasons.join("; ")))
+    Choice::None(meant, format!("no {what} can be passed through at present: {}", reasons.join("; ")))
 }
 
-/// A card, for a sentence: what it would mean to take it.
+/// A card in a message, with whether it is the boot display.
 fn describe(card: &Assessment) -> String {
     let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
-    let boot = if card.boot_vga == Some(true) { ", the firmware's display" } else { "" };
+    let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     format!("{} ({name}{boot})", card.address.short())
 }
 
-/// Why another card is the one that is taken.
+/// Why this card is not the chosen one.
 fn stays(card: &Assessment, has_discrete: bool) -> String {
     let address = card.address.short();
     match (card.kind, card.verdict) {
         (CardKind::Bmc | CardKind::Virtual, _) | (_, Verdict::Blocked | Verdict::SharedOut) => in_the_way(card),
-        (CardKind::Integrated, _) if has_discrete => format!("{address} is integrated graphics, taken only where it is named"),
-        _ if card.boot_vga == Some(true) => format!("{address}, the firmware's display, stays with the host"),
+        (CardKind::Integrated, _) if has_discrete => format!("{address} is integrated graphics, used only if it is named"),
+        _ if card.boot_vga == Some(true) => format!("{address}, the boot display, stays with the host"),
         _ => in_the_way(card),
     }
 }
@@ -144,7 +144,7 @@ fn in_the_way(card: &Assessment) -> String {
         (_, Verdict::OnlyDisplay) => format!("{address} is the host's only display"),
         (_, Verdict::SharedOut) => format!("{address} has virtual functions"),
         (_, Verdict::Unknown) => format!("{address} is in no IOMMU group"),
-        (CardKind::Integrated, _) => format!("{address} is integrated graphics, taken only where it is named"),
+        (CardKind::Integrated, _) => format!("{address} is integrated graphics, used only if it is named"),
         (CardKind::Discrete, _) => format!("{address} is {}", card.verdict),
     }
 }

@@ -1,4 +1,4 @@
-//! What a host loses when functions go to a guest: one list, whoever asks (`prepare`, `define`, `attach`, `start`).
+//! What a host loses when functions are passed through: one list for all commands (`prepare`, `define`, `attach`, `start`).
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
 use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Purpose, Use, Uses};
 
-/// What sort of loss it is.
+/// The kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DangerKind {
     /// The host has no display without it.
@@ -15,19 +15,19 @@ pub enum DangerKind {
     OnlyPicture,
     /// It is the console of a server's management controller.
     Console,
-    /// It has virtual functions, which vanish with it.
+    /// It has virtual functions, which disappear with it.
     SharedOut,
     /// The host uses other devices of the group.
     BlockedGroup,
-    /// A disk that the host uses goes.
+    /// The host loses a disk that it uses.
     DiskInUse,
-    /// The default route goes.
+    /// The host loses its default route.
     DefaultRoute,
-    /// The last keyboard goes.
+    /// The host loses its last keyboard.
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
     HostFunction,
-    /// The host's only display went to vfio-pci before any guest started.
+    /// The host's only display is bound to vfio-pci, before any guest has started.
     HostBlind,
     /// What the host uses could not be read.
     UsesUnknown,
@@ -36,7 +36,7 @@ pub enum DangerKind {
 /// One loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Danger {
-    /// Its sort.
+    /// Its kind.
     pub kind: DangerKind,
     /// What would be lost, and by which function.
     pub message: String,
@@ -84,7 +84,7 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
     }
     let console = console(host, functions);
     let found = [
-        // No second display makes a server's console a card for a guest.
+        // A server's console is not passed through, even if there is a second display.
         only_display(host, functions).filter(|_| console.is_none()),
         console,
         shared_out(host, functions),
@@ -103,7 +103,7 @@ fn danger(kind: DangerKind, message: impl Into<String>, remedy: impl Into<String
     Danger { kind, message: message.into(), remedy: remedy.into() }
 }
 
-/// Whether a function can show the host's picture: 3D controllers (0302) and virtual functions have no outlets.
+/// Whether a function can show the host's picture: 3D controllers (0302) and virtual functions have no display outputs.
 pub fn has_outlets(device: &PciDevice) -> bool {
     device.class.is_display() && device.class.code() != 0x0302 && !device.is_bridge() && device.physical_function.is_none()
 }
@@ -158,7 +158,7 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     })
 }
 
-/// What is done about the only display where it is left with the host until a guest starts.
+/// The remedy for the only display if it is left with the host until a guest starts.
 pub fn only_display_remedy(host: &Host, functions: &[PciAddress]) -> String {
     let display = host.devices(functions).find(|device| has_outlets(device));
     handover(&display.map(|device| device.address.short()).unwrap_or_default())
@@ -166,43 +166,43 @@ pub fn only_display_remedy(host: &Host, functions: &[PciAddress]) -> String {
 
 fn handover(address: &str) -> String {
     format!(
-        "vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware has them on), or reach the host by ssh"
+        "vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware enables them), or use the host over ssh"
     )
 }
 
-/// A server's console is no card for a guest, whatever other displays there are.
+/// A server's console is not a card for a guest, even if there are other displays.
 fn console(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let card = Card::all(host).into_iter().find(|card| card.kind == CardKind::Bmc && functions.contains(&card.address))?;
-    let message = format!("{} is the server's management console (BMC), no card for a guest", card.address.short());
-    Some(danger(DangerKind::Console, message, "leave it to the host, and pass another card"))
+    let message = format!("{} is the server's management console (BMC), not a card for a guest", card.address.short());
+    Some(danger(DangerKind::Console, message, "leave it to the host, and pass another card through"))
 }
 
-/// A function that gives shares of itself away cannot be given away itself.
+/// A function with virtual functions cannot be passed through itself.
 fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let named = host.virtual_functions_of(functions);
     let parent = host.device(*named.first()?)?.physical_function?;
     Some(danger(
         DangerKind::SharedOut,
-        format!("{} has virtual functions ({}), which vanish with it", parent.short(), PciAddress::list(&named)),
-        format!("pass one of these, or take them away first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
+        format!("{} has virtual functions ({}), which disappear with it", parent.short(), PciAddress::list(&named)),
+        format!("pass one of these through, or remove them first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
     ))
 }
 
-/// The displays of a host that has all of them on vfio-pci: it shows nothing now. Empty where one is not, or there is none.
+/// The displays of a host if all of them are bound to vfio-pci, so that it has no picture; otherwise empty.
 pub fn dark_displays(host: &Host) -> Vec<PciAddress> {
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
     let is_dark = displays.iter().all(|device| device.on_vfio());
     displays.into_iter().filter(|_| is_dark).map(|device| device.address).collect()
 }
 
-/// The host has no display now, and these functions are why.
+/// The host has no display now, because of these functions.
 pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let dark = dark_displays(host);
     let own = functions.iter().find(|function| dark.contains(function))?;
     Some(danger(
         DangerKind::HostBlind,
-        format!("the host has no display: {} is on vfio-pci, and there is no other", own.short()),
-        "reach the host by ssh, or add a second display; to have a picture until the guest starts, take what binds it out (vgapt check names it) and use vgapt prepare --bind start and vgapt define NAME --handover",
+        format!("the host has no display: {} is bound to vfio-pci, and there is no other", own.short()),
+        "use the host over ssh, or add a second display; to have a picture until the guest starts, remove what binds it (vgapt check shows it) and use vgapt prepare --bind start and vgapt define NAME --handover",
     ))
 }
 
@@ -218,7 +218,7 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let remedy = if siblings.is_empty() {
         isolation
     } else {
-        format!("pass {} too, as they share the slot; else {isolation}", PciAddress::list(&siblings))
+        format!("pass {} through too, as they share the slot; otherwise {isolation}", PciAddress::list(&siblings))
     };
     (!named.is_empty()).then(|| {
         let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
@@ -234,14 +234,14 @@ fn behind<'a>(uses: &'a Uses, functions: &'a [PciAddress]) -> impl Iterator<Item
 fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     let named: BTreeSet<String> = behind(uses, functions)
         .filter_map(|(what, function)| match what {
-            Purpose::Disk { name, place } if place == Purpose::SWAP => Some(format!("{name} (swapped to) behind {}", function.short())),
+            Purpose::Disk { name, place } if place == Purpose::SWAP => Some(format!("{name} (swap) behind {}", function.short())),
             Purpose::Disk { name, place } => Some(format!("{name} ({place}) behind {}", function.short())),
             _ => None,
         })
         .collect();
     let named = named.into_iter().collect::<Vec<_>>().join(", ");
     (!named.is_empty()).then(|| {
-        let remedy = "unmount it and take it out of /etc/fstab first (umount, swapoff), or pass another device";
+        let remedy = "unmount it and remove it from /etc/fstab first (umount, swapoff), or pass another device through";
         danger(DangerKind::DiskInUse, format!("the host uses the disk {named}"), remedy)
     })
 }
@@ -251,8 +251,8 @@ fn default_route(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
         Purpose::DefaultRoute { interface } => Some((interface, function)),
         _ => None,
     })?;
-    let message = format!("the host's default route goes through {interface}, which is behind {}", function.short());
-    Some(danger(DangerKind::DefaultRoute, message, "give the host another way into the network first"))
+    let message = format!("the host's default route uses {interface}, which is behind {}", function.short());
+    Some(danger(DangerKind::DefaultRoute, message, "give the host another network connection first"))
 }
 
 fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
@@ -284,8 +284,8 @@ pub fn last_keyboard_at(uses: &Uses, ports: &[&str]) -> Option<Danger> {
     keyboards(uses).all(at).then(|| {
         danger(
             DangerKind::LastKeyboard,
-            format!("{name} is the host's last keyboard, and the guest alone has it while it runs"),
-            "share it in place of that: --evdev /dev/input/by-id/…-event-kbd lets both control keys switch it between host and guest; or plug in another keyboard",
+            format!("{name} is the host's last keyboard, and only the guest could use it while it runs"),
+            "share it instead: --evdev /dev/input/by-id/…-event-kbd lets both control keys switch it between host and guest; or plug in another keyboard",
         )
     })
 }
@@ -297,17 +297,17 @@ fn host_functions(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     };
     let named: Vec<String> = host.devices(functions).filter_map(what).collect();
     (!named.is_empty()).then(|| {
-        danger(DangerKind::HostFunction, format!("{}: no guest needs it, and the host does", named.join(", ")), "leave it with the host")
+        danger(DangerKind::HostFunction, format!("{}: the host needs it, and no guest does", named.join(", ")), "leave it with the host")
     })
 }
 
-/// Where it could not be read what the host uses, only graphics and sound are certain to be none of it.
+/// If what the host uses could not be read, only graphics and sound are certainly not in use.
 fn uses_unknown(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     let may_be_used = |device: &PciDevice| matches!(device.class.code() >> 8, 0x01 | 0x02 | 0x0c);
     let matters = host.devices(functions).any(may_be_used);
     (matters && !uses.unknown.is_empty()).then(|| {
         let message =
-            format!("whether the host uses what is behind {} could not be told: {}", PciAddress::list(functions), uses.unknown.join("; "));
+            format!("whether the host uses what is behind {} is not known: {}", PciAddress::list(functions), uses.unknown.join("; "));
         danger(DangerKind::UsesUnknown, message, "run it as root, on the host itself")
     })
 }

@@ -1,14 +1,14 @@
-//! What is known of families of graphics cards: one line each, with the source.
+//! Known problems of families of graphics cards: one line each, with the source.
 
 use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{CardKind, PciId};
 
-/// A family of cards of which something has to be known before one is passed.
+/// A family of cards with a known problem.
 pub(super) struct Family {
     /// Its name.
     pub name: &'static str,
     vendor: u16,
-    /// Device ids, first and last of each range; empty: all of the vendor's that are of this kind.
+    /// Device ids, first and last of each range; empty: all cards of the vendor that are of this kind.
     ids: &'static [(u16, u16)],
     kind: CardKind,
     /// What is known of it.
@@ -18,15 +18,15 @@ pub(super) struct Family {
 /// What is known of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It does not come back from a reset; the module vendor-reset helps.
+    /// It does not recover from a reset; the module vendor-reset helps.
     ResetNeedsModule,
-    /// It often does not come back from a reset; suspending the host in between helps.
+    /// It often does not recover from a reset; suspending the host in between helps.
     ResetNeedsSuspend,
-    /// It often does not come back from a reset; only switching the host off helps.
+    /// It often does not recover from a reset; only powering the host off helps.
     ResetNeedsPowerOff,
     /// Its ROM is in the firmware of the board, and its reset is unreliable.
     RomInFirmware,
-    /// It has to sit at 00:02.0 of the guest, with the firmware's region for it.
+    /// It has to be at 00:02.0 of the guest, with the firmware's OpRegion.
     NeedsPlace,
 }
 
@@ -34,7 +34,7 @@ const fn family(name: &'static str, vendor: u16, ids: &'static [(u16, u16)], kin
     Family { name, vendor, ids, kind, fault }
 }
 
-/// All that are known. An id is looked up from the top.
+/// All known families. The first match counts.
 #[rustfmt::skip]
 const FAMILIES: [Family; 8] = [
     // gnif/vendor-reset, src/device-db.h
@@ -47,9 +47,9 @@ const FAMILIES: [Family; 8] = [
     // NVIDIA/open-gpu-kernel-modules#853; quirk_no_flr of Linux for 10de:2b85, 2b87, 2b8c
     family("Blackwell", NVIDIA, &[(0x2b80, 0x2fff)], CardKind::Discrete, Fault::ResetNeedsPowerOff),
     // isc30/ryzen-gpu-passthrough-proxmox: the ROM is in the ACPI table VFCT; gnif/vendor-reset, README, for the reset
-    family("processor graphics of AMD's", AMD_GRAPHICS, &[], CardKind::Integrated, Fault::RomInFirmware),
+    family("AMD integrated graphics", AMD_GRAPHICS, &[], CardKind::Integrated, Fault::RomInFirmware),
     // QEMU, docs/igd-assign.txt
-    family("processor graphics of Intel's", INTEL, &[], CardKind::Integrated, Fault::NeedsPlace),
+    family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsPlace),
 ];
 
 /// The family of a card.

@@ -1,12 +1,12 @@
-//! What to do about IOMMU groups: where there are none, and where strangers sit in one.
+//! Remedies for IOMMU groups: if there are none, and if one contains devices of the host.
 
 use crate::model::{Card, CardKind, Host, Iommu, PciAddress};
 
-/// What to do where a stranger shares a group; the safe ways first. What is soldered on cannot move.
+/// What to do if another device shares the group, the safe ways first. A soldered card cannot be moved.
 pub(super) fn isolation_remedy(soldered: bool) -> String {
-    let slot = if soldered { "" } else { "else move the card to another slot; " };
+    let slot = if soldered { "" } else { "otherwise move the card to another slot; " };
     format!(
-        "update the firmware and switch its ACS and IOMMU settings on; {slot}last, and with the isolation only pretended, a kernel with the ACS override patch"
+        "update the firmware and enable its ACS and IOMMU settings; {slot}as a last resort, which only pretends isolation, use a kernel with the ACS override patch"
     )
 }
 
@@ -35,34 +35,36 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
         (Iommu::On, _) => (
             "the IOMMU is on, but not for this device",
             if intel {
-                "boot with the kernel parameter intel_iommu=on (some kernels leave integrated graphics out without it)".to_owned()
+                "boot with the kernel parameter intel_iommu=on (without it, some kernels exclude integrated graphics from the IOMMU)"
+                    .to_owned()
             } else {
                 "this device is not behind the IOMMU; it cannot be passed through".to_owned()
             },
         ),
         (Iommu::Off, Some(parameter)) => (
-            "the firmware has the IOMMU on, the kernel was told to leave it off",
-            format!("take {parameter}=off off the kernel command line, and reboot"),
+            "the firmware enables the IOMMU, but a kernel parameter disables it",
+            format!("remove {parameter}=off from the kernel command line, and reboot"),
         ),
         (Iommu::Off, None) if intel => (
-            "the firmware has the IOMMU on, the kernel does not use it",
-            "boot with the kernel parameter intel_iommu=on; if that changes nothing, check that VT-d is on in the firmware".to_owned(),
+            "the firmware enables the IOMMU, but the kernel does not use it",
+            "boot with the kernel parameter intel_iommu=on; if that changes nothing, check that VT-d is enabled in the firmware settings"
+                .to_owned(),
         ),
         (Iommu::Off, None) => (
-            "the firmware shows an IOMMU, the kernel does not use it",
-            "switch the IOMMU (AMD-Vi) on in the firmware settings, and look into the kernel log for AMD-Vi".to_owned(),
+            "the firmware reports an IOMMU, but the kernel does not use it",
+            "enable the IOMMU (AMD-Vi) in the firmware settings, and search the kernel log for AMD-Vi".to_owned(),
         ),
         (Iommu::FirmwareOff, _) => (
-            "the firmware shows no IOMMU",
-            format!("switch {} on in the firmware settings", if intel { "VT-d" } else { "the IOMMU (AMD-Vi, on Intel VT-d)" }),
+            "the firmware reports no IOMMU",
+            format!("enable {} in the firmware settings", if intel { "VT-d" } else { "the IOMMU (AMD-Vi, on Intel VT-d)" }),
         ),
         (Iommu::Guest, _) => (
-            "this machine is itself a virtual machine, and was given no IOMMU",
+            "this host is itself a virtual machine, without an IOMMU",
             "run vgapt on the physical host, or give this guest an IOMMU device (libvirt: <iommu model='intel'/>)".to_owned(),
         ),
         (Iommu::Unknown, _) => (
-            "no IOMMU group is known, and whether the firmware has an IOMMU could not be read",
-            "switch VT-d (Intel) or AMD-Vi on in the firmware settings; on Intel boot with intel_iommu=on".to_owned(),
+            "no IOMMU group was found, and whether the firmware has an IOMMU could not be read",
+            "enable VT-d (Intel) or AMD-Vi in the firmware settings; on Intel boot with intel_iommu=on".to_owned(),
         ),
     };
     (seen.to_owned(), remedy)

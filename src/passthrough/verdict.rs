@@ -2,23 +2,23 @@
 
 use serde::Serialize;
 
-/// Whether a card can be given to a guest.
+/// Whether a card can be passed through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All its functions are on vfio already.
+    /// All its functions are already bound to vfio.
     Ready,
-    /// It can go; another display stays with the host.
+    /// It can be passed through; another display stays with the host.
     Available,
-    /// It can go, and the host then has no display.
+    /// It can be passed through, but the host then has no display.
     OnlyDisplay,
-    /// Something else in its groups keeps it with the host.
+    /// The host uses other devices in its IOMMU groups.
     Blocked,
     /// It is the console of a server's management controller, and stays with the host.
     Console,
-    /// It has virtual functions: one of these can go, and it stays with the host.
+    /// It has virtual functions: one of these can be passed through, but not the card itself.
     SharedOut,
-    /// It is in no IOMMU group, so nothing can be said.
+    /// It is in no IOMMU group, so no verdict is possible.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! What is good to know before a card is passed through.
+//! Warnings about passing a card through.
 
 use super::dangers::{displays_that_stay, displays_without_driver, host_blind};
 use super::families::{self, Fault};
@@ -10,7 +10,7 @@ use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
 
-/// What speaks of one card.
+/// Warnings about one card.
 pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding> {
     let Some(display) = host.device(card.address) else { return Vec::new() };
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
@@ -33,7 +33,7 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
     .collect()
 }
 
-/// What speaks of the whole host.
+/// Warnings about the whole host.
 pub fn of_host(host: &Host) -> Vec<Finding> {
     [virtualization_off(host), no_groups_at_all(host), hidden_disks(host)].into_iter().flatten().collect()
 }
@@ -45,8 +45,8 @@ fn no_group(host: &Host, verdict: Verdict) -> Option<Finding> {
 
 fn partly_without_group(functions: &[&PciDevice], verdict: Verdict) -> Option<Finding> {
     let without = functions.iter().find(|device| device.group.is_none()).filter(|_| verdict != Verdict::Unknown)?;
-    let message = format!("{} is in no IOMMU group, so it cannot travel with the card", without.address.short());
-    Some(Finding::warning("function-without-group", message, "look for an IOMMU or ACS setting in the firmware"))
+    let message = format!("{} is in no IOMMU group, so it cannot be passed through with the card", without.address.short());
+    Some(Finding::warning("function-without-group", message, "look for an IOMMU or ACS setting in the firmware settings"))
 }
 
 fn twins(host: &Host, functions: &[&PciDevice]) -> Option<Finding> {
@@ -66,18 +66,18 @@ fn twins(host: &Host, functions: &[&PciDevice]) -> Option<Finding> {
         Finding::warning(
             "twins",
             format!("the id {}", shared.join("; the id ")),
-            "bind it to vfio-pci by address, never by id: an id takes them all",
+            "bind it to vfio-pci by address, never by id: an id binds all of them",
         )
     })
 }
 
 fn boot_display(display: &PciDevice, card: &Card) -> Option<Finding> {
     let warn = display.boot_vga == Some(true) && card.kind == CardKind::Discrete && !display.on_vfio();
-    let rom = if display.id.vendor == NVIDIA { "; else give the guest a clean copy of its ROM" } else { "" };
+    let rom = if display.id.vendor == NVIDIA { "; otherwise give the guest a clean copy of its ROM" } else { "" };
     warn.then(|| {
         Finding::warning(
             "boot-display",
-            "the firmware and the boot screen use this card, and may hold its memory",
+            "this is the boot display: the firmware and the boot screen may occupy its memory",
             format!("make another display primary in the firmware settings{rom}"),
         )
     })
@@ -100,37 +100,37 @@ fn display_without_driver(host: &Host, card: &Card, verdict: Verdict) -> Option<
     let others = PciAddress::list(&others);
     Some(Finding::warning(
         "display-without-driver",
-        format!("the display that would stay with the host, {others}, has no driver: the desktop runs on this card"),
-        format!("load the driver of {others}, and plug a monitor into it before this card is given away"),
+        format!("the host's remaining display, {others}, has no driver: the desktop runs on this card"),
+        format!("load the driver of {others}, and connect a monitor to it before this card is passed through"),
     ))
 }
 
-/// The only display is on vfio-pci already: the host shows nothing, before any guest starts.
+/// The only display is already bound to vfio-pci: the host has no picture, even before any guest starts.
 fn host_is_blind(host: &Host, card: &Card) -> Option<Finding> {
     host_blind(host, &card.functions).map(|danger| Finding::warning(danger.kind.code(), danger.message, danger.remedy))
 }
 
-/// What is known of its family.
+/// The known problem of its family.
 fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
-    // A virtual function is reset by its parent, and has no picture of its own.
+    // A virtual function is reset by its physical function, and has no display outputs.
     let family = families::of(display.id, card.kind).filter(|_| display.physical_function.is_none())?;
     let name = family.name;
     let once = "the guest may start only once per boot of the host";
     Some(match family.fault {
         Fault::ResetNeedsModule => Finding::warning(
             "reset",
-            format!("cards of the {name} family do not come back from a reset: {once}"),
+            format!("cards of the {name} family do not recover from a reset: {once}"),
             "load the vendor-reset module early and write device_specific to the card's reset_method",
         ),
         Fault::ResetNeedsSuspend => Finding::warning(
             "reset",
-            format!("cards of the {name} family often do not come back from a reset: {once}"),
+            format!("cards of the {name} family often do not recover from a reset: {once}"),
             "suspend the host and wake it between two starts (rtcwake -m mem -s 3); the vendor-reset module does not know this family",
         ),
         Fault::ResetNeedsPowerOff => Finding::warning(
             "reset",
-            format!("cards of the {name} family often do not come back from the reset when the guest ends, and some hang the host: {once}"),
-            "use a recent kernel and the maker's newest firmware for the card, and end the guest's driver before the guest (shut down from within); a card that is lost comes back after the host was switched off",
+            format!("cards of the {name} family often do not recover from the reset when the guest ends, and some hang the host: {once}"),
+            "use a recent kernel and the vendor's newest firmware for the card, and shut the guest down from within, so that its driver stops before the guest; to recover a hung card, power the host off and on",
         ),
         Fault::RomInFirmware => Finding::warning(
             "apu",
@@ -142,14 +142,14 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
         ),
         Fault::NeedsPlace => Finding::warning(
             "igd",
-            format!("{name} show a picture on the board's outlets only at 00:02.0 of the guest, with the firmware's OpRegion"),
-            "move its hostdev there with virsh edit (<address type='pci' bus='0x00' slot='0x02' function='0x0'/>); QEMU before 10.1 also needs x-igd-opregion=on; without that use a remote desktop",
+            format!("{name} drive the board's display outputs only at 00:02.0 of the guest, with the firmware's OpRegion"),
+            "move its hostdev there with virsh edit (<address type='pci' bus='0x00' slot='0x02' function='0x0'/>); QEMU before 10.1 also needs x-igd-opregion=on; otherwise use a remote desktop",
         ),
     })
 }
 
 fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
-    // The attribute came with Linux 5.15; without it there, the kernel knows no way to reset the function.
+    // The attribute exists since Linux 5.15; if it is missing there, the kernel cannot reset the function.
     let known = display.driver.is_some() && display.header_type.is_some() && host.platform.kernel_at_least(5, 15) == Some(true);
     let none = match &display.reset_methods {
         Some(methods) => methods.is_empty(),
@@ -158,7 +158,7 @@ fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
     none.then(|| {
         Finding::warning(
             "no-reset",
-            "the kernel knows no way to reset this card",
+            "the kernel has no method to reset this card",
             "expect one start of the guest per boot of the host, or suspend and wake the host in between",
         )
     })
@@ -169,8 +169,8 @@ fn dead(functions: &[&PciDevice]) -> Option<Finding> {
     let dead = functions.iter().find(|device| device.header_type == Some(0x7f))?;
     Some(Finding::warning(
         "not-answering",
-        format!("{} does not answer (stuck in D3cold, or lost in a reset)", dead.address.short()),
-        "shut the host down, wait until it is without power, and start it",
+        format!("{} does not respond (stuck in D3cold, or not recovered from a reset)", dead.address.short()),
+        "shut the host down, cut its power for a moment, and start it",
     ))
 }
 
@@ -179,7 +179,7 @@ fn large_bar(display: &PciDevice) -> Option<Finding> {
     Some(Finding::warning(
         "large-bar",
         format!("a memory region of {size} needs a large MMIO window"),
-        "switch Above 4G Decoding on in the firmware; in the guest keep <maxphysaddr mode='passthrough'/>, or the BAR may not fit",
+        "enable Above 4G Decoding in the firmware settings; in the domain keep <maxphysaddr mode='passthrough'/>, or the BAR may not fit",
     ))
 }
 
@@ -189,8 +189,8 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
     (display.class.code() == 0x0302 && integrated()).then(|| {
         Finding::warning(
             "muxless",
-            "it has no display outputs of its own (a laptop's 3D controller): the guest's picture must come another way",
-            "use Looking Glass or a remote desktop; some drivers also want the card's ROM and a battery in the guest",
+            "it has no display outputs of its own (a laptop's 3D controller): the guest's picture has to be shown another way",
+            "use Looking Glass or a remote desktop; some drivers also need the card's ROM and a battery in the guest",
         )
     })
 }
@@ -199,8 +199,8 @@ fn console(card: &Card) -> Option<Finding> {
     (card.kind == CardKind::Bmc).then(|| {
         Finding::warning(
             "bmc",
-            "this is the server's management console, no card for a guest",
-            "leave it to the host: with it the host keeps a display",
+            "this is the server's management console, not a card for a guest",
+            "leave it to the host, which needs it as a display",
         )
     })
 }
@@ -211,11 +211,15 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
     }
     let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
     let remedy = if host.cpu.is_guest() {
-        "switch nested virtualization on for this virtual machine".to_owned()
+        "enable nested virtualization for this virtual machine".to_owned()
     } else {
-        format!("switch {name} on in the firmware settings")
+        format!("enable {name} in the firmware settings")
     };
-    Some(Finding::warning("virtualization-off", format!("the processor shows no {name}: KVM cannot work, whatever the IOMMU says"), remedy))
+    Some(Finding::warning(
+        "virtualization-off",
+        format!("the processor reports no {name}: KVM cannot work, with or without an IOMMU"),
+        remedy,
+    ))
 }
 
 fn no_groups_at_all(host: &Host) -> Option<Finding> {
@@ -243,7 +247,10 @@ fn hidden_disks(host: &Host) -> Option<Finding> {
     let vmd = vmd.first()?;
     Some(Finding::warning(
         "vmd",
-        format!("{} (Intel VMD) hides NVMe disks behind it in a PCI domain of their own: they cannot be passed one by one", vmd.short()),
-        "switch VMD off in the firmware settings if an NVMe disk is to be passed (an installed Windows may then need a driver)",
+        format!(
+            "{} (Intel VMD) hides NVMe disks behind it in a separate PCI domain: they cannot be passed through individually",
+            vmd.short()
+        ),
+        "to pass an NVMe disk through, disable VMD in the firmware settings (an installed Windows may then need a driver)",
     ))
 }

@@ -1,4 +1,4 @@
-//! Addresses that the processor has and the IOMMU cannot map.
+//! Addresses that the processor supports and the IOMMU cannot map.
 
 use super::check::{Check, Group};
 use super::prepared::Prepared;

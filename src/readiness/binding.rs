@@ -1,5 +1,5 @@
-//! Taking the cards from the host: what has them now, what will have them at the next boot, and what was
-//! set up to be bound and is not there any more.
+//! Binding the cards to vfio-pci: their driver now and at the next boot, and cards that were set up to be
+//! bound and are no longer at their address.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
@@ -8,14 +8,15 @@ use crate::model::{Cmdline, PciDevice, Setup};
 use crate::passthrough::{Assessment, Verdict};
 
 const WHY_BOOT: &str =
-    "a driver of the host that has had the card may not let go of it again; one bound to vfio-pci at boot was never touched";
+    "a host driver that has used the card may fail to release it; a card bound to vfio-pci at boot was never used by the host";
 const WHY_START: &str =
-    "libvirt takes the card from the host's driver when the domain starts; a driver lets go only when nothing uses the card";
-const WHY_MOVED: &str = "PCI addresses move when a card is added or taken out; what sits there now is not bound, so that the host keeps it";
+    "libvirt unbinds the card from the host driver when the domain starts; the driver releases it only when nothing uses the card";
+const WHY_MOVED: &str =
+    "PCI addresses change when a card is added or removed; the device that is there now is not bound and stays with the host";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let mut checks: Vec<Check> = moved(prepared);
-    // Before its group is free, binding a card would not help, and what stays with the host is not bound.
+    // Binding a card does not help before its group is free, and a card that stays with the host is not bound.
     let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Console | Verdict::SharedOut);
     let worth_it = prepared.facts.cards.iter().filter(|card| !stays(card));
     checks.extend(worth_it.map(|card| card_binding(prepared, card)));
@@ -31,11 +32,11 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
     let host = prepared.facts.host;
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
     if card.verdict == Verdict::Ready || functions.iter().all(|device| device.on_vfio()) {
-        let check = of(card, "on vfio-pci, with all its functions".into());
+        let check = of(card, "all its functions are bound to vfio-pci".into());
         let by_other = prepared.plan.findings.iter().any(|finding| finding.code == "bound-by-other");
         return match prepared.bind() {
             Bind::Boot if prepared.writes() && !by_other => {
-                check.care("nothing was found that binds it at the next boot", prepared.command())
+                check.care("no configuration was found that binds it at the next boot", prepared.command())
             }
             _ => check,
         };
@@ -53,10 +54,10 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
         .collect();
     let on = on.join(", ");
     if prepared.only_virtual() {
-        return of(card, format!("{on}: a virtual function, so libvirt takes it at the start and nothing binds it at boot"));
+        return of(card, format!("{on}: a virtual function, so libvirt binds it when the domain starts and nothing binds it at boot"));
     }
     if prepared.bind() == Bind::Start {
-        return of(card, format!("{on}: libvirt takes it at the start")).minor();
+        return of(card, format!("{on}: libvirt binds it when the domain starts")).minor();
     }
     let bound = host::bound(prepared.facts.setup);
     let set_up = functions.iter().any(|device| bound.iter().any(|bound| bound.is_still(device)));
@@ -64,38 +65,41 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
         return waiting(prepared, card, &on);
     }
     if functions.iter().all(|device| device.driver.is_none()) && !host.pci.iter().all(|device| device.driver.is_none()) {
-        return of(card, format!("{on}: libvirt takes it at the start"))
-            .care("any driver that is loaded later may take it first", prepared.command());
+        return of(card, format!("{on}: libvirt binds it when the domain starts"))
+            .care("a driver that is loaded later may bind it first", prepared.command());
     }
     of(card, on).missing(Step::Prepare, WHY_BOOT, prepared.command())
 }
 
-/// Set up, and not bound yet.
+/// Set up, but not bound yet.
 fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
     let line = prepared.facts.host.platform.cmdline.clone().unwrap_or_default();
     if let Some(parameter) = switched_off(prepared.facts.setup, &line) {
-        return of(card, format!("{on}: the binding is switched off for this boot by {parameter}")).missing(
+        return of(card, format!("{on}: the binding is disabled for this boot by {parameter}")).missing(
             Step::Reboot,
-            "it was asked for on the kernel's command line",
+            "the kernel command line requests it",
             format!("reboot without {parameter}"),
         );
     }
     of(card, format!("{on}: set up to be bound at the next boot")).missing(
         Step::Reboot,
         WHY_BOOT,
-        format!("{} (where it has been since: vgapt check -v says what is in the initramfs, and in the kernel's log)", prepared.reboot()),
+        format!(
+            "{} (if the host was rebooted since: vgapt check -v shows what is in the initramfs and in the kernel log)",
+            prepared.reboot()
+        ),
     )
 }
 
-/// The parameter that leaves vfio-pci out, if it is there.
+/// The kernel parameter that keeps vfio-pci from being loaded, if there is one.
 fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
     let parameters = line.0.split_ascii_whitespace().filter_map(|token| token.split_once('='));
-    // Of several of these the kernel follows the last; the others add up.
+    // Only the last module_blacklist takes effect; several of the other parameters add up.
     let mut counted = parameters.filter(|(name, value)| *name != "module_blacklist" || line.get(name) == Some(*value));
     counted.find_map(|(name, value)| Some(format!("{name}={}", host::kept_out(setup, name, value).first()?)))
 }
 
-/// What was set up by address, and is something else now: what sits there, and where the card is.
+/// Functions set up by address whose address now holds another device: what is there now, and where the card is.
 fn moved(prepared: &Prepared) -> Vec<Check> {
     let host = prepared.facts.host;
     let bound = host::bound(prepared.facts.setup);
@@ -125,7 +129,7 @@ fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
         format!(
             "was set up to be bound as {}, and is not: {now}; {}",
             bound.id,
-            if elsewhere.is_empty() { "the card is gone".to_owned() } else { format!("the card is at {}", elsewhere.join(", ")) }
+            if elsewhere.is_empty() { "the card was not found".to_owned() } else { format!("the card is at {}", elsewhere.join(", ")) }
         ),
     );
     // An audio function moves with its card.
@@ -137,7 +141,7 @@ fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
     check.missing(Step::Prepare, WHY_MOVED, remedy)
 }
 
-/// Where taking a card from the running host is not sound.
+/// Why unbinding a card from the running host may fail.
 fn start_doubts(prepared: &Prepared) -> Vec<Check> {
     let subject = prepared.facts.cards.first().map(|card| card.address.short()).unwrap_or_default();
     let doubts = prepared.plan.findings.iter().filter(|finding| finding.code == "bind-start");
@@ -158,9 +162,9 @@ mod tests {
             ("module_blacklist=vfio_pci module_blacklist=nouveau", None),
             ("rd.driver.blacklist=vfio-pci", Some("rd.driver.blacklist=vfio-pci")),
             ("modprobe.blacklist=vfio-pci modprobe.blacklist=nouveau", Some("modprobe.blacklist=vfio-pci")),
-            // kmod leaves out what is asked for by an alias, and vfio is asked for by its name.
+            // kmod ignores only modules requested by an alias, and vfio is requested by its name.
             ("modprobe.blacklist=vfio", None),
-            // Of a module, nothing is left out by this.
+            // This has no effect on a module that is not built in.
             ("initcall_blacklist=vfio_pci_init", None),
         ] {
             assert_eq!(off(line).as_deref(), by, "{line}");

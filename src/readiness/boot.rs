@@ -8,7 +8,7 @@ use super::prepared::Prepared;
 use crate::host::loaders::Entry;
 use crate::model::{Cmdline, Iommu};
 
-/// Parameters in which entries must not differ.
+/// Parameters that must be the same in all boot entries.
 const MATTERS: [&str; 8] =
     ["intel_iommu", "amd_iommu", "iommu", "vfio-pci.ids", "module_blacklist", "initcall_blacklist", "hugepages", "pcie_acs_override"];
 
@@ -19,7 +19,7 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
         .collect()
 }
 
-/// What the other checks had to do without.
+/// Configuration that could not be read.
 fn unread(prepared: &Prepared) -> Option<Check> {
     let unread = &prepared.facts.setup.unread;
     let (first, more) = (unread.first()?, unread.len() - 1);
@@ -31,7 +31,7 @@ fn loader(prepared: &Prepared) -> Option<Check> {
     let check = |seen: String| Check::ok("boot-loader", Group::Boot, "boot loader", seen);
     match &prepared.needs.loader {
         Ok(chosen) => Some(check(format!("{}: {}", chosen.loader.name, chosen.evidence)).minor()),
-        // Said with the parameters that it would be given.
+        // Reported together with the parameters that have to be added.
         Err(_) if !prepared.needs.lacks_now.is_empty() => {
             let finding = prepared.plan.findings.iter().find(|finding| finding.code == "boot-loader")?;
             Some(check(finding.message.clone()).missing(Step::Kernel, "the kernel needs parameters", finding.remedy.clone()))
@@ -50,8 +50,11 @@ fn parameters(prepared: &Prepared) -> Check {
     }
     if needs.lacks_now.is_empty() {
         let needed: Vec<&str> = prepared.plan.parameters.iter().map(|one| one.token.as_str()).collect();
-        let seen =
-            if needed.is_empty() { "no kernel parameter is needed".into() } else { format!("has what is needed: {}", needed.join(" ")) };
+        let seen = if needed.is_empty() {
+            "no kernel parameter is needed".into()
+        } else {
+            format!("has the required parameters: {}", needed.join(" "))
+        };
         return check(seen).minor();
     }
     let tokens: Vec<&str> = needs.lacks_now.iter().map(|one| one.token.as_str()).collect();
@@ -63,27 +66,27 @@ fn parameters(prepared: &Prepared) -> Check {
         .map(|(word, tokens)| format!("{word}{}", tokens.join(" ")))
         .collect::<Vec<_>>()
         .join(", and ");
-    // Where the firmware has the IOMMU off, or it is on all the same, the parameter is not what is missing first.
+    // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
     if prepared.writes() || needs.next_boot_has_them() == Some(false) {
         return check(seen).missing(Step::Prepare, why.join("; "), prepared.remedy());
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
-    check(format!("{seen}; {who} has it right")).missing(Step::Reboot, why.join("; "), prepared.reboot())
+    check(format!("{seen}; {who} has the correct parameters")).missing(Step::Reboot, why.join("; "), prepared.reboot())
 }
 
-/// What turns the IOMMU off at the next boot, or what the loader's own file lacks although it was prepared.
+/// A parameter that disables the IOMMU at the next boot, or one that the boot loader's file lacks although it was prepared.
 fn next_boot(prepared: &Prepared) -> Option<Check> {
     let needs = &prepared.needs;
     let check = |seen: String| Check::ok("next-boot", Group::Boot, "next boot", seen);
     let Some(entry) = needs.lacking.first() else {
-        return needs.next_boot_has_them().map(|_| check(format!("{} has what is needed", entries(needs.entries.len()))).minor());
+        return needs.next_boot_has_them().map(|_| check(format!("{} has the required parameters", entries(needs.entries.len()))).minor());
     };
     let off = turns_off(&Cmdline(entry.cmdline.clone()));
     if needs.lacks_now.is_empty() || off.is_some() {
-        let what = off.map_or_else(|| "lacks what this boot has".to_owned(), |name| format!("says {name}=off"));
+        let what = off.map_or_else(|| "lacks parameters that this boot has".to_owned(), |name| format!("says {name}=off"));
         return Some(check(format!("{} {what}", entry.source)).missing(
             Step::Prepare,
-            "the IOMMU or the binding would be gone after the next boot",
+            "the IOMMU or the binding would not work after the next boot",
             prepared.remedy(),
         ));
     }
@@ -91,7 +94,7 @@ fn next_boot(prepared: &Prepared) -> Option<Check> {
 }
 
 fn entries(count: usize) -> String {
-    if count == 1 { "its one entry".into() } else { format!("each of its {count} entries") }
+    if count == 1 { "its only entry".into() } else { format!("each of its {count} entries") }
 }
 
 fn of_matter(line: &str) -> BTreeMap<&'static str, String> {
@@ -99,7 +102,7 @@ fn of_matter(line: &str) -> BTreeMap<&'static str, String> {
     MATTERS.iter().filter_map(|name| Some((*name, line.get(name)?.to_owned()))).collect()
 }
 
-/// Entries that differ from one another in what matters.
+/// Boot entries that differ in a parameter that matters.
 fn differing(prepared: &Prepared) -> Option<Check> {
     let entries: &[Entry] = &prepared.needs.entries;
     let first = entries.first()?;
@@ -114,11 +117,11 @@ fn differing(prepared: &Prepared) -> Option<Check> {
             "boot entries",
             format!("{} has {}, {} has {}", first.source, told(one.get(name)), other.source, told(two.get(name))),
         )
-        .care("which kernel is booted decides whether the card can be passed", prepared.remedy()),
+        .care("whether the card can be passed through depends on which entry is booted", prepared.remedy()),
     )
 }
 
-/// What this boot has and the next will not.
+/// A parameter that this boot has and the next will lack.
 fn lost(prepared: &Prepared) -> Option<Check> {
     let now = of_matter(&prepared.facts.host.platform.cmdline.as_ref()?.0);
     let entries = &prepared.needs.entries;
@@ -130,9 +133,9 @@ fn lost(prepared: &Prepared) -> Option<Check> {
         return None;
     }
     Some(
-        Check::ok("parameter-lost", Group::Boot, "next boot", format!("does not have {name}={value}, which this one has")).care(
-            "it was given for one boot only, or an update has taken it away",
-            "if it is needed, add it by the boot loader's own means",
+        Check::ok("parameter-lost", Group::Boot, "next boot", format!("lacks {name}={value}, which this boot has")).care(
+            "it was set for one boot only, or an update has removed it",
+            "if it is needed, add it to the boot loader's configuration",
         ),
     )
 }

@@ -1,15 +1,16 @@
-//! The cards that are meant for a guest: the verdict on each, and what is good to know about it.
+//! The cards selected for a guest: the verdict on each, and warnings about it.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::model::{Finding, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose};
 
-const WHY_GROUP: &str = "what shares an IOMMU group can reach each other's memory, so a group goes to a guest as a whole or not at all";
+const WHY_GROUP: &str =
+    "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
 
-/// What is said of these elsewhere in the checks.
+/// Warnings that other checks report.
 const SAID_ELSEWHERE: [&str; 1] = ["no-group"];
-/// Refusals of prepare that the verdict says already, and those that are told with the binding.
+/// Refusals of prepare that the verdict already covers.
 const SAID_BY_VERDICT: [&str; 3] = ["blocked-group", "bmc", "has-virtual-functions"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
@@ -23,16 +24,16 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     checks
 }
 
-/// Why it is this card, where there was a choice.
+/// Why this card was chosen among several.
 fn chosen(prepared: &Prepared) -> Option<Check> {
     let [card] = prepared.facts.cards else { return None };
     let all = assess(prepared.facts.host);
     let Choice::Chosen(chosen, because) = choose(&all) else { return None };
     (chosen.address == card.address && all.len() > 1)
-        .then(|| Check::ok("choice", Group::Cards, subject(card), format!("is taken where none is named: {because}")).minor())
+        .then(|| Check::ok("choice", Group::Cards, subject(card), format!("is chosen if none is named: {because}")).minor())
 }
 
-/// What people call a card.
+/// The subject of a check of a card.
 pub(super) fn subject(card: &Assessment) -> String {
     card.address.short()
 }
@@ -44,26 +45,26 @@ fn none(prepared: &Prepared) -> Check {
     match choice {
         Choice::None(cards, _) | Choice::NoneClear(cards, _) if cards.is_empty() => check.missing(
             Step::Choose,
-            "without a card for it a guest has no graphics of its own, and needs nothing of vgapt",
-            "put a graphics card in",
+            "without a card to pass through, a guest has no GPU of its own and does not need vgapt",
+            "install a graphics card",
         ),
         Choice::None(cards, _) => {
             let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
-            check.missing(Step::Choose, WHY_GROUP, format!("see what is in the way of one: vgapt check --gpu {first}"))
+            check.missing(Step::Choose, WHY_GROUP, format!("see what blocks a card: vgapt check --gpu {first}"))
         }
         Choice::NoneClear(cards, _) => {
             let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
-            let why = "what has to be done depends on which one is meant";
-            check.missing(Step::Choose, why, format!("say which: vgapt check --gpu {first}"))
+            let why = "what has to be done depends on the card";
+            check.missing(Step::Choose, why, format!("choose one: vgapt check --gpu {first}"))
         }
-        // A card that is chosen is among those that are meant.
+        // A chosen card is always among the selected ones.
         Choice::Chosen(..) => check,
     }
 }
 
 fn of_card(prepared: &Prepared, card: &Assessment) -> Vec<Check> {
     let mut checks = vec![verdict(card, prepared)];
-    // Twins matter to those who bind by id; what is bound already, or prepared, was bound right.
+    // Devices with the same id matter only for binding by id; what is bound or prepared already was bound correctly.
     let is_bound = card.verdict == Verdict::Ready || !prepared.writes();
     let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || is_bound && warning.code == "twins");
     checks.extend(card.warnings.iter().filter(told).map(|warning| warned(prepared, card, warning)));
@@ -84,7 +85,7 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
     let groups = format!("IOMMU group{} {}", if groups.len() == 1 { "" } else { "s" }, groups.join(", "));
     let check = |seen: String| Check::ok("card", Group::Cards, subject(card), seen);
     match card.verdict {
-        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay => check(format!("{name}: nothing else of the host in {groups}")),
+        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay => check(format!("{name}: the host uses nothing else in {groups}")),
         Verdict::Blocked => {
             let blockers: Vec<String> = prepared
                 .facts
@@ -105,11 +106,11 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
         }
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             Step::Choose,
-            "a function that is given away takes its virtual functions with it",
+            "passing a function through removes its virtual functions",
             card.remedy.clone(),
         ),
         Verdict::Unknown => {
-            check(String::new()).unknown(&format!("there are no IOMMU groups yet, so what shares one with {name} cannot be told"))
+            check(String::new()).unknown(&format!("there are no IOMMU groups yet, so the devices that share one with {name} are not known"))
         }
     }
 }
@@ -117,23 +118,23 @@ fn verdict(card: &Assessment, prepared: &Prepared) -> Check {
 /// Why a warning about a card matters.
 fn why(code: &str) -> &'static str {
     match code {
-        "twins" => "vfio-pci takes every device with an id that it is given",
-        "boot-display" => "what the boot screen holds cannot be mapped for a guest, and an NVIDIA card's ROM is changed by then",
-        "display-without-driver" => "once the card is given away, the host shows nothing",
-        "host-blind" => "nobody sees what the host does, or can log in at it",
+        "twins" => "vfio-pci binds every device that has a given id",
+        "boot-display" => "memory that the boot screen uses cannot be mapped for a guest, and an NVIDIA card's ROM is modified by then",
+        "display-without-driver" => "once the card is passed through, the host has no picture",
+        "host-blind" => "nobody can see the host's screen or log in locally",
         "apu" => "a guest's driver does not start without the ROM",
-        "igd" => "the guest's driver looks for its outlets there",
-        "reset" | "no-reset" => "a card is reset each time a guest gets it",
-        "not-answering" => "nobody can use it like this",
-        "large-bar" => "a region that does not fit is left out, and the guest's driver does not start",
-        "muxless" => "the guest draws, and no outlet shows it",
-        "function-without-group" => "a card of which a function stays behind does not start",
-        "bmc" => "who gives it away cannot reach the server's console any more",
-        _ => "it bears on how the card works in a guest",
+        "igd" => "the guest's driver looks for the display outputs there",
+        "reset" | "no-reset" => "a card is reset each time it is assigned to a guest",
+        "not-answering" => "it cannot be used in this state",
+        "large-bar" => "a memory region that does not fit is not mapped, and the guest's driver does not start",
+        "muxless" => "the guest renders, but no output shows it",
+        "function-without-group" => "a card does not start in a guest without all of its functions",
+        "bmc" => "once it is passed through, the server's console cannot be reached",
+        _ => "it affects how the card works in a guest",
     }
 }
 
-/// What prepare refuses to do, unless it is told to.
+/// What prepare refuses unless an option allows it.
 fn refusals(prepared: &Prepared) -> Vec<Check> {
     let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
     let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker || only_display(finding));
@@ -142,9 +143,9 @@ fn refusals(prepared: &Prepared) -> Vec<Check> {
         .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && !super::others::TOLD.contains(&finding.code) && finding.code != "tpm")
         .map(|finding| {
             let check = Check::ok(finding.code, Group::Cards, subject.clone(), finding.message.clone());
-            let why = "the host needs what would go with the card";
+            let why = "the host needs what it would lose with the card";
             let remedy = finding.remedy_by(&prepared.command());
-            // Where nothing is left to prepare, somebody has decided it.
+            // If nothing is left to prepare, the user has allowed it.
             let is_blocked = prepared.writes() && finding.severity == Severity::Blocker;
             if is_blocked { check.missing(Step::Firmware, why, remedy) } else { check.care(why, finding.remedy_alone()) }
         })
@@ -172,7 +173,7 @@ fn regions(prepared: &Prepared, card: &Assessment) -> Option<Check> {
         minor: true,
         ..check(format!("{seen}, and could have {largest} (resizable BAR)")).care(
             "a guest sees the size that it has on the host, and cannot change it; some games are faster with the full size",
-            format!("before the guest starts, while no driver has the card: echo {bit} > {path}/resource{}_resize", bar.index),
+            format!("before the guest starts, while no driver is bound to the card: echo {bit} > {path}/resource{}_resize", bar.index),
         )
     })
 }
@@ -186,10 +187,12 @@ fn d3cold(prepared: &Prepared, card: &Assessment) -> Option<Check> {
     let check = |seen: &str| Check::ok("d3cold", Group::Cards, subject(card), seen);
     Some(match (allowed, stuck) {
         (true, true) => check("did not wake from D3cold").care(
-            "a card that is switched off wholly and does not wake is lost until the host is switched off",
-            format!("echo 0 > /sys/bus/pci/devices/{at}/d3cold_allowed (for good: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d)"),
+            "a card that is powered off and does not wake up is unusable until the host is powered off",
+            format!(
+                "echo 0 > /sys/bus/pci/devices/{at}/d3cold_allowed (permanently: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d)"
+            ),
         ),
-        (true, false) => check("may be switched off wholly when idle (D3cold)").minor(),
+        (true, false) => check("may be powered off when idle (D3cold)").minor(),
         (false, _) => check("stays powered when idle (D3cold is off)").minor(),
     })
 }

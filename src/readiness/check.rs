@@ -1,24 +1,24 @@
-//! One thing that was looked at: how it is, why that matters, what to do about it.
+//! One check: its result, why it matters, what to do about it.
 
 use serde::Serialize;
 
 use crate::model::Finding;
 
-/// How something is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it has to be.
+    /// As required.
     Ok,
-    /// It works, or may; better know it.
+    /// It works, or may work; needs attention.
     Care,
     /// Without it a guest does not get the card.
     Missing,
-    /// Could not be found out.
+    /// Could not be determined.
     Unknown,
 }
 
-/// What a check belongs to, in the order in which it is told.
+/// The topic of a check, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
@@ -26,17 +26,17 @@ pub enum Group {
     Processor,
     /// IOMMU and interrupts.
     Iommu,
-    /// The cards that are meant for a guest.
+    /// The cards selected for a guest.
     Cards,
     /// Boot loader, kernel and its parameters.
     Boot,
-    /// Taking the cards from the host.
+    /// Binding the cards to vfio-pci.
     Binding,
     /// Huge pages and locked memory.
     Memory,
-    /// libvirt, QEMU, and what guests need beside.
+    /// libvirt, QEMU, and what else guests need.
     Software,
-    /// What the kernel says.
+    /// Messages in the kernel log.
     KernelLog,
 }
 
@@ -48,22 +48,22 @@ pub enum Step {
     Firmware,
     /// The kernel itself.
     Kernel,
-    /// To say which card is meant.
+    /// Naming a card.
     Choose,
     /// What `vgapt prepare` does.
     Prepare,
-    /// To boot again.
+    /// A reboot.
     Reboot,
     /// Missing packages.
     Software,
-    /// All is there: to define the domain.
+    /// Nothing is missing: define the domain.
     Define,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Stable name for programs.
+    /// Stable identifier for programs.
     pub code: &'static str,
     /// What it belongs to.
     pub group: Group,
@@ -71,21 +71,21 @@ pub struct Check {
     pub state: State,
     /// What was looked at.
     pub subject: String,
-    /// What was seen; where it is not known, why.
+    /// What was found; if unknown, why.
     pub seen: String,
     /// Why it matters.
     pub why: String,
-    /// What to do; empty where nothing has to be done.
+    /// What to do; empty if nothing has to be done.
     pub remedy: String,
-    /// The step that the remedy is.
+    /// The kind of step that the remedy is.
     pub step: Option<Step>,
-    /// Of interest only to those who want to know more.
+    /// Shown only with --verbose.
     #[serde(skip)]
     pub minor: bool,
 }
 
 impl Check {
-    /// As it has to be.
+    /// As required.
     pub(super) fn ok(code: &'static str, group: Group, subject: impl Into<String>, seen: impl Into<String>) -> Self {
         Self {
             code,
@@ -100,32 +100,32 @@ impl Check {
         }
     }
 
-    /// The same, and better know this.
+    /// The same check as a warning.
     pub(super) fn care(self, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Care, why: why.into(), remedy: remedy.into(), ..self }
     }
 
-    /// The same, and without it there is no guest with the card.
+    /// The same check as missing: without it a guest does not get the card.
     pub(super) fn missing(self, step: Step, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
     }
 
-    /// The same, not known.
+    /// The same check as unknown.
     pub(super) fn unknown(self, because: &str) -> Self {
         Self { state: State::Unknown, seen: format!("because {because}"), ..self }
     }
 
-    /// Only for those who want to know more.
+    /// The same check, shown only with --verbose.
     pub(super) fn minor(self) -> Self {
         Self { minor: true, ..self }
     }
 
-    /// Whether prepare itself is the remedy, and not a sentence about another's file.
+    /// Whether the remedy is a `vgapt prepare` command, not a sentence about another tool's file.
     pub(super) fn is_by_prepare(&self) -> bool {
         self.remedy.starts_with("vgapt prepare")
     }
 
-    /// What was found elsewhere, as something to know.
+    /// A finding from elsewhere, as a warning.
     pub(super) fn of_finding(finding: &Finding, group: Group, subject: &str) -> Self {
         Self::ok(finding.code, group, subject, finding.message.clone()).care("", finding.remedy.clone())
     }

@@ -1,11 +1,11 @@
-//! Which cards are meant for a guest, where nobody named them.
+//! Which cards are selected for a guest if none are named.
 
 use crate::host;
 use crate::model::{Host, PciAddress, Setup};
 use crate::passthrough::{Assessment, Choice, Verdict, assess, choose};
 
 /// The cards that were named; else those that are set up to be bound, or are bound; else the one
-/// that is chosen ([`choose`]), or, where none can go, the only one that it is about; else none.
+/// that is chosen ([`choose`]), or, if none can be passed through, the only candidate; else none.
 pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment> {
     let cards = assess(host);
     let of = |wanted: &dyn Fn(&Assessment) -> bool| cards.iter().filter(|card| wanted(card)).cloned().collect::<Vec<_>>();

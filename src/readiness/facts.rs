@@ -1,10 +1,10 @@
-//! What the checks decide from.
+//! The input of the checks.
 
 use crate::host::Bind;
 use crate::model::{Host, Observed, Setup};
 use crate::passthrough::Assessment;
 
-/// What was read, and what is wanted.
+/// What was read from the host, and what is requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The machine.
@@ -13,12 +13,12 @@ pub struct Facts<'a> {
     pub setup: &'a Setup,
     /// Its present state.
     pub observed: &'a Observed,
-    /// The cards that are meant for a guest; see [`super::meant`].
+    /// The cards selected for a guest; see [`super::meant`].
     pub cards: &'a [Assessment],
-    /// When they are to be taken from the host.
+    /// When they are bound to vfio-pci.
     pub bind: Bind,
-    /// The commands that prepare has noted down for this tree, and nobody has run as far as is known.
+    /// The commands that prepare recorded for this tree and that have not been run, as far as is known.
     pub noted: &'a [Vec<String>],
-    /// Whether guests run in a user's own libvirt.
+    /// Whether guests run in a user's session libvirt.
     pub session: bool,
 }

@@ -1,4 +1,4 @@
-//! The boot framebuffer: where it sits in a card's memory region, a guest cannot have that region.
+//! The boot framebuffer: while it occupies part of a card's memory region, that region cannot be mapped for a guest.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
@@ -14,12 +14,12 @@ pub(super) fn check(prepared: &Prepared, card: &Assessment) -> Check {
         return check(String::new()).unknown(&format!("{} (/proc/iomem)", prepared.facts.observed.reach.because())).minor();
     };
     let Some(name) = holder(map, card.address) else {
-        return check("none sits on it".into()).minor();
+        return check("not on this card".into()).minor();
     };
-    let check = check(format!("{name} sits in its memory region"));
-    let why = "vfio-pci cannot map the region then (BAR 0: can't reserve), and the guest's screen stays black";
+    let check = check(format!("{name} occupies part of its memory region"));
+    let why = "then vfio-pci cannot map the region (BAR 0: can't reserve), and the guest's screen stays black";
     let remedy = format!(
-        "make another display primary in the firmware; else give it up before the guest starts, as root: {}; the parameter video=efifb:off does nothing on today's kernels",
+        "make another display primary in the firmware settings; or unbind the framebuffer before the guest starts, as root: {}; the parameter video=efifb:off has no effect on current kernels",
         "for d in simple-framebuffer efi-framebuffer; do [ ! -e /sys/bus/platform/drivers/$d/$d.0 ] || echo $d.0 > /sys/bus/platform/drivers/$d/unbind; done"
     );
     let on_vfio = prepared.facts.host.device(card.address).is_some_and(crate::model::PciDevice::on_vfio);
@@ -42,8 +42,8 @@ fn region(line: &str) -> Option<Region<'_>> {
     Some(Region { depth, start: number(start)?, end: number(end)?, name })
 }
 
-/// The framebuffer inside one of a function's regions. Those who are not root see all addresses as
-/// 0, but the indentation tells what is inside of what.
+/// The framebuffer inside one of a function's regions. Without root all addresses read as 0, but the
+/// indentation shows the nesting.
 fn holder(map: &str, function: PciAddress) -> Option<&str> {
     let name = function.to_string();
     let regions: Vec<Region> = map.lines().filter_map(region).collect();

@@ -1,4 +1,4 @@
-//! Who has a card open: taking it from a process hangs the kernel.
+//! Processes that have a card open: unbinding its driver while one has it open hangs the kernel.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
@@ -7,7 +7,7 @@ use crate::model::Reach;
 
 pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let facts = &prepared.facts;
-    let subject = format!("{}, held open", facts.cards.first()?.address.short());
+    let subject = format!("{}, in use", facts.cards.first()?.address.short());
     let check = |seen: String| Check::ok("device-held", Group::Cards, subject.clone(), seen);
     let Some(holders) = &facts.observed.holders else {
         return Some(check(String::new()).unknown(&format!("{} (/proc)", facts.observed.reach.because())).minor());
@@ -21,9 +21,9 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let named: Vec<String> = holders.known.iter().map(|one| format!("{} (pid {}: {})", one.name, one.pid, one.nodes.join(", "))).collect();
     let pids: Vec<String> = holders.known.iter().map(|one| one.pid.to_string()).collect();
     let check = check(format!("by {}", named.join("; ")));
-    let why = "a driver lets go of a card only when no process has it open; some kernels hang over it";
+    let why = "a driver releases a card only when no process has it open; unbinding it before that hangs some kernels";
     Some(match facts.bind {
-        Bind::Boot => check.care(why, "bind the card at boot, before any of them starts: see below"),
+        Bind::Boot => check.care(why, "bind the card at boot, before any of these programs starts: see below"),
         Bind::Start => {
             check.missing(Step::Software, why, format!("end them before the guest starts (kill {}), or use --bind boot", pids.join(" ")))
         }

@@ -1,16 +1,16 @@
-//! libvirt's hook: whether it is there, can be run, and is called.
+//! libvirt's hook: whether it is installed, executable and called.
 
 use super::check::{Check, Group};
 use super::prepared::Prepared;
 use crate::host;
 use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookSeen, Reach};
 
-const WHY: &str = "it looks at the devices before each start, whoever starts a domain, and makes room for it";
+const WHY: &str = "it checks the devices and frees what the domain needs before each start, whoever starts a domain";
 const EXECUTABLE: u32 = 0o111;
 
 /// libvirt's own page on hooks.
-const WHY_ASKS: &str = "libvirt waits for the hook, and what the hook asks of libvirt waits for libvirt: the start hangs";
-const WHY_OTHERS: &str = "it does at the same moment what vgapt's hook, --handover or libvirt itself (managed='yes') does";
+const WHY_ASKS: &str = "libvirt waits for the hook, and the hook's call to libvirt waits for libvirt: the start hangs";
+const WHY_OTHERS: &str = "it does at the same time what vgapt's hook, --handover or libvirt itself (managed='yes') does";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let mut checks = own(prepared);
@@ -18,17 +18,17 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     checks
 }
 
-/// Hooks that others have written, around the same domains.
+/// Hooks not managed by vgapt, for the same domains.
 fn others(prepared: &Prepared) -> Vec<Check> {
     let seen = &prepared.facts.observed.hook;
     let told = seen.others.iter().filter_map(|hook| {
         let finding = hook.finding()?;
         let why = if hook.calls_libvirt.is_some() { WHY_ASKS } else { WHY_OTHERS };
-        Some(Check::ok(finding.code, Group::Software, "another's hook", finding.message).care(why, finding.remedy))
+        Some(Check::ok(finding.code, Group::Software, "another hook", finding.message).care(why, finding.remedy))
     });
     let mut checks: Vec<Check> = told.collect();
     if let Some(because) = seen.unread.as_ref().filter(|_| prepared.facts.setup.files.exists(HOOK)) {
-        checks.push(Check::ok("other-hook", Group::Software, "another's hook", String::new()).unknown(because).minor());
+        checks.push(Check::ok("other-hook", Group::Software, "another hook", String::new()).unknown(because).minor());
     }
     checks
 }
@@ -53,10 +53,10 @@ fn check(code: &'static str, subject: &str, seen: String) -> Check {
 fn installed(file: &ConfigFile, prepared: &Prepared) -> Check {
     let check = |seen: &str| check("hook", "libvirt's hook", format!("{HOOK} {seen}"));
     match &file.text {
-        Err(what) => check(&what.to_string()).care(WHY, format!("put {HOOK} away, then: {}", prepared.command())),
-        Ok(text) if text != host::HOOK_TEXT => check("is not this vgapt's").care(WHY, prepared.command()),
+        Err(what) => check(&what.to_string()).care(WHY, format!("move {HOOK} away, then: {}", prepared.command())),
+        Ok(text) if text != host::HOOK_TEXT => check("is not from this version of vgapt").care(WHY, prepared.command()),
         Ok(_) if file.mode & EXECUTABLE == 0 => check("cannot be executed").care(WHY, format!("chmod 755 {HOOK}")),
-        Ok(_) => check("is there").minor(),
+        Ok(_) => check("is installed").minor(),
     }
 }
 
@@ -68,31 +68,31 @@ fn program(prepared: &Prepared) -> Check {
     };
     if prepared.facts.observed.hook.is_own_program == Some(false) {
         let remedy = format!("install -m 755 \"$(command -v vgapt)\" {program}");
-        return check(format!("{program} is another version than this vgapt")).care("what it does may not fit what vgapt says", remedy);
+        return check(format!("{program} is a different version of vgapt"))
+            .care("it may behave differently from what this vgapt reports", remedy);
     }
     let observed = &prepared.facts.observed;
     if observed.hook.is_own_program.is_none() && observed.reach.is_live() {
         return check(String::new()).unknown(&format!("{program} could not be compared with this vgapt")).minor();
     }
-    check(format!("{program} lies where libvirt may run it")).minor()
+    check(format!("{program} is where libvirt may run it")).minor()
 }
 
-/// What is labelled as something else may not be run by libvirt.
+/// A wrong SELinux label may keep libvirt from running a file.
 fn labels(prepared: &Prepared) -> Option<Check> {
     let observed = &prepared.facts.observed;
     let check = |seen: String| check("hook-labels", "SELinux's labels of the hook", seen);
     let Some(files) = &observed.hook.mislabelled else {
         let may_be_wrong = observed.reach.is_live() && prepared.facts.setup.enforces_labels();
-        return may_be_wrong.then(|| check(String::new()).unknown("restorecon could not tell").minor());
+        return may_be_wrong.then(|| check(String::new()).unknown("restorecon could not check them").minor());
     };
     (!files.is_empty()).then(|| {
         let files = files.join(" ");
-        check(format!("are not what the policy says: {files}"))
-            .care("SELinux may keep libvirt from running it", format!("restorecon {files}"))
+        check(format!("differ from the policy: {files}")).care("SELinux may keep libvirt from running it", format!("restorecon {files}"))
     })
 }
 
-/// libvirt looks whether there are hooks when it starts and when it is told to, and only then.
+/// libvirt looks for hooks only when it starts and when it is reloaded.
 fn called(prepared: &Prepared) -> Check {
     let (seen, reach) = (&prepared.facts.observed.hook, prepared.facts.observed.reach);
     let check = |words: String| check("hook-called", "libvirt calls its hook", words);
@@ -101,11 +101,13 @@ fn called(prepared: &Prepared) -> Check {
         return check(format!("{} (pid {}) has called it", daemon.name, daemon.pid));
     }
     if seen.called_by.as_ref().is_some_and(|caller| daemon.is_after(caller)) {
-        return check(format!("{} was started after it had been called", daemon.name));
+        return check(format!("{} was started after the last call of the hook", daemon.name));
     }
     if daemon.started.is_none() {
         return match reach {
-            Reach::Live { .. } => check(format!("{} sleeps, and looks for hooks when it wakes up", daemon.name)),
+            Reach::Live { .. } => {
+                check(format!("{} has exited because it was idle, and looks for hooks when it starts again", daemon.name))
+            }
             _ => check(String::new()).unknown(reach.because()).minor(),
         };
     }
@@ -114,12 +116,12 @@ fn called(prepared: &Prepared) -> Check {
 
 fn without_daemon(check: Check, reach: Reach) -> Check {
     match reach {
-        Reach::Live { .. } => check.unknown("no daemon of libvirt's tells in /run that it runs").minor(),
+        Reach::Live { .. } => check.unknown("no running libvirt daemon was found in /run").minor(),
         _ => check.unknown(reach.because()).minor(),
     }
 }
 
-/// It was not called yet: what remains is whether the daemon has looked since the hook is there.
+/// The hook was not called yet: has the daemon looked for hooks since it was installed?
 fn by_time(check: Check, seen: &HookSeen, daemon: &Daemon, reach: Reach) -> Check {
     let started = seen.booted.and_then(|booted| daemon.started_at(booted));
     let (Some(looked), Some(written)) = (started.max(seen.told), seen.written) else {
@@ -127,11 +129,11 @@ fn by_time(check: Check, seen: &HookSeen, daemon: &Daemon, reach: Reach) -> Chec
     };
     let remedy = format!("systemctl try-reload-or-restart {}", daemon.name);
     if looked >= written {
-        Check { seen: format!("{} has looked for hooks since it is there, and has not called it yet", daemon.name), ..check }
+        Check { seen: format!("{} has looked for hooks since this one was installed, and has not called it yet", daemon.name), ..check }
     } else if seen.told.is_some() {
-        Check { seen: format!("{} has not looked for hooks since it is there", daemon.name), ..check }.care(WHY, remedy)
+        Check { seen: format!("{} has not looked for hooks since this one was installed", daemon.name), ..check }.care(WHY, remedy)
     } else {
-        let because = format!("{} runs since before it was there, and whether it was told to look again cannot be seen", daemon.name);
+        let because = format!("{} was started before the hook was installed, and whether it was reloaded since is not known", daemon.name);
         Check { why: WHY.to_owned(), remedy, ..check.unknown(&because) }
     }
 }

@@ -1,15 +1,15 @@
-//! The initramfs: where vgapt binds early, vfio-pci and its configuration must be in there.
+//! The initramfs: for early binding, vfio-pci and its configuration must be in it.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::host::{bound, initramfs};
 use crate::model::{Host, Setup};
 
-/// More images than anybody boots; listing one takes a second.
+/// How many images are listed at most; listing one takes a second.
 const MOST_IMAGES: usize = 3;
 
-/// The program that lists what is in an image, and the images that are worth it: only where
-/// something is set up to be bound early.
+/// The program that lists the contents of an image, and the images to list: only if something is
+/// set up to be bound early.
 pub fn images(host: &Host, setup: &Setup) -> Option<(&'static str, Vec<String>)> {
     if bound(setup).is_empty() {
         return None;
@@ -36,11 +36,8 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     }
     let check = |subject: &str, seen: String| Check::ok("initramfs", Group::Boot, subject, seen);
     if observed.images.is_empty() {
-        let because = if observed.reach.is_live() {
-            "no image was found that could be listed"
-        } else {
-            "programs are run on the running machine only"
-        };
+        let because =
+            if observed.reach.is_live() { "no image was found that could be listed" } else { "programs are run only on the running host" };
         return vec![check("initramfs", String::new()).unknown(because).minor()];
     }
     let one = |(path, content): (&String, &Result<Vec<String>, String>)| match content {
@@ -58,7 +55,7 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
             }
             check(path, format!("lacks {}", missing.join(", "))).missing(
                 Step::Prepare,
-                "other drivers are loaded from it, so vfio-pci has to be there before them",
+                "other drivers are loaded from it, so vfio-pci has to be in it too, to be loaded before them",
                 rebuild(prepared),
             )
         }
@@ -66,14 +63,14 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     observed.images.iter().map(one).collect()
 }
 
-/// How it is made anew.
+/// The command that regenerates it.
 fn rebuild(prepared: &Prepared) -> String {
     use crate::model::InitramfsTool;
     match initramfs::chosen(prepared.facts.host, prepared.facts.setup).map(|tool| tool.kind) {
         Ok(InitramfsTool::InitramfsTools) => "update-initramfs -u -k all",
         Ok(InitramfsTool::Dracut) => "dracut --regenerate-all --force",
         Ok(InitramfsTool::Mkinitcpio) => "mkinitcpio -P",
-        _ => "make the initramfs anew",
+        _ => "regenerate the initramfs",
     }
     .to_owned()
 }

@@ -5,12 +5,12 @@ use super::prepared::Prepared;
 use crate::model::Iommu;
 
 const WHY: &str = "without it a device could be made to send any interrupt to the host, so VFIO refuses the card (Operation not permitted)";
-/// The risk taken for good.
-const ACCEPT: &str = "where the guest is trusted: echo 'options vfio_iommu_type1 allow_unsafe_interrupts=1' > /etc/modprobe.d/unsafe-interrupts.conf, and reboot";
+/// Accepts the risk permanently.
+const ACCEPT: &str = "if the guest is trusted: echo 'options vfio_iommu_type1 allow_unsafe_interrupts=1' > /etc/modprobe.d/unsafe-interrupts.conf, and reboot";
 
 pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let (host, observed) = (prepared.facts.host, prepared.facts.observed);
-    // Without an IOMMU there is nothing to be said of its interrupts.
+    // Without an IOMMU there is no interrupt remapping.
     if host.platform.iommu != Iommu::On {
         return None;
     }
@@ -19,15 +19,14 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     if remapped(prepared) {
         let check = check("on");
         return Some(if accepted {
-            check
-                .care("vfio_iommu_type1.allow_unsafe_interrupts is set, and is not needed here", "take allow_unsafe_interrupts=1 out again")
+            check.care("vfio_iommu_type1.allow_unsafe_interrupts is set, but not needed here", "remove allow_unsafe_interrupts=1")
         } else {
             check
         });
     }
     let only_virtio = !observed.iommus.is_empty() && observed.iommus.iter().all(|unit| unit.name.starts_with("virtio"));
     let off = if only_virtio {
-        "none: a virtio-iommu has none"
+        "not available: a virtio-iommu has none"
     } else if !observed.interrupt_chips.is_empty() || log_says_off(prepared) {
         "off"
     } else {
@@ -35,14 +34,16 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
         return Some(check("").unknown(&because).minor());
     };
     let other = match (only_virtio, host.cpu.is_intel()) {
-        (true, _) => "give this machine an IOMMU that remaps interrupts (libvirt: <iommu model='intel'> with <driver intremap='on'/>)",
-        (false, true) => {
-            "switch x2APIC and VT-d interrupt remapping on in the firmware, and take intremap=off off the kernel's command line"
+        (true, _) => {
+            "give this virtual machine an IOMMU with interrupt remapping (libvirt: <iommu model='intel'> with <driver intremap='on'/>)"
         }
-        (false, false) => "update the firmware, and take intremap=off off the kernel's command line",
+        (false, true) => {
+            "enable x2APIC and VT-d interrupt remapping in the firmware settings, and remove intremap=off from the kernel command line"
+        }
+        (false, false) => "update the firmware, and remove intremap=off from the kernel command line",
     };
     Some(if accepted {
-        check(off).care("VFIO was told to go on without (allow_unsafe_interrupts): only for guests that are trusted", other)
+        check(off).care("VFIO is configured to work without it (allow_unsafe_interrupts): only for trusted guests", other)
     } else {
         check(off).missing(Step::Firmware, WHY, format!("{other}; {ACCEPT}"))
     })

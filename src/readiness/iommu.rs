@@ -5,7 +5,7 @@ use super::prepared::Prepared;
 use crate::model::Iommu;
 use crate::passthrough::missing_iommu;
 
-const WHY: &str = "only behind an IOMMU can a guest be given a device: it keeps the device's memory accesses inside the guest";
+const WHY: &str = "a device can be assigned to a guest only behind an IOMMU, which confines its memory accesses to the guest";
 
 pub(super) fn check(prepared: &Prepared) -> Check {
     let (host, needs) = (prepared.facts.host, &prepared.needs);

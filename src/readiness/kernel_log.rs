@@ -3,11 +3,11 @@
 use super::check::{Check, Group};
 use super::prepared::Prepared;
 
-/// A cause: lines that tell it, each by words that it has all of; why it matters, what to do.
+/// A cause: the log lines that reveal it, each given as words that must all occur; why it matters, what to do.
 struct Cause {
     code: &'static str,
     lines: &'static [&'static [&'static str]],
-    /// A line with one of these is of healthy machines, too.
+    /// Lines with one of these are ignored: healthy machines log them too.
     unless: &'static [&'static str],
     why: &'static str,
     remedy: &'static str,
@@ -19,7 +19,7 @@ impl Cause {
     }
 }
 
-/// Wordings of the kernel (drivers/iommu, drivers/pci, drivers/vfio, arch/x86), of NVIDIA's driver and of vgapt's own script.
+/// Messages of the kernel (drivers/iommu, drivers/pci, drivers/vfio, arch/x86), of NVIDIA's driver and of vgapt's own script.
 const CAUSES: &[Cause] = &[
     Cause {
         code: "log-kvm-off",
@@ -31,29 +31,29 @@ const CAUSES: &[Cause] = &[
             &["SVM", "isabled by "],
         ],
         unless: &[],
-        why: "the processor can do it, the firmware does not let it",
-        remedy: "switch virtualization (VT-x, SVM) on in the firmware settings, and switch the machine off and on",
+        why: "the processor supports virtualization, but the firmware disables it",
+        remedy: "enable virtualization (VT-x, SVM) in the firmware settings, and power the host off and on",
     },
     Cause {
         code: "log-svm-off",
         lines: &[&["SVM not supported"]],
         unless: &[],
         why: "KVM cannot work",
-        remedy: "switch SVM on in the firmware settings",
+        remedy: "enable SVM in the firmware settings",
     },
     Cause {
         code: "log-iommu-disabled",
         lines: &[&["DMAR: IOMMU disabled"]],
         unless: &[],
-        why: "the kernel was told to leave the IOMMU off",
-        remedy: "vgapt prepare takes intel_iommu=off off the command line",
+        why: "a kernel parameter disables the IOMMU",
+        remedy: "vgapt prepare removes intel_iommu=off from the command line",
     },
     Cause {
         code: "log-bar",
         lines: &[&["vfio", "can't reserve"]],
         unless: &[],
-        why: "something of the host, mostly the boot framebuffer, holds the card's memory region",
-        remedy: "make another display primary in the firmware settings; grep -B1 -A2 -e BOOTFB -e simple /proc/iomem names the holder",
+        why: "the host, usually its boot framebuffer, occupies the card's memory region",
+        remedy: "make another display primary in the firmware settings; grep -B1 -A2 -e BOOTFB -e simple /proc/iomem shows what occupies it",
     },
     Cause {
         code: "log-no-space",
@@ -62,38 +62,38 @@ const CAUSES: &[Cause] = &[
             &["BAR ", "[mem", "failed to assign"],
             &["BAR ", "[mem", "can't claim", "no compatible bridge window"],
         ],
-        // ROMs and the windows of bridges are left without room on many machines, and nobody misses them.
+        // Many machines have no room for ROMs and bridge windows, which does no harm.
         unless: &["BAR 6", "BAR 7", "BAR 8", "BAR 9", "BAR 10", "BAR 11", "BAR 12", "BAR 13", "BAR 14", "BAR 15", "ROM", ": bridge window"],
         why: "a memory region of the card has no address, so neither the host nor a guest can use it",
-        remedy: "switch Above 4G Decoding (and resizable BAR) on in the firmware settings and start the host by UEFI, not CSM; else add pci=realloc to the kernel's command line",
+        remedy: "enable Above 4G Decoding (and resizable BAR) in the firmware settings and boot the host with UEFI, not CSM; otherwise add pci=realloc to the kernel command line",
     },
     Cause {
         code: "log-not-ready",
         lines: &[&["not ready", "giving up"]],
         unless: &[],
-        why: "the card did not come back from its reset or from its sleep",
-        remedy: "switch the host off and on (a reboot may not do); keep the card from D3cold (options vfio-pci disable_idle_d3=1); for AMD cards see the vendor-reset module",
+        why: "the card did not recover from a reset or a low-power state",
+        remedy: "power the host off and on (a reboot may not be enough); keep the card out of D3cold (options vfio-pci disable_idle_d3=1); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-reset",
         lines: &[&["vfio-pci", "ailed to reset"], &["reset recovery - restoring BARs"]],
         unless: &[],
-        why: "the card did not come back from its reset",
-        remedy: "switch the host off and on (a reboot may not do); for AMD cards see the vendor-reset module",
+        why: "the card did not recover from a reset",
+        remedy: "power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-gpu-reset",
         lines: &[&["GPU reset", "failed"], &["GPU reset end with ret = -"], &["ASIC reset failed"]],
         unless: &[],
-        why: "the host's driver could not bring the card back, so a guest gets it in the same state",
-        remedy: "switch the host off and on (a reboot may not do); bind the card at boot, before its driver: vgapt prepare --bind boot; for AMD cards see the vendor-reset module",
+        why: "the host driver could not reset the card, so a guest gets it in the same state",
+        remedy: "power the host off and on (a reboot may not be enough); bind the card at boot, before its driver: vgapt prepare --bind boot; for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-aer",
         lines: &[&["AER", "ncorrect", "(Fatal)"]],
         unless: &[],
-        why: "the link to the device failed, and what was on it is lost; the host may hang with it",
-        remedy: "switch the host off and on; look at the card's slot, riser and power cables; set the slot to an older PCIe generation in the firmware settings; where it comes with the card's sleep: options vfio-pci disable_idle_d3=1",
+        why: "the PCIe link to the device failed, and transfers on it were lost; the host may hang",
+        remedy: "power the host off and on; check the card's slot, riser and power cables; set the slot to an older PCIe generation in the firmware settings; if it happens when the card enters a low-power state: options vfio-pci disable_idle_d3=1",
     },
     Cause {
         code: "log-hung",
@@ -106,43 +106,43 @@ const CAUSES: &[Cause] = &[
             &["task modprobe", "blocked for more than"],
         ],
         unless: &[],
-        why: "it waits inside the kernel, mostly for a driver that does not let go of a card; what waits so cannot be ended",
-        remedy: "reboot; then end what uses the card before the domain starts (vgapt start names who has it open), or bind it at boot: vgapt prepare --bind boot",
+        why: "the process waits inside the kernel, usually for a driver that does not release a card, and cannot be killed",
+        remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
     },
     Cause {
         code: "log-off-bus",
         lines: &[&["NVRM", "fallen off the bus"]],
         unless: &[],
-        why: "the card does not answer any more",
-        remedy: "switch the host off and on; look at its power cables and its slot, and at what resets it",
+        why: "the card no longer responds",
+        remedy: "power the host off and on; check the card's power cables and slot, and what resets it",
     },
     Cause {
         code: "log-usage-count",
         lines: &[&["non-zero usage count"]],
         unless: &[],
-        why: "a program has the card open, and NVIDIA's driver waits for it: taking the card from the host hangs for ever",
-        remedy: "reboot; then end what uses the card before the domain starts (vgapt start names who has it open), or bind it at boot: vgapt prepare --bind boot",
+        why: "a program has the card open, and NVIDIA's driver waits for it: unbinding the card from the driver hangs forever",
+        remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
     },
     Cause {
         code: "log-probe",
         lines: &[&["vfio-pci", "probe of", "failed with error"], &["probe with driver vfio-pci failed with error"]],
         unless: &[],
-        why: "vfio-pci could not take the device (error -22: the IOMMU is off, or the device is in no IOMMU group)",
-        remedy: "see what is said of the IOMMU and of the card's group",
+        why: "vfio-pci could not bind the device (error -22: the IOMMU is off, or the device is in no IOMMU group)",
+        remedy: "see the checks of the IOMMU and of the card's group",
     },
     Cause {
         code: "log-rmrr",
         lines: &[&["ineligible for IOMMU domain attach due to platform RMRR"]],
         unless: &[],
-        why: "the firmware keeps memory of its own for this device, so the kernel does not let it go to a guest",
-        remedy: "update the firmware, and switch off what uses the device there (management controller, shared memory); else another slot",
+        why: "the firmware reserves memory for this device, so the kernel does not allow it to be assigned to a guest",
+        remedy: "update the firmware, and disable in its settings what uses the device (management controller, shared memory); otherwise use another slot",
     },
     Cause {
         code: "log-identity",
         lines: &[&["1:1", "IOMMU mapping"]],
         unless: &[],
-        why: "the firmware wants this device to see memory as it is (IVRS or RMRR), so the kernel does not let it go to a guest",
-        remedy: "update the firmware, and switch off what uses the device there; else another slot, or another device",
+        why: "the firmware requires a 1:1 memory mapping for this device (IVRS or RMRR), so the kernel does not allow it to be assigned to a guest",
+        remedy: "update the firmware, and disable in its settings what uses the device; otherwise use another slot, or another device",
     },
     Cause {
         code: "log-d3cold",
@@ -153,64 +153,64 @@ const CAUSES: &[Cause] = &[
             &["D3hot", "device inaccessible"],
         ],
         unless: &[],
-        why: "the card was switched off wholly and does not wake",
-        remedy: "switch the host off and on; then: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d",
+        why: "the card was powered down and does not wake up",
+        remedy: "power the host off and on; then: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d",
     },
     Cause {
         code: "log-interrupts",
         lines: &[&["No interrupt remapping"]],
         unless: &[],
         why: "VFIO refuses devices without it",
-        remedy: "see interrupt remapping",
+        remedy: "see the check of interrupt remapping",
     },
     Cause {
         code: "log-ivrs",
         lines: &[&["AMD-Vi", "IVRS"]],
         unless: &["ivrs, add"],
-        why: "the firmware's IOMMU table is broken, so that interrupt remapping or the IOMMU stays off",
+        why: "the firmware's IOMMU table is broken, so interrupt remapping or the IOMMU stays off",
         remedy: "update the firmware",
     },
     Cause {
         code: "log-iommu-timeout",
         lines: &[&["AMD-Vi", "Completion-Wait loop timed out"], &["AMD-Vi", "IOTLB_INV_TIMEOUT"], &["DMAR", "Invalidation Time-out"]],
         unless: &[],
-        why: "a device does not answer the IOMMU any more, mostly a card that hangs after its reset or is asleep; the host may hang with it",
-        remedy: "switch the host off and on; keep the card awake (options vfio-pci disable_idle_d3=1); update the firmware; for AMD cards see the vendor-reset module",
+        why: "a device no longer answers the IOMMU, usually a card that hangs after a reset or is powered down; the host may hang",
+        remedy: "power the host off and on; keep the card awake (options vfio-pci disable_idle_d3=1); update the firmware; for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-faults",
         lines: &[&["DMAR", "fault addr"], &["DMAR", "fault status"], &["DMAR", "fault reason"], &["AMD-Vi", "IO_PAGE_FAULT"]],
         unless: &[],
-        why: "a device reaches for memory that is not its own: a wrong setting, or a card that was taken away while it worked",
-        remedy: "see which device it is; where it is the host's own, update the firmware, or boot with iommu=pt",
+        why: "a device accesses memory that is not mapped for it: a wrong setting, or a card that was unbound while in use",
+        remedy: "find out which device it is; if it belongs to the host, update the firmware, or boot with iommu=pt",
     },
     Cause {
         code: "log-sriov",
         lines: &[&["no driver bound to device; cannot configure SR-IOV"]],
         unless: &[],
-        why: "virtual functions are made by the driver of the physical one, and it had none",
+        why: "virtual functions are created by the driver of the physical function, which had none",
         remedy: "load the driver of the physical function before something writes to its sriov_numvfs; do not bind it to vfio-pci",
     },
     Cause {
         code: "log-split-lock",
         lines: &[&["/KVM/", "split_lock trap"]],
         unless: &[],
-        why: "a program in the guest locks across cache lines, and the kernel slows its processor down each time",
-        remedy: "add split_lock_detect=off to the kernel's command line, where the guest stutters",
+        why: "a program in the guest uses split locks (across cache lines), and the kernel slows its CPU down each time",
+        remedy: "if the guest stutters, add split_lock_detect=off to the kernel command line",
     },
     Cause {
         code: "log-rom",
         lines: &[&["Invalid PCI ROM header signature"]],
         unless: &[],
         why: "the card's ROM cannot be read, so the guest's firmware gets none",
-        remedy: "give the guest a clean copy of it, <rom file='…'/>; vgapt check --rom FILE tells whether one is",
+        remedy: "give the guest a clean copy of it, <rom file='…'/>; vgapt check --rom FILE verifies a copy",
     },
     Cause {
         code: "log-not-bound",
         lines: &[&["vgapt: ", " bound"]],
         unless: &[],
-        why: "what was to be bound early was left to the host",
-        remedy: "see what is said of the binding",
+        why: "a device that was set up for early binding was left to the host",
+        remedy: "see the checks of the binding",
     },
 ];
 
@@ -240,14 +240,14 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     for (index, line) in log.iter().enumerate() {
         let cause =
             CAUSES.iter().find(|cause| cause.is(line)).filter(|cause| cause.code != "log-no-space" || !is_mended(line, &log[index..]));
-        // The first line of a cause tells it; the others are more of the same.
+        // Only the first line of each cause is reported; the others repeat it.
         if let Some(cause) = cause.filter(|cause| !codes.contains(&cause.code)) {
             codes.push(cause.code);
             checks.push(Check { code: cause.code, ..check(line.clone()) }.care(cause.why, cause.remedy));
         }
     }
     if checks.is_empty() {
-        checks.push(check("names no cause of trouble".into()).minor());
+        checks.push(check("contains no known problem".into()).minor());
     }
     checks
 }

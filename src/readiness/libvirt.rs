@@ -4,11 +4,11 @@ use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::host::packages::PIECES;
 
-/// Since this version `<maxphysaddr mode='passthrough'/>` can be said (libvirt's formatdomain).
+/// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
 const WANTED: (u32, u32) = (8, 7);
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    // Where libvirt itself is not there, that is said, and no more.
+    // If libvirt is not installed, the software check says so, and nothing else is checked.
     let is_there = PIECES.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup));
     if !is_there {
         return Vec::new();
@@ -23,7 +23,7 @@ fn daemon(prepared: &Prepared) -> Check {
         return check(String::new()).unknown(observed.reach.because()).minor();
     };
     if let Some(socket) = sockets.first() {
-        return check(format!("listens at {socket}"));
+        return check(format!("listens on {socket}"));
     }
     let unit = if setup.has("virtqemud") && !setup.has("libvirtd") { "virtqemud.socket" } else { "libvirtd.socket" };
     if !setup.has("libvirtd") && !setup.has("virtqemud") {
@@ -33,7 +33,7 @@ fn daemon(prepared: &Prepared) -> Check {
             super::software::install(prepared, "libvirt"),
         );
     }
-    check("does not run: no socket in /run/libvirt".into()).missing(
+    check("is not running: no socket in /run/libvirt".into()).missing(
         Step::Software,
         "it runs the guests",
         format!("systemctl enable --now {unit}"),
@@ -45,9 +45,9 @@ fn driver(prepared: &Prepared) -> Option<Check> {
     let remedy = super::software::install(prepared, "libvirt");
     let is_there = prepared.facts.observed.qemu_driver?;
     Some(if is_there {
-        check("is there").minor()
+        check("is installed").minor()
     } else {
-        check("was not found").care("without it libvirt runs no guests of QEMU", remedy)
+        check("was not found").care("without it libvirt cannot run QEMU guests", remedy)
     })
 }
 
@@ -58,12 +58,12 @@ fn version(prepared: &Prepared) -> Option<Check> {
     let number = said.and_then(|said| said.split_ascii_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())));
     let (Some(said), Some(number)) = (said, number) else {
         let is_live = prepared.facts.observed.reach.is_live();
-        return is_live.then(|| check("").unknown("no program of libvirt's tells it").minor());
+        return is_live.then(|| check("").unknown("no libvirt program reports it").minor());
     };
     let check = check(said);
     Some(match crate::model::at_least(number, WANTED.0, WANTED.1) {
         Some(false) => check.care(
-            "before 8.7 it cannot give a guest the host's address width, which cards with large memory need",
+            "before 8.7 it cannot expose the host's address width to a guest, which cards with large memory need",
             "update the distribution",
         ),
         _ => check.minor(),

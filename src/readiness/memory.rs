@@ -1,12 +1,12 @@
-//! Memory: huge pages, in how many pieces the free memory is, how much a user's processes may lock.
+//! Memory: huge pages, how fragmented the free memory is, how much memory a user's processes may lock.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::model::{Observed, Size};
 
-/// What vgapt writes, and administrators do.
+/// Where vgapt and administrators set the number of huge pages.
 const SYSCTL: &str = "/etc/sysctl.d";
-/// libvirt asks for the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
+/// libvirt locks the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
 const BESIDE_GUEST: Size = Size::from_mib(1024);
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
@@ -20,10 +20,10 @@ fn hugepages(prepared: &Prepared) -> Check {
     let small = memory.hugepages.iter().find(|pool| is_small(pool.page));
     if let Some((asked, pool)) = asked(prepared).zip(small).filter(|(asked, pool)| pool.total < *asked) {
         let pieces = pieces(prepared.facts.observed);
-        return check(format!("{asked} pages of {} are asked for, and {} are there{pieces}", pool.page, pool.total)).missing(
+        return check(format!("{asked} pages of {} are configured, but only {} exist{pieces}", pool.page, pool.total)).missing(
             Step::Reboot,
-            "a domain that wants more huge pages than there are does not start",
-            "reboot (at boot memory is in one piece); or: echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory; sysctl --system",
+            "a domain that needs more huge pages than there are does not start",
+            "reboot (memory is not fragmented at boot); or: echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory; sysctl --system",
         );
     }
     let pools: Vec<String> = memory
@@ -35,14 +35,14 @@ fn hugepages(prepared: &Prepared) -> Check {
     let large = memory.hugepages.iter().any(|pool| pool.total > 0 && pool.page == Size::from_mib(1024));
     if large && !memory.hugetlbfs.iter().any(|(_, page)| *page == Some(Size::from_mib(1024))) {
         return check(pools.join("; ")).care(
-            "libvirt uses pages of 1 GiB only where a hugetlbfs with that size is mounted when it starts",
+            "libvirt uses pages of 1 GiB only if a hugetlbfs with that page size is mounted when it starts",
             "mount it before libvirt starts: vgapt prepare --hugepages SIZE --page-size 1G",
         );
     }
     if pools.is_empty() {
         let command = if prepared.facts.cards.is_empty() { "vgapt prepare".to_owned() } else { prepared.command() };
         let seen = format!(
-            "none are reserved (a guest runs without; for a little more speed: {command} --hugepages SIZE){}",
+            "none are reserved (a guest runs without them; for slightly better performance: {command} --hugepages SIZE){}",
             pieces(prepared.facts.observed)
         );
         return check(seen).minor();
@@ -56,11 +56,11 @@ fn pieces(observed: &Observed) -> String {
     if observed.free_pieces.is_empty() {
         String::new()
     } else {
-        format!("; {} MiB of the free memory are in pieces that large", large >> 20)
+        format!("; {} MiB of the free memory are in contiguous pieces that large", large >> 20)
     }
 }
 
-/// The number that the configuration asks for; what is read last counts.
+/// The number that the configuration sets; the line that is read last takes effect.
 fn asked(prepared: &Prepared) -> Option<u64> {
     let line = |text: &str| {
         let value = |line: &str| line.trim().strip_prefix("vm.nr_hugepages")?.trim_start().strip_prefix('=')?.trim().parse().ok();
@@ -72,18 +72,21 @@ fn asked(prepared: &Prepared) -> Option<u64> {
 fn memory_lock(prepared: &Prepared) -> Option<Check> {
     let check = |seen: String| Check::ok("memory-lock", Group::Memory, "locked memory", seen);
     let Some(limit) = prepared.facts.observed.memory_lock else {
-        return prepared.facts.session.then(|| check(String::new()).unknown("it is that of a process, and no machine runs here"));
+        return prepared
+            .facts
+            .session
+            .then(|| check(String::new()).unknown("it is the limit of a process, and this is not a running system"));
     };
     if !prepared.facts.session {
         return Some(check("libvirt's system daemon raises the limit itself".into()).minor());
     }
-    let seen = format!("a process of yours may lock {} MiB", limit.bytes() >> 20);
-    let why = "all of a guest's memory is locked where it has a device, and a session's libvirt may not raise the limit";
+    let seen = format!("your processes may lock {} MiB", limit.bytes() >> 20);
+    let why = "all memory of a guest with an assigned device is locked, and a session libvirt may not raise the limit";
     let remedy = "use --connect qemu:///system; or let the user lock more: * - memlock unlimited, in /etc/security/limits.d";
     let largest = limit.bytes().saturating_sub(BESIDE_GUEST.bytes()) >> 20;
     Some(match prepared.facts.host.memory.total {
         _ if largest == 0 => check(seen).missing(Step::Software, why, remedy),
-        Some(total) if limit < total => check(format!("{seen}, so a guest may have {largest} MiB")).care(why, remedy),
+        Some(total) if limit < total => check(format!("{seen}, so a guest may have {largest} MiB at most")).care(why, remedy),
         _ => check(seen),
     })
 }

@@ -1,7 +1,7 @@
 //! Is a host ready for a guest with its card, and if not, what exactly is missing?
 //!
-//! Pure: from what was read to checks, each with what was seen, why it matters and the remedy. One
-//! file for each corner of it; a new check is a function there and a line in `report.rs`.
+//! Pure: turns what was read into checks, each with what was found, why it matters and the remedy. One
+//! file for each topic; a new check is a function there and a line in `report.rs`.
 
 mod address_width;
 mod binding;

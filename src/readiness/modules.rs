@@ -1,4 +1,4 @@
-//! vfio-pci in each installed kernel, and module lists that name what is gone.
+//! vfio-pci in each installed kernel, and module lists that name a module that no longer exists.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
@@ -28,18 +28,18 @@ fn vfio(prepared: &Prepared) -> Check {
         observed.vfio.iter().filter(|(_, state)| **state == ModuleState::Missing).map(|(release, _)| release.as_str()).collect();
     if !lacking.is_empty() {
         let check = check(format!("is not part of the kernel {}", lacking.join(", ")));
-        let why = "it is the driver that hands a device to a guest";
+        let why = "it is the driver that makes a device available to a guest";
         let remedy = "install the distribution's full kernel package (not a cloud or minimal one), or boot another kernel";
         let is_running = lacking.iter().any(|release| Some(*release) == running);
         return if is_running { check.missing(Step::Kernel, why, remedy) } else { check.care(why, remedy) };
     }
-    // Another kernel's says nothing of the one that runs.
+    // Another kernel's modules say nothing about the running kernel.
     let state = running.map_or_else(|| observed.vfio.values().next(), |release| observed.vfio.get(release));
     match state {
         Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
-        Some(ModuleState::Works) => check("is part of this kernel: a device is on it".into()).minor(),
+        Some(ModuleState::Works) => check("is part of this kernel: a device is bound to it".into()).minor(),
         Some(_) => check("is a module of the kernel".into()).minor(),
-        None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not tell which modules this kernel has"),
+        None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not show which modules this kernel has"),
         None => check(String::new()).unknown(&format!("{} (/lib/modules)", observed.reach.because())).minor(),
     }
 }
@@ -53,8 +53,8 @@ fn gone(prepared: &Prepared) -> Option<Check> {
     let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.legible_texts(directory, ending)));
     let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
     let path = named.first()?;
-    Some(Check::ok("vfio-virqfd", Group::Boot, GONE, format!("is named in {}", named.join(", "))).care(
-        "Linux has it no more since 6.2, and making an initramfs fails over it (dracut, mkinitcpio)",
+    Some(Check::ok("vfio-virqfd", Group::Boot, GONE, format!("is listed in {}", named.join(", "))).care(
+        "it does not exist since Linux 6.2, and listing it makes the build of an initramfs fail (dracut, mkinitcpio)",
         format!("sed -i 's/vfio_virqfd//' {path}"),
     ))
 }

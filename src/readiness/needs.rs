@@ -5,7 +5,7 @@ use crate::host::loaders::{self, Chosen, Entry};
 use crate::host::{Parameter, Plan};
 use crate::model::{Cmdline, Finding};
 
-/// The needed parameters, held against this boot and the next.
+/// The needed parameters, compared with this boot and the next.
 pub(super) struct Needs {
     /// Those that this boot lacks.
     pub(super) lacks_now: Vec<Parameter>,
@@ -13,7 +13,7 @@ pub(super) struct Needs {
     pub(super) loader: Result<Chosen, Finding>,
     /// What can be booted next, recovery entries left out.
     pub(super) entries: Vec<Entry>,
-    /// The entries that lack a parameter, or say the opposite of one.
+    /// The entries that lack a parameter, or contradict one.
     pub(super) lacking: Vec<Entry>,
 }
 
@@ -38,7 +38,7 @@ impl Needs {
     }
 }
 
-/// What turns the IOMMU off on a command line.
+/// The parameter of a command line that disables the IOMMU.
 pub(super) fn turns_off(line: &Cmdline) -> Option<&'static str> {
     let off = |name: &&&str| line.get(name).is_some_and(|value| value.split(',').any(|part| part == "off"));
     ["intel_iommu", "amd_iommu", "iommu"].iter().find(off).copied()

@@ -1,11 +1,11 @@
-//! What others have set up, and what decides instead of vgapt: told as prepare finds it.
+//! Bindings and configuration that vgapt does not manage, reported as prepare finds them.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::host::Bind;
 use crate::model::{Finding, Severity};
 
-/// The findings of prepare that are told here.
+/// The findings of prepare that are reported here.
 pub(super) const TOLD: [&str; 14] = [
     "also-bound",
     "bound-by-other",
@@ -22,9 +22,9 @@ pub(super) const TOLD: [&str; 14] = [
     "vfio-blacklisted",
     "virtual-function",
 ];
-/// Told with the configuration.
+/// Reported with the configuration.
 const UNREAD: &str = "unread";
-const WHY: &str = "what another's file does at boot, vgapt neither proves nor takes back";
+const WHY: &str = "vgapt neither verifies nor reverts what another tool's files do at boot";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let told = prepared.plan.findings.iter().filter(|finding| TOLD.contains(&finding.code) && finding.code != UNREAD);
@@ -34,17 +34,17 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
 fn one(prepared: &Prepared, finding: &Finding) -> Check {
     let check = Check::ok(finding.code, Group::Binding, subject(prepared, finding), finding.message.clone());
     let why = match finding.code {
-        "generated" => "what is written beside a system's own configuration is lost with its next version",
-        "no-display" | "display-kept-out" => "nobody sees what the host shows, should it not boot as far as the network",
-        "virtual-function" => "only what exists at boot can be bound there",
+        "generated" => "files written outside a system's own configuration are lost with its next version",
+        "no-display" | "display-kept-out" => "if the host does not boot as far as the network, nobody can see why",
+        "virtual-function" => "only a device that exists at boot can be bound at boot",
         "not-read" => "whoever wrote it meant something, and it does nothing",
         "removed-by-other" => "what is taken off the bus is there for nobody",
-        "no-ids" => "vfio-pci takes nothing by it, and whoever wrote it meant something",
-        "vfio-blacklisted" => "the kernel does as its command line says, whatever is set up in files of modprobe",
-        "install-line" | "softdep" => "kmod follows the first of several lines for a module, in the order of the files' names",
+        "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
+        "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
+        "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
         _ => WHY,
     };
-    // What has come to pass already, and asks for nothing more to be done, somebody has decided.
+    // If it is in effect already and nothing is left to prepare, the user has decided it.
     let is_decided = match finding.code {
         "no-display" => !prepared.writes(),
         // A card that is left with the host until the domain starts has to show something until then.
@@ -64,7 +64,7 @@ fn subject(prepared: &Prepared, finding: &Finding) -> String {
     match finding.code {
         "no-display" | "display-kept-out" => "the host's display".to_owned(),
         "generated" => "configuration".to_owned(),
-        "also-bound" | "no-ids" | "not-read" | "modprobe-unread" | "vfio-blacklisted" => "others' files".to_owned(),
-        _ => prepared.facts.cards.first().map_or_else(|| "others' files".to_owned(), |card| card.address.short()),
+        "also-bound" | "no-ids" | "not-read" | "modprobe-unread" | "vfio-blacklisted" => "files of other tools".to_owned(),
+        _ => prepared.facts.cards.first().map_or_else(|| "files of other tools".to_owned(), |card| card.address.short()),
     }
 }

@@ -1,4 +1,4 @@
-//! Kernel parameters that do nothing, or the wrong thing.
+//! Kernel parameters that have no effect, or the wrong one.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
         for token in line.0.split_ascii_whitespace() {
             if let Some((code, why)) = wrong(prepared, &line, token).filter(|_| told.insert(token.to_owned())) {
                 checks.push(
-                    Check::ok(code, Group::Boot, token, format!("is on the kernel's command line ({place})"))
-                        .care(why, format!("take {token} off the kernel's command line")),
+                    Check::ok(code, Group::Boot, token, format!("is on the kernel command line ({place})"))
+                        .care(why, format!("remove {token} from the kernel command line")),
                 );
             }
         }
@@ -32,7 +32,7 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     checks
 }
 
-/// What is wrong with a parameter, and by what name programs know that.
+/// What is wrong with a parameter, and the code of the finding.
 fn wrong(prepared: &Prepared, line: &Cmdline, token: &str) -> Option<(&'static str, String)> {
     let host = prepared.facts.host;
     let (name, value) = token.split_once('=').unwrap_or((token, ""));
@@ -40,19 +40,19 @@ fn wrong(prepared: &Prepared, line: &Cmdline, token: &str) -> Option<(&'static s
     let of_intel = name == "intel_iommu" || name.starts_with("kvm_intel.");
     let of_amd = name == "amd_iommu" || name.starts_with("kvm_amd.");
     if (of_intel && host.cpu.is_amd()) || (of_amd && host.cpu.is_intel()) {
-        return Some(("other-vendor", "it is for processors of another make, and does nothing here".into()));
+        return Some(("other-vendor", "it is for processors of another vendor, and has no effect here".into()));
     }
     match (name.as_str(), value) {
-        ("amd_iommu", "on") => Some(("no-value", "the kernel knows no such value; AMD's IOMMU is on when the firmware has it on".into())),
+        ("amd_iommu", "on") => Some(("no-value", "the kernel has no such value; AMD's IOMMU is on if the firmware enables it".into())),
         ("intel_iommu" | "amd_iommu" | "iommu", value) if value.split(',').any(|part| part == "off") => {
-            Some(("iommu-off", "it keeps the IOMMU off".into()))
+            Some(("iommu-off", "it disables the IOMMU".into()))
         }
         ("video", "efifb:off" | "vesafb:off" | "simplefb:off") if host.platform.kernel_at_least(5, 15) != Some(false) => {
-            Some(("efifb-off", "it does nothing since Linux 5.15: another driver holds the boot framebuffer".into()))
+            Some(("efifb-off", "it has no effect since Linux 5.15: another driver has the boot framebuffer".into()))
         }
         ("pcie_acs_override", _) => Some(acs(&host.platform, prepared)),
         ("vfio_pci.ids", value) if line.get("vfio-pci.ids") != Some(value) => {
-            Some(("ids-twice", "the last vfio-pci.ids counts, and this one does not".into()))
+            Some(("ids-twice", "only the last vfio-pci.ids takes effect, and this one is not the last".into()))
         }
         ("kvm_amd.npt", "0") if !npt_helps(prepared) => Some(("npt", NPT.into())),
         _ => None,
@@ -64,15 +64,15 @@ fn acs(platform: &Platform, prepared: &Prepared) -> (&'static str, String) {
     let log = prepared.facts.observed.log.as_deref().unwrap_or_default();
     let patched = PATCHED.iter().any(|word| release.contains(word)) || log.iter().any(|line| line.contains("ACS overrides"));
     if patched {
-        ("acs-override", "it pretends isolation: devices that share a group in truth can still reach each other's memory".into())
+        ("acs-override", "it only pretends isolation: devices that really share a group can still access each other's memory".into())
     } else {
-        ("acs-override", format!("it counts only in kernels with the ACS override patch, and {release} seems to have none"))
+        ("acs-override", format!("it takes effect only in kernels with the ACS override patch, and {release} seems not to have it"))
     }
 }
 
-const NPT: &str = "it costs much of a guest's speed; what it was for is mended since Linux 4.15";
+const NPT: &str = "it costs much of a guest's speed; the problem that it works around is fixed since Linux 4.15";
 
-/// Nested paging is better off on that family with an old kernel only.
+/// Disabling nested paging helps only on that family with an old kernel.
 fn npt_helps(prepared: &Prepared) -> bool {
     let host = prepared.facts.host;
     host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false)
@@ -85,5 +85,5 @@ fn npt(prepared: &Prepared) -> Option<Check> {
     let configuration = host::modprobe::read(prepared.facts.setup, &[]);
     let is_one = |line: &&Line| line.name == "kvm_amd" && line.rest.split_whitespace().any(|word| word == "npt=0");
     let path = &configuration.of("options").find(is_one)?.path;
-    Some(Check::ok("npt", Group::Boot, "npt=0", format!("is in {path}")).care(NPT, format!("take npt=0 out of {path}")))
+    Some(Check::ok("npt", Group::Boot, "npt=0", format!("is in {path}")).care(NPT, format!("remove npt=0 from {path}")))
 }

@@ -18,7 +18,7 @@ impl<'a> Prepared<'a> {
         let bind = if host::only_virtual(facts.host, &functions(facts.cards)) { Bind::Start } else { facts.bind };
         let wanted = Wanted { functions: functions(facts.cards), bind, ..Wanted::default() };
         let mut plan = host::plan(facts.host, facts.setup, &wanted);
-        // What is noted down is due, and no reason to prepare again.
+        // Recorded commands have to be run, but are no reason to prepare again.
         plan.commands.retain(|command| !plan.writes.is_empty() || !facts.noted.contains(&command.argv));
         let needs = Needs::of(&facts, &plan);
         Self { facts, plan, needs }
@@ -29,13 +29,13 @@ impl<'a> Prepared<'a> {
         !self.plan.writes.is_empty()
     }
 
-    /// The exact command that does it.
+    /// The exact `vgapt prepare` command.
     pub(super) fn command(&self) -> String {
         let cards: String = self.facts.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
         format!("vgapt prepare{cards}{}", if self.bind() == Bind::Start { " --bind start" } else { "" })
     }
 
-    /// What brings a prepared host to where it has to be: prepare, else the commands that are still due.
+    /// What is still to be done: `vgapt prepare`, or the commands that have not been run yet.
     pub(super) fn remedy(&self) -> String {
         if self.writes() || self.plan.commands.is_empty() {
             return self.command();
@@ -44,28 +44,28 @@ impl<'a> Prepared<'a> {
         commands.join(" && ")
     }
 
-    /// To boot again, in a tree after what was noted down.
+    /// A reboot; in a tree, after the recorded commands.
     pub(super) fn reboot(&self) -> String {
         let noted: Vec<String> = self.facts.noted.iter().map(|argv| argv.join(" ")).collect();
         if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
     }
 
-    /// When the cards are taken: virtual functions do not exist at boot.
+    /// When the cards are bound: never at boot for virtual functions, which do not exist then.
     pub(super) fn bind(&self) -> Bind {
         if self.only_virtual() { Bind::Start } else { self.facts.bind }
     }
 
-    /// Whether all that is meant is made while the system runs.
+    /// Whether all selected functions are virtual ones, created while the system runs.
     pub(super) fn only_virtual(&self) -> bool {
         host::only_virtual(self.facts.host, &functions(self.facts.cards))
     }
 
-    /// What prepare says of a system that is made from a configuration of its own, where it writes nothing.
+    /// The finding for a system whose configuration is generated, on which prepare writes nothing.
     pub(super) fn generated(&self) -> Option<&Finding> {
         self.plan.findings.iter().find(|finding| finding.code == "generated")
     }
 
-    /// What prepare would refuse.
+    /// Whether prepare would refuse.
     pub(super) fn refused(&self) -> bool {
         self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
     }

@@ -33,25 +33,25 @@ fn kvm(prepared: &Prepared) -> Check {
     };
     // udev makes the node at boot, whether or not the module can use the processor (kmod's static nodes).
     if node.there && host.cpu.virtualization() == Some(false) {
-        return check("is there, but cannot be used: the processor has virtualization switched off".into())
-            .missing(Step::Firmware, WHY, "switch virtualization on first, see above")
+        return check("exists, but cannot be used: virtualization is disabled in the processor".into())
+            .missing(Step::Firmware, WHY, "enable virtualization first, see above")
             .minor();
     }
     if !node.there {
         let module = if host.cpu.is_intel() { "kvm_intel" } else { "kvm_amd" };
         let remedy = match host.cpu.virtualization() {
-            Some(false) => "switch virtualization on first, see above".to_owned(),
-            _ => format!("modprobe {module}; where it fails, the kernel's log says why (dmesg | grep -i kvm)"),
+            Some(false) => "enable virtualization first, see above".to_owned(),
+            _ => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
         };
-        return check("is not there".into()).missing(Step::Kernel, WHY, remedy);
+        return check("does not exist".into()).missing(Step::Kernel, WHY, remedy);
     }
     match node.qemu_may {
-        Some(true) => check("is there, and QEMU may use it".into()),
-        Some(false) => check(format!("is there (mode {:03o}), and the user that QEMU runs as may not use it", node.mode)).missing(
+        Some(true) => check("exists, and QEMU may use it".into()),
+        Some(false) => check(format!("exists (mode {:03o}), but the user that QEMU runs as may not use it", node.mode)).missing(
             Step::Software,
             WHY,
-            "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm, and put QEMU's user into the group kvm (usermod -aG kvm libvirt-qemu, or qemu)",
+            "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm, and add QEMU's user to the group kvm (usermod -aG kvm libvirt-qemu, or qemu)",
         ),
-        None => check("is there".into()),
+        None => check("exists".into()),
     }
 }

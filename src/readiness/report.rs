@@ -1,4 +1,4 @@
-//! All checks, in the order in which they are told.
+//! All checks, in the order of the report.
 
 use serde::Serialize;
 
@@ -13,19 +13,19 @@ use super::{
 use crate::model::{Finding, PciAddress};
 use crate::passthrough;
 
-/// What is said of the host in checks of its own.
+/// Warnings about the host that have checks of their own.
 const SAID_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
 
-/// The remedy in the place of one that prepare would refuse.
-const NOT_BY_PREPARE: &str = "what is said of 'configuration': vgapt prepare writes nothing on this system";
+/// Replaces a remedy that prepare would refuse.
+const NOT_BY_PREPARE: &str = "see 'configuration': vgapt prepare writes nothing on this system";
 
-/// Whether a host is ready, and what was looked at.
+/// Whether a host is ready, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Whether nothing is missing, and the one next step.
     #[serde(flatten)]
     pub summary: Summary,
-    /// The cards that are meant for a guest.
+    /// The cards selected for a guest.
     pub cards: Vec<PciAddress>,
     /// What was looked at.
     pub checks: Vec<Check>,
@@ -66,10 +66,10 @@ pub fn check(facts: &Facts) -> Report {
     Report { summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
-/// What else is known of the whole host.
+/// Other warnings about the host.
 fn of_host(prepared: &Prepared) -> Vec<Check> {
     let warnings: Vec<Finding> = passthrough::of_host(prepared.facts.host);
     let told = warnings.iter().filter(|warning| !SAID_ELSEWHERE.contains(&warning.code));
-    told.map(|warning| Check { why: "what is hidden cannot be passed".into(), ..Check::of_finding(warning, Group::Iommu, "disks") })
+    told.map(|warning| Check { why: "hidden devices cannot be passed through".into(), ..Check::of_finding(warning, Group::Iommu, "disks") })
         .collect()
 }

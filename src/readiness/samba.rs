@@ -1,11 +1,11 @@
-//! Folders that guests are to share by the host's Samba: whether it serves them.
+//! Folders shared with guests by the host's Samba: whether Samba serves them.
 
 use super::check::{Check, Group};
 use super::prepared::Prepared;
 use crate::host;
 use crate::model::{Observed, Reach, Setup};
 
-const WHY: &str = "a guest that is defined is to share it, and libvirt does nothing for that";
+const WHY: &str = "a defined guest uses this share, and libvirt does not set it up";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let mut checks: Vec<Check> = prepared.facts.observed.smb_wanted.iter().map(|folder| folder_check(prepared, folder)).collect();
@@ -16,12 +16,12 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     checks
 }
 
-/// A domain that cannot be read may be to share a folder.
+/// A domain that cannot be read may use a shared folder.
 fn not_known(prepared: &Prepared) -> Option<Check> {
     let Observed { smb_unknown, reach, .. } = prepared.facts.observed;
-    let check = || Check::ok("samba-share", Group::Software, "the folders that guests are to share by Samba", "");
+    let check = || Check::ok("samba-share", Group::Software, "folders shared with guests by Samba", "");
     let check = (!smb_unknown.is_empty()).then(|| check().unknown(&smb_unknown.join("; ")))?;
-    // An ordinary user never may read the domains, and a recording never has them.
+    // An ordinary user may not read the domains, and a recording never has them.
     let is_usual = matches!(reach, Reach::Live { root: false } | Reach::Recorded);
     Some(if is_usual { check.minor() } else { check })
 }
@@ -39,7 +39,7 @@ fn folder_check(prepared: &Prepared, folder: &str) -> Check {
     check("is in Samba's configuration".into()).minor()
 }
 
-/// One that was started before the network has an address listens elsewhere.
+/// A Samba that was started before the network had an address does not listen there.
 fn listening(prepared: &Prepared) -> Option<Check> {
     let Setup { networks, .. } = prepared.facts.setup;
     let check = |seen: String| Check::ok("samba", Group::Software, "Samba", seen);
@@ -55,9 +55,9 @@ fn listening(prepared: &Prepared) -> Option<Check> {
     Some(if listeners.is_empty() {
         check("does not listen".into()).care(WHY, remedy)
     } else if !reaches_guests && !networks.is_empty() {
-        check("does not listen on a network of guests".into()).care(WHY, remedy)
+        check("does not listen on a guest network".into()).care(WHY, remedy)
     } else if !reaches_guests {
-        let because = "libvirt's networks of guests are not known, so whether Samba listens there is not either";
+        let because = "libvirt's guest networks are not known, so whether Samba listens there is unknown too";
         check(String::new()).unknown(because).minor()
     } else {
         check("listens".into()).minor()

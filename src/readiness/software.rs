@@ -1,4 +1,4 @@
-//! Installed software: what no guest runs without, and what it may use.
+//! Installed software: what guests require, and what they may use.
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
@@ -19,7 +19,7 @@ fn piece_check(prepared: &Prepared, piece: &Piece, known: bool) -> Check {
     let check = |seen: String| Check { minor: !piece.required, ..Check::ok("software", Group::Software, piece.name, seen) };
     let version = prepared.facts.observed.versions.get(piece.program);
     if piece.is_there(prepared.facts.setup) {
-        return check(version.map_or_else(|| "is there".to_owned(), Clone::clone));
+        return check(version.map_or_else(|| "is installed".to_owned(), Clone::clone));
     }
     if !known {
         return Check { minor: true, ..check(String::new()).unknown(prepared.facts.observed.reach.because()) };
@@ -32,12 +32,12 @@ fn piece_check(prepared: &Prepared, piece: &Piece, known: bool) -> Check {
     }
 }
 
-/// The command that brings a piece to this distribution.
+/// The command that installs a component on this distribution.
 pub(super) fn install(prepared: &Prepared, name: &str) -> String {
     let distribution = &prepared.facts.host.platform.distribution;
     let package = PIECES.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
     let command = package.and_then(|package| distribution.install_command(package));
-    command.unwrap_or_else(|| format!("install {name} by this distribution's own means"))
+    command.unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
 }
 
 fn virtio_disc(prepared: &Prepared) -> Check {

@@ -35,8 +35,8 @@ impl Summary {
             };
             let unknown = match count(State::Unknown) {
                 0 => String::new(),
-                1 => ", as far as it could be found out (1 unknown)".to_owned(),
-                many => format!(", as far as it could be found out ({many} unknown)"),
+                1 => ", as far as could be determined (1 unknown)".to_owned(),
+                many => format!(", as far as could be determined ({many} unknown)"),
             };
             return Self { ready: true, step: Step::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
         };
@@ -47,7 +47,7 @@ impl Summary {
         let next = if let Some(finding) = by_hand {
             finding.remedy.clone()
         } else if refused {
-            format!("{} (it says what blocks it)", first.remedy)
+            format!("{} (it shows what blocks it)", first.remedy)
         } else {
             first.remedy.clone()
         };

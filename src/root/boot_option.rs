@@ -1,13 +1,14 @@
-//! The firmware's boot options (`Boot0001`, …) without what tells one machine from another: the
-//! partition's GUID, network and disk addresses, and descriptions with serial numbers in them.
+//! Redaction of the firmware's boot options (`Boot0001`, …): removes what identifies a machine, that is the
+//! partition's GUID, network and disk addresses, and descriptions with serial numbers.
 
 const VARIABLES: &str = "/sys/firmware/efi/efivars/Boot";
-/// Linux's attributes, those of the option, and the length of its device path (`EFI_LOAD_OPTION`, UEFI 3.1.3).
+/// The offset of the description: efivarfs attributes, the option's attributes, and the length of its device path
+/// (`EFI_LOAD_OPTION`, UEFI 3.1.3).
 const DESCRIPTION: usize = 4 + 4 + 2;
 /// The type of the node that ends a device path.
 const END: u8 = 0x7f;
 
-/// The type of the node that holds the path of the program (UEFI 10.3.5.4): all that is read of them.
+/// The type of the node with the path of the program (UEFI 10.3.5.4), the only node that is read.
 const FILE_PATH: (u8, u8) = (4, 4);
 
 /// Whether a path is that of a boot option.
@@ -16,8 +17,8 @@ pub(super) fn is_one(path: &str) -> bool {
     number.is_some_and(|number| number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The variable with zeros in place of all that is not read; its shape stays, and of the program's path
-/// what `kept` leaves of it.
+/// The variable with zeros for everything that is not read. Its structure stays the same, and the program's path is
+/// filtered by `kept`.
 pub(super) fn redacted(mut bytes: Vec<u8>, kept: &mut dyn FnMut(&str) -> String) -> Vec<u8> {
     let mut at = DESCRIPTION;
     while let Some([low, high]) = bytes.get(at..at + 2) {
@@ -41,7 +42,7 @@ pub(super) fn redacted(mut bytes: Vec<u8>, kept: &mut dyn FnMut(&str) -> String)
         if (kind, subkind) == FILE_PATH {
             let text: Vec<u16> = bytes[at + 4..node.end].chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
             let text = String::from_utf16_lossy(&text);
-            // In the room that there is: what is replaced may be longer.
+            // Truncated to the space of the node, because the replaced text may be longer.
             let mut units = kept(text.trim_end_matches('\0')).encode_utf16().collect::<Vec<u16>>().into_iter();
             for place in bytes[at + 4..node.end].chunks_mut(2) {
                 let unit = units.next().unwrap_or(0).to_le_bytes();
@@ -55,7 +56,7 @@ pub(super) fn redacted(mut bytes: Vec<u8>, kept: &mut dyn FnMut(&str) -> String)
             break;
         }
     }
-    // What follows belongs to the program that is started, such as a command line.
+    // The rest is data for the started program, such as a command line.
     let end = at.min(bytes.len());
     bytes[end..].fill(0);
     bytes

@@ -1,4 +1,4 @@
-//! A host's tree in a directory of this machine.
+//! A host's file tree in a directory of this machine.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::status::Status;
 use crate::model::{Identity, file_of_loop};
 
-/// The longest that a sysfs attribute can be: the kernel hands out one page.
+/// The maximum length of a sysfs attribute: one page.
 pub(super) const ATTRIBUTE_BYTES: usize = 4096;
 
 /// A directory taken as the root of all paths.
@@ -31,7 +31,7 @@ impl Directory {
     }
 
     pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
-        // O_NONBLOCK: a named pipe in a tree must not hold us up.
+        // O_NONBLOCK: do not block on a named pipe in a tree.
         let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let mut bytes = vec![0; limit.min(64 << 10)];
         let mut filled = 0;
@@ -41,7 +41,7 @@ impl Directory {
                 result => result?,
             };
             filled += read;
-            // An attribute fits one page, and a short read of it is its end.
+            // An attribute fits into one page, so a short read means its end.
             if read == 0 || filled == limit || (limit <= ATTRIBUTE_BYTES && filled < bytes.len()) {
                 break;
             }
@@ -53,7 +53,7 @@ impl Directory {
         Ok(bytes)
     }
 
-    /// A log that is read record by record, as the kernel hands it out; what is overwritten meanwhile is left out.
+    /// Reads a log record by record, as the kernel requires; records that are overwritten meanwhile are skipped.
     pub(super) fn read_log(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         /// The longest record of `/dev/kmsg` (`PRINTK_MESSAGE_MAX` of kernel/printk/internal.h), generously.
         const RECORD: usize = 16 << 10;
@@ -134,7 +134,7 @@ impl Directory {
     /// Opens a path with this directory as its `/`: no `..` and no link leads out of it.
     fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         match open_beneath(&self.fd, path, flags) {
-            // Linux before 5.6. The links of a hostile tree lead out of it there.
+            // Linux before 5.6 has no openat2: links of a hostile tree can lead out of it there.
             Err(Errno::NOSYS) => {
                 let relative = path.trim_start_matches('/');
                 let relative = if relative.is_empty() { "." } else { relative };
@@ -150,7 +150,7 @@ impl Directory {
 /// # Errors
 /// Those of openat2(2); `NOSYS` before Linux 5.6.
 pub fn open_beneath(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    // EAGAIN: something was renamed anywhere meanwhile, and the kernel cannot tell whether `..` led out.
+    // EAGAIN: something was renamed meanwhile, so that the kernel cannot exclude that `..` led out of the tree.
     let open = || fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
     let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
     opened.unwrap_or(Err(Errno::AGAIN))

@@ -1,5 +1,5 @@
-//! The one place from which every path of the host is read: a directory (`/` by default) or a
-//! recorded machine. No link in it leads out of it.
+//! All paths of the host are read through this module: from a directory (`/` by default) or from a capture.
+//! Symbolic links cannot lead out of it.
 
 mod boot_option;
 mod capture;

@@ -16,7 +16,7 @@ const FILE_BYTES: usize = 16 << 20;
 /// Where a host is read from.
 pub struct Root {
     source: Source,
-    /// What was read so far, while a capture is being made.
+    /// What was read so far, while a capture is recorded.
     recording: Option<RefCell<Capture>>,
 }
 
@@ -29,7 +29,7 @@ impl Root {
     /// Opens a directory, or a file that [`Capture`] wrote.
     ///
     /// # Errors
-    /// Where it is neither, or cannot be read.
+    /// If it is neither, or cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         let source = if std::fs::metadata(path)?.is_dir() {
             Source::Directory(Directory::open(path)?)
@@ -39,13 +39,13 @@ impl Root {
         Ok(Self { source, recording: None })
     }
 
-    /// The same root, noting down what is read from now on.
+    /// The same root, which records from now on what is read.
     #[must_use]
     pub fn recording(self) -> Self {
         Self { recording: Some(RefCell::default()), ..self }
     }
 
-    /// What was read since [`Root::recording`], as far as it may be passed on, and what that is.
+    /// What was read since [`Root::recording`], without personal data, and a list of it.
     pub fn into_capture(self) -> (Capture, Vec<Kept>) {
         self.recording.map(RefCell::into_inner).unwrap_or_default().redacted()
     }
@@ -55,12 +55,12 @@ impl Root {
         matches!(&self.source, Source::Directory(directory) if directory.is_slash())
     }
 
-    /// Whether this is a recorded machine, which has only what was read when it was recorded.
+    /// Whether this is a capture, which contains only what was read when it was recorded.
     pub fn is_capture(&self) -> bool {
         matches!(self.source, Source::Capture(_))
     }
 
-    /// A short one-line file, trimmed; `None` where it is missing, empty or unreadable.
+    /// A short one-line file, trimmed; `None` if it is missing, empty or unreadable.
     pub fn attribute(&self, path: &str) -> Option<String> {
         let bytes = self.first_bytes(path, ATTRIBUTE_BYTES).ok()?;
         let text = String::from_utf8_lossy(&bytes);
@@ -71,7 +71,7 @@ impl Root {
     /// A text file; bytes that are not UTF-8 become replacement characters.
     ///
     /// # Errors
-    /// Where it is missing, unreadable, no file, or longer than 16 MiB.
+    /// If it is missing, unreadable, not a file, or longer than 16 MiB.
     pub fn text(&self, path: &str) -> io::Result<String> {
         let bytes = self.first_bytes(path, FILE_BYTES + 1)?;
         if bytes.len() > FILE_BYTES {
@@ -80,18 +80,18 @@ impl Root {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
-    /// A text file, with the difference between one that is absent and one that cannot be read.
+    /// A text file; distinguishes an absent file from one that cannot be read.
     pub fn reading(&self, path: &str) -> Reading<String> {
         Reading::of(self.text(path), path)
     }
 
-    /// The names in a directory, sorted, with the difference between one that is absent and one that cannot be read.
+    /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.
     pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
         let names = match &self.source {
             Source::Directory(directory) => directory.names(path),
             Source::Capture(capture) => capture.status(path).map(|_| capture.names(path)).ok_or_else(|| io::ErrorKind::NotFound.into()),
         };
-        // A capture in which a closed folder stood would have it as an empty one.
+        // Do not record a folder that cannot be read: in the capture it would look empty.
         if names.is_ok() && self.recording.is_some() && self.status(path).is_some_and(|status| status.is_dir) {
             self.record(path, |status| (Node::Directory, status));
         }
@@ -101,18 +101,18 @@ impl Root {
         })
     }
 
-    /// The beginning of a file, at most `limit` bytes.
+    /// The first bytes of a file, at most `limit`.
     ///
     /// # Errors
-    /// Where it is missing, unreadable, or no file.
+    /// If it is missing, unreadable, or not a file.
     pub fn first_bytes(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_unrecorded(path, limit)?;
         self.record(path, |status| (Node::File(bytes.clone()), status));
         Ok(bytes)
     }
 
-    /// The part of a long text file that matters; a recording keeps only that.
-    /// `None` where the file is missing or unreadable.
+    /// The relevant part of a long text file; only this part is recorded.
+    /// `None` if the file is missing or unreadable.
     pub fn excerpt(&self, path: &str, pick: impl FnOnce(&str) -> String) -> Option<String> {
         let bytes = self.read_unrecorded(path, FILE_BYTES).ok()?;
         let part = pick(&String::from_utf8_lossy(&bytes));
@@ -120,11 +120,11 @@ impl Root {
         Some(part)
     }
 
-    /// The part of a log that matters; a recording keeps only that. Of `/dev/kmsg` what the kernel
-    /// holds now is read, and no new record is waited for.
+    /// The relevant part of a log; only this part is recorded. `/dev/kmsg` is read up to its present end, without
+    /// waiting for new records.
     ///
     /// # Errors
-    /// Where it is missing or unreadable.
+    /// If it is missing or unreadable.
     pub fn log(&self, path: &str, pick: impl FnOnce(&str) -> String) -> io::Result<String> {
         let bytes = match &self.source {
             Source::Directory(directory) => directory.read_log(path, FILE_BYTES)?,
@@ -135,25 +135,25 @@ impl Root {
         Ok(part)
     }
 
-    /// Where a symbolic link leads, as it is written; `None` where there is no link.
+    /// The target of a symbolic link, unresolved; `None` if it is not a link.
     pub fn link(&self, path: &str) -> Option<String> {
         let target = self.link_unrecorded(path)?;
         self.record(path, |status| (Node::Link(target.clone()), status));
         Some(target)
     }
 
-    /// The last component of where a symbolic link leads.
+    /// The last component of the target of a symbolic link.
     pub fn link_name(&self, path: &str) -> Option<String> {
         let target = self.link(path)?;
         target.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
     }
 
-    /// The names in a directory, sorted; none where it is missing or unreadable.
+    /// The names in a directory, sorted; empty if it is missing or unreadable.
     pub fn names(&self, path: &str) -> Vec<String> {
         self.entries(path).known().unwrap_or_default()
     }
 
-    /// What is known of a path, links followed; `None` where it is missing or out of reach.
+    /// The metadata of a path, following links; `None` if it is missing or not accessible.
     pub fn status(&self, path: &str) -> Option<Status> {
         let status = match &self.source {
             Source::Directory(directory) => directory.status(path).ok()?,
@@ -164,12 +164,12 @@ impl Root {
         Some(status)
     }
 
-    /// Whether there is something at a path.
+    /// Whether something exists at a path.
     pub fn exists(&self, path: &str) -> bool {
         self.status(path).is_some()
     }
 
-    /// Where a path really lies, the links on the way followed; `None` where they go round in circles.
+    /// The path with all symbolic links resolved; `None` if there is a loop.
     pub fn real_path(&self, path: &str) -> Option<String> {
         resolve::resolve(path, true, |link| self.link(link))
     }
@@ -183,8 +183,8 @@ impl Root {
         }
     }
 
-    /// When what is at a path came there, or was last changed (its inode's change time), in seconds since
-    /// 1970; `None` where it is missing, and in a recorded machine.
+    /// When a path was created or last changed (the change time of its inode), in seconds since 1970; `None` if it is
+    /// missing, and in a capture.
     pub fn changed(&self, path: &str) -> Option<u64> {
         match &self.source {
             Source::Directory(directory) => directory.changed(path).ok().and_then(|seconds| seconds.try_into().ok()),
@@ -192,7 +192,7 @@ impl Root {
         }
     }
 
-    /// What is free in the file system that a path lies in; `None` in a recorded machine.
+    /// The free space in the file system of a path; `None` in a capture.
     pub fn free_bytes(&self, path: &str) -> Option<u64> {
         match &self.source {
             Source::Directory(directory) => directory.free_bytes(path).ok(),
@@ -200,8 +200,8 @@ impl Root {
         }
     }
 
-    /// Whether there is something at a path; `None` where that cannot be told: a folder on the way
-    /// is closed to us, or the machine is a recorded one and it was not recorded.
+    /// Whether a path exists; `None` if unknown, because a parent folder is not accessible, or because the capture does not
+    /// contain it.
     pub fn presence(&self, path: &str) -> Option<bool> {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
@@ -213,7 +213,7 @@ impl Root {
         }
     }
 
-    /// The POSIX access control list of a path, as the kernel encodes it; `None` where it has none.
+    /// The POSIX access control list of a path, in the kernel's encoding; `None` if it has none.
     pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
         match &self.source {
             Source::Directory(directory) => directory.access_list(path),
@@ -247,7 +247,7 @@ impl Root {
         self.record_known(path, node, status);
     }
 
-    /// Notes an entry down at its real place, and every link that leads there.
+    /// Records an entry at its real path, and every link that leads there.
     fn record_known(&self, path: &str, node: Node, status: Option<Status>) {
         let Some(recording) = &self.recording else { return };
         let follow_last = !matches!(node, Node::Link(_));

@@ -1,12 +1,12 @@
-//! Following symbolic links inside a tree, without ever leaving it.
+//! Resolving symbolic links inside a tree, without leaving it.
 
-/// As many links as the kernel follows before it says `ELOOP`.
+/// How many links the kernel follows before it returns `ELOOP`.
 const MOST_LINKS: usize = 40;
-/// As long as a path or a link's target may be (`PATH_MAX`), its end included.
+/// The maximum length of a path or a link's target (`PATH_MAX`), including its terminator.
 const LONGEST: usize = 4096;
 
-/// The real place of `path`; `link_at` says where a link at a place without links in it leads.
-/// `None` where the links go round in circles, or a path is longer than the kernel takes.
+/// The real path of `path`; `link_at` returns the target of a link at a path without links.
+/// `None` if there is a loop of links, or a path is too long for the kernel.
 pub(super) fn resolve(path: &str, follow_last: bool, mut link_at: impl FnMut(&str) -> Option<String>) -> Option<String> {
     if path.len() >= LONGEST {
         return None;

@@ -1,11 +1,11 @@
 //! What is known of a path without reading it.
 
-/// What is known of a path without reading it.
+/// The metadata of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
     /// Whether it is a directory.
     pub is_dir: bool,
-    /// Whether it is a named pipe, a socket or a character device: nothing that has a length.
+    /// Whether it is a named pipe, a socket or a character device, which have no length.
     pub is_stream: bool,
     /// Permission bits.
     pub mode: u32,

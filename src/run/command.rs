@@ -1,4 +1,4 @@
-//! A program that is run to its end, and what it said.
+//! Runs a program to its end, and returns its output.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,29 +9,29 @@ use anyhow::{Context as _, Result};
 use super::{search, tied};
 use crate::problem::Problem;
 
-/// What a dynamic loader returns where a library is missing, and a shell where the program is.
+/// Exit code of the dynamic loader where a library is missing, and of a shell where the program is missing.
 pub(super) const NOT_LOADED: i32 = 127;
-/// How many lines of a failed program are told.
+/// How many lines of a failed program's output are shown.
 const LAST_WORDS: usize = 10;
 
-/// What a program did.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub struct Ran {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Ran {
-    /// Whether it ended well.
+    /// Whether it succeeded.
     pub fn success(&self) -> bool {
         self.status.success()
     }
 
-    /// The last lines of what it complained about, else of what it printed.
+    /// The last lines of its standard error, else of its standard output.
     pub fn last_words(&self) -> String {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         let lines: Vec<&str> = said.trim().lines().collect();
@@ -64,9 +64,9 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// In English, since messages are read for what they mean.
+/// The locale is set to C, because messages of programs are parsed.
 pub(super) fn command(argv: &[String]) -> Result<Command> {
-    let (program, arguments) = argv.split_first().context("there is no program to run")?;
+    let (program, arguments) = argv.split_first().context("the command line is empty")?;
     let found = search::find(program).ok_or_else(|| cannot_run(argv, &ErrorKind::NotFound.into()))?;
     let mut command = tied::command(&found);
     command.args(arguments).env("LC_ALL", "C").env("PATH", search::path()).stdin(Stdio::null());
@@ -75,7 +75,7 @@ pub(super) fn command(argv: &[String]) -> Result<Command> {
 
 pub(super) fn cannot_run(argv: &[String], error: &std::io::Error) -> anyhow::Error {
     let program = argv.first().map(String::as_str).unwrap_or_default();
-    let problem = Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or put it where PATH leads"));
+    let problem = Problem::new(format!("cannot run {program}: {error}"), format!("install {program}, or add its directory to PATH"));
     match error.kind() {
         ErrorKind::NotFound => anyhow::Error::new(problem).context(Missing { program: program.to_owned() }),
         _ => problem.into(),

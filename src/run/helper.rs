@@ -1,4 +1,4 @@
-//! A program of ours that answers line by line. It ends by itself when nobody asks any more.
+//! A helper program of vgapt that answers line by line. It ends by itself when its standard input is closed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use super::command::NOT_LOADED;
 use super::search;
 use crate::problem::Problem;
 
-/// How long it may take to end.
+/// How long the helper may take to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether it has ended.
+/// How often to check whether it has ended.
 const SLICE: Duration = Duration::from_millis(2);
-/// How much of what it complains about is kept.
+/// How many bytes of its standard error are kept.
 const COMPLAINTS: u64 = 1 << 16;
 
-/// A program of ours that answers line by line.
+/// A helper program of vgapt that answers line by line.
 pub struct Helper {
     program: PathBuf,
     child: Child,
@@ -32,16 +32,16 @@ pub struct Helper {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Silence {
-    /// The time is over.
+    /// The time limit was exceeded.
     TooLong,
-    /// A library that it needs is not there.
+    /// A shared library that it needs is missing.
     NotLoaded,
-    /// It ended, in this way.
+    /// It ended, with this status.
     Ended(String),
 }
 
 impl Helper {
-    /// Starts the program of this name that lies beside this one.
+    /// Starts the program of this name that is installed beside this one.
     ///
     /// # Errors
     /// Where it is not installed.
@@ -56,7 +56,7 @@ impl Helper {
         let mut lines = BufReader::new(child.stdout.take().with_context(cannot)?);
         thread::spawn(move || {
             let mut line = String::new();
-            // An answer that is not whole is none.
+            // An incomplete answer is not used.
             while lines.read_line(&mut line).is_ok() && line.ends_with('\n') && sender.send(std::mem::take(&mut line)).is_ok() {}
         });
         let complaints = child.stderr.take().map(|mut pipe| {
@@ -64,7 +64,7 @@ impl Helper {
             thread::spawn(move || {
                 let mut bytes = Vec::new();
                 let read = pipe.by_ref().take(COMPLAINTS).read_to_end(&mut bytes);
-                // Whoever waited may have given up; the rest is taken so that the program is not held up.
+                // The receiver may have given up. The rest is read too, so that the helper does not block on a full pipe.
                 let _ = (sender.send(String::from_utf8_lossy(&bytes).into_owned()), read, std::io::copy(&mut pipe, &mut std::io::sink()));
             });
             complaints
@@ -73,12 +73,12 @@ impl Helper {
         Ok(Self { program, child, calls, answers, complaints })
     }
 
-    /// Where the program lies.
+    /// The program's path.
     pub fn program(&self) -> String {
         self.program.display().to_string()
     }
 
-    /// Says a line to it.
+    /// Sends a line to it.
     ///
     /// # Errors
     /// Where it has ended.
@@ -90,10 +90,10 @@ impl Helper {
         }
     }
 
-    /// Hears its next line.
+    /// Receives its next line.
     ///
     /// # Errors
-    /// Where it has ended, or says nothing in time: it is ended then.
+    /// Where it has ended, or does not answer within the limit; it is then killed.
     pub fn hear(&mut self, limit: Duration) -> Result<String, Silence> {
         match self.answers.recv_timeout(limit) {
             Ok(line) => Ok(line),
@@ -115,7 +115,7 @@ impl Helper {
         Silence::Ended(if complaints.trim().is_empty() { status } else { format!("{status}: {}", complaints.trim()) })
     }
 
-    /// Lets it end, and kills it where it does not.
+    /// Closes its input and waits for its end; kills it if it does not end in time.
     fn end(&mut self, grace: Duration) -> Option<std::process::ExitStatus> {
         drop(self.calls.take());
         let end = Instant::now() + grace;
@@ -137,14 +137,14 @@ impl Drop for Helper {
     }
 }
 
-/// Beside this program, or where distributions put the helpers of one.
+/// Looks beside this program, then where distributions install helper programs.
 fn find(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let own = std::env::current_exe().context("cannot determine where this program is installed")?;
     let directory = own.parent().unwrap_or(&own);
     let places = [".", "../libexec/vgapt", "../lib/vgapt"].map(|place| directory.join(place).join(name));
     places.into_iter().find(|place| place.exists()).ok_or_else(|| {
         Problem::new(
-            format!("{name} is not there; it belongs beside {}", own.display()),
+            format!("{name} is missing; it must be installed beside {}", own.display()),
             "install both programs (in a checkout: cargo build --bins)",
         )
         .into()

@@ -1,4 +1,4 @@
-//! The only place that starts other programs.
+//! The only module that starts other programs.
 
 mod command;
 mod helper;

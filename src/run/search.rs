@@ -1,20 +1,20 @@
-//! Where programs are searched: in the absolute directories of PATH, and in those of root's.
+//! Where programs are searched for: in the absolute directories of PATH, and in root's.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The directories that `su` leaves out, where update-grub and its like lie.
+/// Directories that are missing in PATH after `su`; update-grub and similar programs are there.
 const OF_ROOT: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-/// Where no PATH says anything, as the C library has it.
+/// The C library's default where PATH is not set.
 const OF_EVERYBODY: [&str; 2] = ["/usr/bin", "/bin"];
 
-/// The search path. An empty or relative element means the current directory, which may be anybody's.
+/// The search path, without empty and relative elements: they depend on the current directory, where anybody may have put a program.
 pub(super) fn path() -> OsString {
     std::env::join_paths(directories(std::env::var_os("PATH").as_deref())).unwrap_or_default()
 }
 
-/// The program of a name; a name with a slash in it is a path, and has to be an absolute one.
+/// The path of a program; a name that contains a slash is a path, which must be absolute.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|path| path.is_absolute() && path.exists());

@@ -1,4 +1,4 @@
-//! A program that is heard while it runs, and can be ended.
+//! Runs a program, passes on its output while it runs, and stops it on an interrupt.
 
 use std::io::Read;
 use std::process::{Child, Stdio};
@@ -11,11 +11,11 @@ use anyhow::Result;
 use super::command::{Ran, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 
-/// How long a program that was asked to end is waited for.
+/// How long to wait for a program after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Runs a program and hears what it prints while it prints it. Where an interrupt comes the program
-/// is asked to end, and after a while made to.
+/// Runs a program and passes on its standard output while it runs. On an interrupt the program gets SIGTERM, and
+/// SIGKILL after a grace period.
 ///
 /// # Errors
 /// [`super::Missing`] where it is not installed, [`crate::interrupt::Interrupted`] where it was interrupted.
@@ -31,7 +31,7 @@ pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Inter
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let mut asked: Option<Instant> = None;
     loop {
-        // What it started itself may hold the pipes open longer.
+        // Its own children may keep the pipes open longer.
         if asked.is_some() && child.try_wait()?.is_some() {
             break;
         }
@@ -55,7 +55,7 @@ pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Inter
     }
     let status = child.wait()?;
     if interrupt.came() && !status.success() {
-        return Err(Interrupted(format!("{} was ended", argv[0])).into());
+        return Err(Interrupted(format!("{} was stopped", argv[0])).into());
     }
     Ok(Ran { status, stdout, stderr })
 }
@@ -79,7 +79,7 @@ fn listen(mut pipe: impl Read + Send + 'static, said: fn(String) -> Said, sender
 fn ask_to_end(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        // It may have ended by itself: Ctrl-C reaches all of the terminal's.
+        // It may have ended already: Ctrl-C reaches every process of the terminal.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }

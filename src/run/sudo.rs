@@ -1,4 +1,4 @@
-//! This program once more, as root.
+//! Runs this program again as root.
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
@@ -9,10 +9,10 @@ use anyhow::Context as _;
 use super::search;
 use crate::problem::Problem;
 
-/// Makes this process sudo, which runs this very command line once more; comes back only where there is
-/// no sudo. Signals and the exit code need no passing on.
+/// Replaces this process by sudo, which runs the same command line as root; returns only where sudo cannot be
+/// run. Signals and the exit code then need no forwarding.
 pub fn become_root() -> anyhow::Error {
-    let own = match std::env::current_exe().context("cannot tell where this program lies") {
+    let own = match std::env::current_exe().context("cannot determine where this program is installed") {
         Ok(own) => own,
         Err(error) => return error,
     };

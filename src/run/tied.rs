@@ -1,7 +1,7 @@
-//! A program that ends with the one that started it, however that one ends, SIGKILL included.
+//! Ties a child program to this process: when this process dies, even by SIGKILL, the child gets SIGTERM.
 //!
-//! A process asks the kernel itself for a signal when its parent dies (`PR_SET_PDEATHSIG`), and a
-//! program that is only executed does not ask. So this program starts itself, asks, and executes the other one.
+//! A process has to request that signal itself (`PR_SET_PDEATHSIG`), and other programs do not request it. So
+//! vgapt starts itself as the child, requests the signal, and then executes the other program.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
-/// The first argument with which this program executes another one.
+/// With this first argument, vgapt executes another program.
 const WORD: &str = "--execute-tied-to";
-/// The exit code where it does not, as shells have it.
+/// Exit code where the program cannot be executed; shells use the same one.
 pub const NOT_EXECUTABLE: u8 = 126;
-/// This program itself, also where its file was replaced meanwhile.
+/// The running program itself, even if its file has been replaced since it started.
 const OWN: &str = "/proc/self/exe";
 
-/// Whether `main` hands its arguments to [`execute`]; a test's binary does not.
+/// Whether `main` calls [`execute`]; the binary of a test does not.
 static EXECUTES: AtomicBool = AtomicBool::new(false);
 
 /// A command that runs a program, which gets SIGTERM when this process dies.
@@ -31,8 +31,8 @@ pub(super) fn command(program: &Path) -> Command {
     command
 }
 
-/// Executes another program where the arguments of this one say so: the first thing that `main` does.
-/// Comes back only where they do not, or with the reason why it cannot be executed.
+/// Executes another program if the arguments of this one say so; `main` calls it first. Returns `None` if they
+/// do not, or the reason why the program cannot be executed.
 pub fn execute(mut arguments: impl Iterator<Item = OsString>) -> Option<anyhow::Error> {
     EXECUTES.store(true, Ordering::Relaxed);
     if arguments.next().as_deref() != Some(OsStr::new(WORD)) {
@@ -40,15 +40,15 @@ pub fn execute(mut arguments: impl Iterator<Item = OsString>) -> Option<anyhow::
     }
     let parent = arguments.next().and_then(|id| id.to_str()?.parse().ok()).and_then(Pid::from_raw);
     let (Some(parent), Some(program)) = (parent, arguments.next()) else {
-        return Some(anyhow::anyhow!("{WORD} is for vgapt's own use"));
+        return Some(anyhow::anyhow!("{WORD} is only for vgapt's internal use"));
     };
     let cannot = format!("cannot run {}", program.display());
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         return Some(anyhow::Error::new(error).context(cannot));
     }
-    // The parent may have died before the kernel was asked.
+    // The parent may have died before the signal was requested.
     if getppid() != Some(parent) {
-        return Some(anyhow::anyhow!("{cannot}: the program that asked for it has ended"));
+        return Some(anyhow::anyhow!("{cannot}: the process that started it has ended"));
     }
     Some(anyhow::Error::new(Command::new(&program).args(arguments).exec()).context(cannot))
 }

@@ -1,4 +1,4 @@
-//! A program that only looks, and has to come to its end in time.
+//! Runs a read-only program with a time limit.
 
 use std::io::Read;
 use std::process::{Child, Stdio};
@@ -12,13 +12,13 @@ use super::command::{Ran, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
-/// How often it is looked whether the program has ended.
+/// How often to check whether the program has ended.
 const SLICE: Duration = Duration::from_millis(5);
 
 /// Runs a program to its end and returns what it printed; one that does not end in time, or is interrupted, is killed.
 ///
 /// # Errors
-/// [`super::Missing`] where it is not installed, [`Interrupted`] where it was interrupted, and where the time is over.
+/// [`super::Missing`] where it is not installed, [`Interrupted`] where it was interrupted; also where the time limit is exceeded.
 pub fn within(argv: &[String], limit: Duration, interrupt: &Interrupt) -> Result<Ran> {
     let mut command = command(argv)?;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| cannot_run(argv, &error))?;
@@ -30,34 +30,34 @@ pub fn within(argv: &[String], limit: Duration, interrupt: &Interrupt) -> Result
         }
         if interrupt.came() {
             kill(child)?;
-            return Err(Interrupted(format!("{} was ended", argv[0])).into());
+            return Err(Interrupted(format!("{} was stopped", argv[0])).into());
         }
         if Instant::now() > end {
             kill(child)?;
             return Err(Problem::new(
-                format!("{} did not end within {} s, and was killed: {}", argv[0], limit.as_secs(), argv.join(" ")),
-                "see whether the file that it names lies on a disk or a network that does not answer",
+                format!("{} did not end within {} s and was killed: {}", argv[0], limit.as_secs(), argv.join(" ")),
+                "check whether that file is on a disk or a network share that does not respond",
             )
             .into());
         }
         thread::sleep(SLICE);
     };
-    // What the program started itself may hold a pipe open; half an answer is none.
+    // A child of the program may keep a pipe open. Incomplete output is not used.
     let text = |pipe: Option<Receiver<Vec<u8>>>| -> Result<String> {
         let Some(pipe) = pipe else { return Ok(String::new()) };
         let bytes = pipe.recv_timeout(end.saturating_duration_since(Instant::now()).max(SLICE));
-        let bytes = bytes.with_context(|| format!("the answer of {} did not end", argv[0]))?;
+        let bytes = bytes.with_context(|| format!("the output of {} did not end", argv[0]))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     Ok(Ran { status, stdout: text(stdout)?, stderr: text(stderr)? })
 }
 
-/// Reads a pipe to its end beside the program.
+/// Reads a pipe to its end in a thread, while the program runs.
 fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // Half an answer is none. Whoever waited may have given up.
+        // Incomplete output is not sent. The receiver may have given up already.
         if pipe.read_to_end(&mut bytes).is_ok() {
             let _ = sender.send(bytes);
         }

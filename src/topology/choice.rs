@@ -1,4 +1,4 @@
-//! Which cores: those nearest to the card, in as few L3 caches as can be, the better caches first.
+//! Which cores: those nearest to the card, in as few L3 caches as possible, the better caches first.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ pub(super) struct Offer<'c> {
 }
 
 impl<'c> Offer<'c> {
-    /// The best cores of this number, in the guest's order; `None` where there are fewer.
+    /// The best `count` cores, in the guest's order; `None` if there are fewer.
     pub(super) fn choose(&self, count: usize) -> Option<Vec<&'c Core>> {
         let tiers = self.tiers();
         let mut best = tiers.iter().find_map(|tier| {
@@ -38,7 +38,7 @@ impl<'c> Offer<'c> {
         Some(best.2)
     }
 
-    /// The free cores of the best L3 cache, as near to the card as can be.
+    /// How many free cores the best L3 cache has, as near to the card as possible.
     pub(super) fn best_cache(&self) -> usize {
         let tiers = self.tiers();
         let best = |tier: &Vec<Vec<&'c Core>>| {
@@ -91,8 +91,8 @@ impl<'c> Offer<'c> {
     }
 }
 
-/// This many cores of these caches: of one if it has them, else of as few as can be, of each the
-/// same number if that goes; with the number of caches and the best one's rank.
+/// `count` cores of these caches: of one cache if it has enough, else of as few as possible, the same
+/// number of each if possible; with the number of caches and the rank of the best one.
 fn within<'c>(domains: &[Domain<'c>], count: usize) -> Option<(usize, Rank, Vec<&'c Core>)> {
     let take = |domain: &Domain<'c>, count: usize| domain.cores.iter().copied().take(count).collect::<Vec<_>>();
     if let Some(domain) = domains.iter().find(|domain| domain.cores.len() >= count) {

@@ -17,12 +17,12 @@ pub struct Core {
     pub l3: usize,
     /// Size of that cache in KiB; 0 where it is not known.
     pub l3_kib: u64,
-    /// Whether it is one of the small cores of a hybrid processor.
+    /// Whether it is an efficiency core of a hybrid processor.
     pub is_efficient: bool,
-    /// Whether it is one of those for next to no power, which lie apart from all others.
+    /// Whether it is a low-power core; these are apart from all others.
     #[serde(skip)]
     pub is_low_power: bool,
-    /// The first CPU of those that share its L2 cache: small cores come in clusters.
+    /// The first CPU of those that share its L2 cache: efficiency cores come in clusters.
     #[serde(skip)]
     pub cluster: u32,
     /// Its highest frequency in kHz; 0 where it is not known.
@@ -45,7 +45,7 @@ pub fn cores(topology: &Topology) -> Vec<Core> {
         if !seen.insert(cpu.cpu) {
             continue;
         }
-        // A sibling that is not online is not there; one that another core has already is none.
+        // A sibling that is offline does not count, nor does one that already belongs to another core.
         let mut cpus: Vec<u32> = cpu.siblings.0.intersection(&topology.online.0).copied().filter(|sibling| seen.insert(*sibling)).collect();
         cpus.push(cpu.cpu);
         cpus.sort_unstable();

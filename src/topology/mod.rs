@@ -1,8 +1,8 @@
-//! Which of the host's processors a guest is given, and how it sees them. Pure: a topology and what
-//! is asked for in, a [`Pinning`] out.
+//! Which of the host's CPUs a guest uses, and how it sees them. Pure: a topology and a request in,
+//! a [`Pinning`] out.
 //!
 //! The laws: whole cores only, with their siblings in the guest's order; one L3 cache if the guest
-//! fits, the larger one; performance cores unless others are asked for; the NUMA node of the card;
+//! fits, the larger one; performance cores unless others are requested; the NUMA node of the card;
 //! the host's first core stays with the host.
 
 mod choice;

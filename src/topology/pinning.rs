@@ -1,4 +1,4 @@
-//! From what is asked for to the CPUs of a guest, and how it sees them.
+//! From a request to the CPUs of a guest, and how the guest sees them.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,30 @@ use super::choice::Offer;
 use super::{Core, cores};
 use crate::model::{CpuSet, Topology};
 
-/// How many virtual CPUs are asked for.
+/// How many virtual CPUs are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
-    /// As many as one L3 cache has to give.
+    /// As many as one L3 cache has available.
     Auto,
     /// This many.
     Exactly(u32),
 }
 
-/// Which cores of a hybrid processor may be taken.
+/// Which cores of a hybrid processor may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kinds {
-    /// The large ones; where they have no room, the small ones that have.
+    /// Performance cores; if they have no room, efficiency cores.
     #[default]
     Fitting,
-    /// The large ones.
+    /// Performance cores.
     Performance,
-    /// The small ones.
+    /// Efficiency cores.
     Efficient,
-    /// All of them.
+    /// Both kinds.
     Any,
 }
 
-/// What is asked for.
+/// A request for CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
     /// How many virtual CPUs.
@@ -62,12 +62,12 @@ impl GuestTopology {
     }
 }
 
-/// Who gets which CPU.
+/// Which CPU is used for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pinning {
-    /// The host's CPU of each virtual one.
+    /// The host CPU of each virtual CPU.
     pub vcpus: Vec<u32>,
-    /// The CPUs of the guest's cores: those above, and the siblings of theirs that no virtual CPU has.
+    /// The CPUs of the guest's cores: those above, and their siblings that no virtual CPU uses.
     pub taken: CpuSet,
     /// The host's CPUs on which the emulator and its I/O threads run.
     pub emulator: CpuSet,
@@ -77,29 +77,29 @@ pub struct Pinning {
     pub nodes: CpuSet,
     /// How many L3 caches they are in.
     pub caches: usize,
-    /// Small cores were taken, because the large ones have room for this many virtual CPUs only.
+    /// Efficiency cores are used because the performance cores have room only for this many virtual CPUs.
     pub instead_of: Option<u32>,
 }
 
-/// Why no CPUs can be given.
+/// Why no CPUs can be assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unpinned {
     /// The host's cores are not known.
     Unknown,
-    /// The host has one core, and that is its own.
+    /// The host has only one core, which it needs itself.
     OneCore,
-    /// Only this many virtual CPUs have a place on cores of the kinds that are asked for.
+    /// Cores of the requested kinds have room only for this many virtual CPUs.
     TooFew(u32),
 }
 
-/// One core in so many stays with the host when the guest's number is ours to choose. Ours, after
-/// what guides commonly do: five cores of six, six of eight.
+/// If vgapt chooses the number of the guest's CPUs, one core in this many stays with the host. The value
+/// follows common guides: five cores of six, six of eight.
 const HOSTS_SHARE: usize = 4;
 
-/// Gives a guest its CPUs.
+/// Chooses the CPUs of a guest.
 ///
 /// # Errors
-/// Where there are none to give.
+/// If none are available.
 pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
     let all = cores(topology);
     let (_first, rest) = all.split_first().ok_or(Unpinned::Unknown)?;
@@ -118,8 +118,8 @@ pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
     }
 }
 
-/// The small cores where the large have no room: of one cluster if one has room, since those share a cache;
-/// those for next to no power last.
+/// Efficiency cores, if the performance cores have no room: of one cluster if one has room, since its cores
+/// share a cache; low-power cores last.
 fn small(topology: &Topology, demand: &Demand, all: &[Core], room: u32) -> Option<Pinning> {
     let of =
         |low_power: bool| -> Vec<&Core> { all.iter().skip(1).filter(|core| core.is_efficient && core.is_low_power == low_power).collect() };
@@ -140,7 +140,7 @@ fn small(topology: &Topology, demand: &Demand, all: &[Core], room: u32) -> Optio
 
 /// The best of these cores.
 fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, Unpinned> {
-    // Who isolates cores does so for guests. Where they do not suffice, any will do.
+    // Cores are isolated for guests. If they do not suffice, any core is used.
     let isolated: Vec<&Core> =
         candidates.iter().copied().filter(|core| core.cpus.iter().all(|cpu| topology.isolated.0.contains(cpu))).collect();
     let room: usize = isolated.iter().map(|core| core.cpus.len()).sum();
@@ -148,7 +148,7 @@ fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec
         candidates = isolated;
     }
     let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(Unpinned::TooFew(0))?;
-    // A guest's cores all have as many threads, so those that lack one come last.
+    // All cores of a guest have the same number of threads, so cores with fewer threads come last.
     let full: Vec<&Core> = candidates.iter().copied().filter(|core| core.cpus.len() == threads).collect();
     let offer = Offer { all, free: full, node: demand.node };
     let count = match demand.count {
@@ -183,7 +183,7 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
     let taken: BTreeSet<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).collect();
     let nodes: BTreeSet<u32> = chosen.iter().map(|core| core.node).collect();
     let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().collect();
-    // What runs on isolated CPUs is not shared out among them.
+    // The kernel does not balance threads between isolated CPUs.
     let shared: BTreeSet<u32> = left.difference(&topology.isolated.0).copied().collect();
     let left = if shared.is_empty() { left } else { shared };
     let near: BTreeSet<u32> = topology
@@ -203,8 +203,8 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
     }
 }
 
-/// The guest's cores as it is to see them: a socket for each package and a die for each L3 cache,
-/// where each has as many cores as the others; else all in one.
+/// The guest's cores as the guest sees them: a socket for each package and a die for each L3 cache,
+/// if each has the same number of cores; else all in one.
 fn seen(chosen: &[&Core], count: usize) -> GuestTopology {
     let threads = chosen.first().map_or(1, |core| core.cpus.len());
     if chosen.iter().any(|core| core.cpus.len() != threads) || chosen.len() * threads != count {
@@ -217,7 +217,7 @@ fn seen(chosen: &[&Core], count: usize) -> GuestTopology {
     GuestTopology { sockets: number(sockets), dies: number(dies), cores: number(chosen.len() / sockets / dies), threads: number(threads) }
 }
 
-/// How many different values there are, if each is there as often as the others.
+/// The number of different values, if each occurs equally often.
 fn equal_parts(values: impl Iterator<Item = usize>) -> Option<usize> {
     let values: Vec<usize> = values.collect();
     let different: BTreeSet<usize> = values.iter().copied().collect();

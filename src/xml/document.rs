@@ -13,7 +13,7 @@ const BOM: char = '\u{feff}';
 pub struct Document {
     pub(super) text: String,
     has_bom: bool,
-    /// In the order of their start tags, so that a node and all below it lie side by side.
+    /// In the order of their start tags, so that a node and its descendants are contiguous.
     pub(super) nodes: Vec<Node>,
     pub(super) fault: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Node {
     pub(super) attributes: Vec<Attribute>,
     pub(super) content: String,
     pub(super) children: Vec<Id>,
-    /// From `<` of the start tag to behind `>` of the end tag.
+    /// From `<` of the start tag to after `>` of the end tag.
     pub(super) range: Range<usize>,
     /// Between the tags; `None` where the element is written `<name/>`.
     pub(super) inner: Option<Range<usize>>,
@@ -52,14 +52,14 @@ impl Document {
     /// Parses a text.
     ///
     /// # Errors
-    /// Where it is not well-formed: the line is named.
+    /// Where it is not well-formed; the error names the line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (has_bom, text) = match text.strip_prefix(BOM) {
             Some(rest) => (true, rest),
             None => (false, text),
         };
         if text.starts_with(BOM) {
-            return Err("line 1: there is a second byte order mark".into());
+            return Err("line 1: a second byte order mark".into());
         }
         let nodes = parse_nodes(text).map_err(|(position, what)| {
             let before = text.get(..position).unwrap_or(text);
@@ -94,7 +94,7 @@ impl Document {
         self.node(id).name.end
     }
 
-    /// Why the first edit that could not be made was not made; the text is without it then.
+    /// Why an edit failed (the first one that did); the text does not contain that edit.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
@@ -125,7 +125,7 @@ impl<'d> Element<'d> {
         &self.document.text[self.node().range.clone()]
     }
 
-    /// Where it stands in the document's text (behind a byte order mark).
+    /// Its range in the document's text (without a byte order mark).
     pub fn range(self) -> Range<usize> {
         self.node().range.clone()
     }
@@ -141,7 +141,7 @@ impl<'d> Element<'d> {
         self.node().attributes.iter().map(move |attribute| &self.document.text[attribute.name.clone()])
     }
 
-    /// Its own text, that of its children left out.
+    /// Its own text, without that of its children.
     pub fn text(self) -> &'d str {
         self.node().content.trim()
     }
@@ -166,7 +166,7 @@ impl<'d> Element<'d> {
         path.split('/').try_fold(self, Element::child)
     }
 
-    /// The namespace that a prefix (`None`: no prefix) stands for here.
+    /// The namespace URI of the element; `None` where none is declared.
     pub fn namespace(self) -> Option<Cow<'d, str>> {
         let declaration = match self.name().split_once(':') {
             Some((prefix, _)) => format!("xmlns:{prefix}"),
@@ -205,7 +205,7 @@ pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
         match &event {
             Event::Start(tag) | Event::Empty(tag) => {
                 if open.is_empty() && !nodes.is_empty() {
-                    return Err((start, "there is more than one root element".into()));
+                    return Err((start, "more than one root element".into()));
                 }
                 let id = Id(nodes.len());
                 let parent = open.last().copied();
@@ -222,7 +222,7 @@ pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
                 }
             }
             Event::End(_) => {
-                // The reader refuses an end tag that matches no start tag.
+                // The reader refuses an end tag without a matching start tag.
                 let Some(Id(closed)) = open.pop() else { return Err((start, "an end tag without a start".into())) };
                 nodes[closed].range.end = end;
                 nodes[closed].inner = nodes[closed].inner.take().map(|inner| inner.start..start);
@@ -236,7 +236,7 @@ pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
                 match open.last() {
                     Some(Id(current)) => nodes[*current].content.push_str(&content),
                     None if content.trim().is_empty() => {}
-                    None => return Err((start, "there is text outside the root element".into())),
+                    None => return Err((start, "text outside the root element".into())),
                 }
             }
             Event::Eof => break,
@@ -245,17 +245,17 @@ pub(super) fn parse_nodes(text: &str) -> Result<Vec<Node>, Fault> {
     }
     match open.last() {
         Some(Id(unclosed)) => Err((nodes[*unclosed].range.start, format!("<{}> is never closed", &text[nodes[*unclosed].name.clone()]))),
-        None if nodes.is_empty() => Err((0, "there is no element".into())),
+        None if nodes.is_empty() => Err((0, "no root element".into())),
         None => Ok(nodes),
     }
 }
 
-/// What a reference such as `&lt;` stands for; one to an entity that XML itself does not know stays as it is.
+/// Resolves a reference such as `&lt;`; a reference to an entity that is not predefined in XML is left unchanged.
 fn reference(raw: &str) -> String {
     quick_xml::escape::unescape(raw).map_or_else(|_| raw.to_owned(), Cow::into_owned)
 }
 
-/// Where the attributes of a tag stand; `offset` is where the tag's own text begins in the document.
+/// The ranges of a tag's attributes; `offset` is the position of the tag's text in the document.
 fn attributes(tag: &BytesStart<'_>, offset: usize) -> Result<Vec<Attribute>, String> {
     let origin = tag.as_ptr() as usize;
     let place = |part: &str| {
@@ -267,7 +267,7 @@ fn attributes(tag: &BytesStart<'_>, offset: usize) -> Result<Vec<Attribute>, Str
             let attribute = attribute.map_err(|error| error.to_string())?;
             match &attribute.value {
                 Cow::Borrowed(value) => Ok(Attribute { name: place(attribute.key.as_ref()), value: place(value) }),
-                Cow::Owned(_) => Err("an attribute could not be placed".into()),
+                Cow::Owned(_) => Err("the position of an attribute is unknown".into()),
             }
         })
         .collect()

@@ -6,7 +6,7 @@ use super::fragment::deeper;
 use super::{Document, Fragment, Id, characters};
 
 impl Document {
-    /// Gives an attribute a value; nothing changes where it has it already.
+    /// Sets an attribute; changes nothing where it already has the value.
     pub fn set_attribute(&mut self, id: Id, name: &str, value: &str) {
         if self.element(id).attribute(name).is_some_and(|now| now == value) {
             return;
@@ -15,14 +15,14 @@ impl Document {
         match self.attribute(id, name).map(|attribute| attribute.value.clone()) {
             Some(range) => self.splice(id, range, &escaped),
             None => {
-                // Behind the last attribute's closing quote, or behind the name.
+                // After the last attribute's closing quote, or after the name.
                 let at = self.last_attribute(id).map_or_else(|| self.name_end(id), |last| last.value.end + 1);
                 self.splice(id, at..at, &format!(" {name}='{escaped}'"));
             }
         }
     }
 
-    /// Takes an attribute out, with the white space before it.
+    /// Removes an attribute, with the white space before it.
     pub fn remove_attribute(&mut self, id: Id, name: &str) {
         let Some(attribute) = self.attribute(id, name) else { return };
         let (start, end) = (attribute.name.start, attribute.value.end + 1);
@@ -30,7 +30,7 @@ impl Document {
         self.splice(id, start..end, "");
     }
 
-    /// Makes the content of an element this text, in place of all that is in it.
+    /// Replaces the whole content of an element by this text.
     pub fn set_text(&mut self, id: Id, text: &str) {
         let element = self.element(id);
         if element.text() == text && element.children().next().is_none() {
@@ -43,7 +43,7 @@ impl Document {
         }
     }
 
-    /// Puts a new element in behind the other children.
+    /// Adds a new element after the other children.
     pub fn append(&mut self, parent: Id, fragment: &Fragment) {
         let last = self.element(parent).children().last().map(super::Element::id);
         match last {
@@ -52,7 +52,7 @@ impl Document {
         }
     }
 
-    /// Puts a new element in behind this one, on a line of its own.
+    /// Inserts a new element after this one, on its own line.
     pub fn insert_after(&mut self, sibling: Id, fragment: &Fragment) {
         let range = self.node(sibling).range.clone();
         let indent = self.indent_of(range.start).to_owned();
@@ -61,7 +61,7 @@ impl Document {
         self.insert(self.node(sibling).parent, self.behind(sibling), range.end, &text);
     }
 
-    /// Puts a new element in before this one, on a line of its own.
+    /// Inserts a new element before this one, on its own line.
     pub fn insert_before(&mut self, sibling: Id, fragment: &Fragment) {
         let start = self.node(sibling).range.start;
         let indent = self.indent_of(start).to_owned();
@@ -70,18 +70,18 @@ impl Document {
         self.insert(self.node(sibling).parent, sibling.0, start, &text);
     }
 
-    /// Puts an element's source, as [`Element::source`](super::Element::source) gave it, in the place of another.
+    /// Replaces an element by the source of another, as [`Element::source`](super::Element::source) returns it.
     pub fn replace(&mut self, id: Id, source: &str) {
         let range = self.node(id).range.clone();
         self.splice(id, range, source);
     }
 
-    /// Takes an element out; where it begins its line, with the line end and the white space before it.
+    /// Removes an element; if it is first on its line, also the white space and the line end before it.
     pub fn remove(&mut self, id: Id) {
         self.cut(id, self.with_line_start(id));
     }
 
-    /// Takes elements out as [`remove`](Self::remove) does, all at once; none is inside of another.
+    /// Removes several elements at once, as [`remove`](Self::remove) does; none may be inside another.
     pub fn remove_all(&mut self, ids: &[Id]) {
         let mut ranges: Vec<Range<usize>> = ids.iter().map(|id| self.with_line_start(*id)).collect();
         ranges.sort_unstable_by_key(|range| range.start);
@@ -98,7 +98,7 @@ impl Document {
         start..range.end
     }
 
-    /// The only child of an element that had none: its text goes, its comments stay.
+    /// Inserts the first child of an element: its white space is replaced, its text and comments stay.
     fn insert_only(&mut self, parent: Id, fragment: &Fragment) {
         let outer = self.indent_of(self.node(parent).range.start).to_owned();
         let indent = deeper(&outer);
@@ -122,7 +122,7 @@ impl Document {
         self.splice(id, tag_end..range.end, &format!(">{content}</{name}>"));
     }
 
-    /// The white space before an element that begins its line; that of its line where it does not.
+    /// The indentation of the line that contains this position.
     fn indent_of(&self, start: usize) -> &str {
         let line = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let length = self.text[line..start].find(|c| c != ' ' && c != '\t').unwrap_or(start - line);
@@ -216,7 +216,7 @@ mod tests {
             }
         }
 
-        /// An edit leaves the same document as reading its text anew does.
+        /// The document after an edit is the same as one parsed from its new text.
         #[test]
         fn edits_leave_what_reading_anew_finds(edits in proptest::collection::vec((0_usize..8, 0_usize..100), 1..30)) {
             let mut document = Document::parse("<r>\n  <a x='1'>t</a>\n  <b><c/><d>\n    <e/></d></b>\n  <f/>\n</r>").unwrap();

@@ -1,5 +1,5 @@
-//! Parts of a document exchanged for others: only what lies around them changes, since reading the whole again for
-//! each edit would take the square of its size.
+//! Replaces parts of a document and updates the ranges around them. Parsing the whole text again for each edit would
+//! take quadratic time.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::{Document, Id};
 
 impl Document {
     fn fail(&mut self, edit: &str, (_, what): &Fault) {
-        self.fault.get_or_insert_with(|| format!("an edit would leave XML that is not well-formed ({what}): {edit}"));
+        self.fault.get_or_insert_with(|| format!("an edit would make the XML not well-formed ({what}): {edit}"));
     }
 
     /// Replaces a part of an element, which stays one element.
@@ -21,24 +21,24 @@ impl Document {
         }
     }
 
-    /// Puts text with one new element in it between the children of a parent; `index` is its id.
+    /// Inserts text with one new element between the children of a parent; `index` is its id.
     pub(super) fn insert(&mut self, parent: Option<Id>, index: usize, at: usize, text: &str) {
         match parse_element(text) {
             Ok(nodes) if parent.is_some() => self.exchange(parent, index..index, nodes, at, at..at, text),
-            Ok(_) => self.fail(text, &(at, "there is more than one root element".into())),
+            Ok(_) => self.fail(text, &(at, "more than one root element".into())),
             Err(fault) => self.fail(text, &fault),
         }
     }
 
-    /// Takes an element out, and the white space before it that the range has.
+    /// Removes an element, with the white space before it that is in the range.
     pub(super) fn cut(&mut self, id: Id, range: Range<usize>) {
         match self.node(id).parent {
             Some(parent) => self.exchange(Some(parent), id.0..self.behind(id), Vec::new(), range.start, range, ""),
-            None => self.fail("", &(0, "there is no element".into())),
+            None => self.fail("", &(0, "no root element".into())),
         }
     }
 
-    /// Replaces the text by one without several parts, all at once.
+    /// Removes several parts of the text at once.
     pub(super) fn without(&mut self, parts: &[Range<usize>]) {
         let mut text = String::with_capacity(self.text.len());
         let mut end = 0;
@@ -53,7 +53,7 @@ impl Document {
         }
     }
 
-    /// The id of what follows an element and all below it.
+    /// The id after an element and its descendants.
     pub(super) fn behind(&self, id: Id) -> usize {
         let mut last = id;
         while let Some(child) = self.node(last).children.last() {
@@ -62,7 +62,7 @@ impl Document {
         last.0 + 1
     }
 
-    /// New nodes, whose text begins at `origin`, in the place of some, and the text with them.
+    /// Replaces nodes by new ones, whose text begins at `origin`, and their text.
     fn exchange(&mut self, parent: Option<Id>, old: Range<usize>, new: Vec<Node>, origin: usize, range: Range<usize>, replacement: &str) {
         let by = Shift { nodes: (old.len(), new.len()), text: (range.len(), replacement.len()) };
         self.text.replace_range(range, replacement);
@@ -119,7 +119,7 @@ impl Document {
     }
 }
 
-/// By how much an edit moves what is behind it: before and after, of each.
+/// How far an edit moves what follows it: old and new number of nodes, old and new length of text.
 struct Shift {
     nodes: (usize, usize),
     text: (usize, usize),
@@ -141,10 +141,10 @@ impl Shift {
 
 /// The nodes of a text that is one element.
 fn parse_element(text: &str) -> Result<Vec<Node>, Fault> {
-    // A declaration or a comment before it would be taken for a part of it.
+    // A declaration or a comment before the element would become part of it.
     let start = text.trim_start();
     if !start.starts_with('<') || start.starts_with("<?") || start.starts_with("<!") {
-        return Err((0, "there is no element".into()));
+        return Err((0, "no element".into()));
     }
     parse_nodes(text)
 }

@@ -1,6 +1,6 @@
-//! A new element, before it has a place in a document.
+//! A new element that is not in a document yet.
 
-#![allow(clippy::needless_pass_by_value)] // Values are written as they come: numbers, addresses, `format_args!`.
+#![allow(clippy::needless_pass_by_value)] // Values of many types are written: numbers, addresses, `format_args!`.
 
 use super::characters::{of_attribute, of_text};
 
@@ -67,8 +67,8 @@ impl Fragment {
         &self.children
     }
 
-    /// As XML, its lines but the first indented by `indent`, each level by two spaces more, or by a
-    /// tab where the indent is made of tabs.
+    /// As XML. All lines but the first are indented by `indent`; each level adds two spaces, or a tab if `indent` ends with
+    /// one.
     pub fn render(&self, indent: &str, line_end: &str) -> String {
         let mut out = format!("<{}", self.name);
         for (name, value) in &self.attributes {
@@ -88,7 +88,7 @@ impl Fragment {
     }
 }
 
-/// The indent of what is inside of what is indented so.
+/// The indent of the next level.
 pub(super) fn deeper(indent: &str) -> String {
     format!("{indent}{}", if indent.ends_with('\t') { "\t" } else { "  " })
 }

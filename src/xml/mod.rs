@@ -1,5 +1,5 @@
-//! Lossless editing of an XML text: elements are found with their byte ranges, and an edit replaces
-//! a range. Everything that is not edited stays byte for byte as it was.
+//! Lossless editing of an XML text: the parser records the byte range of each element, and an edit replaces a range.
+//! Everything else stays unchanged, byte for byte.
 
 mod characters;
 mod document;

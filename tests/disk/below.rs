@@ -89,21 +89,21 @@ fn a_base_that_holds_the_data_of_another() {
             fs::write(images.path("base.img"), vec![1; 1 << 20]).unwrap();
         }
         let commit = ["commit", "own.diff"];
-        images.vgapt(&commit).with(1).saying(&["carries other overlays", "other"]);
+        images.vgapt(&commit).with(1).saying(&["has other overlays, which", "other"]);
         // Below an overlay that only a domain names.
         let elsewhere = Images::new(1);
         fs::rename(images.path("other"), elsewhere.path("other")).unwrap();
         std::os::unix::fs::symlink(images.path("base.img"), elsewhere.path("base.img")).unwrap();
         elsewhere.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", format, "-b", "other", "upper.diff"]);
         let uri = node(&images, &[(&elsewhere.text("upper.diff"), "qcow2")], "");
-        images.vgapt(&[&commit[..], &["-c", &uri]].concat()).with(1).saying(&["carries other overlays", "other"]);
+        images.vgapt(&[&commit[..], &["-c", &uri]].concat()).with(1).saying(&["has other overlays, which", "other"]);
         assert_eq!(images.hash("base.img"), before);
         // What goes down into an image goes into the file with its data.
         fs::remove_file(images.path("own.diff")).unwrap();
         images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "base.img", "beside.diff"]);
         let commit =
             ["commit", &elsewhere.text("upper.diff"), "--trust-backing", "--search", &images.directory.path().display().to_string()];
-        images.vgapt(&commit).with(1).saying(&["carries other overlays", "beside.diff"]);
+        images.vgapt(&commit).with(1).saying(&["has other overlays, which", "beside.diff"]);
         assert_eq!(images.hash("base.img"), before);
     }
 }
@@ -128,7 +128,7 @@ fn a_base_within_options_of_qemu() {
     ];
     for name in &names {
         images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-u", "-b", name, "other.diff", "1M"]);
-        images.vgapt(&["commit", "own.diff"]).with(1).saying(&["carries other overlays", "other.diff"]);
+        images.vgapt(&["commit", "own.diff"]).with(1).saying(&["has other overlays, which", "other.diff"]);
         // What such options open is not all judged: it is not followed.
         images.vgapt(&["merge", "other.diff", "m.raw"]).with(1).saying(&["outside the disk's own folder"]);
         images.vgapt(&["merge", "other.diff", "m.raw", "--trust-backing"]).with(1).saying(&["which vgapt does not follow"]);
@@ -149,7 +149,7 @@ fn a_base_within_options_of_qemu() {
         "other.diff",
         "1M",
     ]);
-    images.vgapt(&["commit", "own.diff"]).with(1).saying(&["not known whether other overlays lie on", "is not understood"]);
+    images.vgapt(&["commit", "own.diff"]).with(1).saying(&["has other overlays: ", "is not understood"]);
     assert_eq!(images.hash("base.img"), before);
 }
 
@@ -178,7 +178,7 @@ fn a_base_under_another_node() {
     }
     super::command::run(super::command::command("losetup").args(["-d", &device])).with(0);
     for ran in told {
-        ran.with(1).saying(&["carries other overlays", "other.diff"]);
+        ran.with(1).saying(&["has other overlays, which", "other.diff"]);
     }
 }
 

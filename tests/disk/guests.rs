@@ -44,7 +44,7 @@ fn read_file(images: &Images, disk: &str, path: &str) -> Vec<u8> {
 fn compact_and_copy_in() {
     let Some(images) = guest() else { return };
     let before = images.hash("guest.qcow2");
-    images.vgapt(&["compact", "guest.qcow2", "small.qcow2"]).with(0).saying(&["temporary files take up to 128 MiB", "instead of"]);
+    images.vgapt(&["compact", "guest.qcow2", "small.qcow2"]).with(0).saying(&["temporary files need up to 128 MiB", "instead of"]);
     assert_eq!(images.hash("guest.qcow2"), before);
     images.tool(&["qemu-img", "check", "-q", "small.qcow2"]);
     let size = |name: &str| fs::metadata(images.path(name)).unwrap().len();
@@ -59,7 +59,7 @@ fn compact_and_copy_in() {
     let after = images.hash("guest.qcow2");
     images.vgapt(&["copy-in", "pizza", "guest.qcow2", "/nosuch"]).with(3).saying(&["copying failed"]);
     assert_eq!(images.hash("guest.qcow2"), after);
-    images.vgapt(&["copy-in", "pizza", "base.qcow2.diff", "/"]).with(3).saying(&["no system on the disk"]);
+    images.vgapt(&["copy-in", "pizza", "base.qcow2.diff", "/"]).with(3).saying(&["no operating system on the disk"]);
     let names = images.names();
     assert!(!names.iter().any(|name| name.contains("vgapt-") || name.contains("copied-in")), "{names:?}");
 }
@@ -95,7 +95,7 @@ fn killed_while_libguestfs_works() {
         kill_one_way_or_the_other(round, child);
         images.sound("guest.qcow2");
         if images.path("guest.qcow2.copied-in").exists() {
-            images.vgapt(&["merge", "guest.qcow2", "m"]).with(1).saying(&["copying into", "was cut off on its last step"]);
+            images.vgapt(&["merge", "guest.qcow2", "m"]).with(1).saying(&["a copy into", "was interrupted in its last step"]);
         } else if images.hash("guest.qcow2") != before {
             assert_eq!(read_file(&images, "guest.qcow2", "/home/pizza/slice"), format!("number {round}").into_bytes());
         }

@@ -44,7 +44,7 @@ fn a_raw_disk_that_looks_like_an_overlay_of_a_file_of_the_host() {
     for recipe in recipes {
         let option = if recipe[0] == "merge" { "--source-format" } else { "--format" };
         images.vgapt(recipe).with(1).saying(&[
-            "evil.raw is raw by its name",
+            "evil.raw is raw according to its name",
             "looks like qcow2",
             &format!("{option} raw, or {option} qcow2"),
         ]);
@@ -86,11 +86,11 @@ fn a_disk_that_a_domain_has_as_raw() {
         );
         fs::write(&node, domain).unwrap();
         let uri = format!("test://{node}");
-        images.vgapt(&["merge", name, "m.raw", "-c", &uri]).with(1).saying(&["is raw by its domain", "looks like qcow2"]);
-        images.vgapt(&["info", name, "-c", &uri]).with(1).saying(&["is raw by its domain"]);
+        images.vgapt(&["merge", name, "m.raw", "-c", &uri]).with(1).saying(&["is raw according to its domain", "looks like qcow2"]);
+        images.vgapt(&["info", name, "-c", &uri]).with(1).saying(&["is raw according to its domain"]);
         // Where no domain can be asked, a name that says nothing is not made up for by the content.
         if name == "disk" {
-            images.vgapt(&["merge", name, "m.raw", "-c", "test:///nosuch.xml"]).with(1).saying(&["a domain may have it as raw"]);
+            images.vgapt(&["merge", name, "m.raw", "-c", "test:///nosuch.xml"]).with(1).saying(&["a domain may use it as raw"]);
         }
         assert_eq!(leaks(&images), Vec::<String>::new());
     }
@@ -113,8 +113,8 @@ fn all_that_a_guest_may_write_as_raw() {
         fs::write(&node, domain).unwrap();
         let uri = format!("test://{node}");
         let ran = images.vgapt(&["merge", "disk", "m.raw", "-c", &uri, "--trust-backing"]).with(1);
-        ran.saying(&["is raw by its domain", "looks like qcow2"]);
-        images.vgapt(&["overlay", "disk", "-c", &uri, "--trust-backing"]).with(1).saying(&["is raw by its domain"]);
+        ran.saying(&["is raw according to its domain", "looks like qcow2"]);
+        images.vgapt(&["overlay", "disk", "-c", &uri, "--trust-backing"]).with(1).saying(&["is raw according to its domain"]);
         assert_eq!(leaks(&images), Vec::<String>::new());
     }
 }
@@ -130,7 +130,10 @@ fn a_raw_drive_by_options_of_qemu() {
     let blockdev = format!("{{'driver':'raw','node-name':'x','file':{{'driver':'file','filename':'{disk}'}}}}");
     for words in [["-drive", &format!("file={disk},format=raw,if=floppy")], ["-blockdev", &blockdev]] {
         super::unknown::with_options(&libvirt, &words);
-        libvirt.vgapt(&["disk", "merge", &disk, &images.text("m.raw"), "--trust-backing"]).with(1).saying(&["is raw by its domain"]);
+        libvirt
+            .vgapt(&["disk", "merge", &disk, &images.text("m.raw"), "--trust-backing"])
+            .with(1)
+            .saying(&["is raw according to its domain"]);
     }
     assert_eq!(leaks(&images), Vec::<String>::new());
 }
@@ -181,7 +184,10 @@ fn what_a_header_names_outside() {
     let at = bytes.windows(4).position(|window| window == [0xe2, 0x79, 0x2a, 0xca]).unwrap();
     bytes[at..at + 4].copy_from_slice(b"\x12\x34\x56\x78");
     fs::write(images.path("unsaid.qcow2"), bytes).unwrap();
-    images.vgapt(&["merge", "unsaid.qcow2", "m.raw"]).with(1).saying(&["does not say which format", "qemu-img rebase -u -F FORMAT"]);
+    images
+        .vgapt(&["merge", "unsaid.qcow2", "m.raw"])
+        .with(1)
+        .saying(&["does not state the format of its backing file", "qemu-img rebase -u -F FORMAT"]);
     assert_eq!(leaks(&images), Vec::<String>::new());
     // A storage pool's folder is no other place.
     let node = images.text("node.xml");
@@ -212,7 +218,7 @@ fn a_domain_is_not_swapped_to_what_its_guest_wrote() {
     .unwrap();
     libvirt.virsh(&["define", &file]);
     let before = libvirt.xml("d");
-    libvirt.vgapt(&["disk", "swap", "d", &disk]).with(1).saying(&["is raw by its domain", "looks like qcow2"]);
+    libvirt.vgapt(&["disk", "swap", "d", &disk]).with(1).saying(&["is raw according to its domain", "looks like qcow2"]);
     libvirt.vgapt(&["disk", "overlay", &disk, "--format", "raw"]).with(0);
     libvirt.vgapt(&["disk", "swap", "d", &format!("{disk}.diff")]).with(0);
     libvirt.vgapt(&["disk", "swap", "d", &disk, "--format", "raw"]).with(0);

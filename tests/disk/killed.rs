@@ -159,7 +159,7 @@ fn ctrl_c_ends_it_cleanly() {
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(130), "{said}");
-        assert!(said.contains("interrupted: the sources are as they were, and there is no new disk"), "{said}");
+        assert!(said.contains("interrupted: the sources are unchanged, and no new disk was created"), "{said}");
         fs::remove_file(images.path("begun")).unwrap();
         assert_eq!(images.names(), ["base.qcow2", "base.qcow2.diff"]);
     }

@@ -17,17 +17,17 @@ fn a_target_that_exists_a_base_that_carries_others_and_one_that_is_shut() {
     }
     let images = Images::new(1);
     let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
-    images.vgapt(&["overlay", "base.qcow2"]).with(1).saying(&["base.qcow2.diff exists", "Nothing was touched"]);
+    images.vgapt(&["overlay", "base.qcow2"]).with(1).saying(&["base.qcow2.diff already exists", "Nothing was changed"]);
     images.vgapt(&["merge", "base.qcow2.diff", "base.qcow2"]).with(1).saying(&["base.qcow2 exists"]);
-    images.vgapt(&["merge", "base.qcow2.diff", "nosuch/x"]).with(1).saying(&["there is no directory"]);
-    images.vgapt(&["merge", "nosuch", "x"]).with(3).saying(&["there is no disk nosuch"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "nosuch/x"]).with(1).saying(&["nosuch does not exist"]);
+    images.vgapt(&["merge", "nosuch", "x"]).with(3).saying(&["the disk nosuch does not exist"]);
 
     images.vgapt(&["overlay", "base.qcow2", "other.diff"]).with(0);
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "other.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["has other overlays, which", "other.diff"]);
     fs::remove_file(images.path("other.diff")).unwrap();
 
     fs::set_permissions(images.path("base.qcow2"), PermissionsExt::from_mode(0o444)).unwrap();
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["is not written to", "chmod u+w"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["must not be written to", "chmod u+w"]);
     let json: serde_json::Value = serde_json::from_str(&images.vgapt(&["commit", "base.qcow2.diff", "--json"]).with(1).stdout).unwrap();
     assert_eq!((json["outcome"].as_str(), json["findings"][0]["code"].as_str()), (Some("refused"), Some("read-only")));
     assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
@@ -52,19 +52,19 @@ fn a_disk_that_a_running_domain_has() {
     let uri = format!("test://{node}");
     for arguments in [&["commit", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"], &["overlay", "base.qcow2.diff"]] {
         let ran = images.vgapt(&[arguments, &["-c", &uri]].concat()).with(1);
-        ran.saying(&["the domain 'win10' runs and has", "as sda", "vgapt stop win10"]);
+        ran.saying(&["the domain 'win10' is running and uses", "as sda", "vgapt stop win10"]);
     }
     assert!(images.vgapt(&["info", "base.qcow2.diff", "-c", &uri]).with(0).stdout.contains("used by   win10 (running) as sda"));
     // An overlay that only libvirt knows of, in another directory.
     let elsewhere = Images::new(1);
     elsewhere.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2"), "far.diff"]);
     fs::write(&node, domain(&elsewhere.text("far.diff"))).unwrap();
-    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "far.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["has other overlays, which", "far.diff"]);
     // Also where the domain does not state its format.
     fs::write(&node, domain(&elsewhere.text("far.diff")).replace("<driver name='qemu' type='qcow2'/>", "")).unwrap();
-    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "far.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["has other overlays, which", "far.diff"]);
     // Without libvirt, QEMU's lock is left.
-    images.vgapt(&["info", "base.qcow2", "-c", "test:///nosuch.xml"]).with(0).saying(&["libvirt is not asked"]);
+    images.vgapt(&["info", "base.qcow2", "-c", "test:///nosuch.xml"]).with(0).saying(&["libvirt cannot be asked"]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_disk_that_another_process_has() {
     writeln!(stdin, "read 0 512").unwrap();
     said.read_line(&mut String::new()).unwrap();
     for arguments in [&["commit", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"], &["overlay", "base.qcow2.diff"]] {
-        images.vgapt(arguments).with(1).saying(&["another process writes to", "QEMU's lock is taken"]);
+        images.vgapt(arguments).with(1).saying(&["another process has", "QEMU's lock is held"]);
     }
     assert!(images.vgapt(&["info", "base.qcow2.diff"]).with(0).stdout.contains("locked"));
     drop(stdin);
@@ -114,9 +114,9 @@ fn too_little_room() {
     let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
     let merge = [vgapt, "disk", "merge", "base.qcow2.diff", "small/m.qcow2"];
     let Some(ran) = on_small_disk(&images, "16M", "rw", &merge) else { return };
-    ran.with(1).saying(&["has room for 16 MiB, and up to 48", "Nothing was touched"]);
+    ran.with(1).saying(&["has 16 MiB free, but up to 48", "Nothing was changed"]);
     if let Some(ran) = on_small_disk(&images, "64M", "ro", &merge) {
-        ran.with(1).saying(&["nothing can be made in", "mounted read-only"]);
+        ran.with(1).saying(&["nothing can be created in", "mounted read-only"]);
     }
     // It fills up while it is written: the estimate is made wrong.
     images.stand_in(
@@ -137,7 +137,7 @@ fn what_is_no_disk_lacks_what_it_lies_on_or_is_encrypted() {
     }
     let images = Images::new(1);
     images.tool(&["mkfifo", "pipe"]);
-    images.vgapt(&["info", "pipe"]).with(3).saying(&["is a pipe, and no disk", "name an image or a block device"]);
+    images.vgapt(&["info", "pipe"]).with(3).saying(&["is a pipe, not a disk", "name an image or a block device"]);
     images.vgapt(&["info", "/dev/null"]).with(3).saying(&["/dev/null is a character device"]);
     images.vgapt(&["overlay", "."]).with(3).saying(&["is a directory"]);
     let encrypted = ["--object", "secret,id=s,data=open", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"];
@@ -146,6 +146,6 @@ fn what_is_no_disk_lacks_what_it_lies_on_or_is_encrypted() {
     images.vgapt(&["merge", "shut.qcow2", "open.raw"]).with(3).saying(&["the image is encrypted", "--object secret"]);
     std::fs::rename(images.path("base.qcow2"), images.path("elsewhere.qcow2")).unwrap();
     for recipe in [&["info", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"]] {
-        images.vgapt(recipe).with(1).saying(&["base.qcow2.diff lies on is missing", "base.qcow2", "qemu-img rebase -u"]);
+        images.vgapt(recipe).with(1).saying(&["base.qcow2.diff is missing", "base.qcow2", "qemu-img rebase -u"]);
     }
 }

@@ -31,10 +31,13 @@ fn there_and_back() {
     libvirt.vgapt(&["disk", "swap", "win10", &overlay]).with(0).saying(&["'win10' has ", "as sda"]);
     assert_eq!(source(), format!("<source file='{overlay}'/>"));
     assert!(libvirt.vgapt(&["disk", "info", &overlay]).with(0).stdout.contains("used by   win10 (shut off) as sda"));
-    libvirt.vgapt(&["disk", "swap", "win10", &base]).with(0).saying(&["what was written since stays in"]);
+    libvirt.vgapt(&["disk", "swap", "win10", &base]).with(0).saying(&["the changes since then stay in"]);
     assert_eq!(source(), format!("<source file='{base}'/>"));
 
     images.vgapt(&["create", "foreign.qcow2", "1G"]).with(0);
-    libvirt.vgapt(&["disk", "swap", "win10", &images.text("foreign.qcow2")]).with(3).saying(&["no disk of 'win10' lies below or above"]);
+    libvirt
+        .vgapt(&["disk", "swap", "win10", &images.text("foreign.qcow2")])
+        .with(3)
+        .saying(&["no disk of 'win10' is in the backing chain of"]);
     libvirt.vgapt(&["disk", "swap", "nosuch", &base]).with(3).saying(&["there is no domain 'nosuch'"]);
 }

@@ -74,7 +74,7 @@ fn an_overlay_that_cannot_be_read_or_looked_at() {
         fs::set_permissions(images.path("root/other.diff"), PermissionsExt::from_mode(file)).unwrap();
         for quiet in [&[][..], &["-q"]] {
             let Some(ran) = as_a_user(&images, &[&["commit", "base.qcow2.diff"], quiet].concat()) else { return };
-            ran.with(1).saying(&["not known whether other overlays lie on", "root", "Permission denied", "--force"]);
+            ran.with(1).saying(&["has other overlays: ", "root", "Permission denied", "--force"]);
         }
     }
     fs::set_permissions(images.path("root"), PermissionsExt::from_mode(0o700)).unwrap();
@@ -83,16 +83,16 @@ fn an_overlay_that_cannot_be_read_or_looked_at() {
     fs::set_permissions(images.path("other.diff"), PermissionsExt::from_mode(0o600)).unwrap();
     for quiet in [&[][..], &["-q"]] {
         let ran = as_a_user(&images, &[&["commit", "base.qcow2.diff"], quiet].concat()).unwrap().with(1);
-        ran.saying(&["not known whether other overlays lie on", "other.diff", "--force", "Nothing was touched"]);
+        ran.saying(&["has other overlays: ", "other.diff", "--force", "Nothing was changed"]);
     }
     let ran = as_a_user(&images, &["copy-in", "base.qcow2", "base.qcow2", "/"]).unwrap().with(1);
-    ran.saying(&["not known whether other overlays lie on"]);
+    ran.saying(&["has other overlays: "]);
     // In a folder that a domain names, and that is shut.
     fs::rename(images.path("other.diff"), images.path("root/other.diff")).unwrap();
     let uri = node(&images, &[(&images.text("root/other.diff"), "qcow2")], "");
     fs::set_permissions(images.path("node.xml"), PermissionsExt::from_mode(0o644)).unwrap();
     let ran = as_a_user(&images, &["commit", "base.qcow2.diff", "-c", &uri]).unwrap().with(1);
-    ran.saying(&["not known whether other overlays lie on", "root", "Permission denied"]);
+    ran.saying(&["has other overlays: ", "root", "Permission denied"]);
     assert_eq!(images.hash("base.qcow2"), before);
     // What is too short for an image is none, whoever may read it.
     fs::remove_file(images.path("node.xml")).unwrap();
@@ -118,7 +118,7 @@ fn an_overlay_beside_the_one_that_goes_down() {
     fs::rename(images.path("below"), elsewhere.path("below")).unwrap();
     let commit = ["commit", "one.diff", "--trust-backing"];
     fs::remove_file(images.path("base.qcow2.diff")).unwrap();
-    elsewhere.vgapt(&commit).with(1).saying(&["carries other overlays", "below/other.diff"]);
+    elsewhere.vgapt(&commit).with(1).saying(&["has other overlays, which", "below/other.diff"]);
     assert_eq!(images.hash("base.qcow2"), before);
     fs::remove_file(elsewhere.path("below/other.diff")).unwrap();
     elsewhere.vgapt(&commit).with(0);
@@ -134,12 +134,12 @@ fn libvirt_out_of_reach_and_force() {
     let nowhere = ["-c", "test:///nosuch.xml"];
     for recipe in [&["commit", "base.qcow2.diff"][..], &["copy-in", "base.qcow2.diff", "base.qcow2", "/"]] {
         let ran = images.vgapt(&[recipe, &nowhere, &["-q"]].concat()).with(1);
-        ran.saying(&["it is not known whether other overlays lie on", "libvirt cannot be asked", "use --force: an overlay of"]);
+        ran.saying(&["it is unknown whether", "libvirt cannot be asked", "use --force: an overlay of"]);
     }
     let json: serde_json::Value =
         serde_json::from_str(&images.vgapt(&[&["commit", "base.qcow2.diff", "--json"][..], &nowhere].concat()).with(1).stdout).unwrap();
     assert_eq!(json["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "overlays-unknown").count(), 1);
-    images.vgapt(&[&["compact", "base.qcow2", "small.qcow2"][..], &nowhere].concat()).with(1).saying(&["not known whether a domain uses"]);
+    images.vgapt(&[&["compact", "base.qcow2", "small.qcow2"][..], &nowhere].concat()).with(1).saying(&["unknown whether a domain uses"]);
     assert_eq!(images.hash("base.qcow2"), before);
     // A domain's disk that is a volume of a pool which libvirt does not have: where it lies is not known.
     let uri = node(&images, &[("x", "qcow2")], "");
@@ -168,12 +168,12 @@ fn overlays_in_other_folders() {
     let before = images.hash("base.qcow2");
     // A folder below the disk's own.
     overlay_at(&images, "below/deep/other.diff");
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "below/deep/other.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["has other overlays, which", "below/deep/other.diff"]);
     // A folder that only a domain's other disk names, that a storage pool has, or that the user names.
     let elsewhere = Images::new(1);
     fs::rename(images.path("below/deep/other.diff"), elsewhere.path("other.diff")).unwrap();
     let found = |arguments: &[&str]| {
-        images.vgapt(&[&["commit", "base.qcow2.diff"], arguments].concat()).with(1).saying(&["carries other overlays", "other.diff"]);
+        images.vgapt(&[&["commit", "base.qcow2.diff"], arguments].concat()).with(1).saying(&["has other overlays, which", "other.diff"]);
     };
     found(&["-c", &node(&images, &[(&elsewhere.text("base.qcow2"), "qcow2")], "")]);
     let pool = format!("<pool type='dir'><name>p</name><target><path>{}</path></target></pool>", elsewhere.directory.path().display());
@@ -198,14 +198,14 @@ fn overlays_in_other_folders() {
     images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &elsewhere.text("other.diff"), &over]);
     found(&[]);
     fs::remove_file(&over).unwrap();
-    images.vgapt(&["commit", "base.qcow2.diff", "--search", "nosuch"]).with(1).saying(&["there is no folder nosuch"]);
+    images.vgapt(&["commit", "base.qcow2.diff", "--search", "nosuch"]).with(1).saying(&["the folder nosuch does not exist"]);
     assert_eq!(images.hash("base.qcow2"), before);
     // An overlay of the overlay shows the same afterwards, and does not speak against it.
     images.tool(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &images.text("base.qcow2.diff"), &over]);
     images.vgapt(&["merge", "over", "whole", "--source-format", "qcow2"]).with(0);
     let uri = node(&images, &[(&images.text("base.qcow2.diff"), "qcow2")], "");
     let told = images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(0).stderr;
-    assert!(told.contains("the disks of 1 domain,") && told.contains("one in any other folder would be corrupted"), "{told}");
+    assert!(told.contains("the disks of 1 domain,") && told.contains("an overlay in any other folder would be corrupted"), "{told}");
     images.same("over", "whole");
 }
 
@@ -220,29 +220,32 @@ fn a_relative_backing_is_sought_from_the_name_that_is_opened() {
     elsewhere.tool(&["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", "base.qcow2", "other.diff", "2M"]);
     symlink(elsewhere.path("other.diff"), images.path("linked.diff")).unwrap();
     images.same("linked.diff", "base.qcow2");
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["carries other overlays", "linked.diff"]);
-    images.vgapt(&["copy-in", "base.qcow2.diff", "base.qcow2", "/"]).with(1).saying(&["carries other overlays", "linked.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["has other overlays, which", "linked.diff"]);
+    images.vgapt(&["copy-in", "base.qcow2.diff", "base.qcow2", "/"]).with(1).saying(&["has other overlays, which", "linked.diff"]);
     // Where it is in a folder that only a domain names.
     let third = Images::new(1);
     fs::rename(images.path("linked.diff"), third.path("linked.diff")).unwrap();
     fs::remove_file(third.path("base.qcow2")).unwrap();
     symlink(images.path("base.qcow2"), third.path("base.qcow2")).unwrap();
     let uri = node(&images, &[(&third.text("linked.diff"), "qcow2")], "");
-    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["carries other overlays", "linked.diff"]);
+    images.vgapt(&["commit", "base.qcow2.diff", "-c", &uri]).with(1).saying(&["has other overlays, which", "linked.diff"]);
     assert_eq!(images.hash("base.qcow2"), before);
     // What goes down from it goes into one of two files: it is not said into which.
     let of_elsewhere = elsewhere.hash("base.qcow2");
     let link = third.text("linked.diff");
     for recipe in [&["commit", &link][..], &["merge", &link, "m.raw"], &["overlay", &link, "o.diff"]] {
-        images.vgapt(recipe).with(1).saying(&["is a link to", "has a relative name", "qemu-img rebase -u -F FORMAT"]);
+        images.vgapt(recipe).with(1).saying(&["is a link to", "whose backing file name is relative", "qemu-img rebase -u -F FORMAT"]);
     }
     // By its own name too, where a domain has it by the other.
-    elsewhere.vgapt(&["commit", "other.diff", "-c", &uri]).with(1).saying(&["is a link to", "has a relative name"]);
+    elsewhere.vgapt(&["commit", "other.diff", "-c", &uri]).with(1).saying(&["is a link to", "whose backing file name is relative"]);
     assert_eq!((images.hash("base.qcow2"), elsewhere.hash("base.qcow2")), (before, of_elsewhere));
     // An image in the middle of a chain is opened by the name that stands above it.
     images.tool(&["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", &link, "top.diff", "2M"]);
     images.vgapt(&["merge", "top.diff", "m.raw"]).with(1).saying(&["outside the disk's own folder"]);
-    images.vgapt(&["merge", "top.diff", "m.raw", "--trust-backing"]).with(1).saying(&["is a link to", "has a relative name"]);
+    images
+        .vgapt(&["merge", "top.diff", "m.raw", "--trust-backing"])
+        .with(1)
+        .saying(&["is a link to", "whose backing file name is relative"]);
     // By a link beside which there is nothing, QEMU does not open it.
     fs::remove_file(images.path("top.diff")).unwrap();
     fs::remove_file(third.path("base.qcow2")).unwrap();
@@ -288,13 +291,13 @@ fn an_overlay_that_only_options_of_qemu_name() {
     ];
     for words in words {
         with_options(&libvirt, &words);
-        libvirt.vgapt(&["disk", "commit", &overlay]).with(1).saying(&["carries other overlays", "other.diff"]);
+        libvirt.vgapt(&["disk", "commit", &overlay]).with(1).saying(&["has other overlays, which", "other.diff"]);
     }
     // What is not understood may name one.
     for words in [["-drive", "{x"], ["-drive", "file=blkdebug:conf:/x"], ["-drive", "file=nbd+unix:///x?socket=/run/x"]] {
         with_options(&libvirt, &words);
         let ran = libvirt.vgapt(&["disk", "commit", &overlay]).with(1);
-        ran.saying(&["not known whether other overlays", "qemu:commandline of the domain 'options'"]);
+        ran.saying(&["has other overlays: ", "qemu:commandline of the domain 'options'"]);
     }
     assert_eq!(images.hash("base.qcow2"), before);
     // Another machine's disk is no file of this one.
@@ -324,13 +327,20 @@ fn a_swap_to_a_disk_that_carries_others() {
     };
     domain("one", &overlay);
     images.vgapt(&["overlay", "base.qcow2", "other.diff"]).with(0);
-    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&["carries other overlays", "other.diff", "'one' keeps its disk"]);
+    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&[
+        "has other overlays, which",
+        "other.diff",
+        "the disk of 'one' was not changed",
+    ]);
     assert!(libvirt.xml("one").contains(&format!("<source file='{overlay}'/>")));
-    libvirt.vgapt(&["disk", "swap", "one", &base, "--force"]).with(0).saying(&["goes on all the same", "what was written since stays in"]);
+    libvirt
+        .vgapt(&["disk", "swap", "one", &base, "--force"])
+        .with(0)
+        .saying(&["continuing because of --force", "the changes since then stay in"]);
     assert!(libvirt.xml("one").contains(&format!("<source file='{base}'/>")));
     // A file beside it that looks like an overlay and is broken.
     fs::remove_file(images.path("other.diff")).unwrap();
     libvirt.vgapt(&["disk", "swap", "one", &overlay]).with(0);
     fs::write(images.path("broken"), [&b"QFI\xfb\0\0\0\x03"[..], &[0xff; 600]].concat()).unwrap();
-    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&["not known whether other overlays lie on", "broken names"]);
+    libvirt.vgapt(&["disk", "swap", "one", &base]).with(1).saying(&["has other overlays: ", "broken names"]);
 }

@@ -22,22 +22,22 @@ fn a_copy_of_a_qemu_img_that_complains_and_ends_well() {
     instead_of(&mut images, "convert", &format!("{broken}; {complains}"));
     for format in ["raw", "vmdk"] {
         let ran = images.vgapt(&["merge", "base.qcow2.diff", "m", "--format", format]).with(3);
-        ran.saying(&["error while reading at byte 65536", "it is not kept"]);
+        ran.saying(&["error while reading at byte 65536", "the copy was discarded"]);
         assert_eq!(images.names(), before);
     }
     instead_of(&mut images, "convert", &format!("real \"$@\"; {complains}"));
-    images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(0).saying(&["qemu-img complained", "the copy is compared with the disk"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(0).saying(&["qemu-img printed errors", "the copy is compared with the disk"]);
     images.same("m", "base.qcow2.diff");
     std::fs::remove_file(images.path("m")).unwrap();
     // Nothing, or too little, and no word.
     for script in ["exit 0", "real create -q -f qcow2 \"${@: -1}\" 1M; exit 0"] {
         instead_of(&mut images, "convert", script);
-        images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(3).saying(&["not kept"]);
+        images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(3).saying(&["discarded"]);
     }
     instead_of(&mut images, "create", "real \"$@\"; echo 'qemu-img: odd' >&2; exit 0");
-    images.vgapt(&["create", "new.qcow2", "1M"]).with(3).saying(&["cannot make", "it complained, although it ended well: odd"]);
+    images.vgapt(&["create", "new.qcow2", "1M"]).with(3).saying(&["cannot create", "it exited with code 0, but printed an error: odd"]);
     instead_of(&mut images, "commit", "real \"$@\"; echo 'qemu-img: odd' >&2; exit 0");
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(3).saying(&["qemu-img complained while it wrote", "odd", "qemu-img check"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(3).saying(&["qemu-img printed errors while it wrote", "odd", "qemu-img check"]);
     assert_eq!(images.names(), before);
 }
 
@@ -62,7 +62,7 @@ fn what_killed_a_tool_is_told() {
         }
     }
     instead_of(&mut images, "convert", "exit 7");
-    images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(3).saying(&["merging failed: it ended with exit code 7 and no word"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "m"]).with(3).saying(&["merging failed: it exited with code 7 without a message"]);
 }
 
 #[test]
@@ -80,18 +80,18 @@ fn what_libguestfs_leaves_is_looked_at() {
         "printf '\\xff%.0s' {1..200} | dd of=\"$3\" bs=1 seek=131072 conv=notrunc status=none",
     ] {
         images.stand_in("virt-copy-in", &format!("{broken}; exit 0"));
-        images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(3).saying(&["is not kept"]);
+        images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(3).saying(&["discarded"]);
         assert_eq!((images.names(), images.hash("base.qcow2")), (names.clone(), before));
     }
     images.stand_in("virt-sparsify", "echo odd >&2; qemu-img create -q -f qcow2 \"${@: -1}\" 1M");
     images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(3).saying(&[
-        "it has 1 MiB instead of 2 MiB",
-        "is not kept",
-        "complained: odd",
+        "its size is 1 MiB instead of 2 MiB",
+        "was discarded",
+        "the tool printed: odd",
     ]);
     assert_eq!(images.names(), names);
     images.stand_in("virt-sparsify", "qemu-img convert -f qcow2 -O qcow2 \"${@: -2:1}\" \"${@: -1}\"");
-    images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(0).saying(&["is made in"]);
+    images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(0).saying(&["was created in"]);
     images.same("base.qcow2", "small.qcow2");
     images.stand_in("virt-copy-in", "qemu-io -f qcow2 -c 'write -q -P 7 0 64k' \"$3\"");
     images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(0).saying(&["searched for overlays of", "is in / of"]);

@@ -24,16 +24,18 @@ fn attach_and_detach() {
     let before = libvirt.xml("own");
     libvirt.vgapt(&["detach", "own"]).with(3).saying(&["vgapt has attached nothing to 'own'"]);
 
-    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["'own' has the devices"]);
+    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["'own' now has the devices"]);
     let with = libvirt.xml("own");
     let (gone, _) = changes(&before, &with);
     assert!(gone.iter().all(|line| line.contains("memballoon") || line.starts_with("<address type='pci'")), "{gone:#?}");
     assert!(with.contains("<memballoon model='none'/>") && with.contains("ua-vgapt-gpu-0000-01-00-1"), "{with}");
     let port = with.split("ua-vgapt-port-0000-01-00-0").next().unwrap().rsplit("<controller ").next().unwrap();
     assert!(!port.contains("index='1'"), "bus 1 is taken: {port}");
-    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0).saying(&["already up to date"]);
     let explained = libvirt.vgapt(&["explain", "own"]).with(0).stdout;
-    for words in ["features/ioapic driver='kvm': KVM's own", "devices/memballoon", "devices/hostdev ua-vgapt-gpu-0000-01-00-0"] {
+    for words in
+        ["features/ioapic driver='kvm': KVM's interrupt controller", "devices/memballoon", "devices/hostdev ua-vgapt-gpu-0000-01-00-0"]
+    {
         assert!(explained.contains(words), "no {words} in {explained}");
     }
     let shown = libvirt.vgapt(&["show", "own"]).with(0).stdout;
@@ -49,7 +51,7 @@ fn attach_and_detach() {
 
     // Somebody changes something else meanwhile.
     libvirt.virsh(&["setvcpus", "own", "1", "--config"]);
-    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is what it was"]);
+    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is as before"]);
     let (gone, come) = changes(&before, &libvirt.xml("own"));
     assert_eq!(
         (gone, come),
@@ -61,7 +63,7 @@ fn attach_and_detach() {
     assert_eq!(libvirt.xml("own"), before);
     libvirt.vgapt(&["attach", "own", "--gpu", "01:00.0"]).with(0);
     libvirt.vgapt(&["define", "own", "--memory", "2G"]).with(0);
-    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is what it was"]);
+    libvirt.vgapt(&["detach", "own"]).with(0).saying(&["'own' is as before"]);
     let memory = |kib: u32| vec![format!("<memory unit='KiB'>{kib}</memory>"), format!("<currentMemory unit='KiB'>{kib}</currentMemory>")];
     assert_eq!(changes(&before, &libvirt.xml("own")), (memory(4 << 20), memory(2 << 20)));
     // define gives devices too, and what was in the way of them comes back.
@@ -75,7 +77,7 @@ fn attach_and_detach() {
     assert_eq!(changes(&before, &libvirt.xml("own")), (vec![], vec![]));
 
     libvirt.define_new(&["ours", "--gpu", "01:00.0"]).with(0);
-    libvirt.vgapt(&["detach", "ours"]).with(3).saying(&["a domain of vgapt's own"]);
+    libvirt.vgapt(&["detach", "ours"]).with(3).saying(&["was defined by vgapt"]);
 }
 
 /// What a domain gives to QEMU by options of QEMU's own is as much its device as a hostdev.

@@ -181,8 +181,8 @@ fn define_and_read_back() {
     // libvirt 9.0 lists controllers in another order when it has read them from disk.
     assert_eq!(changes(&defined.stdout, &stored), (Vec::new(), Vec::new()));
     travel_together("win10", &stored, &["0000:01:00.0".into(), "0000:01:00.1".into()]);
-    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["nothing changes"]);
-    libvirt.vgapt(&words(&format!("define win10 {EVERYTHING}"), &[])).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["already up to date"]);
+    libvirt.vgapt(&words(&format!("define win10 {EVERYTHING}"), &[])).with(0).saying(&["already up to date"]);
     assert_eq!(libvirt.virsh(&["dumpxml", "--inactive", "win10"]).stdout, stored);
     // What --dry-run prints for a domain that exists is what libvirt already has.
     assert_eq!(libvirt.vgapt(&["define", "win10", "--dry-run"]).with(0).stdout.trim_end(), libvirt.xml("win10").trim_end());

@@ -53,7 +53,7 @@ fn life_cycle() {
         "{argv}"
     );
 
-    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: it runs; see `vgapt status NAME`"]);
+    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: the domain is already running; see `vgapt status NAME`"]);
     libvirt.vgapt(&["undefine", "plain"]).with(3).saying(&["'plain' runs", "vgapt stop plain"]);
     // Changed while it runs: from the next start on.
     libvirt.vgapt(&["define", "plain", "--memory", "96M"]).with(0);
@@ -65,7 +65,10 @@ fn life_cycle() {
     libvirt.vgapt(&["stop", "plain"]).with(0).saying(&["'plain' is off"]);
     assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: shut off"));
     // It has an agent's channel, and nothing in the guest that could answer.
-    libvirt.vgapt(&["start", "plain", "--wait", "--timeout", "2"]).with(4).saying(&["'plain' runs, and is not up after 2 s"]);
+    libvirt
+        .vgapt(&["start", "plain", "--wait", "--timeout", "2"])
+        .with(4)
+        .saying(&["'plain' is running, but its guest is not up after 2 s"]);
     libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
     // The copy of the variables goes with it, or this would be refused.
     libvirt.vgapt(&["undefine", "plain"]).with(0);

@@ -38,7 +38,7 @@ fn memory_of_cells_and_devices() {
     let six = libvirt.xml("cells");
     has(&six, &["<memory unit='KiB'>6291456</memory>", "<currentMemory unit='KiB'>6291456</currentMemory>"]);
     has(&six, &["cpus='0-1' memory='1310720' unit='KiB'", "cpus='2-3' memory='3932160' unit='KiB'", "<size unit='KiB'>1048576</size>"]);
-    libvirt.vgapt(&["define", "cells", "--memory", "6G", "--force"]).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&["define", "cells", "--memory", "6G", "--force"]).with(0).saying(&["already up to date"]);
     libvirt
         .vgapt(&["define", "cells", "--memory", "9G", "--force"])
         .with(1)
@@ -46,7 +46,7 @@ fn memory_of_cells_and_devices() {
     libvirt.vgapt(&["define", "cells", "--cpus", "1", "--force"]).with(1).saying(&["cannot have 1 processors: it has 2 NUMA cells"]);
     assert_eq!(libvirt.xml("cells"), six);
 
-    libvirt.vgapt(&["define", "cells", "--cpus", "6"]).with(0).saying(&["the pinning of the processors stays as somebody set it"]);
+    libvirt.vgapt(&["define", "cells", "--cpus", "6"]).with(0).saying(&["the vCPU pinning was set manually and stays unchanged"]);
     let cpus = libvirt.xml("cells");
     has(&cpus, &["cpuset='0-1'>6</vcpu>", "cpus='0-2' memory=", "cpus='3-5' memory="]);
     assert!(!cpus.contains("<vcpupin"), "{cpus}");
@@ -64,7 +64,7 @@ fn a_damaged_record_is_corrected_as_the_remedy_says() {
     let metadata = "<metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{damaged</vgapt:domain></metadata>";
     define(&libvirt, &CELLS.replace("</name>", &format!("</name>{metadata}")));
     let said = libvirt.vgapt(&["show", "cells"]).with(3).stderr;
-    let remedy = said.split("corrected with: virsh ").nth(1).and_then(|rest| rest.split(" (with --remove").next()).unwrap();
+    let remedy = said.split("damaged record, run: virsh ").nth(1).and_then(|rest| rest.split(" (or, with --remove").next()).unwrap();
     let words: Vec<&str> = remedy.split_whitespace().collect();
     let editor = libvirt.path("editor");
     fs::write(&editor, "sed -i -e 's,{damaged,{},' \"$1\"").unwrap();
@@ -73,5 +73,5 @@ fn a_damaged_record_is_corrected_as_the_remedy_says() {
     let edit = ["--key", "vgapt", "--edit"];
     let remove: Vec<&str> = words.iter().copied().filter(|word| !edit.contains(word)).chain(["--remove"]).collect();
     libvirt.virsh(&remove);
-    libvirt.vgapt(&["show", "cells"]).with(3).saying(&["vgapt has not been at work in 'cells'"]);
+    libvirt.vgapt(&["show", "cells"]).with(3).saying(&["'cells' is not managed by vgapt"]);
 }

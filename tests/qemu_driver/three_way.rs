@@ -64,9 +64,12 @@ fn what_others_change_stays() {
     assert!(changed.contains("passwd='geheim'") && changed.contains("games.qcow2") && changed.contains("managed='no'"), "{changed}");
 
     // Again, without options and with the very same: nothing.
-    let same = libvirt.vgapt(&["define", "win10"]).with(0).saying(&["nothing changes", "memory stays 6 GiB, as somebody set it"]);
+    let same = libvirt
+        .vgapt(&["define", "win10"])
+        .with(0)
+        .saying(&["already up to date", "memory was changed manually to 6 GiB and stays unchanged"]);
     assert!(!same.stderr.contains("geheim") && !same.stderr.contains("+++"), "{}", same.stderr);
-    libvirt.vgapt(&words("define win10", &words(EVERYTHING, &["--disk", &disk]))).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&words("define win10", &words(EVERYTHING, &["--disk", &disk]))).with(0).saying(&["already up to date"]);
     assert_eq!(libvirt.xml("win10"), changed);
 
     // One option has another value: that alone.
@@ -82,7 +85,7 @@ fn what_others_change_stays() {
     let (gone, come) = changes(&six, &libvirt.xml("win10"));
     assert_eq!(gone, ["<memory unit='KiB'>6291456</memory>", "<currentMemory unit='KiB'>6291456</currentMemory>"]);
     assert_eq!(come, ["<memory unit='KiB'>5242880</memory>", "<currentMemory unit='KiB'>5242880</currentMemory>"]);
-    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["already up to date"]);
 
     // Another image in an owned disk: its cache mode is not spoken of.
     libvirt.vgapt(&["define", "win10", "--disk", "/vm/other.qcow2"]).with(0);
@@ -109,10 +112,14 @@ fn a_clone_keeps_its_own_disk() {
     let own = format!("<source file='{}'/>", libvirt.path("win10-clone.qcow2"));
     assert!(clone.contains(&own) && clone.contains("win10-clone_VARS.fd") && clone.contains("<vgapt:domain"), "{clone}");
 
-    libvirt.vgapt(&["define", "win10-clone"]).with(0).saying(&["nothing changes", "the domain has", "win10-clone.qcow2, and that stays"]);
+    libvirt.vgapt(&["define", "win10-clone"]).with(0).saying(&[
+        "already up to date",
+        "the domain has",
+        "win10-clone.qcow2; this stays unchanged",
+    ]);
     let shown = libvirt.vgapt(&["show", "win10-clone"]).with(0).stdout;
     let own_disk = format!("disk = [\"{}\"]", libvirt.path("win10-clone.qcow2"));
-    assert!(shown.contains(&own_disk) && shown.contains(&format!("# the disk {disk} was asked for; the domain has")), "{shown}");
+    assert!(shown.contains(&own_disk) && shown.contains(&format!("# the disk {disk} was requested, but the domain has")), "{shown}");
     libvirt.vgapt(&["define", "win10-clone", "--cpus", "6"]).with(0);
     let six = libvirt.xml("win10-clone");
     only_cpus(&clone, &six);
@@ -121,7 +128,7 @@ fn a_clone_keeps_its_own_disk() {
     assert!(!libvirt.xml("win10-clone").contains("type='pci' managed"));
 
     assert_eq!(libvirt.xml("win10"), original);
-    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["nothing changes"]);
+    libvirt.vgapt(&["define", "win10"]).with(0).saying(&["already up to date"]);
     // Both at once: several clients on one daemon.
     thread::scope(|scope| {
         let defines = ["win10", "win10-clone"].map(|name| scope.spawn(|| libvirt.vgapt(&["define", name, "--cpus", "8"]).with(0)));
@@ -184,7 +191,7 @@ fn taking_out() {
         assert!(also.iter().all(|element| rest.contains(element)), "{option}: {rest}");
         let rest_without = also.iter().fold(rest.clone(), |rest, element| rest.replace(element, ""));
         assert!(rest_now == rest_without, "{option}:\n{rest}\n{rest_now}");
-        libvirt.vgapt(&["define", "win10"]).with(0).saying(&["nothing changes"]);
+        libvirt.vgapt(&["define", "win10"]).with(0).saying(&["already up to date"]);
         before = after;
     }
     // The network card stays: every machine has one.

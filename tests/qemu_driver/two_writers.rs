@@ -9,7 +9,7 @@ use super::libvirt::{Libvirt, have};
 use super::{DAEMON, words};
 
 const ROUNDS: u32 = 8;
-const MEANWHILE: &str = "was changed by another program meanwhile; nothing was defined";
+const MEANWHILE: &str = "in the meantime; nothing was defined";
 
 fn started(libvirt: &Libvirt, arguments: &[&str]) -> std::process::Child {
     let mut define = vgapt(["--root", Z170, "-c", &libvirt.uri].iter().chain(arguments));

@@ -1,5 +1,5 @@
-//! Which format a disk has, and what it lies on: nothing is guessed, and no file is opened because
-//! the disk's content says so.
+//! A disk's format and its backing chain. Formats are never guessed, and no file is opened only because
+//! a disk's header names it.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
@@ -15,14 +15,14 @@ use crate::disk::{self, Chain, Image, Place, argv, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, Named, Reading, Role, format_by_name, is_known_format};
 use crate::problem::Problem;
 
-/// The endings that vgapt gives to its overlays.
+/// The file name extensions of vgapt's overlays.
 const OWN_ENDINGS: [&str; 2] = ["diff", "copied-in"];
 
 impl Desk<'_> {
-    /// A disk and what it lies on, also where a running machine has it.
+    /// A disk's backing chain, also while a domain uses the disk.
     ///
     /// # Errors
-    /// [`Against`] where its format is in doubt, or it names a file that only the user's word opens.
+    /// [`Against`] where its format is unclear, or it names a file that is opened only with `--trust-backing`.
     pub(super) fn chain(&self, path: &Path, words: Words<'_>) -> Result<Chain> {
         let (chain, end) = self.chain_so_far(path, words)?;
         match end {
@@ -31,9 +31,9 @@ impl Desk<'_> {
         }
     }
 
-    /// The same as far as it may be followed, and why not further.
+    /// The backing chain as far as it may be followed, and the finding that ended it.
     pub(super) fn chain_so_far(&self, path: &Path, words: Words<'_>) -> Result<(Chain, Option<Finding>)> {
-        let mut named = std::path::absolute(path).context("cannot tell the current directory")?;
+        let mut named = std::path::absolute(path).context("cannot determine the current directory")?;
         let path = &existing(path)?;
         let mut format = self.format_of(path, words)?;
         let mut place = path.to_owned();
@@ -67,8 +67,8 @@ impl Desk<'_> {
             };
             if images.len() > LONGEST_CHAIN || images.iter().any(|image| same_file(Path::new(&image.path), &below)) {
                 return Err(Problem::new(
-                    format!("what {} lies on goes round in a circle at {}", path.display(), below.display()),
-                    "name what it lies on anew: qemu-img rebase -u -F FORMAT -b BACKING IMAGE",
+                    format!("the backing chain of {} contains a loop at {}", path.display(), below.display()),
+                    "set the correct backing file: qemu-img rebase -u -F FORMAT -b BACKING IMAGE",
                 )
                 .into());
             }
@@ -102,8 +102,8 @@ impl Desk<'_> {
         Ok(names)
     }
 
-    /// An image that lies on one file by the one of its names, and on another file by another: QEMU seeks
-    /// a relative name in the folder of the name by which the image is opened.
+    /// Refuses an image that has different backing files by different names of it: QEMU resolves a relative backing
+    /// file name against the folder of the name by which the image is opened.
     fn against_names(&self, real: &Path, needs: &[Named], named: &Path) -> Option<Finding> {
         let of_libvirt = self.named_by_libvirt().filter(|path| same_file(path, real));
         let mut names: Vec<PathBuf> = std::iter::once(named.to_owned()).chain(of_libvirt).collect();
@@ -123,7 +123,7 @@ impl Desk<'_> {
         None
     }
 
-    /// One image, of a format that is known.
+    /// One image of a known format.
     pub(super) fn image(&self, path: &Path, format: &str) -> Result<Image> {
         let said = self.ask(&argv::info(path, format, true))?;
         if !said.success() {
@@ -142,14 +142,14 @@ impl Desk<'_> {
         let doubt = |message: String| -> anyhow::Error {
             let (option, other) = (words.option, if content == "raw" { "qcow2" } else { content });
             let remedy = format!(
-                "state which it is: {option} raw, or {option} {other}; the guest of a raw disk can write what makes it look like another format"
+                "state the format: {option} raw, or {option} {other}; the guest of a raw disk can make it look like another format"
             );
             Against(vec![Finding::fatal("format-unclear", message, remedy)]).into()
         };
         let shown = path.display();
         let by_domains = self.formats_by_domains(path);
         if by_domains.len() > 1 {
-            return Err(doubt(format!("domains disagree on the format of {shown}: {}", by_domains.join(", "))));
+            return Err(doubt(format!("domains state different formats for {shown}: {}", by_domains.join(", "))));
         }
         let is_device = path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device());
         // What the guest of an overlay wrote may have come down into what it lies on.
@@ -160,20 +160,22 @@ impl Desk<'_> {
         let expected = match by_domains.first() {
             Some(format) => Some((format.as_str(), "its domain")),
             None if by_overlay.is_some() => by_overlay.as_deref().map(|overlay| ("raw", overlay)),
-            None if is_device => Some(("raw", "being a device")),
+            None if is_device => Some(("raw", "its type: a block device")),
             None => format_of_name(path).map(|format| (format, "its name")),
         };
         match expected {
-            Some(("raw", by)) if content != "raw" => Err(doubt(format!("{shown} is raw by {by}, and its content looks like {content}"))),
+            Some(("raw", by)) if content != "raw" => {
+                Err(doubt(format!("{shown} is raw according to {by}, but its content looks like {content}")))
+            }
             Some((format, "its domain")) => Ok(format.to_owned()),
             Some((format, _)) if content == format || content == "raw" => Ok(content.to_owned()),
-            Some((format, by)) => Err(doubt(format!("{shown} is {format} by {by}, and its content looks like {content}"))),
+            Some((format, by)) => Err(doubt(format!("{shown} is {format} according to {by}, but its content looks like {content}"))),
             None if content == "raw" || unknown.is_empty() => Ok(content.to_owned()),
-            None => Err(doubt(format!("{shown} looks like {content}, and a domain may have it as raw: {}", shortened(&unknown)))),
+            None => Err(doubt(format!("{shown} looks like {content}, but a domain may use it as raw: {}", shortened(&unknown)))),
         }
     }
 
-    /// The formats that domains state of an image, each once.
+    /// The formats that domains state for an image, without duplicates.
     pub(super) fn formats_by_domains(&self, path: &Path) -> Vec<String> {
         let uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, path));
         let mut formats: Vec<String> = uses.filter_map(|(used, _)| used.format.clone()).collect();
@@ -182,25 +184,25 @@ impl Desk<'_> {
         formats
     }
 
-    /// The place of a file that an image's header names, where it may be opened.
+    /// The path of a file that an image's header names, if it may be opened.
     fn against_opening(&self, image: &Path, name: &str, disk: &Path, words: Words<'_>) -> Result<PathBuf, Finding> {
         let shown = &image.display().to_string();
         let outside = |what: &str| {
             Finding::fatal(
                 "backing-outside",
                 format!("{shown} names {what}, which is outside the disk's own folder and libvirt's storage pools"),
-                "whoever made the disk may want to see that file; if it is right: --trust-backing",
+                "a disk from somebody else can read any file of the host in this way; if the file is correct: --trust-backing",
             )
         };
         let path = match disk::place_of(name, directory(image)) {
             Place::File(path) => path,
             Place::Other(other) if words.trust => {
-                let message = format!("{shown} lies on {other}, which vgapt does not follow");
-                return Err(Finding::fatal("backing-elsewhere", message, "copy it by qemu-img convert, with the formats stated"));
+                let message = format!("the backing file of {shown} is {other}, which vgapt does not support");
+                return Err(Finding::fatal("backing-elsewhere", message, "copy the disk with qemu-img convert, and state the formats"));
             }
             Place::Other(other) => return Err(outside(&other)),
         };
-        // A name is shown as it is written where it leads nowhere or may not be followed.
+        // The name is shown as written where it cannot be resolved.
         let real = path.canonicalize();
         let place = real.as_deref().unwrap_or(&path);
         let home = directory(place);
@@ -210,29 +212,25 @@ impl Desk<'_> {
         }
         match real {
             Ok(place) => existing(&place).map_err(|error| {
-                Finding::fatal(
-                    "no-disk",
-                    format!("{shown} names {}: {error}", place.display()),
-                    "name a file or a block device in its place",
-                )
+                Finding::fatal("no-disk", format!("{shown} names {}: {error}", place.display()), "name a file or a block device instead")
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(shown, &path)),
             Err(error) => Err(Finding::fatal(
                 "backing-unread",
-                format!("{shown} lies on {}, which cannot be read: {error}", path.display()),
+                format!("the backing file {} of {shown} cannot be read: {error}", path.display()),
                 "run it as a user who may read it",
             )),
         }
     }
 }
 
-/// Whether a path is what a storage pool has: a file of its folder, or one of its volumes.
+/// Whether a path belongs to a storage pool: a file in its folder, or one of its volumes.
 fn in_pool(pool: &crate::hypervisor::Pool, place: &Path) -> bool {
     let folder = pool.target.as_ref().and_then(|target| Path::new(target).canonicalize().ok());
     folder.is_some_and(|folder| folder == directory(place)) || pool.volumes.iter().any(|volume| same_file(Path::new(&volume.path), place))
 }
 
-/// The format that a name speaks for.
+/// The format that the extension of a name suggests.
 fn format_of_name(path: &Path) -> Option<&'static str> {
     let is_own = path.extension().is_some_and(|ending| OWN_ENDINGS.iter().any(|own| ending == *own));
     if is_own { Some("qcow2") } else { format_by_name(path) }
@@ -243,11 +241,11 @@ fn two_below(real: &Path, name: &Path, one: &Path, other: &Path) -> Finding {
     Finding::fatal(
         "backing-by-name",
         format!(
-            "{name} is a link to {real}, and what it lies on has a relative name: by the link it lies on {}, by its own name on {}",
+            "{name} is a link to {real}, whose backing file name is relative: through the link the backing file is {}, by its own path it is {}",
             other.display(),
             one.display()
         ),
-        format!("write down the right one by its absolute path: qemu-img rebase -u -F FORMAT -b BACKING {real}"),
+        format!("set the correct one by its absolute path: qemu-img rebase -u -F FORMAT -b BACKING {real}"),
     )
 }
 
@@ -255,15 +253,15 @@ fn no_format(image: &Image, backing: &str) -> Finding {
     let path = &image.path;
     Finding::fatal(
         "no-backing-format",
-        format!("{path} does not say which format {backing} has, on which it lies"),
-        format!("say it: qemu-img rebase -u -F FORMAT -b {backing} {path}"),
+        format!("{path} does not state the format of its backing file {backing}"),
+        format!("set it: qemu-img rebase -u -F FORMAT -b {backing} {path}"),
     )
 }
 
 fn missing(image: &str, path: &Path) -> Finding {
     Finding::fatal(
         "backing-missing",
-        format!("what {image} lies on is missing: {}", path.display()),
-        format!("put that file back; where it has moved, name the new place: qemu-img rebase -u -F FORMAT -b NEW_PLACE {image}"),
+        format!("the backing file of {image} is missing: {}", path.display()),
+        format!("restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE {image}"),
     )
 }

@@ -29,7 +29,7 @@ use crate::problem::Problem;
 /// merge the overlay into a new disk instead, which changes nothing (vgapt disk merge).
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The overlay whose content goes down
+    /// The overlay to commit
     overlay: PathBuf,
     #[command(flatten)]
     before: BeforeWriting,
@@ -39,11 +39,11 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let chain = desk.chain(&self.overlay, self.before.stated.words())?;
+        let chain = desk.chain(&self.overlay, self.before.stated.options())?;
         let Some(base) = chain.base() else {
             return Err(Problem::new(
-                format!("{} lies on no other disk", overlay.display()),
-                "name an overlay; vgapt disk info shows what lies on what",
+                format!("{} has no backing file", overlay.display()),
+                "name an overlay; vgapt disk info shows the backing chain",
             )
             .into());
         };
@@ -58,27 +58,31 @@ impl Arguments {
         against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
         against.extend(broken(chain.top()));
         against.extend(with_snapshots(chain.top()));
-        if let Some(code) = desk.refusal(&against, "nothing is written into the disk below", self.before.force.force)? {
+        if let Some(code) = desk.refusal(&against, "nothing was committed", self.before.force.force)? {
             return Ok(code);
         }
         context.note(&search.told(&base));
         if !kept.is_empty() {
             let names = kept.join(", ");
-            context.note(&format!("note: the snapshots in {} ({names}) stay, and are of before what comes down now", base.display()));
+            context.note(&format!("note: the snapshots in {} ({names}) stay; they do not contain what is committed now", base.display()));
         }
-        context.note(&format!("{} holds {}, which goes into {}", overlay.display(), rough(chain.top().actual_size), base.display()));
+        context.note(&format!("committing {1} from {0} into {2}", overlay.display(), rough(chain.top().actual_size), base.display()));
         let since = Instant::now();
         bring_down(&desk, &overlay, &chain.top().format, &base)?;
-        let words =
-            format!("{} has it all, in {:.1?}; {} is empty, and still good to use", base.display(), since.elapsed(), overlay.display());
+        let words = format!(
+            "{} now contains everything, in {:.1?}; {} is empty, and can still be used",
+            base.display(),
+            since.elapsed(),
+            overlay.display()
+        );
         desk.done(&words, json!({"overlay": overlay, "base": base, "searched": search.json()}))
     }
 }
 
-/// Writes what an overlay holds into its base.
+/// Writes the content of an overlay into its backing file.
 pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
     let words = format!(
-        "through {} all is as it was; do not use {} alone before 'vgapt disk commit {}' is through",
+        "through {} the disk is unchanged; do not use {} on its own before 'vgapt disk commit {}' has finished",
         overlay.display(),
         base.display(),
         overlay.display()
@@ -88,20 +92,20 @@ pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &P
         return Ok(());
     }
     Err(Problem::new(
-        format!("qemu-img complained while it wrote {} into {}: {complaint}", overlay.display(), base.display()),
-        format!("see whether both are sound: qemu-img check {}; qemu-img check {}", base.display(), overlay.display()),
+        format!("qemu-img printed errors while it wrote {} into {}: {complaint}", overlay.display(), base.display()),
+        format!("check both for errors: qemu-img check {}; qemu-img check {}", base.display(), overlay.display()),
     )
     .into())
 }
 
-/// Snapshots in an overlay are made of what it lies on, too, which a commit changes under them.
+/// Snapshots in an overlay also use its backing file, which a commit changes.
 fn with_snapshots(overlay: &Image) -> Option<crate::model::Finding> {
     let (path, names) = (&overlay.path, overlay.snapshots.join(", "));
     (!overlay.snapshots.is_empty()).then(|| {
         crate::model::Finding::fatal(
             "snapshots",
-            format!("{path} has snapshots in it ({names}), which a commit would ruin"),
-            format!("make a copy on its own instead (vgapt disk merge {path} NEW), or take them away: qemu-img snapshot -d NAME {path}"),
+            format!("{path} contains snapshots ({names}), which a commit would corrupt"),
+            format!("make a standalone copy instead (vgapt disk merge {path} NEW), or delete them: qemu-img snapshot -d NAME {path}"),
         )
     })
 }
@@ -110,8 +114,8 @@ fn broken(image: &Image) -> Option<crate::model::Finding> {
     image.corrupt.then(|| {
         crate::model::Finding::fatal(
             "corrupt",
-            format!("{} is marked as broken", image.path),
-            format!("see what can be repaired: qemu-img check {}", image.path),
+            format!("{} is marked as corrupt", image.path),
+            format!("check what can be repaired: qemu-img check {}", image.path),
         )
     })
 }

@@ -19,13 +19,13 @@ use super::work::Work;
 use crate::disk::{Scratch, Staged, argv};
 use crate::model::{Finding, Size};
 
-/// libguestfs looks into the guest's file systems for what they do not use. Its temporary files lie
-/// beside the disk.
+/// Copies a disk compressed, without the blocks that the guest's file systems do not use (by libguestfs). The
+/// temporary files are written beside the disk.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The disk to copy
     disk: PathBuf,
-    /// The new disk, in qcow2
+    /// The new disk, in qcow2 format
     new: PathBuf,
     #[command(flatten)]
     stated: Stated,
@@ -37,23 +37,22 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
-        let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&self.disk, self.stated.words())?;
+        let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
+        let chain = desk.chain(&self.disk, self.stated.options())?;
         let mut against = desk.against_target(&new);
         desk.sweep(directory(&disk));
         against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(desk.against_unknown_use(&disk));
         against.extend(Desk::against_half_written(&disk));
-        // What the guest does not use is written over in a temporary overlay, which may become as
-        // large as the guest sees the disk.
+        // Unused blocks are overwritten in a temporary overlay, which may grow to the disk's virtual size.
         let temporary = chain.top().virtual_size;
         let copy = needed(&desk, chain.top(), "qcow2")?;
         against.extend(no_room(&disk, temporary, &new, copy));
-        if let Some(code) = desk.refusal(&against, "nothing is compacted", self.force.force)? {
+        if let Some(code) = desk.refusal(&against, "nothing was compacted", self.force.force)? {
             return Ok(code);
         }
         context.note(&format!(
-            "temporary files take up to {} in {}, {} up to {}",
+            "temporary files need up to {} in {}, {} up to {}",
             rough(temporary),
             directory(&disk).display(),
             new.display(),
@@ -62,15 +61,23 @@ impl Arguments {
         let scratch = Scratch::beside(&disk)?;
         let staged = Staged::beside(&new)?;
         let since = Instant::now();
-        let work =
-            Work { label: "compacting", if_interrupted: "the disk is as it was, and there is no new one", temporary: Some(scratch.path()) };
+        let work = Work {
+            label: "compacting",
+            if_interrupted: "the disk is unchanged, and no new disk was created",
+            temporary: Some(scratch.path()),
+        };
         let words = work.run(&desk, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
         sound(&desk, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()?;
         let size = desk.image(&new, "qcow2")?.actual_size;
         let before = chain.0.iter().map(|image| image.actual_size.bytes()).sum();
-        let words =
-            format!("{} is made in {:.1?}: {} instead of {}", new.display(), since.elapsed(), rough(size), rough(Size::from_bytes(before)));
+        let words = format!(
+            "{} was created in {:.1?}: {} instead of {}",
+            new.display(),
+            since.elapsed(),
+            rough(size),
+            rough(Size::from_bytes(before))
+        );
         desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
     }
 }

@@ -1,4 +1,4 @@
-//! What every recipe starts from: the tools, and who uses which disk.
+//! The context of every disk command: the tools, and which domain uses which disk.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,12 +24,12 @@ use crate::root::Root;
 use crate::run::{self, Missing, Ran};
 use crate::xml::Document;
 
-/// How long a tool that only looks may take.
+/// Time limit for a tool that only reads metadata.
 const LOOK: Duration = Duration::from_secs(60);
-/// The same for one that reads all tables of an image.
+/// Time limit for a tool that reads all tables of an image.
 const LONG_LOOK: Duration = Duration::from_secs(1800);
 
-/// What every recipe starts from.
+/// The context of every disk command.
 pub(super) struct Desk<'c> {
     pub(super) context: &'c Context,
     pub(super) interrupt: Interrupt,
@@ -39,11 +39,11 @@ pub(super) struct Desk<'c> {
     pub(super) in_snapshots: Vec<PathBuf>,
     /// The storage pools.
     pub(super) pools: Vec<Pool>,
-    /// Why not all domains with their disks are known.
+    /// Domains or disks that are unknown, with the reasons.
     pub(super) unknown_domains: Vec<String>,
-    /// Why not all storage pools are known.
+    /// Storage pools that are unknown, with the reasons.
     pub(super) unknown_pools: Vec<String>,
-    /// What was gone on with by --force.
+    /// Findings that --force has overridden.
     overridden: RefCell<Vec<Finding>>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct User {
     pub(super) disks: Vec<(DiskUse, PathBuf)>,
 }
 
-/// What speaks against a recipe before anything is touched.
+/// Findings that block a disk command before anything is changed.
 #[derive(Debug)]
 pub(super) struct Against(pub(super) Vec<Finding>);
 
@@ -67,7 +67,7 @@ impl fmt::Display for Against {
 impl std::error::Error for Against {}
 
 impl<'c> Desk<'c> {
-    /// Asks libvirt, and says so where it cannot be asked.
+    /// With what libvirt knows about the disks; prints a note where libvirt cannot be asked.
     pub(super) fn open(context: &'c Context) -> Result<Self> {
         let mut desk = Self::alone(context)?;
         let asked = if context.uri().is_remote() {
@@ -86,7 +86,9 @@ impl<'c> Desk<'c> {
                 desk.know(domains, connection.pools());
             }
             Err(why) => {
-                context.note("note: libvirt is not asked who uses the disk; only QEMU's own lock tells of machines that run");
+                context.note(
+                    "note: libvirt cannot be asked which domains use the disk; only QEMU's lock shows whether a running domain uses it",
+                );
                 context.detail(&format!("{why:#}"));
                 desk.unknown_domains.push(format!("libvirt cannot be asked for domains and storage pools ({why:#})"));
             }
@@ -94,7 +96,7 @@ impl<'c> Desk<'c> {
         Ok(desk)
     }
 
-    /// A recipe that asks nobody.
+    /// Without asking libvirt.
     pub(super) fn alone(context: &'c Context) -> Result<Self> {
         Ok(Self {
             context,
@@ -134,7 +136,7 @@ impl<'c> Desk<'c> {
         }
     }
 
-    /// Runs a tool that only looks.
+    /// Runs a tool that only reads metadata.
     pub(super) fn ask(&self, argv: &[String]) -> Result<Ran> {
         self.ask_within(argv, LOOK)
     }
@@ -149,30 +151,30 @@ impl<'c> Desk<'c> {
         run::within(argv, limit, &self.interrupt).map_err(|error| self.explain(error))
     }
 
-    /// Runs a tool that makes something small: it succeeds and has nothing to say.
+    /// Runs a tool that creates something small; it must succeed without messages.
     pub(super) fn make(&self, argv: &[String], failed: &str) -> Result<()> {
         let said = self.ask_long(argv)?;
         if said.success() && said.stderr.trim().is_empty() { Ok(()) } else { Err(refused(failed, &said)) }
     }
 
-    /// A tool that is missing, with the package that brings it.
+    /// Adds the package to install to the error of a missing tool.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let Some(Missing { program }) = error.downcast_ref() else { return error };
         let (debian, others) = argv::package_of(program);
         let distribution = self.distribution();
         let package = if distribution.is_like(&["debian", "ubuntu"]) { debian } else { others };
         let install = distribution.install_command(package);
-        let remedy = install.unwrap_or_else(|| format!("the package is {debian} (Debian, Ubuntu) or {others} (elsewhere)"));
+        let remedy = install.unwrap_or_else(|| format!("the package is {debian} (Debian, Ubuntu) or {others} (other distributions)"));
         Problem::new(error.to_string(), format!("install it: {remedy}")).into()
     }
 
     fn distribution(&self) -> Distribution {
-        // The tools run here, whatever libvirt is spoken to.
+        // The tools run on this machine, whatever the libvirt connection is.
         let root = Root::open(self.context.global.root.as_deref().unwrap_or(Path::new("/")));
         root.map(|root| discovery::read(&root, Scope::All).platform.distribution).unwrap_or_default()
     }
 
-    /// Tells what speaks against it; the exit code where anything does that is not gone on with.
+    /// Reports findings; returns the exit code where they block the command and `force` does not override them.
     pub(super) fn refusal(&self, findings: &[Finding], what: &str, force: bool) -> Result<Option<ExitCode>> {
         if findings.is_empty() {
             return Ok(None);
@@ -181,7 +183,7 @@ impl<'c> Desk<'c> {
             if !self.context.global.json {
                 self.context.tell(findings);
                 if findings.iter().any(|finding| finding.refuses(false)) {
-                    output::tell("--force: it goes on all the same\n");
+                    output::tell("continuing because of --force\n");
                 }
             }
             self.overridden.borrow_mut().extend_from_slice(findings);
@@ -190,7 +192,7 @@ impl<'c> Desk<'c> {
         refuse(self.context, findings, what).map(Some)
     }
 
-    /// Tells what was done.
+    /// Reports the result.
     pub(super) fn done(&self, words: &str, mut facts: Value) -> Result<ExitCode> {
         if self.context.global.json {
             facts["outcome"] = "done".into();
@@ -206,32 +208,32 @@ impl<'c> Desk<'c> {
     }
 }
 
-/// Tells what speaks against it, and returns the exit code.
+/// Reports the findings that block the command, and returns the exit code.
 pub(super) fn refuse(context: &Context, findings: &[Finding], what: &str) -> Result<ExitCode> {
     if context.global.json {
         output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings)})))?;
     } else {
         context.tell(findings);
-        output::tell(&format!("{what}: see above. Nothing was touched.\n"));
+        output::tell(&format!("{what}: see above. Nothing was changed.\n"));
     }
     Ok(ExitCode::from(FOUND_AGAINST))
 }
 
-/// Signals as signal(7) names them; those that end a tool at work.
+/// The signals that may end a tool, with their names in signal(7).
 const SIGNALS: [(i32, &str); 10] = [
     (1, "SIGHUP"),
     (2, "SIGINT"),
     (4, "SIGILL"),
     (6, "SIGABRT"),
     (7, "SIGBUS"),
-    (9, "SIGKILL: by somebody, or by the kernel for want of memory"),
+    (9, "SIGKILL: by a user, or by the kernel when memory ran out"),
     (11, "SIGSEGV"),
     (15, "SIGTERM"),
     (24, "SIGXCPU"),
     (25, "SIGXFSZ"),
 ];
 
-/// Why a tool ended, in its own words without its name; what killed it where something did.
+/// Why a tool failed: its message without its name, or the signal that killed it.
 pub(super) fn reason(said: &Ran) -> String {
     let words = said.stderr.trim().trim_start_matches("qemu-img: ").replace('\n', " ");
     let end = match (said.status.signal(), said.status.code()) {
@@ -239,18 +241,18 @@ pub(super) fn reason(said: &Ran) -> String {
             let name = SIGNALS.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default();
             format!("it was killed by signal {signal}{name}")
         }
-        (None, Some(0)) => "it complained, although it ended well".to_owned(),
-        (None, Some(code)) if words.is_empty() => format!("it ended with exit code {code} and no word"),
+        (None, Some(0)) => "it exited with code 0, but printed an error".to_owned(),
+        (None, Some(code)) if words.is_empty() => format!("it exited with code {code} without a message"),
         _ => return words,
     };
     if words.is_empty() { end } else { format!("{end}: {words}") }
 }
 
-/// What a tool refused.
+/// The error of a failed tool, with a remedy.
 pub(super) fn refused(what: &str, said: &Ran) -> anyhow::Error {
     let words = reason(said);
     if words.contains("No space left on device") {
-        return Problem::new(format!("{what}: the file system is full"), "make room, and run it again").into();
+        return Problem::new(format!("{what}: the file system is full"), "free some space, and run it again").into();
     }
     if words.contains("key-secret") {
         return Problem::new(
@@ -259,28 +261,28 @@ pub(super) fn refused(what: &str, said: &Ran) -> anyhow::Error {
         )
         .into();
     }
-    // The image itself is there (`existing`): what is missing is below it.
+    // The image itself exists (see `existing`), so a backing file is missing.
     if words.contains("No such file or directory") && words.contains("Could not open") {
         return Problem::new(
-            format!("{what}: what it lies on is missing ({words})"),
-            "put that file back; where it has moved, name the new place: qemu-img rebase -u -F FORMAT -b NEW_PLACE IMAGE",
+            format!("{what}: the backing file is missing ({words})"),
+            "restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE IMAGE",
         )
         .into();
     }
     if disk::says_locked(&said.stderr) {
-        return Problem::new(format!("{what}: another process has the disk ({words})"), "shut the machine that uses it down first").into();
+        return Problem::new(format!("{what}: another process has the disk ({words})"), "shut down the domain that uses it first").into();
     }
     if words.contains("no operating system was found") {
         return Problem::new(
-            format!("{what}: libguestfs finds no system on the disk"),
-            "name the disk that a guest's system is installed on",
+            format!("{what}: libguestfs finds no operating system on the disk"),
+            "name the disk on which the guest's operating system is installed",
         )
         .into();
     }
     anyhow::anyhow!("{what}: {words}")
 }
 
-/// The images that a domain uses, and what of them cannot be told.
+/// The images that a domain uses, and which of them are unknown.
 fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>) {
     let (mut placed, mut unknown) = (Vec::new(), Vec::new());
     for xml in &known.xml {
@@ -308,7 +310,7 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
                 None => unknown.push(format!("the disk {} of the domain '{}': libvirt does not list its volume", used.target, known.name)),
             }
         }
-        // What somebody gave to QEMU by options of its own, of which libvirt knows nothing.
+        // Drives in qemu:commandline, of which libvirt knows nothing.
         let drives = domain_xml::drives(&document);
         let in_options = |what: &str| format!("qemu:commandline of the domain '{}': {what}", known.name);
         unknown.extend(drives.unknown.iter().map(|what| in_options(what)));

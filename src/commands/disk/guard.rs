@@ -1,4 +1,4 @@
-//! What speaks against a recipe.
+//! Checks before a disk command.
 
 use std::path::Path;
 
@@ -10,53 +10,59 @@ use super::shown::{rough, shortened};
 use crate::disk::{self, Chain, argv, same_file};
 use crate::model::{Finding, Reading, Size, shell_word};
 
-/// What a recipe does with an image.
+/// What a disk command does with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Will {
-    /// Nobody may write to it meanwhile.
+    /// No other process may write to it.
     Read,
-    /// Nobody may have it.
+    /// No other process may use it.
     Write,
 }
 
 impl Desk<'_> {
-    /// Takes away what killed runs left in a folder, and says so.
+    /// Removes what killed runs left in a folder, with a note for each.
     pub(super) fn sweep(&self, folder: &Path) {
         for left in disk::sweep(folder) {
-            let what = if left.removed { "removed" } else { "could not be removed; take it away" };
+            let what = if left.removed { "removed" } else { "could not be removed; remove it by hand" };
             self.context.note(&format!("note: {} was left by a run that was killed: {what}", left.path.display()));
         }
     }
 
-    /// What speaks against writing a new file: it exists, or its directory is shut.
+    /// Checks that a new file can be written: it must not exist, and its directory must be writable.
     pub(super) fn against_target(&self, target: &Path) -> Vec<Finding> {
         let shown = target.display();
         self.sweep(directory(target));
         match Reading::of(target.symlink_metadata(), &shown.to_string()) {
             Reading::Known(_) => {
-                return vec![Finding::fatal("target-exists", format!("{shown} exists"), "name another target, or take that one away")];
+                return vec![Finding::fatal(
+                    "target-exists",
+                    format!("{shown} already exists"),
+                    "name another target, or remove that file",
+                )];
             }
             Reading::Absent => {}
             Reading::Unknown(because) => {
-                let message = format!("it is not known whether there is a file {shown}: {because}");
-                return vec![Finding::fatal("target-unknown", message, "name a target in a folder that you may look into")];
+                let message = format!("it is unknown whether {shown} exists: {because}");
+                return vec![Finding::fatal("target-unknown", message, "name a target in a folder that you may read")];
             }
         }
         let home = directory(target);
         if !home.is_dir() {
             return vec![Finding::fatal(
                 "no-directory",
-                format!("there is no directory {}", home.display()),
-                "make it, or name another target",
+                format!("the directory {} does not exist", home.display()),
+                "create it, or name another target",
             )];
         }
         let why = disk::is_read_only(home);
-        why.map(|why| Finding::fatal("read-only", format!("nothing can be made in {}: {why}", home.display()), "name a target elsewhere"))
-            .into_iter()
-            .collect()
+        why.map(|why| {
+            Finding::fatal("read-only", format!("nothing can be created in {}: {why}", home.display()), "name a target elsewhere")
+        })
+        .into_iter()
+        .collect()
     }
 
-    /// Running domains that have an image.
+    /// Running domains that use an image.
     pub(super) fn against_use(&self, image: &Path, will: Will) -> Vec<Finding> {
         let mut findings = Vec::new();
         for user in self.domains.iter().filter(|user| user.known.state.is_active()) {
@@ -65,7 +71,7 @@ impl Desk<'_> {
                 let name = &user.known.name;
                 Finding::fatal(
                     "in-use",
-                    format!("the domain '{name}' runs and has {} as {}", image.display(), used.target),
+                    format!("the domain '{name}' is running and uses {} as {}", image.display(), used.target),
                     format!("stop it first: vgapt stop {}", shell_word(name)),
                 )
             }));
@@ -73,25 +79,25 @@ impl Desk<'_> {
         findings
     }
 
-    /// Other processes that have an image or what it lies on.
+    /// Other processes that use an image or its backing chain.
     pub(super) fn against_locks(&self, chain: &Chain) -> Result<Option<Finding>> {
         for image in &chain.0 {
             let said = self.ask(&argv::info(Path::new(&image.path), &image.format, false))?;
             if !said.success() && disk::says_locked(&said.stderr) {
                 return Ok(Some(Finding::fatal(
                     "locked",
-                    format!("another process writes to {}: QEMU's lock is taken", image.path),
-                    "shut the machine that uses it down first",
+                    format!("another process has {} open for writing: QEMU's lock is held", image.path),
+                    "shut down the domain that uses it first",
                 )));
             }
             if !said.success() {
-                return Err(refused(&format!("it cannot be told whether another process has {}", image.path), &said));
+                return Err(refused(&format!("it is unknown whether another process uses {}", image.path), &said));
             }
         }
         Ok(None)
     }
 
-    /// Both: domains of the disk itself, processes of all of its chain.
+    /// Both: domains that use the disk itself, processes that use any image of its chain.
     pub(super) fn against_users(&self, chain: &Chain, will: Will) -> Result<Vec<Finding>> {
         let mut findings = self.against_use(Path::new(&chain.top().path), will);
         if findings.is_empty() {
@@ -100,13 +106,13 @@ impl Desk<'_> {
         Ok(findings)
     }
 
-    /// Domains that cannot be asked, where a copy of a disk in use would be taken for a good one.
+    /// Domains that are unknown: if one uses the disk, the copy would be inconsistent.
     pub(super) fn against_unknown_use(&self, image: &Path) -> Option<Finding> {
         (!self.unknown_domains.is_empty()).then(|| {
             Finding::blocker(
                 "use-unknown",
-                format!("it is not known whether a domain uses {}: {}", image.display(), shortened(&self.unknown_domains)),
-                "make that readable (start libvirt, run it as root); or use --force: the copy of a disk that a guest writes to meanwhile is broken",
+                format!("it is unknown whether a domain uses {}: {}", image.display(), shortened(&self.unknown_domains)),
+                "make that readable (start libvirt, run it as root); or use --force: if a guest writes to the disk at the same time, the copy is corrupt",
             )
         })
     }
@@ -114,37 +120,45 @@ impl Desk<'_> {
     /// Why an image may not be written to.
     pub(super) fn against_writing(image: &Path) -> Option<Finding> {
         let why = disk::is_read_only(image)?;
-        let remedy = format!("if that is not on purpose: chmod u+w {}; or make a merged copy: vgapt disk merge", image.display());
-        Some(Finding::fatal("read-only", format!("{} is not written to: {why}", image.display()), remedy))
+        let remedy = format!("if that is not intended: chmod u+w {}; or make a merged copy: vgapt disk merge", image.display());
+        Some(Finding::fatal("read-only", format!("{} must not be written to: {why}", image.display()), remedy))
     }
 
-    /// A disk into which something was being copied when it was cut off.
+    /// A disk into which an interrupted `copy-in` was writing.
     pub(super) fn against_half_written(image: &Path) -> Option<Finding> {
         let pending = pending(image);
         let is_there = match pending.try_exists() {
             Ok(is_there) => is_there,
             Err(error) => {
                 let message =
-                    format!("it is not known whether copying into {} was cut off: {}: {error}", image.display(), pending.display());
-                return Some(Finding::blocker("half-written-unknown", message, "run it as a user who may look there, or use --force"));
+                    format!("it is unknown whether a copy into {} was interrupted: {}: {error}", image.display(), pending.display());
+                return Some(Finding::blocker(
+                    "half-written-unknown",
+                    message,
+                    "run it as a user who may read that folder, or use --force",
+                ));
             }
         };
         is_there.then(|| {
             Finding::fatal(
                 "half-written",
-                format!("copying into {} was cut off on its last step; only through {} is it whole", image.display(), pending.display()),
+                format!(
+                    "a copy into {} was interrupted in its last step; the disk is complete only through {}",
+                    image.display(),
+                    pending.display()
+                ),
                 format!("finish it: vgapt disk commit {0} && rm {0}", pending.display()),
             )
         })
     }
 
-    /// Too little room in a directory; the room that is left where it is enough.
+    /// The free space of a directory, or a finding where it is too little.
     pub(super) fn against_room(home: &Path, needed: Size) -> Result<Option<Size>, Finding> {
         match disk::free_space(home) {
             Some(free) if free < needed => Err(Finding::fatal(
                 "no-room",
-                format!("{} has room for {}, and up to {} may be needed", home.display(), rough(free), rough(needed)),
-                "make room, or name a target on another file system",
+                format!("{} has {} free, but up to {} may be needed", home.display(), rough(free), rough(needed)),
+                "free some space, or name a target on another file system",
             )),
             free => Ok(free),
         }

@@ -17,7 +17,7 @@ use super::stated::Stated;
 use crate::disk::{Chain, Image, same_file};
 use crate::output;
 
-/// Also of a disk that a running machine has.
+/// Shows a disk, also while a domain uses it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The disk
@@ -28,10 +28,10 @@ pub(super) struct Arguments {
     further: Further,
 }
 
-/// A domain that has an image: its name, state, and the disk's name in the guest.
+/// A domain that uses an image: its name, state, and the disk's name in the guest.
 type Used = (String, String, String);
 
-/// What is known of a disk.
+/// What is known about a disk.
 struct Known {
     chain: Chain,
     /// Who uses each image of the chain.
@@ -44,7 +44,7 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let disk = existing(&self.disk)?;
-        let (chain, end) = desk.chain_so_far(&self.disk, self.stated.words())?;
+        let (chain, end) = desk.chain_so_far(&self.disk, self.stated.options())?;
         let search = desk.search((&disk, &chain.top().format), None, &self.further)?;
         let is_locked = desk.against_locks(&chain)?.is_some();
         let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
@@ -73,7 +73,7 @@ impl Arguments {
     }
 }
 
-/// Domains that have an image.
+/// The domains that use an image.
 fn users(desk: &Desk<'_>, image: &Path) -> Vec<Used> {
     let mut users: Vec<_> = desk
         .domains
@@ -90,41 +90,41 @@ fn told(known: &Known, unknown_domains: &[String]) -> String {
     let Known { chain, users, search, is_locked } = known;
     let mut text = String::new();
     for (depth, (image, users)) in chain.0.iter().zip(users).enumerate() {
-        let before = if depth == 0 { String::new() } else { format!("{}over ", "  ".repeat(depth)) };
+        let before = if depth == 0 { String::new() } else { format!("{}backed by ", "  ".repeat(depth)) };
         text.push_str(&format!("{before}{}\n", image.path));
         let indent = "  ".repeat(depth + 1);
         let mut line = |key: &str, value: &str| text.push_str(&format!("{indent}{key:<9} {value}\n"));
         line("format", &image.format);
-        line("size", &format!("{}, takes {}", rough(image.virtual_size), rough(image.actual_size)));
+        line("size", &format!("{}, uses {}", rough(image.virtual_size), rough(image.actual_size)));
         for (name, state, target) in users {
             line("used by", &format!("{name} ({state}) as {target}"));
         }
         if depth == 0 && !unknown_domains.is_empty() {
-            line("unknown", &format!("who uses it: {}", shortened(unknown_domains)));
+            line("unknown", &format!("which domains use it: {}", shortened(unknown_domains)));
         }
         if depth == 0 && *is_locked {
-            line("locked", "a process writes to it now");
+            line("locked", "a process has it open for writing");
         }
         if !image.snapshots.is_empty() {
             line("snapshots", &image.snapshots.join(", "));
         }
         if image.encrypted {
-            line("encrypted", "only who has its key reads it");
+            line("encrypted", "it can be read only with its key");
         }
         if image.corrupt {
-            line("broken", "see qemu-img check");
+            line("corrupt", "see qemu-img check");
         }
         if image.backing.is_some() && image.backing_format.is_none() {
-            line("unsafe", "it does not say the format of what it lies on");
+            line("unsafe", "it does not state the format of its backing file");
         }
         for name in &image.data_files {
             line("data in", name);
         }
         for overlay in search.overlays.iter().filter(|_| depth == 0) {
-            line("carries", &overlay.display().to_string());
+            line("overlay", &overlay.display().to_string());
         }
         if depth == 0 && !search.unknown.is_empty() {
-            line("unknown", &format!("what else lies on it: {}", shortened(&search.unknown)));
+            line("unknown", &format!("whether it has other overlays: {}", shortened(&search.unknown)));
         }
     }
     text

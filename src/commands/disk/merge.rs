@@ -20,17 +20,17 @@ use crate::interrupt::Interrupted;
 use crate::model::Finding;
 use crate::problem::Problem;
 
-/// The overlay and what it lies on stay as they are.
+/// Copies the complete content of an overlay into a new disk; the overlay and its backing chain stay unchanged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The disk to copy, an overlay or not
     overlay: PathBuf,
     /// The new disk
     new: PathBuf,
-    /// Its format: qcow2, raw, vmdk, vdi, vhdx, … [default: what the name's ending says, else qcow2]
+    /// Its format: qcow2, raw, vmdk, vdi, vhdx, … [default: from the file name's extension, else qcow2]
     #[arg(long, value_parser = format_name)]
     format: Option<String>,
-    /// The format of the disk to copy (raw, qcow2, …), where its domain and its name do not say it or its content looks like another
+    /// The format of the disk to copy (raw, qcow2, …), if neither its domain nor its name states it, or its content looks like another
     #[arg(long, value_parser = format_name, value_name = "FORMAT")]
     source_format: Option<String>,
     #[command(flatten)]
@@ -41,8 +41,8 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let desk = Desk::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let new = std::path::absolute(&self.new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&self.overlay, self.trust.words("--source-format", self.source_format.as_deref()))?;
+        let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
+        let chain = desk.chain(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
         let mut against = desk.against_target(&new);
         against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&overlay));
@@ -52,48 +52,61 @@ impl Arguments {
             against.push(finding);
             None
         });
-        if let Some(code) = desk.refusal(&against, "nothing is merged", false)? {
+        if let Some(code) = desk.refusal(&against, "nothing was merged", false)? {
             return Ok(code);
         }
-        let room = free.map(|free| format!(", {} are free", rough(free))).unwrap_or_default();
-        context.note(&format!("{} takes up to {} as {format}{room}", new.display(), rough(needed)));
+        let room = free.map(|free| format!(", {} free", rough(free))).unwrap_or_default();
+        context.note(&format!("{} needs up to {} as {format}{room}", new.display(), rough(needed)));
         for image in chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
             let names = image.snapshots.join(", ");
-            context
-                .note(&format!("note: the snapshots in {} ({names}) are not copied: the new disk has its present state only", image.path));
+            context.note(&format!(
+                "note: the snapshots in {} ({names}) are not copied: the new disk contains only the current state",
+                image.path
+            ));
         }
         let staged = staged(&new, format)?;
         let since = Instant::now();
-        let work = Work { label: "merging", if_interrupted: "the sources are as they were, and there is no new disk", temporary: None };
+        let work = Work { label: "merging", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
         let words = work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
         verify(&desk, &words, chain.top(), &staged.path(), format)?;
         staged.publish()?;
-        let words = format!("{} is made in {:.1?}: all of {}, on its own", new.display(), since.elapsed(), overlay.display());
+        let words = format!(
+            "{} was created in {:.1?}: the complete content of {}, without a backing file",
+            new.display(),
+            since.elapsed(),
+            overlay.display()
+        );
         desk.done(&words, json!({"source": overlay, "disk": new, "format": format}))
     }
 }
 
-/// A copy gets its name only where it is one: qemu-img can complain and end well.
+/// Verifies the copy before it gets its final name: qemu-img may print errors and exit with code 0.
 fn verify(desk: &Desk<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
-    let made = desk.image(copy, format).context("the copy that qemu-img made cannot be read, and is not kept")?;
+    let made = desk.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?;
     if made.virtual_size < source.virtual_size {
         return Err(Problem::new(
-            format!("qemu-img made a copy of {} where the disk has {}; it is not kept", made.virtual_size, source.virtual_size),
-            "see whether the disk is sound: qemu-img check",
+            format!(
+                "the size of qemu-img's copy is {}, but that of the disk is {}; the copy was discarded",
+                made.virtual_size, source.virtual_size
+            ),
+            "check the disk for errors: qemu-img check",
         )
         .into());
     }
     if words.is_empty() {
         return Ok(());
     }
-    desk.context.note(&format!("note: qemu-img complained ({words}); the copy is compared with the disk"));
-    let compare = Work { label: "comparing", if_interrupted: "the sources are as they were, and there is no new disk", temporary: None };
+    desk.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
+    let compare = Work { label: "comparing", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
     compare.run(desk, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
         if error.is::<Interrupted>() {
             return error;
         }
-        let remedy = "see what qemu-img complains of, and whether the disk is sound: qemu-img check";
-        Problem::new(format!("qemu-img complained, and its copy is not the same as the disk; it is not kept: {words} ({error:#})"), remedy)
-            .into()
+        let remedy = "see the errors of qemu-img, and check the disk: qemu-img check";
+        Problem::new(
+            format!("qemu-img printed errors, and its copy differs from the disk; the copy was discarded: {words} ({error:#})"),
+            remedy,
+        )
+        .into()
     })
 }

@@ -1,4 +1,4 @@
-//! `vgapt disk`: the recipes for disk images, one file each.
+//! `vgapt disk`: the commands for disk images, one file each.
 
 mod chain;
 mod commit;
@@ -25,8 +25,8 @@ use anyhow::Result;
 use super::Context;
 use desk::{Against, refuse};
 
-/// What is asked of is refused where it would harm: a disk that a running domain has, a target that
-/// exists, too little room. What is interrupted leaves its sources as they were and no half target.
+/// Commands that would do harm are refused: on a disk that a running domain uses, if the target exists, or if there is
+/// too little space. An interrupted command leaves its sources unchanged and no incomplete target.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -35,21 +35,21 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Recipe {
-    /// Make an empty disk
+    /// Create an empty disk
     Create(create::Arguments),
-    /// Make a disk that holds only what differs from another
+    /// Create an overlay: a disk that stores only the changes to another one
     Overlay(overlay::Arguments),
-    /// Show a disk, what it lies on, what lies on it, and who uses it
+    /// Show a disk, its backing chain, its overlays, and the domains that use it
     Info(info::Arguments),
-    /// Copy all that is seen through an overlay into a new disk of any format
+    /// Copy the complete content of an overlay into a new disk of any format
     Merge(merge::Arguments),
-    /// Write what an overlay holds into the disk it lies on
+    /// Write the content of an overlay into its backing file
     Commit(commit::Arguments),
-    /// Copy a disk compressed, without what the guest does not use
+    /// Copy a disk compressed, without the blocks that the guest does not use
     Compact(compact::Arguments),
     /// Copy a file or directory into a guest's file system
     CopyIn(copy_in::Arguments),
-    /// Point a domain at an overlay, or back at the disk below
+    /// Switch a domain's disk to an overlay, or back to its backing file
     Swap(swap::Arguments),
 }
 
@@ -67,7 +67,7 @@ impl Arguments {
         };
         match ran {
             Err(error) => match error.downcast::<Against>() {
-                Ok(Against(findings)) => refuse(context, &findings, "nothing is done"),
+                Ok(Against(findings)) => refuse(context, &findings, "nothing was done"),
                 Err(error) => Err(error),
             },
             ran => ran,

@@ -14,13 +14,13 @@ use super::stated::Stated;
 use crate::disk::{Staged, argv};
 use crate::model::Size;
 
-/// Room for an empty overlay's tables.
+/// Space for an empty overlay's tables.
 const TABLES: Size = Size::from_mib(4);
 
-/// BASE is only read from then on: whoever writes to it ruins its overlays.
+/// Creates an overlay of BASE. From then on BASE must only be read: writing to it corrupts its overlays.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The disk that the new one lies on
+    /// The backing file of the new disk
     base: PathBuf,
     /// The new disk [default: BASE.diff]
     new: Option<PathBuf>,
@@ -33,20 +33,20 @@ impl Arguments {
         let desk = Desk::open(context)?;
         let base = existing(&self.base)?;
         let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
-        let new = std::path::absolute(new).context("cannot tell the current directory")?;
-        let chain = desk.chain(&self.base, self.stated.words())?;
+        let new = std::path::absolute(new).context("cannot determine the current directory")?;
+        let chain = desk.chain(&self.base, self.stated.options())?;
         let mut against = desk.against_target(&new);
         against.extend(desk.against_users(&chain, Will::Read)?);
         against.extend(Desk::against_half_written(&base));
         against.extend(Desk::against_room(directory(&new), TABLES).err());
-        if let Some(code) = desk.refusal(&against, "no overlay is made", false)? {
+        if let Some(code) = desk.refusal(&against, "no overlay was created", false)? {
             return Ok(code);
         }
         let staged = Staged::new(&new)?;
-        desk.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot make {}", new.display()))?;
+        desk.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot create {}", new.display()))?;
         staged.publish()?;
         let words = format!(
-            "{0} is made, over {1} ({2}); point a domain at it: vgapt disk swap NAME {0}",
+            "{0} was created, backed by {1} ({2}); use it in a domain: vgapt disk swap NAME {0}",
             new.display(),
             base.display(),
             chain.top().format

@@ -7,12 +7,12 @@ use anyhow::Result;
 
 use crate::problem::Problem;
 
-/// A disk that is there, as one path whatever leads to it.
+/// The real path of an existing disk.
 pub(super) fn existing(path: &Path) -> Result<PathBuf> {
     let place = path.canonicalize().map_err(|error| {
-        Problem::new(format!("there is no disk {}: {error}", path.display()), "name an image or a block device that is there")
+        Problem::new(format!("the disk {} does not exist: {error}", path.display()), "name an existing image or block device")
     })?;
-    // qemu-img would wait before a pipe until somebody writes to it.
+    // On a pipe, qemu-img would wait until a process writes to it.
     let kind = place.metadata().map(|metadata| metadata.file_type()).ok();
     let what = kind.and_then(|kind| match kind {
         _ if kind.is_dir() => Some("a directory"),
@@ -22,17 +22,17 @@ pub(super) fn existing(path: &Path) -> Result<PathBuf> {
         _ => None,
     });
     if let Some(what) = what {
-        return Err(Problem::new(format!("{} is {what}, and no disk", path.display()), "name an image or a block device").into());
+        return Err(Problem::new(format!("{} is {what}, not a disk", path.display()), "name an image or a block device").into());
     }
     Ok(place)
 }
 
-/// The directory in which a path lies.
+/// The directory that contains a path.
 pub(super) fn directory(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 
-/// What `vgapt disk copy-in` has copied, and is not yet in the disk.
+/// The overlay with files that `vgapt disk copy-in` has copied, but not yet committed to the disk.
 pub(super) fn pending(disk: &Path) -> PathBuf {
     PathBuf::from(format!("{}.copied-in", disk.display()))
 }

@@ -1,4 +1,4 @@
-//! Which images lie on another one: what was looked at, what was found, and what could not be seen.
+//! The search for the overlays of an image: what was searched, what was found, and what could not be read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -12,43 +12,44 @@ use super::shown::shortened;
 use crate::disk::{self, argv, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, Reading, Role, leads};
 
-/// How deep the folders below a named one are searched.
+/// How many levels of subfolders are searched below a named folder.
 const DEPTH: usize = 3;
-/// How many entries the folders below the named ones may have altogether to be searched.
+/// The search in subfolders stops after this many entries in total.
 const ENTRIES: usize = 20_000;
-/// Where overlays are looked for beside the places that libvirt names.
+/// Where to search for overlays, besides the places that libvirt names.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Further {
-    /// Look for overlays in this folder and all below it, too
+    /// Also search for overlays in this folder and all subfolders
     #[arg(long = "search", value_name = "FOLDER")]
     folders: Vec<PathBuf>,
 }
 
-/// What was looked at, and what lies on the image.
+/// What was searched, and the overlays that were found.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// The images that lie on it directly.
+    /// The direct overlays of the image.
     pub(super) overlays: Vec<PathBuf>,
-    /// The folders that were searched because something names them.
+    /// The named folders that were searched.
     folders: Vec<PathBuf>,
-    /// How many folders below these were searched.
+    /// How many of their subfolders were searched.
     below: usize,
     /// How many folders below these were not looked into, since there are too many.
     skipped: usize,
     domains: usize,
     pools: usize,
-    /// What could not be looked at, with the reasons.
+    /// What could not be read, with the reasons.
     pub(super) unknown: Vec<String>,
 }
 
 impl Search {
-    /// What was looked at, in one line.
+    /// What was searched, in one line.
     pub(super) fn told(&self, base: &Path) -> String {
         let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-        let below = if self.below > 0 { format!(" and {} below", self.below) } else { String::new() };
-        let skipped = if self.skipped > 0 { format!(" ({} below were not looked into)", self.skipped) } else { String::new() };
+        let below = if self.below > 0 { format!(" and {} subfolders", self.below) } else { String::new() };
+        let skipped =
+            if self.skipped > 0 { format!(" ({} subfolders or files in them were skipped)", self.skipped) } else { String::new() };
         format!(
-            "searched for overlays of {}: {}{below}{skipped}, the disks of {}, {}; one in any other folder would be corrupted",
+            "searched for overlays of {}: {}{below}{skipped}, the disks of {}, {}; an overlay in any other folder would be corrupted",
             base.display(),
             count(self.folders.len(), "folder", "folders"),
             count(self.domains, "domain", "domains"),
@@ -61,7 +62,7 @@ impl Search {
             "pools": self.pools, "unknown": self.unknown})
     }
 
-    /// What speaks against writing to the image.
+    /// Findings that block writing to the image.
     pub(super) fn findings(&self, base: &Path) -> Vec<Finding> {
         let base = base.display();
         let mut findings = Vec::new();
@@ -69,28 +70,28 @@ impl Search {
             let others: Vec<String> = self.overlays.iter().map(|path| path.display().to_string()).collect();
             findings.push(Finding::fatal(
                 "other-overlays",
-                format!("{base} carries other overlays, which a change would ruin: {}", others.join(", ")),
-                "merge what you want to keep into a new disk (vgapt disk merge), or take away the overlays that nobody needs",
+                format!("{base} has other overlays, which a change would corrupt: {}", others.join(", ")),
+                "merge the overlays that you want to keep into new disks (vgapt disk merge), or remove those that are not needed",
             ));
         }
         if !self.unknown.is_empty() {
             findings.push(Finding::blocker(
                 "overlays-unknown",
-                format!("it is not known whether other overlays lie on {base}: {}", shortened(&self.unknown)),
-                format!("make that readable (start libvirt, run it as root); or use --force: an overlay of {base} that was not seen is then corrupted for good"),
+                format!("it is unknown whether {base} has other overlays: {}", shortened(&self.unknown)),
+                format!("make that readable (start libvirt, run it as root); or use --force: an overlay of {base} that was not found is then permanently corrupted"),
             ));
         }
         findings
     }
 }
 
-/// A folder to look into.
+/// A folder to search.
 struct Open {
     folder: PathBuf,
     depth: usize,
     /// Whether its entries count against [`ENTRIES`]: nobody names it.
     counts: bool,
-    /// How deep below.
+    /// How many levels of subfolders to search.
     limit: usize,
 }
 
@@ -128,9 +129,9 @@ impl Desk<'_> {
                 Reading::Unknown(because) => search.unknown.push(because),
             }
         }
-        // QEMU seeks a relative name in the folder of the name by which an image is opened: a link and the
-        // file it leads to may lie on different images. One that cannot be followed keeps its name: what it
-        // lies on is then told as unknown.
+        // QEMU resolves a relative backing file name against the folder of the name by which the image is opened: a
+        // link and its target may have different backing files. A link that cannot be resolved keeps its name: its
+        // backing file is then reported as unknown.
         let real: BTreeSet<PathBuf> = places.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         let links: Vec<PathBuf> = places.difference(&real).cloned().collect();
         let mut known = BTreeMap::new();
@@ -179,7 +180,7 @@ impl Desk<'_> {
         let named: BTreeSet<PathBuf> = pools.chain(disks).collect();
         let named = named.into_iter().map(|folder| Open { folder, depth: 0, counts: false, limit: DEPTH });
         let asked = further.folders.iter().map(|folder| Open { folder: folder.clone(), depth: 0, counts: false, limit: usize::MAX });
-        // What the user names goes first: its folders below count as named, too.
+        // The user's folders come first: their subfolders count as named, too.
         let mut open: VecDeque<Open> = asked.chain(named).collect();
         let (mut seen, mut found, mut entries) = (BTreeSet::new(), BTreeSet::new(), 0);
         while let Some(Open { folder, depth, counts, limit }) = open.pop_front() {
@@ -187,7 +188,7 @@ impl Desk<'_> {
             let listing = match real {
                 Reading::Known(real) if is_of_devices(&real) || !seen.insert(real.clone()) => continue,
                 Reading::Known(real) => disk::look_into(&real),
-                Reading::Absent if limit == usize::MAX => Reading::Unknown(format!("there is no folder {}", folder.display())),
+                Reading::Absent if limit == usize::MAX => Reading::Unknown(format!("the folder {} does not exist", folder.display())),
                 Reading::Absent => Reading::Absent,
                 Reading::Unknown(because) => Reading::Unknown(because),
             };
@@ -230,7 +231,7 @@ impl Desk<'_> {
                 continue;
             }
             if seen.len() > LONGEST_CHAIN {
-                unknown = Some(format!("what {} lies on does not end", image.display()));
+                unknown = Some(format!("the backing chain of {} does not end", image.display()));
                 break;
             }
             let below = match self.below(&place, known)? {
@@ -247,7 +248,7 @@ impl Desk<'_> {
             unknown = unknown.or_else(|| below.unknown.clone());
             for below in &below.files {
                 if below.format.as_deref() == Some("raw") {
-                    // Two paths are one file only as far as both can be looked at.
+                    // Whether two paths are the same file is known only if both can be read.
                     let looked = Reading::of(below.path.metadata(), &below.path.display().to_string());
                     unknown = unknown.or_else(|| looked.unknown().map(str::to_owned));
                 } else {
@@ -267,7 +268,7 @@ impl Desk<'_> {
     }
 
     fn read_below(&self, image: &Path) -> Result<Reading<Below>> {
-        // What is only taken for raw is looked at all the same.
+        // The header is skipped only where raw is stated, not where libvirt assumes raw.
         let mut uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, image)).peekable();
         if uses.peek().is_some() && uses.all(|(used, _)| used.is_stated && used.format.as_deref() == Some("raw")) {
             return Ok(Reading::Absent);
@@ -287,12 +288,11 @@ impl Desk<'_> {
             let mut below = Below::default();
             for named in names {
                 let led = leads(&named.name);
-                // What QEMU reaches over a network is no file of this machine.
+                // A backing file that QEMU reaches over a network is not a file of this machine.
                 let other = led.others.iter().find(|name| !disk::is_remote(name));
-                below.unknown = below
-                    .unknown
-                    .take()
-                    .or_else(|| other.map(|name| format!("{} lies on {name}, which is not understood", image.display())));
+                below.unknown = below.unknown.take().or_else(|| {
+                    other.map(|name| format!("the backing file of {} is {name}, which vgapt does not support", image.display()))
+                });
                 below.files.extend(led.files.into_iter().map(|lead| FileBelow {
                     path: directory(image).join(lead.path),
                     format: named.format.clone().or(lead.format),

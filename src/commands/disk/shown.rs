@@ -1,8 +1,8 @@
-//! How sizes and reasons are shown to people.
+//! Formats sizes and reasons for messages.
 
 use crate::model::Size;
 
-/// How many reasons are told.
+/// How many reasons are shown.
 const TOLD: usize = 5;
 
 /// The first reasons, and how many more there are.

@@ -1,8 +1,8 @@
-//! What the user states of a disk, and what is gone on with.
+//! Options of the disk commands: the format, trust in backing files, and --force.
 
 use super::search::Further;
 
-/// What the commands ask for that write into a disk on which others may lie.
+/// The options of commands that write to a disk which may have overlays.
 #[derive(Debug, clap::Args)]
 pub(super) struct BeforeWriting {
     #[command(flatten)]
@@ -13,10 +13,10 @@ pub(super) struct BeforeWriting {
     pub(super) force: Force,
 }
 
-/// What the user states of the disk.
+/// What the user states about the disk.
 #[derive(Debug, clap::Args)]
 pub(super) struct Stated {
-    /// The disk's format (raw, qcow2, …), where its domain and its name do not say it or its content looks like another
+    /// The disk's format (raw, qcow2, …), if neither its domain nor its name states it, or its content looks like another
     #[arg(long, alias = "source-format", value_parser = format_name)]
     format: Option<String>,
     #[command(flatten)]
@@ -31,15 +31,15 @@ pub(super) struct Trust {
     trust_backing: bool,
 }
 
-/// Whether what is not known is gone on with.
+/// Whether to continue where something is unknown.
 #[derive(Debug, clap::Args)]
 pub(super) struct Force {
-    /// Go on although it is not known for certain that nothing is lost
+    /// Continue even if data may be lost
     #[arg(long)]
     pub(super) force: bool,
 }
 
-/// What is stated of a disk.
+/// What is stated about a disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words<'w> {
     pub(super) format: Option<&'w str>,
@@ -49,23 +49,23 @@ pub(super) struct Words<'w> {
 }
 
 impl Stated {
-    pub(super) fn words(&self) -> Words<'_> {
-        self.trust.words("--format", self.format.as_deref())
+    pub(super) fn options(&self) -> Words<'_> {
+        self.trust.options("--format", self.format.as_deref())
     }
 
-    /// For another disk than the one whose format is stated.
+    /// The same for another disk, whose format is not stated.
     pub(super) fn trusting(&self) -> Words<'_> {
-        self.trust.words("--format", None)
+        self.trust.options("--format", None)
     }
 }
 
 impl Trust {
-    pub(super) fn words<'w>(&self, option: &'static str, format: Option<&'w str>) -> Words<'w> {
+    pub(super) fn options<'w>(&self, option: &'static str, format: Option<&'w str>) -> Words<'w> {
         Words { format, option, trust: self.trust_backing }
     }
 }
 
-/// A format as qemu-img names them.
+/// The name of a format, as qemu-img uses it.
 pub(super) fn format_name(text: &str) -> Result<String, String> {
     let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     is_one.then(|| text.to_owned()).ok_or_else(|| "a format is a word such as raw or qcow2".to_owned())

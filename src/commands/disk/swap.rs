@@ -22,20 +22,20 @@ use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// The domain's disk is the one that OVERLAY lies on, or that lies on OVERLAY: so the same command
-/// goes there and back.
+/// Switches a domain's disk to OVERLAY. The current disk must be in the backing chain of OVERLAY, or an overlay of it:
+/// so the command also switches back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The domain's name
     name: String,
-    /// The disk it is to have
+    /// The disk that the domain will use
     overlay: PathBuf,
-    /// Which of its disks, by the name in the guest (sda), where more than one fits
+    /// Which of its disks, by the name in the guest (sda), if more than one matches
     #[arg(long, value_name = "TARGET")]
     disk: Option<String>,
     #[command(flatten)]
     before: BeforeWriting,
-    /// Print the change and make none
+    /// Print the change without making it
     #[arg(long)]
     dry_run: bool,
 }
@@ -44,7 +44,7 @@ struct Place {
     disk: Id,
     target: String,
     path: PathBuf,
-    /// Whether the domain goes back to what its disk lies on.
+    /// Whether the domain switches back to its disk's backing file.
     is_back: bool,
 }
 
@@ -55,19 +55,23 @@ impl Arguments {
         let overlay = existing(&self.overlay)?;
         let name = &self.name;
         let _lock = (!self.dry_run).then(|| Lock::of_domain(context, name)).transpose()?;
-        let Existing { text: before, document: mut domain, .. } = Existing::open_with(connection, name, Secrets::Kept)?;
-        let chain = desk.chain(&self.overlay, self.before.stated.words())?;
+        let Existing { text: before, document: mut domain, .. } = Existing::open_with(connection, name, Secrets::Included)?;
+        let chain = desk.chain(&self.overlay, self.before.stated.options())?;
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
-            against.push(Finding::fatal("in-use", format!("'{name}' runs"), format!("stop it first: vgapt stop {}", shell_word(name))));
+            against.push(Finding::fatal(
+                "in-use",
+                format!("'{name}' is running"),
+                format!("stop it first: vgapt stop {}", shell_word(name)),
+            ));
         }
         against.extend(Desk::against_half_written(&overlay));
-        // The disk that the domain leaves is meant to be of no use any more where it goes back.
+        // On switching back, the overlay that the domain leaves is expected to become invalid.
         let search = desk.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
-        // Nothing is lost before the guest writes to it: a swap may be taken back.
+        // Nothing is lost before the guest writes to the disk: a swap can be reverted.
         against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocker, ..finding }));
-        if let Some(code) = desk.refusal(&against, &format!("'{name}' keeps its disk"), self.before.force.force)? {
+        if let Some(code) = desk.refusal(&against, &format!("the disk of '{name}' was not changed"), self.before.force.force)? {
             return Ok(code);
         }
         change(&mut domain, place.disk, &overlay, &chain.top().format);
@@ -86,18 +90,22 @@ impl Arguments {
         context.note(&search.told(&overlay));
         if place.is_back {
             context.note(&format!(
-                "note: what was written since stays in {}; once the guest writes to {} that is of no use any more",
+                "note: the changes since then stay in {}; they become useless once the guest writes to {}",
                 place.path.display(),
                 overlay.display()
             ));
         }
-        let words =
-            format!("'{name}' has {} as {}{}", overlay.display(), place.target, if self.dry_run { " (not yet: dry run)" } else { "" });
+        let words = format!(
+            "'{name}' now uses {} as {}{}",
+            overlay.display(),
+            place.target,
+            if self.dry_run { " (dry run: not changed)" } else { "" }
+        );
         let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
         desk.done(&words, facts)
     }
 
-    /// The one disk of the domain that is meant.
+    /// The domain's disk to switch.
     fn place(&self, desk: &Desk<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
         let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
         let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
@@ -123,14 +131,14 @@ impl Arguments {
         if places.len() > 1 {
             let named: Vec<&str> = places.iter().map(|place| place.target.as_str()).collect();
             let remedy = format!("name one with --disk: {}", named.join(", "));
-            return Err(Problem::new(format!("more than one disk of '{}' fits", self.name), remedy).into());
+            return Err(Problem::new(format!("more than one disk of '{}' matches", self.name), remedy).into());
         }
         places.pop().ok_or_else(|| {
             let named: Vec<String> = disks.iter().map(|(_, target, path)| format!("{target} ({})", path.display())).collect();
             let unread = if unread.is_empty() { String::new() } else { format!("; not all could be read: {}", shortened(&unread)) };
             Problem::new(
-                format!("no disk of '{}' lies below or above {}{unread}", self.name, overlay.display()),
-                format!("its disks are {}; `vgapt disk info` shows what lies on what", named.join(", ")),
+                format!("no disk of '{}' is in the backing chain of {}, or an overlay of it{unread}", self.name, overlay.display()),
+                format!("its disks are {}; `vgapt disk info` shows a disk's backing chain", named.join(", ")),
             )
             .into()
         })
@@ -143,11 +151,11 @@ fn disks(domain: &Document) -> impl Iterator<Item = (Element<'_>, String, PathBu
     disks.filter_map(|disk| Some((disk.element, disk.target.clone()?, PathBuf::from(disk.path()?))))
 }
 
-/// Only where the disk lies and its format; libvirt finds out by itself what it lies on.
+/// Changes only the disk's path and format; libvirt detects the backing chain itself.
 fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
     let is_block = path.starts_with("/dev");
     let (kind, attribute, other) = if is_block { ("block", "dev", "file") } else { ("file", "file", "dev") };
-    // What stands later goes first, so that the ids of what stands before stay.
+    // Later elements are removed first, so that the ids of earlier ones stay valid.
     let below = |domain: &Document, name: &str| domain.element(disk).child(name).map(Element::id);
     if let Some(store) = below(domain, "backingStore") {
         domain.remove(store);
@@ -158,7 +166,7 @@ fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
     }
     match below(domain, "driver") {
         Some(driver) => domain.set_attribute(driver, "type", format),
-        // Without one libvirt takes the disk for raw.
+        // Without a driver element, libvirt assumes raw.
         None => domain.append(disk, &Fragment::new("driver").with("name", "qemu").with("type", format)),
     }
     domain.set_attribute(disk, "type", kind);

@@ -1,4 +1,4 @@
-//! A tool at work: its progress, and its end.
+//! Runs a tool with a progress bar.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use crate::interrupt::Interrupted;
 use crate::output;
 use crate::run;
 
-/// The bar goes from 0 to this.
+/// The length of the progress bar.
 const WHOLE: f64 = 1000.0;
 
-/// A tool at work.
+/// A run of a tool.
 pub(super) struct Work<'w> {
-    /// What it does, for people.
+    /// What it does, for the progress bar and messages.
     pub(super) label: &'w str,
-    /// What is true where it is interrupted.
+    /// The state that is left if it is interrupted.
     pub(super) if_interrupted: &'w str,
     /// The directory for its temporary files.
     pub(super) temporary: Option<&'w Path>,
 }
 
 impl Work<'_> {
-    /// Runs the tool to its end, and returns what it complained of although it ended well.
+    /// Runs the tool to its end, and returns its standard error if it succeeded.
     pub(super) fn run(&self, desk: &Desk<'_>, argv: &[String]) -> Result<String> {
         desk.context.detail(&argv.join(" "));
         let bar = self.bar(desk);
         let mut reader = ProgressReader::default();
         let environment = self.temporary.map(|path| path.display().to_string());
-        // Not TMPDIR, by which libguestfs would also build its appliance anew each time.
+        // Not TMPDIR: with it, libguestfs would also rebuild its appliance each time.
         let environment: Vec<(&str, String)> = environment.map(|path| ("LIBGUESTFS_TMPDIR", path)).into_iter().collect();
         let ran = run::stream(argv, &environment, &desk.interrupt, |piece| {
             for progress in reader.hear(piece) {
@@ -55,13 +55,13 @@ impl Work<'_> {
         }
     }
 
-    /// On a terminal only, and not where people want it quiet.
+    /// Drawn only on a terminal, and not with --quiet or --json.
     fn bar(&self, desk: &Desk<'_>) -> ProgressBar {
         let global = &desk.context.global;
         let target = if global.quiet || global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small whole number.
         let bar = ProgressBar::with_draw_target(Some(WHOLE as u64), target);
-        let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent:>3} %, {elapsed} gone, about {eta} to go");
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent:>3} %, {elapsed} elapsed, about {eta} left");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("=> "));
         }

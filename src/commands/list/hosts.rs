@@ -12,8 +12,7 @@ use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::problem;
 
-/// The cards of all hosts that are named; a host that does not answer does not keep the others from
-/// being listed.
+/// Lists the cards of all given hosts, also if some hosts do not answer.
 pub(super) fn list(context: &Context) -> Result<ExitCode> {
     let asked: Vec<(String, Result<Vec<Assessment>>)> = context.each().iter().map(|one| (one.uri().to_string(), cards(one))).collect();
     let failed = asked.iter().any(|(_, cards)| cards.is_err());

@@ -14,9 +14,8 @@ use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
 
-/// For each graphics card: its functions, their IOMMU groups, whether it can be given to a guest,
-/// what blocks it, and what to do about that. With --connect more than once: one table of the cards
-/// of all hosts.
+/// Lists for each graphics card its functions, their IOMMU groups, whether it can be passed through to a guest,
+/// what blocks it, and the remedy. With --connect more than once: one table of the cards of all hosts.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Print all IOMMU groups
@@ -28,7 +27,7 @@ pub struct Arguments {
     /// Print all PCI functions
     #[arg(long)]
     all: bool,
-    /// Print the guide's VGAPT_* lines for a card: the one named with --gpu, else the one clear choice
+    /// Print the VGAPT_* variables of a card: the one of --gpu, else the automatic choice
     #[arg(long, conflicts_with_all = ["groups", "usb", "all"])]
     env: bool,
     /// Only the card with this function
@@ -40,7 +39,7 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         if context.global.connect.len() > 1 {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
-                return Err(Problem::new("of several hosts only the cards are listed", "name one host with --connect").into());
+                return Err(Problem::new("with several hosts, only the cards are listed", "name one host with --connect").into());
             }
             return hosts::list(context);
         }
@@ -82,7 +81,7 @@ impl Arguments {
     }
 }
 
-/// The card that was named, else the one that is chosen.
+/// The card that was named, else the automatic choice.
 fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
     if let ([card], true) = (cards, is_named) {
         return Ok(card);

@@ -30,7 +30,7 @@ pub(in crate::commands) fn none_at(root: Option<&Root>, host: &Host, address: Pc
     let rules = root.map(|root| host::removing(host, &discovery::setup(root, host))).unwrap_or_default();
     let rules: Vec<String> = rules.into_iter().map(|rule| rule.place).collect();
     let remedy = match rules[..] {
-        [] => "vgapt list --all shows what is there".to_owned(),
+        [] => "vgapt list --all shows all functions".to_owned(),
         _ => format!(
             "rules of udev take PCI functions off the bus at each boot; where one means it, take it out and reboot: {}",
             rules.join(", ")

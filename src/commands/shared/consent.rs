@@ -1,4 +1,4 @@
-//! Whether the host may be changed.
+//! The user's consent to change the host.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -9,36 +9,36 @@ use super::context::Context;
 use crate::root::Root;
 use crate::{output, run};
 
-/// Whether it may be done.
+/// The user's consent.
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Consent {
-    /// Do it without asking
+    /// Make the changes without asking
     #[arg(long, short)]
     yes: bool,
-    /// Only show what would be done
+    /// Only show what would be changed
     #[arg(long, conflicts_with = "yes")]
     pub(in crate::commands) dry_run: bool,
 }
 
 impl Consent {
-    /// Says that root is needed, and lets sudo do the rest.
+    /// Runs this command again by sudo where it needs root.
     pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<Option<ExitCode>> {
         if self.dry_run || !root.is_live() || rustix::process::geteuid().is_root() {
             return Ok(None);
         }
-        context.note("changing this host needs root: sudo does the rest");
+        context.note("changing this host requires root: running sudo");
         Err(run::become_root())
     }
 
-    /// The option, else the answer on a terminal; nobody there to ask means no.
+    /// The option, else the answer on a terminal; without a terminal: no.
     pub(in crate::commands) fn given(&self, context: &Context) -> Result<bool> {
         if self.yes || !Self::can_ask(context) {
             return Ok(self.yes);
         }
-        Self::ask("Do this?")
+        Self::ask("Make these changes?")
     }
 
-    /// Whether there is somebody to ask.
+    /// Whether there is a terminal on which to ask.
     pub(in crate::commands) fn can_ask(context: &Context) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !context.global.json
     }

@@ -1,4 +1,4 @@
-//! What every command starts from: the global options, the host, the connection.
+//! The context of every command: the global options, the host, the connection to libvirt.
 
 use std::cell::OnceCell;
 use std::env::VarError;
@@ -15,12 +15,12 @@ use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
 
-/// What every command starts from.
+/// The context of every command.
 pub struct Context {
     /// The global options.
     pub global: Global,
     uri: Uri,
-    /// Why libvirt's own setting for it could not be read.
+    /// Why libvirt's own setting for the URI could not be read.
     uri_unknown: Option<String>,
     connection: OnceCell<Box<dyn Hypervisor>>,
 }
@@ -32,34 +32,34 @@ impl Context {
         Self { global, uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)), uri_unknown, connection: OnceCell::new() }
     }
 
-    /// One for each libvirt that is named.
+    /// A context for each --connect.
     pub fn each(&self) -> Vec<Self> {
         let alone = |uri: &String| Self::new(Global { connect: vec![uri.clone()], ..self.global.clone() });
         self.global.connect.iter().map(alone).collect()
     }
 
-    /// The libvirt that is spoken to.
+    /// The URI of the libvirt connection.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// This program as it is called again for the same libvirt: with the --connect that was given.
+    /// The command that runs vgapt with the same --connect, for remedies.
     pub fn again(&self) -> String {
         let given = self.global.connect.first();
         given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", shell_word(uri)))
     }
 
-    /// Whether only libvirt can tell about the host: it is another machine, or the test driver's.
+    /// Whether only libvirt can describe the host: it is another machine, or the test driver's.
     pub fn host_is_behind_libvirt(&self) -> bool {
         self.global.root.is_none() && (self.uri.is_remote() || self.uri.is_test())
     }
 
-    /// Where the host's files are read; `None` where only libvirt can tell about the host.
+    /// The root of the host's files; `None` where only libvirt can describe the host.
     pub fn root(&self) -> Result<Option<Root>> {
         if self.host_is_behind_libvirt() { Ok(None) } else { self.own_root().map(Some) }
     }
 
-    /// Where the files of this very host are read, whatever libvirt is spoken to: `--root`, else `/`.
+    /// The root of this host's files, independent of the libvirt connection: `--root`, else `/`.
     pub fn own_root(&self) -> Result<Root> {
         let path = self.global.root.as_deref().unwrap_or(Path::new("/"));
         Ok(Root::open(path).map_err(|error| {
@@ -79,7 +79,7 @@ impl Context {
     pub fn host(&self, root: Option<&Root>, scope: Scope) -> Result<Host> {
         if let Some(root) = root {
             let host = discovery::read(root, scope);
-            // A host that was named is not another one, also where nothing is to be seen of its devices.
+            // With --root, that host is used even if no devices are found in it.
             if !host.pci.is_empty() || self.connection.get().is_none() || self.global.root.is_some() {
                 let place = self.global.root.as_deref().unwrap_or(Path::new("/"));
                 self.detail(&format!("host read from {}: {} PCI functions", place.display(), host.pci.len()));
@@ -90,13 +90,13 @@ impl Context {
         Ok(discovery::from_node_devices(&self.connect()?.node_devices()?))
     }
 
-    /// The connection, which is opened for the first who asks.
+    /// The connection; opened at the first call.
     pub fn connect(&self) -> Result<&dyn Hypervisor> {
         if let Some(connection) = self.connection.get() {
             return Ok(connection.as_ref());
         }
         if let Some(because) = &self.uri_unknown {
-            self.note(&format!("warning: {because}\n  remedy: name the libvirt with --connect; {} is spoken to", self.uri));
+            self.note(&format!("warning: {because}\n  remedy: name the libvirt with --connect; vgapt now uses {}", self.uri));
         }
         let connection = hypervisor::connect(&self.uri)?;
         if self.global.verbose {
@@ -105,50 +105,50 @@ impl Context {
         Ok(self.connection.get_or_init(|| connection).as_ref())
     }
 
-    /// Tells people something on standard error, unless they want it quiet.
+    /// Prints a note to standard error, unless --quiet is given.
     pub fn note(&self, text: &str) {
         if !self.global.quiet && !text.is_empty() {
             output::tell(&format!("{text}\n"));
         }
     }
 
-    /// Tells those who want to know more.
+    /// Prints a detail to standard error if --verbose is given.
     pub fn detail(&self, text: &str) {
         if self.global.verbose {
             output::tell(&format!("{text}\n"));
         }
     }
 
-    /// Tells people what was found; warnings are left out where they want it quiet.
+    /// Prints findings to standard error; without warnings if --quiet is given.
     pub fn tell(&self, findings: &[Finding]) {
         for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
             output::tell(&output::finding(finding));
         }
     }
 
-    /// Says at once why no PCI device can be passed on a session connection.
+    /// Warns that PCI devices cannot be passed through on a session connection.
     pub fn warn_of_session(&self) {
         if self.uri.is_session() {
             self.note(&format!(
-                "warning: {} is a session connection: it runs without the rights to hand over PCI devices or huge pages\n  remedy: use --connect qemu:///system",
+                "warning: {} is a session connection: it has no permission to assign PCI devices or huge pages\n  remedy: use --connect qemu:///system",
                 self.uri
             ));
         }
     }
 }
 
-/// The option, else libvirt's own variable and configuration; absent where none of them names one.
+/// The URI of the option, else of libvirt's environment variable, else of its configuration; absent where none is set.
 fn connection_uri(option: Option<&str>) -> Reading<Uri> {
     const VARIABLE: &str = "LIBVIRT_DEFAULT_URI";
     match (option, std::env::var(VARIABLE)) {
         (Some(uri), _) => Reading::Known(Uri::new(uri)),
         (None, Ok(uri)) if !uri.is_empty() => Reading::Known(Uri::new(uri)),
-        (None, Err(VarError::NotUnicode(_))) => Reading::Unknown(format!("{VARIABLE} is no UTF-8 text")),
+        (None, Err(VarError::NotUnicode(_))) => Reading::Unknown(format!("{VARIABLE} is not valid UTF-8")),
         (None, _) => configured_uri(),
     }
 }
 
-/// libvirt reads the system's file for root, and the user's own for everybody else.
+/// libvirt reads the system's file for root, and the user's file for other users.
 fn configured_uri() -> Reading<Uri> {
     let file = if rustix::process::geteuid().is_root() {
         PathBuf::from("/etc/libvirt/libvirt.conf")

@@ -1,5 +1,5 @@
-//! What `define`, `attach` and `detach` have in common: tell all there is to say, show the
-//! difference, define, and look at what libvirt made of it.
+//! Shared by `define`, `attach` and `detach`: report all findings, show the difference, define the domain, and
+//! check what libvirt made of it.
 
 use std::process::ExitCode;
 
@@ -22,14 +22,14 @@ use crate::xml::{Document, Element};
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "How it is defined")]
-pub(in crate::commands) struct How {
+pub(in crate::commands) struct DefineOptions {
     /// Print the XML and define nothing
     #[arg(long)]
     pub(in crate::commands) dry_run: bool,
-    /// Print the XML as libvirt gives it back
+    /// Print the XML as libvirt returns it
     #[arg(long, conflicts_with = "dry_run")]
     pub(in crate::commands) print_xml: bool,
-    /// Define it although something speaks against it
+    /// Define the domain even if it is blocked
     #[arg(long)]
     pub(in crate::commands) force: bool,
 }
@@ -37,19 +37,19 @@ pub(in crate::commands) struct How {
 /// A definition that is about to be made.
 pub(in crate::commands) struct Definition<'a> {
     pub(in crate::commands) name: &'a str,
-    pub(in crate::commands) how: &'a How,
-    /// The domain's XML as it is.
+    pub(in crate::commands) how: &'a DefineOptions,
+    /// The domain's current XML.
     pub(in crate::commands) existing: Option<&'a str>,
-    /// What the user brought that the domain is made of, in words; `None`: it is a template of vgapt's.
+    /// The user's own base of the domain (a template or a domain), for messages; `None`: vgapt's template.
     pub(in crate::commands) brought: Option<String>,
-    /// In words, what has come to pass with it.
+    /// The result, for a message.
     pub(in crate::commands) done: &'static str,
-    /// Whether it is to start with the host; `None` leaves that as it is.
+    /// Whether it is to start with the host; `None` leaves that unchanged.
     pub(in crate::commands) autostart: Option<bool>,
 }
 
 impl Definition<'_> {
-    /// Tells, shows, defines.
+    /// Reports the findings, shows the difference, and defines the domain.
     pub(in crate::commands) fn carry_out(
         &self,
         context: &Context,
@@ -123,8 +123,8 @@ impl Definition<'_> {
         Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
     }
 
-    /// What the merge could not write: an edit that would break the XML, or that found no place. Where the record
-    /// cannot be read it is left alone, which is a finding already.
+    /// What the merge could not write: an edit that would break the XML, or for which there was no place. A record
+    /// that cannot be read is left unchanged; that has its own finding.
     fn not_written(&self, base: &Base, spec: &Spec, merged: &Document) -> Option<Finding> {
         if base.unreadable.is_some() {
             return None;
@@ -132,8 +132,8 @@ impl Definition<'_> {
         let mut what = domain::differences(spec, merged);
         what.extend(merged.fault().map(|fault| format!("an edit would break the XML: {fault}")));
         (!what.is_empty()).then(|| {
-            let message = format!("what is asked for cannot be written into '{}': {}", self.name, what.join("; "));
-            Finding::fatal("not-written", message, "leave that option out, or correct the domain: virsh edit")
+            let message = format!("the request cannot be written into '{}': {}", self.name, what.join("; "));
+            Finding::fatal("not-written", message, "omit that option, or correct the domain: virsh edit")
         })
     }
 
@@ -150,9 +150,9 @@ impl Definition<'_> {
                 return Ok(Outcome::SchemaRefuses(self.against_schema(base, &words, dropped.as_deref())));
             }
         }
-        let back = connection.domain_xml(self.name, Secrets::Kept)?;
+        let back = connection.domain_xml(self.name, Secrets::Included)?;
         let Some(back) = back else {
-            return Ok(Outcome::Altered(self.altered("libvirt took it, and does not have it")));
+            return Ok(Outcome::Altered(self.altered("libvirt accepted the domain, but does not list it")));
         };
         let back = Document::parse(&back).map_err(|what| anyhow::anyhow!("libvirt's XML of '{}' cannot be read: {what}", self.name))?;
         let differences = domain::differences(spec, &back);
@@ -162,28 +162,28 @@ impl Definition<'_> {
     fn altered(&self, what: &str) -> Finding {
         Finding::blocker(
             "not-as-asked",
-            format!("'{}' is defined, and not as it was asked for: {what}", self.name),
-            "libvirt changed or dropped that by itself: look at it with virsh dumpxml --inactive, and correct it with virsh edit",
+            format!("'{}' is defined, but not as requested: {what}", self.name),
+            "libvirt changed or dropped that: see virsh dumpxml --inactive, and correct it with virsh edit",
         )
     }
 
-    /// What libvirt's schema refuses, who wrote it, and whether `--force` helps.
+    /// What libvirt's schema refuses, where it comes from, and whether `--force` helps.
     fn against_schema(&self, base: &Base, words: &str, dropped: Option<&[String]>) -> Finding {
         let Some(dropped) = dropped else {
-            let remedy = "correct what is named there; --force does not help";
-            return Finding::blocker("schema", format!("libvirt refuses the domain, its schema as well as its parser: {words}"), remedy);
+            let remedy = "correct what the message names; --force does not help";
+            return Finding::blocker("schema", format!("both libvirt's schema and its parser refuse the domain: {words}"), remedy);
         };
         if dropped.is_empty() {
-            let message = format!("libvirt's schema refuses the domain, and its parser drops nothing of it: {words}");
-            return Finding::blocker("schema", message, "--force defines it without the schema");
+            let message = format!("libvirt's schema refuses the domain, but its parser would drop nothing: {words}");
+            return Finding::blocker("schema", message, "--force defines the domain without schema validation");
         }
         let (brought, own): (Vec<&str>, Vec<&str>) =
             dropped.iter().map(String::as_str).partition(|path| self.brought.is_some() && has(base.domain.root(), path));
         let place = self.brought.as_deref().unwrap_or("the template");
-        let brought = (!brought.is_empty()).then(|| format!("take {} out of {place}", brought.join(", ")));
+        let brought = (!brought.is_empty()).then(|| format!("remove {} from {place}", brought.join(", ")));
         let own = (!own.is_empty()).then(|| {
             format!(
-                "update libvirt, or leave out the option that needs {}: vgapt wrote it, and this libvirt does not know it",
+                "update libvirt, or omit the option that requires {}: vgapt wrote it, and this libvirt does not support it",
                 own.join(", ")
             )
         });
@@ -191,11 +191,11 @@ impl Definition<'_> {
         Finding::blocker(
             "schema",
             format!("libvirt's schema refuses the domain; libvirt would drop: {}", dropped.join(", ")),
-            format!("{}; --force defines it without", remedies.join("; ")),
+            format!("{}; --force defines the domain without it", remedies.join("; ")),
         )
     }
 
-    /// libvirt keeps it beside the XML.
+    /// Autostart is not part of the XML in libvirt.
     fn set_autostart(&self, context: &Context, connection: &dyn Hypervisor) -> Result<()> {
         let Some(wanted) = self.autostart else { return Ok(()) };
         if connection.autostart(self.name)? != wanted {
@@ -213,7 +213,7 @@ impl Definition<'_> {
                 let force = if *is_fatal { "." } else { "; use --force to override." };
                 output::tell(&format!("'{name}' is not defined: see above{force}\n"));
             }
-            Outcome::Unchanged => context.note(&format!("'{name}' is as it was asked for; nothing changes")),
+            Outcome::Unchanged => context.note(&format!("'{name}' is already up to date")),
             Outcome::Defined => {
                 let word = shell_word(name);
                 let word = if name.starts_with('-') { format!("-- {word}") } else { word };
@@ -226,7 +226,7 @@ impl Definition<'_> {
     }
 }
 
-/// A domain that the user brought, and how it is changed.
+/// How to change an existing domain, for remedies.
 pub(in crate::commands) fn brought(context: &Context, name: &str) -> String {
     format!("the domain (virsh -c {} edit {})", shell_word(context.uri().as_str()), shell_word(name))
 }
@@ -241,7 +241,7 @@ fn has(root: Element<'_>, path: &str) -> bool {
     found.iter().any(|element| attribute.is_none_or(|attribute| element.attribute(attribute).is_some()))
 }
 
-/// The other domains, also those that libvirt names and cannot describe.
+/// The other domains, also those that libvirt lists but cannot describe.
 pub(in crate::commands) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
     let domains = connection.domains()?;
     let documents = |xml: &[String]| xml.iter().map(|text| Document::parse(text)).collect();
@@ -255,7 +255,7 @@ pub(in crate::commands) fn others(connection: &dyn Hypervisor, name: &str) -> Re
     Ok(known.chain(unread).filter(|other| other.name != name).collect())
 }
 
-/// The host's files, as far as they can be seen from here.
+/// The host's files, as far as they can be read from here.
 pub(in crate::commands) struct Paths(Option<Root>);
 
 impl Paths {
@@ -270,12 +270,12 @@ impl Places for Paths {
     }
 
     fn identity(&self, path: &str) -> Option<String> {
-        // One that cannot be looked at is compared by its path.
+        // A file that cannot be read is compared by its path.
         self.0.as_ref().and_then(|root| root.identity(path).known())
     }
 
     fn below(&self, path: &str) -> (Vec<String>, Option<String>) {
-        // Of another machine's files, and of a recorded one, no header is seen: that is said of the domain's own files.
+        // Headers cannot be read on a remote host or in a capture; that is reported for the domain's own files.
         self.0.as_ref().filter(|root| !root.is_capture()).map(|root| discovery::lies_on(root, path)).unwrap_or_default()
     }
 }
@@ -288,7 +288,7 @@ enum Outcome {
     },
     Unchanged,
     Defined,
-    /// libvirt made something else of it.
+    /// libvirt changed it.
     Altered(Finding),
     SchemaRefuses(Finding),
 }
@@ -306,7 +306,7 @@ impl Outcome {
     }
 }
 
-/// What else is good to know of the cards that are passed.
+/// Further warnings about the cards that are passed through.
 fn of_cards(host: &Host, passed: &[Passed]) -> Vec<Finding> {
     let is_passed = |card: &Assessment| passed.iter().any(|passed| passed.address == card.address);
     passthrough::assess(host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()

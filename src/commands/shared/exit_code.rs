@@ -1,12 +1,12 @@
-//! Exit codes, beside 0: fine.
+//! Exit codes other than 0 (success).
 
-/// Something was found against it: blocked, not ready.
+/// Blocked, or not ready.
 pub(crate) const FOUND_AGAINST: u8 = 1;
-/// Wrong usage, as clap has it.
+/// Wrong usage; clap uses the same code.
 pub(crate) const USAGE: u8 = 2;
-/// It failed.
+/// Exit code: failed.
 pub(crate) const FAILED: u8 = 3;
-/// It was started, and was not up when the time was over.
+/// Exit code: the domain was started, but its guest was not up within the time limit.
 pub(crate) const NOT_IN_TIME: u8 = 4;
-/// It was interrupted, as shells count Ctrl-C.
+/// Exit code: interrupted; the code that shells report for Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;

@@ -1,4 +1,4 @@
-//! What the host's files say about a domain that is to be defined.
+//! What the host's files show about a domain that will be defined.
 
 use anyhow::Result;
 
@@ -7,13 +7,13 @@ use crate::model::{Files, Firmware};
 use crate::root::Root;
 use crate::{discovery, domain};
 
-/// The folders of libvirt's storage pools. One that is not known is no place that a disk's header may name.
+/// The folders of libvirt's storage pools. A disk's header may not name a file in a pool that is unknown here.
 fn pool_folders(root: &Root, connection: &dyn Hypervisor) -> Vec<String> {
     let targets = connection.pools().map(|pools| pools.known).unwrap_or_default().into_iter().filter_map(|pool| pool.target);
     targets.map(|target| root.real_path(&target).unwrap_or(target)).collect()
 }
 
-/// What the host's files say; of a remote host only the firmwares are known, from libvirt.
+/// What is read from the host's files; of a remote host only the firmware images that libvirt reports.
 pub(in crate::commands) fn files(root: Option<&Root>, connection: &dyn Hypervisor, paths: &[String]) -> Result<Files> {
     if let Some(root) = root {
         let files = discovery::files(root, paths);

@@ -1,6 +1,6 @@
 //! The options of all commands.
 
-#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+#![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The libvirt to speak to [default: $LIBVIRT_DEFAULT_URI, libvirt.conf's uri_default, else qemu:///system]
+    /// Connect to this libvirt [default: $LIBVIRT_DEFAULT_URI, else uri_default of libvirt.conf, else qemu:///system]
     #[arg(short, long, global = true, value_name = "URI")]
     pub connect: Vec<String>,
     /// Read the host from this directory, or from a file that 'vgapt capture' wrote, instead of from /
@@ -22,10 +22,10 @@ pub struct Global {
     /// When to colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Say more: what was read from where, and what else is known of a passed card
+    /// Print more: what was read from where, and more about the cards that are passed through
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say less: no notes, no warnings
+    /// Print less: no notes, no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }

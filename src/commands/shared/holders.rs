@@ -1,10 +1,10 @@
-//! Who has devices open that a domain is to be given.
+//! Processes that have a domain's devices open.
 
 use crate::discovery;
 use crate::model::{Finding, Holder, Host, PciAddress};
 use crate::root::Root;
 
-/// Who holds the functions that libvirt would have to take from a driver of the host.
+/// The processes that have functions open which libvirt would have to unbind from a host driver.
 pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
     let bound: Vec<PciAddress> =
         host.devices(functions).filter(|device| device.driver.is_some() && !device.on_vfio()).map(|device| device.address).collect();
@@ -15,15 +15,15 @@ pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddres
         let pids: Vec<String> = holders.known.iter().map(|holder| holder.pid.to_string()).collect();
         return Some(Finding::fatal(
             "device-held",
-            format!("processes have the devices open: {}", named.join("; ")),
+            format!("devices are in use by processes: {}", named.join("; ")),
             format!("end them first (kill {}), or bind the card to vfio-pci at boot", pids.join(" ")),
         ));
     }
-    // A user other than root never sees those of others: `vgapt start` warns of that.
+    // Users other than root never see processes of others: `vgapt start` warns of that.
     let because = holders.unknown.filter(|_| rustix::process::geteuid().is_root() || !root.is_live())?;
     Some(Finding::blocker(
         "holders-unknown",
-        format!("whether a process has the devices open could not be told: {because}"),
-        "run it as root without confinement (AppArmor, SELinux): taking a device from a process that has it open hangs the kernel",
+        format!("whether a process has the devices open is unknown: {because}"),
+        "run it as root without confinement (AppArmor, SELinux): unbinding a device that a process has open hangs the kernel",
     ))
 }

@@ -1,4 +1,4 @@
-//! What several commands need.
+//! Code that several commands use.
 
 pub(super) mod card;
 pub(super) mod consent;

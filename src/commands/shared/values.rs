@@ -1,4 +1,4 @@
-//! The words of options whose values are the host's, and their help.
+//! The values of options that are defined in `host`, and their help texts.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -12,8 +12,8 @@ impl ValueEnum for Bind {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Boot => PossibleValue::new("boot").help("At boot, before any other driver: the host never has it"),
-            Self::Start => PossibleValue::new("start").help("When the domain starts: until then the host has it"),
+            Self::Boot => PossibleValue::new("boot").help("At boot, before any other driver: the host never uses it"),
+            Self::Start => PossibleValue::new("start").help("When the domain starts: until then the host uses it"),
         })
     }
 }
@@ -26,7 +26,7 @@ impl ValueEnum for PageSize {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             Self::Mib2 => PossibleValue::new("2M").help("2 MiB: can be reserved at any time"),
-            Self::Gib1 => PossibleValue::new("1G").help("1 GiB: only at boot"),
+            Self::Gib1 => PossibleValue::new("1G").help("1 GiB: can be reserved only at boot"),
         })
     }
 }
@@ -39,11 +39,11 @@ impl ValueEnum for Allow {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
             Self::OnlyDisplay => "The host is left without a display",
-            Self::DiskInUse => "A controller goes whose disk is mounted or in use",
-            Self::DefaultRoute => "The network card of the default route goes",
-            Self::LastKeyboard => "The last keyboard goes",
-            Self::BlockedGroup => "A group goes in which the host uses other devices",
-            Self::HostFunction => "A part of the chipset or the processor goes that no guest needs",
+            Self::DiskInUse => "The host loses a controller whose disk is mounted or in use",
+            Self::DefaultRoute => "The host loses the network card of its default route",
+            Self::LastKeyboard => "The host loses its last keyboard",
+            Self::BlockedGroup => "The group contains other devices that the host uses",
+            Self::HostFunction => "The host loses a part of the chipset or the processor that no guest needs",
         };
         Some(PossibleValue::new(self.name()).help(help))
     }

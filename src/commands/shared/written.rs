@@ -1,4 +1,4 @@
-//! Files that a command writes where its user says: the old one or the new one at any moment.
+//! Writes files that the user names atomically: at any moment there is the complete old or the complete new file.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,20 +10,20 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::problem::Problem;
 
-/// Writes a file beside this one, which takes its name when it is whole. A file that is there keeps its mode and its
-/// owner; where a terminal, a pipe or a device is named, that is written to.
+/// Writes a temporary file beside this one, and renames it when it is complete. The mode and the owner of an existing
+/// file are kept; a terminal, a pipe or a device is written to directly.
 ///
 /// # Errors
-/// Where it cannot be written; what was there is then still there.
+/// Where the file cannot be written; an existing file is then unchanged.
 pub(in crate::commands) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     try_write(file, bytes).map_err(|error| {
         let message = format!("cannot write {}: {error}", file.display());
-        Error::from(Problem::new(message, "name a file in a folder that you may write to, where there is room"))
+        Error::from(Problem::new(message, "name a file in a folder that you may write to, on a file system with free space"))
     })
 }
 
 fn try_write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Where a link leads, there the file is: the link stays.
+    // A symbolic link stays: the file it leads to is written.
     let (place, status) = match fs::canonicalize(file) {
         Ok(place) => (place.clone(), Some(fs::metadata(&place)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (file.to_owned(), None),
@@ -42,7 +42,7 @@ fn try_write(file: &Path, bytes: &[u8]) -> io::Result<()> {
             if (own.uid(), own.gid()) != (status.uid(), status.gid()) {
                 std::os::unix::fs::fchown(&new, Some(status.uid()), Some(status.gid()))?;
             }
-            // A program that runs as somebody else is not what anybody has written here.
+            // Set-id bits are dropped: the new content must not run as another user.
             let mode = std::os::unix::fs::PermissionsExt::from_mode(status.mode() & 0o1777);
             new.set_permissions(mode)?;
         }
@@ -50,16 +50,16 @@ fn try_write(file: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::rename(&beside, &place)
     };
     let result = written();
-    // Where another one has made it, it is not this one's to take away.
+    // Not removed where another process has created it.
     if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
-        // The first error is the one that counts.
+        // The first error is the one to report.
         let _ = fs::remove_file(&beside);
     }
     result
 }
 
 fn beside(place: &Path) -> io::Result<PathBuf> {
-    let name = place.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    let name = place.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not name a file"))?;
     Ok(place.with_file_name(format!(".{}.vgapt-{}", name.to_string_lossy(), std::process::id())))
 }
 

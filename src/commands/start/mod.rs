@@ -21,23 +21,23 @@ use crate::output;
 use crate::root::Root;
 use wait::{Guest, Up};
 
-/// Every device must still be what it was when it was passed, its group free, and no process may
-/// have its nodes open: taking a device from a process that holds it hangs the kernel.
+/// Checks first that every device is still the one that was assigned, that its group is not in use, and that no
+/// process has its device nodes open: unbinding a device that a process has open hangs the kernel.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
     name: String,
-    /// Stop before the guest's first instruction
+    /// Pause the guest before its first instruction
     #[arg(long)]
     paused: bool,
-    /// Start it although something speaks against it
+    /// Start the domain even if it is blocked
     #[arg(long)]
     force: bool,
-    /// Come back when the guest is up: its agent answers, or it took an address of a network of libvirt's.
-    /// Where it has neither, that it runs is all there is to see
+    /// Wait until the guest is up: its agent answers, or it has an address from a libvirt network. Where the domain has
+    /// neither, return at once
     #[arg(long, conflicts_with = "paused")]
     wait: bool,
-    /// How long to wait at most; then the exit code is 4, and the domain runs on [default: as long as it takes]
+    /// Maximum time to wait; then the exit code is 4, and the domain keeps running [default: no limit]
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     timeout: Option<u64>,
 }
@@ -67,7 +67,7 @@ impl Arguments {
         }
         context.tell(&findings);
         if findings.iter().any(|finding| finding.refuses(self.force)) {
-            output::tell(&format!("'{}' is not started: see above. Nothing was touched.\n", self.name));
+            output::tell(&format!("'{}' was not started: see above. Nothing was changed.\n", self.name));
             return Ok(ExitCode::from(FOUND_AGAINST));
         }
         let is_bound = host.devices(&functions).any(|device| device.driver.is_some() && !device.on_vfio());
@@ -88,7 +88,7 @@ impl Arguments {
             self.name,
             if self.paused {
                 format!(
-                    "is started and paused; go on with: virsh -c {} resume {}",
+                    "is started and paused; resume it with: virsh -c {} resume {}",
                     shell_word(context.uri().as_str()),
                     shell_word(&self.name)
                 )
@@ -105,10 +105,10 @@ impl Arguments {
         match guest.wait(self.timeout.map(Duration::from_secs))? {
             Up::Seen(how) => context.note(&format!("'{name}' is up: {how}")),
             Up::Invisible => context.note(&format!(
-                "'{name}' runs; whether its guest is up cannot be seen: it has no channel for an agent, and no new address of a network of libvirt's"
+                "'{name}' is running; whether its guest is up is unknown: the domain has no channel for the guest agent, and no new address from a libvirt network"
             )),
             Up::NotInTime => {
-                output::tell(&format!("'{name}' runs, and is not up after {} s\n", self.timeout.unwrap_or_default()));
+                output::tell(&format!("'{name}' is running, but its guest is not up after {} s\n", self.timeout.unwrap_or_default()));
                 return Ok(ExitCode::from(NOT_IN_TIME));
             }
         }
@@ -116,40 +116,40 @@ impl Arguments {
     }
 }
 
-/// Progress is for people alone.
+/// Prints progress, not with --json.
 fn step_note(context: &Context, step: &str) {
     if !context.global.json {
         context.note(step);
     }
 }
 
-/// What keeps the hook from freeing the card.
+/// What prevents the hook from handing over the display.
 fn handover(root: &Root) -> Option<Finding> {
     let no_hook = match root.presence(HOOK) {
         Some(true) => None,
         _ if root.is_capture() => None,
         Some(false) => Some(Finding::fatal(
             "no-hook",
-            format!("the display is handed over by libvirt's hook, and {HOOK} is not there"),
+            format!("libvirt's hook hands over the display, and {HOOK} does not exist"),
             "vgapt prepare installs it",
         )),
         None => Some(Finding::blocker(
             "no-hook",
-            format!("the display is handed over by libvirt's hook, and whether {HOOK} is there could not be read"),
-            "start the domain as root, who may read it",
+            format!("libvirt's hook hands over the display, and whether {HOOK} exists is unknown"),
+            "start the domain as root, which may read it",
         )),
     };
     domain::of_handover(discovery::runs_systemd(root)).or(no_hook)
 }
 
-/// Only root sees what other users' processes have open; what they hold is not known.
+/// Only root can see what processes of other users have open; for others it is unknown.
 fn others_unseen(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
     let is_bound = host.devices(functions).any(|device| device.driver.is_some() && !device.on_vfio());
     (root.is_live() && is_bound && !rustix::process::geteuid().is_root()).then(|| {
         Finding::warning(
             "holders-unknown",
-            "whether processes of other users have the devices open could not be told",
-            "run it as root: taking a device from a process that has it open hangs the kernel",
+            "whether processes of other users have the devices open is unknown",
+            "run it as root: unbinding a device that a process has open hangs the kernel",
         )
     })
 }

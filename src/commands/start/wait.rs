@@ -1,4 +1,4 @@
-//! Waiting until a guest is up, by what can be seen of it from outside.
+//! Waits until a guest is up, by what is visible from outside the guest.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::xml::Document;
 const AGENT: &str = "org.qemu.guest_agent.0";
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the waiting ended.
+/// The result of waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Up {
-    /// The guest showed itself, in these words.
+    /// The guest is up; how that was detected.
     Seen(String),
-    /// It runs, and nothing would show more.
+    /// It is running, and there is no way to detect more.
     Invisible,
-    /// The time is over.
+    /// The time limit was exceeded.
     NotInTime,
 }
 
@@ -30,21 +30,21 @@ pub(super) struct Guest<'a> {
     connection: &'a dyn Hypervisor,
     name: &'a str,
     has_agent: bool,
-    /// Whether a new address would tell: libvirt keeps the one of the last run, and gives it out again.
+    /// Whether an address would show that the guest is up: libvirt keeps the lease of the last run.
     has_new_lease: bool,
 }
 
 impl<'a> Guest<'a> {
-    /// To be asked right after the start, before the guest can have an address of its own.
+    /// Must be called right after the start, before the guest can have an address.
     pub(super) fn new(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Result<Self> {
         let has_new_lease = is_on_network(domain) && connection.leases(name)?.is_some_and(|known| known.is_empty());
         Ok(Self { connection, name, has_agent: has_agent(domain), has_new_lease })
     }
 
-    /// Waits; `None`: as long as it takes.
+    /// Waits until the guest is up, or for this time.
     ///
     /// # Errors
-    /// Where the domain ends meanwhile, or the waiting is interrupted.
+    /// Where the domain ends, or the wait is interrupted.
     pub(super) fn wait(&self, limit: Option<Duration>) -> Result<Up> {
         let interrupt = Interrupt::watch()?;
         let end = limit.map(|limit| Instant::now() + limit);
@@ -59,7 +59,7 @@ impl<'a> Guest<'a> {
             }
             interrupt.pause(left.min(INTERVAL));
             if interrupt.came() {
-                return Err(Interrupted(format!("'{}' runs on", self.name)).into());
+                return Err(Interrupted(format!("'{}' keeps running", self.name)).into());
             }
         }
     }
@@ -72,17 +72,17 @@ impl<'a> Guest<'a> {
             return Ok(Some(Up::Seen("its agent answers".to_owned())));
         }
         let leases = if self.has_new_lease { self.connection.leases(self.name)? } else { None };
-        Ok(leases.into_iter().flatten().next().map(|address| Up::Seen(format!("it took the address {address}"))))
+        Ok(leases.into_iter().flatten().next().map(|address| Up::Seen(format!("it has the address {address}"))))
     }
 
     fn still_runs(&self) -> Result<()> {
         let state = self.connection.state(self.name)?;
         if matches!(state, State::ShutOff | State::Crashed) {
-            let message = format!("'{}' is {state} again", self.name);
+            let message = format!("'{}' has ended: it is {state}", self.name);
             return Err(Problem::new(
                 message,
                 format!(
-                    "see the end of QEMU's log: /var/log/libvirt/qemu/{0}.log, with qemu:///session ~/.cache/libvirt/qemu/log/{0}.log",
+                    "see the end of QEMU's log: /var/log/libvirt/qemu/{0}.log, or ~/.cache/libvirt/qemu/log/{0}.log with qemu:///session",
                     self.name
                 ),
             )
@@ -97,7 +97,7 @@ fn has_agent(domain: &Document) -> bool {
     channels.any(|channel| channel.child("target").and_then(|target| target.attribute("name")).as_deref() == Some(AGENT))
 }
 
-/// Whether libvirt gives out the guest's address: no other kind of network tells.
+/// Whether the guest gets its address from a libvirt network; of other networks libvirt knows no addresses.
 fn is_on_network(domain: &Document) -> bool {
     interfaces(domain.root()).any(|interface| interface.kind == "network")
 }

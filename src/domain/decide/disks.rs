@@ -11,35 +11,35 @@ use crate::domain_xml;
 use crate::model::{Files, format_by_name};
 use crate::xml::Document;
 
-/// The disks that are to be written: where they are asked for anew those of the request, where only
-/// their format is those that the domain has now.
+/// The disks to write: those of the request if it changes the disks; if it changes only their format, those that
+/// the domain has now.
 pub(super) fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
     if base.differs(|request| request.disk.clone()) {
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }
     let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
     let now = format_differs.then(|| present(&base.domain, wanted).0.disk)?;
-    // One that somebody took out, or gave another kind of source, is not put back by the way.
+    // A disk that was removed manually, or has another kind of source now, is not added again as a side effect.
     (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
 }
 
-/// A disk, with its format: what is stated now, else what the domain states, else raw for a device
-/// and what its name says so of, else what its content looks like. `checks::files::disk` tells where
+/// A disk with its format: the requested format, else the one stated in the domain, else raw for a device
+/// or a file named so, else the format of its content. `checks::files::disk` reports if
 /// name and content disagree.
 fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
     let stated = wanted.extras.disk_format.map(|format| format.word().to_owned());
     let stated = stated.or_else(|| stated_format(&base.domain, path));
     let is_device = path.starts_with("/dev/");
     let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) };
-    // Encrypted or not, libvirt has the bytes of LUKS as raw.
+    // For libvirt, a LUKS disk has the format raw.
     let by_content = files.of(path).and_then(|facts| facts.format.as_deref()).map(|format| if format == "luks" { "raw" } else { format });
     let concluded = match (by_name, by_content) {
         (Some("raw"), _) => "raw",
         (_, Some(content)) => content,
-        // A name that says nothing: the guide's format.
+        // The name does not tell: use the guide's format.
         (by_name, None) => by_name.unwrap_or("qcow2"),
     };
-    // A device has no page cache of a file system's before it; a file's is the guide's.
+    // The default for a device is none; the default for a file is the guide's.
     let usual = if is_device { DiskCache::None } else { DiskCache::Writeback };
     let cache = wanted.extras.disk_cache.unwrap_or(usual);
     Disk { path: path.to_owned(), cache, is_stated: stated.is_some(), format: stated.unwrap_or_else(|| concluded.to_owned()) }

@@ -7,8 +7,8 @@ use crate::domain::request::Request;
 use crate::domain::request::files::matching_vars;
 use crate::model::{Files, Finding, Firmware};
 
-/// The firmware to write: the one that is asked for; for a domain made anew the host's, unless the
-/// base brings its own or boots a kernel directly.
+/// The firmware to write: the requested one. A new domain gets the host's, unless its template has its own firmware
+/// or boots a kernel directly.
 pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
     let wanted = &base.wanted;
     if base.differs(|request| (request.loader.clone(), request.nvram_template.clone()))
@@ -23,12 +23,12 @@ pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) 
     if !base.is_new || has_own {
         return None;
     }
-    // A template of somebody else's without UEFI is a domain with a BIOS, and what is installed in it boots by that.
+    // A user's template without UEFI means BIOS, and a system that is installed in it boots with the BIOS.
     if base.profile.is_none() && os.is_some() {
         findings.push(Finding::warning(
             "bios",
-            "the template names no UEFI firmware, so the domain keeps its BIOS",
-            "if its system boots by UEFI, name the firmware with --loader and --nvram-template, or the system with --os",
+            "the template has no UEFI firmware, so the domain boots with BIOS",
+            "if its system boots with UEFI, specify the firmware with --loader and --nvram-template, or the system with --os",
         ));
         return None;
     }
@@ -37,7 +37,7 @@ pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) 
         if found.is_some() {
             return found;
         }
-        // An installed system boots with any UEFI, and with no BIOS.
+        // A system that is installed already boots with any UEFI firmware, but not with a BIOS.
         let plain = files.firmwares.iter().find(|firmware| !firmware.secure_boot).cloned();
         findings.push(no_secure_firmware(plain.as_ref()));
         return plain;
@@ -60,8 +60,8 @@ fn asked_firmware(wanted: &Request, files: &Files, findings: &mut Vec<Finding>) 
         let given = wanted.loader.as_deref().or(wanted.nvram_template.as_deref()).unwrap_or_default();
         findings.push(Finding::fatal(
             "no-matching-firmware",
-            format!("no firmware is known that belongs to {given}"),
-            "give both --loader and --nvram-template",
+            format!("no matching firmware image found for {given}"),
+            "specify both --loader and --nvram-template",
         ));
         return None;
     };

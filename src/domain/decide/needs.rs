@@ -1,33 +1,33 @@
-//! What a domain takes from the host while it runs, as its XML says: whoever wrote that.
+//! The host resources that a domain uses while it runs, according to its XML, no matter who wrote it.
 
 use crate::domain::record::{Passed, Record};
 use crate::domain_xml::{Pages, functions, pages, pins};
 use crate::model::{CpuSet, Reading};
 use crate::xml::{Document, Element};
 
-/// What a domain takes from the host while it runs.
+/// The host resources that a domain uses while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Needs {
     /// The domain's name.
     pub name: String,
-    /// The PCI functions, with what they were when vgapt passed them.
+    /// The PCI functions, with the ids they had when vgapt passed them.
     pub passed: Vec<Passed>,
     /// Its memory in huge pages.
     pub pages: Option<Pages>,
-    /// The host's CPUs that its virtual ones are pinned to, with those that stay free beside them.
+    /// The host CPUs that its vCPUs are pinned to, and the sibling threads that stay unused for it.
     pub cpus: CpuSet,
     /// Whether the host's display is handed over with the card.
     pub handover: bool,
 }
 
-/// The PCI functions that a domain is given, by elements of libvirt's or by options of QEMU's own, with what those were
-/// that are recorded.
+/// The PCI functions that a domain passes through, in libvirt's elements or in `<qemu:commandline>`, with the recorded
+/// ids where known.
 pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
     let known = |address| recorded.iter().find(|passed| passed.address == address).copied();
     functions(domain).into_iter().map(|address| known(address).unwrap_or_else(|| Passed::at(address))).collect()
 }
 
-/// What this domain needs; absent where vgapt has not been at work, unknown where its record or its huge
+/// The host resources of a domain; absent if it has no record of vgapt's, unknown if its record or its huge
 /// pages cannot be read.
 pub fn needs(domain: &Document) -> Reading<Needs> {
     Record::of(domain).and_then(|record| of(domain, &record))
@@ -44,12 +44,12 @@ fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
     })
 }
 
-/// Whole cores were taken, of which an odd number of virtual CPUs leaves a thread over; where somebody
-/// else has pinned them since, only what they are pinned to.
+/// The recorded host CPUs: whole cores, so that an odd number of vCPUs leaves a thread unused. If the pinning was changed
+/// manually since, only the CPUs in the pinning.
 fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
     let (pins, _) = pins(root)?;
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
-    // Where this cannot be read, what the XML says is all there is.
+    // If this cannot be read, only the pinning in the XML counts.
     let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
     Ok(if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned })
 }
@@ -72,9 +72,9 @@ mod tests {
         assert_eq!(
             cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,6-7&quot;}}"),
             "2-3,6-7",
-            "the thread beside CPU 2 is left over"
+            "the sibling thread of CPU 2 stays unused"
         );
-        assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "somebody else has pinned them");
+        assert_eq!(cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,7&quot;}}"), "2,6-7", "the pinning was changed manually");
         assert_eq!(read(&text.replace("urn:vgapt", "urn:other")), Reading::Absent);
         let two = |size: &str| text.replace("<page ", &format!("<page size='{size}' nodeset='0'/><page "));
         assert_eq!(read(&two("2048")).known().unwrap().pages.unwrap().page, Some(Size::from_mib(2)));

@@ -43,7 +43,7 @@ fn mdev(uuid: &str) -> Fragment {
         .child(named(alias::MDEV, uuid))
 }
 
-/// The keyboard takes the others with it when its keys are pressed; a guest that hangs is left that way too.
+/// The toggle keys of the keyboard switch all input devices, even if the guest hangs.
 fn inputs(extras: &Extras) -> Vec<Fragment> {
     let is_keyboard = |path: &&String| path.ends_with("-kbd");
     let leader = extras.evdev.iter().find(is_keyboard).or(extras.evdev.first());

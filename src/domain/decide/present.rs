@@ -1,12 +1,12 @@
-//! What was asked for, as the domain has it now: a clone has disks of its own, and a swap or somebody's
-//! hand gave it others.
+//! The last request, updated with the domain's present disks: a clone has its own disks, and `vgapt disk swap` or a
+//! manual edit changes them.
 
 use crate::domain::alias;
 use crate::domain::request::Request;
 use crate::domain_xml::{Source, device_with_alias};
 use crate::xml::{Document, Element};
 
-/// The last request with the disks and CDs that the domain has now, and in words where that is another thing.
+/// The last request with the disks and CDs that the domain has now, and messages about the differences.
 pub fn present(domain: &Document, asked: &Request) -> (Request, Vec<String>) {
     let mut request = asked.clone();
     let mut changed = Vec::new();
@@ -24,22 +24,22 @@ pub fn present(domain: &Document, asked: &Request) -> (Request, Vec<String>) {
     (request, changed)
 }
 
-/// The path that a disk of vgapt's has now; `None` where it has none that a request could name.
+/// The present path of one of vgapt's disks; `None` if it has no path.
 fn now(domain: &Document, name: &str, what: &str, asked: &str, changed: &mut Vec<String>) -> Option<String> {
     let Some(device) = device_with_alias(domain.root(), name) else {
-        changed.push(format!("the {what} {asked} was asked for; somebody took it out"));
+        changed.push(format!("the {what} {asked} was requested, but was removed manually"));
         return None;
     };
     match Source::of(device).as_ref().and_then(Source::path).map(str::to_owned) {
         Some(path) if path == asked => Some(path),
         Some(path) => {
-            changed.push(format!("the {what} {asked} was asked for; the domain has {path}"));
+            changed.push(format!("the {what} {asked} was requested, but the domain has {path}"));
             Some(path)
         }
         None => {
             let source = device.child("source").map(Element::attribute_names).into_iter().flatten().collect::<Vec<_>>().join(", ");
-            let has = if source.is_empty() { "nothing in it".to_owned() } else { format!("a source that is no path ({source})") };
-            changed.push(format!("the {what} {asked} was asked for; the domain has {has}"));
+            let has = if source.is_empty() { "no medium".to_owned() } else { format!("a source without a path ({source})") };
+            changed.push(format!("the {what} {asked} was requested, but the domain has {has}"));
             None
         }
     }
@@ -60,10 +60,10 @@ mod tests {
         assert_eq!(
             changed,
             [
-                "the disk /a was asked for; the domain has /b",
-                "the disk /c was asked for; the domain has a source that is no path (pool, volume)",
-                "the disk /d was asked for; somebody took it out",
-                "the CD /i was asked for; the domain has nothing in it"
+                "the disk /a was requested, but the domain has /b",
+                "the disk /c was requested, but the domain has a source without a path (pool, volume)",
+                "the disk /d was requested, but was removed manually",
+                "the CD /i was requested, but the domain has no medium"
             ]
         );
     }

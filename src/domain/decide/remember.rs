@@ -1,4 +1,4 @@
-//! What is to be remembered of what is written.
+//! What the record stores about the changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::domain::spec::Spec;
 use crate::domain_xml::{alias_of, hostdev_of, is_first, joinable, on_slot, place};
 use crate::xml::{Document, Element};
 
-/// What is written into elements that carry no alias.
+/// The values written into elements without an alias.
 pub(super) fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
     let mut wrote = base.last.as_ref().map(|last| last.wrote.clone()).unwrap_or_default();
     let now = [
@@ -22,7 +22,7 @@ pub(super) fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
         ("nvram-template", spec.firmware.as_ref().map(|firmware| firmware.vars.clone())),
     ];
     if let Some(placed) = &spec.placed {
-        // For the hook, which moves the host's own processes off the guest's cores.
+        // Used by libvirt's hook, which moves host processes off the guest's cores.
         let cpus = [("guest-cpus", &placed.taken), ("host-cpus", &placed.emulator), ("nodes", &placed.nodes)];
         wrote.extend(cpus.map(|(name, set)| (name.to_owned(), set.to_string())));
     } else if spec.changes.iter().any(|change| change.group == Group::Pinning) {
@@ -35,14 +35,14 @@ pub(super) fn wrote(base: &Base, spec: &Spec) -> BTreeMap<String, String> {
     wrote
 }
 
-/// Words under a name, with those that were there before; nothing where there are none.
+/// A record entry with these words added to the former ones; `None` if there are no words.
 fn words(base: &Base, name: &str, new: impl IntoIterator<Item = String>) -> Option<(String, String)> {
     let before = base.last.as_ref().and_then(|last| last.wrote.get(name)).map(String::as_str).unwrap_or_default();
     let all: BTreeSet<String> = before.split_whitespace().map(str::to_owned).chain(new).collect();
     (!all.is_empty()).then(|| (name.to_owned(), all.into_iter().collect::<Vec<_>>().join(" ")))
 }
 
-/// The settings that carry no alias, as they will be.
+/// The settings without an alias, after the changes.
 pub(super) fn settings(base: &Base, spec: &Spec) -> BTreeMap<Group, Settings> {
     let mut settings = base.last.as_ref().map(|last| last.settings.clone()).unwrap_or_default();
     for change in &spec.changes {
@@ -79,7 +79,7 @@ pub(super) fn single_functions(base: &Base, spec: &Spec) -> Option<(String, Stri
     words(base, SINGLE_FUNCTIONS, single(&base.domain))
 }
 
-/// The slots of a domain whose first function is alone and does not say it: `0:2`, `3:0`.
+/// The slots of a domain with a single function and without the attribute: `0:2`, `3:0`.
 fn single(domain: &Document) -> Vec<String> {
     let is_foreign = |device| alias_of(device).is_none_or(|name| !name.starts_with(alias::OURS));
     let is_silent = |address: &Element<'_>| is_first(*address) && address.attribute("multifunction").is_none();

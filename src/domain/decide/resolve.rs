@@ -1,5 +1,5 @@
-//! From what is asked for, what was asked for last, the domain as it is and the host: what is to be
-//! written, and what speaks against it.
+//! Decides what to write into a domain, from the request, the last request, the present domain and the host, and
+//! reports problems.
 
 use super::disks::disks;
 use super::firmware::firmware;
@@ -20,16 +20,16 @@ use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, shell_word};
 use crate::passthrough::{assess, choose};
 use crate::xml::Element;
 
-/// What is to be written, and what speaks against it.
+/// What to write, and the problems that were found.
 #[derive(Debug)]
 pub struct Resolved {
-    /// What is to be written.
+    /// What to write.
     pub spec: Spec,
-    /// What speaks against it, and what is good to know.
+    /// Blockers and warnings.
     pub findings: Vec<Finding>,
 }
 
-/// Decides.
+/// Decides what to write and reports problems.
 pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
     let mut findings = of_base(base);
     let mut wanted = base.wanted.clone();
@@ -65,14 +65,14 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         rom: None,
         changes: Vec::new(),
         replacements: Vec::new(),
-        forgets: false,
+        removes_record: false,
         record: Record::default(),
     };
     further(base, &wanted, host, &mut spec);
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
     let of_functions = checks::devices::of_functions(&passed, host, &files.uses).into_iter();
-    // What was decided once is not asked again; a display that is handed over comes back.
+    // Do not report again what the user accepted with an earlier request; a display that is handed over is returned.
     let is_decided = |code: &str| match code {
         "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
         "only-display" => wanted.handover,
@@ -101,34 +101,34 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     Resolved { spec, findings }
 }
 
-/// What there is to say of a base, whatever is asked for.
+/// Findings about the base that do not depend on the request.
 fn of_base(base: &Base) -> Vec<Finding> {
     let mut findings: Vec<Finding> = base.unreadable.iter().map(|because| unreadable(&base.name, because)).collect();
     if base.purpose == Purpose::Define && !base.is_new && base.last.is_none() && base.unreadable.is_none() {
         findings.push(Finding::warning(
             "not-defined-by-vgapt",
-            format!("'{}' was not defined by vgapt: what is asked for is changed, and all else is left", base.name),
-            format!("vgapt detach {} takes the devices out again, and vgapt's record of the domain", shell_word(&base.name)),
+            format!("'{}' was not defined by vgapt: only what is requested is changed", base.name),
+            format!("vgapt detach {} removes the devices and vgapt's record of the domain again", shell_word(&base.name)),
         ));
     }
     findings
 }
 
-/// What the NUMA cells of the domain cannot have of what is asked for.
+/// Errors for memory and vCPUs that do not fit the NUMA cells of the domain.
 fn of_cells(base: &Base, spec: &Spec) -> Vec<Finding> {
     let root = base.domain.root();
     let memory = spec.memory.and_then(|memory| Some((memory, cells::memory(root, memory).err()?))).map(|(memory, why)| {
         let message = format!("the domain cannot have {memory}: {why}");
-        Finding::fatal("memory-does-not-fit", message, "ask for another amount with --memory, or change that first: virsh edit")
+        Finding::fatal("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
     });
     let cpus = spec.cpus.and_then(|cpus| Some((cpus.count, cells::cpus(root, cpus.count).err()?))).map(|(count, why)| {
         let message = format!("the domain cannot have {count} processors: {why}");
-        Finding::fatal("cpus-do-not-fit", message, "ask for more with --cpus, or take cells out first: virsh edit")
+        Finding::fatal("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
     });
     memory.into_iter().chain(cpus).collect()
 }
 
-/// The devices that are not the host's own hardware.
+/// The devices other than passed hardware.
 fn further(base: &Base, wanted: &Request, host: &Host, spec: &mut Spec) {
     let now = owned::all(&wanted.extras);
     let before = owned::all(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
@@ -144,7 +144,7 @@ fn further(base: &Base, wanted: &Request, host: &Host, spec: &mut Spec) {
     }
 }
 
-/// The cards that are asked for, each with all that belongs to it; `auto` becomes an address.
+/// The requested cards, each with all of its functions; `auto` becomes an address.
 fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>) -> Vec<Slot> {
     let mut slots = Vec::new();
     for choice in &mut wanted.gpu {
@@ -177,24 +177,28 @@ fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Opt
     let card = Card::with(host, address);
     if card.is_none() {
         let known: Vec<String> = Card::all(host).iter().map(|card| card.address.short()).collect();
-        let known = if known.is_empty() { "there is none here".to_owned() } else { format!("the cards here are {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "this host has no graphics cards".to_owned()
+        } else {
+            format!("the graphics cards of this host are {}", known.join(", "))
+        };
         findings.push(match host.device(address) {
             Some(device) => Finding::fatal(
                 "no-graphics-card",
-                format!("{} is no graphics card but {} ({})", address.short(), device.label(), device.class.noun()),
-                format!("pass it with --pci {}; {known}", address.short()),
+                format!("{} is not a graphics card but {} ({})", address.short(), device.label(), device.class.noun()),
+                format!("use --pci {} to pass it through; {known}", address.short()),
             ),
             None => Finding::fatal(
                 "no-such-device",
-                format!("there is no PCI function {}", address.short()),
-                format!("see `vgapt list`; {known}"),
+                format!("PCI function {} does not exist", address.short()),
+                format!("run `vgapt list`; {known}"),
             ),
         });
     }
     card
 }
 
-/// Functions that share a slot of the host share one of the guest; those of the cards are left out.
+/// Groups functions that share a slot of the host, so that they share one of the guest; functions of the cards are skipped.
 fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
     let mut slots: Vec<Slot> = Vec::new();
     for function in functions.iter().filter(|function| !cards.iter().any(|card| card.functions.contains(function))) {
@@ -210,15 +214,15 @@ fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
     slots
 }
 
-/// The functions of a kind with what they are: as the host shows them now where they are asked for
-/// anew, else as they were when they were passed.
+/// The functions of a kind with their ids: the present ids if the request changes them, else the ids they had when
+/// they were passed.
 fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Host) -> Vec<Passed> {
     if differ {
         return slots.iter().flat_map(|slot| &slot.functions).map(|function| passed(*function, host)).collect();
     }
     let last = base.last.as_ref();
     let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
-    // Those that were there by hand have no alias of vgapt's.
+    // Functions that were passed manually have no alias of vgapt's.
     let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
     let by_hand = |address: PciAddress| last.is_some_and(|last| last.was_by_hand(address)) && is_of_kind(&address);
     let own = |hostdev: Element<'_>, address| match alias_of(hostdev).filter(|name| name.starts_with(alias::OURS)) {

@@ -1,4 +1,4 @@
-//! What tells a Windows guest that it runs on a hypervisor, so that it asks instead of probing.
+//! Hyper-V enlightenments: interfaces that let a Windows guest cooperate with the hypervisor.
 //! Names and dependencies as in QEMU's docs/system/i386/hyperv.rst, elements as in libvirt's
 //! formatdomain.
 
@@ -6,42 +6,42 @@ use super::file::Profile;
 use crate::domain::setting::Setting;
 use crate::model::{Cpu, Libvirt};
 
-/// How often a guest asks for a lock before it tells the hypervisor: the guide's number, 0x1fff.
+/// How often a guest tries to take a spinlock before it notifies the hypervisor: the guide's 0x1fff.
 const SPINLOCK_RETRIES: &str = "8191";
-/// Any word of at most twelve letters; old NVIDIA drivers refuse the real ones. The guide's.
+/// Any string of at most twelve letters (this one is from the guide); old NVIDIA drivers refuse the real vendor ids.
 const VENDOR: &str = "vgaptrocks";
 
-/// Where an enlightenment makes sense.
+/// On which processors an enlightenment is useful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum On {
-    /// Everywhere.
+    /// On all processors.
     Any,
-    /// On Intel's processors only.
+    /// On Intel processors only.
     Intel,
-    /// Where the processor has this flag.
+    /// On processors with this flag.
     Flag(&'static str),
 }
 
 /// One enlightenment.
 struct Enlightenment {
     name: &'static str,
-    /// Those without which QEMU does not start with it.
+    /// The enlightenments that QEMU requires for this one.
     needs: &'static [&'static str],
-    /// The libvirt that brought it.
+    /// The first version of libvirt that supports it.
     since: (u64, u64),
     on: On,
     asks: Asks,
 }
 
-/// Whether libvirt's list of what its QEMU has is asked for it.
+/// Whether it depends on libvirt's list of what its QEMU supports (domain capabilities).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asks {
-    /// No: every QEMU and kernel has it.
-    Nobody,
-    /// Where there is such a list.
-    Libvirt,
-    /// Yes: without a list it is left out, being young.
-    LibvirtAlone,
+    /// No: every QEMU and kernel supports it.
+    Ignored,
+    /// If there is such a list, it must contain it.
+    IfPresent,
+    /// There must be such a list, and it must contain it, because it is recent.
+    Required,
 }
 
 const fn old(name: &'static str) -> Enlightenment {
@@ -69,18 +69,18 @@ const ALL: [Enlightenment; 16] = [
     known("tlbflush", &["vpindex"]),
     known("ipi", &["vpindex"]),
     Enlightenment { on: On::Intel, ..known("evmcs", &["vapic"]) },
-    // Of use only where the hardware delivers interrupts itself; KVM shows that for AMD only.
+    // Useful only if the hardware delivers interrupts itself; KVM reports that for AMD only.
     Enlightenment { on: On::Flag("avic"), ..young("avic", &[]) },
     Enlightenment { since: (10, 7), ..young("xmm_input", &[]) },
     Enlightenment { since: (10, 7), on: On::Intel, ..young("emsr_bitmap", &["evmcs"]) },
     old("vendor_id"),
 ];
 
-/// The elements of a profile's enlightenments, without those that this host or libvirt does not have.
+/// The elements of a profile's enlightenments that this host and libvirt support.
 pub(crate) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Setting> {
     let mut names: Vec<&Enlightenment> = ALL.iter().filter(|one| profile.enlightenments().iter().any(|name| name == one.name)).collect();
     names.retain(|one| is_there(one, cpu, libvirt));
-    // What needs something that is not there goes too, and what needs that.
+    // Remove also those that depend on a removed one, repeatedly.
     while let Some(at) = names.iter().position(|one| one.needs.iter().any(|need| !names.iter().any(|other| other.name == *need))) {
         names.remove(at);
     }
@@ -112,7 +112,7 @@ fn elements(name: &str) -> Vec<Setting> {
         "time" => vec![Setting::new("clock/timer[name=hypervclock]").with("present", "yes")],
         "spinlocks" => vec![on("spinlocks").with("retries", SPINLOCK_RETRIES)],
         "vendor_id" => vec![on("vendor_id").with("value", VENDOR)],
-        // Direct: without it Windows takes the older timers.
+        // Without direct mode, Windows uses the older timers.
         "stimer" => vec![on("stimer"), on("stimer/direct")],
         name => vec![on(name)],
     }

@@ -4,35 +4,35 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// Names and texts, in order of name; `build.rs` lists them.
+/// The profiles by name, sorted; `build.rs` lists them.
 const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
-/// What a guest system is to have.
+/// The properties of a domain for a guest system.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Profile {
-    /// Another profile, whose word counts where this one has none.
+    /// Another profile that provides the values missing here.
     like: Option<String>,
     /// The template that a new domain is made from.
     template: Option<String>,
-    /// Its name in libosinfo's database, by which virt-manager knows it.
+    /// Its id in libosinfo's database, which virt-manager uses.
     osinfo: Option<String>,
-    /// What tells a Windows guest that it runs on a hypervisor.
+    /// The Hyper-V enlightenments.
     enlightenments: Option<Vec<String>>,
-    /// Whether its setup asks for Secure Boot.
+    /// Whether its setup requires Secure Boot.
     secure_boot: Option<bool>,
     /// Whether it has a TPM 2.0.
     tpm: Option<bool>,
 }
 
 static PROFILES: LazyLock<Vec<(&str, Profile)>> = LazyLock::new(|| {
-    // That each can be read is a test's to say; a profile that could not would be as if it were not there.
+    // A test checks that every file can be parsed; one that cannot would be ignored.
     let read = |(name, text): &(&'static str, &str)| Some((*name, toml::from_str::<Profile>(text).ok()?));
     let own: Vec<(&str, Profile)> = FILES.iter().filter_map(read).collect();
     own.iter().map(|(name, profile)| (*name, completed(profile, &own))).collect()
 });
 
-/// A profile with the words of the one that it is like.
+/// A profile, completed with the values of the profile in `like`.
 fn completed(profile: &Profile, all: &[(&str, Profile)]) -> Profile {
     let other = profile.like.as_deref().and_then(|like| all.iter().find(|(name, _)| *name == like));
     let Some((_, other)) = other else { return profile.clone() };
@@ -48,12 +48,12 @@ fn completed(profile: &Profile, all: &[(&str, Profile)]) -> Profile {
 }
 
 impl Profile {
-    /// The names of all.
+    /// The names of all profiles.
     pub fn names() -> impl Iterator<Item = &'static str> {
         FILES.iter().map(|(name, _)| *name)
     }
 
-    /// The one of this name.
+    /// The profile with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|(known, _)| *known == name).map(|(_, profile)| profile)
     }
@@ -63,17 +63,17 @@ impl Profile {
         self.template.as_deref().unwrap_or_default()
     }
 
-    /// Its name in libosinfo's database.
+    /// Its id in libosinfo's database.
     pub fn osinfo(&self) -> Option<&str> {
         self.osinfo.as_deref()
     }
 
-    /// The enlightenments that it is to have.
+    /// The Hyper-V enlightenments that the domain should have.
     pub fn enlightenments(&self) -> &[String] {
         self.enlightenments.as_deref().unwrap_or_default()
     }
 
-    /// Whether its setup asks for UEFI with Secure Boot.
+    /// Whether its setup requires UEFI with Secure Boot.
     pub fn secure_boot(&self) -> bool {
         self.secure_boot.unwrap_or_default()
     }

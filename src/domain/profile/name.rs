@@ -1,4 +1,4 @@
-//! The name of a guest system, as `--os` takes it.
+//! The name of a guest system, the value of `--os`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::Profile;
 
-/// The system that a new domain is for where none is named.
+/// The guest system of a new domain without `--os`.
 const DEFAULT: &str = "windows";
 
 /// The name of a guest system.
@@ -23,13 +23,13 @@ impl Default for Os {
 }
 
 impl Os {
-    /// What is known of it; `None` where a later vgapt knew a system that this one does not.
+    /// Its profile; `None` for a name that only a newer vgapt knows.
     pub fn profile(&self) -> Option<&'static Profile> {
         Profile::named(&self.0)
     }
 }
 
-/// How people write the name of a Windows, beside `win11`.
+/// Alternative spellings of a Windows name such as `win11`.
 fn other_names(name: &str) -> Vec<String> {
     match name.strip_prefix("win").filter(|version| version.starts_with(|c: char| c.is_ascii_digit())) {
         Some(version) => ["windows", "windows-", "win-", "w"].iter().map(|prefix| format!("{prefix}{version}")).collect(),
@@ -70,7 +70,7 @@ impl ValueParserFactory for Os {
     }
 }
 
-/// Takes the known names, and the other ways to write them.
+/// Parses the known names and their other spellings.
 #[derive(Debug, Clone)]
 pub struct Parser;
 

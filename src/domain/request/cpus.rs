@@ -1,4 +1,4 @@
-//! How many processors are asked for.
+//! The value of `--cpus`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// More than QEMU gives any machine (its q35 takes 4096).
+/// QEMU's maximum (4096 for q35).
 const MOST: u32 = 4096;
 
-/// How many processors are asked for.
+/// The value of `--cpus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cpus {
-    /// As many as one L3 cache of the host has to give.
+    /// As many vCPUs as one L3 cache of the host can provide.
     Auto,
     /// This many.
     Count(u32),
@@ -26,7 +26,7 @@ impl FromStr for Cpus {
             return Ok(Self::Auto);
         }
         let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
-        count.map(Self::Count).ok_or_else(|| format!("'{text}' is no number of processors: auto, or 1 to {MOST}"))
+        count.map(Self::Count).ok_or_else(|| format!("'{text}' is not a valid number of processors: auto, or 1 to {MOST}"))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Devices that are not the host's own hardware, or only a part of it: input, sound, network,
-//! shared folders, shared memory.
+//! Options for devices other than passed hardware: input, sound, network, shared folders, shared memory, and
+//! options of cards and disks.
 
-#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+#![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,28 +9,28 @@ use super::network::Network;
 use super::screen::Screen;
 use super::text;
 
-/// Devices that are not the host's own hardware, or only a part of it.
+/// Options for further devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
 #[command(next_help_heading = "Further devices")]
 pub struct Extras {
-    /// File with the graphics card's firmware, where the guest cannot read the card's own
+    /// File with the firmware (ROM) of the graphics card, if the guest cannot read the card's own
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rom: Option<String>,
-    /// Mediated device (a share of a card) by its UUID
+    /// Mediated device (mdev, a part of a card), by its UUID
     #[arg(long, value_name = "UUID", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub mdev: Vec<String>,
-    /// Keyboard or mouse that goes to and fro between host and guest: /dev/input/by-id/…-event-kbd, …-event-mouse
+    /// Keyboard or mouse to switch between host and guest: /dev/input/by-id/…-event-kbd, …-event-mouse
     #[arg(long, value_name = "DEVICE", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub evdev: Vec<String>,
-    /// Keys that send keyboard and mouse to the other side [default: ctrl-ctrl, both control keys]
+    /// Keys that switch keyboard and mouse between host and guest [default: ctrl-ctrl, both control keys]
     #[arg(long, value_name = "KEYS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evdev_toggle: Option<Toggle>,
-    /// Shared memory for Looking Glass, for this resolution: 2560x1440, or 2560x1440-hdr
+    /// Shared memory for Looking Glass, large enough for this resolution: 2560x1440, or 2560x1440-hdr
     #[arg(long, value_name = "WxH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looking_glass: Option<Screen>,
@@ -38,29 +38,29 @@ pub struct Extras {
     #[arg(long, value_name = "KIND")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// Folder that the guest shares by virtiofs; its name there is the folder's, or the one behind =
+    /// Folder to share with the guest by virtiofs; the guest sees it under the folder's name, or under NAME
     #[arg(long, value_name = "DIR[=NAME]", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub share: Vec<String>,
-    /// Folder that the host's Samba is to share with the guest
+    /// Folder to share with the guest by Samba on the host
     #[arg(long, value_name = "DIR", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub share_smb: Vec<String>,
-    /// Sound card, played by this program of the host
+    /// Sound card, with this sound server of the host
     #[arg(long, value_name = "PROGRAM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sound: Option<Sound>,
-    /// What the host does with the disks' data before it is on them [default: writeback for files, none for block devices]
+    /// Cache mode of the disks [default: writeback for files, none for block devices]
     #[arg(long, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_cache: Option<DiskCache>,
-    /// Format of the disks [default: what the domain has, else what the name and the content both say; raw for block devices]
+    /// Format of the disks [default: the one in the domain, else the one that file name and content agree on; raw for block devices]
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_format: Option<DiskFormat>,
 }
 
-/// Keys that send keyboard and mouse to the other side; libvirt's names.
+/// Keys that switch keyboard and mouse between host and guest; libvirt's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Toggle {
@@ -83,31 +83,31 @@ pub enum Toggle {
     CtrlScrollLock,
 }
 
-/// A program of the host that plays sound.
+/// A sound server of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sound {
     /// PipeWire (libvirt 9.10 and later).
     #[value(name = "pipewire")]
     PipeWire,
-    /// PulseAudio, or PipeWire's stand-in for it.
+    /// PulseAudio, or PipeWire's replacement for it.
     #[value(name = "pulseaudio")]
     PulseAudio,
 }
 
-/// What the host does with the data of a disk.
+/// Cache mode of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskCache {
-    /// The guest writes past the host's page cache: nothing is kept twice.
+    /// Bypasses the host's page cache: no data is cached twice.
     None,
-    /// Through the host's page cache; safe, since the guest's flushes reach the disk.
+    /// Uses the host's page cache; safe, because the guest's flushes reach the disk.
     Writeback,
-    /// Through the page cache, each write waits for the disk.
+    /// Uses the host's page cache; each write waits for the disk.
     Writethrough,
-    /// Past the page cache, each write waits for the disk.
+    /// Bypasses the host's page cache; each write waits for the disk.
     Directsync,
-    /// The guest's flushes are left out: fast, and lost when the host falls.
+    /// Ignores the guest's flushes: fast, but data is lost if the host crashes.
     Unsafe,
 }
 
@@ -115,24 +115,24 @@ pub enum DiskCache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskFormat {
-    /// The disk's bytes, and nothing else.
+    /// Plain data without a header.
     Raw,
-    /// QEMU's own.
+    /// QEMU's format.
     Qcow2,
-    /// QEMU's own before that.
+    /// QEMU's former format, before qcow2.
     Qcow,
-    /// QEMU's of between.
+    /// QEMU Enhanced Disk, an obsolete format of QEMU's.
     Qed,
-    /// VMware's.
+    /// VMware's format.
     Vmdk,
-    /// VirtualBox's.
+    /// VirtualBox's format.
     Vdi,
-    /// Virtual PC's, also called VHD.
+    /// Virtual PC's format, also called VHD.
     Vpc,
 }
 
 impl DiskFormat {
-    /// libvirt's word.
+    /// libvirt's name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -147,7 +147,7 @@ impl DiskFormat {
 }
 
 impl Toggle {
-    /// libvirt's word.
+    /// libvirt's name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::CtrlCtrl => "ctrl-ctrl",
@@ -161,7 +161,7 @@ impl Toggle {
 }
 
 impl Sound {
-    /// libvirt's word.
+    /// libvirt's name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::PipeWire => "pipewire",
@@ -171,7 +171,7 @@ impl Sound {
 }
 
 impl DiskCache {
-    /// libvirt's word.
+    /// libvirt's name for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::None => "none",

@@ -1,4 +1,4 @@
-//! A request as a file: TOML, by the names of the options.
+//! A request as a TOML file; its keys are the names of the options.
 
 use clap::{Args as _, Command};
 
@@ -6,14 +6,14 @@ use super::Request;
 use super::without::Without;
 use crate::domain::profile::file::Profile;
 
-/// How many letters a misspelt key may be away from a known one to be taken for it.
+/// The largest edit distance at which a known key is suggested for a misspelt one.
 const NEAR: usize = 3;
 
 impl Request {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it is no TOML, a key is not known (the nearest is named) or a value makes no sense: the line is named.
+    /// If it is not valid TOML, a key is unknown (the most similar key is suggested) or a value is invalid; with the line number.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| said(text, &error))?;
         let known = keys();
@@ -21,23 +21,23 @@ impl Request {
             let line = text.lines().position(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key.as_str()));
             let at = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
             if let Some(positive) = key.strip_prefix("no-").filter(|positive| known.iter().any(|known| known == positive)) {
-                return Err(format!("{at}'{key}' is not known: leave '{positive}' out of the file"));
+                return Err(format!("{at}'{key}' is not allowed here: leave '{positive}' out of the file instead"));
             }
             let nearest =
                 known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR.min(key.len() / 2));
             let hint = match nearest {
-                Some((_, nearest)) => format!("; '{nearest}' is the nearest that is"),
-                None => format!("; known are {}", known.join(", ")),
+                Some((_, nearest)) => format!("; did you mean '{nearest}'?"),
+                None => format!("; known keys are {}", known.join(", ")),
             };
-            return Err(format!("{at}'{key}' is not known{hint}"));
+            return Err(format!("{at}unknown key '{key}'{hint}"));
         }
         let request: Self = toml::from_str(text).map_err(|error| said(text, &error))?;
         if let Some(os) = request.os.as_ref().filter(|os| os.profile().is_none()) {
             let known: Vec<&str> = Profile::names().collect();
-            return Err(format!("os: '{os}' is no system that vgapt knows; known are {}", known.join(", ")));
+            return Err(format!("os: '{os}' is not a known guest system; known are {}", known.join(", ")));
         }
         if request.tuning.pin && request.tuning.no_pin {
-            return Err("pin and no-pin: one or the other".to_owned());
+            return Err("pin and no-pin cannot both be set".to_owned());
         }
         Ok(request)
     }
@@ -50,12 +50,12 @@ impl Request {
 
     /// Writes a file that [`Self::from_toml`] reads as the same request.
     pub fn to_toml(&self) -> String {
-        // Plain data under text keys always serialises.
+        // Serialising plain data with string keys cannot fail.
         toml::to_string(self).unwrap_or_default()
     }
 }
 
-/// The options' names, without those that only take something out.
+/// The names of the options, without those that only remove something.
 fn keys() -> Vec<String> {
     let names =
         |command: Command| -> Vec<String> { command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect() };
@@ -69,12 +69,12 @@ fn said(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let at = line.map(|line| format!("line {line}: ")).unwrap_or_default();
     let key = line.and_then(|line| text.lines().nth(line - 1)?.split_once('=')).map(|(key, _)| key.trim());
-    // The message for text that is no TOML names what is wrong itself.
+    // The message for invalid TOML says itself what is wrong.
     let key = key.filter(|key| keys().iter().any(|known| known == key)).map(|key| format!("{key}: ")).unwrap_or_default();
     format!("{at}{key}{}", error.message().replace('\n', ", "))
 }
 
-/// Levenshtein's distance: how many letters must be put in, taken out or changed.
+/// The Levenshtein distance: the number of letters to insert, delete or replace.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(Request::from_toml("autostart = false").unwrap().autostart, Some(false));
     }
 
-    /// A record is refused for a key that is not known: none of those that are written may be one.
+    /// A record with an unknown key is refused, so every key that is written must be known.
     #[test]
     fn every_key_that_is_written_is_known() {
         let text = "gpu = \"01:00.0\"\ngpu-audio = \"01:00.1\"\nhandover = true\npci = \"03:00.0\"\nusb = \"1:2\"\nkeyboard = \"1:2\"\n\
@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let wrong = |text| Request::from_toml(text).unwrap_err();
-        assert_eq!(wrong("# x\n\nmemroy = \"8G\""), "line 3: 'memroy' is not known; 'memory' is the nearest that is");
-        assert!(wrong("xyzzyxyzzy = 1").contains("known are gpu"), "{}", wrong("xyzzyxyzzy = 1"));
+        assert_eq!(wrong("# x\n\nmemroy = \"8G\""), "line 3: unknown key 'memroy'; did you mean 'memory'?");
+        assert!(wrong("xyzzyxyzzy = 1").contains("known keys are gpu"), "{}", wrong("xyzzyxyzzy = 1"));
         assert!(wrong("cpus = 4\nmemory = \"lots\"").starts_with("line 2: "), "{}", wrong("cpus = 4\nmemory = \"lots\""));
-        assert!(wrong("no-disk = true").contains("not known") && wrong("= 1").starts_with("line 1: "));
-        assert!(wrong("cpus = 0").contains("no number of processors"), "{}", wrong("cpus = 0"));
+        assert!(wrong("no-disk = true").contains("not allowed here") && wrong("= 1").starts_with("line 1: "));
+        assert!(wrong("cpus = 0").contains("not a valid number of processors"), "{}", wrong("cpus = 0"));
     }
 }

@@ -8,7 +8,7 @@ use super::network::Network;
 pub fn matching_vars(code: &str) -> Option<String> {
     let (directory, name) = code.rsplit_once('/')?;
     let vars = if name.contains("CODE") { name.replacen("CODE", "VARS", 1) } else { name.replacen("code", "vars", 1) };
-    // The variables of a Secure Boot build are those of the plain one.
+    // A Secure Boot build uses the same variables as the plain build.
     (vars != name).then(|| format!("{directory}/{}", vars.replace(".secboot", "")))
 }
 
@@ -24,23 +24,23 @@ pub fn folder(share: &str) -> (&str, &str) {
     }
 }
 
-/// Where the kernel shows a mediated device.
+/// The sysfs directory of a mediated device.
 pub(crate) fn mdev_path(uuid: &str) -> String {
     format!("/sys/bus/mdev/devices/{uuid}")
 }
 
-/// Where the kernel shows a network interface.
+/// The sysfs directory of a network interface.
 pub(crate) fn interface_path(name: &str) -> String {
     format!("/sys/class/net/{name}")
 }
 
-/// Is there where a network interface is a bridge.
+/// The sysfs directory that exists only if a network interface is a bridge.
 pub(crate) fn bridge_path(name: &str) -> String {
     format!("/sys/class/net/{name}/bridge")
 }
 
 impl Request {
-    /// The same with every path made absolute, seen from a directory.
+    /// The same request with every path made absolute, relative to `directory`.
     #[must_use]
     pub fn with_absolute_paths(mut self, directory: &str) -> Self {
         let Extras { rom, share, share_smb, .. } = &mut self.extras;
@@ -51,7 +51,7 @@ impl Request {
         self
     }
 
-    /// The files that are asked for, by name or because they belong to one that is.
+    /// The files that the request needs: those it names, and those that belong to them.
     pub fn files(&self) -> Vec<String> {
         let belonging = self.loader.as_deref().filter(|_| self.nvram_template.is_none()).and_then(matching_vars);
         self.disk

@@ -1,4 +1,4 @@
-//! A graphics card as it is asked for: by an address, or the one clear choice.
+//! The value of `--gpu`: an address, or `auto`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::PciAddress;
 
-/// A graphics card as it is asked for.
+/// The value of `--gpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GpuChoice {
-    /// The one clear choice.
+    /// The most suitable card, if the choice is clear.
     Auto,
     /// The card with this function.
     At(PciAddress),

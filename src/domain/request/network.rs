@@ -1,29 +1,29 @@
-//! How a guest is on the network.
+//! The value of `--network`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How a guest is on the network.
+/// The network connection of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Network {
-    /// Not at all.
+    /// No network.
     None,
-    /// QEMU speaks for it: out, and to the host at 10.0.2.2.
+    /// User-mode network of QEMU: outgoing connections, and the host at 10.0.2.2.
     User,
-    /// The program passt speaks for it: faster, and with the host's own addresses.
+    /// User-mode network of passt: faster, and with the host's own addresses.
     Passt,
-    /// A network of libvirt's, behind the host's address.
+    /// A libvirt network, behind the host's address (NAT).
     Nat(String),
-    /// On a bridge of the host, as a machine of its own.
+    /// A bridge of the host: the guest is a separate machine on the network.
     Bridge(String),
-    /// On an interface of the host, as a machine of its own; host and guest do not see each other.
+    /// macvtap on an interface of the host: the guest is a separate machine on the network; host and guest cannot reach each other.
     Macvtap(String),
 }
 
-/// libvirt's network of every new installation.
+/// The network that libvirt's packages define.
 const DEFAULT_NETWORK: &str = "default";
 
 impl FromStr for Network {
@@ -39,7 +39,9 @@ impl FromStr for Network {
             ("nat", name) => Ok(Self::Nat(name.to_owned())),
             ("bridge", name) if !name.is_empty() => Ok(Self::Bridge(name.to_owned())),
             ("macvtap", name) if !name.is_empty() => Ok(Self::Macvtap(name.to_owned())),
-            _ => Err(format!("'{text}' is no network: user, passt, nat, nat=NETWORK, bridge=BRIDGE, macvtap=INTERFACE or none")),
+            _ => {
+                Err(format!("'{text}' is not a valid network: use user, passt, nat, nat=NETWORK, bridge=BRIDGE, macvtap=INTERFACE or none"))
+            }
         }
     }
 }

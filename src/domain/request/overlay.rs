@@ -1,18 +1,18 @@
-//! One request over another.
+//! Combining two requests.
 
 use super::Request;
 use super::extras::Extras;
 use super::without::Without;
 
 impl Request {
-    /// This request with the options of another over it: what the other gives, it decides.
+    /// This request, overridden by the options that are set in `given`.
     #[must_use]
     pub fn overlaid_by(&self, given: &Self) -> Self {
         let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, no_autostart, no_handover, .. } =
             given.without;
         Self {
             gpu: list(&self.gpu, &given.gpu, no_gpu),
-            // The audio function belongs to the card that is given with it.
+            // The audio function belongs to the card: a new card replaces both.
             gpu_audio: option(self.gpu_audio.as_ref(), given.gpu_audio.as_ref(), no_gpu || !given.gpu.is_empty()),
             handover: (self.handover || given.handover) && !no_handover,
             pci: list(&self.pci, &given.pci, no_pci),
@@ -27,7 +27,7 @@ impl Request {
             cdrom: option(self.cdrom.as_ref(), given.cdrom.as_ref(), no_cdrom),
             virtio_iso: option(self.virtio_iso.as_ref(), given.virtio_iso.as_ref(), no_virtio_iso),
             loader: option(self.loader.as_ref(), given.loader.as_ref(), false),
-            // Variables belong to the code that is given with them.
+            // The variables belong to the code image: a new one replaces both.
             nvram_template: option(
                 self.nvram_template.as_ref(),
                 given.nvram_template.as_ref(),
@@ -56,7 +56,7 @@ impl Extras {
             share_smb: list(&self.share_smb, &given.share_smb, no_share),
             sound: option(self.sound.as_ref(), given.sound.as_ref(), no_sound),
             disk_cache: given.disk_cache.or(self.disk_cache),
-            // It is stated of the disks that are named with it.
+            // The format applies only to the disks that were given with it.
             disk_format: given.disk_format.or(self.disk_format.filter(|_| !disks_differ)),
         }
     }

@@ -1,11 +1,11 @@
-//! A screen that Looking Glass shows, and the memory that it needs.
+//! The value of `--looking-glass`: a resolution, and the shared memory that it needs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A screen that Looking Glass shows.
+/// The resolution of the guest's screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Screen {
@@ -14,11 +14,11 @@ pub struct Screen {
     hdr: bool,
 }
 
-/// No screen is wider or higher.
+/// Upper limit of width and height.
 const MOST_PIXELS: u32 = 16_384;
 
 impl Screen {
-    /// MiB of shared memory: two frames of 4 bytes a pixel (8 with HDR), 10 MiB more, and that up to
+    /// MiB of shared memory: two frames of 4 bytes per pixel (8 with HDR), plus 10 MiB, rounded up to
     /// a power of two (looking-glass.io/docs/B7/ivshmem).
     pub fn mib(self) -> u64 {
         let pixel = if self.hdr { 8 } else { 4 };
@@ -34,7 +34,7 @@ impl FromStr for Screen {
         let (size, hdr) = text.strip_suffix("-hdr").map_or((text, false), |size| (size, true));
         let number = |text: &str| text.parse().ok().filter(|pixels| (1..=MOST_PIXELS).contains(pixels));
         let size = size.split_once('x').and_then(|(width, height)| Some((number(width)?, number(height)?)));
-        let (width, height) = size.ok_or_else(|| format!("'{text}' is no resolution; one looks like 2560x1440, or 2560x1440-hdr"))?;
+        let (width, height) = size.ok_or_else(|| format!("'{text}' is not a valid resolution; examples: 2560x1440, 2560x1440-hdr"))?;
         Ok(Self { width, height, hdr })
     }
 }

@@ -1,5 +1,5 @@
-//! How values stand in a file and in the metadata: sizes as the option takes them, one value in
-//! place of a list of one.
+//! The serialised form of values in a file and in the metadata: sizes as in the option, and a single value
+//! instead of a list with one element.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::model::Size;
 
-/// A size as the option takes it: `8G`, or a number of MiB.
-#[allow(clippy::ref_option)] // serde's way to call it
+/// A size as in the option: `8G`, or a number of MiB.
+#[allow(clippy::ref_option)] // required by serde
 pub(super) fn write_size<S: Serializer>(size: &Option<Size>, serializer: S) -> Result<S::Ok, S::Error> {
     match size {
         Some(size) => serializer.collect_str(size),
@@ -44,7 +44,7 @@ pub(super) fn read_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     deserializer.deserialize_any(NumberOrText)
 }
 
-/// A list, or its one member.
+/// A list, or a single value.
 pub(super) fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct OneOrMany<T>(PhantomData<T>);
 
@@ -52,7 +52,7 @@ pub(super) fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deseri
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text, or a list of texts")
+            f.write_str("a string, or a list of strings")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {

@@ -1,6 +1,6 @@
-//! Who gets which of the host's processors.
+//! Options for CPU pinning and huge pages.
 
-#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+#![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,38 +9,38 @@ use crate::model::Size;
 
 use crate::topology::Kinds;
 
-/// Who gets which of the host's processors.
+/// Options for CPU pinning and huge pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "Who gets which processor")]
+#[command(next_help_heading = "CPU pinning and huge pages")]
 pub struct Tuning {
-    /// Pin the processors to cores of the host; done by itself for a new domain that is given a device
+    /// Pin the virtual CPUs to cores of the host; automatic for a new domain with a passed-through device
     #[arg(long, conflicts_with = "no_pin")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pin: bool,
-    /// Let the host's scheduler place the processors
+    /// Do not pin the virtual CPUs: the host's scheduler places them
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_pin: bool,
-    /// Cores of a hybrid processor that may be taken [default: performance, where they have room]
+    /// Kind of cores to use on a hybrid processor [default: performance, if there are enough]
     #[arg(long, value_name = "KIND", conflicts_with = "no_pin")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_kind: Option<CoreKind>,
-    /// Size of the huge pages [default: 1G where such pages are free and libvirt knows a mount of them, else the host's default]
+    /// Size of the huge pages [default: 1G if enough such pages are free and hugetlbfs is mounted for them, else the host's default]
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     pub hugepage_size: Option<Size>,
 }
 
-/// Cores of a hybrid processor.
+/// A kind of cores of a hybrid processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CoreKind {
-    /// The large ones.
+    /// Performance cores.
     Performance,
-    /// The small ones.
+    /// Efficiency cores.
     Efficient,
-    /// All of them.
+    /// Both kinds.
     Any,
 }
 

@@ -1,4 +1,4 @@
-//! The environment variables of the guide, which stay valid as defaults of the options.
+//! The environment variables of the old guide, which are used as defaults of the options.
 
 use std::str::FromStr;
 
@@ -22,19 +22,19 @@ const VARIABLES: [&str; 11] = [
 /// A request from the variables of this process.
 ///
 /// # Errors
-/// Where a value makes no sense, or is no text: the variable is named.
+/// If a value is invalid or not UTF-8; the message names the variable.
 pub fn from_environment() -> Result<Request, String> {
     let is_odd = |name: &&&str| matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
     match VARIABLES.iter().find(is_odd) {
-        Some(name) => Err(format!("{name}: its value is no UTF-8 text")),
+        Some(name) => Err(format!("{name}: its value is not valid UTF-8")),
         None => from_variables(|name| std::env::var(name).ok()),
     }
 }
 
-/// A request from the guide's variables; `variable` gives the value of one, if it is set.
+/// A request from the guide's variables; `variable` returns the value of one, if it is set.
 ///
 /// # Errors
-/// Where a value makes no sense: the variable is named.
+/// If a value is invalid; the message names the variable.
 pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Request, String> {
     let variable = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     Ok(Request {

@@ -1,54 +1,54 @@
-//! What is to be taken out.
+//! Options that remove something from a domain.
 
-#![allow(clippy::doc_markdown)] // The comments are the help, where back ticks would be shown.
+#![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
-/// What is to be taken out.
+/// Options that remove something from a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::Args)]
-#[command(next_help_heading = "What is to be taken out")]
+#[command(next_help_heading = "Remove")]
 pub struct Without {
-    /// Take out the graphics cards
+    /// Remove the graphics cards
     #[arg(long, conflicts_with_all = ["gpu", "gpu_audio"])]
     pub no_gpu: bool,
-    /// Keep the host's display where it is
+    /// Do not hand over the host's display
     #[arg(long, conflicts_with = "handover")]
     pub no_handover: bool,
-    /// Take out the other PCI functions
+    /// Remove the PCI functions of --pci
     #[arg(long, conflicts_with = "pci")]
     pub no_pci: bool,
-    /// Take out the USB devices, keyboard and mouse included
+    /// Remove the USB devices, including keyboard and mouse
     #[arg(long, conflicts_with_all = ["usb", "keyboard", "mouse"])]
     pub no_usb: bool,
-    /// Take out the huge pages
+    /// Do not use huge pages
     #[arg(long, conflicts_with = "hugepages")]
     pub no_hugepages: bool,
-    /// Take out the disks
+    /// Remove the disks
     #[arg(long, conflicts_with = "disk")]
     pub no_disk: bool,
-    /// Let the domain start by hand only
+    /// Do not start the domain automatically
     #[arg(long, conflicts_with = "autostart")]
     pub no_autostart: bool,
-    /// Take out the CD
+    /// Remove the CD
     #[arg(long, conflicts_with = "cdrom")]
     pub no_cdrom: bool,
-    /// Take out the CD with the virtio drivers
+    /// Remove the CD with the virtio drivers
     #[arg(long, conflicts_with = "virtio_iso")]
     pub no_virtio_iso: bool,
-    /// Take out the card's firmware file
+    /// Remove the card's firmware file
     #[arg(long, conflicts_with = "rom")]
     pub no_rom: bool,
-    /// Take out the mediated devices
+    /// Remove the mediated devices
     #[arg(long, conflicts_with = "mdev")]
     pub no_mdev: bool,
-    /// Take out keyboard and mouse of --evdev
+    /// Remove the keyboard and mouse of --evdev
     #[arg(long, conflicts_with = "evdev")]
     pub no_evdev: bool,
-    /// Take out the memory for Looking Glass
+    /// Remove the shared memory for Looking Glass
     #[arg(long, conflicts_with = "looking_glass")]
     pub no_looking_glass: bool,
-    /// Take out the shared folders
+    /// Remove the shared folders
     #[arg(long, conflicts_with_all = ["share", "share_smb"])]
     pub no_share: bool,
-    /// Take out the sound card
+    /// Remove the sound card
     #[arg(long, conflicts_with = "sound")]
     pub no_sound: bool,
 }

@@ -1,15 +1,15 @@
-//! The NUMA cells of a guest. Where there are any, libvirt takes the domain's memory from them, whatever
-//! `<memory>` says (`virDomainDefPostParseMemory`), and refuses processors of theirs that the domain does not have.
+//! The NUMA cells of a guest. If a domain has cells, libvirt uses the sum of their memory and ignores
+//! `<memory>` (`virDomainDefPostParseMemory`), and refuses vCPU numbers in cells that the domain does not have.
 
 use crate::domain_xml::{cell_size, cells, plugged, size_of, vcpus};
 use crate::model::Size;
 use crate::xml::{Document, Element, Id};
 
-/// The memory of each cell for a domain with so much in all: in proportion to what they have, in whole MiB.
-/// Empty where there are no cells, or they have it already.
+/// The memory of each cell for a domain with `all` memory, in proportion to the present sizes, in whole MiB.
+/// Empty if there are no cells or their sizes already add up.
 ///
 /// # Errors
-/// Where the domain cannot have so much memory, in words.
+/// Why the domain cannot have this amount of memory.
 pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, String> {
     if let Some(most) = domain.child("maxMemory").and_then(size_of)
         && all > most
@@ -18,7 +18,7 @@ pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, 
     }
     let plugged = plugged(domain)?;
     let own = all.bytes().checked_sub(plugged).filter(|own| *own > 0);
-    let own = own.ok_or_else(|| format!("its memory devices alone have {}", Size::from_bytes(plugged)))?;
+    let own = own.ok_or_else(|| format!("its memory devices alone provide {}", Size::from_bytes(plugged)))?;
     let cells: Vec<Element<'_>> = cells(domain).collect();
     let sizes: Option<Vec<u64>> = cells.iter().map(|cell| cell_size(*cell).map(Size::bytes)).collect();
     let sizes = sizes.ok_or("the size of one of its NUMA cells cannot be read")?;
@@ -32,23 +32,23 @@ pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, 
         *last += rest;
     }
     if parts.iter().zip(&sizes).any(|(part, size)| *part == 0 && *size > 0) || parts.iter().all(|part| *part == 0) {
-        return Err(format!("it has {} NUMA cells, and each needs some", cells.len()));
+        return Err(format!("it has {} NUMA cells, and each needs memory", cells.len()));
     }
     Ok(cells.iter().map(|cell| cell.id()).zip(parts.into_iter().map(Size::from_bytes)).collect())
 }
 
-/// A cell's part of the memory, in whole MiB and no more than that.
+/// A cell's share of the memory, rounded down to whole MiB.
 fn part(size: u64, all: u64, sum: u64) -> u64 {
     const MIB: u128 = 1 << 20;
     let exact = u128::from(size) * u128::from(all) / u128::from(sum.max(1));
     u64::try_from(exact / MIB * MIB).unwrap_or_default()
 }
 
-/// The processors of each cell for a domain with so many in all: one run of numbers each, as even as may be.
-/// Empty where there are no cells, or what they have fits.
+/// The vCPUs of each cell for a domain with `count` vCPUs: one range for each cell, as even as possible.
+/// Empty if there are no cells or the number of vCPUs does not change.
 ///
 /// # Errors
-/// Where there are fewer processors than cells, in words.
+/// If there are fewer vCPUs than cells.
 pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>, String> {
     let with_cpus: Vec<Element<'_>> = cells(domain).filter(|cell| cell.attribute("cpus").is_some()).collect();
     let there = vcpus(domain).unwrap_or(1);
@@ -57,7 +57,7 @@ pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>,
     }
     let cells = u32::try_from(with_cpus.len()).unwrap_or(u32::MAX);
     if count < cells {
-        return Err(format!("it has {cells} NUMA cells with processors, and each needs one"));
+        return Err(format!("it has {cells} NUMA cells with vCPUs, and each needs at least one"));
     }
     let mut next = 0;
     let runs = with_cpus.iter().zip(0..cells).map(|(cell, index)| {
@@ -68,16 +68,16 @@ pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>,
     Ok(runs.collect())
 }
 
-/// Gives the cells their memory.
+/// Sets the memory of the cells.
 pub(super) fn set_memory(domain: &mut Document, all: Size) {
-    // What cannot be had is a finding of `resolve`, with which nothing is defined.
+    // If it does not fit, `resolve` has reported an error, and nothing is defined.
     for (cell, size) in memory(domain.root(), all).unwrap_or_default() {
         domain.set_attribute(cell, "memory", &size.kib().to_string());
         domain.set_attribute(cell, "unit", "KiB");
     }
 }
 
-/// Gives the cells their processors; to be asked before the number itself is changed.
+/// Sets the vCPUs of the cells. Call it before `<vcpu>` is changed.
 pub(super) fn set_cpus(domain: &mut Document, count: u32) {
     for (cell, cpus) in cpus(domain.root(), count).unwrap_or_default() {
         domain.set_attribute(cell, "cpus", &cpus);
@@ -109,9 +109,9 @@ mod tests {
         assert_eq!(sizes("4G", "").unwrap(), ["1 GiB", "3 GiB"]);
         assert_eq!(sizes("1001M", "").unwrap(), ["250 MiB", "751 MiB"]);
         let dimm = "<maxMemory slots='4' unit='GiB'>8</maxMemory><devices><memory model='dimm'><target><size unit='GiB'>2</size></target></memory></devices>";
-        assert_eq!(sizes("6G", dimm).unwrap(), ["1 GiB", "3 GiB"], "libvirt counts the DIMM in");
+        assert_eq!(sizes("6G", dimm).unwrap(), ["1 GiB", "3 GiB"], "libvirt includes the DIMM");
         assert!(sizes("9G", dimm).unwrap_err().contains("<maxMemory> is 8 GiB"));
-        assert!(sizes("2G", dimm).unwrap_err().contains("memory devices alone have 2 GiB"));
+        assert!(sizes("2G", dimm).unwrap_err().contains("memory devices alone provide 2 GiB"));
         assert!(sizes("3M", "").unwrap_err().contains("2 NUMA cells"));
     }
 

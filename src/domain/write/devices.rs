@@ -3,7 +3,7 @@
 use crate::domain_xml::devices_with_alias;
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// Puts a new child in: behind the last of the named siblings, else last.
+/// Inserts a new child after the last of the siblings in `behind`, else at the end.
 pub(super) fn insert_behind(domain: &mut Document, parent: Id, fragment: &Fragment, behind: &[&str]) {
     let sibling = domain.element(parent).children().filter(|child| behind.contains(&child.name())).last().map(Element::id);
     match sibling {
@@ -12,23 +12,23 @@ pub(super) fn insert_behind(domain: &mut Document, parent: Id, fragment: &Fragme
     }
 }
 
-/// The `<devices>` element, made if it is not there.
+/// The `<devices>` element, inserted if missing.
 fn devices(domain: &mut Document) -> Id {
     let root = domain.root().id();
     if domain.root().child("devices").is_none() {
         domain.append(root, &Fragment::new("devices"));
     }
-    // An insertion behind other children leaves the ids of what stands before it as they were.
+    // An insertion does not change the ids of the elements before it.
     domain.root().child("devices").map_or(root, Element::id)
 }
 
-/// Puts a new device in: behind the last one of its kind, else last.
+/// Adds a device after the last one of its kind, else at the end.
 pub(super) fn add(domain: &mut Document, device: &Fragment) {
     let devices = devices(domain);
     insert_behind(domain, devices, device, &[device.name()]);
 }
 
-/// Takes out the devices whose alias begins so, but those that are to stay by what follows.
+/// Removes the devices whose alias starts with `prefix`, except those for which `stays` (called with the rest of the alias) is true.
 pub(super) fn retain(domain: &mut Document, prefix: &str, stays: impl Fn(Element<'_>, &str) -> bool) {
     let surplus: Vec<Id> =
         devices_with_alias(domain.root(), prefix).filter(|(device, rest)| !stays(*device, rest)).map(|(device, _)| device.id()).collect();

@@ -14,12 +14,12 @@ const SATA_UNITS: u32 = 6;
 /// Disks that libvirt's QEMU driver puts on one SCSI controller by the letters of their names
 /// (`virDomainDiskDefAssignAddress`, a bus that is not wide).
 const SCSI_UNITS: u32 = 7;
-/// More disks than anybody has.
+/// Upper bound for the search; more disks than any domain has.
 const MOST: u32 = 100_000;
-/// More controllers than anybody has.
+/// Upper bound for the search; more controllers than any domain has.
 const CONTROLLERS: u32 = 64;
 
-/// Makes vgapt's disks exactly these, in this order.
+/// Sets vgapt's disks to exactly these, in this order.
 pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
     retain(domain, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
     for (index, disk) in disks.iter().enumerate() {
@@ -34,7 +34,7 @@ pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
     }
 }
 
-/// Only what the request speaks of: where the disk lies, and its format.
+/// Changes only what the request covers: the path of the disk and its format.
 fn change(domain: &mut Document, name: &str, disk: &Disk) {
     let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
     let other = if disk.is_block() { "file" } else { "dev" };
@@ -52,8 +52,8 @@ fn change(domain: &mut Document, name: &str, disk: &Disk) {
     set(domain, Some("source"), attribute, Some(&disk.path));
 }
 
-/// What the guest gives back is given back to the host; a disk past the page cache is read and
-/// written as the kernel does it itself, which it does for whole blocks only: raw ones.
+/// Discards of the guest are passed on to the host. A disk that bypasses the page cache uses native AIO, which
+/// works with whole blocks only, hence with raw disks.
 fn driver(disk: &Disk) -> Fragment {
     let driver = Fragment::new("driver").with("name", "qemu").with("type", &disk.format).with("cache", disk.cache.word());
     let is_direct = matches!(disk.cache, DiskCache::None | DiskCache::Directsync);
@@ -72,7 +72,7 @@ fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
         .child(alias::element(name))
 }
 
-/// Puts a CD in, changes its image, or takes it out.
+/// Adds a CD drive, changes its image, or removes it.
 pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
     let name = format!("{}{}", alias::CDROM, cdrom.alias);
     let drive = device_with_alias(domain.root(), &name).map(Element::id);
@@ -81,7 +81,7 @@ pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
         (Some(drive), None) => domain.remove(drive),
         (Some(drive), Some(image)) => match domain.element(drive).child("source").map(Element::id) {
             Some(source) => domain.set_attribute(source, "file", image),
-            // Somebody took the disc out; a new one goes in.
+            // The disc was ejected; insert the new one.
             None => domain.append(drive, &Fragment::new("source").with("file", image)),
         },
         (None, Some(image)) => {
@@ -102,14 +102,14 @@ pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
     }
 }
 
-/// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that no disk has.
+/// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that is not in use.
 fn free_target(domain: Element<'_>) -> String {
     let taken = targets(domain);
     (0..=MOST).map(target).find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-/// The first such name for which libvirt finds a free place: it puts a disk without an address where its
-/// letters say.
+/// The first such name whose place on the controller is free: libvirt derives the address of a disk without one from
+/// its target name.
 fn free_scsi_target(domain: Element<'_>) -> String {
     let taken = targets(domain);
     let places = scsi_places(domain);
@@ -132,7 +132,7 @@ fn target(index: u32) -> String {
     format!("sd{}", letters.iter().rev().collect::<String>())
 }
 
-/// The number of a name of any kind of disk: 2 of `hdc`.
+/// The index in the target name of any kind of disk: 2 for `hdc`.
 fn index_of(target: &str) -> Option<u32> {
     let letters = target.get(2..).filter(|letters| !letters.is_empty())?;
     letters
@@ -148,7 +148,7 @@ fn scsi_place(index: u32) -> (u32, u32) {
     (index / SCSI_UNITS, index % SCSI_UNITS)
 }
 
-/// Where SCSI disks and passed SCSI devices sit.
+/// The places of SCSI disks and passed SCSI devices.
 fn scsi_places(domain: Element<'_>) -> BTreeSet<(u32, u32)> {
     let on_scsi = devices(domain).filter(|device| match device.name() {
         "disk" => domain_xml::Disk::of(*device).bus.as_deref() == Some("scsi"),
@@ -166,7 +166,7 @@ fn place(disk: Element<'_>, by_name: impl Fn(u32) -> (u32, u32)) -> Option<(u32,
     }
 }
 
-/// A place on a SATA controller: the unit on the first one if it is free, else the first free one.
+/// A place on a SATA controller: the wanted unit of the first controller if it is free, else the first free one.
 fn free_unit(domain: Element<'_>, wanted: u32) -> (u32, u32) {
     let on_sata = disks(domain).filter(|disk| disk.bus.as_deref() == Some("sata"));
     let taken: BTreeSet<(u32, u32)> =

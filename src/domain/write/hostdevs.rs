@@ -1,4 +1,4 @@
-//! The host's devices in a domain: PCI functions on slots of their own, USB devices by their ids.
+//! Host devices in a domain: PCI functions, each card on its own slot, and USB devices by their ids.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::domain_xml::{
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Fragment};
 
-/// Slots on the root bus of a machine without PCI Express that are taken last: libvirt and QEMU place their own
-/// devices from the first on.
+/// On the root bus of a machine without PCI Express, slots up to this one are used last, because libvirt and QEMU
+/// place their own devices from the first slot on.
 const LAST_CONVENTIONAL_SLOT: u32 = 0x0f;
-/// A slot of a PCI bus has so many functions.
+/// The number of functions of a PCI slot.
 const FUNCTIONS: u32 = 8;
-/// A PCI domain has buses up to this number.
+/// The highest bus number of a PCI domain.
 const LAST_BUS: u32 = 0xff;
 
-/// Makes vgapt's PCI hostdevs of a kind (`prefix` of their aliases) exactly these.
+/// Sets vgapt's PCI hostdevs of one kind (`prefix` of their aliases) to exactly these.
 pub(super) fn set_slots(domain: &mut Document, prefix: &str, slots: &[Slot]) {
     let wanted: Vec<String> = slots.iter().flat_map(|slot| &slot.functions).map(|function| alias::pci(prefix, *function)).collect();
     retain(domain, prefix, |_, rest| wanted.contains(&format!("{prefix}{rest}")));
@@ -31,7 +31,7 @@ pub(super) fn set_slots(domain: &mut Document, prefix: &str, slots: &[Slot]) {
     }
 }
 
-/// The slots for which the guest has no place: nothing of these is put in.
+/// The slots for which the guest has no free place; their functions are not added.
 pub(crate) fn without_place(domain: &Document, slots: &[(&str, &[Slot])]) -> Vec<Slot> {
     let mut trial = domain.clone();
     let mut left = Vec::new();
@@ -46,20 +46,20 @@ pub(crate) fn without_place(domain: &Document, slots: &[(&str, &[Slot])]) -> Vec
     left
 }
 
-/// The functions that nobody has put in yet, neither as a device of libvirt's nor as one of QEMU's own.
+/// The functions that the domain does not pass yet, neither as a libvirt device nor in `<qemu:commandline>`.
 fn missing(domain: &Document, slot: &Slot) -> Vec<PciAddress> {
     let given = functions_of_commandline(domain);
     slot.functions.iter().copied().filter(|function| hostdev_of(domain.root(), *function).is_none() && !given.contains(function)).collect()
 }
 
-/// Puts in what is missing of a slot.
+/// Adds the missing functions of a slot.
 fn set_slot(domain: &mut Document, prefix: &str, slot: &Slot) {
     let missing = missing(domain, slot);
     if missing.is_empty() {
         return;
     }
-    // What is there stays where it is, whoever put it in, and the others of its slot join it: a guest looks for
-    // further functions of a slot only where the first says that there are some.
+    // Functions that are present stay in their place, and the others are added to the same slot. A guest probes further
+    // functions of a slot only if the first is marked as multifunction.
     let present = slot.functions.iter().find_map(|function| place(hostdev_of(domain.root(), *function)?.child("address")?));
     let place = present.filter(|place| free_functions(domain.root(), *place).len() >= missing.len());
     let Some((bus, device)) = place.or_else(|| new_place(domain, slot)) else { return };
@@ -83,7 +83,7 @@ fn set_slot(domain: &mut Document, prefix: &str, slot: &Slot) {
     }
 }
 
-/// A free place for a slot: on a new root port, or on a bus of a machine without PCI Express.
+/// A free place for a slot: on a new root port, or on a conventional PCI bus.
 fn new_place(domain: &mut Document, slot: &Slot) -> Option<(u32, u32)> {
     if !is_express(domain.root()) {
         return conventional_place(domain.root());
@@ -99,30 +99,30 @@ fn new_place(domain: &mut Document, slot: &Slot) -> Option<(u32, u32)> {
     Some((bus, 0))
 }
 
-/// A free slot of the root bus, else of a bridge that is there. The first three slots of the root bus are the
-/// chipset's and the display's.
+/// A free slot of the root bus, else of an existing bridge. The first three slots of the root bus belong to the
+/// chipset and the display.
 fn conventional_place(domain: Element<'_>) -> Option<(u32, u32)> {
     let taken = taken_slots(domain);
     let bridges = devices_named(domain, "controller").filter(|controller| controller.attribute("model").as_deref() == Some("pci-bridge"));
     let on_root = (LAST_CONVENTIONAL_SLOT + 1..0x20).chain((3..=LAST_CONVENTIONAL_SLOT).rev()).map(|slot| (0, slot));
-    // The first slot of a bridge's bus is that of its own hot-plug controller.
+    // Slot 0 behind a bridge is used by its hot-plug controller.
     let on_bridges = bridges.filter_map(|bridge| number(bridge, "index")).flat_map(|bus| (1..0x20).map(move |slot| (bus, slot)));
     on_root.chain(on_bridges).find(|place| !taken.contains(place))
 }
 
-/// The functions of a guest's slot on which nothing sits.
+/// The free function numbers of a guest slot.
 fn free_functions(domain: Element<'_>, place: (u32, u32)) -> Vec<u32> {
     let taken: BTreeSet<u32> = on_slot(domain, place).filter_map(|address| number(address, "function")).collect();
     (0..FUNCTIONS).filter(|function| !taken.contains(function)).collect()
 }
 
-/// Root ports of vgapt's on which nothing sits any more.
+/// Removes vgapt's root ports that no device uses any more.
 fn remove_empty_ports(domain: &mut Document) {
     let taken = taken_slots(domain.root());
     retain(domain, alias::PORT, |port, _| number(port, "index").is_some_and(|bus| taken.iter().any(|(taken, _)| *taken == bus)));
 }
 
-/// Where a function sits in the guest.
+/// The address of a function in the guest.
 struct GuestAddress {
     bus: u32,
     slot: u32,
@@ -143,7 +143,7 @@ fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
     pci_hostdev(function).child(alias::element(name)).child(address)
 }
 
-/// A function of the host's, without a place in the guest.
+/// A hostdev for a host function, without a guest address.
 pub fn pci_hostdev(function: PciAddress) -> Fragment {
     let host = Fragment::new("address")
         .with("domain", format_args!("0x{:04x}", function.domain))
@@ -154,12 +154,12 @@ pub fn pci_hostdev(function: PciAddress) -> Fragment {
         .with("mode", "subsystem")
         .with("type", "pci")
         .with("managed", "yes")
-        // libvirt's own choice; said, because a host without VFIO would not turn it into QEMU's options.
+        // libvirt's default; stated explicitly, because libvirt on a host without VFIO would not generate QEMU's options otherwise.
         .child(Fragment::new("driver").with("name", "vfio"))
         .child(Fragment::new("source").child(host))
 }
 
-/// Gives a card's function a firmware file, or takes it out.
+/// Sets or removes the firmware file of a card's function.
 pub(super) fn set_rom(domain: &mut Document, function: PciAddress, file: Option<&str>) {
     let Some(hostdev) = device_with_alias(domain.root(), &alias::pci(alias::GPU, function)).map(Element::id) else { return };
     match (domain.element(hostdev).child("rom").map(Element::id), file) {
@@ -172,7 +172,7 @@ pub(super) fn set_rom(domain: &mut Document, function: PciAddress, file: Option<
     }
 }
 
-/// Makes vgapt's USB hostdevs exactly these.
+/// Sets vgapt's USB hostdevs to exactly these.
 pub(super) fn set_usb(domain: &mut Document, ids: &[UsbId]) {
     let wanted: Vec<String> = ids.iter().map(|id| alias::usb(*id)).collect();
     retain(domain, alias::USB, |_, rest| wanted.contains(&format!("{}{rest}", alias::USB)));

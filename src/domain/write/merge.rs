@@ -1,5 +1,5 @@
-//! Writing a [`Spec`] into a base. What vgapt does not own comes out byte for byte as it went in,
-//! and a second time changes nothing.
+//! Writes a [`Spec`] into a base. Everything that vgapt does not manage stays byte for byte the same,
+//! and merging a second time changes nothing.
 
 use super::{attach, disks, hostdevs, multifunction, owned, setting, settings};
 use crate::domain::alias;
@@ -8,7 +8,7 @@ use crate::domain::setting::{Change, Setting};
 use crate::domain::spec::Spec;
 use crate::xml::{Document, Element};
 
-/// Writes what is to be written into a domain.
+/// Writes the changes into a domain.
 pub fn merge(base: &Document, spec: &Spec) -> Document {
     let mut domain = base.clone();
     settings::set_name(&mut domain, &spec.name);
@@ -66,8 +66,8 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
         attach::replace(&mut domain, replacement);
     }
     if Record::of(&domain).unknown().is_some() {
-        // `resolve` says so, and nothing is defined; what a newer vgapt remembers is not lost here either.
-    } else if spec.forgets {
+        // `resolve` has reported an error, and nothing is defined; the record of a newer vgapt is not overwritten here either.
+    } else if spec.removes_record {
         forget(&mut domain);
     } else {
         remember(&mut domain, spec);

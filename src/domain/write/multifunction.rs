@@ -1,10 +1,10 @@
-//! The word on a slot's first function that there are more of them. vgapt puts it on a device of somebody else's
-//! that its functions join, libvirt on a root port that vgapt's joins; it goes when they do.
+//! The attribute `multifunction='on'` of a slot's first function. vgapt sets it on a device of the user if it adds
+//! functions to the same slot, libvirt sets it on a root port if vgapt's port shares the slot. It is removed with them.
 
 use crate::domain_xml::{is_first, on_slot};
 use crate::xml::{Document, Element};
 
-/// Says it on a slot's first function.
+/// Sets the attribute on a slot's first function.
 pub(super) fn set(domain: &mut Document, place: (u32, u32)) {
     let first = on_slot(domain.root(), place).find(|address| is_first(*address)).map(Element::id);
     if let Some(first) = first {
@@ -12,7 +12,7 @@ pub(super) fn set(domain: &mut Document, place: (u32, u32)) {
     }
 }
 
-/// Takes it back where the first function is alone again.
+/// Removes the attribute where the first function is alone again.
 pub(super) fn take_back(domain: &mut Document, single: &str) {
     let slots = single.split(' ').filter_map(|slot| slot.split_once(':'));
     let slots = slots.filter_map(|(bus, slot)| Some((bus.parse().ok()?, slot.parse().ok()?)));

@@ -1,12 +1,12 @@
-//! Devices whose alias says all that vgapt has to know of them: what is no longer wanted goes, what
-//! is missing comes, and what is there stays as it is, whatever somebody changed in it.
+//! Devices that are fully identified by their alias: those no longer requested are removed, missing ones are
+//! added, and present ones stay unchanged, including manual edits.
 
 use super::devices::{add, retain};
 use crate::domain::spec::Owned;
 use crate::domain_xml::{Interface, device_with_alias, devices_with_alias};
 use crate::xml::{Document, Element, Fragment};
 
-/// Makes them exactly these.
+/// Sets the devices of this kind to exactly these.
 pub(super) fn set(domain: &mut Document, owned: &Owned) {
     let wanted = owned.names();
     let mac = mac_of(domain.root(), owned.prefix);
@@ -19,7 +19,7 @@ pub(super) fn set(domain: &mut Document, owned: &Owned) {
     }
 }
 
-/// The address by which the guest's system knows its network card: another one would be a new card to it.
+/// The MAC address; with another one, the guest system would see a new network card.
 fn mac_of(domain: Element<'_>, prefix: &str) -> Option<String> {
     let (device, _) = devices_with_alias(domain, prefix).next()?;
     Interface::of(device).mac

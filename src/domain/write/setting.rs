@@ -41,8 +41,8 @@ const ORDER: [(&str, &[&str]); 5] = [
     ("devices", &["emulator"]),
 ];
 
-/// What libvirt's schema wants of an element that is made for what is in it, and what the element means without
-/// being there.
+/// Attributes that libvirt's schema requires when an element is created only for its children: element, attribute, and
+/// the value that corresponds to a missing element.
 const REQUIRED: [(&str, &str, &str); 1] = [("clock", "offset", "utc")];
 
 /// What stands before a child of the domain's.
@@ -60,7 +60,7 @@ pub(super) fn ensure(domain: &mut Document, name: &str, behind: &[&str]) {
     }
 }
 
-/// Puts an element in, with what is above it.
+/// Writes an element, with its parents if they are missing.
 pub(super) fn put(domain: &mut Document, setting: &Setting) -> Id {
     let mut at = domain.root().id();
     for step in steps(&setting.path) {
@@ -92,11 +92,11 @@ fn insert(domain: &mut Document, parent: Id, step: &Step<'_>) -> Id {
             insert_behind(domain, parent, &fragment(step), &behind);
         }
     }
-    // The ids of what stands before an insertion stay as they were, the parent's too.
+    // An insertion does not change the ids of the elements before it, nor the parent's.
     step.below(domain.element(parent)).map_or(parent, Element::id)
 }
 
-/// Takes an element out, and what is above it if that is left empty.
+/// Removes an element, and its parents if they become empty.
 pub(super) fn take_out(domain: &mut Document, path: &str) {
     let steps = steps(path);
     for length in (1..=steps.len()).rev() {

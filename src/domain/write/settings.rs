@@ -1,4 +1,4 @@
-//! The elements that are there once in a domain: name, memory, processors, firmware.
+//! The elements that occur once in a domain: name, memory, processors, firmware.
 
 use super::cells;
 use super::setting::{before, ensure, put, take_out};
@@ -30,19 +30,19 @@ pub(super) fn set_memory(domain: &mut Document, memory: Size) {
     }
 }
 
-/// All processors on from the start, and how the guest sees them.
+/// Sets the number of vCPUs, all online from the start, and the guest's CPU topology.
 pub(super) fn set_cpus(domain: &mut Document, Processors { count, guest }: Processors) {
     cells::set_cpus(domain, count);
     ensure(domain, "vcpu", before("memoryBacking"));
     let vcpu = put(domain, &Setting::new("vcpu").text(count));
     domain.remove_attribute(vcpu, "current");
-    // One by one, some of them off: all are on now.
+    // <vcpus> lists single vCPUs, some of them offline; now all are online.
     if let Some(each) = domain.root().child("vcpus").map(Element::id) {
         domain.remove(each);
     }
     ensure(domain, "cpu", &["features"]);
     let topology = put(domain, &Setting::new("cpu/topology"));
-    // Left out where it would say 1, as libvirt fills it in.
+    // Omitted if it is 1, which is libvirt's default.
     for (name, value) in [("dies", guest.dies), ("clusters", 1)] {
         if value > 1 || domain.element(topology).attribute(name).is_some_and(|count| count != "1") {
             domain.set_attribute(topology, name, &value.to_string());
@@ -53,7 +53,7 @@ pub(super) fn set_cpus(domain: &mut Document, Processors { count, guest }: Proce
     }
 }
 
-/// Huge pages of the host's default size, in or out.
+/// Adds or removes huge pages of the host's default size.
 pub(super) fn set_hugepages(domain: &mut Document, wanted: bool) {
     const PLACE: &str = "memoryBacking/hugepages";
     if wanted {
@@ -69,9 +69,9 @@ pub(super) fn set_emulator(domain: &mut Document, path: &str) {
     put(domain, &Setting::new("devices/emulator").text(path));
 }
 
-/// The two flash images: code that no guest writes, and the image its variables are copied from.
+/// Sets the two flash images: the read-only code, and the template of the variables.
 pub(super) fn set_firmware(domain: &mut Document, firmware: &Firmware) {
-    // libvirt would choose a firmware by itself, and refuses one that is named then.
+    // With this attribute libvirt selects a firmware itself and refuses an explicit one.
     let os = put(domain, &Setting::new("os"));
     domain.remove_attribute(os, "firmware");
     if let Some(features) = find(domain.root(), "os/firmware").map(Element::id) {
@@ -79,13 +79,13 @@ pub(super) fn set_firmware(domain: &mut Document, firmware: &Firmware) {
     }
     let loader = put(domain, &Setting::new("os/loader").with("readonly", "yes").with("type", "pflash").text(&firmware.code));
     set_or_remove(domain, loader, "secure", firmware.secure_boot.then_some("yes"));
-    // Raw is what libvirt takes it for; it knows the attribute from 9.2 on.
+    // Raw is libvirt's default; the attribute exists since libvirt 9.2.
     let format = (firmware.format != "raw").then_some(firmware.format.as_str());
     set_or_remove(domain, loader, "format", format);
     let nvram = put(domain, &Setting::new("os/nvram").with("template", &firmware.vars));
     set_or_remove(domain, nvram, "format", format);
     domain.remove_attribute(nvram, "templateFormat");
-    // libvirt refuses UEFI without it.
+    // libvirt requires it for UEFI.
     ensure(domain, "features", &["os"]);
     put(domain, &Setting::new("features/acpi"));
     if firmware.secure_boot {

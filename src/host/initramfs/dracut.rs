@@ -1,4 +1,4 @@
-//! dracut: a file of our own in its configuration directory.
+//! dracut: a file of vgapt in its configuration directory.
 
 use super::{Inclusion, Tool, WHY, own_file};
 use crate::host::loaders;
@@ -10,7 +10,7 @@ pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "d
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
 
 fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
-    // The space at both ends belongs there (dracut.conf(5)); force_drivers are loaded before udev starts.
+    // The space at both ends is required (dracut.conf(5)); force_drivers are loaded before udev starts.
     let line = |name: &str, words: &[&str]| if words.is_empty() { String::new() } else { format!("{name}+=\" {} \"\n", words.join(" ")) };
     let text = format!(
         "# Written by `vgapt prepare`, taken away by `vgapt undo`.\n{}{}",
@@ -27,21 +27,21 @@ fn rebuild(setup: &Setup, image: Option<&(String, String)>) -> Result<Command, F
         if !setup.has("rpm-ostree") {
             return Err(Finding::fatal(
                 "initramfs",
-                "this system is an image (bootc), and its initramfs is part of that",
-                "give your image the files that the plan shows, or leave the card with the host until the domain starts: --bind start",
+                "this system is an image (bootc), and its initramfs is part of the image",
+                "add the files that the plan shows to your image, or leave the card with the host until the domain starts: --bind start",
             ));
         }
         let mut command = Command::of(&["rpm-ostree", "initramfs", "--enable"], WHY);
         command.undo = Some(["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec());
         return Ok(command);
     }
-    // Its initramfs images are named by their digests, and dracut alone would make others that nothing boots.
+    // Its initramfs images are named by their digests; dracut alone would create others that are never booted.
     if loaders::owns_entries(setup) {
         let mut command = Command::of(&["sdbootutil", "mkinitrd"], WHY);
         command.undo = Some(command.argv.clone());
         return Ok(command);
     }
-    // By itself it makes an image that is named for the kernel's release, and that nothing would boot.
+    // By default it creates an image named after the kernel release, which would never be booted.
     if let Some((path, release)) = image {
         return Ok(Command::of(&["dracut", "--force", path, release], WHY).making([path]));
     }

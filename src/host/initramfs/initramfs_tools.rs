@@ -1,4 +1,4 @@
-//! Debian's initramfs-tools: a hook of our own; modprobe's configuration is copied by its own hooks.
+//! Debian's initramfs-tools: a hook of vgapt; its own hooks copy modprobe's configuration.
 
 use super::{Inclusion, Tool, WHY, own_file};
 use crate::host::plan::{Command, Edits};
@@ -7,7 +7,7 @@ use crate::model::{Finding, InitramfsTool, Setup};
 pub(super) static INITRAMFS_TOOLS: Tool =
     Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", edit };
 
-/// How the images' paths begin.
+/// The prefix of the images' paths.
 pub(in crate::host) const IMAGES: &str = "/boot/initrd.img-";
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
@@ -25,7 +25,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-/// The command that makes all images anew.
+/// The command that regenerates all images.
 pub(in crate::host) fn update(why: &str) -> Command {
     Command::of(&["update-initramfs", "-u", "-k", "all"], why)
 }

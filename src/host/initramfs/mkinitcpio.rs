@@ -8,7 +8,7 @@ use crate::model::{Finding, InitramfsTool, Setup};
 pub(super) static MKINITCPIO: Tool = Tool { kind: InitramfsTool::Mkinitcpio, program: "mkinitcpio", lister: "lsinitcpio", edit };
 
 const CONFIGURATION: &str = "/etc/mkinitcpio.conf";
-/// Read after it, in order of their names.
+/// Read after it, in the order of names.
 const MORE: &str = "/etc/mkinitcpio.conf.d";
 
 fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
@@ -37,19 +37,19 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-/// Where limine-mkinitcpio-hook is, it builds the images that are booted, and mkinitcpio has no presets.
+/// If limine-mkinitcpio-hook is installed, it builds the images that are booted, and mkinitcpio has no presets.
 fn rebuild(setup: &Setup) -> Command {
     const LIMINE: [&str; 1] = ["limine-mkinitcpio"];
     if setup.has(LIMINE[0]) && setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_none() {
         let mut command = Command::of(&LIMINE, WHY).making(["/boot/limine.conf"]);
-        // Its images lie below the machine's id, and are built again rather than kept.
+        // Its images are in a directory named after the machine id; they are built again instead of restored from copies.
         command.undo = Some(command.argv.clone());
         return command;
     }
     Command::of(&["mkinitcpio", "-P"], WHY).making(["/boot/initramfs-", "/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"])
 }
 
-/// Into the last assignment, before what is there: modules are loaded in this order.
+/// Adds words to the last assignment, before the present ones: modules are loaded in this order.
 fn include(texts: &mut [(&str, String)], name: &str, words: &[&str]) {
     let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, name).is_empty());
     let text = &mut texts[last.unwrap_or(0)].1;

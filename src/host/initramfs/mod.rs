@@ -1,4 +1,4 @@
-//! What makes the initramfs, and how vfio-pci gets into it.
+//! The tools that make the initramfs, and how to include vfio-pci.
 //!
 //! A new tool is a new file here and a line in `ALL`.
 
@@ -10,22 +10,22 @@ use super::loaders;
 use super::plan::Edits;
 use crate::model::{Finding, Host, InitramfsTool, Setup};
 
-/// What vgapt knows of a tool.
+/// How vgapt handles a tool.
 pub struct Tool {
     /// Which one it is.
     pub kind: InitramfsTool,
-    /// The program that tells that it is installed.
+    /// The program by which the tool is detected.
     pub(super) program: &'static str,
     /// The program that lists what is in an image.
     pub lister: &'static str,
     edit: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
 }
 
-/// What belongs into the initramfs.
+/// What has to be included in the initramfs.
 pub(super) struct Inclusion {
     pub(super) modules: Vec<&'static str>,
     pub(super) files: Vec<&'static str>,
-    /// The image that is booted, where its name is not the usual one, and the kernel's release.
+    /// The image that is booted, if it does not have the default name, and the kernel release.
     pub(super) image: Option<(String, String)>,
 }
 
@@ -35,7 +35,7 @@ impl Inclusion {
     }
 }
 
-/// A file that is all ours: written, or taken away where nothing belongs into the initramfs any more.
+/// A file of vgapt: written, or removed if nothing has to be included in the initramfs any more.
 fn own_file(setup: &Setup, path: &str, inclusion: &Inclusion, text: String, mode: u32) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if inclusion.is_empty() {
@@ -46,7 +46,7 @@ fn own_file(setup: &Setup, path: &str, inclusion: &Inclusion, text: String, mode
     Ok(edits)
 }
 
-const WHY: &str = "vfio-pci has to be there when the first drivers are loaded";
+const WHY: &str = "vfio-pci has to be available when the first drivers are loaded";
 
 static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &mkinitcpio::MKINITCPIO];
 
@@ -61,7 +61,7 @@ impl Tool {
     }
 }
 
-/// Which tool makes an image of this name, as far as the name and mkinitcpio's presets tell.
+/// Which tool makes an image of this name, judged by the name and mkinitcpio's presets.
 fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
     if preset_images(setup).iter().any(|known| known == image) {
         return Some(InitramfsTool::Mkinitcpio);
@@ -90,14 +90,14 @@ fn of_kind(kind: InitramfsTool, setup: &Setup) -> Option<&'static Tool> {
 
 fn not_known(images: &[String], booster: bool) -> Finding {
     let what = if booster {
-        "booster makes the initramfs that boots, which vgapt does not know to configure"
+        "the booted initramfs is made by booster, which vgapt cannot configure"
     } else {
-        "what makes the initramfs that boots was not found"
+        "the tool that makes the booted initramfs was not found"
     };
     Finding::fatal("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
 }
 
-/// The image that is booted, where the tool would not make it by itself: its path, and the kernel's release.
+/// The image that is booted, if the tool does not make it by default: its path, and the kernel release.
 pub(super) fn image(host: &Host, setup: &Setup) -> Option<(String, String)> {
     let release = host.platform.kernel.clone()?;
     let name = loaders::booted_images(host, setup).into_iter().find(|name| maker(setup, name) == Some(InitramfsTool::Dracut))?;
@@ -105,18 +105,18 @@ pub(super) fn image(host: &Host, setup: &Setup) -> Option<(String, String)> {
     (!name.contains(&release)).then(|| (path.clone(), release))
 }
 
-const BY_HAND: &str = "leave the card with the host until the domain starts: --bind start; or put vfio_pci into the initramfs by hand";
+const BY_HAND: &str = "leave the card with the host until the domain starts: --bind start; or add vfio_pci to the initramfs by hand";
 
 /// The tool that makes this host's initramfs.
 ///
 /// # Errors
-/// Where there is none that vgapt knows.
+/// If there is none that vgapt supports.
 pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
         .iter()
         .find_map(|path| setup.files.legible(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
     let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
-    // dracut brings an update-initramfs of its own to Debian, so the lister has to be there too.
+    // On Debian, dracut has its own update-initramfs, so the lister has to be installed too.
     let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();
     let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();
     let usual = |tool: &&&'static Tool| {
@@ -135,7 +135,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
         return of_kind(made, setup).ok_or_else(|| not_known(&images, made == InitramfsTool::Booster));
     }
-    // What boots is in none of mkinitcpio's presets, so it is not what makes it; kernel-install calls every image initrd.
+    // The booted image is in none of mkinitcpio's presets, so mkinitcpio does not make it; kernel-install names every image initrd.
     let elsewhere = !images.is_empty() && !preset_images(setup).is_empty() && !images.iter().any(|image| image == "initrd");
     let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && elsewhere && named.is_none();
     if one_of(&installed).is_some_and(|tool| is_out(&tool)) {
@@ -151,9 +151,9 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
             Finding::fatal(
                 "initramfs",
                 if booster {
-                    "booster makes the initramfs, which vgapt does not know to configure"
+                    "the initramfs is made by booster, which vgapt cannot configure"
                 } else {
-                    "what makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
+                    "the tool that makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
                 },
                 BY_HAND,
             )

@@ -1,4 +1,4 @@
-//! The text console and the firmware's framebuffer let go of the card that the machine booted on.
+//! Unbinds the text console and the boot framebuffer from the boot display.
 
 use anyhow::{Error, Result};
 
@@ -34,7 +34,7 @@ pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<(
     match taken {
         Taken::Console { attribute } if root.attribute(attribute).as_deref() == Some("0") => target.set_attribute(attribute, "1"),
         Taken::Framebuffer { driver, device } if !root.exists(&format!("{BUS}/{driver}/{device}")) => {
-            // The memory may belong to the card's own driver by now, which shows the console better.
+            // The card's own driver may own the memory by now, and shows the console itself.
             let _ = target.set_attribute(&format!("{BUS}/{driver}/bind"), device);
             Ok(())
         }
@@ -42,7 +42,7 @@ pub(super) fn give_back(taken: &Taken, root: &Root, target: &Target) -> Result<(
     }
 }
 
-/// What is in a directory of sysfs; a console that cannot be seen may hold the card.
+/// The entries of a sysfs directory; an error if it cannot be read, as a hidden console may use the card.
 fn names(root: &Root, path: &str) -> Result<Vec<String>> {
     Ok(root.entries(path).into_result().map_err(Error::msg)?.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The desktop of a host with one card lets go of it while the guest has it, and comes back after it.
+//! Stops the desktop of a host with one card while the guest uses the card, and starts it again afterwards.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use crate::host::target::Target;
 use crate::model::SYSTEMD;
 use crate::root::Root;
 
-/// Whatever display manager is installed: distributions let this name lead to it.
+/// The installed display manager: distributions provide this name as an alias.
 const UNIT: &str = "display-manager.service";
 /// How long systemd may take to stop it or start it.
 const SECONDS: &str = "30";
-/// A session ends some time after its display: systemd leaves a user's services ten seconds.
+/// A session ends some time after its display: systemd gives a user's services ten seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Who still has the devices open, in words; asked again and again.
+/// Says which processes still have the devices open; called repeatedly.
 pub type Holders<'a> = &'a dyn Fn() -> Option<String>;
 
-/// Stops the display manager if it runs, and waits until nobody holds the card.
+/// Stops the display manager if it runs, and waits until no process has the card open.
 pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
     if !root.exists(SYSTEMD) {
         bail!("the display is not handed over: that needs systemd, to stop the display manager and start it again");
     }
-    // In a tree nothing runs, so nobody holds anything.
+    // In a tree nothing runs, so no process has the card open.
     let Some(is_running) = is_running(target)? else { return Ok(()) };
     if is_running {
         ledger.note(Taken::DisplayManager { unit: UNIT.to_owned() })?;
@@ -35,7 +35,7 @@ pub(super) fn take(ledger: &Ledger, root: &Root, target: &Target, holders: Holde
     let end = Instant::now() + PATIENCE;
     while let Some(held) = holders() {
         if Instant::now() >= end {
-            bail!("the display is not handed over: {held}, {} s after the display manager ended", PATIENCE.as_secs());
+            bail!("the display is not handed over: {held}, {} s after the display manager stopped", PATIENCE.as_secs());
         }
         sleep(INTERVAL);
     }
@@ -47,14 +47,14 @@ pub(super) fn give_back(taken: &Taken, target: &Target) -> Result<()> {
     systemctl("start", unit, target)
 }
 
-/// One that is on its way up counts: it would have the card a moment later. `None` in a tree.
+/// A starting display manager counts as running: it would open the card a moment later. `None` in a tree.
 fn is_running(target: &Target) -> Result<Option<bool>> {
     let argv = ["timeout", SECONDS, "systemctl", "is-active", "--", UNIT].map(str::to_owned);
     let Some(ran) = target.run(&argv)? else { return Ok(None) };
     match ran.stdout.trim() {
         "active" | "activating" | "reloading" => Ok(Some(true)),
         "inactive" | "failed" | "deactivating" | "maintenance" | "unknown" => Ok(Some(false)),
-        _ => bail!("the display is not handed over: whether {UNIT} runs cannot be told: {}", ran.last_words().replace('\n', " ")),
+        _ => bail!("the display is not handed over: whether {UNIT} runs is not known: {}", ran.last_words().replace('\n', " ")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The guest's CPUs run at full speed while it runs: it cannot ask for it itself.
+//! Runs the guest's CPUs at full speed while it runs: the guest cannot request that itself.
 
 use anyhow::Result;
 

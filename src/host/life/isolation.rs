@@ -1,4 +1,4 @@
-//! The host's own processes keep off the guest's CPUs: by systemd, in all that is not a machine.
+//! Keeps the host's own processes off the guest's CPUs: with systemd, in all slices but machine.slice.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use crate::root::Root;
 
 /// Everything but machine.slice, where the guests are.
 const UNITS: [&str; 3] = ["user.slice", "system.slice", "init.scope"];
-/// A hook holds up libvirt, so nothing in it may take long.
+/// libvirt waits for a hook, so nothing in it may take long.
 const SECONDS: &str = "5";
 
-/// Returns what was left as it is, in words: a guest whose neighbours stay is slower, and not broken.
+/// Returns messages about what was left unchanged: without isolation a guest is slower, but works.
 pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Vec<String>> {
-    // Without systemd there is nothing to move processes with; the guest runs all the same.
+    // Without systemd processes cannot be moved; the guest runs anyway.
     if !root.exists(SYSTEMD) {
         return Ok(Vec::new());
     }
@@ -25,7 +25,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     let of_first = others.iter().find_map(|taken| if let Taken::Slices { before, .. } = taken { Some(before.clone()) } else { None });
     let mut left_alone = Vec::new();
     let before = match of_first {
-        // Another guest has moved them already: what they had before that is what counts.
+        // Another guest has moved them already: use what they had before that.
         Some(first) => first,
         None => {
             let mut before = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
                     Ok(Some(allowed)) => before.push((unit.to_owned(), allowed)),
                     // In a tree nothing is moved.
                     Ok(None) => return Ok(Vec::new()),
-                    // What cannot be read could not be given back.
+                    // What cannot be read could not be restored.
                     Err(error) => left_alone.push(format!("{unit} keeps its CPUs: {error:#}")),
                 }
             }
@@ -66,7 +66,7 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
     failed.map_or(Ok(()), Err)
 }
 
-/// The CPUs that no guest has.
+/// The CPUs that no guest uses.
 fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
     let text = root.attribute("/sys/devices/system/cpu/online").context("the host's CPUs cannot be read")?;
     let online: CpuSet = text.parse().map_err(anyhow::Error::msg)?;

@@ -1,8 +1,8 @@
-//! What happens around the start and the stop of a domain, whoever starts it: what it takes from the
-//! host is written down in /run before it is taken, and returned when it ends, at the latest by the
+//! What happens when a domain starts and stops, whoever starts it: what it takes from the host is
+//! recorded in /run before it is taken, and returned when the domain ends, or at the latest by the
 //! next call.
 //!
-//! One file for each thing that is taken; a new one is a variant of `Taken` more.
+//! One file for each kind of resource; a new one needs a variant of `Taken`.
 
 mod console;
 mod display;
@@ -31,13 +31,13 @@ pub struct Share {
     pub pages: Option<PagesWanted>,
     /// The CPUs that its virtual ones are pinned to.
     pub cpus: CpuSet,
-    /// Whether the console and the boot framebuffer have to let go of the card.
+    /// Whether the console and the boot framebuffer have to release the card.
     pub boot_display: bool,
-    /// Whether the display manager has to let go of the card.
+    /// Whether the display manager has to release the card.
     pub handover: bool,
 }
 
-/// How far a domain's end has come.
+/// The stage of a domain's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Its process is gone; libvirt still has its devices.
@@ -46,7 +46,7 @@ pub enum End {
     Released,
 }
 
-/// Leaves a mark of who calls.
+/// Records which daemon called the hook.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -57,13 +57,13 @@ pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Before libvirt takes the devices: what the domain needs is made free.
+/// Before libvirt takes the devices: frees what the domain needs.
 ///
 /// # Errors
-/// Where it cannot be had, in one line; what was taken until then is returned.
+/// If it is not available, in one line; what was taken until then is returned.
 pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
-    // What an earlier run took, and was killed before it could return it.
+    // Return what an earlier run took and could not return because it was killed.
     give_back(&ledger, End::Released, root, target)?;
     let take = || {
         if let Some(wanted) = &share.pages {
@@ -79,14 +79,16 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
     };
     take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target) {
         Ok(()) => error,
-        Err(other) => error.context(format!("not all that was taken could be returned ({other:#}); the next start or stop tries again")),
+        Err(other) => {
+            error.context(format!("not everything that was taken could be returned ({other:#}); the next start or stop tries again"))
+        }
     })
 }
 
-/// As soon as it runs: the host's own processes leave its CPUs alone, and these run at full speed.
+/// As soon as it runs: keeps the host's own processes off its CPUs, and runs these at full speed.
 ///
 /// # Errors
-/// Where what is taken cannot be written down.
+/// If what is taken cannot be recorded.
 pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
     if share.pages.is_some() {
@@ -105,7 +107,7 @@ pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// When it has ended, or was not started after all. What needs the card comes back with it.
+/// When it has ended, or was not started after all. What needs the card is returned once the host has it again.
 ///
 /// # Errors
 /// Where something cannot be returned; the next call tries again.
@@ -113,7 +115,7 @@ pub fn ended(name: &str, end: End, root: &Root, target: &Target) -> Result<()> {
     give_back(&Ledger::of(target, name), end, root, target)
 }
 
-/// Last taken, first returned. What cannot be returned stays written down.
+/// Last taken, first returned. What cannot be returned stays recorded.
 fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<()> {
     let mut rest = ledger.all()?;
     let mut failed = None;
@@ -123,7 +125,7 @@ fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<
         }
         let is_shared = rest[index].is_shared();
         let mut give = || {
-            // What is shared is returned and struck off before anybody else counts it.
+            // What is shared is returned and removed from the record under the lock, before another hook counts it.
             let _turn = if is_shared { Some(taken::turn(target)?) } else { None };
             give_one_back(&rest[index], ledger, root, target)?;
             rest.remove(index);

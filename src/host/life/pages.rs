@@ -1,7 +1,7 @@
-//! Huge pages that were not reserved beforehand: memory is put together first, and the number is read back.
+//! Huge pages that were not reserved beforehand: memory is compacted first, and the number is read back.
 //!
-//! All domains share the kernel's counter, so what each has added is counted together with what the others have:
-//! one after another, under [`taken::turn`].
+//! All domains share the kernel's counter, so what each has added is counted together with what the others have,
+//! under the lock of [`taken::turn`].
 
 use anyhow::{Context as _, Error, Result, bail};
 
@@ -24,7 +24,7 @@ pub struct PagesWanted {
     pub total: Option<Size>,
 }
 
-/// How often it is tried: each time, the kernel frees and moves a little more.
+/// How often it is tried: each time the kernel frees and compacts a little more.
 const TRIES: u32 = 4;
 const POOLS: &str = "/sys/kernel/mm/hugepages";
 
@@ -41,7 +41,7 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     let (Some(now), Some(free)) = (number(root, &attribute)?, number(root, &format!("{home}/free_hugepages"))?) else {
         bail!("this kernel has no huge pages of {}", wanted.page);
     };
-    // Pages that others have reserved and not touched yet count as free, and are not; likewise those of a domain on its way up.
+    // Reserved pages that are not touched yet count as free, but are not; likewise those of a domain that is starting.
     let all = format!("{POOLS}/{pool}");
     let reserved = number(root, &format!("{all}/resv_hugepages"))?.unwrap_or(0);
     let free = match wanted.node {
@@ -67,7 +67,7 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     }
     let then = now + added;
     for _ in 0..TRIES {
-        // Best effort: without the right to it, the kernel does it by itself, only less.
+        // Best effort: without permission for it, the kernel still compacts memory itself, but less.
         let _ = target.set_attribute("/proc/sys/vm/compact_memory", "1");
         target.set_attribute(&attribute, &then.to_string())?;
         if number(root, &attribute)?.unwrap_or(0) >= then {
@@ -75,16 +75,16 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
         }
     }
     let had = number(root, &attribute)?.unwrap_or(0).saturating_sub(now);
-    // No more is returned than came.
+    // No more is returned than was added.
     ledger.correct(taken(had.min(added)))?;
     bail!(
-        "{added} huge pages of {} are missing, and the host could make {had}: memory is in use or in pieces; reserve them at boot: vgapt prepare --hugepages {}",
+        "{added} huge pages of {} are missing, and the host could provide only {had}: memory is in use or fragmented; reserve them at boot: vgapt prepare --hugepages {}",
         wanted.page,
         wanted.memory
     )
 }
 
-/// As many go as came, and never more than there are beside those of other domains.
+/// Removes as many pages as were added, but never those of other domains.
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
     let Taken::Pages { attribute, before, added, .. } = taken else { return Ok(()) };
     let pool = attribute.rsplit('/').nth(1).unwrap_or_default();
@@ -117,9 +117,9 @@ impl Others {
     }
 }
 
-/// Whether the host can spare so many more: by the same rule as for those that are reserved at boot.
+/// Whether the host can spare this many more: by the same rule as for those that are reserved at boot.
 fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
-    let total = wanted.total.context("how much memory the host has cannot be read, so it is not known what it can spare")?;
+    let total = wanted.total.context("the host's memory size cannot be read, so how much it can spare is not known")?;
     let mut reserved = 0_u64;
     for pool in root.entries(POOLS).into_result().map_err(Error::msg)?.unwrap_or_default() {
         let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
@@ -130,7 +130,7 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
     let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
     if then > most.bytes() {
         bail!(
-            "the domain asks for {} in huge pages, and {} MiB of them would be reserved in all; of its {} MiB the host can spare {} MiB; give the domain less memory",
+            "the domain requests {} in huge pages, and {} MiB would be reserved in total; of its {} MiB the host can spare {} MiB; give the domain less memory",
             wanted.memory,
             then >> 20,
             total.kib() >> 10,
@@ -143,5 +143,5 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
 /// A counter of the kernel's; `None` where it has none.
 fn number(root: &Root, path: &str) -> Result<Option<u64>> {
     let text = root.reading(path).into_result().map_err(Error::msg)?;
-    text.map(|text| text.trim().parse().with_context(|| format!("{path} holds no number"))).transpose()
+    text.map(|text| text.trim().parse().with_context(|| format!("{path} does not contain a number"))).transpose()
 }

@@ -1,5 +1,5 @@
-//! What a running domain has taken, in a file of its own under /run: gone with a reboot, as are the
-//! things themselves.
+//! A record of what a running domain has taken, in a file under /run: a reboot removes it, and returns
+//! everything in it.
 
 use std::os::fd::OwnedFd;
 use std::thread::sleep;
@@ -21,10 +21,10 @@ use crate::problem::Problem;
 
 const DIRECTORY: &str = "/run/vgapt";
 const ENDING: &str = ".json";
-/// How long one domain's hook waits for another's: as long as that may take to put its memory together.
+/// How long one domain's hook waits for another's: as long as compacting memory may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(20);
-/// A file's name has 255 bytes, of which the ending and the mark of an unfinished one take their part.
+/// A file name has 255 bytes at most, including the ending and the suffix of a temporary file.
 const LONGEST_NAME: usize = 200;
 
 /// One thing that was taken, with what it was before.
@@ -36,19 +36,19 @@ pub(super) enum Taken {
         attribute: String,
         before: u64,
         added: u64,
-        /// How many of the free ones are this domain's until it runs: then the kernel counts them.
+        /// How many of the free pages belong to this domain until it runs; then the kernel counts them.
         #[serde(default)]
         promised: u64,
     },
-    /// CPUs that the host's own processes keep off: what each unit was allowed before.
+    /// CPUs that the host's own processes may not use: what each unit was allowed before.
     Slices { cpus: String, before: Vec<(String, String)> },
     /// The governor of a CPU.
     Governor { attribute: String, before: String },
     /// The display manager, which was running.
     DisplayManager { unit: String },
-    /// A console that let go of the display.
+    /// A console that was unbound from the display.
     Console { attribute: String },
-    /// A boot framebuffer that let go of its device.
+    /// A boot framebuffer that was unbound from its device.
     Framebuffer { driver: String, device: String },
 }
 
@@ -57,10 +57,10 @@ pub(super) fn make_directory(target: &Target) -> Result<()> {
     target.make_directory(DIRECTORY, 0o755)
 }
 
-/// As long as it lives, no other domain's hook counts what all domains share.
+/// While it exists, no other domain's hook counts what all domains share.
 pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
 
-/// Waits until no other hook is at work on what all domains share.
+/// Waits until no other hook is changing what all domains share.
 ///
 /// # Errors
 /// Where that takes too long: libvirt waits meanwhile.
@@ -92,7 +92,7 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
 }
 
 impl Taken {
-    /// Whether it needs the card: libvirt gives that back to the host's driver between `stopped` and `release`.
+    /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
         matches!(self, Self::DisplayManager { .. } | Self::Console { .. } | Self::Framebuffer { .. })
     }
@@ -102,7 +102,7 @@ impl Taken {
         matches!(self, Self::Pages { .. } | Self::Slices { .. })
     }
 
-    /// The attribute of the kernel that is written where it is returned.
+    /// The sysfs attribute that is written when it is returned.
     fn attribute(&self) -> Option<&str> {
         match self {
             Self::Pages { attribute, .. } | Self::Governor { attribute, .. } | Self::Console { attribute } => Some(attribute),
@@ -119,7 +119,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn of(target: &Target, name: &str) -> Self {
-        // libvirt allows all but a slash in a name, and names that are longer than a file's.
+        // libvirt allows everything but a slash in a name, and names that are longer than a file name.
         let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
         let name = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
         Self { target: target.clone(), file: format!("{name}{ENDING}") }
@@ -133,7 +133,7 @@ impl Ledger {
         read(&self.target, &self.path())
     }
 
-    /// Writes down what is about to be taken.
+    /// Records what is about to be taken.
     pub(super) fn note(&self, taken: Taken) -> Result<()> {
         make_directory(&self.target)?;
         let mut all = self.all()?;
@@ -141,7 +141,7 @@ impl Ledger {
         self.write(&all)
     }
 
-    /// The same in the place of what was noted last.
+    /// Replaces the last record.
     pub(super) fn correct(&self, taken: Taken) -> Result<()> {
         let mut all = self.all()?;
         all.pop();
@@ -167,7 +167,7 @@ impl Ledger {
     }
 
     fn write(&self, all: &[Taken]) -> Result<()> {
-        let text = serde_json::to_string_pretty(all).context("the list does not serialise")?;
+        let text = serde_json::to_string_pretty(all).context("the list cannot be serialized")?;
         let _: Lost = self.target.put(&self.path(), &State::new(&text, 0o600))?;
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Ledger {
     /// What other domains have taken.
     ///
     /// # Errors
-    /// Where one of their lists cannot be read: what all share cannot be counted then.
+    /// If one of their lists cannot be read: then what all share cannot be counted.
     pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
         let Some(folder) = believed(&self.target)? else { return Ok(Vec::new()) };
         let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
@@ -189,10 +189,10 @@ impl Ledger {
     }
 }
 
-/// The directory of the lists; `None` where there is none.
+/// The directory of the lists; `None` if there is none.
 ///
 /// # Errors
-/// Where it is not the caller's own: what is in it says what is written into the kernel.
+/// If it does not belong to the caller: its content decides what is written to kernel attributes.
 fn believed(target: &Target) -> Result<Option<Folder>> {
     let Some(folder) = target.folder(DIRECTORY)? else { return Ok(None) };
     let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
@@ -206,11 +206,12 @@ fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
     }
     let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
     own(&target.shown(path), state.uid, state.mode)?;
-    let remedy = "put it right, or take it away when the domain of this name does not run";
-    let all: Vec<Taken> = serde_json::from_slice(&state.bytes)
-        .map_err(|error| Problem::new(format!("{path}, what a domain has taken from the host, cannot be understood: {error}"), remedy))?;
+    let remedy = "correct it, or remove it while the domain of this name is not running";
+    let all: Vec<Taken> = serde_json::from_slice(&state.bytes).map_err(|error| {
+        Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)
+    })?;
     if let Some(odd) = all.iter().filter_map(Taken::attribute).find(|path| !path.starts_with("/sys/")) {
-        return Err(Problem::new(format!("{path} names {odd}, which is no attribute of the kernel"), remedy).into());
+        return Err(Problem::new(format!("{path} names {odd}, which is not in /sys"), remedy).into());
     }
     Ok(all)
 }

@@ -5,13 +5,13 @@ use crate::host::plan::Edits;
 use crate::host::tokens::{self, Want};
 use crate::model::{Finding, Host, Setup};
 
-/// What kernel-install gives to new kernels.
+/// The parameters that kernel-install sets for new kernels.
 pub(in crate::host) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
-/// And where the distribution's own stands.
+/// The distribution's default for them.
 pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
 
-/// The entries of Linux in a directory, with what each gives to the kernel.
+/// The Linux entries in a directory, each with its kernel parameters.
 pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
     setup
         .files
@@ -21,7 +21,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// Each entry of a directory, changed.
+/// Changes each entry of a directory.
 pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
     for (path, file) in setup.files.below(directory, ".conf") {
         if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(fallback::ENTRY) {
@@ -32,10 +32,10 @@ pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits
     Ok(())
 }
 
-/// What new kernels will be given. Where it is not written down, kernel-install takes the running kernel's, so
-/// that a kernel which is installed before the next boot, or an entry that is made anew, would lack ours.
+/// Changes the parameters of new kernels. If they are not configured, kernel-install uses the running kernel's, so a
+/// kernel that is installed, or an entry that is regenerated, before the next boot would lack vgapt's.
 pub(super) fn edit_new_kernels(host: &Host, setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
-    let why = "kernel parameters of kernels that are installed later, and of entries that are made anew";
+    let why = "kernel parameters of kernels that are installed later, and of regenerated entries";
     if setup.files.exists(NEW_KERNELS) {
         return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
     }
@@ -47,7 +47,7 @@ pub(super) fn edit_new_kernels(host: &Host, setup: &Setup, directory: &str, want
     if line.contains("$kernelopts") {
         return Ok(());
     }
-    // Variables are GRUB's, and the machine's id is added by kernel-install.
+    // Variables belong to GRUB, and kernel-install adds the machine id.
     let kept: Vec<&str> =
         line.split_whitespace().filter(|token| !token.starts_with('$') && !token.starts_with("systemd.machine_id=")).collect();
     edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, why)
@@ -76,7 +76,7 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     rest.starts_with([' ', '\t']).then(|| rest.trim())
 }
 
-/// Several `options` lines count together, so what is missing goes to the last one.
+/// Several `options` lines are combined, so what is missing is added to the last one.
 fn changed(text: &str, wants: &[Want]) -> String {
     let all = options(text);
     let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));

@@ -4,7 +4,7 @@
 use super::{ALL, Loader, grub, of_kind, systemd_boot};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-/// The boot loader that counts, and how that is known.
+/// The boot loader that booted this host, and how that is known.
 #[derive(Debug)]
 pub struct Chosen {
     /// The loader.
@@ -54,7 +54,7 @@ fn root_dataset(setup: &Setup) -> Option<&str> {
     lines.rfind(|fields| fields.len() > 2 && fields[1] == "/" && fields[2] == "zfs").map(|fields| fields[0])
 }
 
-/// The loader that booted this machine.
+/// The boot loader that booted this host.
 ///
 /// # Errors
 /// Where that is not certain, or it is one that vgapt does not edit.
@@ -66,19 +66,19 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     };
     match owner(kind, setup).filter(|loader| (loader.configured)(setup)) {
         Some(loader) => Ok(Chosen { loader, evidence }),
-        None => Err(uncertain(&format!("{evidence}, but the configuration of {} is not there", name(kind)))),
+        None => Err(uncertain(&format!("{evidence}, but the configuration of {} does not exist", name(kind)))),
     }
 }
 
-/// What the machine itself says of its boot, the surest first. One that vgapt does not know speaks against a guess by
+/// What the running system shows about its boot, the most certain first. One that vgapt does not know speaks against a guess by
 /// the files that another loader left.
 fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
     let booted = &setup.booted;
     if setup.files.exists("/run/ostree-booted") {
-        return Some(Ok((BootLoader::Ostree, "/run/ostree-booted is there".into())));
+        return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
     }
     let told = [
-        booted.loader.as_ref().map(|loader| (loader, format!("it calls itself {loader} (EFI variable LoaderInfo)"))),
+        booted.loader.as_ref().map(|loader| (loader, format!("the boot loader reports itself as {loader} (EFI variable LoaderInfo)"))),
         booted.program.as_ref().map(|program| (program, format!("the firmware started {program} (EFI variable BootCurrent)"))),
     ];
     // GRUB says which image it loaded, also where another loader started GRUB.
@@ -121,17 +121,20 @@ fn is_fallback(program: &str) -> bool {
     program.rsplit('\\').next().is_some_and(|name| name.starts_with("boot") && name.ends_with(".efi"))
 }
 
-/// Without a witness, the files of exactly one loader are certain enough.
+/// Without other evidence, the files of exactly one boot loader are certain enough.
 fn by_files(configured: &[&'static Loader]) -> Result<(BootLoader, String), Finding> {
     match configured {
-        // kernelstub and ostree come with the files of the loader that they drive.
+        // kernelstub and ostree use another loader, whose files exist too.
         [loader] | [loader, ..] if configured.len() == 1 || matches!(loader.kind, BootLoader::Ostree | BootLoader::Kernelstub) => {
-            Ok((loader.kind, format!("the files of {} are there, and of no other", loader.name)))
+            Ok((loader.kind, format!("only the configuration files of {} exist", loader.name)))
         }
         [] => Err(uncertain("no boot loader's configuration was found")),
         several => {
             let names: Vec<&str> = several.iter().map(|loader| loader.name).collect();
-            Err(uncertain(&format!("the files of {} are there, and the firmware does not tell which booted", names.join(" and "))))
+            Err(uncertain(&format!(
+                "the configuration files of {} exist, and the firmware does not report which one booted",
+                names.join(" and ")
+            )))
         }
     }
 }
@@ -153,7 +156,7 @@ fn name(kind: BootLoader) -> &'static str {
 fn uncertain(what: &str) -> Finding {
     Finding::fatal(
         "boot-loader",
-        format!("which boot loader is to be given the kernel parameters is not certain: {what}"),
+        format!("which boot loader's configuration needs the kernel parameters is not certain: {what}"),
         format!("give the kernel these parameters by your boot loader's own means: {PARAMETERS}"),
     )
 }

@@ -1,13 +1,13 @@
-//! A file that holds a command line, such as /etc/kernel/cmdline: over one or several lines, with comments between.
+//! A file that contains a command line, such as /etc/kernel/cmdline: on one or several lines, with comments.
 
 use crate::host::tokens::{self, Want};
 
-/// What it says, on one line.
+/// Its content, on one line.
 pub(super) fn said(text: &str) -> String {
     text.lines().filter(|line| !is_comment(line)).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-/// The same file saying all that: the opposites go from each line, and what is missing comes to the last one that is no comment.
+/// The file with all of these changes: contradictions are removed from each line, and what is missing is added to the last line.
 pub(super) fn with(text: &str, wants: &[Want]) -> String {
     let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
     let add = !tokens::says(&said(text), wants);
@@ -27,7 +27,7 @@ pub(super) fn with(text: &str, wants: &[Want]) -> String {
     changed
 }
 
-/// The same file without what says the opposite.
+/// The same file without contradicting parameters.
 pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
     let line = |line: &str| if is_comment(line) { line.to_owned() } else { tokens::without_opposites(line, wants) };
     text.split_inclusive('\n').map(line).collect()

@@ -1,16 +1,16 @@
-//! An entry that boots as before vgapt: copied from the loader's first one, with the early binding
-//! switched off. It is made once, and goes with `vgapt undo`.
+//! An entry that boots as before vgapt: a copy of the loader's first entry, with the early binding
+//! disabled. It is created once, and removed by `vgapt undo`.
 
 use super::bls;
 use crate::host::tokens::{self, Want};
 use crate::model::Setup;
 
 const TITLE: &str = "(without vgapt)";
-/// A capital letter sorts before all digits and small letters of a machine's id, in the orders of
-/// GRUB and systemd-boot alike, and what sorts first is offered last: it never becomes the default.
+/// In the sort orders of GRUB and systemd-boot a capital letter sorts before the digits and small letters of a
+/// machine id, and what sorts first is listed last: it never becomes the default.
 pub(super) const ENTRY: &str = "Z-vgapt-without.conf";
 
-/// GRUB reads `custom.cfg` beside its own configuration (`41_custom` of grub-mkconfig).
+/// GRUB reads `custom.cfg` next to its own configuration (`41_custom` of grub-mkconfig).
 pub(super) fn grub(setup: &Setup, configurations: &[&str], wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
     let (path, text) = configurations.iter().find_map(|path| Some((*path, setup.files.text(path)?)))?;
     let custom = format!("{}/custom.cfg", path.rsplit_once('/')?.0);
@@ -37,7 +37,7 @@ fn is_linux(line: &str) -> bool {
     matches!(line.split_whitespace().next(), Some("linux" | "linuxefi"))
 }
 
-/// The copy of the entry that comes last in the order of names, which is the newest kernel's.
+/// A copy of the entry that is last in the order of names, which is the newest kernel's.
 pub(super) fn entry(setup: &Setup, directory: &str, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
     let path = format!("{directory}/{ENTRY}");
     if setup.files.exists(&path) {
@@ -47,14 +47,14 @@ pub(super) fn entry(setup: &Setup, directory: &str, wants: &[Want], off: Option<
     let line = |line: &str| match line.split_whitespace().next() {
         Some("title") => format!("{} {TITLE}\n", line.trim_end()),
         Some("options") => as_before(line, wants, off) + "\n",
-        // Without it, it sorts behind all that have one.
+        // Without a sort-key it sorts after all entries that have one.
         Some("sort-key") => String::new(),
         _ => format!("{line}\n"),
     };
     Some((path, format!("# Written by `vgapt prepare`, taken away by `vgapt undo`.\n{}", text.lines().map(line).collect::<String>())))
 }
 
-/// A line with kernel parameters, as it was before what is wanted came in.
+/// A line with kernel parameters, as it was before vgapt's changes.
 fn as_before(line: &str, wants: &[Want], off: Option<&str>) -> String {
     let line = tokens::without(line, wants);
     off.map_or_else(|| line.clone(), |off| tokens::with(&line, &[Want::Set(off.to_owned())]))

@@ -1,5 +1,5 @@
-//! GRUB 2: `/etc/default/grub`, from which grub-mkconfig makes `grub.cfg`; on Fedora and its kin the
-//! entries of the Boot Loader Specification beside it.
+//! GRUB 2: `/etc/default/grub`, from which grub-mkconfig generates `grub.cfg`; on Fedora and similar
+//! distributions also entries of the Boot Loader Specification.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
 const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 const WHY: &str = "kernel parameters for every entry that GRUB offers";
 
-/// More values than that of one variable are not followed.
+/// How many possible values of one variable are considered at most.
 const MOST_POSSIBLE: usize = 64;
 
 /// The entries that GRUB's `blscfg` reads.
@@ -37,7 +37,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let changed = defaults(host, setup, wants, &mut edits)?;
     if reads_entries(setup) {
-        // New kernels take theirs from /etc/default/grub or /etc/kernel/cmdline, the installed ones have their own.
+        // New kernels get their parameters from /etc/default/grub or /etc/kernel/cmdline, the installed ones have entries.
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grubenv::edit(setup, wants, &mut edits)?;
@@ -56,7 +56,7 @@ pub(super) fn reads_entries(setup: &Setup) -> bool {
     (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
 }
 
-/// The files of defaults, in the order in which they count.
+/// The files of defaults, in the order in which they are read.
 fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::model::ConfigFile)> {
     let first = setup.files.0.get_key_value(DEFAULTS).map(|(path, file)| (path.as_str(), file));
     let distribution = &host.platform.distribution;
@@ -65,7 +65,7 @@ fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::
     first.into_iter().chain(more).collect()
 }
 
-/// Changes the defaults; whether something changed.
+/// Changes the defaults; returns whether something changed.
 fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<bool, Finding> {
     let files = default_files(host, setup);
     let mut texts: Vec<(&str, String)> = Vec::new();
@@ -75,8 +75,8 @@ fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Re
     if texts.is_empty() {
         return Err(Finding::fatal(
             "boot-loader",
-            format!("{DEFAULTS} is not there, so grub-mkconfig has nothing that could be changed"),
-            format!("install the distribution's GRUB package again, which brings {DEFAULTS}, or set the parameters by hand"),
+            format!("{DEFAULTS} does not exist, so there is no configuration of grub-mkconfig to change"),
+            format!("reinstall the distribution's GRUB package, which contains {DEFAULTS}, or set the parameters by hand"),
         ));
     }
     for (path, text) in &mut texts {
@@ -92,7 +92,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Re
     Ok(edits.writes.len() > before)
 }
 
-/// Whether `GRUB_CMDLINE_LINUX` says all that in the end, whichever of the conditional assignments a shell comes by.
+/// Whether `GRUB_CMDLINE_LINUX` has all changes in the end, whichever conditional assignments a shell executes.
 fn say(texts: &[(&str, String)], wants: &[Want]) -> bool {
     let mut possible = BTreeSet::from([String::new()]);
     for (_, text) in texts {
@@ -109,7 +109,7 @@ fn say(texts: &[(&str, String)], wants: &[Want]) -> bool {
     possible.iter().all(|value| tokens::says(value, wants))
 }
 
-/// In the last assignment; where only a shell can tell what that one holds, in a line of its own behind it.
+/// Adds them to the last assignment; if only a shell can evaluate that one, in a new line after it.
 fn add(texts: &mut [(&str, String)], wants: &[Want]) {
     let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, ALL_ENTRIES).is_empty());
     let text = &mut texts[last.unwrap_or(0)].1;
@@ -146,13 +146,11 @@ fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, F
             if mixed {
                 return Err(Finding::fatal(
                     "opposite",
-                    format!(
-                        "{path} sets {name} to {inside}, which says the opposite of what is needed, in a way that only a shell can read"
-                    ),
+                    format!("{path} sets {name} to {inside}, which contradicts what is needed, in a form that only a shell can read"),
                     format!("change that line of {path} by hand"),
                 ));
             }
-            // What was needed stands where the opposite stood, if this is the variable for it.
+            // If this is the variable for it, the needed token replaces the contradicting one.
             let kept = if name == ALL_ENTRIES && assignment.certain { tokens::with(inside, wants) } else { changed };
             text = shell::replace(&text, &assignment, &kept);
         }
@@ -162,7 +160,7 @@ fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, F
 
 fn regenerate(setup: &Setup, target: &str) -> Command {
     const DEBIAN: &str = grub_place::CONFIGURATIONS[1];
-    let why = "GRUB boots what its generated configuration says";
+    let why = "GRUB reads its generated configuration";
     let neither = !setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig");
     let command = if target == DEBIAN && (setup.has("update-grub") || neither) {
         Command::of(&["update-grub"], why)
@@ -209,7 +207,7 @@ fn next(setup: &Setup) -> Vec<Entry> {
 pub(super) mod tests {
     use super::*;
 
-    /// A file of defaults with `intel_iommu=on` in it; nothing where that takes a shell.
+    /// A file of defaults with `intel_iommu=on` added; an error if only a shell could do that.
     pub(in crate::host::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
         let wants = [Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())];
         let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];

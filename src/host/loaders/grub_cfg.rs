@@ -1,4 +1,4 @@
-//! What stands in a generated `grub.cfg`: the command line of each entry.
+//! Reads a generated `grub.cfg`: the command line of each entry.
 
 use super::Entry;
 
@@ -16,7 +16,7 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
             Some(command) if LINUX.contains(&command) => {
                 let Some(image) = words.next() else { continue };
                 let parameters = line.split_once(image).map_or("", |(_, after)| after);
-                // memtest and its like are loaded by the same command, and have no root.
+                // memtest is loaded by the same command, and is not Linux.
                 if image.contains("memtest") {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! The law of editing /etc/default/grub: a shell reads from the edited file what it read before, and ours.
+//! The law of editing /etc/default/grub: a shell reads from the edited file what it read before, plus vgapt's parameters.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ const ALL: &str = "GRUB_CMDLINE_LINUX";
 const NORMAL: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 const OURS: &str = "intel_iommu=on";
 
-/// What a shell holds in a variable in the end, token by token.
+/// The final value of a variable in a shell, as tokens.
 fn read(text: &str, name: &str) -> Vec<String> {
     let place = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(place.path(), text).unwrap();
@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn a_shell_reads_what_was_there_and_ours(lines in proptest::collection::vec(line(), 0..6), ends in any::<bool>()) {
         let before = lines.join("\n") + if ends { "\n" } else { "" };
-        // Where the opposite stands in what only a shell can read, it is refused, and nothing is changed.
+        // A contradiction that only a shell can read is refused, and nothing is changed.
         let Ok(after) = edit_text(&before) else { return Ok(()) };
         let (old, new) = (read(&before, ALL), read(&after, ALL));
         prop_assert_eq!(others(&old), others(&new), "{}\n----\n{}", before, after);

@@ -1,35 +1,35 @@
-//! Which `grub.cfg` GRUB reads: one in /boot, or a whole one on the EFI system partition.
+//! Which `grub.cfg` GRUB reads: one in /boot, or a complete one on the EFI system partition.
 
 use crate::model::{Finding, NoText, Setup};
 
-/// Where `grub.cfg` lies: Fedora, openSUSE and their kin call it GRUB 2.
+/// The paths of `grub.cfg`: Fedora, openSUSE and similar distributions use the first.
 pub(super) const CONFIGURATIONS: [&str; 2] = ["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"];
-/// A link of Fedora's and its kin to the one that is read where UEFI starts GRUB.
+/// On Fedora and similar distributions a link to the one that GRUB reads with UEFI.
 const LINK: &str = "/etc/grub2-efi.cfg";
 
-/// Those that are there.
+/// Those that exist.
 pub(super) fn there(setup: &Setup) -> Vec<&str> {
     let known = CONFIGURATIONS.into_iter().filter(|path| setup.files.exists(path));
     known.chain(on_partition(setup).filter(|(_, text)| text.is_ok_and(is_whole)).map(|(path, _)| path)).collect()
 }
 
-/// The one that is read.
+/// The one that GRUB reads.
 ///
 /// # Errors
-/// Where that cannot be told.
+/// If that is not certain.
 pub(super) fn read_one(setup: &Setup) -> Result<&str, Finding> {
     match read_ones(setup)[..] {
         [one] => Ok(one),
         [] => Ok(CONFIGURATIONS[1]),
         ref several => Err(Finding::fatal(
             "boot-loader",
-            format!("which grub.cfg is read is not certain: {}", several.join(" or ")),
-            "put the ones away that belong to no installed GRUB, and run vgapt prepare again",
+            format!("which grub.cfg GRUB reads is not certain: {}", several.join(" or ")),
+            "remove those that belong to no installed GRUB, and run vgapt prepare again",
         )),
     }
 }
 
-/// Those that may be read: one where that can be told.
+/// Those that GRUB may read: a single one if that is certain.
 pub(super) fn read_ones(setup: &Setup) -> Vec<&str> {
     if setup.booted.efi
         && let Some(read) = by_firmware(setup)
@@ -39,7 +39,7 @@ pub(super) fn read_ones(setup: &Setup) -> Vec<&str> {
     in_boot(setup)
 }
 
-/// What GRUB reads from the partition that the firmware started it from; `None` where nothing is there.
+/// What GRUB reads from the partition from which the firmware started it; `None` if there is nothing.
 fn by_firmware(setup: &Setup) -> Option<Vec<&str>> {
     let started = setup.booted.program.as_deref().and_then(directory);
     let all: Vec<(&str, Result<&str, &NoText>)> = on_partition(setup).collect();
@@ -50,7 +50,7 @@ fn by_firmware(setup: &Setup) -> Option<Vec<&str>> {
         found if found.is_empty() && started.is_none() => all.iter().collect(),
         found => found,
     };
-    // What cannot be read may be the one.
+    // A file that cannot be read may be the one.
     if candidates.iter().any(|(_, text)| text.is_err()) {
         return Some(candidates.iter().map(|(path, _)| *path).chain(in_boot(setup)).collect());
     }
@@ -58,7 +58,7 @@ fn by_firmware(setup: &Setup) -> Option<Vec<&str>> {
     if !whole.is_empty() {
         return Some(whole);
     }
-    // A stub hands over to another one.
+    // A stub loads another `grub.cfg`.
     let named = candidates
         .iter()
         .filter_map(|(_, text)| target(text.ok()?))
@@ -78,21 +78,21 @@ fn on_partition(setup: &Setup) -> impl Iterator<Item = (&str, Result<&str, &NoTe
     setup.files.0.iter().filter(move |(path, _)| is_one(path)).map(|(path, file)| (path.as_str(), file.text.as_deref()))
 }
 
-/// The folder of a program such as `\EFI\centos\shimx64.efi`, as it stands in a path.
+/// The directory of a program such as `\EFI\centos\shimx64.efi`, as part of a path.
 fn directory(program: &str) -> Option<String> {
     let path = program.replace('\\', "/").to_ascii_lowercase();
     let (folder, _) = path.rsplit_once('/')?;
-    // The firmware's own fallback tells nothing of the vendor.
+    // The path of the firmware's fallback says nothing about the vendor.
     (folder.len() > 1 && !folder.ends_with("/boot")).then(|| format!("{folder}/"))
 }
 
-/// Whether it holds entries, or reads those of the Boot Loader Specification.
+/// Whether it contains entries, or reads those of the Boot Loader Specification.
 fn is_whole(text: &str) -> bool {
     let command = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
     text.lines().any(|line| ["menuentry", "blscfg"].contains(&command(line).as_str()))
 }
 
-/// The end of the path that a stub goes on with: `set prefix=($root)'/boot/grub'`, then `configfile $prefix/grub.cfg`.
+/// The end of the path that a stub loads: `set prefix=($root)'/boot/grub'`, then `configfile $prefix/grub.cfg`.
 fn target(text: &str) -> Option<String> {
     let plain = |word: &str| word.rsplit(')').next().unwrap_or_default().replace(['\'', '"'], "");
     let prefix = text.lines().rev().find_map(|line| line.trim().strip_prefix("set prefix=")).map(plain);
@@ -107,7 +107,7 @@ fn target(text: &str) -> Option<String> {
     Some(format!("/{folder}/{file}"))
 }
 
-/// Of two in /boot, links followed, the one of the GRUB that is installed.
+/// Of two in /boot, with links followed, the one of the installed GRUB.
 fn in_boot(setup: &Setup) -> Vec<&str> {
     let place = |path: &str| setup.files.0.get(path).map(|file| file.place.as_str());
     let there: Vec<&str> = CONFIGURATIONS.into_iter().filter(|path| setup.files.exists(path)).collect();
@@ -159,7 +159,7 @@ mod tests {
                 program,
                 vec![one],
             ),
-            // Another system's lies on the same partition.
+            // Another system's is on the same partition.
             (vec![(two, two, whole), ("/boot/efi/EFI/other/grub.cfg", "", whole)], program, vec![two]),
             (vec![(one, two, whole), (two, two, whole)], None, vec![two]),
             (vec![(one, one, whole), (two, two, whole)], None, vec![one, two]),

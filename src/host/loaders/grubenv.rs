@@ -1,4 +1,4 @@
-//! GRUB's environment block, where RHEL 8 and its kin keep the kernel parameters of all entries.
+//! GRUB's environment block, where RHEL 8 and similar distributions store the kernel parameters of all entries.
 
 use crate::host::plan::{Edits, text_of};
 use crate::host::tokens::{self, Want};
@@ -6,17 +6,17 @@ use crate::model::{Finding, Setup};
 
 const PLACES: [&str; 2] = ["/boot/grub2/grubenv", "/boot/grub/grubenv"];
 const VARIABLE: &str = "kernelopts=";
-/// The block has this size, and `#` up to its end (GRUB manual, "GRUB environment block").
+/// The block has this size, and is padded with `#` (GRUB manual, "GRUB environment block").
 const SIZE: usize = 1024;
 
-/// The value of `kernelopts`; empty where it is not set.
+/// The value of `kernelopts`; empty if it is not set.
 pub(super) fn kernelopts(setup: &Setup) -> String {
     let mut texts = PLACES.iter().filter_map(|path| setup.files.text(path));
     let value = |text: &str| text.lines().find_map(|line| line.strip_prefix(VARIABLE)).map(str::to_owned);
     texts.find_map(value).unwrap_or_default()
 }
 
-/// Changes it where it is set.
+/// Changes it if it is set.
 pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
     let needed = setup.files.texts(super::grub::ENTRIES, ".conf").any(|(_, text)| text.contains("$kernelopts"));
     for path in PLACES {
@@ -28,11 +28,11 @@ pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(
         if block.len() != SIZE {
             return Err(Finding::fatal(
                 "grubenv",
-                format!("{path} holds {SIZE} bytes, and the kernel parameters need more than fit"),
-                "take kernel parameters that are not needed out of it with grub2-editenv",
+                format!("{path} has {SIZE} bytes, and the kernel parameters do not fit"),
+                "remove unneeded kernel parameters from it with grub2-editenv",
             ));
         }
-        edits.change(setup, path, "kernel parameters of all entries that say $kernelopts", |_| block)?;
+        edits.change(setup, path, "kernel parameters of all entries that use $kernelopts", |_| block)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! kernelstub (Pop!_OS): a JSON file with the user's kernel options, from which it makes systemd-boot's entries.
+//! kernelstub (Pop!_OS): a JSON file with the user's kernel options, from which it generates systemd-boot's entries.
 
 use serde_json::Value;
 
@@ -22,22 +22,22 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let changed = changed(text_of(CONFIGURATION, file)?, wants).ok_or_else(|| {
         Finding::fatal(
             "boot-loader",
-            format!("{CONFIGURATION} has no list user.kernel_options, so it is none of kernelstub's"),
-            "run kernelstub once, which writes it anew",
+            format!("{CONFIGURATION} has no list user.kernel_options, so kernelstub did not write it"),
+            "run kernelstub once, which regenerates it",
         )
     })?;
-    edits.change(setup, CONFIGURATION, "the kernel options that kernelstub gives to each kernel", |_| changed)?;
+    edits.change(setup, CONFIGURATION, "the kernel options that kernelstub sets for each kernel", |_| changed)?;
     for place in systemd_boot::PLACES {
         bls::edit_entries(setup, &format!("{place}/entries"), wants, &mut edits)?;
     }
     if !edits.writes.is_empty() {
         let made = systemd_boot::PLACES.map(|place| format!("{place}/entries/"));
-        edits.commands.push(Command::of(&["kernelstub"], "it makes the boot entries from its configuration").making(made));
+        edits.commands.push(Command::of(&["kernelstub"], "it generates the boot entries from its configuration").making(made));
     }
     Ok(edits)
 }
 
-/// The list of the user's options written anew, one a line as kernelstub does; all else stays.
+/// Replaces the list of the user's options, one per line as kernelstub does; the rest is unchanged.
 fn changed(text: &str, wants: &[Want]) -> Option<String> {
     let configuration: Value = serde_json::from_str(text).ok()?;
     let options = configuration.get("user")?.get("kernel_options")?.as_array()?;
@@ -53,7 +53,7 @@ fn changed(text: &str, wants: &[Want]) -> Option<String> {
     let items: Vec<String> =
         tokens::with(&line, wants).split_whitespace().map(|token| format!("{indent}  {}", Value::from(token))).collect();
     let changed = format!("{}[\n{}\n{indent}]{}", &text[..open], items.join(",\n"), &text[close + 1..]);
-    // A bracket in an option, or a file in another order, would have led astray.
+    // A bracket in an option, or a file in another order, would have broken the edit.
     let written: Value = serde_json::from_str(&changed).ok()?;
     let kept = written.get("user")?.get("kernel_options")?.as_array()?.len() == items.len()
         && written.get("default") == configuration.get("default");

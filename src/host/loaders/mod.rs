@@ -1,4 +1,4 @@
-//! Boot loaders: which one booted this machine, how it is given kernel parameters, what it will boot next.
+//! Boot loaders: which one booted this host, how kernel parameters are set, what it will boot next.
 //!
 //! A new boot loader is a new file here, a line in `ALL`, and the places of its command lines in the lists below it.
 
@@ -28,19 +28,19 @@ use super::tokens::Want;
 use super::words::Sort;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-/// What vgapt knows of a boot loader.
+/// How vgapt handles a boot loader.
 pub struct Loader {
     /// Which one it is.
     pub kind: BootLoader,
     /// What people call it.
     pub name: &'static str,
-    /// Whether its configuration is there.
+    /// Whether its configuration exists.
     configured: fn(&Setup) -> bool,
-    /// How it is given parameters.
+    /// How kernel parameters are set.
     edit: fn(&Host, &Setup, &[Want]) -> Result<Edits, Finding>,
     /// What it will boot next.
     next: fn(&Setup) -> Vec<Entry>,
-    /// The file and the text of an entry that boots as before; `off` switches the early binding off.
+    /// The file and the text of an entry that boots as before; `off` disables the early binding.
     fallback: Fallback,
 }
 
@@ -55,28 +55,28 @@ pub struct Entry {
     pub cmdline: String,
 }
 
-/// Words of a command line that boots only for a rescue.
+/// Words on the command line of a rescue boot.
 const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
 
-/// Whether a command line boots only for a rescue.
+/// Whether a command line is for a rescue boot.
 pub(super) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
     words.any(|word| RESCUE.contains(&word))
 }
 
 impl Entry {
-    /// Whether it is for rescue, or kept for the case that anything is wrong: these have fewer parameters on purpose.
+    /// Whether it is a rescue or fallback entry, which has fewer parameters on purpose.
     pub fn is_recovery(&self) -> bool {
         is_rescue(self.cmdline.split_whitespace()) || self.source.contains("rescue") || self.source.contains(fallback::ENTRY)
     }
 }
 
-/// All that are known; where several are there at once, the first that is configured owns the others' files.
+/// All supported boot loaders; if several are configured, the first one manages the files of the others.
 static ALL: [&Loader; 6] =
     [&ostree::OSTREE, &kernelstub::KERNELSTUB, &unified::UNIFIED, &systemd_boot::SYSTEMD_BOOT, &limine::LIMINE, &grub::GRUB];
 
-/// Files from which command lines are made.
+/// Files from which command lines are generated.
 pub(super) const MADE_FROM: [&str; 5] = [grub::DEFAULTS, limine::DEFAULTS, bls::NEW_KERNELS, kernelstub::CONFIGURATION, bls::SHIPPED];
-/// Folders of such files, and of the boot entries themselves, and how the names in them end.
+/// Directories of such files, and of the boot entries themselves, with the ending of the names.
 pub(super) const FOLDERS: [(&str, &str); 7] = [
     (grub::MORE_DEFAULTS, ".cfg"),
     (unified::PARTS, ".conf"),
@@ -131,7 +131,7 @@ impl Loader {
         }
     }
 
-    /// What it will boot next, as far as its files tell.
+    /// What it will boot next, according to its files.
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)
     }

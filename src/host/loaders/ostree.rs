@@ -1,4 +1,4 @@
-//! rpm-ostree and bootc hosts: the entries belong to the deployment, and are changed by its tool only.
+//! rpm-ostree and bootc hosts: the entries belong to the deployment, and only its tool may change them.
 
 use super::grub::ENTRIES;
 use super::{Entry, Loader, bls};
@@ -19,7 +19,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let Some(now) = entries.first().map(|entry| entry.cmdline.clone()) else {
         return Err(Finding::fatal(
             "boot-loader",
-            format!("no entry in {ENTRIES} can be read, so the kernel parameters of the deployment are not known"),
+            format!("no boot loader entry in {ENTRIES} can be read, so the kernel parameters of the deployment are not known"),
             "mount /boot, and run vgapt prepare again",
         ));
     };
@@ -31,8 +31,8 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     if !setup.has("rpm-ostree") {
         return Err(Finding::fatal(
             "boot-loader",
-            "this system is an image (bootc), and its kernel parameters are part of that",
-            format!("give your image a file below /usr/lib/bootc/kargs.d with: kargs = [{}]", quoted(&after, &before)),
+            "this system is an image (bootc), and its kernel parameters are part of the image",
+            format!("add a file to your image in /usr/lib/bootc/kargs.d with: kargs = [{}]", quoted(&after, &before)),
         ));
     }
     let gone: Vec<&str> = before.iter().filter(|token| !after.contains(token)).copied().collect();
@@ -43,14 +43,14 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         let come = come.iter().map(|token| format!("--append-if-missing={token}"));
         ["rpm-ostree".to_owned(), "kargs".to_owned()].into_iter().chain(gone).chain(come).collect::<Vec<_>>()
     };
-    let mut command = Command::of(&[], "the deployment's kernel parameters are rpm-ostree's");
+    let mut command = Command::of(&[], "rpm-ostree manages the deployment's kernel parameters");
     command.argv = kargs(&gone, &come);
     command.undo = Some(kargs(&come, &gone));
     edits.commands.push(command);
     Ok(edits)
 }
 
-/// What comes, as a TOML list has it.
+/// The added parameters, as items of a TOML list.
 fn quoted(after: &[&str], before: &[&str]) -> String {
     after.iter().filter(|token| !before.contains(token)).map(|token| format!("\"{token}\"")).collect::<Vec<_>>().join(", ")
 }

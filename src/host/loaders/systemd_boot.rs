@@ -1,4 +1,4 @@
-//! systemd-boot: entries on the EFI system partition or in /boot, made by kernel-install.
+//! systemd-boot: entries on the EFI system partition or in /boot, written by kernel-install.
 
 use super::{Entry, Loader, bls, cmdline, fallback, unified};
 use crate::host::plan::{Command, Edits};
@@ -7,24 +7,24 @@ use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, fallback };
 
-/// GRUB as openSUSE has it as a reader of entries; it has no `grub.cfg`.
+/// openSUSE's GRUB that reads entries; it has no `grub.cfg`.
 pub(super) static GRUB_OF_ENTRIES: Loader =
     Loader { kind: BootLoader::Grub, name: "GRUB with entries (grub2-bls)", configured: owns_entries, edit, next, fallback };
 
-/// Where entries lie: the boot partition, and the places where distributions mount the EFI system partition.
+/// Where entries are: the boot partition, and the places where distributions mount the EFI system partition.
 pub(super) const PLACES: [&str; 3] = ["/boot/loader", "/boot/efi/loader", "/efi/loader"];
 
 fn configured(setup: &Setup) -> bool {
-    // Fedora's GRUB reads /boot/loader/entries too, so entries alone say nothing.
+    // Fedora's GRUB reads /boot/loader/entries too, so entries alone prove nothing.
     PLACES.iter().any(|place| setup.files.exists(&format!("{place}/loader.conf"))) || owns_entries(setup) || copies(setup)
 }
 
-/// openSUSE's tool owns the entries, whether systemd-boot reads them or GRUB (grub2-bls).
+/// Whether openSUSE's tool manages the entries; systemd-boot or GRUB (grub2-bls) may read them.
 pub(in crate::host) fn owns_entries(setup: &Setup) -> bool {
     setup.has("sdbootutil") && !entries(setup).is_empty()
 }
 
-/// Proxmox copies kernels and entries onto EFI system partitions that are not mounted.
+/// Whether Proxmox copies kernels and entries to EFI system partitions that are not mounted.
 fn copies(setup: &Setup) -> bool {
     setup.has("proxmox-boot-tool") && setup.files.exists(bls::NEW_KERNELS) && entries(setup).is_empty()
 }
@@ -45,8 +45,8 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
         return Err(Finding::fatal(
             "boot-loader",
-            "an entry of systemd-boot does not take the kernel parameters",
-            "look at its options line",
+            "the kernel parameters cannot be added to an entry of systemd-boot",
+            "check its options line",
         ));
     }
     if next(setup).is_empty() {
@@ -59,10 +59,10 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-/// Its entries name kernels and initramfs by their digests, so only the tool itself writes them, then and afterwards.
+/// Its entries refer to kernels and initramfs by their digests, so only the tool itself writes them, also for undo.
 fn owned(setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    let why = "kernel parameters of the entries that sdbootutil makes";
+    let why = "kernel parameters of the entries that sdbootutil writes";
     edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
     if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
         let mut command = Command::of(&["sdbootutil", "update-all-entries"], why);
@@ -72,15 +72,16 @@ fn owned(setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-/// Proxmox's tool copies kernels, initramfs and entries anew, then and afterwards.
+/// Proxmox's tool copies kernels, initramfs and entries again, also for undo.
 fn refresh() -> Command {
-    let mut command = Command::of(&["proxmox-boot-tool", "refresh"], "it copies what is booted onto the EFI system partitions");
+    let mut command =
+        Command::of(&["proxmox-boot-tool", "refresh"], "it copies kernels, initramfs and entries to the EFI system partitions");
     command.undo = Some(command.argv.clone());
     command
 }
 
-/// What stands for a boot image outside of /boot itself: the copies that kernel-install and its kin make
-/// for the loader, with the entries that name them, and unified images.
+/// Copies of boot images outside of /boot itself: those that kernel-install and similar tools make for the
+/// loader, with the entries that refer to them, and unified images.
 pub(in crate::host) fn copied(setup: &Setup) -> Vec<String> {
     let images = |place: &str| {
         let partition = place.trim_end_matches("/loader").to_owned();
@@ -93,7 +94,7 @@ pub(in crate::host) fn copied(setup: &Setup) -> Vec<String> {
     PLACES.iter().filter(used).flat_map(|place| images(place)).chain(unified::images(setup)).collect()
 }
 
-/// The command that brings a new initramfs to where it is booted from, where another one does not do that.
+/// The command that copies a new initramfs to where it is booted from, if no other command does that.
 pub(in crate::host) fn copying(setup: &Setup) -> Option<Command> {
     copies(setup).then(refresh)
 }

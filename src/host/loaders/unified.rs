@@ -12,10 +12,10 @@ pub(super) static UNIFIED: Loader =
     Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next, fallback: |_, _, _| None };
 
 const CMDLINE: &str = bls::NEW_KERNELS;
-/// mkinitcpio reads these where there is no /etc/kernel/cmdline.
+/// mkinitcpio reads these if there is no /etc/kernel/cmdline.
 pub(super) const PARTS: &str = "/etc/cmdline.d";
 const WHY: &str = "the command line that is built into unified kernel images";
-/// Where the images are put.
+/// Where the images are written.
 const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"];
 
 fn configured(setup: &Setup) -> bool {
@@ -50,10 +50,10 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
             )?;
         }
     } else {
-        // Both builders take the running kernel's command line where nothing is written down.
+        // Both builders use the running kernel's command line if none is configured.
         return Err(Finding::fatal(
             "boot-loader",
-            format!("the unified kernel images have no command line of their own: neither {CMDLINE} nor {PARTS} is there"),
+            format!("the unified kernel images have no configured command line: neither {CMDLINE} nor {PARTS} exists"),
             format!("write the kernel's command line into {CMDLINE} (the present one is in /proc/cmdline), and run vgapt prepare again"),
         ));
     }
@@ -63,18 +63,18 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-/// Where the images lie that are built again with every new initramfs.
+/// The directories of the images that are rebuilt with every new initramfs.
 pub(super) fn images(setup: &Setup) -> impl Iterator<Item = String> {
     let has_images = |place: &&str| setup.images.iter().any(|(path, _)| path.starts_with(place));
     IMAGES.into_iter().filter(has_images).filter(|_| configured(setup)).map(str::to_owned)
 }
 
-/// Why images that are built again would not be booted.
+/// Why rebuilt images would not be booted.
 pub(in crate::host) fn unsigned(setup: &Setup) -> Option<Finding> {
     (setup.booted.secure_boot == Some(true) && !can_sign(setup)).then(|| {
         Finding::fatal(
             "signing",
-            "Secure Boot is on, and nothing was found that would sign the new unified kernel images, so the next boot would be refused",
+            "Secure Boot is on, and no tool was found that signs the new unified kernel images, so the firmware would refuse them at the next boot",
             "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",
         )
     })
@@ -89,13 +89,13 @@ fn can_sign(setup: &Setup) -> bool {
 }
 
 fn rebuild(setup: &Setup) -> Command {
-    let why = "the command line is inside the images, so they are built again";
+    let why = "the command line is inside the images, so they are rebuilt";
     let command = if setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_some() {
         Command::of(&["mkinitcpio", "-P"], why)
     } else if setup.has("dracut") && !setup.has("kernel-install") {
         Command::of(&["dracut", "--regenerate-all", "--force"], why)
     } else if setup.has("update-initramfs") && setup.has("lsinitramfs") {
-        // kernel-install finds kernels in /usr/lib/modules only, and Debian's are in /boot; a hook hands them over.
+        // kernel-install finds kernels only in /usr/lib/modules, and Debian's are in /boot; a hook passes them on.
         return initramfs_tools::update(why).making(IMAGES.into_iter().chain([initramfs_tools::IMAGES]));
     } else {
         Command::of(&["kernel-install", "add-all"], why)

@@ -1,4 +1,4 @@
-//! The kernel's command line: that of this boot, and what is written down for the next ones.
+//! The kernel command line: that of this boot, and what is configured for the next ones.
 
 use super::modules::{DRIVERS, with};
 use super::{KeepsOut, Other};
@@ -6,7 +6,7 @@ use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
 use crate::host::{binding, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
-/// A parameter as it is written down.
+/// A parameter in a configuration file.
 struct Written<'a> {
     path: &'a str,
     /// The file and the line.
@@ -25,13 +25,13 @@ fn by_loader<'a>(host: &Host, setup: &'a Setup) -> (Vec<Written<'a>>, Vec<Writte
     (read, unread, Some(chosen.loader.name))
 }
 
-/// All `name=value` of the files, those that command lines are made from first.
+/// All `name=value` parameters in the files, beginning with those from which command lines are generated.
 fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
     let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.legible(path)?)));
     let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.legible_texts(folder, ending));
     let mut found = Vec::new();
     for (path, text) in of(&MADE_FROM).chain(folders).chain(of(&BOOTED)) {
-        // The entry that boots without the binding is one of ours.
+        // vgapt's own entry that boots without the binding does not count.
         if plan::is_ours(text) || path.contains("rescue") {
             continue;
         }
@@ -71,7 +71,7 @@ fn parameter(token: &str) -> Option<(String, &str)> {
     Some((name.replace('-', "_"), value))
 }
 
-/// The ids of the running kernel's command line, by the file that gives them where one does, and those of the next boot.
+/// The ids on the running kernel's command line, with the file that sets them if there is one, and those of the next boot.
 pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
     let (written, _, _) = by_loader(host, setup);
     let mut found = Vec::new();
@@ -102,7 +102,7 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
     found
 }
 
-/// Where vfio-pci is part of the kernel, vgapt's own ids are there too.
+/// If vfio-pci is built in, vgapt's own ids are on the command line too.
 fn is_ours(setup: &Setup, name: &str, value: &str) -> bool {
     let ours: Vec<String> = binding::bound(setup).iter().map(|bound| bound.id.to_string()).collect();
     name == "vfio_pci.ids"
@@ -147,7 +147,7 @@ pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
     lines.iter().map(finding).collect()
 }
 
-/// What keeps vfio-pci out at the next boot.
+/// What keeps vfio-pci from being loaded at the next boot.
 pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
@@ -158,8 +158,11 @@ pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
         }
         findings.push(Finding::blocker(
             "vfio-blacklisted",
-            format!("{} says `{}`: from the next boot on it keeps {parts} out, and nothing is bound to vfio-pci", one.place, one.token),
-            format!("take {parts} out of {}, make the boot entries anew, and run vgapt prepare again", one.place),
+            format!(
+                "{} says `{}`: from the next boot on it keeps {parts} from being loaded, and nothing is bound to vfio-pci",
+                one.place, one.token
+            ),
+            format!("remove {parts} from {}, regenerate the boot entries, and run vgapt prepare again", one.place),
         ));
         told.push((one.name, one.value));
     }

@@ -7,19 +7,19 @@ use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
 use crate::passthrough::{dark_displays, has_outlets};
 
 /// Offers the option by which a host stays without a display.
-const KEEP_SO: &str = "to keep it so (the host is reached by ssh)";
+const KEEP_SO: &str = "to leave it like this (and use the host over ssh)";
 
 /// A line by which a driver is not loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::host) struct KeepsOut {
     /// Its file and number, or the kernel's command line.
     pub(in crate::host) place: String,
-    /// How it reads.
+    /// Its text.
     pub(in crate::host) words: String,
 }
 
 impl KeepsOut {
-    /// It in one phrase.
+    /// Its place and text in one phrase.
     pub(in crate::host) fn says(&self) -> String {
         format!("{} says `{}`", self.place, self.words)
     }
@@ -48,8 +48,8 @@ pub(in crate::host) fn display_drivers_kept_out(host: &Host, setup: &Setup, disp
     found
 }
 
-/// The host has a display only where a driver of its own has one. What vgapt itself binds was allowed, and what a
-/// domain has comes back.
+/// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
+/// running domain uses returns to the host.
 pub(super) fn dark(seen: &Seen<'_>) -> Option<Finding> {
     let Seen { host, setup, wanted, ours, others } = seen;
     let displays = dark_displays(host);
@@ -68,7 +68,7 @@ pub(super) fn dark(seen: &Seen<'_>) -> Option<Finding> {
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
         |other| other.remedy(&format!("to give the host its display back:{and_out}")),
     );
-    let message = format!("the host has no display: {} is on vfio-pci by {place}{says}", PciAddress::list(&displays));
+    let message = format!("the host has no display: {} is bound to vfio-pci by {place}{says}", PciAddress::list(&displays));
     Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
 }
 

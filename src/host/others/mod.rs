@@ -1,4 +1,4 @@
-//! What others have set up to be bound to vfio-pci: files of modprobe, kernel parameters, driverctl, udev
+//! Bindings to vfio-pci that vgapt does not manage: files of modprobe, kernel parameters, driverctl, udev
 //! rules, scripts of the initramfs and of services.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use crate::passthrough::{DangerKind, dangers};
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
 
-/// What is there and what is wanted.
+/// The host, the request, and the bindings found.
 struct Seen<'a> {
     host: &'a Host,
     setup: &'a Setup,
@@ -32,7 +32,7 @@ struct Seen<'a> {
     others: Vec<Other>,
 }
 
-/// What is to be said of all that: what others take of what is wanted, what they take beside, what they mistake.
+/// The findings about other bindings: requested devices they bind, further devices they bind, and their mistakes.
 pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let ours = binding::bound(setup).iter().map(|bound| bound.address).collect();
     let seen = Seen { host, setup, wanted, ours, others: others(host, setup) };
@@ -50,8 +50,8 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
     findings
 }
 
-/// What the host loses to others' ids as soon as vfio-pci is loaded before other drivers, which vgapt does; until then a
-/// driver of the host may have been first.
+/// What the host loses to ids set by other tools once vfio-pci is loaded before other drivers, as vgapt does; until
+/// then a host driver may have bound the device first.
 fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
     const LOSSES: [DangerKind; 5] =
         [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
@@ -79,8 +79,8 @@ fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
     lost.filter_map(|danger| {
         let allow = refusals::allow(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
         let message =
-            format!("{}: {places} takes {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
-        let finding = Finding::blocker("also-bound", message, first.remedy("to keep it for the host:"));
+            format!("{}: {places} binds {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
+        let finding = Finding::blocker("also-bound", message, first.remedy("to leave it to the host:"));
         Some(finding.unless(refusals::ALL_THE_SAME, refusals::option(allow)))
     })
     .collect()
@@ -103,7 +103,7 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
         findings.push(Finding::blocker(
             "bound-by-other",
             format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
-            other.remedy("leave it out of --bind start, or"),
+            other.remedy("omit it with --bind start, or"),
         ));
     } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
         let (keep, fades) = if other.fades {
@@ -120,7 +120,11 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
         let out = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("take that out{anew}"));
         findings.push(Finding::warning(
             "bound-by-other",
-            format!("{} binds {}, and not vgapt: vgapt undo does not take that back{fades}", other.told(), PciAddress::list(&meant)),
+            format!(
+                "{} binds {}, which vgapt does not manage: vgapt undo does not revert it{fades}",
+                other.told(),
+                PciAddress::list(&meant)
+            ),
             format!("{keep}; to have vgapt do it, {out}, and run vgapt prepare"),
         ));
     }
@@ -131,44 +135,47 @@ fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
     if !beside.is_empty() {
         let usb = host.pci.iter().filter(|device| device.class.code() == USB);
         let blind = held(&beside) && usb.clone().any(|device| beside.contains(&device.address)) && usb.clone().all(PciDevice::on_vfio);
-        let more = if blind { "; the host is left without a USB controller, and so without a USB keyboard" } else { "" };
+        let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
         let unread =
-            setup.in_domains.0.unknown().map(|because| format!(" (whether a domain has it is not known: {because})")).unwrap_or_default();
+            setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})")).unwrap_or_default();
         findings.push(Finding::warning(
             "also-bound",
-            format!("{} also takes {}, which is not meant for a guest here{unread}{more}", other.place, described(host, &beside)),
+            format!("{} also binds {}, which is not selected for a guest here{unread}{more}", other.place, described(host, &beside)),
             other.remedy("if no guest is to have it:"),
         ));
     }
     if !other.no_ids.is_empty() {
         findings.push(Finding::warning(
             "no-ids",
-            format!("{} names what is no id of a device: {}", other.place, other.no_ids.join(", ")),
-            "an id is vendor:device, such as 10de:1401 (vgapt list shows it); addresses are bound by vgapt prepare",
+            format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", ")),
+            "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare",
         ));
     }
     if other.takes_no_options {
         findings.push(Finding::warning(
             "no-ids",
-            format!("{} gives options to a module, and systemd takes the whole line for its name: nothing is loaded by it", other.told()),
-            "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and take that line out",
+            format!("{} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing", other.told()),
+            "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line",
         ));
     } else if other.takes.is_empty() && other.no_ids.is_empty() {
         findings.push(Finding::warning(
             "bound-by-other",
-            format!("{} binds devices, or loads vfio-pci, in a way of its own; which devices it takes is not known", other.told()),
-            other.remedy("look at what it does; if it is not needed:"),
+            format!(
+                "{} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known",
+                other.told()
+            ),
+            other.remedy("check what it does; if it is not needed:"),
         ));
     }
     findings
 }
 
-/// Another function of a card that is meant is told with the card.
+/// Another function of a selected card is reported with the card.
 fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
     Card::with(host, address).is_some_and(|card| wanted.functions.contains(&card.address))
 }
 
-/// What is on vfio-pci, and nothing that was found does it; cards are told on their own.
+/// Devices that are bound to vfio-pci by nothing that was found; selected cards are reported separately.
 fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
     let Seen { host, setup, wanted, ours, others } = seen;
     let is_known = |address: &PciAddress| {
@@ -178,7 +185,7 @@ fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
             || others.iter().any(|other| other.takes.contains(address))
             || shares_card(host, wanted, *address)
     };
-    // What no domain that can be read has: where none can, libvirt may have taken it for one that runs.
+    // If the domains cannot be read, libvirt may have bound it for a running one.
     if setup.in_domains.0.unknown().is_some()
         || others.iter().any(|other| other.takes.is_empty() && other.no_ids.is_empty() && !other.takes_no_options)
     {
@@ -189,8 +196,8 @@ fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
     (!on.is_empty()).then(|| {
         Finding::warning(
             "also-bound",
-            format!("{} is on vfio-pci, is not meant for a guest here, and nothing was found that binds it", described(host, &on)),
-            "where a guest has it, nothing; else find what binds it: grep -rl vfio /etc /usr/local",
+            format!("{} is bound to vfio-pci, is not selected for a guest here, and nothing was found that binds it", described(host, &on)),
+            "nothing, if a guest uses it; otherwise find what binds it: grep -rl vfio /etc /usr/local",
         )
     })
 }
@@ -219,7 +226,7 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
     functions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// All that others have set up.
+/// All bindings that vgapt does not manage.
 pub fn others(host: &Host, setup: &Setup) -> Vec<Other> {
     let mut found = modules::of_modprobe(host, setup);
     found.extend(command_lines::ids(host, setup));
@@ -320,7 +327,7 @@ mod tests {
                 4,
                 both,
             ),
-            // Whoever mentions vgapt has not been written by it.
+            // A file that mentions vgapt was not necessarily written by it.
             (
                 "/usr/local/bin/bind",
                 "#!/bin/sh\n# vgapt prepare --gpu 01:00.0 does this, too\necho 10de 1401 > /sys/bus/pci/drivers/vfio-pci/new_id\n",

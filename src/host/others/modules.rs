@@ -1,16 +1,16 @@
-//! Modules' options: files of modprobe, lists of modules, driverctl.
+//! Module options: files of modprobe, lists of modules, driverctl.
 
 use super::scripts::named;
 use super::{Other, union};
 use crate::host::{binding, modprobe};
 use crate::model::{Finding, Host, PciDevice, Setup};
 
-/// The drivers that hold a device for a guest, and the kernel parameters that give ids to them.
+/// The drivers that reserve a device for a guest; `NAME.ids` are the kernel parameters for their ids.
 pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
-/// Lists of modules that are loaded early, with their options behind them.
+/// Lists of modules that are loaded early, each followed by its options.
 const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
 
-/// Options and the install line of the drivers. Of several lines with ids the last one counts.
+/// Options and the install line of the drivers. Of several lines with ids the last one takes effect.
 pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
     let configuration = modprobe::read(setup, &[]);
     let is_ours = |line: &&modprobe::Line| line.path == binding::MODPROBE;
@@ -29,7 +29,7 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
             other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
             found.push(other);
         }
-        // Old guides give a card's alias to the driver.
+        // Old guides map a card's alias to the driver.
         let aliases = configuration.of("alias").filter(|line| line.rest.replace('-', "_") == driver && !is_ours(line));
         found.extend(aliases.map(|line| {
             let takes = host.pci.iter().filter(|device| modprobe::fits(&line.name, &device.modalias())).map(|device| device.address);
@@ -67,7 +67,7 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
 }
 
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
-/// there; systemd-modules-load takes the whole line for a name, and loads nothing (modules-load.d(5)).
+/// there; systemd-modules-load reads the whole line as a name, and loads nothing (modules-load.d(5)).
 pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
     let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.legible(path)?)));
     let texts = texts.chain(setup.files.legible_texts("/etc/modules-load.d", ".conf"));
@@ -84,7 +84,7 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
         .collect()
 }
 
-/// driverctl keeps a file for each address, with the driver in it.
+/// driverctl stores a file for each address, with the driver in it.
 pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<Other> {
     let files =
         setup.files.legible_texts("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
@@ -97,7 +97,7 @@ pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<Other> {
         .collect()
 }
 
-/// The value of `ids=` in a module's options; the last one counts.
+/// The value of `ids=` in a module's options; the last one takes effect.
 pub(in crate::host) fn ids(options: &str) -> Option<&str> {
     options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
 }
@@ -115,7 +115,7 @@ pub(super) fn with(mut other: Other, host: &Host, ids: &str) -> Other {
     other
 }
 
-/// An id as `drivers/vfio/pci/vfio_pci.c` takes it: vendor:device, then subsystem and class, each of which may be left out.
+/// An id in the format of `drivers/vfio/pci/vfio_pci.c`: vendor:device, then optionally subsystem and class.
 struct Pattern {
     vendor: u32,
     device: u32,
@@ -126,7 +126,7 @@ struct Pattern {
 impl Pattern {
     const ANY: u32 = u32::MAX;
 
-    /// `None` for what is no id, also where the kernel would take it: `c5:00` is the beginning of an address.
+    /// `None` for what is not an id, even if the kernel accepts it: `c5:00` is the beginning of an address.
     fn parse(id: &str) -> Option<Self> {
         let fields: Vec<&str> = id.split(':').collect();
         let numbers: Vec<u32> = fields.iter().map(|field| u32::from_str_radix(field, 16).ok()).collect::<Option<_>>()?;

@@ -2,18 +2,18 @@
 
 use crate::model::{PciAddress, Setup};
 
-/// Something by which somebody else binds devices.
+/// A binding of devices that vgapt does not manage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
-    /// Where it stands: a file and its line, or the kernel's command line.
+    /// Where it is set: a file and its line, or the kernel command line.
     pub place: String,
-    /// How it reads.
+    /// Its text.
     pub words: String,
-    /// The functions that are here and that it takes, sorted.
+    /// The functions of this host that it binds, sorted.
     pub takes: Vec<PciAddress>,
-    /// What is given as an id, and is none.
+    /// What is given as an id, but is not one.
     pub no_ids: Vec<String>,
-    /// Whether it gives options where none are taken, so that it takes nothing.
+    /// Whether it gives options where none are accepted, so that it binds nothing.
     pub takes_no_options: bool,
     /// The driver to which it gives them, where it names one.
     pub(super) driver: Option<&'static str>,
@@ -26,25 +26,25 @@ pub struct Other {
 }
 
 impl Other {
-    /// It in one phrase.
+    /// Its place and text in one phrase.
     pub fn told(&self) -> String {
         format!("{} ({})", self.place, self.words)
     }
 
-    /// How it is taken back.
+    /// How to remove it.
     pub(super) fn remedy(&self, first: &str) -> String {
         if self.place.starts_with("/etc/driverctl.d/") {
             let address = self.place.trim_start_matches("/etc/driverctl.d/").split(',').next().unwrap_or_default();
             return format!("{first} driverctl unset-override {address}");
         }
         if let Some(file) = self.place.split(", line").next().filter(|file| file.ends_with("/grub.cfg")) {
-            return format!("{first} make {file} anew (update-grub, or grub-mkconfig -o {file}), and reboot");
+            return format!("{first} regenerate {file} (update-grub, or grub-mkconfig -o {file}), and reboot");
         }
         if let Some(command) = self.command.as_ref().filter(|_| self.place.contains("/loader/entries/")) {
             return format!("{first} {command}, and reboot");
         }
         let what =
-            if self.place.starts_with('/') { format!("take that out of {}", self.place) } else { format!("take it off {}", self.place) };
+            if self.place.starts_with('/') { format!("remove that from {}", self.place) } else { format!("remove it from {}", self.place) };
         let anew = self.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
         format!("{first} {what}{anew}, and reboot")
     }
@@ -55,7 +55,7 @@ impl Other {
         if self.is_parameter {
             return Some("make the boot entries anew");
         }
-        IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("make the initramfs anew")
+        IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("regenerate the initramfs")
     }
 
     pub(super) fn new(place: String, words: &str) -> Self {

@@ -7,10 +7,10 @@ use crate::host::modprobe;
 use crate::host::plan::is_ours;
 use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
 
-/// The words of a script or rule that binds.
+/// Words that occur in a script or rule that binds devices.
 const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
 
-/// Rules of udev, scripts and units that write to vfio-pci.
+/// udev rules, scripts and units that bind devices to vfio-pci.
 pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
     let run = run_at_boot(setup);
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
@@ -64,7 +64,7 @@ pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
     texts.flat_map(of).collect()
 }
 
-/// Whether a file is a script or rule that runs without anybody's doing; those that modprobe's lines name are told with these.
+/// Whether a file is a script or rule that runs automatically; those that modprobe's lines run are reported with these.
 fn is_script(path: &str) -> bool {
     const FOLDERS: [&str; 11] = [
         "/etc/initramfs-tools/scripts/",
@@ -84,7 +84,7 @@ fn is_script(path: &str) -> bool {
         || (FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.contains("modprobe.d"))
 }
 
-/// Whether a line loads or copies the module and gives nothing to it.
+/// Whether a line only loads or copies the module, without binding a device.
 fn only_loads(line: &str) -> bool {
     let writes = ["driver_override", "new_id", "/bind", "ids=", "driverctl", "set-override"];
     !writes.iter().any(|word| line.contains(word))
@@ -112,7 +112,7 @@ fn udev_rules<'t>(text: &str, wanted: &'t [(usize, &'t str)]) -> Vec<Rule<'t>> {
     rules
 }
 
-/// The functions that a rule of udev means: by name, vendor, device and class; what it does not say fits all.
+/// The functions that a udev rule matches: by name, vendor, device and class; a missing key matches all.
 fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
     let value = |keys: &[&str]| {
         keys.iter().find_map(|key| {
@@ -139,7 +139,7 @@ fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
     host.pci.iter().filter(fits).filter(|device| !device.is_bridge()).map(|device| device.address).collect()
 }
 
-/// The functions that a script names by address or ids; one that asks for `boot_vga` means all cards but the firmware's.
+/// The functions that a script names by address or ids; one that reads `boot_vga` means all cards but the boot display.
 pub(super) fn named(host: &Host, text: &str) -> Vec<PciAddress> {
     let plain: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|line| format!("{line}\n")).collect();
     let words: Vec<String> = plain

@@ -1,4 +1,4 @@
-//! What was done to a host, written down before it is done: receipts in /var/lib/vgapt.
+//! Receipts in /var/lib/vgapt: each change to the host is recorded before it is made.
 
 mod record;
 mod store;

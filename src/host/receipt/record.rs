@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::files::Attributes;
 
-/// The format that is written: 1 says nothing of itself and keeps no attributes of files. All up to this one are read.
+/// The format that is written. Format 1 has no format number and no file attributes. All formats up to this one are read.
 pub(in crate::host) const FORMAT: u32 = 2;
 
-/// What of a receipt can be read whatever its format.
+/// The part of a receipt that can be read in every format.
 #[derive(Debug, Deserialize)]
 pub(in crate::host) struct Head {
     /// The version of vgapt that wrote it.
@@ -22,7 +22,7 @@ fn first_format() -> u32 {
     1
 }
 
-/// What one `vgapt prepare` does, with everything that taking it back needs.
+/// What one `vgapt prepare` does, with everything needed to undo it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct Receipt {
     /// Its format.
@@ -34,7 +34,7 @@ pub(in crate::host) struct Receipt {
     pub(in crate::host) made: u64,
     /// How far it got.
     pub(in crate::host) progress: Progress,
-    /// The directories that are made, the outer ones first.
+    /// The directories that are created, the outer ones first.
     pub(in crate::host) directories: Vec<String>,
     /// The files that are written, in order.
     pub(in crate::host) files: Vec<FileRecord>,
@@ -46,11 +46,11 @@ pub(in crate::host) struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::host) enum Progress {
-    /// It was begun; if nobody is at work, it was interrupted.
+    /// It has begun; if no vgapt is running, it was interrupted.
     Applying,
-    /// It was done and proved.
+    /// It is done and verified.
     Applied,
-    /// It is being taken back.
+    /// It is being undone.
     Undoing,
 }
 
@@ -59,18 +59,18 @@ pub(in crate::host) enum Progress {
 pub(in crate::host) struct FileRecord {
     /// Its path.
     pub(in crate::host) path: String,
-    /// Where it really lies.
+    /// Its path with symbolic links resolved.
     pub(in crate::host) place: String,
-    /// As it was; `None` where it is new.
+    /// As it was; `None` if it is new.
     pub(in crate::host) before: Option<Kept>,
-    /// As it is then; `None` where it is taken away.
+    /// As it is afterwards; `None` if it is removed.
     pub(in crate::host) after: Option<Kept>,
 }
 
-/// The content of a file, kept beside the receipt.
+/// The content of a file, stored with the receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct Kept {
-    /// The name under which it is kept.
+    /// The name under which it is stored.
     pub(in crate::host) name: String,
     /// Its SHA-256.
     pub(in crate::host) sha256: String,
@@ -80,7 +80,7 @@ pub(in crate::host) struct Kept {
     pub(in crate::host) uid: u32,
     /// Group.
     pub(in crate::host) gid: u32,
-    /// Its access control list, labels and attributes of users; `None` where they were not looked at.
+    /// Its access control list, labels and user attributes; `None` if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::host) attributes: Option<Attributes>,
 }
@@ -90,29 +90,29 @@ pub(in crate::host) struct Kept {
 pub(in crate::host) struct CommandRecord {
     /// The program and its arguments.
     pub(in crate::host) argv: Vec<String>,
-    /// What takes it back.
+    /// The command that undoes it.
     pub(in crate::host) undo: Option<Vec<String>>,
-    /// The files that it makes anew: paths, beginnings of names, or directories.
+    /// The files that it regenerates: paths, prefixes of paths, or directories.
     pub(in crate::host) makes: Vec<String>,
-    /// Whether it was begun; never, in a tree that is not the running system.
+    /// Whether it was started; never in a tree that is not the running system.
     pub(in crate::host) begun: bool,
-    /// The files that it made anew.
+    /// The files that it regenerated.
     pub(in crate::host) made: Vec<Made>,
 }
 
-/// A file that a command made anew.
+/// A file that a command regenerated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct Made {
     /// Its path.
     pub(in crate::host) path: String,
-    /// As it was; `None` where it is new.
+    /// As it was; `None` if it is new.
     pub(in crate::host) before: Option<Kept>,
-    /// The SHA-256 of what the command made; `None` where it did not get to its end.
+    /// The SHA-256 of what the command wrote; `None` if it did not finish.
     pub(in crate::host) after: Option<String>,
 }
 
 impl Receipt {
-    /// What of it no vgapt has written: a receipt in a tree may come from anywhere.
+    /// A part of it that no vgapt can have written: a receipt in a tree may come from anywhere.
     pub(in crate::host) fn odd(&self) -> Option<String> {
         let files = self.files.iter().flat_map(|file| [&file.path, &file.place]);
         let commands = self.commands.iter().flat_map(|command| command.made.iter().map(|made| &made.path).chain(&command.makes));
@@ -125,7 +125,7 @@ impl Receipt {
     }
 }
 
-/// Whether a path is absolute, and has no `.`, no `..` and nothing empty in it; at its end a slash may stand.
+/// Whether a path is absolute, without `.`, `..` and empty components; it may end with a slash.
 fn is_normal(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let rest = rest.strip_suffix('/').unwrap_or(rest);

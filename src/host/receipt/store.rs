@@ -1,4 +1,4 @@
-//! Where receipts are kept: a directory each, which appears whole or not at all.
+//! Where receipts are stored: a directory each, which is created complete or not at all.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::host::target::Target;
 use crate::problem::Problem;
 
 const RECEIPT: &str = "receipt.json";
-/// The name of a receipt that is not whole yet.
+/// The name of an incomplete receipt.
 const UNFINISHED: &str = "unfinished";
 
-/// Contents of the host's files are kept here, so nobody else may read it.
+/// Contents of the host's files are stored here, so no other user may read it.
 const PRIVATE: u32 = 0o700;
 const PUBLIC: u32 = 0o755;
 /// Writable by the group, or by all.
@@ -33,22 +33,22 @@ pub(in crate::host) struct Store {
 pub(in crate::host) struct Receipts {
     /// The receipts, the oldest first.
     pub(in crate::host) known: Vec<(u32, Receipt)>,
-    /// The paths of what is no receipt.
+    /// The paths of other files and directories, which are not receipts.
     pub(in crate::host) strays: Vec<String>,
 }
 
 impl Store {
-    /// Where receipts lie on the host.
+    /// Where receipts are stored on the host.
     pub(in crate::host) const PATH: &str = "/var/lib/vgapt";
 
     pub(in crate::host) fn of(target: &Target) -> Self {
         Self { target: target.clone() }
     }
 
-    /// The store, held open; `None` where there is none.
+    /// The opened store; `None` if there is none.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not the caller's own: then what is in it is not believed.
+    /// If it cannot be read, or does not belong to the caller: then its contents are not trusted.
     fn folder(&self) -> Result<Option<Folder>> {
         let Some(folder) = self.target.folder(Self::PATH)? else { return Ok(None) };
         let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
@@ -56,7 +56,7 @@ impl Store {
         Ok(Some(folder))
     }
 
-    /// All that is in it. What is no receipt is only named.
+    /// All its contents. Only the paths are given of what is not a receipt.
     pub(in crate::host) fn all(&self) -> Result<Receipts> {
         let mut receipts = Receipts::default();
         let Some(folder) = self.folder()? else { return Ok(receipts) };
@@ -72,44 +72,44 @@ impl Store {
         Ok(receipts)
     }
 
-    /// Begins a receipt; `write` keeps what belongs to it. It is there when this returns, and not before.
+    /// Creates a receipt; `write` stores what belongs to it. It exists when this returns, not before.
     pub(in crate::host) fn begin(&self, write: impl FnOnce(&Keeper) -> Result<Receipt>) -> Result<(u32, Receipt)> {
         self.make_place()?;
-        let folder = self.folder()?.with_context(|| format!("{} is not there, although it was made", Self::PATH))?;
+        let folder = self.folder()?.with_context(|| format!("{} does not exist, although it was created", Self::PATH))?;
         discard(&folder)?;
         let unfinished = folder.place(UNFINISHED)?;
-        let told = |error: io::Error| files::told("make the directory", &unfinished.shown(), &error);
+        let told = |error: io::Error| files::told("create the directory", &unfinished.shown(), &error);
         unfinished.make_directory(PRIVATE).map_err(told)?;
         let keeper = Keeper(folder.below(UNFINISHED).map_err(told)?);
         let receipt = write(&keeper)?;
         save(&keeper.0, &receipt)?;
         let names = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
-        // Also what is none has its number.
+        // Directories that are not receipts also use up their number.
         let last = names.iter().filter_map(|(name, _)| name.parse::<u32>().ok()).max().unwrap_or(0);
-        let number = last.checked_add(1).with_context(|| format!("no number above {last} is left in {}", Self::PATH))?;
+        let number = last.checked_add(1).with_context(|| format!("no number above {last} is available in {}", Self::PATH))?;
         let named = unfinished.rename(&number.to_string()).and_then(|()| folder.sync());
         if let Err(error) = named {
             let error = files::told("write", &folder.shown().join(number.to_string()), &error);
             return Err(match self.forget(number) {
                 Ok(()) => error,
-                Err(other) => error.context(format!("the receipt {number} stays ({other:#})")),
+                Err(other) => error.context(format!("the receipt {number} could not be removed ({other:#})")),
             });
         }
         Ok((number, receipt))
     }
 
-    /// Writes a receipt anew.
+    /// Writes an existing receipt again.
     pub(in crate::host) fn save(&self, number: u32, receipt: &Receipt) -> Result<()> {
         save(&self.keeper(number)?.0, receipt)
     }
 
-    /// Where a receipt keeps contents.
+    /// Where a receipt stores contents.
     pub(in crate::host) fn keeper(&self, number: u32) -> Result<Keeper> {
-        let folder = self.folder()?.with_context(|| format!("{} is gone", Self::PATH))?;
+        let folder = self.folder()?.with_context(|| format!("{} no longer exists", Self::PATH))?;
         Ok(Keeper(opened(&folder, number)?))
     }
 
-    /// Forgets a receipt, in one step.
+    /// Removes a receipt, in one step.
     pub(in crate::host) fn forget(&self, number: u32) -> Result<()> {
         let Some(folder) = self.folder()? else { return Ok(()) };
         discard(&folder)?;
@@ -121,7 +121,7 @@ impl Store {
         discard(&folder)
     }
 
-    /// Takes away what an interrupted run left, and the directory itself where nothing is in it.
+    /// Removes what an interrupted run left, and the directory itself if it is empty.
     pub(in crate::host) fn tidy(&self) -> Result<()> {
         if let Some(folder) = self.folder()? {
             discard(&folder)?;
@@ -138,7 +138,7 @@ impl Store {
     }
 }
 
-/// What is here says what is written to the host, and with which owners and modes: it is the caller's own, or nothing.
+/// Its contents decide what is written to the host, with which owners and modes: so it has to belong to the caller.
 pub(in crate::host) fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
     let me = rustix::process::geteuid().as_raw();
     let place = place.display();
@@ -146,12 +146,12 @@ pub(in crate::host) fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
         return Ok(());
     }
     if uid == 0 && me != 0 {
-        let message = format!("what vgapt has changed here cannot be told: {place} is root's");
+        let message = format!("what vgapt has changed here is not known: {place} belongs to root");
         return Err(Problem::new(message, "run this as root, with --dry-run too: sudo vgapt …").into());
     }
-    let what = if uid == me { "others may write to it".to_owned() } else { format!("it belongs to the user {uid}") };
-    let remedy = format!("look at what is in it; if it is your own, chown -R {me} it and chmod -R go-w it, else move it away");
-    Err(Problem::new(format!("{place} says what vgapt has changed here, and is not believed: {what}"), remedy).into())
+    let what = if uid == me { "other users may write to it".to_owned() } else { format!("it belongs to the user {uid}") };
+    let remedy = format!("look at its contents; if they are yours, chown -R {me} it and chmod -R go-w it, otherwise move it away");
+    Err(Problem::new(format!("{place}, which records what vgapt has changed here, is not trusted: {what}"), remedy).into())
 }
 
 fn opened(folder: &Folder, number: u32) -> Result<Folder> {
@@ -171,14 +171,14 @@ fn read_own(folder: &Folder, name: &str) -> Result<Option<State>> {
     Ok(Some(state))
 }
 
-/// A receipt; `None` where the directory holds none.
+/// A receipt; `None` if the directory contains none.
 fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
     let directory = opened(folder, number)?;
     let path = directory.shown().join(RECEIPT);
     let Some(state) = read_own(&directory, RECEIPT)? else { return Ok(None) };
     let understood = |error: serde_json::Error| {
-        let message = format!("{} is no receipt that this vgapt understands: {error}", path.display());
-        Error::from(Problem::new(message, "run the vgapt that wrote it; a damaged one can only be taken out of the store by hand"))
+        let message = format!("{} is not a receipt that this vgapt can read: {error}", path.display());
+        Error::from(Problem::new(message, "use the vgapt that wrote it; a damaged receipt can only be removed from the store by hand"))
     };
     let head: Head = serde_json::from_slice(&state.bytes).map_err(understood)?;
     if head.format > FORMAT {
@@ -189,19 +189,19 @@ fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
                 path.display(),
                 head.format
             );
-            return Err(Problem::new(message, "look at where this tree comes from; nothing of that receipt is done").into());
+            return Err(Problem::new(message, "find out where this tree comes from; nothing of the receipt is applied").into());
         }
         let message = format!(
             "{} was written by vgapt {by}, in the format {}; this is vgapt {own}, which reads up to {FORMAT}",
             path.display(),
             head.format
         );
-        return Err(Problem::new(message, format!("run this with vgapt {by} or a later one")).into());
+        return Err(Problem::new(message, format!("run this with vgapt {by} or later")).into());
     }
     let receipt: Receipt = serde_json::from_slice(&state.bytes).map_err(understood)?;
     if let Some(odd) = receipt.odd() {
-        let remedy = "look at where this tree comes from; nothing of that receipt is done";
-        return Err(Problem::new(format!("{} names {odd}, which no vgapt has written", path.display()), remedy).into());
+        let remedy = "find out where this tree comes from; nothing of the receipt is applied";
+        return Err(Problem::new(format!("{} contains {odd}, which no vgapt has written", path.display()), remedy).into());
     }
     Ok(Some((number, receipt)))
 }
@@ -212,7 +212,7 @@ fn is_later(version: &str, than: &str) -> bool {
     numbers(version).is_ok_and(|version| numbers(than).is_ok_and(|than| version > than)) || numbers(version).is_err()
 }
 
-/// What was begun, or is being forgotten: a directory with files in it.
+/// Removes an unfinished receipt, or one that is being removed: a directory with files in it.
 fn discard(folder: &Folder) -> Result<()> {
     let place = folder.place(UNFINISHED)?;
     let discard = || {
@@ -230,32 +230,32 @@ fn discard(folder: &Folder) -> Result<()> {
 }
 
 fn save(directory: &Folder, receipt: &Receipt) -> Result<()> {
-    // What is written now is in this format, whatever it was before.
-    let text = serde_json::to_string_pretty(&Receipt { format: FORMAT, ..receipt.clone() }).context("a receipt does not serialise")?;
+    // It is always written in the current format.
+    let text = serde_json::to_string_pretty(&Receipt { format: FORMAT, ..receipt.clone() }).context("a receipt cannot be serialized")?;
     let place = directory.place(RECEIPT)?;
     let _: Lost = State::new(&text, 0o600).put(&place)?;
     Ok(())
 }
 
-/// Keeps contents beside a receipt.
+/// Stores contents with a receipt.
 pub(in crate::host) struct Keeper(Folder);
 
 impl Keeper {
     pub(in crate::host) fn keep(&self, name: &str, state: &State) -> Result<Kept> {
         let own = State { bytes: state.bytes.clone(), ..State::new("", 0o600) };
-        // The copy's own attributes are nobody's; those of the file are in the receipt.
+        // The copy needs no attributes; those of the file are in the receipt.
         let _: Lost = own.put(&self.0.place(name)?)?;
         let sha256 = files::digest(&state.bytes);
         let State { mode, uid, gid, attributes, .. } = state.clone();
         Ok(Kept { name: name.to_owned(), sha256, mode, uid, gid, attributes })
     }
 
-    /// A content that was kept, proved by its digest.
+    /// A stored content, verified by its digest.
     pub(in crate::host) fn get(&self, kept: &Kept) -> Result<State> {
         let path = self.0.shown().join(&kept.name);
-        let state = read_own(&self.0, &kept.name)?.with_context(|| format!("{} is not there any more", path.display()))?;
+        let state = read_own(&self.0, &kept.name)?.with_context(|| format!("{} no longer exists", path.display()))?;
         if files::digest(&state.bytes) != kept.sha256 {
-            bail!("{} is not what was kept there: its SHA-256 is another one", path.display());
+            bail!("{} was modified: its SHA-256 differs from the recorded one", path.display());
         }
         let Kept { mode, uid, gid, attributes, .. } = kept.clone();
         Ok(State { bytes: state.bytes, mode, uid, gid, attributes })

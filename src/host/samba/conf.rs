@@ -1,6 +1,6 @@
 //! Samba's configuration, as far as it matters here: sections and their parameters, line by line.
 
-/// A parameter, and the section that it is in; before the first one that is the empty name.
+/// A parameter, and its section; the section is empty before the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter<'a> {
     pub(super) section: &'a str,
@@ -11,7 +11,7 @@ pub(super) struct Parameter<'a> {
 /// The parameters of a file, sections without any included under an empty name.
 ///
 /// # Errors
-/// What cannot be understood, with the number of its line.
+/// What cannot be parsed, with its line number.
 pub(super) fn parse(text: &str) -> Result<Vec<Parameter<'_>>, String> {
     let mut section = "";
     let mut parameters = Vec::new();
@@ -20,11 +20,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Parameter<'_>>, String> {
         let line = line.trim();
         let is_rest = std::mem::replace(&mut is_continued, line.ends_with('\\'));
         if is_rest || line.is_empty() || line.starts_with(['#', ';']) {
-            // A comment goes on like anything else.
+            // Comments are continued by a backslash, too.
             continue;
         }
         if let Some(name) = line.strip_prefix('[') {
-            section = name.strip_suffix(']').ok_or_else(|| format!("line {} begins a section and does not end it", number + 1))?.trim();
+            section =
+                name.strip_suffix(']').ok_or_else(|| format!("line {} begins a section without a closing bracket", number + 1))?.trim();
             parameters.push(Parameter { section, name: String::new(), value: "" });
         } else if let Some((name, value)) = line.split_once('=') {
             parameters.push(Parameter { section, name: plain(name), value: value.trim() });
@@ -33,12 +34,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Parameter<'_>>, String> {
         }
     }
     if is_continued {
-        return Err("its last line goes on behind its end".to_owned());
+        return Err("its last line ends with a backslash".to_owned());
     }
     Ok(parameters)
 }
 
-/// Samba sees no case and no space in names.
+/// Samba ignores case and spaces in names.
 fn plain(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
@@ -70,7 +71,7 @@ mod tests {
         let found = parse(text).unwrap();
         assert!(found.iter().any(|one| one.is_in("GLOBAL") && one.is("serverstring") && one.value == "a = b"));
         assert_eq!(found.iter().filter_map(|one| Some((one.section, one.folder()?))).collect::<Vec<_>>(), [("docs", "/srv/docs")]);
-        for (odd, what) in [("[a\n", "line 1"), ("[a]\nnonsense\n", "line 2"), ("[a]\nb = c \\\n", "goes on")] {
+        for (odd, what) in [("[a\n", "line 1"), ("[a]\nnonsense\n", "line 2"), ("[a]\nb = c \\\n", "backslash")] {
             assert!(parse(odd).unwrap_err().contains(what), "{odd}");
         }
     }

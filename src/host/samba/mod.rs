@@ -1,8 +1,8 @@
-//! Folders that the host's Samba shares with guests: a file of their own, and one line in Samba's that
-//! reads it. Everything else in that is its owner's, and stays.
+//! Folders that the host's Samba shares with guests: a separate file, and one line in Samba's configuration
+//! that includes it. Everything else there is unchanged.
 //!
-//! Each share is for the network of guests alone. Where Samba has no configuration yet, so that nobody
-//! else's shares could vanish, Samba itself listens only there too.
+//! Each share is accessible only from the guest network. If Samba has no configuration yet, so that no other
+//! share can be affected, Samba itself also listens only there.
 
 mod conf;
 
@@ -18,7 +18,7 @@ const OWN: &str = "/etc/samba/vgapt.conf";
 const INCLUDE: &str = "include = /etc/samba/vgapt.conf\n";
 const HEAD: &str = "# Written by `vgapt prepare`, taken away by `vgapt undo`.\n";
 const LOOPBACK: &str = "127.0.0.1";
-/// What these are is Samba's to say.
+/// Sections with a special meaning for Samba.
 const RESERVED: [&str; 5] = ["global", "homes", "printers", "print$", "ipc$"];
 
 /// The files and commands.
@@ -29,7 +29,11 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         return Ok(edits);
     }
     if !setup.has("smbd") && !wanted.install {
-        return Err(Finding::fatal("samba", "Samba, which shares the folders, is not installed", "vgapt prepare --share-smb … --install"));
+        return Err(Finding::fatal(
+            "samba",
+            "Samba, which is needed to share the folders, is not installed",
+            "vgapt prepare --share-smb … --install",
+        ));
     }
     let network = setup.networks.iter().find(|known| known.name == *network).ok_or_else(|| unknown_network(network))?;
     if !is_interface(&network.bridge) {
@@ -37,14 +41,14 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         let remedy = format!("give its bridge a plain name: virsh -c qemu:///system net-edit {name}");
         return Err(Finding::fatal(
             "samba-network",
-            format!("the network '{name}' has a bridge that Samba is not told of: '{bridge}'"),
+            format!("the bridge of the network '{name}' has a name that vgapt does not write into Samba's configuration: '{bridge}'"),
             remedy,
         ));
     }
     let theirs = setup.files.0.get(SAMBA).map(|file| text_of(SAMBA, file)).transpose()?;
     let parameters = theirs.map(conf::parse).transpose().map_err(|what| odd(&what))?.unwrap_or_default();
     if parameters.iter().any(|one| one.is("configbackend") && one.value.eq_ignore_ascii_case("registry")) {
-        return Err(odd("it keeps its shares in its registry (config backend = registry), and reads no more from the file"));
+        return Err(odd("its shares are in Samba's registry (config backend = registry), so shares in the file are ignored"));
     }
     let mut own = setup.files.text(OWN).unwrap_or(HEAD).to_owned();
     for share in shares.iter().filter(|share| !serves(&parameters, share)) {
@@ -53,7 +57,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
             return Err(taken(share, SAMBA));
         }
         let ours =
-            conf::parse(&own).map_err(|what| Finding::fatal("samba", format!("{OWN}: {what}"), format!("put {OWN} right, or away")))?;
+            conf::parse(&own).map_err(|what| Finding::fatal("samba", format!("{OWN}: {what}"), format!("correct or remove {OWN}")))?;
         if !serves(&ours, share) {
             if ours.iter().any(|one| one.is_in(&share.name)) {
                 return Err(taken(share, OWN));
@@ -64,9 +68,9 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     if own == HEAD {
         return Ok(edits);
     }
-    edits.write(setup, OWN, own, 0o644, "folders that the host shares with guests, on their network alone")?;
+    edits.write(setup, OWN, own, 0o644, "folders that the host shares with guests, only on their network")?;
     if !parameters.iter().any(|one| one.is("include") && one.value == OWN) {
-        edits.write(setup, SAMBA, with_include(theirs, network), 0o644, "Samba reads that file")?;
+        edits.write(setup, SAMBA, with_include(theirs, network), 0o644, "includes that file")?;
     }
     if !edits.writes.is_empty() {
         edits.commands = commands(host, setup);
@@ -74,21 +78,21 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     Ok(edits)
 }
 
-/// What is good to know of the shares.
+/// Warnings about the shares.
 pub(super) fn doubts(setup: &Setup, shares: &[SmbShare]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for share in shares {
         let (name, owner) = (&share.name, share.owner.as_deref().unwrap_or("USER"));
         findings.push(Finding::warning(
             "samba-password",
-            format!("who opens the share '{name}' is asked for {owner}'s password of Samba's own"),
-            format!("sudo smbpasswd -a {owner}, where that was not done yet"),
+            format!("opening the share '{name}' requires {owner}'s Samba password, which is separate from the login password"),
+            format!("sudo smbpasswd -a {owner}, if it is not set yet"),
         ));
         if setup.enforces_labels() {
             let folder = &share.folder;
             findings.push(Finding::warning(
                 "samba-labels",
-                format!("SELinux lets Samba read only what is labelled for it, and {folder} may not be"),
+                format!("SELinux allows Samba to read only files labelled for it, and {folder} may not be"),
                 format!("semanage fcontext -a -t samba_share_t '{folder}(/.*)?' && restorecon -R {folder}"),
             ));
         }
@@ -101,7 +105,7 @@ fn serves(parameters: &[conf::Parameter<'_>], share: &SmbShare) -> bool {
     parameters.iter().any(|one| one.folder() == Some(share.folder.trim_end_matches('/')))
 }
 
-/// Whether Samba's files share a folder, as far as they can be understood.
+/// Whether Samba's files share a folder, as far as they can be parsed.
 pub fn is_shared(setup: &Setup, folder: &str) -> bool {
     let share = SmbShare { folder: folder.to_owned(), name: String::new(), owner: None };
     let is_read = |path: &&str| *path != OWN || setup.files.legible(SAMBA).is_some_and(|text| text.contains(INCLUDE.trim_end()));
@@ -118,7 +122,7 @@ fn section(share: &SmbShare, network: &VirtualNetwork) -> String {
     format!("[{name}]\n  path = {folder}\n  read only = no\n  valid users = {owner}\n  hosts allow = {LOOPBACK} {allowed}\n")
 }
 
-/// At its end the line is in no section that it could take something from.
+/// Adds the line at the end of the file, where it does not affect a section.
 fn with_include(theirs: Option<&str>, network: &VirtualNetwork) -> String {
     match theirs {
         Some(text) => {
@@ -143,7 +147,7 @@ fn commands(host: &Host, setup: &Setup) -> Vec<Command> {
     commands
 }
 
-/// Samba puts values in the place of % and reads what lies between quotes another way.
+/// Samba expands % and handles quotes in a special way, so such names are refused.
 fn sound(share: &SmbShare) -> Result<(), Finding> {
     let SmbShare { folder, name, owner } = share;
     let is_odd = |text: &str| text.chars().any(|letter| letter.is_control() || "%\"\\[]".contains(letter)) || text.trim() != text;
@@ -152,26 +156,28 @@ fn sound(share: &SmbShare) -> Result<(), Finding> {
         return Err(Finding::fatal("samba-name", format!("Samba cannot share '{folder}' as '{name}'"), remedy));
     }
     match owner.as_deref() {
-        None => {
-            Err(Finding::fatal("samba-folder", format!("there is no folder {folder}, or nobody known owns it"), format!("mkdir {folder}")))
-        }
+        None => Err(Finding::fatal(
+            "samba-folder",
+            format!("the folder {folder} does not exist, or its owner is unknown"),
+            format!("mkdir {folder}"),
+        )),
         Some("root") => {
-            let remedy = format!("chown USER {folder}: as that user the guest reads and writes");
-            Err(Finding::fatal("samba-folder", format!("{folder} is root's, as whom no guest is to write"), remedy))
+            let remedy = format!("chown USER {folder}: the guest reads and writes as that user");
+            Err(Finding::fatal("samba-folder", format!("{folder} belongs to root, and no guest may write as root"), remedy))
         }
-        // Elsewhere Samba takes `@` for a group, a blank for the end of a name, and `%` for what it puts in its place.
+        // Samba reads a leading `@` as a group, a space as the end of a name, and `%` as a variable.
         Some(owner) if !owner.starts_with(['@', '-']) && owner.chars().all(|c| c.is_alphanumeric() || "._-@$".contains(c)) => Ok(()),
         Some(owner) => Err(Finding::fatal(
             "samba-folder",
-            format!("{folder} is of a user whose name Samba would read otherwise: '{owner}'"),
+            format!("{folder} belongs to a user whose name Samba would misread: '{owner}'"),
             format!("chown USER {folder}, with a user whose name has only letters, digits and ._-@$"),
         )),
     }
 }
 
-/// Whether it can be the name of an interface, and nothing else: Samba takes `*` and `?` for patterns, blanks for the end.
+/// Whether it can only be the name of an interface: Samba reads `*` and `?` as patterns, and a space as the end.
 fn is_interface(name: &str) -> bool {
-    /// `IFNAMSIZ`, without the end.
+    /// `IFNAMSIZ`, without the terminating null.
     const LONGEST: usize = 15;
     (1..=LONGEST).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c)) && !name.starts_with('-')
 }
@@ -186,11 +192,11 @@ fn odd(what: &str) -> Finding {
     Finding::fatal(
         "samba-odd",
         format!("{SAMBA}: {what}"),
-        format!("put {SAMBA} right (testparm), or share the folder by hand; nothing was changed"),
+        format!("correct {SAMBA} (testparm), or share the folder by hand; nothing was changed"),
     )
 }
 
 fn taken(share: &SmbShare, file: &str) -> Finding {
-    let message = format!("{file} has a section [{}] already, which does not share {}", share.name, share.folder);
+    let message = format!("{file} already has a section [{}], which does not share {}", share.name, share.folder);
     Finding::fatal("samba-name", message, format!("give it another name: --share-smb {}=NAME", share.folder))
 }

@@ -1,6 +1,6 @@
-//! What stands in `$((…))`: whole numbers, variables, `+ - * / %` and brackets.
+//! Arithmetic in `$((…))`: integers, variables, `+ - * / %` and parentheses.
 
-/// Its value; `None` where it holds anything else.
+/// Its value; `None` if it contains anything else.
 pub(super) fn value(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<i64> {
     let mut sum = Sum { rest: text, variable, depth: 0 };
     let value = sum.terms()?;
@@ -47,7 +47,7 @@ impl Sum<'_> {
         // `$((…))` within a sum is its value.
         let _ = self.sign(&['$']);
         if self.sign(&['(']).is_some() {
-            // Nobody nests deeper, and a hostile text must not exhaust the stack.
+            // Real scripts nest less, and a hostile text must not exhaust the stack.
             self.depth += 1;
             let value = if self.depth < 50 { self.terms()? } else { return None };
             self.depth -= 1;

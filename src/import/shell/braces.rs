@@ -1,19 +1,19 @@
-//! `{a,b}` in a word: one word for each.
+//! Brace expansion: `{a,b}` in a word makes one word for each.
 
 use super::budget::{Budget, WORD};
 use super::lexer::{Piece, Word};
 
-/// No word of a script becomes more.
+/// The most words that one word may expand to.
 const MOST: usize = 200;
 
-/// A letter without quotes, or anything else.
+/// An unquoted character, or anything else.
 #[derive(Clone, PartialEq)]
 enum Unit {
     Letter(char),
     Other(Piece),
 }
 
-/// The words that a word stands for.
+/// The words that a word expands to.
 pub(super) fn alternatives(word: &Word, budget: &Budget) -> Vec<Word> {
     let has_brace = word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('{')));
     if !has_brace {
@@ -34,12 +34,12 @@ pub(super) fn alternatives(word: &Word, budget: &Budget) -> Vec<Word> {
     done.into_iter().map(|units| Word { pieces: pieces(units), quoted: word.quoted }).collect()
 }
 
-/// The first braces put out.
+/// Expands the first braces.
 fn expanded(units: &[Unit], budget: &Budget) -> Option<Vec<Vec<Unit>>> {
     let opens = (0..units.len()).filter(|&at| units[at] == Unit::Letter('{'));
     opens.take(MOST).find_map(|open| {
         let (mut depth, mut commas) = (0_usize, vec![open]);
-        // Each letter is looked at, and one copied takes as much as a word.
+        // Each character is examined, and copying one costs as much as a word.
         if !budget.take(units.len() - open) {
             return None;
         }

@@ -1,16 +1,16 @@
-//! What may be done for one script in all: a text of a few lines can ask for more than a machine has.
+//! A limit on the work for one script: a text of a few lines can require more than a machine has.
 
 use std::cell::Cell;
 
-/// About one for each byte that is made, and for each comparison of a letter. A long script of people's
-/// takes a hundredth.
+/// About one unit for each byte that is produced and each character that is compared. A long real script
+/// takes a hundredth of it.
 const ALL: usize = 32 << 20;
-/// What a word takes besides its letters.
+/// The cost of a word, besides its characters.
 pub(super) const WORD: usize = 64;
-/// What a command takes besides its words.
+/// The cost of a command, besides its words.
 pub(super) const COMMAND: usize = 1536;
 
-/// What is left of it.
+/// The remaining budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: Cell<usize>,
@@ -23,14 +23,14 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes so much of it; whether there was enough. Once there was not, there is nothing left.
+    /// Spends `cost`; whether there was enough. If not, nothing is left afterwards.
     pub(super) fn take(&self, cost: usize) -> bool {
         let left = self.left.get().checked_sub(cost);
         self.left.set(left.unwrap_or(0));
         left.is_some()
     }
 
-    /// The same for a text that is made, or read once more.
+    /// The same for a text that is produced, or parsed again.
     pub(super) fn take_text(&self, text: &str) -> bool {
         self.take(text.len() + WORD)
     }

@@ -1,18 +1,18 @@
-//! `[ … ]` and `[[ … ]]`, as far as they can be told without running anything.
+//! `[ … ]` and `[[ … ]]`, evaluated as far as possible without running anything.
 
 use super::budget::Budget;
 use super::{arithmetic, pattern};
 
-/// Whether something holds.
+/// The result of a condition or command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Truth {
-    /// Whether that is known, or taken to be.
+    /// Whether the result is known; otherwise it is a guess.
     pub(super) known: bool,
     pub(super) holds: bool,
 }
 
 impl Truth {
-    /// Files are taken to be there, and commands to do well.
+    /// Files are assumed to exist, and commands to succeed.
     pub(super) const GUESS: Self = Self { known: false, holds: true };
 
     pub(super) fn of(holds: bool) -> Self {
@@ -39,7 +39,7 @@ impl Truth {
 /// A word of a condition.
 #[derive(Debug, Clone)]
 pub(super) struct Operand {
-    /// What it says, if that is known.
+    /// Its value, if known.
     pub(super) text: Option<String>,
     /// The same as a pattern, for `[[ … ]]`.
     pub(super) pattern: Option<String>,
@@ -52,7 +52,7 @@ pub(super) fn holds(operands: &[Operand], double: bool, budget: &Budget) -> Trut
         return Truth::of(false);
     }
     let truth = test.or();
-    // What cannot be read is an error, and an error is not true.
+    // A syntax error makes the condition false.
     if test.at < operands.len() { Truth { holds: false, ..truth } } else { truth }
 }
 
@@ -121,7 +121,7 @@ impl Test<'_> {
                 ("-z", Some(empty)) => Truth::of(empty),
                 ("-n", Some(empty)) => Truth::of(!empty),
                 ("-z", None) => Truth::GUESS.not(),
-                // A name that is empty is no file's.
+                // No file has an empty name.
                 (_, Some(true)) => Truth::of(false),
                 _ => Truth::GUESS,
             };

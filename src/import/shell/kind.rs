@@ -1,4 +1,4 @@
-//! What a file is, where it is no shell script.
+//! Recognises files that are not shell scripts.
 
 /// The name of another language, if a script is written in one.
 pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
@@ -9,25 +9,25 @@ pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
         ("perl", &["pl"], "a Perl script"),
         ("ruby", &["rb"], "a Ruby script"),
         ("node", &["js"], "a JavaScript program"),
-        ("fish", &["fish"], "a script for fish"),
+        ("fish", &["fish"], "a fish script"),
         ("pwsh", &["ps1"], "a PowerShell script"),
-        ("cmd.exe", &["bat", "cmd"], "a batch file of Windows'"),
+        ("cmd.exe", &["bat", "cmd"], "a Windows batch file"),
     ];
     let by_name = |extensions: &[&str]| first.is_empty() && extensions.contains(&extension.to_lowercase().as_str());
     languages.into_iter().find(|(name, extensions, _)| first.contains(name) || by_name(extensions)).map(|(.., words)| words)
 }
 
-/// Whether it is a unit of systemd's.
+/// Whether it is a systemd unit.
 pub(super) fn is_unit(text: &str) -> bool {
     !text.starts_with("#!") && text.lines().any(|line| line.trim() == "[Service]")
 }
 
-/// Whether it is a page in Markdown: blocks of text between fences.
+/// Whether it is Markdown with code blocks.
 pub(super) fn is_markdown(text: &str) -> bool {
     !text.starts_with("#!") && text.lines().filter(|line| line.starts_with("```")).count() > 1
 }
 
-/// The blocks in which QEMU stands, as a script of as many lines.
+/// The code blocks that contain QEMU, as a script with the same line numbers.
 pub(super) fn of_markdown(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut kept = vec![""; lines.len()];
@@ -41,7 +41,7 @@ pub(super) fn of_markdown(text: &str) -> String {
     kept.join("\n") + "\n"
 }
 
-/// A QEMU program alone on its line, and its options on lines of their own: as one command.
+/// Joins a QEMU program on a line of its own and the options on the following lines into one command.
 pub(super) fn of_lines(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let begins = |at: usize| {
@@ -55,12 +55,12 @@ pub(super) fn of_lines(text: &str) -> Option<String> {
     Some(joined.collect())
 }
 
-/// A unit as a shell script of as many lines: what it starts, and with which variables.
+/// A unit as a shell script with the same line numbers: what it starts, and with which variables.
 pub(super) fn of_unit(text: &str) -> String {
     let mut script = String::new();
     let mut goes_on = false;
     let said = |name: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-    // What a unit says of processors, as the command that says the same.
+    // A unit's CPU settings, as the equivalent command.
     let mut before = String::new();
     if let Some(set) = said("AllowedCPUs").or_else(|| said("CPUAffinity")).filter(|set| !set.is_empty()) {
         before += &format!("taskset -c {} ", set.split_whitespace().collect::<Vec<_>>().join(","));
@@ -103,10 +103,7 @@ mod tests {
     #[test]
     fn kinds() {
         assert_eq!(other_language("#!/usr/bin/env python3\n", "start"), Some("a Python script"));
-        assert_eq!(
-            [other_language("@echo off", "C/vm.BAT"), other_language("#!/bin/sh", "a.py")],
-            [Some("a batch file of Windows'"), None]
-        );
+        assert_eq!([other_language("@echo off", "C/vm.BAT"), other_language("#!/bin/sh", "a.py")], [Some("a Windows batch file"), None]);
         let unit = "[Unit]\n[Service]\nEnvironment=\"A=b c\" \nExecStart=-/usr/bin/kvm \\\n  -m 1\nRestart=always\n";
         assert!(is_unit(unit) && !is_unit("#!/bin/sh\ncat <<E\n[Service]\nE"));
         let pinned = "[Service]\nAllowedCPUs=4-7 9\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=1\nExecStart=kvm -m 1\n";

@@ -1,12 +1,12 @@
 //! Marks in the place of what is not known, so that it can be named wherever it ends up.
 
-/// Around the name of what is not known.
+/// Enclose the name of an unknown value.
 pub(super) const OPEN: char = '\u{e000}';
 pub(super) const CLOSE: char = '\u{e001}';
-/// In place of white space between them, by which words are split.
+/// Stands for white space between the two, at which words would be split.
 const SPACE: char = '\u{e002}';
 
-/// A mark in the place of what is not known.
+/// The mark of an unknown value.
 pub(super) fn unknown(name: &str) -> String {
     format!("{OPEN}{}{CLOSE}", one_line(name).replace(' ', &SPACE.to_string()))
 }
@@ -15,12 +15,12 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The names of what is not known in a text.
+/// The names of the unknown values in a text.
 pub(super) fn unknowns(text: &str) -> impl Iterator<Item = String> {
     text.split(OPEN).skip(1).filter_map(|part| Some(part.split_once(CLOSE)?.0.replace(SPACE, " ")))
 }
 
-/// The same text for people.
+/// The text for display: marks as variables.
 pub(super) fn shown(text: &str) -> String {
     let sign = |name: &str| {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -35,7 +35,7 @@ pub(super) fn shown(text: &str) -> String {
     filled(text, &mut { sign }).unwrap_or_default()
 }
 
-/// With what `known` says of the names in place of their marks.
+/// Replaces each mark by what `known` returns for its name.
 pub(super) fn filled(text: &str, known: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
     let mut parts = text.split(OPEN);
     let mut filled = parts.next().unwrap_or_default().to_owned();

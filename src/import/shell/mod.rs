@@ -1,4 +1,4 @@
-//! A reader of shell scripts that never runs one: as far as scripts that start QEMU go.
+//! Reads shell scripts that start QEMU, without running them.
 
 mod arithmetic;
 mod braces;

@@ -1,20 +1,20 @@
-//! Patterns of a shell: `*`, `?`, `[…]`; `\` before what stands for itself.
+//! Shell patterns: `*`, `?`, `[…]`; `\` makes the next character literal.
 
 use super::budget::Budget;
 
-/// Whether a pattern is the whole of a text.
+/// Whether a pattern matches the whole text.
 pub(super) fn matches(pattern: &str, text: &str, budget: &Budget) -> bool {
     let parts = parts(pattern);
     let text: Vec<char> = text.chars().collect();
     budget.take(pattern.len() + text.len()) && ends(&parts, text.iter().copied(), budget).last() == Some(&text.len())
 }
 
-/// A text that stands for itself in a pattern.
+/// Escapes a text, so that a pattern matches it literally.
 pub(super) fn literal(text: &str) -> String {
     text.chars().flat_map(|c| ("*?[]\\".contains(c)).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Replaces what a pattern is: the longest from the left, once or everywhere.
+/// Replaces what a pattern matches: the longest match from the left, once or everywhere.
 pub(super) fn replace(text: &str, pattern: &str, with: &str, everywhere: bool, budget: &Budget) -> String {
     let parts = parts(pattern);
     let letters: Vec<char> = text.chars().collect();
@@ -42,7 +42,7 @@ pub(super) fn replace(text: &str, pattern: &str, with: &str, everywhere: bool, b
     replaced
 }
 
-/// Without the beginning (`#`) or the end (`%`) that a pattern is.
+/// Removes the beginning (`#`) or the end (`%`) that a pattern matches.
 pub(super) fn without(text: &str, pattern: &str, from_start: bool, longest: bool, budget: &Budget) -> String {
     let mut parts = parts(pattern);
     let letters: Vec<char> = text.chars().collect();
@@ -57,8 +57,8 @@ pub(super) fn without(text: &str, pattern: &str, from_start: bool, longest: bool
     kept.iter().collect()
 }
 
-/// How many letters from the beginning a pattern can be, in order: each letter is looked at once for
-/// each place in the pattern that is reached with it.
+/// The lengths of all matches at the beginning, in order. Each character is examined once for each position
+/// in the pattern that can be reached with it.
 fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) -> Vec<usize> {
     let mut found = Vec::new();
     let mut here = Vec::new();
@@ -90,9 +90,9 @@ fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) ->
     found
 }
 
-/// Notes a place in a pattern down, and those behind its stars, which may be nothing.
+/// Records a position in a pattern, and those after its stars, which may match nothing.
 fn reach(parts: &[Part], mut at: usize, places: &mut Vec<usize>) {
-    // They come in order: each once.
+    // Positions come in ascending order: each is recorded once.
     while places.last().is_none_or(|last| *last < at) {
         places.push(at);
         if parts.get(at) != Some(&Part::Star) {
@@ -107,7 +107,7 @@ enum Part {
     Star,
     Any,
     One(char),
-    /// From and to, and whether it is none of them.
+    /// First and last characters of the ranges, and whether the set is negated.
     Set(Vec<(char, char)>, bool),
 }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(ends, ["b.c", "c", "a.b", "a"]);
     }
 
-    /// As bash has it, in which each of these was tried.
+    /// Each of these was tried in bash.
     #[test]
     fn stars_in_a_row_and_the_longest_of_many() {
         let budget = Budget::default();

@@ -1,17 +1,17 @@
-//! What commands look like, before anything is put in: which assign, and which start QEMU.
+//! Classifies commands before expansion: which assign variables, and which start QEMU.
 
 use super::expand::is_name;
 use super::lexer::{Piece, Word};
 use super::marks::{shown, unknown};
 use super::parser::{Command, Part, Step, plain};
 
-/// Commands that say QEMU's name and do not run it.
+/// Commands that may mention QEMU without running it.
 pub(super) const SAYING: [&str; 23] = [
     "apt-get", "apt", "dnf", "yum", "pacman", "zypper", "apk", "emerge", "nix-env", "echo", "printf", "pgrep", "pkill", "killall", "which",
     "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof",
 ];
 
-/// Whether a command is one that starts QEMU, as it is written.
+/// Whether a command, as written, starts QEMU.
 pub(super) fn starts_qemu(step: &Step) -> bool {
     let Command::Plain(parts) = &step.command else { return false };
     let says = |word: &Word| match word.pieces.first() {
@@ -38,7 +38,7 @@ pub(super) fn assignment_of(part: &Part) -> Option<(String, bool, Word)> {
     }
 }
 
-/// Whether a word is a pattern that a shell fills in with files.
+/// Whether a word is a pattern that a shell expands to file names.
 pub(super) fn finds_files(word: &Word) -> bool {
     word.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))
 }

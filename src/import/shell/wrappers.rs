@@ -9,8 +9,8 @@ pub(super) enum Inner {
     Text(usize, String),
 }
 
-/// A command that runs the one behind it: its name, its options with a value of their own, and how
-/// many words stand before that command.
+/// Commands that run another one: name, options that take a value, and the number of words before
+/// the inner command.
 const WRAPPERS: &[(&str, &[&str], usize)] = &[
     ("sudo", &["-u", "-g", "-p", "-C", "-h", "-r", "-t", "-T", "-U", "-D", "-R", "--user", "--group", "--prompt", "--chdir"], 0),
     ("doas", &["-u", "-C"], 0),
@@ -56,7 +56,7 @@ pub(in crate::import) fn is_wrapper(word: &str) -> bool {
     WRAPPERS.iter().any(|(wrapper, ..)| *wrapper == name)
 }
 
-/// What a command runs, if it is one that runs another.
+/// What a command runs, if it runs another one.
 pub(super) fn inner(argv: &[String]) -> Option<Inner> {
     let name = argv.first()?.rsplit('/').next()?;
     match name {
@@ -83,7 +83,7 @@ pub(super) fn inner(argv: &[String]) -> Option<Inner> {
         }
         at += 1;
     }
-    // These give one word to a shell.
+    // These pass a single word to a shell.
     let is_text = (name == "tmux" || name == "screen") && argv.len() == at + 1 && argv[at].contains(' ');
     Some(if is_text { Inner::Text(at, argv[at].clone()) } else { Inner::From(at) })
 }

@@ -3,7 +3,7 @@
 use super::super::nodes::File;
 use crate::xml::Fragment;
 
-/// Where a disk sits, as far as it is said: `<address type='drive'>`.
+/// The address of a disk, as far as the script sets it: `<address type='drive'>`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     pub(super) controller: Option<usize>,
@@ -14,7 +14,7 @@ pub(super) struct Place {
     pub(super) index: Option<usize>,
 }
 
-/// A disk in the making.
+/// A disk under construction.
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) file: File,
@@ -24,7 +24,7 @@ pub(super) struct Disk {
     pub(super) transient: bool,
     /// Attributes of its `<target>`.
     pub(super) target: Vec<(&'static str, String)>,
-    /// The order of the option, which is the order in which QEMU gives places.
+    /// The position of the option: QEMU assigns addresses in this order.
     pub(super) order: usize,
     /// Attributes of its `<driver>`.
     pub(super) driver: Vec<(&'static str, String)>,

@@ -1,4 +1,4 @@
-//! Disks, CDs, floppies, and the controllers they sit on.
+//! Disks, CDs, floppies, and their controllers.
 
 mod disk;
 mod place;

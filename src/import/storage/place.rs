@@ -1,10 +1,10 @@
-//! Where each disk sits: as the options say, or as QEMU counts.
+//! The address of each disk: from its options, or assigned as QEMU does.
 
 use super::super::draft::Draft;
 use super::disk::{Disk, Place};
 
-/// Gives the disks of IDE, SATA and SCSI their places as QEMU does: those that say one have it, and
-/// the others get what is free, in the order of the options (`drive_new` of `blockdev.c`).
+/// Assigns addresses to IDE, SATA and SCSI disks as QEMU does: first those that the options set, then free
+/// ones to the other disks, in the order of the options (`drive_new` of `blockdev.c`).
 pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
     let is_express = draft.is_express;
     for disk in disks.iter_mut().filter(|disk| disk.bus == "ide" && is_express) {
@@ -54,18 +54,13 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
             let is_clash = wanted.as_ref().is_some_and(|wanted| taken.contains(wanted));
             let got = wanted.filter(|wanted| !taken.contains(wanted)).or_else(|| free.find(|place| !taken.contains(place)));
             if is_clash {
-                draft
-                    .notes
-                    .push(format!("{} is given a place that another disk has: QEMU refuses that; it gets a free one", disk.file.path));
+                draft.notes.push(format!("{} has the address of another disk, which QEMU refuses: it gets a free address", disk.file.path));
             }
             if let Some((_, controller, bus, target, unit)) = got {
                 disk.place = Place { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
                 taken.push((disk.bus.clone(), controller, bus, target, unit));
             } else {
-                draft.notes.push(format!(
-                    "{} is one disk too many for the {} bus: QEMU refuses that; it is put on SATA",
-                    disk.file.path, disk.bus
-                ));
+                draft.notes.push(format!("{} does not fit on the {} bus, which QEMU refuses: it is put on SATA", disk.file.path, disk.bus));
                 let more = taken.iter().filter(|(bus, ..)| bus == "sata").map(|(_, controller, ..)| controller + 1).max().unwrap_or(0);
                 disk.bus = "sata".into();
                 disk.place = Place { controller: Some(more), ..Place::default() };
@@ -73,7 +68,7 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
             }
         }
     }
-    // libvirt lists disks by their names, and so boots them; names follow places.
+    // libvirt sorts disks by target name, and boots them in that order: names follow addresses.
     let rank = |disk: &Disk| {
         let has_place = ["ide", "sata"].contains(&disk.bus.as_str());
         let number = |part: Option<usize>| part.unwrap_or(0);
@@ -90,7 +85,7 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
     }
 }
 
-/// The place that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
+/// The address that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
 pub(super) fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
     match bus {
         "ide" => Some([number / 4, number % 4 / 2, 0, number % 2]),

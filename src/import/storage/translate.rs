@@ -9,7 +9,7 @@ use super::place::place;
 use super::write::write;
 use crate::xml::Fragment;
 
-/// Devices that drives are in: driver, bus (`ide` is SATA on a machine with PCI Express), what it is.
+/// Disk devices: driver, bus (`ide` is SATA on a machine with PCI Express), libvirt's device type.
 const DEVICES: [(&str, &str, &str); 12] = [
     ("virtio-blk-pci", "virtio", "disk"),
     ("virtio-blk", "virtio", "disk"),
@@ -25,7 +25,7 @@ const DEVICES: [(&str, &str, &str); 12] = [
     ("floppy", "fdc", "floppy"),
 ];
 
-/// Controllers of disks: driver, libvirt's model.
+/// Disk controllers: driver, libvirt's model.
 const CONTROLLERS: [(&str, &str); 6] = [
     ("virtio-scsi-pci", "virtio-scsi"),
     ("virtio-scsi", "virtio-scsi"),
@@ -38,11 +38,11 @@ const CONTROLLERS: [(&str, &str); 6] = [
 /// The controllers that a script names, in order.
 struct Controllers {
     scsi: Vec<(String, &'static str)>,
-    /// Added ones; `""` is the one that a machine with PCI Express has itself.
+    /// By name; `""` is the one built into a machine with PCI Express.
     sata: Vec<String>,
 }
 
-/// Disks by their place on the IDE bus (a CD is 2, `qemu-options.hx`) and floppies.
+/// IDE disks by their index on the bus (a CD is 2, `qemu-options.hx`), and floppies.
 const SHORT: [(&str, &str, usize); 7] = [
     ("hda", "disk", 0),
     ("hdb", "disk", 1),
@@ -57,13 +57,13 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>)
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: controllers(draft, &threads), sata: sata(draft) };
     let mut disks = Vec::new();
-    // Places on IDE of disks that are given to QEMU as they are.
+    // IDE indexes of disks that are passed to QEMU unchanged.
     let mut kept = Vec::new();
     for (name, kind, place) in SHORT {
         for index in draft.named(&[name]) {
             let path = draft.options[index].value().to_owned();
             if has_scheme(&path) {
-                draft.keep(index, "it is no file or device");
+                draft.keep(index, "it is not a file or device");
                 kept.push(place);
                 continue;
             }
@@ -81,11 +81,11 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>)
     for (driver, bus, kind) in DEVICES {
         for index in draft.devices(&[driver]) {
             let Some(node) = draft.options[index].props.peek("drive").map(str::to_owned) else {
-                draft.keep(index, "a device without a drive");
+                draft.keep(index, "the device has no drive");
                 continue;
             };
             let Some(file) = nodes::take(draft, &node) else {
-                draft.keep(index, "what it is a drive of has no element");
+                draft.keep(index, "libvirt has no element for its block node");
                 continue;
             };
             let mut disk =
@@ -99,21 +99,21 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>)
     write(draft, disks, around);
 }
 
-/// `-snapshot`, and `snapshot=on` of a drive: what the guest writes does not reach the image. libvirt does
-/// that for files.
+/// `-snapshot`, and `snapshot=on` of a drive: the guest's writes do not reach the image. libvirt supports that
+/// for files only.
 fn protect(draft: &mut Draft, disks: &mut [Disk]) {
     for disk in &mut *disks {
         disk.transient &= !disk.file.path.is_empty() && !disk.file.read_only && disk.kind != "cdrom";
         let path = &disk.file.path;
         if disk.transient && disk.kind == "floppy" {
             let remedy = format!("copy it, and name the copy in the script without snapshot: cp {path} COPY");
-            draft.refuse(disk.order, "the script protects this floppy from the guest (snapshot); libvirt can only protect disks", remedy);
+            draft.refuse(disk.order, "the script discards writes to this floppy (snapshot); libvirt can do that for disks only", remedy);
         } else if disk.transient && (path.starts_with("/dev/") || disk.kind == "lun") {
             let format = if disk.file.format.is_empty() { "raw" } else { &disk.file.format };
             let remedy = format!(
                 "create an overlay and name it in the script without snapshot: qemu-img create -f qcow2 -b {path} -F {format} OVERLAY.qcow2"
             );
-            draft.refuse(disk.order, "the script protects this device from the guest (snapshot); libvirt can only protect files", remedy);
+            draft.refuse(disk.order, "the script discards writes to this device (snapshot); libvirt can do that for files only", remedy);
         }
     }
     for index in draft.named(&["snapshot"]) {
@@ -121,14 +121,14 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
             matches!(fate, Some((Fate::Kept, _))) && (option.name == "drive" || SHORT.iter().any(|(name, ..)| *name == option.name))
         };
         if draft.options.iter().zip(&draft.fates).any(is_kept) {
-            draft.keep(index, "it protects the drives that are given to QEMU as they are; the others are <transient/>");
+            draft.keep(index, "it applies to the drives that are passed to QEMU unchanged; the others are <transient/>");
         } else {
-            draft.native(index, "<disk><transient/>: libvirt throws away what the guest writes");
+            draft.native(index, "<disk><transient/>: libvirt discards the guest's writes");
         }
     }
 }
 
-/// The names of the I/O threads; libvirt counts them.
+/// The names of the I/O threads; libvirt numbers them.
 fn iothreads(draft: &mut Draft) -> Vec<String> {
     let threads: Vec<usize> =
         draft.named(&["object"]).into_iter().filter(|index| draft.options[*index].props.peek("qom-type") == Some("iothread")).collect();
@@ -172,7 +172,7 @@ fn sata(draft: &mut Draft) -> Vec<String> {
     for index in draft.devices(&["ahci", "ich9-ahci"]) {
         draft.take(index, "driver");
         let id = draft.take(index, "id").unwrap_or_default();
-        // Nothing but a name tells its disks from others.
+        // Without an id its disks cannot be distinguished from those of other controllers.
         if !id.is_empty() {
             draft.device(Fragment::new("controller").with("type", "sata").with("index", names.len()));
             draft.renamed.push((id.clone(), format!("sata{}", names.len())));
@@ -189,7 +189,7 @@ fn thread(draft: &mut Draft, index: usize, threads: &[String]) -> Option<String>
     threads.iter().position(|known| *known == name).map(|at| (at + 1).to_string())
 }
 
-/// A protocol of QEMU's and no path: `nbd:…`, `http://…`, `json:{…}`.
+/// Whether it is a QEMU protocol and not a path: `nbd:…`, `http://…`, `json:{…}`.
 fn has_scheme(path: &str) -> bool {
     path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
 }
@@ -204,7 +204,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[
         DEVICES.iter().any(|(known, ..)| Some(*known) == driver)
     });
     if scheme || !known {
-        let why = if scheme { "it is no file or device" } else { "its device has no element" };
+        let why = if scheme { "it is not a file or device" } else { "libvirt has no element for its device" };
         draft.keep(index, why);
         if let Some(device) = device {
             draft.keep(device, why);
@@ -248,11 +248,11 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[
     Some(disk)
 }
 
-/// What the device says that a drive is in.
+/// Applies the properties of the device that uses a drive.
 fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Controllers, threads: &[String]) {
     let driver = draft.take(index, "driver").unwrap_or_default();
     if let Some((_, bus, kind)) = DEVICES.iter().find(|(known, ..)| *known == driver) {
-        // The old drivers are what the drive is.
+        // The old drivers are a disk or a CD, depending on the drive.
         let is_cd = disk.kind == "cdrom" && ["ide-drive", "scsi-disk"].contains(&driver.as_str());
         (disk.bus, disk.kind) = ((*bus).to_owned(), if is_cd { "cdrom" } else { *kind }.to_owned());
     }
@@ -265,7 +265,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
     let [unit, channel, id, lun] = ["unit", "channel", "scsi-id", "lun"].map(&mut number);
     match disk.bus.as_str() {
         "ide" => match controllers.sata.iter().position(|name| name == if at == "ide" { "" } else { at }) {
-            // Each port is a bus of its own to QEMU.
+            // To QEMU each port is a separate bus.
             Some(controller) if !bus.is_empty() => {
                 disk.bus = "sata".into();
                 disk.place = Place { controller: Some(controller), unit: port, ..Place::default() };
@@ -275,7 +275,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         "scsi" => {
             let controller = controllers.scsi.iter().position(|(name, _)| !name.is_empty() && name == at);
             let is_narrow = controllers.scsi.get(controller.unwrap_or(0)).is_some_and(|(_, model)| *model != "virtio-scsi");
-            // What counts the devices of an old controller is its unit to libvirt.
+            // On a narrow (old) controller libvirt's unit is QEMU's SCSI id.
             let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
             disk.place = Place { controller, bus: channel, target, unit, index: None };
         }
@@ -320,15 +320,15 @@ fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
         (false, false, false) => "writethrough",
         (writeback, direct, _) => {
             let mode = if direct { "none" } else { "unsafe" };
-            let words = if writeback { "no flushes beside the host's cache" } else { "no flushes, and no cache of writes" };
-            draft.notes.push(format!("{words}: libvirt has no such cache mode, and '{mode}' is written"));
+            let words = if writeback { "cache.direct=on with cache.no-flush=on" } else { "cache.writeback=off with cache.no-flush=on" };
+            draft.notes.push(format!("{words}: libvirt has no such cache mode, and '{mode}' is used"));
             mode
         }
     };
     disk.driver.push(("cache", mode.into()));
 }
 
-/// Limits of what a disk may do: QEMU's old and new names, libvirt's.
+/// I/O limits of a disk: QEMU's old and new names, libvirt's.
 const LIMITS: [(&str, &str, &str); 18] = [
     ("bps", "throttling.bps-total", "total_bytes_sec"),
     ("bps_rd", "throttling.bps-read", "read_bytes_sec"),

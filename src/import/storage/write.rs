@@ -1,4 +1,4 @@
-//! Disks as elements.
+//! Writes the disks as elements.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'
         let [controller, on, target, unit] =
             [disk.place.controller, disk.place.bus, disk.place.target, disk.place.unit].map(|part| part.unwrap_or(0));
         let wanted = [controller, on, target, unit];
-        // The name that says the place, where it is free.
+        // The target name from which libvirt derives this address, if it is free.
         let first = (0..26).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
         let first = first.filter(|number| !named.contains(&(prefix, *number)));
         let number = first.or_else(|| (0..26).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(25);
@@ -66,8 +66,8 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'
     }
 }
 
-/// QEMU looks into a file whose format is not said; libvirt does not, and takes it for raw. The guest of a raw
-/// disk can write what makes it look like another format: where name and content disagree no format is written,
+/// QEMU probes a file without a stated format; libvirt does not, and takes it for raw. The guest of a raw disk
+/// can write data that looks like another format: if name and content disagree, no format is written,
 /// and `domain::of_disks` asks for it.
 fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> Option<String> {
     if !disk.file.format.is_empty() {
@@ -78,7 +78,7 @@ fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> Option<S
         return Some("raw".to_owned());
     }
     let by_name = if path.starts_with("/dev/") { Some("raw") } else { format_by_name(Path::new(path)) };
-    // libvirt has the bytes of LUKS as raw.
+    // To libvirt a LUKS image is raw.
     let content = (around.format)(path).map(|content| if content == "luks" { "raw" } else { content });
     if let Some(content) = content {
         let disagree = content != "raw" && by_name.is_some_and(|by_name| by_name != content);
@@ -87,14 +87,14 @@ fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> Option<S
     let format = guessed(path, &disk.kind);
     if disk.kind == "disk" {
         draft.notes.push(format!(
-            "{path} cannot be read here, and the script does not say its format: '{format}' is assumed. See qemu-img info {path}, and \
-             correct <driver type=…>: an image taken for a wrong format is overwritten"
+            "{path} cannot be read here, and the script does not state its format: '{format}' is assumed. See qemu-img info {path}, and \
+             correct <driver type=…>: a wrong format destroys the image"
         ));
     }
     Some(format.to_owned())
 }
 
-/// The format that a name speaks for.
+/// The format that a file name suggests.
 fn guessed(path: &str, kind: &str) -> &'static str {
     let is_raw = kind != "disk" || path.starts_with("/dev/") || [".img", ".iso", ".bin"].iter().any(|ending| path.ends_with(ending));
     format_by_name(Path::new(path)).unwrap_or(if is_raw { "raw" } else { "qcow2" })

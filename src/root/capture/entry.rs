@@ -26,12 +26,12 @@ pub enum Node {
     Directory,
 }
 
-/// What is kept of a path in a capture that may be passed on.
+/// What a redacted capture contains of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The path.
     pub path: String,
-    /// How many bytes of its content.
+    /// The size of its content in bytes.
     pub bytes: usize,
     /// How many words, numbers and names were replaced.
     pub replaced: usize,

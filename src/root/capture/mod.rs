@@ -1,4 +1,4 @@
-//! A recorded machine: its files in one readable text, or the gzip of it.
+//! A capture: the files of a recorded machine in one readable text, optionally gzipped.
 //!
 //! ```text
 //! vgapt capture 1
@@ -15,10 +15,10 @@
 //! grub 0600 = GRUB_TIMEOUT=5
 //! ```
 //!
-//! A section is a directory. `=` is a file of one line, `|` one of several (a last line that begins
-//! with `\ ` lacks its newline), `%` one in hexadecimal, `?` one of which only the size is known,
-//! `->` a symbolic link. A mode stands behind the name where it is not 644 (755 for a directory).
-//! Space, backslash and control characters in names are written `\x20`.
+//! A section is a directory. `=` is a file with one line, `|` a file with several lines (a last line that starts
+//! with `\ ` has no newline), `%` a file in hexadecimal, `?` a file of which only the size is known,
+//! `->` a symbolic link. The mode follows the name if it is not 644 (755 for a directory).
+//! Space, backslash and control characters in names are written as `\x20`.
 
 mod entry;
 mod text;

@@ -10,9 +10,9 @@ use super::super::status::Status;
 use super::entry::{DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Kept, Node};
 use super::text::{from_hex, octal, unescape};
 
-/// How a packed file begins.
+/// The magic number of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// The longest capture that is taken, unpacked: a hundred times a usual one.
+/// The longest capture that is accepted, uncompressed: a hundred times a usual one.
 const LONGEST: u64 = 64 << 20;
 
 /// A tree of files in memory.
@@ -22,30 +22,30 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads a capture from a file, packed or not.
+    /// Reads a capture from a file, gzipped or not.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no capture: the line is named.
+    /// If it cannot be read or is not a capture; with the line number.
     pub fn load(path: &Path) -> io::Result<Self> {
         let bytes = whole(std::fs::File::open(path)?)?;
         let bytes = if bytes.starts_with(&GZIP) { whole(flate2::read::MultiGzDecoder::new(bytes.as_slice()))? } else { bytes };
-        let text = String::from_utf8(bytes).map_err(|_| invalid("it is no text".into()))?;
+        let text = String::from_utf8(bytes).map_err(|_| invalid("it is not text".into()))?;
         Self::parse(&text).map_err(invalid)
     }
 
     /// Reads a capture from its text.
     ///
     /// # Errors
-    /// What is wrong, and in which line.
+    /// What is wrong, with the line number.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines().enumerate().peekable();
         if lines.next().is_none_or(|(_, line)| line.trim_end() != HEADER) {
-            return Err(format!("it does not begin with '{HEADER}'"));
+            return Err(format!("it does not start with '{HEADER}'"));
         }
         let mut capture = Self::default();
         let mut directory = String::new();
         while let Some((index, line)) = lines.next() {
-            let refuse = || format!("line {} makes no sense: '{}'", index + 1, line.chars().take(80).collect::<String>());
+            let refuse = || format!("line {} is invalid: '{}'", index + 1, line.chars().take(80).collect::<String>());
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -85,10 +85,10 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Notes an entry down; what says more wins over what was known of it before.
+    /// Adds an entry; if there is one already, the one with more information wins.
     pub fn add(&mut self, path: &str, node: Node, mode: Option<u32>) {
         let default = if matches!(node, Node::Directory) { DIRECTORY_MODE } else { FILE_MODE };
-        // Modes of the kernel's own trees say nothing about the host.
+        // Modes in the kernel's own trees are not relevant.
         let mode = mode.filter(|_| !path.starts_with("/sys/") && !path.starts_with("/proc/")).unwrap_or(default);
         let says_more = match self.entries.get(path).map(|entry| &entry.node) {
             None | Some(Node::Unread(_)) => true,
@@ -106,10 +106,10 @@ impl Capture {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// Makes the tree in an empty directory. Files whose content is not known become holes of their size.
+    /// Unpacks the tree into an empty directory. Files with unknown content become sparse files of their size.
     ///
     /// # Errors
-    /// Where something cannot be written, or a path leads out of the directory.
+    /// If something cannot be written, or a path leads out of the directory.
     pub fn unpack(&self, directory: &Path) -> io::Result<()> {
         for (path, entry) in &self.entries {
             if path.split('/').any(|name| name == "..") {
@@ -129,7 +129,7 @@ impl Capture {
         Ok(())
     }
 
-    /// What of it may be passed on, and what that is.
+    /// The capture without personal data, and a list of what it contains.
     pub(in crate::root) fn redacted(self) -> (Self, Vec<Kept>) {
         let mut redacted = Self::default();
         let mut kept = Vec::new();
@@ -152,8 +152,10 @@ impl Capture {
     pub(in crate::root) fn read(&self, path: &str) -> io::Result<&[u8]> {
         match self.entry(path, true).map(|entry| &entry.node) {
             Some(Node::File(bytes)) => Ok(bytes),
-            Some(Node::Unread(_)) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("the content of {path} was not recorded"))),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} was not recorded"))),
+            Some(Node::Unread(_)) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, format!("the capture does not contain the content of {path}")))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("the capture does not contain {path}"))),
         }
     }
 
@@ -183,7 +185,7 @@ impl Capture {
         let prefix = format!("{}/", place.trim_end_matches('/'));
         let mut names: Vec<String> = Vec::new();
         let mut from = prefix.clone();
-        // What lies deeper is stepped over: '0' is what follows '/'.
+        // Skips entries in subdirectories: '0' is the character after '/'.
         while let Some(rest) = self.entries.range(from..).next().and_then(|(path, _)| path.strip_prefix(&prefix)) {
             let (name, next) = rest.split_once('/').map_or((rest, "\0"), |(name, _)| (name, "0"));
             from = format!("{prefix}{name}{next}");
@@ -213,7 +215,7 @@ impl Capture {
     }
 }
 
-/// All of it, or an error where it is longer than a capture may be: half of one is another machine.
+/// Reads everything, or returns an error if it is longer than allowed: a truncated capture would describe another machine.
 fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(LONGEST + 1).read_to_end(&mut bytes)?;
@@ -263,8 +265,8 @@ mod tests {
 
     #[test]
     fn errors_name_the_line() {
-        assert_eq!(Capture::parse("{}").unwrap_err(), "it does not begin with 'vgapt capture 1'");
-        assert_eq!(Capture::parse("vgapt capture 1\n[/a]\nnonsense").unwrap_err(), "line 3 makes no sense: 'nonsense'");
+        assert_eq!(Capture::parse("{}").unwrap_err(), "it does not start with 'vgapt capture 1'");
+        assert_eq!(Capture::parse("vgapt capture 1\n[/a]\nnonsense").unwrap_err(), "line 3 is invalid: 'nonsense'");
     }
 
     #[test]

@@ -4,21 +4,22 @@ use super::super::boot_option;
 use super::words::{DRIVERS, KERNEL, NAMES, Numbers, Rule, SETTINGS, Words};
 
 const EFI_VARIABLES: &str = "/sys/firmware/efi/efivars/";
-/// The type of a function's header in its configuration space.
+/// The offset of the header type in a function's configuration space.
 const HEADER_TYPE: usize = 14;
-/// Lines of these files that are read, by how they begin; the processor and the distribution fill them.
+/// Prefixes of the lines that are read of these files.
 const PROCESSOR: [&str; 6] = ["vendor_id", "cpu family", "model name", "address sizes", "flags", "Features"];
 const DISTRIBUTION: [&str; 5] = ["ID=", "ID_LIKE=", "VERSION_ID=", "PRETTY_NAME=", "NAME="];
 const EVENT: [&str; 4] = ["DRIVER=", "PCI_CLASS=", "PCI_ID=", "PCI_SUBSYS_ID="];
 const INPUT: [&str; 3] = ["N: ", "S: ", "H: "];
-/// The longest number of a process: there are at most 2^22 (`PID_MAX_LIMIT`).
+/// The longest PID in digits: the maximum is 2^22 (`PID_MAX_LIMIT`).
 const LONGEST_PROCESS: usize = 7;
-/// Directories below /dev in which the kernel gives the names; others are of volume groups, and of whoever writes rules for udev.
+/// Directories below /dev with names assigned by the kernel; other names come from users, for example volume groups and udev
+/// rules.
 const DEVICES: [&str; 7] = ["dri/", "vfio/", "kvm/", "input/", "snd/", "bus/", "nvidia-caps/"];
 /// The longest such line.
 const LONGEST: usize = 8 << 10;
 
-/// How a capture is made fit to be passed on.
+/// The redaction of a capture.
 pub(in crate::root) struct Redaction {
     words: Words,
 }
@@ -33,18 +34,18 @@ impl Redaction {
         self.words.replaced
     }
 
-    /// A path as it may be passed on.
+    /// A redacted path.
     pub(in crate::root) fn path(&mut self, path: &str) -> String {
         self.place(path, rule_of_path(path))
     }
 
-    /// Where a link leads, as it may be passed on.
+    /// A redacted target of a link.
     pub(in crate::root) fn link(&mut self, path: &str, target: &str) -> String {
-        // Where it leads elsewhere, the names there are not of the kernel's.
+        // An absolute target may be outside the kernel's trees, with names that users chose.
         self.place(target, rule_of_path(if target.starts_with('/') { target } else { path }))
     }
 
-    /// The kernel gives the names of a path in its trees, but for those of network interfaces.
+    /// Redacts a path. Names in the kernel's trees stay, except those of network interfaces.
     fn place(&mut self, path: &str, rule: Rule) -> String {
         match path.find("/net/").filter(|_| rule.names) {
             Some(at) => self.words.kept(&path[..at], rule) + &self.words.kept(&path[at..], NAMES),
@@ -52,7 +53,7 @@ impl Redaction {
         }
     }
 
-    /// The content of a file as it may be passed on.
+    /// The redacted content of a file.
     pub(in crate::root) fn content(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
         if boot_option::is_one(path) {
             return boot_option::redacted(bytes.to_vec(), &mut |text| self.words.kept(text, SETTINGS));
@@ -84,7 +85,7 @@ impl Redaction {
         [start.as_bytes(), &[0xff], end.as_bytes()].concat()
     }
 
-    /// A variable of the firmware: a number, or a text of the boot loader's.
+    /// A firmware variable: a number, or a text of the boot loader.
     fn variable(&mut self, name: &str, bytes: &[u8]) -> Vec<u8> {
         let (attributes, value) = bytes.split_at(bytes.len().min(4));
         if !(name.starts_with("LoaderInfo-") || name.starts_with("StubInfo-")) {
@@ -102,7 +103,7 @@ impl Redaction {
             return no_text(text);
         }
         match path {
-            // The first processor's paragraph is read.
+            // Only the first processor's paragraph is read.
             "/proc/cpuinfo" => lines(text.split("\n\n").next().unwrap_or_default(), &PROCESSOR),
             "/proc/bus/input/devices" => {
                 let blocks = text.split("\n\n").map(|block| lines(block, &INPUT) + "\n").collect::<String>();
@@ -126,7 +127,7 @@ impl Redaction {
                 let last = path.rsplit('/').next().unwrap_or_default();
                 let of_people = matches!(last, "name" | "product" | "manufacturer" | "comm" | "slaves" | "information" | "stat")
                     && path != "/proc/stat";
-                // A process's name stands in its numbers, between brackets.
+                // The process name is in parentheses between the numbers.
                 if let (true, "stat", Some((name, counts))) = (of_people, last, text.rsplit_once(')')) {
                     let (process, name) = name.split_once('(').unwrap_or_default();
                     let all = Rule { numbers: Numbers::All, ..SETTINGS };
@@ -142,7 +143,7 @@ impl Redaction {
         }
     }
 
-    /// The kernel's tables of addresses, in hexadecimal: none is told but those that every machine has.
+    /// Redacts the kernel's tables of hexadecimal addresses: only addresses that every machine has stay.
     fn addresses(&mut self, text: &str) -> String {
         let known = |field: &str| matches!(field, "0100007F" | "017AA8C0") || field.bytes().all(|byte| byte == b'0' || byte == b'F');
         let is_entry = |line: &str| {
@@ -152,7 +153,7 @@ impl Redaction {
         let mut kept = String::new();
         for (index, line) in text.lines().enumerate() {
             if !is_entry(line) {
-                // The first line is the heading, and is passed over.
+                // The first line is the heading, which parsers skip.
                 kept.push_str(if index == 0 { "Iface\n" } else { "" });
                 continue;
             }
@@ -179,12 +180,12 @@ impl Redaction {
                 let accounts = system_accounts(text);
                 self.words.kept(&accounts, Rule { numbers: Numbers::All, ..SETTINGS })
             }
-            // The number of a process, and nothing else.
+            // A PID and nothing else.
             _ if path.ends_with(".pid") && text.trim().len() <= LONGEST_PROCESS && text.trim().bytes().all(|c| c.is_ascii_digit()) => {
                 text.to_owned()
             }
             "/etc/os-release" | "/usr/lib/os-release" => lines(text, &DISTRIBUTION),
-            // A list that everybody has; what is read of it are the names of the machine's functions.
+            // A public list; the lines that are read name the machine's devices.
             _ if path.ends_with("/pci.ids") => text.lines().filter(|line| is_name_of_id(line)).map(|line| format!("{line}\n")).collect(),
             _ if path.contains("/lib/modules/") => {
                 let of_device = |line: &str| {
@@ -194,13 +195,13 @@ impl Redaction {
                     .map(|line| if of_device(line) { line.to_owned() } else { self.words.kept(line, SETTINGS) })
                     .collect()
             }
-            // As a whole: the value of a secret may stand on the next line.
+            // Not line by line, because the value of a secret may be on the next line.
             _ => self.words.kept(&text.split_inclusive('\n').map(comment).collect::<String>(), SETTINGS),
         }
     }
 }
 
-/// A comment without its words, except one of vgapt's own; its line stays, since lines are counted.
+/// Removes the text of a comment, except of vgapt's own comments. The line stays, to keep the line numbers.
 fn comment(line: &str) -> String {
     let start = line.trim_start();
     let own = start.contains("vgapt") || start.starts_with("#bound") || start.starts_with("#!");
@@ -210,23 +211,23 @@ fn comment(line: &str) -> String {
     }
 }
 
-/// Whether letters stand between control characters, as in UTF-16.
+/// Whether a text contains control characters, as UTF-16 does.
 fn is_no_text(text: &str) -> bool {
     text.contains(|c: char| c.is_control() && !"\n\t\r".contains(c))
 }
 
-/// A text with control characters in it: its letters are no words.
+/// Redacts a text with control characters: its letters are replaced, because they are not words.
 fn no_text(text: &str) -> String {
     text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
 }
 
-/// The lines that begin so.
+/// The lines that start with one of these.
 fn lines(text: &str, begin: &[&str]) -> String {
     let is_read = |line: &&str| line.len() <= LONGEST && begin.iter().any(|begin| line.starts_with(begin));
     text.lines().filter(is_read).map(|line| format!("{line}\n")).collect()
 }
 
-/// The name of a board's model: one line of letters and numbers, else nothing.
+/// The model name of a board, if it is one line of letters and numbers; else empty.
 fn model(text: &str) -> String {
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || " ._+-()/,&".contains(c);
     let line = text.trim_end_matches('\n');
@@ -238,20 +239,20 @@ fn is_name_of_id(line: &str) -> bool {
     id.len() < 200 && id.get(..4).is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())) && id.get(4..6) == Some("  ")
 }
 
-/// Below /sys and /proc the kernel gives the names; below /dev people do where they name their volumes and disks.
+/// Below /sys and /proc, the kernel assigns the names; below /dev, users name volumes and disks.
 fn rule_of_path(path: &str) -> Rule {
     let is_device = |rest: &str| DEVICES.iter().any(|folder| rest.starts_with(folder));
     let is_of_kernel = path.starts_with("/sys/") || path.starts_with("/proc/") || path.strip_prefix("/dev/").is_some_and(is_device);
     if is_of_kernel { DRIVERS } else { NAMES }
 }
 
-/// Accounts of people (ids from 1000 on, up to where the system's begin again) are left out.
+/// Removes accounts of people (ids 1000 to 59999).
 fn system_accounts(accounts: &str) -> String {
     let kept = |line: &&str| line.split(':').nth(2).and_then(|id| id.parse::<u32>().ok()).is_some_and(|id| !(1000..60_000).contains(&id));
     accounts.lines().filter(kept).map(without_members).collect()
 }
 
-/// The line of an account without its description, of a group with no members but QEMU's own users.
+/// The line of an account without its description, or of a group with only QEMU's users as members.
 fn without_members(line: &str) -> String {
     let mut fields: Vec<String> = line.split(':').map(str::to_owned).collect();
     let is_name = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.$".contains(c));

@@ -1,18 +1,17 @@
-//! What is known of a line while its words are looked at: what a number in it belongs to, and whether a secret's value
-//! stands there.
+//! The state of a line during redaction: which setting a number belongs to, and whether the position is in the value of
+//! a secret.
 
 /// As many digits stay in numbers with no word between them: more are one number, such as that of a card or a telephone.
 pub(super) const LONGEST_RUN: usize = 8;
 
-/// A word with one of these in it names a secret: no number on its line stays, and its value is replaced, however
-/// the two are written.
+/// A word that contains one of these names a secret: its value and all numbers on its line are replaced.
 const SECRETS: [&str; 8] = ["passw", "passphrase", "passcode", "pwd", "secret", "token", "psk", "credential"];
-/// Words that name a secret, and are parts of others.
+/// Words that name a secret only as a whole word, because they are parts of other words.
 const SHORT_SECRETS: [&str; 3] = ["pass", "pin", "pw"];
-/// What these are followed by is replaced as a whole, whatever it is.
+/// Settings whose value is always replaced completely.
 const OWN: [&str; 12] =
     ["serial", "uuid", "partuuid", "label", "partlabel", "hostname", "workgroup", "initiator", "netbios", "key", "keyfile", "machine_id"];
-/// Names of settings whose numbers vgapt reads, whatever their length.
+/// Settings whose numbers vgapt reads; they stay, even if they are long.
 const READ: [&str; 12] = [
     "hugepages",
     "hugepagesz",
@@ -31,15 +30,15 @@ const READ: [&str; 12] = [
 /// Words before the CPUs in the value of `isolcpus`.
 const FLAGS: [&str; 3] = ["domain", "managed_irq", "nohz"];
 
-/// What is known of the line so far.
+/// The state of the line so far.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Whether the word before was replaced.
+    /// Whether the previous word was replaced.
     pub(super) after_unknown: bool,
     pub(super) is_comment: bool,
-    /// Whether a word on this line, or the last of the one before, names a secret.
+    /// Whether a word on this line, or the last word of the previous line, names a secret.
     pub(super) has_secret: bool,
-    /// Whether what stands here is the value of a setting that is read; and whether that has begun.
+    /// Whether the position is in the value of a setting that is read; and whether the value has started.
     pub(super) is_read: bool,
     read_begun: bool,
     /// How many digits the numbers before have that belong to one with what stands here.
@@ -49,17 +48,17 @@ pub(super) struct Line {
     value: Value,
 }
 
-/// Where in the value of a secret a line is: that is replaced whatever it is.
+/// The position within the value of a secret, which is always replaced.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Value {
-    /// In none.
+    /// Not in a value.
     #[default]
     None,
-    /// Behind the name, and before the value. A quote that is the name's own ends with it.
+    /// After the name and before the value. `of_name` is a quote around the name, which still has to be closed.
     Awaited { of_name: Option<char>, next_line: bool },
-    /// In quotes; whether there is anything in them.
+    /// In quotes; `begun` says whether they contain anything.
     Quoted { by: char, begun: bool, next_line: bool },
-    /// Up to a blank, a comma or a semicolon.
+    /// In a value that ends at a blank, a comma or a semicolon.
     Begun,
 }
 
@@ -68,7 +67,7 @@ impl Line {
         self.value != Value::None
     }
 
-    /// Looks ahead at the line that begins here.
+    /// Looks ahead at the line that starts here.
     pub(super) fn begins(&mut self, rest: &str) {
         let text = rest.split('\n').next().unwrap_or_default();
         self.has_secret |= text.split(|c: char| !c.is_alphanumeric() && c != '_').any(names_secret);
@@ -79,7 +78,7 @@ impl Line {
             self.ends_run();
         }
         if c == '\n' {
-            // The value of a secret may stand on the next line.
+            // The value of a secret may be on the next line.
             let value = match self.value {
                 awaited @ (Value::Awaited { next_line: true, .. } | Value::Quoted { begun: false, next_line: true, .. }) => awaited,
                 _ => Value::None,
@@ -95,7 +94,7 @@ impl Line {
         self.value = match self.value {
             Value::Awaited { of_name: Some(quote), next_line } if c == quote => Value::Awaited { of_name: None, next_line },
             Value::Awaited { next_line, .. } if c == '"' || c == '\'' => Value::Quoted { by: c, begun: false, next_line },
-            // With nothing in them, the value may still follow.
+            // The quotes were empty: the value may still follow.
             Value::Quoted { by, begun: false, next_line } if c == by => Value::Awaited { of_name: None, next_line },
             Value::Quoted { by, .. } if c == by => Value::None,
             Value::Begun if " \t,;".contains(c) => Value::None,
@@ -120,7 +119,7 @@ impl Line {
         run
     }
 
-    /// Anything but a separator stands here.
+    /// To be called for anything but a separator.
     pub(super) fn value_begins(&mut self) {
         match &mut self.value {
             Value::None => {}
@@ -129,7 +128,7 @@ impl Line {
         }
     }
 
-    /// A word, or a number, stands here.
+    /// To be called for each word or number.
     pub(super) fn knows(&mut self, word: &str, after: &str, before: &str) {
         self.value_begins();
         let is_id = word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -137,7 +136,7 @@ impl Line {
         if is_number(word) || (self.is_read && is_id) || is_flag {
             self.read_begun = self.is_read;
         } else if !self.is_read || !before.ends_with([',', '-', ':']) || after.starts_with('=') {
-            // In a list, the name counts for all of it.
+            // In a list, the setting applies to all values.
             self.is_read = READ.contains(&word);
             self.read_begun = false;
         }

@@ -1,6 +1,6 @@
-//! What may leave the machine: of each file only what is read of it, and of that only words that the
-//! program itself looks for, numbers, and names that the kernel gives. Everything else is replaced; what
-//! is no text and not understood is left out.
+//! Redaction of captures. A capture contains of each file only the part that vgapt reads, and of that only words that
+//! vgapt itself looks for, numbers, and names assigned by the kernel. Everything else is replaced; unknown binary data
+//! is removed.
 
 mod content;
 mod line;

@@ -1,17 +1,17 @@
-//! Word by word: what the program looks for stays, everything else is replaced. The same word gets the
-//! same replacement in a whole capture, so that names which have to agree still do.
+//! Redaction word by word: words that vgapt looks for stay, everything else is replaced. The same word gets the
+//! same replacement in the whole capture, so that names still match each other.
 
 use std::collections::{HashMap, HashSet};
 
 use super::line::{LONGEST_RUN, Line, digits, is_number, is_of_word};
 
-/// Words that stand in the program itself or in files that distributions ship; see build.rs.
+/// Words that occur in vgapt's source or in files of distributions; see build.rs.
 const KNOWN: &str = include_str!(concat!(env!("OUT_DIR"), "/words"));
-/// UUIDs that are the same on every machine: under these UEFI and systemd keep the variables of the boot.
+/// UUIDs that are the same on every machine: the vendor GUIDs of the boot variables of UEFI and systemd.
 const KNOWN_IDS: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"];
 /// Addresses that are the same on every machine.
 const KNOWN_ADDRESSES: [&str; 3] = ["0.0.0.0", "127.0.0.1", "192.168.122.1"];
-/// Words of the formats that are read, where the program has them only within sentences.
+/// Words of the formats that are read, which the source contains only within sentences.
 const GRAMMAR: [&str; 80] = [
     "softdep",
     "pre",
@@ -94,21 +94,21 @@ const GRAMMAR: [&str; 80] = [
     "cryptdevice",
     "resume",
 ];
-/// The longest number that such a setting has: bytes of memory.
+/// The longest number in a setting that is read: bytes of memory.
 const LONGEST_NUMBER: usize = 13;
-/// The longest number that stays in a file of settings otherwise: of a version, an id, a line or a column.
+/// The longest number that stays elsewhere in a configuration file: a version, an id, a line or a column.
 const LONGEST_SHORT: usize = 4;
-/// The longest number with `0x`: the id of a device.
+/// The longest number with `0x` that stays: the id of a device.
 const LONGEST_SHORT_HEX: usize = 4;
-/// The longest of the kernel's.
+/// The longest hexadecimal number of the kernel.
 const LONGEST_HEX: usize = 16;
 
-/// What may stay in a text besides the known words.
+/// What stays in a text besides the known words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// Hexadecimal numbers, as the kernel prints them.
     pub(super) hex: bool,
-    /// Names that the kernel gives, such as `card0`, and those of drivers and modules.
+    /// Names assigned by the kernel, such as `card0`, and names of drivers and modules.
     pub(super) names: bool,
     pub(super) numbers: Numbers,
 }
@@ -116,24 +116,24 @@ pub(super) struct Rule {
 /// Which decimal numbers stay in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
-    /// Short ones behind a known word, and those of settings that are read.
+    /// Short numbers after a known word, and those of settings that are read.
     Few,
-    /// Also behind a word that is replaced: in names, which have to differ.
+    /// Also after a replaced word: in names, which must stay different.
     Short,
-    /// All: the kernel counts.
+    /// All numbers: they are the kernel's.
     All,
 }
 
-/// A file that people write.
+/// A file written by users.
 pub(super) const SETTINGS: Rule = Rule { hex: false, names: false, numbers: Numbers::Few };
-/// Names that people give, in paths.
+/// Names in paths that users chose.
 pub(super) const NAMES: Rule = Rule { numbers: Numbers::Short, ..SETTINGS };
-/// A file that the kernel makes, and what it says of events.
+/// A file or a message of the kernel.
 pub(super) const KERNEL: Rule = Rule { hex: true, names: false, numbers: Numbers::Few };
-/// A path of the kernel's, or the names of its modules.
+/// A path in the kernel's trees, or names of modules.
 pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, numbers: Numbers::All };
 
-/// What was replaced by what so far.
+/// The replacements so far.
 pub(super) struct Words {
     known: HashSet<&'static str>,
     replacements: HashMap<String, String>,
@@ -146,7 +146,7 @@ impl Words {
         Self { known: KNOWN.lines().chain(GRAMMAR).collect(), replacements: HashMap::new(), replaced: 0 }
     }
 
-    /// A text with nothing in it that is not known.
+    /// The redacted text.
     pub(super) fn kept(&mut self, text: &str, rule: Rule) -> String {
         let mut kept = String::with_capacity(text.len());
         let mut rest = text;
@@ -166,7 +166,7 @@ impl Words {
         kept
     }
 
-    /// The next word, number or address, how long it is, and what stands for it; `None`: what stands here is none.
+    /// The length of the next word, number or address, and its replacement; `None` if there is none here.
     fn token(&mut self, rest: &str, before: &str, line: &mut Line, rule: Rule) -> Option<(usize, String)> {
         if let Some(known) = KNOWN_IDS.iter().find(|known| rest.starts_with(**known)) {
             return Some((known.len(), (*known).to_owned()));
@@ -212,7 +212,7 @@ impl Words {
         Some((end, self.replacement(word, like)))
     }
 
-    /// `run`: how many digits a number has together with those before and behind it.
+    /// `run`: the number of digits in this number and the adjacent ones.
     fn shape_stays(word: &str, after: &str, before: &str, line: &Line, rule: Rule, run: usize) -> bool {
         if is_number(word) {
             let behind_known = !line.after_unknown && !line.is_comment;
@@ -249,13 +249,13 @@ impl Words {
     }
 }
 
-/// What stood for something in an earlier capture.
+/// A replacement of an earlier redaction.
 fn is_own(word: &str) -> bool {
     word.strip_prefix('x')
         .is_some_and(|number| matches!(number.len(), 1..=4) && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `sda1`, `nvme0n1p2`, `enp3s0`: names by which every machine calls its devices.
+/// Generic names of devices: `sda1`, `nvme0n1p2`, `enp3s0`.
 fn is_device(word: &str) -> bool {
     const KINDS: [&str; 19] = [
         "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr", "mmcblk", "zram", "nvidia", "tpm",
@@ -309,7 +309,7 @@ fn zeros(text: &str, _: usize) -> String {
     text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
 }
 
-/// As many digits, of which the last are a number: names with one in them still differ.
+/// Zeros that end with a running number, of the same length, so that names with numbers still differ.
 fn number_like(text: &str, number: usize) -> String {
     let number = number.to_string();
     let zeros = zeros(text, 0);
@@ -319,7 +319,7 @@ fn number_like(text: &str, number: usize) -> String {
     }
 }
 
-/// The same shape: zeros, and at the end a number.
+/// The same shape with zeros that end with a running number.
 fn identifier_like(text: &str, number: usize) -> String {
     let mut digits: Vec<char> = format!("{number:x}").chars().collect();
     let of_the_end = |c: char| if c.is_ascii_hexdigit() { digits.pop().unwrap_or('0') } else { c };
@@ -327,18 +327,18 @@ fn identifier_like(text: &str, number: usize) -> String {
     reversed.into_iter().rev().collect()
 }
 
-/// Of the addresses for documentation (RFC 5737).
+/// An address of the documentation range (RFC 5737).
 fn address_like(_: &str, number: usize) -> String {
     format!("192.0.2.{}", number % 250 + 1)
 }
 
-/// The length of a UUID, MAC address or machine id at the beginning of a text; 0 where there is none.
+/// The length of a UUID, MAC address or machine id at the start of a text; 0 if there is none.
 fn identifier_length(rest: &str) -> usize {
     const SHAPES: [(u8, &[usize]); 5] = [(b'-', &[8, 4, 4, 4, 12]), (b':', &[2; 6]), (b'-', &[2; 6]), (b'-', &[32]), (b'-', &[8, 2])];
     SHAPES.iter().map(|(separator, widths)| shape_length(rest.as_bytes(), *separator, widths)).find(|length| *length > 0).unwrap_or(0)
 }
 
-/// The length of hexadecimal runs of these widths with a separator between them; 0 where they are not there.
+/// The length of hexadecimal groups of these widths with a separator between them; 0 if they do not match.
 fn shape_length(bytes: &[u8], separator: u8, widths: &[usize]) -> usize {
     let mut at = 0;
     for (index, width) in widths.iter().enumerate() {
@@ -356,7 +356,7 @@ fn shape_length(bytes: &[u8], separator: u8, widths: &[usize]) -> usize {
     if bytes.get(at).is_some_and(u8::is_ascii_alphanumeric) { 0 } else { at }
 }
 
-/// The length of an IPv4 address at the beginning of a text; 0 where there is none.
+/// The length of an IPv4 address at the start of a text; 0 if there is none.
 fn address_length(rest: &str) -> usize {
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let text = rest[..end].trim_end_matches('.');

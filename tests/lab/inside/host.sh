@@ -5,7 +5,7 @@ the_host_is_prepared() { # OPTION…, of vgapt prepare
   vgapt prepare "$@" --yes
   manifest >/var/tmp/prepared
   exits 0 vgapt prepare "$@" --yes
-  says "$said" 'nothing to do'
+  says "$said" 'already up to date'
   manifest | diff /var/tmp/prepared - || wrong 'the second run changed something'
 }
 

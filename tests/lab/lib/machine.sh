@@ -9,7 +9,7 @@ new_machine() {
 processors() { processors=$1; }
 cpu() { cpu=$1; }               # what QEMU's -cpu takes; EPYC,-hypervisor does not tell that it is emulated
 memory() { memory=$1; }
-nodes() { nodes=$1; }           # NUMA nodes; memory and processors are shared out evenly
+nodes() { nodes=$1; }           # NUMA nodes; memory and processors are distributed evenly
 iommu() { iommu=$1; }           # intel | virtio | amd | none
 boot() { boot=$1; }             # kernel: given by QEMU | grub, systemd-boot: the disk's own, through OVMF
 initramfs() { initramfs=$1; }   # initramfs-tools | dracut: what the image makes its own with

@@ -13,14 +13,14 @@ by_ids() { # [MACHINE ADDRESS]
 
   manifest prepared
   exits 0 vgapt prepare --gpu "$gpu" --allow only-display --yes
-  says "$said" 'nothing to do'
+  says "$said" 'already up to date'
   manifest now
   diff "$place/prepared" "$place/now" || wrong "the second run changed something"
 
   exits 0 vgapt undo --yes
   as_before
   exits 0 vgapt undo --yes
-  says "$said" 'nothing to take back'
+  says "$said" 'nothing to undo'
 }
 
 # One of two identical cards, so it is bound by address; and then a kernel's image is made anew by
@@ -32,7 +32,7 @@ by_address() {
   exits 0 vgapt prepare --gpu 27:00.0 --yes
   images_have etc/modprobe.d/vgapt.conf etc/vgapt/bind
   exits 0 vgapt prepare --gpu 27:00.0 --yes
-  says "$said" 'nothing to do'
+  says "$said" 'already up to date'
 
   kernel=$(kernels | tail -n 1)
   sleep 1 # the images hold times in seconds, and are to differ
@@ -64,7 +64,7 @@ command_fails() {
   remember
   exits 3 vgapt prepare --gpu 01:00.0 --yes
   says "$said" 'this is broken'
-  says "$said" 'taken back'
+  says "$said" 'rolled back'
   as_before
 }
 
@@ -78,7 +78,7 @@ no_module() {
   remember
   exits 3 vgapt prepare --gpu 27:00.0 --yes
   says "$said" "${kernel//+/.}.*does not contain vfio-pci"
-  says "$said" 'taken back'
+  says "$said" 'rolled back'
   as_before
 }
 

@@ -1,10 +1,10 @@
-//! What is wrong with passing devices: gone, moved, no endpoint, a loss for the host.
+//! Checks of passed devices: missing, moved, not an endpoint, or needed by the host.
 
 use crate::domain::record::Passed;
 use crate::model::{Finding, Host, Iommu, PciAddress, UsbId, Uses};
 use crate::passthrough::{Danger, DangerKind, dangers, last_keyboard_at, missing_iommu};
 
-/// What is wrong with passing these functions, wherever they come from.
+/// Problems with passing these functions, no matter who added them to the domain.
 pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding> {
     if passed.is_empty() {
         return Vec::new();
@@ -12,7 +12,7 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
     if host.pci.is_empty() {
         return vec![Finding::warning(
             "host-unknown",
-            "the host's PCI devices could not be read, so nothing about them was checked",
+            "the host's PCI devices could not be read, so the passed devices were not checked",
             "run vgapt on the host itself",
         )];
     }
@@ -26,34 +26,34 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
     for unknown in &host.unknown {
         findings.push(Finding::warning(
             "not-known",
-            format!("not known of this host: {unknown}"),
+            format!("unknown on this host: {unknown}"),
             "run vgapt on the host itself for a full check",
         ));
     }
     findings
 }
 
-/// Is it there, and is it still what it was?
+/// Does the function exist, and is it still the same device?
 fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
     let address = passed.address.short();
     let elsewhere = || {
         let now: Vec<String> = host.pci.iter().filter(|device| Some(device.id) == passed.id).map(|device| device.address.short()).collect();
         if now.is_empty() {
-            "see `vgapt list` for what there is".to_owned()
+            "run `vgapt list` to see the host's devices".to_owned()
         } else {
-            format!("that device is now at {}: define again with that address", now.join(" or "))
+            format!("that device is now at {}: run vgapt define again with that address", now.join(" or "))
         }
     };
     let Some(device) = host.device(passed.address) else {
         let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
-        return Some(Finding::fatal("no-such-device", format!("there is no PCI function {address}{what}"), elsewhere()));
+        return Some(Finding::fatal("no-such-device", format!("PCI function {address} does not exist{what}"), elsewhere()));
     };
     let same_subsystem = passed.subsystem.is_none() || device.subsystem.is_none() || passed.subsystem == device.subsystem;
     if passed.id.is_some_and(|id| id != device.id) || !same_subsystem {
         let was = passed.id.map(|id| id.to_string()).unwrap_or_default();
         let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
         let message =
-            format!("at {address} is now {} [{}], not the {was} that was passed: PCI addresses have moved", device.label(), device.id);
+            format!("{address} is now {} [{}], not the {was} that was passed: PCI addresses have moved", device.label(), device.id);
         return Some(Finding::fatal("device-moved", message, elsewhere()));
     }
     None
@@ -61,15 +61,15 @@ fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
 
 fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
     let device = host.device(address).filter(|device| device.is_bridge() || device.class.is_any_bridge())?;
-    let message = format!("{} is a bridge ({}), and only endpoints can be passed", address.short(), device.label());
-    Some(Finding::fatal("not-an-endpoint", message, "leave it out: bridges stay with the host and block nothing"))
+    let message = format!("{} is a bridge ({}); only endpoints can be passed through", address.short(), device.label());
+    Some(Finding::fatal("not-an-endpoint", message, "leave it out: a bridge stays with the host and does not block the group"))
 }
 
 fn group(address: PciAddress, host: &Host) -> Option<Finding> {
     let device = host.device(address).filter(|device| device.group.is_none())?;
     let (seen, remedy) = missing_iommu(host);
     let message = format!("{} is in no IOMMU group: {seen}", device.address.short());
-    // Node devices of a remote host may leave the groups out; the files of a host do not.
+    // The node devices of a remote host may lack the groups; the files of a host do not.
     Some(if host.platform.iommu == Iommu::Unknown {
         Finding::warning("no-group", message, remedy)
     } else {
@@ -77,7 +77,7 @@ fn group(address: PciAddress, host: &Host) -> Option<Finding> {
     })
 }
 
-/// What the host loses, weighed for a domain: what destroys data is refused, what can be meant is blocked.
+/// The severity of what the host loses: data loss is an error; what may be intended is blocked.
 fn lost(danger: Danger) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
     Some(match kind {
@@ -90,34 +90,34 @@ fn lost(danger: Danger) -> Option<Finding> {
         // A mistake of the host's configuration, and not the choice of who has one card.
         DangerKind::OnlyPicture => Finding::blocker(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
-        // The guest does not change it.
+        // The host has no display with or without the guest.
         DangerKind::HostBlind => return None,
     })
 }
 
-/// What speaks against handing the display over.
+/// Why the display cannot be handed over.
 pub fn of_handover(systemd: Option<bool>) -> Option<Finding> {
     (systemd == Some(false)).then(|| {
         Finding::fatal(
             "no-systemd",
-            "the display cannot be handed over: systemd does not run this host, and nothing else tells whether the display manager runs",
-            "stop the display manager before the start by hand, without --handover",
+            "the display cannot be handed over: this host does not run systemd, which is needed to tell whether the display manager runs",
+            "leave --handover out, and stop the display manager by hand before you start the domain",
         )
     })
 }
 
-/// The USB devices that go with a controller.
+/// The USB devices that are passed with their controller.
 fn usb_behind(functions: &[PciAddress], host: &Host) -> Option<Finding> {
     let behind = |device: &&crate::model::UsbDevice| device.controller.is_some_and(|controller| functions.contains(&controller));
     let named: Vec<String> =
         host.usb.iter().filter(behind).map(|device| format!("{} {}", device.id, device.name.as_deref().unwrap_or("unknown"))).collect();
     (!named.is_empty()).then(|| {
-        let message = format!("with the USB controller go the devices plugged into it: {}", named.join(", "));
-        Finding::warning("usb-behind", message, "plug what the host needs into a port of another controller")
+        let message = format!("the devices plugged into the USB controller are passed with it: {}", named.join(", "));
+        Finding::warning("usb-behind", message, "plug the devices that the host needs into a port of another controller")
     })
 }
 
-/// The last keyboard among USB devices that a guest is given.
+/// Whether the host's last keyboard is among the USB devices that are passed.
 pub fn of_keyboard(ids: &[UsbId], host: &Host, uses: &Uses) -> Option<Finding> {
     let ports: Vec<&str> = host.usb.iter().filter(|device| ids.contains(&device.id)).map(|device| device.port.as_str()).collect();
     let Danger { kind, message, remedy } = last_keyboard_at(uses, &ports)?;
@@ -129,7 +129,7 @@ pub(super) fn usb(id: UsbId, host: &Host) -> Option<Finding> {
     if host.usb.is_empty() {
         return Some(Finding::warning(
             "usb-unknown",
-            format!("whether the USB device {id} is there could not be told"),
+            format!("unknown whether the USB device {id} is plugged in"),
             "run vgapt on the host itself, with the device plugged in",
         ));
     }
@@ -137,12 +137,12 @@ pub(super) fn usb(id: UsbId, host: &Host) -> Option<Finding> {
         0 => Some(Finding::blocker(
             "no-such-usb-device",
             format!("no USB device {id} is plugged in"),
-            "plug it in, or see `vgapt list --usb`",
+            "plug it in, or run `vgapt list --usb` to see the USB devices",
         )),
         1 => None,
         several => Some(Finding::blocker(
             "ambiguous-usb-device",
-            format!("{several} USB devices are {id}, and libvirt cannot tell which is meant"),
+            format!("{several} USB devices have the id {id}, and libvirt cannot tell them apart"),
             "unplug the others, or pass a whole USB controller with --pci",
         )),
     }

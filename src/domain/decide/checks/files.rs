@@ -1,4 +1,4 @@
-//! What speaks against the files of a domain: not there, out of QEMU's reach, firmware that does not match.
+//! Checks of a domain's files: missing, not accessible to QEMU, in use by the host, firmware that does not match.
 
 use std::path::Path;
 
@@ -10,40 +10,40 @@ use crate::domain_xml::{self, drives};
 use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name, shell_word};
 use crate::xml::Document;
 
-/// Smaller files are no firmware images but stand-ins; an OVMF variable store has at least 64 KiB.
+/// Smaller files are placeholders, not firmware images; an OVMF variable store has at least 64 KiB.
 const SMALLEST_FIRMWARE: u64 = 64 << 10;
 
-/// Is it there, a file, and in reach of QEMU's user?
+/// Does it exist, is it a file, and can QEMU's user access it?
 pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Finding> {
     let facts = files.of(path)?;
     if facts.is_dir {
         return Some(Finding::fatal("not-a-file", format!("{path} is a directory"), "name the image in it"));
     }
     if facts.is_stream {
-        let message = format!("{path} is a named pipe, a socket or a character device, and no image");
+        let message = format!("{path} is a named pipe, a socket or a character device, not an image");
         return Some(Finding::fatal("not-a-file", message, "name a file or a block device"));
     }
     match facts.exists {
-        Some(false) => Some(Finding::blocker("no-such-file", format!("there is no file {path}"), how_to_get(path, wanted))),
+        Some(false) => Some(Finding::blocker("no-such-file", format!("file {path} does not exist"), how_to_get(path, wanted))),
         Some(true) => closed(facts, files),
         None => None,
     }
 }
 
-/// Does the host use the disk itself, is its format certain, and does it name other files?
+/// Does the host use the disk itself, is its format certain, and does its header name other files?
 pub(super) fn disk(disk: &Disk, files: &Files) -> Vec<Finding> {
     let use_of_it = in_use(disk, files);
     let format = format(disk, files);
     use_of_it.into_iter().chain(format).chain(outside(disk, files)).collect()
 }
 
-/// The files that the disks of a domain are, which somebody else wrote: a script that was read, a template.
+/// The paths of the disks in a domain that vgapt did not write: one from an imported script or a template.
 pub fn disk_paths(domain: &Document) -> Vec<String> {
     brought(domain, &Files::default()).into_iter().map(|disk| disk.path).collect()
 }
 
-/// What speaks against these disks. `state` says where the format of one is stated, `go_on` what to do where a
-/// disk rightly lies on a file elsewhere.
+/// Problems with these disks. `state` says where to state a format, `go_on` how to continue if a backing file
+/// elsewhere is intended.
 pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> Vec<Finding> {
     let disks = brought(domain, files);
     let mut findings: Vec<Finding> = disks.iter().flat_map(|found| disk(found, files)).collect();
@@ -51,9 +51,12 @@ pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> V
         match finding.code {
             "format-unclear" | "format-unread" => {
                 finding.remedy =
-                    format!("state its format {state}; the guest of a raw disk can write what makes it look like another format");
+                    format!("state its format {state}; the guest of a raw disk can write a header that makes it look like another format");
             }
-            "backing-outside" => finding.remedy = format!("whoever made the disk may want to see that file; if it is right, {go_on}"),
+            "backing-outside" => {
+                finding.remedy =
+                    format!("check that file: whoever made the disk may use it to read files of the host; if it is right, {go_on}")
+            }
             _ => {}
         }
     }
@@ -61,18 +64,18 @@ pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> V
     findings
 }
 
-/// The disks of a domain that are files or devices, by elements of libvirt's and by options of QEMU's own.
+/// The disks of a domain that are files or devices, from libvirt's elements and from `<qemu:commandline>`.
 fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
     let by_elements = domain_xml::disks(domain.root()).filter_map(|disk| {
         let path = disk.path().filter(|path| path.starts_with('/'))?.to_owned();
-        // Nobody writes to a CD: it is what it is taken for.
+        // The guest cannot write to a CD, so that its format can be trusted.
         let is_stated = disk.format.is_some() || disk.is_cdrom();
-        // libvirt takes a disk for raw where nothing is stated.
+        // If no format is stated, libvirt uses raw.
         Some(Disk { path, cache: DiskCache::Writeback, is_stated, format: disk.format.unwrap_or_else(|| "raw".to_owned()) })
     });
     let images = drives(domain).images.into_iter().filter(|drive| drive.file.starts_with('/'));
     let by_options = images.map(|drive| {
-        // QEMU looks at the content where nothing is stated.
+        // If no format is stated, QEMU probes the content.
         let content = || files.of(&drive.file).and_then(|facts| facts.format.clone()).unwrap_or_else(|| "raw".to_owned());
         let is_stated = drive.format.is_some() || drive.read_only;
         let format = drive.format.clone().unwrap_or_else(content);
@@ -81,33 +84,33 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
     by_elements.chain(by_options).collect()
 }
 
-/// Two that write to one file system destroy it.
+/// If host and guest write to one file system, they destroy it.
 fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     if let Some(what) = files.of(path).and_then(|facts| facts.in_use.as_ref()) {
-        let message = format!("{path} is {what}: host and guest would destroy each other's data");
-        return Some(Finding::fatal("disk-in-use", message, "let the host go of it (umount, swapoff), or take another disk"));
+        let message = format!("{path} is in use by the host ({what}): host and guest would destroy each other's data");
+        return Some(Finding::fatal("disk-in-use", message, "stop using it on the host (umount, swapoff), or use another disk"));
     }
     let of_disks = |because: &&String| ["/proc/mounts", "/proc/swaps", "/sys/class/block"].iter().any(|place| because.contains(place));
     if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| path.starts_with("/dev/")) {
-        let message = format!("whether the host uses {path} is not known: {because}");
+        let message = format!("unknown whether the host uses {path}: {because}");
         return Some(Finding::blocker("disk-use-unknown", message, "run it as root, on the host itself"));
     }
     let moves = path.strip_prefix("/dev/").is_some_and(|name| ["sd", "nvme", "hd", "vd"].iter().any(|kind| name.starts_with(kind)));
     moves.then(|| {
-        let message = format!("{path} may be another disk after the next start of the host");
-        Finding::warning("disk-name-moves", message, "name it as one of /dev/disk/by-id does: ls -l /dev/disk/by-id")
+        let message = format!("{path} may name another disk after the next boot of the host");
+        Finding::warning("disk-name-moves", message, "use its name in /dev/disk/by-id: ls -l /dev/disk/by-id")
     })
 }
 
-/// The guest of a raw disk can write what makes it look like another format that names a file of the
-/// host: where name and content disagree, the user states the format.
+/// The guest of a raw disk can write a header that makes it look like another format and that names a file of the
+/// host. If name and content disagree, the user has to state the format.
 fn format(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     let facts = files.of(path).filter(|_| !disk.is_stated)?;
     if let Some(because) = &facts.unread {
-        let message = format!("{path} cannot be read ({because}); its format is taken for {}", disk.format);
-        let remedy = format!("state it: --disk-format {}; or run it as a user who may read the disk", disk.format);
+        let message = format!("{path} cannot be read ({because}); its format is assumed to be {}", disk.format);
+        let remedy = format!("state the format: --disk-format {}; or run vgapt as a user who can read the disk", disk.format);
         let is_known = disk.format == "raw" || format_by_name(Path::new(path)).is_some();
         return Some(if is_known { Finding::warning } else { Finding::blocker }("format-unread", message, remedy));
     }
@@ -115,23 +118,23 @@ fn format(disk: &Disk, files: &Files) -> Option<Finding> {
     let is_device = path.starts_with("/dev/");
     let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) }?;
     (content != by_name && content != "raw").then(|| {
-        let by = if is_device { "is a device, so raw" } else { &format!("is {by_name} by its name") };
+        let by = if is_device { "is a device, which means raw" } else { &format!("has the name of a {by_name} image") };
         Finding::fatal(
             "format-unclear",
-            format!("{path} {by}, and its content looks like {content}"),
-            format!("state which it is: --disk-format raw, or --disk-format {content}; the guest of a raw disk can write what makes it look like another format"),
+            format!("{path} {by}, but its content looks like {content}"),
+            format!("state the format: --disk-format raw, or --disk-format {content}; the guest of a raw disk can write a header that makes it look like another format"),
         )
     })
 }
 
-/// A header that names files elsewhere gives them to the guest.
+/// A header that names files elsewhere makes them readable for the guest.
 fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     let facts = files.of(path).filter(|_| disk.format != "raw")?;
     let in_pool = |name: &str| name.rsplit_once('/').is_some_and(|(folder, _)| files.pools.iter().any(|pool| pool == folder));
     let names: Vec<&str> = facts.names.iter().map(String::as_str).filter(|name| !in_pool(name)).collect();
     let not_known = |because: &str| format!("whether {path} gives the guest other files of the host is not known: {because}");
-    let remedy = "run it as a user who may read the disk";
+    let remedy = "run vgapt as a user who can read the disk";
     if let Some(because) = facts.unread.as_ref().filter(|_| disk.is_stated) {
         return Some(Finding::warning("backing-unread", not_known(&format!("it cannot be read ({because})")), remedy));
     }
@@ -142,10 +145,10 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
         Finding::blocker(
             "backing-outside",
             format!(
-                "the disk {path} gives the guest what is in {}, which is outside the disk's own folder and libvirt's storage pools",
+                "the disk {path} gives the guest access to {}, outside the disk's own folder and libvirt's storage pools",
                 names.join(" and ")
             ),
-            "whoever made the disk may want to see that file; if it is right, use --force",
+            "check that file: whoever made the disk may use it to read files of the host; if it is right, use --force",
         )
     })
 }
@@ -154,9 +157,11 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
 pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
     let facts = files.of(path)?;
     match facts.exists {
-        Some(true) if !facts.is_dir => Some(Finding::fatal("not-a-folder", format!("{path} is no folder"), "share the folder it is in")),
+        Some(true) if !facts.is_dir => {
+            Some(Finding::fatal("not-a-folder", format!("{path} is not a folder"), "share the folder that contains it"))
+        }
         Some(false) => {
-            Some(Finding::blocker("no-such-folder", format!("there is no folder {path}"), format!("mkdir -p {}", shell_word(path))))
+            Some(Finding::blocker("no-such-folder", format!("folder {path} does not exist"), format!("mkdir -p {}", shell_word(path))))
         }
         _ => None,
     }
@@ -164,16 +169,16 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
 
 fn how_to_get(path: &str, wanted: &Request) -> String {
     if wanted.disk.iter().any(|disk| disk == path) && path.starts_with("/dev/") {
-        "name a device that is there: ls -l /dev/disk/by-id".into()
+        "name an existing device: ls -l /dev/disk/by-id".into()
     } else if wanted.disk.iter().any(|disk| disk == path) {
-        // In the format that its name says, as the domain gets it.
-        format!("make it: vgapt disk create {} 100G", shell_word(path))
+        // It is created in the format of its name, which the domain will use too.
+        format!("create it: vgapt disk create {} 100G", shell_word(path))
     } else if wanted.virtio_iso.as_deref() == Some(path) {
-        "get virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
+        "download virtio-win.iso from https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/".into()
     } else if wanted.cdrom.as_deref() == Some(path) {
-        "look where the image was saved".into()
+        "check where the image was saved".into()
     } else {
-        "leave --loader and --nvram-template out to take the host's own firmware".into()
+        "leave --loader and --nvram-template out to use the host's own firmware".into()
     }
 }
 
@@ -182,51 +187,55 @@ fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
     let folders = facts.closed_folders.iter().map(|folder| shell_word(folder)).collect::<Vec<_>>().join(" ");
     (!folders.is_empty()).then(|| {
         let assumed = files.assumed_user.as_ref().map(|because| format!(" ({user} is assumed: {because})")).unwrap_or_default();
-        let message = format!("QEMU's user {user} cannot reach {}: it may not pass {folders}{assumed}", facts.path);
+        let message = format!("QEMU's user {user} cannot access {}: no execute permission on {folders}{assumed}", facts.path);
         Finding::blocker("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
     })
 }
 
-/// Which of these could not be looked at?
+/// Which of these files could not be checked?
 pub(super) fn unknown_files(asked: &[String], files: &Files) -> Option<Finding> {
     let found = |path: &str| files.firmwares.iter().any(|firmware| firmware.code == path || firmware.vars == path);
     let cannot_tell = |path: &&str| !found(path) && files.of(path).is_none_or(|facts| facts.exists.is_none());
     let unknown: Vec<&str> = asked.iter().map(String::as_str).filter(cannot_tell).collect();
     (!unknown.is_empty()).then(|| {
-        // Without the host's tree there are no facts of any file; with it, those of a folder that is closed.
+        // Without access to the host nothing is known of any file; with it, only files in closed folders are unknown.
         let out_of_reach = unknown.iter().all(|path| files.of(path).is_none());
         let remedy = if out_of_reach {
-            "the files of a host behind this connection are not read: see that they are there, or run vgapt on that host with --connect qemu:///system"
+            "vgapt does not read files of a host behind this connection: check that they exist, or run vgapt on that host with --connect qemu:///system"
         } else if files.complete {
-            "run it as root, who may pass the folders on the way"
+            "run vgapt as root, which can access all folders on the path"
         } else {
-            "a recorded machine does not hold them: run vgapt on the machine itself"
+            "the capture does not contain them: run vgapt on the machine itself"
         };
-        Finding::warning("files-unknown", format!("could not be looked at from here: {}", unknown.join(", ")), remedy)
+        Finding::warning("files-unknown", format!("these files could not be checked: {}", unknown.join(", ")), remedy)
     })
 }
 
 /// No firmware was found for a domain that needs one.
 pub(crate) fn no_firmware(files: &Files) -> Finding {
-    let message = "no UEFI firmware for guests was found";
+    let message = "no UEFI firmware for guests found";
     let remedy = "install it (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; Arch: pacman -S edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64), or name it with --loader and --nvram-template";
     if files.complete {
         Finding::blocker("no-firmware", message, remedy)
     } else {
-        Finding::warning("no-firmware", format!("{message}; the domain is left with its BIOS"), remedy)
+        Finding::warning("no-firmware", format!("{message}; the domain keeps its BIOS"), remedy)
     }
 }
 
-/// No firmware with Microsoft's keys was found for a system whose setup asks for Secure Boot.
+/// No firmware with Microsoft's keys was found for a guest system whose setup requires Secure Boot.
 pub(crate) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
     let remedy = "install one with Microsoft's keys (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
-    let asks = "this system's setup asks for UEFI with Secure Boot, and no firmware with Microsoft's keys was found";
+    let asks = "the setup of this guest system requires UEFI with Secure Boot, but no firmware with Microsoft's keys was found";
     match plain {
         Some(firmware) => {
-            let message = format!("{asks}: the setup refuses {}, with which an installed system boots", firmware.code);
+            let message = format!("{asks}: the setup refuses {}; a system that is installed already boots with it", firmware.code);
             Finding::warning("no-secure-firmware", message, remedy)
         }
-        None => Finding::blocker("no-secure-firmware", format!("{asks}, nor any other UEFI: it does not boot with a BIOS"), remedy),
+        None => Finding::blocker(
+            "no-secure-firmware",
+            format!("{asks}, and no other UEFI firmware either; the system does not boot with a BIOS"),
+            remedy,
+        ),
     }
 }
 
@@ -242,26 +251,26 @@ pub(super) fn pair(firmware: &Firmware, files: &Files) -> Option<Finding> {
     };
     let (of_code, of_vars) = (size(code)?, size(vars)?);
     (!(of_code + of_vars).is_power_of_two()).then(|| {
-        let message = format!("{code} ({}) and {vars} ({}) do not belong together", Size::from_bytes(of_code), Size::from_bytes(of_vars));
+        let message = format!("{code} ({}) and {vars} ({}) do not match", Size::from_bytes(of_code), Size::from_bytes(of_vars));
         Finding::blocker(
             "firmware-mismatch",
             message,
-            "take both from one set: OVMF_CODE_4M.fd goes with OVMF_VARS_4M.fd, OVMF_CODE.fd with OVMF_VARS.fd",
+            "use a matching pair: OVMF_CODE_4M.fd with OVMF_VARS_4M.fd, OVMF_CODE.fd with OVMF_VARS.fd",
         )
     })
 }
 
-/// A domain's own variables were copied from the image that belongs to its firmware.
+/// The domain's UEFI variables were copied from the template of its former firmware.
 pub(crate) fn other_firmware(base: &Base, code: &str) -> Option<Finding> {
     let os = base.domain.root().child("os")?;
     let own = os.child("nvram").map(crate::xml::Element::text).filter(|path| !path.is_empty())?;
     let before = os.child("loader").map(crate::xml::Element::text).filter(|before| !before.is_empty() && *before != code)?;
-    let message = format!("{own} holds the variables of {before}, which {code} may not understand");
+    let message = format!("{own} contains the UEFI variables of {before}; {code} may not understand them");
     Some(Finding::warning(
         "other-firmware",
         message,
         format!(
-            "let libvirt copy them anew at the next start: virsh -c {} start --reset-nvram {}",
+            "let libvirt copy them again at the next start: virsh -c {} start --reset-nvram {}",
             shell_word(&base.uri),
             shell_word(&base.name)
         ),

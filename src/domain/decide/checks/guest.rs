@@ -1,4 +1,4 @@
-//! What the domain itself cannot take, whatever the host has.
+//! What the domain itself does not support, independent of the host.
 
 use crate::domain::alias;
 use crate::domain::base::{Base, Purpose};
@@ -11,7 +11,7 @@ use crate::xml::Element;
 /// Machine types of QEMU's x86 targets without a PCI bus.
 const WITHOUT_PCI: [&str; 3] = ["isapc", "microvm", "none"];
 
-/// What the domain cannot take of what is to be written into it.
+/// What the domain does not support of the changes to be written.
 pub(crate) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
     if base.purpose == Purpose::Detach {
         return Vec::new();
@@ -34,39 +34,39 @@ pub(crate) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
     findings
 }
 
-/// A domain of another hypervisor, or for another processor: what vgapt writes is QEMU's, and x86's.
+/// A domain of another hypervisor or processor architecture: vgapt writes domains for QEMU on x86 only.
 fn other_world(base: &Base) -> Option<Finding> {
     let root = base.domain.root();
     let kind = root.attribute("type");
     let os = root.at("os/type");
     let arch = os.and_then(|os| os.attribute("arch"));
     let what = if base.is_new { "the template" } else { "the domain" };
-    // "test" is that of libvirt's own test driver.
+    // "test" is the type of libvirt's own test driver.
     if let Some(kind) = kind.filter(|kind| !matches!(&**kind, "kvm" | "qemu" | "test")) {
-        let message = format!("{what} is not for QEMU but for {kind} (<domain type='{kind}'>)");
-        let remedy = "start from a domain of QEMU's: leave --template out for vgapt's own, or convert it first (virt-v2v)";
+        let message = format!("{what} is for {kind}, not for QEMU (<domain type='{kind}'>)");
+        let remedy = "use a QEMU domain: leave --template out to use vgapt's own template, or convert the domain first (virt-v2v)";
         return Some(Finding::fatal("not-qemu", message, remedy));
     }
     if let Some(arch) = arch.filter(|arch| !matches!(&**arch, "x86_64" | "i686")) {
-        let message = format!("{what} is for the processor architecture {arch}, and vgapt writes domains for x86 only");
+        let message = format!("{what} is for the processor architecture {arch}; vgapt supports x86 only");
         return Some(Finding::fatal(
             "not-x86",
             message,
-            "take a domain with <type arch='x86_64'>, or leave --template out for vgapt's own",
+            "use a domain with <type arch='x86_64'>, or leave --template out to use vgapt's own template",
         ));
     }
     let os = os.map(Element::text).filter(|os| !matches!(*os, "hvm" | ""))?;
-    let message = format!("{what} is not for a whole machine but for '{os}' (<os><type>)");
-    Some(Finding::fatal("not-hvm", message, "take a domain with <type>hvm</type>, or leave --template out for vgapt's own"))
+    let message = format!("{what} is of type '{os}' (<os><type>), not a fully virtualized machine (hvm)");
+    Some(Finding::fatal("not-hvm", message, "use a domain with <type>hvm</type>, or leave --template out to use vgapt's own template"))
 }
 
 fn without_pci(base: &Base) -> Option<Finding> {
     let machine = machine(base.domain.root()).filter(|machine| WITHOUT_PCI.contains(&machine.as_str()))?;
-    let message = format!("the machine type {machine} has no PCI bus, so that no device can be passed");
-    Some(Finding::fatal("no-pci", message, "take machine='q35' in <os><type>, as a new domain"))
+    let message = format!("machine type {machine} has no PCI bus, so that no PCI device can be passed through");
+    Some(Finding::fatal("no-pci", message, "set machine='q35' in <os><type>, in a new domain"))
 }
 
-/// All slots of the guest are taken.
+/// All PCI slots of the guest are in use.
 fn without_place(base: &Base, cards: &[Slot], functions: &[Slot]) -> Option<Finding> {
     let left = hostdevs::without_place(&base.domain, &[(alias::GPU, cards), (alias::PCI, functions)]);
     let named: Vec<String> = left.iter().flat_map(|slot| &slot.functions).map(|function| function.short()).collect();
@@ -75,20 +75,20 @@ fn without_place(base: &Base, cards: &[Slot], functions: &[Slot]) -> Option<Find
         Finding::fatal(
             "no-free-slot",
             message,
-            "take a device out of the domain first (virsh edit), or add a <controller type='pci' model='pci-bridge'/>",
+            "remove a device from the domain first (virsh edit), or add a <controller type='pci' model='pci-bridge'/>",
         )
     })
 }
 
-/// A function that is given to QEMU already, past libvirt: a second time QEMU does not start.
+/// A function that `<qemu:commandline>` passes already, unknown to libvirt: passed twice, QEMU does not start.
 fn in_command_line<'s>(base: &Base, slots: impl Iterator<Item = &'s Slot>) -> Option<Finding> {
     let given = functions_of_commandline(&base.domain);
     let named: Vec<String> =
         slots.flat_map(|slot| &slot.functions).filter(|function| given.contains(function)).map(|function| function.short()).collect();
     (!named.is_empty()).then(|| {
         let place = if base.is_new { "the template".to_owned() } else { format!("the domain (virsh edit {})", shell_word(&base.name)) };
-        let message = format!("{} is given to QEMU in <qemu:commandline> already, where libvirt does not see it", named.join(", "));
-        let remedy = format!("take the arguments -device vfio-pci,host=… of it out of {place}, then pass it with vgapt");
+        let message = format!("{} is already passed in <qemu:commandline>, which libvirt does not interpret", named.join(", "));
+        let remedy = format!("remove its arguments -device vfio-pci,host=… from {place}, then pass it with vgapt");
         Finding::fatal("in-command-line", message, remedy)
     })
 }
@@ -99,12 +99,12 @@ fn usb_off(base: &Base) -> Option<Finding> {
     };
     devices_named(base.domain.root(), "controller").any(is_off).then(|| {
         let remedy =
-            "give the domain a controller: model='qemu-xhci' in the place of model='none' (virsh edit); or leave the USB devices out";
-        Finding::fatal("usb-off", "the domain has USB switched off (<controller type='usb' model='none'/>)", remedy)
+            "add a USB controller to the domain: replace model='none' with model='qemu-xhci' (virsh edit); or leave the USB devices out";
+        Finding::fatal("usb-off", "USB is disabled in the domain (<controller type='usb' model='none'/>)", remedy)
     })
 }
 
-/// A folder is shared through memory that another process sees too.
+/// virtiofs needs memory that is shared with another process.
 fn private_memory(base: &Base) -> Option<Finding> {
     let root = base.domain.root();
     let is_private = |element: Element<'_>, name: &str| element.attribute(name).as_deref() == Some("private");
@@ -112,17 +112,21 @@ fn private_memory(base: &Base) -> Option<Finding> {
     let whole = root.at("memoryBacking/access").is_some_and(|access| is_private(access, "mode"));
     (cells || whole).then(|| {
         let place = if whole { "<memoryBacking><access mode='private'/>" } else { "<cell memAccess='private'>" };
-        let message = format!("a shared folder needs memory that another process can see, and the domain's is private ({place})");
-        Finding::fatal("private-memory", message, "say shared there (virsh edit), or take --share-smb, which needs none")
+        let message = format!("a shared folder (virtiofs) needs shared memory, but the domain's memory is private ({place})");
+        Finding::fatal(
+            "private-memory",
+            message,
+            "change private to shared there (virsh edit), or use --share-smb, which does not need shared memory",
+        )
     })
 }
 
-/// libvirt takes firmware that needs system management mode on q35 only.
+/// libvirt accepts firmware that requires system management mode (SMM) on q35 only.
 fn secure_boot(base: &Base, spec: &Spec) -> Option<Finding> {
     let machine = machine(base.domain.root()).unwrap_or_else(|| "pc".to_owned());
     let is_asked = spec.firmware.as_ref().is_some_and(|firmware| firmware.secure_boot);
     (is_asked && !machine.contains("q35")).then(|| {
-        let message = format!("firmware with Secure Boot needs machine type q35, and this domain has {machine}");
-        Finding::fatal("secure-boot-needs-q35", message, "take machine='q35' in a new domain, or firmware without Secure Boot: --loader")
+        let message = format!("firmware with Secure Boot requires machine type q35, but this domain has {machine}");
+        Finding::fatal("secure-boot-needs-q35", message, "use machine='q35' in a new domain, or firmware without Secure Boot (--loader)")
     })
 }

@@ -1,4 +1,4 @@
-//! A domain beside the others of the host: what two of them have.
+//! Conflicts with other domains of the host: devices, disks, folders and cores that both use.
 
 use crate::domain::spec::Spec;
 use crate::domain_xml::{Taken, functions, pins, taken};
@@ -12,22 +12,22 @@ pub struct Other {
     pub name: String,
     /// Whether it runs now.
     pub is_running: bool,
-    /// Its XML, as it starts next and, where it runs, as it runs; else why it cannot be read.
+    /// Its XML: the persistent configuration and, if it runs, the live one; or why it cannot be read.
     pub documents: Vec<Result<Document, String>>,
 }
 
-/// What only the host's files tell of disks.
+/// Facts about disk paths that have to be read from the host.
 pub trait Places {
-    /// Where a path lies, the links on the way followed.
+    /// The path with all symbolic links resolved.
     fn real(&self, path: &str) -> String;
-    /// What is the same for all names of one file; `None` where it is not there or cannot be told.
+    /// An identity that all names of one file share; `None` if the file does not exist or cannot be checked.
     fn identity(&self, path: &str) -> Option<String>;
-    /// The files that an image lies on, and why not all of them are known, where they are not.
+    /// The backing chain of an image and, if it could not be read completely, the reason.
     fn below(&self, path: &str) -> (Vec<String>, Option<String>);
 }
 
-/// Cores that another domain has too: both are slow while both run. Domains that pass the same device
-/// never run at once.
+/// Host CPUs that another domain is pinned to as well: both domains are slow while both run. Domains that pass
+/// the same device never run at the same time, so they are skipped.
 pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Finding> {
     let cores = &spec.placed.as_ref()?.taken;
     let shared = |other: &Other| {
@@ -40,20 +40,20 @@ pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Findi
             Err(because) => return Some(format!("'{}' may have any ({because})", other.name)),
         };
         let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
-        (!theirs.0.is_empty()).then(|| format!("'{}' has {theirs}", other.name))
+        (!theirs.0.is_empty()).then(|| format!("'{}' uses {theirs}", other.name))
     };
     let named: Vec<String> = others.iter().filter_map(shared).collect();
     (!named.is_empty()).then(|| {
-        let message = format!("other domains are pinned to the same processors of the host: {}", named.join(", "));
+        let message = format!("other domains are pinned to the same host CPUs: {}", named.join(", "));
         Finding::warning(
             "shared-cores",
             message,
-            "let them run one at a time, or move the pins of one with virsh -c qemu:///system vcpupin --config",
+            "run only one of them at a time, or pin one to other CPUs: virsh -c qemu:///system vcpupin --config",
         )
     })
 }
 
-/// What other domains take of the host's too. At a start it counts whether the other one runs.
+/// Resources of the host that other domains use as well. At a start, a running domain blocks and others only warn.
 pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, places: &dyn Places) -> Vec<Finding> {
     let own_disks = disks_of(own, places);
     let mut findings: Vec<Finding> = own.unknown.iter().filter(|_| !others.is_empty()).map(|what| own_unknown(what)).collect();
@@ -66,11 +66,11 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
         let name = &other.name;
         let devices = devices(own, &theirs);
         if !devices.is_empty() {
-            let message = format!("the domain '{name}'{runs} has the same devices of the host: {}", devices.join(", "));
+            let message = format!("the domain '{name}'{runs} uses the same host devices: {}", devices.join(", "));
             let remedy = if other.is_running {
                 format!("shut it down first: vgapt stop {}", shell_word(name))
             } else {
-                "run one of them at a time".to_owned()
+                "run only one of them at a time".to_owned()
             };
             findings.push(weigh("shared-device", message, remedy));
         }
@@ -83,7 +83,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
             .collect();
         if !disks.is_empty() {
             let message = format!("the domain '{name}'{runs} writes to the same disk: {}", disks.join(", "));
-            let remedy = "two guests on one disk destroy what is on it: give one a disk of its own (vgapt disk overlay), or never run both";
+            let remedy = "two guests that write to one disk destroy its data: give one of them its own disk (vgapt disk overlay), or never run both at the same time";
             findings.push(weigh("shared-disk", message, remedy.to_owned()));
         }
         let folders: Vec<String> =
@@ -93,29 +93,29 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
             findings.push(Finding::warning(
                 "shared-folder",
                 message,
-                "two guests that write to the same files have to lock them; give each a folder of its own",
+                "two guests that write to the same files must lock them; or share a separate folder with each guest",
             ));
         }
     }
     findings
 }
 
-/// What it takes itself cannot be told wholly.
+/// The resources of this domain itself are not fully known.
 fn own_unknown(what: &str) -> Finding {
-    let message = format!("whether another domain has the same device could not be told: {what}");
-    Finding::warning("taken-unknown", message, "compare it with the other domains by hand: virsh dumpxml NAME")
+    let message = format!("unknown whether another domain uses the same device: {what}");
+    Finding::warning("taken-unknown", message, "compare it with the other domains: virsh dumpxml NAME")
 }
 
-/// A domain that cannot be read, or not wholly, may have anything.
+/// A domain that cannot be read completely may use anything.
 fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
     if *own == Taken::default() {
         return None;
     }
     let unread = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
-    let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt gives no XML of it".to_owned()));
+    let unread = unread.or_else(|| other.documents.is_empty().then(|| "libvirt returned no XML for it".to_owned()));
     let because = unread.or_else(|| theirs.iter().flat_map(|theirs| &theirs.unknown).next().cloned())?;
-    let message = format!("whether the domain '{}' has the same devices or disks could not be told: {because}", other.name);
-    Some(Finding::warning("other-unknown", message, format!("look at it: virsh dumpxml {}", shell_word(&other.name))))
+    let message = format!("unknown whether the domain '{}' uses the same devices or disks: {because}", other.name);
+    Some(Finding::warning("other-unknown", message, format!("check it: virsh dumpxml {}", shell_word(&other.name))))
 }
 
 fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
@@ -125,7 +125,7 @@ fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
     functions.chain(usb).chain(mediated).collect()
 }
 
-/// A file under all its names.
+/// A file, comparable under all of its names.
 struct File {
     real: String,
     identity: Option<String>,
@@ -144,7 +144,7 @@ impl File {
     }
 }
 
-/// A disk that a domain writes to, with what it lies on.
+/// A disk that a domain writes to, with its backing chain.
 struct Seen {
     path: String,
     file: File,
@@ -162,44 +162,46 @@ fn disks_of(taken: &Taken, places: &dyn Places) -> Vec<Seen> {
     taken.disks.iter().map(seen).collect()
 }
 
-/// Disks of which one lies on the other: what is written into the one below corrupts the one above for good.
+/// Pairs of disks in which one is the backing file of the other: writing to a backing file corrupts its overlays for good.
 fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<Finding> {
     let name = &other.name;
     let runs = if other.is_running { ", which runs," } else { "" };
     let pairs: Vec<(&Seen, &Seen)> = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs))).collect();
-    let lies_on = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
+    let is_overlay_of = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
     let mut findings = Vec::new();
-    let remedy = "a disk that carries overlays is only read: give this domain an overlay of it (vgapt disk overlay), or merge the overlay first (vgapt disk merge)";
+    let remedy = "a disk with overlays must not be written to: let this domain use an overlay of it (vgapt disk overlay), or merge the existing overlay first (vgapt disk merge)";
     let mut tell = |blocks: bool, mut told: Vec<String>, what: &str| {
         // One that runs has two documents with the same disks.
         told.sort();
         told.dedup();
-        if !told.is_empty() {
-            let message = format!("{what}: {}", told.join(", "));
+        if !overlays.is_empty() {
+            let message = format!("{what}: {}", overlays.join(", "));
             findings.push(if blocks { Finding::blocker } else { Finding::warning }("disk-below", message, remedy));
         }
     };
-    let ours_above: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(own, theirs)).collect();
-    let told = ours_above.iter().map(|(own, theirs)| format!("{} lies on {}", own.path, theirs.path)).collect();
-    tell(at_start && other.is_running, told, &format!("the domain '{name}'{runs} writes to what a disk lies on, which corrupts the disk"));
-    let ours_below: Vec<_> = pairs.iter().filter(|(own, theirs)| lies_on(theirs, own)).collect();
-    let told = ours_below.iter().map(|(own, theirs)| format!("{} lies on {}", theirs.path, own.path)).collect();
-    // What this domain writes is there whether or not the other one runs.
-    tell(
-        at_start,
-        told,
-        &format!("the domain '{name}'{runs} has an overlay of a disk, which is corrupted as soon as the disk is written to"),
+    let ours_above: Vec<_> = pairs.iter().filter(|(own, theirs)| is_overlay_of(own, theirs)).collect();
+    let overlays = ours_above.iter().map(|(own, theirs)| format!("{} is an overlay of {}", own.path, theirs.path)).collect();
+    report(
+        at_start && other.is_running,
+        overlays,
+        &format!("the domain '{name}'{runs} writes to the backing file of a disk, which corrupts the disk"),
     );
+    let ours_below: Vec<_> = pairs.iter().filter(|(own, theirs)| is_overlay_of(theirs, own)).collect();
+    let overlays = ours_below.iter().map(|(own, theirs)| format!("{} is an overlay of {}", theirs.path, own.path)).collect();
+    // What this domain writes corrupts the overlay, whether or not the other domain runs.
+    report(at_start, overlays, &format!("the domain '{name}'{runs} uses an overlay of a disk; writing to the disk corrupts the overlay"));
     let unknown = own.iter().chain(theirs).find_map(|disk| disk.unknown.as_ref().map(|because| (disk, because)));
     if let Some((disk, because)) = unknown.filter(|_| !pairs.is_empty()) {
-        let message = format!("whether a disk of this domain and one of the domain '{name}' lie on each other is not known: {because}");
-        let remedy = format!("run it as a user who may read the disks, or look: vgapt disk info {}", shell_word(&disk.path));
+        let message =
+            format!("unknown whether a disk of this domain is a backing file or an overlay of one of the domain '{name}': {because}");
+        let remedy = format!("run vgapt as a user who can read the disks, or check: vgapt disk info {}", shell_word(&disk.path));
         findings.push(Finding::warning("disk-below-unknown", message, remedy));
     }
     findings
 }
 
-/// The same, or a disk and one of its partitions: `/dev/sda` and `/dev/sda1`, `/dev/nvme0n1` and `/dev/nvme0n1p1`.
+/// Whether two paths are the same, or a disk and one of its partitions: `/dev/sda` and `/dev/sda1`, `/dev/nvme0n1` and
+/// `/dev/nvme0n1p1`.
 fn overlap(one: &str, other: &str) -> bool {
     let is_part = |disk: &str, part: &str| {
         let rest = part.strip_prefix(disk).filter(|_| disk.starts_with("/dev/"));

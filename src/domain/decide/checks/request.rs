@@ -1,5 +1,5 @@
-//! What is wrong with a request: only what it changes is looked at, since what somebody else
-//! changed is no longer what the request says.
+//! Checks of a request. Only what it changes is checked, because the domain may have been edited since the last
+//! request.
 
 use super::on_the_host::on_the_host;
 use super::{devices, files as file_checks, resources};
@@ -16,7 +16,7 @@ use crate::passthrough::{self, Assessment};
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
 
-/// What speaks against what is to be written.
+/// Problems with the changes to be written.
 pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host, files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(other_system(base));
@@ -47,7 +47,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings
 }
 
-/// The files that a domain is newly given. A firmware that was found needs no look.
+/// The files that are added to the domain.
 fn written_files(spec: &Spec) -> Vec<String> {
     let disks = spec.disks.iter().flatten().map(|disk: &Disk| disk.path.clone());
     let cdroms = spec.cdroms.iter().filter_map(|cdrom| cdrom.image.clone());
@@ -56,7 +56,7 @@ fn written_files(spec: &Spec) -> Vec<String> {
     disks.chain(cdroms).chain(rom).chain(firmware).collect()
 }
 
-/// The system decides the template, and an existing domain has none any more.
+/// `--os` selects the template of a new domain; an existing domain no longer has a template.
 fn other_system(base: &Base) -> Option<Finding> {
     let last = base.last.as_ref().and_then(|last| last.request.os.clone());
     let now = base.wanted.os.clone();
@@ -64,13 +64,13 @@ fn other_system(base: &Base) -> Option<Finding> {
     (other && !base.is_new).then(|| {
         Finding::fatal(
             "other-system",
-            "--os decides what a new domain is made of, and this one exists",
-            "make it anew with --replace, or leave --os out",
+            "--os applies only to a new domain, and this one exists",
+            "recreate it with --replace, or leave --os out",
         )
     })
 }
 
-/// The folders that are to be shared and were not before.
+/// The shared folders that this request adds.
 fn folders(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
     let new = new_extras(base, wanted);
     new.share.iter().chain(&new.share_smb).filter_map(|share| file_checks::folder(folder(share).0, files)).collect()
@@ -85,17 +85,17 @@ fn share_names(base: &Base, wanted: &Request) -> Vec<Finding> {
     let of = |(index, name): (usize, &&str)| {
         if names[..index].contains(name) {
             let message = format!("two shared folders have the name '{name}'");
-            return Some(Finding::fatal("same-share", message, "give one another name: --share DIR=NAME"));
+            return Some(Finding::fatal("same-share", message, "use another name for one of them: --share DIR=NAME"));
         }
         (name.len() > LONGEST_TAG).then(|| {
-            let message = format!("the name '{name}' of a shared folder is longer than {LONGEST_TAG} bytes");
-            Finding::fatal("long-share", message, "give it a shorter one: --share DIR=NAME")
+            let message = format!("the name '{name}' of a shared folder is too long: the limit is {LONGEST_TAG} bytes");
+            Finding::fatal("long-share", message, "use a shorter name: --share DIR=NAME")
         })
     };
     names.iter().enumerate().filter_map(of).collect()
 }
 
-/// The same disk twice: the guest would see two, and destroy what is on it.
+/// The same disk twice: the guest would see two disks and destroy the data.
 fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     let twice = |index: usize, disk: &String| wanted.disk[..index].contains(disk);
     let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
@@ -103,22 +103,22 @@ fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
 }
 
-/// A domain for KVM on a processor that has it switched off.
+/// A KVM domain on a host whose virtualization is switched off.
 fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
     let is_for_kvm = base.domain.root().attribute("type").as_deref() == Some("kvm");
     let asked = base.is_new || base.differs(|request| request.gpu.clone());
     passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
 }
 
-/// What is known of the cards that are newly passed, as `vgapt list` and `vgapt check` say it.
+/// The warnings about newly passed cards, as `vgapt list` and `vgapt check` show them.
 fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
     if !base.differs(|request| request.gpu.clone()) {
         return Vec::new();
     }
     let matters = |code: &str| match code {
-        // Said with the functions, or of no weight for a domain.
+        // Reported with the functions already, or irrelevant for a domain.
         "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
-        // What their remedies advise is asked for already.
+        // What the remedy recommends is already in the request.
         "apu" | "boot-display" => wanted.extras.rom.is_none(),
         "muxless" => wanted.extras.looking_glass.is_none(),
         _ => true,
@@ -135,7 +135,7 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
     said.collect()
 }
 
-/// A display that the host does not have cannot be handed over.
+/// `--handover` has no effect if the host does not use the card's display.
 fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
     let asked = wanted.handover && base.differs(|request| (request.handover, request.gpu.clone()));
     let functions: Vec<PciAddress> = wanted
@@ -152,50 +152,54 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
         let at = named.join(" --gpu ");
         Finding::warning(
             "handover-idle",
-            format!("--handover hands nothing over: {} is on vfio-pci already, and shows nothing of the host's", named.join(", ")),
+            format!("--handover has no effect: {} is bound to vfio-pci already and is not a display of the host", named.join(", ")),
             format!(
-                "leave --handover out; or give the card back to the host until the domain starts: take out what binds it (vgapt check --gpu {at} names it; vgapt undo, where vgapt does), then vgapt prepare --gpu {at} --bind start"
+                "leave --handover out; or let the host use the card until the domain starts: remove what binds it (vgapt check --gpu {at} shows it; if vgapt does, run vgapt undo), then run vgapt prepare --gpu {at} --bind start"
             ),
         )
     })
 }
 
-/// Is there such a network, bridge or interface? libvirt looks only when the domain starts.
+/// Does the network, bridge or interface exist? libvirt checks this only when the domain starts.
 fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
     let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let no_such =
-        |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("there is no {what} {name}"), remedy);
+        |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("{what} {name} does not exist"), remedy);
     match asked {
         Network::Nat(name) => {
             let known = files.networks.as_ref()?;
             let Some((_, is_active)) = known.iter().find(|(known, _)| known == name) else {
                 let there: Vec<&str> = known.iter().map(|(known, _)| known.as_str()).collect();
-                let there = if there.is_empty() { "there is none".to_owned() } else { format!("there are {}", there.join(", ")) };
-                return Some(no_such("network of libvirt's called", name, format!("{there}; virsh net-define makes one from a file")));
+                let there = if there.is_empty() {
+                    "libvirt has no networks".to_owned()
+                } else {
+                    format!("libvirt's networks are {}", there.join(", "))
+                };
+                return Some(no_such("libvirt network", name, format!("{there}; create one from a file with virsh net-define")));
             };
             (!is_active).then(|| {
                 let word = shell_word(name);
                 let remedy = format!("virsh net-start {word} && virsh net-autostart {word}");
                 Finding::warning(
                     "network-inactive",
-                    format!("libvirt's network {name} is not active, and the domain does not start without it"),
+                    format!("the libvirt network {name} is not active; the domain does not start without it"),
                     remedy,
                 )
             })
         }
         Network::Bridge(name) | Network::Macvtap(name) if is_missing(&interface_path(name)) => {
-            Some(no_such("network interface", name, "ip link shows what there is".to_owned()))
+            Some(no_such("network interface", name, "list the interfaces: ip link".to_owned()))
         }
         Network::Bridge(name) if is_missing(&bridge_path(name)) => {
-            let remedy = format!("make a bridge and put {name} into it, or use --network macvtap={name}");
-            Some(Finding::blocker("no-bridge", format!("the network interface {name} is no bridge of the kernel's"), remedy))
+            let remedy = format!("create a bridge and add {name} to it, or use --network macvtap={name}");
+            Some(Finding::blocker("no-bridge", format!("the network interface {name} is not a bridge"), remedy))
         }
         _ => None,
     }
 }
 
-/// Nothing that a guest could show itself on: vgapt's templates leave that to the card.
+/// The guest has no display: vgapt's templates have none, because the passed card is the display.
 fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
     let asked = base.is_new || base.differs(|request| request.gpu.clone());
     let devices = base.domain.root().child("devices")?;
@@ -205,12 +209,12 @@ fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
         !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
     (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
         let add = format!("virt-xml -c {} {} --add-device", shell_word(&base.uri), shell_word(&base.name));
-        let remedy = format!("pass a card with --gpu, or give the domain a display: {add} --graphics spice && {add} --video virtio");
+        let remedy = format!("pass a card with --gpu, or add a display: {add} --graphics spice && {add} --video virtio");
         Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
     })
 }
 
-/// What says something of a card, and no card is passed.
+/// Options that need a card, although no card is passed.
 fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
     let said = [
         ("--rom", wanted.extras.rom.is_some() && base.differs(|request| request.extras.rom.clone())),
@@ -219,31 +223,35 @@ fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
     let alone = said.into_iter().filter(|(_, is_said)| *is_said && wanted.gpu.is_empty());
     alone
         .map(|(option, _)| {
-            Finding::warning("no-card", format!("{option} does nothing: no graphics card is passed"), "name the card with --gpu")
+            Finding::warning("no-card", format!("{option} has no effect: no graphics card is passed"), "name the card with --gpu")
         })
         .collect()
 }
 
-/// Devices that are not there: libvirt would say so at the start only.
+/// Missing devices, which libvirt would report only at the start.
 fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
-        Finding::blocker("no-such-input", format!("there is no input device {path}"), "plug it in; ls /dev/input/by-id shows what there is")
+        Finding::blocker(
+            "no-such-input",
+            format!("input device {path} does not exist"),
+            "plug it in; list the input devices: ls /dev/input/by-id",
+        )
     });
     let mediated = new.mdev.iter().filter_map(|uuid| {
         if !is_uuid(uuid) {
-            let message = format!("'{uuid}' is no UUID of a mediated device");
-            return Some(Finding::fatal("no-uuid", message, "ls /sys/bus/mdev/devices shows what there is"));
+            let message = format!("'{uuid}' is not a valid UUID of a mediated device");
+            return Some(Finding::fatal("no-uuid", message, "list the mediated devices: ls /sys/bus/mdev/devices"));
         }
         let remedy = format!(
-            "make it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types names both; mdevctl define -u {uuid} --auto keeps it)"
+            "create it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types lists both; mdevctl define -u {uuid} --auto makes it persistent)"
         );
-        is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("there is no mediated device {uuid}"), remedy))
+        is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("mediated device {uuid} does not exist"), remedy))
     });
     inputs.chain(mediated).collect()
 }
 
-/// What is asked for that was not before: the host is told of once.
+/// The devices that were not in the last request, so that hints about the host are shown only once.
 fn new_extras(base: &Base, wanted: &Request) -> Extras {
     let mut extras = wanted.extras.clone();
     if let Some(last) = base.last.as_ref().map(|last| &last.request.extras) {
@@ -262,10 +270,15 @@ fn audio_alone(wanted: &Request, host: &Host) -> Option<Finding> {
     if wanted.gpu.is_empty() {
         return Some(Finding::warning(
             "audio-alone",
-            format!("the audio function {} is left out: no graphics card is passed with it", audio.short()),
+            format!("the audio function {} is ignored: no graphics card is passed", audio.short()),
             "name the card with --gpu",
         ));
     }
-    (host.device(audio).is_none() && !host.pci.is_empty())
-        .then(|| Finding::fatal("no-such-device", format!("there is no PCI function {}", audio.short()), "see `vgapt list`"))
+    (host.device(audio).is_none() && !host.pci.is_empty()).then(|| {
+        Finding::fatal(
+            "no-such-device",
+            format!("PCI function {} does not exist", audio.short()),
+            "run `vgapt list` to see the host's devices",
+        )
+    })
 }

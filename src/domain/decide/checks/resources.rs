@@ -1,4 +1,4 @@
-//! What speaks against a domain's share of the host: memory, huge pages, processors.
+//! Checks of the host's resources: memory, huge pages, processors.
 
 use crate::domain::base::Base;
 use crate::domain::decide::needs::needs;
@@ -7,41 +7,41 @@ use crate::domain_xml::{self, pages};
 use crate::model::{Finding, Host, Size};
 use crate::xml::Document;
 
-/// Where the size of the pages stands.
+/// The path of the element with the page size.
 const PAGE: &str = "memoryBacking/hugepages/page";
 
-/// Ours: less is a slip of the unit.
+/// vgapt's own lower limit: less is most likely a wrong unit.
 const LEAST: Size = Size::from_mib(32);
 
-/// Is the memory there? Asked where it is set, and once for a new domain.
+/// Does the host have the memory? Checked when the memory is set, and once for a new domain.
 pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     let template = || domain_xml::memory(base.domain.root()).filter(|_| base.is_new || spec.hugepages == Some(true));
     let asked = spec.memory.or_else(template)?;
     if spec.memory.is_some_and(|memory| memory < LEAST) {
-        let message = format!("the domain is to have {asked}, in which no system starts");
-        return Some(Finding::blocker("too-little-memory", message, "a number without a unit is MiB: --memory 8G"));
+        let message = format!("{asked} of memory is not enough for any guest system");
+        return Some(Finding::blocker("too-little-memory", message, "a number without a unit is in MiB; for example --memory 8G"));
     }
     let total = host.memory.total?;
     if asked >= total {
-        let message = format!("the domain is to have {asked}, and the host has {} MiB in all", total.kib() >> 10);
+        let message = format!("the domain needs {asked}, but the host has only {} MiB in total", total.kib() >> 10);
         return Some(Finding::blocker(
             "too-little-memory",
             message,
-            "ask for less with --memory: a guest with a passed device has all its memory at once, and the host needs some",
+            "use less with --memory: all memory of a guest with a passed device is allocated at the start, and the host needs some",
         ));
     }
     if spec.hugepages == Some(true) {
         let written = spec.changes.iter().flat_map(|change| &change.put).find(|setting| setting.path == PAGE);
         let size = written.and_then(|setting| Some(Size::from_kib(setting.says.get("size")?.parse().ok()?)));
         let page = size.or(host.memory.default_hugepage)?;
-        // Pages of another size can hardly be had after the boot, whoever asks.
+        // Pages of another size can rarely be allocated after boot, not even by the hook.
         let is_reserved_later = host.platform.has_hook && Some(page) == host.memory.default_hugepage;
         return if is_reserved_later { None } else { hugepages(asked, page, host, Finding::warning) };
     }
     let available = host.memory.available?;
     (asked > available).then(|| {
-        let message = format!("{asked} are asked for, and {} MiB are available now", available.kib() >> 10);
-        Finding::warning("memory-in-use", message, "close what uses it before the domain starts")
+        let message = format!("the domain needs {asked}, but only {} MiB are available now", available.kib() >> 10);
+        Finding::warning("memory-in-use", message, "free memory (close programs) before the domain starts")
     })
 }
 
@@ -50,51 +50,50 @@ fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, Strin
     let pools = &host.memory.hugepages;
     if !pools.is_empty() && !pools.iter().any(|pool| pool.page == page) {
         let there: Vec<String> = pools.iter().map(|pool| pool.page.to_string()).collect();
-        let message = format!("the host has no huge pages of {page}, but of {}", there.join(" and "));
+        let message = format!("the host has no huge pages of {page}, only of {}", there.join(" and "));
         return Some(weigh("no-such-hugepages", message, format!("--hugepage-size {}", there.join(" or "))));
     }
     let free = host.memory.hugepages.iter().find(|pool| pool.page == page).map_or(0, |pool| pool.free);
     let needed = asked.bytes().div_ceil(page.bytes().max(1));
     (free < needed).then(|| {
-        let message = format!("{needed} huge pages of {page} are needed, and {free} are free");
+        let message = format!("{needed} huge pages of {page} are needed, but only {free} are free");
         weigh(
             "too-few-hugepages",
             message,
             if Some(page) == host.memory.default_hugepage {
-                format!("sysctl vm.nr_hugepages={needed} (in /etc/sysctl.d to keep it) before the domain starts")
+                format!("run sysctl vm.nr_hugepages={needed} before the domain starts (permanently: in /etc/sysctl.d)")
             } else {
-                format!("reserve them at boot: hugepagesz={}M hugepages={needed} on the kernel's command line", page.bytes() >> 20)
+                format!("reserve them at boot: hugepagesz={}M hugepages={needed} on the kernel command line", page.bytes() >> 20)
             },
         )
     })
 }
 
-/// What an interrupt controller without an IOMMU of the guest's can tell apart (QEMU docs/specs: APIC
-/// ids of 8 bits); beyond that a guest needs one, which does not go together with the card's
-/// interrupts through KVM.
+/// The limit without a guest IOMMU (QEMU docs/specs: APIC ids of 8 bits). More vCPUs need a guest IOMMU, which
+/// is not compatible with delivering the card's interrupts through KVM.
 const MOST_CPUS: u32 = 255;
 
-/// Are there as many processors?
+/// Does the host have this many CPUs?
 pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
     let asked = spec.cpus.map(|cpus| cpus.count)?;
     if asked > MOST_CPUS {
-        let message = format!("{asked} processors are more than a guest without an IOMMU of its own can have");
-        return Some(Finding::blocker("too-many-cpus", message, format!("--cpus {MOST_CPUS} at most")));
+        let message = format!("{asked} vCPUs are more than a guest without an IOMMU of its own supports");
+        return Some(Finding::blocker("too-many-cpus", message, format!("use at most --cpus {MOST_CPUS}")));
     }
     let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0 && asked > *there)?;
     Some(Finding::warning(
         "too-many-cpus",
-        format!("{asked} processors are asked for, and the host has {there}"),
-        format!("--cpus {there} at most, and fewer to leave the host some"),
+        format!("{asked} vCPUs are requested, but the host has only {there} CPUs"),
+        format!("use at most --cpus {there}; fewer leave some CPUs for the host"),
     ))
 }
 
-/// What speaks against a start: the memory must be there now, unless libvirt's hook is to reserve it.
+/// Why a domain cannot start now: its huge pages must be free, unless libvirt's hook reserves them.
 pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     if host.platform.has_hook && needs(domain).known().is_some() {
         return Vec::new();
     }
-    // libvirt does not start what cannot be read here.
+    // libvirt refuses to start a domain whose huge pages cannot be read here.
     let pages = pages(domain.root()).ok().flatten();
     let short = pages.and_then(|pages| hugepages(pages.memory, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocker));
     short.into_iter().collect()

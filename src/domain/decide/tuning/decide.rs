@@ -10,7 +10,7 @@ use crate::domain::setting::Group;
 use crate::domain::spec::Spec;
 use crate::model::Finding;
 
-/// Decides, and writes it into the spec; what there is to say comes back.
+/// Decides the settings, writes them into the spec, and returns the findings.
 pub(crate) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
     if question.base.purpose == Purpose::Detach {
         let groups = attach::groups(question.base).into_iter();
@@ -29,9 +29,9 @@ pub(crate) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
         (Group::Processor, processor::settings(question, &placed)),
     ];
     let Tuning { pin, .. } = question.wanted.tuning;
-    let spoken = pin && question.base.differs(|request| request.tuning.pin);
+    let is_requested = pin && question.base.differs(|request| request.tuning.pin);
     for (group, settings) in settings {
-        let spoken = if spoken && group == Group::Pinning { Spoken::Of } else { Spoken::NotOf };
+        let origin = if is_requested && group == Group::Pinning { Origin::Requested } else { Origin::Derived };
         spec.changes.extend(settings.and_then(|settings| change(question.base, group, settings, spoken)));
     }
     spec.cpus = placed.processors;

@@ -1,4 +1,4 @@
-//! What the guest's system is to have: its profile's word, where host and libvirt have it.
+//! Settings for the guest system: those of its profile that host and libvirt support.
 
 use super::question::Question;
 use crate::domain::profile::enlightenments;
@@ -8,10 +8,10 @@ use crate::model::Finding;
 /// The namespace of libosinfo's metadata.
 const LIBOSINFO: &str = "http://libosinfo.org/xmlns/libvirt/domain/1.0";
 
-/// The model that Windows 11 has drivers for on board.
+/// The model for which Windows 11 has a built-in driver.
 const TPM: &str = "tpm-crb";
 
-/// A TPM is wanted, and libvirt says that it has none to give.
+/// The guest system needs a TPM, but libvirt reports that it cannot emulate one.
 pub(super) fn missing(question: &Question<'_>) -> Option<Finding> {
     let profile = question.base.profile.filter(|profile| profile.tpm())?;
     let models = question.libvirt.tpms.as_ref()?;
@@ -20,15 +20,15 @@ pub(super) fn missing(question: &Question<'_>) -> Option<Finding> {
         Finding::blocker(
             "no-tpm",
             format!(
-                "this system ({}) wants a TPM 2.0, and libvirt finds no program that emulates one",
+                "this guest system ({}) requires a TPM 2.0, but libvirt found no program that emulates one (swtpm)",
                 profile.osinfo().unwrap_or_default()
             ),
-            format!("{install}, and restart libvirtd; --os win10 defines the domain without"),
+            format!("{install}, and restart libvirtd; or use --os win10, which defines the domain without a TPM"),
         )
     })
 }
 
-/// Written once, for a domain made anew.
+/// The settings, written once for a new domain.
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let profile = question.base.profile?;
     let mut settings = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
         settings.push(Setting::new("metadata/libosinfo:libosinfo/libosinfo:os").with("id", osinfo));
     }
     let hyperv = question.base.domain.root().at("features/hyperv").and_then(|hyperv| hyperv.attribute("mode"));
-    // All that the host has are there already, and libvirt takes no single one beside that.
+    // passthrough enables all enlightenments of the host, and libvirt accepts no single ones in addition.
     let has_all = hyperv.as_deref() == Some("passthrough");
     let enlightenments = enlightenments::settings(profile, &question.host.cpu, question.libvirt).into_iter();
     settings.extend(enlightenments.filter(|setting| !has_all || !setting.path.starts_with("features/hyperv")));

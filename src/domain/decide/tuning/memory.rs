@@ -5,22 +5,22 @@ use crate::domain::setting::Setting;
 use crate::domain_xml;
 use crate::model::Size;
 
-/// Pages of this size need one walk of the page tables less still; worth it where they are there.
+/// Pages of this size save one more level of page table walks; used if they are available.
 const LARGE: Size = Size::from_mib(1024);
 
-/// Decided where the huge pages or the memory are spoken of, and once for a domain of vgapt's own making.
+/// Decided if the request changes the huge pages or the memory, and once for a new domain from vgapt's template.
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let Question { base, wanted, host, .. } = question;
-    let spoken = base.differs(|request| (request.hugepages, request.tuning.hugepage_size, request.memory));
+    let is_requested = base.differs(|request| (request.hugepages, request.tuning.hugepage_size, request.memory));
     let is_new = question.is_ours() && wanted.hugepages;
-    if !spoken && !is_new {
+    if !is_requested && !is_new {
         return None;
     }
     let there = || domain_xml::memory(base.domain.root());
     let memory = wanted.memory.or_else(there)?;
     let whole = memory.bytes() > 0 && memory.bytes() % LARGE.bytes() == 0;
     let pool = host.memory.hugepages.iter().find(|pool| pool.page == LARGE);
-    // libvirt must have found a mount of that size when it started.
+    // libvirt uses only hugetlbfs mounts that existed when it started.
     let mounted = host.memory.hugetlbfs.iter().any(|(_, page)| *page == Some(LARGE));
     let free = pool.is_some_and(|pool| pool.free >= memory.bytes() / LARGE.bytes());
     let page = wanted.tuning.hugepage_size.or_else(|| Some(LARGE).filter(|_| whole && mounted && free));

@@ -1,5 +1,5 @@
-//! What makes a domain fast on this very host: decided here in groups of settings, each group
-//! written whole, and left alone where somebody else has changed it.
+//! Settings that make a domain fast on this host. They are decided in groups; each group is
+//! written as a whole, and left unchanged if it was changed manually.
 
 mod change;
 pub(super) mod decide;

@@ -1,4 +1,4 @@
-//! Memory from the nodes on which the guest's processors and its card are.
+//! Memory from the NUMA nodes of the guest's CPUs and its card.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use crate::domain::setting::{Group, Setting};
 use crate::domain_xml::{memory, pins};
 use crate::model::{CpuSet, Finding, Size};
 
-/// `strict`: a start that finds too little memory on the nodes fails, instead of a guest that is slow
-/// for ever. Where they are too small for the guest it is left out, and that is said. Decided with the
-/// pinning, and again where the memory changes; `None` leaves it.
+/// `strict`: if the nodes have too little free memory, the start fails, instead of a guest that is always
+/// slow. If the nodes are too small for the guest, the setting is omitted with a warning. Decided with the
+/// pinning, and again if the memory changes; `None` leaves it unchanged.
 pub(super) fn decide(question: &Question<'_>, placed: &Placed) -> Option<(Vec<Setting>, Option<Finding>)> {
     let Question { base, wanted, host, .. } = question;
     let nodes = nodes(question, placed)?;
@@ -27,15 +27,15 @@ pub(super) fn decide(question: &Question<'_>, placed: &Placed) -> Option<(Vec<Se
     if let (Some(asked), Some(total)) = (asked, total)
         && asked >= total
     {
-        let message = format!("the domain is to have {asked}, and NUMA node {nodes}, on which its processors are, has {total} in all");
-        let remedy = "ask for less with --memory: memory of another node is slower";
+        let message = format!("the domain needs {asked}, but NUMA node {nodes} of its CPUs has only {total} in total");
+        let remedy = "use less with --memory: memory of another node is slower";
         return Some((Vec::new(), Some(Finding::warning("node-too-small", message, remedy))));
     }
     Some((vec![Setting::new("numatune/memory").with("mode", "strict").with("nodeset", &nodes)], None))
 }
 
-/// The nodes of the guest's processors: as they are decided now, or as vgapt pinned them before where
-/// the memory is asked for anew.
+/// The nodes of the guest's CPUs: as decided now, or, if only the memory changes, as pinned by vgapt
+/// before.
 fn nodes(question: &Question<'_>, placed: &Placed) -> Option<CpuSet> {
     let Question { base, host, .. } = question;
     if placed.is_decided {

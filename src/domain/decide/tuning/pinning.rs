@@ -1,4 +1,4 @@
-//! How many processors, which of the host's they are, and how the guest sees them.
+//! The number of vCPUs, their pinning to host CPUs, and the topology that the guest sees.
 
 use super::question::Question;
 use crate::domain::request::cpus::Cpus;
@@ -9,27 +9,27 @@ use crate::domain_xml::{iothreads, vcpus};
 use crate::model::{Finding, Topology};
 use crate::topology::{Core, Count, Demand, GuestTopology, Pinning, Unpinned, cores, pin};
 
-/// What was decided.
+/// The decision.
 pub(super) struct Placed {
-    /// What to write of number and topology; `None` leaves them.
+    /// Number and topology to write; `None` leaves them unchanged.
     pub(super) processors: Option<Processors>,
-    /// Who has which.
+    /// The pinning.
     pub(super) pinning: Option<Pinning>,
-    /// Whether it was a question at all; else all stays as it is.
+    /// Whether anything was decided; else everything stays unchanged.
     pub(super) is_decided: bool,
-    /// The numbers of the threads that serve the disks.
+    /// The ids of the I/O threads.
     iothreads: Vec<u32>,
-    /// What there is to say.
+    /// Warnings and errors.
     pub(super) findings: Vec<Finding>,
 }
 
 impl Placed {
-    /// Nobody asked.
+    /// Nothing was requested: everything stays unchanged.
     fn as_it_is() -> Self {
         Self { processors: None, pinning: None, is_decided: false, iothreads: Vec::new(), findings: Vec::new() }
     }
 
-    /// The elements of the pinning; `None` leaves them as they are.
+    /// The elements of the pinning; `None` leaves them unchanged.
     pub(super) fn settings(&self) -> Option<Vec<Setting>> {
         let Some(pinning) = &self.pinning else { return self.is_decided.then(Vec::new) };
         let vcpus = pinning.vcpus.iter().enumerate();
@@ -45,7 +45,7 @@ impl Placed {
     }
 }
 
-/// Decides where a processor option says something new, and once for a domain of vgapt's own making.
+/// Decided if the request changes a CPU option, and once for a new domain from vgapt's template.
 pub(super) fn decide(question: &Question<'_>) -> Placed {
     let Question { base, wanted, host, .. } = question;
     let count_differs = base.differs(|request| request.cpus);
@@ -85,7 +85,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
                 (Count::Auto, Ok(pinning)) => u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX),
                 (Count::Auto, Err(_)) => there,
             };
-            // A domain that was pinned before saw threads that now are nobody's siblings.
+            // Without pinning, the threads that the guest saw so far are no longer siblings.
             let was_pinned = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
             let flat = Processors { count: number, guest: GuestTopology::flat(number) };
             Placed { processors: (count_differs || was_pinned).then_some(flat), is_decided: true, findings, ..Placed::as_it_is() }
@@ -93,26 +93,26 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
     }
 }
 
-/// What is good to know of a pinning.
+/// Warnings about a pinning.
 fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     let online = topology.online.0.len();
     let count = pinning.vcpus.len();
     if let Some(room) = pinning.instead_of {
-        let most = if room == 0 { String::new() } else { format!("--cpus {room} takes those; ") };
+        let most = if room == 0 { String::new() } else { format!("--cpus {room} fits on them; ") };
         findings.push(Finding::warning(
             "small-cores",
             format!(
-                "{count} processors are pinned to the small cores {}: the performance cores have room for {room}, the host's own first core left out",
+                "{count} vCPUs are pinned to the efficiency cores {}: the performance cores have room for only {room} (the first core is kept for the host)",
                 pinning.taken
             ),
-            format!("{most}--core-kind any takes both, which are not equally fast"),
+            format!("{most}--core-kind any uses both kinds, which are not equally fast"),
         ));
     }
     if pinning.taken.0.len() > count {
         findings.push(Finding::warning(
             "half-a-core",
-            format!("{count} processors leave a thread of the guest's last core unused: no core is shared with the host"),
+            format!("{count} vCPUs leave one thread of the guest's last core unused, because guest and host do not share a core"),
             format!("--cpus {} uses it", pinning.taken.0.len()),
         ));
     }
@@ -120,28 +120,28 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     if pinning.taken.0.len() == count && pinning.guest.threads == 1 && cores(topology).iter().any(are_siblings) {
         findings.push(Finding::warning(
             "threads-as-cores",
-            "cores with and without a second thread are mixed: the guest takes all threads for cores",
-            "ask for fewer with --cpus, or for one kind with --core-kind",
+            "cores with and without a second thread are mixed, so that the guest sees all threads as cores",
+            "use fewer with --cpus, or only one kind with --core-kind",
         ));
     }
     if pinning.nodes.0.len() > 1 {
         findings.push(Finding::warning(
             "spans-nodes",
-            format!("{count} processors are more than one NUMA node has to give: they are on the nodes {}", pinning.nodes),
-            "ask for fewer with --cpus: memory of another node is slower",
+            format!("{count} vCPUs do not fit on one NUMA node: they are on the nodes {}", pinning.nodes),
+            "use fewer with --cpus: memory of another node is slower",
         ));
     } else if pinning.caches > 1 {
         findings.push(Finding::warning(
             "spans-caches",
-            format!("{count} processors are more than one L3 cache has to give: they are on {}", pinning.caches),
-            "--cpus auto takes what one L3 cache has: going from one to another is slow",
+            format!("{count} vCPUs do not fit on one L3 cache: they are spread over {}", pinning.caches),
+            "--cpus auto uses as many as fit on one L3 cache: communication between caches is slow",
         ));
     }
     if pinning.taken.0.len() * 2 > online && online - pinning.taken.0.len() < 2 {
         findings.push(Finding::warning(
             "one-thread-for-the-host",
-            "one processor is left to the host, QEMU's own threads and the disks",
-            "ask for fewer with --cpus",
+            "only one CPU is left for the host, QEMU's own threads and disk I/O",
+            "use fewer with --cpus",
         ));
     }
     findings
@@ -149,24 +149,28 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
 
 fn unpinned(why: Unpinned, is_number_ours: bool, is_hybrid: bool) -> Finding {
     let (message, remedy) = match why {
-        Unpinned::Unknown => ("the host's cores are not known from here".to_owned(), "run vgapt on the host itself".to_owned()),
-        Unpinned::OneCore => {
-            ("the host has one core, which stays with the host".to_owned(), "leave it: the host's scheduler shares it".to_owned())
-        }
+        Unpinned::Unknown => ("the host's cores are unknown".to_owned(), "run vgapt on the host itself".to_owned()),
+        Unpinned::OneCore => (
+            "the host has only one core, which is kept for the host".to_owned(),
+            "no action needed: the host's scheduler shares the core".to_owned(),
+        ),
         Unpinned::TooFew(0) => {
-            ("the host has no cores of this kind, its own first core left out".to_owned(), "leave --core-kind out".to_owned())
+            ("the host has no cores of this kind (the first core is kept for the host)".to_owned(), "leave --core-kind out".to_owned())
         }
         Unpinned::TooFew(most) => (
-            format!("the host's cores{} have room for {most}, its own first core left out", if is_hybrid { " of this kind" } else { "" }),
             format!(
-                "--cpus {most} at most;{} --no-pin goes without",
-                if is_hybrid { " with --core-kind any the small cores count too;" } else { "" }
+                "the host's cores{} have room for only {most} (the first core is kept for the host)",
+                if is_hybrid { " of this kind" } else { "" }
+            ),
+            format!(
+                "use at most --cpus {most};{} or --no-pin to run without pinning",
+                if is_hybrid { " or --core-kind any to use the efficiency cores too;" } else { "" }
             ),
         ),
     };
     if is_number_ours {
-        Finding::fatal("no-number", format!("--cpus auto finds no number: {message}"), "give one: --cpus N")
+        Finding::fatal("no-number", format!("--cpus auto cannot choose a number: {message}"), "specify one: --cpus N")
     } else {
-        Finding::warning("not-pinned", format!("the processors are not pinned: {message}"), remedy)
+        Finding::warning("not-pinned", format!("the vCPUs are not pinned: {message}"), remedy)
     }
 }

@@ -1,11 +1,11 @@
-//! How the guest sees the processor: caches, threads, address width, interrupt controller.
+//! The processor as exposed to the guest: caches, threads, address width, interrupt controller.
 
 use super::pinning::Placed;
 use super::question::Question;
 use crate::domain::base::Purpose;
 use crate::domain::setting::{Group, Setting};
 
-/// Written once for a domain of vgapt's own making, and again when its pinning or its devices change.
+/// Written once for a new domain from vgapt's template, and again when its pinning or its devices change.
 pub(super) fn settings(question: &Question<'_>, placed: &Placed) -> Option<Vec<Setting>> {
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
@@ -20,29 +20,29 @@ pub(super) fn settings(question: &Question<'_>, placed: &Placed) -> Option<Vec<S
     let is_host = cpu.and_then(|cpu| cpu.attribute("mode")).as_deref() == Some("host-passthrough");
     let mut settings = Vec::new();
     if !question.passed.is_empty() {
-        // The guide's open question. QEMU's q35 4.0 moved this controller out of KVM, and cards whose
-        // interrupts are levels hung (kubevirt#5619; taken back in q35 4.1): said, it is so on any.
+        // QEMU's q35 4.0 moved the IOAPIC out of KVM, and cards with level-triggered interrupts hung
+        // (kubevirt#5619; reverted in q35 4.1). With this element it is in KVM on every machine type.
         settings.push(Setting::new("features/ioapic").with("driver", "kvm"));
     }
     if is_host && !question.passed.is_empty() && !is_attached {
         settings.push(address_width(question));
     }
     if is_host && !is_attached {
-        // libvirt allows it for host-passthrough only.
+        // libvirt accepts it for host-passthrough only.
         settings.push(Setting::new("cpu/cache").with("mode", "passthrough"));
         let now = cpu.and_then(|cpu| cpu.child("topology")?.attribute("threads")?.parse().ok());
         let threads = placed.processors.map(|processors| processors.guest.threads).or(now).unwrap_or(1);
         let host = &question.host.cpu;
         if host.is_amd() && threads > 1 && host.flags.contains("topoext") {
-            // QEMU does not take it over by itself (target/i386/kvm: no_autoenable_flags), and
-            // without it the guest takes threads for cores.
+            // QEMU does not enable it by default (target/i386/kvm: no_autoenable_flags), and
+            // without it the guest sees threads as cores.
             settings.push(Setting::new("cpu/feature[name=topoext]").with("policy", "require"));
         }
     }
     Some(settings)
 }
 
-/// The host's own address bits, and no more than its IOMMU translates: a card cannot reach further.
+/// The host's physical address bits, limited to those of its IOMMU, because a card cannot access higher addresses.
 fn address_width(question: &Question<'_>) -> Setting {
     let host = question.host;
     let narrower = host.platform.iommu_bits.filter(|bits| host.cpu.physical_bits.is_some_and(|physical| *bits < physical));
@@ -50,7 +50,7 @@ fn address_width(question: &Question<'_>) -> Setting {
     match narrower {
         None => width.with("mode", "passthrough"),
         Some(bits) if question.libvirt.at_least(9, 3) => width.with("mode", "passthrough").with("limit", bits),
-        // What an older libvirt has in its place.
+        // For an older libvirt without `limit`.
         Some(bits) => width.with("mode", "emulate").with("bits", bits),
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::base::Base;
 use crate::domain::request::Request;
 use crate::model::{Host, Libvirt, PciAddress};
 
-/// What the decisions are made from.
+/// The input of the decisions.
 pub(crate) struct Question<'a> {
     /// The domain as it is.
     pub(crate) base: &'a Base,
@@ -14,7 +14,7 @@ pub(crate) struct Question<'a> {
     pub(crate) host: &'a Host,
     /// What libvirt can.
     pub(crate) libvirt: &'a Libvirt,
-    /// The functions that the guest is given.
+    /// The PCI functions that are passed through.
     pub(crate) passed: Vec<PciAddress>,
 }
 
@@ -24,7 +24,7 @@ impl Question<'_> {
         self.host.devices(&self.passed).find_map(|device| device.numa_node)
     }
 
-    /// Whether the domain is made anew from a template of vgapt's, and its tuning with it.
+    /// Whether the domain is created from one of vgapt's templates, so that it is tuned too.
     pub(super) fn is_ours(&self) -> bool {
         self.base.profile.is_some()
     }

@@ -1,13 +1,13 @@
-//! Room in the guest's address space for the memory regions of cards.
+//! Guest address space for the memory regions (BARs) of cards.
 
 use super::question::Question;
 use crate::domain::setting::Setting;
 use crate::model::Size;
 
-/// The window above 4 GiB that QEMU's q35 has by itself (`pci-hole64-size` of `hw/i386/pc_q35.c`).
+/// The default size of q35's window above 4 GiB (`pci-hole64-size` of `hw/i386/pc_q35.c`).
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
 
-/// Decided where devices come or go; half of QEMU's window is left to what else there is.
+/// Decided if devices are added or removed; half of QEMU's window is left for other devices.
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let differ = question.base.differs(|request| (request.gpu.clone(), request.pci.clone()));
     if !differ && !question.is_ours() {
@@ -18,7 +18,7 @@ pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     if all.saturating_mul(2) <= DEFAULT_WINDOW.bytes() {
         return Some(Vec::new());
     }
-    // Regions lie at multiples of their sizes, so that the next power of two may not be enough.
+    // Regions are aligned to their sizes, so that the next power of two may not be enough.
     let window = all.checked_next_power_of_two()?.checked_mul(2)?;
     let root = "devices/controller[model=pcie-root]";
     let hole = Setting::new(format!("{root}/pcihole64")).with("unit", "KiB").text(Size::from_bytes(window).kib());

@@ -1,4 +1,4 @@
-//! What other programs of the host need of a guest's memory and sound.
+//! Settings that other host programs need: shared memory and sound.
 
 use super::question::Question;
 use crate::domain::request::extras::Sound;
@@ -6,12 +6,12 @@ use crate::domain::request::network::Network;
 use crate::domain::setting::Setting;
 use crate::model::Finding;
 
-/// What is asked for that the libvirt at hand is too old for.
+/// Requested features that this libvirt is too old for.
 pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
     let Question { base, wanted, libvirt, .. } = question;
     let extras = &wanted.extras;
     let asks = [
-        // The versions that brought the elements (libvirt's NEWS); 9.0's parser refuses the passt that its schema knows.
+        // The first versions with these elements (libvirt's NEWS); 9.0 has passt in its schema, but its parser refuses it.
         (
             extras.sound == Some(Sound::PipeWire) && base.differs(|request| request.extras.sound),
             (9, 10),
@@ -27,16 +27,12 @@ pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
     let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
-        Finding::blocker(
-            "libvirt-too-old",
-            format!("{what} needs libvirt {major}.{minor}, and this one is older"),
-            format!("take {instead}"),
-        )
+        Finding::blocker("libvirt-too-old", format!("{what} needs libvirt {major}.{minor} or later"), format!("use {instead}"))
     };
     told.map(finding).collect()
 }
 
-/// Decided where shared folders or sound are spoken of.
+/// Decided if the request changes shared folders, sound or huge pages.
 pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let Question { base, wanted, .. } = question;
     if !base.differs(|request| (request.extras.share.clone(), request.extras.sound, request.hugepages)) {
@@ -45,7 +41,7 @@ pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
     let mut settings = Vec::new();
     if !wanted.extras.share.is_empty() {
         if !wanted.hugepages {
-            // Huge pages can be shared as they are.
+            // Huge pages can be shared without memfd.
             settings.push(Setting::new("memoryBacking/source").with("type", "memfd"));
         }
         settings.push(Setting::new("memoryBacking/access").with("mode", "shared"));

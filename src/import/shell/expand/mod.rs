@@ -10,37 +10,37 @@ use super::lexer::{Kind, Piece, Word, tokens};
 use super::marks::{one_line, unknown};
 use super::{arithmetic, braces, pattern};
 
-/// No value of a script is longer; one that doubles itself must not fill the memory.
+/// The longest value: one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
-/// Nobody nests `${…}` deeper, and a hostile text must not exhaust the stack.
+/// Real scripts nest `${…}` less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 40;
 
-/// What a name stands for.
+/// Looks up a name.
 pub(super) type Given<'g> = &'g dyn Fn(&str) -> Option<String>;
 
 /// The variables of a script so far.
 pub(super) struct Variables<'g> {
     /// An element of an associative array is `NAME[key]`; what was unset has no values.
     pub(super) set: BTreeMap<String, Vec<String>>,
-    /// `$1` and on, and whether the script or a function's caller said what they are.
+    /// `$1` and so on, and whether the script or a function's caller set them.
     pub(super) arguments: Vec<String>,
     pub(super) arguments_said: bool,
-    /// What fills those that the script does not set.
+    /// Values for variables that the script does not set.
     pub(super) given: Given<'g>,
-    /// The directory of the script, and its path.
+    /// The path of the script.
     pub(super) script: &'g str,
-    /// Whether it is one for zsh, which does not split values, and numbers from 1.
+    /// Whether it is a zsh script: values are not split, and arrays start at 1.
     pub(super) zsh: bool,
-    /// What may be done for it in all.
+    /// The remaining work for the script.
     pub(super) budget: Budget,
-    /// How deep what is read now stands in `${…}`.
+    /// The current nesting in `${…}`.
     pub(super) depth: usize,
-    /// The directory that stands for `$PWD`, once it was asked for.
+    /// The directory used for `$PWD`, once it was needed.
     pub(super) folder_taken: Cell<Option<String>>,
 }
 
 impl Variables<'_> {
-    /// A word as the words that a shell makes of it.
+    /// Expands a word to the words that a shell makes of it.
     pub(super) fn words(&mut self, word: &Word) -> Vec<String> {
         let alternatives = braces::alternatives(word, &self.budget);
         let mut words = Vec::new();
@@ -66,7 +66,7 @@ impl Variables<'_> {
                 Piece::Quoted(text) => (vec![text.clone()], true),
                 Piece::Parameter { inside, quoted } => {
                     let values = self.parameter(inside, *quoted);
-                    // zsh leaves out what is empty, and splits nothing.
+                    // zsh drops empty values, and splits nothing.
                     let unsplit = self.zsh && !quoted;
                     (values.into_iter().filter(|value| !unsplit || !value.is_empty()).collect(), *quoted || self.zsh)
                 }
@@ -100,7 +100,7 @@ impl Variables<'_> {
                     words.push(String::new());
                 }
             }
-            // An array without elements is no word.
+            // An array without elements makes no word.
             is_word &= !(values.is_empty() && word.pieces.len() == 1);
         }
         if !is_word {
@@ -117,7 +117,7 @@ impl Variables<'_> {
         self.joined(word, |text, _| text)
     }
 
-    /// A word as a pattern: what is in quotes stands for itself.
+    /// A word as a pattern: quoted parts are literal.
     pub(super) fn pattern(&mut self, word: &Word) -> String {
         self.joined(word, |text, quoted| if quoted { pattern::literal(&text) } else { text })
     }
@@ -145,17 +145,17 @@ impl Variables<'_> {
     fn tilde(&self, text: &str, may: bool) -> String {
         let Some(rest) = text.strip_prefix('~').filter(|_| may) else { return text.to_owned() };
         let (user, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // `~USER` is another one's; only the machine knows it.
+        // `~USER` is another user's home; only the host knows it.
         let name = if user.is_empty() { "HOME".to_owned() } else { format!("~{user}") };
         format!("{}{path}", self.value(&name).unwrap_or_else(|| unknown(&name)))
     }
 
-    /// What a name stands for, if it is set.
+    /// The value of a name, if it is set.
     pub(super) fn value(&self, name: &str) -> Option<String> {
         self.looked_up(name).filter(|value| self.budget.take_text(value))
     }
 
-    /// The script's directory, where its relative paths are taken from too.
+    /// The script's directory, in which its relative paths are resolved too.
     fn folder(&self) -> String {
         let folder = self.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
         self.folder_taken.set(Some(folder.clone()));
@@ -178,13 +178,13 @@ impl Variables<'_> {
         }
     }
 
-    /// What stands for a name that is not set.
+    /// The value for a name that is not set.
     fn missing(&self, name: &str) -> String {
         let is_argument = name.bytes().all(|byte| byte.is_ascii_digit());
         if self.set.contains_key(name) || (is_argument && self.arguments_said) { String::new() } else { unknown(name) }
     }
 
-    /// What is said to stand for an expansion, or its mark.
+    /// The given value of an expansion, or its mark.
     fn unknown(&self, name: &str) -> String {
         (self.given)(name).unwrap_or_else(|| unknown(name))
     }
@@ -214,7 +214,7 @@ impl Variables<'_> {
         values.get(usize::try_from(place).ok()?).cloned()
     }
 
-    /// `cat <<END`: the text up to there.
+    /// `cat <<END`: the text up to `END`.
     fn printed(&mut self, command: &str) -> Option<String> {
         let (end, text) = command.strip_prefix("cat")?.trim_start().strip_prefix("<<")?.split_once('\n')?;
         let end = end.strip_prefix('-').unwrap_or(end).trim();
@@ -231,10 +231,10 @@ impl Variables<'_> {
         }
     }
 
-    /// What is read one level deeper in `${…}` or `$(…)`; nothing where that is too deep.
+    /// Reads one level deeper in `${…}` or `$(…)`; `None` if that is too deep.
     fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if self.depth >= DEEPEST {
-            // A script that nobody wrote by hand: it is refused as one that asks for too much.
+            // No real script nests this deep: spending the whole budget makes it refused.
             self.budget.take(usize::MAX);
             return None;
         }
@@ -244,12 +244,12 @@ impl Variables<'_> {
         Some(result)
     }
 
-    /// What all that is set weighs, to copy it.
+    /// Spends the cost of copying all variables.
     pub(super) fn take_copy(&self) -> bool {
         self.set.iter().all(|(name, values)| self.budget.take_text(name) && self.budget.take_words(values))
     }
 
-    /// Where the script lies is known; nothing else is run.
+    /// The output of a command, of which only the script's directory is known: nothing is run.
     fn command(&mut self, text: &str) -> String {
         if !self.budget.take_text(text) {
             return String::new();

@@ -1,4 +1,4 @@
-//! What stands within `${…}`.
+//! Parameter expansion: `${…}`.
 
 use super::super::marks::{unknown, unknowns};
 use super::super::{arithmetic, pattern};
@@ -38,7 +38,7 @@ impl Variables<'_> {
             operation = rest;
             if key == "@" || key == "*" {
                 let all = self.elements(name);
-                // An array that nobody set is asked for: it may come from a file that is not read.
+                // An array that is never set is asked for: it may come from a file that is not read.
                 let is_set = self.set.contains_key(name) || !all.is_empty();
                 return if !rest.is_empty() {
                     vec![self.unknown(inside)]
@@ -92,7 +92,7 @@ impl Variables<'_> {
         self.budget.take_words(&keys).then_some(keys)
     }
 
-    /// A sum with the values of its `${…}` put in.
+    /// An arithmetic text with its `${…}` expanded.
     pub(in super::super) fn with_values(&mut self, sum: &str) -> String {
         let (mut rest, mut filled) = (sum, String::new());
         while let Some((before, inside, after)) =
@@ -114,7 +114,7 @@ impl Variables<'_> {
         Some(value.chars().count().to_string())
     }
 
-    /// A value cut, replaced in, or in other letters.
+    /// A value with a part removed or replaced, or in upper or lower case.
     pub(super) fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
         if unknowns(value).next().is_some() {
             return None;
@@ -181,7 +181,7 @@ impl Variables<'_> {
     }
 }
 
-/// Where the `}` stands that closes what is open.
+/// The position of the matching `}`.
 fn closed(text: &str) -> Option<usize> {
     let mut depth = 1_usize;
     text.char_indices().find_map(|(at, sign)| {

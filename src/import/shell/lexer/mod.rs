@@ -1,4 +1,4 @@
-//! A script's text in words, operators and the lines they stand on.
+//! Splits a script into words and operators, with their lines.
 
 mod quotes;
 
@@ -7,13 +7,13 @@ use super::marks::{CLOSE, OPEN};
 /// A part of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// As it stands.
+    /// Literal text.
     Text(String),
-    /// As it stands, in quotes: nothing in it is special.
+    /// Literal text in quotes: no character is special.
     Quoted(String),
-    /// What is in `${…}`, or the name behind `$`.
+    /// The content of `${…}`, or the name after `$`.
     Parameter { inside: String, quoted: bool },
-    /// A command whose output would stand here; it is not run.
+    /// A command substitution; it is not run.
     Command { text: String, quoted: bool },
 }
 
@@ -21,11 +21,11 @@ pub(super) enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Word {
     pub(super) pieces: Vec<Piece>,
-    /// Whether anything of it was in quotes: then it is a word although it is empty.
+    /// Whether any part was quoted: then it counts as a word even if it is empty.
     pub(super) quoted: bool,
 }
 
-/// What a script is made of.
+/// The kinds of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Word(Word),
@@ -40,17 +40,17 @@ pub(super) enum Kind {
     Sign(&'static str),
 }
 
-/// One of these, and where it stands.
+/// A token and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) line: usize,
-    /// Its bytes in the text.
+    /// Its byte range in the text.
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// Reads a script; an error is the line of a quote or bracket that nothing closes.
+/// Reads a script; an error is the line of a quote or bracket that is never closed.
 pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usize> {
     let mut lexer = Lexer {
         script,
@@ -73,7 +73,7 @@ pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usiz
     }
 }
 
-/// What the next word is to a redirection.
+/// What the word after a redirection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     File,
@@ -86,18 +86,18 @@ struct Lexer<'s> {
     tokens: Vec<Token>,
     word: Option<Word>,
     word_start: usize,
-    /// Where the sign or letter that is read begins: there a word before it ends.
+    /// Where the current character begins: a word before it ends there.
     before: usize,
     redirection: Option<Target>,
-    /// The words that end the texts which begin on the next line.
+    /// The end markers of the here-documents that begin on the next line.
     heredocs: Vec<String>,
-    /// Between `[[` and `]]`, where signs are words.
+    /// Between `[[` and `]]`, where operators are words.
     in_test: bool,
-    /// Where the last `))` stands.
+    /// The position of the last `))`.
     last_close: Option<usize>,
-    /// Up to where lines were counted, and the line there.
+    /// The position up to which lines were counted, and its line.
     counted: (usize, usize),
-    /// The line of what is not closed.
+    /// The line of an unclosed quote or bracket.
     open: Option<usize>,
 }
 
@@ -172,7 +172,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// What was found not to be known, in a text that is read once more.
+    /// The mark of an unknown value, in a text that is parsed again.
     fn unknown(&mut self) {
         self.text(OPEN, false);
         while let Some(c) = self.next() {
@@ -234,7 +234,7 @@ impl Lexer<'_> {
         self.finish_word();
     }
 
-    /// `2>&1`, `< file`, `<< END`, `<<< text`: it is left out. `<(…)` is a word.
+    /// `2>&1`, `< file`, `<< END`, `<<< text` are ignored. `<(…)` is a word.
     fn redirect(&mut self, c: char) {
         if self.rest.starts_with('(') {
             let text = format!("{c}({})", self.inside('(', ')'));
@@ -252,7 +252,7 @@ impl Lexer<'_> {
         let is_heredoc = c == '<' && self.rest.starts_with('<') && !self.rest.starts_with("<<");
         let length = self.rest.find(|c| !['<', '>', '&', '-', '|'].contains(&c)).unwrap_or(self.rest.len());
         let (sign, rest) = self.rest.split_at(length);
-        // `< <(…)` without the space is not written; the sign of that word is its own.
+        // `< <(…)`: the second `<` belongs to the word.
         let (sign, rest) = if rest.starts_with('(') { ("", self.rest) } else { (sign, rest) };
         self.rest = rest;
         if !sign.ends_with("&-") {

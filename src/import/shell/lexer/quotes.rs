@@ -1,4 +1,4 @@
-//! Quotes and what is expanded within them.
+//! Quotes and expansions within them.
 
 use super::{Lexer, Piece};
 
@@ -61,7 +61,7 @@ impl Lexer<'_> {
         self.left_open();
     }
 
-    /// Behind `$` or a back tick.
+    /// After `$` or a backtick.
     pub(super) fn expansion(&mut self, sign: char, quoted: bool) {
         let piece = if sign == '`' {
             let Some((text, rest)) = self.rest.split_once('`') else {
@@ -95,7 +95,7 @@ impl Lexer<'_> {
         word.pieces.push(piece);
     }
 
-    /// What stands between brackets, those inside of it matched.
+    /// The text between brackets, with nested ones matched.
     pub(super) fn inside(&mut self, open: char, close: char) -> String {
         let start = self.at();
         let mut depth = 0_usize;
@@ -119,7 +119,7 @@ impl Lexer<'_> {
         String::new()
     }
 
-    /// Up to a quote, if there is another one.
+    /// Reads up to the closing quote, if there is one.
     pub(super) fn quote_inside(&mut self, quote: char, text: &mut String) {
         if let Some((inside, rest)) = self.rest.split_once(quote) {
             self.rest = rest;

@@ -1,4 +1,4 @@
-//! Commands that have others within.
+//! Compound commands.
 
 use std::rc::Rc;
 
@@ -60,7 +60,7 @@ impl Parser<'_> {
             words = Some(found);
         }
         if is_select {
-            // What is chosen is not known.
+            // The choice is not known.
             let text = format!("select {name}");
             words = Some(vec![Word { pieces: vec![Piece::Command { text, quoted: true }], quoted: true }]);
         }

@@ -1,4 +1,4 @@
-//! Words and signs to commands: conditions, loops, functions.
+//! Parses tokens into commands: conditions, loops, functions.
 
 mod compound;
 
@@ -13,13 +13,13 @@ pub(super) enum Part {
     Array { name: String, append: bool, values: Vec<Word> },
 }
 
-/// When a command is run.
+/// How a command is joined to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Joined {
     Always,
-    /// Behind `&&`.
+    /// After `&&`.
     And,
-    /// Behind `||`.
+    /// After `||`.
     Or,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Joined {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) joined: Joined,
-    /// Behind `!`.
+    /// After `!`.
     pub(super) negated: bool,
     pub(super) line: usize,
     /// As it was written, on one line.
@@ -41,7 +41,7 @@ pub(super) enum Command {
     Group(Vec<Step>),
     Subshell(Vec<Step>),
     Pipeline(Vec<Step>),
-    /// Conditions and what they guard; the condition of `else` is empty.
+    /// Conditions and their bodies; the condition of `else` is empty.
     If(Vec<(Vec<Step>, Vec<Step>)>),
     While {
         until: bool,
@@ -62,7 +62,7 @@ pub(super) enum Command {
         word: Word,
         arms: Vec<(Vec<Word>, Vec<Step>)>,
     },
-    /// Its body is shared: it is defined as often as the definition is followed.
+    /// The body is shared: following the definition again defines the function again.
     Function {
         name: String,
         body: Rc<Vec<Step>>,
@@ -70,16 +70,16 @@ pub(super) enum Command {
     Arithmetic(String),
 }
 
-/// Nobody nests deeper, and a hostile text must not exhaust the stack.
+/// Real scripts nest less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 60;
 
-/// Reads a script; an error is the line of a quote or bracket that nothing closes.
+/// Reads a script; an error is the line of a quote or bracket that is never closed.
 pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Step>, usize> {
     let mut parser = Parser { script, tokens: tokens(script, first_line)?, at: 0, depth: 0 };
     let mut steps = Vec::new();
     while parser.at < parser.tokens.len() {
         steps.extend(parser.list(&[]));
-        // What closes nothing is passed over.
+        // An unmatched closing word is skipped.
         parser.at += 1;
     }
     Ok(steps)
@@ -93,7 +93,7 @@ pub(super) fn plain(word: &Word) -> Option<&str> {
     }
 }
 
-/// All commands in a list, those within others too.
+/// Visits all commands in a list, including nested ones.
 pub(super) fn each<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
     for step in steps {
         see(step);
@@ -157,7 +157,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Commands up to a word that closes, which is left.
+    /// Reads commands up to a closing word, which is not consumed.
     fn list(&mut self, ends: &[&str]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut joined = Joined::Always;
@@ -218,7 +218,7 @@ impl Parser<'_> {
         Some(Step { joined, negated, line, text, command })
     }
 
-    /// What was read since a place, on one line.
+    /// The text read since `start`, on one line.
     fn text(&self, start: usize) -> String {
         let end = self.tokens[..self.at].last().map_or(start, |token| token.end).max(start);
         let text = self.script.get(start..end).unwrap_or_default();

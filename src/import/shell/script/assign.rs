@@ -1,4 +1,4 @@
-//! What gets a value.
+//! Assignments.
 
 use super::super::budget::WORD;
 use super::super::condition::Truth;
@@ -61,7 +61,7 @@ impl Reader<'_> {
             match part {
                 Part::Word(word) => {
                     if let Some((name, append, value)) = assignment(word) {
-                        // What is added to is empty before.
+                        // In `NAME="$NAME …"` an unset NAME is empty.
                         let itself = |piece: &Piece| matches!(piece, Piece::Parameter { inside, .. } if *inside == name);
                         if value.pieces.iter().any(itself) && self.variables.value(&name).is_none() {
                             self.set(&name, Vec::new());
@@ -76,7 +76,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `NAME[$i]` with its key put in.
+    /// `NAME[$i]` with its key expanded.
     pub(super) fn key(&mut self, name: &str) -> String {
         let Some((array, key)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else { return name.to_owned() };
         let key = self.variables.text(&Word { pieces: key_pieces(key), quoted: false });
@@ -106,7 +106,7 @@ impl Reader<'_> {
                 self.set(&name, Vec::new());
             }
             let is_local = declarer != "export" && declarer != "readonly";
-            // The value is of what the name was before it was local.
+            // The value refers to the variable as it was before it became local.
             let is_hidden = is_local && !self.local.is_empty();
             let hidden = self.variables.set.get(&name).filter(|_| is_hidden);
             let hidden = hidden.filter(|values| self.variables.budget.take_words(values)).cloned();
@@ -122,7 +122,7 @@ impl Reader<'_> {
     }
 }
 
-/// The parts of what stands in `[…]`.
+/// The pieces of the key in `[…]`.
 fn key_pieces(key: &str) -> Vec<Piece> {
     match key.strip_prefix('$') {
         Some(name) => vec![Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true }],

@@ -1,4 +1,4 @@
-//! Conditions: which branch is followed, and what is told of the others.
+//! Conditions: which branch is followed, and what is reported of the others.
 
 use std::collections::BTreeSet;
 
@@ -37,17 +37,17 @@ const ALWAYS_SET: [&str; 22] = [
     "SUDO_USER",
     "SUDO_UID",
 ];
-/// How deep functions are looked into for what is left out.
+/// How deep called functions are searched.
 const CALLS_SEEN: usize = 2;
 
 impl Reader<'_> {
-    /// Which way a condition goes. What cannot be told is guessed, and what the other way would have
-    /// done is told.
+    /// Decides a condition. An unknown one is guessed, and what the other branch would have done
+    /// is reported.
     pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Step]], otherwise: &[&[Step]]) -> bool {
         let assumed = std::mem::take(&mut self.assumed);
         let ends = |reader: &Self, lists: &[&[Step]]| lists.first().is_some_and(|list| reader.ends(list, 0));
         let starters = [then, otherwise].map(|lists| lists.iter().map(|list| self.starters(list, 0)).sum::<usize>());
-        // The way on which QEMU is started, unless another command of QEMU's follows where that way ends.
+        // Prefer the branch that starts QEMU, unless that branch ends the script and another QEMU command follows.
         let by_qemu = match starters {
             [count, 0] if count > 0 => Some((true, count, ends(self, then) && !ends(self, otherwise))),
             [0, count] if count > 0 => Some((false, count, ends(self, otherwise) && !ends(self, then))),
@@ -70,7 +70,7 @@ impl Reader<'_> {
         let matters = !effects.is_empty() || taken.iter().any(|list| !self.effects(list, 0).is_empty());
         let out = if effects.is_empty() { "nothing".to_owned() } else { effects.join("; ") };
         let does = if holds { "holds" } else { "does not hold" };
-        // That a command does well is nothing to tell, unless something hangs on it.
+        // That a command is assumed to succeed is reported only if something depends on it.
         let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
         let told = if truth.known {
             matters && !assumed.is_empty()
@@ -78,22 +78,22 @@ impl Reader<'_> {
             matters && (is_test || !effects.is_empty() || by_qemu.is_some_and(|(holds, ..)| holds != truth.holds))
         };
         if told && !truth.known {
-            let as_it = if holds { "does" } else { "does not" };
-            self.note(format!("line {line}: whether `{condition}` holds is not known; taken as it {as_it}; left out: {out}"));
+            let as_it = if holds { "true" } else { "false" };
+            self.note(format!("line {line}: whether `{condition}` holds is not known; assumed {as_it}; left out: {out}"));
         } else if told && assumed.contains("1") {
             self.note(format!(
-                "line {line}: the script takes arguments; without any, `{condition}` {does}; left out: {out}; --set '1=VALUE' gives it the first"
+                "line {line}: the script takes arguments; without any, `{condition}` {does}; left out: {out}; --set '1=VALUE' sets the first"
             ));
         } else if told {
             let names: Vec<String> = assumed.iter().map(|name| format!("${name}")).collect();
             let sets: Vec<String> = assumed.iter().map(|name| format!("--set '{name}=VALUE'")).collect();
             let (names, sets) = (names.join(" and "), sets.join(" "));
             self.note(format!(
-                "line {line}: {names} is not set by the script, and taken as empty: `{condition}` {does}; left out: {out}; else {sets}"
+                "line {line}: {names} is not set by the script, and assumed empty: `{condition}` {does}; left out: {out}; else {sets}"
             ));
         }
-        let why = format!("line {line}: `{condition}` {does}, as it is read");
-        let remedy = if assumed.contains("1") { "; --set '1=VALUE' gives the script its first argument" } else { "" };
+        let why = format!("line {line}: `{condition}` {does} as vgapt reads it");
+        let remedy = if assumed.contains("1") { "; --set '1=VALUE' sets the script's first argument" } else { "" };
         for list in left {
             self.leave(list, &format!("{why}{remedy}"), told);
             self.leave_empty(list);
@@ -101,7 +101,7 @@ impl Reader<'_> {
         holds
     }
 
-    /// Commands that are not followed: those of QEMU among them are remembered.
+    /// Skips commands, and remembers the QEMU commands among them.
     pub(super) fn leave(&mut self, steps: &[Step], why: &str, told: bool) {
         each(steps, &mut |step| {
             if self.variables.budget.take_text(&step.text) && starts_qemu(step) && self.variables.budget.take_text(why) {
@@ -110,7 +110,7 @@ impl Reader<'_> {
         });
     }
 
-    /// How many commands in these start QEMU, those of functions that they call among them.
+    /// How many of these commands start QEMU, including those of called functions.
     pub(super) fn starters(&self, steps: &[Step], depth: usize) -> usize {
         let mut count = 0;
         each(steps, &mut |step| {
@@ -145,7 +145,7 @@ impl Reader<'_> {
         names
     }
 
-    /// What only commands that are not followed would set is not set.
+    /// Variables that only skipped commands would set are empty.
     pub(super) fn leave_empty(&mut self, steps: &[Step]) {
         for name in self.assigned(steps) {
             if self.variables.value(&name).is_none() {
@@ -173,7 +173,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What commands would do to QEMU's command, as they are written.
+    /// The commands, as written, that would affect the QEMU command.
     pub(super) fn effects(&self, steps: &[Step], depth: usize) -> Vec<String> {
         let mut effects = Vec::new();
         let mut seen = BTreeSet::new();
@@ -241,7 +241,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a loop goes on after its body was followed.
+    /// Whether a loop continues after its body was followed.
     pub(super) fn goes_on(&mut self) -> bool {
         match self.flow {
             Some(Flow::Break) => {
@@ -283,7 +283,7 @@ impl Reader<'_> {
         };
         let truth = Truth { known: known.is_some(), holds: chosen.is_some() };
         let rest = others(chosen);
-        // What is asked is whether the arm is the one: the others are left out either way.
+        // The question is whether this arm is taken; the others are left out either way.
         if chosen.is_some() {
             let assumed = self.assumed.clone();
             self.decide_arm(step.line, &condition, truth, &assumed, taken, &rest);
@@ -314,7 +314,7 @@ impl Reader<'_> {
         !self.variables.arguments_said && self.variables.arguments.is_empty() && word.pieces.iter().any(asks)
     }
 
-    /// A text of a condition, if it can be known; what is only not set is taken as empty.
+    /// The text of a condition, if it is known; unset variables are assumed empty.
     pub(super) fn known(&mut self, text: &str) -> Option<String> {
         let (asked, assumed) = (&self.asked, &mut self.assumed);
         filled(text, &mut |name| {
@@ -344,7 +344,7 @@ impl Reader<'_> {
             }
             for text in self.variables.words(word) {
                 let text = self.known(&text);
-                // An empty word without quotes is none.
+                // An empty word without quotes is dropped.
                 if word.quoted || text.as_deref() != Some("") {
                     operands.push(Operand { pattern: text.clone(), text });
                 }

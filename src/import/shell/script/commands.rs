@@ -1,4 +1,4 @@
-//! Commands: what a shell does itself, functions, and those within which another stands.
+//! Commands: shell builtins, functions, and commands that run another one.
 
 use super::super::budget::WORD;
 use super::super::condition::Truth;
@@ -10,9 +10,9 @@ use super::super::shape::{SAYING, assignment, assignment_of, finds_files, is_qem
 use super::super::wrappers::{self, Inner};
 use super::{DECLARERS, Flow, Reader};
 
-/// Commands that only print, or do well without doing anything to what is read here.
+/// Commands that only print, or succeed without an effect on what is read here.
 const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
-/// No script of people's calls itself so deep.
+/// The deepest nesting of function calls; real scripts need less.
 const DEEPEST: usize = 15;
 
 impl Reader<'_> {
@@ -34,18 +34,18 @@ impl Reader<'_> {
         if rest.is_empty() {
             self.assign_all(assigns);
             if assigns.iter().any(|part| assignment_of(part).is_some_and(|(name, ..)| name == "IFS")) {
-                self.note(format!("line {}: IFS is changed; here values are split at white space all the same", step.line));
+                self.note(format!("line {}: the script changes IFS, which is ignored: values are split at white space", step.line));
             }
             return Truth::of(true);
         }
         let mut argv = Vec::new();
-        // Asked once: it walks all words.
+        // Computed once, since it examines all words.
         let is_qemu = starts_qemu(step);
         for part in rest {
             if let Part::Word(word) = part {
                 if is_qemu && finds_files(word) {
                     let words = shown(&self.variables.text(word));
-                    self.note(format!("line {}: which files '{words}' finds is not looked up: it is read as it stands", step.line));
+                    self.note(format!("line {}: '{words}' is not expanded to file names: it is used as written", step.line));
                 }
                 argv.extend(self.variables.words(word));
             }
@@ -66,7 +66,7 @@ impl Reader<'_> {
         self.assign_all(assigns);
         let within = values(self);
         let truth = self.command(step, &argv);
-        // What is set before a command is set for it alone.
+        // Assignments before a command apply to that command only.
         for ((name, before), within) in names.iter().zip(before).zip(within) {
             if self.variables.set.get(name) == within.as_ref() {
                 match before {
@@ -152,7 +152,7 @@ impl Reader<'_> {
         Truth::of(true)
     }
 
-    /// The commands of a file that lies beside the script.
+    /// The commands of a file in the script's directory.
     fn beside(&mut self, name: &str) -> Option<Vec<Step>> {
         let name = name.strip_prefix("./").unwrap_or(name);
         let folder = self.variables.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
@@ -161,14 +161,14 @@ impl Reader<'_> {
             return None;
         }
         let text = (self.files)(&format!("{folder}/{name}"))?;
-        // What is made of a text weighs many times as much.
+        // Parsing a text takes many times its size.
         if !self.variables.budget.take(text.len() * WORD) {
             return None;
         }
         parse(&text, 1).ok()
     }
 
-    /// Variables whose values are only known when the script runs.
+    /// Marks variables whose values are known only when the script runs.
     pub(super) fn ask(&mut self, names: &[String]) {
         for name in names {
             let value = (self.variables.given)(name);
@@ -221,7 +221,7 @@ impl Reader<'_> {
         let Some(first) = argv.first() else { return };
         if first.starts_with('-') && !self.script.argv.is_empty() {
             let words = shown(&argv.join(" "));
-            self.note(format!("a comment or an empty line ends QEMU's command before '{words}'; a shell does not give it to QEMU"));
+            self.note(format!("a comment or an empty line ends the QEMU command before '{words}', which a shell does not pass to QEMU"));
             return;
         }
         if is_qemu(first) {
@@ -238,13 +238,13 @@ impl Reader<'_> {
                 self.prefix.truncate(outer);
             }
             Some(Inner::Text(at, text)) => {
-                // What is made of a text weighs many times as much.
+                // Parsing a text takes many times its size.
                 if !self.variables.budget.take(text.len() * WORD) {
                     return;
                 }
                 let is_eval = first == "eval";
                 let Ok(steps) = parse(&text, step.line) else {
-                    self.note(format!("line {}: what {} runs is not read: a quote in it is never closed", step.line, shown(first)));
+                    self.note(format!("line {}: what {} runs is not read: it has an unclosed quote", step.line, shown(first)));
                     return;
                 };
                 let outer = self.prefix.len();

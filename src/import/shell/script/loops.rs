@@ -1,4 +1,4 @@
-//! Loops, and the sums they count by.
+//! Loops and their arithmetic.
 
 use super::super::arithmetic;
 use super::super::condition::Truth;
@@ -9,10 +9,10 @@ use super::super::parser::{Step, each};
 use super::super::shape::{finds_files, starts_qemu};
 use super::{ROUNDS, Reader};
 
-/// What two numbers are to each other.
+/// A comparison of two numbers.
 type Comparison = fn(&i64, &i64) -> bool;
 
-/// Signs between two numbers, and what they say.
+/// Comparison operators.
 const COMPARED: [(&str, Comparison); 6] =
     [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
 
@@ -46,7 +46,7 @@ impl Reader<'_> {
         self.left_loop(step, body);
     }
 
-    /// A loop that is not known to end: QEMU in it is read as if it ran once.
+    /// A loop whose end is not known: a QEMU command in it is read as if the loop ran once.
     pub(super) fn left_loop(&mut self, step: &Step, body: &[Step]) {
         if !self.variables.budget.take_text(&step.text) {
             return;
@@ -65,7 +65,7 @@ impl Reader<'_> {
         if !effects.is_empty() {
             self.note(format!("line {line}: how often `{head}` runs is not known; left out: {}", effects.join("; ")));
         }
-        // What the loop would have made of its variables is asked for, where QEMU's options need it.
+        // The loop's variables are unknown; they are asked for if QEMU's options need them.
         let names = self.assigned(body);
         self.ask(&names);
     }
@@ -97,7 +97,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The values that a word of `for` stands for; files that it finds are asked for.
+    /// The values of a word of `for`; the file names that a pattern matches are asked for.
     fn values(&mut self, word: &Word) -> Vec<String> {
         let values = self.variables.words(word);
         if !finds_files(word) {
@@ -137,7 +137,7 @@ impl Reader<'_> {
         self.left_loop(step, body);
     }
 
-    /// `((…))`: a number set, or two compared.
+    /// `((…))`: assigns a number, or compares two.
     pub(super) fn sum(&mut self, text: &str) -> Truth {
         self.assumed.clear();
         let text = self.variables.with_values(text);
@@ -180,7 +180,7 @@ impl Reader<'_> {
     }
 }
 
-/// A loop as it is written, without its body.
+/// A loop as written, without its body.
 fn head(loop_text: &str) -> &str {
     let end = [";do", "; do", " do ", " {"].iter().filter_map(|word| loop_text.find(word)).min();
     loop_text[..end.unwrap_or(loop_text.len())].trim()

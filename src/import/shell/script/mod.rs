@@ -1,4 +1,4 @@
-//! A script followed as a shell would, without running anything, to the command that starts QEMU.
+//! Follows a script as a shell would, without running anything, up to the command that starts QEMU.
 
 mod assign;
 mod branches;
@@ -21,17 +21,17 @@ use super::parser::{Command, Joined, Step, parse};
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
-    /// What stands before QEMU: `sudo`, `taskset -c 2-5`, …
+    /// The words before QEMU: `sudo`, `taskset -c 2-5`, …
     pub before: Vec<String>,
-    /// What QEMU reads of the environment that the script gives it: name and value.
+    /// The environment variables of the script that QEMU reads: name and value.
     pub environment: Vec<(String, String)>,
     /// QEMU and its options.
     pub argv: Vec<String>,
-    /// Variables that nobody set, and commands that were not run, where QEMU's options need them.
+    /// Unset variables, and commands that were not run, if QEMU's options need them.
     pub unset: Vec<String>,
-    /// What is good to know of how it was read.
+    /// Notes about how the script was read.
     pub notes: Vec<String>,
-    /// Why no QEMU command was read, and what to do.
+    /// Why no QEMU command was read, and the remedy.
     pub refusal: Option<(String, String)>,
 }
 
@@ -41,24 +41,24 @@ impl Script {
     }
 }
 
-/// What QEMU reads of its environment (`audio/audio_legacy.c`).
+/// Environment variables that QEMU reads (`audio/audio_legacy.c`).
 const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
-/// Words before assignments.
+/// Commands that declare variables.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
-/// No script of people's runs a loop more often.
+/// The most iterations of a loop; real scripts need fewer.
 const ROUNDS: usize = 200;
-/// None has commands so deep within others, functions and texts that are read once more included.
+/// The deepest nesting of commands, including functions and texts given to a shell.
 const DEEPEST: usize = 150;
-/// None is longer; what is made of one is a hundred times its size while it is read.
+/// The longest script: reading one takes a hundred times its size in memory.
 const LONGEST_SCRIPT: usize = 256 << 10;
-/// No QEMU command of people's has more words, or longer ones.
+/// Limits of a QEMU command; real ones have fewer and shorter words.
 const MOST_WORDS: usize = 2_000;
 const LONGEST_WORD: usize = 16 << 10;
 const LONGEST_COMMAND: usize = 128 << 10;
-/// What to do instead.
-const BY_HAND: &str = "write the QEMU command that it runs into a script of its own: ps -ww -o args= -C qemu-system-x86_64 prints it";
+/// The remedy.
+const BY_HAND: &str = "write the QEMU command that it runs into a separate script: ps -ww -o args= -C qemu-system-x86_64 prints it";
 
-/// Reads a script that lies at a path; `given` fills what it does not set, `files` reads what lies beside it.
+/// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
 pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
@@ -99,17 +99,17 @@ pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Scrip
     let text = unit.as_deref().unwrap_or(text);
     let fenced = kind::is_markdown(text).then(|| kind::of_markdown(text));
     if fenced.is_some() {
-        reader.note("it is Markdown: what is read is the text between ``` in which QEMU stands");
+        reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
     }
     let text = fenced.as_deref().unwrap_or(text);
     let joined = kind::of_lines(text);
     if joined.is_some() {
-        reader.note("QEMU's options stand on lines of their own, and are read as if each line but the last ended in \\");
+        reader.note("QEMU's options are on separate lines, and are read as if each line but the last ended in \\");
     }
     let text = joined.as_deref().unwrap_or(text);
     let text = if text.contains("\r\n") {
         reader.note(
-            "its lines end in CR LF, as Windows writes them, and are read as if in LF alone; a shell makes the CR part of the last word",
+            "its lines end in CR LF, as on Windows, and are read as if they ended in LF; a shell would make the CR part of the last word",
         );
         text.replace("\r\n", "\n")
     } else {
@@ -125,13 +125,13 @@ pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Scrip
     }
 }
 
-/// What leaves the commands that are being followed.
+/// What ends the commands that are being followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Flow {
     Break,
     Continue,
     Return,
-    /// And what ended the script.
+    /// With the command that ended the script.
     Exit(String),
 }
 
@@ -142,23 +142,23 @@ struct Reader<'g> {
     script: Script,
     functions: BTreeMap<String, Rc<Vec<Step>>>,
     called: BTreeSet<String>,
-    /// For each function that runs: what its local variables hide.
+    /// For each function being followed: the values that its local variables hide.
     local: Vec<Vec<(String, Option<Vec<String>>)>>,
     flow: Option<Flow>,
     depth: usize,
-    /// What the last condition was not told: variables taken as empty, `1` for the script's arguments.
+    /// What the last condition assumed: variables that are empty; `1` stands for the script's arguments.
     assumed: BTreeSet<String>,
-    /// Variables that are asked for when the script runs.
+    /// Variables whose values are known only when the script runs.
     asked: BTreeSet<String>,
     /// Associative arrays.
     keyed: BTreeSet<String>,
-    /// The commands within which a text is read.
+    /// The words of the commands that run the current one, such as `sudo`.
     prefix: Vec<String>,
-    /// The line that is read.
+    /// The current line.
     line: usize,
     /// How many commands of the script start QEMU.
     starters: usize,
-    /// Lines with a QEMU command that were left out, why, and whether a note says so.
+    /// Lines with a QEMU command that were left out, the reason, and whether a note reports it.
     unread: BTreeMap<usize, (String, bool)>,
 }
 
@@ -171,7 +171,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Follows commands; whether the last one did well.
+    /// Follows commands; whether the last one succeeded.
     fn run(&mut self, steps: &[Step]) -> Truth {
         let mut truth = Truth::of(true);
         for (index, step) in steps.iter().enumerate() {
@@ -197,18 +197,18 @@ impl Reader<'_> {
             self.line = step.line;
             let text = if matches!(step.command, Command::Plain(_)) { step.text.len() * 4 } else { 0 };
             if !self.variables.budget.take(COMMAND + text) {
-                self.too_much(step.line, "what the script does up to there is more than is followed");
+                self.too_much(step.line, "following the script up to there exceeds the limit of work");
                 return truth;
             }
             if self.depth >= DEEPEST {
-                self.too_much(step.line, "it stands deeper in other commands than is followed");
+                self.too_much(step.line, "the command is nested too deeply in other commands");
                 return truth;
             }
             self.depth += 1;
             truth = self.step(step);
             self.depth -= 1;
             if self.variables.budget.is_spent() {
-                self.too_much(step.line, "what the script does there is more than is followed");
+                self.too_much(step.line, "following the script there exceeds the limit of work");
             }
             if step.negated {
                 truth = truth.not();
@@ -241,13 +241,13 @@ impl Reader<'_> {
         Truth::of(true)
     }
 
-    /// Ends it all: half of a script is another machine.
+    /// Refuses the script: half of it would make a different machine.
     fn too_much(&mut self, line: usize, why: &str) {
         self.script.refusal.get_or_insert_with(|| (format!("line {line}: {why}"), BY_HAND.into()));
-        self.flow = Some(Flow::Exit("that it does so much".into()));
+        self.flow = Some(Flow::Exit("the limit of work".into()));
     }
 
-    /// In a shell of its own: nothing that is set there stays.
+    /// Follows commands in a subshell: variables set there are reset afterwards.
     fn apart(&mut self, body: &[Step]) -> Truth {
         if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
             return Truth::GUESS;
@@ -268,7 +268,7 @@ impl Reader<'_> {
         }
         let length: usize = argv.iter().map(String::len).sum();
         if argv.len() > MOST_WORDS || length > LONGEST_COMMAND || argv.iter().any(|word| word.len() > LONGEST_WORD) {
-            return self.too_much(step.line, "QEMU's options there are more than are read");
+            return self.too_much(step.line, "the QEMU command there is too long");
         }
         if !self.variables.budget.take(argv.len() * WORD + 2 * length) {
             return;
@@ -300,10 +300,10 @@ impl Reader<'_> {
             .map(|(name, body)| (name.clone(), body.clone()))
             .collect();
         for (name, body) in uncalled {
-            self.leave(&body, &format!("nothing that is read calls the function {name}"), false);
+            self.leave(&body, &format!("no command that is read calls the function {name}"), false);
         }
         if self.variables.budget.is_spent() {
-            self.too_much(self.line, "what the script does there is more than is followed");
+            self.too_much(self.line, "following the script there exceeds the limit of work");
         }
         if let Some((why, remedy)) = self.script.refusal.take() {
             return Script::refused(why, remedy);
@@ -318,7 +318,7 @@ impl Reader<'_> {
             }
         }
         if let Some(folder) = self.variables.folder_taken.take() {
-            self.note(format!("$PWD is taken as the script's directory {folder}: as if it were started there; else --set PWD=DIRECTORY"));
+            self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
         let options = self.script.argv.iter().skip(1);
         let unset: BTreeSet<String> = options.flat_map(|word| unknowns(word)).collect();
@@ -329,17 +329,17 @@ impl Reader<'_> {
         self.script
     }
 
-    /// Says where QEMU stands in a script of which no command was read.
+    /// Reports where a script mentions QEMU if no command was read.
     fn refuse(&mut self, text: &str) {
         let remedy = "write the QEMU command alone into a script, and import that";
-        // One without options only asks whether QEMU is there.
+        // A command without options only checks whether QEMU exists.
         let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
         let names = |line: &&str| line.contains("qemu-system-") || line.contains("qemu-kvm");
         let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim_start().starts_with('#'));
         let by_word = || {
             lines
                 .find(|(line, _)| names(line))
-                .map(|(_, line)| (line, "it is no command there, but part of a text, or a word of another command".into()))
+                .map(|(_, line)| (line, "it is not a command there, but part of a text or an argument of another command".into()))
         };
         if let Some((line, why)) = by_line.or_else(by_word) {
             self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy.into()));

@@ -52,22 +52,22 @@ fn conditions_are_followed_as_far_as_they_can_be_told() {
 fn what_cannot_be_told_is_told() {
     assert_eq!(
         notes("V=\nif [ -e /dev/kvm ]; then\n V=a\nelse V=\"b c\"; fi\nkvm -m 1 $V"),
-        "line 2: whether `[ -e /dev/kvm ]` holds is not known; taken as it does; left out: V=\"b c\""
+        "line 2: whether `[ -e /dev/kvm ]` holds is not known; assumed true; left out: V=\"b c\""
     );
     assert_eq!(
         notes("V=\nwhile [ $# -gt 0 ]; do V=$1; shift; done\nkvm -m 1 $V"),
-        "line 2: the script takes arguments; without any, `[ $# -gt 0 ]` does not hold; left out: V=$1; --set '1=VALUE' gives it the first"
+        "line 2: the script takes arguments; without any, `[ $# -gt 0 ]` does not hold; left out: V=$1; --set '1=VALUE' sets the first"
     );
     assert_eq!(
         notes("[[ -n $X ]] && V=a\nkvm -m 1 $V"),
-        "line 1: $X is not set by the script, and taken as empty: `[[ -n $X ]]` does not hold; left out: V=a; else --set 'X=VALUE'"
+        "line 1: $X is not set by the script, and assumed empty: `[[ -n $X ]]` does not hold; left out: V=a; else --set 'X=VALUE'"
     );
     assert_eq!(
         notes("V=\ncat f | while read -r x; do V+=$x; done\nkvm -m 1"),
         "line 2: how often `while read -r x` runs is not known; left out: V+=$x"
     );
     assert_eq!(notes("M=1\n. ./conf\nkvm -m $M"), "line 2: the file ./conf is not read; it may set or change any variable");
-    assert_eq!(notes("kvm -m 1 -cdrom /iso/*.iso '*'"), "line 1: which files '/iso/*.iso' finds is not looked up: it is read as it stands");
+    assert_eq!(notes("kvm -m 1 -cdrom /iso/*.iso '*'"), "line 1: '/iso/*.iso' is not expanded to file names: it is used as written");
     assert_eq!(notes("modprobe vfio && kvm -m 1 || echo no"), "");
     let arguments = |name: &str| (name == "1").then(|| "run".to_owned());
     let script = read("case $1 in run) kvm -m 1 ;; *) exit ;; esac", "x", &arguments);
@@ -120,7 +120,7 @@ fn why_nothing_was_read() {
     assert_eq!(why("import os", "a.py"), "it is a Python script, not a shell script");
     assert_eq!(
         why("start() {\n qemu-kvm -m 1\n}\n$1", "x"),
-        "the QEMU command of line 2 is not read: nothing that is read calls the function start"
+        "the QEMU command of line 2 is not read: no command that is read calls the function start"
     );
     assert_eq!(why("exit 0\n\nqemu-kvm -m 1", "x"), "the QEMU command of line 3 is not read: line 1: `exit 0` ends the script before it");
     assert!(why("# qemu-kvm\ncat <<END\nqemu-system-x86_64 -m 1\nEND", "x").contains("line 3"));
