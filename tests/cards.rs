@@ -1,6 +1,6 @@
 //! Which functions make a card, and what sort of card it is, on machines that are not in fixtures/hosts.
 
-use vgapt::model::{Card, CardKind, Class, Host, PciAddress, PciDevice, Purpose, Use, Uses};
+use vgapt::model::{Card, CardKind, Class, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
 use vgapt::passthrough::{self, DangerKind, Verdict};
 
 /// A line `address class vendor:device [group [driver [ancestor…]]]`, `-` for none.
@@ -245,7 +245,7 @@ fn what_no_guest_needs() {
 fn the_last_keyboard_by_usb() {
     let keyboard = |name: &str, port: Option<&str>| Use {
         path: addresses(&["00:14.0"]),
-        what: Purpose::Keyboard { name: name.to_owned(), port: port.map(str::to_owned) },
+        what: UsedFor::Keyboard { name: name.to_owned(), port: port.map(str::to_owned) },
     };
     let last = |known: Vec<Use>, ports: &[&str]| passthrough::last_keyboard_at(&Uses { known, ..Uses::default() }, ports).is_some();
     assert!(last(vec![keyboard("a", Some("1-2"))], &["1-2"]));

@@ -166,7 +166,7 @@ fn a_function_that_is_not_known_is_no_card() {
     let exported = export::kubevirt(&Document::parse(&domain("workstation")).unwrap(), "a", &[passed], false).unwrap();
     let devices = &exported.manifest["spec"]["template"]["spec"]["domain"]["devices"];
     assert!(devices["gpus"].is_null() && devices["hostDevices"][0]["deviceName"] == "intel.com/function-8086-1521", "{devices}");
-    assert!(exported.beyond.iter().any(|told| told.contains("whether 0000:01:00.0 is graphics is not known")));
+    assert!(exported.unsupported.iter().any(|told| told.contains("whether 0000:01:00.0 is graphics is not known")));
 }
 
 /// A domain for a cluster. The card at 01:00.0 is known.
@@ -343,7 +343,7 @@ fn domains_of_many_kinds() {
     for name in DOMAINS {
         let exported = of(&domain(name)).unwrap();
         let manifest = serde_norway::to_string(&exported.manifest).unwrap();
-        let told = format!("{manifest}\nBEYOND\n{}\n\nNOTES\n{}\n", exported.beyond.join("\n"), exported.notes.join("\n"));
+        let told = format!("{manifest}\nBEYOND\n{}\n\nNOTES\n{}\n", exported.unsupported.join("\n"), exported.notes.join("\n"));
         assert!(!told.contains("opensesame"), "{told}");
         insta::assert_snapshot!(name, told);
     }
@@ -365,5 +365,5 @@ fn what_a_cluster_cannot_run_is_refused() {
     let arm = of("hvf", "<type arch='aarch64'>hvm</type>").unwrap();
     let guest = &arm.manifest["spec"]["template"]["spec"];
     assert_eq!((&guest["architecture"], &guest["domain"]["machine"]["type"]), (&"arm64".into(), &"virt".into()));
-    assert!(arm.beyond.iter().any(|told| told.contains("type='hvf'")), "{:?}", arm.beyond);
+    assert!(arm.unsupported.iter().any(|told| told.contains("type='hvf'")), "{:?}", arm.unsupported);
 }

@@ -7,25 +7,25 @@ use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
 use vgapt::model::{Cache, CpuSet, LogicalCpu, Size, Topology};
 use vgapt::root::Root;
-use vgapt::topology::{Core, Count, Demand, GuestTopology, Kinds, Pinning, Unpinned, cores, pin};
+use vgapt::topology::{Core, CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
 
 fn recorded(name: &str) -> Topology {
     let root = Root::open(&Path::new("fixtures/processors").join(format!("{name}.host"))).unwrap();
     discovery::read(&root, Scope::All).topology
 }
 
-fn exactly(cpus: u32) -> Demand {
-    Demand { count: Count::Exactly(cpus), kinds: Kinds::Performance, node: None }
+fn exactly(cpus: u32) -> PinningRequest {
+    PinningRequest { count: Count::Exactly(cpus), kinds: CoreKinds::Performance, node: None }
 }
 
-const AUTO: Demand = Demand { count: Count::Auto, kinds: Kinds::Performance, node: None };
+const AUTO: PinningRequest = PinningRequest { count: Count::Auto, kinds: CoreKinds::Performance, node: None };
 
-fn on(node: u32, demand: Demand) -> Demand {
-    Demand { node: Some(node), ..demand }
+fn on(node: u32, demand: PinningRequest) -> PinningRequest {
+    PinningRequest { node: Some(node), ..demand }
 }
 
 /// The guest's CPUs, the emulator's, and `sockets:dies:cores:threads`.
-fn said(topology: &Topology, demand: Demand) -> String {
+fn said(topology: &Topology, demand: PinningRequest) -> String {
     let Pinning { vcpus, emulator, guest: GuestTopology { sockets, dies, cores, threads }, .. } = pin(topology, &demand).unwrap();
     let vcpus: Vec<String> = vcpus.iter().map(u32::to_string).collect();
     format!("{} | {emulator} | {sockets}:{dies}:{cores}:{threads}", vcpus.join(" "))
@@ -39,7 +39,7 @@ fn x3d_takes_the_larger_cache_and_goes_to_the_other_only_when_it_must() {
     // The first has seven cores to give, the second eight.
     assert_eq!(said(&x3d, exactly(16)), "8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 | 0-7,16-23 | 1:1:8:2");
     assert_eq!(said(&x3d, exactly(20)), "1 17 2 18 3 19 4 20 5 21 8 24 9 25 10 26 11 27 12 28 | 0,6-7,13-16,22-23,29-31 | 1:2:5:2");
-    assert_eq!(pin(&x3d, &exactly(32)), Err(Unpinned::TooFew(30)));
+    assert_eq!(pin(&x3d, &exactly(32)), Err(PinningError::TooFew(30)));
 }
 
 #[test]
@@ -47,10 +47,10 @@ fn hybrid_takes_performance_cores_unless_asked() {
     let hybrid = recorded("core-i7-1370p");
     assert_eq!(said(&hybrid, AUTO), "2 3 4 5 6 7 8 9 10 11 | 0-1,12-19 | 1:1:5:2");
     assert_eq!(said(&hybrid, exactly(4)), "2 3 4 5 | 0-1,6-19 | 1:1:2:2");
-    assert_eq!(pin(&hybrid, &exactly(12)), Err(Unpinned::TooFew(10)));
-    let any = Demand { kinds: Kinds::Any, ..exactly(12) };
+    assert_eq!(pin(&hybrid, &exactly(12)), Err(PinningError::TooFew(10)));
+    let any = PinningRequest { kinds: CoreKinds::Any, ..exactly(12) };
     assert_eq!(said(&hybrid, any), "2 3 4 5 6 7 8 9 10 11 12 13 | 0-1,14-19 | 1:1:12:1");
-    let small = Demand { kinds: Kinds::Efficient, ..exactly(4) };
+    let small = PinningRequest { kinds: CoreKinds::Efficient, ..exactly(4) };
     assert_eq!(said(&hybrid, small), "12 13 14 15 | 0-11,16-19 | 1:1:4:1");
 }
 
@@ -82,7 +82,7 @@ fn two_performance_cores() -> Topology {
 #[test]
 fn where_performance_cores_have_no_room_one_cluster_of_small_ones_is_taken() {
     let hybrid = two_performance_cores();
-    let fitting = |cpus| Demand { kinds: Kinds::Fitting, ..exactly(cpus) };
+    let fitting = |cpus| PinningRequest { kinds: CoreKinds::Fitting, ..exactly(cpus) };
     assert_eq!(said(&hybrid, fitting(2)), "2 3 | 0-1,4-13 | 1:1:1:2");
     assert_eq!(pin(&hybrid, &fitting(2)).unwrap().instead_of, None);
     assert_eq!(said(&hybrid, fitting(4)), "4 5 6 7 | 0-3,8-13 | 1:1:4:1");
@@ -90,8 +90,8 @@ fn where_performance_cores_have_no_room_one_cluster_of_small_ones_is_taken() {
     assert_eq!(said(&hybrid, fitting(3)), "4 5 6 | 0-3,7-13 | 1:1:3:1");
     // More than a cluster has: of both.
     assert_eq!(said(&hybrid, fitting(6)), "4 5 6 7 8 9 | 0-3,10-13 | 1:1:6:1");
-    assert_eq!(pin(&hybrid, &fitting(9)), Err(Unpinned::TooFew(2)), "no one kind has room");
-    assert_eq!(pin(&hybrid, &exactly(4)), Err(Unpinned::TooFew(2)), "who asks for performance cores gets no others");
+    assert_eq!(pin(&hybrid, &fitting(9)), Err(PinningError::TooFew(2)), "no one kind has room");
+    assert_eq!(pin(&hybrid, &exactly(4)), Err(PinningError::TooFew(2)), "who asks for performance cores gets no others");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn without_smt() {
     let topology = made_up(&[(&[0], 0, 0), (&[1], 0, 0), (&[2], 0, 0), (&[3], 0, 0)]);
     assert_eq!(said(&topology, AUTO), "1 2 3 | 0 | 1:1:3:1");
     assert_eq!(said(&topology, exactly(2)), "1 2 | 0,3 | 1:1:2:1");
-    assert_eq!(pin(&topology, &exactly(4)), Err(Unpinned::TooFew(3)));
+    assert_eq!(pin(&topology, &exactly(4)), Err(PinningError::TooFew(3)));
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn a_core_with_a_thread_offline_comes_last() {
 
 #[test]
 fn nothing_to_give() {
-    assert_eq!(pin(&Topology::default(), &AUTO), Err(Unpinned::Unknown));
-    assert_eq!(pin(&made_up(&[(&[0, 1], 0, 0)]), &AUTO), Err(Unpinned::OneCore));
+    assert_eq!(pin(&Topology::default(), &AUTO), Err(PinningError::Unknown));
+    assert_eq!(pin(&made_up(&[(&[0, 1], 0, 0)]), &AUTO), Err(PinningError::OneCore));
     assert_eq!(said(&made_up(&[(&[0, 1], 0, 0), (&[2, 3], 0, 0)]), AUTO), "2 3 | 0-1 | 1:1:1:2");
 }
 
@@ -234,13 +234,13 @@ proptest! {
     fn the_laws_hold_on_any_topology(
         topology in any_topology(),
         count in prop_oneof![Just(Count::Auto), (1_u32..48).prop_map(Count::Exactly)],
-        kinds in prop_oneof![Just(Kinds::Performance), Just(Kinds::Efficient), Just(Kinds::Any)],
+        kinds in prop_oneof![Just(CoreKinds::Performance), Just(CoreKinds::Efficient), Just(CoreKinds::Any)],
         node in proptest::option::of(0_u32..5),
     ) {
         let all = cores(&topology);
         let whole: BTreeSet<u32> = all.iter().flat_map(|core| core.cpus.iter().copied()).collect();
         prop_assert_eq!(&whole, &topology.online.0, "each CPU is in one core");
-        let Ok(pinning) = pin(&topology, &Demand { count, kinds, node }) else { return Ok(()) };
+        let Ok(pinning) = pin(&topology, &PinningRequest { count, kinds, node }) else { return Ok(()) };
         let Pinning { vcpus, taken, emulator, guest, .. } = &pinning;
         let distinct: BTreeSet<u32> = vcpus.iter().copied().collect();
         prop_assert_eq!(distinct.len(), vcpus.len());
@@ -262,7 +262,7 @@ proptest! {
         }
         // Only what was asked for.
         let of_guest: Vec<&Core> = all.iter().filter(|core| taken.0.contains(&core.first())).collect();
-        let asked = |core: &&Core| kinds == Kinds::Any || core.is_efficient == (kinds == Kinds::Efficient);
+        let asked = |core: &&Core| kinds == CoreKinds::Any || core.is_efficient == (kinds == CoreKinds::Efficient);
         prop_assert!(of_guest.iter().all(asked));
         // Across caches only where no cache on the card's node has as many cores free.
         if pinning.caches > 1 && guest.threads > 1 {
@@ -271,7 +271,7 @@ proptest! {
                 core.l3 == l3 && core.cpus.len() == threads && of_guest[0].is_efficient == core.is_efficient
                     && pinning.nodes.0.contains(&core.node)
             }).count() >= of_guest.len();
-            prop_assert!(kinds == Kinds::Any || !of_guest.iter().any(|core| fits(core.l3)), "{pinning:?}");
+            prop_assert!(kinds == CoreKinds::Any || !of_guest.iter().any(|core| fits(core.l3)), "{pinning:?}");
         }
     }
 }

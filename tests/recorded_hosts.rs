@@ -82,7 +82,7 @@ fn every_check_has_its_reason_and_remedy() {
             match check.state {
                 State::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
                 State::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
-                State::Care | State::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
+                State::Warning | State::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
             }
             assert_eq!(check.step.is_some(), check.state == State::Missing, "{check:?}");
         }

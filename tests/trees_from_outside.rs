@@ -304,7 +304,7 @@ fn links_stay_inside() {
         let mut run = host::Run::begin(&plan(), &target).unwrap();
         run.carry_out(&plan(), &|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "new\n");
-        run.take_back(&|_| ()).unwrap();
+        run.roll_back(&|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "old\n");
         fs::remove_dir_all(&root).unwrap();
     }

@@ -42,7 +42,7 @@ fn new(host: &Host, request: &Request, libvirt: &Libvirt) -> (String, Resolved) 
 fn again(xml: &str, host: &Host, request: &Request) -> (String, Vec<String>) {
     let base = Base::new(Document::parse(xml).unwrap(), false, "x", request, &Request::default());
     let resolved = domain::resolve(&base, host, &Files::default(), &NEW);
-    (domain::merge(&base.domain, &resolved.spec).to_string(), domain::kept(&base, &resolved.spec))
+    (domain::merge(&base.domain, &resolved.spec).to_string(), domain::manual_changes(&base, &resolved.spec))
 }
 
 fn codes(resolved: &Resolved) -> Vec<&'static str> {
@@ -106,7 +106,7 @@ fn cores_of_a_domain_that_may_run_beside_it_are_said() {
         [format!("<devices>{hostdev}</devices>"), option].map(|device| {
             let namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
             let document = Document::parse(&format!("<domain xmlns:q='{namespace}'>{pin}{device}</domain>"));
-            domain::Other { name: "other".to_owned(), is_running: false, documents: vec![document] }
+            domain::OtherDomain { name: "other".to_owned(), is_running: false, documents: vec![document] }
         })
     };
     for other in other(1, "09") {

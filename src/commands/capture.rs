@@ -12,7 +12,7 @@ use super::shared::written;
 use crate::discovery;
 use crate::output;
 use crate::problem::Problem;
-use crate::root::Kept;
+use crate::root::CapturedPath;
 
 /// A capture contains only what vgapt reads of each file, and of that only the words that vgapt looks for, numbers
 /// and the kernel's own names; no comments, passwords, or names of people, hosts, networks and disks.
@@ -54,11 +54,11 @@ impl Arguments {
 }
 
 /// What the capture contains: a line for each configuration file, and one for each tree of the kernel's files.
-fn summary(kept: &[Kept]) -> String {
+fn summary(kept: &[CapturedPath]) -> String {
     let mut text = String::from("contents of the capture, and how many words are replaced:\n");
-    let of_kernel = |kept: &&Kept| ["/sys", "/proc", "/dev"].iter().any(|tree| kept.path.starts_with(tree));
+    let of_kernel = |kept: &&CapturedPath| ["/sys", "/proc", "/dev"].iter().any(|tree| kept.path.starts_with(tree));
     for tree in ["/sys", "/proc", "/dev"] {
-        let of_tree: Vec<&Kept> = kept.iter().filter(|kept| kept.path.starts_with(tree)).collect();
+        let of_tree: Vec<&CapturedPath> = kept.iter().filter(|kept| kept.path.starts_with(tree)).collect();
         let (bytes, replaced) =
             (of_tree.iter().map(|kept| kept.bytes).sum::<usize>(), of_tree.iter().map(|kept| kept.replaced).sum::<usize>());
         text.push_str(&format!("  {tree}: {} entries, {bytes} bytes, {replaced} replaced\n", of_tree.len()));

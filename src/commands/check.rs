@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::card;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::host::{self, Bind};
-use crate::model::{HOOK, Host, Observed, PciAddress, Reach, Reading, Rom, RomState, Setup, Size};
+use crate::model::{HOOK, Host, HostSource, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
@@ -62,7 +62,7 @@ impl Arguments {
             _ => Detail::Usual,
         };
         output::print(&if context.global.json { output::json(&report) } else { output::checks(&report, detail) })?;
-        Ok(if report.summary.ready { ExitCode::SUCCESS } else { ExitCode::from(FOUND_AGAINST) })
+        Ok(if report.summary.ready { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) })
     }
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
@@ -100,7 +100,7 @@ fn smb_wanted(root: &Root, setup: &Setup) -> (Vec<String>, Vec<String>) {
     // A capture contains only the PCI functions of a domain.
     if root.is_capture() {
         let has_libvirt = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
-        let unknown = has_libvirt.then(|| Reach::Recorded.because().to_owned());
+        let unknown = has_libvirt.then(|| HostSource::Recorded.because().to_owned());
         return (Vec::new(), unknown.into_iter().collect());
     }
     let names = match root.entries(DOMAINS) {
@@ -153,7 +153,7 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
     for image in images {
         let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
         let because = match observed.reach {
-            Reach::Live { root: false } => observed.reach.because_closed().to_owned(),
+            HostSource::Live { root: false } => observed.reach.because_closed().to_owned(),
             _ => format!("{lister} failed to list it"),
         };
         observed.images.insert(image, listed.ok_or(because));
@@ -164,7 +164,7 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
     let hook = &mut observed.hook;
     if let Some(daemon) = &hook.daemon {
         let asked = ["systemctl", "show", "--timestamp=unix", "--property=StateChangeTimestamp", "--value", &daemon.name];
-        hook.told = said(&asked).and_then(|text| text.trim().strip_prefix('@')?.parse().ok());
+        hook.reloaded = said(&asked).and_then(|text| text.trim().strip_prefix('@')?.parse().ok());
     }
     let own = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
     let its = setup.hook_program.as_ref().and_then(|path| std::fs::read(path).ok());
@@ -182,5 +182,5 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
 /// The output of a program; `None` where it fails.
 fn said(argv: &[&str]) -> Option<String> {
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    run::output(&argv).ok().filter(run::Ran::success).map(|ran| ran.stdout)
+    run::output(&argv).ok().filter(run::ProgramOutput::success).map(|ran| ran.stdout)
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::definition::{DefineOptions, Definition, brought};
 use super::shared::existing::Existing;
 use super::shared::files::files;
@@ -55,7 +55,7 @@ impl Arguments {
         let existing = Existing::find(connection, &self.name, Secrets::Included)?;
         if let Some(refusal) = self.refusal(existing.as_ref()) {
             context.tell(&[refusal]);
-            return Ok(ExitCode::from(FOUND_AGAINST));
+            return Ok(ExitCode::from(BLOCKED));
         }
         let directory = std::env::current_dir().context("cannot determine the current directory")?;
         let given = self.given(&directory)?;
@@ -94,7 +94,7 @@ impl Arguments {
     /// Refuses a template for a domain that exists.
     fn refusal(&self, existing: Option<&Existing>) -> Option<Finding> {
         (existing.is_some() && self.template.is_some() && !self.replace).then(|| {
-            Finding::fatal(
+            Finding::error(
                 "exists",
                 format!("the domain '{}' already exists; --template is only for a new domain", self.name),
                 "omit --template to change the domain, or create it again with --replace",
@@ -104,8 +104,8 @@ impl Arguments {
 
     /// Warns of what is lost where --replace creates a domain again that vgapt did not define.
     fn discards(&self, existing: Option<&Existing>) -> Option<Finding> {
-        let is_foreign = existing?.record(&self.name).map_or(true, |record| record.attached);
-        (self.replace && is_foreign).then(|| {
+        let is_unmanaged = existing?.record(&self.name).map_or(true, |record| record.attached);
+        (self.replace && is_unmanaged).then(|| {
             let message = format!("'{}' was not defined by vgapt; --replace discards everything in it except its UUID", self.name);
             Finding::warning("discards-domain", message, "keep a copy: virsh dumpxml --inactive --security-info")
         })

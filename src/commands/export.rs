@@ -49,14 +49,14 @@ impl Arguments {
     fn qemu(context: &Context, connection: &dyn Hypervisor, mut existing: Existing) -> Result<()> {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
-        for id in export::place_usb(&mut existing.document, &host.usb) {
+        for id in export::resolve_usb_addresses(&mut existing.document, &host.usb) {
             context.note(&format!("note: the USB device {id} is not plugged in and is omitted: libvirt would refuse to start the domain"));
         }
         for element in export::functions_as_hostdevs(&mut existing.document) {
             context.note(&format!("note: libvirt applies this to the network function itself, before QEMU starts: {element}"));
         }
-        export::by_vfio(&mut existing.document);
-        let options = export::one_a_line(&connection.native(&existing.document.to_string())?);
+        export::set_vfio_driver(&mut existing.document);
+        let options = export::one_option_per_line(&connection.native(&existing.document.to_string())?);
         let lines: Vec<&str> = options.lines().collect();
         output::print_document(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
         Ok(())
@@ -73,8 +73,7 @@ impl Arguments {
             )
         })?;
         if context.global.json {
-            let value =
-                json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.beyond, "notes": exported.notes});
+            let value = json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.unsupported, "notes": exported.notes});
             output::print(&output::json(&value))?;
             return Ok(());
         }
@@ -83,7 +82,7 @@ impl Arguments {
             text.push_str("---\n# For the cluster's administrator: add this to the KubeVirt resource.\n");
             text.push_str(&yaml(permitted)?);
         }
-        for what in &exported.beyond {
+        for what in &exported.unsupported {
             context.note(&format!("not in the manifest: {what}"));
         }
         for note in &exported.notes {

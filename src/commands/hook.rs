@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Needs};
+use crate::domain::{self, HostResources};
 use crate::domain_xml::Pages;
 use crate::host::Target;
 use crate::host::life::{self, End, PagesWanted, Share};
@@ -54,13 +54,13 @@ impl Arguments {
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
                 // Once the domain runs or has ended, an error changes nothing; the message is in libvirt's log.
-                if self.operation == "prepare" { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS }
+                if self.operation == "prepare" { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS }
             }
             Ok(()) => ExitCode::SUCCESS,
         }
     }
 
-    fn around(&self, context: &Context, needs: &Reading<Needs>) -> Result<()> {
+    fn around(&self, context: &Context, needs: &Reading<HostResources>) -> Result<()> {
         let root = context.own_root()?;
         let target = context.target(&root)?;
         leave_mark(&root, &target);
@@ -77,7 +77,7 @@ impl Arguments {
     }
 
     /// What the domain needs; an error where that is unknown, which refuses the start.
-    fn known<'n>(&self, needs: &'n Reading<Needs>) -> Result<&'n Needs> {
+    fn known<'n>(&self, needs: &'n Reading<HostResources>) -> Result<&'n HostResources> {
         match needs {
             Reading::Known(needs) => Ok(needs),
             Reading::Unknown(because) => {
@@ -89,7 +89,7 @@ impl Arguments {
         }
     }
 
-    fn before_start(&self, needs: &Needs, root: &Root, target: &Target) -> Result<()> {
+    fn before_start(&self, needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
         let host = discovery::read(root, Scope::Devices);
         let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
         let mut findings = domain::of_functions(&needs.passed, &host, &discovery::uses(Some(root)));
@@ -106,7 +106,7 @@ impl Arguments {
     }
 
     /// Uses the name that libvirt passes, so that the stop finds it again: the XML may have spaces around the name.
-    fn share(&self, needs: &Needs, host: &Host) -> Result<Share> {
+    fn share(&self, needs: &HostResources, host: &Host) -> Result<Share> {
         let pages = needs.pages.map(|Pages { memory, page, node }| {
             let page =
                 page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
@@ -129,7 +129,7 @@ fn leave_mark(root: &Root, target: &Target) {
 
 /// What the domain on standard input needs. An XML that cannot be read is unknown only if it contains vgapt's mark:
 /// a domain that vgapt does not manage starts, whatever its XML is.
-fn needs() -> Reading<Needs> {
+fn needs() -> Reading<HostResources> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().take(LONGEST).read_to_end(&mut bytes);
     let text = read.map_err(|error| error.to_string()).and_then(|_| std::str::from_utf8(&bytes).map_err(|error| error.to_string()));

@@ -11,13 +11,13 @@ use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::existing::changed;
 use super::shared::files::files;
 use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, Imported, Surroundings};
+use crate::import::{self, ImportContext, Imported};
 use crate::model::{Files, Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
@@ -83,10 +83,10 @@ impl Arguments {
         // The images are on this machine, unless the domain is for another one.
         let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
-        let around = Surroundings { folder: &folder, format: &format };
+        let around = ImportContext { folder: &folder, format: &format };
         let imported = import::translate(&script, &stem, self.name.as_deref(), around);
         if !imported.refusals.is_empty() {
-            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::fatal("refused", why.as_str(), remedy.as_str()));
+            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
             return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
         }
         self.show(context, &imported)
@@ -148,7 +148,7 @@ impl Arguments {
             output::print(&told)?;
             context.tell(&findings);
         }
-        Ok(if is_refused { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+        Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
     }
 
     /// Findings about the disks: nothing but QEMU has checked them so far, and QEMU trusts headers that a guest wrote.
@@ -195,7 +195,7 @@ fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<E
         }
         output::tell("nothing was imported: see above.\n");
     }
-    Ok(ExitCode::from(FOUND_AGAINST))
+    Ok(ExitCode::from(BLOCKED))
 }
 
 /// Defines the domain; returns a finding where that is refused.
@@ -204,7 +204,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     let name = &imported.name;
     if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
         let remedy = format!("choose another name with --name, or remove that domain: vgapt undefine {}", shell_word(name));
-        return Ok(Some(Finding::fatal("exists", format!("the domain '{name}' already exists"), remedy)));
+        return Ok(Some(Finding::error("exists", format!("the domain '{name}' already exists"), remedy)));
     }
     Ok(match connection.define(name, None, &imported.xml)? {
         Defined::Yes => None,
@@ -217,7 +217,7 @@ fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
                 "write the XML to a file (--print-xml), correct it, then: virsh -c {} define FILE",
                 shell_word(context.uri().as_str())
             );
-            Some(Finding::blocker("schema", message, remedy))
+            Some(Finding::blocked("schema", message, remedy))
         }
     })
 }
@@ -230,5 +230,5 @@ fn unset(name: &str) -> Finding {
         None => format!("${{{name}}} is not known, and QEMU's options need it"),
     };
     let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));
-    Finding::fatal("unset", message, format!("set it: --set {setting}"))
+    Finding::error("unset", message, format!("set it: --set {setting}"))
 }

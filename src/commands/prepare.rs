@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
@@ -186,7 +186,7 @@ impl Arguments {
         let result = run.carry_out(plan, &tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
         let Err(error) = result else { return Ok(()) };
         context.note("failed; rolling back");
-        match run.take_back(&tell) {
+        match run.roll_back(&tell) {
             Ok(()) => {
                 Err(error.context("nothing was changed: the changes were rolled back, and the files compared with their previous contents"))
             }
@@ -250,14 +250,14 @@ impl Arguments {
                 output::tell(&format!("{done}; {why}\n"));
                 // Where something else was requested, that determines the exit code.
                 let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
-                return if asked_for_more { ExitCode::SUCCESS } else { ExitCode::from(FOUND_AGAINST) };
+                return if asked_for_more { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) };
             }
             context.note(&format!("note: {why}"));
         }
         match outcome {
             "refused" => {
                 output::tell("nothing was changed: see above\n");
-                return ExitCode::from(FOUND_AGAINST);
+                return ExitCode::from(BLOCKED);
             }
             "nothing-to-do" if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
                 context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
@@ -270,7 +270,7 @@ impl Arguments {
             _ if self.consent.dry_run => context.note("nothing was changed"),
             _ => {
                 output::tell("nothing was changed; use --yes to make the changes\n");
-                return ExitCode::from(FOUND_AGAINST);
+                return ExitCode::from(BLOCKED);
             }
         }
         ExitCode::SUCCESS

@@ -13,10 +13,10 @@ use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
 use crate::model::{Card, CpuSet, Host, PciAddress, shell_word};
-use crate::output::{self, SeatedCard, Seats};
+use crate::output::{self, CardPlacement, TopologyView};
 use crate::problem::Problem;
 use crate::root::Root;
-use crate::topology::{self, Count, Demand, Unpinned};
+use crate::topology::{self, Count, PinningError, PinningRequest};
 
 /// Shows packages, NUMA nodes, L3 caches, cores and cards, and which of them a domain uses; without a name, what a
 /// new domain would use.
@@ -61,7 +61,7 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn proposed(&self, root: Option<&Root>, host: &Host) -> Result<Seats> {
+    fn proposed(&self, root: Option<&Root>, host: &Host) -> Result<TopologyView> {
         let card = self.gpu.map(|address| card::named(root, host, address));
         let functions = card.transpose()?.map(|card| card.functions).unwrap_or_default();
         let count = match self.cpus {
@@ -69,18 +69,18 @@ impl Arguments {
             Cpus::Count(count) => Count::Exactly(count),
         };
         let node = host.devices(&functions).find_map(|device| device.numa_node);
-        let demand = Demand { count, kinds: self.core_kind.map(Into::into).unwrap_or_default(), node };
+        let demand = PinningRequest { count, kinds: self.core_kind.map(Into::into).unwrap_or_default(), node };
         let pinning = match topology::pin(&host.topology, &demand) {
             Ok(pinning) => pinning,
-            Err(Unpinned::Unknown) => return Ok(seats(host, &functions)),
-            Err(Unpinned::OneCore) => {
+            Err(PinningError::Unknown) => return Ok(seats(host, &functions)),
+            Err(PinningError::OneCore) => {
                 return Err(Problem::new(
                     "the host has only one core, which the host needs",
                     "do not pin: the host's scheduler shares the core",
                 )
                 .into());
             }
-            Err(Unpinned::TooFew(most)) => {
+            Err(PinningError::TooFew(most)) => {
                 return Err(Problem::new(
                     format!("these cores have room for only {most} virtual CPUs"),
                     format!("use at most --cpus {most}; --core-kind any uses the efficiency cores too"),
@@ -89,11 +89,11 @@ impl Arguments {
             }
         };
         let vcpus = (0..).zip(&pinning.vcpus).map(|(vcpu, cpu)| (*cpu, vec![vcpu])).collect();
-        Ok(Seats { vcpus, guest: pinning.taken, emulator: pinning.emulator, ..seats(host, &functions) })
+        Ok(TopologyView { vcpus, guest: pinning.taken, emulator: pinning.emulator, ..seats(host, &functions) })
     }
 }
 
-fn of_domain(name: &str, existing: &Existing, host: &Host) -> Result<Seats> {
+fn of_domain(name: &str, existing: &Existing, host: &Host) -> Result<TopologyView> {
     let (pins, emulator) = domain_xml::pins(existing.document.root())
         .map_err(|why| Problem::new(format!("'{name}': {why}"), format!("correct its pins: virsh edit {}", shell_word(name))))?;
     let mut vcpus: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -106,24 +106,24 @@ fn of_domain(name: &str, existing: &Existing, host: &Host) -> Result<Seats> {
     let is_guests = |core: &&topology::Core| core.cpus.iter().any(|cpu| vcpus.contains_key(cpu));
     let guest = CpuSet(cores.iter().filter(is_guests).flat_map(|core| core.cpus.iter().copied()).collect());
     let functions: Vec<PciAddress> = existing.passed().iter().map(|passed| passed.address).collect();
-    Ok(Seats { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) })
+    Ok(TopologyView { name: Some(name.to_owned()), vcpus, guest, emulator: emulator.unwrap_or_default(), ..seats(host, &functions) })
 }
 
 /// The host, and the cards with one of these functions; all cards where there are no functions.
-fn seats(host: &Host, functions: &[PciAddress]) -> Seats {
+fn seats(host: &Host, functions: &[PciAddress]) -> TopologyView {
     let mut cards = Card::all(host);
     if !functions.is_empty() {
         cards.retain(|card| card.functions.iter().any(|function| functions.contains(function)));
     }
-    let seated = |card: &Card| SeatedCard {
+    let seated = |card: &Card| CardPlacement {
         label: format!("{} {}", card.address.short(), host.device(card.address).map(crate::model::PciDevice::label).unwrap_or_default()),
         node: host.device(card.address).and_then(|device| device.numa_node),
         groups: host.groups_of(&card.functions),
     };
-    Seats {
+    TopologyView {
         model: host.cpu.model.clone(),
         cores: topology::cores(&host.topology),
         cards: cards.iter().map(seated).collect(),
-        ..Seats::default()
+        ..TopologyView::default()
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::existing::Existing;
 use crate::disk::{DiskUse, disk_uses};
 use crate::domain_xml::Source;
@@ -45,7 +45,7 @@ impl Arguments {
             }
             Err(because) => {
                 let message = format!("it is unknown which disks '{name}' has, and what else would be lost: {because:#}");
-                lost.push(Finding::blocker(
+                lost.push(Finding::blocked(
                     "domain-unread",
                     message,
                     format!("see `virsh dumpxml --inactive {}`; or use --force", shell_word(name)),
@@ -56,7 +56,7 @@ impl Arguments {
         context.tell(&lost);
         if lost.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{name}' was not undefined: see above; use --force to override.\n"));
-            return Ok(ExitCode::from(FOUND_AGAINST));
+            return Ok(ExitCode::from(BLOCKED));
         }
         connection.undefine(name)?;
         let disks = disks.map_or_else(|()| "; which disks it had is unknown".to_owned(), |disks| words(&disks));
@@ -71,19 +71,19 @@ fn kept_beside(connection: &dyn Hypervisor, name: &str) -> Vec<Finding> {
         Ok(beside) => beside,
         Err(because) => {
             let message = format!("it is unknown whether '{name}' has a saved state or snapshots, which would be lost: {because:#}");
-            return vec![Finding::blocker("beside-unknown", message, "see the error above; or use --force")];
+            return vec![Finding::blocked("beside-unknown", message, "see the error above; or use --force")];
         }
     };
     let word = shell_word(name);
     let saved = beside.is_saved.then(|| {
-        Finding::blocker(
+        Finding::blocked(
             "managed-save",
             format!("'{name}' has a managed save, which would be lost, with all data that the guest has not written to its disks"),
             format!("start it and shut its guest down: vgapt start {word}, vgapt stop {word}; or use --force"),
         )
     });
     let snapshots = (!beside.snapshots.is_empty()).then(|| {
-        Finding::blocker(
+        Finding::blocked(
             "snapshots",
             format!(
                 "'{name}' has snapshots, whose metadata would be lost: {}",
@@ -109,7 +109,7 @@ fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
     if state.is_some_and(|state| matches!(state.try_exists(), Ok(false))) {
         return None;
     }
-    Some(Finding::blocker(
+    Some(Finding::blocked(
         "tpm-state",
         format!(
             "the TPM state of '{name}' would be lost, if it was ever started: a guest whose disk it unlocks (BitLocker) will ask for its recovery key"

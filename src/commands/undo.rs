@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
@@ -81,7 +81,7 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
             output::tell(&format!(
                 "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand, then run vgapt undo again\n"
             ));
-            return ExitCode::from(FOUND_AGAINST);
+            return ExitCode::from(BLOCKED);
         }
         "undone" if noted => context.note("the tree is as before; run the commands above in that system"),
         "undone" => context.note("the host's files are as before vgapt; loaded drivers stay loaded until the next boot"),
@@ -89,11 +89,11 @@ fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left
         "edited" => {
             let except = if left.is_empty() { String::new() } else { format!(", but leaves {} as it is", left.join(", ")) };
             output::tell(&format!("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in{except}\n"));
-            return ExitCode::from(FOUND_AGAINST);
+            return ExitCode::from(BLOCKED);
         }
         _ => {
             output::tell("nothing was changed; use --yes to make the changes\n");
-            return ExitCode::from(FOUND_AGAINST);
+            return ExitCode::from(BLOCKED);
         }
     }
     ExitCode::SUCCESS

@@ -4,7 +4,7 @@ use super::observed::observe;
 use super::read::read;
 use super::scope::Scope;
 use super::setup::setup;
-use crate::root::{Capture, Kept, Root};
+use crate::root::{Capture, CapturedPath, Root};
 
 /// Directories of which only the file names and sizes are recorded: firmware images, kernels.
 const LISTINGS: [&str; 15] = [
@@ -29,7 +29,7 @@ const LISTINGS: [&str; 15] = [
 const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CONFIG_VFIO", "CONFIG_DRM_SIMPLEDRM", "CONFIG_SYSFB"];
 
 /// Records a machine without personal data, and lists what was recorded.
-pub fn capture(root: Root) -> (Capture, Vec<Kept>) {
+pub fn capture(root: Root) -> (Capture, Vec<CapturedPath>) {
     let root = root.recording();
     let host = read(&root, Scope::All);
     let setup = setup(&root, &host);

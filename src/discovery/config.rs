@@ -244,7 +244,7 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
         FOLDERS.iter().any(|folder| path.starts_with(folder))
     };
     let is_unread = |(path, what): &(&String, &NoText)| match what {
-        NoText::Directory | NoText::LeadsNowhere(_) => false,
+        NoText::Directory | NoText::DanglingLink(_) => false,
         NoText::TooLong(_) | NoText::Unread { .. } => true,
         NoText::NotUtf8 { .. } => boots(path),
     };
@@ -256,7 +256,7 @@ fn file(root: &Root, path: &str) -> Option<ConfigFile> {
     let place = root.real_path(path).unwrap_or_else(|| path.to_owned());
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;
-        return Some(ConfigFile { place, mode: 0, text: Err(NoText::LeadsNowhere(target)) });
+        return Some(ConfigFile { place, mode: 0, text: Err(NoText::DanglingLink(target)) });
     };
     let text = if status.is_dir {
         Err(NoText::Directory)

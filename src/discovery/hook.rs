@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::config::is_script;
-use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook, Reading};
+use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook, Reading};
 use crate::root::Root;
 
 /// The processes between libvirt and vgapt: the hook's shell, and wrappers of a distribution.
@@ -25,16 +25,16 @@ const ASKS: [&str; 4] = ["virsh", "virt-xml", "virt-manager", "libvirt.open"];
 /// Words in lines that unbind devices or stop the display of the host.
 const TAKES: [&str; 7] = ["display-manager", "/unbind", "driver_override", "new_id", "vtcon", "modprobe -r", "nodedev-detach"];
 
-pub(super) fn read(root: &Root) -> HookSeen {
+pub(super) fn read(root: &Root) -> HookState {
     let (others, unread) = others(root);
-    HookSeen {
+    HookState {
         others,
         unread,
         daemon: daemon(root),
         called_by: root.attribute(HOOK_MARK).and_then(|text| Daemon::parse(&text)),
         booted: booted(root),
         written: root.changed(HOOK),
-        ..HookSeen::default()
+        ..HookState::default()
     }
 }
 

@@ -30,7 +30,7 @@ mod usb;
 mod uses;
 
 pub use capture::capture;
-pub use files::{files, image_format, lies_on, owner, runs_systemd};
+pub use files::{backing_chain, files, image_format, owner, runs_systemd};
 pub use holders::holders;
 pub use hook::{daemon, descends_from, other_hooks};
 pub use node_devices::from_node_devices;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::files::{QEMU_CONF, qemu_account};
 use super::{hook, kernel_log, software};
-use crate::model::{FreePieces, Host, IommuUnit, KvmNode, ModuleState, Observed, PciDevice, Reach, Setup};
+use crate::model::{FreeBlocks, Host, HostSource, IommuUnit, KvmNode, ModuleState, Observed, PciDevice, Setup};
 use crate::root::Root;
 
 const IOMMUS: &str = "/sys/class/iommu";
@@ -14,15 +14,15 @@ const READ_AND_WRITE: u32 = 6;
 /// Reads the present state of a host; `is_root` says whether vgapt runs as root.
 pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observed {
     let reach = match () {
-        () if root.is_live() => Reach::Live { root: is_root },
-        () if root.is_capture() => Reach::Recorded,
-        () => Reach::Tree,
+        () if root.is_live() => HostSource::Live { root: is_root },
+        () if root.is_capture() => HostSource::Recorded,
+        () => HostSource::Tree,
     };
     // A tree without programs or CPUs contains only a part of a machine: missing files there mean nothing.
     let whole = reach.is_live() || (!setup.programs.is_empty() && !host.cpu.flags.is_empty());
     let told = |found: Vec<String>| (whole || !found.is_empty()).then_some(found);
     let qemu_driver = software::qemu_driver(root);
-    let directory_is_closed = reach == Reach::Live { root: false } && root.status("/var/lib/libvirt/images").is_none();
+    let directory_is_closed = reach == HostSource::Live { root: false } && root.status("/var/lib/libvirt/images").is_none();
     Observed {
         reach,
         kvm: kvm(root).or(whole.then_some(KvmNode { there: false, mode: 0, qemu_may: None })),
@@ -31,7 +31,7 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
         vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, setup, &kernel.release)?))).collect(),
         d3cold_allowed: power(root, host),
-        free_pieces: root.text("/proc/buddyinfo").map(|text| free_pieces(&text)).unwrap_or_default(),
+        free_blocks: root.text("/proc/buddyinfo").map(|text| free_blocks(&text)).unwrap_or_default(),
         libvirt_sockets: told(software::sockets(root)),
         qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
         virtio_discs: told(software::virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
@@ -98,7 +98,7 @@ fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<Module
         return Some(ModuleState::Loadable);
     }
     if works {
-        return Some(ModuleState::Works);
+        return Some(ModuleState::InUse);
     }
     // Without its list of modules or of built-in modules, nothing is known about a kernel.
     (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
@@ -114,11 +114,11 @@ fn power(root: &Root, host: &Host) -> BTreeMap<crate::model::PciAddress, bool> {
 }
 
 /// Lines such as `Node 0, zone   Normal   2034   6391 …`.
-fn free_pieces(text: &str) -> Vec<FreePieces> {
+fn free_blocks(text: &str) -> Vec<FreeBlocks> {
     let zone = |line: &str| {
         let (node, rest) = line.strip_prefix("Node")?.split_once(", zone")?;
         let counts = rest.split_ascii_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
-        Some(FreePieces { node: node.trim().parse().ok()?, counts })
+        Some(FreeBlocks { node: node.trim().parse().ok()?, counts })
     };
     text.lines().filter_map(zone).collect()
 }
@@ -132,7 +132,7 @@ mod tests {
     fn free_memory_by_its_pieces() {
         let text =
             "Node 0, zone      DMA      0 0 0 0 0 0 0 0 1 1 3\nNode 1, zone   Normal   9 9 9 9 9 9 9 9 9 2 1\ngarbage\nNode x, zone y z\n";
-        let pieces = free_pieces(text);
+        let pieces = free_blocks(text);
         assert_eq!(pieces.len(), 2);
         assert_eq!((pieces[0].large(), pieces[1].large()), (Size::from_mib(14), Size::from_mib(8)));
     }

@@ -15,7 +15,7 @@ pub fn roms(root: &Root, functions: &[PciAddress]) -> BTreeMap<PciAddress, RomSt
         let path = format!("/sys/bus/pci/devices/{address}/rom");
         root.status(&path)?;
         let read = root.first_bytes(&path, LONGEST).ok().filter(|bytes| !bytes.is_empty());
-        Some((*address, read.map_or(RomState::Closed, |bytes| RomState::Read(Rom::parse(&bytes)))))
+        Some((*address, read.map_or(RomState::Disabled, |bytes| RomState::Read(Rom::parse(&bytes)))))
     };
     functions.iter().filter_map(state).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{PciAddress, Purpose, Reading, Use, Uses};
+use crate::model::{PciAddress, Reading, Use, UsedFor, Uses};
 use crate::root::Root;
 
 pub(super) const BLOCK: &str = "/sys/class/block";
@@ -46,7 +46,7 @@ fn of_block(root: &Root, disk: &str, used: &[(String, String)]) -> Option<String
     let devices: Vec<String> = std::iter::once(disk.to_owned()).chain(partitions).collect();
     if let Some((_, place)) = used.iter().find(|(name, _)| devices.contains(name)) {
         return Some(match place.as_str() {
-            Purpose::SWAP => "used as swap".to_owned(),
+            UsedFor::SWAP => "used as swap".to_owned(),
             place if place.starts_with('/') => format!("mounted on {place}"),
             place => place.to_owned(),
         });
@@ -68,7 +68,7 @@ fn disks(root: &Root) -> Vec<Use> {
     let with_way = |(name, place): (String, String)| {
         let path = addresses(root, &name);
         // A disk without a PCI function above it (a loop device, a network disk) is not affected by passing any function.
-        (!path.is_empty()).then_some(Use { path, what: Purpose::Disk { name, place } })
+        (!path.is_empty()).then_some(Use { path, what: UsedFor::Disk { name, place } })
     };
     let parts: Vec<(String, String)> = parts.collect();
     used.into_iter().chain(parts).filter_map(with_way).collect()
@@ -83,7 +83,7 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
         Some((source.to_owned(), unescape(place.split(' ').next()?)))
     });
     let swapped =
-        swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), Purpose::SWAP.to_owned())));
+        swaps.lines().skip(1).filter_map(|line| Some((line.split_ascii_whitespace().next()?.to_owned(), UsedFor::SWAP.to_owned())));
     // bcachefs lists all of its devices, separated by colons.
     let each = mounted.chain(swapped).flat_map(|(source, place)| {
         let sources: Vec<(String, String)> = source.split(':').map(|one| (one.to_owned(), place.clone())).collect();
@@ -198,7 +198,7 @@ fn routes(root: &Root) -> Vec<Use> {
     let with_way = |interface: String| {
         let path = in_path(&root.link(&format!("/sys/class/net/{interface}")).unwrap_or_default());
         // A bridge or a tunnel has no PCI function.
-        (!path.is_empty()).then_some(Use { path, what: Purpose::DefaultRoute { interface } })
+        (!path.is_empty()).then_some(Use { path, what: UsedFor::DefaultRoute { interface } })
     };
     all.into_iter().filter_map(with_way).collect()
 }
@@ -237,7 +237,7 @@ fn keyboards(root: &Root) -> Vec<Use> {
         let way = line("S: Sysfs=").unwrap_or_default();
         // A virtual keyboard (uinput) is not a keyboard at the machine.
         let is_real = !way.starts_with("/devices/virtual/");
-        (is_one && is_real).then(|| Use { path: in_path(way), what: Purpose::Keyboard { name, port: usb_port(way) } })
+        (is_one && is_real).then(|| Use { path: in_path(way), what: UsedFor::Keyboard { name, port: usb_port(way) } })
     };
     table.split("\n\n").filter_map(keyboard).collect()
 }
@@ -316,9 +316,9 @@ mod tests {
             .map(|used| {
                 let at = used.path.last().map(|address| address.short()).unwrap_or_default();
                 match &used.what {
-                    Purpose::Disk { name, place } => format!("{at} {name} {place}"),
-                    Purpose::DefaultRoute { interface } => format!("{at} route {interface}"),
-                    Purpose::Keyboard { .. } => at,
+                    UsedFor::Disk { name, place } => format!("{at} {name} {place}"),
+                    UsedFor::DefaultRoute { interface } => format!("{at} route {interface}"),
+                    UsedFor::Keyboard { .. } => at,
                 }
             })
             .collect();

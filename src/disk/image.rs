@@ -56,7 +56,7 @@ impl Chain {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Said {
+struct ImageInfo {
     filename: String,
     format: String,
     virtual_size: u64,
@@ -97,7 +97,7 @@ struct Snapshot {
 /// # Errors
 /// Where the text is not such output.
 pub fn parse_image(json: &str) -> Result<Image, String> {
-    let said: Said = serde_json::from_str(json).map_err(|error| format!("the output of qemu-img cannot be parsed: {error}"))?;
+    let said: ImageInfo = serde_json::from_str(json).map_err(|error| format!("the output of qemu-img cannot be parsed: {error}"))?;
     let of_format = &said.format_specific["data"];
     let data_file = of_format["data-file"].as_str().map(str::to_owned);
     let others = said.children.into_iter().filter(|child| child.name != "file").map(|child| child.info.filename);

@@ -67,7 +67,7 @@ impl Base {
     }
 
     /// Whether the domain exists and was not defined by vgapt, so that `detach` can remove what vgapt adds.
-    pub(crate) fn is_foreign(&self) -> bool {
+    pub(crate) fn is_unmanaged(&self) -> bool {
         self.last.as_ref().map_or(!self.is_new, |last| last.attached)
     }
 

@@ -209,7 +209,7 @@ fn elements(domain: &Document) -> impl Iterator<Item = Element<'_>> {
 
 /// The error for a record that cannot be used. Every change depends on the record, so that the domain is not changed.
 pub fn unreadable(name: &str, because: &str) -> Finding {
-    Finding::fatal(
+    Finding::error(
         "unreadable-record",
         format!("vgapt does not change '{name}': {because}"),
         format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::xml::Element;
 
 /// The attributes of an element; the empty name stands for its text.
-pub(crate) type Says = BTreeMap<String, String>;
+pub(crate) type Attributes = BTreeMap<String, String>;
 
 /// An element that the domain should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,13 +13,13 @@ pub(crate) struct Setting {
     /// Its path from the root: `cputune/vcpupin[vcpu=0]`.
     pub(crate) path: String,
     /// Its attributes; the empty name stands for its text.
-    pub(crate) says: Says,
+    pub(crate) says: Attributes,
 }
 
 impl Setting {
     /// An empty element at this path.
     pub(crate) fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), says: Says::new() }
+        Self { path: path.into(), says: Attributes::new() }
     }
 
     /// With an attribute.
@@ -71,7 +71,7 @@ impl Group {
 }
 
 /// The written settings, by the path of the element.
-pub(crate) type Settings = BTreeMap<String, Says>;
+pub(crate) type Settings = BTreeMap<String, Attributes>;
 
 /// The changes to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub struct Change {
     /// Which.
     pub(crate) group: Group,
     /// vgapt's elements to remove.
-    pub(crate) take_out: Vec<String>,
+    pub(crate) remove: Vec<String>,
     /// Elements to add or change.
     pub(crate) put: Vec<Setting>,
 }
@@ -92,13 +92,13 @@ impl Change {
 }
 
 /// A step of a path: `name`, or `name[attribute=value]`.
-pub(crate) struct Step<'p> {
+pub(crate) struct PathStep<'p> {
     pub(crate) name: &'p str,
     pub(crate) only: Option<(&'p str, &'p str)>,
 }
 
 /// The steps of a path; a `/` within brackets does not separate steps.
-pub(crate) fn steps(path: &str) -> Vec<Step<'_>> {
+pub(crate) fn steps(path: &str) -> Vec<PathStep<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
@@ -109,13 +109,13 @@ pub(crate) fn steps(path: &str) -> Vec<Step<'_>> {
         };
         let step = &rest[..end];
         let only = bracket.and_then(|bracket| step[bracket + 1..].trim_end_matches(']').split_once('='));
-        steps.push(Step { name: &step[..bracket.unwrap_or(end)], only });
+        steps.push(PathStep { name: &step[..bracket.unwrap_or(end)], only });
         rest = rest[end..].trim_start_matches('/');
     }
     steps
 }
 
-impl Step<'_> {
+impl PathStep<'_> {
     pub(crate) fn below<'d>(&self, parent: Element<'d>) -> Option<Element<'d>> {
         parent.children_named(self.name).find(|child| {
             let value = |name: &str| child.attribute(name);
@@ -130,7 +130,7 @@ pub(crate) fn find<'d>(root: Element<'d>, path: &str) -> Option<Element<'d>> {
 }
 
 /// Whether the element at a path still has these attributes and text.
-pub(crate) fn says(root: Element<'_>, path: &str, said: &Says) -> bool {
+pub(crate) fn says(root: Element<'_>, path: &str, said: &Attributes) -> bool {
     find(root, path).is_some_and(|element| {
         said.iter().all(|(name, value)| match name.as_str() {
             "" => element.text() == value,

@@ -24,4 +24,4 @@ pub use machine::{is_express, machine};
 pub use memory::{Pages, memory, page_size, pages, size_of};
 pub use processors::{are_pinned, iothreads, pins, vcpus};
 pub use slots::{is_first, joinable, next_bus, on_slot, place, taken_slots};
-pub use taken::{Taken, functions, taken};
+pub use taken::{ExclusiveResources, functions, taken};

@@ -16,7 +16,7 @@ use crate::xml::{Document, Element};
 
 /// The host resources that a domain uses exclusively.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Taken {
+pub struct ExclusiveResources {
     /// The PCI functions.
     pub functions: BTreeSet<PciAddress>,
     /// The USB devices.
@@ -34,8 +34,8 @@ pub struct Taken {
 }
 
 /// The resources of a domain. The host is needed to resolve USB devices that are given by port.
-pub fn taken(domain: &Document, host: &Host) -> Taken {
-    let mut taken = Taken::default();
+pub fn taken(domain: &Document, host: &Host) -> ExclusiveResources {
+    let mut taken = ExclusiveResources::default();
     for device in devices(domain.root()) {
         match device.name() {
             "hostdev" | "interface" => taken.host_device(device, host),
@@ -73,7 +73,7 @@ fn folder(path: &str) -> String {
     if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
 }
 
-impl Taken {
+impl ExclusiveResources {
     /// The resources that are new compared with `before`; all of them for a new domain.
     #[must_use]
     pub fn without(self, before: &Self, is_new: bool) -> Self {
@@ -160,7 +160,7 @@ impl Taken {
 mod tests {
     use super::*;
 
-    fn of(devices: &str, line: &[&str]) -> Taken {
+    fn of(devices: &str, line: &[&str]) -> ExclusiveResources {
         let words: String =
             line.iter().map(|word| format!("<q:arg value='{}'/>", word.replace('\'', "&apos;").replace('"', "&quot;"))).collect();
         let text = format!(

@@ -48,7 +48,7 @@ impl Account {
     }
 
     /// The manifest expresses this element with its whole content, or the content makes no difference.
-    pub(super) fn all_said(&mut self, element: Element<'_>) {
+    pub(super) fn all_covered(&mut self, element: Element<'_>) {
         self.mark(element, Part::Whole);
     }
 
@@ -60,7 +60,7 @@ impl Account {
     }
 
     /// The manifest cannot express this value: it is reported, with the reason.
-    pub(super) fn lost_attribute(&mut self, element: Element<'_>, name: &str, because: impl Into<String>) {
+    pub(super) fn unsupported_attribute(&mut self, element: Element<'_>, name: &str, because: impl Into<String>) {
         self.reasons.insert((element.range().start, name.to_owned()), because.into());
     }
 
@@ -89,11 +89,11 @@ impl Account {
     pub(super) fn state(&mut self, feature: Option<Element<'_>>) -> Option<bool> {
         let feature = feature?;
         if feature.attribute("state").is_none() {
-            self.said(feature);
+            self.covered(feature);
             return Some(true);
         }
         let state = self.one_of(feature, "state", &["on", "off"])?;
-        self.said(feature);
+        self.covered(feature);
         Some(state == "on")
     }
 

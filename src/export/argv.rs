@@ -7,7 +7,7 @@ use crate::xml::{Document, Element, Fragment, Id};
 /// Adds the bus and device number to each USB device that is given by its id: libvirt looks them up only
 /// when it starts a domain, and needs them here (`USB host device is missing bus/device information`). Devices
 /// that are not plugged in are removed, and returned.
-pub fn place_usb(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
+pub fn resolve_usb_addresses(domain: &mut Document, plugged: &[UsbDevice]) -> Vec<UsbId> {
     // A device without a readable id is left for libvirt to refuse.
     let unplaced = |hostdev: Element<'_>| {
         let Some(HostDevice::Usb(id)) = host_device(hostdev) else { return None };
@@ -58,7 +58,7 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
 
 /// Sets the driver of each passed PCI function to VFIO. libvirt has no other driver, but without this checks
 /// whether the host supports it, and nothing is started here.
-pub fn by_vfio(domain: &mut Document) {
+pub fn set_vfio_driver(domain: &mut Document) {
     let unsaid = |domain: &Document| -> Option<(Id, Option<Id>)> {
         let hostdev = devices_named(domain.root(), "hostdev").find(|hostdev| {
             let is_said = hostdev.child("driver").is_some_and(|driver| driver.attribute("name").is_some());
@@ -76,7 +76,7 @@ pub fn by_vfio(domain: &mut Document) {
 
 /// One option with its value per line, quoted for a shell as libvirt does it, without QEMU's environment
 /// variables.
-pub fn one_a_line(native: &str) -> String {
+pub fn one_option_per_line(native: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in words(native) {
         let is_setting = word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
@@ -104,7 +104,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, UsbDevice, UsbId, by_vfio, functions_as_hostdevs, place_usb};
+    use super::{Document, UsbDevice, UsbId, functions_as_hostdevs, resolve_usb_addresses, set_vfio_driver};
 
     #[test]
     fn network_functions_are_hostdevs() {
@@ -117,7 +117,7 @@ mod tests {
         );
         let mut domain = Document::parse(&xml(&cards)).unwrap();
         assert_eq!(functions_as_hostdevs(&mut domain), ["<mac address='52:54:00:00:00:01'/>", "<vlan><tag id='4'/></vlan>"]);
-        by_vfio(&mut domain);
+        set_vfio_driver(&mut domain);
         let hostdevs = format!(
             "<hostdev mode='subsystem' type='pci' managed='yes'><driver model='mlx5_vfio_pci' name='vfio'/>\
              <source>{address}</source><boot order='2'/><alias name='ua-net'/></hostdev>\
@@ -137,7 +137,7 @@ mod tests {
         let mut domain = Document::parse(&xml("", &hostdev(2, ""))).unwrap();
         let id = UsbId { vendor: 0x046d, product: 1 };
         let plugged = UsbDevice { bus: 3, device: 7, port: "3-1".into(), id, controller: None, name: None, drivers: Vec::new() };
-        assert_eq!(place_usb(&mut domain, &[plugged]), [UsbId { product: 2, ..id }]);
+        assert_eq!(resolve_usb_addresses(&mut domain, &[plugged]), [UsbId { product: 2, ..id }]);
         assert_eq!(domain.to_string(), xml("\n<address bus='3' device='7'/>", ""));
     }
 
@@ -145,8 +145,8 @@ mod tests {
     fn options() {
         let one = "LC_ALL=C PATH=/bin /usr/bin/qemu-system-x86_64 -name guest=a,b=c -S -object '{\"id\":\"it'\\''s one\"}' -m size=1\n";
         let told = "/usr/bin/qemu-system-x86_64\n-name guest=a,b=c\n-S\n-object '{\"id\":\"it'\\''s one\"}'\n-m size=1\n";
-        assert_eq!(super::one_a_line(one), told);
+        assert_eq!(super::one_option_per_line(one), told);
         let broken = "LC_ALL=C \\\nPATH=/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-S \\\n-m size=1\n";
-        assert_eq!(super::one_a_line(broken), "/usr/bin/qemu-system-x86_64\n-S\n-m size=1\n");
+        assert_eq!(super::one_option_per_line(broken), "/usr/bin/qemu-system-x86_64\n-S\n-m size=1\n");
     }
 }

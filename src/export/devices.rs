@@ -43,21 +43,21 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
     for hostdev in devices.children_named("hostdev").filter(|hostdev| hostdev.attribute("type").as_deref() == Some("pci")) {
         let known = host_device(hostdev).and_then(|is| passed.iter().find(|passed| HostDevice::Function(passed.address) == is));
         let Some((function, id)) = known.and_then(|function| Some((function, function.id?))) else {
-            account.lost(
+            account.unsupported(
                 hostdev,
                 &format!("the PCI function {}: its id is not known here", known.map_or_else(String::new, |it| it.address.to_string())),
             );
             continue;
         };
-        account.said(hostdev);
+        account.covered(hostdev);
         account.one_of(hostdev, "mode", &["subsystem"]);
         account.attribute(hostdev, "type");
         if let Some(source) = hostdev.child("source") {
-            account.all_said(source);
+            account.all_covered(source);
             account.name(format!("which card it is, {}: a node assigns any card with the same id", function.address));
         }
         if let Some(rom) = hostdev.child("rom") {
-            account.lost(rom, "a ROM file for a card");
+            account.unsupported(rom, "a ROM file for a card");
         }
         let is_graphics = function.is_graphics.unwrap_or_default();
         if function.is_graphics.is_none() {
@@ -79,7 +79,7 @@ pub(super) fn passed(devices: Element<'_>, passed: &[Passed], account: &mut Acco
 pub(super) fn boot_order(device: Element<'_>, account: &mut Account) -> Option<u32> {
     let boot = device.child("boot")?;
     let order = account.number(boot, "order")?;
-    account.said(boot);
+    account.covered(boot);
     Some(order)
 }
 
@@ -88,28 +88,30 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
     let mut first = None;
     for card in devices.children_named("interface") {
         if card.attribute("type").as_deref() == Some("hostdev") {
-            account
-                .lost(card, "a network function of the host (SR-IOV): it needs a NetworkAttachmentDefinition, and an interface with sriov");
+            account.unsupported(
+                card,
+                "a network function of the host (SR-IOV): it needs a NetworkAttachmentDefinition, and an interface with sriov",
+            );
         } else if first.is_none() {
             first = Some(card);
         } else {
-            account.lost(card, "an additional network card: each needs a NetworkAttachmentDefinition");
+            account.unsupported(card, "an additional network card: each needs a NetworkAttachmentDefinition");
         }
     }
     let Some(card) = first else { return (Vec::new(), Vec::new()) };
-    account.said(card);
+    account.covered(card);
     let mut value = json!({"name": "default", "masquerade": {}, "model": "virtio"});
     if let Some(model) = card.child("model").filter(|model| model.attribute("type").is_some()) {
-        account.said(model);
+        account.covered(model);
         match account.one_of(model, "type", &["e1000", "e1000e", "igb", "ne2k_pci", "pcnet", "rtl8139", "virtio"]) {
             Some(model) => value["model"] = model.into(),
-            None => account.lost_attribute(model, "type", "the model of the network card; the manifest has virtio"),
+            None => account.unsupported_attribute(model, "type", "the model of the network card; the manifest has virtio"),
         }
     } else {
         account.name("its network card has no model, and gets QEMU's default; the manifest has virtio");
     }
     if let Some(mac) = card.child("mac") {
-        account.said(mac);
+        account.covered(mac);
         if let Some(address) = account.attribute(mac, "address") {
             value["macAddress"] = address.into();
         }
@@ -117,13 +119,13 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
     if let Some(link) = card.child("link")
         && let Some(state) = account.one_of(link, "state", &["up", "down"])
     {
-        account.said(link);
+        account.covered(link);
         value["state"] = state.into();
     }
     if let Some(acpi) = card.child("acpi")
         && let Some(index) = account.number::<u32>(acpi, "index")
     {
-        account.said(acpi);
+        account.covered(acpi);
         value["acpiIndex"] = index.into();
     }
     if let Some(order) = boot_order(card, account) {
@@ -133,7 +135,7 @@ pub(super) fn interfaces(devices: Element<'_>, account: &mut Account) -> (Vec<Va
     if kind != "user" {
         let because = format!("the bridge or network that its card joins ({kind}): the manifest has the pod's network");
         match card.child("source") {
-            Some(source) => account.lost(source, &because),
+            Some(source) => account.unsupported(source, &because),
             None => account.name(because),
         }
     }

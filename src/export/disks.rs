@@ -17,11 +17,11 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
         let source = match claimed(disk, &kind, source) {
             Ok(source) => source,
             Err(because) => {
-                account.lost(disk, &format!("the {kind} {name}: {because}"));
+                account.unsupported(disk, &format!("the {kind} {name}: {because}"));
                 continue;
             }
         };
-        account.said(disk);
+        account.covered(disk);
         account.attribute(disk, "type");
         account.attribute(disk, "device");
         let name = format!("disk{}", disks.len());
@@ -37,7 +37,7 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
             format!("fill the claim {claim} (SIZE: the virtual size that qemu-img info prints): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
         });
         if let Some(element) = disk.child("source") {
-            account.said(element);
+            account.covered(element);
             account.attribute(element, "file");
             account.attribute(element, "dev");
         }
@@ -82,14 +82,14 @@ fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String,
     let mut value = Map::new();
     let mut target = Map::new();
     if let Some(ours) = disk.child("target") {
-        account.said(ours);
+        account.covered(ours);
         let name = ours.attribute("dev").unwrap_or_default();
         let buses: &[&str] = if kind == "cdrom" { &["sata", "scsi", "usb"] } else { &["virtio", "sata", "scsi", "usb"] };
         let bus = account.one_of(ours, "bus", buses);
         if ours.attribute("bus").is_none() {
             account.name(format!("the bus of {name}, which is not set: the manifest has sata"));
         } else if bus.is_none() {
-            account.lost_attribute(ours, "bus", "the manifest has sata");
+            account.unsupported_attribute(ours, "bus", "the manifest has sata");
         }
         target.insert("bus".into(), bus.unwrap_or_else(|| "sata".into()).into());
         if kind == "cdrom"
@@ -99,7 +99,7 @@ fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String,
         }
     }
     if let Some(readonly) = disk.child("readonly") {
-        account.said(readonly);
+        account.covered(readonly);
         // A CD is always read-only.
         if kind != "cdrom" {
             target.insert("readonly".into(), true.into());
@@ -118,15 +118,15 @@ fn one_disk(disk: Element<'_>, kind: &str, account: &mut Account) -> Map<String,
         }
     }
     if let Some(shareable) = disk.child("shareable") {
-        account.said(shareable);
+        account.covered(shareable);
         value.insert("shareable".into(), true.into());
     }
     if let Some(serial) = disk.child("serial") {
-        account.said(serial);
+        account.covered(serial);
         value.insert("serial".into(), account.text(serial).into());
     }
     if let Some(backing) = disk.child("backingStore") {
-        account.said(backing);
+        account.covered(backing);
     }
     if let Some(order) = boot_order(disk, account) {
         value.insert("bootOrder".into(), order.into());

@@ -15,7 +15,7 @@ pub(super) fn features(domain: Element<'_>, account: &mut Account) -> Value {
     let child = |name: &str| features.and_then(|features| features.child(name));
     let acpi = child("acpi");
     if let Some(acpi) = acpi {
-        account.said(acpi);
+        account.covered(acpi);
     }
     let mut value = json!({"acpi": {"enabled": acpi.is_some()}});
     if let Some(eoi) = child("apic").and_then(|apic| account.one_of(apic, "eoi", &["on", "off"])) {
@@ -109,7 +109,7 @@ pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
             None if timer.attribute("present").is_none() && *theirs != "hyperv" => true,
             None => continue,
         };
-        account.said(timer);
+        account.covered(timer);
         account.attribute(timer, "name");
         let mut own = json!({"present": present});
         if let Some(policy) = account.one_of(timer, "tickpolicy", policies) {
@@ -153,13 +153,13 @@ fn base(clock: Element<'_>, account: &mut Account) -> Value {
         return json!({"timezone": zone});
     }
     if offset == "localtime" {
-        account.lost_attribute(
+        account.unsupported_attribute(
             clock,
             "offset",
             "a clock in the host's local time; the manifest has UTC: set clock.timezone to the guest's (Europe/Berlin) in its place",
         );
     } else {
-        account.lost_attribute(clock, "offset", "the manifest has a clock in UTC");
+        account.unsupported_attribute(clock, "offset", "the manifest has a clock in UTC");
     }
     json!({"utc": {}})
 }

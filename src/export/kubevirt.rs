@@ -93,14 +93,14 @@ fn resource(permitted: &[Value]) -> Value {
 /// The cluster's names for the architecture and the machine.
 fn sort(root: Element<'_>, account: &mut Account) -> Result<(&'static str, &'static str), String> {
     if root.attribute("type").as_deref() == Some("qemu") {
-        account.lost_attribute(root, "type", "it is emulated here; a cluster uses KVM, unless useEmulation is set");
+        account.unsupported_attribute(root, "type", "it is emulated here; a cluster uses KVM, unless useEmulation is set");
     } else if account.one_of(root, "type", &["kvm"]).is_none() {
-        account.lost_attribute(root, "type", "a cluster uses KVM");
+        account.unsupported_attribute(root, "type", "a cluster uses KVM");
     }
     let Some(kind) = root.at("os/type") else {
         return Err("it does not state its type (<os><type>)".into());
     };
-    account.said(kind);
+    account.covered(kind);
     let sort = account.text(kind);
     if sort != "hvm" {
         return Err(format!("its type is '{sort}' (<os><type>), and KubeVirt runs full virtual machines only (hvm)"));
@@ -112,7 +112,7 @@ fn sort(root: Element<'_>, account: &mut Account) -> Result<(&'static str, &'sta
         Some(other) => return Err(format!("its architecture is {other}; KubeVirt runs x86_64, aarch64 and s390x")),
     };
     if kind.attribute("machine").is_some() && account.one_of(kind, "machine", &[machine]).is_none() {
-        account.lost_attribute(kind, "machine", format!("the manifest has the cluster's own version of {machine}"));
+        account.unsupported_attribute(kind, "machine", format!("the manifest has the cluster's own version of {machine}"));
     }
     Ok((architecture, machine))
 }
@@ -127,7 +127,7 @@ fn whole(root: Element<'_>, account: &mut Account) {
     ];
     for (element, because) in named {
         for element in root.children_named(element) {
-            account.lost(element, because);
+            account.unsupported(element, because);
         }
     }
 }
@@ -139,9 +139,9 @@ fn label(root: Element<'_>, name: &str, account: &mut Account) -> String {
     let plain = if plain.is_empty() { "guest" } else { plain };
     if let Some(element) = root.child("name") {
         if account.text(element) == plain {
-            account.said(element);
+            account.covered(element);
         } else {
-            account.lost(element, &format!("its name, which Kubernetes accepts only as {plain}"));
+            account.unsupported(element, &format!("its name, which Kubernetes accepts only as {plain}"));
         }
     }
     plain.to_owned()

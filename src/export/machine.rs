@@ -11,15 +11,15 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
     let memory = domain.child("memory");
     let size = memory.and_then(size_of);
     if let Some(memory) = memory.filter(|_| size.is_some()) {
-        account.said(memory);
+        account.covered(memory);
         account.text(memory);
         account.attribute(memory, "unit");
     }
     if let Some(current) = domain.child("currentMemory") {
         if size.is_some() && size_of(current) == size {
-            account.all_said(current);
+            account.all_covered(current);
         } else {
-            account.lost(current, "less memory at the start than its maximum: a cluster starts it with the maximum");
+            account.unsupported(current, "less memory at the start than its maximum: a cluster starts it with the maximum");
         }
     }
     let mut value = Map::new();
@@ -42,7 +42,7 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
     ];
     for (name, because) in named {
         if let Some(element) = domain.at(&format!("memoryBacking/{name}")) {
-            account.lost(element, because);
+            account.unsupported(element, because);
         }
     }
     (!value.is_empty()).then_some(Value::Object(value))
@@ -54,21 +54,21 @@ fn huge_pages(pages: Element<'_>, value: &mut Map<String, Value>, account: &mut 
         (None, _) => {
             account.name("huge pages of this host's default size: the manifest has 2Mi");
             value.insert("hugepages".into(), json!({"pageSize": "2Mi"}));
-            account.said(pages);
+            account.covered(pages);
         }
         (Some(page), None) => {
             let theirs = match page_size(page).map(Size::bytes) {
                 Some(0x20_0000) => "2Mi",
                 Some(0x4000_0000) => "1Gi",
-                _ => return account.lost(pages, "huge pages of a size that KubeVirt does not have"),
+                _ => return account.unsupported(pages, "huge pages of a size that KubeVirt does not have"),
             };
-            account.said(pages);
-            account.said(page);
+            account.covered(pages);
+            account.covered(page);
             account.attribute(page, "size");
             account.attribute(page, "unit");
             value.insert("hugepages".into(), json!({"pageSize": theirs}));
         }
-        (Some(_), Some(_)) => account.lost(pages, "huge pages of several sizes"),
+        (Some(_), Some(_)) => account.unsupported(pages, "huge pages of several sizes"),
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn cpu(domain: Element<'_>, account: &mut Account) -> Value {
     let mut value = counts(domain, cpu, account);
     match cpu {
         Some(cpu) => {
-            account.said(cpu);
+            account.covered(cpu);
             model(cpu, &mut value, account);
         }
         None => account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)"),
@@ -90,14 +90,14 @@ fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) 
     let vcpu = domain.child("vcpu");
     let count = vcpus(domain);
     if let Some(vcpu) = vcpu.filter(|_| count.is_some()) {
-        account.said(vcpu);
+        account.covered(vcpu);
         account.text(vcpu);
     }
     let Some(topology) = cpu.and_then(|cpu| cpu.child("topology")) else {
         // Without a topology each is a socket of its own.
         return json!({"sockets": count.unwrap_or(1), "cores": 1, "threads": 1});
     };
-    account.said(topology);
+    account.covered(topology);
     let mut number = |name: &str| account.number::<u32>(topology, name).unwrap_or(1);
     let (sockets, cores, threads) = (number("sockets"), number("cores"), number("threads"));
     let mut groups: u32 = 1;
@@ -105,7 +105,7 @@ fn counts(domain: Element<'_>, cpu: Option<Element<'_>>, account: &mut Account) 
         let several = topology.attribute(name).and_then(|value| value.parse::<u32>().ok()).unwrap_or(1);
         groups = groups.saturating_mul(several);
         if account.one_of(topology, name, &["1"]).is_none() {
-            account.lost_attribute(topology, name, "they are counted as cores");
+            account.unsupported_attribute(topology, name, "they are counted as cores");
         }
     }
     let cores = cores.saturating_mul(groups);
@@ -121,7 +121,7 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
     let mode = cpu.attribute("mode").map(std::borrow::Cow::into_owned);
     let is_custom = mode.as_deref() == Some("custom") || (mode.is_none() && named.is_some());
     if let Some(named) = named.filter(|_| is_custom) {
-        account.said(named);
+        account.covered(named);
         value["model"] = account.text(named).into();
         account.attribute(cpu, "mode");
         account.one_of(cpu, "match", &["exact"]);
@@ -133,7 +133,7 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
         account.one_of(cpu, "migratable", &["on"]);
     } else if mode.as_deref() == Some("maximum") {
         value["model"] = "host-passthrough".into();
-        account.lost_attribute(cpu, "mode", "all features that QEMU supports; the manifest has host-passthrough");
+        account.unsupported_attribute(cpu, "mode", "all features that QEMU supports; the manifest has host-passthrough");
     } else {
         account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)");
     }
@@ -143,7 +143,7 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
         let is_known = ["force", "require", "optional", "disable", "forbid"].contains(&policy.as_str());
         let Some(name) = feature.attribute("name").filter(|_| is_known) else { continue };
         features.push(json!({"name": name, "policy": policy}));
-        account.said(feature);
+        account.covered(feature);
         account.attribute(feature, "name");
         account.attribute(feature, "policy");
     }
@@ -156,7 +156,7 @@ fn pinning(domain: Element<'_>, value: &mut Value, account: &mut Account) {
     let Some(tuning) = domain.child("cputune") else { return };
     let pins: Vec<Element<'_>> = tuning.children_named("vcpupin").collect();
     for pin in &pins {
-        account.said(*pin);
+        account.covered(*pin);
     }
     if !pins.is_empty() {
         value["dedicatedCpuPlacement"] = true.into();
@@ -166,10 +166,10 @@ fn pinning(domain: Element<'_>, value: &mut Value, account: &mut Account) {
     }
     if let Some(emulator) = tuning.child("emulatorpin") {
         if pins.is_empty() {
-            account.lost(emulator, "the CPUs of QEMU itself: a cluster separates them only with dedicated CPUs");
+            account.unsupported(emulator, "the CPUs of QEMU itself: a cluster separates them only with dedicated CPUs");
         } else {
             value["isolateEmulatorThread"] = true.into();
-            account.lost(emulator, "the CPUs of QEMU itself: a node assigns a separate CPU (isolateEmulatorThread)");
+            account.unsupported(emulator, "the CPUs of QEMU itself: a node assigns a separate CPU (isolateEmulatorThread)");
         }
     }
 }
@@ -198,27 +198,30 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
             // A cluster's firmware has enrolled keys if Secure Boot is on.
             let is_same = feature.attribute("enabled").is_some_and(|enabled| enabled == if secure { "yes" } else { "no" });
             if is_same && account.one_of(feature, "name", &["secure-boot", "enrolled-keys"]).is_some() {
-                account.said(feature);
+                account.covered(feature);
                 account.attribute(feature, "enabled");
             }
         }
         match os.child("nvram") {
             Some(variables) => {
-                account.lost(variables, "the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added");
+                account.unsupported(
+                    variables,
+                    "the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added",
+                );
             }
             None => account.name("the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added"),
         }
     }
     if let Some(loader) = loader {
-        account.lost(loader, "the firmware file: a cluster has its own");
+        account.unsupported(loader, "the firmware file: a cluster has its own");
     }
     if let Some(uuid) = domain.child("uuid") {
-        account.said(uuid);
+        account.covered(uuid);
         value.insert("uuid".into(), account.text(uuid).into());
     }
     for part in ["kernel", "initrd", "cmdline"] {
         if let Some(part) = os.child(part) {
-            account.lost(part, "direct kernel boot: kernelBoot takes a kernel from a container image");
+            account.unsupported(part, "direct kernel boot: kernelBoot takes a kernel from a container image");
         }
     }
     let mut boots = os.children_named("boot");
@@ -226,7 +229,7 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
     if let (Some(boot), None) = (boots.next(), boots.next())
         && account.one_of(boot, "dev", &["hd"]).is_some()
     {
-        account.said(boot);
+        account.covered(boot);
     }
     (!value.is_empty()).then_some(Value::Object(value))
 }

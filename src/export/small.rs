@@ -15,23 +15,29 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
             "rng" if attribute("model") == "virtio" && !into.contains_key("rng") => rng(device, into, account),
             "sound" if !into.contains_key("sound") => sound(device, into, account),
             "audio" if attribute("type") == "none" => {
-                account.said(device);
+                account.covered(device);
                 account.attribute(device, "type");
             }
             "watchdog" => watchdog(device, into, account),
             "input" => input(device, &mut inputs, account),
             "hostdev" => match attribute("type").as_str() {
-                "usb" => account.lost(device, "USB devices of the host: an administrator may list them under permittedHostDevices.usb"),
-                "mdev" => account
-                    .lost(device, "the mediated device: an administrator may list its type under permittedHostDevices.mediatedDevices"),
+                "usb" => {
+                    account.unsupported(device, "USB devices of the host: an administrator may list them under permittedHostDevices.usb")
+                }
+                "mdev" => account.unsupported(
+                    device,
+                    "the mediated device: an administrator may list its type under permittedHostDevices.mediatedDevices",
+                ),
                 _ => {}
             },
-            "shmem" => account.lost(device, "shared memory (Looking Glass)"),
-            "filesystem" => account.lost(device, "shared folders: virtiofs needs a claim or a ConfigMap"),
-            "redirdev" => account.lost(device, "USB redirection by SPICE"),
-            "channel" if attribute("type") == "spicevmc" => account.lost(device, "the channel of SPICE's agent: a cluster has VNC only"),
+            "shmem" => account.unsupported(device, "shared memory (Looking Glass)"),
+            "filesystem" => account.unsupported(device, "shared folders: virtiofs needs a claim or a ConfigMap"),
+            "redirdev" => account.unsupported(device, "USB redirection by SPICE"),
+            "channel" if attribute("type") == "spicevmc" => {
+                account.unsupported(device, "the channel of SPICE's agent: a cluster has VNC only")
+            }
             "channel" => agent(device, account),
-            "iommu" => account.lost(device, "an IOMMU in the guest"),
+            "iommu" => account.unsupported(device, "an IOMMU in the guest"),
             _ => {}
         }
     }
@@ -43,7 +49,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
     let balloon = devices.child("memballoon");
     let is_there = balloon.is_none_or(|balloon| balloon.attribute("model").is_none_or(|model| model != "none"));
     if let Some(balloon) = balloon {
-        account.said(balloon);
+        account.covered(balloon);
         account.one_of(balloon, "model", &["none", "virtio"]);
     }
     into.insert("autoattachMemBalloon".into(), is_there.into());
@@ -54,21 +60,21 @@ fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
     let Some(backend) = device.child("backend") else { return };
     let is = |name: &str, value: &str| backend.attribute(name).is_some_and(|own| own == value);
     if !is("type", "emulator") {
-        return account.lost(device, "a TPM that is not emulated: a cluster has emulated ones only");
+        return account.unsupported(device, "a TPM that is not emulated: a cluster has emulated ones only");
     }
     if backend.attribute("version").is_some() && !is("version", "2.0") {
-        return account.lost(device, "a TPM of another version: a cluster has 2.0 only");
+        return account.unsupported(device, "a TPM of another version: a cluster has 2.0 only");
     }
     into.insert("tpm".into(), json!({"persistent": true}));
-    account.said(device);
-    account.said(backend);
+    account.covered(device);
+    account.covered(backend);
     account.attribute(backend, "type");
     account.attribute(backend, "version");
     account.one_of(backend, "persistent_state", &["yes"]);
     if device.attribute("model").is_none() {
         account.name("the interface of the TPM, which is not set: a cluster has tpm-crb");
     } else if account.one_of(device, "model", &["tpm-crb"]).is_none() {
-        account.lost_attribute(device, "model", "the interface of the TPM; a cluster has tpm-crb");
+        account.unsupported_attribute(device, "model", "the interface of the TPM; a cluster has tpm-crb");
     }
     account.name("the state of the TPM: a cluster starts with a new TPM");
 }
@@ -76,15 +82,15 @@ fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
 /// KubeVirt's device uses the node's random bytes.
 fn rng(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     into.insert("rng".into(), json!({}));
-    account.said(device);
+    account.covered(device);
     account.attribute(device, "model");
     let Some(backend) = device.child("backend") else { return };
     let is_kernel = matches!(backend.text(), "" | "/dev/random" | "/dev/urandom");
     if is_kernel && account.one_of(backend, "model", &["random", "builtin"]).is_some() {
-        account.said(backend);
+        account.covered(backend);
         account.text(backend);
     } else {
-        account.lost(backend, "the source of its random bytes: the manifest has the node's kernel");
+        account.unsupported(backend, "the source of its random bytes: the manifest has the node's kernel");
     }
 }
 
@@ -93,12 +99,12 @@ fn sound(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Accou
         Some("ac97") => "ac97",
         Some("ich9") => "ich9",
         Some("ich6") => {
-            account.lost_attribute(device, "model", "the manifest has ich9");
+            account.unsupported_attribute(device, "model", "the manifest has ich9");
             "ich9"
         }
         _ => return,
     };
-    account.said(device);
+    account.covered(device);
     account.one_of(device, "model", &[model]);
     into.insert("sound".into(), json!({"name": "sound", "model": model}));
 }
@@ -111,9 +117,9 @@ fn watchdog(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Ac
         }
         // Part of the q35 machine, in a cluster too.
         Some("itco") if action == "reset" => {}
-        _ => return account.lost(device, "the watchdog"),
+        _ => return account.unsupported(device, "the watchdog"),
     }
-    account.said(device);
+    account.covered(device);
     account.attribute(device, "model");
     account.attribute(device, "action");
 }
@@ -126,10 +132,10 @@ fn input(device: Element<'_>, inputs: &mut Vec<Value>, account: &mut Account) {
         }
         // Parts of the machine, in a cluster too.
         ("keyboard" | "mouse", "ps2") => {}
-        ("evdev", _) => return account.lost(device, "the host's keyboard and mouse (evdev): nobody sits at a node"),
-        _ => return account.lost(device, "KubeVirt has no such input device"),
+        ("evdev", _) => return account.unsupported(device, "the host's keyboard and mouse (evdev): nobody sits at a node"),
+        _ => return account.unsupported(device, "KubeVirt has no such input device"),
     }
-    account.said(device);
+    account.covered(device);
     account.attribute(device, "type");
     account.attribute(device, "bus");
 }
@@ -139,8 +145,8 @@ fn agent(device: Element<'_>, account: &mut Account) {
     let Some(target) = device.child("target") else { return };
     let is_agent = target.attribute("name").as_deref() == Some("org.qemu.guest_agent.0");
     if is_agent && account.one_of(device, "type", &["unix"]).is_some() && account.one_of(target, "type", &["virtio"]).is_some() {
-        account.said(device);
-        account.said(target);
+        account.covered(device);
+        account.covered(target);
         account.attribute(target, "name");
         account.attribute(target, "state");
     }
@@ -154,14 +160,14 @@ fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Acc
     for (index, video) in devices.children_named("video").enumerate() {
         let Some(model) = video.child("model") else { continue };
         if index > 0 {
-            account.lost(video, "an additional display");
+            account.unsupported(video, "an additional display");
             continue;
         }
-        account.said(video);
+        account.covered(video);
         if has_screen {
-            account.lost(model, "the model of its graphics: the cluster chooses it (devices.video.type if VideoConfig is on)");
+            account.unsupported(model, "the model of its graphics: the cluster chooses it (devices.video.type if VideoConfig is on)");
         } else {
-            account.said(model);
+            account.covered(model);
             account.attribute(model, "type");
             account.one_of(model, "primary", &["yes"]);
         }
@@ -169,12 +175,12 @@ fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Acc
     let mut has_vnc = false;
     for graphics in devices.children_named("graphics") {
         if !has_screen {
-            account.lost(graphics, "access to its display: the manifest has no display");
+            account.unsupported(graphics, "access to its display: the manifest has no display");
         } else if !has_vnc && account.one_of(graphics, "type", &["vnc"]).is_some() {
-            account.said(graphics);
+            account.covered(graphics);
             has_vnc = true;
         } else {
-            account.lost(graphics, "access to its display: a cluster has VNC only");
+            account.unsupported(graphics, "access to its display: a cluster has VNC only");
         }
     }
     into.insert("autoattachGraphicsDevice".into(), has_screen.into());
@@ -193,7 +199,7 @@ fn serial(devices: Element<'_>, account: &mut Account) -> bool {
     let mut is_there = false;
     for name in ["serial", "console"] {
         let Some(device) = devices.children_named(name).find(is_first) else { continue };
-        account.said(device);
+        account.covered(device);
         account.attribute(device, "type");
         is_there = true;
     }

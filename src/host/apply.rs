@@ -77,7 +77,7 @@ impl Run {
         }
     }
 
-    /// Applies the plan and reports each step to `tell`. If it fails, the caller has to call [`Self::take_back`].
+    /// Applies the plan and reports each step to `tell`. If it fails, the caller has to call [`Self::roll_back`].
     ///
     /// # Errors
     /// Where a file cannot be written, or a command fails.
@@ -115,7 +115,7 @@ impl Run {
     ///
     /// # Errors
     /// If something cannot be restored, or differs from before.
-    pub fn take_back(&self, tell: &dyn Fn(&str)) -> Result<()> {
+    pub fn roll_back(&self, tell: &dyn Fn(&str)) -> Result<()> {
         let undoing = undo::undoing(&self.target, Which::Run(self.number))?;
         undo::undo(&undoing, &self.target, tell)?;
         let mut other = Vec::new();
@@ -182,7 +182,7 @@ impl Run {
         let argv = self.receipt.commands[index].argv.clone();
         let Some(ran) = target.run(&argv)? else { return Ok(()) };
         if !ran.success() {
-            bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
+            bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_lines());
         }
         let record = &mut self.receipt.commands[index];
         for path in outputs(&makes, target)? {

@@ -1,7 +1,7 @@
 //! Early binding to vfio-pci: by ids if these are unambiguous, else by address.
 
 use super::plan::{Edits, Plan};
-use super::tokens::Want;
+use super::tokens::ParameterChange;
 use super::wanted::{Bind, Wanted};
 use super::{modprobe, others};
 use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
@@ -69,7 +69,7 @@ fn bound_by(line: &str) -> Option<Bound> {
 fn not_understood(setup: &Setup) -> Option<Finding> {
     let text = setup.files.text(MODPROBE)?;
     let (index, line) = text.lines().enumerate().find(|(_, line)| line.starts_with(MARK) && bound_by(line).is_none())?;
-    Some(Finding::fatal(
+    Some(Finding::error(
         "bound-line",
         format!("{MODPROBE}, line {} cannot be parsed, so its binding would be lost: {line}", index + 1),
         "use the vgapt that wrote it, or remove that line and name the card again",
@@ -165,7 +165,7 @@ fn virtual_function(device: &PciDevice) -> Option<Finding> {
     Some(if device.on_vfio() {
         Finding::warning("virtual-function", message, remedy)
     } else {
-        Finding::blocker("virtual-function", message, remedy)
+        Finding::blocked("virtual-function", message, remedy)
     })
 }
 
@@ -279,8 +279,8 @@ impl Binding {
     }
 
     /// What has to be on the kernel command line: a built-in module takes its options from there.
-    pub(super) fn parameters(&self) -> Option<Want> {
-        (self.vfio_built_in && !self.by_address && !self.is_empty()).then(|| Want::Include("vfio-pci.ids".into(), self.ids()))
+    pub(super) fn parameters(&self) -> Option<ParameterChange> {
+        (self.vfio_built_in && !self.by_address && !self.is_empty()).then(|| ParameterChange::Include("vfio-pci.ids".into(), self.ids()))
     }
 
     /// What has to be included in the initramfs: modules and files.

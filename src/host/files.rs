@@ -41,9 +41,9 @@ pub(super) struct State {
 /// The parts of a file's mode and attributes that were lost when it was rewritten.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
-pub(super) struct Lost(Vec<String>);
+pub(super) struct LostAttributes(Vec<String>);
 
-impl Lost {
+impl LostAttributes {
     /// Reports them, if there are any.
     pub(super) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
         if !self.0.is_empty() {
@@ -52,7 +52,7 @@ impl Lost {
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(", "))
     }
@@ -94,14 +94,14 @@ impl State {
     }
 
     /// Writes the file atomically; returns what was lost.
-    pub(super) fn put(&self, place: &Place) -> Result<Lost> {
+    pub(super) fn put(&self, place: &Place) -> Result<LostAttributes> {
         self.try_put(place).map_err(|error| told("write", &place.shown(), &error))
     }
 
-    fn try_put(&self, place: &Place) -> io::Result<Lost> {
+    fn try_put(&self, place: &Place) -> io::Result<LostAttributes> {
         let new = place.beside()?;
         new.remove()?;
-        let mut lost = Lost(unkept(place)?);
+        let mut lost = LostAttributes(unkept(place)?);
         let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
         if written.is_err() {
             // The error of the write is reported; the next write removes the temporary file.
@@ -112,7 +112,7 @@ impl State {
         Ok(lost)
     }
 
-    fn write_to(&self, new: &Place, lost: &mut Lost) -> io::Result<()> {
+    fn write_to(&self, new: &Place, lost: &mut LostAttributes) -> io::Result<()> {
         let mut file = new.create(0o600)?;
         file.write_all(&self.bytes)?;
         let status = fstat(&file)?;

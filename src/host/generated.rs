@@ -241,7 +241,7 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     }
     let lines = lines(&needed);
     let beside = beside(&needed, &lines);
-    plan.findings.push(Finding::fatal(
+    plan.findings.push(Finding::error(
         "generated",
         format!("{name}: {made}, so what vgapt would write is lost or cannot be written"),
         format!("{lines}{beside}"),

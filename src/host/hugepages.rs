@@ -2,7 +2,7 @@
 
 use super::parameters::Needed;
 use super::plan::{Command, Edits, Parameter};
-use super::tokens::Want;
+use super::tokens::ParameterChange;
 use super::wanted::{Hugepages, PageSize};
 use crate::model::{Finding, Host, Setup, Size};
 
@@ -41,17 +41,17 @@ fn keeps(total: Size) -> Size {
 /// Why so many are not available.
 pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
-        return Some(Finding::fatal("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
+        return Some(Finding::error("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
     let Some(total) = host.memory.total else {
         let message = "the host's memory size cannot be read from /proc/meminfo, so how much it can spare is not known";
-        return Some(Finding::fatal("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
+        return Some(Finding::error("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
     };
     let most = most(total);
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
     (asked > most.bytes()).then(|| {
         let most = Size::from_mib(most.bytes() >> 20);
-        Finding::fatal(
+        Finding::error(
             "too-many-hugepages",
             format!(
                 "{} in huge pages are requested; the host has {} MiB, and keeps {} MiB for itself",
@@ -67,7 +67,7 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
 /// Pages of 1 GiB can be reserved only at boot.
 pub(super) fn parameter(wanted: Hugepages) -> Option<Needed> {
     (wanted.page == PageSize::Gib1).then(|| Needed {
-        want: Want::Hugepages("1G", wanted.count()),
+        want: ParameterChange::Hugepages("1G", wanted.count()),
         parameter: Parameter {
             token: format!("hugepagesz=1G hugepages={}", wanted.count()),
             why: format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory),

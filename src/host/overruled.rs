@@ -15,7 +15,7 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
     let configuration = modprobe::read(setup, &plan.writes);
     let mut findings = Vec::new();
     for (path, what) in &configuration.unread {
-        findings.push(Finding::blocker(
+        findings.push(Finding::blocked(
             "modprobe-unread",
             format!("{path} {what}, so whether it changes how vfio-pci is loaded is not known"),
             format!("correct or remove {path}, and run vgapt prepare again"),
@@ -26,7 +26,7 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
         let Some(line) = configuration.first("install", module).filter(differs) else { continue };
         let ours =
             if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
-        findings.push(Finding::blocker(
+        findings.push(Finding::blocked(
             "install-line",
             format!(
                 "{} says `{}`: of several install lines kmod runs only the first{ours}, so another tool decides how {module} is loaded",
@@ -55,7 +55,7 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
         .find(|line| line.name == "vfio_pci")
         .filter(|_| lines.iter().any(|(module, _)| *module == "vfio_pci"));
     findings.extend(blacklisted.map(|line| {
-        Finding::blocker(
+        Finding::blocked(
             "install-line",
             format!("{} says `{}`, which keeps vfio-pci from being loaded early", line.place(), line.words()),
             put_away(&line.path, line.number),
@@ -78,7 +78,7 @@ pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Bi
         let remedy = put_away(&line.path, line.number);
         if line.loads_nothing() {
             let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci binds no device");
-            findings.push(Finding::blocker("install-line", message, remedy));
+            findings.push(Finding::blocked("install-line", message, remedy));
         } else if module != "vfio_pci" && !line.rest.contains("modprobe") {
             let message = format!("{says}: another tool decides whether {module} is loaded, and without it vfio-pci binds no device");
             findings.push(Finding::warning("install-line", message, remedy));

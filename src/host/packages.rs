@@ -6,7 +6,7 @@ use crate::model::{Distribution, Finding, Host, Setup};
 
 /// Software that is needed or useful, and its packages.
 #[derive(Debug)]
-pub struct Piece {
+pub struct SoftwarePackage {
     /// What it is.
     pub name: &'static str,
     /// The package on Debian and Ubuntu, Fedora and RHEL, Arch, openSUSE.
@@ -20,57 +20,57 @@ pub struct Piece {
 }
 
 /// What a guest needs, then what it may use.
-pub static PIECES: [Piece; 8] = [
-    Piece {
+pub static SOFTWARE: [SoftwarePackage; 8] = [
+    SoftwarePackage {
         name: "libvirt",
         packages: ["libvirt-daemon-system", "libvirt-daemon-kvm", "libvirt", "libvirt-daemon-qemu"],
         program: "virsh",
         why: "it defines and runs the guests",
         required: true,
     },
-    Piece {
+    SoftwarePackage {
         name: "QEMU",
         packages: ["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"],
         program: "qemu-system-x86_64",
         why: "it runs the virtual machine",
         required: true,
     },
-    Piece {
+    SoftwarePackage {
         name: "OVMF",
         packages: ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"],
         program: "",
         why: "it is the UEFI firmware of guests",
         required: true,
     },
-    Piece {
+    SoftwarePackage {
         name: "the disk tools of QEMU",
         packages: ["qemu-utils", "qemu-img", "qemu-img", "qemu-img"],
         program: "qemu-img",
         why: "it creates the disks of guests",
         required: false,
     },
-    Piece {
+    SoftwarePackage {
         name: "a TPM for Windows 11 (swtpm)",
         packages: ["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"],
         program: "swtpm",
         why: "Windows 11 requires a TPM",
         required: false,
     },
-    Piece {
+    SoftwarePackage {
         name: "libguestfs",
         packages: ["libguestfs-tools", "guestfs-tools", "guestfs-tools", "guestfs-tools"],
         program: "virt-sparsify",
         why: "it reads and compacts the disks of guests",
         required: false,
     },
-    Piece {
+    SoftwarePackage {
         name: "virtiofsd",
         packages: ["virtiofsd", "virtiofsd", "virtiofsd", "virtiofsd"],
         program: "virtiofsd",
         why: "with it the host shares folders with a guest by virtiofs",
         required: false,
     },
-    Piece {
+    SoftwarePackage {
         name: "Samba",
         packages: ["samba", "samba", "samba", "samba"],
         program: "smbd",
@@ -79,7 +79,7 @@ pub static PIECES: [Piece; 8] = [
     },
 ];
 
-impl Piece {
+impl SoftwarePackage {
     /// Whether it is there.
     pub fn is_there(&self, setup: &Setup) -> bool {
         match self.program {
@@ -115,15 +115,15 @@ const INSTALL: [&[&str]; 4] = [
 
 /// One command that installs what is required and missing. `vgapt undo` does not remove packages.
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
-    let is_needed = |piece: &&Piece| piece.required || (piece.program == "smbd" && !wanted.shares.shares.is_empty());
-    let missing: Vec<&Piece> = PIECES.iter().filter(is_needed).filter(|piece| !piece.is_there(setup)).collect();
+    let is_needed = |piece: &&SoftwarePackage| piece.required || (piece.program == "smbd" && !wanted.shares.shares.is_empty());
+    let missing: Vec<&SoftwarePackage> = SOFTWARE.iter().filter(is_needed).filter(|piece| !piece.is_there(setup)).collect();
     let mut edits = Edits::default();
     if missing.is_empty() {
         return Ok(edits);
     }
     let names: Vec<&str> = missing.iter().map(|piece| piece.name).collect();
     let Some(family) = family(&host.platform.distribution) else {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "packages",
             format!("how this distribution installs packages is not known; missing: {}", names.join(", ")),
             "install them with its package manager, and omit --install",

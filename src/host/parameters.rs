@@ -2,24 +2,24 @@
 
 use super::binding::Binding;
 use super::plan::Parameter;
-use super::tokens::Want;
+use super::tokens::ParameterChange;
 use super::wanted::Wanted;
 use crate::model::{Finding, Host, Iommu, PciDevice};
 
 /// A parameter and why it is needed.
 pub(super) struct Needed {
-    pub(super) want: Want,
+    pub(super) want: ParameterChange,
     pub(super) parameter: Parameter,
 }
 
-fn needed(want: Want, token: &str, why: &str) -> Needed {
+fn needed(want: ParameterChange, token: &str, why: &str) -> Needed {
     Needed { want, parameter: Parameter { token: token.to_owned(), why: why.to_owned() } }
 }
 
 /// Parameters that the IOMMU needs, and those that disable it.
 pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
     let opposite = "it disables the IOMMU";
-    let without = |name: &str| needed(Want::Without(name.into(), "off".into()), &format!("-{name}=off"), opposite);
+    let without = |name: &str| needed(ParameterChange::Without(name.into(), "off".into()), &format!("-{name}=off"), opposite);
     let intel = host.cpu.is_intel() || host.platform.iommu_tables.iter().any(|table| table == "DMAR");
     let mut all = vec![without("iommu")];
     if !intel {
@@ -40,7 +40,7 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
         Iommu::Unknown => Some("whether the IOMMU is on is not known, and some kernels do not use it without this parameter"),
     };
     match why {
-        Some(why) => all.push(needed(Want::Set("intel_iommu=on".into()), "intel_iommu=on", why)),
+        Some(why) => all.push(needed(ParameterChange::Set("intel_iommu=on".into()), "intel_iommu=on", why)),
         None => all.push(without("intel_iommu")),
     }
     all
@@ -49,7 +49,7 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
 /// What the binding needs if vfio-pci is built in.
 pub(super) fn of_binding(binding: &Binding) -> Option<Needed> {
     let want = binding.parameters()?;
-    let Want::Include(name, ids) = &want else { return None };
+    let ParameterChange::Include(name, ids) = &want else { return None };
     let token = format!("{name}={}", ids.join(","));
     Some(Needed {
         parameter: Parameter { token, why: "vfio-pci is built into the kernel, so modprobe's options have no effect".into() },

@@ -144,7 +144,7 @@ pub(super) fn is_ours(text: &str) -> bool {
 /// The text of a file that is about to be changed.
 pub(super) fn text_of<'a>(path: &str, file: &'a ConfigFile) -> Result<&'a str, Finding> {
     file.text.as_deref().map_err(|what| {
-        Finding::fatal(
+        Finding::error(
             "file",
             format!("{path} {what}"),
             format!("correct or remove {path}, and run vgapt prepare again; nothing was changed"),

@@ -4,7 +4,7 @@ use super::initramfs::{self, Inclusion};
 use super::loaders;
 use super::parameters::{self, Needed};
 use super::plan::{Edits, Parameter, Plan};
-use super::tokens::{self, Want};
+use super::tokens::{self, ParameterChange};
 use super::wanted::{Bind, Wanted};
 use super::{bind_start, binding, generated, hook, hugepages, labels, npt, others, overruled, packages, refusals, room, samba, tpm};
 use crate::model::{BootLoader, Finding, Host, Setup};
@@ -69,7 +69,7 @@ fn unread(setup: &Setup) -> Option<Finding> {
         Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
     } else {
         let remedy = "put it right, or away, and run vgapt prepare again (vgapt check names each that cannot be read)";
-        Finding::blocker("unread", message, remedy)
+        Finding::blocked("unread", message, remedy)
     })
 }
 
@@ -103,8 +103,8 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
 }
 
 fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
-    let is_opposite = |want: &Want| matches!(want, Want::Without(..));
-    let wants: Vec<Want> = needed.iter().map(|one| one.want.clone()).collect();
+    let is_opposite = |want: &ParameterChange| matches!(want, ParameterChange::Without(..));
+    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
     let telling: Vec<Parameter> = needed
         .into_iter()

@@ -6,7 +6,7 @@ use crate::model::{Finding, Host, PciAddress, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, displays_without_driver, only_display_remedy};
 
 /// Introduces the option that overrides a refusal.
-pub(super) const ALL_THE_SAME: &str = "to do it anyway";
+pub(super) const OVERRIDE_HINT: &str = "to do it anyway";
 
 /// All refusals that the request does not override.
 pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
@@ -18,9 +18,9 @@ pub(super) fn of(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
 fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
     let allow = match weight(kind) {
-        Weight::Told => return Some(Finding::warning(kind.code(), message, remedy)),
-        Weight::Refused => return Some(Finding::blocker(kind.code(), message, remedy)),
-        Weight::Unless(allow) => allow,
+        Handling::Told => return Some(Finding::warning(kind.code(), message, remedy)),
+        Handling::Refused => return Some(Finding::blocked(kind.code(), message, remedy)),
+        Handling::Unless(allow) => allow,
     };
     if wanted.allowed.contains(&allow) {
         return None;
@@ -41,7 +41,7 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
         ),
         _ => (message, remedy),
     };
-    Some(Finding::blocker(kind.code(), message, remedy).unless(ALL_THE_SAME, option(allow)))
+    Some(Finding::blocked(kind.code(), message, remedy).unless(OVERRIDE_HINT, option(allow)))
 }
 
 /// The option that allows it.
@@ -52,13 +52,13 @@ pub(super) fn option(allow: Allow) -> String {
 /// What allows a danger; `None` for one that is only reported, or that cannot be allowed.
 pub(super) fn allow(kind: DangerKind) -> Option<Allow> {
     match weight(kind) {
-        Weight::Unless(allow) => Some(allow),
-        Weight::Told | Weight::Refused => None,
+        Handling::Unless(allow) => Some(allow),
+        Handling::Told | Handling::Refused => None,
     }
 }
 
 /// How `vgapt prepare` treats a danger.
-enum Weight {
+enum Handling {
     /// It is only reported.
     Told,
     /// It is refused, and has to be corrected first.
@@ -67,23 +67,23 @@ enum Weight {
     Unless(Allow),
 }
 
-fn weight(kind: DangerKind) -> Weight {
+fn weight(kind: DangerKind) -> Handling {
     match kind {
-        DangerKind::OnlyDisplay | DangerKind::OnlyPicture => Weight::Unless(Allow::OnlyDisplay),
-        DangerKind::DiskInUse => Weight::Unless(Allow::DiskInUse),
-        DangerKind::DefaultRoute => Weight::Unless(Allow::DefaultRoute),
-        DangerKind::LastKeyboard => Weight::Unless(Allow::LastKeyboard),
-        DangerKind::BlockedGroup => Weight::Unless(Allow::BlockedGroup),
-        DangerKind::HostFunction => Weight::Unless(Allow::HostFunction),
-        DangerKind::Console | DangerKind::SharedOut => Weight::Refused,
-        DangerKind::HostBlind | DangerKind::UsesUnknown => Weight::Told,
+        DangerKind::OnlyDisplay | DangerKind::OnlyPicture => Handling::Unless(Allow::OnlyDisplay),
+        DangerKind::DiskInUse => Handling::Unless(Allow::DiskInUse),
+        DangerKind::DefaultRoute => Handling::Unless(Allow::DefaultRoute),
+        DangerKind::LastKeyboard => Handling::Unless(Allow::LastKeyboard),
+        DangerKind::BlockedGroup => Handling::Unless(Allow::BlockedGroup),
+        DangerKind::HostFunction => Handling::Unless(Allow::HostFunction),
+        DangerKind::Console | DangerKind::SharedOut => Handling::Refused,
+        DangerKind::HostBlind | DangerKind::UsesUnknown => Handling::Told,
     }
 }
 
 fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
-        None => Some(Finding::fatal("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows all functions")),
-        Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::fatal(
+        None => Some(Finding::error("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows all functions")),
+        Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::error(
             "bridge",
             format!("{} is a bridge: it stays with the host, and does not prevent passing its group through", address.short()),
             "name the devices behind the bridge",

@@ -24,7 +24,7 @@ fn copies(setup: &Setup, made: &[Size]) -> Option<Finding> {
     let needed: u64 = made.iter().map(|size| size.bytes()).sum();
     let free = setup.room_at("/var").or_else(|| setup.room_at("/"))?;
     (free.bytes() < needed).then(|| {
-        Finding::fatal(
+        Finding::error(
             "no-room",
             format!(
                 "/var has {} MiB free, and copies of the boot images for vgapt undo need {} MiB",
@@ -40,7 +40,7 @@ fn images(setup: &Setup, made: &[Size], largest: Size) -> Option<Finding> {
     let needed = largest.bytes() + GROWTH.bytes() * made.len() as u64;
     let free = setup.room_at("/boot")?;
     (free.bytes() < needed).then(|| {
-        Finding::fatal(
+        Finding::error(
             "no-room",
             format!("/boot has {} MiB free, and the new initramfs images need {} MiB", free.bytes() >> 20, needed.div_ceil(1 << 20)),
             "remove old kernels (apt autoremove, dnf remove --oldinstallonly), and run vgapt prepare again",

@@ -13,12 +13,12 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::files::{self, Lost, State};
+use super::files::{self, LostAttributes, State};
 use super::folder::{Folder, Place};
 use crate::locks;
 use crate::problem::Problem;
 use crate::root::open_beneath;
-use crate::run::{self, Ran};
+use crate::run::{self, ProgramOutput};
 
 /// How many links the kernel follows before it returns `ELOOP`.
 const MOST_LINKS: usize = 40;
@@ -88,7 +88,7 @@ impl Target {
     }
 
     /// Runs a command of the host; `None` in a tree, where running it would change this machine instead.
-    pub(super) fn run(&self, argv: &[String]) -> Result<Option<Ran>> {
+    pub(super) fn run(&self, argv: &[String]) -> Result<Option<ProgramOutput>> {
         if self.live { run::output(argv).map(Some) } else { Ok(None) }
     }
 
@@ -102,7 +102,7 @@ impl Target {
     }
 
     /// Writes a file atomically; returns what of the previous one was lost.
-    pub(super) fn put(&self, path: &str, state: &State) -> Result<Lost> {
+    pub(super) fn put(&self, path: &str, state: &State) -> Result<LostAttributes> {
         let place = self.place(path).map_err(|error| files::told("write", &self.shown(path), &error))?;
         state.put(&place)
     }
@@ -145,7 +145,7 @@ impl Target {
         }
         let before = self.read(path)?.with_context(|| format!("{} does not exist", self.shown(path).display()))?;
         // Attributes that are lost matter only for the kernel's own files.
-        let _: Lost = self.put(path, &State { bytes: value.as_bytes().to_vec(), ..before })?;
+        let _: LostAttributes = self.put(path, &State { bytes: value.as_bytes().to_vec(), ..before })?;
         Ok(())
     }
 

@@ -63,7 +63,7 @@ fn split(token: &str) -> (String, Option<&str>) {
 
 /// One requested change of a kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum ParameterChange {
     /// This token; one of the same name with the value `off` is replaced by it.
     Set(String),
     /// These parts in the comma-separated value of this name.
@@ -75,29 +75,29 @@ pub(super) enum Want {
 }
 
 /// Whether a command line already has all of these changes.
-pub(super) fn says(text: &str, wants: &[Want]) -> bool {
+pub(super) fn says(text: &str, wants: &[ParameterChange]) -> bool {
     wants.iter().all(|want| apply(text, want, true) == text)
 }
 
 /// The command line with all of these changes.
-pub(super) fn with(text: &str, wants: &[Want]) -> String {
+pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, true))
 }
 
 /// The command line without contradicting tokens; nothing is added.
-pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
+pub(super) fn without_opposites(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| apply(&text, want, false))
 }
 
 /// The command line with these changes undone.
-pub(super) fn without(text: &str, wants: &[Want]) -> String {
+pub(super) fn without(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| {
         let tokens = Tokens::of(&text);
         match want {
-            Want::Set(token) => edit(&tokens, |_, other| (other != token).then(|| other.to_owned())),
-            Want::Include(name, parts) => parts.iter().fold(text.clone(), |text, part| without_part(&text, name, part)),
-            Want::Without(..) => text.clone(),
-            Want::Hugepages(size, count) => {
+            ParameterChange::Set(token) => edit(&tokens, |_, other| (other != token).then(|| other.to_owned())),
+            ParameterChange::Include(name, parts) => parts.iter().fold(text.clone(), |text, part| without_part(&text, name, part)),
+            ParameterChange::Without(..) => text.clone(),
+            ParameterChange::Hugepages(size, count) => {
                 let pair = [format!("hugepagesz={size}"), format!("hugepages={count}")];
                 edit(&tokens, |_, other| (!pair.iter().any(|token| token == other)).then(|| other.to_owned()))
             }
@@ -105,12 +105,12 @@ pub(super) fn without(text: &str, wants: &[Want]) -> String {
     })
 }
 
-fn apply(text: &str, want: &Want, add: bool) -> String {
+fn apply(text: &str, want: &ParameterChange, add: bool) -> String {
     match want {
-        Want::Set(token) => set(text, token, add),
-        Want::Include(name, parts) => include(text, name, parts, add),
-        Want::Without(name, part) => without_part(text, name, part),
-        Want::Hugepages(size, count) => hugepages(text, size, *count, add),
+        ParameterChange::Set(token) => set(text, token, add),
+        ParameterChange::Include(name, parts) => include(text, name, parts, add),
+        ParameterChange::Without(name, part) => without_part(text, name, part),
+        ParameterChange::Hugepages(size, count) => hugepages(text, size, *count, add),
     }
 }
 
@@ -217,8 +217,8 @@ fn append(text: &str, tokens: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn on() -> Vec<Want> {
-        vec![Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())]
+    fn on() -> Vec<ParameterChange> {
+        vec![ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())]
     }
 
     #[test]
@@ -252,10 +252,10 @@ mod tests {
 
     #[test]
     fn lists_and_pairs() {
-        let ids = [Want::Include("vfio-pci.ids".into(), vec!["10de:1401".into(), "10de:0fba".into()])];
+        let ids = [ParameterChange::Include("vfio-pci.ids".into(), vec!["10de:1401".into(), "10de:0fba".into()])];
         assert_eq!(with("a vfio_pci.ids=1002:aaf0 b", &ids), "a vfio_pci.ids=1002:aaf0,10de:1401,10de:0fba b");
         assert_eq!(with("a", &ids), "a vfio-pci.ids=10de:1401,10de:0fba");
-        let pages = [Want::Hugepages("1G", 8)];
+        let pages = [ParameterChange::Hugepages("1G", 8)];
         assert_eq!(with("a", &pages), "a hugepagesz=1G hugepages=8");
         assert_eq!(with("hugepagesz=1G hugepages=4 b", &pages), "hugepagesz=1G hugepages=8 b");
         assert_eq!(with("hugepagesz=1G b", &pages), "hugepagesz=1G hugepages=8 b");

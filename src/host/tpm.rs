@@ -14,7 +14,7 @@ pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) 
             Finding::warning("tpm", message, "run it as root")
         } else {
             let remedy = format!("correct {TABLE}; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");
-            Finding::blocker("tpm", message, remedy)
+            Finding::blocked("tpm", message, remedy)
         });
     }
     let table = setup.files.text(TABLE).unwrap_or_default();
@@ -27,7 +27,7 @@ pub(super) fn refusal(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) 
     let measured = table.lines().map(str::trim).filter(|line| !line.starts_with('#')).find(|line| line.contains("tpm2-device="));
     let line = measured.or(on_command_line.map(|_| "of the root file system")).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty())?;
     let name = if on_command_line.is_some() { line } else { line.split_whitespace().next().unwrap_or_default() };
-    Some(Finding::blocker(
+    Some(Finding::blocked(
         "tpm",
         format!("the TPM unlocks the disk {name}, and may refuse to after a change of the kernel command line or the initramfs"),
         "have the disk's passphrase or recovery key at hand, then add --accept-tpm; afterwards enroll the TPM again (systemd-cryptenroll)",

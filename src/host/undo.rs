@@ -9,7 +9,7 @@ use super::apply::outputs;
 use super::files::{self, State};
 use super::loaders;
 use super::merge::{self, Texts};
-use super::receipt::{CommandRecord, FileRecord, Kept, Made, Progress, Receipt, Receipts, Store};
+use super::receipt::{CommandRecord, FileRecord, Made, Progress, Receipt, Receipts, Store, StoredContent};
 use super::target::Target;
 use super::words::Sort;
 
@@ -17,7 +17,7 @@ use super::words::Sort;
 #[derive(Debug, Default, Serialize)]
 pub struct Undoing {
     /// The files that change, by path.
-    pub files: Vec<Return>,
+    pub files: Vec<RestoredFile>,
     /// The commands that are run after that.
     pub commands: Vec<Vec<String>>,
     /// Commands that were only recorded for this tree, and have to be run in it again.
@@ -37,7 +37,7 @@ pub struct Undoing {
 
 /// A file that is restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Return {
+pub struct RestoredFile {
     /// Its path.
     pub path: String,
     /// Its path with symbolic links resolved, as far as possible.
@@ -69,7 +69,7 @@ impl Undoing {
     }
 
     /// The files that were edited since.
-    pub fn edited(&self) -> impl Iterator<Item = &Return> {
+    pub fn edited(&self) -> impl Iterator<Item = &RestoredFile> {
         self.files.iter().filter(|file| file.edited_since.is_some())
     }
 }
@@ -113,7 +113,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
                 None => target.read(&file.place)?,
             };
             let before = kept(&store, *number, file.before.as_ref())?;
-            let is = |kept: &Option<Kept>| {
+            let is = |kept: &Option<StoredContent>| {
                 now.as_ref().map(|state| files::digest(&state.bytes)) == kept.as_ref().map(|kept| kept.sha256.clone())
             };
             let already_back = older.iter().any(|older| older.place == file.place && is(&older.before));
@@ -160,7 +160,7 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
             edits.remove(place).map_or((None, false), |(left, in_the_way)| (Some(left.unwrap_or_default()), in_the_way));
         if !files::same_whole(now.as_ref(), then.as_ref()) || edited_since.is_some() {
             let (path, place) = (paths.get(place).unwrap_or(place).clone(), target.real(place));
-            undoing.files.push(Return {
+            undoing.files.push(RestoredFile {
                 path,
                 place,
                 now: now.as_ref().map(text),
@@ -196,7 +196,7 @@ fn leave(
     Ok(())
 }
 
-fn kept(store: &Store, number: u32, kept: Option<&Kept>) -> Result<Option<State>> {
+fn kept(store: &Store, number: u32, kept: Option<&StoredContent>) -> Result<Option<State>> {
     kept.map(|kept| store.keeper(number)?.get(kept)).transpose()
 }
 
@@ -308,7 +308,7 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
             tell(&format!("running {}", argv.join(" ")));
             let Some(ran) = target.run(argv)? else { continue };
             if !ran.success() {
-                bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_words());
+                bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_lines());
             }
         }
     }

@@ -11,7 +11,7 @@ use super::questions::{Ask, Hypervisor, Question};
 use super::wire::{Answer, Call, Greeting, VERSION};
 use crate::model::Uri;
 use crate::problem::Problem;
-use crate::run::{Helper, Silence};
+use crate::run::{Helper, HelperError};
 
 /// Time limit for a connection on this host; a daemon may have to be started for it.
 const LOCAL: Duration = Duration::from_secs(60);
@@ -69,9 +69,9 @@ fn limit(limit: Duration) -> Duration {
 }
 
 /// Why there is no answer.
-fn failed(silence: Silence, doing: &str, limit: Duration) -> anyhow::Error {
+fn failed(silence: HelperError, doing: &str, limit: Duration) -> anyhow::Error {
     match silence {
-        Silence::TooLong => Problem::new(
+        HelperError::TimedOut => Problem::new(
             format!("libvirt does not answer: {doing} took longer than {} seconds", limit.as_secs()),
             format!(
                 "check whether its daemon hangs (systemctl status libvirtd virtqemud) and restart it; {VARIABLE}=SECONDS waits longer. \
@@ -79,11 +79,11 @@ fn failed(silence: Silence, doing: &str, limit: Duration) -> anyhow::Error {
             ),
         )
         .into(),
-        Silence::NotLoaded => Problem::new(
+        HelperError::NotLoaded => Problem::new(
             format!("{PROGRAM} cannot be loaded: libvirt's client library is not installed"),
             "install libvirt: apt install libvirt-daemon-system, dnf install libvirt, pacman -S libvirt, zypper install libvirt",
         )
         .into(),
-        Silence::Ended(how) => anyhow::anyhow!("{PROGRAM} ended while {doing}: {how}"),
+        HelperError::Ended(how) => anyhow::anyhow!("{PROGRAM} ended while {doing}: {how}"),
     }
 }

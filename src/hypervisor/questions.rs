@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::values::{Beside, Defined, Domains, Pools, Secrets, State};
+use super::values::{Defined, Domains, Pools, SavedData, Secrets, State};
 use crate::model::Libvirt;
 
 /// Time limit for most questions. After an update, the first one waits until libvirt has probed QEMU.
@@ -41,9 +41,9 @@ impl<'a> Argument<'a> for &'a str {
 }
 
 impl<'a> Argument<'a> for Option<&'a str> {
-    type Kept = Option<String>;
-    fn lent(kept: &'a Option<String>) -> Self {
-        kept.as_deref()
+    type Owned = Option<String>;
+    fn borrow(owned: &'a Option<String>) -> Self {
+        owned.as_deref()
     }
 }
 
@@ -146,7 +146,7 @@ questions! {
     /// Powers a domain off.
     STOP "stopping a domain" destroy(name: &str) -> ();
     /// What is lost when a domain is undefined, besides its XML and firmware variables.
-    QUESTION "asking for a domain's snapshots" beside(name: &str) -> Beside;
+    QUESTION "asking for a domain's snapshots" beside(name: &str) -> SavedData;
     /// Undefines a domain, including its firmware variables, managed save and snapshot metadata.
     QUESTION "undefining a domain" undefine(name: &str) -> ();
     /// The names of what libvirt's parser would drop from this XML; `None` where it refuses the whole XML.

@@ -108,7 +108,7 @@ pub struct Volume {
 
 /// What libvirt keeps of a domain beside its XML and firmware variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Beside {
+pub struct SavedData {
     /// Whether it has a managed save: the guest's memory, which the next start restores.
     pub is_saved: bool,
     /// Its snapshots.

@@ -1,6 +1,6 @@
 //! The domain's XML from its parts.
 
-use super::draft::{Draft, Fate};
+use super::draft::{Conversion, Draft};
 use crate::xml::Fragment;
 
 /// libvirt's namespace for QEMU's own options.
@@ -83,14 +83,14 @@ fn features(draft: &Draft, features: Fragment, groups: [Fragment; 2]) -> Fragmen
 
 /// The options without an element, below a comment that says so.
 fn for_qemu(draft: &Draft) -> String {
-    let kept: Vec<&super::options::Opt> = draft
+    let kept: Vec<&super::options::QemuOption> = draft
         .options
         .iter()
-        .zip(&draft.fates)
-        .filter(|(_, fate)| matches!(fate, Some((Fate::Kept, _))))
+        .zip(&draft.conversions)
+        .filter(|(_, fate)| matches!(fate, Some((Conversion::Unchanged, _))))
         .map(|(option, _)| option)
         .collect();
-    let value = |option: &super::options::Opt| draft.kept_value(option);
+    let value = |option: &super::options::QemuOption| draft.value_for_qemu(option);
     let words = kept.iter().flat_map(|option| std::iter::once(format!("-{}", option.name)).chain(value(option)));
     let words: Vec<String> = draft.arguments.iter().cloned().chain(words).collect();
     let mut text = String::new();

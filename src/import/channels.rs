@@ -54,7 +54,7 @@ fn devices(draft: &mut Draft) {
         draft.device(serial.child(Fragment::new("target").with("type", "isa-serial")));
         draft.options[chardev].props.ignore(&["backend", "id", "wait", "nowait", "signal", "mux"]);
         draft.options[index].props.ignore(&["driver", "chardev", "index"]);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<serial>");
         draft.native(chardev, "<serial>");
     }
@@ -79,7 +79,7 @@ fn ports(draft: &mut Draft) {
             }
         }
         draft.device(controller);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<controller type='virtio-serial'>");
     }
     for index in draft.devices(&["virtserialport", "usb-redir"]) {
@@ -90,7 +90,7 @@ fn ports(draft: &mut Draft) {
             continue;
         };
         let backend = draft.options[chardev].props.peek("backend").unwrap_or_default().to_owned();
-        if backend == "spicevmc" && !draft.says("spice") {
+        if backend == "spicevmc" && !draft.has_option("spice") {
             draft.drop(index, "it needs SPICE, which the script does not use");
             draft.drop(chardev, "it needs SPICE, which the script does not use");
             continue;
@@ -123,7 +123,7 @@ fn ports(draft: &mut Draft) {
         }
         draft.options[chardev].props.ignore(&["backend", "id", "path", "server", "wait", "nowait", "name", "debug"]);
         draft.options[index].props.ignore(&["driver", "chardev", "nr", "filter"]);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, if is_redirection { "<redirdev>" } else { "<channel>" });
         draft.native(chardev, "<channel>: libvirt creates the socket itself");
     }
@@ -153,7 +153,7 @@ fn tpm(draft: &mut Draft) {
         }
         draft.options[backend].props.ignore(&["id", "cancel-path"]);
         draft.take(index, "tpmdev");
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<tpm>");
         draft.native(backend, "<tpm><backend>");
     }

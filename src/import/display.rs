@@ -39,8 +39,8 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     let without = models.contains(&"none");
     let (mut memory, mut accelerated) = (Vec::new(), Vec::new());
-    let has_defaults = !draft.says("nodefaults");
-    let is_first = |option: &super::options::Opt| option.props.peek("driver").is_some_and(|driver| FIRST.contains(&driver));
+    let has_defaults = !draft.has_option("nodefaults");
+    let is_first = |option: &super::options::QemuOption| option.props.peek("driver").is_some_and(|driver| FIRST.contains(&driver));
     // Without a VGA device QEMU adds its default one (`default_list` of `system/vl.c`).
     if models.is_empty() && has_defaults && !draft.options.iter().any(|option| option.name == "device" && is_first(option)) {
         models.push("vga");
@@ -66,7 +66,7 @@ pub(super) fn translate(draft: &mut Draft) {
             memory.extend(sizes.into_iter().map(|(name, size)| (models.len(), name, size)));
             models.push(model);
         }
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<video>");
     }
     if models.len() > 1 && without {
@@ -124,7 +124,7 @@ fn graphics(draft: &mut Draft, shows: bool) {
     for (number, index) in draft.named(&["nographic"]).into_iter().enumerate() {
         shown = true;
         // The serial port of -nographic is one of QEMU's defaults.
-        if number == 0 && !draft.says("serial") && !draft.says("nodefaults") {
+        if number == 0 && !draft.has_option("serial") && !draft.has_option("nodefaults") {
             draft.device(Fragment::new("serial").with("type", "pty"));
         }
         draft.native(index, "no <graphics>");

@@ -1,11 +1,11 @@
 //! A domain under construction, and what became of each option: exactly one outcome each.
 
-use super::options::Opt;
+use super::options::QemuOption;
 use crate::xml::Fragment;
 
 /// What became of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Conversion {
     /// libvirt has an element for it.
     Native,
     /// It is passed to QEMU unchanged.
@@ -17,8 +17,8 @@ pub(super) enum Fate {
 /// A domain under construction.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) options: Vec<Opt>,
-    pub(super) fates: Vec<Option<(Fate, String)>>,
+    pub(super) options: Vec<QemuOption>,
+    pub(super) conversions: Vec<Option<(Conversion, String)>>,
     pub(super) notes: Vec<String>,
     /// What no domain can do the way the script does: the reason and the remedy.
     pub(super) refusals: Vec<(String, String)>,
@@ -40,9 +40,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(options: Vec<Opt>) -> Self {
-        let fates = options.iter().map(|_| None).collect();
-        Self { options, fates, ..Self::default() }
+    pub(super) fn new(options: Vec<QemuOption>) -> Self {
+        let conversions = options.iter().map(|_| None).collect();
+        Self { options, conversions, ..Self::default() }
     }
 
     /// The unsettled options with one of these names.
@@ -60,8 +60,8 @@ impl Draft {
         self.open(|option| option.name == name && option.props.peek(property) == Some(value)).first().copied()
     }
 
-    fn open(&self, is_it: impl Fn(&Opt) -> bool) -> Vec<usize> {
-        (0..self.options.len()).filter(|index| self.fates[*index].is_none() && is_it(&self.options[*index])).collect()
+    fn open(&self, is_it: impl Fn(&QemuOption) -> bool) -> Vec<usize> {
+        (0..self.options.len()).filter(|index| self.conversions[*index].is_none() && is_it(&self.options[*index])).collect()
     }
 
     pub(super) fn take(&mut self, index: usize, property: &str) -> Option<String> {
@@ -73,13 +73,13 @@ impl Draft {
     }
 
     /// Settles what becomes of an option; a later call changes nothing.
-    fn settle(&mut self, index: usize, fate: Fate, why: &str) {
-        self.fates[index].get_or_insert_with(|| (fate, why.to_owned()));
+    fn settle(&mut self, index: usize, fate: Conversion, why: &str) {
+        self.conversions[index].get_or_insert_with(|| (fate, why.to_owned()));
     }
 
     /// libvirt has an element for it.
     pub(super) fn native(&mut self, index: usize, element: &str) {
-        self.settle(index, Fate::Native, element);
+        self.settle(index, Conversion::Native, element);
     }
 
     /// Passes an option to QEMU unchanged. QEMU creates such a device before those that libvirt writes as JSON
@@ -87,16 +87,16 @@ impl Draft {
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
         let option = &self.options[index];
-        if option.name == "device" && self.fates[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
-            let addr = self.kept_place();
+        if option.name == "device" && self.conversions[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
+            let addr = self.root_bus_address();
             self.options[index].without(&["bus", "addr"]);
             self.options[index].set("addr", &addr);
         }
-        self.settle(index, Fate::Kept, why);
+        self.settle(index, Conversion::Unchanged, why);
     }
 
     pub(super) fn drop(&mut self, index: usize, why: &str) {
-        self.settle(index, Fate::Dropped, why);
+        self.settle(index, Conversion::Dropped, why);
     }
 
     /// Refuses the import: under libvirt this option would not do what it does in the script.
@@ -106,7 +106,7 @@ impl Draft {
     }
 
     /// An address on the root bus for a device passed to QEMU unchanged.
-    pub(super) fn kept_place(&mut self) -> String {
+    pub(super) fn root_bus_address(&mut self) -> String {
         let addr = format!("{:#x}", 0x18 - self.places);
         self.places = (self.places + 1).min(8);
         addr
@@ -132,7 +132,7 @@ impl Draft {
 
     /// The value of an option passed to QEMU. If libvirt creates its controller under another name, the bus
     /// gets that name; if libvirt adds ports as needed, the bus is removed.
-    pub(super) fn kept_value(&self, option: &Opt) -> Option<String> {
+    pub(super) fn value_for_qemu(&self, option: &QemuOption) -> Option<String> {
         let value = option.value.clone()?;
         let Some(bus) = option.props.peek("bus").filter(|_| option.name == "device") else { return Some(value) };
         let at = bus.split('.').next().unwrap_or_default();
@@ -159,7 +159,7 @@ impl Draft {
     }
 
     /// Leaves a device's address in the guest to libvirt.
-    pub(super) fn place_freely(&mut self, index: usize) {
+    pub(super) fn ignore_address(&mut self, index: usize) {
         let props = &mut self.options[index].props;
         if props.left().iter().any(|(name, _)| name == "addr" || name == "bus") {
             let note = "libvirt assigns device addresses in the guest, bus= and addr= are ignored; Windows may set up some devices again";

@@ -8,7 +8,7 @@ pub(super) fn translate(draft: &mut Draft) {
     images.extend(flash_nodes(draft));
     images.sort_by_key(|image| !image.read_only);
     // -snapshot discards the guest's writes: libvirt's copy of the variables is written instead.
-    let is_protected = draft.says("snapshot");
+    let is_protected = draft.has_option("snapshot");
     match &images[..] {
         [] => {}
         [code] => one(draft, code),
@@ -57,7 +57,7 @@ fn one(draft: &mut Draft, image: &Flash) {
         draft.put("os", loader.with("stateless", "yes"));
         return;
     }
-    if draft.says("snapshot") {
+    if draft.has_option("snapshot") {
         let remedy = format!("copy it, and name the copy in the script: cp {0} {0}.copy", image.path);
         draft.refuse(image.option, "-snapshot discards writes to the firmware image, but under libvirt QEMU would write to it", remedy);
     }

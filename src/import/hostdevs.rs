@@ -48,7 +48,7 @@ pub(super) fn translate(draft: &mut Draft) {
         }
     }
     for (index, address) in devices.iter().zip(&addresses) {
-        if address.is_some() && draft.fates[*index].is_none() {
+        if address.is_some() && draft.conversions[*index].is_none() {
             draft.drop(*index, "the same device is passed twice");
         }
     }
@@ -71,12 +71,12 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
 ///
 /// Without an address QEMU assigns the first free one, which is 00:02.0 if the guest has no emulated VGA.
 fn legacy_graphics(draft: &mut Draft, index: usize, address: PciAddress) -> Option<Fragment> {
-    let is_vga = |option: &super::options::Opt| match option.name.as_str() {
+    let is_vga = |option: &super::options::QemuOption| match option.name.as_str() {
         "vga" => option.props.peek("model") != Some("none"),
         "device" => option.props.peek("driver").is_some_and(|driver| driver.ends_with("-vga") || driver == "VGA"),
         _ => false,
     };
-    let has_vga = draft.options.iter().any(is_vga) || !(draft.says("nodefaults") || draft.says("vga"));
+    let has_vga = draft.options.iter().any(is_vga) || !(draft.has_option("nodefaults") || draft.has_option("vga"));
     let is_integrated = address.to_string() == "0000:00:02.0";
     let props = &mut draft.options[index].props;
     let is_free = props.peek("addr").is_none() && props.peek("bus").is_none() && is_integrated && !has_vga;
@@ -130,7 +130,7 @@ fn finish(draft: &mut Draft, index: usize, hostdev: Fragment, guest: Option<Frag
     }
     let rom = if file.as_deref() == Some("") { Fragment::new("rom").with("enabled", "no") } else { rom };
     let boot = draft.boot_order(index);
-    draft.place_freely(index);
+    draft.ignore_address(index);
     let alias = format!("ua-import-{index}");
     let left = draft.options[index].props.left();
     let hostdev = hostdev.child_if((!rom.attributes().is_empty()).then_some(rom)).child_if(boot);

@@ -29,5 +29,5 @@ mod usb;
 
 pub use request::request_of;
 pub use shell::{Script, read};
-pub use surroundings::Surroundings;
-pub use translate::{Fate, Imported, Part, translate};
+pub use surroundings::ImportContext;
+pub use translate::{Conversion, Imported, Part, translate};

@@ -29,9 +29,10 @@ const CARDS: [(&str, &str); 20] = [
     ("igb", "igb"),
 ];
 
-const FORWARDED: &str = "libvirt's user network does not forward ports (with passt it can: <backend type='passt'/> and <portForward>)";
+const NO_PORT_FORWARDING: &str =
+    "libvirt's user network does not forward ports (with passt it can: <backend type='passt'/> and <portForward>)";
 /// Properties of QEMU's user network without a libvirt element.
-const OF_USER: [&str; 16] = [
+const USER_NETWORK_PROPERTIES: [&str; 16] = [
     "hostfwd",
     "guestfwd",
     "restrict",
@@ -49,8 +50,8 @@ const OF_USER: [&str; 16] = [
     "ipv6",
     "ipv6-net",
 ];
-const OWN_USER: &str = "libvirt's user network has no such settings, and the guest's network would differ";
-const HANDED: &str = "the script opens the tap of a network card itself (fd=): model and MAC are kept, but the card is on no network: write \
+const USER_NETWORK_DIFFERS: &str = "libvirt's user network has no such settings, and the guest's network would differ";
+const TAP_BY_FD: &str = "the script opens the tap of a network card itself (fd=): model and MAC are kept, but the card is on no network: write \
      <interface type='direct'> or <interface type='bridge'> with its <source>";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -108,7 +109,7 @@ fn redirections(draft: &mut Draft) {
             continue;
         };
         let forward = format!("{}::{from}-{guest}:{to}", if protocol.is_empty() { "tcp" } else { protocol });
-        let is_user = |option: &super::options::Opt| {
+        let is_user = |option: &super::options::QemuOption| {
             ["net", "netdev", "nic"].contains(&option.name.as_str()) && option.props.peek("type") == Some("user")
         };
         let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
@@ -167,7 +168,7 @@ fn old_style(draft: &mut Draft) {
 /// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
 fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
     let is_old = ["net", "nic"].contains(&draft.options[backend].name.as_str());
-    if is_old && draft.fates[backend].is_none() {
+    if is_old && draft.conversions[backend].is_none() {
         let id = format!("import{backend}");
         let doubled = |text: &str| text.replace(',', ",,");
         let props = Props::read(draft.options[backend].value(), "type").left();
@@ -190,7 +191,7 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
         match card.options.iter().find(|index| **index != backend) {
             Some(index) => draft.options[*index].becomes("device", &device),
             None => {
-                let addr = draft.kept_place();
+                let addr = draft.root_bus_address();
                 draft.arguments.extend(["-device".to_owned(), format!("{device},addr={addr}")]);
             }
         }
@@ -211,14 +212,14 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     let forwards = draft.options[backend].props.peek("hostfwd").or_else(|| draft.options[backend].props.peek("guestfwd")).is_some();
     let is_user = draft.options[backend].props.peek("type") == Some("user");
     let own = |name: &&str| draft.options[backend].props.peek(name).is_some_and(|value| (*name, value) != ("restrict", "off"));
-    let is_own = is_user && OF_USER.iter().any(own);
+    let is_own = is_user && USER_NETWORK_PROPERTIES.iter().any(own);
     let handed = draft.options[backend].props.peek("fd").or_else(|| draft.options[backend].props.peek("fds")).is_some();
     if handed {
-        draft.notes.push(HANDED.into());
+        draft.notes.push(TAP_BY_FD.into());
         draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
     }
     if forwards || is_own {
-        return keep(draft, backend, &card, if forwards { FORWARDED } else { OWN_USER });
+        return keep(draft, backend, &card, if forwards { NO_PORT_FORWARDING } else { USER_NETWORK_DIFFERS });
     }
     let kind = draft.take(backend, "type").unwrap_or_default();
     // The helper's default bridge (`DEFAULT_BRIDGE_INTERFACE`).
@@ -283,7 +284,7 @@ fn interface(draft: &mut Draft, backend: usize, card: Card) {
     }
     draft.device(element.child_if(driver).child_if(card.boot));
     for index in card.options {
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.options[index].props.ignore(&["mq", "vectors"]);
         draft.native(index, "<interface>");
     }

@@ -90,7 +90,7 @@ const ALIASES: &[(&str, &str)] = &[("M", "machine")];
 
 /// A QEMU option.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Opt {
+pub(super) struct QemuOption {
     /// Its name, without `-`.
     pub(super) name: String,
     /// As it was written.
@@ -101,7 +101,7 @@ pub(super) struct Opt {
     pub(super) props: Props,
 }
 
-impl Opt {
+impl QemuOption {
     /// The option as it was written.
     pub(super) fn text(&self) -> String {
         self.written.clone()
@@ -167,7 +167,7 @@ impl Opt {
 }
 
 /// The options of a command line, the program left out.
-pub(super) fn options(argv: &[String]) -> Vec<Opt> {
+pub(super) fn options(argv: &[String]) -> Vec<QemuOption> {
     let mut options = Vec::new();
     let mut words = argv.iter().skip(1).peekable();
     while let Some(word) = words.next() {
@@ -188,7 +188,7 @@ pub(super) fn options(argv: &[String]) -> Vec<Opt> {
         let first = FIRST.iter().find(|(known, _)| *known == name).map(|(_, first)| *first);
         let props = first.zip(value.as_deref()).map(|(first, value)| Props::read(value, first)).unwrap_or_default();
         let written = value.as_ref().map_or_else(|| format!("-{name}"), |value| format!("-{name} {value}"));
-        options.push(Opt { name: name.to_owned(), written, value, props });
+        options.push(QemuOption { name: name.to_owned(), written, value, props });
     }
     options
 }
@@ -201,7 +201,7 @@ mod tests {
     fn values_and_none() {
         let argv =
             ["qemu", "-enable-kvm", "--usbdevice", "host:1:2", "-M", "q35", "disk.img", "-frobnicate", "-m", "8G"].map(str::to_owned);
-        let texts: Vec<String> = options(&argv).iter().map(Opt::text).collect();
+        let texts: Vec<String> = options(&argv).iter().map(QemuOption::text).collect();
         assert_eq!(texts, ["-enable-kvm", "-usbdevice host:1:2", "-machine q35", "-hda disk.img", "-frobnicate", "-m 8G"]);
     }
 }

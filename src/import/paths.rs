@@ -1,7 +1,7 @@
 //! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
-use super::options::Opt;
-use super::surroundings::Surroundings;
+use super::options::QemuOption;
+use super::surroundings::ImportContext;
 
 /// Options whose whole value is a path.
 const WHOLE: [&str; 13] = ["L", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];
@@ -26,7 +26,7 @@ const LINES: [&str; 4] = ["serial", "parallel", "debugcon", "gdb"];
 const DATA: &str = "/usr/share/qemu";
 
 /// Makes every path absolute; returns notes about it.
-pub(super) fn absolute(options: &mut [Opt], around: &Surroundings<'_>) -> Vec<String> {
+pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -> Vec<String> {
     let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
     for option in options {
         let properties = PROPERTIES.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, properties)| *properties);
@@ -100,9 +100,9 @@ mod tests {
         let argv =
             ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
         let mut all = options(&argv.map(str::to_owned));
-        let around = Surroundings { folder: "/vm/one", format: &|_| None };
+        let around = ImportContext { folder: "/vm/one", format: &|_| None };
         let notes = absolute(&mut all, &around);
-        let values: Vec<&str> = all.iter().map(Opt::value).collect();
+        let values: Vec<&str> = all.iter().map(QemuOption::value).collect();
         assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/qemu/b.bin", "/c"]);
         assert_eq!((all[1].props.peek("file"), all[1].text().as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
         assert_eq!(notes.len(), 2);

@@ -17,7 +17,7 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
         emulator: text("devices/emulator"),
         ..Request::default()
     };
-    let mut beyond: Vec<String> = Vec::new();
+    let mut unsupported: Vec<String> = Vec::new();
     for device in devices(root) {
         let said = match device.name() {
             "disk" => disk(&Disk::of(device), &mut request),
@@ -30,20 +30,20 @@ pub fn request_of(domain: &Document) -> (Request, Vec<String>) {
             _ => false,
         };
         if !said {
-            beyond.push(format!("<{}>", device.name()));
+            unsupported.push(format!("<{}>", device.name()));
         }
     }
-    if root.at("devices/sound").is_some() && request.extras.sound.is_none() && !beyond.iter().any(|known| known == "<audio>") {
-        beyond.push("<sound>".into());
+    if root.at("devices/sound").is_some() && request.extras.sound.is_none() && !unsupported.iter().any(|known| known == "<audio>") {
+        unsupported.push("<sound>".into());
     }
     if root.at("devices/interface").is_none() {
         request.extras.network = Some(Network::None);
     }
     let others = root.children().filter(|child| ["qemu:commandline", "qemu:override", "iothreads", "sysinfo"].contains(&child.name()));
-    beyond.extend(others.map(|child| format!("<{}>", child.name())));
-    beyond.sort();
-    beyond.dedup();
-    (request, beyond)
+    unsupported.extend(others.map(|child| format!("<{}>", child.name())));
+    unsupported.sort();
+    unsupported.dedup();
+    (request, unsupported)
 }
 
 fn input(input: Element<'_>, request: &mut Request) -> bool {

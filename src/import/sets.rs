@@ -28,8 +28,8 @@ pub(super) fn translate(draft: &mut Draft) {
             None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
-    let is_secret = |option: &super::options::Opt| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
-    let is_libvirts = |option: &super::options::Opt| option.props.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
+    let is_secret = |option: &super::options::QemuOption| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
+    let is_libvirts = |option: &super::options::QemuOption| option.props.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
         for index in draft.named(&["object"]) {
             if is_secret(&draft.options[index]) {

@@ -15,7 +15,7 @@ pub(super) fn translate(draft: &mut Draft) {
         let model = if model == "itco-wdt" { "itco".to_owned() } else { model };
         let action = super::machine::watchdog_action(draft);
         draft.device(Fragment::new("watchdog").with("model", model).with("action", action));
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<watchdog>");
     }
     for index in draft.devices(&["vhost-vsock-pci", "vhost-vsock-pci-non-transitional"]) {
@@ -27,13 +27,13 @@ pub(super) fn translate(draft: &mut Draft) {
         let model = draft.virtio_model(index);
         draft.device(Fragment::new("vsock").with("model", model).child(cid));
         draft.take(index, "driver");
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<vsock>");
     }
     for index in draft.devices(&["pvpanic"]) {
         draft.take(index, "driver");
         draft.device(Fragment::new("panic").with("model", "isa"));
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<panic>");
     }
     for index in draft.devices(&["intel-iommu"]) {
@@ -51,7 +51,7 @@ pub(super) fn translate(draft: &mut Draft) {
             }
         }
         draft.take(index, "driver");
-        draft.place_freely(index);
+        draft.ignore_address(index);
         let iommu = Fragment::new("iommu").with("model", "intel");
         draft.device(if element.attributes().is_empty() { iommu } else { iommu.child(element) });
         draft.native(index, "<iommu>");
@@ -77,7 +77,7 @@ fn memory(draft: &mut Draft) {
         draft.device(shmem.child(Fragment::new("size").with("unit", "M").text(size.bytes() >> 20)));
         draft.options[object].props.ignore(&["qom-type", "id", "share", "mem-path", "size"]);
         draft.options[index].props.ignore(&["driver", "memdev"]);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(object, "<shmem>");
         draft.native(index, "<shmem>");
     }
@@ -102,7 +102,7 @@ fn folders(draft: &mut Draft) {
         draft.needs_shared_memory = true;
         draft.options[chardev].props.ignore(&["backend", "id"]);
         draft.options[index].props.ignore(&["driver", "chardev"]);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<filesystem>");
         draft.native(chardev, "<filesystem><source socket=…>: start virtiofsd as before");
     }
@@ -125,7 +125,7 @@ fn folders(draft: &mut Draft) {
         folder_9p(draft, path, tag, model.as_deref(), read_only);
         draft.options[backend].props.ignore(&["fsdriver", "id"]);
         draft.options[index].props.ignore(&["driver", "fsdev"]);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<filesystem>");
         draft.native(backend, "<filesystem>");
     }
@@ -176,7 +176,7 @@ fn random(draft: &mut Draft) {
             draft.native(object, "<rng><backend>");
         }
         draft.take(index, "driver");
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<rng>");
     }
 }
@@ -186,7 +186,7 @@ fn balloon(draft: &mut Draft) {
     for index in draft.devices(&["virtio-balloon-pci", "virtio-balloon"]) {
         model = draft.virtio_model(index);
         draft.take(index, "driver");
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<memballoon>");
     }
     for index in draft.named(&["balloon"]) {

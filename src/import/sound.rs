@@ -119,7 +119,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
         for index in draft.devices(&[driver]) {
             let audio = audio(draft, index);
             draft.options[index].props.ignore(&["driver", "cad"]);
-            draft.place_freely(index);
+            draft.ignore_address(index);
             codecs.push((Fragment::new("codec").with("type", kind), audio));
             draft.native(index, "<sound><codec>");
         }
@@ -133,7 +133,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
                 to = to.or(audio);
             }
             draft.take(index, "driver");
-            draft.place_freely(index);
+            draft.ignore_address(index);
             draft.device(sound.child_if(to));
             draft.native(index, "<sound>");
         }
@@ -151,7 +151,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
         draft.options[index].props = super::props::Props::default();
         draft.native(index, "<sound>");
     }
-    if !draft.says("audiodev") && !draft.says("audio") {
+    if !draft.has_option("audiodev") && !draft.has_option("audio") {
         of_environment(draft, environment);
     }
 }

@@ -2,7 +2,7 @@
 
 /// What import knows of the host; it reads nothing itself.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct ImportContext<'a> {
     /// The script's directory.
     pub folder: &'a str,
     /// The format of an image, by its first bytes; `None` where it cannot be read.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::draft::{self, Draft};
 use super::options::options;
-use super::surroundings::Surroundings;
+use super::surroundings::ImportContext;
 use super::{
     Script, assemble, before, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound,
     storage, usb,
@@ -14,7 +14,7 @@ use crate::xml::is_xml;
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum Conversion {
     /// libvirt has an element for it.
     Native,
     /// It is passed to QEMU unchanged.
@@ -30,7 +30,7 @@ pub struct Part {
     /// As it was written.
     pub option: String,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: Conversion,
     /// The element, or the reason.
     pub how: String,
     /// Its properties that were not converted.
@@ -55,7 +55,7 @@ pub struct Imported {
 }
 
 /// Converts a script into a domain; `name` is used if its options set no name.
-pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: Surroundings<'_>) -> Imported {
+pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
     let mut options = options(&script.argv);
     let placed = paths::absolute(&mut options, &around);
     let mut draft = Draft::new(options);
@@ -99,16 +99,16 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
 
 /// Devices passed to QEMU unchanged, on a controller that libvirt creates.
 fn moved(draft: &Draft) -> Vec<String> {
-    let kept = draft.options.iter().zip(&draft.fates).filter(|(_, fate)| matches!(fate, Some((draft::Fate::Kept, _))));
-    let note = |(option, _): (&super::options::Opt, _)| {
-        let to = draft.kept_value(option).filter(|to| *to != option.value())?;
+    let kept = draft.options.iter().zip(&draft.conversions).filter(|(_, fate)| matches!(fate, Some((draft::Conversion::Unchanged, _))));
+    let note = |(option, _): (&super::options::QemuOption, _)| {
+        let to = draft.value_for_qemu(option).filter(|to| *to != option.value())?;
         Some(format!("{} is passed to QEMU as -{} {to}: libvirt creates its controller, under another name", option.text(), option.name))
     };
     kept.filter_map(note).collect()
 }
 
 /// Why a property is not converted.
-fn why_left(option: &str, name: &str) -> &'static str {
+fn reason_not_converted(option: &str, name: &str) -> &'static str {
     match name {
         "smb" => "QEMU would start a Samba server for it, which libvirt forbids",
         "debug" | "x-pci-debug" => "debug output for QEMU developers",
@@ -119,17 +119,17 @@ fn why_left(option: &str, name: &str) -> &'static str {
 }
 
 fn parts(draft: &Draft) -> Vec<Part> {
-    let part = |(option, fate): (&super::options::Opt, &Option<(draft::Fate, String)>)| {
+    let part = |(option, fate): (&super::options::QemuOption, &Option<(draft::Conversion, String)>)| {
         let (fate, how) = match fate {
-            Some((draft::Fate::Native, how)) => (Fate::Native, how.clone()),
-            Some((draft::Fate::Kept, how)) => (Fate::Kept, how.clone()),
-            Some((draft::Fate::Dropped, how)) => (Fate::Meaningless, how.clone()),
+            Some((draft::Conversion::Native, how)) => (Conversion::Native, how.clone()),
+            Some((draft::Conversion::Unchanged, how)) => (Conversion::Unchanged, how.clone()),
+            Some((draft::Conversion::Dropped, how)) => (Conversion::Meaningless, how.clone()),
             // `nothing` has settled all remaining options.
-            None => (Fate::Meaningless, String::new()),
+            None => (Conversion::Meaningless, String::new()),
         };
-        let left = if fate == Fate::Native { option.props.left() } else { Vec::new() };
-        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", why_left(&option.name, &name))).collect();
+        let left = if fate == Conversion::Native { option.props.left() } else { Vec::new() };
+        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", reason_not_converted(&option.name, &name))).collect();
         Part { option: option.text(), fate, how, left }
     };
-    draft.options.iter().zip(&draft.fates).map(part).collect()
+    draft.options.iter().zip(&draft.conversions).map(part).collect()
 }

@@ -30,12 +30,13 @@ const INPUTS: [(&str, &str, &str); 9] = [
     ("virtio-tablet", "tablet", "virtio"),
 ];
 
-const WHICH_USB: &str = "see lsusb, and correct the ids in the script: 046d:c31c is host:046d:c31c, or vendorid=0x046d,productid=0xc31c";
+const USB_ID_REMEDY: &str =
+    "see lsusb, and correct the ids in the script: 046d:c31c is host:046d:c31c, or vendorid=0x046d,productid=0xc31c";
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut wanted = false;
-    let of_machine = |option: &super::options::Opt| option.name == "machine" && option.props.peek("usb") == Some("on");
-    let board = draft.says("usb") || draft.says("usbdevice") || draft.options.iter().any(of_machine);
+    let of_machine = |option: &super::options::QemuOption| option.name == "machine" && option.props.peek("usb") == Some("on");
+    let board = draft.has_option("usb") || draft.has_option("usbdevice") || draft.options.iter().any(of_machine);
     let first = if board { of_board(draft) } else { 0 };
     let count = controllers(draft, first);
     for index in draft.named(&["usb"]) {
@@ -54,7 +55,7 @@ pub(super) fn translate(draft: &mut Draft) {
             wanted |= bus == "usb";
             draft.device(Fragment::new("input").with("type", kind).with("bus", bus));
             draft.take(index, "driver");
-            draft.place_freely(index);
+            draft.ignore_address(index);
             draft.native(index, "<input>");
         }
     }
@@ -114,13 +115,13 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
             count += 1;
         }
         draft.device(element);
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, &format!("<controller type='usb' model='{model}'>"));
     }
     count
 }
 
-fn is_companion(option: &super::options::Opt) -> bool {
+fn is_companion(option: &super::options::QemuOption) -> bool {
     option.props.peek("driver").is_some_and(|driver| driver.starts_with("ich9-usb-uhci"))
 }
 
@@ -135,7 +136,7 @@ fn old_style(draft: &mut Draft, index: usize) -> bool {
             (Some((vendor, product)), _) if is_hex(&vendor) && is_hex(&product) => pass(draft, by_id(&vendor, &product)),
             (None, Some((bus, address))) if is_number(&bus) && is_number(&address) => pass(draft, by_place(&bus, &address)),
             _ => {
-                draft.refuse(index, "it names no USB device", WHICH_USB);
+                draft.refuse(index, "it names no USB device", USB_ID_REMEDY);
                 return true;
             }
         }
@@ -184,7 +185,7 @@ fn host_device(draft: &mut Draft, index: usize) {
         (Some(vendor), Some(product), ..) => match (number(&vendor), number(&product)) {
             (Some(vendor), Some(product)) => by_id(&format!("{vendor:04x}"), &format!("{product:04x}")),
             _ => {
-                draft.refuse(index, "its ids are not numbers, and QEMU refuses them", WHICH_USB);
+                draft.refuse(index, "its ids are not numbers, and QEMU refuses them", USB_ID_REMEDY);
                 return;
             }
         },
@@ -201,7 +202,7 @@ fn host_device(draft: &mut Draft, index: usize) {
     };
     draft.options[index].props.ignore(&["driver", "vendorid", "productid", "hostbus", "hostaddr", "hostdevice", "port"]);
     let boot = draft.boot_order(index);
-    draft.place_freely(index);
+    draft.ignore_address(index);
     pass_with(draft, source.0, source.1, boot);
     draft.native(index, "<hostdev type='usb'>");
 }

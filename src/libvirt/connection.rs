@@ -1,7 +1,7 @@
 //! A connection to libvirt, through its Rust bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Beside, Defined, Domains, Hypervisor, Known, LibvirtError, Pools, Secrets, Snapshot, State, Unread};
+use vgapt::hypervisor::{Defined, Domains, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
@@ -236,13 +236,13 @@ impl Hypervisor for Libvirt {
         self.domain(name)?.destroy().map_err(|error| explain(&error, format!("'{name}' cannot be stopped")))
     }
 
-    fn beside(&self, name: &str) -> Result<Beside> {
+    fn beside(&self, name: &str) -> Result<SavedData> {
         let domain = self.domain(name)?;
-        let read = || -> std::result::Result<Beside, Error> {
+        let read = || -> std::result::Result<SavedData, Error> {
             let snapshots = domain.list_all_snapshots(0)?;
             let known = |snapshot: &DomainSnapshot| Ok(Snapshot { name: snapshot.name()?, xml: snapshot.xml_desc(0)? });
             let snapshots: std::result::Result<Vec<Snapshot>, Error> = snapshots.iter().map(known).collect();
-            Ok(Beside { is_saved: domain.has_managed_save(0)?, snapshots: snapshots? })
+            Ok(SavedData { is_saved: domain.has_managed_save(0)?, snapshots: snapshots? })
         };
         read().map_err(|error| explain(&error, format!("cannot read the managed save and snapshots of '{name}'")))
     }

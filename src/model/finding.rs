@@ -28,12 +28,12 @@ pub struct Finding {
     pub remedy: String,
     /// The option that overrides it.
     #[serde(skip)]
-    pub unless: Option<Box<Unless>>,
+    pub unless: Option<Box<Override>>,
 }
 
 /// An option that overrides a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unless {
+pub struct Override {
     /// The finding's remedy without the option.
     remedy: String,
     /// The text before the option.
@@ -49,19 +49,19 @@ impl Finding {
 
     /// A finding that prevents the command unless it is overridden.
     pub fn blocked(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Blocker, ..Self::warning(code, message, remedy) }
+        Self { severity: Severity::Blocked, ..Self::warning(code, message, remedy) }
     }
 
     /// A finding that cannot be overridden.
     pub fn error(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { severity: Severity::Fatal, ..Self::warning(code, message, remedy) }
+        Self { severity: Severity::Error, ..Self::warning(code, message, remedy) }
     }
 
     /// The same finding, which can be overridden by `option`; `offer` introduces the option after the remedy.
     #[must_use]
     pub fn unless(self, offer: &'static str, option: String) -> Self {
         let remedy = format!("{}; {offer}: {option}", self.remedy);
-        Self { unless: Some(Box::new(Unless { remedy: self.remedy, offer, option })), remedy, ..self }
+        Self { unless: Some(Box::new(Override { remedy: self.remedy, offer, option })), remedy, ..self }
     }
 
     /// The remedy without the option that overrides the finding.
@@ -72,13 +72,13 @@ impl Finding {
     /// The remedy, with the option appended to this command.
     pub fn remedy_by(&self, command: &str) -> String {
         match self.unless.as_deref() {
-            Some(Unless { remedy, offer, option }) => format!("{remedy}; {offer}: {command} {option}"),
+            Some(Override { remedy, offer, option }) => format!("{remedy}; {offer}: {command} {option}"),
             None => self.remedy.clone(),
         }
     }
 
     /// Whether it prevents a command, with or without `--force`.
     pub fn refuses(&self, force: bool) -> bool {
-        self.severity == Severity::Fatal || (self.severity == Severity::Blocker && !force)
+        self.severity == Severity::Error || (self.severity == Severity::Blocked && !force)
     }
 }

@@ -13,7 +13,7 @@ pub const HOOK_MARK: &str = "/run/vgapt/called";
 
 /// The state of the hook. What could not be read is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HookSeen {
+pub struct HookState {
     /// The daemon that runs hooks.
     pub daemon: Option<Daemon>,
     /// The daemon that called the hook last.

@@ -32,21 +32,21 @@ pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use files::{
     BEGINNING, FileFacts, Files, Firmware, Identity, LONGEST_CHAIN, file_of_loop, format_by_content, format_by_name, has_protocol,
 };
-pub use finding::{Finding, Severity, Unless};
-pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookSeen, OtherHook};
+pub use finding::{Finding, Override, Severity};
+pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook};
 pub use host::Host;
 pub use ids::{Class, PciId, UsbId, is_uuid, vendor};
 pub use leads::{Lead, Leads, leads};
 pub use libvirt::Libvirt;
 pub use memory::{HugepagePool, Memory};
 pub use names::{Named, Role, is_known_format, named_by};
-pub use observed::{FreePieces, Holder, Holders, IommuUnit, KvmNode, ModuleState, Observed, Reach, RomState};
+pub use observed::{FreeBlocks, Holder, Holders, HostSource, IommuUnit, KvmNode, ModuleState, Observed, RomState};
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
 pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub use samba::{SmbShare, VirtualNetwork};
-pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Purpose, Setup, Use, Uses};
+pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses};
 pub use shell_word::shell_word;
 pub use size::Size;
 pub use uri::Uri;

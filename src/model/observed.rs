@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{HookSeen, PciAddress, Rom, Size};
+use super::{HookState, PciAddress, Rom, Size};
 
 /// The present state of a host; what could not be read is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observed {
     /// What the host is read from.
-    pub reach: Reach,
+    pub reach: HostSource,
     /// `/dev/kvm`.
     pub kvm: Option<KvmNode>,
     /// The IOMMUs that the kernel uses.
@@ -28,7 +28,7 @@ pub struct Observed {
     /// The processes that use the cards.
     pub holders: Option<Holders>,
     /// Free memory of each zone, by block size.
-    pub free_pieces: Vec<FreePieces>,
+    pub free_blocks: Vec<FreeBlocks>,
     /// libvirt's sockets.
     pub libvirt_sockets: Option<Vec<String>>,
     /// Whether libvirt's QEMU driver is installed.
@@ -48,14 +48,14 @@ pub struct Observed {
     /// The addresses on which a program listens on Samba's port.
     pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
     /// libvirt's hook.
-    pub hook: HookSeen,
+    pub hook: HookState,
     /// How much memory a process of the user may lock (memlock limit).
     pub memory_lock: Option<Size>,
 }
 
 /// What the host is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reach {
+pub enum HostSource {
     /// The running machine.
     Live {
         /// Whether vgapt runs as root.
@@ -68,7 +68,7 @@ pub enum Reach {
     Recorded,
 }
 
-impl Reach {
+impl HostSource {
     /// Why something that every user can read is not available.
     pub fn because(self) -> &'static str {
         match self {
@@ -153,14 +153,14 @@ pub struct Holder {
 
 /// Free memory of one zone: the number of free blocks of 1, 2, 4, … pages of 4 KiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreePieces {
+pub struct FreeBlocks {
     /// NUMA node.
     pub node: u32,
     /// The number of blocks of each size.
     pub counts: Vec<u64>,
 }
 
-impl FreePieces {
+impl FreeBlocks {
     /// The free memory in blocks of 2 MiB or more.
     pub fn large(&self) -> Size {
         // 2 MiB are 2^9 pages of 4 KiB.

@@ -103,7 +103,7 @@ pub enum NoText {
     /// It is a directory.
     Directory,
     /// It is a symbolic link to a target that does not exist.
-    LeadsNowhere(String),
+    DanglingLink(String),
     /// It is longer than this many KiB.
     TooLong(usize),
     /// It is no UTF-8.
@@ -125,7 +125,7 @@ pub enum NoText {
 impl NoText {
     /// Whether it is not a file at all, so that programs skip it.
     pub fn is_no_file(&self) -> bool {
-        matches!(self, Self::Directory | Self::LeadsNowhere(_))
+        matches!(self, Self::Directory | Self::DanglingLink(_))
     }
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for NoText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory => f.write_str("is a directory"),
-            Self::LeadsNowhere(target) => write!(f, "is a symbolic link to {target}, which does not exist"),
+            Self::DanglingLink(target) => write!(f, "is a symbolic link to {target}, which does not exist"),
             Self::TooLong(kib) => write!(f, "is longer than {kib} KiB, too long for a configuration file"),
             Self::NotUtf8 { at, .. } => write!(f, "is not valid UTF-8 at byte {at}"),
             Self::Unread { error, .. } => write!(f, "cannot be read: {error}"),
@@ -239,17 +239,17 @@ pub struct Use {
     /// The PCI functions above it: its controller and the bridges.
     pub path: Vec<PciAddress>,
     /// What it is used for.
-    pub what: Purpose,
+    pub what: UsedFor,
 }
 
 /// What a device is used for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
+pub enum UsedFor {
     /// A disk or partition that is mounted, used as swap, or part of a volume in use.
     Disk {
         /// Its name, such as `nvme0n1p2`.
         name: String,
-        /// Where: a mount point, [`Purpose::SWAP`], …
+        /// Where: a mount point, [`UsedFor::SWAP`], …
         place: String,
     },
     /// The network interface of the default route.
@@ -266,7 +266,7 @@ pub enum Purpose {
     },
 }
 
-impl Purpose {
+impl UsedFor {
     /// Stands for swap in the place of a mount point.
     pub const SWAP: &str = "swap";
 }

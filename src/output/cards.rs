@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::findings::finding;
-use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
+use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
 use crate::model::{CardKind, Host, Iommu, PciDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
@@ -15,7 +15,7 @@ pub fn cards(host: &Host, cards: &[Assessment]) -> String {
         text.push_str(&finding(&warning));
     }
     for unknown in &host.unknown {
-        text.push_str(&format!("{}: {unknown}\n", paint(CARE, "unknown")));
+        text.push_str(&format!("{}: {unknown}\n", paint(WARNING, "unknown")));
     }
     for card in cards {
         text.push_str(&block(host, card));
@@ -32,7 +32,7 @@ fn iommu(host: &Host) -> String {
         Iommu::Off => paint(BAD, "off in the kernel"),
         Iommu::FirmwareOff => paint(BAD, "off in the firmware, or missing"),
         Iommu::Guest => paint(BAD, "none: this is a virtual machine"),
-        Iommu::Unknown => paint(CARE, "unknown"),
+        Iommu::Unknown => paint(WARNING, "unknown"),
     }
 }
 
@@ -70,7 +70,7 @@ fn block(host: &Host, card: &Assessment) -> String {
     }
     line("next", &card.remedy);
     for warning in &card.warnings {
-        line("warning", &paint(CARE, &warning.message));
+        line("warning", &paint(WARNING, &warning.message));
         line("", &format!("remedy: {}", warning.remedy));
     }
     text
@@ -85,11 +85,11 @@ fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Ready => paint(GOOD, "ready: all functions are on vfio-pci"),
         Verdict::Available => paint(GOOD, "available: can be passed through to a guest"),
-        Verdict::OnlyDisplay => paint(CARE, "only-display: can be passed through, but leaves the host without a display"),
+        Verdict::OnlyDisplay => paint(WARNING, "only-display: can be passed through, but leaves the host without a display"),
         Verdict::Blocked => paint(BAD, "blocked: its group contains devices that the host uses"),
         Verdict::Console => paint(BAD, "console: the server's management console; stays with the host"),
-        Verdict::SharedOut => paint(CARE, "shared-out: has virtual functions; pass one of these through instead"),
-        Verdict::Unknown => paint(CARE, "unknown: not in an IOMMU group"),
+        Verdict::SharedOut => paint(WARNING, "shared-out: has virtual functions; pass one of these through instead"),
+        Verdict::Unknown => paint(WARNING, "unknown: not in an IOMMU group"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report of `vgapt check`: one line for each check, its remedy below it, and a summary at the end.
 
-use super::style::{BAD, CARE, FAINT, GOOD, STRONG, paint};
+use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
 use crate::readiness::{Check, Group, Report, State};
 
 /// How much is shown.
@@ -55,7 +55,7 @@ fn heading(group: Group) -> &'static str {
 fn line(check: &Check, detail: Detail) -> String {
     let (style, word) = match check.state {
         State::Ok => (GOOD, "ok"),
-        State::Care => (CARE, "warning"),
+        State::Warning => (WARNING, "warning"),
         State::Missing => (BAD, "missing"),
         State::Unknown => (FAINT, "unknown"),
     };

@@ -1,14 +1,14 @@
 //! What each part of an imported script was converted to.
 
-use super::style::{CARE, FAINT, GOOD, STRONG, paint};
-use crate::import::{Fate, Imported};
+use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
+use crate::import::{Conversion, Imported};
 
 /// The three lists, and the notes.
 pub fn imported(imported: &Imported) -> String {
     let lists = [
-        (Fate::Native, "converted to libvirt elements", GOOD),
-        (Fate::Kept, "passed to QEMU unchanged", CARE),
-        (Fate::Meaningless, "not needed with libvirt", FAINT),
+        (Conversion::Native, "converted to libvirt elements", GOOD),
+        (Conversion::Unchanged, "passed to QEMU unchanged", WARNING),
+        (Conversion::Meaningless, "not needed with libvirt", FAINT),
     ];
     let mut text = String::new();
     for (fate, title, style) in lists {
@@ -17,7 +17,7 @@ pub fn imported(imported: &Imported) -> String {
         for part in parts {
             text.push_str(&format!("  {}  {}\n", part.option, paint(style, &part.how)));
             for left in &part.left {
-                text.push_str(&format!("    {} {left}\n", paint(CARE, "not converted:")));
+                text.push_str(&format!("    {} {left}\n", paint(WARNING, "not converted:")));
             }
         }
     }

@@ -26,4 +26,4 @@ pub use plan::{edited, plan, plan_json, undoing};
 pub use style::shown;
 pub use svg::svg;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
-pub use topology::{SeatedCard, Seats, topology};
+pub use topology::{CardPlacement, TopologyView, topology};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::diff::diff;
-use super::style::{CARE, FAINT, STRONG, paint};
+use super::style::{FAINT, STRONG, WARNING, paint};
 use crate::host::{Plan, Undoing};
 
 /// A plan for people; `live`: whether its commands are run, not only printed.
@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, live: bool) -> String {
         text.push_str(&format!("{} {}: {}\n", paint(FAINT, "kernel parameter"), parameter.token, parameter.why));
     }
     for why in &plan.reboot {
-        text.push_str(&format!("{}: {why}\n", paint(CARE, "reboot")));
+        text.push_str(&format!("{}: {why}\n", paint(WARNING, "reboot")));
     }
     if let Some(parameter) = &plan.switch_off {
         text.push_str(&format!("to boot once without the early binding, add to the kernel command line: {parameter}\n"));
@@ -75,7 +75,7 @@ pub fn undoing(undoing: &Undoing) -> String {
 
 /// The files that were edited since, each with the edits.
 pub fn edited(undoing: &Undoing) -> String {
-    let one = |file: &crate::host::Return| {
+    let one = |file: &crate::host::RestoredFile| {
         let left = file.edited_since.as_deref().unwrap_or_default();
         let note = if file.in_the_way { "; it cannot be told from vgapt's own change, so --force leaves the file as it is" } else { "" };
         format!(

@@ -13,7 +13,7 @@ pub(super) const STRONG: Style = Style('\u{fdd1}');
 /// Good.
 pub(super) const GOOD: Style = Style('\u{fdd2}');
 /// A warning.
-pub(super) const CARE: Style = Style('\u{fdd3}');
+pub(super) const WARNING: Style = Style('\u{fdd3}');
 /// An error, or blocked.
 pub(super) const BAD: Style = Style('\u{fdd4}');
 /// Less important.

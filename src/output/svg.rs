@@ -1,6 +1,6 @@
 //! Which guest uses which core, as an SVG picture of nested boxes.
 
-use super::topology::{Cache, Node, Seat, Seats};
+use super::topology::{Cache, CpuUse, Node, TopologyView};
 
 const BOX: usize = 58;
 const GAP: usize = 8;
@@ -39,7 +39,7 @@ impl Picture {
 }
 
 /// The picture as a whole SVG document.
-pub fn svg(seats: &Seats) -> String {
+pub fn svg(seats: &TopologyView) -> String {
     let mut picture = Picture { body: String::new(), width: 0, y: GAP };
     picture.text(GAP, 16, &seats.title());
     picture.y += LINE + GAP;
@@ -65,7 +65,7 @@ pub fn svg(seats: &Seats) -> String {
     )
 }
 
-fn draw_node(picture: &mut Picture, seats: &Seats, node: &Node<'_>) {
+fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &Node<'_>) {
     let top = picture.y;
     picture.y += GAP / 2;
     picture.text(2 * GAP, 13, &format!("package {}, NUMA node {}", node.package, node.number));
@@ -83,7 +83,7 @@ fn draw_node(picture: &mut Picture, seats: &Seats, node: &Node<'_>) {
     picture.y += GAP;
 }
 
-fn draw_cache(picture: &mut Picture, seats: &Seats, cache: &Cache<'_>) {
+fn draw_cache(picture: &mut Picture, seats: &TopologyView, cache: &Cache<'_>) {
     let top = picture.y;
     picture.text(3 * GAP, 12, &format!("L3 {} MiB", cache.kib >> 10));
     picture.y += LINE;
@@ -92,10 +92,10 @@ fn draw_cache(picture: &mut Picture, seats: &Seats, cache: &Cache<'_>) {
         for (column, core) in row.iter().enumerate() {
             for (thread, cpu) in core.cpus.iter().enumerate() {
                 let (colour, word) = match seats.seat(*cpu) {
-                    Seat::Guest(vcpu) => (GUEST, format!("v{vcpu}")),
-                    Seat::Unused => (UNUSED, "unused".to_owned()),
-                    Seat::Emulator => (EMULATOR, "host".to_owned()),
-                    Seat::Host => (HOST, "host".to_owned()),
+                    CpuUse::Guest(vcpu) => (GUEST, format!("v{vcpu}")),
+                    CpuUse::Unused => (UNUSED, "unused".to_owned()),
+                    CpuUse::Emulator => (EMULATOR, "host".to_owned()),
+                    CpuUse::Host => (HOST, "host".to_owned()),
                 };
                 let (x, y) = (3 * GAP + column * (BOX + GAP), picture.y + thread * LINE);
                 picture.body.push_str(&format!(

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::style::{CARE, FAINT, GOOD, STRONG, paint};
+use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
 use crate::model::{CpuSet, Size};
 use crate::topology::Core;
 
 /// The contents of the picture.
 #[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Seats {
+pub struct TopologyView {
     /// The processor's name.
     pub model: Option<String>,
     /// The cores, in order.
@@ -22,12 +22,12 @@ pub struct Seats {
     /// The guest's name; `None` where it is a proposal.
     pub name: Option<String>,
     /// The cards of the guest, else of the host.
-    pub cards: Vec<SeatedCard>,
+    pub cards: Vec<CardPlacement>,
 }
 
 /// A card, and the NUMA node that it is attached to.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct SeatedCard {
+pub struct CardPlacement {
     /// Its address and name.
     pub label: String,
     /// Its NUMA node; `None` where the firmware does not report it.
@@ -53,7 +53,7 @@ pub(super) struct Node<'s> {
     pub(super) caches: Vec<Cache<'s>>,
 }
 
-impl Seats {
+impl TopologyView {
     /// The cores, grouped by package and node, and then by cache.
     pub(super) fn nodes(&self) -> Vec<Node<'_>> {
         let mut places: BTreeMap<(u32, u32), BTreeMap<usize, Vec<&Core>>> = BTreeMap::new();
@@ -67,12 +67,12 @@ impl Seats {
     }
 
     /// What a CPU of the host is used for.
-    pub(super) fn seat(&self, cpu: u32) -> Seat {
+    pub(super) fn seat(&self, cpu: u32) -> CpuUse {
         match self.vcpus.get(&cpu) {
-            Some(vcpus) => Seat::Guest(vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
-            None if self.guest.0.contains(&cpu) => Seat::Unused,
-            None if self.emulator.0.contains(&cpu) => Seat::Emulator,
-            None => Seat::Host,
+            Some(vcpus) => CpuUse::Guest(vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
+            None if self.guest.0.contains(&cpu) => CpuUse::Unused,
+            None if self.emulator.0.contains(&cpu) => CpuUse::Emulator,
+            None => CpuUse::Host,
         }
     }
 
@@ -87,7 +87,7 @@ impl Seats {
 }
 
 /// What a CPU is used for.
-pub(super) enum Seat {
+pub(super) enum CpuUse {
     /// A virtual CPU, or several.
     Guest(String),
     /// Unused: the guest uses the core's other thread.
@@ -99,7 +99,7 @@ pub(super) enum Seat {
 }
 
 /// The picture: a line for each core.
-pub fn topology(seats: &Seats) -> String {
+pub fn topology(seats: &TopologyView) -> String {
     let mut text = format!("{}\n", paint(STRONG, seats.title()));
     if seats.cores.is_empty() {
         text.push_str("  the cores of this host are unknown\n");
@@ -115,13 +115,13 @@ pub fn topology(seats: &Seats) -> String {
             text.extend(cache.cores.into_iter().map(|core| core_line(seats, core)));
         }
     }
-    let elsewhere: Vec<&SeatedCard> =
+    let elsewhere: Vec<&CardPlacement> =
         seats.cards.iter().filter(|card| !seats.cores.iter().any(|core| card.node == Some(core.node))).collect();
     text.extend(elsewhere.into_iter().map(card_line));
     text
 }
 
-fn card_line(card: &SeatedCard) -> String {
+fn card_line(card: &CardPlacement) -> String {
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
     let groups = if groups.is_empty() { "not in an IOMMU group".to_owned() } else { format!("IOMMU group {}", groups.join(", ")) };
     let node = if card.node.is_none() { ", NUMA node unknown" } else { "" };
@@ -131,13 +131,13 @@ fn card_line(card: &SeatedCard) -> String {
 /// Width of the word for a CPU.
 const SEAT: usize = 8;
 
-fn core_line(seats: &Seats, core: &Core) -> String {
+fn core_line(seats: &TopologyView, core: &Core) -> String {
     let seat = |cpu: &u32| {
         let (style, word) = match seats.seat(*cpu) {
-            Seat::Guest(vcpu) => (GOOD, format!("vCPU {vcpu}")),
-            Seat::Unused => (CARE, "unused".to_owned()),
-            Seat::Emulator => (FAINT, "host+emu".to_owned()),
-            Seat::Host => (FAINT, "host".to_owned()),
+            CpuUse::Guest(vcpu) => (GOOD, format!("vCPU {vcpu}")),
+            CpuUse::Unused => (WARNING, "unused".to_owned()),
+            CpuUse::Emulator => (FAINT, "host+emu".to_owned()),
+            CpuUse::Host => (FAINT, "host".to_owned()),
         };
         format!("{cpu:>3} {}{:pad$}", paint(style, &word), "", pad = SEAT.saturating_sub(word.len()))
     };

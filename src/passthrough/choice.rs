@@ -9,7 +9,7 @@ pub enum Choice<'a> {
     /// This one.
     Chosen(&'a Assessment, String),
     /// One of these; the user has to say which. The first is the best example.
-    NoneClear(Vec<&'a Assessment>, String),
+    Ambiguous(Vec<&'a Assessment>, String),
     /// None can be passed through. The likely candidates, the best example first, and what blocks each.
     None(Vec<&'a Assessment>, String),
 }
@@ -19,7 +19,7 @@ impl<'a> Choice<'a> {
     pub fn card(&self) -> Option<&'a Assessment> {
         match self {
             Self::Chosen(card, _) => Some(card),
-            Self::NoneClear(..) | Self::None(..) => None,
+            Self::Ambiguous(..) | Self::None(..) => None,
         }
     }
 
@@ -27,7 +27,7 @@ impl<'a> Choice<'a> {
     pub fn remedy(&self) -> String {
         let first = match self {
             Self::Chosen(..) => None,
-            Self::NoneClear(cards, _) | Self::None(cards, _) => cards.first(),
+            Self::Ambiguous(cards, _) | Self::None(cards, _) => cards.first(),
         };
         first.map_or_else(
             || "vgapt list --all shows all devices; name one that is not a graphics card with --pci".to_owned(),
@@ -38,7 +38,7 @@ impl<'a> Choice<'a> {
     /// Why it is so.
     pub fn because(&self) -> &str {
         match self {
-            Self::Chosen(_, because) | Self::NoneClear(_, because) | Self::None(_, because) => because,
+            Self::Chosen(_, because) | Self::Ambiguous(_, because) | Self::None(_, because) => because,
         }
     }
 }
@@ -69,7 +69,7 @@ pub fn choose(cards: &[Assessment]) -> Choice<'_> {
     let equal: Vec<&Assessment> = candidates.iter().filter(|(rank, _)| *rank == best).map(|(_, card)| *card).collect();
     if equal.len() > 1 {
         let named: Vec<String> = equal.iter().map(|card| describe(card)).collect();
-        return Choice::NoneClear(equal, format!("more than one card is possible: {}", named.join("; ")));
+        return Choice::Ambiguous(equal, format!("more than one card is possible: {}", named.join("; ")));
     }
     let because = match best {
         Rank::Bound | Rank::BoundIntegrated => "all its functions are already bound to vfio-pci".to_owned(),

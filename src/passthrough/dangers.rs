@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
-use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Purpose, Use, Uses};
+use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
 
 /// The kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +189,7 @@ fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
 }
 
 /// The displays of a host if all of them are bound to vfio-pci, so that it has no picture; otherwise empty.
-pub fn dark_displays(host: &Host) -> Vec<PciAddress> {
+pub fn displays_on_vfio(host: &Host) -> Vec<PciAddress> {
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
     let is_dark = displays.iter().all(|device| device.on_vfio());
     displays.into_iter().filter(|_| is_dark).map(|device| device.address).collect()
@@ -197,7 +197,7 @@ pub fn dark_displays(host: &Host) -> Vec<PciAddress> {
 
 /// The host has no display now, because of these functions.
 pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
-    let dark = dark_displays(host);
+    let dark = displays_on_vfio(host);
     let own = functions.iter().find(|function| dark.contains(function))?;
     Some(danger(
         DangerKind::HostBlind,
@@ -227,15 +227,15 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
 }
 
 /// What the host uses that is behind one of these functions.
-fn behind<'a>(uses: &'a Uses, functions: &'a [PciAddress]) -> impl Iterator<Item = (&'a Purpose, PciAddress)> {
+fn behind<'a>(uses: &'a Uses, functions: &'a [PciAddress]) -> impl Iterator<Item = (&'a UsedFor, PciAddress)> {
     uses.known.iter().filter_map(|used| Some((&used.what, *used.path.iter().find(|address| functions.contains(address))?)))
 }
 
 fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     let named: BTreeSet<String> = behind(uses, functions)
         .filter_map(|(what, function)| match what {
-            Purpose::Disk { name, place } if place == Purpose::SWAP => Some(format!("{name} (swap) behind {}", function.short())),
-            Purpose::Disk { name, place } => Some(format!("{name} ({place}) behind {}", function.short())),
+            UsedFor::Disk { name, place } if place == UsedFor::SWAP => Some(format!("{name} (swap) behind {}", function.short())),
+            UsedFor::Disk { name, place } => Some(format!("{name} ({place}) behind {}", function.short())),
             _ => None,
         })
         .collect();
@@ -248,7 +248,7 @@ fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
 
 fn default_route(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     let (interface, function) = behind(uses, functions).find_map(|(what, function)| match what {
-        Purpose::DefaultRoute { interface } => Some((interface, function)),
+        UsedFor::DefaultRoute { interface } => Some((interface, function)),
         _ => None,
     })?;
     let message = format!("the host's default route uses {interface}, which is behind {}", function.short());
@@ -267,17 +267,17 @@ fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
 
 /// The keyboards of the host.
 fn keyboards(uses: &Uses) -> impl Iterator<Item = &Use> {
-    uses.known.iter().filter(|used| matches!(used.what, Purpose::Keyboard { .. }))
+    uses.known.iter().filter(|used| matches!(used.what, UsedFor::Keyboard { .. }))
 }
 
 /// Whether the host's last keyboard is one of the USB devices at these ports.
 pub fn last_keyboard_at(uses: &Uses, ports: &[&str]) -> Option<Danger> {
     let at = |used: &Use| match &used.what {
-        Purpose::Keyboard { port: Some(port), .. } => ports.contains(&port.as_str()),
+        UsedFor::Keyboard { port: Some(port), .. } => ports.contains(&port.as_str()),
         _ => false,
     };
     let mut names = keyboards(uses).map(|used| match &used.what {
-        Purpose::Keyboard { name, .. } => name.as_str(),
+        UsedFor::Keyboard { name, .. } => name.as_str(),
         _ => "",
     });
     let name = names.next()?.to_owned();

@@ -27,7 +27,7 @@ pub(super) enum Fault {
     /// Its ROM is in the firmware of the board, and its reset is unreliable.
     RomInFirmware,
     /// It has to be at 00:02.0 of the guest, with the firmware's OpRegion.
-    NeedsPlace,
+    NeedsIgdAddress,
 }
 
 const fn family(name: &'static str, vendor: u16, ids: &'static [(u16, u16)], kind: CardKind, fault: Fault) -> Family {
@@ -49,7 +49,7 @@ const FAMILIES: [Family; 8] = [
     // isc30/ryzen-gpu-passthrough-proxmox: the ROM is in the ACPI table VFCT; gnif/vendor-reset, README, for the reset
     family("AMD integrated graphics", AMD_GRAPHICS, &[], CardKind::Integrated, Fault::RomInFirmware),
     // QEMU, docs/igd-assign.txt
-    family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsPlace),
+    family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsIgdAddress),
 ];
 
 /// The family of a card.
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(of(AMD_GRAPHICS, 0x67df, CardKind::Discrete), Some(Fault::ResetNeedsModule));
         assert_eq!(of(AMD_GRAPHICS, 0x73bf, CardKind::Discrete), None);
         assert_eq!(of(AMD_GRAPHICS, 0x1586, CardKind::Integrated), Some(Fault::RomInFirmware));
-        assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsPlace));
+        assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsIgdAddress));
         assert_eq!(of(INTEL, 0x56a0, CardKind::Discrete), None);
     }
 }

@@ -13,7 +13,7 @@ mod warnings;
 pub use assessment::{Assessment, assess};
 pub use choice::{Choice, choose};
 pub use dangers::{
-    Danger, DangerKind, dangers, dark_displays, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
+    Danger, DangerKind, dangers, displays_on_vfio, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
     only_display_remedy,
 };
 pub use group::missing_iommu;

@@ -140,7 +140,7 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
                 card.address.short()
             ),
         ),
-        Fault::NeedsPlace => Finding::warning(
+        Fault::NeedsIgdAddress => Finding::warning(
             "igd",
             format!("{name} drive the board's display outputs only at 00:02.0 of the guest, with the firmware's OpRegion"),
             "move its hostdev there with virsh edit (<address type='pci' bus='0x00' slot='0x02' function='0x0'/>); QEMU before 10.1 also needs x-igd-opregion=on; otherwise use a remote desktop",

@@ -9,7 +9,7 @@ use crate::host::loaders::Entry;
 use crate::model::{Cmdline, Iommu};
 
 /// Parameters that must be the same in all boot entries.
-const MATTERS: [&str; 8] =
+const RELEVANT: [&str; 8] =
     ["intel_iommu", "amd_iommu", "iommu", "vfio-pci.ids", "module_blacklist", "initcall_blacklist", "hugepages", "pcie_acs_override"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
@@ -97,18 +97,18 @@ fn entries(count: usize) -> String {
     if count == 1 { "its only entry".into() } else { format!("each of its {count} entries") }
 }
 
-fn of_matter(line: &str) -> BTreeMap<&'static str, String> {
+fn relevant_parameters(line: &str) -> BTreeMap<&'static str, String> {
     let line = Cmdline(line.to_owned());
-    MATTERS.iter().filter_map(|name| Some((*name, line.get(name)?.to_owned()))).collect()
+    RELEVANT.iter().filter_map(|name| Some((*name, line.get(name)?.to_owned()))).collect()
 }
 
 /// Boot entries that differ in a parameter that matters.
 fn differing(prepared: &Prepared) -> Option<Check> {
     let entries: &[Entry] = &prepared.needs.entries;
     let first = entries.first()?;
-    let other = entries.iter().find(|entry| of_matter(&entry.cmdline) != of_matter(&first.cmdline))?;
-    let (one, two) = (of_matter(&first.cmdline), of_matter(&other.cmdline));
-    let name = MATTERS.iter().find(|name| one.get(**name) != two.get(**name))?;
+    let other = entries.iter().find(|entry| relevant_parameters(&entry.cmdline) != relevant_parameters(&first.cmdline))?;
+    let (one, two) = (relevant_parameters(&first.cmdline), relevant_parameters(&other.cmdline));
+    let name = RELEVANT.iter().find(|name| one.get(**name) != two.get(**name))?;
     let told = |value: Option<&String>| value.map_or_else(|| format!("no {name}"), |value| format!("{name}={value}"));
     Some(
         Check::ok(
@@ -123,11 +123,11 @@ fn differing(prepared: &Prepared) -> Option<Check> {
 
 /// A parameter that this boot has and the next will lack.
 fn lost(prepared: &Prepared) -> Option<Check> {
-    let now = of_matter(&prepared.facts.host.platform.cmdline.as_ref()?.0);
+    let now = relevant_parameters(&prepared.facts.host.platform.cmdline.as_ref()?.0);
     let entries = &prepared.needs.entries;
-    let (name, value) = now
-        .iter()
-        .find(|(name, value)| !entries.is_empty() && entries.iter().all(|entry| of_matter(&entry.cmdline).get(*name) != Some(value)))?;
+    let (name, value) = now.iter().find(|(name, value)| {
+        !entries.is_empty() && entries.iter().all(|entry| relevant_parameters(&entry.cmdline).get(*name) != Some(value))
+    })?;
     let turned_off = value.split(',').any(|part| part == "off");
     if turned_off || (prepared.facts.host.platform.iommu == Iommu::On && !prepared.needs.lacking.is_empty()) {
         return None;

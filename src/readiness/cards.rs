@@ -9,9 +9,9 @@ const WHY_GROUP: &str =
     "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
 
 /// Warnings that other checks report.
-const SAID_ELSEWHERE: [&str; 1] = ["no-group"];
+const CHECKED_ELSEWHERE: [&str; 1] = ["no-group"];
 /// Refusals of prepare that the verdict already covers.
-const SAID_BY_VERDICT: [&str; 3] = ["blocked-group", "bmc", "has-virtual-functions"];
+const COVERED_BY_VERDICT: [&str; 3] = ["blocked-group", "bmc", "has-virtual-functions"];
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let cards = prepared.facts.cards;
@@ -43,7 +43,7 @@ fn none(prepared: &Prepared) -> Check {
     let choice = choose(&all);
     let check = Check::ok("card", Group::Cards, "graphics card", choice.because());
     match choice {
-        Choice::None(cards, _) | Choice::NoneClear(cards, _) if cards.is_empty() => check.missing(
+        Choice::None(cards, _) | Choice::Ambiguous(cards, _) if cards.is_empty() => check.missing(
             Step::Choose,
             "without a card to pass through, a guest has no GPU of its own and does not need vgapt",
             "install a graphics card",
@@ -52,7 +52,7 @@ fn none(prepared: &Prepared) -> Check {
             let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
             check.missing(Step::Choose, WHY_GROUP, format!("see what blocks a card: vgapt check --gpu {first}"))
         }
-        Choice::NoneClear(cards, _) => {
+        Choice::Ambiguous(cards, _) => {
             let first = cards.first().map(|card| card.address.short()).unwrap_or_default();
             let why = "what has to be done depends on the card";
             check.missing(Step::Choose, why, format!("choose one: vgapt check --gpu {first}"))
@@ -66,7 +66,7 @@ fn of_card(prepared: &Prepared, card: &Assessment) -> Vec<Check> {
     let mut checks = vec![verdict(card, prepared)];
     // Devices with the same id matter only for binding by id; what is bound or prepared already was bound correctly.
     let is_bound = card.verdict == Verdict::Ready || !prepared.writes();
-    let told = |warning: &&Finding| !(SAID_ELSEWHERE.contains(&warning.code) || is_bound && warning.code == "twins");
+    let told = |warning: &&Finding| !(CHECKED_ELSEWHERE.contains(&warning.code) || is_bound && warning.code == "twins");
     checks.extend(card.warnings.iter().filter(told).map(|warning| warned(prepared, card, warning)));
     checks.extend(reset(prepared, card));
     checks.extend(regions(prepared, card));
@@ -137,16 +137,18 @@ fn why(code: &str) -> &'static str {
 /// What prepare refuses unless an option allows it.
 fn refusals(prepared: &Prepared) -> Vec<Check> {
     let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
-    let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocker || only_display(finding));
+    let against = prepared.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocked || only_display(finding));
     let subject = super::prepared::functions(prepared.facts.cards).first().map(|address| address.short()).unwrap_or_default();
     against
-        .filter(|finding| !SAID_BY_VERDICT.contains(&finding.code) && !super::others::TOLD.contains(&finding.code) && finding.code != "tpm")
+        .filter(|finding| {
+            !COVERED_BY_VERDICT.contains(&finding.code) && !super::others::REPORTED_HERE.contains(&finding.code) && finding.code != "tpm"
+        })
         .map(|finding| {
             let check = Check::ok(finding.code, Group::Cards, subject.clone(), finding.message.clone());
             let why = "the host needs what it would lose with the card";
             let remedy = finding.remedy_by(&prepared.command());
             // If nothing is left to prepare, the user has allowed it.
-            let is_blocked = prepared.writes() && finding.severity == Severity::Blocker;
+            let is_blocked = prepared.writes() && finding.severity == Severity::Blocked;
             if is_blocked { check.missing(Step::Firmware, why, remedy) } else { check.care(why, finding.remedy_alone()) }
         })
         .collect()

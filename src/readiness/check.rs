@@ -11,7 +11,7 @@ pub enum State {
     /// As required.
     Ok,
     /// It works, or may work; needs attention.
-    Care,
+    Warning,
     /// Without it a guest does not get the card.
     Missing,
     /// Could not be determined.
@@ -102,7 +102,7 @@ impl Check {
 
     /// The same check as a warning.
     pub(super) fn care(self, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { state: State::Care, why: why.into(), remedy: remedy.into(), ..self }
+        Self { state: State::Warning, why: why.into(), remedy: remedy.into(), ..self }
     }
 
     /// The same check as missing: without it a guest does not get the card.

@@ -24,6 +24,6 @@ pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment
     match choose(&cards) {
         Choice::Chosen(card, _) => vec![card.clone()],
         Choice::None(about, _) if about.len() == 1 => about.into_iter().cloned().collect(),
-        Choice::NoneClear(..) | Choice::None(..) => Vec::new(),
+        Choice::Ambiguous(..) | Choice::None(..) => Vec::new(),
     }
 }

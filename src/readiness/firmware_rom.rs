@@ -13,7 +13,7 @@ pub(super) fn check(prepared: &Prepared, card: &Assessment) -> Option<Check> {
     let check = |seen: String| Check::ok("rom", Group::Cards, format!("{}, ROM", card.address.short()), seen);
     Some(match prepared.facts.observed.roms.get(&card.address) {
         None => check(String::new()).unknown(&format!("{} (rom in sysfs)", prepared.facts.observed.reach.because_closed())).minor(),
-        Some(RomState::Closed) => Check {
+        Some(RomState::Disabled) => Check {
             remedy: format!(
                 "as root: echo 1 > {0} && cat {0} > card.rom; echo 0 > {0}; then: vgapt check --rom card.rom",
                 format_args!("/sys/bus/pci/devices/{}/rom", card.address)

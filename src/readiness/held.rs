@@ -3,7 +3,7 @@
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::host::Bind;
-use crate::model::Reach;
+use crate::model::HostSource;
 
 pub(super) fn check(prepared: &Prepared) -> Option<Check> {
     let facts = &prepared.facts;
@@ -13,7 +13,7 @@ pub(super) fn check(prepared: &Prepared) -> Option<Check> {
         return Some(check(String::new()).unknown(&format!("{} (/proc)", facts.observed.reach.because())).minor());
     };
     if holders.known.is_empty() {
-        let is_only_root = facts.observed.reach == Reach::Live { root: false };
+        let is_only_root = facts.observed.reach == HostSource::Live { root: false };
         let because = if is_only_root { Some("only root sees other users' processes") } else { holders.unknown.as_deref() };
         let unknown = because.map(|because| check(String::new()).unknown(because));
         return Some(unknown.unwrap_or_else(|| check("by no process".into())).minor());

@@ -3,7 +3,7 @@
 use super::check::{Check, Group};
 use super::prepared::Prepared;
 use crate::host;
-use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookSeen, Reach};
+use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookState, HostSource};
 
 const WHY: &str = "it checks the devices and frees what the domain needs before each start, whoever starts a domain";
 const EXECUTABLE: u32 = 0o111;
@@ -105,7 +105,7 @@ fn called(prepared: &Prepared) -> Check {
     }
     if daemon.started.is_none() {
         return match reach {
-            Reach::Live { .. } => {
+            HostSource::Live { .. } => {
                 check(format!("{} has exited because it was idle, and looks for hooks when it starts again", daemon.name))
             }
             _ => check(String::new()).unknown(reach.because()).minor(),
@@ -114,23 +114,23 @@ fn called(prepared: &Prepared) -> Check {
     by_time(check(String::new()), seen, daemon, reach)
 }
 
-fn without_daemon(check: Check, reach: Reach) -> Check {
+fn without_daemon(check: Check, reach: HostSource) -> Check {
     match reach {
-        Reach::Live { .. } => check.unknown("no running libvirt daemon was found in /run").minor(),
+        HostSource::Live { .. } => check.unknown("no running libvirt daemon was found in /run").minor(),
         _ => check.unknown(reach.because()).minor(),
     }
 }
 
 /// The hook was not called yet: has the daemon looked for hooks since it was installed?
-fn by_time(check: Check, seen: &HookSeen, daemon: &Daemon, reach: Reach) -> Check {
+fn by_time(check: Check, seen: &HookState, daemon: &Daemon, reach: HostSource) -> Check {
     let started = seen.booted.and_then(|booted| daemon.started_at(booted));
-    let (Some(looked), Some(written)) = (started.max(seen.told), seen.written) else {
+    let (Some(looked), Some(written)) = (started.max(seen.reloaded), seen.written) else {
         return check.unknown(reach.because()).minor();
     };
     let remedy = format!("systemctl try-reload-or-restart {}", daemon.name);
     if looked >= written {
         Check { seen: format!("{} has looked for hooks since this one was installed, and has not called it yet", daemon.name), ..check }
-    } else if seen.told.is_some() {
+    } else if seen.reloaded.is_some() {
         Check { seen: format!("{} has not looked for hooks since this one was installed", daemon.name), ..check }.care(WHY, remedy)
     } else {
         let because = format!("{} was started before the hook was installed, and whether it was reloaded since is not known", daemon.name);

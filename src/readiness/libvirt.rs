@@ -2,14 +2,14 @@
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
-use crate::host::packages::PIECES;
+use crate::host::packages::SOFTWARE;
 
 /// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
 const WANTED: (u32, u32) = (8, 7);
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     // If libvirt is not installed, the software check says so, and nothing else is checked.
-    let is_there = PIECES.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup));
+    let is_there = SOFTWARE.iter().any(|piece| piece.name == "libvirt" && piece.is_there(prepared.facts.setup));
     if !is_there {
         return Vec::new();
     }

@@ -52,8 +52,8 @@ fn hugepages(prepared: &Prepared) -> Check {
 
 /// How much of the free memory could become huge pages now.
 fn pieces(observed: &Observed) -> String {
-    let large: u64 = observed.free_pieces.iter().map(|zone| zone.large().bytes()).fold(0, u64::saturating_add);
-    if observed.free_pieces.is_empty() {
+    let large: u64 = observed.free_blocks.iter().map(|zone| zone.large().bytes()).fold(0, u64::saturating_add);
+    if observed.free_blocks.is_empty() {
         String::new()
     } else {
         format!("; {} MiB of the free memory are in contiguous pieces that large", large >> 20)
@@ -107,7 +107,7 @@ mod tests {
             let facts = Facts { host: &host, setup: &setup, observed: &observed, cards: &[], bind: Bind::Boot, noted: &[], session };
             memory_lock(&Prepared::of(facts)).unwrap().state
         };
-        assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [State::Missing, State::Care, State::Ok]);
+        assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [State::Missing, State::Warning, State::Ok]);
         assert_eq!(state(8, false), State::Ok);
     }
 }

@@ -37,7 +37,7 @@ fn vfio(prepared: &Prepared) -> Check {
     let state = running.map_or_else(|| observed.vfio.values().next(), |release| observed.vfio.get(release));
     match state {
         Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
-        Some(ModuleState::Works) => check("is part of this kernel: a device is bound to it".into()).minor(),
+        Some(ModuleState::InUse) => check("is part of this kernel: a device is bound to it".into()).minor(),
         Some(_) => check("is a module of the kernel".into()).minor(),
         None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not show which modules this kernel has"),
         None => check(String::new()).unknown(&format!("{} (/lib/modules)", observed.reach.because())).minor(),

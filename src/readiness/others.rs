@@ -6,7 +6,7 @@ use crate::host::Bind;
 use crate::model::{Finding, Severity};
 
 /// The findings of prepare that are reported here.
-pub(super) const TOLD: [&str; 14] = [
+pub(super) const REPORTED_HERE: [&str; 14] = [
     "also-bound",
     "bound-by-other",
     "display-kept-out",
@@ -27,7 +27,7 @@ const UNREAD: &str = "unread";
 const WHY: &str = "vgapt neither verifies nor reverts what another tool's files do at boot";
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let told = prepared.plan.findings.iter().filter(|finding| TOLD.contains(&finding.code) && finding.code != UNREAD);
+    let told = prepared.plan.findings.iter().filter(|finding| REPORTED_HERE.contains(&finding.code) && finding.code != UNREAD);
     told.map(|finding| one(prepared, finding)).collect()
 }
 

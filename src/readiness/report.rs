@@ -14,7 +14,7 @@ use crate::model::{Finding, PciAddress};
 use crate::passthrough;
 
 /// Warnings about the host that have checks of their own.
-const SAID_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
+const CHECKED_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
 
 /// Replaces a remedy that prepare would refuse.
 const NOT_BY_PREPARE: &str = "see 'configuration': vgapt prepare writes nothing on this system";
@@ -69,7 +69,7 @@ pub fn check(facts: &Facts) -> Report {
 /// Other warnings about the host.
 fn of_host(prepared: &Prepared) -> Vec<Check> {
     let warnings: Vec<Finding> = passthrough::of_host(prepared.facts.host);
-    let told = warnings.iter().filter(|warning| !SAID_ELSEWHERE.contains(&warning.code));
+    let told = warnings.iter().filter(|warning| !CHECKED_ELSEWHERE.contains(&warning.code));
     told.map(|warning| Check { why: "hidden devices cannot be passed through".into(), ..Check::of_finding(warning, Group::Iommu, "disks") })
         .collect()
 }

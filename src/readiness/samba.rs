@@ -3,7 +3,7 @@
 use super::check::{Check, Group};
 use super::prepared::Prepared;
 use crate::host;
-use crate::model::{Observed, Reach, Setup};
+use crate::model::{HostSource, Observed, Setup};
 
 const WHY: &str = "a defined guest uses this share, and libvirt does not set it up";
 
@@ -22,7 +22,7 @@ fn not_known(prepared: &Prepared) -> Option<Check> {
     let check = || Check::ok("samba-share", Group::Software, "folders shared with guests by Samba", "");
     let check = (!smb_unknown.is_empty()).then(|| check().unknown(&smb_unknown.join("; ")))?;
     // An ordinary user may not read the domains, and a recording never has them.
-    let is_usual = matches!(reach, Reach::Live { root: false } | Reach::Recorded);
+    let is_usual = matches!(reach, HostSource::Live { root: false } | HostSource::Recorded);
     Some(if is_usual { check.minor() } else { check })
 }
 

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
-use crate::host::packages::{PIECES, Piece};
+use crate::host::packages::{SOFTWARE, SoftwarePackage};
 
 /// Where the disc with the virtio drivers comes from, for distributions that have no package of it.
 const VIRTIO_DISC: &str =
@@ -10,12 +10,12 @@ const VIRTIO_DISC: &str =
 
 pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     let known = prepared.facts.observed.reach.is_live() || !prepared.facts.setup.programs.is_empty();
-    let mut checks: Vec<Check> = PIECES.iter().map(|piece| piece_check(prepared, piece, known)).collect();
+    let mut checks: Vec<Check> = SOFTWARE.iter().map(|piece| piece_check(prepared, piece, known)).collect();
     checks.push(virtio_disc(prepared));
     checks
 }
 
-fn piece_check(prepared: &Prepared, piece: &Piece, known: bool) -> Check {
+fn piece_check(prepared: &Prepared, piece: &SoftwarePackage, known: bool) -> Check {
     let check = |seen: String| Check { minor: !piece.required, ..Check::ok("software", Group::Software, piece.name, seen) };
     let version = prepared.facts.observed.versions.get(piece.program);
     if piece.is_there(prepared.facts.setup) {
@@ -35,7 +35,7 @@ fn piece_check(prepared: &Prepared, piece: &Piece, known: bool) -> Check {
 /// The command that installs a component on this distribution.
 pub(super) fn install(prepared: &Prepared, name: &str) -> String {
     let distribution = &prepared.facts.host.platform.distribution;
-    let package = PIECES.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
+    let package = SOFTWARE.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
     let command = package.and_then(|package| distribution.install_command(package));
     command.unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
 }

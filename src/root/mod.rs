@@ -9,7 +9,7 @@ mod redact;
 mod resolve;
 mod status;
 
-pub use capture::{Capture, Entry, Kept, Node};
+pub use capture::{Capture, CapturedPath, Entry, Node};
 pub use directory::open_beneath;
 pub use reader::Root;
 pub use status::Status;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
-use super::capture::{Capture, Kept, Node};
+use super::capture::{Capture, CapturedPath, Node};
 use super::directory::{ATTRIBUTE_BYTES, Directory};
 use super::resolve;
 use super::status::Status;
@@ -46,7 +46,7 @@ impl Root {
     }
 
     /// What was read since [`Root::recording`], without personal data, and a list of it.
-    pub fn into_capture(self) -> (Capture, Vec<Kept>) {
+    pub fn into_capture(self) -> (Capture, Vec<CapturedPath>) {
         self.recording.map(RefCell::into_inner).unwrap_or_default().redacted()
     }
 

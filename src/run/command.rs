@@ -12,11 +12,11 @@ use crate::problem::Problem;
 /// Exit code of the dynamic loader where a library is missing, and of a shell where the program is missing.
 pub(super) const NOT_LOADED: i32 = 127;
 /// How many lines of a failed program's output are shown.
-const LAST_WORDS: usize = 10;
+const LAST_LINES: usize = 10;
 
 /// The result of a program that has ended.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ProgramOutput {
     /// Its exit status.
     pub status: ExitStatus,
     /// Its standard output.
@@ -25,17 +25,17 @@ pub struct Ran {
     pub stderr: String,
 }
 
-impl Ran {
+impl ProgramOutput {
     /// Whether it succeeded.
     pub fn success(&self) -> bool {
         self.status.success()
     }
 
     /// The last lines of its standard error, else of its standard output.
-    pub fn last_words(&self) -> String {
+    pub fn last_lines(&self) -> String {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         let lines: Vec<&str> = said.trim().lines().collect();
-        lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 }
 
@@ -43,10 +43,10 @@ impl Ran {
 ///
 /// # Errors
 /// Where it cannot be started; [`Missing`] where it is not installed.
-pub fn output(argv: &[String]) -> Result<Ran> {
+pub fn output(argv: &[String]) -> Result<ProgramOutput> {
     let output = command(argv)?.output().map_err(|error| cannot_run(argv, &error))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+    Ok(ProgramOutput { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
 /// A program that is not installed.

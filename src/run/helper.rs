@@ -31,9 +31,9 @@ pub struct Helper {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Silence {
+pub enum HelperError {
     /// The time limit was exceeded.
-    TooLong,
+    TimedOut,
     /// A shared library that it needs is missing.
     NotLoaded,
     /// It ended, with this status.
@@ -82,7 +82,7 @@ impl Helper {
     ///
     /// # Errors
     /// Where it has ended.
-    pub fn say(&mut self, line: &str) -> Result<(), Silence> {
+    pub fn say(&mut self, line: &str) -> Result<(), HelperError> {
         let said = self.calls.as_mut().map(|calls| calls.write_all(format!("{line}\n").as_bytes()));
         match said {
             Some(Ok(())) => Ok(()),
@@ -94,25 +94,25 @@ impl Helper {
     ///
     /// # Errors
     /// Where it has ended, or does not answer within the limit; it is then killed.
-    pub fn hear(&mut self, limit: Duration) -> Result<String, Silence> {
+    pub fn hear(&mut self, limit: Duration) -> Result<String, HelperError> {
         match self.answers.recv_timeout(limit) {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
             Err(RecvTimeoutError::Timeout) => {
                 self.end(Duration::ZERO);
-                Err(Silence::TooLong)
+                Err(HelperError::TimedOut)
             }
         }
     }
 
-    fn ended(&mut self) -> Silence {
+    fn ended(&mut self) -> HelperError {
         let status = self.end(GRACE);
         if status.is_some_and(|status| status.code() == Some(NOT_LOADED)) {
-            return Silence::NotLoaded;
+            return HelperError::NotLoaded;
         }
         let complaints = self.complaints.as_ref().and_then(|complaints| complaints.recv_timeout(GRACE).ok()).unwrap_or_default();
         let status = status.map_or_else(|| "it was killed".to_owned(), |status| status.to_string());
-        Silence::Ended(if complaints.trim().is_empty() { status } else { format!("{status}: {}", complaints.trim()) })
+        HelperError::Ended(if complaints.trim().is_empty() { status } else { format!("{status}: {}", complaints.trim()) })
     }
 
     /// Closes its input and waits for its end; kills it if it does not end in time.

@@ -8,8 +8,8 @@ mod sudo;
 mod tied;
 mod within;
 
-pub use command::{Missing, Ran, output};
-pub use helper::{Helper, Silence};
+pub use command::{Missing, ProgramOutput, output};
+pub use helper::{Helper, HelperError};
 pub use stream::stream;
 pub use sudo::become_root;
 pub use tied::{NOT_EXECUTABLE, execute};

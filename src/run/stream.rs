@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::command::{Ran, cannot_run, command};
+use super::command::{ProgramOutput, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// How long to wait for a program after SIGTERM before it is killed.
@@ -19,14 +19,19 @@ const GRACE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// [`super::Missing`] where it is not installed, [`crate::interrupt::Interrupted`] where it was interrupted.
-pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Interrupt, mut heard: impl FnMut(&str)) -> Result<Ran> {
+pub fn stream(
+    argv: &[String],
+    environment: &[(&str, String)],
+    interrupt: &Interrupt,
+    mut heard: impl FnMut(&str),
+) -> Result<ProgramOutput> {
     let mut command = command(argv)?;
     command.envs(environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_run(argv, &error))?;
     let (sender, receiver) = channel();
     if let (Some(out), Some(complaints)) = (child.stdout.take(), child.stderr.take()) {
-        listen(out, Said::Out, sender.clone());
-        listen(complaints, Said::Complained, sender);
+        listen(out, OutputPiece::Stdout, sender.clone());
+        listen(complaints, OutputPiece::Stderr, sender);
     }
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let mut asked: Option<Instant> = None;
@@ -36,11 +41,11 @@ pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Inter
             break;
         }
         match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok(Said::Out(text)) => {
+            Ok(OutputPiece::Stdout(text)) => {
                 heard(&text);
                 stdout.push_str(&text);
             }
-            Ok(Said::Complained(text)) => stderr.push_str(&text),
+            Ok(OutputPiece::Stderr(text)) => stderr.push_str(&text),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -57,15 +62,15 @@ pub fn stream(argv: &[String], environment: &[(&str, String)], interrupt: &Inter
     if interrupt.came() && !status.success() {
         return Err(Interrupted(format!("{} was stopped", argv[0])).into());
     }
-    Ok(Ran { status, stdout, stderr })
+    Ok(ProgramOutput { status, stdout, stderr })
 }
 
-enum Said {
-    Out(String),
-    Complained(String),
+enum OutputPiece {
+    Stdout(String),
+    Stderr(String),
 }
 
-fn listen(mut pipe: impl Read + Send + 'static, said: fn(String) -> Said, sender: Sender<Said>) {
+fn listen(mut pipe: impl Read + Send + 'static, said: fn(String) -> OutputPiece, sender: Sender<OutputPiece>) {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {

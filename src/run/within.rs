@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::command::{Ran, cannot_run, command};
+use super::command::{ProgramOutput, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
@@ -19,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// [`super::Missing`] where it is not installed, [`Interrupted`] where it was interrupted; also where the time limit is exceeded.
-pub fn within(argv: &[String], limit: Duration, interrupt: &Interrupt) -> Result<Ran> {
+pub fn within(argv: &[String], limit: Duration, interrupt: &Interrupt) -> Result<ProgramOutput> {
     let mut command = command(argv)?;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| cannot_run(argv, &error))?;
     let (stdout, stderr) = (child.stdout.take().map(collect), child.stderr.take().map(collect));
@@ -49,7 +49,7 @@ pub fn within(argv: &[String], limit: Duration, interrupt: &Interrupt) -> Result
         let bytes = bytes.with_context(|| format!("the output of {} did not end", argv[0]))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    Ok(Ran { status, stdout: text(stdout)?, stderr: text(stderr)? })
+    Ok(ProgramOutput { status, stdout: text(stdout)?, stderr: text(stderr)? })
 }
 
 /// Reads a pipe to its end in a thread, while the program runs.
@@ -75,7 +75,7 @@ fn kill(mut child: Child) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn sh(script: &str, limit: Duration) -> Result<Ran> {
+    fn sh(script: &str, limit: Duration) -> Result<ProgramOutput> {
         within(&["sh".into(), "-c".into(), script.into()], limit, &Interrupt::default())
     }
 

@@ -11,13 +11,13 @@ type Rank = (bool, u64, bool, u64);
 
 /// Cores of one L3 cache that a guest may have.
 #[derive(Clone)]
-struct Domain<'c> {
+struct CacheDomain<'c> {
     cores: Vec<&'c Core>,
     rank: Rank,
 }
 
 /// What a guest may choose from.
-pub(super) struct Offer<'c> {
+pub(super) struct CandidateCores<'c> {
     /// All cores of the host.
     pub(super) all: &'c [Core],
     /// Those that a guest may have.
@@ -26,7 +26,7 @@ pub(super) struct Offer<'c> {
     pub(super) node: Option<u32>,
 }
 
-impl<'c> Offer<'c> {
+impl<'c> CandidateCores<'c> {
     /// The best `count` cores, in the guest's order; `None` if there are fewer.
     pub(super) fn choose(&self, count: usize) -> Option<Vec<&'c Core>> {
         let tiers = self.tiers();
@@ -73,7 +73,7 @@ impl<'c> Offer<'c> {
     }
 
     /// The L3 caches of some cores, the best first.
-    fn domains(&self, scope: &[&'c Core]) -> Vec<Domain<'c>> {
+    fn domains(&self, scope: &[&'c Core]) -> Vec<CacheDomain<'c>> {
         let caches: BTreeSet<usize> = scope.iter().map(|core| core.l3).collect();
         let domain = |l3: &usize| {
             let mut cores: Vec<&Core> = scope.iter().copied().filter(|core| core.l3 == *l3).collect();
@@ -82,9 +82,9 @@ impl<'c> Offer<'c> {
             let is_whole = self.all.iter().filter(|core| core.l3 == *l3).count() == cores.len();
             let fastest = cores.first().map_or(0, |core| core.max_khz);
             let is_near = cores.first().is_some_and(|core| Some(core.node) == self.node);
-            Domain { cores, rank: (is_near, kib, is_whole, fastest) }
+            CacheDomain { cores, rank: (is_near, kib, is_whole, fastest) }
         };
-        let mut domains: Vec<Domain> = caches.iter().map(domain).collect();
+        let mut domains: Vec<CacheDomain> = caches.iter().map(domain).collect();
         // Sorting is stable, so that of equal caches the first stays the first.
         domains.sort_by_key(|domain| Reverse(domain.rank));
         domains
@@ -93,8 +93,8 @@ impl<'c> Offer<'c> {
 
 /// `count` cores of these caches: of one cache if it has enough, else of as few as possible, the same
 /// number of each if possible; with the number of caches and the rank of the best one.
-fn within<'c>(domains: &[Domain<'c>], count: usize) -> Option<(usize, Rank, Vec<&'c Core>)> {
-    let take = |domain: &Domain<'c>, count: usize| domain.cores.iter().copied().take(count).collect::<Vec<_>>();
+fn within<'c>(domains: &[CacheDomain<'c>], count: usize) -> Option<(usize, Rank, Vec<&'c Core>)> {
+    let take = |domain: &CacheDomain<'c>, count: usize| domain.cores.iter().copied().take(count).collect::<Vec<_>>();
     if let Some(domain) = domains.iter().find(|domain| domain.cores.len() >= count) {
         return Some((1, domain.rank, take(domain, count)));
     }
@@ -107,7 +107,7 @@ fn within<'c>(domains: &[Domain<'c>], count: usize) -> Option<(usize, Rank, Vec<
     })?;
     let rank = by_size.iter().take(used).map(|domain| domain.rank).max()?;
     let share = count / used;
-    let equal: Vec<&Domain> = domains.iter().filter(|domain| domain.cores.len() >= share).take(used).collect();
+    let equal: Vec<&CacheDomain> = domains.iter().filter(|domain| domain.cores.len() >= share).take(used).collect();
     if share * used == count && equal.len() == used {
         return Some((used, rank, equal.into_iter().flat_map(|domain| take(domain, share)).collect()));
     }

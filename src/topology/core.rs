@@ -69,22 +69,22 @@ pub fn cores(topology: &Topology) -> Vec<Core> {
     cores
 }
 
-struct Domain {
+struct CacheDomain {
     cpus: BTreeSet<u32>,
     kib: u64,
 }
 
 /// The CPUs by the L3 cache that they share; where none is known, by package, die and node.
-fn l3_domains(topology: &Topology) -> Vec<Domain> {
-    let mut domains: Vec<Domain> = Vec::new();
+fn l3_domains(topology: &Topology) -> Vec<CacheDomain> {
+    let mut domains: Vec<CacheDomain> = Vec::new();
     for cpu in topology.cpus.iter().filter(|cpu| topology.online.0.contains(&cpu.cpu)) {
         if domains.iter().any(|domain| domain.cpus.contains(&cpu.cpu)) {
             continue;
         }
         let cache = topology.caches.iter().find(|cache| cache.level == 3 && cache.cpus.0.contains(&cpu.cpu));
         domains.push(match cache {
-            Some(cache) => Domain { cpus: cache.cpus.0.clone(), kib: cache.size.map_or(0, crate::model::Size::kib) },
-            None => Domain { cpus: neighbours(topology, cpu).0, kib: 0 },
+            Some(cache) => CacheDomain { cpus: cache.cpus.0.clone(), kib: cache.size.map_or(0, crate::model::Size::kib) },
+            None => CacheDomain { cpus: neighbours(topology, cpu).0, kib: 0 },
         });
     }
     domains

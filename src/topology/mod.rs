@@ -10,4 +10,4 @@ mod core;
 mod pinning;
 
 pub use self::core::{Core, cores};
-pub use pinning::{Count, Demand, GuestTopology, Kinds, Pinning, Unpinned, pin};
+pub use pinning::{CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, pin};

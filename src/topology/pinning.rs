@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::choice::Offer;
+use super::choice::CandidateCores;
 use super::{Core, cores};
 use crate::model::{CpuSet, Topology};
 
@@ -19,7 +19,7 @@ pub enum Count {
 
 /// Which cores of a hybrid processor may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kinds {
+pub enum CoreKinds {
     /// Performance cores; if they have no room, efficiency cores.
     #[default]
     Fitting,
@@ -33,11 +33,11 @@ pub enum Kinds {
 
 /// A request for CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Demand {
+pub struct PinningRequest {
     /// How many virtual CPUs.
     pub count: Count,
     /// Which cores.
-    pub kinds: Kinds,
+    pub kinds: CoreKinds,
     /// The NUMA node of the card.
     pub node: Option<u32>,
 }
@@ -83,7 +83,7 @@ pub struct Pinning {
 
 /// Why no CPUs can be assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unpinned {
+pub enum PinningError {
     /// The host's cores are not known.
     Unknown,
     /// The host has only one core, which it needs itself.
@@ -100,27 +100,29 @@ const HOSTS_SHARE: usize = 4;
 ///
 /// # Errors
 /// If none are available.
-pub fn pin(topology: &Topology, demand: &Demand) -> Result<Pinning, Unpinned> {
+pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, PinningError> {
     let all = cores(topology);
-    let (_first, rest) = all.split_first().ok_or(Unpinned::Unknown)?;
+    let (_first, rest) = all.split_first().ok_or(PinningError::Unknown)?;
     if rest.is_empty() {
-        return Err(Unpinned::OneCore);
+        return Err(PinningError::OneCore);
     }
     let of_kind = |core: &&Core| match demand.kinds {
-        Kinds::Performance | Kinds::Fitting => !core.is_efficient,
-        Kinds::Efficient => core.is_efficient,
-        Kinds::Any => true,
+        CoreKinds::Performance | CoreKinds::Fitting => !core.is_efficient,
+        CoreKinds::Efficient => core.is_efficient,
+        CoreKinds::Any => true,
     };
     let result = among(topology, demand, &all, rest.iter().filter(of_kind).collect());
     match result {
-        Err(Unpinned::TooFew(room)) if demand.kinds == Kinds::Fitting => small(topology, demand, &all, room).ok_or(Unpinned::TooFew(room)),
+        Err(PinningError::TooFew(room)) if demand.kinds == CoreKinds::Fitting => {
+            small(topology, demand, &all, room).ok_or(PinningError::TooFew(room))
+        }
         result => result,
     }
 }
 
 /// Efficiency cores, if the performance cores have no room: of one cluster if one has room, since its cores
 /// share a cache; low-power cores last.
-fn small(topology: &Topology, demand: &Demand, all: &[Core], room: u32) -> Option<Pinning> {
+fn small(topology: &Topology, demand: &PinningRequest, all: &[Core], room: u32) -> Option<Pinning> {
     let of =
         |low_power: bool| -> Vec<&Core> { all.iter().skip(1).filter(|core| core.is_efficient && core.is_low_power == low_power).collect() };
     [of(false), of(true)].into_iter().find_map(|kind| {
@@ -139,7 +141,7 @@ fn small(topology: &Topology, demand: &Demand, all: &[Core], room: u32) -> Optio
 }
 
 /// The best of these cores.
-fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, Unpinned> {
+fn among(topology: &Topology, demand: &PinningRequest, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, PinningError> {
     // Cores are isolated for guests. If they do not suffice, any core is used.
     let isolated: Vec<&Core> =
         candidates.iter().copied().filter(|core| core.cpus.iter().all(|cpu| topology.isolated.0.contains(cpu))).collect();
@@ -147,10 +149,10 @@ fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec
     if room > 0 && !matches!(demand.count, Count::Exactly(count) if count as usize > room) {
         candidates = isolated;
     }
-    let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(Unpinned::TooFew(0))?;
+    let threads = candidates.iter().map(|core| core.cpus.len()).max().ok_or(PinningError::TooFew(0))?;
     // All cores of a guest have the same number of threads, so cores with fewer threads come last.
     let full: Vec<&Core> = candidates.iter().copied().filter(|core| core.cpus.len() == threads).collect();
-    let offer = Offer { all, free: full, node: demand.node };
+    let offer = CandidateCores { all, free: full, node: demand.node };
     let count = match demand.count {
         Count::Exactly(cpus) => usize::try_from(cpus).unwrap_or(usize::MAX).max(1),
         Count::Auto => {
@@ -159,7 +161,7 @@ fn among(topology: &Topology, demand: &Demand, all: &[Core], mut candidates: Vec
         }
     };
     let chosen = offer.choose(count.div_ceil(threads)).or_else(|| mixed(&candidates, count));
-    let chosen = chosen.ok_or_else(|| Unpinned::TooFew(number(candidates.iter().map(|core| core.cpus.len()).sum())))?;
+    let chosen = chosen.ok_or_else(|| PinningError::TooFew(number(candidates.iter().map(|core| core.cpus.len()).sum())))?;
     Ok(pinned(topology, &chosen, count))
 }
 

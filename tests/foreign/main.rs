@@ -206,7 +206,7 @@ impl Laws<'_> {
         let libvirt = vgapt::model::Libvirt { version: self.connect.lib_version().ok().map(u64::from), ..Default::default() };
         let resolved = domain::resolve(base, &self.machine.host, &self.machine.files, &libvirt);
         // What is wrong with the host is not the domain's.
-        let is_fatal = |finding: &&vgapt::model::Finding| finding.severity == Severity::Fatal;
+        let is_fatal = |finding: &&vgapt::model::Finding| finding.severity == Severity::Error;
         if let Some(against) = resolved.findings.iter().find(is_fatal) {
             self.tally.refused.entry(against.code).or_default().push(self.case.file.clone());
             return None;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::desk::{Against, Desk, refused};
+use super::desk::{Conflicts, DiskContext, refused};
 use super::paths::{directory, existing};
 use super::shown::shortened;
-use super::stated::Words;
+use super::stated::DiskOptions;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, Named, Reading, Role, format_by_name, is_known_format};
 use crate::problem::Problem;
@@ -18,21 +18,21 @@ use crate::problem::Problem;
 /// The file name extensions of vgapt's overlays.
 const OWN_ENDINGS: [&str; 2] = ["diff", "copied-in"];
 
-impl Desk<'_> {
+impl DiskContext<'_> {
     /// A disk's backing chain, also while a domain uses the disk.
     ///
     /// # Errors
-    /// [`Against`] where its format is unclear, or it names a file that is opened only with `--trust-backing`.
-    pub(super) fn chain(&self, path: &Path, words: Words<'_>) -> Result<Chain> {
+    /// [`Conflicts`] where its format is unclear, or it names a file that is opened only with `--trust-backing`.
+    pub(super) fn chain(&self, path: &Path, words: DiskOptions<'_>) -> Result<Chain> {
         let (chain, end) = self.chain_so_far(path, words)?;
         match end {
             None => Ok(chain),
-            Some(finding) => Err(Against(vec![finding]).into()),
+            Some(finding) => Err(Conflicts(vec![finding]).into()),
         }
     }
 
     /// The backing chain as far as it may be followed, and the finding that ended it.
-    pub(super) fn chain_so_far(&self, path: &Path, words: Words<'_>) -> Result<(Chain, Option<Finding>)> {
+    pub(super) fn chain_so_far(&self, path: &Path, words: DiskOptions<'_>) -> Result<(Chain, Option<Finding>)> {
         let mut named = std::path::absolute(path).context("cannot determine the current directory")?;
         let path = &existing(path)?;
         let mut format = self.format_of(path, words)?;
@@ -42,7 +42,7 @@ impl Desk<'_> {
             let names = match self.names(&place, &format, path, words) {
                 Ok(names) => names,
                 // Without what it names, it is not opened.
-                Err(finding) if images.is_empty() => return Err(Against(vec![finding]).into()),
+                Err(finding) if images.is_empty() => return Err(Conflicts(vec![finding]).into()),
                 Err(finding) => return Ok((Chain(images), Some(finding))),
             };
             let mut image = self.image(&place, &format)?;
@@ -77,11 +77,11 @@ impl Desk<'_> {
     }
 
     /// The files that an image names, where those with its data may be opened: QEMU opens them with the image.
-    fn names(&self, image: &Path, format: &str, disk: &Path, words: Words<'_>) -> Result<Vec<Named>, Finding> {
+    fn names(&self, image: &Path, format: &str, disk: &Path, words: DiskOptions<'_>) -> Result<Vec<Named>, Finding> {
         let shown = image.display();
         let unknown = |because: String| {
             let remedy = "make a copy whose format names no others, and use that: qemu-img convert -f FORMAT -O qcow2";
-            Finding::fatal("names-unknown", format!("which files {shown} makes QEMU open is not known: {because}"), remedy)
+            Finding::error("names-unknown", format!("which files {shown} makes QEMU open is not known: {because}"), remedy)
         };
         if !is_known_format(format) {
             return Err(unknown(format!("its format is {format}")));
@@ -134,7 +134,7 @@ impl Desk<'_> {
 
     /// The format of a disk: what the user states, else the domain that has it, else raw where an image that lies on it
     /// says so, else its name, else its content where no domain can have another opinion.
-    fn format_of(&self, path: &Path, words: Words<'_>) -> Result<String> {
+    fn format_of(&self, path: &Path, words: DiskOptions<'_>) -> Result<String> {
         if let Some(stated) = words.format {
             return Ok(stated.to_owned());
         }
@@ -144,7 +144,7 @@ impl Desk<'_> {
             let remedy = format!(
                 "state the format: {option} raw, or {option} {other}; the guest of a raw disk can make it look like another format"
             );
-            Against(vec![Finding::fatal("format-unclear", message, remedy)]).into()
+            Conflicts(vec![Finding::error("format-unclear", message, remedy)]).into()
         };
         let shown = path.display();
         let by_domains = self.formats_by_domains(path);
@@ -185,10 +185,10 @@ impl Desk<'_> {
     }
 
     /// The path of a file that an image's header names, if it may be opened.
-    fn against_opening(&self, image: &Path, name: &str, disk: &Path, words: Words<'_>) -> Result<PathBuf, Finding> {
+    fn against_opening(&self, image: &Path, name: &str, disk: &Path, words: DiskOptions<'_>) -> Result<PathBuf, Finding> {
         let shown = &image.display().to_string();
         let outside = |what: &str| {
-            Finding::fatal(
+            Finding::error(
                 "backing-outside",
                 format!("{shown} names {what}, which is outside the disk's own folder and libvirt's storage pools"),
                 "a disk from somebody else can read any file of the host in this way; if the file is correct: --trust-backing",
@@ -198,7 +198,7 @@ impl Desk<'_> {
             Place::File(path) => path,
             Place::Other(other) if words.trust => {
                 let message = format!("the backing file of {shown} is {other}, which vgapt does not support");
-                return Err(Finding::fatal("backing-elsewhere", message, "copy the disk with qemu-img convert, and state the formats"));
+                return Err(Finding::error("backing-elsewhere", message, "copy the disk with qemu-img convert, and state the formats"));
             }
             Place::Other(other) => return Err(outside(&other)),
         };
@@ -212,10 +212,10 @@ impl Desk<'_> {
         }
         match real {
             Ok(place) => existing(&place).map_err(|error| {
-                Finding::fatal("no-disk", format!("{shown} names {}: {error}", place.display()), "name a file or a block device instead")
+                Finding::error("no-disk", format!("{shown} names {}: {error}", place.display()), "name a file or a block device instead")
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(shown, &path)),
-            Err(error) => Err(Finding::fatal(
+            Err(error) => Err(Finding::error(
                 "backing-unread",
                 format!("the backing file {} of {shown} cannot be read: {error}", path.display()),
                 "run it as a user who may read it",
@@ -238,7 +238,7 @@ fn format_of_name(path: &Path) -> Option<&'static str> {
 
 fn two_below(real: &Path, name: &Path, one: &Path, other: &Path) -> Finding {
     let (real, name) = (real.display(), name.display());
-    Finding::fatal(
+    Finding::error(
         "backing-by-name",
         format!(
             "{name} is a link to {real}, whose backing file name is relative: through the link the backing file is {}, by its own path it is {}",
@@ -251,7 +251,7 @@ fn two_below(real: &Path, name: &Path, one: &Path, other: &Path) -> Finding {
 
 fn no_format(image: &Image, backing: &str) -> Finding {
     let path = &image.path;
-    Finding::fatal(
+    Finding::error(
         "no-backing-format",
         format!("{path} does not state the format of its backing file {backing}"),
         format!("set it: qemu-img rebase -u -F FORMAT -b {backing} {path}"),
@@ -259,7 +259,7 @@ fn no_format(image: &Image, backing: &str) -> Finding {
 }
 
 fn missing(image: &str, path: &Path) -> Finding {
-    Finding::fatal(
+    Finding::error(
         "backing-missing",
         format!("the backing file of {image} is missing: {}", path.display()),
         format!("restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE {image}"),

@@ -8,12 +8,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
-use super::guard::Will;
+use super::desk::DiskContext;
+use super::guard::AccessMode;
 use super::paths::{directory, existing};
-use super::shown::rough;
+use super::shown::human_size;
 use super::stated::BeforeWriting;
-use super::work::Work;
+use super::work::ToolRun;
 use crate::disk::{Image, argv};
 use crate::problem::Problem;
 
@@ -37,7 +37,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let overlay = existing(&self.overlay)?;
         let chain = desk.chain(&self.overlay, self.before.stated.options())?;
         let Some(base) = chain.base() else {
@@ -49,13 +49,15 @@ impl Arguments {
         };
         let (kept, format) = (base.snapshots.clone(), base.format.clone());
         let base = existing(Path::new(&base.path))?;
-        let mut against = desk.against_use(&base, Will::Write);
-        against.extend(desk.against_users(&chain, Will::Write)?);
-        against.extend(Desk::against_writing(&base));
-        against.extend(Desk::against_writing(&overlay));
+        let mut against = desk.check_running_domains(&base, AccessMode::Write);
+        against.extend(desk.check_in_use(&chain, AccessMode::Write)?);
+        against.extend(DiskContext::check_writable(&base));
+        against.extend(DiskContext::check_writable(&overlay));
         let search = desk.search((&base, &format), Some(&overlay), &self.before.further)?;
         against.extend(search.findings(&base));
-        against.extend((!base.starts_with("/dev")).then(|| Desk::against_room(directory(&base), chain.top().actual_size).err()).flatten());
+        against.extend(
+            (!base.starts_with("/dev")).then(|| DiskContext::check_space(directory(&base), chain.top().actual_size).err()).flatten(),
+        );
         against.extend(broken(chain.top()));
         against.extend(with_snapshots(chain.top()));
         if let Some(code) = desk.refusal(&against, "nothing was committed", self.before.force.force)? {
@@ -66,9 +68,9 @@ impl Arguments {
             let names = kept.join(", ");
             context.note(&format!("note: the snapshots in {} ({names}) stay; they do not contain what is committed now", base.display()));
         }
-        context.note(&format!("committing {1} from {0} into {2}", overlay.display(), rough(chain.top().actual_size), base.display()));
+        context.note(&format!("committing {1} from {0} into {2}", overlay.display(), human_size(chain.top().actual_size), base.display()));
         let since = Instant::now();
-        bring_down(&desk, &overlay, &chain.top().format, &base)?;
+        commit_overlay(&desk, &overlay, &chain.top().format, &base)?;
         let words = format!(
             "{} now contains everything, in {:.1?}; {} is empty, and can still be used",
             base.display(),
@@ -80,14 +82,14 @@ impl Arguments {
 }
 
 /// Writes the content of an overlay into its backing file.
-pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
+pub(super) fn commit_overlay(desk: &DiskContext<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
     let words = format!(
         "through {} the disk is unchanged; do not use {} on its own before 'vgapt disk commit {}' has finished",
         overlay.display(),
         base.display(),
         overlay.display()
     );
-    let complaint = Work { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))?;
+    let complaint = ToolRun { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))?;
     if complaint.is_empty() {
         return Ok(());
     }
@@ -102,7 +104,7 @@ pub(super) fn bring_down(desk: &Desk<'_>, overlay: &Path, format: &str, base: &P
 fn with_snapshots(overlay: &Image) -> Option<crate::model::Finding> {
     let (path, names) = (&overlay.path, overlay.snapshots.join(", "));
     (!overlay.snapshots.is_empty()).then(|| {
-        crate::model::Finding::fatal(
+        crate::model::Finding::error(
             "snapshots",
             format!("{path} contains snapshots ({names}), which a commit would corrupt"),
             format!("make a standalone copy instead (vgapt disk merge {path} NEW), or delete them: qemu-img snapshot -d NAME {path}"),
@@ -112,7 +114,7 @@ fn with_snapshots(overlay: &Image) -> Option<crate::model::Finding> {
 
 fn broken(image: &Image) -> Option<crate::model::Finding> {
     image.corrupt.then(|| {
-        crate::model::Finding::fatal(
+        crate::model::Finding::error(
             "corrupt",
             format!("{} is marked as corrupt", image.path),
             format!("check what can be repaired: qemu-img check {}", image.path),

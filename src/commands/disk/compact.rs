@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
-use super::guard::Will;
+use super::desk::DiskContext;
+use super::guard::AccessMode;
 use super::made::{needed, sound};
 use super::paths::{directory, existing};
-use super::shown::rough;
+use super::shown::human_size;
 use super::stated::{Force, Stated};
-use super::work::Work;
+use super::work::ToolRun;
 use crate::disk::{Scratch, Staged, argv};
 use crate::model::{Finding, Size};
 
@@ -35,15 +35,15 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let disk = existing(&self.disk)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
         let chain = desk.chain(&self.disk, self.stated.options())?;
-        let mut against = desk.against_target(&new);
+        let mut against = desk.check_target(&new);
         desk.sweep(directory(&disk));
-        against.extend(desk.against_users(&chain, Will::Read)?);
-        against.extend(desk.against_unknown_use(&disk));
-        against.extend(Desk::against_half_written(&disk));
+        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
+        against.extend(desk.check_unknown_domains(&disk));
+        against.extend(DiskContext::check_pending_copy(&disk));
         // Unused blocks are overwritten in a temporary overlay, which may grow to the disk's virtual size.
         let temporary = chain.top().virtual_size;
         let copy = needed(&desk, chain.top(), "qcow2")?;
@@ -53,15 +53,15 @@ impl Arguments {
         }
         context.note(&format!(
             "temporary files need up to {} in {}, {} up to {}",
-            rough(temporary),
+            human_size(temporary),
             directory(&disk).display(),
             new.display(),
-            rough(copy)
+            human_size(copy)
         ));
         let scratch = Scratch::beside(&disk)?;
         let staged = Staged::beside(&new)?;
         let since = Instant::now();
-        let work = Work {
+        let work = ToolRun {
             label: "compacting",
             if_interrupted: "the disk is unchanged, and no new disk was created",
             temporary: Some(scratch.path()),
@@ -75,8 +75,8 @@ impl Arguments {
             "{} was created in {:.1?}: {} instead of {}",
             new.display(),
             since.elapsed(),
-            rough(size),
-            rough(Size::from_bytes(before))
+            human_size(size),
+            human_size(Size::from_bytes(before))
         );
         desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
     }
@@ -87,8 +87,8 @@ fn no_room(disk: &Path, temporary: Size, new: &Path, copy: Size) -> Vec<Finding>
     let device = |path: &Path| directory(path).metadata().map(|metadata| metadata.dev()).ok();
     if device(disk) == device(new) {
         let both = Size::from_bytes(temporary.bytes().saturating_add(copy.bytes()));
-        return Desk::against_room(directory(disk), both).err().into_iter().collect();
+        return DiskContext::check_space(directory(disk), both).err().into_iter().collect();
     }
-    let places = [Desk::against_room(directory(disk), temporary), Desk::against_room(directory(new), copy)];
+    let places = [DiskContext::check_space(directory(disk), temporary), DiskContext::check_space(directory(new), copy)];
     places.into_iter().filter_map(Result::err).collect()
 }

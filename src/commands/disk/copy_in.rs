@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::commit::bring_down;
-use super::desk::Desk;
-use super::guard::Will;
+use super::commit::commit_overlay;
+use super::desk::DiskContext;
+use super::guard::AccessMode;
 use super::made::sound;
 use super::paths::{directory, existing, pending};
 use super::stated::BeforeWriting;
-use super::work::Work;
+use super::work::ToolRun;
 use crate::disk::{Chain, Staged, argv};
 use crate::model::Size;
 use crate::problem::Problem;
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let what = self.path.canonicalize().map_err(|error| {
             Problem::new(format!("{} cannot be copied: {error}", self.path.display()), "name an existing file or directory")
         })?;
@@ -48,9 +48,9 @@ impl Arguments {
         let pending = pending(&disk);
         let chain = desk.chain(&self.disk, self.before.stated.options())?;
         let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
-        let mut against = if unfinished { Vec::new() } else { desk.against_target(&pending) };
-        against.extend(desk.against_users(&chain, Will::Write)?);
-        against.extend(Desk::against_writing(&disk));
+        let mut against = if unfinished { Vec::new() } else { desk.check_target(&pending) };
+        against.extend(desk.check_in_use(&chain, AccessMode::Write)?);
+        against.extend(DiskContext::check_writable(&disk));
         let search = desk.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
         against.extend(search.findings(&disk));
         // The files need space twice: in the overlay and in the disk.
@@ -61,7 +61,7 @@ impl Arguments {
             )
         })?;
         let twice = Size::from_bytes(size.saturating_add(BESIDE.bytes()).saturating_mul(2));
-        against.extend(Desk::against_room(directory(&disk), twice).err());
+        against.extend(DiskContext::check_space(directory(&disk), twice).err());
         if let Some(code) = desk.refusal(&against, "nothing was copied", self.before.force.force)? {
             return Ok(code);
         }
@@ -77,10 +77,10 @@ impl Arguments {
         desk.done(&words, json!({"path": what, "disk": disk, "directory": self.directory, "searched": search.json()}))
     }
 
-    fn copy(&self, desk: &Desk<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
+    fn copy(&self, desk: &DiskContext<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
         let staged = Staged::beside(&pending(disk))?;
         desk.make(&argv::overlay(&staged.path(), disk, &chain.top().format), "cannot create a temporary overlay")?;
-        let work = Work { label: "copying", if_interrupted: "the disk is unchanged", temporary: staged.scratch() };
+        let work = ToolRun { label: "copying", if_interrupted: "the disk is unchanged", temporary: staged.scratch() };
         let words = work.run(desk, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
         sound(desk, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()
@@ -88,8 +88,8 @@ impl Arguments {
 }
 
 /// Commits the overlay to the disk, and removes it.
-fn finish(desk: &Desk<'_>, pending: &Path, disk: &Path) -> Result<()> {
-    bring_down(desk, pending, "qcow2", disk)?;
+fn finish(desk: &DiskContext<'_>, pending: &Path, disk: &Path) -> Result<()> {
+    commit_overlay(desk, pending, "qcow2", disk)?;
     fs::remove_file(pending).with_context(|| format!("cannot remove {}; it is empty now", pending.display()))
 }
 

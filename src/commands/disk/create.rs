@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
+use super::desk::DiskContext;
 use super::made::{new_format, staged};
 use super::paths::directory;
-use super::shown::rough;
+use super::shown::human_size;
 use super::stated::format_name;
 use crate::disk::{argv, free_space};
 use crate::model::Size;
@@ -38,9 +38,9 @@ fn with_unit(text: &str) -> Result<Size, String> {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::alone(context)?;
+        let desk = DiskContext::alone(context)?;
         let target = std::path::absolute(&self.path).context("cannot determine the current directory")?;
-        if let Some(code) = desk.refusal(&desk.against_target(&target), "no disk was created", false)? {
+        if let Some(code) = desk.refusal(&desk.check_target(&target), "no disk was created", false)? {
             return Ok(code);
         }
         let format = new_format(&target, self.format.as_deref());
@@ -48,7 +48,11 @@ impl Arguments {
         desk.make(&argv::create(&staged.path(), format, self.size), &format!("cannot create {}", target.display()))?;
         staged.publish()?;
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
-            context.note(&format!("note: the disk may grow to {}, but the file system has only {} free", rough(self.size), rough(free)));
+            context.note(&format!(
+                "note: the disk may grow to {}, but the file system has only {} free",
+                human_size(self.size),
+                human_size(free)
+            ));
         }
         let words = format!("{} was created: {}, {}", target.display(), format, self.size);
         desk.done(&words, json!({"disk": target, "format": format, "virtual-size": self.size}))

@@ -11,7 +11,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::Context;
-use super::super::exit_code::FOUND_AGAINST;
+use super::super::exit_code::BLOCKED;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, DiskUse, argv};
 use crate::domain_xml::{self, Drive, Source};
@@ -21,7 +21,7 @@ use crate::model::{Distribution, Finding};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
-use crate::run::{self, Missing, Ran};
+use crate::run::{self, Missing, ProgramOutput};
 use crate::xml::Document;
 
 /// Time limit for a tool that only reads metadata.
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(60);
 const LONG_LOOK: Duration = Duration::from_secs(1800);
 
 /// The context of every disk command.
-pub(super) struct Desk<'c> {
+pub(super) struct DiskContext<'c> {
     pub(super) context: &'c Context,
     pub(super) interrupt: Interrupt,
     /// The domains with their disks.
@@ -55,18 +55,18 @@ pub(super) struct User {
 
 /// Findings that block a disk command before anything is changed.
 #[derive(Debug)]
-pub(super) struct Against(pub(super) Vec<Finding>);
+pub(super) struct Conflicts(pub(super) Vec<Finding>);
 
-impl fmt::Display for Against {
+impl fmt::Display for Conflicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages: Vec<&str> = self.0.iter().map(|finding| finding.message.as_str()).collect();
         f.write_str(&messages.join("; "))
     }
 }
 
-impl std::error::Error for Against {}
+impl std::error::Error for Conflicts {}
 
-impl<'c> Desk<'c> {
+impl<'c> DiskContext<'c> {
     /// With what libvirt knows about the disks; prints a note where libvirt cannot be asked.
     pub(super) fn open(context: &'c Context) -> Result<Self> {
         let mut desk = Self::alone(context)?;
@@ -137,16 +137,16 @@ impl<'c> Desk<'c> {
     }
 
     /// Runs a tool that only reads metadata.
-    pub(super) fn ask(&self, argv: &[String]) -> Result<Ran> {
+    pub(super) fn ask(&self, argv: &[String]) -> Result<ProgramOutput> {
         self.ask_within(argv, LOOK)
     }
 
     /// Runs a tool that reads all tables of an image.
-    pub(super) fn ask_long(&self, argv: &[String]) -> Result<Ran> {
+    pub(super) fn ask_long(&self, argv: &[String]) -> Result<ProgramOutput> {
         self.ask_within(argv, LONG_LOOK)
     }
 
-    fn ask_within(&self, argv: &[String], limit: Duration) -> Result<Ran> {
+    fn ask_within(&self, argv: &[String], limit: Duration) -> Result<ProgramOutput> {
         self.context.detail(&argv.join(" "));
         run::within(argv, limit, &self.interrupt).map_err(|error| self.explain(error))
     }
@@ -216,7 +216,7 @@ pub(super) fn refuse(context: &Context, findings: &[Finding], what: &str) -> Res
         context.tell(findings);
         output::tell(&format!("{what}: see above. Nothing was changed.\n"));
     }
-    Ok(ExitCode::from(FOUND_AGAINST))
+    Ok(ExitCode::from(BLOCKED))
 }
 
 /// The signals that may end a tool, with their names in signal(7).
@@ -234,7 +234,7 @@ const SIGNALS: [(i32, &str); 10] = [
 ];
 
 /// Why a tool failed: its message without its name, or the signal that killed it.
-pub(super) fn reason(said: &Ran) -> String {
+pub(super) fn reason(said: &ProgramOutput) -> String {
     let words = said.stderr.trim().trim_start_matches("qemu-img: ").replace('\n', " ");
     let end = match (said.status.signal(), said.status.code()) {
         (Some(signal), _) => {
@@ -249,7 +249,7 @@ pub(super) fn reason(said: &Ran) -> String {
 }
 
 /// The error of a failed tool, with a remedy.
-pub(super) fn refused(what: &str, said: &Ran) -> anyhow::Error {
+pub(super) fn refused(what: &str, said: &ProgramOutput) -> anyhow::Error {
     let words = reason(said);
     if words.contains("No space left on device") {
         return Problem::new(format!("{what}: the file system is full"), "free some space, and run it again").into();

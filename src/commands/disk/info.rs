@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::super::Context;
-use super::super::exit_code::FOUND_AGAINST;
-use super::desk::Desk;
+use super::super::exit_code::BLOCKED;
+use super::desk::DiskContext;
 use super::paths::existing;
-use super::search::{Further, Search};
-use super::shown::rough;
+use super::search::{Search, SearchOptions};
+use super::shown::human_size;
 use super::shown::shortened;
 use super::stated::Stated;
 use crate::disk::{Chain, Image, same_file};
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     stated: Stated,
     #[command(flatten)]
-    further: Further,
+    further: SearchOptions,
 }
 
 /// A domain that uses an image: its name, state, and the disk's name in the guest.
@@ -42,11 +42,11 @@ struct Known {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let disk = existing(&self.disk)?;
         let (chain, end) = desk.chain_so_far(&self.disk, self.stated.options())?;
         let search = desk.search((&disk, &chain.top().format), None, &self.further)?;
-        let is_locked = desk.against_locks(&chain)?.is_some();
+        let is_locked = desk.check_locks(&chain)?.is_some();
         let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
         let known = Known { chain, users, search, is_locked };
         let text = if context.global.json {
@@ -69,12 +69,12 @@ impl Arguments {
             context.note(&known.search.told(&disk));
             context.tell(end.as_slice());
         }
-        Ok(end.map_or(ExitCode::SUCCESS, |_| ExitCode::from(FOUND_AGAINST)))
+        Ok(end.map_or(ExitCode::SUCCESS, |_| ExitCode::from(BLOCKED)))
     }
 }
 
 /// The domains that use an image.
-fn users(desk: &Desk<'_>, image: &Path) -> Vec<Used> {
+fn users(desk: &DiskContext<'_>, image: &Path) -> Vec<Used> {
     let mut users: Vec<_> = desk
         .domains
         .iter()
@@ -95,7 +95,7 @@ fn told(known: &Known, unknown_domains: &[String]) -> String {
         let indent = "  ".repeat(depth + 1);
         let mut line = |key: &str, value: &str| text.push_str(&format!("{indent}{key:<9} {value}\n"));
         line("format", &image.format);
-        line("size", &format!("{}, uses {}", rough(image.virtual_size), rough(image.actual_size)));
+        line("size", &format!("{}, uses {}", human_size(image.virtual_size), human_size(image.actual_size)));
         for (name, state, target) in users {
             line("used by", &format!("{name} ({state}) as {target}"));
         }

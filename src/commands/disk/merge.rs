@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
-use super::guard::Will;
+use super::desk::DiskContext;
+use super::guard::AccessMode;
 use super::made::{needed, new_format, staged};
 use super::paths::{directory, existing};
-use super::shown::rough;
+use super::shown::human_size;
 use super::stated::{Trust, format_name};
-use super::work::Work;
+use super::work::ToolRun;
 use crate::disk::{Image, argv};
 use crate::interrupt::Interrupted;
 use crate::model::Finding;
@@ -39,24 +39,24 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let overlay = existing(&self.overlay)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
         let chain = desk.chain(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
-        let mut against = desk.against_target(&new);
-        against.extend(desk.against_users(&chain, Will::Read)?);
-        against.extend(Desk::against_half_written(&overlay));
+        let mut against = desk.check_target(&new);
+        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
+        against.extend(DiskContext::check_pending_copy(&overlay));
         let format = new_format(&new, self.format.as_deref());
         let needed = needed(&desk, chain.top(), format)?;
-        let free = Desk::against_room(directory(&new), needed).unwrap_or_else(|finding: Finding| {
+        let free = DiskContext::check_space(directory(&new), needed).unwrap_or_else(|finding: Finding| {
             against.push(finding);
             None
         });
         if let Some(code) = desk.refusal(&against, "nothing was merged", false)? {
             return Ok(code);
         }
-        let room = free.map(|free| format!(", {} free", rough(free))).unwrap_or_default();
-        context.note(&format!("{} needs up to {} as {format}{room}", new.display(), rough(needed)));
+        let room = free.map(|free| format!(", {} free", human_size(free))).unwrap_or_default();
+        context.note(&format!("{} needs up to {} as {format}{room}", new.display(), human_size(needed)));
         for image in chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
             let names = image.snapshots.join(", ");
             context.note(&format!(
@@ -66,7 +66,7 @@ impl Arguments {
         }
         let staged = staged(&new, format)?;
         let since = Instant::now();
-        let work = Work { label: "merging", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
+        let work = ToolRun { label: "merging", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
         let words = work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
         verify(&desk, &words, chain.top(), &staged.path(), format)?;
         staged.publish()?;
@@ -81,7 +81,7 @@ impl Arguments {
 }
 
 /// Verifies the copy before it gets its final name: qemu-img may print errors and exit with code 0.
-fn verify(desk: &Desk<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
+fn verify(desk: &DiskContext<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
     let made = desk.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?;
     if made.virtual_size < source.virtual_size {
         return Err(Problem::new(
@@ -97,7 +97,7 @@ fn verify(desk: &Desk<'_>, words: &str, source: &Image, copy: &Path, format: &st
         return Ok(());
     }
     desk.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
-    let compare = Work { label: "comparing", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
+    let compare = ToolRun { label: "comparing", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
     compare.run(desk, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
         if error.is::<Interrupted>() {
             return error;

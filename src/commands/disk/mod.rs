@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use desk::{Against, refuse};
+use desk::{Conflicts, refuse};
 
 /// Commands that would do harm are refused: on a disk that a running domain uses, if the target exists, or if there is
 /// too little space. An interrupted command leaves its sources unchanged and no incomplete target.
@@ -66,8 +66,8 @@ impl Arguments {
             Recipe::Swap(arguments) => arguments.run(context),
         };
         match ran {
-            Err(error) => match error.downcast::<Against>() {
-                Ok(Against(findings)) => refuse(context, &findings, "nothing was done"),
+            Err(error) => match error.downcast::<Conflicts>() {
+                Ok(Conflicts(findings)) => refuse(context, &findings, "nothing was done"),
                 Err(error) => Err(error),
             },
             ran => ran,

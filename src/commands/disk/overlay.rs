@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::Desk;
-use super::guard::Will;
+use super::desk::DiskContext;
+use super::guard::AccessMode;
 use super::paths::{directory, existing};
 use super::stated::Stated;
 use crate::disk::{Staged, argv};
@@ -30,15 +30,15 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let base = existing(&self.base)?;
         let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
         let new = std::path::absolute(new).context("cannot determine the current directory")?;
         let chain = desk.chain(&self.base, self.stated.options())?;
-        let mut against = desk.against_target(&new);
-        against.extend(desk.against_users(&chain, Will::Read)?);
-        against.extend(Desk::against_half_written(&base));
-        against.extend(Desk::against_room(directory(&new), TABLES).err());
+        let mut against = desk.check_target(&new);
+        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
+        against.extend(DiskContext::check_pending_copy(&base));
+        against.extend(DiskContext::check_space(directory(&new), TABLES).err());
         if let Some(code) = desk.refusal(&against, "no overlay was created", false)? {
             return Ok(code);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, reason};
+use super::desk::{DiskContext, reason};
 use super::paths::directory;
 use super::shown::shortened;
 use crate::disk::{self, argv, same_file};
@@ -18,7 +18,7 @@ const DEPTH: usize = 3;
 const ENTRIES: usize = 20_000;
 /// Where to search for overlays, besides the places that libvirt names.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Further {
+pub(super) struct SearchOptions {
     /// Also search for overlays in this folder and all subfolders
     #[arg(long = "search", value_name = "FOLDER")]
     folders: Vec<PathBuf>,
@@ -68,14 +68,14 @@ impl Search {
         let mut findings = Vec::new();
         if !self.overlays.is_empty() {
             let others: Vec<String> = self.overlays.iter().map(|path| path.display().to_string()).collect();
-            findings.push(Finding::fatal(
+            findings.push(Finding::error(
                 "other-overlays",
                 format!("{base} has other overlays, which a change would corrupt: {}", others.join(", ")),
                 "merge the overlays that you want to keep into new disks (vgapt disk merge), or remove those that are not needed",
             ));
         }
         if !self.unknown.is_empty() {
-            findings.push(Finding::blocker(
+            findings.push(Finding::blocked(
                 "overlays-unknown",
                 format!("it is unknown whether {base} has other overlays: {}", shortened(&self.unknown)),
                 format!("make that readable (start libvirt, run it as root); or use --force: an overlay of {base} that was not found is then permanently corrupted"),
@@ -115,10 +115,10 @@ fn is_of_devices(folder: &Path) -> bool {
     folder.starts_with("/dev") && !folder.starts_with("/dev/shm")
 }
 
-impl Desk<'_> {
+impl DiskContext<'_> {
     /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
     /// all domains, of the storage pools, of both of these, and in the further ones that the user names.
-    pub(super) fn search(&self, (base, format): (&Path, &str), but: Option<&Path>, further: &Further) -> Result<Search> {
+    pub(super) fn search(&self, (base, format): (&Path, &str), but: Option<&Path>, further: &SearchOptions) -> Result<Search> {
         let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
         search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
         let mut places = self.look_around([Some(base), but], further, &mut search);
@@ -169,7 +169,7 @@ impl Desk<'_> {
     }
 
     /// The files in the folders that may be overlays.
-    fn look_around(&self, own: [Option<&Path>; 2], further: &Further, search: &mut Search) -> BTreeSet<PathBuf> {
+    fn look_around(&self, own: [Option<&Path>; 2], further: &SearchOptions, search: &mut Search) -> BTreeSet<PathBuf> {
         let pools = self.pools.iter().filter_map(|pool| pool.target.clone()).map(PathBuf::from);
         // Overlays lie beside each other more often than beside their base, which may be a device.
         let disks = self.named_by_libvirt().chain(own.into_iter().flatten().map(Path::to_owned)).flat_map(|path| {

@@ -13,7 +13,7 @@ pub(super) fn shortened(reasons: &[String]) -> String {
 }
 
 /// A size for people: 3.2 GiB.
-pub(super) fn rough(size: Size) -> String {
+pub(super) fn human_size(size: Size) -> String {
     #[allow(clippy::cast_precision_loss)] // One digit is shown.
     let in_units = |shift: u32| size.bytes() as f64 / (1_u64 << shift) as f64;
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];

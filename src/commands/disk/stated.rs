@@ -1,6 +1,6 @@
 //! Options of the disk commands: the format, trust in backing files, and --force.
 
-use super::search::Further;
+use super::search::SearchOptions;
 
 /// The options of commands that write to a disk which may have overlays.
 #[derive(Debug, clap::Args)]
@@ -8,7 +8,7 @@ pub(super) struct BeforeWriting {
     #[command(flatten)]
     pub(super) stated: Stated,
     #[command(flatten)]
-    pub(super) further: Further,
+    pub(super) further: SearchOptions,
     #[command(flatten)]
     pub(super) force: Force,
 }
@@ -41,7 +41,7 @@ pub(super) struct Force {
 
 /// What is stated about a disk.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Words<'w> {
+pub(super) struct DiskOptions<'w> {
     pub(super) format: Option<&'w str>,
     /// The option that states the format, for remedies.
     pub(super) option: &'static str,
@@ -49,19 +49,19 @@ pub(super) struct Words<'w> {
 }
 
 impl Stated {
-    pub(super) fn options(&self) -> Words<'_> {
+    pub(super) fn options(&self) -> DiskOptions<'_> {
         self.trust.options("--format", self.format.as_deref())
     }
 
     /// The same for another disk, whose format is not stated.
-    pub(super) fn trusting(&self) -> Words<'_> {
+    pub(super) fn trusting(&self) -> DiskOptions<'_> {
         self.trust.options("--format", None)
     }
 }
 
 impl Trust {
-    pub(super) fn options<'w>(&self, option: &'static str, format: Option<&'w str>) -> Words<'w> {
-        Words { format, option, trust: self.trust_backing }
+    pub(super) fn options<'w>(&self, option: &'static str, format: Option<&'w str>) -> DiskOptions<'w> {
+        DiskOptions { format, option, trust: self.trust_backing }
     }
 }
 

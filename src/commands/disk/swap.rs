@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::Context;
 use super::super::shared::existing::{Existing, changed};
 use super::super::shared::lock::Lock;
-use super::desk::Desk;
+use super::desk::DiskContext;
 use super::paths::existing;
 use super::shown::shortened;
 use super::stated::BeforeWriting;
@@ -50,7 +50,7 @@ struct Place {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = Desk::open(context)?;
+        let desk = DiskContext::open(context)?;
         let connection = context.connect()?;
         let overlay = existing(&self.overlay)?;
         let name = &self.name;
@@ -60,17 +60,17 @@ impl Arguments {
         let place = self.place(&desk, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
-            against.push(Finding::fatal(
+            against.push(Finding::error(
                 "in-use",
                 format!("'{name}' is running"),
                 format!("stop it first: vgapt stop {}", shell_word(name)),
             ));
         }
-        against.extend(Desk::against_half_written(&overlay));
+        against.extend(DiskContext::check_pending_copy(&overlay));
         // On switching back, the overlay that the domain leaves is expected to become invalid.
         let search = desk.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
         // Nothing is lost before the guest writes to the disk: a swap can be reverted.
-        against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocker, ..finding }));
+        against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocked, ..finding }));
         if let Some(code) = desk.refusal(&against, &format!("the disk of '{name}' was not changed"), self.before.force.force)? {
             return Ok(code);
         }
@@ -106,7 +106,7 @@ impl Arguments {
     }
 
     /// The domain's disk to switch.
-    fn place(&self, desk: &Desk<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
+    fn place(&self, desk: &DiskContext<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
         let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
         let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
         let (mut places, mut unread) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::desk::{Desk, refused};
+use super::desk::{DiskContext, refused};
 use crate::disk::{Progress, ProgressReader, complaints};
 use crate::interrupt::Interrupted;
 use crate::output;
@@ -15,7 +15,7 @@ use crate::run;
 const WHOLE: f64 = 1000.0;
 
 /// A run of a tool.
-pub(super) struct Work<'w> {
+pub(super) struct ToolRun<'w> {
     /// What it does, for the progress bar and messages.
     pub(super) label: &'w str,
     /// The state that is left if it is interrupted.
@@ -24,9 +24,9 @@ pub(super) struct Work<'w> {
     pub(super) temporary: Option<&'w Path>,
 }
 
-impl Work<'_> {
+impl ToolRun<'_> {
     /// Runs the tool to its end, and returns its standard error if it succeeded.
-    pub(super) fn run(&self, desk: &Desk<'_>, argv: &[String]) -> Result<String> {
+    pub(super) fn run(&self, desk: &DiskContext<'_>, argv: &[String]) -> Result<String> {
         desk.context.detail(&argv.join(" "));
         let bar = self.bar(desk);
         let mut reader = ProgressReader::default();
@@ -56,7 +56,7 @@ impl Work<'_> {
     }
 
     /// Drawn only on a terminal, and not with --quiet or --json.
-    fn bar(&self, desk: &Desk<'_>) -> ProgressBar {
+    fn bar(&self, desk: &DiskContext<'_>) -> ProgressBar {
         let global = &desk.context.global;
         let target = if global.quiet || global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small whole number.

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::context::Context;
 use super::existing::changed;
-use super::exit_code::FOUND_AGAINST;
+use super::exit_code::BLOCKED;
 use crate::discovery;
-use crate::domain::{self, Base, Other, Passed, Places, Purpose, Resolved, Spec};
+use crate::domain::{self, Base, DiskPaths, OtherDomain, Passed, Purpose, Resolved, Spec};
 use crate::domain_xml;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Host, shell_word};
@@ -84,7 +84,7 @@ impl Definition<'_> {
                 more.retain(|more| !findings.iter().any(|finding| finding.code == more.code));
                 context.tell(&more);
             }
-            for line in domain::kept(base, &spec) {
+            for line in domain::manual_changes(base, &spec) {
                 context.note(&format!("note: {line}"));
             }
             context.note(diff.trim_end());
@@ -120,7 +120,7 @@ impl Definition<'_> {
             self.set_autostart(context, connection)?;
         }
         let against = blocked || matches!(outcome, Outcome::SchemaRefuses(_) | Outcome::Altered(_));
-        Ok(if against { ExitCode::from(FOUND_AGAINST) } else { ExitCode::SUCCESS })
+        Ok(if against { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
     }
 
     /// What the merge could not write: an edit that would break the XML, or for which there was no place. A record
@@ -133,7 +133,7 @@ impl Definition<'_> {
         what.extend(merged.fault().map(|fault| format!("an edit would break the XML: {fault}")));
         (!what.is_empty()).then(|| {
             let message = format!("the request cannot be written into '{}': {}", self.name, what.join("; "));
-            Finding::fatal("not-written", message, "omit that option, or correct the domain: virsh edit")
+            Finding::error("not-written", message, "omit that option, or correct the domain: virsh edit")
         })
     }
 
@@ -160,7 +160,7 @@ impl Definition<'_> {
     }
 
     fn altered(&self, what: &str) -> Finding {
-        Finding::blocker(
+        Finding::blocked(
             "not-as-asked",
             format!("'{}' is defined, but not as requested: {what}", self.name),
             "libvirt changed or dropped that: see virsh dumpxml --inactive, and correct it with virsh edit",
@@ -171,11 +171,11 @@ impl Definition<'_> {
     fn against_schema(&self, base: &Base, words: &str, dropped: Option<&[String]>) -> Finding {
         let Some(dropped) = dropped else {
             let remedy = "correct what the message names; --force does not help";
-            return Finding::blocker("schema", format!("both libvirt's schema and its parser refuse the domain: {words}"), remedy);
+            return Finding::blocked("schema", format!("both libvirt's schema and its parser refuse the domain: {words}"), remedy);
         };
         if dropped.is_empty() {
             let message = format!("libvirt's schema refuses the domain, but its parser would drop nothing: {words}");
-            return Finding::blocker("schema", message, "--force defines the domain without schema validation");
+            return Finding::blocked("schema", message, "--force defines the domain without schema validation");
         }
         let (brought, own): (Vec<&str>, Vec<&str>) =
             dropped.iter().map(String::as_str).partition(|path| self.brought.is_some() && has(base.domain.root(), path));
@@ -188,7 +188,7 @@ impl Definition<'_> {
             )
         });
         let remedies: Vec<String> = brought.into_iter().chain(own).collect();
-        Finding::blocker(
+        Finding::blocked(
             "schema",
             format!("libvirt's schema refuses the domain; libvirt would drop: {}", dropped.join(", ")),
             format!("{}; --force defines the domain without it", remedies.join("; ")),
@@ -242,16 +242,16 @@ fn has(root: Element<'_>, path: &str) -> bool {
 }
 
 /// The other domains, also those that libvirt lists but cannot describe.
-pub(in crate::commands) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<Other>> {
+pub(in crate::commands) fn others(connection: &dyn Hypervisor, name: &str) -> Result<Vec<OtherDomain>> {
     let domains = connection.domains()?;
     let documents = |xml: &[String]| xml.iter().map(|text| Document::parse(text)).collect();
-    let known = domains.known.into_iter().map(|known| Other {
+    let known = domains.known.into_iter().map(|known| OtherDomain {
         documents: documents(&known.xml),
         is_running: known.state.is_active(),
         name: known.name,
     });
     let unread =
-        domains.unread.into_iter().map(|unread| Other { documents: vec![Err(unread.because)], is_running: false, name: unread.name });
+        domains.unread.into_iter().map(|unread| OtherDomain { documents: vec![Err(unread.because)], is_running: false, name: unread.name });
     Ok(known.chain(unread).filter(|other| other.name != name).collect())
 }
 
@@ -264,7 +264,7 @@ impl Paths {
     }
 }
 
-impl Places for Paths {
+impl DiskPaths for Paths {
     fn real(&self, path: &str) -> String {
         self.0.as_ref().and_then(|root| root.real_path(path)).unwrap_or_else(|| path.to_owned())
     }
@@ -276,7 +276,7 @@ impl Places for Paths {
 
     fn below(&self, path: &str) -> (Vec<String>, Option<String>) {
         // Headers cannot be read on a remote host or in a capture; that is reported for the domain's own files.
-        self.0.as_ref().filter(|root| !root.is_capture()).map(|root| discovery::lies_on(root, path)).unwrap_or_default()
+        self.0.as_ref().filter(|root| !root.is_capture()).map(|root| discovery::backing_chain(root, path)).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Error, Result};
 
-use crate::domain::{self, Needs, Passed, Record};
+use crate::domain::{self, HostResources, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::{Reading, shell_word};
 use crate::problem::Problem;
@@ -55,7 +55,7 @@ impl Existing {
     ///
     /// # Errors
     /// Where that is unknown: libvirt's hook would refuse the start, or not know what to reserve.
-    pub(in crate::commands) fn needs(&self, name: &str) -> Result<Option<Needs>> {
+    pub(in crate::commands) fn needs(&self, name: &str) -> Result<Option<HostResources>> {
         known(domain::needs(&self.document), name)
     }
 

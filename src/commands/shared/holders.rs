@@ -13,7 +13,7 @@ pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddres
         holders.known.iter().map(|Holder { pid, name, nodes }| format!("{name} (pid {pid}: {})", nodes.join(", "))).collect();
     if !named.is_empty() {
         let pids: Vec<String> = holders.known.iter().map(|holder| holder.pid.to_string()).collect();
-        return Some(Finding::fatal(
+        return Some(Finding::error(
             "device-held",
             format!("devices are in use by processes: {}", named.join("; ")),
             format!("end them first (kill {}), or bind the card to vfio-pci at boot", pids.join(" ")),
@@ -21,7 +21,7 @@ pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddres
     }
     // Users other than root never see processes of others: `vgapt start` warns of that.
     let because = holders.unknown.filter(|_| rustix::process::geteuid().is_root() || !root.is_live())?;
-    Some(Finding::blocker(
+    Some(Finding::blocked(
         "holders-unknown",
         format!("whether a process has the devices open is unknown: {because}"),
         "run it as root without confinement (AppArmor, SELinux): unbinding a device that a process has open hangs the kernel",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Context;
-use super::exit_code::{FOUND_AGAINST, NOT_IN_TIME};
+use super::exit_code::{BLOCKED, TIMED_OUT};
 use super::shared::definition::{Paths, others};
 use super::shared::existing::Existing;
 use super::shared::holders::held;
@@ -19,7 +19,7 @@ use crate::domain_xml;
 use crate::model::{Finding, HOOK, Host, PciAddress, shell_word};
 use crate::output;
 use crate::root::Root;
-use wait::{Guest, Up};
+use wait::{Guest, WaitResult};
 
 /// Checks first that every device is still the one that was assigned, that its group is not in use, and that no
 /// process has its device nodes open: unbinding a device that a process has open hangs the kernel.
@@ -68,7 +68,7 @@ impl Arguments {
         context.tell(&findings);
         if findings.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{}' was not started: see above. Nothing was changed.\n", self.name));
-            return Ok(ExitCode::from(FOUND_AGAINST));
+            return Ok(ExitCode::from(BLOCKED));
         }
         let is_bound = host.devices(&functions).any(|device| device.driver.is_some() && !device.on_vfio());
         let sees_all = root.as_ref().is_some_and(|root| !root.is_capture() && (!root.is_live() || rustix::process::geteuid().is_root()));
@@ -103,13 +103,13 @@ impl Arguments {
         step_note(context, "waiting for the guest");
         let name = &self.name;
         match guest.wait(self.timeout.map(Duration::from_secs))? {
-            Up::Seen(how) => context.note(&format!("'{name}' is up: {how}")),
-            Up::Invisible => context.note(&format!(
+            WaitResult::Seen(how) => context.note(&format!("'{name}' is up: {how}")),
+            WaitResult::Undetectable => context.note(&format!(
                 "'{name}' is running; whether its guest is up is unknown: the domain has no channel for the guest agent, and no new address from a libvirt network"
             )),
-            Up::NotInTime => {
+            WaitResult::TimedOut => {
                 output::tell(&format!("'{name}' is running, but its guest is not up after {} s\n", self.timeout.unwrap_or_default()));
-                return Ok(ExitCode::from(NOT_IN_TIME));
+                return Ok(ExitCode::from(TIMED_OUT));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -128,12 +128,12 @@ fn handover(root: &Root) -> Option<Finding> {
     let no_hook = match root.presence(HOOK) {
         Some(true) => None,
         _ if root.is_capture() => None,
-        Some(false) => Some(Finding::fatal(
+        Some(false) => Some(Finding::error(
             "no-hook",
             format!("libvirt's hook hands over the display, and {HOOK} does not exist"),
             "vgapt prepare installs it",
         )),
-        None => Some(Finding::blocker(
+        None => Some(Finding::blocked(
             "no-hook",
             format!("libvirt's hook hands over the display, and whether {HOOK} exists is unknown"),
             "start the domain as root, which may read it",

@@ -1,6 +1,6 @@
 //! Messages about the steps of a start.
 
-use crate::domain::{Needs, Passed};
+use crate::domain::{HostResources, Passed};
 use crate::model::{Finding, Host, PciAddress, PciDevice};
 
 /// Whether it is known which processes have the functions open: only root sees those of other users. A function
@@ -59,7 +59,7 @@ pub(super) fn devices(host: &Host, functions: &[PciAddress]) -> Option<String> {
 }
 
 /// What libvirt's hook does for the domain, where there is one.
-pub(super) fn hook(needs: Option<&Needs>, is_installed: bool) -> Option<String> {
+pub(super) fn hook(needs: Option<&HostResources>, is_installed: bool) -> Option<String> {
     let needs = needs?;
     let pages = needs.pages.map(|pages| format!("{} in huge pages", pages.memory));
     let cpus = (!needs.cpus.0.is_empty()).then(|| format!("CPUs {} isolated", needs.cpus));

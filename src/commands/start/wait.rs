@@ -16,13 +16,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of waiting.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Up {
+pub(super) enum WaitResult {
     /// The guest is up; how that was detected.
     Seen(String),
     /// It is running, and there is no way to detect more.
-    Invisible,
+    Undetectable,
     /// The time limit was exceeded.
-    NotInTime,
+    TimedOut,
 }
 
 /// A guest that was started just now.
@@ -45,7 +45,7 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     /// Where the domain ends, or the wait is interrupted.
-    pub(super) fn wait(&self, limit: Option<Duration>) -> Result<Up> {
+    pub(super) fn wait(&self, limit: Option<Duration>) -> Result<WaitResult> {
         let interrupt = Interrupt::watch()?;
         let end = limit.map(|limit| Instant::now() + limit);
         loop {
@@ -55,7 +55,7 @@ impl<'a> Guest<'a> {
             }
             let left = end.map_or(INTERVAL, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                return Ok(Up::NotInTime);
+                return Ok(WaitResult::TimedOut);
             }
             interrupt.pause(left.min(INTERVAL));
             if interrupt.came() {
@@ -64,15 +64,15 @@ impl<'a> Guest<'a> {
         }
     }
 
-    fn look(&self) -> Result<Option<Up>> {
+    fn look(&self) -> Result<Option<WaitResult>> {
         if !self.has_agent && !self.has_new_lease {
-            return Ok(Some(Up::Invisible));
+            return Ok(Some(WaitResult::Undetectable));
         }
         if self.has_agent && self.connection.agent_answers(self.name)? {
-            return Ok(Some(Up::Seen("its agent answers".to_owned())));
+            return Ok(Some(WaitResult::Seen("its agent answers".to_owned())));
         }
         let leases = if self.has_new_lease { self.connection.leases(self.name)? } else { None };
-        Ok(leases.into_iter().flatten().next().map(|address| Up::Seen(format!("it has the address {address}"))))
+        Ok(leases.into_iter().flatten().next().map(|address| WaitResult::Seen(format!("it has the address {address}"))))
     }
 
     fn still_runs(&self) -> Result<()> {

@@ -15,13 +15,13 @@ pub(super) fn decide(base: &Base, spec: &mut Spec) {
 }
 
 fn attach(base: &Base, spec: &mut Spec) {
-    spec.record.attached = base.is_foreign();
+    spec.record.attached = base.is_unmanaged();
     spec.record.replaced = base.last.as_ref().map(|last| last.replaced.clone()).unwrap_or_default();
     let balloon = find(base.domain.root(), BALLOON);
     let has_none = balloon.is_some_and(is_none);
     // libvirt would add its default balloon to a new domain without the element. In an existing domain defined by vgapt, a
     // balloon was added by the user and stays.
-    let is_in_the_way = !has_none && if base.is_foreign() { balloon.is_some() } else { base.is_new };
+    let is_in_the_way = !has_none && if base.is_unmanaged() { balloon.is_some() } else { base.is_new };
     if spec.record.passed.is_empty() {
         // The last device is removed: restore what was replaced for it.
         let replaced = spec.record.replaced.remove(BALLOON).filter(|_| has_none);

@@ -58,7 +58,7 @@ fn asked_firmware(wanted: &Request, files: &Files, findings: &mut Vec<Finding>) 
     let vars = wanted.nvram_template.clone().or_else(|| known.map(|known| known.vars.clone())).or_else(|| matching_vars(code.as_deref()?));
     let (Some(code), Some(vars)) = (code, vars) else {
         let given = wanted.loader.as_deref().or(wanted.nvram_template.as_deref()).unwrap_or_default();
-        findings.push(Finding::fatal(
+        findings.push(Finding::error(
             "no-matching-firmware",
             format!("no matching firmware image found for {given}"),
             "specify both --loader and --nvram-template",

@@ -7,7 +7,7 @@ use crate::xml::{Document, Element};
 
 /// The host resources that a domain uses while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Needs {
+pub struct HostResources {
     /// The domain's name.
     pub name: String,
     /// The PCI functions, with the ids they had when vgapt passed them.
@@ -29,13 +29,13 @@ pub fn passed(domain: &Document, recorded: &[Passed]) -> Vec<Passed> {
 
 /// The host resources of a domain; absent if it has no record of vgapt's, unknown if its record or its huge
 /// pages cannot be read.
-pub fn needs(domain: &Document) -> Reading<Needs> {
+pub fn needs(domain: &Document) -> Reading<HostResources> {
     Record::of(domain).and_then(|record| of(domain, &record))
 }
 
-fn of(domain: &Document, record: &Record) -> Result<Needs, String> {
+fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
     let root = domain.root();
-    Ok(Needs {
+    Ok(HostResources {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed(domain, &record.passed),
         pages: pages(root)?,

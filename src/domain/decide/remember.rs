@@ -73,7 +73,7 @@ pub(super) fn by_hand(base: &Base, spec: &Spec) -> Option<(String, String)> {
 /// domain of somebody else's.
 pub(super) fn single_functions(base: &Base, spec: &Spec) -> Option<(String, String)> {
     let slots = [&spec.cards, &spec.functions].into_iter().flatten().flatten();
-    if !base.is_foreign() || base.purpose == Purpose::Detach || slots.count() == 0 {
+    if !base.is_unmanaged() || base.purpose == Purpose::Detach || slots.count() == 0 {
         return None;
     }
     words(base, SINGLE_FUNCTIONS, single(&base.domain))
@@ -81,9 +81,9 @@ pub(super) fn single_functions(base: &Base, spec: &Spec) -> Option<(String, Stri
 
 /// The slots of a domain with a single function and without the attribute: `0:2`, `3:0`.
 fn single(domain: &Document) -> Vec<String> {
-    let is_foreign = |device| alias_of(device).is_none_or(|name| !name.starts_with(alias::OURS));
+    let is_unmanaged = |device| alias_of(device).is_none_or(|name| !name.starts_with(alias::OURS));
     let is_silent = |address: &Element<'_>| is_first(*address) && address.attribute("multifunction").is_none();
-    let places: BTreeSet<(u32, u32)> = joinable(domain.root(), is_foreign).filter(is_silent).filter_map(place).collect();
+    let places: BTreeSet<(u32, u32)> = joinable(domain.root(), is_unmanaged).filter(is_silent).filter_map(place).collect();
     let is_alone = |place: &&(u32, u32)| on_slot(domain.root(), **place).count() == 1;
     places.iter().filter(is_alone).map(|(bus, slot)| format!("{bus}:{slot}")).collect()
 }

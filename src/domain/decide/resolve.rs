@@ -4,7 +4,7 @@
 use super::disks::disks;
 use super::firmware::firmware;
 use super::tuning::decide as tuning;
-use super::tuning::question::Question;
+use super::tuning::question::TuningInput;
 use super::{attach, checks, owned, remember};
 use crate::domain::alias;
 use crate::domain::base::{Base, Purpose};
@@ -80,7 +80,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     };
     findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
     let functions = passed.iter().map(|passed| passed.address).collect();
-    findings.extend(tuning::decide(&Question { base, wanted: &wanted, host, libvirt, passed: functions }, &mut spec));
+    findings.extend(tuning::decide(&TuningInput { base, wanted: &wanted, host, libvirt, passed: functions }, &mut spec));
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
@@ -119,11 +119,11 @@ fn of_cells(base: &Base, spec: &Spec) -> Vec<Finding> {
     let root = base.domain.root();
     let memory = spec.memory.and_then(|memory| Some((memory, cells::memory(root, memory).err()?))).map(|(memory, why)| {
         let message = format!("the domain cannot have {memory}: {why}");
-        Finding::fatal("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
+        Finding::error("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
     });
     let cpus = spec.cpus.and_then(|cpus| Some((cpus.count, cells::cpus(root, cpus.count).err()?))).map(|(count, why)| {
         let message = format!("the domain cannot have {count} processors: {why}");
-        Finding::fatal("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
+        Finding::error("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
     });
     memory.into_iter().chain(cpus).collect()
 }
@@ -168,7 +168,7 @@ fn auto(host: &Host, findings: &mut Vec<Finding>) -> Option<Card> {
     let cards = assess(host);
     let choice = choose(&cards);
     if choice.card().is_none() {
-        findings.push(Finding::fatal("no-clear-choice", format!("--gpu auto: {}", choice.because()), choice.remedy()));
+        findings.push(Finding::error("no-clear-choice", format!("--gpu auto: {}", choice.because()), choice.remedy()));
     }
     choice.card().and_then(|card| Card::with(host, card.address))
 }
@@ -183,12 +183,12 @@ fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Opt
             format!("the graphics cards of this host are {}", known.join(", "))
         };
         findings.push(match host.device(address) {
-            Some(device) => Finding::fatal(
+            Some(device) => Finding::error(
                 "no-graphics-card",
                 format!("{} is not a graphics card but {} ({})", address.short(), device.label(), device.class.noun()),
                 format!("use --pci {} to pass it through; {known}", address.short()),
             ),
-            None => Finding::fatal(
+            None => Finding::error(
                 "no-such-device",
                 format!("PCI function {} does not exist", address.short()),
                 format!("run `vgapt list`; {known}"),

@@ -30,12 +30,12 @@ struct Enlightenment {
     /// The first version of libvirt that supports it.
     since: (u64, u64),
     on: On,
-    asks: Asks,
+    asks: ListRule,
 }
 
 /// Whether it depends on libvirt's list of what its QEMU supports (domain capabilities).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
+enum ListRule {
     /// No: every QEMU and kernel supports it.
     Ignored,
     /// If there is such a list, it must contain it.
@@ -45,15 +45,15 @@ enum Asks {
 }
 
 const fn old(name: &'static str) -> Enlightenment {
-    Enlightenment { name, needs: &[], since: (9, 0), on: On::Any, asks: Asks::Nobody }
+    Enlightenment { name, needs: &[], since: (9, 0), on: On::Any, asks: ListRule::Ignored }
 }
 
 const fn known(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
-    Enlightenment { needs, asks: Asks::Libvirt, ..old(name) }
+    Enlightenment { needs, asks: ListRule::IfPresent, ..old(name) }
 }
 
 const fn young(name: &'static str, needs: &'static [&'static str]) -> Enlightenment {
-    Enlightenment { needs, asks: Asks::LibvirtAlone, ..old(name) }
+    Enlightenment { needs, asks: ListRule::Required, ..old(name) }
 }
 
 const ALL: [Enlightenment; 16] = [
@@ -99,9 +99,9 @@ fn is_there(one: &Enlightenment, cpu: &Cpu, libvirt: &Libvirt) -> bool {
     };
     let listed = libvirt.enlightenments.as_ref().map(|listed| listed.contains(one.name));
     let has_it = match one.asks {
-        Asks::Nobody => true,
-        Asks::Libvirt => listed.unwrap_or(true),
-        Asks::LibvirtAlone => listed.unwrap_or(false),
+        ListRule::Ignored => true,
+        ListRule::IfPresent => listed.unwrap_or(true),
+        ListRule::Required => listed.unwrap_or(false),
     };
     fits && has_it && libvirt.at_least(one.since.0, one.since.1)
 }

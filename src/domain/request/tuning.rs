@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::text;
 use crate::model::Size;
 
-use crate::topology::Kinds;
+use crate::topology::CoreKinds;
 
 /// Options for CPU pinning and huge pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
@@ -44,7 +44,7 @@ pub enum CoreKind {
     Any,
 }
 
-impl From<CoreKind> for Kinds {
+impl From<CoreKind> for CoreKinds {
     fn from(kind: CoreKind) -> Self {
         match kind {
             CoreKind::Performance => Self::Performance,

@@ -43,7 +43,7 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
         hostdevs::set_slots(&mut domain, alias::PCI, functions);
     }
     if let Some(single) = spec.record.wrote.get(SINGLE_FUNCTIONS) {
-        multifunction::take_back(&mut domain, single);
+        multifunction::unset(&mut domain, single);
     }
     if let Some(usb) = &spec.usb {
         hostdevs::set_usb(&mut domain, usb);
@@ -54,9 +54,9 @@ pub fn merge(base: &Document, spec: &Spec) -> Document {
     for owned in &spec.owned {
         owned::set(&mut domain, owned);
     }
-    for Change { take_out, put, .. } in &spec.changes {
-        for path in take_out {
-            setting::take_out(&mut domain, path);
+    for Change { remove, put, .. } in &spec.changes {
+        for path in remove {
+            setting::remove(&mut domain, path);
         }
         for setting in put {
             setting::put(&mut domain, setting);
@@ -79,7 +79,7 @@ fn forget(domain: &mut Document) {
     if let Some(own) = record::element(domain).map(Element::id) {
         domain.remove(own);
     }
-    setting::take_out(domain, "metadata");
+    setting::remove(domain, "metadata");
 }
 
 fn remember(domain: &mut Document, spec: &Spec) {

@@ -13,7 +13,7 @@ pub(super) fn set(domain: &mut Document, place: (u32, u32)) {
 }
 
 /// Removes the attribute where the first function is alone again.
-pub(super) fn take_back(domain: &mut Document, single: &str) {
+pub(super) fn unset(domain: &mut Document, single: &str) {
     let slots = single.split(' ').filter_map(|slot| slot.split_once(':'));
     let slots = slots.filter_map(|(bus, slot)| Some((bus.parse().ok()?, slot.parse().ok()?)));
     for place in slots {

@@ -1,7 +1,7 @@
 //! Putting in and taking out elements that carry no alias.
 
 use super::devices::insert_behind;
-use crate::domain::setting::{Setting, Step, steps};
+use crate::domain::setting::{PathStep, Setting, steps};
 use crate::xml::{Document, Element, Fragment, Id};
 
 /// What stands in an element (by its name) before what, as libvirt writes it.
@@ -79,7 +79,7 @@ pub(super) fn put(domain: &mut Document, setting: &Setting) -> Id {
 }
 
 /// Behind what stands before it, or behind the last of its kind, else last; what nothing stands before is put first.
-fn insert(domain: &mut Document, parent: Id, step: &Step<'_>) -> Id {
+fn insert(domain: &mut Document, parent: Id, step: &PathStep<'_>) -> Id {
     let name = domain.element(parent).name();
     let order = ORDER.iter().find(|(of, _)| *of == name).map(|(_, order)| *order);
     let place = order.and_then(|order| Some((order, order.iter().position(|name| *name == step.name)?)));
@@ -97,7 +97,7 @@ fn insert(domain: &mut Document, parent: Id, step: &Step<'_>) -> Id {
 }
 
 /// Removes an element, and its parents if they become empty.
-pub(super) fn take_out(domain: &mut Document, path: &str) {
+pub(super) fn remove(domain: &mut Document, path: &str) {
     let steps = steps(path);
     for length in (1..=steps.len()).rev() {
         let Some(element) = steps[..length].iter().try_fold(domain.root(), |parent, step| step.below(parent)) else { return };
@@ -111,7 +111,7 @@ pub(super) fn take_out(domain: &mut Document, path: &str) {
     }
 }
 
-fn fragment(step: &Step<'_>) -> Fragment {
+fn fragment(step: &PathStep<'_>) -> Fragment {
     let required = REQUIRED.iter().filter(|(name, ..)| *name == step.name);
     let fragment = required.fold(Fragment::new(step.name), |fragment, (_, name, value)| fragment.with(name, value));
     match step.only {
@@ -145,7 +145,7 @@ mod tests {
         }
         assert_eq!(domain.to_string(), with);
         for setting in settings.iter().rev() {
-            take_out(&mut domain, &setting.path);
+            remove(&mut domain, &setting.path);
         }
         assert_eq!(domain.to_string(), before);
     }
@@ -156,7 +156,7 @@ mod tests {
         put(&mut domain, &Setting::new("clock/timer[name=hypervclock]").with("present", "yes"));
         let with = "<clock offset='utc'>\n    <timer name='hypervclock' present='yes'/>\n  </clock>";
         assert!(domain.to_string().contains(with), "{domain}");
-        take_out(&mut domain, "clock/timer[name=hypervclock]");
+        remove(&mut domain, "clock/timer[name=hypervclock]");
         assert!(!domain.to_string().contains("timer"));
         put(&mut domain, &Setting::new("clock").with("offset", "localtime"));
         assert!(domain.to_string().contains("<clock offset='localtime'>"), "{domain}");

@@ -1,7 +1,7 @@
 //! The elements that occur once in a domain: name, memory, processors, firmware.
 
 use super::cells;
-use super::setting::{before, ensure, put, take_out};
+use super::setting::{before, ensure, put, remove};
 use crate::domain::setting::{Setting, find};
 use crate::domain::spec::Processors;
 use crate::domain_xml::size_of;
@@ -61,7 +61,7 @@ pub(super) fn set_hugepages(domain: &mut Document, wanted: bool) {
         put(domain, &Setting::new(PLACE));
     } else if let Some(pages) = find(domain.root(), PLACE).map(Element::id) {
         domain.remove(pages);
-        take_out(domain, "memoryBacking");
+        remove(domain, "memoryBacking");
     }
 }
 

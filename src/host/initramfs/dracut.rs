@@ -25,7 +25,7 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
 fn rebuild(setup: &Setup, image: Option<&(String, String)>) -> Result<Command, Finding> {
     if setup.files.exists("/run/ostree-booted") {
         if !setup.has("rpm-ostree") {
-            return Err(Finding::fatal(
+            return Err(Finding::error(
                 "initramfs",
                 "this system is an image (bootc), and its initramfs is part of the image",
                 "add the files that the plan shows to your image, or leave the card with the host until the domain starts: --bind start",

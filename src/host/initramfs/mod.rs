@@ -94,7 +94,7 @@ fn not_known(images: &[String], booster: bool) -> Finding {
     } else {
         "the tool that makes the booted initramfs was not found"
     };
-    Finding::fatal("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
+    Finding::error("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
 }
 
 /// The image that is booted, if the tool does not make it by default: its path, and the kernel release.
@@ -148,7 +148,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         .or_else(|| one_of(&configured))
         .ok_or_else(|| {
             let booster = host.platform.initramfs_tools.contains(&InitramfsTool::Booster);
-            Finding::fatal(
+            Finding::error(
                 "initramfs",
                 if booster {
                     "the initramfs is made by booster, which vgapt cannot configure"

@@ -54,7 +54,7 @@ fn is_running(target: &Target) -> Result<Option<bool>> {
     match ran.stdout.trim() {
         "active" | "activating" | "reloading" => Ok(Some(true)),
         "inactive" | "failed" | "deactivating" | "maintenance" | "unknown" => Ok(Some(false)),
-        _ => bail!("the display is not handed over: whether {UNIT} runs is not known: {}", ran.last_words().replace('\n', " ")),
+        _ => bail!("the display is not handed over: whether {UNIT} runs is not known: {}", ran.last_lines().replace('\n', " ")),
     }
 }
 
@@ -62,7 +62,7 @@ fn systemctl(verb: &str, unit: &str, target: &Target) -> Result<()> {
     let argv = ["timeout", SECONDS, "systemctl", verb, "--", unit].map(str::to_owned);
     let Some(ran) = target.run(&argv)? else { return Ok(()) };
     if !ran.success() {
-        bail!("systemctl {verb} {unit} failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
+        bail!("systemctl {verb} {unit} failed, or took more than {SECONDS} s: {}", ran.last_lines().replace('\n', " "));
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ fn allowed(unit: &str, target: &Target) -> Result<Option<String>> {
     let argv = ["timeout", SECONDS, "systemctl", "show", "--property=AllowedCPUs", "--value", "--", unit].map(str::to_owned);
     let Some(ran) = target.run(&argv)? else { return Ok(None) };
     if !ran.success() {
-        bail!("systemctl show failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
+        bail!("systemctl show failed, or took more than {SECONDS} s: {}", ran.last_lines().replace('\n', " "));
     }
     Ok(Some(ran.stdout.trim().to_owned()))
 }
@@ -94,7 +94,7 @@ fn set(unit: &str, cpus: &str, target: &Target) -> Result<()> {
     let argv = ["timeout", SECONDS, "systemctl", "set-property", "--runtime", "--", unit, &property].map(str::to_owned);
     let Some(ran) = target.run(&argv)? else { return Ok(()) };
     if !ran.success() {
-        bail!("systemctl set-property {unit} {property} failed, or took more than {SECONDS} s: {}", ran.last_words().replace('\n', " "));
+        bail!("systemctl set-property {unit} {property} failed, or took more than {SECONDS} s: {}", ran.last_lines().replace('\n', " "));
     }
     Ok(())
 }

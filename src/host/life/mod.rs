@@ -17,7 +17,7 @@ pub use display::Holders;
 pub use pages::PagesWanted;
 use taken::{Ledger, Taken};
 
-use super::files::{Lost, State};
+use super::files::{LostAttributes, State};
 use super::target::Target;
 use crate::model::{CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
@@ -53,7 +53,7 @@ pub enum End {
 pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
     let Some(mark) = daemon.mark() else { return Ok(()) };
     taken::make_directory(target)?;
-    let _: Lost = target.put(HOOK_MARK, &State::new(&mark, 0o644))?;
+    let _: LostAttributes = target.put(HOOK_MARK, &State::new(&mark, 0o644))?;
     Ok(())
 }
 

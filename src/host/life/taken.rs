@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use crate::host::files::{self, Lost, State};
+use crate::host::files::{self, LostAttributes, State};
 use crate::host::folder::Folder;
 use crate::host::receipt::own;
 use crate::host::target::Target;
@@ -168,7 +168,7 @@ impl Ledger {
 
     fn write(&self, all: &[Taken]) -> Result<()> {
         let text = serde_json::to_string_pretty(all).context("the list cannot be serialized")?;
-        let _: Lost = self.target.put(&self.path(), &State::new(&text, 0o600))?;
+        let _: LostAttributes = self.target.put(&self.path(), &State::new(&text, 0o600))?;
         Ok(())
     }
 

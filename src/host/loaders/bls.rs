@@ -2,7 +2,7 @@
 
 use super::{Entry, cmdline, fallback};
 use crate::host::plan::Edits;
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{Finding, Host, Setup};
 
 /// The parameters that kernel-install sets for new kernels.
@@ -22,7 +22,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
 }
 
 /// Changes each entry of a directory.
-pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[ParameterChange], edits: &mut Edits) -> Result<(), Finding> {
     for (path, file) in setup.files.below(directory, ".conf") {
         if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(fallback::ENTRY) {
             continue;
@@ -34,7 +34,13 @@ pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[Want], edits
 
 /// Changes the parameters of new kernels. If they are not configured, kernel-install uses the running kernel's, so a
 /// kernel that is installed, or an entry that is regenerated, before the next boot would lack vgapt's.
-pub(super) fn edit_new_kernels(host: &Host, setup: &Setup, directory: &str, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+pub(super) fn edit_new_kernels(
+    host: &Host,
+    setup: &Setup,
+    directory: &str,
+    wants: &[ParameterChange],
+    edits: &mut Edits,
+) -> Result<(), Finding> {
     let why = "kernel parameters of kernels that are installed later, and of regenerated entries";
     if setup.files.exists(NEW_KERNELS) {
         return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
@@ -77,7 +83,7 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// Several `options` lines are combined, so what is missing is added to the last one.
-fn changed(text: &str, wants: &[Want]) -> String {
+fn changed(text: &str, wants: &[ParameterChange]) -> String {
     let all = options(text);
     let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
     let missing = !elsewhere && !tokens::says(&all.join(" "), wants);
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_entry_changes_in_its_options_only() {
-        let wants = [Want::Set("intel_iommu=on".into())];
+        let wants = [ParameterChange::Set("intel_iommu=on".into())];
         let head = "title Fedora\nversion 6.11\nlinux /vmlinuz-6.11\n";
         for (before, after) in [
             ("options root=UUID=1 ro rhgb quiet\n", "options root=UUID=1 ro rhgb quiet intel_iommu=on\n"),

@@ -89,7 +89,7 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     });
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
         let message = format!("vgapt does not edit the configuration of {}, which booted this machine: {evidence}", foreign.name);
-        return Some(Err(Finding::fatal("boot-loader", message, (foreign.place)(setup))));
+        return Some(Err(Finding::error("boot-loader", message, (foreign.place)(setup))));
     }
     if let Some(stub) = &booted.stub {
         return Some(Ok((BootLoader::UnifiedKernelImage, format!("the kernel was started by {stub} (EFI variable StubInfo)"))));
@@ -154,7 +154,7 @@ fn name(kind: BootLoader) -> &'static str {
 }
 
 fn uncertain(what: &str) -> Finding {
-    Finding::fatal(
+    Finding::error(
         "boot-loader",
         format!("which boot loader's configuration needs the kernel parameters is not certain: {what}"),
         format!("give the kernel these parameters by your boot loader's own means: {PARAMETERS}"),

@@ -1,6 +1,6 @@
 //! A file that contains a command line, such as /etc/kernel/cmdline: on one or several lines, with comments.
 
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 
 /// Its content, on one line.
 pub(super) fn said(text: &str) -> String {
@@ -8,7 +8,7 @@ pub(super) fn said(text: &str) -> String {
 }
 
 /// The file with all of these changes: contradictions are removed from each line, and what is missing is added to the last line.
-pub(super) fn with(text: &str, wants: &[Want]) -> String {
+pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
     let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
     let add = !tokens::says(&said(text), wants);
     let mut changed: String = text
@@ -28,7 +28,7 @@ pub(super) fn with(text: &str, wants: &[Want]) -> String {
 }
 
 /// The same file without contradicting parameters.
-pub(super) fn without_opposites(text: &str, wants: &[Want]) -> String {
+pub(super) fn without_opposites(text: &str, wants: &[ParameterChange]) -> String {
     let line = |line: &str| if is_comment(line) { line.to_owned() } else { tokens::without_opposites(line, wants) };
     text.split_inclusive('\n').map(line).collect()
 }
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn comments_stay_comments() {
-        let wants = [Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())];
+        let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
         for (before, after) in [
             ("root=1 rw\n", "root=1 rw intel_iommu=on\n"),
             ("root=1 rw", "root=1 rw intel_iommu=on"),

@@ -2,7 +2,7 @@
 //! disabled. It is created once, and removed by `vgapt undo`.
 
 use super::bls;
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::Setup;
 
 const TITLE: &str = "(without vgapt)";
@@ -11,7 +11,7 @@ const TITLE: &str = "(without vgapt)";
 pub(super) const ENTRY: &str = "Z-vgapt-without.conf";
 
 /// GRUB reads `custom.cfg` next to its own configuration (`41_custom` of grub-mkconfig).
-pub(super) fn grub(setup: &Setup, configurations: &[&str], wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+pub(super) fn grub(setup: &Setup, configurations: &[&str], wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
     let (path, text) = configurations.iter().find_map(|path| Some((*path, setup.files.text(path)?)))?;
     let custom = format!("{}/custom.cfg", path.rsplit_once('/')?.0);
     if setup.files.exists(&custom) {
@@ -38,7 +38,7 @@ fn is_linux(line: &str) -> bool {
 }
 
 /// A copy of the entry that is last in the order of names, which is the newest kernel's.
-pub(super) fn entry(setup: &Setup, directory: &str, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+pub(super) fn entry(setup: &Setup, directory: &str, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
     let path = format!("{directory}/{ENTRY}");
     if setup.files.exists(&path) {
         return None;
@@ -55,9 +55,9 @@ pub(super) fn entry(setup: &Setup, directory: &str, wants: &[Want], off: Option<
 }
 
 /// A line with kernel parameters, as it was before vgapt's changes.
-fn as_before(line: &str, wants: &[Want], off: Option<&str>) -> String {
+fn as_before(line: &str, wants: &[ParameterChange], off: Option<&str>) -> String {
     let line = tokens::without(line, wants);
-    off.map_or_else(|| line.clone(), |off| tokens::with(&line, &[Want::Set(off.to_owned())]))
+    off.map_or_else(|| line.clone(), |off| tokens::with(&line, &[ParameterChange::Set(off.to_owned())]))
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn copies_of_the_first() {
-        let wants = [Want::Set("intel_iommu=on".into())];
+        let wants = [ParameterChange::Set("intel_iommu=on".into())];
         let off = Some("module_blacklist=vfio_pci");
         let menu = "set x=1\nmenuentry 'Debian' --class debian {\n\tsearch x\n\tlinux\t/vmlinuz root=UUID=1 ro intel_iommu=on quiet\n\tinitrd\t/initrd.img\n}\nmenuentry 'b' {\n linux /old\n}\n";
         let (path, text) =

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Entry, Loader, bls, fallback, grub_cfg, grub_place, grubenv};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::shell::{self, Assignment, Quotes};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, fallback };
@@ -33,7 +33,7 @@ pub(super) fn is_generated(setup: &Setup) -> bool {
     !grub_place::there(setup).is_empty()
 }
 
-fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let changed = defaults(host, setup, wants, &mut edits)?;
     if reads_entries(setup) {
@@ -66,14 +66,14 @@ fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::
 }
 
 /// Changes the defaults; returns whether something changed.
-fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<bool, Finding> {
+fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<bool, Finding> {
     let files = default_files(host, setup);
     let mut texts: Vec<(&str, String)> = Vec::new();
     for (path, file) in files {
         texts.push((path, text_of(path, file)?.to_owned()));
     }
     if texts.is_empty() {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             format!("{DEFAULTS} does not exist, so there is no configuration of grub-mkconfig to change"),
             format!("reinstall the distribution's GRUB package, which contains {DEFAULTS}, or set the parameters by hand"),
@@ -93,7 +93,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[Want], edits: &mut Edits) -> Re
 }
 
 /// Whether `GRUB_CMDLINE_LINUX` has all changes in the end, whichever conditional assignments a shell executes.
-fn say(texts: &[(&str, String)], wants: &[Want]) -> bool {
+fn say(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
     let mut possible = BTreeSet::from([String::new()]);
     for (_, text) in texts {
         for assignment in shell::assignments(text, ALL_ENTRIES) {
@@ -110,7 +110,7 @@ fn say(texts: &[(&str, String)], wants: &[Want]) -> bool {
 }
 
 /// Adds them to the last assignment; if only a shell can evaluate that one, in a new line after it.
-fn add(texts: &mut [(&str, String)], wants: &[Want]) {
+fn add(texts: &mut [(&str, String)], wants: &[ParameterChange]) {
     let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, ALL_ENTRIES).is_empty());
     let text = &mut texts[last.unwrap_or(0)].1;
     let assignments = shell::assignments(text, ALL_ENTRIES);
@@ -131,7 +131,7 @@ fn with_line(text: &str, line: &str) -> String {
     format!("{text}{break_before}{line}{end}")
 }
 
-fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, Finding> {
+fn without_opposites(path: &str, text: &str, wants: &[ParameterChange]) -> Result<String, Finding> {
     let mut text = text.to_owned();
     for name in [ALL_ENTRIES, NORMAL_ENTRIES] {
         for index in 0..shell::assignments(&text, name).len() {
@@ -144,7 +144,7 @@ fn without_opposites(path: &str, text: &str, wants: &[Want]) -> Result<String, F
                 continue;
             }
             if mixed {
-                return Err(Finding::fatal(
+                return Err(Finding::error(
                     "opposite",
                     format!("{path} sets {name} to {inside}, which contradicts what is needed, in a form that only a shell can read"),
                     format!("change that line of {path} by hand"),
@@ -171,7 +171,7 @@ fn regenerate(setup: &Setup, target: &str) -> Command {
     command.making([target])
 }
 
-fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
     if reads_entries(setup) {
         return fallback::entry(setup, ENTRIES, wants, off);
     }
@@ -209,7 +209,7 @@ pub(super) mod tests {
 
     /// A file of defaults with `intel_iommu=on` added; an error if only a shell could do that.
     pub(in crate::host::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
-        let wants = [Want::Without("iommu".into(), "off".into()), Want::Set("intel_iommu=on".into())];
+        let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
         let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];
         if !say(&texts, &wants) {
             add(&mut texts, &wants);

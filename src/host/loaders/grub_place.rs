@@ -21,7 +21,7 @@ pub(super) fn read_one(setup: &Setup) -> Result<&str, Finding> {
     match read_ones(setup)[..] {
         [one] => Ok(one),
         [] => Ok(CONFIGURATIONS[1]),
-        ref several => Err(Finding::fatal(
+        ref several => Err(Finding::error(
             "boot-loader",
             format!("which grub.cfg GRUB reads is not certain: {}", several.join(" or ")),
             "remove those that belong to no installed GRUB, and run vgapt prepare again",

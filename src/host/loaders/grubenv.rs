@@ -1,7 +1,7 @@
 //! GRUB's environment block, where RHEL 8 and similar distributions store the kernel parameters of all entries.
 
 use crate::host::plan::{Edits, text_of};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{Finding, Setup};
 
 const PLACES: [&str; 2] = ["/boot/grub2/grubenv", "/boot/grub/grubenv"];
@@ -17,7 +17,7 @@ pub(super) fn kernelopts(setup: &Setup) -> String {
 }
 
 /// Changes it if it is set.
-pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(), Finding> {
+pub(super) fn edit(setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<(), Finding> {
     let needed = setup.files.texts(super::grub::ENTRIES, ".conf").any(|(_, text)| text.contains("$kernelopts"));
     for path in PLACES {
         if let Some(file) = setup.files.0.get(path).filter(|_| needed) {
@@ -26,7 +26,7 @@ pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(
         let Some(text) = setup.files.text(path).filter(|text| text.lines().any(|line| line.starts_with(VARIABLE))) else { continue };
         let block = changed(text, wants);
         if block.len() != SIZE {
-            return Err(Finding::fatal(
+            return Err(Finding::error(
                 "grubenv",
                 format!("{path} has {SIZE} bytes, and the kernel parameters do not fit"),
                 "remove unneeded kernel parameters from it with grub2-editenv",
@@ -37,7 +37,7 @@ pub(super) fn edit(setup: &Setup, wants: &[Want], edits: &mut Edits) -> Result<(
     Ok(())
 }
 
-fn changed(text: &str, wants: &[Want]) -> String {
+fn changed(text: &str, wants: &[ParameterChange]) -> String {
     let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let mut block: String = lines
         .map(|line| match line.strip_prefix(VARIABLE) {
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_block_keeps_its_size() {
         let text = format!("# GRUB Environment Block\nsaved_entry=x\nkernelopts=root=/dev/sda1 ro\n{}", "#".repeat(SIZE - 69));
-        let block = changed(&text, &[Want::Set("intel_iommu=on".into())]);
+        let block = changed(&text, &[ParameterChange::Set("intel_iommu=on".into())]);
         assert_eq!(block.len(), SIZE);
         assert!(block.contains("kernelopts=root=/dev/sda1 ro intel_iommu=on\n#"));
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Entry, Loader, bls, systemd_boot};
 use crate::host::plan::{Command, Edits, text_of};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static KERNELSTUB: Loader =
@@ -16,11 +16,11 @@ fn configured(setup: &Setup) -> bool {
     setup.files.exists(CONFIGURATION)
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let Some(file) = setup.files.0.get(CONFIGURATION) else { return Ok(edits) };
     let changed = changed(text_of(CONFIGURATION, file)?, wants).ok_or_else(|| {
-        Finding::fatal(
+        Finding::error(
             "boot-loader",
             format!("{CONFIGURATION} has no list user.kernel_options, so kernelstub did not write it"),
             "run kernelstub once, which regenerates it",
@@ -38,7 +38,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
 }
 
 /// Replaces the list of the user's options, one per line as kernelstub does; the rest is unchanged.
-fn changed(text: &str, wants: &[Want]) -> Option<String> {
+fn changed(text: &str, wants: &[ParameterChange]) -> Option<String> {
     let configuration: Value = serde_json::from_str(text).ok()?;
     let options = configuration.get("user")?.get("kernel_options")?.as_array()?;
     let line = options.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn one_list_changes() {
         let text = "{\n  \"default\": {\n    \"kernel_options\": [\n      \"quiet\"\n    ]\n  },\n  \"user\": {\n    \"kernel_options\": [\n      \"quiet\",\n      \"intel_iommu=off\"\n    ],\n    \"esp_path\": \"/boot/efi\"\n  }\n}";
-        let after = changed(text, &[Want::Set("intel_iommu=on".into())]).unwrap();
+        let after = changed(text, &[ParameterChange::Set("intel_iommu=on".into())]).unwrap();
         assert_eq!(after, text.replace("intel_iommu=off", "intel_iommu=on"));
         assert!(changed("{}", &[]).is_none());
     }

@@ -3,7 +3,7 @@
 use super::{Entry, Loader};
 use crate::host::plan::{Command, Edits};
 use crate::host::shell::{self, Quotes};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static LIMINE: Loader = Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next, fallback: |_, _, _| None };
@@ -19,7 +19,7 @@ fn configured(setup: &Setup) -> bool {
     PLACES.iter().any(|path| setup.files.exists(path))
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if setup.files.legible(DEFAULTS).is_some_and(|text| !keys(text).is_empty()) {
         edits.change(setup, DEFAULTS, "kernel parameters of the entries that limine-entry-tool generates", |text| defaults(text, wants))?;
@@ -28,7 +28,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         edits.change(setup, path, "kernel parameters of Limine's entries", |text| changed(text, wants))?;
     }
     if next(setup).is_empty() {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             "Limine's configuration has no entry with a command line",
             "add a cmdline to the entry, and run vgapt prepare again",
@@ -42,7 +42,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
 }
 
 /// Changes the last assignment of each key, for one kernel or for all.
-fn defaults(text: &str, wants: &[Want]) -> String {
+fn defaults(text: &str, wants: &[ParameterChange]) -> String {
     keys(text).iter().fold(text.to_owned(), |text, key| with_key(&text, key, wants))
 }
 
@@ -58,7 +58,7 @@ fn keys(text: &str) -> Vec<String> {
     keys
 }
 
-fn with_key(text: &str, key: &str, wants: &[Want]) -> String {
+fn with_key(text: &str, key: &str, wants: &[ParameterChange]) -> String {
     let found = shell::assignments(text, key);
     let said: Vec<&str> = found.iter().map(|one| &text[one.inside.clone()]).collect();
     // If the last line only appends, earlier lines take effect too.
@@ -90,7 +90,7 @@ fn value(line: &str) -> Option<&str> {
     KEYS.iter().find_map(|key| trimmed.strip_prefix(key)).map(str::trim)
 }
 
-fn changed(text: &str, wants: &[Want]) -> String {
+fn changed(text: &str, wants: &[ParameterChange]) -> String {
     text.split_inclusive('\n')
         .map(|line| match value(line) {
             Some("") => format!("{} {}\n", line.trim_end(), tokens::with("", wants)),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn both_syntaxes() {
-        let wants = [Want::Set("intel_iommu=on".into())];
+        let wants = [ParameterChange::Set("intel_iommu=on".into())];
         let text = "timeout: 5\n/Arch\n    protocol: linux\n    path: boot():/vmlinuz\n    cmdline: root=UUID=1 rw\n";
         assert!(changed(text, &wants).ends_with("    cmdline: root=UUID=1 rw intel_iommu=on\n"));
         assert_eq!(changed(":Arch\nCMDLINE=root=1\n", &wants), ":Arch\nCMDLINE=root=1 intel_iommu=on\n");

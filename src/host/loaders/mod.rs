@@ -24,7 +24,7 @@ pub(super) use systemd_boot::{copied, copying, owns_entries};
 pub(super) use unified::unsigned;
 
 use super::plan::Edits;
-use super::tokens::Want;
+use super::tokens::ParameterChange;
 use super::words::Sort;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
@@ -37,14 +37,14 @@ pub struct Loader {
     /// Whether its configuration exists.
     configured: fn(&Setup) -> bool,
     /// How kernel parameters are set.
-    edit: fn(&Host, &Setup, &[Want]) -> Result<Edits, Finding>,
+    edit: fn(&Host, &Setup, &[ParameterChange]) -> Result<Edits, Finding>,
     /// What it will boot next.
     next: fn(&Setup) -> Vec<Entry>,
     /// The file and the text of an entry that boots as before; `off` disables the early binding.
     fallback: Fallback,
 }
 
-type Fallback = fn(&Setup, &[Want], off: Option<&str>) -> Option<(String, String)>;
+type Fallback = fn(&Setup, &[ParameterChange], off: Option<&str>) -> Option<(String, String)>;
 
 /// Something that can be booted next.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -136,11 +136,11 @@ impl Loader {
         (self.next)(setup)
     }
 
-    pub(super) fn fallback(&self, setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+    pub(super) fn fallback(&self, setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
         (self.fallback)(setup, wants, off)
     }
 
-    pub(super) fn edit(&self, host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+    pub(super) fn edit(&self, host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
         (self.edit)(host, setup, wants)
     }
 }

@@ -3,7 +3,7 @@
 use super::grub::ENTRIES;
 use super::{Entry, Loader, bls};
 use crate::host::plan::{Command, Edits};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static OSTREE: Loader =
@@ -13,11 +13,11 @@ fn configured(setup: &Setup) -> bool {
     setup.files.exists("/run/ostree-booted")
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let entries = next(setup);
     let Some(now) = entries.first().map(|entry| entry.cmdline.clone()) else {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             format!("no boot loader entry in {ENTRIES} can be read, so the kernel parameters of the deployment are not known"),
             "mount /boot, and run vgapt prepare again",
@@ -29,7 +29,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         return Ok(edits);
     }
     if !setup.has("rpm-ostree") {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             "this system is an image (bootc), and its kernel parameters are part of the image",
             format!("add a file to your image in /usr/lib/bootc/kargs.d with: kargs = [{}]", quoted(&after, &before)),

@@ -2,7 +2,7 @@
 
 use super::{Entry, Loader, bls, cmdline, fallback, unified};
 use crate::host::plan::{Command, Edits};
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, fallback };
@@ -29,7 +29,7 @@ fn copies(setup: &Setup) -> bool {
     setup.has("proxmox-boot-tool") && setup.files.exists(bls::NEW_KERNELS) && entries(setup).is_empty()
 }
 
-fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if owns_entries(setup) {
         return owned(setup, wants);
@@ -43,14 +43,14 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         edits.commands.push(refresh());
     }
     if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             "the kernel parameters cannot be added to an entry of systemd-boot",
             "check its options line",
         ));
     }
     if next(setup).is_empty() {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             "systemd-boot has no entry for Linux where vgapt looks: /boot/loader, /boot/efi/loader, /efi/loader",
             "mount the EFI system partition at /boot, /boot/efi or /efi, and run vgapt prepare again",
@@ -60,7 +60,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
 }
 
 /// Its entries refer to kernels and initramfs by their digests, so only the tool itself writes them, also for undo.
-fn owned(setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn owned(setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let why = "kernel parameters of the entries that sdbootutil writes";
     edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
@@ -99,7 +99,7 @@ pub(in crate::host) fn copying(setup: &Setup) -> Option<Command> {
     copies(setup).then(refresh)
 }
 
-pub(super) fn fallback(setup: &Setup, wants: &[Want], off: Option<&str>) -> Option<(String, String)> {
+pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
     if owns_entries(setup) {
         return None;
     }

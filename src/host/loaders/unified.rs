@@ -5,7 +5,7 @@ use super::{Entry, Loader, bls, cmdline};
 use crate::host::initramfs::initramfs_tools;
 use crate::host::plan::{Command, Edits};
 use crate::host::shell;
-use crate::host::tokens::{self, Want};
+use crate::host::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static UNIFIED: Loader =
@@ -32,7 +32,7 @@ fn configured(setup: &Setup) -> bool {
     layout || preset || dracut
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
+fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if setup.files.exists(CMDLINE) {
         edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
@@ -51,7 +51,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[Want]) -> Result<Edits, Finding> {
         }
     } else {
         // Both builders use the running kernel's command line if none is configured.
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "boot-loader",
             format!("the unified kernel images have no configured command line: neither {CMDLINE} nor {PARTS} exists"),
             format!("write the kernel's command line into {CMDLINE} (the present one is in /proc/cmdline), and run vgapt prepare again"),
@@ -72,7 +72,7 @@ pub(super) fn images(setup: &Setup) -> impl Iterator<Item = String> {
 /// Why rebuilt images would not be booted.
 pub(in crate::host) fn unsigned(setup: &Setup) -> Option<Finding> {
     (setup.booted.secure_boot == Some(true) && !can_sign(setup)).then(|| {
-        Finding::fatal(
+        Finding::error(
             "signing",
             "Secure Boot is on, and no tool was found that signs the new unified kernel images, so the firmware would refuse them at the next boot",
             "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",

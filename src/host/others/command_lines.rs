@@ -1,7 +1,7 @@
 //! The kernel command line: that of this boot, and what is configured for the next ones.
 
 use super::modules::{DRIVERS, with};
-use super::{KeepsOut, Other};
+use super::{ExternalBinding, KeepsOut};
 use crate::host::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
 use crate::host::{binding, plan};
 use crate::model::{ConfigFiles, Finding, Host, Setup};
@@ -72,7 +72,7 @@ fn parameter(token: &str) -> Option<(String, &str)> {
 }
 
 /// The ids on the running kernel's command line, with the file that sets them if there is one, and those of the next boot.
-pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let (written, _, _) = by_loader(host, setup);
     let mut found = Vec::new();
     for driver in DRIVERS {
@@ -89,13 +89,13 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<Other> {
                 && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
                 && setup.files.exists(NEW_KERNELS);
             let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            found.push(with(Other { fades, ..Other::new(place, token).by(driver).parameter(setup) }, host, value));
+            found.push(with(ExternalBinding { fades, ..ExternalBinding::new(place, token).by(driver).parameter(setup) }, host, value));
         }
         let mut told: Vec<&str> = now.iter().map(|(_, value)| *value).collect();
         for one in written.iter().filter(|one| one.name == name) {
             if !told.contains(&one.value) && !is_ours(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(Other::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
+                found.push(with(ExternalBinding::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
             }
         }
     }
@@ -156,7 +156,7 @@ pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
         }
-        findings.push(Finding::blocker(
+        findings.push(Finding::blocked(
             "vfio-blacklisted",
             format!(
                 "{} says `{}`: from the next boot on it keeps {parts} from being loaded, and nothing is bound to vfio-pci",

@@ -1,10 +1,10 @@
 //! The displays of the host: on which there is none of its drivers, and what keeps these from being loaded.
 
-use super::{Seen, command_lines};
+use super::{BindingContext, command_lines};
 use crate::host::wanted::Allow;
 use crate::host::{binding, modprobe, refusals};
 use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{dark_displays, has_outlets};
+use crate::passthrough::{displays_on_vfio, has_outlets};
 
 /// Offers the option by which a host stays without a display.
 const KEEP_SO: &str = "to leave it like this (and use the host over ssh)";
@@ -50,9 +50,9 @@ pub(in crate::host) fn display_drivers_kept_out(host: &Host, setup: &Setup, disp
 
 /// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
 /// running domain uses returns to the host.
-pub(super) fn dark(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, ours, others } = seen;
-    let displays = dark_displays(host);
+pub(super) fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = seen;
+    let displays = displays_on_vfio(host);
     let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
     let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
     let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
@@ -69,12 +69,12 @@ pub(super) fn dark(seen: &Seen<'_>) -> Option<Finding> {
         |other| other.remedy(&format!("to give the host its display back:{and_out}")),
     );
     let message = format!("the host has no display: {} is bound to vfio-pci by {place}{says}", PciAddress::list(&displays));
-    Some(Finding::blocker("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
+    Some(Finding::blocked("no-display", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
 }
 
 /// No display of the host has a driver, and a line keeps one out.
-pub(super) fn without_driver(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, .. } = seen;
+pub(super) fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, .. } = seen;
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
     let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
     let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
@@ -92,5 +92,5 @@ pub(super) fn without_driver(seen: &Seen<'_>) -> Option<Finding> {
         "make the boot entries anew"
     };
     let remedy = format!("to give the host its display back: {}, {anew}, and reboot", KeepsOut::all_taken_out(&lines));
-    Some(Finding::blocker("display-kept-out", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
+    Some(Finding::blocked("display-kept-out", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
 }

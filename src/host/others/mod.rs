@@ -11,7 +11,7 @@ mod scripts;
 
 pub(super) use displays::{KeepsOut, display_drivers_kept_out};
 pub(super) use modules::ids;
-pub use other::Other;
+pub use other::ExternalBinding;
 
 use super::wanted::{Bind, Wanted};
 use super::{binding, loaders, refusals};
@@ -22,20 +22,20 @@ use crate::passthrough::{DangerKind, dangers};
 const USB: u16 = 0x0c03;
 
 /// The host, the request, and the bindings found.
-struct Seen<'a> {
+struct BindingContext<'a> {
     host: &'a Host,
     setup: &'a Setup,
     wanted: &'a Wanted,
     /// What vgapt binds.
     ours: Vec<PciAddress>,
     /// What others bind.
-    others: Vec<Other>,
+    others: Vec<ExternalBinding>,
 }
 
 /// The findings about other bindings: requested devices they bind, further devices they bind, and their mistakes.
 pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let ours = binding::bound(setup).iter().map(|bound| bound.address).collect();
-    let seen = Seen { host, setup, wanted, ours, others: others(host, setup) };
+    let seen = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
     let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
     findings.extend(unexplained(&seen));
     findings.extend(displays::dark(&seen));
@@ -52,10 +52,10 @@ pub(super) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Findi
 
 /// What the host loses to ids set by other tools once vfio-pci is loaded before other drivers, as vgapt does; until
 /// then a host driver may have bound the device first.
-fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
+fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
     const LOSSES: [DangerKind; 5] =
         [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
-    let Seen { host, setup, wanted, ours, others } = seen;
+    let BindingContext { host, setup, wanted, ours, others } = seen;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
     }
@@ -63,9 +63,9 @@ fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
         let stays = !wanted.functions.contains(address) && !ours.contains(address);
         stays && host.device(*address).is_some_and(|device| !device.on_vfio())
     };
-    let new = |other: &Other| -> Vec<PciAddress> { other.takes.iter().copied().filter(is_new).collect() };
+    let new = |other: &ExternalBinding| -> Vec<PciAddress> { other.takes.iter().copied().filter(is_new).collect() };
     let takes = union(others.iter().map(new));
-    let by: Vec<&Other> = others.iter().filter(|other| !new(other).is_empty()).collect();
+    let by: Vec<&ExternalBinding> = others.iter().filter(|other| !new(other).is_empty()).collect();
     let Some(first) = by.first() else { return Vec::new() };
     let alone = dangers(host, &setup.uses, &wanted.functions);
     let is_known = |kind: DangerKind, message: &str| {
@@ -80,27 +80,27 @@ fn lost_early(seen: &Seen<'_>) -> Vec<Finding> {
         let allow = refusals::allow(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
         let message =
             format!("{}: {places} binds {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
-        let finding = Finding::blocker("also-bound", message, first.remedy("to leave it to the host:"));
-        Some(finding.unless(refusals::ALL_THE_SAME, refusals::option(allow)))
+        let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
+        Some(finding.unless(refusals::OVERRIDE_HINT, refusals::option(allow)))
     })
     .collect()
 }
 
-fn of_other(seen: &Seen<'_>, other: &Other) -> Vec<Finding> {
-    let Seen { host, setup, wanted, ours, .. } = seen;
+fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = seen;
     let mut findings = Vec::new();
     let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
     let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
     let by_stub = other.driver == Some("pci_stub")
         && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
     if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
-        findings.push(Finding::blocker(
+        findings.push(Finding::blocked(
             "bound-by-other",
             format!("{} gives {} to pci-stub, which has them before vfio-pci can take them", other.told(), PciAddress::list(&meant)),
             other.remedy("first"),
         ));
     } else if !meant.is_empty() && wanted.bind == Bind::Start {
-        findings.push(Finding::blocker(
+        findings.push(Finding::blocked(
             "bound-by-other",
             format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
             other.remedy("omit it with --bind start, or"),
@@ -176,8 +176,8 @@ fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
 }
 
 /// Devices that are bound to vfio-pci by nothing that was found; selected cards are reported separately.
-fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
-    let Seen { host, setup, wanted, ours, others } = seen;
+fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = seen;
     let is_known = |address: &PciAddress| {
         wanted.functions.contains(address)
             || ours.contains(address)
@@ -203,10 +203,10 @@ fn unexplained(seen: &Seen<'_>) -> Option<Finding> {
 }
 
 /// What is taken off the bus at each boot is there for nobody.
-fn removed(seen: &Seen<'_>, rule: &Other) -> Option<Finding> {
+fn removed(seen: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
     let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
     (!meant.is_empty()).then(|| {
-        Finding::blocker(
+        Finding::blocked(
             "removed-by-other",
             format!("{} takes {} off the bus at each boot, so no guest can have it", rule.told(), PciAddress::list(&meant)),
             rule.remedy("first"),
@@ -215,7 +215,7 @@ fn removed(seen: &Seen<'_>, rule: &Other) -> Option<Finding> {
 }
 
 /// The rules of udev that take functions off the bus.
-pub fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
+pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     scripts::removing(host, setup)
 }
 
@@ -227,7 +227,7 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
 }
 
 /// All bindings that vgapt does not manage.
-pub fn others(host: &Host, setup: &Setup) -> Vec<Other> {
+pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let mut found = modules::of_modprobe(host, setup);
     found.extend(command_lines::ids(host, setup));
     found.extend(modules::of_module_lists(host, setup));

@@ -1,7 +1,7 @@
 //! Module options: files of modprobe, lists of modules, driverctl.
 
 use super::scripts::named;
-use super::{Other, union};
+use super::{ExternalBinding, union};
 use crate::host::{binding, modprobe};
 use crate::model::{Finding, Host, PciDevice, Setup};
 
@@ -11,19 +11,19 @@ pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
 const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
 
 /// Options and the install line of the drivers. Of several lines with ids the last one takes effect.
-pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let configuration = modprobe::read(setup, &[]);
     let is_ours = |line: &&modprobe::Line| line.path == binding::MODPROBE;
     let mut found = Vec::new();
     for driver in DRIVERS {
         let with_ids = giving_ids(&configuration, driver).filter(|_| !setup.is_built_in(driver));
         if let Some(line) = with_ids.last() {
-            found.push(with(Other::new(line.place(), &line.words()).by(driver), host, ids(&line.rest).unwrap_or_default()));
+            found.push(with(ExternalBinding::new(line.place(), &line.words()).by(driver), host, ids(&line.rest).unwrap_or_default()));
         }
         // A line that keeps the module out binds nothing.
         let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
         if let Some(line) = configuration.first("install", driver).filter(is_others) {
-            let mut other = Other::new(line.place(), &line.words());
+            let mut other = ExternalBinding::new(line.place(), &line.words());
             let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
             let texts = programs.filter_map(|path| setup.files.legible(path));
             other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
@@ -33,7 +33,7 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<Other> {
         let aliases = configuration.of("alias").filter(|line| line.rest.replace('-', "_") == driver && !is_ours(line));
         found.extend(aliases.map(|line| {
             let takes = host.pci.iter().filter(|device| modprobe::fits(&line.name, &device.modalias())).map(|device| device.address);
-            Other { takes: takes.collect(), ..Other::new(line.place(), &line.words()) }
+            ExternalBinding { takes: takes.collect(), ..ExternalBinding::new(line.place(), &line.words()) }
         }));
     }
     found
@@ -68,7 +68,7 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
 
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
 /// there; systemd-modules-load reads the whole line as a name, and loads nothing (modules-load.d(5)).
-pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.legible(path)?)));
     let texts = texts.chain(setup.files.legible_texts("/etc/modules-load.d", ".conf"));
     let lines = texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)));
@@ -77,22 +77,25 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<Other> {
             let (module, options) = line.trim().split_once([' ', '\t'])?;
             let driver = DRIVERS.into_iter().find(|driver| *driver == module.replace('-', "_"))?;
             let ids = ids(options).filter(|_| !setup.is_built_in(driver))?;
-            let other = Other::new(format!("{path}, line {number}"), line).by(driver);
+            let other = ExternalBinding::new(format!("{path}, line {number}"), line).by(driver);
             let is_name = path.starts_with("/etc/modules") && (path.contains(".d/") || setup.has("systemctl"));
-            Some(if is_name { Other { takes_no_options: true, ..other } } else { with(other, host, ids) })
+            Some(if is_name { ExternalBinding { takes_no_options: true, ..other } } else { with(other, host, ids) })
         })
         .collect()
 }
 
 /// driverctl stores a file for each address, with the driver in it.
-pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let files =
         setup.files.legible_texts("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
     files
         .map(|(path, text)| {
             let address = path.rsplit('/').next().unwrap_or_default().parse().ok();
             let takes = address.filter(|address| host.device(*address).is_some()).into_iter().collect();
-            Other { takes, ..Other::new(format!("{path}, line 1"), &format!("driverctl set-override: {}", text.trim())) }
+            ExternalBinding {
+                takes,
+                ..ExternalBinding::new(format!("{path}, line 1"), &format!("driverctl set-override: {}", text.trim()))
+            }
         })
         .collect()
 }
@@ -102,7 +105,7 @@ pub(in crate::host) fn ids(options: &str) -> Option<&str> {
     options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
 }
 
-pub(super) fn with(mut other: Other, host: &Host, ids: &str) -> Other {
+pub(super) fn with(mut other: ExternalBinding, host: &Host, ids: &str) -> ExternalBinding {
     let ids = ids.trim_matches(['"', '\'']).split(',').map(str::trim).filter(|id| !id.is_empty());
     for id in ids {
         match Pattern::parse(id) {

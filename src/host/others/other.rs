@@ -4,7 +4,7 @@ use crate::model::{PciAddress, Setup};
 
 /// A binding of devices that vgapt does not manage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
+pub struct ExternalBinding {
     /// Where it is set: a file and its line, or the kernel command line.
     pub place: String,
     /// Its text.
@@ -25,7 +25,7 @@ pub struct Other {
     pub(super) fades: bool,
 }
 
-impl Other {
+impl ExternalBinding {
     /// Its place and text in one phrase.
     pub fn told(&self) -> String {
         format!("{} ({})", self.place, self.words)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Other, union};
+use super::{ExternalBinding, union};
 use crate::host::modprobe;
 use crate::host::plan::is_ours;
 use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
@@ -11,7 +11,7 @@ use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
 const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
 
 /// udev rules, scripts and units that bind devices to vfio-pci.
-pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let run = run_at_boot(setup);
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
     let mut found = Vec::new();
@@ -25,19 +25,21 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<Other> {
             found.extend(of_rules(host, path, text, &binding));
         } else if let Some((index, line)) = binding.first() {
             let takes = named(host, text);
-            found.push(Other { takes, ..Other::new(format!("{path}, line {}", index + 1), line) });
+            found.push(ExternalBinding { takes, ..ExternalBinding::new(format!("{path}, line {}", index + 1), line) });
         }
     }
     found
 }
 
 /// What the rules of a file with these lines take.
-fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec<Other> {
+fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec<ExternalBinding> {
     let mut found = Vec::new();
     for rule in udev_rules(text, lines) {
         let takes = of_rule(host, &rule.whole);
-        let other =
-            |(index, line): &(usize, &str)| Other { takes: takes.clone(), ..Other::new(format!("{path}, line {}", index + 1), line) };
+        let other = |(index, line): &(usize, &str)| ExternalBinding {
+            takes: takes.clone(),
+            ..ExternalBinding::new(format!("{path}, line {}", index + 1), line)
+        };
         found.extend(rule.lines.iter().map(other));
     }
     found
@@ -54,7 +56,7 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
 }
 
 /// Rules of udev that take functions off the bus, as switchers between a laptop's cards write them.
-pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<Other> {
+pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
     let texts = rules.filter_map(|path| Some((path, setup.files.legible(path)?)));
     let of = |(path, text): (&String, &str)| {

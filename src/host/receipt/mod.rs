@@ -3,5 +3,5 @@
 mod record;
 mod store;
 
-pub(super) use record::{CommandRecord, FORMAT, FileRecord, Kept, Made, Progress, Receipt};
+pub(super) use record::{CommandRecord, FORMAT, FileRecord, Made, Progress, Receipt, StoredContent};
 pub(super) use store::{Receipts, Store, own};

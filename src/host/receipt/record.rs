@@ -62,14 +62,14 @@ pub(in crate::host) struct FileRecord {
     /// Its path with symbolic links resolved.
     pub(in crate::host) place: String,
     /// As it was; `None` if it is new.
-    pub(in crate::host) before: Option<Kept>,
+    pub(in crate::host) before: Option<StoredContent>,
     /// As it is afterwards; `None` if it is removed.
-    pub(in crate::host) after: Option<Kept>,
+    pub(in crate::host) after: Option<StoredContent>,
 }
 
 /// The content of a file, stored with the receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::host) struct Kept {
+pub(in crate::host) struct StoredContent {
     /// The name under which it is stored.
     pub(in crate::host) name: String,
     /// Its SHA-256.
@@ -106,7 +106,7 @@ pub(in crate::host) struct Made {
     /// Its path.
     pub(in crate::host) path: String,
     /// As it was; `None` if it is new.
-    pub(in crate::host) before: Option<Kept>,
+    pub(in crate::host) before: Option<StoredContent>,
     /// The SHA-256 of what the command wrote; `None` if it did not finish.
     pub(in crate::host) after: Option<String>,
 }

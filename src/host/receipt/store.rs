@@ -7,8 +7,8 @@ use anyhow::{Context as _, Error, Result, bail};
 use rustix::fs::{AtFlags, FileType, unlinkat};
 
 use super::record::Head;
-use super::{FORMAT, Kept, Receipt};
-use crate::host::files::{self, Lost, State};
+use super::{FORMAT, Receipt, StoredContent};
+use crate::host::files::{self, LostAttributes, State};
 use crate::host::folder::Folder;
 use crate::host::target::Target;
 use crate::problem::Problem;
@@ -233,7 +233,7 @@ fn save(directory: &Folder, receipt: &Receipt) -> Result<()> {
     // It is always written in the current format.
     let text = serde_json::to_string_pretty(&Receipt { format: FORMAT, ..receipt.clone() }).context("a receipt cannot be serialized")?;
     let place = directory.place(RECEIPT)?;
-    let _: Lost = State::new(&text, 0o600).put(&place)?;
+    let _: LostAttributes = State::new(&text, 0o600).put(&place)?;
     Ok(())
 }
 
@@ -241,23 +241,23 @@ fn save(directory: &Folder, receipt: &Receipt) -> Result<()> {
 pub(in crate::host) struct Keeper(Folder);
 
 impl Keeper {
-    pub(in crate::host) fn keep(&self, name: &str, state: &State) -> Result<Kept> {
+    pub(in crate::host) fn keep(&self, name: &str, state: &State) -> Result<StoredContent> {
         let own = State { bytes: state.bytes.clone(), ..State::new("", 0o600) };
         // The copy needs no attributes; those of the file are in the receipt.
-        let _: Lost = own.put(&self.0.place(name)?)?;
+        let _: LostAttributes = own.put(&self.0.place(name)?)?;
         let sha256 = files::digest(&state.bytes);
         let State { mode, uid, gid, attributes, .. } = state.clone();
-        Ok(Kept { name: name.to_owned(), sha256, mode, uid, gid, attributes })
+        Ok(StoredContent { name: name.to_owned(), sha256, mode, uid, gid, attributes })
     }
 
     /// A stored content, verified by its digest.
-    pub(in crate::host) fn get(&self, kept: &Kept) -> Result<State> {
+    pub(in crate::host) fn get(&self, kept: &StoredContent) -> Result<State> {
         let path = self.0.shown().join(&kept.name);
         let state = read_own(&self.0, &kept.name)?.with_context(|| format!("{} no longer exists", path.display()))?;
         if files::digest(&state.bytes) != kept.sha256 {
             bail!("{} was modified: its SHA-256 differs from the recorded one", path.display());
         }
-        let Kept { mode, uid, gid, attributes, .. } = kept.clone();
+        let StoredContent { mode, uid, gid, attributes, .. } = kept.clone();
         Ok(State { bytes: state.bytes, mode, uid, gid, attributes })
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         return Ok(edits);
     }
     if !setup.has("smbd") && !wanted.install {
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "samba",
             "Samba, which is needed to share the folders, is not installed",
             "vgapt prepare --share-smb … --install",
@@ -39,7 +39,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     if !is_interface(&network.bridge) {
         let (name, bridge) = (&network.name, &network.bridge);
         let remedy = format!("give its bridge a plain name: virsh -c qemu:///system net-edit {name}");
-        return Err(Finding::fatal(
+        return Err(Finding::error(
             "samba-network",
             format!("the bridge of the network '{name}' has a name that vgapt does not write into Samba's configuration: '{bridge}'"),
             remedy,
@@ -57,7 +57,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
             return Err(taken(share, SAMBA));
         }
         let ours =
-            conf::parse(&own).map_err(|what| Finding::fatal("samba", format!("{OWN}: {what}"), format!("correct or remove {OWN}")))?;
+            conf::parse(&own).map_err(|what| Finding::error("samba", format!("{OWN}: {what}"), format!("correct or remove {OWN}")))?;
         if !serves(&ours, share) {
             if ours.iter().any(|one| one.is_in(&share.name)) {
                 return Err(taken(share, OWN));
@@ -153,21 +153,21 @@ fn sound(share: &SmbShare) -> Result<(), Finding> {
     let is_odd = |text: &str| text.chars().any(|letter| letter.is_control() || "%\"\\[]".contains(letter)) || text.trim() != text;
     if is_odd(folder) || is_odd(name) || name.is_empty() || name.contains('/') || !folder.starts_with('/') {
         let remedy = "give it a plain name: --share-smb DIR=NAME, DIR without %, quotes, brackets and backslashes";
-        return Err(Finding::fatal("samba-name", format!("Samba cannot share '{folder}' as '{name}'"), remedy));
+        return Err(Finding::error("samba-name", format!("Samba cannot share '{folder}' as '{name}'"), remedy));
     }
     match owner.as_deref() {
-        None => Err(Finding::fatal(
+        None => Err(Finding::error(
             "samba-folder",
             format!("the folder {folder} does not exist, or its owner is unknown"),
             format!("mkdir {folder}"),
         )),
         Some("root") => {
             let remedy = format!("chown USER {folder}: the guest reads and writes as that user");
-            Err(Finding::fatal("samba-folder", format!("{folder} belongs to root, and no guest may write as root"), remedy))
+            Err(Finding::error("samba-folder", format!("{folder} belongs to root, and no guest may write as root"), remedy))
         }
         // Samba reads a leading `@` as a group, a space as the end of a name, and `%` as a variable.
         Some(owner) if !owner.starts_with(['@', '-']) && owner.chars().all(|c| c.is_alphanumeric() || "._-@$".contains(c)) => Ok(()),
-        Some(owner) => Err(Finding::fatal(
+        Some(owner) => Err(Finding::error(
             "samba-folder",
             format!("{folder} belongs to a user whose name Samba would misread: '{owner}'"),
             format!("chown USER {folder}, with a user whose name has only letters, digits and ._-@$"),
@@ -185,11 +185,11 @@ fn is_interface(name: &str) -> bool {
 fn unknown_network(name: &str) -> Finding {
     let message =
         format!("libvirt has no network '{name}' on which the host has an address, as far as /etc/libvirt/qemu/networks can be read");
-    Finding::fatal("samba-network", message, "name the guest's network: --share-network NAME (virsh -c qemu:///system net-list --all)")
+    Finding::error("samba-network", message, "name the guest's network: --share-network NAME (virsh -c qemu:///system net-list --all)")
 }
 
 fn odd(what: &str) -> Finding {
-    Finding::fatal(
+    Finding::error(
         "samba-odd",
         format!("{SAMBA}: {what}"),
         format!("correct {SAMBA} (testparm), or share the folder by hand; nothing was changed"),
@@ -198,5 +198,5 @@ fn odd(what: &str) -> Finding {
 
 fn taken(share: &SmbShare, file: &str) -> Finding {
     let message = format!("{file} already has a section [{}], which does not share {}", share.name, share.folder);
-    Finding::fatal("samba-name", message, format!("give it another name: --share-smb {}=NAME", share.folder))
+    Finding::error("samba-name", message, format!("give it another name: --share-smb {}=NAME", share.folder))
 }

@@ -28,7 +28,7 @@ pub(super) fn is_markdown(text: &str) -> bool {
 }
 
 /// The code blocks that contain QEMU, as a script with the same line numbers.
-pub(super) fn of_markdown(text: &str) -> String {
+pub(super) fn from_markdown(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut kept = vec![""; lines.len()];
     let fences: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("```")).collect();
@@ -42,7 +42,7 @@ pub(super) fn of_markdown(text: &str) -> String {
 }
 
 /// Joins a QEMU program on a line of its own and the options on the following lines into one command.
-pub(super) fn of_lines(text: &str) -> Option<String> {
+pub(super) fn join_option_lines(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let begins = |at: usize| {
         let is_option = lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with('-'));
@@ -56,7 +56,7 @@ pub(super) fn of_lines(text: &str) -> Option<String> {
 }
 
 /// A unit as a shell script with the same line numbers: what it starts, and with which variables.
-pub(super) fn of_unit(text: &str) -> String {
+pub(super) fn from_unit(text: &str) -> String {
     let mut script = String::new();
     let mut goes_on = false;
     let said = |name: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
@@ -107,12 +107,12 @@ mod tests {
         let unit = "[Unit]\n[Service]\nEnvironment=\"A=b c\" \nExecStart=-/usr/bin/kvm \\\n  -m 1\nRestart=always\n";
         assert!(is_unit(unit) && !is_unit("#!/bin/sh\ncat <<E\n[Service]\nE"));
         let pinned = "[Service]\nAllowedCPUs=4-7 9\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=1\nExecStart=kvm -m 1\n";
-        assert_eq!(of_unit(pinned), "\n\n\n\ntaskset -c 4-7,9 chrt --rr 1 kvm -m 1\n");
+        assert_eq!(from_unit(pinned), "\n\n\n\ntaskset -c 4-7,9 chrt --rr 1 kvm -m 1\n");
         let page = "The dog's\n```\nls\n```\n```sh\nkvm\nqemu-kvm -m 1\n```\n";
         assert!(is_markdown(page) && !is_markdown("#!/bin/sh\n```\n```"));
-        assert_eq!(of_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
-        assert_eq!(of_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
-        assert_eq!([of_lines("kvm -m 1\n-usb"), of_lines("kvm")], [None, None]);
-        assert_eq!(of_unit(unit), "\n\nA=\"b c\"\n/usr/bin/kvm \\\n-m 1\n\n");
+        assert_eq!(from_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
+        assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
+        assert_eq!([join_option_lines("kvm -m 1\n-usb"), join_option_lines("kvm")], [None, None]);
+        assert_eq!(from_unit(unit), "\n\nA=\"b c\"\n/usr/bin/kvm \\\n-m 1\n\n");
     }
 }

@@ -3,16 +3,16 @@
 use super::expand::is_name;
 use super::lexer::{Piece, Word};
 use super::marks::{shown, unknown};
-use super::parser::{Command, Part, Step, plain};
+use super::parser::{Command, Part, Statement, plain};
 
 /// Commands that may mention QEMU without running it.
-pub(super) const SAYING: [&str; 23] = [
+pub(super) const MENTIONS_QEMU: [&str; 23] = [
     "apt-get", "apt", "dnf", "yum", "pacman", "zypper", "apk", "emerge", "nix-env", "echo", "printf", "pgrep", "pkill", "killall", "which",
     "type", "ls", "grep", "cat", "trap", "readlink", "alias", "pidof",
 ];
 
 /// Whether a command, as written, starts QEMU.
-pub(super) fn starts_qemu(step: &Step) -> bool {
+pub(super) fn starts_qemu(step: &Statement) -> bool {
     let Command::Plain(parts) = &step.command else { return false };
     let says = |word: &Word| match word.pieces.first() {
         Some(Piece::Text(text) | Piece::Quoted(text)) => {
@@ -24,7 +24,9 @@ pub(super) fn starts_qemu(step: &Step) -> bool {
     let words: Vec<&Word> = parts.iter().filter_map(|part| if let Part::Word(word) = part { Some(word) } else { None }).collect();
     let first = words.first().and_then(|word| plain(word)).unwrap_or_default();
     let at = words.iter().position(|word| says(word));
-    at.is_some_and(|at| at == 0 || (!SAYING.contains(&first) && !matches!(first, "[" | "[[" | "test")) && assignment(words[0]).is_none())
+    at.is_some_and(|at| {
+        at == 0 || (!MENTIONS_QEMU.contains(&first) && !matches!(first, "[" | "[[" | "test")) && assignment(words[0]).is_none()
+    })
 }
 
 pub(super) fn all_assign(parts: &[Part]) -> bool {

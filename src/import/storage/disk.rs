@@ -5,7 +5,7 @@ use crate::xml::Fragment;
 
 /// The address of a disk, as far as the script sets it: `<address type='drive'>`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct DiskAddress {
     pub(super) controller: Option<usize>,
     pub(super) bus: Option<usize>,
     pub(super) target: Option<usize>,
@@ -20,7 +20,7 @@ pub(super) struct Disk {
     pub(super) file: File,
     pub(super) bus: String,
     pub(super) kind: String,
-    pub(super) place: Place,
+    pub(super) place: DiskAddress,
     pub(super) transient: bool,
     /// Attributes of its `<target>`.
     pub(super) target: Vec<(&'static str, String)>,

@@ -1,7 +1,7 @@
 //! The address of each disk: from its options, or assigned as QEMU does.
 
 use super::super::draft::Draft;
-use super::disk::{Disk, Place};
+use super::disk::{Disk, DiskAddress};
 
 /// Assigns addresses to IDE, SATA and SCSI disks as QEMU does: first those that the options set, then free
 /// ones to the other disks, in the order of the options (`drive_new` of `blockdev.c`).
@@ -57,13 +57,14 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
                 draft.notes.push(format!("{} has the address of another disk, which QEMU refuses: it gets a free address", disk.file.path));
             }
             if let Some((_, controller, bus, target, unit)) = got {
-                disk.place = Place { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
+                disk.place =
+                    DiskAddress { controller: Some(controller), bus: Some(bus), target: Some(target), unit: Some(unit), index: None };
                 taken.push((disk.bus.clone(), controller, bus, target, unit));
             } else {
                 draft.notes.push(format!("{} does not fit on the {} bus, which QEMU refuses: it is put on SATA", disk.file.path, disk.bus));
                 let more = taken.iter().filter(|(bus, ..)| bus == "sata").map(|(_, controller, ..)| controller + 1).max().unwrap_or(0);
                 disk.bus = "sata".into();
-                disk.place = Place { controller: Some(more), ..Place::default() };
+                disk.place = DiskAddress { controller: Some(more), ..DiskAddress::default() };
                 taken.push((disk.bus.clone(), more, 0, 0, 0));
             }
         }

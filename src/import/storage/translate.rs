@@ -1,10 +1,10 @@
 //! The disks and controllers of a script.
 
-use super::super::draft::{Draft, Fate};
+use super::super::draft::{Conversion, Draft};
 use super::super::nodes::{self, File};
-use super::super::surroundings::Surroundings;
+use super::super::surroundings::ImportContext;
 use super::super::{options, props};
-use super::disk::{Disk, Place};
+use super::disk::{Disk, DiskAddress};
 use super::place::place;
 use super::write::write;
 use crate::xml::Fragment;
@@ -53,7 +53,7 @@ const SHORT: [(&str, &str, usize); 7] = [
     ("fdb", "floppy", 1),
 ];
 
-pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>) {
+pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>) {
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: controllers(draft, &threads), sata: sata(draft) };
     let mut disks = Vec::new();
@@ -70,8 +70,8 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>)
             let file = File { path, options: vec![index], ..File::default() };
             draft.options[index].props = props::Props::default();
             let bus = if kind == "floppy" { "fdc" } else { "ide" }.into();
-            let place = Place { index: Some(place), ..Place::default() };
-            let transient = draft.says("snapshot");
+            let place = DiskAddress { index: Some(place), ..DiskAddress::default() };
+            let transient = draft.has_option("snapshot");
             disks.push(Disk { file, bus, kind: kind.into(), place, transient, order: index, ..Disk::default() });
         }
     }
@@ -89,7 +89,7 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &Surroundings<'_>)
                 continue;
             };
             let mut disk =
-                Disk { file, bus: bus.into(), kind: kind.into(), order: index, transient: draft.says("snapshot"), ..Disk::default() };
+                Disk { file, bus: bus.into(), kind: kind.into(), order: index, transient: draft.has_option("snapshot"), ..Disk::default() };
             of_device(draft, index, &mut disk, &controllers, &threads);
             disks.push(disk);
         }
@@ -117,10 +117,11 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
         }
     }
     for index in draft.named(&["snapshot"]) {
-        let is_kept = |(option, fate): (&options::Opt, &Option<(Fate, String)>)| {
-            matches!(fate, Some((Fate::Kept, _))) && (option.name == "drive" || SHORT.iter().any(|(name, ..)| *name == option.name))
+        let is_kept = |(option, fate): (&options::QemuOption, &Option<(Conversion, String)>)| {
+            matches!(fate, Some((Conversion::Unchanged, _)))
+                && (option.name == "drive" || SHORT.iter().any(|(name, ..)| *name == option.name))
         };
-        if draft.options.iter().zip(&draft.fates).any(is_kept) {
+        if draft.options.iter().zip(&draft.conversions).any(is_kept) {
             draft.keep(index, "it applies to the drives that are passed to QEMU unchanged; the others are <transient/>");
         } else {
             draft.native(index, "<disk><transient/>: libvirt discards the guest's writes");
@@ -160,7 +161,7 @@ fn controllers(draft: &mut Draft, threads: &[String]) -> Vec<(String, &'static s
         attributes.extend(thread(draft, index, threads).map(|thread| ("iothread", thread)));
         let driver = attributes.iter().fold(Fragment::new("driver"), |driver, (name, value)| driver.with(name, value));
         draft.device(controller.child_if((!attributes.is_empty()).then_some(driver)));
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<controller type='scsi'>");
     }
     names
@@ -178,7 +179,7 @@ fn sata(draft: &mut Draft) -> Vec<String> {
             draft.renamed.push((id.clone(), format!("sata{}", names.len())));
             names.push(id);
         }
-        draft.place_freely(index);
+        draft.ignore_address(index);
         draft.native(index, "<controller type='sata'>");
     }
     names
@@ -223,7 +224,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers, threads: &[
     disk.file.discard = draft.take(index, "discard");
     disk.file.read_only = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
     disk.file.options = vec![index];
-    disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.says("snapshot"));
+    disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
     let media = draft.take(index, "media");
     if media.as_deref() == Some("cdrom") {
         disk.kind = "cdrom".into();
@@ -268,16 +269,16 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
             // To QEMU each port is a separate bus.
             Some(controller) if !bus.is_empty() => {
                 disk.bus = "sata".into();
-                disk.place = Place { controller: Some(controller), unit: port, ..Place::default() };
+                disk.place = DiskAddress { controller: Some(controller), unit: port, ..DiskAddress::default() };
             }
-            _ => disk.place = Place { bus: port, unit, ..Place::default() },
+            _ => disk.place = DiskAddress { bus: port, unit, ..DiskAddress::default() },
         },
         "scsi" => {
             let controller = controllers.scsi.iter().position(|(name, _)| !name.is_empty() && name == at);
             let is_narrow = controllers.scsi.get(controller.unwrap_or(0)).is_some_and(|(_, model)| *model != "virtio-scsi");
             // On a narrow (old) controller libvirt's unit is QEMU's SCSI id.
             let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
-            disk.place = Place { controller, bus: channel, target, unit, index: None };
+            disk.place = DiskAddress { controller, bus: channel, target, unit, index: None };
         }
         _ => {}
     }
@@ -300,7 +301,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         }
     }
     draft.take(index, "drive");
-    draft.place_freely(index);
+    draft.ignore_address(index);
     disk.file.options.push(index);
     draft.native(index, "<disk>");
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::super::draft::Draft;
-use super::super::surroundings::Surroundings;
+use super::super::surroundings::ImportContext;
 use super::disk::Disk;
 use super::place::derived;
 use crate::model::format_by_name;
 use crate::xml::Fragment;
 
-pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'_>) {
+pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<'_>) {
     let mut named: Vec<(&str, usize)> = Vec::new();
     for disk in disks {
         let bus = match disk.bus.as_str() {
@@ -69,7 +69,7 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &Surroundings<'
 /// QEMU probes a file without a stated format; libvirt does not, and takes it for raw. The guest of a raw disk
 /// can write data that looks like another format: if name and content disagree, no format is written,
 /// and `domain::of_disks` asks for it.
-fn format(draft: &mut Draft, disk: &Disk, around: &Surroundings<'_>) -> Option<String> {
+fn format(draft: &mut Draft, disk: &Disk, around: &ImportContext<'_>) -> Option<String> {
     if !disk.file.format.is_empty() {
         return Some(disk.file.format.clone());
     }

@@ -28,7 +28,7 @@ pub enum Node {
 
 /// What a redacted capture contains of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct CapturedPath {
     /// The path.
     pub path: String,
     /// The size of its content in bytes.

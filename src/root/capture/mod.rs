@@ -25,5 +25,5 @@ mod text;
 mod tree;
 mod write;
 
-pub use entry::{Entry, Kept, Node};
+pub use entry::{CapturedPath, Entry, Node};
 pub use tree::Capture;

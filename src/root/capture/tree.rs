@@ -7,7 +7,7 @@ use std::path::Path;
 use super::super::redact::Redaction;
 use super::super::resolve;
 use super::super::status::Status;
-use super::entry::{DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Kept, Node};
+use super::entry::{CapturedPath, DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Node};
 use super::text::{from_hex, octal, unescape};
 
 /// The magic number of gzip.
@@ -130,7 +130,7 @@ impl Capture {
     }
 
     /// The capture without personal data, and a list of what it contains.
-    pub(in crate::root) fn redacted(self) -> (Self, Vec<Kept>) {
+    pub(in crate::root) fn redacted(self) -> (Self, Vec<CapturedPath>) {
         let mut redacted = Self::default();
         let mut kept = Vec::new();
         let mut redaction = Redaction::new();
@@ -143,7 +143,7 @@ impl Capture {
                 other => other,
             };
             let bytes = if let Node::File(bytes) = &node { bytes.len() } else { 0 };
-            kept.push(Kept { path: place.clone(), bytes, replaced: redaction.replaced() - before });
+            kept.push(CapturedPath { path: place.clone(), bytes, replaced: redaction.replaced() - before });
             redacted.entries.insert(place, Entry { node, mode });
         }
         (redacted, kept)

@@ -46,7 +46,7 @@ fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
     };
     let Some(device) = host.device(passed.address) else {
         let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
-        return Some(Finding::fatal("no-such-device", format!("PCI function {address} does not exist{what}"), elsewhere()));
+        return Some(Finding::error("no-such-device", format!("PCI function {address} does not exist{what}"), elsewhere()));
     };
     let same_subsystem = passed.subsystem.is_none() || device.subsystem.is_none() || passed.subsystem == device.subsystem;
     if passed.id.is_some_and(|id| id != device.id) || !same_subsystem {
@@ -54,7 +54,7 @@ fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
         let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
         let message =
             format!("{address} is now {} [{}], not the {was} that was passed: PCI addresses have moved", device.label(), device.id);
-        return Some(Finding::fatal("device-moved", message, elsewhere()));
+        return Some(Finding::error("device-moved", message, elsewhere()));
     }
     None
 }
@@ -62,7 +62,7 @@ fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
 fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
     let device = host.device(address).filter(|device| device.is_bridge() || device.class.is_any_bridge())?;
     let message = format!("{} is a bridge ({}); only endpoints can be passed through", address.short(), device.label());
-    Some(Finding::fatal("not-an-endpoint", message, "leave it out: a bridge stays with the host and does not block the group"))
+    Some(Finding::error("not-an-endpoint", message, "leave it out: a bridge stays with the host and does not block the group"))
 }
 
 fn group(address: PciAddress, host: &Host) -> Option<Finding> {
@@ -73,7 +73,7 @@ fn group(address: PciAddress, host: &Host) -> Option<Finding> {
     Some(if host.platform.iommu == Iommu::Unknown {
         Finding::warning("no-group", message, remedy)
     } else {
-        Finding::blocker("no-group", message, remedy)
+        Finding::blocked("no-group", message, remedy)
     })
 }
 
@@ -81,14 +81,14 @@ fn group(address: PciAddress, host: &Host) -> Option<Finding> {
 fn lost(danger: Danger) -> Option<Finding> {
     let Danger { kind, message, remedy } = danger;
     Some(match kind {
-        DangerKind::DiskInUse => Finding::fatal(kind.code(), message, remedy),
-        DangerKind::BlockedGroup => Finding::blocker("group-not-viable", message, remedy),
+        DangerKind::DiskInUse => Finding::error(kind.code(), message, remedy),
+        DangerKind::BlockedGroup => Finding::blocked("group-not-viable", message, remedy),
         DangerKind::Console | DangerKind::SharedOut | DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => {
-            Finding::blocker(kind.code(), message, remedy)
+            Finding::blocked(kind.code(), message, remedy)
         }
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
         // A mistake of the host's configuration, and not the choice of who has one card.
-        DangerKind::OnlyPicture => Finding::blocker(kind.code(), format!("{message} while the domain runs"), remedy),
+        DangerKind::OnlyPicture => Finding::blocked(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
         // The host has no display with or without the guest.
         DangerKind::HostBlind => return None,
@@ -98,7 +98,7 @@ fn lost(danger: Danger) -> Option<Finding> {
 /// Why the display cannot be handed over.
 pub fn of_handover(systemd: Option<bool>) -> Option<Finding> {
     (systemd == Some(false)).then(|| {
-        Finding::fatal(
+        Finding::error(
             "no-systemd",
             "the display cannot be handed over: this host does not run systemd, which is needed to tell whether the display manager runs",
             "leave --handover out, and stop the display manager by hand before you start the domain",
@@ -134,13 +134,13 @@ pub(super) fn usb(id: UsbId, host: &Host) -> Option<Finding> {
         ));
     }
     match host.usb.iter().filter(|device| device.id == id).count() {
-        0 => Some(Finding::blocker(
+        0 => Some(Finding::blocked(
             "no-such-usb-device",
             format!("no USB device {id} is plugged in"),
             "plug it in, or run `vgapt list --usb` to see the USB devices",
         )),
         1 => None,
-        several => Some(Finding::blocker(
+        several => Some(Finding::blocked(
             "ambiguous-usb-device",
             format!("{several} USB devices have the id {id}, and libvirt cannot tell them apart"),
             "unplug the others, or pass a whole USB controller with --pci",

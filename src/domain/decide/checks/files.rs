@@ -17,14 +17,14 @@ const SMALLEST_FIRMWARE: u64 = 64 << 10;
 pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Finding> {
     let facts = files.of(path)?;
     if facts.is_dir {
-        return Some(Finding::fatal("not-a-file", format!("{path} is a directory"), "name the image in it"));
+        return Some(Finding::error("not-a-file", format!("{path} is a directory"), "name the image in it"));
     }
     if facts.is_stream {
         let message = format!("{path} is a named pipe, a socket or a character device, not an image");
-        return Some(Finding::fatal("not-a-file", message, "name a file or a block device"));
+        return Some(Finding::error("not-a-file", message, "name a file or a block device"));
     }
     match facts.exists {
-        Some(false) => Some(Finding::blocker("no-such-file", format!("file {path} does not exist"), how_to_get(path, wanted))),
+        Some(false) => Some(Finding::blocked("no-such-file", format!("file {path} does not exist"), how_to_get(path, wanted))),
         Some(true) => closed(facts, files),
         None => None,
     }
@@ -89,12 +89,12 @@ fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
     let path = &disk.path;
     if let Some(what) = files.of(path).and_then(|facts| facts.in_use.as_ref()) {
         let message = format!("{path} is in use by the host ({what}): host and guest would destroy each other's data");
-        return Some(Finding::fatal("disk-in-use", message, "stop using it on the host (umount, swapoff), or use another disk"));
+        return Some(Finding::error("disk-in-use", message, "stop using it on the host (umount, swapoff), or use another disk"));
     }
     let of_disks = |because: &&String| ["/proc/mounts", "/proc/swaps", "/sys/class/block"].iter().any(|place| because.contains(place));
     if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| path.starts_with("/dev/")) {
         let message = format!("unknown whether the host uses {path}: {because}");
-        return Some(Finding::blocker("disk-use-unknown", message, "run it as root, on the host itself"));
+        return Some(Finding::blocked("disk-use-unknown", message, "run it as root, on the host itself"));
     }
     let moves = path.strip_prefix("/dev/").is_some_and(|name| ["sd", "nvme", "hd", "vd"].iter().any(|kind| name.starts_with(kind)));
     moves.then(|| {
@@ -112,14 +112,14 @@ fn format(disk: &Disk, files: &Files) -> Option<Finding> {
         let message = format!("{path} cannot be read ({because}); its format is assumed to be {}", disk.format);
         let remedy = format!("state the format: --disk-format {}; or run vgapt as a user who can read the disk", disk.format);
         let is_known = disk.format == "raw" || format_by_name(Path::new(path)).is_some();
-        return Some(if is_known { Finding::warning } else { Finding::blocker }("format-unread", message, remedy));
+        return Some(if is_known { Finding::warning } else { Finding::blocked }("format-unread", message, remedy));
     }
     let content = facts.format.as_deref().filter(|content| *content != "luks")?;
     let is_device = path.starts_with("/dev/");
     let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) }?;
     (content != by_name && content != "raw").then(|| {
         let by = if is_device { "is a device, which means raw" } else { &format!("has the name of a {by_name} image") };
-        Finding::fatal(
+        Finding::error(
             "format-unclear",
             format!("{path} {by}, but its content looks like {content}"),
             format!("state the format: --disk-format raw, or --disk-format {content}; the guest of a raw disk can write a header that makes it look like another format"),
@@ -139,10 +139,10 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
         return Some(Finding::warning("backing-unread", not_known(&format!("it cannot be read ({because})")), remedy));
     }
     if let Some(because) = facts.names_unknown.as_ref().filter(|_| names.is_empty()) {
-        return Some(Finding::blocker("backing-unread", not_known(because), format!("{remedy}, and what it lies on; or use --force")));
+        return Some(Finding::blocked("backing-unread", not_known(because), format!("{remedy}, and what it lies on; or use --force")));
     }
     (!names.is_empty()).then(|| {
-        Finding::blocker(
+        Finding::blocked(
             "backing-outside",
             format!(
                 "the disk {path} gives the guest access to {}, outside the disk's own folder and libvirt's storage pools",
@@ -158,10 +158,10 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
     let facts = files.of(path)?;
     match facts.exists {
         Some(true) if !facts.is_dir => {
-            Some(Finding::fatal("not-a-folder", format!("{path} is not a folder"), "share the folder that contains it"))
+            Some(Finding::error("not-a-folder", format!("{path} is not a folder"), "share the folder that contains it"))
         }
         Some(false) => {
-            Some(Finding::blocker("no-such-folder", format!("folder {path} does not exist"), format!("mkdir -p {}", shell_word(path))))
+            Some(Finding::blocked("no-such-folder", format!("folder {path} does not exist"), format!("mkdir -p {}", shell_word(path))))
         }
         _ => None,
     }
@@ -188,7 +188,7 @@ fn closed(facts: &FileFacts, files: &Files) -> Option<Finding> {
     (!folders.is_empty()).then(|| {
         let assumed = files.assumed_user.as_ref().map(|because| format!(" ({user} is assumed: {because})")).unwrap_or_default();
         let message = format!("QEMU's user {user} cannot access {}: no execute permission on {folders}{assumed}", facts.path);
-        Finding::blocker("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
+        Finding::blocked("closed-folder", message, format!("setfacl -m u:{user}:x {folders}"))
     })
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn no_firmware(files: &Files) -> Finding {
     let message = "no UEFI firmware for guests found";
     let remedy = "install it (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; Arch: pacman -S edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64), or name it with --loader and --nvram-template";
     if files.complete {
-        Finding::blocker("no-firmware", message, remedy)
+        Finding::blocked("no-firmware", message, remedy)
     } else {
         Finding::warning("no-firmware", format!("{message}; the domain keeps its BIOS"), remedy)
     }
@@ -231,7 +231,7 @@ pub(crate) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
             let message = format!("{asks}: the setup refuses {}; a system that is installed already boots with it", firmware.code);
             Finding::warning("no-secure-firmware", message, remedy)
         }
-        None => Finding::blocker(
+        None => Finding::blocked(
             "no-secure-firmware",
             format!("{asks}, and no other UEFI firmware either; the system does not boot with a BIOS"),
             remedy,
@@ -252,7 +252,7 @@ pub(super) fn pair(firmware: &Firmware, files: &Files) -> Option<Finding> {
     let (of_code, of_vars) = (size(code)?, size(vars)?);
     (!(of_code + of_vars).is_power_of_two()).then(|| {
         let message = format!("{code} ({}) and {vars} ({}) do not match", Size::from_bytes(of_code), Size::from_bytes(of_vars));
-        Finding::blocker(
+        Finding::blocked(
             "firmware-mismatch",
             message,
             "use a matching pair: OVMF_CODE_4M.fd with OVMF_VARS_4M.fd, OVMF_CODE.fd with OVMF_VARS.fd",

@@ -16,7 +16,7 @@ pub(crate) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
     if base.purpose == Purpose::Detach {
         return Vec::new();
     }
-    if let Some(other) = other_world(base) {
+    if let Some(other) = unsupported_domain(base) {
         return vec![other];
     }
     let cards = spec.cards.as_deref().unwrap_or_default();
@@ -35,7 +35,7 @@ pub(crate) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
 }
 
 /// A domain of another hypervisor or processor architecture: vgapt writes domains for QEMU on x86 only.
-fn other_world(base: &Base) -> Option<Finding> {
+fn unsupported_domain(base: &Base) -> Option<Finding> {
     let root = base.domain.root();
     let kind = root.attribute("type");
     let os = root.at("os/type");
@@ -45,11 +45,11 @@ fn other_world(base: &Base) -> Option<Finding> {
     if let Some(kind) = kind.filter(|kind| !matches!(&**kind, "kvm" | "qemu" | "test")) {
         let message = format!("{what} is for {kind}, not for QEMU (<domain type='{kind}'>)");
         let remedy = "use a QEMU domain: leave --template out to use vgapt's own template, or convert the domain first (virt-v2v)";
-        return Some(Finding::fatal("not-qemu", message, remedy));
+        return Some(Finding::error("not-qemu", message, remedy));
     }
     if let Some(arch) = arch.filter(|arch| !matches!(&**arch, "x86_64" | "i686")) {
         let message = format!("{what} is for the processor architecture {arch}; vgapt supports x86 only");
-        return Some(Finding::fatal(
+        return Some(Finding::error(
             "not-x86",
             message,
             "use a domain with <type arch='x86_64'>, or leave --template out to use vgapt's own template",
@@ -57,13 +57,13 @@ fn other_world(base: &Base) -> Option<Finding> {
     }
     let os = os.map(Element::text).filter(|os| !matches!(*os, "hvm" | ""))?;
     let message = format!("{what} is of type '{os}' (<os><type>), not a fully virtualized machine (hvm)");
-    Some(Finding::fatal("not-hvm", message, "use a domain with <type>hvm</type>, or leave --template out to use vgapt's own template"))
+    Some(Finding::error("not-hvm", message, "use a domain with <type>hvm</type>, or leave --template out to use vgapt's own template"))
 }
 
 fn without_pci(base: &Base) -> Option<Finding> {
     let machine = machine(base.domain.root()).filter(|machine| WITHOUT_PCI.contains(&machine.as_str()))?;
     let message = format!("machine type {machine} has no PCI bus, so that no PCI device can be passed through");
-    Some(Finding::fatal("no-pci", message, "set machine='q35' in <os><type>, in a new domain"))
+    Some(Finding::error("no-pci", message, "set machine='q35' in <os><type>, in a new domain"))
 }
 
 /// All PCI slots of the guest are in use.
@@ -72,7 +72,7 @@ fn without_place(base: &Base, cards: &[Slot], functions: &[Slot]) -> Option<Find
     let named: Vec<String> = left.iter().flat_map(|slot| &slot.functions).map(|function| function.short()).collect();
     (!named.is_empty()).then(|| {
         let message = format!("the guest has no free PCI slot for {}", named.join(", "));
-        Finding::fatal(
+        Finding::error(
             "no-free-slot",
             message,
             "remove a device from the domain first (virsh edit), or add a <controller type='pci' model='pci-bridge'/>",
@@ -89,7 +89,7 @@ fn in_command_line<'s>(base: &Base, slots: impl Iterator<Item = &'s Slot>) -> Op
         let place = if base.is_new { "the template".to_owned() } else { format!("the domain (virsh edit {})", shell_word(&base.name)) };
         let message = format!("{} is already passed in <qemu:commandline>, which libvirt does not interpret", named.join(", "));
         let remedy = format!("remove its arguments -device vfio-pci,host=… from {place}, then pass it with vgapt");
-        Finding::fatal("in-command-line", message, remedy)
+        Finding::error("in-command-line", message, remedy)
     })
 }
 
@@ -100,7 +100,7 @@ fn usb_off(base: &Base) -> Option<Finding> {
     devices_named(base.domain.root(), "controller").any(is_off).then(|| {
         let remedy =
             "add a USB controller to the domain: replace model='none' with model='qemu-xhci' (virsh edit); or leave the USB devices out";
-        Finding::fatal("usb-off", "USB is disabled in the domain (<controller type='usb' model='none'/>)", remedy)
+        Finding::error("usb-off", "USB is disabled in the domain (<controller type='usb' model='none'/>)", remedy)
     })
 }
 
@@ -113,7 +113,7 @@ fn private_memory(base: &Base) -> Option<Finding> {
     (cells || whole).then(|| {
         let place = if whole { "<memoryBacking><access mode='private'/>" } else { "<cell memAccess='private'>" };
         let message = format!("a shared folder (virtiofs) needs shared memory, but the domain's memory is private ({place})");
-        Finding::fatal(
+        Finding::error(
             "private-memory",
             message,
             "change private to shared there (virsh edit), or use --share-smb, which does not need shared memory",
@@ -127,6 +127,6 @@ fn secure_boot(base: &Base, spec: &Spec) -> Option<Finding> {
     let is_asked = spec.firmware.as_ref().is_some_and(|firmware| firmware.secure_boot);
     (is_asked && !machine.contains("q35")).then(|| {
         let message = format!("firmware with Secure Boot requires machine type q35, but this domain has {machine}");
-        Finding::fatal("secure-boot-needs-q35", message, "use machine='q35' in a new domain, or firmware without Secure Boot (--loader)")
+        Finding::error("secure-boot-needs-q35", message, "use machine='q35' in a new domain, or firmware without Secure Boot (--loader)")
     })
 }

@@ -1,13 +1,13 @@
 //! Conflicts with other domains of the host: devices, disks, folders and cores that both use.
 
 use crate::domain::spec::Spec;
-use crate::domain_xml::{Taken, functions, pins, taken};
+use crate::domain_xml::{ExclusiveResources, functions, pins, taken};
 use crate::model::{CpuSet, Finding, Host, shell_word};
 use crate::xml::Document;
 
 /// Another domain of the host.
 #[derive(Debug)]
-pub struct Other {
+pub struct OtherDomain {
     /// Its name.
     pub name: String,
     /// Whether it runs now.
@@ -17,7 +17,7 @@ pub struct Other {
 }
 
 /// Facts about disk paths that have to be read from the host.
-pub trait Places {
+pub trait DiskPaths {
     /// The path with all symbolic links resolved.
     fn real(&self, path: &str) -> String;
     /// An identity that all names of one file share; `None` if the file does not exist or cannot be checked.
@@ -28,9 +28,9 @@ pub trait Places {
 
 /// Host CPUs that another domain is pinned to as well: both domains are slow while both run. Domains that pass
 /// the same device never run at the same time, so they are skipped.
-pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Finding> {
+pub fn of_neighbours(spec: &Spec, own: &ExclusiveResources, others: &[OtherDomain]) -> Option<Finding> {
     let cores = &spec.placed.as_ref()?.taken;
-    let shared = |other: &Other| {
+    let shared = |other: &OtherDomain| {
         let domain = other.documents.first()?.as_ref().ok()?;
         if !own.functions.is_disjoint(&functions(domain)) {
             return None;
@@ -54,14 +54,15 @@ pub fn of_neighbours(spec: &Spec, own: &Taken, others: &[Other]) -> Option<Findi
 }
 
 /// Resources of the host that other domains use as well. At a start, a running domain blocks and others only warn.
-pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, places: &dyn Places) -> Vec<Finding> {
+pub fn of_others(own: &ExclusiveResources, others: &[OtherDomain], host: &Host, at_start: bool, places: &dyn DiskPaths) -> Vec<Finding> {
     let own_disks = disks_of(own, places);
     let mut findings: Vec<Finding> = own.unknown.iter().filter(|_| !others.is_empty()).map(|what| own_unknown(what)).collect();
     for other in others {
-        let theirs: Vec<Taken> = other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
+        let theirs: Vec<ExclusiveResources> =
+            other.documents.iter().filter_map(|read| read.as_ref().ok()).map(|read| taken(read, host)).collect();
         findings.extend(unknown(other, own, &theirs));
         let weigh: fn(&'static str, String, String) -> Finding =
-            if at_start && other.is_running { Finding::blocker } else { Finding::warning };
+            if at_start && other.is_running { Finding::blocked } else { Finding::warning };
         let runs = if other.is_running { ", which runs," } else { "" };
         let name = &other.name;
         let devices = devices(own, &theirs);
@@ -74,7 +75,7 @@ pub fn of_others(own: &Taken, others: &[Other], host: &Host, at_start: bool, pla
             };
             findings.push(weigh("shared-device", message, remedy));
         }
-        let their_disks: Vec<Seen> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
+        let their_disks: Vec<DiskChain> = theirs.iter().flat_map(|theirs| disks_of(theirs, places)).collect();
         findings.extend(chains(other, &own_disks, &their_disks, at_start));
         let disks: Vec<String> = own_disks
             .iter()
@@ -107,8 +108,8 @@ fn own_unknown(what: &str) -> Finding {
 }
 
 /// A domain that cannot be read completely may use anything.
-fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
-    if *own == Taken::default() {
+fn unknown(other: &OtherDomain, own: &ExclusiveResources, theirs: &[ExclusiveResources]) -> Option<Finding> {
+    if *own == ExclusiveResources::default() {
         return None;
     }
     let unread = other.documents.iter().find_map(|read| read.as_ref().err()).cloned();
@@ -118,7 +119,7 @@ fn unknown(other: &Other, own: &Taken, theirs: &[Taken]) -> Option<Finding> {
     Some(Finding::warning("other-unknown", message, format!("check it: virsh dumpxml {}", shell_word(&other.name))))
 }
 
-fn devices(own: &Taken, theirs: &[Taken]) -> Vec<String> {
+fn devices(own: &ExclusiveResources, theirs: &[ExclusiveResources]) -> Vec<String> {
     let functions = own.functions.iter().filter(|one| theirs.iter().any(|theirs| theirs.functions.contains(*one))).map(|one| one.short());
     let usb = own.usb.iter().filter(|one| theirs.iter().any(|theirs| theirs.usb.contains(*one))).map(|one| format!("USB {one}"));
     let mediated = own.mediated.iter().filter(|one| theirs.iter().any(|theirs| theirs.mediated.contains(*one))).cloned();
@@ -132,7 +133,7 @@ struct File {
 }
 
 impl File {
-    fn at(path: &str, places: &dyn Places) -> Self {
+    fn at(path: &str, places: &dyn DiskPaths) -> Self {
         if !path.starts_with('/') {
             return Self { real: path.to_owned(), identity: None };
         }
@@ -145,38 +146,38 @@ impl File {
 }
 
 /// A disk that a domain writes to, with its backing chain.
-struct Seen {
+struct DiskChain {
     path: String,
     file: File,
     below: Vec<File>,
     unknown: Option<String>,
 }
 
-fn disks_of(taken: &Taken, places: &dyn Places) -> Vec<Seen> {
+fn disks_of(taken: &ExclusiveResources, places: &dyn DiskPaths) -> Vec<DiskChain> {
     let seen = |path: &String| {
         let may_lie_on_another = path.starts_with('/') && taken.overlays.contains(path);
         let (below, unknown) = if may_lie_on_another { places.below(path) } else { (Vec::new(), None) };
         let below = below.iter().map(|path| File::at(path, places)).collect();
-        Seen { path: path.clone(), file: File::at(path, places), below, unknown }
+        DiskChain { path: path.clone(), file: File::at(path, places), below, unknown }
     };
     taken.disks.iter().map(seen).collect()
 }
 
 /// Pairs of disks in which one is the backing file of the other: writing to a backing file corrupts its overlays for good.
-fn chains(other: &Other, own: &[Seen], theirs: &[Seen], at_start: bool) -> Vec<Finding> {
+fn chains(other: &OtherDomain, own: &[DiskChain], theirs: &[DiskChain], at_start: bool) -> Vec<Finding> {
     let name = &other.name;
     let runs = if other.is_running { ", which runs," } else { "" };
-    let pairs: Vec<(&Seen, &Seen)> = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs))).collect();
-    let is_overlay_of = |above: &Seen, below: &Seen| above.below.iter().any(|file| file.is(&below.file));
+    let pairs: Vec<(&DiskChain, &DiskChain)> = own.iter().flat_map(|own| theirs.iter().map(move |theirs| (own, theirs))).collect();
+    let is_overlay_of = |above: &DiskChain, below: &DiskChain| above.below.iter().any(|file| file.is(&below.file));
     let mut findings = Vec::new();
     let remedy = "a disk with overlays must not be written to: let this domain use an overlay of it (vgapt disk overlay), or merge the existing overlay first (vgapt disk merge)";
-    let mut tell = |blocks: bool, mut told: Vec<String>, what: &str| {
-        // One that runs has two documents with the same disks.
-        told.sort();
-        told.dedup();
+    let mut report = |blocks: bool, mut overlays: Vec<String>, what: &str| {
+        // A running domain has two documents with the same disks.
+        overlays.sort();
+        overlays.dedup();
         if !overlays.is_empty() {
             let message = format!("{what}: {}", overlays.join(", "));
-            findings.push(if blocks { Finding::blocker } else { Finding::warning }("disk-below", message, remedy));
+            findings.push(if blocks { Finding::blocked } else { Finding::warning }("disk-below", message, remedy));
         }
     };
     let ours_above: Vec<_> = pairs.iter().filter(|(own, theirs)| is_overlay_of(own, theirs)).collect();
@@ -220,7 +221,7 @@ mod tests {
 
     struct Nowhere;
 
-    impl Places for Nowhere {
+    impl DiskPaths for Nowhere {
         fn real(&self, path: &str) -> String {
             path.to_owned()
         }
@@ -236,9 +237,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_no_reassurance() {
-        let own = Taken { disks: ["/a".to_owned()].into(), ..Taken::default() };
-        let other = |documents| Other { name: "other".to_owned(), is_running: false, documents };
-        let codes = |own: &Taken, other: Other| {
+        let own = ExclusiveResources { disks: ["/a".to_owned()].into(), ..ExclusiveResources::default() };
+        let other = |documents| OtherDomain { name: "other".to_owned(), is_running: false, documents };
+        let codes = |own: &ExclusiveResources, other: OtherDomain| {
             let findings = of_others(own, &[other], &Host::default(), true, &Nowhere);
             findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
         };
@@ -247,11 +248,11 @@ mod tests {
         assert_eq!(codes(&own, other(Vec::new())), ["other-unknown"]);
         assert_eq!(codes(&own, other(vec![Document::parse(by_qemu)])), ["other-unknown"]);
         assert_eq!(codes(&own, other(vec![Document::parse("<domain/>")])), [""; 0]);
-        assert_eq!(codes(&Taken::default(), other(Vec::new())), [""; 0]);
+        assert_eq!(codes(&ExclusiveResources::default(), other(Vec::new())), [""; 0]);
         let overlay = "<domain><devices><disk type='file'><driver type='qcow2'/><source file='/shut'/></disk></devices></domain>";
         assert_eq!(codes(&own, other(vec![Document::parse(overlay)])), ["disk-below-unknown"]);
         assert_eq!(codes(&own, other(vec![Document::parse(&overlay.replace("qcow2", "raw"))])), [""; 0]);
-        let unclear = Taken { unknown: vec!["x".to_owned()], ..own };
+        let unclear = ExclusiveResources { unknown: vec!["x".to_owned()], ..own };
         assert_eq!(codes(&unclear, other(vec![Document::parse("<domain/>")])), ["taken-unknown"]);
     }
 

@@ -62,7 +62,7 @@ fn other_system(base: &Base) -> Option<Finding> {
     let now = base.wanted.os.clone();
     let other = now.is_some() && (base.last.is_none() || last.unwrap_or_default() != now.unwrap_or_default());
     (other && !base.is_new).then(|| {
-        Finding::fatal(
+        Finding::error(
             "other-system",
             "--os applies only to a new domain, and this one exists",
             "recreate it with --replace, or leave --os out",
@@ -85,11 +85,11 @@ fn share_names(base: &Base, wanted: &Request) -> Vec<Finding> {
     let of = |(index, name): (usize, &&str)| {
         if names[..index].contains(name) {
             let message = format!("two shared folders have the name '{name}'");
-            return Some(Finding::fatal("same-share", message, "use another name for one of them: --share DIR=NAME"));
+            return Some(Finding::error("same-share", message, "use another name for one of them: --share DIR=NAME"));
         }
         (name.len() > LONGEST_TAG).then(|| {
             let message = format!("the name '{name}' of a shared folder is too long: the limit is {LONGEST_TAG} bytes");
-            Finding::fatal("long-share", message, "use a shorter name: --share DIR=NAME")
+            Finding::error("long-share", message, "use a shorter name: --share DIR=NAME")
         })
     };
     names.iter().enumerate().filter_map(of).collect()
@@ -100,7 +100,7 @@ fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     let twice = |index: usize, disk: &String| wanted.disk[..index].contains(disk);
     let (_, disk) = wanted.disk.iter().enumerate().find(|(index, disk)| twice(*index, disk))?;
     let message = format!("the disk {disk} is given twice");
-    base.differs(|request| request.disk.clone()).then(|| Finding::fatal("one-disk-twice", message, "name it once"))
+    base.differs(|request| request.disk.clone()).then(|| Finding::error("one-disk-twice", message, "name it once"))
 }
 
 /// A KVM domain on a host whose virtualization is switched off.
@@ -165,7 +165,7 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
     let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let no_such =
-        |what: &str, name: &str, remedy: String| Finding::blocker("no-such-network", format!("{what} {name} does not exist"), remedy);
+        |what: &str, name: &str, remedy: String| Finding::blocked("no-such-network", format!("{what} {name} does not exist"), remedy);
     match asked {
         Network::Nat(name) => {
             let known = files.networks.as_ref()?;
@@ -193,7 +193,7 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
         }
         Network::Bridge(name) if is_missing(&bridge_path(name)) => {
             let remedy = format!("create a bridge and add {name} to it, or use --network macvtap={name}");
-            Some(Finding::blocker("no-bridge", format!("the network interface {name} is not a bridge"), remedy))
+            Some(Finding::blocked("no-bridge", format!("the network interface {name} is not a bridge"), remedy))
         }
         _ => None,
     }
@@ -232,7 +232,7 @@ fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
 fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let inputs = new.evdev.iter().filter(|path| is_missing(path)).map(|path| {
-        Finding::blocker(
+        Finding::blocked(
             "no-such-input",
             format!("input device {path} does not exist"),
             "plug it in; list the input devices: ls /dev/input/by-id",
@@ -241,12 +241,12 @@ fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
     let mediated = new.mdev.iter().filter_map(|uuid| {
         if !is_uuid(uuid) {
             let message = format!("'{uuid}' is not a valid UUID of a mediated device");
-            return Some(Finding::fatal("no-uuid", message, "list the mediated devices: ls /sys/bus/mdev/devices"));
+            return Some(Finding::error("no-uuid", message, "list the mediated devices: ls /sys/bus/mdev/devices"));
         }
         let remedy = format!(
             "create it: mdevctl start -u {uuid} -p PARENT --type TYPE (mdevctl types lists both; mdevctl define -u {uuid} --auto makes it persistent)"
         );
-        is_missing(&mdev_path(uuid)).then(|| Finding::blocker("no-such-mdev", format!("mediated device {uuid} does not exist"), remedy))
+        is_missing(&mdev_path(uuid)).then(|| Finding::blocked("no-such-mdev", format!("mediated device {uuid} does not exist"), remedy))
     });
     inputs.chain(mediated).collect()
 }
@@ -275,7 +275,7 @@ fn audio_alone(wanted: &Request, host: &Host) -> Option<Finding> {
         ));
     }
     (host.device(audio).is_none() && !host.pci.is_empty()).then(|| {
-        Finding::fatal(
+        Finding::error(
             "no-such-device",
             format!("PCI function {} does not exist", audio.short()),
             "run `vgapt list` to see the host's devices",

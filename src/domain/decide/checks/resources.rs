@@ -19,12 +19,12 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     let asked = spec.memory.or_else(template)?;
     if spec.memory.is_some_and(|memory| memory < LEAST) {
         let message = format!("{asked} of memory is not enough for any guest system");
-        return Some(Finding::blocker("too-little-memory", message, "a number without a unit is in MiB; for example --memory 8G"));
+        return Some(Finding::blocked("too-little-memory", message, "a number without a unit is in MiB; for example --memory 8G"));
     }
     let total = host.memory.total?;
     if asked >= total {
         let message = format!("the domain needs {asked}, but the host has only {} MiB in total", total.kib() >> 10);
-        return Some(Finding::blocker(
+        return Some(Finding::blocked(
             "too-little-memory",
             message,
             "use less with --memory: all memory of a guest with a passed device is allocated at the start, and the host needs some",
@@ -78,7 +78,7 @@ pub(super) fn processors(spec: &Spec, host: &Host) -> Option<Finding> {
     let asked = spec.cpus.map(|cpus| cpus.count)?;
     if asked > MOST_CPUS {
         let message = format!("{asked} vCPUs are more than a guest without an IOMMU of its own supports");
-        return Some(Finding::blocker("too-many-cpus", message, format!("use at most --cpus {MOST_CPUS}")));
+        return Some(Finding::blocked("too-many-cpus", message, format!("use at most --cpus {MOST_CPUS}")));
     }
     let there = u32::try_from(host.topology.online.0.len()).ok().filter(|there| *there > 0 && asked > *there)?;
     Some(Finding::warning(
@@ -95,6 +95,6 @@ pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     }
     // libvirt refuses to start a domain whose huge pages cannot be read here.
     let pages = pages(domain.root()).ok().flatten();
-    let short = pages.and_then(|pages| hugepages(pages.memory, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocker));
+    let short = pages.and_then(|pages| hugepages(pages.memory, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocked));
     short.into_iter().collect()
 }

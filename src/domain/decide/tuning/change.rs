@@ -19,9 +19,9 @@ pub(super) enum Origin {
 fn replaced(root: Element<'_>, group: Group, put: Vec<Setting>, written: &Settings) -> Change {
     let pins = root.child("cputune").into_iter().flat_map(|tune| tune.children_named("vcpupin"));
     let there = pins.filter_map(|pin| Some(format!("cputune/vcpupin[vcpu={}]", pin.attribute("vcpu")?)));
-    let mut take_out: Vec<String> = written.keys().rev().cloned().chain(there).collect();
-    take_out.retain(|path| !put.iter().any(|setting| setting.path == *path));
-    Change { group, take_out, put }
+    let mut remove: Vec<String> = written.keys().rev().cloned().chain(there).collect();
+    remove.retain(|path| !put.iter().any(|setting| setting.path == *path));
+    Change { group, remove, put }
 }
 
 /// Sets a group to exactly these settings; `None` if it was changed manually. Elements that existed
@@ -41,6 +41,6 @@ pub(super) fn change(base: &Base, group: Group, settings: Vec<Setting>, origin: 
     let put: Vec<Setting> = settings.into_iter().filter(is_free).collect();
     let stays = |path: &String| put.iter().any(|setting| setting.path == *path);
     // In reverse order, so that parents are removed after their children.
-    let take_out = written.keys().rev().filter(|path| !stays(path)).cloned().collect();
-    Some(Change { group, take_out, put })
+    let remove = written.keys().rev().filter(|path| !stays(path)).cloned().collect();
+    Some(Change { group, remove, put })
 }

@@ -1,7 +1,7 @@
 //! All groups of settings, one after the other.
 
-use super::change::{Spoken, change};
-use super::question::Question;
+use super::change::{Origin, change};
+use super::question::TuningInput;
 use super::{guest, memory, numa, pinning, processor, regions, sharing};
 use crate::domain::base::Purpose;
 use crate::domain::decide::attach;
@@ -11,10 +11,10 @@ use crate::domain::spec::Spec;
 use crate::model::Finding;
 
 /// Decides the settings, writes them into the spec, and returns the findings.
-pub(crate) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
+pub(crate) fn decide(question: &TuningInput<'_>, spec: &mut Spec) -> Vec<Finding> {
     if question.base.purpose == Purpose::Detach {
         let groups = attach::groups(question.base).into_iter();
-        spec.changes.extend(groups.filter_map(|group| change(question.base, group, Vec::new(), Spoken::NotOf)));
+        spec.changes.extend(groups.filter_map(|group| change(question.base, group, Vec::new(), Origin::Derived)));
         return Vec::new();
     }
     let placed = pinning::decide(question);
@@ -32,7 +32,7 @@ pub(crate) fn decide(question: &Question<'_>, spec: &mut Spec) -> Vec<Finding> {
     let is_requested = pin && question.base.differs(|request| request.tuning.pin);
     for (group, settings) in settings {
         let origin = if is_requested && group == Group::Pinning { Origin::Requested } else { Origin::Derived };
-        spec.changes.extend(settings.and_then(|settings| change(question.base, group, settings, spoken)));
+        spec.changes.extend(settings.and_then(|settings| change(question.base, group, settings, origin)));
     }
     spec.cpus = placed.processors;
     spec.placed = placed.pinning.filter(|_| spec.changes.iter().any(|change| change.group == Group::Pinning));

@@ -1,6 +1,6 @@
 //! Settings for the guest system: those of its profile that host and libvirt support.
 
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::profile::enlightenments;
 use crate::domain::setting::Setting;
 use crate::model::Finding;
@@ -12,12 +12,12 @@ const LIBOSINFO: &str = "http://libosinfo.org/xmlns/libvirt/domain/1.0";
 const TPM: &str = "tpm-crb";
 
 /// The guest system needs a TPM, but libvirt reports that it cannot emulate one.
-pub(super) fn missing(question: &Question<'_>) -> Option<Finding> {
+pub(super) fn missing(question: &TuningInput<'_>) -> Option<Finding> {
     let profile = question.base.profile.filter(|profile| profile.tpm())?;
     let models = question.libvirt.tpms.as_ref()?;
     let install = question.host.platform.distribution.install_command("swtpm swtpm-tools").unwrap_or_else(|| "install swtpm".into());
     (!models.contains(TPM)).then(|| {
-        Finding::blocker(
+        Finding::blocked(
             "no-tpm",
             format!(
                 "this guest system ({}) requires a TPM 2.0, but libvirt found no program that emulates one (swtpm)",
@@ -29,7 +29,7 @@ pub(super) fn missing(question: &Question<'_>) -> Option<Finding> {
 }
 
 /// The settings, written once for a new domain.
-pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
     let profile = question.base.profile?;
     let mut settings = Vec::new();
     if let Some(osinfo) = profile.osinfo() {

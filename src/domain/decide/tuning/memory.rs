@@ -1,6 +1,6 @@
 //! The size of the huge pages, where it is not the host's default.
 
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::setting::Setting;
 use crate::domain_xml;
 use crate::model::Size;
@@ -9,8 +9,8 @@ use crate::model::Size;
 const LARGE: Size = Size::from_mib(1024);
 
 /// Decided if the request changes the huge pages or the memory, and once for a new domain from vgapt's template.
-pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
-    let Question { base, wanted, host, .. } = question;
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
+    let TuningInput { base, wanted, host, .. } = question;
     let is_requested = base.differs(|request| (request.hugepages, request.tuning.hugepage_size, request.memory));
     let is_new = question.is_ours() && wanted.hugepages;
     if !is_requested && !is_new {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::pinning::Placed;
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::setting::{Group, Setting};
 use crate::domain_xml::{memory, pins};
 use crate::model::{CpuSet, Finding, Size};
@@ -11,8 +11,8 @@ use crate::model::{CpuSet, Finding, Size};
 /// `strict`: if the nodes have too little free memory, the start fails, instead of a guest that is always
 /// slow. If the nodes are too small for the guest, the setting is omitted with a warning. Decided with the
 /// pinning, and again if the memory changes; `None` leaves it unchanged.
-pub(super) fn decide(question: &Question<'_>, placed: &Placed) -> Option<(Vec<Setting>, Option<Finding>)> {
-    let Question { base, wanted, host, .. } = question;
+pub(super) fn decide(question: &TuningInput<'_>, placed: &Placed) -> Option<(Vec<Setting>, Option<Finding>)> {
+    let TuningInput { base, wanted, host, .. } = question;
     let nodes = nodes(question, placed)?;
     let there: BTreeSet<u32> = host.topology.cpus.iter().filter_map(|cpu| cpu.node).collect();
     // A node may have no memory of its own.
@@ -36,8 +36,8 @@ pub(super) fn decide(question: &Question<'_>, placed: &Placed) -> Option<(Vec<Se
 
 /// The nodes of the guest's CPUs: as decided now, or, if only the memory changes, as pinned by vgapt
 /// before.
-fn nodes(question: &Question<'_>, placed: &Placed) -> Option<CpuSet> {
-    let Question { base, host, .. } = question;
+fn nodes(question: &TuningInput<'_>, placed: &Placed) -> Option<CpuSet> {
+    let TuningInput { base, host, .. } = question;
     if placed.is_decided {
         return Some(placed.pinning.as_ref().map(|pinning| pinning.nodes.clone()).unwrap_or_default());
     }

@@ -1,13 +1,13 @@
 //! The number of vCPUs, their pinning to host CPUs, and the topology that the guest sees.
 
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::request::cpus::Cpus;
 use crate::domain::request::tuning::Tuning;
 use crate::domain::setting::{Group, Setting};
 use crate::domain::spec::Processors;
 use crate::domain_xml::{iothreads, vcpus};
 use crate::model::{Finding, Topology};
-use crate::topology::{Core, Count, Demand, GuestTopology, Pinning, Unpinned, cores, pin};
+use crate::topology::{Core, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
 
 /// The decision.
 pub(super) struct Placed {
@@ -25,7 +25,7 @@ pub(super) struct Placed {
 
 impl Placed {
     /// Nothing was requested: everything stays unchanged.
-    fn as_it_is() -> Self {
+    fn unchanged() -> Self {
         Self { processors: None, pinning: None, is_decided: false, iothreads: Vec::new(), findings: Vec::new() }
     }
 
@@ -46,14 +46,14 @@ impl Placed {
 }
 
 /// Decided if the request changes a CPU option, and once for a new domain from vgapt's template.
-pub(super) fn decide(question: &Question<'_>) -> Placed {
-    let Question { base, wanted, host, .. } = question;
+pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
+    let TuningInput { base, wanted, host, .. } = question;
     let count_differs = base.differs(|request| request.cpus);
     if !question.is_ours()
         && !count_differs
         && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
     {
-        return Placed::as_it_is();
+        return Placed::unchanged();
     }
     let root = base.domain.root();
     let there = vcpus(root).unwrap_or(1);
@@ -63,7 +63,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
         None => Count::Exactly(there),
     };
     let Tuning { pin: asked, no_pin, core_kind, .. } = wanted.tuning;
-    let demand = Demand { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
+    let demand = PinningRequest { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
     let iothreads = iothreads(root);
@@ -77,7 +77,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
             let is_hybrid = host.topology.cpus.iter().any(|cpu| cpu.kind.is_some());
             let findings = match (&result, count) {
                 (Err(why), Count::Auto) => vec![unpinned(*why, true, is_hybrid)],
-                (Err(why), _) if is_wanted && (asked || *why != Unpinned::Unknown) => vec![unpinned(*why, false, is_hybrid)],
+                (Err(why), _) if is_wanted && (asked || *why != PinningError::Unknown) => vec![unpinned(*why, false, is_hybrid)],
                 _ => Vec::new(),
             };
             let number = match (count, &result) {
@@ -88,7 +88,7 @@ pub(super) fn decide(question: &Question<'_>) -> Placed {
             // Without pinning, the threads that the guest saw so far are no longer siblings.
             let was_pinned = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
             let flat = Processors { count: number, guest: GuestTopology::flat(number) };
-            Placed { processors: (count_differs || was_pinned).then_some(flat), is_decided: true, findings, ..Placed::as_it_is() }
+            Placed { processors: (count_differs || was_pinned).then_some(flat), is_decided: true, findings, ..Placed::unchanged() }
         }
     }
 }
@@ -147,17 +147,17 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     findings
 }
 
-fn unpinned(why: Unpinned, is_number_ours: bool, is_hybrid: bool) -> Finding {
+fn unpinned(why: PinningError, is_number_ours: bool, is_hybrid: bool) -> Finding {
     let (message, remedy) = match why {
-        Unpinned::Unknown => ("the host's cores are unknown".to_owned(), "run vgapt on the host itself".to_owned()),
-        Unpinned::OneCore => (
+        PinningError::Unknown => ("the host's cores are unknown".to_owned(), "run vgapt on the host itself".to_owned()),
+        PinningError::OneCore => (
             "the host has only one core, which is kept for the host".to_owned(),
             "no action needed: the host's scheduler shares the core".to_owned(),
         ),
-        Unpinned::TooFew(0) => {
+        PinningError::TooFew(0) => {
             ("the host has no cores of this kind (the first core is kept for the host)".to_owned(), "leave --core-kind out".to_owned())
         }
-        Unpinned::TooFew(most) => (
+        PinningError::TooFew(most) => (
             format!(
                 "the host's cores{} have room for only {most} (the first core is kept for the host)",
                 if is_hybrid { " of this kind" } else { "" }
@@ -169,7 +169,7 @@ fn unpinned(why: Unpinned, is_number_ours: bool, is_hybrid: bool) -> Finding {
         ),
     };
     if is_number_ours {
-        Finding::fatal("no-number", format!("--cpus auto cannot choose a number: {message}"), "specify one: --cpus N")
+        Finding::error("no-number", format!("--cpus auto cannot choose a number: {message}"), "specify one: --cpus N")
     } else {
         Finding::warning("not-pinned", format!("the vCPUs are not pinned: {message}"), remedy)
     }

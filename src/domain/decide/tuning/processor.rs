@@ -1,12 +1,12 @@
 //! The processor as exposed to the guest: caches, threads, address width, interrupt controller.
 
 use super::pinning::Placed;
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::base::Purpose;
 use crate::domain::setting::{Group, Setting};
 
 /// Written once for a new domain from vgapt's template, and again when its pinning or its devices change.
-pub(super) fn settings(question: &Question<'_>, placed: &Placed) -> Option<Vec<Setting>> {
+pub(super) fn settings(question: &TuningInput<'_>, placed: &Placed) -> Option<Vec<Setting>> {
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
     let was_written = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Processor));
@@ -43,7 +43,7 @@ pub(super) fn settings(question: &Question<'_>, placed: &Placed) -> Option<Vec<S
 }
 
 /// The host's physical address bits, limited to those of its IOMMU, because a card cannot access higher addresses.
-fn address_width(question: &Question<'_>) -> Setting {
+fn address_width(question: &TuningInput<'_>) -> Setting {
     let host = question.host;
     let narrower = host.platform.iommu_bits.filter(|bits| host.cpu.physical_bits.is_some_and(|physical| *bits < physical));
     let width = Setting::new("cpu/maxphysaddr");

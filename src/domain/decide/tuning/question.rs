@@ -5,7 +5,7 @@ use crate::domain::request::Request;
 use crate::model::{Host, Libvirt, PciAddress};
 
 /// The input of the decisions.
-pub(crate) struct Question<'a> {
+pub(crate) struct TuningInput<'a> {
     /// The domain as it is.
     pub(crate) base: &'a Base,
     /// What it is to have.
@@ -18,7 +18,7 @@ pub(crate) struct Question<'a> {
     pub(crate) passed: Vec<PciAddress>,
 }
 
-impl Question<'_> {
+impl TuningInput<'_> {
     /// The NUMA node of the first device that has one.
     pub(super) fn node(&self) -> Option<u32> {
         self.host.devices(&self.passed).find_map(|device| device.numa_node)

@@ -1,6 +1,6 @@
 //! Guest address space for the memory regions (BARs) of cards.
 
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::setting::Setting;
 use crate::model::Size;
 
@@ -8,7 +8,7 @@ use crate::model::Size;
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
 
 /// Decided if devices are added or removed; half of QEMU's window is left for other devices.
-pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
     let differ = question.base.differs(|request| (request.gpu.clone(), request.pci.clone()));
     if !differ && !question.is_ours() {
         return None;

@@ -1,14 +1,14 @@
 //! Settings that other host programs need: shared memory and sound.
 
-use super::question::Question;
+use super::question::TuningInput;
 use crate::domain::request::extras::Sound;
 use crate::domain::request::network::Network;
 use crate::domain::setting::Setting;
 use crate::model::Finding;
 
 /// Requested features that this libvirt is too old for.
-pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
-    let Question { base, wanted, libvirt, .. } = question;
+pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
+    let TuningInput { base, wanted, libvirt, .. } = question;
     let extras = &wanted.extras;
     let asks = [
         // The first versions with these elements (libvirt's NEWS); 9.0 has passt in its schema, but its parser refuses it.
@@ -27,14 +27,14 @@ pub(super) fn too_old(question: &Question<'_>) -> Vec<Finding> {
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
     let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
-        Finding::blocker("libvirt-too-old", format!("{what} needs libvirt {major}.{minor} or later"), format!("use {instead}"))
+        Finding::blocked("libvirt-too-old", format!("{what} needs libvirt {major}.{minor} or later"), format!("use {instead}"))
     };
     told.map(finding).collect()
 }
 
 /// Decided if the request changes shared folders, sound or huge pages.
-pub(super) fn settings(question: &Question<'_>) -> Option<Vec<Setting>> {
-    let Question { base, wanted, .. } = question;
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
+    let TuningInput { base, wanted, .. } = question;
     if !base.differs(|request| (request.extras.share.clone(), request.extras.sound, request.hugepages)) {
         return None;
     }

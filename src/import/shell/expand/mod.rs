@@ -16,7 +16,7 @@ const LONGEST: usize = 1 << 18;
 const DEEPEST: usize = 40;
 
 /// Looks up a name.
-pub(super) type Given<'g> = &'g dyn Fn(&str) -> Option<String>;
+pub(super) type Lookup<'g> = &'g dyn Fn(&str) -> Option<String>;
 
 /// The variables of a script so far.
 pub(super) struct Variables<'g> {
@@ -24,9 +24,9 @@ pub(super) struct Variables<'g> {
     pub(super) set: BTreeMap<String, Vec<String>>,
     /// `$1` and so on, and whether the script or a function's caller set them.
     pub(super) arguments: Vec<String>,
-    pub(super) arguments_said: bool,
+    pub(super) arguments_known: bool,
     /// Values for variables that the script does not set.
-    pub(super) given: Given<'g>,
+    pub(super) given: Lookup<'g>,
     /// The path of the script.
     pub(super) script: &'g str,
     /// Whether it is a zsh script: values are not split, and arrays start at 1.
@@ -36,7 +36,7 @@ pub(super) struct Variables<'g> {
     /// The current nesting in `${…}`.
     pub(super) depth: usize,
     /// The directory used for `$PWD`, once it was needed.
-    pub(super) folder_taken: Cell<Option<String>>,
+    pub(super) assumed_pwd: Cell<Option<String>>,
 }
 
 impl Variables<'_> {
@@ -158,7 +158,7 @@ impl Variables<'_> {
     /// The script's directory, in which its relative paths are resolved too.
     fn folder(&self) -> String {
         let folder = self.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
-        self.folder_taken.set(Some(folder.clone()));
+        self.assumed_pwd.set(Some(folder.clone()));
         folder
     }
 
@@ -181,7 +181,7 @@ impl Variables<'_> {
     /// The value for a name that is not set.
     fn missing(&self, name: &str) -> String {
         let is_argument = name.bytes().all(|byte| byte.is_ascii_digit());
-        if self.set.contains_key(name) || (is_argument && self.arguments_said) { String::new() } else { unknown(name) }
+        if self.set.contains_key(name) || (is_argument && self.arguments_known) { String::new() } else { unknown(name) }
     }
 
     /// The given value of an expansion, or its mark.

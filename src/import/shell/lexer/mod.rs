@@ -75,7 +75,7 @@ pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usiz
 
 /// What the word after a redirection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+enum Redirection {
     File,
     Heredoc,
 }
@@ -88,7 +88,7 @@ struct Lexer<'s> {
     word_start: usize,
     /// Where the current character begins: a word before it ends there.
     before: usize,
-    redirection: Option<Target>,
+    redirection: Option<Redirection>,
     /// The end markers of the here-documents that begin on the next line.
     heredocs: Vec<String>,
     /// Between `[[` and `]]`, where operators are words.
@@ -256,7 +256,7 @@ impl Lexer<'_> {
         let (sign, rest) = if rest.starts_with('(') { ("", self.rest) } else { (sign, rest) };
         self.rest = rest;
         if !sign.ends_with("&-") {
-            self.redirection = Some(if is_heredoc { Target::Heredoc } else { Target::File });
+            self.redirection = Some(if is_heredoc { Redirection::Heredoc } else { Redirection::File });
         }
     }
 
@@ -279,14 +279,14 @@ impl Lexer<'_> {
     fn finish_word(&mut self) {
         let Some(word) = self.word.take() else { return };
         match self.redirection.take() {
-            Some(Target::Heredoc) => {
+            Some(Redirection::Heredoc) => {
                 let text = |piece: &Piece| match piece {
                     Piece::Text(text) | Piece::Quoted(text) => text.clone(),
                     _ => String::new(),
                 };
                 self.heredocs.push(word.pieces.iter().map(text).collect());
             }
-            Some(Target::File) => {}
+            Some(Redirection::File) => {}
             None => {
                 match &word.pieces[..] {
                     [Piece::Text(text)] if text == "[[" => self.in_test = true,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::super::lexer::{Kind, Piece, Token, Word};
-use super::{Command, Joined, Parser, Step};
+use super::{Command, Joined, Parser, Statement};
 
 impl Parser<'_> {
     pub(super) fn condition(&mut self) -> Command {
@@ -102,7 +102,7 @@ impl Parser<'_> {
         self.skip_ends();
         let body = match self.command() {
             Some(Command::Group(body)) => body,
-            Some(command) => vec![Step { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
+            Some(command) => vec![Statement { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
             None => Vec::new(),
         };
         Command::Function { name, body: Rc::new(body) }

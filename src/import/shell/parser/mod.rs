@@ -25,7 +25,7 @@ pub(super) enum Joined {
 
 /// A command in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct Statement {
     pub(super) joined: Joined,
     /// After `!`.
     pub(super) negated: bool,
@@ -38,34 +38,34 @@ pub(super) struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Plain(Vec<Part>),
-    Group(Vec<Step>),
-    Subshell(Vec<Step>),
-    Pipeline(Vec<Step>),
+    Group(Vec<Statement>),
+    Subshell(Vec<Statement>),
+    Pipeline(Vec<Statement>),
     /// Conditions and their bodies; the condition of `else` is empty.
-    If(Vec<(Vec<Step>, Vec<Step>)>),
+    If(Vec<(Vec<Statement>, Vec<Statement>)>),
     While {
         until: bool,
-        condition: Vec<Step>,
-        body: Vec<Step>,
+        condition: Vec<Statement>,
+        body: Vec<Statement>,
     },
     For {
         name: String,
         words: Option<Vec<Word>>,
-        body: Vec<Step>,
+        body: Vec<Statement>,
     },
     /// `for ((…; …; …))`.
     Count {
         head: String,
-        body: Vec<Step>,
+        body: Vec<Statement>,
     },
     Case {
         word: Word,
-        arms: Vec<(Vec<Word>, Vec<Step>)>,
+        arms: Vec<(Vec<Word>, Vec<Statement>)>,
     },
     /// The body is shared: following the definition again defines the function again.
     Function {
         name: String,
-        body: Rc<Vec<Step>>,
+        body: Rc<Vec<Statement>>,
     },
     Arithmetic(String),
 }
@@ -74,7 +74,7 @@ pub(super) enum Command {
 const DEEPEST: usize = 60;
 
 /// Reads a script; an error is the line of a quote or bracket that is never closed.
-pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Step>, usize> {
+pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Statement>, usize> {
     let mut parser = Parser { script, tokens: tokens(script, first_line)?, at: 0, depth: 0 };
     let mut steps = Vec::new();
     while parser.at < parser.tokens.len() {
@@ -94,7 +94,7 @@ pub(super) fn plain(word: &Word) -> Option<&str> {
 }
 
 /// Visits all commands in a list, including nested ones.
-pub(super) fn each<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
+pub(super) fn each<'s>(steps: &'s [Statement], see: &mut dyn FnMut(&'s Statement)) {
     for step in steps {
         see(step);
         match &step.command {
@@ -158,8 +158,8 @@ impl Parser<'_> {
     }
 
     /// Reads commands up to a closing word, which is not consumed.
-    fn list(&mut self, ends: &[&str]) -> Vec<Step> {
-        let mut steps: Vec<Step> = Vec::new();
+    fn list(&mut self, ends: &[&str]) -> Vec<Statement> {
+        let mut steps: Vec<Statement> = Vec::new();
         let mut joined = Joined::Always;
         while self.at < self.tokens.len() {
             match self.sign() {
@@ -195,18 +195,18 @@ impl Parser<'_> {
         steps
     }
 
-    fn pipeline(&mut self, joined: Joined) -> Option<Step> {
+    fn pipeline(&mut self, joined: Joined) -> Option<Statement> {
         let (start, line) = self.tokens.get(self.at).map(|token| (token.start, token.line))?;
         let mut negated = false;
         while self.take("!") {
             negated = !negated;
         }
-        let mut members: Vec<Step> = Vec::new();
+        let mut members: Vec<Statement> = Vec::new();
         loop {
             let from = self.tokens.get(self.at)?;
             let (from, line) = (from.start, from.line);
             let command = self.command()?;
-            members.push(Step { joined: Joined::Always, negated: false, line, text: self.text(from), command });
+            members.push(Statement { joined: Joined::Always, negated: false, line, text: self.text(from), command });
             if self.sign() != Some("|") {
                 break;
             }
@@ -215,7 +215,7 @@ impl Parser<'_> {
         }
         let text = self.text(start);
         let command = if members.len() == 1 { members.pop()?.command } else { Command::Pipeline(members) };
-        Some(Step { joined, negated, line, text, command })
+        Some(Statement { joined, negated, line, text, command })
     }
 
     /// The text read since `start`, on one line.
@@ -276,7 +276,7 @@ impl Parser<'_> {
     }
 
     /// `{ …; }`, `do …; done` or `then …`.
-    fn body(&mut self) -> Vec<Step> {
+    fn body(&mut self) -> Vec<Statement> {
         self.skip_ends();
         for (open, close) in [("{", "}"), ("do", "done")] {
             if self.take(open) {

@@ -7,7 +7,7 @@ use super::super::condition::{self, Operand, Truth};
 use super::super::expand::is_name;
 use super::super::lexer::{Piece, Word};
 use super::super::marks::{filled, shown};
-use super::super::parser::{Command, Joined, Part, Step, each, plain};
+use super::super::parser::{Command, Joined, Part, Statement, each, plain};
 use super::super::pattern;
 use super::super::shape::{all_assign, assignment, starts_qemu};
 use super::{DECLARERS, Flow, Reader};
@@ -38,22 +38,22 @@ const ALWAYS_SET: [&str; 22] = [
     "SUDO_UID",
 ];
 /// How deep called functions are searched.
-const CALLS_SEEN: usize = 2;
+const MAX_CALL_DEPTH: usize = 2;
 
 impl Reader<'_> {
     /// Decides a condition. An unknown one is guessed, and what the other branch would have done
     /// is reported.
-    pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Step]], otherwise: &[&[Step]]) -> bool {
+    pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Statement]], otherwise: &[&[Statement]]) -> bool {
         let assumed = std::mem::take(&mut self.assumed);
-        let ends = |reader: &Self, lists: &[&[Step]]| lists.first().is_some_and(|list| reader.ends(list, 0));
-        let starters = [then, otherwise].map(|lists| lists.iter().map(|list| self.starters(list, 0)).sum::<usize>());
+        let ends = |reader: &Self, lists: &[&[Statement]]| lists.first().is_some_and(|list| reader.ends(list, 0));
+        let qemu_commands = [then, otherwise].map(|lists| lists.iter().map(|list| self.qemu_commands(list, 0)).sum::<usize>());
         // Prefer the branch that starts QEMU, unless that branch ends the script and another QEMU command follows.
-        let by_qemu = match starters {
+        let by_qemu = match qemu_commands {
             [count, 0] if count > 0 => Some((true, count, ends(self, then) && !ends(self, otherwise))),
             [0, count] if count > 0 => Some((false, count, ends(self, otherwise) && !ends(self, then))),
             _ => None,
         };
-        let by_qemu = by_qemu.filter(|(_, count, leaves)| !truth.known && (!leaves || *count >= self.starters));
+        let by_qemu = by_qemu.filter(|(_, count, leaves)| !truth.known && (!leaves || *count >= self.qemu_commands));
         let holds = if truth.known {
             truth.holds
         } else if let Some((holds, ..)) = by_qemu {
@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 
     /// Skips commands, and remembers the QEMU commands among them.
-    pub(super) fn leave(&mut self, steps: &[Step], why: &str, told: bool) {
+    pub(super) fn leave(&mut self, steps: &[Statement], why: &str, told: bool) {
         each(steps, &mut |step| {
             if self.variables.budget.take_text(&step.text) && starts_qemu(step) && self.variables.budget.take_text(why) {
                 self.unread.entry(step.line).or_insert_with(|| (why.to_owned(), told));
@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 
     /// How many of these commands start QEMU, including those of called functions.
-    pub(super) fn starters(&self, steps: &[Step], depth: usize) -> usize {
+    pub(super) fn qemu_commands(&self, steps: &[Statement], depth: usize) -> usize {
         let mut count = 0;
         each(steps, &mut |step| {
             if !self.variables.budget.take(WORD) {
@@ -122,14 +122,14 @@ impl Reader<'_> {
                 Some(Part::Word(word)) => plain(word).unwrap_or_default(),
                 _ => "",
             };
-            let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
-            count += called.map_or(usize::from(starts_qemu(step)), |body| self.starters(body, depth + 1));
+            let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
+            count += called.map_or(usize::from(starts_qemu(step)), |body| self.qemu_commands(body, depth + 1));
         });
         count
     }
 
     /// The variables that commands set.
-    pub(super) fn assigned(&self, steps: &[Step]) -> Vec<String> {
+    pub(super) fn assigned(&self, steps: &[Statement]) -> Vec<String> {
         let mut names = Vec::new();
         each(steps, &mut |step| {
             let Command::Plain(parts) = &step.command else { return };
@@ -146,7 +146,7 @@ impl Reader<'_> {
     }
 
     /// Variables that only skipped commands would set are empty.
-    pub(super) fn leave_empty(&mut self, steps: &[Step]) {
+    pub(super) fn leave_empty(&mut self, steps: &[Statement]) {
         for name in self.assigned(steps) {
             if self.variables.value(&name).is_none() {
                 self.set(&name, Vec::new());
@@ -155,8 +155,8 @@ impl Reader<'_> {
     }
 
     /// Whether commands end the script or the function.
-    pub(super) fn ends(&self, steps: &[Step], depth: usize) -> bool {
-        let affordable = |step: &&Step| self.variables.budget.take(WORD) && step.joined != Joined::Or;
+    pub(super) fn ends(&self, steps: &[Statement], depth: usize) -> bool {
+        let affordable = |step: &&Statement| self.variables.budget.take(WORD) && step.joined != Joined::Or;
         steps.iter().filter(affordable).any(|step| match &step.command {
             Command::Group(body) => self.ends(body, depth),
             Command::Plain(parts) => {
@@ -164,7 +164,7 @@ impl Reader<'_> {
                     Some(Part::Word(word)) => plain(word).unwrap_or_default(),
                     _ => "",
                 };
-                let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
+                let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
                 matches!(first, "exit" | "return" | "break" | "continue")
                     || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
                     || called.is_some_and(|body| self.ends(body, depth + 1))
@@ -174,7 +174,7 @@ impl Reader<'_> {
     }
 
     /// The commands, as written, that would affect the QEMU command.
-    pub(super) fn effects(&self, steps: &[Step], depth: usize) -> Vec<String> {
+    pub(super) fn effects(&self, steps: &[Statement], depth: usize) -> Vec<String> {
         let mut effects = Vec::new();
         let mut seen = BTreeSet::new();
         each(steps, &mut |step| {
@@ -194,7 +194,7 @@ impl Reader<'_> {
                 None => false,
             };
             let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
-            let called = self.functions.get(first).filter(|_| depth < CALLS_SEEN);
+            let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
             let calls = called.is_some_and(|body| !self.effects(body, depth + 1).is_empty());
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
             if (sets || sets_arguments || calls || within || starts_qemu(step)) && seen.insert(step.text.as_str()) {
@@ -204,7 +204,7 @@ impl Reader<'_> {
         effects
     }
 
-    pub(super) fn condition(&mut self, steps: &[Step]) -> (Truth, usize, String) {
+    pub(super) fn condition(&mut self, steps: &[Statement]) -> (Truth, usize, String) {
         self.assumed.clear();
         let truth = self.run(steps);
         let mut text = String::new();
@@ -223,9 +223,9 @@ impl Reader<'_> {
         (truth, steps.first().map_or(self.line, |step| step.line), text)
     }
 
-    pub(super) fn branches(&mut self, branches: &[(Vec<Step>, Vec<Step>)]) {
+    pub(super) fn branches(&mut self, branches: &[(Vec<Statement>, Vec<Statement>)]) {
         for (index, (condition, body)) in branches.iter().enumerate() {
-            let rest: Vec<&[Step]> = branches[index + 1..].iter().map(|(_, body)| body.as_slice()).collect();
+            let rest: Vec<&[Statement]> = branches[index + 1..].iter().map(|(_, body)| body.as_slice()).collect();
             if condition.is_empty() {
                 self.run(body);
                 return;
@@ -257,7 +257,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn case(&mut self, step: &Step, word: &Word, arms: &[(Vec<Word>, Vec<Step>)]) {
+    pub(super) fn case(&mut self, step: &Statement, word: &Word, arms: &[(Vec<Word>, Vec<Statement>)]) {
         self.assumed.clear();
         if self.asks_for_arguments(word) {
             self.assumed.insert("1".into());
@@ -272,10 +272,10 @@ impl Reader<'_> {
             }
             None => arms.iter().position(|(_, body)| !self.ends(body, 0)),
         };
-        let others = |taken: Option<usize>| -> Vec<&[Step]> {
+        let others = |taken: Option<usize>| -> Vec<&[Statement]> {
             arms.iter().enumerate().filter(|(index, _)| Some(*index) != taken).map(|(_, (_, body))| body.as_slice()).collect()
         };
-        let taken: &[Step] = chosen.map_or(&[], |index| &arms[index].1);
+        let taken: &[Statement] = chosen.map_or(&[], |index| &arms[index].1);
         let name = chosen.and_then(|index| arms[index].0.first()).map(|word| shown(&self.variables.text(word)));
         let condition = match name {
             Some(name) => format!("{written} in {name})"),
@@ -299,10 +299,10 @@ impl Reader<'_> {
         condition: &str,
         truth: Truth,
         assumed: &BTreeSet<String>,
-        taken: &[Step],
-        rest: &[&[Step]],
+        taken: &[Statement],
+        rest: &[&[Statement]],
     ) {
-        let ends_nothing: &[Step] = &[];
+        let ends_nothing: &[Statement] = &[];
         self.assumed.clone_from(assumed);
         // An arm that ends the script is what the script does, not a guess.
         let then = if self.ends(taken, 0) { ends_nothing } else { taken };
@@ -311,7 +311,7 @@ impl Reader<'_> {
 
     pub(super) fn asks_for_arguments(&self, word: &Word) -> bool {
         let asks = |piece: &Piece| matches!(piece, Piece::Parameter { inside, .. } if matches!(inside.as_str(), "@" | "*" | "#"));
-        !self.variables.arguments_said && self.variables.arguments.is_empty() && word.pieces.iter().any(asks)
+        !self.variables.arguments_known && self.variables.arguments.is_empty() && word.pieces.iter().any(asks)
     }
 
     /// The text of a condition, if it is known; unset variables are assumed empty.

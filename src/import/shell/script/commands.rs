@@ -5,8 +5,8 @@ use super::super::condition::Truth;
 use super::super::expand::is_name;
 use super::super::lexer::Word;
 use super::super::marks::{shown, unknown, unknowns};
-use super::super::parser::{Part, Step, parse, plain};
-use super::super::shape::{SAYING, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
+use super::super::parser::{Part, Statement, parse, plain};
+use super::super::shape::{MENTIONS_QEMU, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
 use super::super::wrappers::{self, Inner};
 use super::{DECLARERS, Flow, Reader};
 
@@ -16,7 +16,7 @@ const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait
 const DEEPEST: usize = 15;
 
 impl Reader<'_> {
-    pub(super) fn plain(&mut self, step: &Step, parts: &[Part]) -> Truth {
+    pub(super) fn plain(&mut self, step: &Statement, parts: &[Part]) -> Truth {
         let words: Vec<&Word> = parts.iter().filter_map(|part| if let Part::Word(word) = part { Some(word) } else { None }).collect();
         match words.first().and_then(|word| plain(word)) {
             Some("[[") => {
@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 
     /// A command with its words.
-    pub(super) fn command(&mut self, step: &Step, argv: &[String]) -> Truth {
+    pub(super) fn command(&mut self, step: &Statement, argv: &[String]) -> Truth {
         let Some(first) = argv.first() else { return Truth::of(true) };
         if let Some(body) = self.functions.get(first).cloned() {
             return self.call(step, first, &body, &argv[1..]);
@@ -111,7 +111,7 @@ impl Reader<'_> {
             }
             "getopts" => {
                 if self.variables.arguments.is_empty() {
-                    if !self.variables.arguments_said {
+                    if !self.variables.arguments_known {
                         self.assumed.insert("1".into());
                     }
                     return Truth::of(false);
@@ -153,7 +153,7 @@ impl Reader<'_> {
     }
 
     /// The commands of a file in the script's directory.
-    fn beside(&mut self, name: &str) -> Option<Vec<Step>> {
+    fn beside(&mut self, name: &str) -> Option<Vec<Statement>> {
         let name = name.strip_prefix("./").unwrap_or(name);
         let folder = self.variables.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
         let name = name.strip_prefix(&folder).map_or(name, |name| name.trim_start_matches('/'));
@@ -187,10 +187,10 @@ impl Reader<'_> {
             None => return,
         };
         self.variables.arguments = words[start..].to_vec();
-        self.variables.arguments_said = true;
+        self.variables.arguments_known = true;
     }
 
-    pub(super) fn call(&mut self, step: &Step, name: &str, body: &[Step], arguments: &[String]) -> Truth {
+    pub(super) fn call(&mut self, step: &Statement, name: &str, body: &[Statement], arguments: &[String]) -> Truth {
         if self.local.len() >= DEEPEST {
             return Truth::GUESS;
         }
@@ -199,7 +199,7 @@ impl Reader<'_> {
         }
         self.called.insert(name.to_owned());
         let before = std::mem::replace(&mut self.variables.arguments, arguments.to_vec());
-        let said = std::mem::replace(&mut self.variables.arguments_said, true);
+        let said = std::mem::replace(&mut self.variables.arguments_known, true);
         self.local.push(Vec::new());
         let truth = self.run(body);
         for (name, hidden) in self.local.pop().unwrap_or_default().into_iter().rev() {
@@ -208,7 +208,7 @@ impl Reader<'_> {
                 None => drop(self.variables.set.remove(&name)),
             }
         }
-        (self.variables.arguments, self.variables.arguments_said) = (before, said);
+        (self.variables.arguments, self.variables.arguments_known) = (before, said);
         if self.flow == Some(Flow::Return) {
             self.flow = None;
         }
@@ -217,7 +217,7 @@ impl Reader<'_> {
     }
 
     /// A program: QEMU, or one that runs another.
-    pub(super) fn outside(&mut self, step: &Step, argv: &[String]) {
+    pub(super) fn outside(&mut self, step: &Statement, argv: &[String]) {
         let Some(first) = argv.first() else { return };
         if first.starts_with('-') && !self.script.argv.is_empty() {
             let words = shown(&argv.join(" "));
@@ -257,7 +257,7 @@ impl Reader<'_> {
                 }
                 self.prefix.truncate(outer);
             }
-            _ if argv.iter().any(|word| is_qemu(word)) && !SAYING.contains(&first.as_str()) => {
+            _ if argv.iter().any(|word| is_qemu(word)) && !MENTIONS_QEMU.contains(&first.as_str()) => {
                 let why = format!("{} is not known to start it", shown(first));
                 self.unread.entry(step.line).or_insert((why, false));
             }

@@ -5,7 +5,7 @@ use super::super::condition::Truth;
 use super::super::expand::is_name;
 use super::super::lexer::Word;
 use super::super::marks::{shown, unknown, unknowns};
-use super::super::parser::{Step, each};
+use super::super::parser::{Statement, each};
 use super::super::shape::{finds_files, starts_qemu};
 use super::{ROUNDS, Reader};
 
@@ -17,7 +17,7 @@ const COMPARED: [(&str, Comparison); 6] =
     [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
 
 impl Reader<'_> {
-    pub(super) fn repeat(&mut self, step: &Step, until: bool, condition: &[Step], body: &[Step]) {
+    pub(super) fn repeat(&mut self, step: &Statement, until: bool, condition: &[Statement], body: &[Statement]) {
         if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
             return;
         }
@@ -43,11 +43,11 @@ impl Reader<'_> {
         }
         (self.variables.set, self.variables.arguments) = before;
         self.assumed.clear();
-        self.left_loop(step, body);
+        self.unbounded_loop(step, body);
     }
 
     /// A loop whose end is not known: a QEMU command in it is read as if the loop ran once.
-    pub(super) fn left_loop(&mut self, step: &Step, body: &[Step]) {
+    pub(super) fn unbounded_loop(&mut self, step: &Statement, body: &[Statement]) {
         if !self.variables.budget.take_text(&step.text) {
             return;
         }
@@ -70,14 +70,14 @@ impl Reader<'_> {
         self.ask(&names);
     }
 
-    pub(super) fn each_word(&mut self, step: &Step, name: &str, words: Option<&[Word]>, body: &[Step]) {
+    pub(super) fn each_word(&mut self, step: &Statement, name: &str, words: Option<&[Word]>, body: &[Statement]) {
         let of_arguments = words.is_none_or(|words| words.iter().any(|word| self.asks_for_arguments(word)));
         let values: Vec<String> = match words {
             Some(words) => words.iter().flat_map(|word| self.values(word)).collect(),
             None => self.variables.arguments.clone(),
         };
         if values.len() > ROUNDS {
-            return self.left_loop(step, body);
+            return self.unbounded_loop(step, body);
         }
         let is_known = |value: &String| unknowns(value).next().is_none();
         if !values.iter().all(is_known) && !self.effects(body, 0).is_empty() {
@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn count(&mut self, step: &Step, head: &str, body: &[Step]) {
+    pub(super) fn count(&mut self, step: &Statement, head: &str, body: &[Statement]) {
         let parts: Vec<&str> = head.split(';').collect();
         if !self.variables.take_copy() {
             return;
@@ -134,7 +134,7 @@ impl Reader<'_> {
             }
         }
         self.variables.set = before;
-        self.left_loop(step, body);
+        self.unbounded_loop(step, body);
     }
 
     /// `((…))`: assigns a number, or compares two.

@@ -13,10 +13,10 @@ use std::rc::Rc;
 
 use super::budget::{Budget, COMMAND, WORD};
 use super::condition::Truth;
-use super::expand::{Given, Variables};
+use super::expand::{Lookup, Variables};
 use super::kind;
 use super::marks::{shown, unknowns};
-use super::parser::{Command, Joined, Step, parse};
+use super::parser::{Command, Joined, Statement, parse};
 
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +59,7 @@ const LONGEST_COMMAND: usize = 128 << 10;
 const BY_HAND: &str = "write the QEMU command that it runs into a separate script: ps -ww -o args= -C qemu-system-x86_64 prints it";
 
 /// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
-pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Script {
+pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
     }
@@ -72,13 +72,13 @@ pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Scrip
         variables: Variables {
             set: BTreeMap::new(),
             arguments,
-            arguments_said: false,
+            arguments_known: false,
             given,
             script: path,
             zsh: first_line.starts_with("#!") && first_line.contains("zsh"),
             budget: Budget::default(),
             depth: 0,
-            folder_taken: Cell::default(),
+            assumed_pwd: Cell::default(),
         },
         script: Script::default(),
         functions: BTreeMap::new(),
@@ -92,17 +92,17 @@ pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Scrip
         prefix: Vec::new(),
         files,
         line: 1,
-        starters: 0,
+        qemu_commands: 0,
         unread: BTreeMap::new(),
     };
-    let unit = kind::is_unit(text).then(|| kind::of_unit(text));
+    let unit = kind::is_unit(text).then(|| kind::from_unit(text));
     let text = unit.as_deref().unwrap_or(text);
-    let fenced = kind::is_markdown(text).then(|| kind::of_markdown(text));
+    let fenced = kind::is_markdown(text).then(|| kind::from_markdown(text));
     if fenced.is_some() {
         reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
     }
     let text = fenced.as_deref().unwrap_or(text);
-    let joined = kind::of_lines(text);
+    let joined = kind::join_option_lines(text);
     if joined.is_some() {
         reader.note("QEMU's options are on separate lines, and are read as if each line but the last ended in \\");
     }
@@ -117,7 +117,7 @@ pub fn read(text: &str, path: &str, given: Given<'_>, files: Given<'_>) -> Scrip
     };
     match parse(&text, 1) {
         Ok(steps) => {
-            reader.starters = reader.starters(&steps, 0);
+            reader.qemu_commands = reader.qemu_commands(&steps, 0);
             reader.run(&steps);
             reader.finish(&text)
         }
@@ -138,9 +138,9 @@ enum Flow {
 struct Reader<'g> {
     variables: Variables<'g>,
     /// The text of a file.
-    files: Given<'g>,
+    files: Lookup<'g>,
     script: Script,
-    functions: BTreeMap<String, Rc<Vec<Step>>>,
+    functions: BTreeMap<String, Rc<Vec<Statement>>>,
     called: BTreeSet<String>,
     /// For each function being followed: the values that its local variables hide.
     local: Vec<Vec<(String, Option<Vec<String>>)>>,
@@ -157,7 +157,7 @@ struct Reader<'g> {
     /// The current line.
     line: usize,
     /// How many commands of the script start QEMU.
-    starters: usize,
+    qemu_commands: usize,
     /// Lines with a QEMU command that were left out, the reason, and whether a note reports it.
     unread: BTreeMap<usize, (String, bool)>,
 }
@@ -172,7 +172,7 @@ impl Reader<'_> {
     }
 
     /// Follows commands; whether the last one succeeded.
-    fn run(&mut self, steps: &[Step]) -> Truth {
+    fn run(&mut self, steps: &[Statement]) -> Truth {
         let mut truth = Truth::of(true);
         for (index, step) in steps.iter().enumerate() {
             if let Some(flow) = &self.flow {
@@ -197,18 +197,18 @@ impl Reader<'_> {
             self.line = step.line;
             let text = if matches!(step.command, Command::Plain(_)) { step.text.len() * 4 } else { 0 };
             if !self.variables.budget.take(COMMAND + text) {
-                self.too_much(step.line, "following the script up to there exceeds the limit of work");
+                self.limit_exceeded(step.line, "following the script up to there exceeds the limit of work");
                 return truth;
             }
             if self.depth >= DEEPEST {
-                self.too_much(step.line, "the command is nested too deeply in other commands");
+                self.limit_exceeded(step.line, "the command is nested too deeply in other commands");
                 return truth;
             }
             self.depth += 1;
             truth = self.step(step);
             self.depth -= 1;
             if self.variables.budget.is_spent() {
-                self.too_much(step.line, "following the script there exceeds the limit of work");
+                self.limit_exceeded(step.line, "following the script there exceeds the limit of work");
             }
             if step.negated {
                 truth = truth.not();
@@ -217,7 +217,7 @@ impl Reader<'_> {
         truth
     }
 
-    fn step(&mut self, step: &Step) -> Truth {
+    fn step(&mut self, step: &Statement) -> Truth {
         match &step.command {
             Command::Plain(parts) => return self.plain(step, parts),
             Command::Group(body) => return self.run(body),
@@ -242,33 +242,33 @@ impl Reader<'_> {
     }
 
     /// Refuses the script: half of it would make a different machine.
-    fn too_much(&mut self, line: usize, why: &str) {
+    fn limit_exceeded(&mut self, line: usize, why: &str) {
         self.script.refusal.get_or_insert_with(|| (format!("line {line}: {why}"), BY_HAND.into()));
         self.flow = Some(Flow::Exit("the limit of work".into()));
     }
 
     /// Follows commands in a subshell: variables set there are reset afterwards.
-    fn apart(&mut self, body: &[Step]) -> Truth {
+    fn apart(&mut self, body: &[Statement]) -> Truth {
         if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
             return Truth::GUESS;
         }
-        let before = (self.variables.set.clone(), self.variables.arguments.clone(), self.variables.arguments_said);
+        let before = (self.variables.set.clone(), self.variables.arguments.clone(), self.variables.arguments_known);
         let truth = self.run(body);
-        (self.variables.set, self.variables.arguments, self.variables.arguments_said) = before;
+        (self.variables.set, self.variables.arguments, self.variables.arguments_known) = before;
         if self.script.refusal.is_none() {
             self.flow = None;
         }
         truth
     }
 
-    fn qemu(&mut self, step: &Step, argv: &[String]) {
+    fn qemu(&mut self, step: &Statement, argv: &[String]) {
         if argv.len() < 3 && argv.iter().skip(1).all(|word| unknowns(word).next().is_none()) {
             self.unread.entry(step.line).or_insert(("it has no options there".into(), true));
             return;
         }
         let length: usize = argv.iter().map(String::len).sum();
         if argv.len() > MOST_WORDS || length > LONGEST_COMMAND || argv.iter().any(|word| word.len() > LONGEST_WORD) {
-            return self.too_much(step.line, "the QEMU command there is too long");
+            return self.limit_exceeded(step.line, "the QEMU command there is too long");
         }
         if !self.variables.budget.take(argv.len() * WORD + 2 * length) {
             return;
@@ -293,7 +293,7 @@ impl Reader<'_> {
     }
 
     fn finish(mut self, text: &str) -> Script {
-        let uncalled: Vec<(String, Rc<Vec<Step>>)> = self
+        let uncalled: Vec<(String, Rc<Vec<Statement>>)> = self
             .functions
             .iter()
             .filter(|(name, _)| !self.called.contains(*name))
@@ -303,7 +303,7 @@ impl Reader<'_> {
             self.leave(&body, &format!("no command that is read calls the function {name}"), false);
         }
         if self.variables.budget.is_spent() {
-            self.too_much(self.line, "following the script there exceeds the limit of work");
+            self.limit_exceeded(self.line, "following the script there exceeds the limit of work");
         }
         if let Some((why, remedy)) = self.script.refusal.take() {
             return Script::refused(why, remedy);
@@ -317,7 +317,7 @@ impl Reader<'_> {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
         }
-        if let Some(folder) = self.variables.folder_taken.take() {
+        if let Some(folder) = self.variables.assumed_pwd.take() {
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
         let options = self.script.argv.iter().skip(1);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn read(text: &str, path: &str, given: Given<'_>) -> Script {
+fn read(text: &str, path: &str, given: Lookup<'_>) -> Script {
     super::read(text, path, given, &|file| (file == "/vm/conf").then(|| "V=beside".into()))
 }
 
