@@ -297,7 +297,8 @@ fn edited_so_that_it_cannot_be_told_apart() {
     let says = ["/etc/modprobe.d/vgapt.conf was edited since; it cannot be told", "leaves /etc/modprobe.d/vgapt.conf as it is"];
     on(root, &["undo", "--yes"]).with(1).saying(&says);
     on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf is left as it is", "by hand"]);
-    assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);
+    let on_the_host: Vec<String> = differences(&before, &walk(root)).into_iter().filter(|one| !one.starts_with("/var/lib/vgapt")).collect();
+    assert_eq!(on_the_host, ["/etc/modprobe.d/vgapt.conf is new"]);
     on(root, &["undo", "--yes"]).with(1).saying(&["leaves /etc/modprobe.d/vgapt.conf as it is"]);
     edit(root, "etc/modprobe.d/vgapt.conf", |_| "# mine\n".to_owned());
     on(root, &["undo", "--yes", "--force"]).with(0);
