@@ -16,7 +16,7 @@ use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element};
 
-/// Where qemu:///system stores the state of emulated TPMs.
+/// Where libvirt (`qemu:///system`) stores the state of emulated TPMs.
 const TPM_STATES: &str = "/var/lib/libvirt/swtpm";
 
 /// Removes the domain with its firmware variables, managed save, snapshot metadata and TPM state; its disks are

@@ -22,7 +22,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
             "input" => input(device, &mut inputs, account),
             "hostdev" => match attribute("type").as_str() {
                 "usb" => {
-                    account.unsupported(device, "USB devices of the host: an administrator may list them under permittedHostDevices.usb")
+                    account.unsupported(device, "USB devices of the host: an administrator may list them under permittedHostDevices.usb");
                 }
                 "mdev" => account.unsupported(
                     device,
@@ -34,7 +34,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
             "filesystem" => account.unsupported(device, "shared folders: virtiofs needs a claim or a ConfigMap"),
             "redirdev" => account.unsupported(device, "USB redirection by SPICE"),
             "channel" if attribute("type") == "spicevmc" => {
-                account.unsupported(device, "the channel of SPICE's agent: a cluster has VNC only")
+                account.unsupported(device, "the channel of SPICE's agent: a cluster has VNC only");
             }
             "channel" => agent(device, account),
             "iommu" => account.unsupported(device, "an IOMMU in the guest"),

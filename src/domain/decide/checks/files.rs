@@ -55,7 +55,7 @@ pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> V
             }
             "backing-outside" => {
                 finding.remedy =
-                    format!("check that file: whoever made the disk may use it to read files of the host; if it is right, {go_on}")
+                    format!("check that file: whoever made the disk may use it to read files of the host; if it is right, {go_on}");
             }
             _ => {}
         }
