@@ -23,6 +23,8 @@ use crate::root::Root;
 use crate::run;
 use crate::xml::Document;
 
+/// Check whether the host is ready for a guest with a graphics card, and show what is missing
+///
 /// Checks the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and installed
 /// software; prints what is missing, the remedy for each, and what to do next.
 /// Requires neither root nor libvirt; what only root can read is reported as unknown. Changes nothing.

@@ -12,6 +12,8 @@ use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
 
+/// Revert everything that prepare changed
+///
 /// Reverts everything that 'vgapt prepare' changed: every file gets its previous bytes and mode, new files are
 /// removed, boot images are restored. Files that were edited since are shown and left unchanged.
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,8 @@ use super::work::ToolRun;
 use crate::disk::{Image, argv};
 use crate::problem::Problem;
 
+/// Write the content of an overlay into its backing file
+///
 /// Until it is through, the overlay holds all it held: whatever cuts it off, the disk is whole
 /// through the overlay, and the same command finishes it. Only the disk below must not be used alone
 /// before. Then the overlay is empty, and still good.
