@@ -13,8 +13,10 @@ use super::exit_code::BLOCKED;
 use super::shared::card;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
+use crate::domain_xml;
 use crate::host::{self, Bind};
-use crate::model::{HOOK, Host, HostSource, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
+use crate::hypervisor::Known;
+use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
@@ -81,6 +83,7 @@ impl Arguments {
         }
         (observed.smb_wanted, observed.smb_unknown) = smb_wanted(root, &setup);
         if root.is_live() {
+            observed.libvirt = ask_libvirt(context, &setup);
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
         let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
@@ -136,6 +139,34 @@ fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
     let read = File::open(file).and_then(|file| file.take(LONGEST_ROM).read_to_end(&mut bytes));
     read.with_context(|| format!("cannot read the ROM {}", file.display()))?;
     Ok(Rom::parse(&bytes))
+}
+
+/// What this host's libvirt answers, if one is installed.
+fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
+    let is_installed = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
+    (is_installed && !context.uri().is_remote()).then(|| {
+        let domains = context.connect().and_then(|connection| connection.domains());
+        domains.map_or_else(
+            |error| LibvirtAnswer::Failed {
+                because: error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+                remedy: error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref::<Problem>())
+                    .map_or_else(|| "see what virsh list --all says".to_owned(), |problem| problem.remedy.clone()),
+            },
+            |domains| LibvirtAnswer::Connected {
+                uri: context.uri().to_string(),
+                domains: domains.known.iter().filter_map(card_user).collect(),
+                unread: domains.unread.into_iter().map(|unread| unread.name).collect(),
+            },
+        )
+    })
+}
+
+fn card_user(domain: &Known) -> Option<CardUser> {
+    let documents = domain.xml.iter().filter_map(|xml| Document::parse(xml).ok());
+    let functions: BTreeSet<PciAddress> = documents.flat_map(|document| domain_xml::functions(&document)).collect();
+    (!functions.is_empty()).then(|| CardUser { name: domain.name.clone(), state: domain.state.to_string(), functions })
 }
 
 /// What can be read only on a live host: processes, limits, and the output of programs.
