@@ -108,7 +108,7 @@ fn what_is_not_sound_is_refused_and_changes_nothing() {
         ("[DOCS]\n path = /elsewhere\n", "/srv/docs", "already has a section [docs]"),
         ("", "/srv/docs=homes", "already has a section [homes]"),
         ("", "/srv/docs=a%u", "Samba cannot share '/srv/docs' as 'a%u'"),
-        ("", "/srv/nowhere", "there is no folder /srv/nowhere"),
+        ("", "/srv/nowhere", "the folder /srv/nowhere does not exist"),
     ] {
         let tree = host(Some(samba));
         let before = walk(tree.path());

@@ -328,7 +328,7 @@ fn exit_codes() {
     on_default(&["define", "new"]).with(0);
     let fatal = on_default(&["define", "new", "--gpu", "0f:00.0"])
         .with(1)
-        .saying(&["PCI function 0f:00.0 does not exist", "the cards here are 00:02.0, 01:00.0"]);
+        .saying(&["PCI function 0f:00.0 does not exist", "the graphics cards of this host are 00:02.0, 01:00.0"]);
     assert!(!fatal.stderr.contains("--force"), "it would not help: {}", fatal.stderr);
     on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt -c test:///default start -- -x"]);
     on_default(&["define", &"x".repeat(250)]).with(0);
@@ -383,7 +383,7 @@ fn a_denied_socket_names_the_group() {
     if fs::read(folder.path().join("libvirt-sock")).is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied) {
         status = as_nobody(&["-c", &uri, "status", "x"]);
     }
-    run(&mut status).with(3).saying(&["Permission denied", "remedy: become a member of the group libvirt"]);
+    run(&mut status).with(3).saying(&["Permission denied", "remedy: add yourself to the group libvirt"]);
 }
 
 /// Root drops what lets it pass any permission.
@@ -433,7 +433,7 @@ fn a_picture_of_who_has_which_core() {
         (&1.into(), &"1-2,5-6".into(), &4.into()),
         "{json:#}"
     );
-    on_default(&["topology", "--cpus", "8"]).with(3).saying(&["room for 6 processors", "--cpus 6 at most"]);
+    on_default(&["topology", "--cpus", "8"]).with(3).saying(&["room for only 6 virtual CPUs", "use at most --cpus 6"]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn cores_of_a_domain_that_may_run_beside_it_are_said() {
     };
     for other in other(1, "09") {
         let said = domain::of_neighbours(&spec, &own, &[other]).unwrap().message;
-        assert!(said.ends_with("'other' has 1"), "{said}");
+        assert!(said.ends_with("'other' uses 1"), "{said}");
     }
     // These have the same card, the others a core of the host's.
     for other in other(1, "01").into_iter().chain(other(0, "09")) {

@@ -154,19 +154,28 @@ fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
                     .find_map(|cause| cause.downcast_ref::<Problem>())
                     .map_or_else(|| "see what virsh list --all says".to_owned(), |problem| problem.remedy.clone()),
             },
-            |domains| LibvirtAnswer::Connected {
-                uri: context.uri().to_string(),
-                domains: domains.known.iter().filter_map(card_user).collect(),
-                unread: domains.unread.into_iter().map(|unread| unread.name).collect(),
+            |domains| {
+                let mut unread: Vec<String> = domains.unread.into_iter().map(|unread| unread.name).collect();
+                let mut users = Vec::new();
+                for domain in &domains.known {
+                    match card_user(domain) {
+                        Ok(user) => users.extend(user),
+                        Err(_) => unread.push(domain.name.clone()),
+                    }
+                }
+                LibvirtAnswer::Connected { uri: context.uri().to_string(), domains: users, unread }
             },
         )
     })
 }
 
-fn card_user(domain: &Known) -> Option<CardUser> {
-    let documents = domain.xml.iter().filter_map(|xml| Document::parse(xml).ok());
-    let functions: BTreeSet<PciAddress> = documents.flat_map(|document| domain_xml::functions(&document)).collect();
-    (!functions.is_empty()).then(|| CardUser { name: domain.name.clone(), state: domain.state.to_string(), functions })
+/// `None` for a domain without PCI devices of the host; an error for one whose XML is not understood.
+fn card_user(domain: &Known) -> Result<Option<CardUser>, String> {
+    let mut functions = BTreeSet::new();
+    for xml in &domain.xml {
+        functions.extend(domain_xml::functions(&Document::parse(xml)?));
+    }
+    Ok((!functions.is_empty()).then(|| CardUser { name: domain.name.clone(), state: domain.state.to_string(), functions }))
 }
 
 /// What can be read only on a live host: processes, limits, and the output of programs.

@@ -39,7 +39,7 @@ fn attach_and_detach() {
         assert!(explained.contains(words), "no {words} in {explained}");
     }
     let shown = libvirt.vgapt(&["show", "own"]).with(0).stdout;
-    assert!(shown.contains("passed: 0000:01:00.0 is 10de:1401") && shown.contains("gpu = [\"0000:01:00.0\"]"), "{shown}");
+    assert!(shown.contains("passed through: 0000:01:00.0 is 10de:1401") && shown.contains("gpu = [\"0000:01:00.0\"]"), "{shown}");
 
     // What is attached later comes beside it, and is known again where its aliases are gone.
     libvirt.vgapt(&["attach", "own", "--gpu", "00:02.0", "--force"]).with(0);
