@@ -79,7 +79,7 @@ fn a_display_whose_driver_is_kept_out_shows_nothing() {
     put(root, &format!("{DISPLAY}/boot_vga"), "0\n");
     put(root, &format!("{GUESTS}/boot_vga"), "1\n");
     put(root, "etc/modprobe.d/igpu.conf", "# one card\nblacklist i915\n");
-    let remedy = "take `blacklist i915` out of /etc/modprobe.d/igpu.conf, line 2";
+    let remedy = "remove `blacklist i915` from /etc/modprobe.d/igpu.conf, line 2";
     on(root, &CARD).with(1).saying(&["blocked: without 01:00.0, 01:00.1 the host has no display: 00:02.0 has no driver", remedy]);
     on(root, &["check", "--gpu", "01:00.0"]).with(1);
     on(root, &["prepare", "--gpu", "01:00.0", "--allow", "only-display", "--dry-run"]).with(0);
@@ -108,19 +108,19 @@ fn the_only_display_comes_back_with_its_driver() {
     put(root, "etc/modprobe.d/black.conf", "blacklist i915\n");
     let says = [
         "the host has no display",
-        "take `blacklist i915` out of /etc/modprobe.d/black.conf, line 1, and take that out of /etc/modprobe.d/vfio.conf, line 1",
+        "remove `blacklist i915` from /etc/modprobe.d/black.conf, line 1, and remove `options vfio-pci ids=8086:3e92,10de:1c03` from /etc/modprobe.d/vfio.conf, line 1, regenerate the initramfs",
     ];
     on(root, &CARD).with(1).saying(&says);
     // With the first one done alone, there is no driver.
     put(root, "etc/modprobe.d/vfio.conf", "");
     bind(root, DISPLAY, "");
     let says = "the host has no display with a driver: 00:02.0 has none, and /etc/modprobe.d/black.conf, line 1 says `blacklist i915`";
-    on(root, &CARD).with(1).saying(&[says, "take `blacklist i915` out of"]);
+    on(root, &CARD).with(1).saying(&[says, "remove `blacklist i915` from"]);
     let check = on(root, &["check", "--gpu", "01:00.0"]).with(1);
     assert!(check.stdout.contains(says), "{}", check.stdout);
     put(root, "etc/modprobe.d/black.conf", "");
     edit(root, "proc/cmdline", |text| format!("{} module_blacklist=i915\n", text.trim()));
-    on(root, &CARD).with(1).saying(&["take `module_blacklist=i915` out of the kernel's command line, make the boot entries anew"]);
+    on(root, &CARD).with(1).saying(&["remove `module_blacklist=i915` from the kernel's command line, regenerate the boot entries"]);
 }
 
 #[test]
@@ -130,7 +130,11 @@ fn pci_stub_has_the_card_first() {
     edit(root, "etc/default/grub", |text| text.replace("=\"quiet\"", "=\"quiet pci-stub.ids=10de:1c03\""));
     on(root, &CARD).with(0);
     bind(root, GUESTS, "pci-stub");
-    on(root, &CARD).with(1).saying(&["/etc/default/grub, line", "(pci-stub.ids=10de:1c03) gives 01:00.0 to pci-stub", "take that out of"]);
+    on(root, &CARD).with(1).saying(&[
+        "/etc/default/grub, line",
+        "(pci-stub.ids=10de:1c03) binds 01:00.0 to pci-stub before vfio-pci is loaded",
+        "remove `pci-stub.ids=10de:1c03` from /etc/default/grub, line",
+    ]);
 }
 
 #[test]
@@ -153,7 +157,7 @@ fn options_of_a_module_that_is_part_of_the_kernel() {
     let root = root.path();
     twin(root);
     put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1c03,8086:3e92\n");
-    on(root, &CARD).with(1).saying(&["/etc/modprobe.d/vfio.conf, line 1 takes"]);
+    on(root, &CARD).with(1).saying(&["/etc/modprobe.d/vfio.conf, line 1 also binds 00:02.0 VGA, 05:00.0 VGA"]);
     let release = fs::read_dir(root.join("lib/modules")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
     let built_in = "kernel/drivers/vfio/vfio.ko\nkernel/drivers/vfio/pci/vfio-pci-core.ko\nkernel/drivers/vfio/pci/vfio-pci.ko\nkernel/drivers/vfio/vfio_iommu_type1.ko\n";
     put(root, &format!("lib/modules/{release}/modules.builtin"), built_in);
@@ -169,13 +173,13 @@ fn rules_that_take_the_card_off_the_bus() {
     put(root, "etc/udev/rules.d/50-remove-nvidia.rules", rule);
     on(root, &CARD)
         .with(1)
-        .saying(&["blocked: /etc/udev/rules.d/50-remove-nvidia.rules, line 2", "takes 01:00.0 off the bus at each boot"]);
+        .saying(&["blocked: /etc/udev/rules.d/50-remove-nvidia.rules, line 2", "removes 01:00.0 from the PCI bus at each boot"]);
     let absent = ["there is no PCI function at 07:00.0", "/etc/udev/rules.d/50-remove-nvidia.rules, line 2"];
     for arguments in [["prepare", "--gpu", "07:00.0"], ["check", "--gpu", "07:00.0"], ["list", "--gpu", "07:00.0"]] {
         on(root, &arguments).with(3).saying(&absent);
         let mut other = arguments;
         other[2] = "00:1f.3";
-        on(root, &other).with(3).saying(&["00:1f.3 is no function of a graphics card", "the cards here are 00:02.0, 01:00.0"]);
+        on(root, &other).with(3).saying(&["00:1f.3 is not a function of a graphics card", "the cards here are 00:02.0, 01:00.0"]);
     }
     topology(root);
 }

@@ -153,7 +153,7 @@ fn the_tool_whose_image_boots() {
     for (image, programs, words) in [
         ("booster-linux.img", ["booster"].as_slice(), "the booted initramfs is made by booster"),
         ("initramfs-dracut.img", &["dracut", "lsinitrd"], "$ dracut --force /boot/initramfs-dracut.img "),
-        ("tinyramfs.img", &[], "what makes the initramfs that boots was not found: tinyramfs.img"),
+        ("tinyramfs.img", &[], "the tool that makes the booted initramfs was not found: tinyramfs.img"),
         ("initramfs-linux.img", &["dracut", "lsinitrd", "booster"], "$ mkinitcpio -P"),
     ] {
         let root = distribution("arch-systemd-boot");
@@ -176,7 +176,11 @@ fn parameters_that_were_set_by_hand() {
     let rest = fs::read_to_string(&line).unwrap().replace("BOOT_IMAGE=", "x=");
     fs::write(&line, &rest).unwrap();
     let refused = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(1);
-    assert!(refused.stderr.contains("to your boot loader's configuration: intel_iommu=on"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("remedy: add these kernel parameters to your boot loader's configuration: intel_iommu=on"),
+        "{}",
+        refused.stderr
+    );
     fs::write(&line, format!("{} intel_iommu=on\n", rest.trim())).unwrap();
     let ran = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
     assert!(!ran.stderr.contains("boot loader"), "{}", ran.stderr);

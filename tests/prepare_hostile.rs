@@ -53,7 +53,7 @@ fn what_is_no_text() {
     let grub = root.join(GRUB);
     let whole = fs::read(&grub).unwrap();
     fs::write(&grub, [&whole[..], b"# caf\xe9\n"].concat()).unwrap();
-    assert_left_alone(root, 1, &["/etc/default/grub", "no UTF-8"]);
+    assert_left_alone(root, 1, &["/etc/default/grub", "not valid UTF-8"]);
     fs::write(&grub, "# long\n".repeat(10 << 17)).unwrap();
     assert_left_alone(root, 1, &["/etc/default/grub", "longer than 1024 KiB"]);
     fs::remove_file(&grub).unwrap();
@@ -206,7 +206,7 @@ fn a_full_disk() {
             assert!(failed > 3, "only {failed} disks were full");
             return;
         }
-        ran.with(3).saying(&["No space left", "remedy: make room", "nothing was changed"]);
+        ran.with(3).saying(&["No space left", "remedy: free space on its file system", "nothing was changed"]);
     }
     panic!("it never fitted");
 }
@@ -294,12 +294,12 @@ fn edited_so_that_it_cannot_be_told_apart() {
     let before = walk(root);
     on(root, &PREPARE).with(0);
     edit(root, "etc/modprobe.d/vgapt.conf", |text| text.replace("softdep nouveau pre: vfio-pci", "softdep nouveau pre: vfio-pci snd"));
-    let says = ["/etc/modprobe.d/vgapt.conf was edited since; it cannot be told", "leaves /etc/modprobe.d/vgapt.conf as it is"];
+    let says = ["/etc/modprobe.d/vgapt.conf was edited since; it cannot be told", "leaves /etc/modprobe.d/vgapt.conf unchanged"];
     on(root, &["undo", "--yes"]).with(1).saying(&says);
-    on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf is left as it is", "by hand"]);
+    on(root, &["undo", "--yes", "--force"]).with(1).saying(&["/etc/modprobe.d/vgapt.conf is left unchanged", "manually"]);
     let on_the_host: Vec<String> = differences(&before, &walk(root)).into_iter().filter(|one| !one.starts_with("/var/lib/vgapt")).collect();
     assert_eq!(on_the_host, ["/etc/modprobe.d/vgapt.conf is new"]);
-    on(root, &["undo", "--yes"]).with(1).saying(&["leaves /etc/modprobe.d/vgapt.conf as it is"]);
+    on(root, &["undo", "--yes"]).with(1).saying(&["leaves /etc/modprobe.d/vgapt.conf unchanged"]);
     edit(root, "etc/modprobe.d/vgapt.conf", |_| "# mine\n".to_owned());
     on(root, &["undo", "--yes", "--force"]).with(0);
     assert_eq!(differences(&before, &walk(root)), ["/etc/modprobe.d/vgapt.conf is new"]);

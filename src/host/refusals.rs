@@ -37,7 +37,7 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     let (message, remedy) = match kind {
         DangerKind::OnlyPicture if !lines.is_empty() => (
             format!("{message}, and {}", lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ")),
-            format!("{}, make the initramfs and the boot entries anew, and reboot first", KeepsOut::all_taken_out(&lines)),
+            format!("{}, regenerate the initramfs and the boot entries, and reboot first", KeepsOut::removal(&lines)),
         ),
         _ => (message, remedy),
     };

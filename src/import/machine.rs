@@ -114,7 +114,7 @@ fn machine(draft: &mut Draft) {
             let words: Vec<String> = left.iter().map(|(name, value)| format!("{name}={value}")).collect();
             draft.arguments.extend(["-machine".into(), words.join(",")]);
             let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
-            draft.notes.push(format!("{} of -machine has no libvirt element, and is passed to QEMU unchanged", names.join(", ")));
+            draft.notes.push(format!("libvirt has no element for {} of -machine: passed to QEMU unchanged", names.join(", ")));
             draft.options[index].props.ignore(&names);
         }
         draft.native(index, "<os><type machine=…>");

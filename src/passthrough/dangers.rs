@@ -201,7 +201,7 @@ pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger
     let own = functions.iter().find(|function| dark.contains(function))?;
     Some(danger(
         DangerKind::HostBlind,
-        format!("the host has no display: {} is bound to vfio-pci, and there is no other", own.short()),
+        format!("the host has no display: {} is bound to vfio-pci, and no other display has a host driver", own.short()),
         "use the host over ssh, or add a second display; to have a picture until the guest starts, remove what binds it (vgapt check shows it) and use vgapt prepare --bind start and vgapt define NAME --handover",
     ))
 }

@@ -22,17 +22,17 @@ pub(in crate::commands) fn none_at(root: Option<&Root>, host: &Host, address: Pc
     if host.device(address).is_some() {
         let cards = output::addresses(passthrough::assess(host).iter());
         return Problem::new(
-            format!("{at} is no function of a graphics card"),
-            format!("the cards here are {cards}; other devices are given to a guest with --pci"),
+            format!("{at} is not a function of a graphics card"),
+            format!("the cards here are {cards}; to pass another device through, use --pci"),
         );
     }
-    // What is taken off the bus at each boot is not there, and was.
+    // A udev rule may have removed it from the bus at boot.
     let rules = root.map(|root| host::removing(host, &discovery::setup(root, host))).unwrap_or_default();
     let rules: Vec<String> = rules.into_iter().map(|rule| rule.place).collect();
     let remedy = match rules[..] {
         [] => "vgapt list --all shows all functions".to_owned(),
         _ => format!(
-            "rules of udev take PCI functions off the bus at each boot; where one means it, take it out and reboot: {}",
+            "udev rules remove PCI functions from the bus at each boot; if one of them matches it, remove that rule and reboot: {}",
             rules.join(", ")
         ),
     };

@@ -112,7 +112,7 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
         return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
     }
     let unknown = told.iter().flatten().find(|(text, _)| !is_fallback(text));
-    unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which is none that vgapt knows"))))
+    unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
 }
 
 /// Whether a program has the name that every loader has on a medium that the firmware starts by itself.
@@ -157,7 +157,7 @@ fn uncertain(what: &str) -> Finding {
     Finding::error(
         "boot-loader",
         format!("which boot loader's configuration needs the kernel parameters is not certain: {what}"),
-        format!("give the kernel these parameters by your boot loader's own means: {PARAMETERS}"),
+        format!("add these kernel parameters to your boot loader's configuration: {PARAMETERS}"),
     )
 }
 
@@ -188,7 +188,7 @@ mod tests {
             (Some("rEFInd 0.14.2"), Some(refind), None, ["rEFInd", "/boot/refind_linux.conf"]),
             (None, Some("\\EFI\\ZBM\\VMLINUZ.EFI"), None, ["ZFSBootMenu", "<parameters>\" zroot/ROOT/debian"]),
             (None, Some("\\EFI\\zbm\\vmlinuz.efi"), Some("systemd-stub 257.7"), ["ZFSBootMenu", "org.zfsbootmenu:commandline"]),
-            (Some("Clover 5157"), None, None, ["Clover 5157", "by your boot loader's own means: <parameters>"]),
+            (Some("Clover 5157"), None, None, ["Clover 5157", "to your boot loader's configuration: <parameters>"]),
             (None, Some("\\vmlinuz-linux"), None, ["\\vmlinuz-linux", "<parameters>"]),
         ] {
             let finding = of(loader, program, stub, "root=1").expect_err("it is not GRUB");

@@ -141,7 +141,7 @@ pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
         Finding::warning(
             "not-read",
             format!("{place} says `{tokens}`, which has no effect: {loader} boots this host, and does not read that file"),
-            format!("nothing; take it out of {place} where nothing else reads it"),
+            format!("nothing; remove it from {place} if nothing else reads that file"),
         )
     };
     lines.iter().map(finding).collect()

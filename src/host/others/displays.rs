@@ -24,9 +24,9 @@ impl KeepsOut {
         format!("{} says `{}`", self.place, self.words)
     }
 
-    /// How all of them are taken back.
-    pub(in crate::host) fn all_taken_out(lines: &[Self]) -> String {
-        let one = |line: &Self| format!("take `{}` out of {}", line.words, line.place);
+    /// How to remove all of them.
+    pub(in crate::host) fn removal(lines: &[Self]) -> String {
+        let one = |line: &Self| format!("remove `{}` from {}", line.words, line.place);
         lines.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
     // The driver has to come back, too.
     let lines = display_drivers_kept_out(host, setup, &displays);
-    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::all_taken_out(&lines)) };
+    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::removal(&lines)) };
     let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
     let remedy = by.map_or_else(
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
@@ -86,11 +86,11 @@ pub(super) fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
     let first = lines.first()?;
     let says = lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ");
     let message = format!("the host has no display with a driver: {} has none, and {says}", PciAddress::list(&without));
-    let anew = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
-        "make the initramfs and the boot entries anew"
+    let regenerate = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
+        "regenerate the initramfs and the boot entries"
     } else {
-        "make the boot entries anew"
+        "regenerate the boot entries"
     };
-    let remedy = format!("to give the host its display back: {}, {anew}, and reboot", KeepsOut::all_taken_out(&lines));
+    let remedy = format!("to give the host its display back: {}, {regenerate}, and reboot", KeepsOut::removal(&lines));
     Some(Finding::blocked("display-kept-out", message, remedy).unless(KEEP_SO, refusals::option(Allow::OnlyDisplay)))
 }

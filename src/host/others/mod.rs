@@ -96,7 +96,7 @@ fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> 
     if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
         findings.push(Finding::blocked(
             "bound-by-other",
-            format!("{} gives {} to pci-stub, which has them before vfio-pci can take them", other.told(), PciAddress::list(&meant)),
+            format!("{} binds {} to pci-stub before vfio-pci is loaded", other.told(), PciAddress::list(&meant)),
             other.remedy("first"),
         ));
     } else if !meant.is_empty() && wanted.bind == Bind::Start {
@@ -113,11 +113,11 @@ fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> 
                 format!("; {file}, from which the entry of the next kernel is made, does not have it"),
             )
         } else {
-            ("nothing, if it is yours".to_owned(), String::new())
+            ("nothing, if it is intended".to_owned(), String::new())
         };
-        let anew = other.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
+        let regenerate = other.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
         let in_entries = other.place.contains("/loader/entries/");
-        let out = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("take that out{anew}"));
+        let removal = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("remove it{regenerate}"));
         findings.push(Finding::warning(
             "bound-by-other",
             format!(
@@ -125,7 +125,7 @@ fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> 
                 other.told(),
                 PciAddress::list(&meant)
             ),
-            format!("{keep}; to have vgapt do it, {out}, and run vgapt prepare"),
+            format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
         ));
     }
     let beside: Vec<PciAddress> = beside
@@ -202,19 +202,19 @@ fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
     })
 }
 
-/// What is taken off the bus at each boot is there for nobody.
+/// A function that is removed from the bus at each boot cannot be passed through.
 fn removed(seen: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
     let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
     (!meant.is_empty()).then(|| {
         Finding::blocked(
             "removed-by-other",
-            format!("{} takes {} off the bus at each boot, so no guest can have it", rule.told(), PciAddress::list(&meant)),
+            format!("{} removes {} from the PCI bus at each boot, so it cannot be passed through", rule.told(), PciAddress::list(&meant)),
             rule.remedy("first"),
         )
     })
 }
 
-/// The rules of udev that take functions off the bus.
+/// The udev rules that remove functions from the bus.
 pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     scripts::removing(host, setup)
 }

@@ -55,12 +55,12 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
             Finding::warning(
                 "not-read",
                 format!(
-                    "{} says `{}`, which has no effect: {} is part of this kernel, and options of modprobe count for modules only",
+                    "{} says `{}`, which has no effect: {} is part of this kernel, and modprobe options apply to modules only",
                     line.place(),
                     line.words(),
                     line.name.replace('_', "-")
                 ),
-                format!("nothing; take it out of {} if no other kernel needs it", line.place()),
+                format!("nothing; remove it from {} if no other kernel needs it", line.place()),
             )
         })
         .collect()

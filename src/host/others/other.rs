@@ -1,4 +1,4 @@
-//! Something by which somebody else binds devices: where it stands, what it takes, how it is taken back.
+//! A binding of devices that vgapt does not manage: its place, the devices it binds, how to remove it.
 
 use crate::model::{PciAddress, Setup};
 
@@ -15,11 +15,11 @@ pub struct ExternalBinding {
     pub no_ids: Vec<String>,
     /// Whether it gives options where none are accepted, so that it binds nothing.
     pub takes_no_options: bool,
-    /// The driver to which it gives them, where it names one.
+    /// The driver to which it binds them, if it names one.
     pub(super) driver: Option<&'static str>,
     /// Whether it is a kernel parameter.
     pub(super) is_parameter: bool,
-    /// What takes a kernel parameter out of the installed kernels' entries, where a program does.
+    /// The command that removes a kernel parameter from the installed kernels' entries, if there is one.
     pub(super) command: Option<String>,
     /// Whether the next kernel that is installed will be without it.
     pub(super) fades: bool,
@@ -43,17 +43,15 @@ impl ExternalBinding {
         if let Some(command) = self.command.as_ref().filter(|_| self.place.contains("/loader/entries/")) {
             return format!("{first} {command}, and reboot");
         }
-        let what =
-            if self.place.starts_with('/') { format!("remove that from {}", self.place) } else { format!("remove it from {}", self.place) };
-        let anew = self.made_anew().map(|anew| format!(", {anew}")).unwrap_or_default();
-        format!("{first} {what}{anew}, and reboot")
+        let regenerate = self.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
+        format!("{first} remove `{}` from {}{regenerate}, and reboot", self.words, self.place)
     }
 
-    /// What has to be made anew from the file once it is out of it.
-    pub(super) fn made_anew(&self) -> Option<&'static str> {
+    /// What has to be regenerated from the file after the removal.
+    pub(super) fn regenerate(&self) -> Option<&'static str> {
         const IN_INITRAMFS: [&str; 6] = ["/modprobe.d/", "/udev/rules.d/", "initramfs", "/initcpio/", "/dracut/", "/etc/modules"];
         if self.is_parameter {
-            return Some("make the boot entries anew");
+            return Some("regenerate the boot entries");
         }
         IN_INITRAMFS.iter().any(|part| self.place.contains(part)).then_some("regenerate the initramfs")
     }

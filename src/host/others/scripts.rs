@@ -1,4 +1,4 @@
-//! Rules of udev, scripts of the initramfs, services: what they write to vfio-pci, and what they take off the bus.
+//! Udev rules, initramfs scripts, services: what they bind to vfio-pci, and what they remove from the bus.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
 }
 
-/// Rules of udev that take functions off the bus, as switchers between a laptop's cards write them.
+/// Udev rules that remove functions from the bus, as switchers between a laptop's cards write them.
 pub(super) fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
     let texts = rules.filter_map(|path| Some((path, setup.files.legible(path)?)));
