@@ -10,12 +10,13 @@ use super::exit_code::BLOCKED;
 use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Wanted, Which};
 use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
+use crate::target::Target;
 
 /// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
 /// pages. Every change is shown first, file by file and command by command; nothing else is changed. The result

@@ -11,6 +11,7 @@ use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// Reverts everything that 'vgapt prepare' changed: every file gets its previous bytes and mode, new files are
 /// removed, boot images are restored. Files that were edited since are shown and left unchanged.
@@ -49,7 +50,7 @@ impl Arguments {
         Ok(report(context, outcome, !noted.is_empty(), &strays, &left))
     }
 
-    fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<&'static str> {
+    fn outcome(&self, context: &Context, undoing: &Undoing, target: &Target) -> Result<&'static str> {
         if undoing.is_empty() {
             if !self.consent.dry_run {
                 // Removes what is left of a run that was killed before it changed the host.
