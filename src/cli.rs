@@ -35,49 +35,29 @@ pub struct Cli {
 }
 
 /// The subcommands.
+#[allow(missing_docs)] // The help of each stands with its arguments.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List the graphics cards and whether they can be passed through
     List(list::Arguments),
-    /// Check whether the host is ready for a guest with a graphics card, and show what is missing
     Check(check::Arguments),
-    /// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
     Prepare(Box<prepare::Arguments>),
-    /// Revert everything that prepare changed
     Undo(undo::Arguments),
-    /// Define a domain with a graphics card, or change one
     Define(Box<define::Arguments>),
-    /// Add a graphics card or other host devices to an existing domain
     Attach(attach::Arguments),
-    /// Remove the devices that attach added
     Detach(detach::Arguments),
-    /// Show the request that a domain was defined from
     Show(show::Arguments),
-    /// Explain each element that vgapt added to a domain
     Explain(explain::Arguments),
-    /// Check the host again and start a domain
     Start(start::Arguments),
-    /// Ask a domain's guest to shut down
     Stop(stop::Arguments),
-    /// Show a domain's state, and the drivers of its devices
     Status(status::Arguments),
-    /// Remove a domain, including its firmware variables; its disks are not deleted
     Undefine(undefine::Arguments),
-    /// Run by libvirt at a domain's start and stop
     Hook(hook::Arguments),
-    /// Convert a shell script that starts QEMU to a domain
     Import(import::Arguments),
-    /// Print a domain as QEMU's options, or as a manifest for KubeVirt
     Export(export::Arguments),
-    /// Create, merge, compact and change disk images
     Disk(disk::Arguments),
-    /// Show which cores of the host are used by a guest
     Topology(topology::Arguments),
-    /// Record this host in one file, for a bug report or a test
     Capture(capture::Arguments),
-    /// Print completions for a shell
     Completions(completions::Arguments),
-    /// Print the manual page
     Man(man::Arguments),
 }
 

@@ -126,7 +126,7 @@ fn a_virtual_function_that_nobody_named() {
     add(root, "0000:06:00.0", "nvidia", "30200", "10de:2237", None);
     add(root, "0000:06:00.4", "nvidia", "30200", "10de:2237", Some("0000:06:00.0"));
     for arguments in [["prepare", "--dry-run"].as_slice(), &["prepare", "--gpu", "auto", "--dry-run"]] {
-        let ran = on(root, arguments).with(0).saying(&["06:00.4 is taken", "virtual functions do not exist yet when the host boots"]);
+        let ran = on(root, arguments).with(0).saying(&["using 06:00.4: ", "virtual functions do not exist yet when the host boots"]);
         assert!(!ran.stderr.contains("blocked"), "{}", ran.stderr);
     }
     let report: Value = serde_json::from_str(&on(root, &["--json", "check"]).stdout).unwrap();
@@ -199,7 +199,7 @@ fn a_controller_without_outlets_is_no_display() {
     bind(root, &["0000:01:00.0", "0000:01:00.1"], "vfio-pci");
     put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1401,10de:0fba\nsoftdep nouveau pre: vfio-pci\n");
     add(root, "0000:07:00.0", "nvidia", "30200", "10DE:20B0", None);
-    let dark = "the host has no display: 01:00.0 is on vfio-pci by /etc/modprobe.d/vfio.conf, line 1";
+    let dark = "the host has no display: 01:00.0 is bound to vfio-pci by /etc/modprobe.d/vfio.conf, line 1";
     let prepare = || on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]);
     prepare().with(1).saying(&[&format!("blocked: {dark}")]);
     let check = || on(root, &["--json", "check", "--gpu", "01:00.0"]).stdout;
@@ -223,7 +223,7 @@ fn the_next_step_is_one_step() {
 #[test]
 fn why_a_card_is_taken_is_true() {
     let root = machine("z170-gtx960");
-    on(root.path(), &["prepare", "--dry-run"]).saying(&["using 01:00.0: 00:02.0 is integrated graphics, taken only where it is named"]);
+    on(root.path(), &["prepare", "--dry-run"]).saying(&["using 01:00.0: 00:02.0 is integrated graphics, used only if it is named"]);
     let root = machine("x570d4u-rtx-and-bmc");
     on(root.path(), &["prepare", "--dry-run"]).saying(&["using 2d:00.0: 29:00.0 is the server's console"]);
     // Where there is none, all say the same.
@@ -267,7 +267,7 @@ fn the_connection_is_kept() {
     let default = run(&mut vgapt(["--root", root.path().to_str().unwrap(), "define", "w", "--force"])).with(0);
     assert!(default.stderr.contains("start it with: vgapt start w"), "{}", default.stderr);
     let behind = run(&mut vgapt(["-c", "test:///default", "define", "w", "--disk", "/nowhere/x.qcow2", "--dry-run"]));
-    behind.saying(&["these files could not be checked: /nowhere/x.qcow2", "are not read"]);
+    behind.saying(&["these files could not be checked: /nowhere/x.qcow2", "vgapt does not read files of a host behind this connection"]);
 }
 
 /// What others' hooks do around a domain is named where that domain is given a device, and nowhere else.

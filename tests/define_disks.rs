@@ -234,7 +234,7 @@ fn a_disk_of_another_domain_under_any_name() {
         .unwrap();
     for theirs in ["/vm/on-parts.qcow2", "/vm/in-options.qcow2"] {
         let ran = with(theirs, &["--disk", "/vm/other.qcow2"]).with(0);
-        let told = format!("{theirs} lies on /vm/other.qcow2");
+        let told = format!("{theirs} is an overlay of /vm/other.qcow2");
         assert_eq!(ran.stderr.matches(&told).count(), 1, "{}", ran.stderr);
     }
     // Two overlays of one disk, another disk, and what the guest of a raw disk wrote into it.

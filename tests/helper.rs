@@ -114,7 +114,7 @@ fn a_domain_that_was_changed_meanwhile_is_not_defined() {
         format!("<domain type='test'><name>it</name><memory unit='MiB'>{mib}</memory>{os}{more}</domain>")
     };
     let define = |question: &str, before: Option<&str>, xml: &str| serde_json::json!({"ask": question, "arguments": ["it", before, xml]});
-    let read = serde_json::json!({"ask": "domain_xml", "arguments": ["it", "Kept"]});
+    let read = serde_json::json!({"ask": "domain_xml", "arguments": ["it", "Included"]});
     let ok = |answer: &str| serde_json::json!({"ok": answer});
     let said = ask(&[
         define("define", None, &xml(64, "")),

@@ -15,6 +15,8 @@ use crate::hypervisor::Secrets;
 use crate::model::{PciAddress, UsbId, shell_word};
 use crate::problem::Problem;
 
+/// Add a graphics card or other host devices to an existing domain
+///
 /// Adds host devices to an existing domain and leaves everything else unchanged, also what was attached before;
 /// `vgapt detach` removes the devices again. What has to be replaced is recorded in the domain's metadata.
 #[derive(Debug, clap::Args)]

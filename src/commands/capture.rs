@@ -14,6 +14,8 @@ use crate::output;
 use crate::problem::Problem;
 use crate::root::CapturedPath;
 
+/// Record this host in one file, for a bug report or a test
+///
 /// A capture contains only what vgapt reads of each file, and of that only the words that vgapt looks for, numbers
 /// and the kernel's own names; no comments, passwords, or names of people, hosts, networks and disks.
 /// The contents are listed before the file is written. Every command reads a capture in place of the host with --root.

@@ -13,8 +13,10 @@ use super::exit_code::BLOCKED;
 use super::shared::card;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
+use crate::domain_xml;
 use crate::host::{self, Bind};
-use crate::model::{HOOK, Host, HostSource, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
+use crate::hypervisor::{Hypervisor, Known};
+use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
@@ -23,6 +25,8 @@ use crate::root::Root;
 use crate::run;
 use crate::xml::Document;
 
+/// Check whether the host is ready for a guest with a graphics card, and show what is missing
+///
 /// Checks the processor, the IOMMU, the cards, the boot loader, the initramfs, memory and installed
 /// software; prints what is missing, the remedy for each, and what to do next.
 /// Requires neither root nor libvirt; what only root can read is reported as unknown. Changes nothing.
@@ -79,6 +83,7 @@ impl Arguments {
         }
         (observed.smb_wanted, observed.smb_unknown) = smb_wanted(root, &setup);
         if root.is_live() {
+            observed.libvirt = ask_libvirt(context, &setup);
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
         let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
@@ -134,6 +139,43 @@ fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
     let read = File::open(file).and_then(|file| file.take(LONGEST_ROM).read_to_end(&mut bytes));
     read.with_context(|| format!("cannot read the ROM {}", file.display()))?;
     Ok(Rom::parse(&bytes))
+}
+
+/// What this host's libvirt answers, if one is installed.
+fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
+    let is_installed = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
+    (is_installed && !context.uri().is_remote()).then(|| {
+        let domains = context.connect().and_then(Hypervisor::domains);
+        domains.map_or_else(
+            |error| LibvirtAnswer::Failed {
+                because: error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+                remedy: error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref::<Problem>())
+                    .map_or_else(|| "see what virsh list --all says".to_owned(), |problem| problem.remedy.clone()),
+            },
+            |domains| {
+                let mut unread: Vec<String> = domains.unread.into_iter().map(|unread| unread.name).collect();
+                let mut users = Vec::new();
+                for domain in &domains.known {
+                    match card_user(domain) {
+                        Ok(user) => users.extend(user),
+                        Err(_) => unread.push(domain.name.clone()),
+                    }
+                }
+                LibvirtAnswer::Connected { uri: context.uri().to_string(), domains: users, unread }
+            },
+        )
+    })
+}
+
+/// `None` for a domain without PCI devices of the host; an error for one whose XML is not understood.
+fn card_user(domain: &Known) -> Result<Option<CardUser>, String> {
+    let mut functions = BTreeSet::new();
+    for xml in &domain.xml {
+        functions.extend(domain_xml::functions(&Document::parse(xml)?));
+    }
+    Ok((!functions.is_empty()).then(|| CardUser { name: domain.name.clone(), state: domain.state.to_string(), functions }))
 }
 
 /// What can be read only on a live host: processes, limits, and the output of programs.

@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use crate::output;
 
+/// Print completions for a shell
+///
 /// Prints the completions to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -21,6 +21,8 @@ use crate::model::Finding;
 use crate::problem::Problem;
 use crate::xml::Document;
 
+/// Define a domain with a graphics card, or change one
+///
 /// Creates the domain from a template, or changes it if it exists: an option that is not given keeps its value
 /// from the last request, and what others changed stays unchanged. All problems are reported at once.
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,8 @@ use crate::hypervisor::Secrets;
 use crate::model::{Files, shell_word};
 use crate::problem::Problem;
 
+/// Remove the devices that attach added
+///
 /// Removes everything that `vgapt attach` added to a domain, and restores what it replaced: the domain is as
 /// before, except for later changes by others and by `vgapt define`.
 #[derive(Debug, clap::Args)]

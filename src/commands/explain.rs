@@ -9,6 +9,8 @@ use super::shared::existing::Existing;
 use crate::domain;
 use crate::output;
 
+/// Explain each element that vgapt added to a domain
+///
 /// Prints each element that vgapt added to a domain, with its reason and source, one per line.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

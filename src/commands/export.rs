@@ -14,6 +14,8 @@ use crate::model::Host;
 use crate::output;
 use crate::problem::Problem;
 
+/// Print a domain as QEMU's options, or as a manifest for KubeVirt
+///
 /// Nothing is changed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -20,6 +20,8 @@ use crate::root::Root;
 use crate::target::Target;
 use crate::xml::Document;
 
+/// Run by libvirt at a domain's start and stop
+///
 /// libvirt runs this at the start and the stop of every domain, through /etc/libvirt/hooks/qemu.d/vgapt, with
 /// the domain's XML on standard input. Domains without vgapt's metadata are ignored. It never connects to libvirt,
 /// because libvirt waits for its hook: that would be a deadlock.

@@ -29,6 +29,8 @@ const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_F
 /// The largest script that is read; the shell parser refuses a script of this size anyway.
 const LONGEST: u64 = 1 << 20;
 
+/// Convert a shell script that starts QEMU to a domain
+///
 /// Reads the script and never runs it. Without one of the last three options, only shows what each QEMU option
 /// would be converted to.
 #[derive(Debug, clap::Args)]

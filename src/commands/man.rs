@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use crate::output;
 
+/// Print the manual page
+///
 /// Prints the manual page to standard output: `vgapt man define | man -l -`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

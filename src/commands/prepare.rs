@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
@@ -18,6 +19,8 @@ use crate::problem::Problem;
 use crate::root::Root;
 use crate::target::Target;
 
+/// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
+///
 /// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
 /// pages. Every change is shown first, file by file and command by command; nothing else is changed. The result
 /// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
@@ -58,6 +61,18 @@ pub struct Arguments {
     consent: Consent,
 }
 
+/// What became of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// A finding blocks it.
+    Refused,
+    NothingToDo,
+    /// It was only shown.
+    Planned,
+    Applied,
+}
+
 /// The host, as read for a plan.
 struct Read {
     root: Root,
@@ -67,14 +82,17 @@ struct Read {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let read = read(context)?;
-        if let Some(code) = self.consent.elevate(context, &read.root)? {
+        let root = root(context)?;
+        if let Some(code) = self.consent.elevate(context, &root)? {
             return Ok(code);
         }
-        let target = context.target(&read.root)?;
-        let changes = !self.consent.dry_run && !read.root.is_capture();
+        let target = context.target(&root)?;
+        let changes = !self.consent.dry_run && !root.is_capture();
         let lock = changes.then(|| target.lock()).transpose()?;
-        let read = if changes { self.after_interruption(context, &target, read)? } else { read };
+        if changes {
+            self.after_interruption(context, &target)?;
+        }
+        let read = Read::of(root);
         let plan = self.plan(context, &read, &target)?;
         let refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
         if !context.global.json {
@@ -82,14 +100,14 @@ impl Arguments {
             context.tell(&plan.findings);
         }
         let outcome = if refused {
-            "refused"
+            Outcome::Refused
         } else if plan.is_empty() {
-            "nothing-to-do"
+            Outcome::NothingToDo
         } else if !changes || !self.consent.given(context)? {
-            "planned"
+            Outcome::Planned
         } else {
             self.carry_out(context, &plan, &target)?;
-            "applied"
+            Outcome::Applied
         };
         drop(lock);
         if context.global.json {
@@ -100,10 +118,10 @@ impl Arguments {
     }
 
     /// Rolls back an earlier run that was interrupted, before anything is planned.
-    fn after_interruption(&self, context: &Context, target: &Target, now: Read) -> Result<Read> {
+    fn after_interruption(&self, context: &Context, target: &Target) -> Result<()> {
         let undoing = host::undoing(target, Which::Interrupted)?;
         if undoing.is_empty() {
-            return Ok(now);
+            return Ok(());
         }
         context.note("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
@@ -115,8 +133,7 @@ impl Arguments {
         if !self.consent.given(context)? {
             return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
         }
-        host::undo(&undoing, target, &|step| context.detail(step))?;
-        read(context)
+        host::undo(&undoing, target, &|step| context.detail(step))
     }
 
     fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
@@ -197,7 +214,7 @@ impl Arguments {
 
     /// Reads the host again: a new plan must be empty.
     fn prove(&self, context: &Context, plan: &Plan, run: &host::Run, target: &Target) -> Result<()> {
-        let read = read(context)?;
+        let read = Read::of(root(context)?);
         let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
         let rest = again
             .writes
@@ -239,13 +256,13 @@ impl Arguments {
         })
     }
 
-    fn report(&self, context: &Context, outcome: &str, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
+    fn report(&self, context: &Context, outcome: Outcome, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
         if let Some(why) = self.unbound(read) {
             let done = match outcome {
-                "nothing-to-do" => Some("already up to date"),
-                "applied" if target.is_live() => Some("the changes above were made"),
-                "applied" => Some("the tree was changed; run the commands above in that system"),
-                _ => None,
+                Outcome::NothingToDo => Some("already up to date"),
+                Outcome::Applied if target.is_live() => Some("the changes above were made"),
+                Outcome::Applied => Some("the tree was changed; run the commands above in that system"),
+                Outcome::Refused | Outcome::Planned => None,
             };
             if let Some(done) = done {
                 output::tell(&format!("{done}; {why}\n"));
@@ -256,20 +273,20 @@ impl Arguments {
             context.note(&format!("note: {why}"));
         }
         match outcome {
-            "refused" => {
+            Outcome::Refused => {
                 output::tell("nothing was changed: see above\n");
                 return ExitCode::from(BLOCKED);
             }
-            "nothing-to-do" if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
+            Outcome::NothingToDo if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
                 context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
             }
-            "nothing-to-do" => context.note("the host is prepared; already up to date"),
-            "applied" if !target.is_live() => context.note("the tree was changed; run the commands above in that system"),
-            "applied" if plan.reboot.is_empty() => context.note("the host is prepared"),
-            "applied" => context.note("the host is prepared; reboot, then run: vgapt check"),
-            _ if read.root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
-            _ if self.consent.dry_run => context.note("nothing was changed"),
-            _ => {
+            Outcome::NothingToDo => context.note("the host is prepared; already up to date"),
+            Outcome::Applied if !target.is_live() => context.note("the tree was changed; run the commands above in that system"),
+            Outcome::Applied if plan.reboot.is_empty() => context.note("the host is prepared"),
+            Outcome::Applied => context.note("the host is prepared; reboot, then run: vgapt check"),
+            Outcome::Planned if read.root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
+            Outcome::Planned if self.consent.dry_run => context.note("nothing was changed"),
+            Outcome::Planned => {
                 output::tell("nothing was changed; use --yes to make the changes\n");
                 return ExitCode::from(BLOCKED);
             }
@@ -278,13 +295,17 @@ impl Arguments {
     }
 }
 
-fn read(context: &Context) -> Result<Read> {
-    let root = context.root()?.ok_or_else(|| {
-        Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host")
-    })?;
-    let host = discovery::read(&root, Scope::All);
-    let setup = discovery::setup(&root, &host);
-    Ok(Read { root, host, setup })
+impl Read {
+    fn of(root: Root) -> Self {
+        let host = discovery::read(&root, Scope::All);
+        let setup = discovery::setup(&root, &host);
+        Self { root, host, setup }
+    }
+}
+
+fn root(context: &Context) -> Result<Root> {
+    let cannot = || Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host");
+    Ok(context.root()?.ok_or_else(cannot)?)
 }
 
 fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {

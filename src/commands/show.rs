@@ -9,6 +9,8 @@ use super::shared::existing::Existing;
 use crate::domain;
 use crate::output;
 
+/// Show the request that a domain was defined from
+///
 /// Prints the request that a domain was defined from, read from its metadata, as a file for `vgapt define -f`. The
 /// disks and CDs are those that the domain has now.
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,8 @@ use crate::model::{Finding, Host, PciAddress};
 use crate::output;
 use crate::root::Root;
 
+/// Show a domain's state, and the drivers of its devices
+///
 /// Works also for domains that vgapt did not define.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -11,6 +11,8 @@ use crate::hypervisor::Hypervisor;
 use crate::model::shell_word;
 use crate::problem::Problem;
 
+/// Ask a domain's guest to shut down
+///
 /// Asks the guest to shut down, and waits until it is off.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -18,6 +18,8 @@ use crate::problem::Problem;
 use crate::root::Root;
 use crate::topology::{self, Count, PinningError, PinningRequest};
 
+/// Show which cores of the host are used by a guest
+///
 /// Shows packages, NUMA nodes, L3 caches, cores and cards, and which of them a domain uses; without a name, what a
 /// new domain would use.
 #[derive(Debug, clap::Args)]

@@ -19,6 +19,8 @@ use crate::xml::{Document, Element};
 /// Where libvirt (`qemu:///system`) stores the state of emulated TPMs.
 const TPM_STATES: &str = "/var/lib/libvirt/swtpm";
 
+/// Remove a domain, including its firmware variables; its disks are not deleted
+///
 /// Removes the domain with its firmware variables, managed save, snapshot metadata and TPM state; its disks are
 /// listed, not deleted. What cannot be restored is reported first, and removed only with --force.
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::json;
 
 use super::Context;
@@ -13,15 +14,29 @@ use crate::output;
 use crate::problem::Problem;
 use crate::target::Target;
 
+/// Revert everything that prepare changed
+///
 /// Reverts everything that 'vgapt prepare' changed: every file gets its previous bytes and mode, new files are
 /// removed, boot images are restored. Files that were edited since are shown and left unchanged.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Keep later edits of files, and remove only what vgapt added; a file in which the two cannot be told apart is left as it is
+    /// Keep later edits of files, and remove only what vgapt added; a file in which the two cannot be told apart is left unchanged
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     consent: Consent,
+}
+
+/// What became of the receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    NothingToDo,
+    /// Files were edited since, and --force was not given.
+    Edited,
+    DryRun,
+    NotDone,
+    Undone,
 }
 
 impl Arguments {
@@ -50,49 +65,49 @@ impl Arguments {
         Ok(report(context, outcome, !noted.is_empty(), &strays, &left))
     }
 
-    fn outcome(&self, context: &Context, undoing: &Undoing, target: &Target) -> Result<&'static str> {
+    fn outcome(&self, context: &Context, undoing: &Undoing, target: &Target) -> Result<Outcome> {
         if undoing.is_empty() {
             if !self.consent.dry_run {
                 // Removes what is left of a run that was killed before it changed the host.
                 host::undo(undoing, target, &|step| context.note(step))?;
             }
-            return Ok("nothing-to-do");
+            return Ok(Outcome::NothingToDo);
         }
         if !self.force && undoing.edited().next().is_some() {
-            return Ok("edited");
+            return Ok(Outcome::Edited);
         }
         if self.consent.dry_run || !self.consent.given(context)? {
-            return Ok(if self.consent.dry_run { "dry-run" } else { "not-done" });
+            return Ok(if self.consent.dry_run { Outcome::DryRun } else { Outcome::NotDone });
         }
         host::undo(undoing, target, &|step| context.note(step))?;
-        Ok("undone")
+        Ok(Outcome::Undone)
     }
 }
 
-fn report(context: &Context, outcome: &str, noted: bool, strays: &[String], left: &[String]) -> ExitCode {
+fn report(context: &Context, outcome: Outcome, noted: bool, strays: &[String], left: &[String]) -> ExitCode {
     if !strays.is_empty() {
         output::tell(&format!("warning: not a receipt of vgapt, left unchanged: {}\n", strays.join(", ")));
     }
     match outcome {
-        "nothing-to-do" if !strays.is_empty() => context.note("no receipt of vgapt was found; nothing was undone"),
-        "nothing-to-do" => context.note("vgapt has changed nothing here; there is nothing to undo"),
-        "undone" if !left.is_empty() => {
+        Outcome::NothingToDo if !strays.is_empty() => context.note("no receipt of vgapt was found; nothing was undone"),
+        Outcome::NothingToDo => context.note("vgapt has changed nothing here; there is nothing to undo"),
+        Outcome::Undone if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };
             let left = left.join(", ");
             output::tell(&format!(
-                "all else is as it was before vgapt{run}; {left} is left as it is: take vgapt's lines out of it by hand, then run vgapt undo again\n"
+                "everything else is as before vgapt{run}; {left} is left unchanged: remove vgapt's lines from it manually, then run vgapt undo again\n"
             ));
             return ExitCode::from(BLOCKED);
         }
-        "undone" if noted => context.note("the tree is as before; run the commands above in that system"),
-        "undone" => context.note("the host's files are as before vgapt; loaded drivers stay loaded until the next boot"),
-        "dry-run" => context.note("nothing was changed"),
-        "edited" => {
-            let except = if left.is_empty() { String::new() } else { format!(", but leaves {} as it is", left.join(", ")) };
-            output::tell(&format!("nothing was changed: see above; --force keeps these edits and takes out what vgapt put in{except}\n"));
+        Outcome::Undone if noted => context.note("the tree is as before; run the commands above in that system"),
+        Outcome::Undone => context.note("the host's files are as before vgapt; loaded drivers stay loaded until the next boot"),
+        Outcome::DryRun => context.note("nothing was changed"),
+        Outcome::Edited => {
+            let except = if left.is_empty() { String::new() } else { format!(", but leaves {} unchanged", left.join(", ")) };
+            output::tell(&format!("nothing was changed: see above; --force keeps these edits and removes what vgapt added{except}\n"));
             return ExitCode::from(BLOCKED);
         }
-        _ => {
+        Outcome::NotDone => {
             output::tell("nothing was changed; use --yes to make the changes\n");
             return ExitCode::from(BLOCKED);
         }

@@ -151,7 +151,7 @@ fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
 /// The files that an image lies on or has its data in, and why not all of them are known, where they are not.
 pub fn backing_chain(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
     let Below { files, others, unknown } = below(root, path);
-    let unknown = unknown.or_else(|| others.first().map(|name| format!("{path} lies on {name}")));
+    let unknown = unknown.or_else(|| others.first().map(|name| format!("{path} refers to {name}")));
     (files, unknown)
 }
 

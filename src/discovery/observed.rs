@@ -32,6 +32,7 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, setup, &kernel.release)?))).collect(),
         d3cold_allowed: power(root, host),
         free_blocks: root.text("/proc/buddyinfo").map(|text| free_blocks(&text)).unwrap_or_default(),
+        libvirt: None,
         libvirt_sockets: told(software::sockets(root)),
         qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
         virtio_discs: told(software::virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),

@@ -40,7 +40,7 @@ pub use leads::{Lead, Leads, leads};
 pub use libvirt::Libvirt;
 pub use memory::{HugepagePool, Memory};
 pub use names::{Named, Role, is_known_format, named_by};
-pub use observed::{FreeBlocks, Holder, Holders, HostSource, IommuUnit, KvmNode, ModuleState, Observed, RomState};
+pub use observed::{CardUser, FreeBlocks, Holder, Holders, HostSource, IommuUnit, KvmNode, LibvirtAnswer, ModuleState, Observed, RomState};
 pub use pci::{Bar, IommuGroup, PciDevice};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
 pub use reading::Reading;

@@ -100,7 +100,7 @@ impl Header<'_> {
             return Err("its header names a file at a place where no program writes a name".to_owned());
         }
         self.up_to(end)?;
-        let bytes = self.bytes.get(at..end).ok_or("it ends before the name of what it lies on")?;
+        let bytes = self.bytes.get(at..end).ok_or("it ends before the name of its backing file")?;
         text(bytes).map(Some)
     }
 

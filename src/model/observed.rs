@@ -1,6 +1,6 @@
 //! The present state of a host, besides its devices and its configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -31,6 +31,8 @@ pub struct Observed {
     pub free_blocks: Vec<FreeBlocks>,
     /// libvirt's sockets.
     pub libvirt_sockets: Option<Vec<String>>,
+    /// What libvirt answered, if it was asked.
+    pub libvirt: Option<LibvirtAnswer>,
     /// Whether libvirt's QEMU driver is installed.
     pub qemu_driver: Option<bool>,
     /// Discs with the virtio drivers for Windows.
@@ -51,6 +53,38 @@ pub struct Observed {
     pub hook: HookState,
     /// How much memory a process of the user may lock (memlock limit).
     pub memory_lock: Option<Size>,
+}
+
+/// A domain that PCI functions are passed through to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardUser {
+    /// The domain's name.
+    pub name: String,
+    /// What it is doing.
+    pub state: String,
+    /// The functions.
+    pub functions: BTreeSet<PciAddress>,
+}
+
+/// What libvirt answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LibvirtAnswer {
+    /// It answers.
+    Connected {
+        /// The connection.
+        uri: String,
+        /// The domains that PCI functions are passed through to.
+        domains: Vec<CardUser>,
+        /// The domains that could not be read.
+        unread: Vec<String>,
+    },
+    /// It does not answer.
+    Failed {
+        /// The error.
+        because: String,
+        /// What to do about it.
+        remedy: String,
+    },
 }
 
 /// What the host is read from.

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
-use crate::model::{Finding, Severity, Size};
+use crate::model::{Finding, LibvirtAnswer, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose};
 
 const WHY_GROUP: &str =
@@ -19,9 +19,19 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
         return vec![none(prepared)];
     }
     let mut checks: Vec<Check> = cards.iter().flat_map(|card| of_card(prepared, card)).collect();
+    checks.extend(cards.iter().filter_map(|card| users(prepared, card)));
     checks.extend(chosen(prepared));
     checks.extend(refusals(prepared));
     checks
+}
+
+/// The domains that the card is passed through to.
+fn users(prepared: &Prepared, card: &Assessment) -> Option<Check> {
+    let Some(LibvirtAnswer::Connected { domains, .. }) = &prepared.facts.observed.libvirt else { return None };
+    let users = domains.iter().filter(|user| card.functions.iter().any(|function| user.functions.contains(function)));
+    let users: Vec<String> = users.map(|user| format!("'{}' ({})", user.name, user.state)).collect();
+    let seen = format!("is passed through to the domain {}", users.join(" and to "));
+    (!users.is_empty()).then(|| Check::ok("card-domains", Group::Cards, subject(card), seen))
 }
 
 /// Why this card was chosen among several.

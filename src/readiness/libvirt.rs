@@ -3,6 +3,7 @@
 use super::check::{Check, Group, Step};
 use super::prepared::Prepared;
 use crate::host::packages::SOFTWARE;
+use crate::model::LibvirtAnswer;
 
 /// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
 const WANTED: (u32, u32) = (8, 7);
@@ -13,7 +14,7 @@ pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
     if !is_there {
         return Vec::new();
     }
-    [Some(daemon(prepared)), driver(prepared), version(prepared)].into_iter().flatten().collect()
+    [Some(daemon(prepared)), answer(prepared), driver(prepared), version(prepared)].into_iter().flatten().collect()
 }
 
 fn daemon(prepared: &Prepared) -> Check {
@@ -38,6 +39,19 @@ fn daemon(prepared: &Prepared) -> Check {
         "it runs the guests",
         format!("systemctl enable --now {unit}"),
     )
+}
+
+fn answer(prepared: &Prepared) -> Option<Check> {
+    let check = |seen: String| Check::ok("libvirt-answer", Group::Software, "libvirt", seen);
+    Some(match prepared.facts.observed.libvirt.as_ref()? {
+        LibvirtAnswer::Connected { uri, unread, .. } if unread.is_empty() => check(format!("{uri} answers")).minor(),
+        LibvirtAnswer::Connected { uri, unread, .. } => {
+            check(format!("{uri} answers")).unknown(&format!("these domains cannot be read: {}; they may use the card", unread.join(", ")))
+        }
+        LibvirtAnswer::Failed { because, remedy } => {
+            check(because.clone()).care("vgapt cannot define or start a domain, and the domains that use a card are unknown", remedy)
+        }
+    })
 }
 
 fn driver(prepared: &Prepared) -> Option<Check> {

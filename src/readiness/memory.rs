@@ -22,7 +22,7 @@ fn hugepages(prepared: &Prepared) -> Check {
         let pieces = pieces(prepared.facts.observed);
         return check(format!("{asked} pages of {} are configured, but only {} exist{pieces}", pool.page, pool.total)).missing(
             Step::Reboot,
-            "a domain that needs more huge pages than there are does not start",
+            "a domain that needs more huge pages than exist does not start",
             "reboot (memory is not fragmented at boot); or: echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory; sysctl --system",
         );
     }

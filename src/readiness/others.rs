@@ -38,7 +38,7 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
         "no-display" | "display-kept-out" => "if the host does not boot as far as the network, nobody can see why",
         "virtual-function" => "only a device that exists at boot can be bound at boot",
         "not-read" => "whoever wrote it meant something, and it does nothing",
-        "removed-by-other" => "what is taken off the bus is there for nobody",
+        "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
         "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",

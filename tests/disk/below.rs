@@ -131,7 +131,7 @@ fn a_base_within_options_of_qemu() {
         images.vgapt(&["commit", "own.diff"]).with(1).saying(&["has other overlays, which", "other.diff"]);
         // What such options open is not all judged: it is not followed.
         images.vgapt(&["merge", "other.diff", "m.raw"]).with(1).saying(&["outside the disk's own folder"]);
-        images.vgapt(&["merge", "other.diff", "m.raw", "--trust-backing"]).with(1).saying(&["which vgapt does not follow"]);
+        images.vgapt(&["merge", "other.diff", "m.raw", "--trust-backing"]).with(1).saying(&["which vgapt does not support"]);
         fs::remove_file(images.path("other.diff")).unwrap();
     }
     // QEMU takes single quotes, too; what is not understood may be the base.
@@ -149,7 +149,7 @@ fn a_base_within_options_of_qemu() {
         "other.diff",
         "1M",
     ]);
-    images.vgapt(&["commit", "own.diff"]).with(1).saying(&["has other overlays: ", "is not understood"]);
+    images.vgapt(&["commit", "own.diff"]).with(1).saying(&["has other overlays: ", "which vgapt does not support"]);
     assert_eq!(images.hash("base.img"), before);
 }
 
@@ -199,11 +199,11 @@ fn a_base_that_its_overlay_calls_raw() {
         let uri = node(&images, &[(&elsewhere.text("upper.diff"), "qcow2")], "");
         for recipe in [&["merge", name, "m.raw"][..], &["overlay", name, "o.diff"], &["compact", name, "c.qcow2"], &["info", name]] {
             let ran = images.vgapt(&[recipe, &["-c", &uri]].concat()).with(1);
-            ran.saying(&["is raw by the header of", "over.diff", "looks like qcow2"]);
+            ran.saying(&["is raw according to the header of", "over.diff", "looks like qcow2"]);
         }
         // Beside it, whoever uses it.
         fs::rename(elsewhere.path("over.diff"), images.path("over.diff")).unwrap();
-        images.vgapt(&["merge", name, "m.raw"]).with(1).saying(&["is raw by the header of", "over.diff"]);
+        images.vgapt(&["merge", name, "m.raw"]).with(1).saying(&["is raw according to the header of", "over.diff"]);
         fs::remove_file(images.path("over.diff")).unwrap();
         images.vgapt(&["merge", name, "m.raw"]).with(0);
         fs::remove_file(images.path("m.raw")).unwrap();
@@ -248,7 +248,7 @@ fn nothing_that_a_header_names_is_opened_unasked() {
     fs::write(images.path("nested.vmdk"), description("part").replace("FLAT \"part\" 0", "SPARSE \"part\"")).unwrap();
     images.tool(&["mkfifo", "pipe"]);
     fs::write(images.path("pipe.vmdk"), description("pipe")).unwrap();
-    let refused = [("far.qcow2", "outside"), ("far.vmdk", "outside"), ("nested.vmdk", "in its turn"), ("pipe.vmdk", "is a pipe")];
+    let refused = [("far.qcow2", "outside"), ("far.vmdk", "outside"), ("nested.vmdk", "itself refers to"), ("pipe.vmdk", "is a pipe")];
     let started = Instant::now();
     for (name, words) in refused {
         for recipe in [&["info", name][..], &["merge", name, "m.raw"], &["overlay", name, "o.diff"]] {

@@ -53,7 +53,7 @@ fn compact_and_copy_in() {
 
     fs::create_dir(images.path("pizza")).unwrap();
     fs::write(images.path("pizza/slice"), "hot").unwrap();
-    images.vgapt(&["copy-in", "pizza", "guest.qcow2", "/home"]).with(0).saying(&["is in /home of"]);
+    images.vgapt(&["copy-in", "pizza", "guest.qcow2", "/home"]).with(0).saying(&["pizza was copied to /home of"]);
     assert_eq!(read_file(&images, "guest.qcow2", "/home/pizza/slice"), b"hot");
     images.tool(&["qemu-img", "check", "-q", "guest.qcow2"]);
     let after = images.hash("guest.qcow2");

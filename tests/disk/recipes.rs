@@ -113,6 +113,6 @@ fn snapshots_in_an_image_are_told_and_not_ruined() {
     images.vgapt(&["commit", "base.qcow2.diff"]).with(1).saying(&["contains snapshots (later)", "vgapt disk merge", "Nothing was changed"]);
     assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
     images.tool(&["qemu-img", "snapshot", "-d", "later", "base.qcow2.diff"]);
-    images.vgapt(&["commit", "base.qcow2.diff"]).with(0).saying(&["(clean) stay, and are of before"]);
+    images.vgapt(&["commit", "base.qcow2.diff"]).with(0).saying(&["(clean) stay; they do not contain what is committed now"]);
     images.same("base.qcow2", "copy.qcow2");
 }

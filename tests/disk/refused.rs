@@ -18,7 +18,7 @@ fn a_target_that_exists_a_base_that_carries_others_and_one_that_is_shut() {
     let images = Images::new(1);
     let before = (images.hash("base.qcow2"), images.hash("base.qcow2.diff"));
     images.vgapt(&["overlay", "base.qcow2"]).with(1).saying(&["base.qcow2.diff already exists", "Nothing was changed"]);
-    images.vgapt(&["merge", "base.qcow2.diff", "base.qcow2"]).with(1).saying(&["base.qcow2 exists"]);
+    images.vgapt(&["merge", "base.qcow2.diff", "base.qcow2"]).with(1).saying(&["base.qcow2 already exists"]);
     images.vgapt(&["merge", "base.qcow2.diff", "nosuch/x"]).with(1).saying(&["nosuch does not exist"]);
     images.vgapt(&["merge", "nosuch", "x"]).with(3).saying(&["the disk nosuch does not exist"]);
 
@@ -124,7 +124,7 @@ fn too_little_room() {
         "[ \"$1\" != measure ] || { echo '{\"required\": 1, \"fully-allocated\": 1}'; exit; }\nexec /usr/bin/qemu-img \"$@\"",
     );
     if let Some(ran) = on_small_disk(&images, "16M", "rw", &merge) {
-        let ran = ran.with(3).saying(&["the file system is full", "remedy: make room"]);
+        let ran = ran.with(3).saying(&["the file system is full", "remedy: free some space"]);
         assert!(!ran.stderr.contains("\nm.qcow2\n") && !ran.stderr.contains(".vgapt-"), "{}", ran.stderr);
     }
     assert_eq!((images.hash("base.qcow2"), images.hash("base.qcow2.diff")), before);
@@ -142,7 +142,7 @@ fn what_is_no_disk_lacks_what_it_lies_on_or_is_encrypted() {
     images.vgapt(&["overlay", "."]).with(3).saying(&["is a directory"]);
     let encrypted = ["--object", "secret,id=s,data=open", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"];
     images.tool(&[&["qemu-img", "create", "-q", "-f", "qcow2"], &encrypted[..], &["shut.qcow2", "4M"]].concat());
-    assert!(images.vgapt(&["info", "shut.qcow2"]).with(0).stdout.contains("encrypted only who has its key"));
+    assert!(images.vgapt(&["info", "shut.qcow2"]).with(0).stdout.contains("encrypted it can be read only with its key"));
     images.vgapt(&["merge", "shut.qcow2", "open.raw"]).with(3).saying(&["the image is encrypted", "--object secret"]);
     std::fs::rename(images.path("base.qcow2"), images.path("elsewhere.qcow2")).unwrap();
     for recipe in [&["info", "base.qcow2.diff"][..], &["merge", "base.qcow2.diff", "m"]] {

@@ -28,7 +28,7 @@ fn there_and_back() {
 
     libvirt.vgapt(&["disk", "swap", "win10", &overlay, "--dry-run"]).with(0).saying(&["+      <source file='", "dry run"]);
     assert_eq!(source(), format!("<source file='{base}'/>"));
-    libvirt.vgapt(&["disk", "swap", "win10", &overlay]).with(0).saying(&["'win10' has ", "as sda"]);
+    libvirt.vgapt(&["disk", "swap", "win10", &overlay]).with(0).saying(&[&format!("'win10' now uses {overlay} as sda")]);
     assert_eq!(source(), format!("<source file='{overlay}'/>"));
     assert!(libvirt.vgapt(&["disk", "info", &overlay]).with(0).stdout.contains("used by   win10 (shut off) as sda"));
     libvirt.vgapt(&["disk", "swap", "win10", &base]).with(0).saying(&["the changes since then stay in"]);

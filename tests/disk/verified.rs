@@ -94,7 +94,7 @@ fn what_libguestfs_leaves_is_looked_at() {
     images.vgapt(&["compact", "base.qcow2", "small.qcow2"]).with(0).saying(&["was created in"]);
     images.same("base.qcow2", "small.qcow2");
     images.stand_in("virt-copy-in", "qemu-io -f qcow2 -c 'write -q -P 7 0 64k' \"$3\"");
-    images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(0).saying(&["searched for overlays of", "is in / of"]);
+    images.vgapt(&["copy-in", "file", "base.qcow2", "/"]).with(0).saying(&["searched for overlays of", "file was copied to / of"]);
     images.tool(&["qemu-io", "-r", "-f", "qcow2", "-c", "read -q -P 7 0 64k", "base.qcow2"]);
     assert_ne!(images.hash("base.qcow2"), before);
 }

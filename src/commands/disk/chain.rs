@@ -96,7 +96,7 @@ impl DiskContext<'_> {
             // A part of a VMDK may be a description that names others.
             let of_extent = read(&extent, named.format.as_deref().unwrap_or("raw"))?;
             if let Some(further) = of_extent.iter().find(|named| named.role == Role::Data) {
-                return Err(unknown(format!("its part {} names {} in its turn", extent.display(), further.name)));
+                return Err(unknown(format!("its extent {} itself refers to {}", extent.display(), further.name)));
             }
         }
         Ok(names)
@@ -197,7 +197,7 @@ impl DiskContext<'_> {
         let path = match disk::place_of(name, directory(image)) {
             Place::File(path) => path,
             Place::Other(other) if words.trust => {
-                let message = format!("the backing file of {shown} is {other}, which vgapt does not support");
+                let message = format!("{shown} refers to {other}, which vgapt does not support");
                 return Err(Finding::error("backing-elsewhere", message, "copy the disk with qemu-img convert, and state the formats"));
             }
             Place::Other(other) => return Err(outside(&other)),

@@ -17,16 +17,18 @@ use super::work::ToolRun;
 use crate::disk::{Image, argv};
 use crate::problem::Problem;
 
-/// Until it is through, the overlay holds all it held: whatever cuts it off, the disk is whole
-/// through the overlay, and the same command finishes it. Only the disk below must not be used alone
-/// before. Then the overlay is empty, and still good.
+/// Write the content of an overlay into its backing file
 ///
-/// Whatever else lies on the disk below is corrupted by it. So other overlays are looked for: in the
-/// folders of all disks of all domains, their snapshots and libvirt's storage pools, in those of the overlay and of the
-/// disk below it, and in the folders below these as far as they are small; what was searched is said. One of them that
-/// cannot be read, a libvirt that cannot be asked or a folder that cannot be looked into refuses the commit unless
-/// --force is given. An overlay in a folder that nothing names is not found: name it with --search, or
-/// merge the overlay into a new disk instead, which changes nothing (vgapt disk merge).
+/// The overlay stays complete until the commit has finished: if the command is interrupted, the disk is intact
+/// through the overlay, and the same command finishes the commit. Do not use the backing file alone before that.
+/// Afterwards the overlay is empty and can still be used.
+///
+/// A commit corrupts every other overlay of the backing file. vgapt therefore searches for other overlays: in the
+/// folders of all disks of all domains, their snapshots and libvirt's storage pools, in the folders of the overlay and
+/// of the backing file, and in small folders below these; it prints what was searched. An overlay that cannot be read,
+/// a folder that cannot be searched, or a libvirt that does not answer blocks the commit; --force overrides. An overlay
+/// in any other folder is not found: name the folder with --search, or merge the overlay into a new disk instead, which
+/// changes nothing (vgapt disk merge).
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The overlay to commit

@@ -19,6 +19,8 @@ use super::work::ToolRun;
 use crate::disk::{Scratch, Staged, argv};
 use crate::model::{Finding, Size};
 
+/// Copy a disk compressed, without the blocks that the guest does not use
+///
 /// Copies a disk compressed, without the blocks that the guest's file systems do not use (by libguestfs). The
 /// temporary files are written beside the disk.
 #[derive(Debug, clap::Args)]

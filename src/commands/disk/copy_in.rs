@@ -23,6 +23,8 @@ use crate::problem::Problem;
 /// Space for the metadata that the guest's file system writes with the files.
 const BESIDE: Size = Size::from_mib(64);
 
+/// Copy a file or directory into a guest's file system
+///
 /// Copies the files into a temporary overlay first, and commits it when the copy is complete: until then the disk is
 /// unchanged, byte for byte. A commit that is interrupted is finished by the next run.
 #[derive(Debug, clap::Args)]

@@ -15,6 +15,8 @@ use super::stated::format_name;
 use crate::disk::{argv, free_space};
 use crate::model::Size;
 
+/// Create an empty disk
+///
 /// Creates an empty disk; it uses space only as the guest writes to it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

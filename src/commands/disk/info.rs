@@ -17,6 +17,8 @@ use super::stated::Stated;
 use crate::disk::{Chain, Image, same_file};
 use crate::output;
 
+/// Show a disk, its backing chain, its overlays, and the domains that use it
+///
 /// Shows a disk, also while a domain uses it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

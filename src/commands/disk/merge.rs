@@ -20,6 +20,8 @@ use crate::interrupt::Interrupted;
 use crate::model::Finding;
 use crate::problem::Problem;
 
+/// Copy the complete content of an overlay into a new disk of any format
+///
 /// Copies the complete content of an overlay into a new disk; the overlay and its backing chain stay unchanged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

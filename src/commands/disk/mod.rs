@@ -25,6 +25,8 @@ use anyhow::Result;
 use super::Context;
 use desk::{Conflicts, refuse};
 
+/// Create, merge, compact and change disk images
+///
 /// Commands that would do harm are refused: on a disk that a running domain uses, if the target exists, or if there is
 /// too little space. An interrupted command leaves its sources unchanged and no incomplete target.
 #[derive(Debug, clap::Args)]
@@ -35,21 +37,13 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Recipe {
-    /// Create an empty disk
     Create(create::Arguments),
-    /// Create an overlay: a disk that stores only the changes to another one
     Overlay(overlay::Arguments),
-    /// Show a disk, its backing chain, its overlays, and the domains that use it
     Info(info::Arguments),
-    /// Copy the complete content of an overlay into a new disk of any format
     Merge(merge::Arguments),
-    /// Write the content of an overlay into its backing file
     Commit(commit::Arguments),
-    /// Copy a disk compressed, without the blocks that the guest does not use
     Compact(compact::Arguments),
-    /// Copy a file or directory into a guest's file system
     CopyIn(copy_in::Arguments),
-    /// Switch a domain's disk to an overlay, or back to its backing file
     Swap(swap::Arguments),
 }
 

@@ -17,6 +17,8 @@ use crate::model::Size;
 /// Space for an empty overlay's tables.
 const TABLES: Size = Size::from_mib(4);
 
+/// Create an overlay: a disk that stores only the changes to another one
+///
 /// Creates an overlay of BASE. From then on BASE must only be read: writing to it corrupts its overlays.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

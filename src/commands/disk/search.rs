@@ -281,7 +281,7 @@ impl DiskContext<'_> {
         if format == "vhdx" {
             // QEMU opens no file beside it, and none that lies on another.
             let said = self.ask(&argv::info(image, format, true))?;
-            let because = || format!("qemu-img cannot tell what {} lies on: {}", image.display(), reason(&said));
+            let because = || format!("qemu-img cannot determine the backing file of {}: {}", image.display(), reason(&said));
             return Ok(if said.success() { Reading::Absent } else { Reading::Unknown(because()) });
         }
         Ok(disk::names_in(image, format).map(|names| {
@@ -290,9 +290,10 @@ impl DiskContext<'_> {
                 let led = leads(&named.name);
                 // A backing file that QEMU reaches over a network is not a file of this machine.
                 let other = led.others.iter().find(|name| !disk::is_remote(name));
-                below.unknown = below.unknown.take().or_else(|| {
-                    other.map(|name| format!("the backing file of {} is {name}, which vgapt does not support", image.display()))
-                });
+                below.unknown = below
+                    .unknown
+                    .take()
+                    .or_else(|| other.map(|name| format!("{} refers to {name}, which vgapt does not support", image.display())));
                 below.files.extend(led.files.into_iter().map(|lead| FileBelow {
                     path: directory(image).join(lead.path),
                     format: named.format.clone().or(lead.format),

@@ -22,6 +22,8 @@ use crate::output;
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
 
+/// Switch a domain's disk to an overlay, or back to its backing file
+///
 /// Switches a domain's disk to OVERLAY. The current disk must be in the backing chain of OVERLAY, or an overlay of it:
 /// so the command also switches back.
 #[derive(Debug, clap::Args)]

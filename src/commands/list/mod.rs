@@ -14,6 +14,8 @@ use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
 
+/// List the graphics cards and whether they can be passed through
+///
 /// Lists for each graphics card its functions, their IOMMU groups, whether it can be passed through to a guest,
 /// what blocks it, and the remedy. With --connect more than once: one table of the cards of all hosts.
 #[derive(Debug, clap::Args)]

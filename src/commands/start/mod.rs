@@ -21,6 +21,8 @@ use crate::output;
 use crate::root::Root;
 use wait::{Guest, WaitResult};
 
+/// Check the host again and start a domain
+///
 /// Checks first that every device is still the one that was assigned, that its group is not in use, and that no
 /// process has its device nodes open: unbinding a device that a process has open hangs the kernel.
 #[derive(Debug, clap::Args)]

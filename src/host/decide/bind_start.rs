@@ -30,7 +30,7 @@ pub(super) fn doubts(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Ve
                 "bind-start",
                 format!("{at} is bound to {driver}, which releases it only when no program has it open; unbinding it before that hangs some kernels"),
                 only.as_deref().unwrap_or(if device.physical_function.is_some() {
-                    "keep programs off it: vgapt start names who has it open"
+                    "keep programs off it: vgapt start lists the programs that have it open"
                 } else {
                     "keep the desktop off the card (vgapt start lists the programs that have it open), or use --bind boot"
                 }),
@@ -56,7 +56,7 @@ fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
                 parent.short()
             ),
             format!(
-                "nothing, if something else writes it; else a file in /etc/tmpfiles.d with the line: w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER"
+                "nothing, if something else writes it; otherwise create a file in /etc/tmpfiles.d with the line: w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER"
             ),
         )
     })

@@ -139,7 +139,7 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
         return Some(Finding::warning("backing-unread", not_known(&format!("it cannot be read ({because})")), remedy));
     }
     if let Some(because) = facts.names_unknown.as_ref().filter(|_| names.is_empty()) {
-        return Some(Finding::blocked("backing-unread", not_known(because), format!("{remedy}, and what it lies on; or use --force")));
+        return Some(Finding::blocked("backing-unread", not_known(because), format!("{remedy} and its backing files; or use --force")));
     }
     (!names.is_empty()).then(|| {
         Finding::blocked(
