@@ -267,7 +267,7 @@ fn names_that_look_like_options_or_are_long() {
 /// A change of the format makes `prepare` write the hook anew, and with it the program's copy.
 #[test]
 fn the_hook_names_the_format_of_the_records() {
-    let hook = include_str!("../src/host/hook.sh");
+    let hook = include_str!("../src/host/decide/hook.sh");
     assert!(hook.contains(&format!("up to format {}.", vgapt::domain::RECORD_FORMAT)) && hook.contains("hook -- \"$@\""), "{hook}");
 }
 

@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 use imports::{Uses, circles, uses};
 use sources::sources;
 
-/// The rooms whose files still use each other in circles.
-const NOT_YET_FREE_OF_CIRCLES: [&str; 1] = ["host"];
-
 /// Each room and the rooms that it may import: the table in CONTRIBUTING.md.
 fn rooms() -> Vec<(String, Vec<String>)> {
     let text = fs::read_to_string("CONTRIBUTING.md").unwrap();
@@ -75,24 +72,12 @@ fn imported(rest: &str) -> Vec<&str> {
 fn no_file_uses_another_that_uses_it() {
     let uses = uses(Path::new("src"), "vgapt", &["lib.rs", "main.rs", "libvirt/main.rs"]);
     assert!(uses.len() > 300 && uses.values().all(|used| used.len() < 100), "the uses cannot be read");
-    let mut still: BTreeSet<String> = BTreeSet::new();
-    let mut wrong = circles_of_rooms(&uses);
-    for (shown, files) in circles_of_files(&uses) {
-        let rooms: BTreeSet<String> = files.iter().map(|file| room_of(file)).collect();
-        if rooms.iter().all(|room| NOT_YET_FREE_OF_CIRCLES.contains(&room.as_str())) {
-            still.extend(rooms);
-        } else {
-            wrong.push(shown);
-        }
-    }
+    let wrong = [circles_of_rooms(&uses), circles_of_files(&uses)].concat();
     assert!(wrong.is_empty(), "files use each other in a circle; move what they share into a file below them:\n{}", wrong.join("\n"));
-    for room in NOT_YET_FREE_OF_CIRCLES {
-        assert!(still.contains(room), "{room} is free of circles: take it out of NOT_YET_FREE_OF_CIRCLES");
-    }
 }
 
-/// Each circle as lines, and the files that are in it.
-fn circles_of_files(uses: &Uses) -> Vec<(String, BTreeSet<PathBuf>)> {
+/// Each circle of files as lines.
+fn circles_of_files(uses: &Uses) -> Vec<String> {
     let graph: BTreeMap<PathBuf, BTreeSet<PathBuf>> =
         uses.iter().map(|(file, used)| (file.clone(), used.keys().cloned().collect())).collect();
     let show = |(circle, files): (Vec<PathBuf>, BTreeSet<PathBuf>)| {
@@ -100,7 +85,7 @@ fn circles_of_files(uses: &Uses) -> Vec<(String, BTreeSet<PathBuf>)> {
         for pair in circle.windows(2) {
             writeln!(shown, "  {} → {} ({})", pair[0].display(), pair[1].display(), uses[&pair[0]][&pair[1]]).unwrap();
         }
-        (shown, files)
+        shown
     };
     circles(&graph).into_iter().map(show).collect()
 }
@@ -162,9 +147,8 @@ fn circles_are_seen_through_reexports_and_nested_modules() {
             "the rooms deep → parts → deep:\n  deep/up.rs → parts/one.rs (crate::parts::First)\n  parts/three.rs → deep/over.rs (crate::deep::over::name)\n"
         ]
     );
-    let shown = circles_of_files(&uses).into_iter().map(|(shown, _)| shown);
     assert_eq!(
-        shown.collect::<Vec<String>>(),
+        circles_of_files(&uses),
         [
             "a circle among 2 files:\n  deep/below/lowest.rs → deep/over.rs (super::super::super::over::name)\n  deep/over.rs → deep/below/lowest.rs (lowest::word)\n",
             "a circle among 2 files:\n  parts/one.rs → parts/two.rs (super::two)\n  parts/two.rs → parts/one.rs (crate::parts::First)\n",

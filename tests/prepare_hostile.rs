@@ -218,7 +218,7 @@ fn two_at_once() {
     let root = debian();
     let root = root.path();
     // Where no other user can hold it (tests/hook.rs).
-    let held = vgapt::host::Target::open(root, false).unwrap().lock().unwrap();
+    let held = vgapt::target::Target::open(root, false).unwrap().lock().unwrap();
     let before = walk(root);
     for arguments in [&PREPARE[..], &["undo", "--yes"]] {
         on(root, arguments).with(3).saying(&["another vgapt is changing", "remedy: wait until it has finished"]);

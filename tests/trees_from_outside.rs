@@ -21,7 +21,8 @@ use libvirt::{have, skip};
 use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr};
 use tempfile::TempDir;
 use tree::{assert_same, walk};
-use vgapt::host::{self, Plan, Target, Which, Write};
+use vgapt::host::{self, Plan, Which, Write};
+use vgapt::target::Target;
 
 /// A tree as vgapt 0.1.0 left it, whose receipts said nothing of their format.
 const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/receipts/format-1");

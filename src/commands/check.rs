@@ -15,7 +15,7 @@ use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::domain_xml;
 use crate::host::{self, Bind};
-use crate::hypervisor::Known;
+use crate::hypervisor::{Hypervisor, Known};
 use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
@@ -145,7 +145,7 @@ fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
 fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
     let is_installed = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
     (is_installed && !context.uri().is_remote()).then(|| {
-        let domains = context.connect().and_then(|connection| connection.domains());
+        let domains = context.connect().and_then(Hypervisor::domains);
         domains.map_or_else(
             |error| LibvirtAnswer::Failed {
                 because: error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),

@@ -12,12 +12,12 @@ use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources};
 use crate::domain_xml::Pages;
-use crate::host::Target;
-use crate::host::life::{self, End, PagesWanted, Share};
+use crate::life::{self, End, PagesWanted, Share};
 use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
 use crate::output;
 use crate::passthrough::DangerKind;
 use crate::root::Root;
+use crate::target::Target;
 use crate::xml::Document;
 
 /// Run by libvirt at a domain's start and stop

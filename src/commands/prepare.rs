@@ -11,12 +11,13 @@ use super::exit_code::BLOCKED;
 use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Target, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Wanted, Which};
 use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
+use crate::target::Target;
 
 /// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
 ///

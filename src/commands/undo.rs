@@ -12,6 +12,7 @@ use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// Revert everything that prepare changed
 ///
@@ -64,7 +65,7 @@ impl Arguments {
         Ok(report(context, outcome, !noted.is_empty(), &strays, &left))
     }
 
-    fn outcome(&self, context: &Context, undoing: &Undoing, target: &host::Target) -> Result<Outcome> {
+    fn outcome(&self, context: &Context, undoing: &Undoing, target: &Target) -> Result<Outcome> {
         if undoing.is_empty() {
             if !self.consent.dry_run {
                 // Removes what is left of a run that was killed before it changed the host.

@@ -15,13 +15,13 @@ use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
 pub(crate) const NAMESPACE: &str = "urn:vgapt:domain:1";
-/// The prefix of the namespaces of all record formats, by which a domain with a record is recognised; `host/hook.sh`
+/// The prefix of the namespaces of all record formats, by which a domain with a record is recognised; `host/decide/hook.sh`
 /// contains it too.
 pub const RECORD_MARK: &str = "urn:vgapt:domain:";
 /// The name of the record's element.
 const ELEMENT: &str = "domain";
 /// The record format that is written. Raise it if an older vgapt would lose or break data of a newer
-/// one; `host/hook.sh` contains it too. Records without a format have format 1.
+/// one; `host/decide/hook.sh` contains it too. Records without a format have format 1.
 pub const RECORD_FORMAT: u32 = 1;
 /// The key of the format in a record.
 const FORMAT: &str = "version";

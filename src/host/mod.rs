@@ -1,51 +1,18 @@
 //! Preparing a host: a request → a plan → applied, verified, undone.
 //!
-//! Everything is pure except `apply`, `undo` and `life`, which write through `target`: only that turns a path of the
-//! host into a file of this machine, and decides whether a command is run.
+//! In the order of reading: `request`, `decide` (pure), `plan`, `carry_out`, which writes through [`crate::target`];
+//! `text` is what both need to edit texts.
 
-mod apply;
-mod bind_start;
-mod binding;
-mod files;
-mod folder;
-mod generated;
-mod hook;
-mod hugepages;
-pub mod initramfs;
-mod labels;
-pub mod life;
-pub mod loaders;
-mod merge;
-pub mod modprobe;
-mod npt;
-mod others;
-mod overruled;
-pub mod packages;
-mod parameters;
+mod carry_out;
+mod decide;
 mod plan;
-mod planning;
-mod proof;
-mod receipt;
-mod refusals;
-mod room;
-mod samba;
-mod shell;
-mod target;
-mod tokens;
-mod tpm;
-mod undo;
-mod wanted;
-mod words;
+mod request;
+mod text;
 
-pub use apply::{Run, noted};
-pub use bind_start::only_virtual;
-pub use binding::{Bound, bound, kept_out};
-pub use hook::{HOOK_TEXT, calls_hooks};
-pub use others::{ExternalBinding, others, removing};
+pub use carry_out::{RestoredFile, Run, Undoing, Which, noted, prove_initramfs, undo, undoing};
+pub(crate) use decide::most_in_hugepages;
+pub use decide::{Bound, ExternalBinding, HOOK_TEXT};
+pub use decide::{bound, calls_hooks, is_shared, kept_out, only_virtual, others, plan, removing};
+pub use decide::{initramfs, loaders, modprobe, packages};
 pub use plan::{Command, Parameter, Plan, Write};
-pub use planning::plan;
-pub use proof::prove_initramfs;
-pub use samba::is_shared;
-pub use target::{Lock, Target};
-pub use undo::{RestoredFile, Undoing, Which, undo, undoing};
-pub use wanted::{Allow, Bind, Hugepages, PageSize, Shares, Wanted};
+pub use request::{Allow, Bind, Hugepages, PageSize, Shares, Wanted};

@@ -8,12 +8,12 @@ use anyhow::Result;
 
 use super::global::Global;
 use crate::discovery::{self, Scope};
-use crate::host::Target;
 use crate::hypervisor::{self, Hypervisor};
 use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
+use crate::target::Target;
 
 /// The context of every command.
 pub struct Context {

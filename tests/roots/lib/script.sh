@@ -7,7 +7,7 @@ script() {
   mkdir -p "$root/etc/vgapt" "$root/run/sys" "$place/none"
   mkfifo "$root/dev/kmsg"
   exec 9<>"$root/dev/kmsg"
-  install -m 755 "$roots/../../src/host/bind.sh" "$root/etc/vgapt/bind"
+  install -m 755 "$roots/../../src/host/decide/bind.sh" "$root/etc/vgapt/bind"
   printf '%s\n' '#bound 0000:01:00.0 10de:1401 1458:36ac A card' '#bound 0000:01:00.1 10de:0fba 1458:36ac Its sound' \
     'install vfio-pci /etc/vgapt/bind vfio-pci $CMDLINE_OPTS' >"$root/etc/modprobe.d/vgapt.conf"
   rm "$root/usr/sbin/modprobe"

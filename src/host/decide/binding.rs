@@ -1,0 +1,241 @@
+//! Early binding to vfio-pci: by ids if these are unambiguous, else by address.
+
+use super::bound::{Bound, GONE, MARK, MODPROBE, bound, ids_of, not_understood};
+use super::drivers::drivers_of;
+use super::{modprobe, others};
+use crate::host::plan::{Edits, Plan};
+use crate::host::request::{Bind, Wanted};
+use crate::host::text::tokens::ParameterChange;
+use crate::model::{Finding, Host, PciDevice, Setup};
+
+/// Dependencies that have to be read before the files of other tools.
+const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
+/// The script that binds by address.
+const SCRIPT: &str = "/etc/vgapt/bind";
+const SCRIPT_TEXT: &str = include_str!("bind.sh");
+const DRIVER: &str = "vfio-pci";
+
+/// The kernel parameters that keep vfio-pci from being loaded, or from being initialized if built in.
+const NO_MODULE: &str = "module_blacklist=vfio_pci";
+const NO_BUILTIN: &str = "initcall_blacklist=vfio_pci_init";
+
+/// How functions are bound.
+pub(super) struct Binding {
+    functions: Vec<Bound>,
+    by_address: bool,
+    vfio_built_in: bool,
+    /// The modules before which vfio-pci is loaded.
+    before: Vec<String>,
+    /// Lines that have to be read before the files of other tools.
+    early: Vec<String>,
+}
+
+/// A name out of pci.ids for a comment of modprobe's: a backslash at the end of a line joins the next one to it.
+fn as_comment(name: &str) -> String {
+    name.replace('\\', "/").chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Decides what is bound: what was bound before and still exists, and what is requested now.
+pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) -> Binding {
+    let mut functions = Vec::new();
+    plan.findings.extend(not_understood(setup));
+    for known in bound(setup) {
+        match host.device(known.address) {
+            _ if wanted.bind == Bind::Start && wanted.functions.contains(&known.address) => {}
+            Some(device) if known.is_still(device) => functions.push(known),
+            found => plan.findings.push(Finding::warning(
+                "moved",
+                format!(
+                    "{} was set up to be bound as {}, but is now {}; it is no longer bound",
+                    known.address.short(),
+                    known.id,
+                    found.map_or_else(|| "gone".to_owned(), |device| device.id.to_string())
+                ),
+                "vgapt list shows where the card is; name it with --gpu",
+            )),
+        }
+    }
+    if wanted.bind == Bind::Boot {
+        plan.findings.extend(host.devices(&wanted.functions).filter_map(virtual_function));
+        // Bindings that the user has set up already and that work.
+        let others = others::others(host, setup);
+        let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.takes.contains(&device.address));
+        let new = host.devices(&wanted.functions).filter(|device| device.physical_function.is_none() && !others_bind(device));
+        functions.extend(new.map(Bound::of).filter(|new| !bound(setup).contains(new)));
+    }
+    functions.sort_by_key(|bound| bound.address);
+    functions.dedup();
+    let vfio_built_in = setup.is_built_in("vfio_pci");
+    let before = modules(host, setup, &functions);
+    let early = if vfio_built_in { Vec::new() } else { early_lines(setup, &before) };
+    Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, early, functions }
+}
+
+/// A virtual function is created while the system runs, by the driver of its physical function.
+fn virtual_function(device: &PciDevice) -> Option<Finding> {
+    let parent = device.physical_function?.short();
+    let at = device.address.short();
+    let message = format!(
+        "{at} is a virtual function of {parent}: it does not exist at boot until something writes to sriov_numvfs of {parent}, so it cannot be bound early"
+    );
+    let remedy = "use --bind start: libvirt binds it when the domain starts (a udev rule or a service has to create it at each boot)";
+    Some(if device.on_vfio() {
+        Finding::warning("virtual-function", message, remedy)
+    } else {
+        Finding::blocked("virtual-function", message, remedy)
+    })
+}
+
+/// Whether other files of modprobe give ids to vfio-pci.
+fn foreign_ids(setup: &Setup) -> bool {
+    let configuration = modprobe::read(setup, &[]);
+    let is_one = |line: &modprobe::Line| line.name == "vfio_pci" && line.path != MODPROBE && others::ids(&line.rest).is_some();
+    configuration.of("options").any(is_one)
+}
+
+/// The dependencies of these modules in files of other tools that kmod would use instead of vgapt's, since it uses
+/// only the first of several. Returned with vfio-pci added.
+fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
+    let configuration = modprobe::read(setup, &[]);
+    let others = |module: &String| {
+        let is_ours = |line: &modprobe::Line| [MODPROBE, EARLY].contains(&line.path.as_str());
+        let line = configuration.of("softdep").filter(|line| !is_ours(line)).find(|line| modprobe::fits(&line.name, module))?;
+        // kmod ignores lines of files that sort after vgapt's.
+        let sorts_first = line.path.rsplit('/').next() < MODPROBE.rsplit('/').next();
+        (sorts_first && !has_before(&line.rest)).then(|| {
+            let rest = line.rest.split_once("pre:").map_or_else(
+                || format!("pre: {DRIVER} {}", line.rest),
+                |(head, tail)| format!("{head}pre: {DRIVER} {}", tail.trim_start()),
+            );
+            format!("softdep {module} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+    };
+    before.iter().filter_map(others).collect()
+}
+
+/// Whether a line of dependencies loads vfio-pci before the module.
+pub(super) fn has_before(rest: &str) -> bool {
+    let before = rest.split("post:").next().unwrap_or_default();
+    before.split_whitespace().any(|word| word.replace('-', "_") == "vfio_pci")
+}
+
+/// An id binds every device that has it. A second `ids=` replaces the first. A built-in driver is
+/// loaded before any module, so its device has to be unbound from it.
+fn ids_are_enough(host: &Host, setup: &Setup, functions: &[Bound], vfio_built_in: bool) -> bool {
+    let is_ours = |device: &PciDevice| functions.iter().any(|bound| bound.address == device.address);
+    let shared = host.pci.iter().any(|device| !is_ours(device) && functions.iter().any(|bound| bound.id == device.id));
+    let taken = host.pci.iter().filter(|device| is_ours(device)).any(|device| claimed_by_kernel(setup, device));
+    !shared && (vfio_built_in || !taken) && (vfio_built_in || !foreign_ids(setup))
+}
+
+fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
+    let claimants = setup.claimants.get(&device.address).map(Vec::as_slice).unwrap_or_default();
+    let driver = device.driver.as_deref().filter(|_| !device.on_vfio());
+    claimants.iter().map(String::as_str).chain(driver).any(|module| setup.is_built_in(module))
+}
+
+/// The modules that could take one of these functions.
+fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
+    let mut modules: Vec<String> = Vec::new();
+    for device in functions.iter().filter_map(|bound| host.device(bound.address)) {
+        modules.extend(drivers_of(setup, device));
+    }
+    modules.retain(|module| !setup.is_built_in(module) && !module.starts_with("vfio"));
+    modules.sort_unstable();
+    modules.dedup();
+    modules
+}
+
+impl Binding {
+    pub(super) fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+
+    /// The install lines that have to be the first ones for their module, and what they run: nothing for vfio-pci with ids.
+    pub(super) fn install_lines(&self) -> Vec<(&str, String)> {
+        let runs = |module: &str| format!("{SCRIPT} {module} $CMDLINE_OPTS");
+        match (self.by_address, self.vfio_built_in) {
+            _ if self.is_empty() => Vec::new(),
+            (false, true) => Vec::new(),
+            (false, false) => vec![("vfio_pci", String::new())],
+            (true, false) => vec![("vfio_pci", runs(DRIVER))],
+            (true, true) => self.before.iter().map(|module| (module.as_str(), runs(module))).collect(),
+        }
+    }
+
+    /// The modules before which vfio-pci is loaded.
+    pub(super) fn before(&self) -> &[String] {
+        if self.vfio_built_in { &[] } else { &self.before }
+    }
+
+    pub(super) fn switch_off(&self) -> Option<&'static str> {
+        (!self.is_empty()).then_some(if self.vfio_built_in { NO_BUILTIN } else { NO_MODULE })
+    }
+
+    /// What has to be on the kernel command line: a built-in module takes its options from there.
+    pub(super) fn parameters(&self) -> Option<ParameterChange> {
+        (self.vfio_built_in && !self.by_address && !self.is_empty()).then(|| ParameterChange::Include("vfio-pci.ids".into(), self.ids()))
+    }
+
+    /// What has to be included in the initramfs: modules and files.
+    pub(super) fn in_initramfs(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let modules = if self.vfio_built_in { Vec::new() } else { vec!["vfio_pci", "vfio_iommu_type1"] };
+        let mut files = if self.by_address { vec![MODPROBE, SCRIPT] } else { vec![MODPROBE] };
+        files.extend((!self.early.is_empty()).then_some(EARLY));
+        if self.is_empty() { (Vec::new(), Vec::new()) } else { (modules, files) }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        ids_of(&self.functions)
+    }
+
+    /// The files that set up the binding.
+    pub(super) fn edits(&self, host: &Host, setup: &Setup) -> Result<Edits, Finding> {
+        let mut edits = Edits::default();
+        if self.is_empty() {
+            for path in [EARLY, MODPROBE, SCRIPT] {
+                edits.remove(setup, path, GONE)?;
+            }
+            return Ok(edits);
+        }
+        if self.early.is_empty() {
+            edits.remove(setup, EARLY, "no file of another tool has to be overridden any more")?;
+        } else {
+            let text = format!(
+                "# Written by `vgapt prepare`, taken away by `vgapt undo`. Of several lines for a module the first counts,\n# so these keep what others' lines say.\n{}\n",
+                self.early.join("\n")
+            );
+            edits.write(setup, EARLY, text, 0o644, "vfio-pci before drivers for which another tool's file sets dependencies")?;
+        }
+        edits.write(setup, MODPROBE, self.modprobe(host), 0o644, "vfio-pci before any other driver")?;
+        if self.by_address {
+            edits.write(setup, SCRIPT, SCRIPT_TEXT.to_owned(), 0o755, "binds by address, if the device there is still the same")?;
+        } else {
+            edits.remove(setup, SCRIPT, "the ids are unambiguous, so binding by address is not needed")?;
+        }
+        Ok(edits)
+    }
+
+    fn modprobe(&self, host: &Host) -> String {
+        let mut text = format!(
+            "# Written by `vgapt prepare`, taken away by `vgapt undo`. For one boot without it, add to the\n# kernel's command line: {}\n",
+            self.switch_off().unwrap_or_default()
+        );
+        for bound in &self.functions {
+            let name = as_comment(&host.device(bound.address).map(PciDevice::label).unwrap_or_default());
+            text.push_str(&format!("{MARK}{} {} {} {name}\n", bound.address, bound.id, bound.subsystem));
+        }
+        match (self.by_address, self.vfio_built_in) {
+            (false, false) => text.push_str(&format!("options {DRIVER} ids={}\n", self.ids().join(","))),
+            (false, true) => return text,
+            (true, false) => text.push_str(&format!("install {DRIVER} {SCRIPT} {DRIVER} $CMDLINE_OPTS\n")),
+            // vfio-pci is built in, so the script runs before each of the other drivers.
+            (true, true) => {
+                text.extend(self.before.iter().map(|module| format!("install {module} {SCRIPT} {module} $CMDLINE_OPTS\n")));
+                return text;
+            }
+        }
+        text.extend(self.before.iter().map(|module| format!("softdep {module} pre: {DRIVER}\n")));
+        text
+    }
+}

@@ -1,0 +1,131 @@
+//! Huge pages for a guest's memory: as many as needed, and never more than the host can spare.
+
+use super::parameters::Needed;
+use crate::host::plan::{Command, Edits, Parameter};
+use crate::host::request::{Hugepages, PageSize};
+use crate::host::text::tokens::ParameterChange;
+use crate::model::{Finding, Host, Setup, Size};
+
+const SYSCTL: &str = "/etc/sysctl.d/60-vgapt-hugepages.conf";
+const FSTAB: &str = "/etc/fstab";
+/// Where pages of 1 GiB are mounted; libvirt looks for mounts of each size when it starts.
+const MOUNT_1G: &str = "/dev/hugepages1G";
+/// What the host keeps at least: enough for a desktop, or an eighth of a large memory.
+const HOST_KEEPS: Size = Size::from_mib(2048);
+
+impl PageSize {
+    pub(super) fn size(self) -> Size {
+        match self {
+            Self::Mib2 => Size::from_mib(2),
+            Self::Gib1 => Size::from_mib(1024),
+        }
+    }
+}
+
+impl Hugepages {
+    fn count(self) -> u64 {
+        self.memory.bytes().div_ceil(self.page.size().bytes())
+    }
+}
+
+/// How much of its memory a host can spare for huge pages.
+pub(crate) fn most_in_hugepages(total: Size) -> Size {
+    Size::from_bytes(total.bytes().saturating_sub(keeps(total).bytes()))
+}
+
+/// How much it keeps for itself.
+fn keeps(total: Size) -> Size {
+    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
+}
+
+/// Why so many are not available.
+pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
+    if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
+        return Some(Finding::error("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
+    }
+    let Some(total) = host.memory.total else {
+        let message = "the host's memory size cannot be read from /proc/meminfo, so how much it can spare is not known";
+        return Some(Finding::error("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
+    };
+    let most = most_in_hugepages(total);
+    let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
+    (asked > most.bytes()).then(|| {
+        let most = Size::from_mib(most.bytes() >> 20);
+        Finding::error(
+            "too-many-hugepages",
+            format!(
+                "{} in huge pages are requested; the host has {} MiB, and keeps {} MiB for itself",
+                wanted.memory,
+                total.kib() >> 10,
+                keeps(total).bytes() >> 20
+            ),
+            format!("request {most} at most, and give the domain no more memory"),
+        )
+    })
+}
+
+/// Pages of 1 GiB can be reserved only at boot.
+pub(super) fn parameter(wanted: Hugepages) -> Option<Needed> {
+    (wanted.page == PageSize::Gib1).then(|| Needed {
+        want: ParameterChange::Hugepages("1G", wanted.count()),
+        parameter: Parameter {
+            token: format!("hugepagesz=1G hugepages={}", wanted.count()),
+            why: format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory),
+        },
+    })
+}
+
+/// The files and commands.
+pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    match wanted.page {
+        PageSize::Mib2 => {
+            let count = wanted.count();
+            let text = format!(
+                "# Written by `vgapt prepare`, taken away by `vgapt undo`: {} for a guest.\nvm.nr_hugepages = {count}\n",
+                wanted.memory
+            );
+            edits.write(setup, SYSCTL, text, 0o644, "huge pages, reserved at boot while memory is not fragmented")?;
+            let pool = host.memory.hugepages.iter().find(|pool| pool.page == wanted.page.size());
+            if !edits.writes.is_empty() {
+                let mut command =
+                    Command::of(&["sysctl", "--quiet", "--load", SYSCTL], "reserves them now, as far as memory is not fragmented");
+                command.undo = pool.map(|pool| vec!["sysctl".to_owned(), "--quiet".to_owned(), format!("vm.nr_hugepages={}", pool.total)]);
+                edits.commands.push(command);
+            }
+        }
+        PageSize::Gib1 => {
+            let is_mounted = |line: &str| line.split_whitespace().nth(1) == Some(MOUNT_1G);
+            let table = setup.files.text(FSTAB).unwrap_or_default();
+            if !table.lines().any(is_mounted) {
+                let line_break = if table.is_empty() || table.ends_with('\n') { "" } else { "\n" };
+                let mount = format!(
+                    "hugetlbfs {MOUNT_1G} hugetlbfs pagesize=1G,nofail,x-systemd.before=libvirtd.service,x-systemd.before=virtqemud.service 0 0\n"
+                );
+                edits.write(
+                    setup,
+                    FSTAB,
+                    format!("{table}{line_break}{mount}"),
+                    0o644,
+                    "pages of 1 GiB, mounted before libvirt looks for them",
+                )?;
+            }
+        }
+    }
+    Ok(edits)
+}
+
+/// Another file that sets the number and takes precedence.
+pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
+    let directories = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
+    let later = directories.into_iter().flat_map(|directory| setup.files.legible_texts(directory, ".conf")).find(|(path, text)| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name > "60-vgapt-hugepages.conf" && text.lines().any(|line| line.trim_start().starts_with("vm.nr_hugepages"))
+    });
+    let (path, _) = later.filter(|_| wanted.page == PageSize::Mib2)?;
+    Some(Finding::warning(
+        "hugepages-conflict",
+        format!("{path} also sets vm.nr_hugepages, and is read later"),
+        format!("remove that line from {path}"),
+    ))
+}

@@ -1,0 +1,105 @@
+//! Which tool makes the initramfs that is booted.
+
+use super::list::ALL;
+use super::tool::Tool;
+use crate::host::decide::loaders;
+use crate::model::{Finding, Host, InitramfsTool, Setup};
+
+/// Which tool makes an image of this name, judged by the name and mkinitcpio's presets.
+fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
+    if preset_images(setup).iter().any(|known| known == image) {
+        return Some(InitramfsTool::Mkinitcpio);
+    }
+    let says = |word: &str| image.to_ascii_lowercase().contains(word);
+    if says("booster") {
+        return Some(InitramfsTool::Booster);
+    }
+    says("dracut").then_some(InitramfsTool::Dracut)
+}
+
+/// The names of the images that mkinitcpio's presets make.
+fn preset_images(setup: &Setup) -> Vec<String> {
+    let texts = setup.files.legible_texts("/etc/mkinitcpio.d", ".preset").flat_map(|(_, text)| text.lines());
+    let image = |line: &str| {
+        let (name, value) = line.trim().split_once('=')?;
+        let value = value.trim_matches(['"', '\'']);
+        name.ends_with("_image").then(|| value.rsplit('/').next().unwrap_or_default().to_owned())
+    };
+    texts.filter_map(image).filter(|name| !name.is_empty()).collect()
+}
+
+fn of_kind(kind: InitramfsTool, setup: &Setup) -> Option<&'static Tool> {
+    ALL.into_iter().find(|tool| tool.kind == kind && setup.has(tool.program))
+}
+
+fn not_known(images: &[String], booster: bool) -> Finding {
+    let what = if booster {
+        "the booted initramfs is made by booster, which vgapt cannot configure"
+    } else {
+        "the tool that makes the booted initramfs was not found"
+    };
+    Finding::error("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
+}
+
+/// The image that is booted, if the tool does not make it by default: its path, and the kernel release.
+pub(in crate::host::decide) fn image(host: &Host, setup: &Setup) -> Option<(String, String)> {
+    let release = host.platform.kernel.clone()?;
+    let name = loaders::booted_images(host, setup).into_iter().find(|name| maker(setup, name) == Some(InitramfsTool::Dracut))?;
+    let path = setup.images.iter().map(|(path, _)| path).find(|path| path.rsplit('/').next() == Some(&name))?;
+    (!name.contains(&release)).then(|| (path.clone(), release))
+}
+
+const BY_HAND: &str = "leave the card with the host until the domain starts: --bind start; or add vfio_pci to the initramfs by hand";
+
+/// The tool that makes this host's initramfs.
+///
+/// # Errors
+/// If there is none that vgapt supports.
+pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
+    let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
+        .iter()
+        .find_map(|path| setup.files.legible(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
+    let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
+    // On Debian, dracut has its own update-initramfs, so the lister has to be installed too.
+    let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();
+    let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();
+    let usual = |tool: &&&'static Tool| {
+        let distribution = &host.platform.distribution;
+        match tool.kind {
+            InitramfsTool::InitramfsTools => distribution.is_like(&["debian", "ubuntu"]),
+            InitramfsTool::Mkinitcpio => distribution.is_like(&["arch"]),
+            _ => distribution.is_like(&["fedora", "rhel", "suse", "opensuse"]),
+        }
+    };
+    let one_of = |tools: &[&'static Tool]| match tools {
+        [tool] => Some(*tool),
+        several => several.iter().find(usual).copied(),
+    };
+    let images = loaders::booted_images(host, setup);
+    if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
+        return of_kind(made, setup).ok_or_else(|| not_known(&images, made == InitramfsTool::Booster));
+    }
+    // The booted image is in none of mkinitcpio's presets, so mkinitcpio does not make it; kernel-install names every image initrd.
+    let elsewhere = !images.is_empty() && !preset_images(setup).is_empty() && !images.iter().any(|image| image == "initrd");
+    let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && elsewhere && named.is_none();
+    if one_of(&installed).is_some_and(|tool| is_out(&tool)) {
+        let rest: Vec<&'static Tool> = installed.iter().copied().filter(|tool| !is_out(tool)).collect();
+        return one_of(&rest).ok_or_else(|| not_known(&images, false));
+    }
+    named
+        .filter(|tool| installed.is_empty() || setup.has(tool.program))
+        .or_else(|| one_of(&installed))
+        .or_else(|| one_of(&configured))
+        .ok_or_else(|| {
+            let booster = host.platform.initramfs_tools.contains(&InitramfsTool::Booster);
+            Finding::error(
+                "initramfs",
+                if booster {
+                    "the initramfs is made by booster, which vgapt cannot configure"
+                } else {
+                    "the tool that makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
+                },
+                BY_HAND,
+            )
+        })
+}

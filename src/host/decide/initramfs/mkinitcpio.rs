@@ -1,0 +1,103 @@
+//! Arch's mkinitcpio: two arrays of its configuration.
+
+use super::tool::{Inclusion, Tool, WHY};
+use crate::host::plan::{Command, Edits, text_of};
+use crate::host::text::shell::{self, Assignment};
+use crate::model::{Finding, InitramfsTool, Setup};
+
+pub(super) static MKINITCPIO: Tool = Tool { kind: InitramfsTool::Mkinitcpio, program: "mkinitcpio", lister: "lsinitcpio", edit };
+
+const CONFIGURATION: &str = "/etc/mkinitcpio.conf";
+/// Read after it, in the order of names.
+const MORE: &str = "/etc/mkinitcpio.conf.d";
+
+fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    let files: Vec<(&str, &crate::model::ConfigFile)> = setup
+        .files
+        .0
+        .get_key_value(CONFIGURATION)
+        .map(|(path, file)| (path.as_str(), file))
+        .into_iter()
+        .chain(setup.files.below(MORE, ".conf"))
+        .collect();
+    let mut texts = Vec::new();
+    for (path, file) in files {
+        texts.push((path, text_of(path, file)?.to_owned()));
+    }
+    if texts.is_empty() {
+        texts.push((CONFIGURATION, String::new()));
+    }
+    include(&mut texts, "MODULES", &inclusion.modules);
+    include(&mut texts, "FILES", &inclusion.files);
+    for (path, text) in texts {
+        edits.write(setup, path, text, 0o644, WHY)?;
+    }
+    edits.commands.push(rebuild(setup));
+    Ok(edits)
+}
+
+/// If limine-mkinitcpio-hook is installed, it builds the images that are booted, and mkinitcpio has no presets.
+fn rebuild(setup: &Setup) -> Command {
+    const LIMINE: [&str; 1] = ["limine-mkinitcpio"];
+    if setup.has(LIMINE[0]) && setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_none() {
+        let mut command = Command::of(&LIMINE, WHY).making(["/boot/limine.conf"]);
+        // Its images are in a directory named after the machine id; they are built again instead of restored from copies.
+        command.undo = Some(command.argv.clone());
+        return command;
+    }
+    Command::of(&["mkinitcpio", "-P"], WHY).making(["/boot/initramfs-", "/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"])
+}
+
+/// Adds words to the last assignment, before the present ones: modules are loaded in this order.
+fn include(texts: &mut [(&str, String)], name: &str, words: &[&str]) {
+    let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, name).is_empty());
+    let text = &mut texts[last.unwrap_or(0)].1;
+    let found = shell::assignments(text, name);
+    let assignment = found.last();
+    let there: Vec<String> = found.iter().flat_map(|one| words_in(&text[one.inside.clone()])).collect();
+    let missing: Vec<&str> = words.iter().copied().filter(|word| !there.iter().any(|known| known == word)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let missing = missing.join(" ");
+    *text = match assignment {
+        Some(Assignment { inside, certain: true, .. }) => {
+            let value = &text[inside.clone()];
+            let (open, rest) = value.strip_prefix('(').map_or(("", value), |rest| ("(", rest));
+            let space = if rest.trim_start().is_empty() || rest.starts_with(')') { "" } else { " " };
+            let quotes = if open.is_empty() && assignment.is_some_and(|one| one.quotes == shell::Quotes::None) { "\"" } else { "" };
+            format!("{}{quotes}{open}{missing}{space}{rest}{quotes}{}", &text[..inside.start], &text[inside.end..])
+        }
+        _ => {
+            let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+            format!("{text}{line_break}{name}+=({missing})\n")
+        }
+    };
+}
+
+fn words_in(value: &str) -> Vec<String> {
+    value.trim_matches(['(', ')']).split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_and_strings() {
+        for (before, after) in [
+            ("MODULES=()\n", "MODULES=(vfio_pci)\n"),
+            ("MODULES=(amdgpu btrfs) # mine\n", "MODULES=(vfio_pci amdgpu btrfs) # mine\n"),
+            ("MODULES=\"amdgpu\"\n", "MODULES=\"vfio_pci amdgpu\"\n"),
+            ("MODULES=(\n  amdgpu\n)\n", "MODULES=(vfio_pci \n  amdgpu\n)\n"),
+            ("MODULES=(\n  vfio_pci\n)\n", "MODULES=(\n  vfio_pci\n)\n"),
+            ("MODULES=(vfio_pci)\n", "MODULES=(vfio_pci)\n"),
+            ("HOOKS=(base)\n", "HOOKS=(base)\nMODULES+=(vfio_pci)\n"),
+        ] {
+            let mut texts = [(CONFIGURATION, before.to_owned())];
+            include(&mut texts, "MODULES", &["vfio_pci"]);
+            assert_eq!(texts[0].1, after);
+        }
+    }
+}

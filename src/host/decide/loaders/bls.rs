@@ -1,0 +1,132 @@
+//! Entries of the Boot Loader Specification (type 1): one file each, with `options` for the kernel.
+
+use super::cmdline;
+use super::entry::{Entry, FALLBACK};
+use crate::host::plan::Edits;
+use crate::host::text::tokens::{self, ParameterChange};
+use crate::model::{Finding, Host, Setup};
+
+/// The parameters that kernel-install sets for new kernels.
+pub(in crate::host::decide) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+/// The distribution's default for them.
+pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
+/// The entries that GRUB's `blscfg` reads, and those of ostree.
+pub(super) const ENTRIES: &str = "/boot/loader/entries";
+const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
+
+/// The Linux entries in a directory, each with its kernel parameters.
+pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
+    setup
+        .files
+        .texts(directory, ".conf")
+        .filter(|(path, text)| is_linux(text) && !path.ends_with(FALLBACK))
+        .map(|(path, text)| Entry { source: path.to_owned(), cmdline: options(text).join(" ") })
+        .collect()
+}
+
+/// Changes each entry of a directory.
+pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[ParameterChange], edits: &mut Edits) -> Result<(), Finding> {
+    for (path, file) in setup.files.below(directory, ".conf") {
+        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(FALLBACK) {
+            continue;
+        }
+        edits.change(setup, path, WHY_ENTRY, |text| changed(text, wants))?;
+    }
+    Ok(())
+}
+
+/// Changes the parameters of new kernels. If they are not configured, kernel-install uses the running kernel's, so a
+/// kernel that is installed, or an entry that is regenerated, before the next boot would lack vgapt's.
+pub(super) fn edit_new_kernels(
+    host: &Host,
+    setup: &Setup,
+    directory: &str,
+    wants: &[ParameterChange],
+    edits: &mut Edits,
+) -> Result<(), Finding> {
+    let why = "kernel parameters of kernels that are installed later, and of regenerated entries";
+    if setup.files.exists(NEW_KERNELS) {
+        return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
+    }
+    let running = host.platform.cmdline.clone().unwrap_or_default().0;
+    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::says(&running, wants));
+    let made = |entry: &Entry| release.is_some_and(|release| entry.source.contains(release));
+    let shipped = setup.files.text(SHIPPED).map(cmdline::said).filter(|_| release.is_some());
+    let Some(line) = shipped.or_else(|| entries(setup, directory).into_iter().find(made).map(|entry| entry.cmdline)) else { return Ok(()) };
+    if line.contains("$kernelopts") {
+        return Ok(());
+    }
+    // Variables belong to GRUB, and kernel-install adds the machine id.
+    let kept: Vec<&str> =
+        line.split_whitespace().filter(|token| !token.starts_with('$') && !token.starts_with("systemd.machine_id=")).collect();
+    edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, why)
+}
+
+pub(super) fn is_linux(text: &str) -> bool {
+    text.lines().any(|line| value(line, "linux").is_some())
+}
+
+/// The initramfs images that an entry names.
+pub(super) fn initramfs(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| value(line, "initrd"))
+        .flat_map(str::split_whitespace)
+        .filter(|word| !word.starts_with('$'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn options(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| value(line, "options")).collect()
+}
+
+fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.trim_start().strip_prefix(key)?;
+    rest.starts_with([' ', '\t']).then(|| rest.trim())
+}
+
+/// Several `options` lines are combined, so what is missing is added to the last one.
+fn changed(text: &str, wants: &[ParameterChange]) -> String {
+    let all = options(text);
+    let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
+    let missing = !elsewhere && !tokens::says(&all.join(" "), wants);
+    let last = all.len();
+    let mut seen = 0;
+    let mut changed: String = text
+        .split_inclusive('\n')
+        .map(|line| {
+            let Some(value) = value(line, "options") else { return line.to_owned() };
+            seen += 1;
+            let edited = if seen == last && missing { tokens::with(value, wants) } else { tokens::without_opposites(value, wants) };
+            if value.is_empty() { format!("options {edited}\n") } else { line.replacen(value, &edited, 1) }
+        })
+        .collect();
+    if last == 0 && missing {
+        let line_break = if changed.ends_with('\n') { "" } else { "\n" };
+        changed.push_str(&format!("{line_break}options {}\n", tokens::with("", wants)));
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_changes_in_its_options_only() {
+        let wants = [ParameterChange::Set("intel_iommu=on".into())];
+        let head = "title Fedora\nversion 6.11\nlinux /vmlinuz-6.11\n";
+        for (before, after) in [
+            ("options root=UUID=1 ro rhgb quiet\n", "options root=UUID=1 ro rhgb quiet intel_iommu=on\n"),
+            ("options\troot=1  ro \n", "options\troot=1  ro intel_iommu=on \n"),
+            ("options a\noptions b\n", "options a\noptions b intel_iommu=on\n"),
+            ("options intel_iommu=on\noptions b\n", "options intel_iommu=on\noptions b\n"),
+            ("options a intel_iommu=off\n", "options a intel_iommu=on\n"),
+            ("", "options intel_iommu=on\n"),
+            ("options root=1", "options root=1 intel_iommu=on"),
+            ("options $kernelopts $tuned_params\n", "options $kernelopts $tuned_params\n"),
+        ] {
+            assert_eq!(changed(&format!("{head}{before}"), &wants), format!("{head}{after}"));
+        }
+    }
+}

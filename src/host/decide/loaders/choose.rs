@@ -1,0 +1,209 @@
+//! Which boot loader booted this machine: only that one is edited, and where it is not certain, or vgapt does not know
+//! the loader, none.
+
+use super::list::{ALL, of_kind};
+use super::loader::Loader;
+use super::{grub, systemd_boot};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+/// The boot loader that booted this host, and how that is known.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The loader.
+    pub loader: &'static Loader,
+    /// How that is known.
+    pub evidence: String,
+}
+
+/// Stands for the kernel parameters in the remedy of what [`chosen`] refuses.
+pub const PARAMETERS: &str = "<parameters>";
+
+/// A boot loader whose configuration vgapt does not edit.
+struct Foreign {
+    name: &'static str,
+    /// A part of its program's path, or of what it calls itself, in small letters.
+    words: &'static [&'static str],
+    /// Where it is given parameters.
+    place: fn(&Setup) -> String,
+}
+
+/// From the manuals of rEFInd ("Configuring the Boot Manager") and of `ZFSBootMenu` (zfsbootmenu(7)).
+static FOREIGN: [Foreign; 2] = [
+    Foreign {
+        name: "rEFInd",
+        words: &["refind"],
+        place: |_| {
+            format!(
+                "in /boot/refind_linux.conf, behind the parameters in the second quotes of each line (or in the options of your menuentry in refind.conf): {PARAMETERS}"
+            )
+        },
+    },
+    Foreign {
+        name: "ZFSBootMenu",
+        words: &["\\zbm\\", "zfsbootmenu"],
+        place: |setup| {
+            let dataset = root_dataset(setup).unwrap_or("DATASET");
+            format!(
+                "zfs get org.zfsbootmenu:commandline {dataset} shows what is there; with that in front: zfs set org.zfsbootmenu:commandline=\"… {PARAMETERS}\" {dataset}"
+            )
+        },
+    },
+];
+
+/// The dataset that is the root file system.
+fn root_dataset(setup: &Setup) -> Option<&str> {
+    let mut lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.rfind(|fields| fields.len() > 2 && fields[1] == "/" && fields[2] == "zfs").map(|fields| fields[0])
+}
+
+/// The boot loader that booted this host.
+///
+/// # Errors
+/// Where that is not certain, or it is one that vgapt does not edit.
+pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
+    let configured: Vec<&'static Loader> = ALL.into_iter().filter(|loader| (loader.configured)(setup)).collect();
+    let (kind, evidence) = match witness(host, setup) {
+        Some(witness) => witness?,
+        None => by_files(&configured)?,
+    };
+    match owner(kind, setup).filter(|loader| (loader.configured)(setup)) {
+        Some(loader) => Ok(Chosen { loader, evidence }),
+        None => Err(uncertain(&format!("{evidence}, but the configuration of {} does not exist", name(kind)))),
+    }
+}
+
+/// What the running system shows about its boot, the most certain first. One that vgapt does not know speaks against a guess by
+/// the files that another loader left.
+fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
+    let booted = &setup.booted;
+    if setup.files.exists("/run/ostree-booted") {
+        return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
+    }
+    let told = [
+        booted.loader.as_ref().map(|loader| (loader, format!("the boot loader reports itself as {loader} (EFI variable LoaderInfo)"))),
+        booted.program.as_ref().map(|program| (program, format!("the firmware started {program} (EFI variable BootCurrent)"))),
+    ];
+    // GRUB says which image it loaded, also where another loader started GRUB.
+    let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
+    let foreign = told.iter().flatten().find_map(|(text, evidence)| {
+        let text = text.to_ascii_lowercase();
+        Some((FOREIGN.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
+    });
+    if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
+        let message = format!("vgapt does not edit the configuration of {}, which booted this machine: {evidence}", foreign.name);
+        return Some(Err(Finding::error("boot-loader", message, (foreign.place)(setup))));
+    }
+    if let Some(stub) = &booted.stub {
+        return Some(Ok((BootLoader::UnifiedKernelImage, format!("the kernel was started by {stub} (EFI variable StubInfo)"))));
+    }
+    let named = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        [("systemd", BootLoader::SystemdBoot), ("limine", BootLoader::Limine), ("grub", BootLoader::Grub), ("shim", BootLoader::Grub)]
+            .into_iter()
+            .find(|(word, _)| text.contains(word))
+            .map(|(_, kind)| kind)
+    };
+    if let Some((kind, evidence)) = told.iter().flatten().find_map(|(text, evidence)| Some((named(text)?, evidence))) {
+        return Some(Ok((kind, evidence.clone())));
+    }
+    let is_image = booted.program.as_ref().is_some_and(|program| program.to_ascii_lowercase().contains("\\efi\\linux\\"));
+    if let (true, Some((_, evidence))) = (is_image, &told[1]) {
+        return Some(Ok((BootLoader::UnifiedKernelImage, evidence.clone())));
+    }
+    if let Some(image) = image {
+        return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
+    }
+    let unknown = told.iter().flatten().find(|(text, _)| !is_fallback(text));
+    unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
+}
+
+/// Whether a program has the name that every loader has on a medium that the firmware starts by itself.
+fn is_fallback(program: &str) -> bool {
+    let program = program.to_ascii_lowercase();
+    program.rsplit('\\').next().is_some_and(|name| name.starts_with("boot") && name.ends_with(".efi"))
+}
+
+/// Without other evidence, the files of exactly one boot loader are certain enough.
+fn by_files(configured: &[&'static Loader]) -> Result<(BootLoader, String), Finding> {
+    match configured {
+        // kernelstub and ostree use another loader, whose files exist too.
+        [loader] | [loader, ..] if configured.len() == 1 || matches!(loader.kind, BootLoader::Ostree | BootLoader::Kernelstub) => {
+            Ok((loader.kind, format!("only the configuration files of {} exist", loader.name)))
+        }
+        [] => Err(uncertain("no boot loader's configuration was found")),
+        several => {
+            let names: Vec<&str> = several.iter().map(|loader| loader.name).collect();
+            Err(uncertain(&format!(
+                "the configuration files of {} exist, and the firmware does not report which one booted",
+                names.join(" and ")
+            )))
+        }
+    }
+}
+
+/// Who writes the loader's files: kernelstub writes systemd-boot's, and a GRUB without a `grub.cfg` reads
+/// the same entries as systemd-boot (grub2-bls).
+fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
+    if kind == BootLoader::Grub && systemd_boot::owns_entries(setup) && !grub::is_generated(setup) {
+        return Some(&systemd_boot::GRUB_OF_ENTRIES);
+    }
+    let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
+    kernelstub.or_else(|| of_kind(kind))
+}
+
+fn name(kind: BootLoader) -> &'static str {
+    of_kind(kind).map_or("that boot loader", |loader| loader.name)
+}
+
+fn uncertain(what: &str) -> Finding {
+    Finding::error(
+        "boot-loader",
+        format!("which boot loader's configuration needs the kernel parameters is not certain: {what}"),
+        format!("add these kernel parameters to your boot loader's configuration: {PARAMETERS}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Booted, Cmdline, ConfigFile, ConfigFiles};
+
+    /// A host with GRUB's files left over.
+    fn of(loader: Option<&str>, program: Option<&str>, stub: Option<&str>, cmdline: &str) -> Result<Chosen, Finding> {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let booted = Booted { efi: true, loader: own(loader), program: own(program), stub: own(stub), ..Booted::default() };
+        let file = |text: &str| ConfigFile { place: "/x".into(), mode: 0o644, text: Ok(text.into()) };
+        let files = [
+            ("/etc/default/grub".to_owned(), file("GRUB_CMDLINE_LINUX=\"\"\n")),
+            ("/proc/mounts".to_owned(), file("zroot/ROOT/debian / zfs rw 0 0\n")),
+        ];
+        let setup = Setup { booted, files: ConfigFiles(files.into()), ..Setup::default() };
+        let mut host = Host::default();
+        host.platform.cmdline = Some(Cmdline(cmdline.to_owned()));
+        chosen(&host, &setup)
+    }
+
+    #[test]
+    fn a_loader_that_is_not_known_speaks_against_files_that_were_left() {
+        let refind = "\\EFI\\refind\\refind_x64.efi";
+        for (loader, program, stub, words) in [
+            (Some("rEFInd 0.14.2"), Some(refind), None, ["rEFInd", "/boot/refind_linux.conf"]),
+            (None, Some("\\EFI\\ZBM\\VMLINUZ.EFI"), None, ["ZFSBootMenu", "<parameters>\" zroot/ROOT/debian"]),
+            (None, Some("\\EFI\\zbm\\vmlinuz.efi"), Some("systemd-stub 257.7"), ["ZFSBootMenu", "org.zfsbootmenu:commandline"]),
+            (Some("Clover 5157"), None, None, ["Clover 5157", "to your boot loader's configuration: <parameters>"]),
+            (None, Some("\\vmlinuz-linux"), None, ["\\vmlinuz-linux", "<parameters>"]),
+        ] {
+            let finding = of(loader, program, stub, "root=1").expect_err("it is not GRUB");
+            assert!(finding.message.contains(words[0]) && finding.remedy.contains(words[1]), "{finding:?}");
+        }
+        // GRUB tells that it was there, also behind another loader; a fallback's name tells nothing.
+        for (loader, program, cmdline) in [
+            (Some("rEFInd 0.14.2"), Some(refind), "BOOT_IMAGE=/vmlinuz root=1"),
+            (None, Some("\\EFI\\BOOT\\BOOTX64.EFI"), "root=1"),
+            (None, Some("\\EFI\\debian\\shimx64.efi"), "root=1"),
+            (None, None, "root=1"),
+        ] {
+            assert_eq!(of(loader, program, None, cmdline).unwrap().loader.kind, BootLoader::Grub, "{program:?}");
+        }
+    }
+}

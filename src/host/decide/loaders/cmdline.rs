@@ -1,0 +1,61 @@
+//! A file that contains a command line, such as /etc/kernel/cmdline: on one or several lines, with comments.
+
+use crate::host::text::tokens::{self, ParameterChange};
+
+/// Its content, on one line.
+pub(super) fn said(text: &str) -> String {
+    text.lines().filter(|line| !is_comment(line)).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+/// The file with all of these changes: contradictions are removed from each line, and what is missing is added to the last line.
+pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
+    let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
+    let add = !tokens::says(&said(text), wants);
+    let mut changed: String = text
+        .split_inclusive('\n')
+        .enumerate()
+        .map(|(index, line)| match () {
+            () if is_comment(line) => line.to_owned(),
+            () if add && last == Some(index) => tokens::with(line, wants),
+            () => tokens::without_opposites(line, wants),
+        })
+        .collect();
+    if add && last.is_none() {
+        let line_break = if changed.is_empty() || changed.ends_with('\n') { "" } else { "\n" };
+        changed.push_str(&format!("{line_break}{}\n", tokens::with("", wants)));
+    }
+    changed
+}
+
+/// The same file without contradicting parameters.
+pub(super) fn without_opposites(text: &str, wants: &[ParameterChange]) -> String {
+    let line = |line: &str| if is_comment(line) { line.to_owned() } else { tokens::without_opposites(line, wants) };
+    text.split_inclusive('\n').map(line).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_stay_comments() {
+        let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
+        for (before, after) in [
+            ("root=1 rw\n", "root=1 rw intel_iommu=on\n"),
+            ("root=1 rw", "root=1 rw intel_iommu=on"),
+            ("root=1\nquiet\n# intel_iommu=on was bad\n", "root=1\nquiet intel_iommu=on\n# intel_iommu=on was bad\n"),
+            ("iommu=off\nroot=1\n", "\nroot=1 intel_iommu=on\n"),
+            ("root=1 intel_iommu=on\nquiet\n", "root=1 intel_iommu=on\nquiet\n"),
+            ("# nothing\n", "# nothing\nintel_iommu=on\n"),
+            ("", "intel_iommu=on\n"),
+        ] {
+            assert_eq!(with(before, &wants), after, "{before:?}");
+            assert_eq!(with(after, &wants), after, "a second time");
+        }
+        assert_eq!(said("# a\nb  c\n\nd\n"), "b c d");
+    }
+}

@@ -1,0 +1,114 @@
+//! Unified kernel images (UKI): kernel, initramfs and command line in one EFI program, built from
+//! /etc/kernel/cmdline or the files of /etc/cmdline.d.
+
+use super::entry::Entry;
+use super::loader::Loader;
+use super::{bls, cmdline};
+use crate::host::decide::update_initramfs;
+use crate::host::plan::{Command, Edits};
+use crate::host::text::shell;
+use crate::host::text::tokens::{self, ParameterChange};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+pub(super) static UNIFIED: Loader =
+    Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next, fallback: |_, _, _| None };
+
+const CMDLINE: &str = bls::NEW_KERNELS;
+/// mkinitcpio reads these if there is no /etc/kernel/cmdline.
+pub(super) const PARTS: &str = "/etc/cmdline.d";
+const WHY: &str = "the command line that is built into unified kernel images";
+/// Where the images are written.
+const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"];
+
+fn configured(setup: &Setup) -> bool {
+    let layout = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
+        .iter()
+        .filter_map(|path| setup.files.legible(path))
+        .any(|text| text.lines().any(|line| line.trim() == "layout=uki"));
+    let preset =
+        setup.files.legible_texts("/etc/mkinitcpio.d", ".preset").any(|(_, text)| !shell::assignments(text, "default_uki").is_empty());
+    let dracut = setup
+        .files
+        .legible_texts("/etc/dracut.conf.d", ".conf")
+        .any(|(_, text)| shell::assignments(text, "uefi").last().is_some_and(|last| matches!(&text[last.inside.clone()], "yes" | "true")));
+    layout || preset || dracut
+}
+
+fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
+    let mut edits = Edits::default();
+    if setup.files.exists(CMDLINE) {
+        edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
+    } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
+        let says = next(setup).iter().all(|entry| tokens::says(&entry.cmdline, wants));
+        for (other, _) in setup.files.below(PARTS, ".conf") {
+            let last = other == path && !says;
+            edits.change(
+                setup,
+                other,
+                WHY,
+                |text| {
+                    if last { cmdline::with(text, wants) } else { cmdline::without_opposites(text, wants) }
+                },
+            )?;
+        }
+    } else {
+        // Both builders use the running kernel's command line if none is configured.
+        return Err(Finding::error(
+            "boot-loader",
+            format!("the unified kernel images have no configured command line: neither {CMDLINE} nor {PARTS} exists"),
+            format!("write the kernel's command line into {CMDLINE} (the present one is in /proc/cmdline), and run vgapt prepare again"),
+        ));
+    }
+    if !edits.writes.is_empty() {
+        edits.commands.push(rebuild(setup));
+    }
+    Ok(edits)
+}
+
+/// The directories of the images that are rebuilt with every new initramfs.
+pub(super) fn images(setup: &Setup) -> impl Iterator<Item = String> {
+    let has_images = |place: &&str| setup.images.iter().any(|(path, _)| path.starts_with(place));
+    IMAGES.into_iter().filter(has_images).filter(|_| configured(setup)).map(str::to_owned)
+}
+
+/// Why rebuilt images would not be booted.
+pub(in crate::host::decide) fn unsigned(setup: &Setup) -> Option<Finding> {
+    (setup.booted.secure_boot == Some(true) && !can_sign(setup)).then(|| {
+        Finding::error(
+            "signing",
+            "Secure Boot is on, and no tool was found that signs the new unified kernel images, so the firmware would refuse them at the next boot",
+            "set up signing (sbctl create-keys and enroll-keys, or SecureBootPrivateKey in /etc/kernel/uki.conf), and run vgapt prepare again",
+        )
+    })
+}
+
+/// Whether the builder signs: with sbctl's keys, ukify's or dracut's.
+fn can_sign(setup: &Setup) -> bool {
+    let says = |text: &str, key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
+    let ukify = setup.files.legible("/etc/kernel/uki.conf").is_some_and(|text| says(text, "SecureBootPrivateKey"));
+    let dracut = setup.files.legible_texts("/etc/dracut.conf.d", ".conf").any(|(_, text)| says(text, "uefi_secureboot_key"));
+    ukify || dracut || setup.has("sbctl")
+}
+
+fn rebuild(setup: &Setup) -> Command {
+    let why = "the command line is inside the images, so they are rebuilt";
+    let command = if setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_some() {
+        Command::of(&["mkinitcpio", "-P"], why)
+    } else if setup.has("dracut") && !setup.has("kernel-install") {
+        Command::of(&["dracut", "--regenerate-all", "--force"], why)
+    } else if setup.has("update-initramfs") && setup.has("lsinitramfs") {
+        // kernel-install finds kernels only in /usr/lib/modules, and Debian's are in /boot; a hook passes them on.
+        return update_initramfs::command(why).making(IMAGES.into_iter().chain([update_initramfs::IMAGES]));
+    } else {
+        Command::of(&["kernel-install", "add-all"], why)
+    };
+    command.making(IMAGES)
+}
+
+fn next(setup: &Setup) -> Vec<Entry> {
+    if let Some(text) = setup.files.text(CMDLINE) {
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::said(text) }];
+    }
+    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::said(text)).collect();
+    if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
+}

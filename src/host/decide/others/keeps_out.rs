@@ -1,0 +1,23 @@
+//! A line by which a driver is not loaded.
+
+/// A line by which a driver is not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host::decide) struct KeepsOut {
+    /// Its file and number, or the kernel's command line.
+    pub(in crate::host::decide) place: String,
+    /// Its text.
+    pub(in crate::host::decide) words: String,
+}
+
+impl KeepsOut {
+    /// Its place and text in one phrase.
+    pub(in crate::host::decide) fn says(&self) -> String {
+        format!("{} says `{}`", self.place, self.words)
+    }
+
+    /// How to remove all of them.
+    pub(in crate::host::decide) fn removal(lines: &[Self]) -> String {
+        let one = |line: &Self| format!("remove `{}` from {}", line.words, line.place);
+        lines.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,169 @@
+//! Module options: files of modprobe, lists of modules, driverctl.
+
+use super::external::{ExternalBinding, union};
+use super::scripts::named;
+use crate::host::decide::bound::MODPROBE;
+use crate::host::decide::modprobe;
+use crate::model::{Finding, Host, PciDevice, Setup};
+
+/// The drivers that reserve a device for a guest; `NAME.ids` are the kernel parameters for their ids.
+pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
+/// Lists of modules that are loaded early, each followed by its options.
+const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
+
+/// Options and the install line of the drivers. Of several lines with ids the last one takes effect.
+pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    let configuration = modprobe::read(setup, &[]);
+    let is_ours = |line: &&modprobe::Line| line.path == MODPROBE;
+    let mut found = Vec::new();
+    for driver in DRIVERS {
+        let with_ids = giving_ids(&configuration, driver).filter(|_| !setup.is_built_in(driver));
+        if let Some(line) = with_ids.last() {
+            found.push(with(ExternalBinding::new(line.place(), &line.words()).by(driver), host, ids(&line.rest).unwrap_or_default()));
+        }
+        // A line that keeps the module out binds nothing.
+        let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
+        if let Some(line) = configuration.first("install", driver).filter(is_others) {
+            let mut other = ExternalBinding::new(line.place(), &line.words());
+            let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
+            let texts = programs.filter_map(|path| setup.files.legible(path));
+            other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
+            found.push(other);
+        }
+        // Old guides map a card's alias to the driver.
+        let aliases = configuration.of("alias").filter(|line| line.rest.replace('-', "_") == driver && !is_ours(line));
+        found.extend(aliases.map(|line| {
+            let takes = host.pci.iter().filter(|device| modprobe::fits(&line.name, &device.modalias())).map(|device| device.address);
+            ExternalBinding { takes: takes.collect(), ..ExternalBinding::new(line.place(), &line.words()) }
+        }));
+    }
+    found
+}
+
+/// The lines of others that give ids to a driver.
+fn giving_ids<'a>(configuration: &'a modprobe::Configuration, driver: &'static str) -> impl Iterator<Item = &'a modprobe::Line> {
+    let is_one = move |line: &&modprobe::Line| line.name == driver && line.path != MODPROBE && ids(&line.rest).is_some();
+    configuration.of("options").filter(is_one)
+}
+
+/// Lines that give ids to a driver that is part of the kernel, for which no options of modprobe count.
+pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
+    let configuration = modprobe::read(setup, &[]);
+    let built_in = DRIVERS.into_iter().filter(|driver| setup.is_built_in(driver));
+    built_in
+        .flat_map(|driver| giving_ids(&configuration, driver))
+        .map(|line| {
+            Finding::warning(
+                "not-read",
+                format!(
+                    "{} says `{}`, which has no effect: {} is part of this kernel, and modprobe options apply to modules only",
+                    line.place(),
+                    line.words(),
+                    line.name.replace('_', "-")
+                ),
+                format!("nothing; remove it from {} if no other kernel needs it", line.place()),
+            )
+        })
+        .collect()
+}
+
+/// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
+/// there; systemd-modules-load reads the whole line as a name, and loads nothing (modules-load.d(5)).
+pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.legible(path)?)));
+    let texts = texts.chain(setup.files.legible_texts("/etc/modules-load.d", ".conf"));
+    let lines = texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)));
+    lines
+        .filter_map(|(path, number, line)| {
+            let (module, options) = line.trim().split_once([' ', '\t'])?;
+            let driver = DRIVERS.into_iter().find(|driver| *driver == module.replace('-', "_"))?;
+            let ids = ids(options).filter(|_| !setup.is_built_in(driver))?;
+            let other = ExternalBinding::new(format!("{path}, line {number}"), line).by(driver);
+            let is_name = path.starts_with("/etc/modules") && (path.contains(".d/") || setup.has("systemctl"));
+            Some(if is_name { ExternalBinding { takes_no_options: true, ..other } } else { with(other, host, ids) })
+        })
+        .collect()
+}
+
+/// driverctl stores a file for each address, with the driver in it.
+pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    let files =
+        setup.files.legible_texts("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
+    files
+        .map(|(path, text)| {
+            let address = path.rsplit('/').next().unwrap_or_default().parse().ok();
+            let takes = address.filter(|address| host.device(*address).is_some()).into_iter().collect();
+            ExternalBinding {
+                takes,
+                ..ExternalBinding::new(format!("{path}, line 1"), &format!("driverctl set-override: {}", text.trim()))
+            }
+        })
+        .collect()
+}
+
+/// The value of `ids=` in a module's options; the last one takes effect.
+pub(in crate::host::decide) fn ids(options: &str) -> Option<&str> {
+    options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
+}
+
+pub(super) fn with(mut other: ExternalBinding, host: &Host, ids: &str) -> ExternalBinding {
+    let ids = ids.trim_matches(['"', '\'']).split(',').map(str::trim).filter(|id| !id.is_empty());
+    for id in ids {
+        match Pattern::parse(id) {
+            Some(pattern) => other.takes.extend(host.pci.iter().filter(|device| pattern.fits(device)).map(|device| device.address)),
+            None => other.no_ids.push(id.to_owned()),
+        }
+    }
+    other.takes.sort_unstable();
+    other.takes.dedup();
+    other
+}
+
+/// An id in the format of `drivers/vfio/pci/vfio_pci.c`: vendor:device, then optionally subsystem and class.
+struct Pattern {
+    vendor: u32,
+    device: u32,
+    subsystem: (u32, u32),
+    class: (u32, u32),
+}
+
+impl Pattern {
+    const ANY: u32 = u32::MAX;
+
+    /// `None` for what is not an id, even if the kernel accepts it: `c5:00` is the beginning of an address.
+    fn parse(id: &str) -> Option<Self> {
+        let fields: Vec<&str> = id.split(':').collect();
+        let numbers: Vec<u32> = fields.iter().map(|field| u32::from_str_radix(field, 16).ok()).collect::<Option<_>>()?;
+        let is_vendor = |at: usize| fields.get(at).is_some_and(|field| field.len() == 4 || field.eq_ignore_ascii_case("ffffffff"));
+        let (vendor, device) = (*numbers.first()?, *numbers.get(1)?);
+        let get = |at: usize, otherwise: u32| numbers.get(at).copied().unwrap_or(otherwise);
+        let is_one = is_vendor(0) && fields[1].len() >= 3 && vendor != 0 && vendor != 0xffff && numbers.len() <= 6;
+        is_one.then(|| Self { vendor, device, subsystem: (get(2, Self::ANY), get(3, Self::ANY)), class: (get(4, 0), get(5, 0)) })
+    }
+
+    fn fits(&self, device: &PciDevice) -> bool {
+        let is = |wanted: u32, number: u16| wanted == Self::ANY || wanted == u32::from(number);
+        let subsystem = device.subsystem.unwrap_or_default();
+        is(self.vendor, device.id.vendor)
+            && is(self.device, device.id.device)
+            && is(self.subsystem.0, subsystem.vendor)
+            && is(self.subsystem.1, subsystem.device)
+            && (self.class.0 ^ device.class.0) & self.class.1 == 0
+            && !device.is_bridge()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_id() {
+        for id in ["0000:00", "0300", "c5:00", "0000:0000", "x", "10de", "10de:1401:1:2:3:4:5", "10de:1g01"] {
+            assert!(Pattern::parse(id).is_none(), "{id}");
+        }
+        for id in ["10de:1401", "10DE:FFFFFFFF", "1002:67df:1da2:e366"] {
+            assert!(Pattern::parse(id).is_some(), "{id}");
+        }
+    }
+}

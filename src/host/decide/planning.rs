@@ -1,0 +1,154 @@
+//! From the request and the present state to the plan.
+
+use super::initramfs::{self, Inclusion};
+use super::parameters::{self, Needed};
+use super::{bind_start, binding, bound, generated, hook, hugepages, labels, loaders, npt, others, overruled, packages, refusals, room};
+use super::{samba, tpm};
+use crate::host::plan::{Edits, Parameter, Plan};
+use crate::host::request::{Bind, Wanted};
+use crate::host::text::tokens::{self, ParameterChange};
+use crate::model::{BootLoader, Finding, Host, Setup};
+
+/// Plans what has to be done. Blockers and warnings are in the plan's findings.
+pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
+    let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    plan.findings.extend(parameters::firmware(host));
+    if wanted.bind == Bind::Start {
+        plan.findings.extend(bind_start::doubts(host, setup, &wanted.functions));
+    }
+    let binding = binding::decide(host, setup, wanted, &mut plan);
+    plan.switch_off = binding.switch_off().map(str::to_owned);
+    let bound_before = !bound::bound(setup).is_empty();
+
+    let mut needed = parameters::of_iommu(host, wanted);
+    needed.extend(parameters::of_binding(&binding));
+    if let Some(pages) = wanted.hugepages {
+        plan.findings.extend(hugepages::refusal(host, pages));
+        plan.findings.extend(hugepages::conflict(setup, pages));
+        needed.extend(hugepages::parameter(pages));
+        take(&mut plan, hugepages::edits(host, setup, pages));
+    }
+    take(&mut plan, npt::edits(host, setup));
+
+    plan.findings.extend(others::findings(host, setup, wanted));
+    take(&mut plan, binding.edits(host, setup));
+    let overruled = overruled::findings(setup, &plan, &binding);
+    plan.findings.extend(overruled);
+    let kept_out = overruled::kept_out(setup, &plan, wanted, &binding);
+    plan.findings.extend(kept_out);
+    let (modules, files) = binding.in_initramfs();
+    if !binding.is_empty() || bound_before {
+        initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);
+    }
+    loader_edits(host, setup, needed, &mut plan);
+    take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
+    if wanted.install {
+        take(&mut plan, packages::edits(host, setup, wanted));
+    }
+    // After the packages: one of them may be Samba.
+    take(&mut plan, samba::edits(host, setup, wanted));
+    plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
+    labels::add(setup, &mut plan);
+    generated::refuse(host, setup, wanted, &mut plan);
+    if !plan.is_empty() {
+        plan.findings.extend(unread(setup));
+        plan.findings.extend(room::refusal(setup, &plan));
+        plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
+    }
+    plan
+}
+
+/// Configuration that could not be read and may change the plan. A user who may not read it may not write either, and
+/// gets that error when writing.
+fn unread(setup: &Setup) -> Option<Finding> {
+    let first = setup.unread.first()?;
+    let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
+    let message = format!("{first}{more}; its content is not known, and might change the plan");
+    let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
+    Some(if setup.unread.iter().all(is_closed) {
+        Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
+    } else {
+        let remedy = "put it right, or away, and run vgapt prepare again (vgapt check names each that cannot be read)";
+        Finding::blocked("unread", message, remedy)
+    })
+}
+
+fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
+    match edits {
+        Ok(edits) => plan.add(edits),
+        Err(finding) => plan.findings.push(finding),
+    }
+}
+
+/// The initramfs is regenerated only if something in it changes.
+fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut Plan) {
+    let tool = match initramfs::chosen(host, setup) {
+        Ok(tool) => tool,
+        Err(finding) => return plan.findings.push(finding),
+    };
+    plan.in_initramfs = inclusion.modules.iter().filter(|module| **module == "vfio_pci").map(|_| "vfio-pci.ko".to_owned()).collect();
+    plan.in_initramfs.extend(inclusion.files.iter().map(|file| file.trim_start_matches('/').to_owned()));
+    match initramfs::edits(tool, setup, inclusion) {
+        Err(finding) => plan.findings.push(finding),
+        Ok(mut edits) => {
+            let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
+            if edits.writes.is_empty() && !bound_changes {
+                edits.commands.clear();
+            } else {
+                plan.reboot.push("the new initramfs is loaded at boot".to_owned());
+            }
+            plan.add(edits);
+        }
+    }
+}
+
+fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
+    let is_opposite = |want: &ParameterChange| matches!(want, ParameterChange::Without(..));
+    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
+    let running = host.platform.cmdline.clone().unwrap_or_default().0;
+    let telling: Vec<Parameter> = needed
+        .into_iter()
+        .filter(|one| !is_opposite(&one.want) || !tokens::says(&running, std::slice::from_ref(&one.want)))
+        .map(|one| one.parameter)
+        .collect();
+    let chosen = match loaders::chosen(host, setup) {
+        Ok(chosen) => chosen,
+        // Nothing has to be added, so the boot loader does not matter.
+        Err(_) if telling.is_empty() => return,
+        // The user has set all of them in the boot loader's configuration.
+        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => {
+            plan.parameters = telling;
+            return;
+        }
+        Err(mut finding) => {
+            let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
+            finding.remedy = finding.remedy.replace(loaders::PARAMETERS, &line.join(" "));
+            plan.parameters = telling;
+            return plan.findings.push(finding);
+        }
+    };
+    plan.parameters = telling;
+    match chosen.loader.edit(host, setup, &wants) {
+        Err(finding) => plan.findings.push(finding),
+        Ok(edits) => {
+            if !edits.writes.is_empty() || !edits.commands.is_empty() {
+                plan.reboot.push(format!(
+                    "kernel parameters take effect at the next boot (boot loader: {}; {})",
+                    chosen.loader.name, chosen.evidence
+                ));
+            }
+            plan.add(edits);
+        }
+    }
+    // Also if only the initramfs in them changes.
+    if chosen.loader.kind == BootLoader::UnifiedKernelImage && !plan.commands.is_empty() {
+        plan.findings.extend(loaders::unsigned(setup));
+    }
+    // Only while something changes; later, the entry would be a copy of vgapt's own.
+    let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    if let Some((path, text)) = fallback {
+        let mut edits = Edits::default();
+        let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");
+        take(plan, written.map(|()| edits));
+    }
+}

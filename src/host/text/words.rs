@@ -1,0 +1,226 @@
+//! Taking vgapt's words out of lines that somebody edited since: the other words stay, wherever they were moved to.
+
+use std::ops::Range;
+
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+/// Lines that vgapt changed and somebody edited since.
+#[derive(Clone, Copy)]
+pub(in crate::host) struct Lines<'a> {
+    /// As vgapt left them.
+    pub(in crate::host) left: &'a str,
+    /// As they are.
+    pub(in crate::host) now: &'a str,
+    /// As they were before vgapt; empty where vgapt added them.
+    pub(in crate::host) before: &'a str,
+}
+
+/// What else is known of the file that they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::host) enum Sort {
+    /// It holds kernel parameters and nothing else.
+    Parameters,
+    /// Its lists of words, such as kernel parameters, are the values of assignments.
+    Assignments,
+    /// Its lists of words are lists of strings, as JSON writes them.
+    Strings,
+    /// Anything.
+    Other,
+}
+
+/// The lines without vgapt's words, and with those that vgapt took out; `None` where that would leave half a line. Where
+/// none of vgapt's words is in them any more, somebody took them out already, and the lines stay as they are.
+pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: Sort) -> Option<String> {
+    let Lines { left, now, before } = lines;
+    let changes = changes(left, before);
+    let ours = || changes.iter().flat_map(|change| &change.ours);
+    let is_there = |word: &&str| find(now, word).is_some() || list_of(now, word).is_some();
+    if ours().next().is_some() && !ours().any(is_there) {
+        return Some(now.to_owned());
+    }
+    let emptied = if before.is_empty() && sort == Sort::Assignments { emptied(left) } else { None };
+    let is_whole = left.lines().count() == before.lines().count() || matches!(sort, Sort::Parameters | Sort::Strings);
+    if !is_whole && emptied.is_none() {
+        return None;
+    }
+    let changes = emptied.as_deref().map_or(changes, |emptied| self::changes(left, emptied));
+    let text = changes.iter().fold(now.to_owned(), |text, change| change.taken_back(&text));
+    Some(if text.trim().is_empty() && before.is_empty() { String::new() } else { text })
+}
+
+/// Words that vgapt put in, and what stood in their place.
+struct Change<'a> {
+    ours: Vec<&'a str>,
+    theirs: Vec<&'a str>,
+    /// The words around them.
+    after: Option<&'a str>,
+    ahead: Option<&'a str>,
+}
+
+fn changes<'a>(left: &'a str, before: &'a str) -> Vec<Change<'a>> {
+    let of = |text: &'a str| words(text).into_iter().map(|range| &text[range]).collect::<Vec<_>>();
+    let (left, before) = (of(left), of(before));
+    let operations = capture_diff_slices(Algorithm::Myers, &left, &before);
+    let changed = operations.into_iter().filter(|operation| !matches!(operation, DiffOp::Equal { .. }));
+    changed
+        .map(|operation| {
+            let (old, new) = (operation.old_range(), operation.new_range());
+            // What a shell puts in is nobody's word.
+            let ours = left[old.clone()].iter().copied().filter(|word| !word.starts_with('$')).collect();
+            let after = old.start.checked_sub(1).map(|at| left[at]);
+            Change { ours, theirs: before[new].to_vec(), after, ahead: left.get(old.end).copied() }
+        })
+        .collect()
+}
+
+impl Change<'_> {
+    fn taken_back(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        let mut theirs = self.theirs.clone();
+        let mut is_found = false;
+        for word in &self.ours {
+            if let Some(range) = find(&text, word) {
+                text = if theirs.is_empty() { without(&text, range) } else { put(&text, range, &theirs.join(" ")) };
+                (is_found, theirs) = (true, Vec::new());
+            } else if let Some(range) = list_of(&text, word) {
+                let same = |other: &&&str| name(other) == name(word);
+                let shortened = shortened(&text[range.clone()], word, theirs.iter().find(same).copied());
+                text = if shortened.is_empty() { without(&text, range) } else { put(&text, range, &shortened) };
+                theirs.retain(|other| name(other) != name(word));
+                is_found = true;
+            }
+        }
+        // Where ours are gone, somebody decided otherwise meanwhile.
+        if theirs.is_empty() || (!is_found && !self.ours.is_empty()) {
+            return text;
+        }
+        let theirs = theirs.join(" ");
+        let place = |word: Option<&str>| word.filter(|word| !word.ends_with(['=', ':'])).and_then(|word| find(&text, word));
+        if let Some(range) = place(self.after) {
+            return put(&text, range.end..range.end, &format!(" {theirs}"));
+        }
+        place(self.ahead).map_or_else(|| text.clone(), |range| put(&text, range.start..range.start, &format!("{theirs} ")))
+    }
+}
+
+fn is_between(c: char) -> bool {
+    c.is_whitespace() || "\"'()".contains(c)
+}
+
+/// The words of a text: what is between blanks, quotes and parentheses, and is more than a comma or a backslash.
+fn words(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = None;
+    for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
+        match (start, is_between(c)) {
+            (None, false) => start = Some(at),
+            (Some(first), true) => {
+                found.push(first..at);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|range| text[range.clone()].contains(char::is_alphanumeric));
+    found
+}
+
+/// The last place of a word.
+fn find(text: &str, word: &str) -> Option<Range<usize>> {
+    words(text).into_iter().rfind(|range| text[range.clone()] == *word)
+}
+
+fn name(word: &str) -> &str {
+    word.split('=').next().unwrap_or_default()
+}
+
+fn parts(word: &str) -> Vec<&str> {
+    word.split_once('=').map_or_else(Vec::new, |(_, value)| value.split(',').filter(|part| !part.is_empty()).collect())
+}
+
+/// A word of the same name whose list has a part of this one's: somebody made the list longer, or shorter.
+fn list_of(text: &str, word: &str) -> Option<Range<usize>> {
+    let ours = parts(word);
+    let fits = |other: &str| name(other) == name(word) && parts(other).iter().any(|part| ours.contains(part));
+    words(text).into_iter().rfind(|range| fits(&text[range.clone()]))
+}
+
+/// A list without the parts that vgapt put into it; empty where nothing is left.
+fn shortened(list: &str, ours: &str, theirs: Option<&str>) -> String {
+    let (ours, theirs) = (parts(ours), theirs.map(parts).unwrap_or_default());
+    let kept: Vec<&str> = parts(list).into_iter().filter(|part| theirs.contains(part) || !ours.contains(part)).collect();
+    let back = theirs.iter().copied().filter(|part| !ours.contains(part));
+    let kept: Vec<&str> = kept.iter().copied().chain(back.filter(|part| !kept.contains(part))).collect();
+    if kept.is_empty() { String::new() } else { format!("{}={}", name(list), kept.join(",")) }
+}
+
+fn put(text: &str, range: Range<usize>, word: &str) -> String {
+    format!("{}{word}{}", &text[..range.start], &text[range.end..])
+}
+
+/// Without this word: the blank before it goes too, or after it where it was the first; of a list with commas, all that
+/// makes it an item.
+fn without(text: &str, range: Range<usize>) -> String {
+    let (before, after) = (&text[..range.start], &text[range.end..]);
+    let is_blank = |c: char| c == ' ' || c == '\t';
+    if let (Some(open), Some(rest)) = (before.strip_suffix('"'), after.strip_prefix('"')) {
+        if let Some(next) = rest.trim_start().strip_prefix(',') {
+            return format!("{}{next}", open.trim_end());
+        }
+        if let Some(first) = open.trim_end().strip_suffix(',') {
+            return format!("{first}{rest}");
+        }
+    }
+    let is_first = before.trim_end_matches(is_blank).is_empty() || before.ends_with(['"', '\'', '(', '\n']);
+    if is_first {
+        return format!("{before}{}", after.trim_start_matches(is_blank));
+    }
+    format!("{}{after}", before.trim_end_matches(is_blank))
+}
+
+/// Lines that assign values, with nothing in the values.
+fn emptied(lines: &str) -> Option<String> {
+    let of = |line: &str| {
+        let opening = ["=\"", "='", "=("].iter().filter_map(|sign| line.find(sign)).min()?;
+        Some(format!("{}\n", &line[..=opening]))
+    };
+    lines.lines().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_words_go() {
+        for (left, now, before, expected) in [
+            ("X=\"on\"\n", "X=\"on a\"\n", "X=\"\"\n", "X=\"a\"\n"),
+            ("X=\"on\"\n", "X=\"a on\"\n", "X=\"\"\n", "X=\"a\"\n"),
+            ("X=\"q on\"\n", "X=\"on q a\" # mine\n", "X=\"q\"\n", "X=\"q a\" # mine\n"),
+            ("X=\"q on\"\n", "X=\"a\"\n", "X=\"q\"\n", "X=\"a\"\n"),
+            ("X=\"i=on q\"\n", "X=\"i=on q a\"\n", "X=\"i=off q\"\n", "X=\"i=off q a\"\n"),
+            ("X=\"i=on q\"\n", "X=\"q a\"\n", "X=\"i=off q\"\n", "X=\"q a\"\n"),
+            ("X=\"q\"\n", "X=\"q a\"\n", "X=\"q i=off\"\n", "X=\"q i=off a\"\n"),
+            ("X=\"q\"\n", "X=\"a q\"\n", "X=\"i=off q\"\n", "X=\"a i=off q\"\n"),
+            ("v.ids=1:2,3:4\n", "v.ids=1:2,3:4,5:6\n", "v.ids=1:2\n", "v.ids=1:2,5:6\n"),
+            ("q v.ids=1:2\n", "q v.ids=5:6,1:2 a\n", "q\n", "q v.ids=5:6 a\n"),
+            ("q v.ids=1:2\n", "q v.ids=5:6 a\n", "q\n", "q v.ids=5:6 a\n"),
+            ("M=(v w a)\n", "M=(v w a b)\n", "M=(a)\n", "M=(a b)\n"),
+            ("[\"q\", \"on\"]\n", "[\"q\", \"on\", \"a\"]\n", "[\"q\"]\n", "[\"q\", \"a\"]\n"),
+            ("[\"q\", \"on\"]\n", "[\"b\", \"q\", \"on\"]\n", "[\"q\"]\n", "[\"b\", \"q\"]\n"),
+        ] {
+            assert_eq!(without_ours(Lines { left, now, before }, Sort::Other).as_deref(), Some(expected), "{left} {now} {before}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_all_ours() {
+        let of = |left: &str, now: &str, sort: Sort| without_ours(Lines { left, now, before: "" }, sort);
+        assert_eq!(of("X=\"on\"\n", "X=\"on a\"\n", Sort::Assignments).as_deref(), Some("X=\"a\"\n"));
+        assert_eq!(of("X+=\"$X on\"\n", "X+=\"$X on a\"\n", Sort::Assignments).as_deref(), Some("X+=\"$X a\"\n"));
+        assert_eq!(of("X+=(v)\nY+=(w)\n", "X+=(v a)\nY+=(w)\n", Sort::Assignments).as_deref(), Some("X+=(a)\nY+=()\n"));
+        assert_eq!(of("on\n", "on a\n", Sort::Parameters).as_deref(), Some("a\n"));
+        assert_eq!(of("path = /a\n", "path = /b\n", Sort::Other), None, "half a line would be left");
+        assert_eq!(of("ids=1:2 x\n", "", Sort::Other).as_deref(), Some(""), "taken out by hand");
+    }
+}

@@ -1,0 +1,17 @@
+//! What happens when a domain starts and stops, whoever starts it: what it takes from the host is
+//! recorded in /run before it is taken, and returned when the domain ends, or at the latest by the
+//! next call.
+//!
+//! One file for each kind of resource; a new one needs a variant of `Taken`.
+
+mod console;
+mod display;
+mod governor;
+mod isolation;
+mod pages;
+mod stages;
+mod taken;
+
+pub use display::Holders;
+pub use pages::PagesWanted;
+pub use stages::{End, Share, before_start, called, ended, started};

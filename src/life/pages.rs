@@ -1,0 +1,147 @@
+//! Huge pages that were not reserved beforehand: memory is compacted first, and the number is read back.
+//!
+//! All domains share the kernel's counter, so what each has added is counted together with what the others have,
+//! under the lock of [`taken::turn`].
+
+use anyhow::{Context as _, Error, Result, bail};
+
+use super::taken::{self, Ledger, Taken};
+use crate::host;
+use crate::model::Size;
+use crate::root::Root;
+use crate::target::Target;
+
+/// Huge pages that a domain needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PagesWanted {
+    /// How much memory.
+    pub memory: Size,
+    /// The size of a page.
+    pub page: Size,
+    /// The node that they come from; `None`: any.
+    pub node: Option<u32>,
+    /// All memory of the host; `None` where it could not be read.
+    pub total: Option<Size>,
+}
+
+/// How often it is tried: each time the kernel frees and compacts a little more.
+const TRIES: u32 = 4;
+const POOLS: &str = "/sys/kernel/mm/hugepages";
+
+pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let pool = format!("hugepages-{}kB", wanted.page.kib());
+    let home = match wanted.node {
+        Some(node) => format!("/sys/devices/system/node/node{node}/hugepages/{pool}"),
+        None => format!("{POOLS}/{pool}"),
+    };
+    let attribute = format!("{home}/nr_hugepages");
+    let _turn = taken::turn(target)?;
+    let taken_by_others = ledger.of_others()?;
+    let others = Others::of(&taken_by_others, &attribute, &pool);
+    let (Some(now), Some(free)) = (number(root, &attribute)?, number(root, &format!("{home}/free_hugepages"))?) else {
+        bail!("this kernel has no huge pages of {}", wanted.page);
+    };
+    // Reserved pages that are not touched yet count as free, but are not; likewise those of a domain that is starting.
+    let all = format!("{POOLS}/{pool}");
+    let reserved = number(root, &format!("{all}/resv_hugepages"))?.unwrap_or(0);
+    let free = match wanted.node {
+        None => free.saturating_sub(reserved).saturating_sub(others.promised),
+        // The kernel counts what is reserved for all nodes together. Those of any node may come from this one: what is
+        // left of all is the most that is left of one.
+        Some(_) => {
+            let of_all = Others::of(&taken_by_others, &format!("{all}/nr_hugepages"), &pool);
+            let left = number(root, &format!("{all}/free_hugepages"))?.unwrap_or(free);
+            free.saturating_sub(others.promised).min(left.saturating_sub(reserved).saturating_sub(of_all.promised))
+        }
+    };
+    let needed = wanted.memory.bytes().div_ceil(wanted.page.bytes().max(1));
+    let added = needed.saturating_sub(free);
+    if added > 0 {
+        spare(wanted, added, root)?;
+    }
+    let before = now.saturating_sub(others.added);
+    let taken = |added| Taken::Pages { attribute: attribute.clone(), before, added, promised: needed };
+    ledger.note(taken(added))?;
+    if added == 0 {
+        return Ok(());
+    }
+    let then = now + added;
+    for _ in 0..TRIES {
+        // Best effort: without permission for it, the kernel still compacts memory itself, but less.
+        let _ = target.set_attribute("/proc/sys/vm/compact_memory", "1");
+        target.set_attribute(&attribute, &then.to_string())?;
+        if number(root, &attribute)?.unwrap_or(0) >= then {
+            return Ok(());
+        }
+    }
+    let had = number(root, &attribute)?.unwrap_or(0).saturating_sub(now);
+    // No more is returned than was added.
+    ledger.correct(taken(had.min(added)))?;
+    bail!(
+        "{added} huge pages of {} are missing, and the host could provide only {had}: memory is in use or fragmented; reserve them at boot: vgapt prepare --hugepages {}",
+        wanted.page,
+        wanted.memory
+    )
+}
+
+/// Removes as many pages as were added, but never those of other domains.
+pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let Taken::Pages { attribute, before, added, .. } = taken else { return Ok(()) };
+    let pool = attribute.rsplit('/').nth(1).unwrap_or_default();
+    let others = Others::of(&ledger.of_others()?, attribute, pool);
+    let Some(now) = number(root, attribute)? else { return Ok(()) };
+    let then = now.saturating_sub(*added).max(before.saturating_add(others.added));
+    if then < now { target.set_attribute(attribute, &then.to_string()) } else { Ok(()) }
+}
+
+/// What other domains have of the same pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Others {
+    added: u64,
+    promised: u64,
+}
+
+impl Others {
+    /// The pages of a node are among those of all nodes.
+    fn of(taken: &[Taken], attribute: &str, pool: &str) -> Self {
+        let mut others = Self::default();
+        let is_of_all = attribute.starts_with(POOLS);
+        for other in taken {
+            let Taken::Pages { attribute: other, added, promised, .. } = other else { continue };
+            if other == attribute || (is_of_all && other.ends_with(&format!("/{pool}/nr_hugepages"))) {
+                others.added = others.added.saturating_add(*added);
+                others.promised = others.promised.saturating_add(*promised);
+            }
+        }
+        others
+    }
+}
+
+/// Whether the host can spare this many more: by the same rule as for those that are reserved at boot.
+fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
+    let total = wanted.total.context("the host's memory size cannot be read, so how much it can spare is not known")?;
+    let mut reserved = 0_u64;
+    for pool in root.entries(POOLS).into_result().map_err(Error::msg)?.unwrap_or_default() {
+        let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
+        let pages = number(root, &format!("{POOLS}/{pool}/nr_hugepages"))?;
+        reserved = reserved.saturating_add(kib.unwrap_or(0).saturating_mul(pages.unwrap_or(0)).saturating_mul(1 << 10));
+    }
+    let most = host::most_in_hugepages(total);
+    let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
+    if then > most.bytes() {
+        bail!(
+            "the domain requests {} in huge pages, and {} MiB would be reserved in total; of its {} MiB the host can spare {} MiB; give the domain less memory",
+            wanted.memory,
+            then >> 20,
+            total.kib() >> 10,
+            most.kib() >> 10
+        );
+    }
+    Ok(())
+}
+
+/// A counter of the kernel's; `None` where it has none.
+fn number(root: &Root, path: &str) -> Result<Option<u64>> {
+    let text = root.reading(path).into_result().map_err(Error::msg)?;
+    text.map(|text| text.trim().parse().with_context(|| format!("{path} does not contain a number"))).transpose()
+}

@@ -1,0 +1,139 @@
+//! The stages of a domain, from before its start to after its end: what is taken and returned at each.
+
+use anyhow::{Result, bail};
+
+use super::display::Holders;
+use super::pages::PagesWanted;
+use super::taken::{Ledger, Taken};
+use super::{console, display, governor, isolation, pages, taken};
+use crate::model::{CpuSet, Daemon, HOOK_MARK};
+use crate::root::Root;
+use crate::target::Target;
+use crate::target::files::{LostAttributes, State};
+
+/// What a domain takes from the host while it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// The domain's name.
+    pub name: String,
+    /// Its memory in huge pages.
+    pub pages: Option<PagesWanted>,
+    /// The CPUs that its virtual ones are pinned to.
+    pub cpus: CpuSet,
+    /// Whether the console and the boot framebuffer have to release the card.
+    pub boot_display: bool,
+    /// Whether the display manager has to release the card.
+    pub handover: bool,
+}
+
+/// The stage of a domain's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its process is gone; libvirt still has its devices.
+    Stopped,
+    /// The host has its devices again.
+    Released,
+}
+
+/// Records which daemon called the hook.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
+    let Some(mark) = daemon.mark() else { return Ok(()) };
+    taken::make_directory(target)?;
+    let _: LostAttributes = target.put(HOOK_MARK, &State::new(&mark, 0o644))?;
+    Ok(())
+}
+
+/// Before libvirt takes the devices: frees what the domain needs.
+///
+/// # Errors
+/// If it is not available, in one line; what was taken until then is returned.
+pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
+    let ledger = Ledger::of(target, &share.name);
+    // Return what an earlier run took and could not return because it was killed.
+    give_back(&ledger, End::Released, root, target)?;
+    let take = || {
+        if let Some(wanted) = &share.pages {
+            pages::take(wanted, &ledger, root, target)?;
+        }
+        if share.handover {
+            display::take(&ledger, root, target, holders)?;
+        }
+        if share.boot_display || share.handover {
+            console::take(&ledger, root, target)?;
+        }
+        Ok(())
+    };
+    take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target) {
+        Ok(()) => error,
+        Err(other) => {
+            error.context(format!("not everything that was taken could be returned ({other:#}); the next start or stop tries again"))
+        }
+    })
+}
+
+/// As soon as it runs: keeps the host's own processes off its CPUs, and runs these at full speed.
+///
+/// # Errors
+/// If what is taken cannot be recorded.
+pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
+    let ledger = Ledger::of(target, &share.name);
+    if share.pages.is_some() {
+        let _turn = taken::turn(target)?;
+        ledger.settle()?;
+    }
+    if share.cpus.0.is_empty() {
+        return Ok(());
+    }
+    let left_alone = isolation::take(&share.cpus, &ledger, root, target);
+    governor::take(&share.cpus, &ledger, root, target)?;
+    let left_alone = left_alone?;
+    if !left_alone.is_empty() {
+        bail!("{}", left_alone.join("; "));
+    }
+    Ok(())
+}
+
+/// When it has ended, or was not started after all. What needs the card is returned once the host has it again.
+///
+/// # Errors
+/// Where something cannot be returned; the next call tries again.
+pub fn ended(name: &str, end: End, root: &Root, target: &Target) -> Result<()> {
+    give_back(&Ledger::of(target, name), end, root, target)
+}
+
+/// Last taken, first returned. What cannot be returned stays recorded.
+fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<()> {
+    let mut rest = ledger.all()?;
+    let mut failed = None;
+    for index in (0..rest.len()).rev() {
+        if rest[index].needs_the_card() && end == End::Stopped {
+            continue;
+        }
+        let is_shared = rest[index].is_shared();
+        let mut give = || {
+            // What is shared is returned and removed from the record under the lock, before another hook counts it.
+            let _turn = if is_shared { Some(taken::turn(target)?) } else { None };
+            give_one_back(&rest[index], ledger, root, target)?;
+            rest.remove(index);
+            if is_shared { ledger.keep(&rest) } else { Ok(()) }
+        };
+        if let Err(error) = give() {
+            failed.get_or_insert(error);
+        }
+    }
+    ledger.keep(&rest)?;
+    failed.map_or(Ok(()), Err)
+}
+
+fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    match taken {
+        Taken::Pages { .. } => pages::give_back(taken, ledger, root, target),
+        Taken::Slices { .. } => isolation::give_back(taken, ledger, root, target),
+        Taken::Governor { .. } => governor::give_back(taken, target),
+        Taken::DisplayManager { .. } => display::give_back(taken, target),
+        Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
+    }
+}

@@ -1,0 +1,215 @@
+//! A record of what a running domain has taken, in a file under /run: a reboot removes it, and returns
+//! everything in it.
+
+use std::os::fd::OwnedFd;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FileType, FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::locks;
+use crate::model::shell_word;
+use crate::problem::Problem;
+use crate::target::files::{self, LostAttributes, State};
+use crate::target::{Folder, Target, own};
+
+const DIRECTORY: &str = "/run/vgapt";
+const ENDING: &str = ".json";
+/// How long one domain's hook waits for another's: as long as compacting memory may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(20);
+/// A file name has 255 bytes at most, including the ending and the suffix of a temporary file.
+const LONGEST_NAME: usize = 200;
+
+/// One thing that was taken, with what it was before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Taken {
+    /// Huge pages: the attribute that holds their number, the number before that of all guests, how many were added.
+    Pages {
+        attribute: String,
+        before: u64,
+        added: u64,
+        /// How many of the free pages belong to this domain until it runs; then the kernel counts them.
+        #[serde(default)]
+        promised: u64,
+    },
+    /// CPUs that the host's own processes may not use: what each unit was allowed before.
+    Slices { cpus: String, before: Vec<(String, String)> },
+    /// The governor of a CPU.
+    Governor { attribute: String, before: String },
+    /// The display manager, which was running.
+    DisplayManager { unit: String },
+    /// A console that was unbound from the display.
+    Console { attribute: String },
+    /// A boot framebuffer that was unbound from its device.
+    Framebuffer { driver: String, device: String },
+}
+
+pub(super) fn make_directory(target: &Target) -> Result<()> {
+    target.make_directory("/run", 0o755)?;
+    target.make_directory(DIRECTORY, 0o755)
+}
+
+/// While it exists, no other domain's hook counts what all domains share.
+pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
+
+/// Waits until no other hook is changing what all domains share.
+///
+/// # Errors
+/// Where that takes too long: libvirt waits meanwhile.
+pub(super) fn turn(target: &Target) -> Result<Turn> {
+    target.make_directory("/run", 0o755)?;
+    target.make_directory(locks::FOLDER, 0o700)?;
+    let folder = target.folder(locks::FOLDER)?.with_context(|| format!("{} is missing, although it was made", locks::FOLDER))?;
+    let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
+    // Whoever can open it can lock it.
+    if status.st_uid != geteuid().as_raw() || status.st_mode & 0o077 != 0 {
+        let place = folder.shown().display();
+        let word = shell_word(&place.to_string());
+        bail!("{place} is open to other users, who could keep every domain from starting; chown root: {word} && chmod 700 {word}");
+    }
+    let directory = folder.opened().map_err(|error| files::told("read", folder.shown(), &error))?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Turn(directory)),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => sleep(INTERVAL),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => bail!(
+                "the hook of another domain has been at work for {} s; see by which process {} is locked (lslocks)",
+                PATIENCE.as_secs(),
+                locks::FOLDER
+            ),
+            Err(error) => return Err(files::told("lock", folder.shown(), &error.into())),
+        }
+    }
+}
+
+impl Taken {
+    /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
+    pub(super) fn needs_the_card(&self) -> bool {
+        matches!(self, Self::DisplayManager { .. } | Self::Console { .. } | Self::Framebuffer { .. })
+    }
+
+    /// Whether it is counted together with what other domains have taken.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Pages { .. } | Self::Slices { .. })
+    }
+
+    /// The sysfs attribute that is written when it is returned.
+    fn attribute(&self) -> Option<&str> {
+        match self {
+            Self::Pages { attribute, .. } | Self::Governor { attribute, .. } | Self::Console { attribute } => Some(attribute),
+            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Framebuffer { .. } => None,
+        }
+    }
+}
+
+/// The list of one domain.
+pub(super) struct Ledger {
+    target: Target,
+    file: String,
+}
+
+impl Ledger {
+    pub(super) fn of(target: &Target, name: &str) -> Self {
+        // libvirt allows everything but a slash in a name, and names that are longer than a file name.
+        let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
+        let name = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
+        Self { target: target.clone(), file: format!("{name}{ENDING}") }
+    }
+
+    fn path(&self) -> String {
+        format!("{DIRECTORY}/{}", self.file)
+    }
+
+    pub(super) fn all(&self) -> Result<Vec<Taken>> {
+        read(&self.target, &self.path())
+    }
+
+    /// Records what is about to be taken.
+    pub(super) fn note(&self, taken: Taken) -> Result<()> {
+        make_directory(&self.target)?;
+        let mut all = self.all()?;
+        all.push(taken);
+        self.write(&all)
+    }
+
+    /// Replaces the last record.
+    pub(super) fn correct(&self, taken: Taken) -> Result<()> {
+        let mut all = self.all()?;
+        all.pop();
+        all.push(taken);
+        self.write(&all)
+    }
+
+    /// All but this is returned.
+    pub(super) fn keep(&self, rest: &[Taken]) -> Result<()> {
+        if rest.is_empty() { self.target.remove(&self.path()) } else { self.write(rest) }
+    }
+
+    /// It runs: the kernel counts its pages from now on.
+    pub(super) fn settle(&self) -> Result<()> {
+        let mut all = self.all()?;
+        let mut changed = false;
+        for taken in &mut all {
+            if let Taken::Pages { promised, .. } = taken {
+                changed |= std::mem::take(promised) > 0;
+            }
+        }
+        if changed { self.write(&all) } else { Ok(()) }
+    }
+
+    fn write(&self, all: &[Taken]) -> Result<()> {
+        let text = serde_json::to_string_pretty(all).context("the list cannot be serialized")?;
+        let _: LostAttributes = self.target.put(&self.path(), &State::new(&text, 0o600))?;
+        Ok(())
+    }
+
+    /// What other domains have taken.
+    ///
+    /// # Errors
+    /// If one of their lists cannot be read: then what all share cannot be counted.
+    pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
+        let Some(folder) = believed(&self.target)? else { return Ok(Vec::new()) };
+        let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
+        let mut all = Vec::new();
+        for (name, kind) in entries {
+            if kind == FileType::RegularFile && name.ends_with(ENDING) && name != self.file {
+                all.extend(read(&self.target, &format!("{DIRECTORY}/{name}"))?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The directory of the lists; `None` if there is none.
+///
+/// # Errors
+/// If it does not belong to the caller: its content decides what is written to kernel attributes.
+fn believed(target: &Target) -> Result<Option<Folder>> {
+    let Some(folder) = target.folder(DIRECTORY)? else { return Ok(None) };
+    let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
+    own(folder.shown(), status.st_uid, status.st_mode)?;
+    Ok(Some(folder))
+}
+
+fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
+    if believed(target)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
+    own(&target.shown(path), state.uid, state.mode)?;
+    let remedy = "correct it, or remove it while the domain of this name is not running";
+    let all: Vec<Taken> = serde_json::from_slice(&state.bytes).map_err(|error| {
+        Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)
+    })?;
+    if let Some(odd) = all.iter().filter_map(Taken::attribute).find(|path| !path.starts_with("/sys/")) {
+        return Err(Problem::new(format!("{path} names {odd}, which is not in /sys"), remedy).into());
+    }
+    Ok(all)
+}

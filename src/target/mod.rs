@@ -1,0 +1,12 @@
+//! Writing to a host: the running system, or a directory tree in its place.
+//!
+//! Only here a path of the host becomes a file that is written, and only here it is decided whether a command is run.
+
+pub(crate) mod files;
+mod folder;
+mod owner;
+mod tree;
+
+pub(crate) use folder::Folder;
+pub(crate) use owner::own;
+pub use tree::{Lock, Target};
