@@ -1,4 +1,4 @@
-//! Files that are locked, so that one vgapt at a time does something. The kernel unlocks them with the process.
+//! Lock files, so that only one vgapt at a time makes a change. The kernel releases a lock when the process ends.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result};
@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-/// Where those of root are. No other user can open the folder: whoever can, can lock it.
+/// The folder of root's lock files. Other users must not be able to open it: they could then lock it.
 pub const FOLDER: &str = "/run/vgapt-locks";
 
-/// A file to lock, for what is named so. It lies in a folder of this user's own, so that no other user can hold it
-/// or put a link there.
+/// Opens the lock file for a name. It is in a folder of this user, so that no other user can lock it or replace it with a
+/// link.
 ///
 /// # Errors
-/// Where there is no such folder.
+/// If there is no such folder.
 pub fn open(what: &str) -> Result<File> {
     let own = rustix::process::geteuid().as_raw();
     let folder = if own == 0 {

@@ -178,7 +178,7 @@ impl Arguments {
 /// The text of a file that the script sources, up to the limit for a script.
 fn sourced(path: &str) -> Option<String> {
     let mut text = String::new();
-    // A pipe would be waited for until somebody writes into it.
+    // Without this flag, opening a named pipe blocks until another program opens it for writing.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
     let file = File::options().read(true).custom_flags(flags).open(path).ok();
     let file = file.filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;

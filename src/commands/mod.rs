@@ -1,4 +1,4 @@
-//! The subcommands, one file or folder each: its arguments (the comments are the help) and what it does.
+//! The subcommands, one file or folder for each, with its arguments (their doc comments are the help text) and its code.
 //! Code that several of them use is in `shared`.
 
 pub(crate) mod attach;

@@ -238,7 +238,8 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
         unread.extend(releases.iter().find_map(|release| release.unknown().map(str::to_owned)));
     }
     let known = files.0.iter().filter_map(|(path, file)| Some((path, file.text.as_ref().err()?)));
-    // An entry of a boot loader that is no text boots all the same; in other files the words that decide are looked for.
+    // A boot loader entry that is not valid UTF-8 still boots, so it counts as unread. In other files, the relevant words
+    // are found despite invalid bytes.
     let boots = |path: &str| {
         const FOLDERS: [&str; 5] = ["/boot/", "/efi/", "/etc/kernel/", "/usr/lib/kernel/", "/etc/cmdline.d/"];
         FOLDERS.iter().any(|folder| path.starts_with(folder))

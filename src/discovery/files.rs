@@ -73,19 +73,19 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
     }
 }
 
-/// What an image names, and what that names in its turn.
+/// The files that an image refers to, directly or through other images.
 #[derive(Default)]
 struct Below {
-    /// Files and devices, each under the names by which QEMU opens it.
+    /// Files and devices, under the names with which QEMU opens them.
     files: Vec<String>,
-    /// What only QEMU's drivers reach, as it is written.
+    /// What only QEMU's block drivers can open, as written.
     others: Vec<String>,
-    /// Why that is not all, where it cannot be told.
+    /// Why some of them are unknown.
     unknown: Option<String>,
 }
 
-/// The files that an image names, as far as headers say it: what it lies on, and where its data is. A relative
-/// name is sought in the folder of the name by which the image is opened, and in that of the file it leads to.
+/// The backing files and data files that the headers of an image and of its backing chain name. A relative name is looked
+/// up in the folder of the name with which the image is opened, and in the folder of the file behind a symbolic link.
 fn below(root: &Root, path: &str) -> Below {
     let mut below = Below::default();
     let mut open: Vec<(String, Option<String>)> = vec![(path.to_owned(), None)];
@@ -93,10 +93,11 @@ fn below(root: &Root, path: &str) -> Below {
         // A raw disk has no backing file, even if its guest wrote a header.
         let names = match root.status(&image) {
             _ if stated.as_deref() == Some("raw") => continue,
-            Some(status) if status.is_dir || status.is_stream => Reading::Unknown(format!("{image} is no image")),
+            Some(status) if status.is_dir || status.is_stream => Reading::Unknown(format!("{image} is not an image")),
             _ => Reading::of(root.first_bytes(&image, BEGINNING), &image).and_then(|beginning| {
                 let format = stated.unwrap_or_else(|| format_by_content(&beginning).to_owned());
-                named_by(&format, &|limit| root.first_bytes(&image, limit)).map_err(|because| format!("what {image} names: {because}"))
+                named_by(&format, &|limit| root.first_bytes(&image, limit))
+                    .map_err(|because| format!("the files that {image} names are unknown: {because}"))
             }),
         };
         let names = match names {
@@ -123,7 +124,7 @@ fn below(root: &Root, path: &str) -> Below {
     below
 }
 
-/// Where a file may be that an image names.
+/// The possible paths of a file that an image names.
 fn places(root: &Root, image: &str, name: &str) -> Vec<String> {
     if name.starts_with('/') {
         return vec![name.to_owned()];
@@ -135,7 +136,7 @@ fn places(root: &Root, image: &str, name: &str) -> Vec<String> {
     places
 }
 
-/// What lies outside of the image's own folder; what is no plain path is as it is written.
+/// The referenced files outside the image's own folder; a name that is not a plain path is returned as written.
 fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
     let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
     // A path with a symlink loop is returned unchanged.
@@ -148,7 +149,7 @@ fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
     names
 }
 
-/// The files that an image lies on or has its data in, and why not all of them are known, where they are not.
+/// The backing files and data files of an image, and the reason if some of them are unknown.
 pub fn backing_chain(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
     let Below { files, others, unknown } = below(root, path);
     let unknown = unknown.or_else(|| others.first().map(|name| format!("{path} refers to {name}")));

@@ -38,8 +38,8 @@ pub(super) fn read(root: &Root) -> HookState {
     }
 }
 
-/// The hooks of others, around this domain or around any, that conflict with vgapt's. What cannot be read is told by
-/// `vgapt check`.
+/// Hooks that vgapt does not manage and that conflict with its own hook, for this domain or for all. Hooks that cannot be
+/// read are reported by `vgapt check`.
 pub fn other_hooks(root: &Root, domain: Option<&str>) -> Vec<Finding> {
     let is_for = |hook: &&OtherHook| domain.is_none_or(|domain| hook.is_for(domain));
     others(root).0.iter().filter(is_for).filter_map(OtherHook::finding).collect()

@@ -1,4 +1,5 @@
-//! From a [`crate::root::Root`] or libvirt's node devices to a [`crate::model::Host`]. One file for each corner of sysfs.
+//! Reads a [`crate::model::Host`] from a [`crate::root::Root`] or from libvirt's node devices. Each part of sysfs has its own
+//! file.
 //!
 //! Missing or invalid optional data is skipped and is never an error. If a decision depends on it, it is a
 //! [`crate::model::Reading`], which says why it is unknown.

@@ -29,7 +29,7 @@ pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
     let mut unread: Vec<String> = root.entries(DEVICES).unknown().map(str::to_owned).into_iter().collect();
     let of_device = |device: &PciDevice| root.reading(&format!("{DEVICES}/{}/uevent", device.address)).unknown().map(str::to_owned);
     unread.extend(devices.iter().filter(|device| device.driver.is_none()).find_map(of_device));
-    // Only where the functions' own links are missing it is the listing that says which groups there are.
+    // The listing of the groups is needed only if no function has an `iommu_group` link.
     if devices.iter().all(|device| device.group.is_none()) {
         unread.extend(root.entries(GROUPS).unknown().map(str::to_owned));
     }

@@ -1,4 +1,4 @@
-//! A machine, read from its tree.
+//! Reads a host from its file tree.
 
 use super::scope::Scope;
 use super::{cpu, memory, names, pci, platform, usb};

@@ -1,4 +1,4 @@
-//! How much of a machine is read.
+//! How much of a host is read.
 
 /// How much of a host is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

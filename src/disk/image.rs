@@ -132,7 +132,7 @@ pub fn place_of(name: &str, folder: &Path) -> Place {
     let mut leads = leads(name);
     match (leads.files.pop(), leads.files.is_empty() && leads.others.is_empty()) {
         (Some(file), true) => Place::File(folder.join(file.path)),
-        // What is not understood, or names several files, stays what only QEMU understands.
+        // A name that vgapt does not understand, or that refers to several files, is left to QEMU.
         _ => Place::Other(name.to_owned()),
     }
 }

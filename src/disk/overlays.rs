@@ -79,7 +79,7 @@ pub fn beginning(path: &Path) -> io::Result<&'static str> {
     Ok(format_by_content(&bytes))
 }
 
-/// Whether two paths lead to one file or device. Paths that cannot be followed are compared as they are written.
+/// Whether two paths are the same file or device. Paths that cannot be resolved are compared as written.
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (identity(one), identity(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -97,7 +97,7 @@ fn identity(path: &Path) -> io::Result<Identity> {
     Identity::behind_loops(of(path)?, |attribute| fs::read_to_string(attribute), |file| of(Path::new(file)))
 }
 
-/// The other files that an image of this format names in its header.
+/// The other files that the header of an image of this format names.
 pub fn names_in(path: &Path, format: &str) -> Reading<Vec<Named>> {
     let first_bytes = |limit: usize| {
         let mut bytes = Vec::new();
@@ -105,9 +105,11 @@ pub fn names_in(path: &Path, format: &str) -> Reading<Vec<Named>> {
         Ok(bytes)
     };
     match fs::metadata(path).map(|metadata| metadata.file_type()) {
-        Ok(kind) if !kind.is_file() && !kind.is_block_device() => Reading::Unknown(format!("{} is no image", path.display())),
-        Ok(_) => named_by(format, &first_bytes)
-            .map_or_else(|because| Reading::Unknown(format!("what {} names: {because}", path.display())), Reading::Known),
+        Ok(kind) if !kind.is_file() && !kind.is_block_device() => Reading::Unknown(format!("{} is not an image", path.display())),
+        Ok(_) => named_by(format, &first_bytes).map_or_else(
+            |because| Reading::Unknown(format!("the files that {} names are unknown: {because}", path.display())),
+            Reading::Known,
+        ),
         Err(error) => Reading::of(Err(error), &path.display().to_string()),
     }
 }
@@ -142,7 +144,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         for (name, minor) in [("one", 200), ("other", 200), ("third", 201)] {
-            // Only root may make them.
+            // Only root may create device nodes.
             if mknodat(CWD, path(name), FileType::BlockDevice, Mode::RUSR, makedev(7, minor)).is_err() {
                 return;
             }

@@ -8,7 +8,7 @@ use crate::xml::{Document, Element};
 pub struct DiskUse {
     /// Its name in the guest: `sda`.
     pub target: String,
-    /// Where its content is.
+    /// Where the disk's content is stored.
     pub source: Source,
     /// The disk's format as the domain states it; raw where it states none and libvirt assumes raw.
     pub format: Option<String>,

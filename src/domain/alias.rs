@@ -42,7 +42,7 @@ pub(crate) fn usb(id: UsbId) -> String {
     format!("{USB}{}", id.to_string().replace(':', "-"))
 }
 
-/// The element that gives a device its alias.
+/// The `<alias>` element of a device.
 pub(crate) fn element(alias: &str) -> Fragment {
     Fragment::new("alias").with("name", alias)
 }

@@ -1,4 +1,4 @@
-//! What a definition starts from.
+//! The input of a definition: the present domain, its record and the request.
 
 use super::profile::file::Profile;
 use super::record::Record;

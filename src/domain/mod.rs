@@ -1,14 +1,13 @@
-//! From what is asked for to the XML of a libvirt domain, to be read in this order:
+//! Turns a request into the XML of a libvirt domain. The steps, in reading order:
 //!
-//! 1. What is there: `request/` (what is asked for), `profile/` (what a guest system is to have), `record` (what vgapt
-//!    remembers in a domain), `base` (what a definition starts from).
-//! 2. `decide/`: what is to be written (`spec`, with the elements of `setting` and the names of `alias`), and what
-//!    blocks it.
-//! 3. `write/`: the edits of a document that make it so.
-//! 4. `verify`: whether it is so; `explain`: why each element is there.
+//! 1. The input: `request/` (the user's request), `profile/` (the settings for a guest system), `record` (vgapt's metadata in
+//!    a domain), `base` (the input of one definition).
+//! 2. `decide/`: what to write (`spec`, with the elements of `setting` and the names of `alias`), and what prevents it.
+//! 3. `write/`: the edits of the XML document.
+//! 4. `verify`: whether the domain has what was written; `explain`: why each element exists.
 //!
-//! Pure. No file imports one of a later step, but that a check asks a writer whether it has room. What a domain's XML
-//! says is read in `domain_xml`.
+//! Pure code without side effects. No file imports from a later step, except for one check that asks a writer whether the
+//! domain has free slots. `domain_xml` reads the XML of any domain.
 
 mod request;
 

@@ -25,9 +25,9 @@ const ELEMENT: &str = "domain";
 pub const RECORD_FORMAT: u32 = 1;
 /// The key of the format in a record.
 const FORMAT: &str = "version";
-/// The name under which it remembers the functions that somebody had passed by hand before.
+/// The record's key for functions that were passed through by hand before vgapt.
 pub(crate) const BY_HAND: &str = "by-hand";
-/// The name under which it remembers the guest's slots whose first function did not say that there are more of them.
+/// The record's key for guest slots whose first function had no `multifunction` attribute.
 pub(crate) const SINGLE_FUNCTIONS: &str = "single-functions";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -83,7 +83,7 @@ impl Record {
         read(element).map_or_else(Reading::Unknown, Reading::Known)
     }
 
-    /// Whether somebody had passed a function by hand before.
+    /// Whether a function was passed through by hand before vgapt.
     pub(crate) fn was_by_hand(&self, function: PciAddress) -> bool {
         let known = self.wrote.get(BY_HAND).map(String::as_str).unwrap_or_default();
         known.split(' ').any(|known| known.parse() == Ok(function))
@@ -134,7 +134,7 @@ fn read(element: Element<'_>) -> Result<Record, String> {
     serde_json::from_value(Value::Object(said)).map_err(damaged)
 }
 
-/// A value in which no object says a key twice: of two, another program may follow the other one.
+/// A JSON value without duplicate keys: programs differ in which of two values they use.
 struct Once(Value);
 
 impl<'de> Deserialize<'de> for Once {
@@ -188,7 +188,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
         let mut values = Map::new();
         while let Some((key, Once(value))) = access.next_entry::<String, Once>()? {
             if values.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("'{key}' is said twice")));
+                return Err(A::Error::custom(format_args!("the key '{key}' is given twice")));
             }
             values.insert(key, value);
         }
@@ -267,7 +267,7 @@ mod tests {
         for twice in
             ["{\"version\":2,\"version\":1}", "{\"request\":{\"memory\":\"1G\",\"memory\":\"2G\"}}", "{\"passed\":[],\"passed\":[]}"]
         {
-            assert!(unknown(twice).contains("is said twice"), "{twice}: {}", unknown(twice));
+            assert!(unknown(twice).contains("is given twice"), "{twice}: {}", unknown(twice));
         }
         let twice = domain(DEFINED, NAMESPACE).to_string().replace("</metadata>", "<w:domain xmlns:w='urn:vgapt:domain:1'/></metadata>");
         assert!(Record::of(&Document::parse(&twice).unwrap()).unknown().is_some());

@@ -1,4 +1,4 @@
-//! Elements that vgapt puts into a domain and that carry no alias: where each is, what it says, and which belong together.
+//! Elements that vgapt writes into a domain and that cannot have an alias: their paths, attributes and groups.
 
 use std::collections::BTreeMap;
 

@@ -121,7 +121,7 @@ impl Owned {
 /// is pinned (drivers/vfio: every page is mapped for the device).
 pub(crate) const BALLOON: &str = "devices/memballoon";
 
-/// What stands in the place of a balloon.
+/// The element that disables the memory balloon.
 pub(crate) fn no_balloon() -> Fragment {
     Fragment::new("memballoon").with("model", "none")
 }

@@ -1,11 +1,11 @@
-//! The NUMA cells of a guest, and the memory that is plugged in beside theirs.
+//! The NUMA cells of a guest, and its memory devices.
 
 use super::devices::devices_named;
 use super::memory::{size_in, size_of};
 use crate::model::Size;
 use crate::xml::Element;
 
-/// The cells.
+/// The `<cell>` elements.
 pub fn cells(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
     domain.at("cpu/numa").into_iter().flat_map(|numa| numa.children_named("cell"))
 }
@@ -15,10 +15,10 @@ pub fn cell_size(cell: Element<'_>) -> Option<Size> {
     size_in(cell, "memory")
 }
 
-/// What memory devices bring, in bytes: libvirt counts them into the domain's memory.
+/// The size of all memory devices in bytes; libvirt includes it in the domain's memory.
 ///
 /// # Errors
-/// Where the size of one cannot be read, in words.
+/// If the size of a device cannot be read; the message names the problem.
 pub fn plugged(domain: Element<'_>) -> Result<u64, String> {
     let sizes: Option<Vec<Size>> = devices_named(domain, "memory").map(|device| size_of(device.at("target/size")?)).collect();
     let sizes = sizes.ok_or("the size of one of its memory devices cannot be read")?;

@@ -23,7 +23,7 @@ pub(super) fn words(domain: &Document) -> Vec<String> {
     words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect()
 }
 
-/// The host's PCI functions that are passed there. What cannot be understood is told by [`taken()`](super::taken()).
+/// The host PCI functions that are passed through there. [`taken()`](super::taken()) reports options that cannot be parsed.
 pub fn functions(domain: &Document) -> Vec<PciAddress> {
     devices(domain).into_iter().filter_map(|device| function(&device.ok()?)).collect()
 }

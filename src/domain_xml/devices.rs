@@ -1,4 +1,4 @@
-//! The devices of a domain, the aliases by which they are known again, and the numbers in their attributes.
+//! The devices of a domain, the aliases that identify them, and the numbers in their attributes.
 
 use crate::model::parse_number;
 use crate::xml::Element;
@@ -8,7 +8,7 @@ pub fn devices(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
     domain.child("devices").into_iter().flat_map(Element::children)
 }
 
-/// The devices of this name.
+/// The devices with this element name.
 pub fn devices_named<'d>(domain: Element<'d>, name: &str) -> impl Iterator<Item = Element<'d>> {
     devices(domain).filter(move |device| device.name() == name)
 }

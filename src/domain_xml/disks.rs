@@ -1,4 +1,4 @@
-//! The disks of a domain, its CDs and floppies among them.
+//! The disks of a domain, including CDs and floppies.
 
 use super::devices::devices_named;
 use super::hostdevs::pci_address;
@@ -10,15 +10,15 @@ use crate::xml::Element;
 pub struct Disk<'d> {
     /// Where it stands.
     pub element: Element<'d>,
-    /// What the guest takes it for: `disk`, `lun`, `cdrom`, `floppy`.
+    /// The kind of device that the guest sees: `disk`, `lun`, `cdrom`, `floppy`.
     pub kind: String,
-    /// Its name: `sda`.
+    /// Its target name: `sda`.
     pub target: Option<String>,
-    /// What it is on: `scsi`.
+    /// Its bus: `scsi`.
     pub bus: Option<String>,
-    /// Where its content is; `None` where it is empty, or of a kind that nothing here reads.
+    /// Where its content is stored; `None` if it is empty, or of a kind that vgapt does not read.
     pub source: Option<Source>,
-    /// The format that is stated.
+    /// The format that the domain states.
     pub format: Option<String>,
 }
 
@@ -34,19 +34,19 @@ pub enum Source {
         /// The volume's name.
         volume: String,
     },
-    /// What only QEMU's drivers reach.
+    /// Storage that only QEMU's block drivers reach.
     Remote {
         /// The driver.
         protocol: String,
-        /// Name at the other end; empty where that needs none.
+        /// The name on the server; empty if the protocol needs none.
         name: String,
     },
-    /// An `NVMe` controller of the host's; `None` where its address cannot be read.
+    /// An `NVMe` controller of the host; `None` if its address cannot be read.
     Nvme(Option<PciAddress>),
 }
 
 impl Source {
-    /// Of a disk, of what it is copied to (`<mirror>`), or of what it lies on (`<backingStore>`).
+    /// The source of a disk, of the copy that is being made (`<mirror>`), or of a backing file (`<backingStore>`).
     pub fn of(element: Element<'_>) -> Option<Self> {
         let source = element.child("source")?;
         if element.attribute("type").as_deref() == Some("nvme") {
@@ -72,7 +72,7 @@ impl Source {
 }
 
 impl<'d> Disk<'d> {
-    /// What a `<disk>` says.
+    /// Reads a `<disk>` element.
     pub fn of(element: Element<'d>) -> Self {
         let below = |child: &str, name: &str| element.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
         Self {
@@ -85,7 +85,7 @@ impl<'d> Disk<'d> {
         }
     }
 
-    /// The file or device that it is.
+    /// Its file or device.
     pub fn path(&self) -> Option<&str> {
         self.source.as_ref()?.path()
     }

@@ -1,29 +1,29 @@
-//! The host's devices that a domain is given.
+//! The host devices that are assigned to a domain.
 
 use super::devices::{devices_named, number};
 use crate::model::{PciAddress, UsbId};
 use crate::xml::Element;
 
-/// A device of the host's.
+/// A host device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostDevice {
     /// A PCI function.
     Function(PciAddress),
-    /// A USB device by its ids.
+    /// A USB device by its vendor and product id.
     Usb(UsbId),
-    /// A USB device by where it is plugged in, as far as that is said.
+    /// A USB device by bus and device number, as far as they are given.
     UsbAt {
-        /// Number of the bus.
+        /// The bus number.
         bus: Option<u32>,
-        /// Number of the device on it.
+        /// The device number on that bus.
         device: Option<u32>,
     },
     /// A mediated device, by its UUID in lower case.
     Mediated(String),
 }
 
-/// What a `<hostdev>` passes, or an `<interface type='hostdev'>`, whose function may be a network card's. `None` where
-/// that is of another kind, or not said.
+/// The host device that a `<hostdev>` or an `<interface type='hostdev'>` passes through; `None` if its type is unknown or it
+/// is not specified.
 pub fn host_device(device: Element<'_>) -> Option<HostDevice> {
     let source = device.child("source")?;
     let address = source.child("address");
@@ -44,7 +44,7 @@ fn usb(source: Element<'_>) -> HostDevice {
     HostDevice::UsbAt { bus: place("bus"), device: place("device") }
 }
 
-/// The host's PCI function in an `<address>`.
+/// The host PCI function in an `<address>` element.
 pub(super) fn pci_address(address: Element<'_>) -> Option<PciAddress> {
     PciAddress::of_attributes(|name| address.attribute(name))
 }

@@ -6,16 +6,16 @@ use crate::xml::Element;
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// What its other end is: `user`, `network`, `bridge`, `hostdev`, …
+    /// Its type: `user`, `network`, `bridge`, `hostdev`, …
     pub kind: String,
-    /// The host's bridge that it is on.
+    /// The host bridge to which it is connected.
     pub bridge: Option<String>,
-    /// The address by which the guest's system knows it.
+    /// Its MAC address.
     pub mac: Option<String>,
 }
 
 impl Interface {
-    /// What an `<interface>` says.
+    /// Reads an `<interface>` element.
     pub fn of(interface: Element<'_>) -> Self {
         let below = |child: &str, name: &str| interface.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
         let kind = interface.attribute("type").map(std::borrow::Cow::into_owned).unwrap_or_default();

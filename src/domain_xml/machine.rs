@@ -1,9 +1,9 @@
-//! The machine that a domain is.
+//! The machine type of a domain.
 
 use super::devices::devices_named;
 use crate::xml::Element;
 
-/// The machine type, as it is written.
+/// The machine type, as written.
 pub fn machine(domain: Element<'_>) -> Option<String> {
     domain.at("os/type")?.attribute("machine").map(std::borrow::Cow::into_owned)
 }

@@ -1,4 +1,4 @@
-//! A domain's memory, and the huge pages that it is in.
+//! The memory of a domain, and its huge pages.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub struct Pages {
     pub node: Option<u32>,
 }
 
-/// The memory; `None` where it is not said, or cannot be read.
+/// The memory; `None` if it is missing or cannot be read.
 pub fn memory(domain: Element<'_>) -> Option<Size> {
     size_of(domain.child("memory")?)
 }
@@ -27,12 +27,12 @@ pub fn size_of(element: Element<'_>) -> Option<Size> {
     size(element.text(), element.attribute("unit").as_deref())
 }
 
-/// The size of a `<page>`, with the unit beside it.
+/// The size of a `<page>`, with its `unit` attribute.
 pub fn page_size(page: Element<'_>) -> Option<Size> {
     size_in(page, "size")
 }
 
-/// An amount in an attribute, with the unit beside it.
+/// A size in an attribute, with its `unit` attribute.
 pub(super) fn size_in(element: Element<'_>, attribute: &str) -> Option<Size> {
     size(&element.attribute(attribute)?, element.attribute("unit").as_deref())
 }
@@ -57,10 +57,10 @@ fn size(number: &str, unit: Option<&str>) -> Option<Size> {
 /// The memory in huge pages, if any.
 ///
 /// # Errors
-/// Where one of its sizes or its nodes cannot be read, in words.
+/// If a page size or the nodes cannot be read; the message names the problem.
 pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
     let Some(hugepages) = domain.at("memoryBacking/hugepages") else { return Ok(None) };
-    // A size for each node of the guest's: which part of the memory has which is not counted.
+    // Each guest node may have its own page size; how much memory uses which size is not counted.
     let sizes = hugepages.children_named("page").map(|page| page_size(page).ok_or("the size of its huge pages cannot be read"));
     let sizes = sizes.collect::<Result<BTreeSet<Size>, _>>()?;
     if sizes.len() > 1 {

@@ -1,4 +1,4 @@
-//! What a libvirt domain's XML says, whoever wrote it: each thing is read in one place. Pure.
+//! Reads the XML of any libvirt domain. Each element is read in one place only. Pure code without side effects.
 
 mod cells;
 mod commandline;

@@ -1,4 +1,4 @@
-//! How many processors a domain has, and where its threads run on the host, whoever pinned them.
+//! The number of vCPUs of a domain, and the host CPUs to which its threads are pinned, by vgapt or by hand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,19 +10,18 @@ const MOST_VCPUS: u32 = 4096;
 /// If there are more I/O threads than this, they are not pinned.
 const MOST_IOTHREADS: usize = 1024;
 
-/// The number of virtual processors, one where nothing is said; `None` where it cannot be read.
+/// The number of vCPUs, 1 if there is no `<vcpu>`; `None` if it cannot be read.
 pub fn vcpus(domain: Element<'_>) -> Option<u32> {
     domain.child("vcpu").map_or(Some(1), |vcpu| vcpu.text().parse().ok())
 }
-/// More CPUs than this, in all pins of a domain together, are not read: a thousand virtual ones on a thousand of the
-/// host's have as many.
+/// The limit for the number of CPUs in all pins of a domain together: 1024 vCPUs, each pinned to 1024 host CPUs.
 const MOST_PINNED: usize = 1 << 20;
 
 /// The host CPUs that the vCPUs and the emulator of a domain are pinned to. Those without their own pin use
 /// the `cpuset` of `<vcpu>` (libvirt formatdomain, CPU allocation).
 ///
 /// # Errors
-/// Where they are more than any machine has.
+/// If they name more CPUs than any machine has.
 #[expect(clippy::type_complexity, reason = "two parts of one answer, which no caller keeps together")]
 pub fn pins(domain: Element<'_>) -> Result<(Vec<(u32, CpuSet)>, Option<CpuSet>), String> {
     let mut sets = Sets::default();
@@ -45,7 +44,7 @@ pub fn pins(domain: Element<'_>) -> Result<(Vec<(u32, CpuSet)>, Option<CpuSet>),
     Ok((pins.into_iter().collect(), emulator.or(common)))
 }
 
-/// The sets of a domain's pins. Equal texts are read once, and what is in all of them together is bounded.
+/// The CPU sets of a domain's pins. Equal texts are parsed once, and the total number of CPUs is limited.
 #[derive(Default)]
 struct Sets {
     read: HashMap<String, Option<CpuSet>>,
@@ -66,9 +65,7 @@ impl Sets {
         self.counted += set.0.len();
         let fits = self.counted <= MOST_PINNED;
         fits.then_some(()).ok_or_else(|| {
-            format!(
-                "its pins name more than {MOST_PINNED} processors of the host in all, which no machine has; correct them with virsh edit"
-            )
+            format!("its pins name more than {MOST_PINNED} host CPUs in total, which no machine has; correct them with virsh edit")
         })
     }
 }
@@ -127,7 +124,7 @@ mod tests {
         assert_eq!(pinned("<vcpu cpuset='0'>4294967295</vcpu>").0.len(), 4096);
     }
 
-    /// An XML of a few kilobytes costs no gigabytes, and what is left out is said.
+    /// A small XML cannot use gigabytes of memory, and pins beyond the limit are an error.
     #[test]
     fn pins_without_bound_are_unknown() {
         let pins_of = |domain: &Document| pins(domain.root()).map(|(pins, _)| pins.len());
@@ -138,7 +135,7 @@ mod tests {
         };
         let begun = std::time::Instant::now();
         assert_eq!(all(16), Ok(16));
-        assert!(all(3000).is_err_and(|why| why.contains("more than 1048576 processors")));
+        assert!(all(3000).is_err_and(|why| why.contains("more than 1048576 host CPUs")));
         let common = Document::parse("<domain><vcpu cpuset='0-65535'>4096</vcpu></domain>").unwrap();
         assert!(pins_of(&common).is_err());
         let odd = format!("0-3{}", ",^0-65535".repeat(3000));

@@ -1,21 +1,21 @@
-//! Where devices sit in the guest: bus and slot of their PCI addresses.
+//! The bus and slot of the devices' PCI addresses in the guest.
 
 use std::collections::BTreeSet;
 
 use super::devices::{devices, devices_named, number};
 use crate::xml::Element;
 
-/// Bus and slot of a PCI address.
+/// The bus and slot of a PCI address.
 pub fn place(address: Element<'_>) -> Option<(u32, u32)> {
     Some((number(address, "bus")?, number(address, "slot")?))
 }
 
-/// Whether an address is that of a slot's first function.
+/// Whether an address is function 0 of its slot.
 pub fn is_first(address: Element<'_>) -> bool {
     number(address, "function").unwrap_or_default() == 0
 }
 
-/// The PCI addresses of devices of the guest's.
+/// The guest PCI addresses of these devices.
 fn addresses<'d>(devices: impl Iterator<Item = Element<'d>>) -> impl Iterator<Item = Element<'d>> {
     let addresses = devices.filter_map(|device| device.child("address"));
     addresses.filter(|address| address.attribute("type").as_deref() == Some("pci"))
@@ -26,7 +26,8 @@ pub fn on_slot(domain: Element<'_>, (bus, slot): (u32, u32)) -> impl Iterator<It
     addresses(devices(domain)).filter(move |address| place(*address) == Some((bus, slot)))
 }
 
-/// The addresses of devices that others may join: passed functions, and root ports, beside which libvirt puts others.
+/// The addresses of devices whose slot may get further functions: passed functions, and root ports, which libvirt places
+/// together in one slot.
 pub fn joinable<'d>(domain: Element<'d>, may_join: impl Fn(Element<'d>) -> bool) -> impl Iterator<Item = Element<'d>> {
     addresses(devices(domain).filter(move |device| matches!(device.name(), "hostdev" | "controller") && may_join(*device)))
 }

@@ -81,7 +81,7 @@ pub enum Allow {
 }
 
 impl Allow {
-    /// Each one.
+    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::OnlyDisplay, Self::DiskInUse, Self::DefaultRoute, Self::LastKeyboard, Self::BlockedGroup, Self::HostFunction];
 

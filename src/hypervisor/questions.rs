@@ -123,10 +123,10 @@ questions! {
     QUESTION "listing the storage pools" pools() -> Pools;
     /// The QEMU command line that it would run for this XML.
     QUESTION "translating a domain" native(xml: &str) -> String;
-    /// Defines a domain that is still as it was read; `None`: that was not there. The schema is asked before that, so
-    /// that next to no time is left for others between the comparison and the definition: libvirt cannot do both at once.
+    /// Defines a domain if it is unchanged since it was read (`before`; `None` if it did not exist). The schema is checked
+    /// first, which keeps the time between comparison and definition short: libvirt cannot do both atomically.
     QUESTION "defining a domain" define(name: &str, before: Option<&str>, xml: &str) -> Defined;
-    /// The same although the schema refuses it; what libvirt does not know is lost.
+    /// The same without the schema check; libvirt drops the elements that it does not know.
     QUESTION "defining a domain" define_unchecked(name: &str, before: Option<&str>, xml: &str) -> Defined;
     /// The state of a domain.
     QUESTION "asking for a domain's state" state(name: &str) -> State;

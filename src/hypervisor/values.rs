@@ -131,6 +131,6 @@ pub enum Defined {
     Yes,
     /// libvirt's schema refuses it, with this message.
     SchemaRefuses(String),
-    /// It is not, since another program has changed the domain meanwhile, whose change would be lost.
+    /// It is not defined: another program has changed the domain in the meantime, and that change would be lost.
     Changed,
 }

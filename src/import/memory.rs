@@ -117,7 +117,7 @@ fn amount(draft: &mut Draft) -> Vec<String> {
                 }
                 draft.native(index, "<memory>");
             }
-            None => draft.refuse(index, "this is no size that a domain can have", "write it as QEMU does: -m 8G"),
+            None => draft.refuse(index, "not a valid memory size for a domain", "write it as QEMU does: -m 8G"),
         }
     }
     let mut backends: Vec<String> = Vec::new();

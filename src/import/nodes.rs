@@ -20,7 +20,7 @@ pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
     take_below(draft, node, &mut Vec::new())
 }
 
-/// The same below these nodes. A node that leads to itself is none, as QEMU has it.
+/// The same for a node below others. A node that refers to itself is skipped, as QEMU refuses it.
 fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<File> {
     let index = draft.with("blockdev", "node-name", node).filter(|index| !above.contains(index))?;
     above.push(index);

@@ -1,4 +1,4 @@
-//! What is known of the machine beside the script.
+//! What import knows of the host, apart from the script.
 
 /// What import knows of the host; it reads nothing itself.
 #[derive(Clone, Copy)]

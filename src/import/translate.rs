@@ -91,8 +91,8 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     let words = script.argv.iter().chain(forced_name.is_some().then_some(&name));
     let odd = words.filter(|word| !is_xml(word));
     refusals.extend(odd.map(|word| {
-        let why = format!("{word:?} holds a character that no XML can hold, so that libvirt cannot be given it");
-        (why, "take the character out of the script".to_owned())
+        let why = format!("{word:?} contains a character that is not allowed in XML, so libvirt cannot accept it");
+        (why, "remove the character from the script".to_owned())
     }));
     Imported { name, xml, parts: parts(&draft), notes, refusals }
 }

@@ -130,7 +130,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn define(&self, name: &str, before: Option<&str>, xml: &str) -> Result<Defined> {
-        // The schema of another machine's libvirt is only there.
+        // The local schema does not apply to libvirt on another host.
         match dropped::by_schema(xml).filter(|_| !self.is_remote) {
             Some(Ok(())) => self.define_as_read(name, before, xml, 0),
             Some(Err(words)) => Ok(Defined::SchemaRefuses(words)),

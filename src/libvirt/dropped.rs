@@ -1,5 +1,5 @@
-//! What libvirt's schema refuses, and what libvirt would drop of that: the test driver, which lives in this
-//! process, parses it, and what does not come back is what libvirt does not know.
+//! Determines what libvirt's schema refuses, and which elements libvirt would drop. libvirt's test driver, which runs in
+//! this process, parses the XML; elements that are missing from its output are unknown to libvirt.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ use virt::error::ErrorNumber;
 
 /// A name that no domain of the test driver uses.
 const PROBE: &str = "vgapt-probe";
-/// Its state is gone with the connection.
+/// The test driver; its state is discarded with the connection.
 const SCRATCH: &str = "test:///default";
 
-/// What this libvirt's schema refuses, in its words; `None` where it cannot be asked.
+/// Whether libvirt's schema accepts the XML, else libvirt's error message; `None` if the schema cannot be checked.
 pub(super) fn by_schema(xml: &str) -> Option<Result<(), String>> {
     let connect = Connect::open(Some(SCRATCH)).ok()?;
     match connect.define_domain_xml_flags(&probe(xml)?.to_string(), virt::sys::VIR_DOMAIN_DEFINE_VALIDATE) {
         Err(error) if error.code() == Enum::Known(ErrorNumber::XmlInvalidSchema) => Some(Err(error.message().to_owned())),
-        // The schema is asked first: what this driver refuses beyond it, the one that is meant may take.
+        // libvirt checks the schema first. Other errors come from the test driver; the real driver may accept the XML.
         _ => Some(Ok(())),
     }
 }
 
-/// The domain by a name that the test driver does not have.
+/// The domain under a name that the test driver does not use.
 fn probe(xml: &str) -> Option<Document> {
     let mut given = Document::parse(xml).ok()?;
     if let Some(name) = given.root().child("name").map(Element::id) {

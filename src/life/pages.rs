@@ -46,8 +46,8 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     let reserved = number(root, &format!("{all}/resv_hugepages"))?.unwrap_or(0);
     let free = match wanted.node {
         None => free.saturating_sub(reserved).saturating_sub(others.promised),
-        // The kernel counts what is reserved for all nodes together. Those of any node may come from this one: what is
-        // left of all is the most that is left of one.
+        // The kernel counts reserved pages only for all nodes together, and all of them may come from this node. So no more
+        // pages are free on this node than on all nodes together.
         Some(_) => {
             let of_all = Others::of(&taken_by_others, &format!("{all}/nr_hugepages"), &pool);
             let left = number(root, &format!("{all}/free_hugepages"))?.unwrap_or(free);

@@ -65,9 +65,9 @@ pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks"
 pub(super) fn turn(target: &Target) -> Result<Turn> {
     target.make_directory("/run", 0o755)?;
     target.make_directory(locks::FOLDER, 0o700)?;
-    let folder = target.folder(locks::FOLDER)?.with_context(|| format!("{} is missing, although it was made", locks::FOLDER))?;
+    let folder = target.folder(locks::FOLDER)?.with_context(|| format!("{} does not exist, although it was created", locks::FOLDER))?;
     let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
-    // Whoever can open it can lock it.
+    // A user who can open the folder can also lock it.
     if status.st_uid != geteuid().as_raw() || status.st_mode & 0o077 != 0 {
         let place = folder.shown().display();
         let word = shell_word(&place.to_string());
@@ -80,7 +80,7 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
             Ok(()) => return Ok(Turn(directory)),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => sleep(INTERVAL),
             Err(Errno::WOULDBLOCK | Errno::INTR) => bail!(
-                "the hook of another domain has been at work for {} s; see by which process {} is locked (lslocks)",
+                "the hook of another domain has been running for {} s; lslocks shows the process that holds the lock {}",
                 PATIENCE.as_secs(),
                 locks::FOLDER
             ),

@@ -38,8 +38,8 @@ pub struct FileFacts {
     pub size: Option<u64>,
     /// The format according to its first bytes: `qcow2`, `vmdk`, …; `raw` for anything else; `None` if it could not be read.
     pub format: Option<String>,
-    /// The other files that the headers of the image and of what it lies on name outside its own folder, links
-    /// followed: what each lies on, and where its data is.
+    /// The backing files and data files outside the image's own folder, with symbolic links resolved, as named in the
+    /// headers of the image and of its backing chain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Why not all of these folders are known.
@@ -140,7 +140,7 @@ pub fn format_by_content(beginning: &[u8]) -> &'static str {
     by_magic.unwrap_or(if is_description(beginning) { "vmdk" } else { "raw" })
 }
 
-/// Whether it is a VMDK's description: a version behind comments and lines of spaces (`vmdk_probe`).
+/// Whether it is a VMDK descriptor: a `version=` line after comments and blank lines (`vmdk_probe`).
 fn is_description(beginning: &[u8]) -> bool {
     let lines = beginning.split_inclusive(|byte| *byte == b'\n');
     let is_space = |line: &&[u8]| line.starts_with(b" ") && line.ends_with(b"\n") && line.trim_ascii().is_empty();
@@ -159,32 +159,32 @@ pub fn has_protocol(name: &str) -> bool {
     name.split('/').next().is_some_and(|first| first.contains(':'))
 }
 
-/// What is the same for all names of one file, hard links too, and of one block device.
+/// Identifies a file or block device; equal for all its names, including hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// A block device, by its number: it may have several nodes.
+    /// A block device, by its device number: it may have several device nodes.
     Device(u64),
-    /// A file, by its file system's number and its own.
+    /// A file, by the device number of its file system and its inode number.
     File(u64, u64),
 }
 
 impl Identity {
-    /// Of what `stat(2)` says.
+    /// From the fields of `stat(2)`.
     pub fn of(is_block_device: bool, number: u64, device: u64, inode: u64) -> Self {
         if is_block_device { Self::Device(number) } else { Self::File(device, inode) }
     }
 
-    /// The same with the file that a loop device is in its place: `attribute` reads what [`file_of_loop`] names, `of` looks
-    /// at the file. One that is gone has no other name.
+    /// Replaces a loop device by its backing file: `attribute` reads the path from [`file_of_loop`], `of` determines the
+    /// identity of that file. If the file was deleted, the loop device itself is the identity.
     ///
     /// # Errors
-    /// Those of reading sysfs, but for one that is no loop device.
+    /// If sysfs cannot be read; a device that is not a loop device is not an error.
     pub fn behind_loops(
         (mut identity, mut behind): (Self, Option<String>),
         attribute: impl Fn(&str) -> io::Result<String>,
         of: impl Fn(&str) -> io::Result<(Self, Option<String>)>,
     ) -> io::Result<Self> {
-        /// Loop devices on loop devices.
+        /// The limit for loop devices on top of loop devices.
         const DEEPEST: usize = 16;
         for _ in 0..DEEPEST {
             let Some(place) = behind else { return Ok(identity) };
@@ -208,7 +208,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Where sysfs names the file that a loop device with this number is (`drivers/block/loop.c`); there is none of another device.
+/// The sysfs attribute with the backing file of a loop device (`drivers/block/loop.c`); other devices do not have it.
 pub fn file_of_loop(major: u32, minor: u32) -> String {
     format!("/sys/dev/block/{major}:{minor}/loop/backing_file")
 }

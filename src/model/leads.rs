@@ -1,36 +1,37 @@
-//! Where the names in headers of disk images lead: to files, to what only QEMU's drivers reach, or to several at once.
+//! Resolves the names in headers of disk images: to files, to things that only QEMU's block drivers open, or to several of
+//! them.
 
 use serde_json::{Map, Value};
 
 use super::files::has_protocol;
 use super::names::is_known_format;
 
-/// Drivers of files and devices.
+/// QEMU's drivers for files and devices.
 const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
 /// Filter drivers, which pass on the data of another node.
 const FILTERS: [&str; 4] = ["throttle", "copy-on-read", "preallocate", "compress"];
-/// Values of a node that are no nodes.
+/// Options of a node that are not nodes themselves.
 const SETTINGS: [&str; 3] = ["cache", "encrypt", "key-secret"];
 
-/// A file to which a name leads.
+/// A file that a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lead {
-    /// Its path, absolute or from the folder of the image.
+    /// Its path, absolute or relative to the image's folder.
     pub path: String,
-    /// The format by which the name says that it is read.
+    /// Its format, if the name states one.
     pub format: Option<String>,
 }
 
-/// Where a name in an image's header leads.
+/// What a name in an image's header refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leads {
-    /// The files and devices of this machine.
+    /// Files and devices of this host.
     pub files: Vec<Lead>,
-    /// What only QEMU's drivers reach: `nbd://…`, `json:{…}`.
+    /// What only QEMU's block drivers can open: `nbd://…`, `json:{…}`.
     pub others: Vec<String>,
 }
 
-/// Where a name in an image's header leads: of `json:{…}` all files in it, what those lie on included.
+/// Resolves a name in an image's header. For `json:{…}`, all files in it, including backing files.
 pub fn leads(name: &str) -> Leads {
     let mut leads = Leads::default();
     leads.follow(name, None);
@@ -47,7 +48,7 @@ impl Leads {
             }
             return;
         }
-        // A relative path behind `file:` is one from QEMU's own folder.
+        // QEMU resolves a relative path after `file:` against its working directory.
         let path = match name.strip_prefix("file:") {
             Some(path) if path.starts_with('/') => Some(path),
             Some(_) => None,
@@ -59,14 +60,14 @@ impl Leads {
         }
     }
 
-    /// A node of QEMU's, with those below it; `format` is what the node above makes of its bytes.
+    /// A QEMU block node with its children; `format` is the format in which the parent node reads its data.
     fn node(&mut self, options: &Map<String, Value>, format: Option<&str>) {
         let driver = options.get("driver").and_then(Value::as_str);
         let is_file = driver.is_none_or(|driver| FILES.contains(&driver));
         let is_image = driver.is_some_and(is_known_format) && !is_file;
         let is_filter = driver.is_some_and(|driver| FILTERS.contains(&driver));
         if !is_file && !is_image && !is_filter {
-            // Of another driver it is not known which of its values are files.
+            // For other drivers, it is unknown which options are files.
             self.others.push(format!("json:{}", Value::Object(options.clone())));
             return;
         }
@@ -76,16 +77,16 @@ impl Leads {
             let below = match key.as_str() {
                 "filename" | "file" => own,
                 "backing" => None,
-                // An external data file, or extents.
+                // An external data file or an extent.
                 _ => Some("raw"),
             };
             match value {
-                // Of a driver of files it is a path, whatever is in it.
+                // For a file driver, this is always a path, even if it contains a colon.
                 Value::String(name) if key == "filename" && driver.is_some() && is_file => {
                     self.files.push(Lead { path: name.clone(), format: own.map(str::to_owned) });
                 }
                 Value::String(name) if key == "filename" => self.follow(name, below),
-                // The name of a node that stands elsewhere.
+                // A reference to a node that is defined elsewhere.
                 Value::String(name) if ["file", "backing", "data-file"].contains(&key.as_str()) => self.others.push(name.clone()),
                 Value::Object(options) => self.node(options, below),
                 Value::Array(nodes) => {
@@ -102,7 +103,7 @@ impl Leads {
     }
 }
 
-/// Options with what `file.filename` and its like say put below `file`; `None` where two say different things.
+/// The options with dotted keys such as `file.filename` nested under `file`; `None` if two keys conflict.
 fn nested(options: Value) -> Option<Map<String, Value>> {
     let Value::Object(options) = options else { return None };
     let mut made = Map::new();

@@ -1,49 +1,49 @@
-//! Which other files the header of a disk image names, as QEMU's drivers read it (`docs/interop`, `block/`).
+//! Reads which other files the header of a disk image names, like QEMU's block drivers (`docs/interop`, `block/`).
 
 use std::io;
 
-/// Formats whose images name no other file that QEMU opens.
+/// Formats whose images do not make QEMU open other files.
 const ALONE: [&str; 11] = ["raw", "vdi", "vpc", "vhdx", "parallels", "bochs", "luks", "dmg", "cloop", "file", "host_device"];
 /// Formats whose headers are read here.
 const NAMING: [&str; 4] = ["qcow2", "qcow", "qed", "vmdk"];
-/// As much as most headers take: one cluster of the usual size.
+/// Enough for most headers: one cluster of the default size.
 const USUAL: usize = 64 << 10;
-/// No header that a program makes goes further: the largest cluster of qcow2.
+/// The longest header that a program writes: the largest cluster of qcow2.
 const LONGEST: usize = 2 << 20;
-/// The longest name that QEMU's drivers take (`bs->backing_file`).
+/// The longest name that QEMU's drivers accept (`bs->backing_file`).
 const LONGEST_NAME: usize = 1023;
-/// A sector, by which VMDK counts.
+/// The size of a sector, the unit of offsets in VMDK.
 const SECTOR: u64 = 512;
 
-/// What a named file is to the image.
+/// The role of a named file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The image lies on it.
+    /// The backing file.
     Backing,
-    /// The image's own content is in it: an external data file, an extent. QEMU opens it with the image.
+    /// It contains data of the image: an external data file or an extent. QEMU opens it together with the image.
     Data,
 }
 
 /// A file that an image's header names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// As it is written.
+    /// The name as written.
     pub name: String,
-    /// What it is to the image.
+    /// Its role.
     pub role: Role,
-    /// The format by which it is read; `None` where QEMU looks at the content.
+    /// The format in which QEMU reads it; `None` if QEMU probes the content.
     pub format: Option<String>,
 }
 
-/// Whether it is known which other files an image of this format makes QEMU open.
+/// Whether vgapt knows which other files QEMU opens for an image of this format.
 pub fn is_known_format(format: &str) -> bool {
     ALONE.contains(&format) || NAMING.contains(&format)
 }
 
-/// The other files that an image of this format names; `first_bytes` reads at most so many from its start.
+/// The other files that an image of this format names; `first_bytes` reads up to a number of bytes from its start.
 ///
 /// # Errors
-/// Where that cannot be told, with the reason.
+/// If they are unknown, with the reason.
 pub fn named_by(format: &str, first_bytes: &dyn Fn(usize) -> io::Result<Vec<u8>>) -> Result<Vec<Named>, String> {
     if ALONE.contains(&format) {
         return Ok(Vec::new());
@@ -53,7 +53,7 @@ pub fn named_by(format: &str, first_bytes: &dyn Fn(usize) -> io::Result<Vec<u8>>
         "qcow" | "qcow2" => header.of_qcow(),
         "qed" => header.of_qed(),
         "vmdk" => header.of_vmdk(),
-        _ => Err(format!("which files an image of the format {format} names is not known")),
+        _ => Err(format!("the files that an image in the format {format} names are unknown")),
     }
 }
 
@@ -63,7 +63,7 @@ struct Header<'h> {
 }
 
 impl Header<'_> {
-    /// Big-endian, as qcow and qcow2 have it.
+    /// Big-endian, as in qcow and qcow2.
     fn be32(&self, at: usize) -> Option<u32> {
         Some(u32::from_be_bytes(self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
     }
@@ -72,7 +72,7 @@ impl Header<'_> {
         Some(u64::from_be_bytes(self.bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
     }
 
-    /// Little-endian, as QED and VMDK have it.
+    /// Little-endian, as in QED and VMDK.
     fn le32(&self, at: usize) -> Option<u32> {
         self.be32(at).map(u32::swap_bytes)
     }
@@ -81,7 +81,7 @@ impl Header<'_> {
         self.be64(at).map(u64::swap_bytes)
     }
 
-    /// Reads on, where the header is longer than most.
+    /// Reads more of the header if it is longer than usual.
     fn up_to(&mut self, end: usize) -> Result<(), String> {
         if end > self.bytes.len() && self.bytes.len() >= USUAL {
             self.bytes = (self.first_bytes)(end).map_err(|error| error.to_string())?;
@@ -89,7 +89,7 @@ impl Header<'_> {
         Ok(())
     }
 
-    /// The name at a place of the header; none where there is none.
+    /// The name at an offset of the header; `None` if the header has none.
     fn name_at(&mut self, at: u64, length: u32) -> Result<Option<String>, String> {
         if at == 0 || length == 0 {
             return Ok(None);
@@ -97,14 +97,14 @@ impl Header<'_> {
         let (at, length) = (usize::try_from(at).unwrap_or(usize::MAX), usize::try_from(length).unwrap_or(usize::MAX));
         let end = at.saturating_add(length);
         if length > LONGEST_NAME || end > LONGEST + LONGEST_NAME {
-            return Err("its header names a file at a place where no program writes a name".to_owned());
+            return Err("its header names a file at an offset where no program writes a name".to_owned());
         }
         self.up_to(end)?;
         let bytes = self.bytes.get(at..end).ok_or("it ends before the name of its backing file")?;
         text(bytes).map(Some)
     }
 
-    /// `docs/interop/qcow2.rst`, and `block/qcow.c` for version 1, which has no extensions.
+    /// See `docs/interop/qcow2.rst`, and `block/qcow.c` for version 1, which has no extensions.
     fn of_qcow(mut self) -> Result<Vec<Named>, String> {
         /// The header extension with the format of the backing file.
         const BACKING_FORMAT: u32 = 0xe279_2aca;
@@ -113,13 +113,13 @@ impl Header<'_> {
         if !self.bytes.starts_with(b"QFI\xfb") {
             return Ok(Vec::new());
         }
-        let short = "its header is cut off";
+        let short = "its header is truncated";
         let version = self.be32(4).ok_or(short)?;
         let (at, length) = (self.be64(8).ok_or(short)?, self.be32(16).ok_or(short)?);
         let backing = self.name_at(at, length)?;
         let (mut format, mut named) = (None, Vec::new());
         if version > 1 {
-            // The extensions are in the first cluster too.
+            // Like the header, the extensions are in the first cluster.
             let cluster = self.be32(20).and_then(|bits| 1_usize.checked_shl(bits)).unwrap_or(LONGEST).min(LONGEST);
             self.up_to(cluster)?;
             for (kind, bytes) in self.extensions(version) {
@@ -134,7 +134,7 @@ impl Header<'_> {
         Ok(named)
     }
 
-    /// The extensions of a qcow2 header: kind and content.
+    /// The extensions of a qcow2 header: type and content.
     fn extensions(&self, version: u32) -> Vec<(u32, &[u8])> {
         // A version 2 header does not contain its length: 72 bytes.
         let length = if version == 2 { Some(72) } else { self.be32(100) };
@@ -150,14 +150,14 @@ impl Header<'_> {
         found
     }
 
-    /// `docs/interop/qed_spec.rst`.
+    /// See `docs/interop/qed_spec.rst`.
     fn of_qed(mut self) -> Result<Vec<Named>, String> {
         const BACKING_FILE: u64 = 1;
         const NO_PROBE: u64 = 4;
         if !self.bytes.starts_with(b"QED\0") {
             return Ok(Vec::new());
         }
-        let short = "its header is cut off";
+        let short = "its header is truncated";
         let features = self.le64(16).ok_or(short)?;
         let (at, length) = (self.le32(56).ok_or(short)?, self.le32(60).ok_or(short)?);
         let name = if features & BACKING_FILE == 0 { None } else { self.name_at(at.into(), length)? };
@@ -165,17 +165,17 @@ impl Header<'_> {
         Ok(name.map(|name| Named { name, role: Role::Backing, format }).into_iter().collect())
     }
 
-    /// `block/vmdk.c`: a text, or an image that has one in it.
+    /// See `block/vmdk.c`: a text descriptor, or an image with an embedded descriptor.
     fn of_vmdk(mut self) -> Result<Vec<Named>, String> {
-        /// What QEMU reads of a text to find the parent in, and of one to find extents in.
+        /// How much of a descriptor QEMU searches for the parent, and for the extents.
         const PARENT: usize = 20 * 512;
         const EXTENTS: usize = 1 << 20;
-        /// Where an image has its text.
+        /// The offset of the embedded descriptor.
         const WITHIN: usize = 512;
         let is_sparse = self.bytes.starts_with(b"KDMV");
         let is_image = is_sparse || self.bytes.starts_with(b"COWD");
         let mut named = Vec::new();
-        // An image of capacity 0 is a text elsewhere in the file.
+        // An image with capacity 0 has its extents in a descriptor at another offset.
         let extents_at = match (is_image, self.le64(12), self.le64(28)) {
             (false, ..) => Some(0),
             (true, Some(0), Some(sector @ 1..)) if is_sparse => Some(sector.saturating_mul(SECTOR)),
@@ -184,7 +184,7 @@ impl Header<'_> {
         if let Some(at) = extents_at {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             if at > LONGEST {
-                return Err("its description is at a place where no program writes one".to_owned());
+                return Err("its description is at an offset where no program writes one".to_owned());
             }
             self.up_to(at + EXTENTS)?;
             named = extents(self.bytes.get(at..).unwrap_or_default())?;
@@ -196,19 +196,19 @@ impl Header<'_> {
     }
 }
 
-/// A name ends where a C program sees its end.
+/// A name as text; as in C, it ends at the first NUL byte.
 fn text(bytes: &[u8]) -> Result<String, String> {
     let bytes = until(bytes, 0);
-    String::from_utf8(bytes.to_vec()).map_err(|_| format!("it names {}, which is no UTF-8", String::from_utf8_lossy(bytes)))
+    String::from_utf8(bytes.to_vec()).map_err(|_| format!("it names {}, which is not UTF-8", String::from_utf8_lossy(bytes)))
 }
 
 fn until(bytes: &[u8], end: u8) -> &[u8] {
     bytes.iter().position(|byte| *byte == end).map_or(bytes, |at| &bytes[..at])
 }
 
-/// The lines `RW SECTORS KIND "NAME" …`, with QEMU's lenience in spaces (`vmdk_parse_extents`).
+/// The lines `RW SECTORS KIND "NAME" …`; whitespace is parsed as leniently as in QEMU (`vmdk_parse_extents`).
 fn extents(description: &[u8]) -> Result<Vec<Named>, String> {
-    /// As much of a name as QEMU takes.
+    /// QEMU truncates longer names.
     const NAME: usize = 511;
     let description = until(description, 0);
     let mut named = Vec::new();
@@ -227,7 +227,7 @@ fn extents(description: &[u8]) -> Result<Vec<Named>, String> {
     Ok(named)
 }
 
-/// `parentFileNameHint="NAME"` (`vmdk_parent_open`).
+/// The parent in `parentFileNameHint="NAME"` (`vmdk_parent_open`).
 fn parent(description: &[u8]) -> Result<Option<Named>, String> {
     const HINT: &[u8] = b"parentFileNameHint";
     let description = until(description, 0);
@@ -264,10 +264,10 @@ mod tests {
         assert_eq!(named("qcow2", &header), Ok(vec![data.clone(), base]));
         header[120..131].copy_from_slice(b"\xe2\x79\x2a\xca\0\0\0\x03raw");
         assert_eq!(named("qcow2", &header), Ok(vec![data.clone(), one("/base", Role::Backing, "raw")]));
-        // QEMU sees C strings.
+        // For QEMU, a name ends at a NUL byte.
         header[458] = 0;
         assert_eq!(named("qcow2", &header), Ok(vec![data.clone(), one("/b", Role::Backing, "raw")]));
-        // At the end of the largest cluster; further on no program writes it.
+        // A name at the end of the largest cluster is accepted, one beyond it is refused.
         header[12..16].copy_from_slice(&((2_u32 << 20) - 5).to_be_bytes());
         header[(2 << 20) - 5..2 << 20].copy_from_slice(b"/last");
         assert_eq!(named("qcow2", &header), Ok(vec![data.clone(), one("/last", Role::Backing, "raw")]));
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(named("qcow2", &header), Ok(vec![data]));
         assert!(named("qcow2", b"QFI\xfb\0\0").is_err() && named("blkdebug", b"").is_err());
         assert_eq!((named("raw", &header), named("vdi", &header), named("qcow2", b"x")), (Ok(vec![]), Ok(vec![]), Ok(vec![])));
-        // Extensions that the first 64 KiB do not hold.
+        // Extensions beyond the first 64 KiB.
         header[23] = 21;
         header[120..128].copy_from_slice(b"\0\0\0\x01\0\x10\0\0");
         header[128 + (1 << 20)..][..10].copy_from_slice(b"DATA\0\0\0\x02/x");
@@ -297,7 +297,7 @@ mod tests {
             one("p", Role::Backing, "vmdk"),
         ];
         assert_eq!(named("vmdk", text.as_bytes()), Ok(all.clone()));
-        // An image's own text: the extents in it are itself, unless it has no capacity.
+        // The extents in an embedded descriptor are the image itself, unless its capacity is 0.
         let mut image = vec![0; 2048];
         image[..4].copy_from_slice(b"KDMV");
         image[28] = 1;

@@ -106,11 +106,11 @@ pub enum NoText {
     DanglingLink(String),
     /// It is longer than this many KiB.
     TooLong(usize),
-    /// It is no UTF-8.
+    /// It is not valid UTF-8.
     NotUtf8 {
-        /// From this byte on.
+        /// The offset of the first invalid byte.
         at: usize,
-        /// It with a sign in place of each byte that is none.
+        /// The text with U+FFFD in place of the invalid bytes.
         lossy: String,
     },
     /// It could not be read.
@@ -130,10 +130,11 @@ impl NoText {
 }
 
 impl ConfigFile {
-    /// Its text for whoever looks for words in it; a comment in Latin-1 hides none. What edits the file takes `text`.
+    /// Its text for searching, even if it has invalid UTF-8, such as a comment in Latin-1. Code that edits the file
+    /// uses `text`.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is no text.
     pub fn legible(&self) -> Result<&str, &NoText> {
         match &self.text {
             Ok(text) | Err(NoText::NotUtf8 { lossy: text, .. }) => Ok(text),
@@ -160,7 +161,7 @@ impl ConfigFiles {
         self.0.get(path)?.text.as_deref().ok()
     }
 
-    /// The text of a file for whoever looks for words in it ([`ConfigFile::legible`]).
+    /// The text of a file for searching ([`ConfigFile::legible`]).
     pub fn legible(&self, path: &str) -> Option<&str> {
         self.0.get(path)?.legible().ok()
     }
@@ -187,7 +188,7 @@ impl ConfigFiles {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
     }
 
-    /// The same for whoever looks for words in them ([`ConfigFile::legible`]).
+    /// The same for searching ([`ConfigFile::legible`]).
     pub fn legible_texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.legible().ok()?)))
     }

@@ -77,7 +77,8 @@ pub fn undoing(undoing: &Undoing) -> String {
 pub fn edited(undoing: &Undoing) -> String {
     let one = |file: &crate::host::RestoredFile| {
         let left = file.edited_since.as_deref().unwrap_or_default();
-        let note = if file.in_the_way { "; it cannot be told from vgapt's own change, so --force leaves the file as it is" } else { "" };
+        let note =
+            if file.in_the_way { "; it cannot be told apart from vgapt's own change, so --force leaves the file unchanged" } else { "" };
         format!(
             "{} was edited since{note}:\n{}",
             paint(STRONG, &file.path),

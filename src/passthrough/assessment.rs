@@ -1,4 +1,4 @@
-//! What can be said of each graphics card.
+//! The assessment of each graphics card.
 
 use serde::Serialize;
 

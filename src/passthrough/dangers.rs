@@ -11,7 +11,7 @@ use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Us
 pub enum DangerKind {
     /// The host has no display without it.
     OnlyDisplay,
-    /// The host has other displays, and no driver that shows a picture on one.
+    /// The host has other displays, but none of them has a driver.
     OnlyPicture,
     /// It is the console of a server's management controller.
     Console,
@@ -114,19 +114,19 @@ pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
     goes && displays_that_stay(host, functions).next().is_none()
 }
 
-/// The displays that the host keeps when these functions go. Where the picture comes from a driver of one that goes,
-/// only those count that show one too: by a driver, or with what the firmware set up.
+/// The displays that the host keeps when these functions are passed through. If a driver is bound to a display among these
+/// functions, another one counts only if it shows a picture too: through a driver, or as the boot display.
 pub(super) fn displays_that_stay<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
     let is_driven = host.devices(functions).any(|device| has_outlets(device) && !device.on_vfio() && device.driver.is_some());
     staying(host, functions).filter(move |device| !is_driven || device.driver.is_some() || device.boot_vga == Some(true))
 }
 
-/// The displays that are left in the host, whether or not they show anything.
+/// The displays that stay with the host, whether or not they show a picture.
 fn staying<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
     host.pci.iter().filter(|device| has_outlets(device) && !device.on_vfio() && !functions.contains(&device.address))
 }
 
-/// The displays that the host keeps, and on which nothing shows a picture when these functions go.
+/// The displays that stay with the host but show no picture when these functions are passed through.
 pub fn displays_without_driver(host: &Host, functions: &[PciAddress]) -> Vec<PciAddress> {
     if !is_only_display(host, functions) {
         return Vec::new();
@@ -152,7 +152,7 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
             DangerKind::OnlyPicture,
             format!("{message}: {dark} has no driver"),
             format!(
-                "load the driver of {dark} first (where a file keeps it out, vgapt check --gpu {address} names it; then reboot); or {hand_over}"
+                "load the driver of {dark} first (if a file prevents that, vgapt check --gpu {address} names it; then reboot); or {hand_over}"
             ),
         )
     })

@@ -1,4 +1,4 @@
-//! Whether a card can be given to a guest, in one word.
+//! The verdict whether a card can be passed through to a guest.
 
 use serde::Serialize;
 

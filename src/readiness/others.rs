@@ -37,7 +37,7 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
         "generated" => "files written outside a system's own configuration are lost with its next version",
         "no-display" | "display-kept-out" => "if the host does not boot as far as the network, nobody can see why",
         "virtual-function" => "only a device that exists at boot can be bound at boot",
-        "not-read" => "whoever wrote it meant something, and it does nothing",
+        "not-read" => "it was written for a purpose, and has no effect",
         "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
@@ -47,7 +47,7 @@ fn one(prepared: &Prepared, finding: &Finding) -> Check {
     // If it is in effect already and nothing is left to prepare, the user has decided it.
     let is_decided = match finding.code {
         "no-display" => !prepared.writes(),
-        // A card that is left with the host until the domain starts has to show something until then.
+        // With `--bind start`, the host uses the card until the domain starts, so it needs a working display driver.
         "display-kept-out" => !prepared.writes() && prepared.bind() == Bind::Boot,
         _ => false,
     };

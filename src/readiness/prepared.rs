@@ -1,4 +1,4 @@
-//! The facts, and what `vgapt prepare` would do about them.
+//! The facts, together with what `vgapt prepare` would change.
 
 use super::facts::Facts;
 use super::needs::Needs;

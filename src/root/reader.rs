@@ -1,4 +1,4 @@
-//! Where a host is read from, and what of it was read.
+//! The source that a host is read from, and the record of what was read.
 
 use std::cell::RefCell;
 use std::io;
@@ -174,8 +174,8 @@ impl Root {
         resolve::resolve(path, true, |link| self.link(link))
     }
 
-    /// What is the same for all names of one file, hard links and a loop device too, and of one block device; absent in a recorded
-    /// machine, where no two names are one file.
+    /// Identifies a file or block device; equal for all its names, including hard links and loop devices. Absent on a
+    /// recorded host, where no two names are the same file.
     pub fn identity(&self, path: &str) -> Reading<String> {
         match &self.source {
             Source::Directory(directory) => Reading::of(directory.identity(path), path).map(|identity| identity.to_string()),

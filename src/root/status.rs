@@ -1,4 +1,4 @@
-//! What is known of a path without reading it.
+//! The metadata of a path, which is known without reading its content.
 
 /// The metadata of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

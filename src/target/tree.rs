@@ -65,7 +65,7 @@ impl Target {
         &self.root
     }
 
-    /// Keeps every other vgapt of this user from changing this host, and leaves nothing behind in it.
+    /// Locks this host, so that no other vgapt of this user changes it; no file is left in its tree.
     ///
     /// # Errors
     /// If another one is running.
@@ -74,7 +74,7 @@ impl Target {
         let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = directory.with_context(cannot)?;
         let status = fstat(&directory).with_context(cannot)?;
-        // Any user could lock the directory itself, so it does only where this user has no folder for locks.
+        // Any user could lock the directory itself. It is used only if this user has no folder for locks.
         let file = locks::open(&format!("host\0{}:{}", status.st_dev, status.st_ino)).map_or(directory, OwnedFd::from);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(file)),

@@ -1,8 +1,8 @@
-//! What may stand in an XML text (XML 1.0, production 2, `Char`), and how it is written.
+//! Which characters an XML text may contain (XML 1.0, production 2, `Char`), and how they are escaped.
 
 use quick_xml::escape::{escape, partial_escape};
 
-/// Whether all of a text may stand in XML.
+/// Whether XML allows all characters of a text.
 pub fn is_xml(text: &str) -> bool {
     text.chars().all(is_character)
 }
@@ -11,17 +11,17 @@ fn is_character(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// The value of an attribute as it is written.
+/// The escaped value of an attribute.
 pub(super) fn of_attribute(value: &str) -> String {
     escape(printable(value)).into_owned()
 }
 
-/// The text of an element as it is written.
+/// The escaped text of an element.
 pub(super) fn of_text(text: &str) -> String {
     partial_escape(printable(text)).into_owned()
 }
 
-/// A character that no XML may hold becomes the one that stands for it.
+/// Replaces characters that XML does not allow with U+FFFD.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if is_character(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

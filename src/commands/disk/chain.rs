@@ -41,7 +41,7 @@ impl DiskContext<'_> {
         loop {
             let names = match self.names(&place, &format, path, words) {
                 Ok(names) => names,
-                // Without what it names, it is not opened.
+                // The first image cannot be used if a file that it names is refused.
                 Err(finding) if images.is_empty() => return Err(Conflicts(vec![finding]).into()),
                 Err(finding) => return Ok((Chain(images), Some(finding))),
             };
@@ -76,12 +76,13 @@ impl DiskContext<'_> {
         }
     }
 
-    /// The files that an image names, where those with its data may be opened: QEMU opens them with the image.
+    /// The files that an image names. An error if one of its data files may not be opened: QEMU opens them together with
+    /// the image.
     fn names(&self, image: &Path, format: &str, disk: &Path, words: DiskOptions<'_>) -> Result<Vec<Named>, Finding> {
         let shown = image.display();
         let unknown = |because: String| {
-            let remedy = "make a copy whose format names no others, and use that: qemu-img convert -f FORMAT -O qcow2";
-            Finding::error("names-unknown", format!("which files {shown} makes QEMU open is not known: {because}"), remedy)
+            let remedy = "use a copy in a format that names no other files: qemu-img convert -f FORMAT -O qcow2";
+            Finding::error("names-unknown", format!("the files that {shown} makes QEMU open are unknown: {because}"), remedy)
         };
         if !is_known_format(format) {
             return Err(unknown(format!("its format is {format}")));
@@ -93,7 +94,7 @@ impl DiskContext<'_> {
         let names = read(image, format)?;
         for named in names.iter().filter(|named| named.role == Role::Data) {
             let extent = self.against_opening(image, &named.name, disk, words)?;
-            // A part of a VMDK may be a description that names others.
+            // An extent of a VMDK may itself be a descriptor that names further files.
             let of_extent = read(&extent, named.format.as_deref().unwrap_or("raw"))?;
             if let Some(further) = of_extent.iter().find(|named| named.role == Role::Data) {
                 return Err(unknown(format!("its extent {} itself refers to {}", extent.display(), further.name)));
@@ -113,7 +114,7 @@ impl DiskContext<'_> {
             for need in needs {
                 let (one, other) = (disk::place_of(&need.name, directory(real)), disk::place_of(&need.name, directory(name)));
                 let (Place::File(one), Place::File(other)) = (one, other) else { continue };
-                // Nobody opens the image by a name by which QEMU finds nothing below it.
+                // Nobody uses a name of the image with which QEMU does not find the named file.
                 let is_there = !matches!(Reading::of(other.metadata(), name.to_string_lossy().as_ref()), Reading::Absent);
                 if is_there && !same_file(&one, &other) {
                     return Some(two_below(real, name, &one, &other));
@@ -132,8 +133,8 @@ impl DiskContext<'_> {
         disk::parse_image(&said.stdout).map_err(anyhow::Error::msg)
     }
 
-    /// The format of a disk: what the user states, else the domain that has it, else raw where an image that lies on it
-    /// says so, else its name, else its content where no domain can have another opinion.
+    /// The format of a disk, from the first of these: the user's option, the domain that uses it, an overlay that declares
+    /// it raw, its file name, and its content, unless a domain that cannot be read may use another format.
     fn format_of(&self, path: &Path, words: DiskOptions<'_>) -> Result<String> {
         if let Some(stated) = words.format {
             return Ok(stated.to_owned());
@@ -152,7 +153,7 @@ impl DiskContext<'_> {
             return Err(doubt(format!("domains state different formats for {shown}: {}", by_domains.join(", "))));
         }
         let is_device = path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device());
-        // What the guest of an overlay wrote may have come down into what it lies on.
+        // A commit may have written data of an overlay's guest into its backing file, including a faked header.
         let (by_overlays, unread) =
             if content == "raw" || !by_domains.is_empty() { Default::default() } else { self.taken_for_raw_by(path)? };
         let by_overlay = by_overlays.first().map(|overlay| format!("the header of {}", overlay.display()));

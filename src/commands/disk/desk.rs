@@ -302,7 +302,7 @@ fn disks(known: &Known, pools: &[Pool]) -> (Vec<(DiskUse, PathBuf)>, Vec<String>
                     .flat_map(|known| &known.volumes)
                     .find(|known| known.name == *volume)
                     .map(|known| known.path.clone()),
-                // What QEMU alone reaches is no image of this host.
+                // What only QEMU's drivers reach is not an image file on this host.
                 Source::Remote { .. } | Source::Nvme(_) => continue,
             };
             match path {

@@ -1,4 +1,4 @@
-//! Paths of disks.
+//! The paths of disk images.
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};

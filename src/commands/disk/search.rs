@@ -33,7 +33,7 @@ pub(super) struct Search {
     folders: Vec<PathBuf>,
     /// How many of their subfolders were searched.
     below: usize,
-    /// How many folders below these were not looked into, since there are too many.
+    /// How many subfolders were skipped because there are too many.
     skipped: usize,
     domains: usize,
     pools: usize,
@@ -89,35 +89,36 @@ impl Search {
 struct Open {
     folder: PathBuf,
     depth: usize,
-    /// Whether its entries count against [`ENTRIES`]: nobody names it.
+    /// Whether its entries count towards the limit [`ENTRIES`]: only in subfolders of folders that the user did not name.
     counts: bool,
     /// How many levels of subfolders to search.
     limit: usize,
 }
 
-/// The files that an image lies on or has its data in.
+/// The backing file and the data files of an image.
 #[derive(Default)]
 pub(super) struct Below {
     files: Vec<FileBelow>,
-    /// What of it is not understood.
+    /// Why some of them are unknown.
     unknown: Option<String>,
 }
 
-/// A file below an image, and the format that is said of it.
+/// A file that an image refers to, and the format that the image states for it.
 struct FileBelow {
     path: PathBuf,
     format: Option<String>,
     role: Role,
 }
 
-/// Devices are named by domains and pools, not found by looking through /dev; /dev/shm holds files.
+/// Whether a folder contains device nodes. /dev is not searched, because domains and pools name the devices that they
+/// use; /dev/shm holds ordinary files.
 fn is_of_devices(folder: &Path) -> bool {
     folder.starts_with("/dev") && !folder.starts_with("/dev/shm")
 }
 
 impl DiskContext<'_> {
-    /// Looks for the images that lie on this one, but for one of them: in the folders of all disks of
-    /// all domains, of the storage pools, of both of these, and in the further ones that the user names.
+    /// Searches for the overlays of an image, except for one of them: in the folders of the disks of all domains, of the
+    /// storage pools, of the two images themselves, and in the folders that the user names.
     pub(super) fn search(&self, (base, format): (&Path, &str), but: Option<&Path>, further: &SearchOptions) -> Result<Search> {
         let mut search = Search { domains: self.domains.len(), pools: self.pools.len(), ..Search::default() };
         search.unknown = [&self.unknown_domains[..], &self.unknown_pools[..]].concat();
@@ -136,8 +137,8 @@ impl DiskContext<'_> {
         let links: Vec<PathBuf> = places.difference(&real).cloned().collect();
         let mut known = BTreeMap::new();
         let mut written = vec![base.to_owned()];
-        // What is written into an image is written where its data is: what else lies on that is corrupted, too. A raw
-        // disk has no header, whatever its guest wrote.
+        // Writing to an image also changes its data files, which corrupts the overlays of those. The header of a raw disk is
+        // ignored: its guest may have written it.
         if format != "raw" {
             let below = self.below(base, &mut known)?;
             search.unknown.extend(below.unknown().map(str::to_owned));
@@ -171,7 +172,7 @@ impl DiskContext<'_> {
     /// The files in the folders that may be overlays.
     fn look_around(&self, own: [Option<&Path>; 2], further: &SearchOptions, search: &mut Search) -> BTreeSet<PathBuf> {
         let pools = self.pools.iter().filter_map(|pool| pool.target.clone()).map(PathBuf::from);
-        // Overlays lie beside each other more often than beside their base, which may be a device.
+        // Overlays are usually in a folder with other overlays; their backing file may be elsewhere, or a device.
         let disks = self.named_by_libvirt().chain(own.into_iter().flatten().map(Path::to_owned)).flat_map(|path| {
             // A link's own folder, and that of the file it leads to.
             let real = path.canonicalize().ok().map(|real| directory(&real).to_owned());
@@ -216,7 +217,7 @@ impl DiskContext<'_> {
         found
     }
 
-    /// The image of a chain that lies directly on what is written, or has its data there; absent where none does.
+    /// The first image of a backing chain that has a written file as its backing file or data file; absent if none does.
     fn first_on(
         &self,
         image: &Path,
@@ -226,7 +227,7 @@ impl DiskContext<'_> {
     ) -> Result<Reading<PathBuf>> {
         let (mut open, mut seen, mut unknown) = (vec![image.to_owned()], BTreeSet::new(), None);
         while let Some(place) = open.pop() {
-            // Through this one, all stays as it is.
+            // The change does not affect overlays that depend on the base only through the excepted image.
             if is_but(&place) || !seen.insert(place.clone()) {
                 continue;
             }
@@ -259,7 +260,7 @@ impl DiskContext<'_> {
         Ok(unknown.map_or(Reading::Absent, Reading::Unknown))
     }
 
-    /// The files that an image lies on or has its data in; absent where there are none. Each image is looked at once.
+    /// The backing file and the data files of an image; absent if it has none. Each image is read only once.
     fn below<'k>(&self, image: &Path, known: &'k mut BTreeMap<PathBuf, Reading<Below>>) -> Result<Reading<&'k Below>> {
         if !known.contains_key(image) {
             known.insert(image.to_owned(), self.read_below(image)?);
@@ -279,7 +280,7 @@ impl DiskContext<'_> {
             Reading::Unknown(because) => return Ok(Reading::Unknown(because)),
         };
         if format == "vhdx" {
-            // QEMU opens no file beside it, and none that lies on another.
+            // QEMU opens no other file for a VHDX image, and refuses to open one that has a parent.
             let said = self.ask(&argv::info(image, format, true))?;
             let because = || format!("qemu-img cannot determine the backing file of {}: {}", image.display(), reason(&said));
             return Ok(if said.success() { Reading::Absent } else { Reading::Unknown(because()) });
@@ -304,8 +305,8 @@ impl DiskContext<'_> {
         }))
     }
 
-    /// Which images say that this one is raw, and why not all are known: those that libvirt names and those of the
-    /// image's own folder, with what they lie on.
+    /// The images that declare this one raw, and why some are unknown. Searched are the images that libvirt names, those in
+    /// the image's own folder, and their backing chains.
     pub(super) fn taken_for_raw_by(&self, disk: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
         let (mut open, mut unknown): (Vec<PathBuf>, _) = (self.named_by_libvirt().collect(), Vec::new());
         match disk::look_into(directory(disk)) {

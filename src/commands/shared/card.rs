@@ -1,4 +1,4 @@
-//! The card that is named by the address of one of its functions, and what is said where there is none.
+//! Finds a graphics card by the address of one of its functions, and the message if there is none.
 
 use crate::discovery;
 use crate::host;
@@ -11,7 +11,7 @@ use crate::root::Root;
 /// The card with this function.
 ///
 /// # Errors
-/// Where nothing is at that address, or no graphics card.
+/// If there is no device at that address, or if it is not a graphics card.
 pub(in crate::commands) fn named(root: Option<&Root>, host: &Host, address: PciAddress) -> Result<Card, Problem> {
     Card::with(host, address).ok_or_else(|| none_at(root, host, address))
 }

@@ -70,7 +70,7 @@ impl Definition<'_> {
                 findings.extend(discovery::other_hooks(&root, Some(self.name)));
             }
         }
-        // What is refused already was not resolved to its end, and so is not written either.
+        // A refused request was not resolved completely, so this comparison would report false differences.
         if !findings.iter().any(|finding| finding.refuses(true)) {
             findings.extend(self.not_written(base, &spec, &merged));
         }

@@ -1,4 +1,4 @@
-//! The options of all commands.
+//! The options that all commands share.
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 

@@ -1,5 +1,5 @@
-//! One vgapt at a time changes a domain. Other programs do not know of this lock: what they changed is found by
-//! comparing right before the domain is defined (the question `define`).
+//! A lock, so that only one vgapt at a time changes a domain. Other programs do not use this lock: their changes are
+//! detected by a comparison right before the domain is defined (the question `define`).
 
 use std::fs::File;
 use std::io::ErrorKind;

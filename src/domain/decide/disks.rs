@@ -1,4 +1,4 @@
-//! The disks that a domain gets, and their formats.
+//! The disks to add to a domain, and their formats.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Deciding what is to be written into a domain, and what blocks it.
+//! Decides what to write into a domain, and what prevents it.
 
 pub(super) mod attach;
 pub(super) mod checks;

@@ -1,4 +1,4 @@
-//! Devices whose alias says all that vgapt has to know of them: what there is to be of each kind.
+//! Devices that vgapt recognises by their alias alone: which of each kind the domain should have.
 
 use crate::domain::alias;
 use crate::domain::request::extras::{Extras, Toggle};

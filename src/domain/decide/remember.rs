@@ -52,8 +52,8 @@ pub(super) fn settings(base: &Base, spec: &Spec) -> BTreeMap<Group, Settings> {
     settings
 }
 
-/// The functions that somebody had passed by hand before: they stay when vgapt's own go. One of vgapt's own that has
-/// lost its alias is none.
+/// The functions that were passed through by hand before vgapt: they stay in the domain when vgapt removes
+/// its own. A function that vgapt added does not count, even if its alias was lost.
 pub(super) fn by_hand(base: &Base, spec: &Spec) -> Option<(String, String)> {
     if base.purpose == Purpose::Detach {
         return None;
@@ -69,8 +69,8 @@ pub(super) fn by_hand(base: &Base, spec: &Spec) -> Option<(String, String)> {
     words(base, BY_HAND, new.map(|function| function.to_string()))
 }
 
-/// The guest's slots whose first function did not say before that there are more of them, where functions come into a
-/// domain of somebody else's.
+/// The guest slots whose first function had no `multifunction` attribute before functions were added to a domain that
+/// vgapt does not manage.
 pub(super) fn single_functions(base: &Base, spec: &Spec) -> Option<(String, String)> {
     let slots = [&spec.cards, &spec.functions].into_iter().flatten().flatten();
     if !base.is_unmanaged() || base.purpose == Purpose::Detach || slots.count() == 0 {

@@ -1,4 +1,4 @@
-//! The files that a request names.
+//! The files that a request refers to.
 
 use super::Request;
 use super::extras::Extras;

@@ -1,4 +1,4 @@
-//! What is put in the place of something else, and what was attached, known again.
+//! Replaces elements, and recognises attached functions that lost their alias.
 
 use super::devices::add;
 use crate::domain::alias;

@@ -1,4 +1,4 @@
-//! Putting devices in where they belong, and taking them out.
+//! Adds devices at the right place, and removes them.
 
 use crate::domain_xml::devices_with_alias;
 use crate::xml::{Document, Element, Fragment, Id};

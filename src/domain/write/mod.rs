@@ -1,4 +1,4 @@
-//! Writing what was decided into a domain.
+//! Writes the decisions into a domain.
 
 pub(super) mod attach;
 pub(super) mod cells;

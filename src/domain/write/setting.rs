@@ -1,10 +1,10 @@
-//! Putting in and taking out elements that carry no alias.
+//! Adds and removes elements without an alias.
 
 use super::devices::insert_behind;
 use crate::domain::setting::{PathStep, Setting, steps};
 use crate::xml::{Document, Element, Fragment, Id};
 
-/// What stands in an element (by its name) before what, as libvirt writes it.
+/// The order of the child elements of an element, as libvirt writes them.
 const ORDER: [(&str, &[&str]); 5] = [
     (
         "domain",
@@ -45,14 +45,14 @@ const ORDER: [(&str, &[&str]); 5] = [
 /// the value that corresponds to a missing element.
 const REQUIRED: [(&str, &str, &str); 1] = [("clock", "offset", "utc")];
 
-/// What stands before a child of the domain's.
+/// The elements that precede this child of `<domain>`.
 pub(super) fn before(name: &str) -> &'static [&'static str] {
     let (_, order) = ORDER[0];
     order.iter().position(|other| *other == name).map_or(&[], |place| &order[..place])
 }
 
-/// Puts a child of the domain's in where it is not there, behind these: not where [`put`] would, but where vgapt always
-/// put it.
+/// Adds a child of `<domain>` after these elements if it is missing. [`put`] would choose another place; this is where
+/// vgapt has always written it.
 pub(super) fn ensure(domain: &mut Document, name: &str, behind: &[&str]) {
     if domain.root().child(name).is_none() {
         let root = domain.root().id();
@@ -78,7 +78,8 @@ pub(super) fn put(domain: &mut Document, setting: &Setting) -> Id {
     at
 }
 
-/// Behind what stands before it, or behind the last of its kind, else last; what nothing stands before is put first.
+/// Inserts an element after those that precede it in libvirt's order and after others of its name, else at the end. An
+/// element that comes first in that order is inserted first.
 fn insert(domain: &mut Document, parent: Id, step: &PathStep<'_>) -> Id {
     let name = domain.element(parent).name();
     let order = ORDER.iter().find(|(of, _)| *of == name).map(|(_, order)| *order);

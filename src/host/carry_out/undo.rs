@@ -30,7 +30,7 @@ pub struct Undoing {
     returns: BTreeMap<String, Option<State>>,
     #[serde(skip)]
     made: Vec<(u32, Made)>,
-    /// The files that stay as they are: where they lie, and their paths.
+    /// The files that are left unchanged: their resolved locations and their paths.
     #[serde(skip)]
     left: BTreeMap<String, String>,
 }
@@ -48,7 +48,7 @@ pub struct RestoredFile {
     pub then: Option<String>,
     /// If it was edited since: the text that vgapt had left; `None` if it was not edited.
     pub edited_since: Option<String>,
-    /// Whether that edit cannot be told from vgapt's own change: then the file is left as it is.
+    /// Whether that edit cannot be told apart from vgapt's own change; the file is then left unchanged.
     pub in_the_way: bool,
 }
 
@@ -63,7 +63,7 @@ impl Undoing {
         self.receipts.iter().any(|(_, receipt)| receipt.progress != Progress::Applied)
     }
 
-    /// The files that are left as they are: an edit of theirs cannot be told from vgapt's change, or such a file names them.
+    /// The files that are left unchanged: an edit cannot be told apart from vgapt's change, or such a file refers to them.
     pub fn left_alone(&self) -> Vec<String> {
         self.left.values().cloned().collect()
     }
@@ -174,8 +174,8 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
     Ok(undoing)
 }
 
-/// Leaves the files with an edit that cannot be told from vgapt's change, and those that they name: what a file
-/// runs stays as long as the file does.
+/// Excludes files whose edit cannot be told apart from vgapt's change, and the files that they refer to: a script has to
+/// exist as long as a file that runs it.
 fn leave(
     undoing: &mut Undoing,
     edits: &BTreeMap<String, (Option<String>, bool)>,
@@ -221,7 +221,7 @@ fn kept_by_others(before: State, now: Option<&State>, file: &FileRecord) -> Stat
 enum Merged {
     Text(State),
     Nothing,
-    /// Both changed the same lines, and not word by word.
+    /// Both changed the same lines, and the words cannot be separated.
     Clash,
 }
 
@@ -231,9 +231,9 @@ fn without_ours(path: &str, left: Option<&State>, now: Option<&State>, before: O
     }
     let Some(now) = now else { return Merged::Nothing };
     let sort = match loaders::sort_of(path) {
-        // A file that is all vgapt's is one piece.
+        // A file that vgapt created is not merged word by word.
         Sort::Assignments | Sort::Strings if before.is_none() => Sort::Other,
-        // Arrays of a shell, as mkinitcpio's are.
+        // mkinitcpio's lists are shell arrays.
         Sort::Other if before.is_some() && path.starts_with("/etc/mkinitcpio.conf") => Sort::Assignments,
         sort => sort,
     };
@@ -317,7 +317,7 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
         if files.is_empty() {
             store.forget(*number)?;
         } else {
-            // These are undone once they were corrected by hand.
+            // The next undo reverts these, after they were corrected by hand.
             store.save(*number, &Receipt { progress: Progress::Applied, files, commands: Vec::new(), ..receipt.clone() })?;
         }
     }

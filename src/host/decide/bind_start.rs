@@ -41,7 +41,7 @@ pub(super) fn doubts(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Ve
     findings
 }
 
-/// A virtual function is there only after somebody wrote how many there are, at each boot.
+/// A virtual function (SR-IOV) does not exist until its number is written to sysfs, at each boot.
 fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
     let parent = device.physical_function?;
     let is_written = |text: &str| text.lines().any(|line| line.contains("sriov_numvfs") && !line.trim_start().starts_with('#'));
@@ -50,7 +50,7 @@ fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
         Finding::warning(
             "virtual-function",
             format!(
-                "{} is a virtual function of {}: it is there only after something writes to sriov_numvfs of {} at each boot, and nothing was found that does",
+                "{} is a virtual function of {}: it exists only after something writes to sriov_numvfs of {} at each boot, and nothing was found that does",
                 device.address.short(),
                 parent.short(),
                 parent.short()

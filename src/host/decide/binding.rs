@@ -30,7 +30,8 @@ pub(super) struct Binding {
     early: Vec<String>,
 }
 
-/// A name out of pci.ids for a comment of modprobe's: a backslash at the end of a line joins the next one to it.
+/// A name from pci.ids as a comment in a modprobe file, without backslashes: one at the end of the line would join the
+/// next line to it.
 fn as_comment(name: &str) -> String {
     name.replace('\\', "/").chars().filter(|c| !c.is_control()).collect()
 }
@@ -134,7 +135,7 @@ fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
     claimants.iter().map(String::as_str).chain(driver).any(|module| setup.is_built_in(module))
 }
 
-/// The modules that could take one of these functions.
+/// The modules that may bind to one of these functions.
 fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
     for device in functions.iter().filter_map(|bound| host.device(bound.address)) {

@@ -3,7 +3,7 @@
 use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{PciDevice, Setup};
 
-/// The modules that could take a function: from the kernel's own table, else the usual ones.
+/// The modules that may bind to a function: from the kernel's module aliases, else the usual ones.
 pub(super) fn drivers_of(setup: &Setup, device: &PciDevice) -> Vec<String> {
     setup.claimants.get(&device.address).cloned().unwrap_or_else(|| usual(device))
 }

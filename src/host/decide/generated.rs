@@ -30,7 +30,7 @@ struct Needed {
     gone: Vec<String>,
     /// What is bound at boot.
     bound: Vec<Bound>,
-    /// The functions that have the same ids and stay with the host.
+    /// Functions with the same ids that stay with the host.
     twins: Vec<PciAddress>,
 }
 
@@ -276,19 +276,20 @@ fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     }
 }
 
-/// The ids by which it is bound; none where an id would take a device of the host's too.
+/// The ids to bind by; empty if an id would also bind a device that stays with the host.
 fn ids(needed: &Needed) -> Vec<String> {
     if needed.twins.is_empty() { ids_of(&needed.bound) } else { Vec::new() }
 }
 
-/// The commands that bind by address, before any other driver is loaded.
+/// The commands that bind by address; they have to run before other drivers are loaded.
 fn by_address(needed: &Needed) -> String {
     let addresses: Vec<String> = needed.bound.iter().map(|bound| bound.address.to_string()).collect();
     let addresses = addresses.join(" ");
     format!("for at in {addresses}; do echo vfio-pci > /sys/bus/pci/devices/$at/driver_override; done; modprobe -i vfio-pci")
 }
 
-/// What is told beside the lines where an id takes a device of the host's too, and the lines do not bind by address.
+/// The warning after the lines if an id would also bind a device that stays with the host, and the lines do not bind by
+/// address.
 fn beside(needed: &Needed, lines: &str) -> String {
     let is_named = |bound: &Bound| lines.contains(&bound.address.to_string());
     if needed.twins.is_empty() || needed.bound.iter().all(is_named) {

@@ -68,7 +68,7 @@ fn unread(setup: &Setup) -> Option<Finding> {
     Some(if setup.unread.iter().all(is_closed) {
         Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
     } else {
-        let remedy = "put it right, or away, and run vgapt prepare again (vgapt check names each that cannot be read)";
+        let remedy = "correct or remove it, and run vgapt prepare again (vgapt check names each file that cannot be read)";
         Finding::blocked("unread", message, remedy)
     })
 }

@@ -1,5 +1,4 @@
-//! Taking our own change of a text back out of what somebody made of it since: line by line, and within a line that both
-//! changed word by word.
+//! Reverts vgapt's change of a text that was edited since: line by line, and word by word in lines that both changed.
 
 use std::ops::Range;
 
@@ -13,19 +12,19 @@ struct Change<'a> {
     text: &'a [&'a [u8]],
 }
 
-/// A text in the three states that matter.
+/// The three versions of a text.
 #[derive(Clone, Copy)]
 pub(in crate::host) struct Texts<'a> {
-    /// As vgapt left it.
+    /// After vgapt's change.
     pub(in crate::host) left: &'a [u8],
-    /// As it is.
+    /// The present text.
     pub(in crate::host) now: &'a [u8],
-    /// As it was before vgapt.
+    /// Before vgapt's change.
     pub(in crate::host) before: &'a [u8],
 }
 
-/// What the text is now, without vgapt's change; `None` where an edit cannot be told from that change. Neighbouring
-/// lines are different lines.
+/// The present text without vgapt's change; `None` if an edit cannot be told apart from that change. Changes of
+/// neighbouring lines do not conflict.
 pub(in crate::host) fn without_ours(texts: Texts<'_>, sort: Sort) -> Option<Vec<u8>> {
     let (left, now, before) = (lines(texts.left), lines(texts.now), lines(texts.before));
     let (edits, ours) = (changes(&left, &now), changes(&left, &before));
@@ -61,7 +60,8 @@ fn changes<'a>(base: &[&[u8]], new: &'a [&'a [u8]]) -> Vec<Change<'a>> {
     changed.map(|operation| Change { lines: operation.old_range(), text: &new[operation.new_range()] }).collect()
 }
 
-/// The stretches of lines that one or both change; what is put in before a line comes before what that line becomes.
+/// The line ranges that were changed by either side; overlapping changes are joined. An insertion before a line comes
+/// before a change of that line.
 fn stretches(edits: &[Change<'_>], ours: &[Change<'_>]) -> Vec<Range<usize>> {
     let mut all: Vec<Range<usize>> = edits.iter().chain(ours).map(|change| change.lines.clone()).collect();
     all.sort_by_key(|lines| (lines.start, lines.end));
@@ -75,7 +75,7 @@ fn stretches(edits: &[Change<'_>], ours: &[Change<'_>]) -> Vec<Range<usize>> {
     stretches
 }
 
-/// What these lines are after the changes.
+/// These lines with the changes applied.
 fn within(base: &[&[u8]], changes: &[Change<'_>], lines: &Range<usize>) -> Vec<u8> {
     let mut text = Vec::new();
     let mut at = lines.start;

@@ -1,35 +1,35 @@
-//! Taking vgapt's words out of lines that somebody edited since: the other words stay, wherever they were moved to.
+//! Removes vgapt's words from lines that were edited since; the other words stay, even if they were moved.
 
 use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-/// Lines that vgapt changed and somebody edited since.
+/// Lines that vgapt changed and that were edited since.
 #[derive(Clone, Copy)]
 pub(in crate::host) struct Lines<'a> {
-    /// As vgapt left them.
+    /// After vgapt's change.
     pub(in crate::host) left: &'a str,
-    /// As they are.
+    /// The present lines.
     pub(in crate::host) now: &'a str,
-    /// As they were before vgapt; empty where vgapt added them.
+    /// Before vgapt's change; empty if vgapt added them.
     pub(in crate::host) before: &'a str,
 }
 
-/// What else is known of the file that they are in.
+/// The syntax of the lines' file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) enum Sort {
-    /// It holds kernel parameters and nothing else.
+    /// It contains only kernel parameters.
     Parameters,
-    /// Its lists of words, such as kernel parameters, are the values of assignments.
+    /// Lists, such as kernel parameters, are the values of assignments.
     Assignments,
-    /// Its lists of words are lists of strings, as JSON writes them.
+    /// Lists are JSON arrays of strings.
     Strings,
-    /// Anything.
+    /// Unknown.
     Other,
 }
 
-/// The lines without vgapt's words, and with those that vgapt took out; `None` where that would leave half a line. Where
-/// none of vgapt's words is in them any more, somebody took them out already, and the lines stay as they are.
+/// The lines without the words that vgapt added, and with those that it removed; `None` if that would leave an incomplete
+/// line. If none of vgapt's words is left, they were removed by hand, and the lines stay unchanged.
 pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: Sort) -> Option<String> {
     let Lines { left, now, before } = lines;
     let changes = changes(left, before);
@@ -48,11 +48,11 @@ pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: Sort) -> Option<Stri
     Some(if text.trim().is_empty() && before.is_empty() { String::new() } else { text })
 }
 
-/// Words that vgapt put in, and what stood in their place.
+/// Words that vgapt wrote, and the words that they replaced.
 struct Change<'a> {
     ours: Vec<&'a str>,
     theirs: Vec<&'a str>,
-    /// The words around them.
+    /// The words before and after them.
     after: Option<&'a str>,
     ahead: Option<&'a str>,
 }
@@ -65,7 +65,7 @@ fn changes<'a>(left: &'a str, before: &'a str) -> Vec<Change<'a>> {
     changed
         .map(|operation| {
             let (old, new) = (operation.old_range(), operation.new_range());
-            // What a shell puts in is nobody's word.
+            // A shell variable is not one of vgapt's words.
             let ours = left[old.clone()].iter().copied().filter(|word| !word.starts_with('$')).collect();
             let after = old.start.checked_sub(1).map(|at| left[at]);
             Change { ours, theirs: before[new].to_vec(), after, ahead: left.get(old.end).copied() }
@@ -90,7 +90,7 @@ impl Change<'_> {
                 is_found = true;
             }
         }
-        // Where ours are gone, somebody decided otherwise meanwhile.
+        // If vgapt's words are gone, they were removed on purpose: the replaced words are not restored.
         if theirs.is_empty() || (!is_found && !self.ours.is_empty()) {
             return text;
         }
@@ -107,7 +107,7 @@ fn is_between(c: char) -> bool {
     c.is_whitespace() || "\"'()".contains(c)
 }
 
-/// The words of a text: what is between blanks, quotes and parentheses, and is more than a comma or a backslash.
+/// The words of a text, separated by whitespace, quotes and parentheses; punctuation alone is not a word.
 fn words(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = None;
@@ -125,7 +125,7 @@ fn words(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The last place of a word.
+/// The last occurrence of a word.
 fn find(text: &str, word: &str) -> Option<Range<usize>> {
     words(text).into_iter().rfind(|range| text[range.clone()] == *word)
 }
@@ -138,14 +138,14 @@ fn parts(word: &str) -> Vec<&str> {
     word.split_once('=').map_or_else(Vec::new, |(_, value)| value.split(',').filter(|part| !part.is_empty()).collect())
 }
 
-/// A word of the same name whose list has a part of this one's: somebody made the list longer, or shorter.
+/// The last word with the same name whose list shares an item with this word: its list was edited since.
 fn list_of(text: &str, word: &str) -> Option<Range<usize>> {
     let ours = parts(word);
     let fits = |other: &str| name(other) == name(word) && parts(other).iter().any(|part| ours.contains(part));
     words(text).into_iter().rfind(|range| fits(&text[range.clone()]))
 }
 
-/// A list without the parts that vgapt put into it; empty where nothing is left.
+/// A list without the items that vgapt added; empty if nothing is left.
 fn shortened(list: &str, ours: &str, theirs: Option<&str>) -> String {
     let (ours, theirs) = (parts(ours), theirs.map(parts).unwrap_or_default());
     let kept: Vec<&str> = parts(list).into_iter().filter(|part| theirs.contains(part) || !ours.contains(part)).collect();
@@ -158,8 +158,8 @@ fn put(text: &str, range: Range<usize>, word: &str) -> String {
     format!("{}{word}{}", &text[..range.start], &text[range.end..])
 }
 
-/// Without this word: the blank before it goes too, or after it where it was the first; of a list with commas, all that
-/// makes it an item.
+/// The text without this word, and without the whitespace before it (after it, if it is the first word). For an item of a
+/// JSON list, its quotes and comma are removed too.
 fn without(text: &str, range: Range<usize>) -> String {
     let (before, after) = (&text[..range.start], &text[range.end..]);
     let is_blank = |c: char| c == ' ' || c == '\t';
@@ -178,7 +178,7 @@ fn without(text: &str, range: Range<usize>) -> String {
     format!("{}{after}", before.trim_end_matches(is_blank))
 }
 
-/// Lines that assign values, with nothing in the values.
+/// Lines of assignments, with their values emptied.
 fn emptied(lines: &str) -> Option<String> {
     let of = |line: &str| {
         let opening = ["=\"", "='", "=("].iter().filter_map(|sign| line.find(sign)).min()?;
@@ -221,6 +221,6 @@ mod tests {
         assert_eq!(of("X+=(v)\nY+=(w)\n", "X+=(v a)\nY+=(w)\n", Sort::Assignments).as_deref(), Some("X+=(a)\nY+=()\n"));
         assert_eq!(of("on\n", "on a\n", Sort::Parameters).as_deref(), Some("a\n"));
         assert_eq!(of("path = /a\n", "path = /b\n", Sort::Other), None, "half a line would be left");
-        assert_eq!(of("ids=1:2 x\n", "", Sort::Other).as_deref(), Some(""), "taken out by hand");
+        assert_eq!(of("ids=1:2 x\n", "", Sort::Other).as_deref(), Some(""), "removed manually");
     }
 }

@@ -1,4 +1,4 @@
-//! Marks in the place of what is not known, so that it can be named wherever it ends up.
+//! Marks that stand for unknown values, so that the result can report them by name.
 
 /// Enclose the name of an unknown value.
 pub(super) const OPEN: char = '\u{e000}';

@@ -112,7 +112,7 @@ enum Part {
 }
 
 impl Part {
-    /// How many comparisons a letter costs.
+    /// The number of comparisons for each character.
     fn cost(&self) -> usize {
         match self {
             Part::Set(ranges, _) => ranges.len() + 1,

@@ -1,4 +1,4 @@
-//! A disk in the making.
+//! A disk while it is being converted.
 
 use super::super::nodes::File;
 use crate::xml::Fragment;

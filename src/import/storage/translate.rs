@@ -1,4 +1,4 @@
-//! The disks and controllers of a script.
+//! Converts the disks and storage controllers of a script.
 
 use super::super::draft::{Conversion, Draft};
 use super::super::nodes::{self, File};

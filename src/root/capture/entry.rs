@@ -1,4 +1,4 @@
-//! What a recorded machine consists of.
+//! The parts of a recorded host.
 
 pub(super) const HEADER: &str = "vgapt capture 1";
 pub(super) const FILE_MODE: u32 = 0o644;

@@ -1,4 +1,4 @@
-//! Names, numbers and contents as a capture has them, and what is read back of them.
+//! The text form of names, numbers and contents in a capture, and its parser.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! A recorded machine in memory, and how it is read from a text.
+//! A recorded host in memory, and its parser.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! A recorded machine as its text.
+//! Writes a recorded host as text.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::entry::{DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Node};
 use super::text::{escape, write_node};
 use super::tree::Capture;
 
-/// The mode of a directory, and what is in it by name.
+/// The mode of a directory, and its entries by name.
 type Section<'c> = (u32, Vec<(&'c str, &'c Entry)>);
 
 impl std::fmt::Display for Capture {

@@ -1,4 +1,4 @@
-//! Which part of each file may leave the machine.
+//! Decides which part of each file may be written into a capture.
 
 use super::super::boot_option;
 use super::words::{DRIVERS, KERNEL, NAMES, Numbers, Rule, SETTINGS, Words};
@@ -77,7 +77,7 @@ impl Redaction {
         }
     }
 
-    /// That it is no UTF-8 is an answer too; its words are looked for all the same, as in a text.
+    /// A file with invalid UTF-8 stays invalid, because that matters too; its words are redacted as in a text.
     fn of_no_utf8(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(bytes);
         let kept = if is_no_text(&text) { no_text(&text) } else { self.of_people(path, &text) };

@@ -1,7 +1,8 @@
 //! The state of a line during redaction: which setting a number belongs to, and whether the position is in the value of
 //! a secret.
 
-/// As many digits stay in numbers with no word between them: more are one number, such as that of a card or a telephone.
+/// The most digits that are left unredacted in consecutive numbers without a word between them: more may be one number, such
+/// as that of a credit card or a telephone.
 pub(super) const LONGEST_RUN: usize = 8;
 
 /// A word that contains one of these names a secret: its value and all numbers on its line are replaced.
@@ -27,7 +28,7 @@ const READ: [&str; 12] = [
     "ids",
 ];
 
-/// Words before the CPUs in the value of `isolcpus`.
+/// The flags that may precede the CPU list in the value of `isolcpus`.
 const FLAGS: [&str; 3] = ["domain", "managed_irq", "nohz"];
 
 /// The state of the line so far.
@@ -41,9 +42,9 @@ pub(super) struct Line {
     /// Whether the position is in the value of a setting that is read; and whether the value has started.
     pub(super) is_read: bool,
     read_begun: bool,
-    /// How many digits the numbers before have that belong to one with what stands here.
+    /// The number of digits so far in the run of numbers that the position belongs to.
     pub(super) run: usize,
-    /// Whether they are the version of a kernel.
+    /// Whether this run is a kernel version.
     is_version: bool,
     value: Value,
 }
@@ -102,12 +103,12 @@ impl Line {
         };
     }
 
-    /// What stands here belongs to no number.
+    /// Ends the run of numbers.
     pub(super) fn ends_run(&mut self) {
         (self.run, self.is_version) = (0, false);
     }
 
-    /// A word stands here: how many digits it has together with the numbers before and behind it, where it is one.
+    /// The number of digits of the word here together with the numbers before and after it; 0 if it is not a number.
     pub(super) fn counts(&mut self, word: &str, rest: &str) -> usize {
         let Some(own) = digits_of(word) else {
             self.ends_run();
@@ -173,24 +174,24 @@ pub(super) fn digits(word: &str) -> usize {
     word.bytes().filter(u8::is_ascii_digit).count()
 }
 
-/// The signs between the numbers of a version.
+/// The separators in a version.
 const VERSION: &str = ".-";
-/// The longest version of a kernel, in digits: `4.18.0-553.117.1`.
+/// The number of digits of the longest kernel version: `4.18.0-553.117.1`.
 const LONGEST_VERSION: usize = 12;
 
-/// Whether a sign separates numbers that have nothing to do with each other: the parts of an address, and values of
-/// settings. A card's or a telephone's may have any other one between its parts.
+/// Whether a character separates unrelated numbers, such as the parts of an address or the values of settings. Any other
+/// character may also occur inside the number of a credit card or a telephone.
 fn ends_run(c: char) -> bool {
     matches!(c, '\n' | ':' | '=')
 }
 
-/// The digits of a number, in hexadecimal too; `None` where a word is none.
+/// The number of digits of a decimal or hexadecimal number; `None` if a word is not a number.
 fn digits_of(word: &str) -> Option<usize> {
     let hex = word.strip_prefix("0x").filter(|hex| !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hex.map(str::len).or_else(|| is_number(word).then(|| digits(word)))
 }
 
-/// How many digits the numbers have that begin here, with no word between them; enough of them to tell that it is too many.
+/// The number of digits of the consecutive numbers that begin here; counting stops above [`LONGEST_RUN`].
 fn digits_of_run(rest: &str) -> usize {
     let (mut count, mut rest) = (0, rest);
     while count <= LONGEST_RUN {
@@ -202,7 +203,7 @@ fn digits_of_run(rest: &str) -> usize {
     count
 }
 
-/// Whether the numbers that begin here are the version of a kernel, by which it is found: `5.14.0-427.13.1`.
+/// Whether the numbers that begin here are a kernel version: `5.14.0-427.13.1`. It is needed to find the kernel's files.
 fn begins_as_version(rest: &str) -> bool {
     let text = &rest[..rest.find(|c: char| !c.is_ascii_digit() && !VERSION.contains(c)).unwrap_or(rest.len())];
     let lengths: Vec<usize> = text.split('-').next().unwrap_or_default().split('.').map(str::len).collect();

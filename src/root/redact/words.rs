@@ -261,7 +261,7 @@ fn is_device(word: &str) -> bool {
         "eth", "wlan", "wlp", "enp", "eno", "ens", "br", "virbr", "bond", "nvme", "md", "loop", "sr", "mmcblk", "zram", "nvidia", "tpm",
         "tpmrm", "kvmfr",
     ];
-    /// Of a name such as `enp129s0f1np1d1`.
+    /// The parts of a name such as `enp129s0f1np1d1`.
     const PARTS: [&str; 6] = ["n", "p", "s", "f", "d", "np"];
     const MOST_DIGITS: usize = 7;
     let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| word.strip_prefix(kind));
@@ -294,7 +294,8 @@ fn is_kernel_name(word: &str) -> bool {
         && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// `nouveau`, `snd_hda_intel`. An array of disks is named by people (md(4)): `md_home`.
+/// Whether it may be the name of a driver, such as `nouveau` or `snd_hda_intel`; not `md_home`, since users
+/// choose the names of disk arrays (md(4)).
 fn is_driver_name(word: &str) -> bool {
     !word.starts_with("md_")
         && word.len() <= 40

@@ -87,7 +87,7 @@ fn lost(danger: Danger) -> Option<Finding> {
             Finding::blocked(kind.code(), message, remedy)
         }
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
-        // A mistake of the host's configuration, and not the choice of who has one card.
+        // Here the host's configuration is wrong; it is not a choice between host and guest for the only card.
         DangerKind::OnlyPicture => Finding::blocked(kind.code(), format!("{message} while the domain runs"), remedy),
         DangerKind::UsesUnknown => Finding::warning(kind.code(), message, remedy),
         // The host has no display with or without the guest.

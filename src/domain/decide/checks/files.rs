@@ -133,7 +133,7 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
     let facts = files.of(path).filter(|_| disk.format != "raw")?;
     let in_pool = |name: &str| name.rsplit_once('/').is_some_and(|(folder, _)| files.pools.iter().any(|pool| pool == folder));
     let names: Vec<&str> = facts.names.iter().map(String::as_str).filter(|name| !in_pool(name)).collect();
-    let not_known = |because: &str| format!("whether {path} gives the guest other files of the host is not known: {because}");
+    let not_known = |because: &str| format!("unknown whether {path} gives the guest access to other files of the host: {because}");
     let remedy = "run vgapt as a user who can read the disk";
     if let Some(because) = facts.unread.as_ref().filter(|_| disk.is_stated) {
         return Some(Finding::warning("backing-unread", not_known(&format!("it cannot be read ({because})")), remedy));

@@ -1,4 +1,4 @@
-//! What blocks a domain before libvirt would say it: at its start, or never.
+//! Checks that find problems before the domain starts; libvirt would report them only then, or not at all.
 
 pub(crate) mod devices;
 pub(crate) mod files;

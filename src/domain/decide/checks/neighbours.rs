@@ -37,7 +37,7 @@ pub fn of_neighbours(spec: &Spec, own: &ExclusiveResources, others: &[OtherDomai
         }
         let pins = match pins(domain.root()) {
             Ok((pins, _)) => pins,
-            Err(because) => return Some(format!("'{}' may have any ({because})", other.name)),
+            Err(because) => return Some(format!("'{}' may use any ({because})", other.name)),
         };
         let theirs: CpuSet = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.intersection(&cores.0)).copied().collect());
         (!theirs.0.is_empty()).then(|| format!("'{}' uses {theirs}", other.name))

@@ -1,11 +1,11 @@
-//! What is to be done on the host for what is asked for, which no domain can do.
+//! Checks for requests that also need a change on the host.
 
 use crate::domain::request::extras::Extras;
 use crate::domain::request::files::folder;
 use crate::domain::request::network::Network;
 use crate::model::Finding;
 
-/// What is to be done there for these.
+/// The changes that the host needs for these devices.
 pub(super) fn on_the_host(extras: &Extras) -> Vec<Finding> {
     let mut findings = Vec::new();
     for share in &extras.share_smb {

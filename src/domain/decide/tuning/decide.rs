@@ -1,4 +1,4 @@
-//! All groups of settings, one after the other.
+//! Decides all groups of settings in turn.
 
 use super::change::{Origin, change};
 use super::question::TuningInput;

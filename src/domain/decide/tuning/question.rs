@@ -1,4 +1,4 @@
-//! What the decisions are made from.
+//! The input of the tuning decisions.
 
 use crate::domain::base::Base;
 use crate::domain::request::Request;

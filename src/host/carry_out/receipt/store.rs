@@ -164,7 +164,7 @@ fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
         let (own, by) = (env!("CARGO_PKG_VERSION"), &head.vgapt);
         if !is_later(by, own) {
             let message = format!(
-                "{} has the format {}, and says that vgapt {by} wrote it, which has no such format: somebody changed it",
+                "{} has the format {}, but names vgapt {by} as its writer, which has no such format: it was changed by something else",
                 path.display(),
                 head.format
             );
@@ -185,7 +185,7 @@ fn read(folder: &Folder, number: u32) -> Result<Option<(u32, Receipt)>> {
     Ok(Some((number, receipt)))
 }
 
-/// Whether a version is later than another one; one that is not understood is, as far as anybody knows.
+/// Whether a version is later than another one; one that cannot be parsed counts as later.
 fn is_later(version: &str, than: &str) -> bool {
     let numbers = |version: &str| version.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>();
     numbers(version).is_ok_and(|version| numbers(than).is_ok_and(|than| version > than)) || numbers(version).is_err()

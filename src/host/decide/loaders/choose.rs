@@ -1,5 +1,5 @@
-//! Which boot loader booted this machine: only that one is edited, and where it is not certain, or vgapt does not know
-//! the loader, none.
+//! Determines which boot loader booted this host. Only its configuration is edited; if the loader is uncertain or
+//! unsupported, none is.
 
 use super::list::{ALL, of_kind};
 use super::loader::Loader;
@@ -15,26 +15,26 @@ pub struct Chosen {
     pub evidence: String,
 }
 
-/// Stands for the kernel parameters in the remedy of what [`chosen`] refuses.
+/// The placeholder for the kernel parameters in the remedy if [`chosen`] refuses.
 pub const PARAMETERS: &str = "<parameters>";
 
 /// A boot loader whose configuration vgapt does not edit.
 struct Foreign {
     name: &'static str,
-    /// A part of its program's path, or of what it calls itself, in small letters.
+    /// Parts of its program's path or of the name that it reports, in lower case.
     words: &'static [&'static str],
-    /// Where it is given parameters.
+    /// Where its kernel parameters are configured.
     place: fn(&Setup) -> String,
 }
 
-/// From the manuals of rEFInd ("Configuring the Boot Manager") and of `ZFSBootMenu` (zfsbootmenu(7)).
+/// According to the manuals of rEFInd ("Configuring the Boot Manager") and `ZFSBootMenu` (zfsbootmenu(7)).
 static FOREIGN: [Foreign; 2] = [
     Foreign {
         name: "rEFInd",
         words: &["refind"],
         place: |_| {
             format!(
-                "in /boot/refind_linux.conf, behind the parameters in the second quotes of each line (or in the options of your menuentry in refind.conf): {PARAMETERS}"
+                "in /boot/refind_linux.conf, after the parameters in the second pair of quotes of each line (or in the options of your menuentry in refind.conf): {PARAMETERS}"
             )
         },
     },
@@ -44,13 +44,13 @@ static FOREIGN: [Foreign; 2] = [
         place: |setup| {
             let dataset = root_dataset(setup).unwrap_or("DATASET");
             format!(
-                "zfs get org.zfsbootmenu:commandline {dataset} shows what is there; with that in front: zfs set org.zfsbootmenu:commandline=\"… {PARAMETERS}\" {dataset}"
+                "zfs get org.zfsbootmenu:commandline {dataset} prints the present parameters; put them in front: zfs set org.zfsbootmenu:commandline=\"… {PARAMETERS}\" {dataset}"
             )
         },
     },
 ];
 
-/// The dataset that is the root file system.
+/// The ZFS dataset of the root file system.
 fn root_dataset(setup: &Setup) -> Option<&str> {
     let mut lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines.rfind(|fields| fields.len() > 2 && fields[1] == "/" && fields[2] == "zfs").map(|fields| fields[0])
@@ -59,7 +59,7 @@ fn root_dataset(setup: &Setup) -> Option<&str> {
 /// The boot loader that booted this host.
 ///
 /// # Errors
-/// Where that is not certain, or it is one that vgapt does not edit.
+/// If that is uncertain, or if vgapt does not support the loader.
 pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     let configured: Vec<&'static Loader> = ALL.into_iter().filter(|loader| (loader.configured)(setup)).collect();
     let (kind, evidence) = match witness(host, setup) {
@@ -72,8 +72,8 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     }
 }
 
-/// What the running system shows about its boot, the most certain first. One that vgapt does not know speaks against a guess by
-/// the files that another loader left.
+/// The loader that booted, according to the running system; the most reliable evidence comes first. An unknown loader is
+/// an error, so that it is not guessed from files that another loader left behind.
 fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
     let booted = &setup.booted;
     if setup.files.exists("/run/ostree-booted") {
@@ -83,14 +83,14 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
         booted.loader.as_ref().map(|loader| (loader, format!("the boot loader reports itself as {loader} (EFI variable LoaderInfo)"))),
         booted.program.as_ref().map(|program| (program, format!("the firmware started {program} (EFI variable BootCurrent)"))),
     ];
-    // GRUB says which image it loaded, also where another loader started GRUB.
+    // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB.
     let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
     let foreign = told.iter().flatten().find_map(|(text, evidence)| {
         let text = text.to_ascii_lowercase();
         Some((FOREIGN.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
     });
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
-        let message = format!("vgapt does not edit the configuration of {}, which booted this machine: {evidence}", foreign.name);
+        let message = format!("vgapt does not edit the configuration of {}, which booted this host: {evidence}", foreign.name);
         return Some(Err(Finding::error("boot-loader", message, (foreign.place)(setup))));
     }
     if let Some(stub) = &booted.stub {
@@ -117,7 +117,7 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
 }
 
-/// Whether a program has the name that every loader has on a medium that the firmware starts by itself.
+/// Whether a program has the fallback name `boot*.efi`, which does not identify a loader.
 fn is_fallback(program: &str) -> bool {
     let program = program.to_ascii_lowercase();
     program.rsplit('\\').next().is_some_and(|name| name.starts_with("boot") && name.ends_with(".efi"))
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::model::{Booted, Cmdline, ConfigFile, ConfigFiles};
 
-    /// A host with GRUB's files left over.
+    /// The choice on a host where files of GRUB are left over.
     fn of(loader: Option<&str>, program: Option<&str>, stub: Option<&str>, cmdline: &str) -> Result<Chosen, Finding> {
         let own = |text: Option<&str>| text.map(str::to_owned);
         let booted = Booted { efi: true, loader: own(loader), program: own(program), stub: own(stub), ..Booted::default() };
@@ -196,7 +196,7 @@ mod tests {
             let finding = of(loader, program, stub, "root=1").expect_err("it is not GRUB");
             assert!(finding.message.contains(words[0]) && finding.remedy.contains(words[1]), "{finding:?}");
         }
-        // GRUB tells that it was there, also behind another loader; a fallback's name tells nothing.
+        // `BOOT_IMAGE` identifies GRUB even after another loader; a fallback name identifies nothing.
         for (loader, program, cmdline) in [
             (Some("rEFInd 0.14.2"), Some(refind), "BOOT_IMAGE=/vmlinuz root=1"),
             (None, Some("\\EFI\\BOOT\\BOOTX64.EFI"), "root=1"),

@@ -29,7 +29,7 @@ pub(in crate::host::decide) const BOOTED: [&str; 8] = [
     "/boot/grub2/custom.cfg",
 ];
 
-/// How a file holds the lists of words into which vgapt puts some.
+/// The syntax of the lists to which vgapt adds words in this file.
 pub(in crate::host) fn sort_of(path: &str) -> Sort {
     let is_in = |(folder, ending): &(&str, &str)| path.starts_with(&format!("{folder}/")) && path.ends_with(ending);
     match path {

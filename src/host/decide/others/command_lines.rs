@@ -20,7 +20,7 @@ struct Written<'a> {
     value: &'a str,
 }
 
-/// All `name=value` of the files that the boot loader of this host reads, and of those that it does not read.
+/// All `name=value` parameters in the files that the boot loader of this host reads, and those in the other files.
 fn by_loader<'a>(host: &Host, setup: &'a Setup) -> (Vec<Written<'a>>, Vec<Written<'a>>, Option<&'static str>) {
     let written = written(&setup.files);
     let Ok(chosen) = loaders::chosen(host, setup) else { return (written, Vec::new(), None) };
@@ -87,7 +87,7 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
                 .iter()
                 .find(|one| one.name == name)
                 .map_or_else(|| "the kernel's command line".to_owned(), |one| format!("{}, and the kernel's command line", one.place));
-            // An entry of an installed kernel has it, and what the next kernel's entry is made from does not.
+            // The boot entry of an installed kernel has it, but the file from which new entries are generated does not.
             let fades = written.iter().find(|one| one.name == name).is_some_and(|one| one.path.contains("/loader/entries/"))
                 && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
                 && setup.files.exists(NEW_KERNELS);
@@ -113,7 +113,7 @@ fn are_own_ids(setup: &Setup, name: &str, value: &str) -> bool {
         && value.split(',').all(|id| ours.iter().any(|known| known.eq_ignore_ascii_case(id)))
 }
 
-/// The parameters that keep one of these modules out, of this boot or of the next one.
+/// The kernel parameters of this or the next boot that prevent one of these modules from loading.
 pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> bool) -> Vec<KeepsOut> {
     const NAMES: [&str; 4] = ["module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
     let is_said = |name: &str, value: &str| NAMES.contains(&name) && value.split(',').any(&is_one);
@@ -127,7 +127,7 @@ pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> b
     found
 }
 
-/// Parameters that would bind or keep out, in files of a boot loader that does not boot this host.
+/// Parameters that bind devices or block modules, in files that the boot loader of this host does not read.
 pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
     let (_, unread, Some(loader)) = by_loader(host, setup) else { return Vec::new() };
     let counts = |one: &&Written<'_>| {
@@ -143,7 +143,7 @@ pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
     let finding = |(place, tokens): &(&str, String)| {
         Finding::warning(
             "not-read",
-            format!("{place} says `{tokens}`, which has no effect: {loader} boots this host, and does not read that file"),
+            format!("{place} says `{tokens}`, which has no effect: {loader} boots this host and does not read that file"),
             format!("nothing; remove it from {place} if nothing else reads that file"),
         )
     };

@@ -6,7 +6,7 @@ use crate::host::decide::drivers::drivers_of;
 use crate::host::decide::modprobe;
 use crate::model::{Host, PciAddress, Setup};
 
-/// The lines by which the own drivers of these displays are not loaded.
+/// The lines that prevent the host drivers of these displays from loading.
 pub(in crate::host::decide) fn display_drivers_kept_out(host: &Host, setup: &Setup, displays: &[PciAddress]) -> Vec<KeepsOut> {
     let drivers: Vec<String> = host.devices(displays).flat_map(|device| drivers_of(setup, device)).collect();
     let is_driver = |module: &str| drivers.iter().any(|driver| *driver == module.replace('-', "_"));

@@ -1,4 +1,4 @@
-//! The displays of the host: on which there is none of its drivers, and what keeps these from being loaded.
+//! Finds host displays without a host driver, and what prevents that driver from loading.
 
 use super::context::BindingContext;
 use super::display_drivers::display_drivers_kept_out;
@@ -8,7 +8,7 @@ use crate::host::request::Allow;
 use crate::model::{Finding, PciAddress, PciDevice};
 use crate::passthrough::{displays_on_vfio, has_outlets};
 
-/// Offers the option by which a host stays without a display.
+/// Introduces the option to leave the host without a display.
 const KEEP_SO: &str = "to leave it like this (and use the host over ssh)";
 
 /// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
@@ -23,7 +23,7 @@ pub(super) fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
         return None;
     }
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
-    // The driver has to come back, too.
+    // The host driver must be able to load again, too.
     let lines = display_drivers_kept_out(host, setup, &displays);
     let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::removal(&lines)) };
     let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
@@ -35,20 +35,20 @@ pub(super) fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
     Some(Finding::blocked("no-display", message, remedy).unless(KEEP_SO, option(Allow::OnlyDisplay)))
 }
 
-/// No display of the host has a driver, and a line keeps one out.
+/// Blocked if no display of the host has a driver and a line prevents one from loading.
 pub(super) fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
     let BindingContext { host, setup, wanted, .. } = seen;
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
     let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
     let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
-    // Where no device has one, drivers could not be read.
+    // If no device at all has a driver, the drivers could not be read.
     if !are_all || host.pci.iter().all(|device| device.driver.is_none()) || wanted.allowed.contains(&Allow::OnlyDisplay) {
         return None;
     }
     let lines = display_drivers_kept_out(host, setup, &without);
     let first = lines.first()?;
     let says = lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ");
-    let message = format!("the host has no display with a driver: {} has none, and {says}", PciAddress::list(&without));
+    let message = format!("no display of the host has a driver: {} has none, and {says}", PciAddress::list(&without));
     let regenerate = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
         "regenerate the initramfs and the boot entries"
     } else {

@@ -23,7 +23,7 @@ pub struct ExternalBinding {
     pub(super) is_parameter: bool,
     /// The command that removes a kernel parameter from the installed kernels' entries, if there is one.
     pub(super) command: Option<String>,
-    /// Whether the next kernel that is installed will be without it.
+    /// Whether it is missing from the entry of the next installed kernel.
     pub(super) fades: bool,
 }
 

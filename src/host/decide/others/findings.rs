@@ -91,8 +91,8 @@ fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> 
         let (keep, fades) = if other.fades {
             let file = loaders::NEW_KERNELS;
             (
-                format!("to keep it, write {} into {file} too", other.words),
-                format!("; {file}, from which the entry of the next kernel is made, does not have it"),
+                format!("to keep it, add {} to {file} too", other.words),
+                format!("; {file}, from which the entry of the next kernel is generated, lacks it"),
             )
         } else {
             ("nothing, if it is intended".to_owned(), String::new())

@@ -49,7 +49,7 @@ mod tests {
             .collect()
     }
 
-    /// Each rule is looked at once, however many there are and whatever joins them.
+    /// Each rule is parsed once, no matter how many rules and continuation lines there are.
     #[test]
     fn many_rules_cost_as_many_looks() {
         const RULE: &str = "KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"vfio-pci\"";

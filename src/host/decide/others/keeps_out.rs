@@ -1,9 +1,9 @@
 //! A line by which a driver is not loaded.
 
-/// A line by which a driver is not loaded.
+/// A line that prevents a driver from loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::host::decide) struct KeepsOut {
-    /// Its file and number, or the kernel's command line.
+    /// Its file and line number, or the kernel command line.
     pub(in crate::host::decide) place: String,
     /// Its text.
     pub(in crate::host::decide) words: String,

@@ -40,13 +40,13 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found
 }
 
-/// The lines of others that give ids to a driver.
+/// Lines that vgapt does not manage and that give ids to a driver.
 fn giving_ids<'a>(configuration: &'a modprobe::Configuration, driver: &'static str) -> impl Iterator<Item = &'a modprobe::Line> {
     let is_one = move |line: &&modprobe::Line| line.name == driver && line.path != MODPROBE && ids(&line.rest).is_some();
     configuration.of("options").filter(is_one)
 }
 
-/// Lines that give ids to a driver that is part of the kernel, for which no options of modprobe count.
+/// Lines that give ids to a built-in driver: the kernel ignores modprobe options for it.
 pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
     let configuration = modprobe::read(setup, &[]);
     let built_in = DRIVERS.into_iter().filter(|driver| setup.is_built_in(driver));

@@ -31,7 +31,7 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found
 }
 
-/// What the rules of a file with these lines take.
+/// The bindings by the udev rules that contain these lines of a file.
 fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec<ExternalBinding> {
     let mut found = Vec::new();
     for rule in udev_rules(text, lines) {
@@ -45,7 +45,7 @@ fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec
     found
 }
 
-/// The programs that enabled units and /etc/rc.local run, wherever they lie.
+/// The programs that enabled units and /etc/rc.local run, in any folder.
 fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     let is_unit = |path: &&String| path.starts_with("/etc/systemd/system/") && path.ends_with(".service");
     let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.legible(path));
@@ -55,7 +55,7 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
 }
 
-/// Udev rules that remove functions from the bus, as switchers between a laptop's cards write them.
+/// Udev rules that remove functions from the bus; GPU switching tools for laptops write them.
 pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
     let texts = rules.filter_map(|path| Some((path, setup.files.legible(path)?)));
@@ -92,14 +92,14 @@ fn only_loads(line: &str) -> bool {
     !writes.iter().any(|word| line.contains(word))
 }
 
-/// A rule of udev with the lines that a backslash joins to it.
+/// A udev rule with its continuation lines (after a backslash).
 struct Rule<'t> {
     whole: String,
-    /// Those of its lines that are looked for, each with its index in the file.
+    /// Its lines among the requested ones, each with its index in the file.
     lines: &'t [(usize, &'t str)],
 }
 
-/// The rules of a file that these lines belong to.
+/// The rules of a file that contain these lines.
 fn udev_rules<'t>(text: &str, wanted: &'t [(usize, &'t str)]) -> Vec<Rule<'t>> {
     let lines: Vec<&str> = text.lines().collect();
     let (mut rules, mut rest, mut end) = (Vec::new(), wanted, 0);

@@ -1,4 +1,4 @@
-//! Words to text: parameters put in, unquoted ones split. What is not known stays marked.
+//! Expands words to text: substitutes parameters and splits unquoted ones. Unknown values stay marked.
 
 mod parameter;
 
