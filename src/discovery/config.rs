@@ -200,7 +200,7 @@ fn runs_programs(path: &str) -> bool {
 /// The absolute paths in the lines of a file that run something.
 fn programs(file: &ConfigFile) -> Vec<String> {
     const RUNS: [&str; 5] = ["install", "RUN", "PROGRAM", "Exec", "/"];
-    let text = file.legible().unwrap_or_default();
+    let text = file.text_lossy().unwrap_or_default();
     let lines = text.lines().filter(|line| RUNS.iter().any(|word| line.trim_start().starts_with(word) || line.contains("RUN")));
     let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && !word.starts_with("/sys/") && !word.starts_with("/dev/")).map(str::to_owned).collect()

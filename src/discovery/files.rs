@@ -75,7 +75,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
 
 /// The files that an image refers to, directly or through other images.
 #[derive(Default)]
-struct Below {
+struct ReferencedFiles {
     /// Files and devices, under the names with which QEMU opens them.
     files: Vec<String>,
     /// What only QEMU's block drivers can open, as written.
@@ -86,8 +86,8 @@ struct Below {
 
 /// The backing files and data files that the headers of an image and of its backing chain name. A relative name is looked
 /// up in the folder of the name with which the image is opened, and in the folder of the file behind a symbolic link.
-fn below(root: &Root, path: &str) -> Below {
-    let mut below = Below::default();
+fn below(root: &Root, path: &str) -> ReferencedFiles {
+    let mut below = ReferencedFiles::default();
     let mut open: Vec<(String, Option<String>)> = vec![(path.to_owned(), None)];
     while let Some((image, stated)) = open.pop() {
         // A raw disk has no backing file, even if its guest wrote a header.
@@ -137,7 +137,7 @@ fn places(root: &Root, image: &str, name: &str) -> Vec<String> {
 }
 
 /// The referenced files outside the image's own folder; a name that is not a plain path is returned as written.
-fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
+fn outside(root: &Root, path: &str, below: &ReferencedFiles) -> Vec<String> {
     let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned());
     // A path with a symlink loop is returned unchanged.
     let real = |path: &str| root.real_path(path).unwrap_or_else(|| path.to_owned());
@@ -151,7 +151,7 @@ fn outside(root: &Root, path: &str, below: &Below) -> Vec<String> {
 
 /// The backing files and data files of an image, and the reason if some of them are unknown.
 pub fn backing_chain(root: &Root, path: &str) -> (Vec<String>, Option<String>) {
-    let Below { files, others, unknown } = below(root, path);
+    let ReferencedFiles { files, others, unknown } = below(root, path);
     let unknown = unknown.or_else(|| others.first().map(|name| format!("{path} refers to {name}")));
     (files, unknown)
 }

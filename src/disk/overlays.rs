@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::model::{BEGINNING, Identity, Named, Reading, file_of_loop, format_by_content, named_by};
+use crate::model::{BEGINNING, Identity, NamedFile, Reading, file_of_loop, format_by_content, named_by};
 
 /// The formats that support backing files.
 const OF_OVERLAYS: [&str; 5] = ["qcow", "qcow2", "qed", "vmdk", "vhdx"];
@@ -98,7 +98,7 @@ fn identity(path: &Path) -> io::Result<Identity> {
 }
 
 /// The other files that the header of an image of this format names.
-pub fn names_in(path: &Path, format: &str) -> Reading<Vec<Named>> {
+pub fn names_in(path: &Path, format: &str) -> Reading<Vec<NamedFile>> {
     let first_bytes = |limit: usize| {
         let mut bytes = Vec::new();
         File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;

@@ -15,7 +15,7 @@ const SETTINGS: [&str; 3] = ["cache", "encrypt", "key-secret"];
 
 /// A file that a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lead {
+pub struct ResolvedFile {
     /// Its path, absolute or relative to the image's folder.
     pub path: String,
     /// Its format, if the name states one.
@@ -24,21 +24,21 @@ pub struct Lead {
 
 /// What a name in an image's header refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Leads {
+pub struct ResolvedName {
     /// Files and devices of this host.
-    pub files: Vec<Lead>,
+    pub files: Vec<ResolvedFile>,
     /// What only QEMU's block drivers can open: `nbd://…`, `json:{…}`.
     pub others: Vec<String>,
 }
 
 /// Resolves a name in an image's header. For `json:{…}`, all files in it, including backing files.
-pub fn leads(name: &str) -> Leads {
-    let mut leads = Leads::default();
+pub fn leads(name: &str) -> ResolvedName {
+    let mut leads = ResolvedName::default();
     leads.follow(name, None);
     leads
 }
 
-impl Leads {
+impl ResolvedName {
     fn follow(&mut self, name: &str, format: Option<&str>) {
         let other = || name.to_owned();
         if let Some(options) = name.strip_prefix("json:") {
@@ -55,7 +55,7 @@ impl Leads {
             None => (!has_protocol(name)).then_some(name),
         };
         match path {
-            Some(path) => self.files.push(Lead { path: path.to_owned(), format: format.map(str::to_owned) }),
+            Some(path) => self.files.push(ResolvedFile { path: path.to_owned(), format: format.map(str::to_owned) }),
             None => self.others.push(other()),
         }
     }
@@ -83,7 +83,7 @@ impl Leads {
             match value {
                 // For a file driver, this is always a path, even if it contains a colon.
                 Value::String(name) if key == "filename" && driver.is_some() && is_file => {
-                    self.files.push(Lead { path: name.clone(), format: own.map(str::to_owned) });
+                    self.files.push(ResolvedFile { path: name.clone(), format: own.map(str::to_owned) });
                 }
                 Value::String(name) if key == "filename" => self.follow(name, below),
                 // A reference to a node that is defined elsewhere.
@@ -140,7 +140,7 @@ mod tests {
     fn where_names_lead() {
         let told = |name: &str| {
             let leads = leads(name);
-            let file = |lead: Lead| format!("{}={}", lead.path, lead.format.unwrap_or_default());
+            let file = |lead: ResolvedFile| format!("{}={}", lead.path, lead.format.unwrap_or_default());
             leads.files.into_iter().map(file).chain(leads.others).collect::<Vec<_>>().join(" ")
         };
         assert_eq!([told("a"), told("file:/b"), told("nbd://x"), told("file:c")], ["a=", "/b=", "nbd://x", "file:c"]);

@@ -26,7 +26,7 @@ pub enum Role {
 
 /// A file that an image's header names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedFile {
     /// The name as written.
     pub name: String,
     /// Its role.
@@ -44,7 +44,7 @@ pub fn is_known_format(format: &str) -> bool {
 ///
 /// # Errors
 /// If they are unknown, with the reason.
-pub fn named_by(format: &str, first_bytes: &dyn Fn(usize) -> io::Result<Vec<u8>>) -> Result<Vec<Named>, String> {
+pub fn named_by(format: &str, first_bytes: &dyn Fn(usize) -> io::Result<Vec<u8>>) -> Result<Vec<NamedFile>, String> {
     if ALONE.contains(&format) {
         return Ok(Vec::new());
     }
@@ -105,7 +105,7 @@ impl Header<'_> {
     }
 
     /// See `docs/interop/qcow2.rst`, and `block/qcow.c` for version 1, which has no extensions.
-    fn of_qcow(mut self) -> Result<Vec<Named>, String> {
+    fn of_qcow(mut self) -> Result<Vec<NamedFile>, String> {
         /// The header extension with the format of the backing file.
         const BACKING_FORMAT: u32 = 0xe279_2aca;
         /// The header extension with the name of an external data file.
@@ -125,12 +125,12 @@ impl Header<'_> {
             for (kind, bytes) in self.extensions(version) {
                 match kind {
                     BACKING_FORMAT => format = Some(text(bytes)?),
-                    DATA_FILE => named.push(Named { name: text(bytes)?, role: Role::Data, format: Some("raw".to_owned()) }),
+                    DATA_FILE => named.push(NamedFile { name: text(bytes)?, role: Role::Data, format: Some("raw".to_owned()) }),
                     _ => {}
                 }
             }
         }
-        named.extend(backing.map(|name| Named { name, role: Role::Backing, format }));
+        named.extend(backing.map(|name| NamedFile { name, role: Role::Backing, format }));
         Ok(named)
     }
 
@@ -151,7 +151,7 @@ impl Header<'_> {
     }
 
     /// See `docs/interop/qed_spec.rst`.
-    fn of_qed(mut self) -> Result<Vec<Named>, String> {
+    fn of_qed(mut self) -> Result<Vec<NamedFile>, String> {
         const BACKING_FILE: u64 = 1;
         const NO_PROBE: u64 = 4;
         if !self.bytes.starts_with(b"QED\0") {
@@ -162,11 +162,11 @@ impl Header<'_> {
         let (at, length) = (self.le32(56).ok_or(short)?, self.le32(60).ok_or(short)?);
         let name = if features & BACKING_FILE == 0 { None } else { self.name_at(at.into(), length)? };
         let format = (features & NO_PROBE != 0).then(|| "raw".to_owned());
-        Ok(name.map(|name| Named { name, role: Role::Backing, format }).into_iter().collect())
+        Ok(name.map(|name| NamedFile { name, role: Role::Backing, format }).into_iter().collect())
     }
 
     /// See `block/vmdk.c`: a text descriptor, or an image with an embedded descriptor.
-    fn of_vmdk(mut self) -> Result<Vec<Named>, String> {
+    fn of_vmdk(mut self) -> Result<Vec<NamedFile>, String> {
         /// How much of a descriptor QEMU searches for the parent, and for the extents.
         const PARENT: usize = 20 * 512;
         const EXTENTS: usize = 1 << 20;
@@ -207,7 +207,7 @@ fn until(bytes: &[u8], end: u8) -> &[u8] {
 }
 
 /// The lines `RW SECTORS KIND "NAME" …`; whitespace is parsed as leniently as in QEMU (`vmdk_parse_extents`).
-fn extents(description: &[u8]) -> Result<Vec<Named>, String> {
+fn extents(description: &[u8]) -> Result<Vec<NamedFile>, String> {
     /// QEMU truncates longer names.
     const NAME: usize = 511;
     let description = until(description, 0);
@@ -221,19 +221,19 @@ fn extents(description: &[u8]) -> Result<Vec<Named>, String> {
         let name = name.iter().position(|byte| b"\"\r\n".contains(byte)).map_or(name, |end| &name[..end]);
         let is_flat = before.trim_ascii_end().ends_with(b"FLAT") || before.trim_ascii_end().ends_with(b"VMFS");
         let format = if is_flat { "raw" } else { "vmdk" };
-        named.push(Named { name: text(&name[..name.len().min(NAME)])?, role: Role::Data, format: Some(format.to_owned()) });
+        named.push(NamedFile { name: text(&name[..name.len().min(NAME)])?, role: Role::Data, format: Some(format.to_owned()) });
     }
     named.dedup();
     Ok(named)
 }
 
 /// The parent in `parentFileNameHint="NAME"` (`vmdk_parent_open`).
-fn parent(description: &[u8]) -> Result<Option<Named>, String> {
+fn parent(description: &[u8]) -> Result<Option<NamedFile>, String> {
     const HINT: &[u8] = b"parentFileNameHint";
     let description = until(description, 0);
     let Some(at) = description.windows(HINT.len()).position(|window| window == HINT) else { return Ok(None) };
     let name = description.get(at + HINT.len() + 2..).map(|rest| until(rest, b'"')).unwrap_or_default();
-    let named = |name: String| Named { name, role: Role::Backing, format: Some("vmdk".to_owned()) };
+    let named = |name: String| NamedFile { name, role: Role::Backing, format: Some("vmdk".to_owned()) };
     Ok(Some(text(name)?).filter(|name| !name.is_empty()).map(named))
 }
 

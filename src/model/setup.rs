@@ -135,7 +135,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// If there is no text.
-    pub fn legible(&self) -> Result<&str, &NoText> {
+    pub fn text_lossy(&self) -> Result<&str, &NoText> {
         match &self.text {
             Ok(text) | Err(NoText::NotUtf8 { lossy: text, .. }) => Ok(text),
             Err(what) => Err(what),
@@ -161,9 +161,9 @@ impl ConfigFiles {
         self.0.get(path)?.text.as_deref().ok()
     }
 
-    /// The text of a file for searching ([`ConfigFile::legible`]).
-    pub fn legible(&self, path: &str) -> Option<&str> {
-        self.0.get(path)?.legible().ok()
+    /// The text of a file for searching ([`ConfigFile::text_lossy`]).
+    pub fn text_lossy(&self, path: &str) -> Option<&str> {
+        self.0.get(path)?.text_lossy().ok()
     }
 
     /// Whether something exists there, readable or not.
@@ -188,9 +188,9 @@ impl ConfigFiles {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
     }
 
-    /// The same for searching ([`ConfigFile::legible`]).
-    pub fn legible_texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.below(directory, ending).filter_map(|(path, file)| Some((path, file.legible().ok()?)))
+    /// The same for searching ([`ConfigFile::text_lossy`]).
+    pub fn texts_lossy<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text_lossy().ok()?)))
     }
 }
 

@@ -66,7 +66,7 @@ fn asked(prepared: &Prepared) -> Option<u64> {
         let value = |line: &str| line.trim().strip_prefix("vm.nr_hugepages")?.trim_start().strip_prefix('=')?.trim().parse().ok();
         text.lines().filter_map(value).next_back()
     };
-    prepared.facts.setup.files.legible_texts(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
+    prepared.facts.setup.files.texts_lossy(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
 }
 
 fn memory_lock(prepared: &Prepared) -> Option<Check> {

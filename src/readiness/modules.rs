@@ -49,8 +49,8 @@ fn gone(prepared: &Prepared) -> Option<Check> {
     let setup = prepared.facts.setup;
     let kernels = setup.kernels.iter().map(|kernel| kernel.release.as_str()).chain(prepared.facts.host.platform.kernel.as_deref());
     kernels.into_iter().find(|release| at_least(release, 6, 2) == Some(true))?;
-    let files = FILES.iter().filter_map(|path| Some((*path, setup.files.legible(path)?)));
-    let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.legible_texts(directory, ending)));
+    let files = FILES.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
+    let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.texts_lossy(directory, ending)));
     let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
     let path = named.first()?;
     Some(Check::ok("vfio-virqfd", Group::Boot, GONE, format!("is listed in {}", named.join(", "))).care(

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::desk::{Conflicts, DiskContext, refused};
+use super::disk_context::{Conflicts, DiskContext, refused};
 use super::paths::{directory, existing};
 use super::shown::shortened;
 use super::stated::DiskOptions;
 use crate::disk::{self, Chain, Image, Place, argv, same_file};
-use crate::model::{Finding, LONGEST_CHAIN, Named, Reading, Role, format_by_name, is_known_format};
+use crate::model::{Finding, LONGEST_CHAIN, NamedFile, Reading, Role, format_by_name, is_known_format};
 use crate::problem::Problem;
 
 /// The file name extensions of vgapt's overlays.
@@ -78,7 +78,7 @@ impl DiskContext<'_> {
 
     /// The files that an image names. An error if one of its data files may not be opened: QEMU opens them together with
     /// the image.
-    fn names(&self, image: &Path, format: &str, disk: &Path, words: DiskOptions<'_>) -> Result<Vec<Named>, Finding> {
+    fn names(&self, image: &Path, format: &str, disk: &Path, words: DiskOptions<'_>) -> Result<Vec<NamedFile>, Finding> {
         let shown = image.display();
         let unknown = |because: String| {
             let remedy = "use a copy in a format that names no other files: qemu-img convert -f FORMAT -O qcow2";
@@ -105,7 +105,7 @@ impl DiskContext<'_> {
 
     /// Refuses an image that has different backing files by different names of it: QEMU resolves a relative backing
     /// file name against the folder of the name by which the image is opened.
-    fn against_names(&self, real: &Path, needs: &[Named], named: &Path) -> Option<Finding> {
+    fn against_names(&self, real: &Path, needs: &[NamedFile], named: &Path) -> Option<Finding> {
         let of_libvirt = self.named_by_libvirt().filter(|path| same_file(path, real));
         let mut names: Vec<PathBuf> = std::iter::once(named.to_owned()).chain(of_libvirt).collect();
         names.sort();

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::guard::AccessMode;
 use super::paths::{directory, existing};
 use super::shown::human_size;
@@ -39,9 +39,9 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let overlay = existing(&self.overlay)?;
-        let chain = desk.chain(&self.overlay, self.before.stated.options())?;
+        let chain = disk_context.chain(&self.overlay, self.before.stated.options())?;
         let Some(base) = chain.base() else {
             return Err(Problem::new(
                 format!("{} has no backing file", overlay.display()),
@@ -51,18 +51,18 @@ impl Arguments {
         };
         let (kept, format) = (base.snapshots.clone(), base.format.clone());
         let base = existing(Path::new(&base.path))?;
-        let mut against = desk.check_running_domains(&base, AccessMode::Write);
-        against.extend(desk.check_in_use(&chain, AccessMode::Write)?);
+        let mut against = disk_context.check_running_domains(&base, AccessMode::Write);
+        against.extend(disk_context.check_in_use(&chain, AccessMode::Write)?);
         against.extend(DiskContext::check_writable(&base));
         against.extend(DiskContext::check_writable(&overlay));
-        let search = desk.search((&base, &format), Some(&overlay), &self.before.further)?;
+        let search = disk_context.search((&base, &format), Some(&overlay), &self.before.further)?;
         against.extend(search.findings(&base));
         against.extend(
             (!base.starts_with("/dev")).then(|| DiskContext::check_space(directory(&base), chain.top().actual_size).err()).flatten(),
         );
         against.extend(broken(chain.top()));
         against.extend(with_snapshots(chain.top()));
-        if let Some(code) = desk.refusal(&against, "nothing was committed", self.before.force.force)? {
+        if let Some(code) = disk_context.refusal(&against, "nothing was committed", self.before.force.force)? {
             return Ok(code);
         }
         context.note(&search.told(&base));
@@ -72,26 +72,27 @@ impl Arguments {
         }
         context.note(&format!("committing {1} from {0} into {2}", overlay.display(), human_size(chain.top().actual_size), base.display()));
         let since = Instant::now();
-        commit_overlay(&desk, &overlay, &chain.top().format, &base)?;
+        commit_overlay(&disk_context, &overlay, &chain.top().format, &base)?;
         let words = format!(
             "{} now contains everything, in {:.1?}; {} is empty, and can still be used",
             base.display(),
             since.elapsed(),
             overlay.display()
         );
-        desk.done(&words, json!({"overlay": overlay, "base": base, "searched": search.json()}))
+        disk_context.done(&words, json!({"overlay": overlay, "base": base, "searched": search.json()}))
     }
 }
 
 /// Writes the content of an overlay into its backing file.
-pub(super) fn commit_overlay(desk: &DiskContext<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
+pub(super) fn commit_overlay(disk_context: &DiskContext<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
     let words = format!(
         "through {} the disk is unchanged; do not use {} on its own before 'vgapt disk commit {}' has finished",
         overlay.display(),
         base.display(),
         overlay.display()
     );
-    let complaint = ToolRun { label: "committing", if_interrupted: &words, temporary: None }.run(desk, &argv::commit(overlay, format))?;
+    let complaint =
+        ToolRun { label: "committing", if_interrupted: &words, temporary: None }.run(disk_context, &argv::commit(overlay, format))?;
     if complaint.is_empty() {
         return Ok(());
     }

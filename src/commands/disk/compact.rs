@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::guard::AccessMode;
-use super::made::{needed, sound};
+use super::made::{check_new_image, needed};
 use super::paths::{directory, existing};
 use super::shown::human_size;
 use super::stated::{Force, Stated};
@@ -37,20 +37,20 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let disk = existing(&self.disk)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
-        let chain = desk.chain(&self.disk, self.stated.options())?;
-        let mut against = desk.check_target(&new);
-        desk.sweep(directory(&disk));
-        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
-        against.extend(desk.check_unknown_domains(&disk));
+        let chain = disk_context.chain(&self.disk, self.stated.options())?;
+        let mut against = disk_context.check_target(&new);
+        disk_context.sweep(directory(&disk));
+        against.extend(disk_context.check_in_use(&chain, AccessMode::Read)?);
+        against.extend(disk_context.check_unknown_domains(&disk));
         against.extend(DiskContext::check_pending_copy(&disk));
         // Unused blocks are overwritten in a temporary overlay, which may grow to the disk's virtual size.
         let temporary = chain.top().virtual_size;
-        let copy = needed(&desk, chain.top(), "qcow2")?;
+        let copy = needed(&disk_context, chain.top(), "qcow2")?;
         against.extend(no_room(&disk, temporary, &new, copy));
-        if let Some(code) = desk.refusal(&against, "nothing was compacted", self.force.force)? {
+        if let Some(code) = disk_context.refusal(&against, "nothing was compacted", self.force.force)? {
             return Ok(code);
         }
         context.note(&format!(
@@ -68,10 +68,10 @@ impl Arguments {
             if_interrupted: "the disk is unchanged, and no new disk was created",
             temporary: Some(scratch.path()),
         };
-        let words = work.run(&desk, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
-        sound(&desk, &staged.path(), chain.top().virtual_size, &words)?;
+        let words = work.run(&disk_context, &argv::sparsify(&disk, &chain.top().format, "qcow2", scratch.path(), &staged.path()))?;
+        check_new_image(&disk_context, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()?;
-        let size = desk.image(&new, "qcow2")?.actual_size;
+        let size = disk_context.image(&new, "qcow2")?.actual_size;
         let before = chain.0.iter().map(|image| image.actual_size.bytes()).sum();
         let words = format!(
             "{} was created in {:.1?}: {} instead of {}",
@@ -80,7 +80,7 @@ impl Arguments {
             human_size(size),
             human_size(Size::from_bytes(before))
         );
-        desk.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
+        disk_context.done(&words, json!({"source": disk, "disk": new, "actual-size": size}))
     }
 }
 

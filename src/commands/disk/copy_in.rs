@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::super::Context;
 use super::commit::commit_overlay;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::guard::AccessMode;
-use super::made::sound;
+use super::made::check_new_image;
 use super::paths::{directory, existing, pending};
 use super::stated::BeforeWriting;
 use super::work::ToolRun;
@@ -42,18 +42,18 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let what = self.path.canonicalize().map_err(|error| {
             Problem::new(format!("{} cannot be copied: {error}", self.path.display()), "name an existing file or directory")
         })?;
         let disk = existing(&self.disk)?;
         let pending = pending(&disk);
-        let chain = desk.chain(&self.disk, self.before.stated.options())?;
+        let chain = disk_context.chain(&self.disk, self.before.stated.options())?;
         let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
-        let mut against = if unfinished { Vec::new() } else { desk.check_target(&pending) };
-        against.extend(desk.check_in_use(&chain, AccessMode::Write)?);
+        let mut against = if unfinished { Vec::new() } else { disk_context.check_target(&pending) };
+        against.extend(disk_context.check_in_use(&chain, AccessMode::Write)?);
         against.extend(DiskContext::check_writable(&disk));
-        let search = desk.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
+        let search = disk_context.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
         against.extend(search.findings(&disk));
         // The files need space twice: in the overlay and in the disk.
         let size = size_of(&what).map_err(|error| {
@@ -64,34 +64,34 @@ impl Arguments {
         })?;
         let twice = Size::from_bytes(size.saturating_add(BESIDE.bytes()).saturating_mul(2));
         against.extend(DiskContext::check_space(directory(&disk), twice).err());
-        if let Some(code) = desk.refusal(&against, "nothing was copied", self.before.force.force)? {
+        if let Some(code) = disk_context.refusal(&against, "nothing was copied", self.before.force.force)? {
             return Ok(code);
         }
         context.note(&search.told(&disk));
         if unfinished {
             context.note(&format!("note: an earlier copy into {} was interrupted; it is finished first", disk.display()));
-            finish(&desk, &pending, &disk)?;
+            finish(&disk_context, &pending, &disk)?;
         }
         let since = Instant::now();
-        self.copy(&desk, &what, &disk, &chain)?;
-        finish(&desk, &pending, &disk)?;
+        self.copy(&disk_context, &what, &disk, &chain)?;
+        finish(&disk_context, &pending, &disk)?;
         let words = format!("{} was copied to {} of {}, in {:.1?}", what.display(), self.directory, disk.display(), since.elapsed());
-        desk.done(&words, json!({"path": what, "disk": disk, "directory": self.directory, "searched": search.json()}))
+        disk_context.done(&words, json!({"path": what, "disk": disk, "directory": self.directory, "searched": search.json()}))
     }
 
-    fn copy(&self, desk: &DiskContext<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
+    fn copy(&self, disk_context: &DiskContext<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
         let staged = Staged::beside(&pending(disk))?;
-        desk.make(&argv::overlay(&staged.path(), disk, &chain.top().format), "cannot create a temporary overlay")?;
+        disk_context.make(&argv::overlay(&staged.path(), disk, &chain.top().format), "cannot create a temporary overlay")?;
         let work = ToolRun { label: "copying", if_interrupted: "the disk is unchanged", temporary: staged.scratch() };
-        let words = work.run(desk, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
-        sound(desk, &staged.path(), chain.top().virtual_size, &words)?;
+        let words = work.run(disk_context, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
+        check_new_image(disk_context, &staged.path(), chain.top().virtual_size, &words)?;
         staged.publish()
     }
 }
 
 /// Commits the overlay to the disk, and removes it.
-fn finish(desk: &DiskContext<'_>, pending: &Path, disk: &Path) -> Result<()> {
-    commit_overlay(desk, pending, "qcow2", disk)?;
+fn finish(disk_context: &DiskContext<'_>, pending: &Path, disk: &Path) -> Result<()> {
+    commit_overlay(disk_context, pending, "qcow2", disk)?;
     fs::remove_file(pending).with_context(|| format!("cannot remove {}; it is empty now", pending.display()))
 }
 

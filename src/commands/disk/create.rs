@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::made::{new_format, staged};
 use super::paths::directory;
 use super::shown::human_size;
@@ -40,14 +40,14 @@ fn with_unit(text: &str) -> Result<Size, String> {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::alone(context)?;
+        let disk_context = DiskContext::alone(context)?;
         let target = std::path::absolute(&self.path).context("cannot determine the current directory")?;
-        if let Some(code) = desk.refusal(&desk.check_target(&target), "no disk was created", false)? {
+        if let Some(code) = disk_context.refusal(&disk_context.check_target(&target), "no disk was created", false)? {
             return Ok(code);
         }
         let format = new_format(&target, self.format.as_deref());
         let staged = staged(&target, format)?;
-        desk.make(&argv::create(&staged.path(), format, self.size), &format!("cannot create {}", target.display()))?;
+        disk_context.make(&argv::create(&staged.path(), format, self.size), &format!("cannot create {}", target.display()))?;
         staged.publish()?;
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
             context.note(&format!(
@@ -57,6 +57,6 @@ impl Arguments {
             ));
         }
         let words = format!("{} was created: {}, {}", target.display(), format, self.size);
-        desk.done(&words, json!({"disk": target, "format": format, "virtual-size": self.size}))
+        disk_context.done(&words, json!({"disk": target, "format": format, "virtual-size": self.size}))
     }
 }

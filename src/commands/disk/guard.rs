@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::desk::{DiskContext, refused};
+use super::disk_context::{DiskContext, refused};
 use super::paths::{directory, pending};
 use super::shown::{human_size, shortened};
 use crate::disk::{self, Chain, argv, same_file};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::Context;
 use super::super::exit_code::BLOCKED;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::paths::existing;
 use super::search::{Search, SearchOptions};
 use super::shown::human_size;
@@ -44,12 +44,12 @@ struct Known {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let disk = existing(&self.disk)?;
-        let (chain, end) = desk.chain_so_far(&self.disk, self.stated.options())?;
-        let search = desk.search((&disk, &chain.top().format), None, &self.further)?;
-        let is_locked = desk.check_locks(&chain)?.is_some();
-        let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&desk, Path::new(&image.path))).collect();
+        let (chain, end) = disk_context.chain_so_far(&self.disk, self.stated.options())?;
+        let search = disk_context.search((&disk, &chain.top().format), None, &self.further)?;
+        let is_locked = disk_context.check_locks(&chain)?.is_some();
+        let users: Vec<Vec<Used>> = chain.0.iter().map(|image| users(&disk_context, Path::new(&image.path))).collect();
         let known = Known { chain, users, search, is_locked };
         let text = if context.global.json {
             let image = |(image, users): (&Image, &Vec<Used>)| -> Result<Value> {
@@ -62,9 +62,9 @@ impl Arguments {
             let chain = known.chain.0.iter().zip(&known.users).map(image).collect::<Result<Vec<Value>>>()?;
             let search = &known.search;
             output::json(&json!({"chain": chain, "overlays": search.overlays, "locked": known.is_locked, "searched": search.json(),
-                "unknown-domains": desk.unknown_domains, "findings": output::findings_json(end.as_slice())}))
+                "unknown-domains": disk_context.unknown_domains, "findings": output::findings_json(end.as_slice())}))
         } else {
-            told(&known, &desk.unknown_domains)
+            told(&known, &disk_context.unknown_domains)
         };
         output::print(&text)?;
         if !context.global.json {
@@ -76,8 +76,8 @@ impl Arguments {
 }
 
 /// The domains that use an image.
-fn users(desk: &DiskContext<'_>, image: &Path) -> Vec<Used> {
-    let mut users: Vec<_> = desk
+fn users(disk_context: &DiskContext<'_>, image: &Path) -> Vec<Used> {
+    let mut users: Vec<_> = disk_context
         .domains
         .iter()
         .flat_map(|user| user.disks.iter().map(move |(used, path)| (user, used, path)))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::desk::{DiskContext, reason, refused};
+use super::disk_context::{DiskContext, reason, refused};
 use crate::disk::{Image, Staged, argv, parse_measure};
 use crate::model::{Size, format_by_name};
 use crate::problem::Problem;
@@ -21,8 +21,8 @@ pub(super) fn staged(target: &Path, format: &str) -> Result<Staged> {
 }
 
 /// The space that a copy needs.
-pub(super) fn needed(desk: &DiskContext<'_>, disk: &Image, to: &str) -> Result<Size> {
-    let said = desk.ask_long(&argv::measure(Path::new(&disk.path), &disk.format, to))?;
+pub(super) fn needed(disk_context: &DiskContext<'_>, disk: &Image, to: &str) -> Result<Size> {
+    let said = disk_context.ask_long(&argv::measure(Path::new(&disk.path), &disk.format, to))?;
     if let Some(measure) = parse_measure(&said.stdout).filter(|_| said.success()) {
         return Ok(Size::from_bytes(measure.required));
     }
@@ -35,10 +35,10 @@ pub(super) fn needed(desk: &DiskContext<'_>, disk: &Image, to: &str) -> Result<S
 
 /// Keeps a qcow2 image that a tool made only if qemu-img finds no errors in it and it has the disk's size, whatever
 /// the tool's exit code is.
-pub(super) fn sound(desk: &DiskContext<'_>, made: &Path, size: Size, words: &str) -> Result<()> {
+pub(super) fn check_new_image(disk_context: &DiskContext<'_>, made: &Path, size: Size, words: &str) -> Result<()> {
     let complaint = if words.is_empty() { String::new() } else { format!(" (the tool printed: {words})") };
-    let image = desk.image(made, "qcow2").with_context(|| format!("the new image cannot be read and was discarded{complaint}"))?;
-    let checked = desk.ask_long(&argv::check(made, "qcow2"))?;
+    let image = disk_context.image(made, "qcow2").with_context(|| format!("the new image cannot be read and was discarded{complaint}"))?;
+    let checked = disk_context.ask_long(&argv::check(made, "qcow2"))?;
     if image.virtual_size == size && checked.success() && !image.corrupt {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::guard::AccessMode;
 use super::made::{needed, new_format, staged};
 use super::paths::{directory, existing};
@@ -41,20 +41,20 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let overlay = existing(&self.overlay)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
-        let chain = desk.chain(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
-        let mut against = desk.check_target(&new);
-        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
+        let chain = disk_context.chain(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
+        let mut against = disk_context.check_target(&new);
+        against.extend(disk_context.check_in_use(&chain, AccessMode::Read)?);
         against.extend(DiskContext::check_pending_copy(&overlay));
         let format = new_format(&new, self.format.as_deref());
-        let needed = needed(&desk, chain.top(), format)?;
+        let needed = needed(&disk_context, chain.top(), format)?;
         let free = DiskContext::check_space(directory(&new), needed).unwrap_or_else(|finding: Finding| {
             against.push(finding);
             None
         });
-        if let Some(code) = desk.refusal(&against, "nothing was merged", false)? {
+        if let Some(code) = disk_context.refusal(&against, "nothing was merged", false)? {
             return Ok(code);
         }
         let room = free.map(|free| format!(", {} free", human_size(free))).unwrap_or_default();
@@ -69,8 +69,8 @@ impl Arguments {
         let staged = staged(&new, format)?;
         let since = Instant::now();
         let work = ToolRun { label: "merging", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
-        let words = work.run(&desk, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
-        verify(&desk, &words, chain.top(), &staged.path(), format)?;
+        let words = work.run(&disk_context, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
+        verify(&disk_context, &words, chain.top(), &staged.path(), format)?;
         staged.publish()?;
         let words = format!(
             "{} was created in {:.1?}: the complete content of {}, without a backing file",
@@ -78,13 +78,13 @@ impl Arguments {
             since.elapsed(),
             overlay.display()
         );
-        desk.done(&words, json!({"source": overlay, "disk": new, "format": format}))
+        disk_context.done(&words, json!({"source": overlay, "disk": new, "format": format}))
     }
 }
 
 /// Verifies the copy before it gets its final name: qemu-img may print errors and exit with code 0.
-fn verify(desk: &DiskContext<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
-    let made = desk.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?;
+fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
+    let made = disk_context.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?;
     if made.virtual_size < source.virtual_size {
         return Err(Problem::new(
             format!(
@@ -98,9 +98,9 @@ fn verify(desk: &DiskContext<'_>, words: &str, source: &Image, copy: &Path, form
     if words.is_empty() {
         return Ok(());
     }
-    desk.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
+    disk_context.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
     let compare = ToolRun { label: "comparing", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
-    compare.run(desk, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
+    compare.run(disk_context, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
         if error.is::<Interrupted>() {
             return error;
         }

@@ -5,7 +5,7 @@ mod commit;
 mod compact;
 mod copy_in;
 mod create;
-mod desk;
+mod disk_context;
 mod guard;
 mod info;
 mod made;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use desk::{Conflicts, refuse};
+use disk_context::{Conflicts, refuse};
 
 /// Create, merge, compact and change disk images
 ///

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::guard::AccessMode;
 use super::paths::{directory, existing};
 use super::stated::Stated;
@@ -32,20 +32,20 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let base = existing(&self.base)?;
         let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
         let new = std::path::absolute(new).context("cannot determine the current directory")?;
-        let chain = desk.chain(&self.base, self.stated.options())?;
-        let mut against = desk.check_target(&new);
-        against.extend(desk.check_in_use(&chain, AccessMode::Read)?);
+        let chain = disk_context.chain(&self.base, self.stated.options())?;
+        let mut against = disk_context.check_target(&new);
+        against.extend(disk_context.check_in_use(&chain, AccessMode::Read)?);
         against.extend(DiskContext::check_pending_copy(&base));
         against.extend(DiskContext::check_space(directory(&new), TABLES).err());
-        if let Some(code) = desk.refusal(&against, "no overlay was created", false)? {
+        if let Some(code) = disk_context.refusal(&against, "no overlay was created", false)? {
             return Ok(code);
         }
         let staged = Staged::new(&new)?;
-        desk.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot create {}", new.display()))?;
+        disk_context.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot create {}", new.display()))?;
         staged.publish()?;
         let words = format!(
             "{0} was created, backed by {1} ({2}); use it in a domain: vgapt disk swap NAME {0}",
@@ -53,6 +53,6 @@ impl Arguments {
             base.display(),
             chain.top().format
         );
-        desk.done(&words, json!({"overlay": new, "base": base, "base-format": chain.top().format}))
+        disk_context.done(&words, json!({"overlay": new, "base": base, "base-format": chain.top().format}))
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::desk::{DiskContext, reason};
+use super::disk_context::{DiskContext, reason};
 use super::paths::directory;
 use super::shown::shortened;
 use crate::disk::{self, argv, same_file};
@@ -97,14 +97,14 @@ struct Open {
 
 /// The backing file and the data files of an image.
 #[derive(Default)]
-pub(super) struct Below {
-    files: Vec<FileBelow>,
+pub(super) struct ReferencedFiles {
+    files: Vec<ReferencedFile>,
     /// Why some of them are unknown.
     unknown: Option<String>,
 }
 
 /// A file that an image refers to, and the format that the image states for it.
-struct FileBelow {
+struct ReferencedFile {
     path: PathBuf,
     format: Option<String>,
     role: Role,
@@ -223,7 +223,7 @@ impl DiskContext<'_> {
         image: &Path,
         written: &[PathBuf],
         is_but: &dyn Fn(&Path) -> bool,
-        known: &mut BTreeMap<PathBuf, Reading<Below>>,
+        known: &mut BTreeMap<PathBuf, Reading<ReferencedFiles>>,
     ) -> Result<Reading<PathBuf>> {
         let (mut open, mut seen, mut unknown) = (vec![image.to_owned()], BTreeSet::new(), None);
         while let Some(place) = open.pop() {
@@ -261,14 +261,14 @@ impl DiskContext<'_> {
     }
 
     /// The backing file and the data files of an image; absent if it has none. Each image is read only once.
-    fn below<'k>(&self, image: &Path, known: &'k mut BTreeMap<PathBuf, Reading<Below>>) -> Result<Reading<&'k Below>> {
+    fn below<'k>(&self, image: &Path, known: &'k mut BTreeMap<PathBuf, Reading<ReferencedFiles>>) -> Result<Reading<&'k ReferencedFiles>> {
         if !known.contains_key(image) {
             known.insert(image.to_owned(), self.read_below(image)?);
         }
         Ok(known[image].as_ref())
     }
 
-    fn read_below(&self, image: &Path) -> Result<Reading<Below>> {
+    fn read_below(&self, image: &Path) -> Result<Reading<ReferencedFiles>> {
         // The header is skipped only where raw is stated, not where libvirt assumes raw.
         let mut uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, image)).peekable();
         if uses.peek().is_some() && uses.all(|(used, _)| used.is_stated && used.format.as_deref() == Some("raw")) {
@@ -286,7 +286,7 @@ impl DiskContext<'_> {
             return Ok(if said.success() { Reading::Absent } else { Reading::Unknown(because()) });
         }
         Ok(disk::names_in(image, format).map(|names| {
-            let mut below = Below::default();
+            let mut below = ReferencedFiles::default();
             for named in names {
                 let led = leads(&named.name);
                 // A backing file that QEMU reaches over a network is not a file of this machine.
@@ -295,7 +295,7 @@ impl DiskContext<'_> {
                     .unknown
                     .take()
                     .or_else(|| other.map(|name| format!("{} refers to {name}, which vgapt does not support", image.display())));
-                below.files.extend(led.files.into_iter().map(|lead| FileBelow {
+                below.files.extend(led.files.into_iter().map(|lead| ReferencedFile {
                     path: directory(image).join(lead.path),
                     format: named.format.clone().or(lead.format),
                     role: named.role,
@@ -324,7 +324,7 @@ impl DiskContext<'_> {
             }
             match self.below(&image, &mut known)? {
                 Reading::Known(below) => {
-                    let of_disk = |below: &&FileBelow| same_file(&below.path, disk);
+                    let of_disk = |below: &&ReferencedFile| same_file(&below.path, disk);
                     found.extend(
                         below.files.iter().filter(of_disk).filter(|below| below.format.as_deref() == Some("raw")).map(|_| image.clone()),
                     );

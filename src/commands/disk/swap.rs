@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::Context;
 use super::super::shared::existing::{Existing, changed};
 use super::super::shared::lock::Lock;
-use super::desk::DiskContext;
+use super::disk_context::DiskContext;
 use super::paths::existing;
 use super::shown::shortened;
 use super::stated::BeforeWriting;
@@ -52,14 +52,14 @@ struct Place {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let desk = DiskContext::open(context)?;
+        let disk_context = DiskContext::open(context)?;
         let connection = context.connect()?;
         let overlay = existing(&self.overlay)?;
         let name = &self.name;
         let _lock = (!self.dry_run).then(|| Lock::of_domain(context, name)).transpose()?;
         let Existing { text: before, document: mut domain, .. } = Existing::open_with(connection, name, Secrets::Included)?;
-        let chain = desk.chain(&self.overlay, self.before.stated.options())?;
-        let place = self.place(&desk, &domain, &overlay, &chain)?;
+        let chain = disk_context.chain(&self.overlay, self.before.stated.options())?;
+        let place = self.place(&disk_context, &domain, &overlay, &chain)?;
         let mut against = Vec::new();
         if connection.state(name)?.is_active() {
             against.push(Finding::error(
@@ -70,10 +70,10 @@ impl Arguments {
         }
         against.extend(DiskContext::check_pending_copy(&overlay));
         // On switching back, the overlay that the domain leaves is expected to become invalid.
-        let search = desk.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
+        let search = disk_context.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
         // Nothing is lost before the guest writes to the disk: a swap can be reverted.
         against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocked, ..finding }));
-        if let Some(code) = desk.refusal(&against, &format!("the disk of '{name}' was not changed"), self.before.force.force)? {
+        if let Some(code) = disk_context.refusal(&against, &format!("the disk of '{name}' was not changed"), self.before.force.force)? {
             return Ok(code);
         }
         change(&mut domain, place.disk, &overlay, &chain.top().format);
@@ -104,11 +104,11 @@ impl Arguments {
             if self.dry_run { " (dry run: not changed)" } else { "" }
         );
         let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
-        desk.done(&words, facts)
+        disk_context.done(&words, facts)
     }
 
     /// The domain's disk to switch.
-    fn place(&self, desk: &DiskContext<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
+    fn place(&self, disk_context: &DiskContext<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
         let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
         let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
         let (mut places, mut unread) = (Vec::new(), Vec::new());
@@ -118,7 +118,7 @@ impl Arguments {
             }
             let is_forth = lies_on(chain, path);
             let is_back = !is_forth
-                && match desk.chain(path, self.before.stated.trusting()) {
+                && match disk_context.chain(path, self.before.stated.trusting()) {
                     Ok(below) => lies_on(&below, overlay),
                     Err(error) if error.is::<Interrupted>() => return Err(error),
                     Err(error) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::desk::{DiskContext, refused};
+use super::disk_context::{DiskContext, refused};
 use crate::disk::{Progress, ProgressReader, complaints};
 use crate::interrupt::Interrupted;
 use crate::output;
@@ -26,14 +26,14 @@ pub(super) struct ToolRun<'w> {
 
 impl ToolRun<'_> {
     /// Runs the tool to its end, and returns its standard error if it succeeded.
-    pub(super) fn run(&self, desk: &DiskContext<'_>, argv: &[String]) -> Result<String> {
-        desk.context.detail(&argv.join(" "));
-        let bar = self.bar(desk);
+    pub(super) fn run(&self, disk_context: &DiskContext<'_>, argv: &[String]) -> Result<String> {
+        disk_context.context.detail(&argv.join(" "));
+        let bar = self.bar(disk_context);
         let mut reader = ProgressReader::default();
         let environment = self.temporary.map(|path| path.display().to_string());
         // Not TMPDIR: with it, libguestfs would also rebuild its appliance each time.
         let environment: Vec<(&str, String)> = environment.map(|path| ("LIBGUESTFS_TMPDIR", path)).into_iter().collect();
-        let ran = run::stream(argv, &environment, &desk.interrupt, |piece| {
+        let ran = run::stream(argv, &environment, &disk_context.interrupt, |piece| {
             for progress in reader.hear(piece) {
                 match progress {
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between 0 and WHOLE.
@@ -51,13 +51,13 @@ impl ToolRun<'_> {
             Ok(output) if output.success() => Ok(complaints(&output.stderr)),
             Ok(output) => Err(refused(&format!("{} failed", self.label), &output)),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted(self.if_interrupted.to_owned()).into()),
-            Err(error) => Err(desk.explain(error)),
+            Err(error) => Err(disk_context.explain(error)),
         }
     }
 
     /// Drawn only on a terminal, and not with --quiet or --json.
-    fn bar(&self, desk: &DiskContext<'_>) -> ProgressBar {
-        let global = &desk.context.global;
+    fn bar(&self, disk_context: &DiskContext<'_>) -> ProgressBar {
+        let global = &disk_context.context.global;
         let target = if global.quiet || global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small whole number.
         let bar = ProgressBar::with_draw_target(Some(WHOLE as u64), target);

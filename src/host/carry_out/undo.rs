@@ -9,7 +9,7 @@ use super::outputs::outputs;
 use super::receipt::{CommandRecord, FileRecord, Made, Progress, Receipt, Receipts, Store, StoredContent};
 use crate::host::decide::loaders;
 use crate::host::text::merge::{self, Texts};
-use crate::host::text::words::Sort;
+use crate::host::text::words::FileSyntax;
 use crate::target::Target;
 use crate::target::files::{self, State};
 
@@ -230,11 +230,11 @@ fn without_ours(path: &str, left: Option<&State>, now: Option<&State>, before: O
         state.map(|state| state.bytes.as_slice()).unwrap_or_default()
     }
     let Some(now) = now else { return Merged::Nothing };
-    let sort = match loaders::sort_of(path) {
+    let sort = match loaders::syntax_of(path) {
         // A file that vgapt created is not merged word by word.
-        Sort::Assignments | Sort::Strings if before.is_none() => Sort::Other,
+        FileSyntax::Assignments | FileSyntax::Strings if before.is_none() => FileSyntax::Other,
         // mkinitcpio's lists are shell arrays.
-        Sort::Other if before.is_some() && path.starts_with("/etc/mkinitcpio.conf") => Sort::Assignments,
+        FileSyntax::Other if before.is_some() && path.starts_with("/etc/mkinitcpio.conf") => FileSyntax::Assignments,
         sort => sort,
     };
     match merge::without_ours(Texts { left: bytes(left), now: &now.bytes, before: bytes(before) }, sort) {

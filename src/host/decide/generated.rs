@@ -199,7 +199,7 @@ static TRANSACTIONAL: System = System {
 fn is_transactional(setup: &Setup) -> bool {
     // Lines of fstab and of /proc/mounts have the same fields; of several mounts the last one is visible.
     let read_only = |path: &str| {
-        let mut lines = setup.files.legible(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut lines = setup.files.text_lossy(path)?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let root = lines.rfind(|fields| fields.len() > 3 && !fields[0].starts_with('#') && fields[1] == "/")?;
         Some(root[3].split(',').any(|option| option == "ro"))
     };

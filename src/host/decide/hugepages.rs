@@ -118,7 +118,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
 /// Another file that sets the number and takes precedence.
 pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let directories = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
-    let later = directories.into_iter().flat_map(|directory| setup.files.legible_texts(directory, ".conf")).find(|(path, text)| {
+    let later = directories.into_iter().flat_map(|directory| setup.files.texts_lossy(directory, ".conf")).find(|(path, text)| {
         let name = path.rsplit('/').next().unwrap_or_default();
         name > "60-vgapt-hugepages.conf" && text.lines().any(|line| line.trim_start().starts_with("vm.nr_hugepages"))
     });

@@ -1,7 +1,7 @@
 //! What prepare refuses, and the options that override it.
 
 use super::allowed::{Handling, OVERRIDE_HINT, handling, option};
-use super::others::{self, KeepsOut};
+use super::others::{self, ModuleBlocker};
 use crate::host::request::{Bind, Wanted};
 use crate::model::{Finding, Host, PciAddress, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, displays_without_driver, only_display_remedy};
@@ -34,8 +34,8 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     let lines = others::display_drivers_kept_out(host, setup, &displays_without_driver(host, &wanted.functions));
     let (message, remedy) = match kind {
         DangerKind::OnlyPicture if !lines.is_empty() => (
-            format!("{message}, and {}", lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ")),
-            format!("{}, regenerate the initramfs and the boot entries, and reboot first", KeepsOut::removal(&lines)),
+            format!("{message}, and {}", lines.iter().map(ModuleBlocker::says).collect::<Vec<_>>().join(", ")),
+            format!("{}, regenerate the initramfs and the boot entries, and reboot first", ModuleBlocker::removal(&lines)),
         ),
         _ => (message, remedy),
     };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::words::{self, Lines, Sort};
+use super::words::{self, FileSyntax, Lines};
 
 /// Lines of the common text that are replaced, and their replacement.
 struct Change<'a> {
@@ -25,7 +25,7 @@ pub(in crate::host) struct Texts<'a> {
 
 /// The present text without vgapt's change; `None` if an edit cannot be told apart from that change. Changes of
 /// neighbouring lines do not conflict.
-pub(in crate::host) fn without_ours(texts: Texts<'_>, sort: Sort) -> Option<Vec<u8>> {
+pub(in crate::host) fn without_ours(texts: Texts<'_>, sort: FileSyntax) -> Option<Vec<u8>> {
     let (left, now, before) = (lines(texts.left), lines(texts.now), lines(texts.before));
     let (edits, ours) = (changes(&left, &now), changes(&left, &before));
     let mut merged = Vec::new();
@@ -33,14 +33,14 @@ pub(in crate::host) fn without_ours(texts: Texts<'_>, sort: Sort) -> Option<Vec<
     for lines in stretches(&edits, &ours) {
         merged.extend(left[at..lines.start].concat());
         at = lines.end;
-        let (edited, taken_back) = (within(&left, &edits, &lines), within(&left, &ours, &lines));
+        let (edited, reverted) = (within(&left, &edits, &lines), within(&left, &ours, &lines));
         let old = left[lines].concat();
         let text = match () {
-            () if edited == old || edited == taken_back => taken_back,
-            () if taken_back == old => edited,
+            () if edited == old || edited == reverted => reverted,
+            () if reverted == old => edited,
             () => {
                 let text = |bytes| str::from_utf8(bytes).ok();
-                let lines = Lines { left: text(&old)?, now: text(&edited)?, before: text(&taken_back)? };
+                let lines = Lines { left: text(&old)?, now: text(&edited)?, before: text(&reverted)? };
                 words::without_ours(lines, sort)?.into_bytes()
             }
         };
@@ -114,7 +114,7 @@ mod tests {
         ] {
             let texts = Texts { left: left.as_bytes(), now: now.as_bytes(), before: before.as_bytes() };
             let expected = expected.map(|text| text.as_bytes().to_vec());
-            assert_eq!(without_ours(texts, Sort::Other), expected, "{left:?} {now:?} {before:?}");
+            assert_eq!(without_ours(texts, FileSyntax::Other), expected, "{left:?} {now:?} {before:?}");
         }
     }
 }

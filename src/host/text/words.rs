@@ -17,7 +17,7 @@ pub(in crate::host) struct Lines<'a> {
 
 /// The syntax of the lines' file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum Sort {
+pub(in crate::host) enum FileSyntax {
     /// It contains only kernel parameters.
     Parameters,
     /// Lists, such as kernel parameters, are the values of assignments.
@@ -30,7 +30,7 @@ pub(in crate::host) enum Sort {
 
 /// The lines without the words that vgapt added, and with those that it removed; `None` if that would leave an incomplete
 /// line. If none of vgapt's words is left, they were removed by hand, and the lines stay unchanged.
-pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: Sort) -> Option<String> {
+pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: FileSyntax) -> Option<String> {
     let Lines { left, now, before } = lines;
     let changes = changes(left, before);
     let ours = || changes.iter().flat_map(|change| &change.ours);
@@ -38,13 +38,13 @@ pub(in crate::host) fn without_ours(lines: Lines<'_>, sort: Sort) -> Option<Stri
     if ours().next().is_some() && !ours().any(is_there) {
         return Some(now.to_owned());
     }
-    let emptied = if before.is_empty() && sort == Sort::Assignments { emptied(left) } else { None };
-    let is_whole = left.lines().count() == before.lines().count() || matches!(sort, Sort::Parameters | Sort::Strings);
+    let emptied = if before.is_empty() && sort == FileSyntax::Assignments { emptied(left) } else { None };
+    let is_whole = left.lines().count() == before.lines().count() || matches!(sort, FileSyntax::Parameters | FileSyntax::Strings);
     if !is_whole && emptied.is_none() {
         return None;
     }
     let changes = emptied.as_deref().map_or(changes, |emptied| self::changes(left, emptied));
-    let text = changes.iter().fold(now.to_owned(), |text, change| change.taken_back(&text));
+    let text = changes.iter().fold(now.to_owned(), |text, change| change.reverted(&text));
     Some(if text.trim().is_empty() && before.is_empty() { String::new() } else { text })
 }
 
@@ -74,7 +74,7 @@ fn changes<'a>(left: &'a str, before: &'a str) -> Vec<Change<'a>> {
 }
 
 impl Change<'_> {
-    fn taken_back(&self, text: &str) -> String {
+    fn reverted(&self, text: &str) -> String {
         let mut text = text.to_owned();
         let mut theirs = self.theirs.clone();
         let mut is_found = false;
@@ -209,18 +209,18 @@ mod tests {
             ("[\"q\", \"on\"]\n", "[\"q\", \"on\", \"a\"]\n", "[\"q\"]\n", "[\"q\", \"a\"]\n"),
             ("[\"q\", \"on\"]\n", "[\"b\", \"q\", \"on\"]\n", "[\"q\"]\n", "[\"b\", \"q\"]\n"),
         ] {
-            assert_eq!(without_ours(Lines { left, now, before }, Sort::Other).as_deref(), Some(expected), "{left} {now} {before}");
+            assert_eq!(without_ours(Lines { left, now, before }, FileSyntax::Other).as_deref(), Some(expected), "{left} {now} {before}");
         }
     }
 
     #[test]
     fn lines_that_are_all_ours() {
-        let of = |left: &str, now: &str, sort: Sort| without_ours(Lines { left, now, before: "" }, sort);
-        assert_eq!(of("X=\"on\"\n", "X=\"on a\"\n", Sort::Assignments).as_deref(), Some("X=\"a\"\n"));
-        assert_eq!(of("X+=\"$X on\"\n", "X+=\"$X on a\"\n", Sort::Assignments).as_deref(), Some("X+=\"$X a\"\n"));
-        assert_eq!(of("X+=(v)\nY+=(w)\n", "X+=(v a)\nY+=(w)\n", Sort::Assignments).as_deref(), Some("X+=(a)\nY+=()\n"));
-        assert_eq!(of("on\n", "on a\n", Sort::Parameters).as_deref(), Some("a\n"));
-        assert_eq!(of("path = /a\n", "path = /b\n", Sort::Other), None, "half a line would be left");
-        assert_eq!(of("ids=1:2 x\n", "", Sort::Other).as_deref(), Some(""), "removed manually");
+        let of = |left: &str, now: &str, sort: FileSyntax| without_ours(Lines { left, now, before: "" }, sort);
+        assert_eq!(of("X=\"on\"\n", "X=\"on a\"\n", FileSyntax::Assignments).as_deref(), Some("X=\"a\"\n"));
+        assert_eq!(of("X+=\"$X on\"\n", "X+=\"$X on a\"\n", FileSyntax::Assignments).as_deref(), Some("X+=\"$X a\"\n"));
+        assert_eq!(of("X+=(v)\nY+=(w)\n", "X+=(v a)\nY+=(w)\n", FileSyntax::Assignments).as_deref(), Some("X+=(a)\nY+=()\n"));
+        assert_eq!(of("on\n", "on a\n", FileSyntax::Parameters).as_deref(), Some("a\n"));
+        assert_eq!(of("path = /a\n", "path = /b\n", FileSyntax::Other), None, "half a line would be left");
+        assert_eq!(of("ids=1:2 x\n", "", FileSyntax::Other).as_deref(), Some(""), "removed manually");
     }
 }

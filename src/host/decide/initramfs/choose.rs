@@ -19,7 +19,7 @@ fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
 
 /// The names of the images that mkinitcpio's presets make.
 fn preset_images(setup: &Setup) -> Vec<String> {
-    let texts = setup.files.legible_texts("/etc/mkinitcpio.d", ".preset").flat_map(|(_, text)| text.lines());
+    let texts = setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").flat_map(|(_, text)| text.lines());
     let image = |line: &str| {
         let (name, value) = line.trim().split_once('=')?;
         let value = value.trim_matches(['"', '\'']);
@@ -58,7 +58,7 @@ const BY_HAND: &str = "leave the card with the host until the domain starts: --b
 pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
         .iter()
-        .find_map(|path| setup.files.legible(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
+        .find_map(|path| setup.files.text_lossy(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
     let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
     // On Debian, dracut has its own update-initramfs, so the lister has to be installed too.
     let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();

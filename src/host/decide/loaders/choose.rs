@@ -19,7 +19,7 @@ pub struct Chosen {
 pub const PARAMETERS: &str = "<parameters>";
 
 /// A boot loader whose configuration vgapt does not edit.
-struct Foreign {
+struct UnsupportedLoader {
     name: &'static str,
     /// Parts of its program's path or of the name that it reports, in lower case.
     words: &'static [&'static str],
@@ -28,8 +28,8 @@ struct Foreign {
 }
 
 /// According to the manuals of rEFInd ("Configuring the Boot Manager") and `ZFSBootMenu` (zfsbootmenu(7)).
-static FOREIGN: [Foreign; 2] = [
-    Foreign {
+static UNSUPPORTED: [UnsupportedLoader; 2] = [
+    UnsupportedLoader {
         name: "rEFInd",
         words: &["refind"],
         place: |_| {
@@ -38,7 +38,7 @@ static FOREIGN: [Foreign; 2] = [
             )
         },
     },
-    Foreign {
+    UnsupportedLoader {
         name: "ZFSBootMenu",
         words: &["\\zbm\\", "zfsbootmenu"],
         place: |setup| {
@@ -87,7 +87,7 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
     let foreign = told.iter().flatten().find_map(|(text, evidence)| {
         let text = text.to_ascii_lowercase();
-        Some((FOREIGN.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
+        Some((UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
     });
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
         let message = format!("vgapt does not edit the configuration of {}, which booted this host: {evidence}", foreign.name);

@@ -1,7 +1,7 @@
 //! The files in which kernel parameters are written: which loader reads them, and how they hold them.
 
 use super::{bls, grub, grub_place, kernelstub, limine, systemd_boot, unified};
-use crate::host::text::words::Sort;
+use crate::host::text::words::FileSyntax;
 use crate::model::{BootLoader, Setup};
 
 /// Files from which command lines are generated.
@@ -30,14 +30,14 @@ pub(in crate::host::decide) const BOOTED: [&str; 8] = [
 ];
 
 /// The syntax of the lists to which vgapt adds words in this file.
-pub(in crate::host) fn sort_of(path: &str) -> Sort {
+pub(in crate::host) fn syntax_of(path: &str) -> FileSyntax {
     let is_in = |(folder, ending): &(&str, &str)| path.starts_with(&format!("{folder}/")) && path.ends_with(ending);
     match path {
-        bls::NEW_KERNELS | bls::SHIPPED => Sort::Parameters,
-        kernelstub::CONFIGURATION => Sort::Strings,
-        _ if ["/etc/kernel/cmdline.d/", "/etc/cmdline.d/"].iter().any(|folder| path.starts_with(folder)) => Sort::Parameters,
-        _ if MADE_FROM.contains(&path) || BOOTED.contains(&path) || FOLDERS.iter().any(is_in) => Sort::Assignments,
-        _ => Sort::Other,
+        bls::NEW_KERNELS | bls::SHIPPED => FileSyntax::Parameters,
+        kernelstub::CONFIGURATION => FileSyntax::Strings,
+        _ if ["/etc/kernel/cmdline.d/", "/etc/cmdline.d/"].iter().any(|folder| path.starts_with(folder)) => FileSyntax::Parameters,
+        _ if MADE_FROM.contains(&path) || BOOTED.contains(&path) || FOLDERS.iter().any(is_in) => FileSyntax::Assignments,
+        _ => FileSyntax::Other,
     }
 }
 

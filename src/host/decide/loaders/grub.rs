@@ -48,7 +48,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
 }
 
 pub(super) fn reads_entries(setup: &Setup) -> bool {
-    let enabled = setup.files.legible(DEFAULTS).is_some_and(|text| {
+    let enabled = setup.files.text_lossy(DEFAULTS).is_some_and(|text| {
         shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
     });
     let read = grub_place::read_ones(setup);

@@ -22,7 +22,7 @@ fn configured(setup: &Setup) -> bool {
 
 fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    if setup.files.legible(DEFAULTS).is_some_and(|text| !keys(text).is_empty()) {
+    if setup.files.text_lossy(DEFAULTS).is_some_and(|text| !keys(text).is_empty()) {
         edits.change(setup, DEFAULTS, "kernel parameters of the entries that limine-entry-tool generates", |text| defaults(text, wants))?;
     }
     for path in PLACES {

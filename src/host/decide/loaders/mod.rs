@@ -27,7 +27,7 @@ pub(super) use bls::NEW_KERNELS;
 pub use choose::{Chosen, PARAMETERS, chosen};
 pub use entry::Entry;
 pub(super) use entry::is_rescue;
-pub(in crate::host) use files::sort_of;
+pub(in crate::host) use files::syntax_of;
 pub(super) use files::{BOOTED, FOLDERS, MADE_FROM, reads};
 pub(super) use images::booted_images;
 pub use loader::Loader;

@@ -23,13 +23,13 @@ const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI
 fn configured(setup: &Setup) -> bool {
     let layout = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
         .iter()
-        .filter_map(|path| setup.files.legible(path))
+        .filter_map(|path| setup.files.text_lossy(path))
         .any(|text| text.lines().any(|line| line.trim() == "layout=uki"));
     let preset =
-        setup.files.legible_texts("/etc/mkinitcpio.d", ".preset").any(|(_, text)| !shell::assignments(text, "default_uki").is_empty());
+        setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").any(|(_, text)| !shell::assignments(text, "default_uki").is_empty());
     let dracut = setup
         .files
-        .legible_texts("/etc/dracut.conf.d", ".conf")
+        .texts_lossy("/etc/dracut.conf.d", ".conf")
         .any(|(_, text)| shell::assignments(text, "uefi").last().is_some_and(|last| matches!(&text[last.inside.clone()], "yes" | "true")));
     layout || preset || dracut
 }
@@ -85,8 +85,8 @@ pub(in crate::host::decide) fn unsigned(setup: &Setup) -> Option<Finding> {
 /// Whether the builder signs: with sbctl's keys, ukify's or dracut's.
 fn can_sign(setup: &Setup) -> bool {
     let says = |text: &str, key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
-    let ukify = setup.files.legible("/etc/kernel/uki.conf").is_some_and(|text| says(text, "SecureBootPrivateKey"));
-    let dracut = setup.files.legible_texts("/etc/dracut.conf.d", ".conf").any(|(_, text)| says(text, "uefi_secureboot_key"));
+    let ukify = setup.files.text_lossy("/etc/kernel/uki.conf").is_some_and(|text| says(text, "SecureBootPrivateKey"));
+    let dracut = setup.files.texts_lossy("/etc/dracut.conf.d", ".conf").any(|(_, text)| says(text, "uefi_secureboot_key"));
     ukify || dracut || setup.has("sbctl")
 }
 

@@ -1,7 +1,7 @@
 //! The kernel command line: that of this boot, and what is configured for the next ones.
 
 use super::external::ExternalBinding;
-use super::keeps_out::KeepsOut;
+use super::keeps_out::ModuleBlocker;
 use super::modules::{DRIVERS, with};
 use crate::host::decide::bound::bound;
 use crate::host::decide::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
@@ -30,8 +30,8 @@ fn by_loader<'a>(host: &Host, setup: &'a Setup) -> (Vec<Written<'a>>, Vec<Writte
 
 /// All `name=value` parameters in the files, beginning with those from which command lines are generated.
 fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
-    let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.legible(path)?)));
-    let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.legible_texts(folder, ending));
+    let of = |paths: &'static [&'static str]| paths.iter().filter_map(|path| Some((*path, files.text_lossy(path)?)));
+    let folders = FOLDERS.iter().flat_map(|(folder, ending)| files.texts_lossy(folder, ending));
     let mut found = Vec::new();
     for (path, text) in of(&MADE_FROM).chain(folders).chain(of(&BOOTED)) {
         // vgapt's own entry that boots without the binding does not count.
@@ -114,16 +114,16 @@ fn are_own_ids(setup: &Setup, name: &str, value: &str) -> bool {
 }
 
 /// The kernel parameters of this or the next boot that prevent one of these modules from loading.
-pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> bool) -> Vec<KeepsOut> {
+pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> bool) -> Vec<ModuleBlocker> {
     const NAMES: [&str; 4] = ["module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
     let is_said = |name: &str, value: &str| NAMES.contains(&name) && value.split(',').any(&is_one);
     let (written, _, _) = by_loader(host, setup);
     let written = written.into_iter().filter(|one| is_said(&one.name, one.value));
-    let mut found: Vec<KeepsOut> = written.map(|one| KeepsOut { place: one.place, words: one.token.to_owned() }).collect();
+    let mut found: Vec<ModuleBlocker> = written.map(|one| ModuleBlocker { place: one.place, words: one.token.to_owned() }).collect();
     let running = host.platform.cmdline.as_ref().map(|line| line.0.as_str()).unwrap_or_default();
     let is_running = |token: &&str| parameter(token).is_some_and(|(name, value)| is_said(&name, value));
     let running = running.split_ascii_whitespace().find(is_running).filter(|_| found.is_empty());
-    found.extend(running.map(|token| KeepsOut { place: "the kernel's command line".to_owned(), words: token.to_owned() }));
+    found.extend(running.map(|token| ModuleBlocker { place: "the kernel's command line".to_owned(), words: token.to_owned() }));
     found
 }
 

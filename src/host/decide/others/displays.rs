@@ -2,7 +2,7 @@
 
 use super::context::BindingContext;
 use super::display_drivers::display_drivers_kept_out;
-use super::keeps_out::KeepsOut;
+use super::keeps_out::ModuleBlocker;
 use crate::host::decide::allowed::option;
 use crate::host::request::Allow;
 use crate::model::{Finding, PciAddress, PciDevice};
@@ -25,7 +25,7 @@ pub(super) fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
     let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
     // The host driver must be able to load again, too.
     let lines = display_drivers_kept_out(host, setup, &displays);
-    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", KeepsOut::removal(&lines)) };
+    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", ModuleBlocker::removal(&lines)) };
     let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
     let remedy = by.map_or_else(
         || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
@@ -47,13 +47,13 @@ pub(super) fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
     }
     let lines = display_drivers_kept_out(host, setup, &without);
     let first = lines.first()?;
-    let says = lines.iter().map(KeepsOut::says).collect::<Vec<_>>().join(", ");
+    let says = lines.iter().map(ModuleBlocker::says).collect::<Vec<_>>().join(", ");
     let message = format!("no display of the host has a driver: {} has none, and {says}", PciAddress::list(&without));
     let regenerate = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
         "regenerate the initramfs and the boot entries"
     } else {
         "regenerate the boot entries"
     };
-    let remedy = format!("to give the host its display back: {}, {regenerate}, and reboot", KeepsOut::removal(&lines));
+    let remedy = format!("to give the host its display back: {}, {regenerate}, and reboot", ModuleBlocker::removal(&lines));
     Some(Finding::blocked("display-kept-out", message, remedy).unless(KEEP_SO, option(Allow::OnlyDisplay)))
 }

@@ -2,14 +2,14 @@
 
 /// A line that prevents a driver from loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::host::decide) struct KeepsOut {
+pub(in crate::host::decide) struct ModuleBlocker {
     /// Its file and line number, or the kernel command line.
     pub(in crate::host::decide) place: String,
     /// Its text.
     pub(in crate::host::decide) words: String,
 }
 
-impl KeepsOut {
+impl ModuleBlocker {
     /// Its place and text in one phrase.
     pub(in crate::host::decide) fn says(&self) -> String {
         format!("{} says `{}`", self.place, self.words)

@@ -16,6 +16,6 @@ pub(super) use display_drivers::display_drivers_kept_out;
 pub use external::ExternalBinding;
 pub(super) use findings::findings;
 pub use found::others;
-pub(super) use keeps_out::KeepsOut;
+pub(super) use keeps_out::ModuleBlocker;
 pub(super) use modules::ids;
 pub use scripts::removing;

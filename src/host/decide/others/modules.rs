@@ -26,7 +26,7 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
         if let Some(line) = configuration.first("install", driver).filter(is_others) {
             let mut other = ExternalBinding::new(line.place(), &line.words());
             let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
-            let texts = programs.filter_map(|path| setup.files.legible(path));
+            let texts = programs.filter_map(|path| setup.files.text_lossy(path));
             other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
             found.push(other);
         }
@@ -70,8 +70,8 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
 /// there; systemd-modules-load reads the whole line as a name, and loads nothing (modules-load.d(5)).
 pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
-    let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.legible(path)?)));
-    let texts = texts.chain(setup.files.legible_texts("/etc/modules-load.d", ".conf"));
+    let texts = MODULE_LISTS.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
+    let texts = texts.chain(setup.files.texts_lossy("/etc/modules-load.d", ".conf"));
     let lines = texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)));
     lines
         .filter_map(|(path, number, line)| {
@@ -88,7 +88,7 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding
 /// driverctl stores a file for each address, with the driver in it.
 pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let files =
-        setup.files.legible_texts("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
+        setup.files.texts_lossy("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
     files
         .map(|(path, text)| {
             let address = path.rsplit('/').next().unwrap_or_default().parse().ok();

@@ -16,7 +16,7 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
     let mut found = Vec::new();
     for path in installed {
-        let Some(text) = setup.files.legible(path).filter(|text| !is_ours(text)) else { continue };
+        let Some(text) = setup.files.text_lossy(path).filter(|text| !is_ours(text)) else { continue };
         let rule = path.contains("/udev/rules.d/");
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
         let binding: Vec<(usize, &str)> =
@@ -48,9 +48,9 @@ fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec
 /// The programs that enabled units and /etc/rc.local run, in any folder.
 fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     let is_unit = |path: &&String| path.starts_with("/etc/systemd/system/") && path.ends_with(".service");
-    let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.legible(path));
+    let units = setup.files.0.keys().filter(is_unit).filter_map(|path| setup.files.text_lossy(path));
     let exec = units.flat_map(|text| text.lines().filter(|line| line.trim_start().starts_with("Exec")));
-    let local = setup.files.legible("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
+    let local = setup.files.text_lossy("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
     let words = exec.chain(local).flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
 }
@@ -58,7 +58,7 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
 /// Udev rules that remove functions from the bus; GPU switching tools for laptops write them.
 pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
-    let texts = rules.filter_map(|path| Some((path, setup.files.legible(path)?)));
+    let texts = rules.filter_map(|path| Some((path, setup.files.text_lossy(path)?)));
     let of = |(path, text): (&String, &str)| {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#') && line.contains("ATTR{remove}=\""));
         of_rules(host, path, text, &lines.collect::<Vec<_>>())

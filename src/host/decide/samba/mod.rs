@@ -108,9 +108,9 @@ fn serves(parameters: &[conf::Parameter<'_>], share: &SmbShare) -> bool {
 /// Whether Samba's files share a folder, as far as they can be parsed.
 pub fn is_shared(setup: &Setup, folder: &str) -> bool {
     let share = SmbShare { folder: folder.to_owned(), name: String::new(), owner: None };
-    let is_read = |path: &&str| *path != OWN || setup.files.legible(SAMBA).is_some_and(|text| text.contains(INCLUDE.trim_end()));
+    let is_read = |path: &&str| *path != OWN || setup.files.text_lossy(SAMBA).is_some_and(|text| text.contains(INCLUDE.trim_end()));
     [SAMBA, OWN].iter().filter(|path| is_read(path)).any(|path| {
-        let parsed = setup.files.legible(path).and_then(|text| conf::parse(text).ok());
+        let parsed = setup.files.text_lossy(path).and_then(|text| conf::parse(text).ok());
         parsed.is_some_and(|parameters| serves(&parameters, &share))
     })
 }

@@ -69,7 +69,7 @@ impl std::error::Error for Conflicts {}
 impl<'c> DiskContext<'c> {
     /// With what libvirt knows about the disks; prints a note where libvirt cannot be asked.
     pub(super) fn open(context: &'c Context) -> Result<Self> {
-        let mut desk = Self::alone(context)?;
+        let mut disk_context = Self::alone(context)?;
         let asked = if context.uri().is_remote() {
             Err(anyhow::anyhow!("{} is another machine", context.uri()))
         } else {
@@ -79,21 +79,21 @@ impl<'c> DiskContext<'c> {
             Ok((domains, connection)) => {
                 for domain in &domains.known {
                     match connection.beside(&domain.name) {
-                        Ok(beside) => desk.know_snapshots(&domain.name, &beside.snapshots),
-                        Err(why) => desk.unknown_domains.push(format!("the snapshots of the domain '{}': {why:#}", domain.name)),
+                        Ok(beside) => disk_context.know_snapshots(&domain.name, &beside.snapshots),
+                        Err(why) => disk_context.unknown_domains.push(format!("the snapshots of the domain '{}': {why:#}", domain.name)),
                     }
                 }
-                desk.know(domains, connection.pools());
+                disk_context.know(domains, connection.pools());
             }
             Err(why) => {
                 context.note(
                     "note: libvirt cannot be asked which domains use the disk; only QEMU's lock shows whether a running domain uses it",
                 );
                 context.detail(&format!("{why:#}"));
-                desk.unknown_domains.push(format!("libvirt cannot be asked for domains and storage pools ({why:#})"));
+                disk_context.unknown_domains.push(format!("libvirt cannot be asked for domains and storage pools ({why:#})"));
             }
         }
-        Ok(desk)
+        Ok(disk_context)
     }
 
     /// Without asking libvirt.
