@@ -707,7 +707,7 @@ fn files_that_are_no_utf_8_or_long_hide_nothing() {
 
         let long = answer(with(&vec![b'#'; 1 << 20]).path());
         assert_eq!(long.0, Some(1), "{path}: {}", long.1);
-        for words in [&format!("/{path} is longer than 1024 KiB"), "remedy: put it right, or away"] {
+        for words in [&format!("/{path} is longer than 1024 KiB"), "remedy: correct or remove it"] {
             assert!(long.1.contains(words), "{path}: {}", long.1);
         }
     }

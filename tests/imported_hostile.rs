@@ -133,8 +133,8 @@ fn a_node_that_leads_to_itself_is_no_image() {
 #[test]
 fn what_no_domain_can_hold_is_refused() {
     for (script, words) in [
-        ("qemu-system-x86_64 -m 1G -name $'\\x1b[31mfoo'\n", "a character that no XML can hold"),
-        ("qemu-system-x86_64 -m 1G -name \u{1b}[31mfoo\n", "a character that no XML can hold"),
+        ("qemu-system-x86_64 -m 1G -name $'\\x1b[31mfoo'\n", "a character that is not allowed in XML"),
+        ("qemu-system-x86_64 -m 1G -name \u{1b}[31mfoo\n", "a character that is not allowed in XML"),
         ("qemu-system-x86_64 -m 99999999999999999999G\n", "99999999999999999999G"),
     ] {
         let (said, code) = import(words, script, "--define");

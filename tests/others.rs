@@ -114,7 +114,7 @@ fn the_only_display_comes_back_with_its_driver() {
     // With the first one done alone, there is no driver.
     put(root, "etc/modprobe.d/vfio.conf", "");
     bind(root, DISPLAY, "");
-    let says = "the host has no display with a driver: 00:02.0 has none, and /etc/modprobe.d/black.conf, line 1 says `blacklist i915`";
+    let says = "no display of the host has a driver: 00:02.0 has none, and /etc/modprobe.d/black.conf, line 1 says `blacklist i915`";
     on(root, &CARD).with(1).saying(&[says, "remove `blacklist i915` from"]);
     let check = on(root, &["check", "--gpu", "01:00.0"]).with(1);
     assert!(check.stdout.contains(says), "{}", check.stdout);
@@ -241,9 +241,9 @@ fn virtual_functions_are_made_at_each_boot() {
     std::os::unix::fs::symlink("../0000:00:02.0", root.join(GUESTS).join("physfn")).unwrap();
     let start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"];
     let said = on(root, &start)
-        .saying(&["01:00.0 is a virtual function of 00:02.0: it is there only after", "w /sys/bus/pci/devices/0000:00:02.0/sriov_numvfs"]);
+        .saying(&["01:00.0 is a virtual function of 00:02.0: it exists only after", "w /sys/bus/pci/devices/0000:00:02.0/sriov_numvfs"]);
     assert!(!said.stderr.contains("--bind boot"), "{}", said.stderr);
     put(root, "etc/sysfs.conf", "devices/pci0000:00/0000:00:02.0/sriov_numvfs = 7\n");
     let said = on(root, &start);
-    assert!(!said.stderr.contains("it is there only after"), "{}", said.stderr);
+    assert!(!said.stderr.contains("it exists only after"), "{}", said.stderr);
 }

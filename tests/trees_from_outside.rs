@@ -101,7 +101,7 @@ fn receipts_of_a_later_format_are_refused() {
     let root = of_format_1(|text| text.replacen('{', "{\"format\": 3,", 1));
     on(root.path(), &["undo", "--yes"])
         .with(3)
-        .saying(&["says that vgapt 0.1.0 wrote it, which has no such format", "remedy: find out where this tree comes from"]);
+        .saying(&["names vgapt 0.1.0 as its writer, which has no such format", "remedy: find out where this tree comes from"]);
 }
 
 /// Where it says something that no vgapt has written, nothing of it is done.
