@@ -202,8 +202,8 @@ fn parameters_of_installed_kernels_alone() {
         bind(root, function, "vfio-pci");
     }
     on(root, &CARD).saying(&[
-        "/etc/kernel/cmdline, from which the entry of the next kernel is made, does not have it",
-        "to keep it, write vfio-pci.ids=10de:1c03,10de:10f1 into /etc/kernel/cmdline too",
+        "/etc/kernel/cmdline, from which the entry of the next kernel is generated, lacks it",
+        "to keep it, add vfio-pci.ids=10de:1c03,10de:10f1 to /etc/kernel/cmdline too",
         "grubby --update-kernel=ALL --remove-args=\"vfio-pci.ids=10de:1c03,10de:10f1\", and run vgapt prepare",
     ]);
 }
