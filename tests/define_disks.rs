@@ -122,7 +122,9 @@ fn what_an_image_names_outside_its_folder() {
     let mut far = overlay_of("/etc/shadow");
     far[8] = 1;
     fs::write(tree.path().join("vm/broken.qcow2"), &far).unwrap();
-    define(&tree, &["--disk", "/vm/broken.qcow2"]).with(1).saying(&["unknown whether /vm/broken.qcow2 gives the guest access to other files", "--force"]);
+    define(&tree, &["--disk", "/vm/broken.qcow2"])
+        .with(1)
+        .saying(&["unknown whether /vm/broken.qcow2 gives the guest access to other files", "--force"]);
     // A storage pool's folder is no other place.
     let node = tree.path().join("node.xml");
     fs::write(&node, "<node><pool type='dir'><name>p</name><target><path>/pool</path></target></pool></node>").unwrap();

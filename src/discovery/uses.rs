@@ -11,7 +11,7 @@ pub(super) const TABLES: [&str; 4] = ["/proc/mounts", "/proc/swaps", "/proc/net/
 /// The longest chain of stacked devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
 
-/// Like [`read`], for a host whose files may not be accessible.
+/// Like `read`, for a host whose files may not be accessible.
 pub fn read_from(root: Option<&Root>) -> Uses {
     root.map_or_else(|| Uses { unknown: vec!["the host's files are not accessible from here".to_owned()], ..Uses::default() }, read)
 }

@@ -264,7 +264,10 @@ fn nothing_that_a_header_names_is_opened_unasked() {
     images.vgapt(&["info", "top.qcow2"]).with(1).saying(&["is a pipe"]);
     assert!(started.elapsed() < Duration::from_secs(50));
     for format in ["blkdebug", "vvfat"] {
-        images.vgapt(&["info", "base.qcow2", "--format", format]).with(1).saying(&[&format!("makes QEMU open are unknown: its format is {format}")]);
+        images
+            .vgapt(&["info", "base.qcow2", "--format", format])
+            .with(1)
+            .saying(&[&format!("makes QEMU open are unknown: its format is {format}")]);
     }
     assert!(Path::new(&images.text("asked")).exists() && !asked(&images).contains("pipe.vmdk"));
     // With the word it is.
