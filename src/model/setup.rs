@@ -271,3 +271,12 @@ impl UsedFor {
     /// Stands for swap in the place of a mount point.
     pub const SWAP: &str = "swap";
 }
+
+#[cfg(test)]
+impl Setup {
+    /// A host with this one file.
+    pub(crate) fn with_file(path: &str, text: &str) -> Self {
+        let file = ConfigFile { place: path.into(), mode: 0o644, text: Ok(text.into()) };
+        Self { files: ConfigFiles([(path.to_owned(), file)].into()), ..Self::default() }
+    }
+}

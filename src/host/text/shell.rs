@@ -1,6 +1,7 @@
 //! Finds and edits variable assignments in a file that a shell reads, such as /etc/default/grub.
 
 use std::ops::Range;
+use std::str::CharIndices;
 
 /// How the value of an assignment is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,29 +62,56 @@ pub(in crate::host) fn replace(text: &str, assignment: &Assignment, value: &str)
     format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
 }
 
+/// The characters of a text outside quotes and comments, with their places.
+struct Code<'t> {
+    characters: CharIndices<'t>,
+    quote: Option<char>,
+    is_comment: bool,
+    before: char,
+}
+
+impl<'t> Code<'t> {
+    fn of(text: &'t str) -> Self {
+        Self { characters: text.char_indices(), quote: None, is_comment: false, before: '\n' }
+    }
+}
+
+impl Iterator for Code<'_> {
+    type Item = (usize, char);
+
+    fn next(&mut self) -> Option<(usize, char)> {
+        loop {
+            let (at, c) = self.characters.next()?;
+            let before = std::mem::replace(&mut self.before, c);
+            match (c, self.quote) {
+                ('\n', None) => {
+                    self.is_comment = false;
+                    return Some((at, c));
+                }
+                _ if self.is_comment => {}
+                ('#', None) if before.is_whitespace() => self.is_comment = true,
+                ('\\', None | Some('"')) => {
+                    self.characters.next();
+                }
+                ('"' | '\'', None) => self.quote = Some(c),
+                (c, Some(open)) if c == open => self.quote = None,
+                (c, None) => return Some((at, c)),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// The end of a line, including the lines that a quote, a backslash or a parenthesis joins to it.
 fn statement_end(text: &str) -> usize {
-    let mut quote = None;
-    let mut comment = false;
     let mut depth = 0_usize;
-    let mut before = '\n';
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match (c, quote) {
-            ('\n', None) if depth == 0 => return at + 1,
-            ('\n', None) => comment = false,
-            _ if comment => {}
-            ('(', None) => depth += 1,
-            (')', None) => depth = depth.saturating_sub(1),
-            ('#', None) if before.is_whitespace() => comment = true,
-            ('\\', None | Some('"')) => {
-                characters.next();
-            }
-            ('"' | '\'', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
+    for (at, c) in Code::of(text) {
+        match c {
+            '\n' if depth == 0 => return at + 1,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        before = c;
     }
     text.len()
 }
@@ -121,25 +149,9 @@ fn within(statement: &str, name: &str) -> Vec<Assignment> {
 
 /// Whether what follows this text is inside a quote or a comment.
 fn is_no_code(text: &str) -> bool {
-    let mut quote = None;
-    let mut comment = false;
-    let mut before = '\n';
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        match (c, quote) {
-            ('\n', None) => comment = false,
-            _ if comment => {}
-            ('#', None) if before.is_whitespace() => comment = true,
-            ('\\', None | Some('"')) => {
-                characters.next();
-            }
-            ('"' | '\'', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            _ => {}
-        }
-        before = c;
-    }
-    comment || quote.is_some()
+    let mut code = Code::of(text);
+    code.by_ref().for_each(drop);
+    code.is_comment || code.quote.is_some()
 }
 
 /// For the value that begins here: its range without quotes, its quotes, and its end with them.

@@ -60,12 +60,6 @@ fn as_before(line: &str, wants: &[ParameterChange], off: Option<&str>) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ConfigFile, ConfigFiles};
-
-    fn setup(path: &str, text: &str) -> Setup {
-        let file = ConfigFile { place: path.into(), mode: 0o644, text: Ok(text.into()) };
-        Setup { files: ConfigFiles([(path.to_owned(), file)].into()), ..Setup::default() }
-    }
 
     #[test]
     fn copies_of_the_first() {
@@ -73,11 +67,11 @@ mod tests {
         let off = Some("module_blacklist=vfio_pci");
         let menu = "set x=1\nmenuentry 'Debian' --class debian {\n\tsearch x\n\tlinux\t/vmlinuz root=UUID=1 ro intel_iommu=on quiet\n\tinitrd\t/initrd.img\n}\nmenuentry 'b' {\n linux /old\n}\n";
         let (path, text) =
-            grub(&setup("/boot/grub/grub.cfg", menu), &["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"], &wants, off).unwrap();
+            grub(&Setup::with_file("/boot/grub/grub.cfg", menu), &["/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"], &wants, off).unwrap();
         assert_eq!(path, "/boot/grub/custom.cfg");
         assert!(text.ends_with("menuentry 'Linux (without vgapt)' {\n\tsearch x\n\tlinux\t/vmlinuz root=UUID=1 ro quiet module_blacklist=vfio_pci\n\tinitrd\t/initrd.img\n}\n"), "{text}");
         let (path, text) = entry(
-            &setup("/boot/loader/entries/a.conf", "title Arch\nsort-key arch\nlinux /vmlinuz\noptions root=1 rw\n"),
+            &Setup::with_file("/boot/loader/entries/a.conf", "title Arch\nsort-key arch\nlinux /vmlinuz\noptions root=1 rw\n"),
             "/boot/loader/entries",
             &wants,
             off,
@@ -85,6 +79,6 @@ mod tests {
         .unwrap();
         assert_eq!(path, "/boot/loader/entries/Z-vgapt-without.conf");
         assert!(text.ends_with("title Arch (without vgapt)\nlinux /vmlinuz\noptions root=1 rw module_blacklist=vfio_pci\n"), "{text}");
-        assert!(grub(&setup("/boot/grub/grub.cfg", "# generated\n"), &["/boot/grub/grub.cfg"], &wants, off).is_none());
+        assert!(grub(&Setup::with_file("/boot/grub/grub.cfg", "# generated\n"), &["/boot/grub/grub.cfg"], &wants, off).is_none());
     }
 }

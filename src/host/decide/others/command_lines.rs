@@ -175,12 +175,6 @@ pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ConfigFile;
-
-    fn setup(path: &str, text: &str) -> Setup {
-        let file = ConfigFile { place: path.into(), mode: 0o644, text: Ok(text.into()) };
-        Setup { files: ConfigFiles([(path.to_owned(), file)].into()), ..Setup::default() }
-    }
 
     #[test]
     fn what_keeps_vfio_out_at_the_next_boot() {
@@ -191,7 +185,7 @@ mod tests {
             ("/boot/loader/entries/a.conf", "title a\nlinux /vmlinuz\noptions root=1 module_blacklist=vfio_iommu_type1\n", 3),
             ("/boot/grub/grub.cfg", "menuentry 'a' {\n\tlinux /vmlinuz ro module_blacklist=vfio\n}\n", 2),
         ] {
-            let found = blacklists(&Host::default(), &setup(path, text));
+            let found = blacklists(&Host::default(), &Setup::with_file(path, text));
             assert_eq!(found.len(), 1, "{text}");
             assert!(found[0].message.starts_with(&format!("{path}, line {line} says `")), "{}", found[0].message);
         }
@@ -207,7 +201,7 @@ mod tests {
             ),
             ("/boot/grub/grub.cfg", "menuentry 'a (recovery mode)' {\n\tlinux /vmlinuz ro single module_blacklist=vfio\n}\n"),
         ] {
-            assert!(blacklists(&Host::default(), &setup(path, text)).is_empty(), "{text}");
+            assert!(blacklists(&Host::default(), &Setup::with_file(path, text)).is_empty(), "{text}");
         }
     }
 }

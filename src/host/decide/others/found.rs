@@ -21,7 +21,7 @@ pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, ConfigFile, ConfigFiles, PciDevice, PciId};
+    use crate::model::{Class, PciDevice, PciId};
 
     fn host() -> Host {
         let device = |address: &str, vendor: u16, id: u16, class: u32| {
@@ -41,9 +41,7 @@ mod tests {
     }
 
     fn found(path: &str, text: &str) -> Vec<(String, Vec<String>)> {
-        let file = ConfigFile { place: path.into(), mode: 0o644, text: Ok(text.into()) };
-        let setup = Setup { files: ConfigFiles([(path.to_owned(), file)].into()), ..Setup::default() };
-        others(&host(), &setup)
+        others(&host(), &Setup::with_file(path, text))
             .into_iter()
             .map(|other| (other.place, other.takes.iter().map(|address| address.short()).collect()))
             .collect()
