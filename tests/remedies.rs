@@ -23,10 +23,6 @@ fn a_display_is_put_in() {
     let told = define(&["--os", "linux", "--dry-run"]).stderr;
     let remedy = remedy(&told, "no graphics card and no other display");
     let commands = remedy.split_once("display: ").unwrap().1;
-    if run(program("sh").args(["-c", "type virt-xml"])).code() != Some(0) {
-        assert!(std::env::var_os("VGAPT_TEST_ALL").is_none(), "virt-xml is not installed");
-        return;
-    }
     // The test driver's own domain.
     let commands = commands.replace("-c test:///default new", "-c test:///default test");
     assert_eq!(commands.matches("test:///default").count(), 2, "{commands}");
