@@ -6,7 +6,7 @@ use std::process::Command;
 
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
-use vgapt::model::Host;
+use vgapt::model::{Host, PciAddress, PciId};
 use vgapt::readiness::{self, Facts, Report, State};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
@@ -89,7 +89,7 @@ fn every_check_has_its_reason_and_remedy() {
     }
 }
 
-/// Law 7: `--json` says all that the table says.
+/// Law 6: `--json` says all that the table says: each remedy, warning and next step, and each address, id, driver and group.
 #[test]
 fn json_says_what_the_table_says() {
     for file in recordings() {
@@ -102,6 +102,19 @@ fn json_says_what_the_table_says() {
             let said =
                 line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();
             assert!(strings.contains(said), "{}: the table says '{said}', JSON does not", file.display());
+        }
+        let is_fact = |word: &str| word.parse::<PciAddress>().is_ok() || word.parse::<PciId>().is_ok();
+        for word in text.split(|c: char| c.is_whitespace() || "[],()".contains(c)).filter(|word| is_fact(word)) {
+            assert!(strings.contains(word), "{}: the table says '{word}', JSON does not", file.display());
+        }
+        for label in ["  driver ", "  groups "] {
+            for value in text
+                .lines()
+                .filter_map(|line| line.strip_prefix(label))
+                .flat_map(|value| value.trim().split(", ").filter(|value| *value != "none"))
+            {
+                assert!(strings.contains(value), "{}: the table says '{label}{value}', JSON does not", file.display());
+            }
         }
         for card in &cards {
             for address in card.functions.iter().chain(&card.blockers).chain(&card.twins) {
