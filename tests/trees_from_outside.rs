@@ -309,7 +309,7 @@ fn links_that_are_swapped_meanwhile_lead_nowhere() {
                 }
                 let round = || {
                     let mut run = host::Run::begin(&plan(), &target)?;
-                    let applied = run.carry_out(&plan(), &|_| ()).and_then(|()| run.confirm());
+                    let applied = run.carry_out(&|_| ()).and_then(|()| run.confirm());
                     let back = host::undoing(&target, Which::All).and_then(|undoing| host::undo(&undoing, &target, &|_| ()));
                     applied.and(back)
                 };
@@ -339,7 +339,7 @@ fn links_stay_inside() {
         // Inside it is, where the same words lead.
         fill(&root.join("outside"));
         let mut run = host::Run::begin(&plan(), &target).unwrap();
-        run.carry_out(&plan(), &|_| ()).unwrap();
+        run.carry_out(&|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "new\n");
         run.roll_back(&|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "old\n");
@@ -407,7 +407,7 @@ fn attributes_are_kept() {
     assert!(setxattr(root.join("etc"), "system.posix_acl_default", &ACCESS_LIST, XattrFlags::empty()).is_ok());
     let target = Target::open(root, false).unwrap();
     let mut run = host::Run::begin(&plan(), &target).unwrap();
-    run.carry_out(&plan(), &|_| ()).unwrap();
+    run.carry_out(&|_| ()).unwrap();
     run.confirm().unwrap();
     has_all(&files[0]);
     assert!(!files[1].exists() && read(root, "etc/default/grub") == "new\n");
@@ -430,7 +430,7 @@ fn attributes_that_are_not_kept_are_said() {
     }
     let said = std::cell::RefCell::new(String::new());
     let mut run = host::Run::begin(&plan(), &Target::open(root, false).unwrap()).unwrap();
-    run.carry_out(&plan(), &|step| said.borrow_mut().push_str(step)).unwrap();
+    run.carry_out(&|step| said.borrow_mut().push_str(step)).unwrap();
     assert!(said.borrow().contains("warning: /etc/default/grub loses: security.capability"), "{}", said.borrow());
     assert_eq!(attribute(&file, "security.capability"), None);
 }

@@ -201,7 +201,7 @@ impl Arguments {
     fn carry_out(&self, context: &Context, plan: &Plan, target: &Target) -> Result<()> {
         let tell = |step: &str| context.note(step);
         let mut run = host::Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
-        let result = run.carry_out(plan, &tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
+        let result = run.carry_out(&tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
         let Err(error) = result else { return Ok(()) };
         context.note("failed; rolling back");
         match run.roll_back(&tell) {

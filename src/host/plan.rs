@@ -1,6 +1,6 @@
-//! The changes to a host: a list that is shown, compared, applied and undone.
+//! The changes to a host: a list that is shown, compared, stored in a receipt, carried out and undone.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ConfigFile, Finding, Setup};
 
@@ -41,29 +41,32 @@ impl Plan {
     }
 }
 
-/// A file that is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Write {
+/// A file that is written. A plan has its texts; a receipt names the files in which the same contents are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write<Content = String> {
     /// Its path.
     pub path: String,
     /// Its path with symbolic links followed.
     pub place: String,
-    /// Why.
+    /// Why. The first receipts do not say it, nor the mode.
+    #[serde(default)]
     pub why: String,
-    /// Its present text; `None` if it is new.
-    pub before: Option<String>,
-    /// Its text afterwards; `None` if it is removed.
-    pub after: Option<String>,
+    /// What it contains; `None` if it is new.
+    pub before: Option<Content>,
+    /// What it contains afterwards; `None` if it is removed.
+    pub after: Option<Content>,
     /// Permission bits for a new file; an old one keeps its own.
+    #[serde(default)]
     pub mode: u32,
 }
 
 /// A command that is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Why.
+    /// Why. The first receipts do not say it.
+    #[serde(default)]
     pub why: String,
     /// The files that it regenerates: paths, or directories with the prefix of a name.
     pub makes: Vec<String>,

@@ -50,19 +50,16 @@ pub fn plan_json(plan: &Plan, live: bool) -> Value {
 /// What an undo will change, for people.
 pub fn undoing(undoing: &Undoing) -> String {
     let mut text = String::new();
-    for file in &undoing.files {
-        let verb = match (&file.now, &file.then) {
+    for file in undoing.files() {
+        let (now, then) = (file.now(), file.then());
+        let verb = match (&now, &then) {
             (_, None) => "removed",
             (None, _) => "restored",
             _ => "changed",
         };
         let place = if file.place == file.path { String::new() } else { format!(" (in {})", file.place) };
         text.push_str(&format!("{}{place} {}\n", paint(STRONG, &file.path), paint(FAINT, verb)));
-        text.push_str(&indented(&hunks(&diff(
-            &file.path,
-            file.now.as_deref().unwrap_or_default(),
-            file.then.as_deref().unwrap_or_default(),
-        ))));
+        text.push_str(&indented(&hunks(&diff(&file.path, now.as_deref().unwrap_or_default(), then.as_deref().unwrap_or_default()))));
     }
     for argv in &undoing.commands {
         text.push_str(&format!("{}\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
@@ -82,7 +79,7 @@ pub fn edited(undoing: &Undoing) -> String {
         format!(
             "{} was edited since{note}:\n{}",
             paint(STRONG, &file.path),
-            indented(&hunks(&diff(&file.path, left, file.now.as_deref().unwrap_or_default())))
+            indented(&hunks(&diff(&file.path, left, &file.now().unwrap_or_default())))
         )
     };
     undoing.edited().map(one).collect()

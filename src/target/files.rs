@@ -81,6 +81,15 @@ impl State {
         Self { bytes: text.as_bytes().to_vec(), mode, uid, gid, attributes: None }
     }
 
+    pub(crate) fn digest(&self) -> String {
+        digest(&self.bytes)
+    }
+
+    /// Its text, for people.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
     /// Whether bytes, mode and owner are equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let of = |state: &Self| (state.mode & !SET_ID, state.uid, state.gid);

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::files::{self, LostAttributes, State};
 use super::folder::{Folder, Place};
+use super::owner::own_folder;
 use crate::locks;
 use crate::problem::Problem;
 use crate::root::open_beneath;
@@ -176,6 +177,16 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(files::told("read", &self.shown(path), &error)),
         }
+    }
+
+    /// A directory of vgapt's own records; `None` where there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not belong to the caller: its contents decide what is written.
+    pub(crate) fn own_folder(&self, path: &str) -> Result<Option<Folder>> {
+        let folder = self.folder(path)?;
+        folder.iter().try_for_each(own_folder)?;
+        Ok(folder)
     }
 
     /// A path of this host with symbolic links resolved; unchanged if that fails.
