@@ -30,6 +30,11 @@ impl Plan {
         self.writes.is_empty() && self.commands.is_empty()
     }
 
+    /// Leaves out commands that still have to be run in a tree: alone, they are no reason to prepare it again.
+    pub fn leave_out(&mut self, noted: &[Vec<String>]) {
+        self.commands.retain(|command| !self.writes.is_empty() || !noted.contains(&command.argv));
+    }
+
     pub(super) fn add(&mut self, edits: Edits) {
         self.writes.extend(edits.writes);
         for command in edits.commands {
