@@ -112,35 +112,29 @@ impl Edits {
     /// # Errors
     /// If the present file cannot be read as text.
     pub(super) fn write(&mut self, setup: &Setup, path: &str, after: String, mode: u32, why: &str) -> Result<(), Finding> {
-        let known = setup.files.0.get(path);
-        let before = known.map(|file| text_of(path, file)).transpose()?;
-        if before == Some(after.as_str()) {
-            return Ok(());
-        }
-        self.writes.push(Write {
-            path: path.to_owned(),
-            place: known.map_or_else(|| path.to_owned(), |file| file.place.clone()),
-            why: why.to_owned(),
-            before: before.map(str::to_owned),
-            after: Some(after),
-            mode: known.map_or(mode, |file| file.mode),
-        });
-        Ok(())
+        self.set(setup, path, Some(after), mode, why)
     }
 
     /// Removes a file; nothing if it does not exist.
     pub(super) fn remove(&mut self, setup: &Setup, path: &str, why: &str) -> Result<(), Finding> {
-        let Some(file) = setup.files.0.get(path) else { return Ok(()) };
-        let before = Some(text_of(path, file)?.to_owned());
-        let (path, place, why) = (path.to_owned(), file.place.clone(), why.to_owned());
-        self.writes.push(Write { path, place, why, before, after: None, mode: file.mode });
-        Ok(())
+        self.set(setup, path, None, 0, why)
     }
 
     /// Changes an existing file; nothing if it does not exist or stays unchanged.
     pub(super) fn change(&mut self, setup: &Setup, path: &str, why: &str, change: impl FnOnce(&str) -> String) -> Result<(), Finding> {
         let Some(file) = setup.files.0.get(path) else { return Ok(()) };
         self.write(setup, path, change(text_of(path, file)?), file.mode, why)
+    }
+
+    fn set(&mut self, setup: &Setup, path: &str, after: Option<String>, mode: u32, why: &str) -> Result<(), Finding> {
+        let known = setup.files.0.get(path);
+        let before = known.map(|file| text_of(path, file)).transpose()?.map(str::to_owned);
+        if before != after {
+            let (place, mode) = known.map_or((path, mode), |file| (&file.place, file.mode));
+            let (path, place, why) = (path.to_owned(), place.to_owned(), why.to_owned());
+            self.writes.push(Write { path, place, why, before, after, mode });
+        }
+        Ok(())
     }
 }
 

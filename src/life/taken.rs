@@ -192,7 +192,7 @@ fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
         return Ok(Vec::new());
     }
     let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
-    own(&target.shown(path), state.uid, state.mode)?;
+    own(&target.shown(path), state.meta.uid, state.meta.mode)?;
     let remedy = "correct it, or remove it while the domain of this name is not running";
     let all: Vec<Taken> = serde_json::from_slice(&state.bytes).map_err(|error| {
         Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Error, Result};
 use rustix::fs::{Gid, Mode, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::folder::Place;
@@ -31,10 +32,17 @@ pub(crate) type Attributes = Vec<(String, Vec<u8>)>;
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) meta: Meta,
+}
+
+/// What a file has besides its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// Its access control list, labels and user attributes; `None` if they were not read, or for a new file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<Attributes>,
 }
 
@@ -70,7 +78,7 @@ impl State {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {} MiB", LARGEST >> 20)));
             }
             let (mode, uid, gid) = (status.st_mode & 0o7777, status.st_uid, status.st_gid);
-            Ok(Some(Self { bytes, mode, uid, gid, attributes: Some(attributes(&file)?) }))
+            Ok(Some(Self { bytes, meta: Meta { mode, uid, gid, attributes: Some(attributes(&file)?) } }))
         };
         read().map_err(|error| told("read", &place.shown(), &error))
     }
@@ -78,7 +86,7 @@ impl State {
     /// A new file, owned by the caller.
     pub(crate) fn new(text: &str, mode: u32) -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { bytes: text.as_bytes().to_vec(), mode, uid, gid, attributes: None }
+        Self { bytes: text.as_bytes().to_vec(), meta: Meta { mode, uid, gid, attributes: None } }
     }
 
     pub(crate) fn digest(&self) -> String {
@@ -92,13 +100,13 @@ impl State {
 
     /// Whether bytes, mode and owner are equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        let of = |state: &Self| (state.mode & !SET_ID, state.uid, state.gid);
+        let of = |state: &Self| (state.meta.mode & !SET_ID, state.meta.uid, state.meta.gid);
         self.bytes == other.bytes && of(self) == of(other)
     }
 
     /// Whether bytes, mode, owner and known attributes are equal, so that nothing has to be written.
     fn is_whole(&self, other: &Self) -> bool {
-        let attributes = self.attributes.as_ref().zip(other.attributes.as_ref());
+        let attributes = self.meta.attributes.as_ref().zip(other.meta.attributes.as_ref());
         self.is(other) && attributes.is_none_or(|(own, other)| own == other)
     }
 
@@ -125,15 +133,16 @@ impl State {
         let mut file = new.create(0o600)?;
         file.write_all(&self.bytes)?;
         let status = fstat(&file)?;
-        if (status.st_uid, status.st_gid) != (self.uid, self.gid) {
-            fchown(&file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
+        let Meta { mode, uid, gid, attributes } = &self.meta;
+        let mut mode = *mode;
+        if (status.st_uid, status.st_gid) != (*uid, *gid) {
+            fchown(&file, Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)))?;
         }
-        let mut mode = self.mode;
         if mode & SET_ID != 0 {
             mode &= !SET_ID;
-            lost.0.push(format!("the set-id bits of its mode ({:o})", self.mode));
+            lost.0.push(format!("the set-id bits of its mode ({:o})", self.meta.mode));
         }
-        for (name, value) in self.attributes.iter().flatten() {
+        for (name, value) in attributes.iter().flatten() {
             if !set(&file, name, value)? {
                 lost.0.push(name.clone());
                 if name == ACCESS_LIST {
@@ -142,8 +151,7 @@ impl State {
                 }
             }
         }
-        let has_list = |attributes: &Attributes| attributes.iter().any(|(name, _)| name == ACCESS_LIST);
-        if self.attributes.as_ref().is_some_and(|attributes| !has_list(attributes)) {
+        if attributes.as_ref().is_some_and(|attributes| attributes.iter().all(|(name, _)| name != ACCESS_LIST)) {
             // It may have inherited one from the directory.
             match fremovexattr(&file, ACCESS_LIST) {
                 Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => {}

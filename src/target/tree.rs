@@ -95,11 +95,8 @@ impl Target {
 
     /// Reads the file at a path; `None` if there is none.
     pub(crate) fn read(&self, path: &str) -> Result<Option<State>> {
-        match self.place(path) {
-            Ok(place) => State::read(&place),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        let place = self.done("read", path, self.place(path))?;
+        place.map_or(Ok(None), |place| State::read(&place))
     }
 
     /// Writes a file atomically; returns what of the previous one was lost.
@@ -162,21 +159,13 @@ impl Target {
 
     /// Whether something exists at a path.
     pub(crate) fn exists(&self, path: &str) -> Result<bool> {
-        let status = self.place(path).and_then(|place| place.status());
-        match status {
-            Ok(status) => Ok(status.is_some()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        let status = self.done("read", path, self.place(path).and_then(|place| place.status()))?;
+        Ok(status.flatten().is_some())
     }
 
     /// A directory; `None` where there is none.
     pub(crate) fn folder(&self, path: &str) -> Result<Option<Folder>> {
-        match self.open_folder(path) {
-            Ok(folder) => Ok(Some(folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        self.done("read", path, self.open_folder(path))
     }
 
     /// A directory of vgapt's own records; `None` where there is none.
@@ -207,9 +196,15 @@ impl Target {
 
     /// Does something at a path; nothing if its directory does not exist.
     fn at(&self, path: &str, what: &str, act: impl FnOnce(&Place) -> io::Result<()>) -> Result<()> {
-        match self.place(path).and_then(|place| act(&place)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files::told(what, &self.shown(path), &error)),
-            _ => Ok(()),
+        self.done(what, path, self.place(path).and_then(|place| act(&place))).map(|_| ())
+    }
+
+    /// What was done at a path, with a readable error; `None` if there is no such directory.
+    fn done<T>(&self, what: &str, path: &str, done: io::Result<T>) -> Result<Option<T>> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(files::told(what, &self.shown(path), &error)),
         }
     }
 

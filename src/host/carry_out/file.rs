@@ -10,7 +10,7 @@ use crate::host::plan::Write;
 use crate::host::text::merge::{self, Texts};
 use crate::host::text::words::FileSyntax;
 use crate::problem::Problem;
-use crate::target::files::{self, State};
+use crate::target::files::{self, Meta, State};
 use crate::target::{Folder, Target};
 
 impl Write {
@@ -150,18 +150,15 @@ impl Write<StoredContent> {
     /// vgapt never changes modes, owners and attributes, so if they changed since, another tool or the user changed them.
     fn with_later_modes(&self, before: State, now: Option<&State>) -> State {
         let (Some(now), Some(left)) = (now, self.after.as_ref().or(self.before.as_ref())) else { return before };
-        State {
-            mode: if now.mode == left.mode { before.mode } else { now.mode },
-            uid: if now.uid == left.uid { before.uid } else { now.uid },
-            gid: if now.gid == left.gid { before.gid } else { now.gid },
-            // They were not recorded: keep the present ones.
-            attributes: if before.attributes.is_some() && now.attributes == left.attributes {
-                before.attributes
-            } else {
-                now.attributes.clone()
-            },
-            bytes: before.bytes,
-        }
+        let (then, now, left) = (before.meta, &now.meta, &left.meta);
+        let meta = Meta {
+            mode: if now.mode == left.mode { then.mode } else { now.mode },
+            uid: if now.uid == left.uid { then.uid } else { now.uid },
+            gid: if now.gid == left.gid { then.gid } else { now.gid },
+            // Where they were not recorded, the present ones stay.
+            attributes: then.attributes.filter(|_| now.attributes == left.attributes).or_else(|| now.attributes.clone()),
+        };
+        State { bytes: before.bytes, meta }
     }
 
     /// How an edit is told apart from vgapt's own change.

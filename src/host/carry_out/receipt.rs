@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::plan::{Command, Write};
-use crate::target::files::Attributes;
+use crate::target::files::Meta;
 
 /// The format that is written. Format 1 has no format number and no file attributes. All formats up to this one are read.
 pub(super) const FORMAT: u32 = 2;
@@ -57,12 +57,8 @@ pub(super) struct StoredContent {
     /// The name under which it is stored.
     pub(super) name: String,
     pub(super) sha256: String,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    /// Its access control list, labels and user attributes; `None` if they were not read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) attributes: Option<Attributes>,
+    #[serde(flatten)]
+    pub(super) meta: Meta,
 }
 
 /// A command, and what became of it.
@@ -94,7 +90,7 @@ impl Receipt {
         let of_commands = self.commands.iter().flat_map(|run| &run.command.makes).chain(made().map(|made| &made.path));
         let odd_path = of_files.chain(of_commands).chain(&self.directories).find(|path| !is_normal(path));
         let contents = self.files.iter().flat_map(|file| [&file.before, &file.after]).chain(made().map(|made| &made.before)).flatten();
-        let odd_mode = contents.map(|content| content.mode).find(|mode| *mode > 0o7777);
+        let odd_mode = contents.map(|content| content.meta.mode).find(|mode| *mode > 0o7777);
         odd_path.map(|path| format!("the path '{path}'")).or_else(|| odd_mode.map(|mode| format!("the mode {mode:o}")))
     }
 }

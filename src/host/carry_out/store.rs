@@ -165,8 +165,7 @@ impl Stored {
         if state.digest() != kept.sha256 {
             bail!("{} was modified: its SHA-256 differs from the recorded one", path.display());
         }
-        let StoredContent { mode, uid, gid, attributes, .. } = kept.clone();
-        Ok(State { bytes: state.bytes, mode, uid, gid, attributes })
+        Ok(State { bytes: state.bytes, meta: kept.meta.clone() })
     }
 }
 
@@ -188,8 +187,7 @@ pub(super) fn keep(folder: &Folder, name: &str, state: &State) -> Result<StoredC
     let own = State { bytes: state.bytes.clone(), ..State::new("", 0o600) };
     // The copy needs no attributes; those of the file are in the receipt.
     let _: LostAttributes = own.put(&folder.place(name)?)?;
-    let State { mode, uid, gid, attributes, .. } = state.clone();
-    Ok(StoredContent { name: name.to_owned(), sha256: state.digest(), mode, uid, gid, attributes })
+    Ok(StoredContent { name: name.to_owned(), sha256: state.digest(), meta: state.meta.clone() })
 }
 
 fn save(folder: &Folder, receipt: &Receipt) -> Result<()> {
@@ -203,7 +201,7 @@ fn save(folder: &Folder, receipt: &Receipt) -> Result<()> {
 fn read_own(folder: &Folder, name: &str) -> Result<Option<State>> {
     let place = folder.place(name).map_err(|error| files::told("read", folder.shown(), &error))?;
     let Some(state) = State::read(&place)? else { return Ok(None) };
-    own(&place.shown(), state.uid, state.mode)?;
+    own(&place.shown(), state.meta.uid, state.meta.mode)?;
     Ok(Some(state))
 }
 
