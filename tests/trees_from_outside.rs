@@ -119,6 +119,8 @@ fn receipts_of_the_second_format_are_taken_back() {
     // A run that was killed while its command made a file.
     let made = r#""begun": true, "made": [{"path": "/boot/grub/grub.cfg", "before": null, "after": null}]"#;
     let killed = |text: String| text.replace("\"applied\"", "\"applying\"").replace("\"begun\": false,\n      \"made\": []", made);
+    // A directory, and a file whose name only looks as if it led out.
+    let killed = |text: String| killed(text).replace("\"makes\": [", "\"makes\": [\"/efi/EFI/Linux/\", \"/boot/..b/.c\",");
     let root = of_format(FORMAT_2, killed);
     on(root.path(), &["undo", "--yes"]).with(0);
     assert_same(&files(before.path()), &files(root.path()), "the second format, killed");
@@ -145,6 +147,11 @@ fn receipts_that_name_other_places_are_refused() {
         ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc/../../fstab\""),
         ("\"place\": \"/etc/fstab\"", "\"place\": \"etc/fstab\""),
         ("\"path\": \"/etc/fstab\"", "\"path\": \"/./etc/fstab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc//fstab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc/fs\\u0000tab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/\""),
+        ("\"path\": \"/etc/fstab\"", "\"path\": \"\""),
+        ("\"makes\": [", "\"makes\": [\"/boot//\","),
         ("\"directories\": []", "\"directories\": [\"/..\"]"),
         ("\"makes\": [", "\"makes\": [\"/boot/../../\","),
         ("\"mode\": 420", "\"mode\": 33188"),

@@ -1,7 +1,6 @@
 //! Atomic writes of the host's files: each is the old one or the new one at any moment, and a replaced file
 //! keeps its owner, its mode, its access control list and its labels.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -55,14 +54,8 @@ impl LostAttributes {
     /// Reports them, if there are any.
     pub(crate) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
         if !self.0.is_empty() {
-            tell(&format!("warning: {path} loses: {self}"));
+            tell(&format!("warning: {path} loses: {}", self.0.join(", ")));
         }
-    }
-}
-
-impl fmt::Display for LostAttributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
     }
 }
 
@@ -98,35 +91,20 @@ impl State {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// Whether bytes, mode and owner are equal.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        let of = |state: &Self| (state.meta.mode & !SET_ID, state.meta.uid, state.meta.gid);
-        self.bytes == other.bytes && of(self) == of(other)
-    }
-
-    /// Whether bytes, mode, owner and known attributes are equal, so that nothing has to be written.
-    fn is_whole(&self, other: &Self) -> bool {
-        let attributes = self.meta.attributes.as_ref().zip(other.meta.attributes.as_ref());
-        self.is(other) && attributes.is_none_or(|(own, other)| own == other)
-    }
-
     /// Writes the file atomically; returns what was lost.
     pub(crate) fn put(&self, place: &Place) -> Result<LostAttributes> {
-        self.try_put(place).map_err(|error| told("write", &place.shown(), &error))
-    }
-
-    fn try_put(&self, place: &Place) -> io::Result<LostAttributes> {
-        let new = place.beside()?;
-        new.remove()?;
-        let mut lost = LostAttributes(unkept(place)?);
-        let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
-        if written.is_err() {
-            // The error of the write is reported; the next write removes the temporary file.
-            let _ = new.remove();
-        }
-        written?;
-        place.folder().sync()?;
-        Ok(lost)
+        let put = || {
+            let new = place.beside()?;
+            new.remove()?;
+            let mut lost = LostAttributes(unkept(place)?);
+            let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
+            if written.is_err() {
+                // The error of the write is reported; the next write removes the temporary file.
+                let _ = new.remove();
+            }
+            written.and_then(|()| place.folder().sync()).map(|()| lost)
+        };
+        put().map_err(|error| told("write", &place.shown(), &error))
     }
 
     fn write_to(&self, new: &Place, lost: &mut LostAttributes) -> io::Result<()> {
@@ -165,12 +143,14 @@ impl State {
 
 /// Whether both have the same bytes, mode and owner, or both do not exist.
 pub(crate) fn same(one: Option<&State>, other: Option<&State>) -> bool {
-    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is(other))
+    let of = |state: &State| (state.meta.mode & !SET_ID, state.meta.uid, state.meta.gid);
+    one.map(|state| &state.bytes) == other.map(|state| &state.bytes) && one.map(of) == other.map(of)
 }
 
-/// The same with attributes, so that nothing has to be written.
+/// The same with the known attributes, so that nothing has to be written.
 pub(crate) fn same_whole(one: Option<&State>, other: Option<&State>) -> bool {
-    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is_whole(other))
+    let attributes = |state: Option<&'_ State>| state.and_then(|state| state.meta.attributes.clone());
+    same(one, other) && attributes(one).zip(attributes(other)).is_none_or(|(one, other)| one == other)
 }
 
 /// Whether an attribute is preserved when a file is rewritten. Capabilities are not: they raise a program's privileges.

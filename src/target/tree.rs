@@ -43,9 +43,6 @@ pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] Owne
 impl Target {
     /// Opens the directory that is the host's root. On the running system commands are run; elsewhere they are only
     /// recorded.
-    ///
-    /// # Errors
-    /// Where it cannot be opened.
     pub fn open(root: &Path, live: bool) -> Result<Self> {
         let fd = match open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => Some(fd),
@@ -61,15 +58,7 @@ impl Target {
         self.live
     }
 
-    /// Its root directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Locks this host, so that no other vgapt of this user changes it; no file is left in its tree.
-    ///
-    /// # Errors
-    /// If another one is running.
     pub fn lock(&self) -> Result<Lock> {
         let cannot = || format!("cannot open {}", self.root.display());
         let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -168,10 +157,8 @@ impl Target {
         self.done("read", path, self.open_folder(path))
     }
 
-    /// A directory of vgapt's own records; `None` where there is none.
-    ///
-    /// # Errors
-    /// If it cannot be read, or does not belong to the caller: its contents decide what is written.
+    /// A directory of vgapt's own records; `None` where there is none. An error if it does not belong to the caller: its
+    /// contents decide what is written.
     pub(crate) fn own_folder(&self, path: &str) -> Result<Option<Folder>> {
         let folder = self.folder(path)?;
         folder.iter().try_for_each(own_folder)?;
