@@ -107,10 +107,7 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// Writes a file with this text; nothing if it has it already.
-    ///
-    /// # Errors
-    /// If the present file cannot be read as text.
+    /// Writes a file with this text; nothing if it has it already. An error if the present file cannot be read as text.
     pub(super) fn write(&mut self, setup: &Setup, path: &str, after: String, mode: u32, why: &str) -> Result<(), Finding> {
         self.set(setup, path, Some(after), mode, why)
     }

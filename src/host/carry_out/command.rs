@@ -108,9 +108,6 @@ fn leftovers(made: &Made) -> [String; 2] {
 }
 
 /// The files that a command makes: by path, by a prefix of their names, or all below a directory.
-///
-/// # Errors
-/// If a directory cannot be read: copies of its files could not be stored.
 fn outputs(makes: &[String], target: &Target) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for pattern in makes {

@@ -128,19 +128,15 @@ impl Write<StoredContent> {
             let left = self.after.as_ref().map(|content| by.content(content)).transpose()?;
             // The user edited what the newest receipt left; a conflict with any receipt is a conflict.
             file.edited_since.get_or_insert_with(|| left.as_ref().map(State::text).unwrap_or_default());
-            let merged = now.as_ref().map(|now| {
-                let [left, before] = [&left, &before].map(|state| state.as_ref().map(|state| state.bytes.as_slice()).unwrap_or_default());
-                let texts = Texts { left, now: &now.bytes, before };
-                merge::without_ours(texts, self.syntax())
-            });
-            file.then = match merged {
-                None => None,
-                Some(Some(bytes)) if before.is_none() && bytes.is_empty() => None,
-                Some(Some(bytes)) => now.map(|now| State { bytes, ..now }),
+            let Some(now) = now else { return Ok(()) };
+            let [left, before] = [&left, &before].map(|state| state.as_ref().map(|state| state.bytes.as_slice()).unwrap_or_default());
+            file.then = match merge::without_ours(Texts { left, now: &now.bytes, before }, self.syntax()) {
+                Some(bytes) if self.before.is_none() && bytes.is_empty() => None,
+                Some(bytes) => Some(State { bytes, meta: now.meta }),
                 // Both changed the same lines, and the words cannot be separated.
-                Some(None) => {
+                None => {
                     file.in_the_way = true;
-                    now
+                    Some(now)
                 }
             };
         }

@@ -13,10 +13,8 @@ use crate::target::Target;
 /// The suffix of unified images.
 const UNIFIED: &str = ".efi";
 
-/// Lists each regenerated image, and looks for what must be in it.
-///
-/// # Errors
-/// If something is missing, or no image was regenerated, or none of those that are booted.
+/// Lists each regenerated image, and looks for what must be in it. An error, too, if no image was regenerated, or none
+/// of those that are booted.
 pub fn prove_initramfs(plan: &Plan, applied: &Run, tool: &Tool, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let runs: Vec<&CommandRun> = applied.commands().iter().filter(|run| run.is_of(tool.program)).collect();
     let Some(run) = runs.iter().find(|run| run.begun) else { return Ok(()) };

@@ -26,9 +26,6 @@ pub struct Run {
 
 impl Run {
     /// Records what is about to be done. Nothing of the host is changed yet, even if this fails.
-    ///
-    /// # Errors
-    /// If a file changed since the plan was made, or the receipt cannot be written.
     pub fn begin(plan: &Plan, target: &Target) -> Result<Self> {
         let mut files = Vec::new();
         for write in &plan.writes {
@@ -64,9 +61,6 @@ impl Run {
     }
 
     /// Does what was recorded, and reports each step to `tell`. If it fails, the caller has to call [`Self::roll_back`].
-    ///
-    /// # Errors
-    /// Where a file cannot be written, or a command fails.
     pub fn carry_out(&mut self, tell: &dyn Fn(&str)) -> Result<()> {
         let receipt = &self.stored.receipt;
         for directory in &receipt.directories {
@@ -83,18 +77,12 @@ impl Run {
     }
 
     /// Marks the receipt as applied, after the verification.
-    ///
-    /// # Errors
-    /// Where the receipt cannot be written.
     pub fn confirm(&mut self) -> Result<()> {
         self.stored.receipt.progress = Progress::Applied;
         self.stored.save(&self.stored.receipt)
     }
 
     /// Rolls this run back, whatever its receipt's state, and compares the result with the original state.
-    ///
-    /// # Errors
-    /// If something cannot be restored, or differs from before.
     pub fn roll_back(&self, tell: &dyn Fn(&str)) -> Result<()> {
         // What counts is what is on the disk: the receipt may have been written or not.
         let undoing = undo::undoing(&self.target, Which::Run(self.stored.number))?;

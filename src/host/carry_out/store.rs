@@ -39,8 +39,7 @@ impl Store {
     /// Where receipts are stored on the host.
     pub(super) const PATH: &str = "/var/lib/vgapt";
 
-    /// # Errors
-    /// If it cannot be read, or does not belong to the caller: then its contents are not trusted.
+    /// An error if it does not belong to the caller: then its contents are not trusted.
     pub(super) fn open(target: &Target) -> Result<Self> {
         Ok(Self { target: target.clone(), folder: target.own_folder(Self::PATH)? })
     }
@@ -170,9 +169,6 @@ impl Stored {
 }
 
 /// The commands that were recorded, not run, for a tree that is not the running system.
-///
-/// # Errors
-/// Where a receipt cannot be read.
 pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
     if target.is_live() {
         return Ok(Vec::new());

@@ -69,10 +69,7 @@ pub enum Which {
     Run(u32),
 }
 
-/// Plans what has to be done to undo the receipts.
-///
-/// # Errors
-/// Where a receipt or a file cannot be read.
+/// Decides what has to be done to undo the receipts.
 pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
     let store = Store::open(target)?;
     let (mut receipts, strays) = store.receipts()?;
@@ -126,10 +123,7 @@ fn leave(files: &mut BTreeMap<String, RestoredFile>) {
     }
 }
 
-/// Carries out the planned undo, and verifies it.
-///
-/// # Errors
-/// If a file cannot be written, or a command fails; it can be run again.
+/// Carries it out, and verifies it. After an error it can be run again.
 pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let Undoing { files, commands, store, receipts, .. } = undoing;
     // An interrupted receipt is marked already; on a full disk it could not be written again.
