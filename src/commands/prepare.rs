@@ -97,9 +97,7 @@ impl Arguments {
         if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
             plan.findings.extend(discovery::other_hooks(&root, None));
         }
-        if !root.is_capture() {
-            plan.leave_out(&host::noted(&target)?);
-        }
+        plan.leave_out(&host::noted(&target)?);
 
         // Show, ask, write.
         if !context.global.json {

@@ -158,17 +158,27 @@ fn is_kept(name: &str) -> bool {
     name == ACCESS_LIST || name == "security.selinux" || name == "security.SMACK64" || name.starts_with("user.")
 }
 
-fn names_of(file: &File) -> io::Result<Vec<String>> {
-    let mut names = vec![0_u8; LARGEST_ATTRIBUTE];
-    match flistxattr(file, names.as_mut_slice()) {
-        Ok(length) => names.truncate(length),
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+/// What the kernel says of attributes; `None` if there are none, or the file system has none.
+fn asked(ask: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Option<Vec<u8>>> {
+    let mut answer = vec![0_u8; LARGEST_ATTRIBUTE];
+    match ask(&mut answer) {
+        Ok(length) => answer.truncate(length),
+        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let mut names: Vec<String> =
-        names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    Ok(Some(answer))
+}
+
+fn names_of(file: &File) -> io::Result<Vec<String>> {
+    let names = asked(|names| flistxattr(file, names))?.unwrap_or_default();
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     names.sort_unstable();
     Ok(names)
+}
+
+fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
+    asked(|value| fgetxattr(file, name, value))
 }
 
 fn attributes(file: &File) -> io::Result<Attributes> {
@@ -179,16 +189,6 @@ fn attributes(file: &File) -> io::Result<Attributes> {
         }
     }
     Ok(all)
-}
-
-fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let mut value = vec![0_u8; LARGEST_ATTRIBUTE];
-    match fgetxattr(file, name, value.as_mut_slice()) {
-        Ok(length) => value.truncate(length),
-        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    Ok(Some(value))
 }
 
 /// The attributes of a file that are lost when it is rewritten.

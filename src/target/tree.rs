@@ -58,6 +58,11 @@ impl Target {
         self.live
     }
 
+    /// Whether it is a capture, which cannot be changed.
+    pub fn is_capture(&self) -> bool {
+        self.fd.is_none()
+    }
+
     /// Locks this host, so that no other vgapt of this user changes it; no file is left in its tree.
     pub fn lock(&self) -> Result<Lock> {
         let cannot = || format!("cannot open {}", self.root.display());

@@ -1,13 +1,12 @@
 //! Carrying out a plan: the receipt first, then each file, then the commands; and rolling that run back.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 
 use super::command;
 use super::receipt::{CommandRun, FORMAT, Progress, Receipt};
-use super::store::{Store, Stored};
+use super::store::{Store, Stored, above};
 use super::undo::{self, Which};
 use crate::host::plan::Plan;
 use crate::target::Target;
@@ -124,9 +123,7 @@ fn missing_directories(plan: &Plan, target: &Target) -> Result<Vec<String>> {
     let mut missing: Vec<String> = Vec::new();
     let files = plan.writes.iter().filter(|write| write.after.is_some()).map(|write| write.place.as_str());
     for file in files.chain([Store::PATH]) {
-        let mut above: Vec<&Path> = Path::new(file).ancestors().skip(1).filter(|directory| directory.parent().is_some()).collect();
-        above.reverse();
-        for directory in above.into_iter().map(|directory| directory.to_string_lossy().into_owned()) {
+        for directory in above(file) {
             if !missing.contains(&directory) && !target.exists(&directory)? {
                 missing.push(directory);
             }

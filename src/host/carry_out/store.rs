@@ -1,7 +1,6 @@
 //! Where receipts are stored: a directory each, which is created complete or not at all.
 
 use std::io;
-use std::path::Path;
 
 use anyhow::{Context as _, Error, Result, bail};
 use rustix::fs::{AtFlags, FileType, unlinkat};
@@ -106,9 +105,8 @@ impl Store {
     }
 
     fn make(&mut self) -> Result<()> {
-        let above = Path::new(Self::PATH).ancestors().skip(1).filter_map(Path::to_str).collect::<Vec<_>>();
-        for directory in above.into_iter().rev().filter(|directory| *directory != "/") {
-            self.target.make_directory(directory, PUBLIC)?;
+        for directory in above(Self::PATH) {
+            self.target.make_directory(&directory, PUBLIC)?;
         }
         self.target.make_directory(Self::PATH, PRIVATE)?;
         self.folder = self.target.own_folder(Self::PATH)?;
@@ -170,12 +168,17 @@ impl Stored {
 
 /// The commands that were recorded, not run, for a tree that is not the running system.
 pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
-    if target.is_live() {
+    if target.is_live() || target.is_capture() {
         return Ok(Vec::new());
     }
     let (receipts, _) = Store::open(target)?.receipts()?;
     let commands = receipts.into_iter().flat_map(|stored| stored.receipt.commands);
     Ok(commands.filter(|run| !run.begun).map(|run| run.command.argv).collect())
+}
+
+/// The directories above a path without the root, the outer ones first.
+pub(super) fn above(path: &str) -> Vec<String> {
+    path.match_indices('/').skip(1).map(|(end, _)| path[..end].to_owned()).collect()
 }
 
 /// Stores a content with a receipt.
