@@ -68,7 +68,8 @@ impl Run {
         for (write, (_, after)) in receipt.files.iter().zip(&self.files) {
             write.carry_out(after.as_ref(), &self.target, tell)?;
         }
-        for index in 0..if self.target.is_live() { receipt.commands.len() } else { 0 } {
+        let commands = if self.target.is_live() { receipt.commands.len() } else { 0 };
+        for index in 0..commands {
             tell(&format!("running {}", self.stored.receipt.commands[index].command.argv.join(" ")));
             command::carry_out(&mut self.stored, index, &self.target)?;
         }
