@@ -86,7 +86,7 @@ impl Arguments {
             observed.libvirt = ask_libvirt(context, &setup);
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
-        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
+        let noted = host::noted(&context.target(root)?)?;
         let session = context.uri().is_session();
         Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }

@@ -18,8 +18,7 @@ impl<'a> Prepared<'a> {
         let bind = if host::only_virtual(facts.host, &functions(facts.cards)) { Bind::Start } else { facts.bind };
         let wanted = Wanted { functions: functions(facts.cards), bind, ..Wanted::default() };
         let mut plan = host::plan(facts.host, facts.setup, &wanted);
-        // Recorded commands have to be run, but are no reason to prepare again.
-        plan.commands.retain(|command| !plan.writes.is_empty() || !facts.noted.contains(&command.argv));
+        plan.leave_out(facts.noted);
         let needs = Needs::of(&facts, &plan);
         Self { facts, plan, needs }
     }
