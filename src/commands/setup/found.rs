@@ -11,6 +11,7 @@ use crate::discovery::Scope;
 use crate::domain::Request;
 use crate::model::Host;
 use crate::passthrough::{self, Assessment};
+use crate::problem::Problem;
 use crate::root::Root;
 
 /// The folder that libvirt keeps images in; QEMU can read files there.
@@ -76,7 +77,10 @@ pub(super) fn current_directory() -> Result<PathBuf> {
 fn folder() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let configuration = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
-    Ok(configuration.context("neither XDG_CONFIG_HOME nor HOME is set, so there is no place for the answers")?.join("vgapt"))
+    let configuration = configuration.ok_or_else(|| {
+        Problem::new("neither XDG_CONFIG_HOME nor HOME is set, so there is no place for the answers", "set HOME to your home folder")
+    })?;
+    Ok(configuration.join("vgapt"))
 }
 
 /// The answers for this name; without a name the only ones there are.

@@ -61,6 +61,7 @@ impl Plan {
             prepare.extend(words(&["--hugepages", &short(memory)]));
         }
         let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
+        anyhow::ensure!(host["outcome"].is_string(), "`{}` did not say what it would do", shown(&prepare));
         let force = if loses_display && !request.handover { words(&["--force"]) } else { Vec::new() };
         Ok(Self {
             check: [words(&["check"]), of_cards].concat(),
