@@ -20,7 +20,7 @@ use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, Pc
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
-use crate::readiness::{self, Facts, Report};
+use crate::readiness::{self, Input, Report};
 use crate::root::Root;
 use crate::run;
 use crate::xml::Document;
@@ -88,7 +88,7 @@ impl Arguments {
         }
         let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
         let session = context.uri().is_session();
-        Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
+        Ok(readiness::check(&Input { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }
 
     fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {

@@ -107,6 +107,13 @@ impl PciDevice {
         self.name.clone().unwrap_or_else(|| format!("{} [{}]", self.class.noun(), self.id))
     }
 
+    /// Several functions in a message, each with its class and its driver.
+    pub fn list<'a>(devices: impl Iterator<Item = &'a Self>) -> String {
+        let one =
+            |device: &Self| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none"));
+        devices.map(one).collect::<Vec<_>>().join(", ")
+    }
+
     /// The alias by which the kernel requests a driver (`pci_uevent` of drivers/pci/pci-driver.c).
     pub fn modalias(&self) -> String {
         let subsystem = self.subsystem.unwrap_or_default();

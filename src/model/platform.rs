@@ -36,7 +36,19 @@ impl Cmdline {
             same(key).then_some(value)
         })
     }
+
+    /// The parameter that disables the IOMMU.
+    pub fn iommu_off(&self) -> Option<&'static str> {
+        IOMMU_PARAMETERS.into_iter().find(|name| self.get(name).is_some_and(|value| Self::is_iommu_off(name, value)))
+    }
+
+    /// Whether this parameter with this value disables the IOMMU.
+    pub fn is_iommu_off(name: &str, value: &str) -> bool {
+        IOMMU_PARAMETERS.contains(&name) && value.split(',').any(|part| part == "off")
+    }
 }
+
+const IOMMU_PARAMETERS: [&str; 3] = ["intel_iommu", "amd_iommu", "iommu"];
 
 /// The distribution, from `os-release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -208,10 +208,6 @@ pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger
 
 fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let blockers = host.blockers_of(functions);
-    let named: Vec<String> = host
-        .devices(&blockers)
-        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none")))
-        .collect();
     let siblings: Vec<PciAddress> =
         blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
     let isolation = group::isolation_remedy(group::is_soldered(host, functions));
@@ -220,8 +216,8 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     } else {
         format!("pass {} through too, as they share the slot; otherwise {isolation}", PciAddress::list(&siblings))
     };
-    (!named.is_empty()).then(|| {
-        let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
+    (!blockers.is_empty()).then(|| {
+        let message = format!("the host uses other devices of the same IOMMU group: {}", PciDevice::list(host.devices(&blockers)));
         danger(DangerKind::BlockedGroup, message, remedy)
     })
 }

@@ -7,7 +7,7 @@ use crate::model::Finding;
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// As required.
     Ok,
     /// It works, or may work; needs attention.
@@ -21,7 +21,7 @@ pub enum State {
 /// The topic of a check, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Group {
+pub enum Topic {
     /// Processor and KVM.
     Processor,
     /// IOMMU and interrupts.
@@ -43,7 +43,7 @@ pub enum Group {
 /// The steps to a ready host, the most fundamental first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub enum NextStep {
     /// A setting of the firmware, or another slot.
     Firmware,
     /// The kernel itself.
@@ -66,9 +66,9 @@ pub struct Check {
     /// Stable identifier for programs.
     pub code: &'static str,
     /// What it belongs to.
-    pub group: Group,
+    pub group: Topic,
     /// How it is.
-    pub state: State,
+    pub state: CheckState,
     /// What was looked at.
     pub subject: String,
     /// What was found; if unknown, why.
@@ -78,7 +78,7 @@ pub struct Check {
     /// What to do; empty if nothing has to be done.
     pub remedy: String,
     /// The kind of step that the remedy is.
-    pub step: Option<Step>,
+    pub step: Option<NextStep>,
     /// Shown only with --verbose.
     #[serde(skip)]
     pub minor: bool,
@@ -86,11 +86,11 @@ pub struct Check {
 
 impl Check {
     /// As required.
-    pub(super) fn ok(code: &'static str, group: Group, subject: impl Into<String>, seen: impl Into<String>) -> Self {
+    pub(super) fn ok(code: &'static str, group: Topic, subject: impl Into<String>, seen: impl Into<String>) -> Self {
         Self {
             code,
             group,
-            state: State::Ok,
+            state: CheckState::Ok,
             subject: subject.into(),
             seen: seen.into(),
             why: String::new(),
@@ -102,17 +102,17 @@ impl Check {
 
     /// The same check as a warning.
     pub(super) fn care(self, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { state: State::Warning, why: why.into(), remedy: remedy.into(), ..self }
+        Self { state: CheckState::Warning, why: why.into(), remedy: remedy.into(), ..self }
     }
 
     /// The same check as missing: without it a guest does not get the card.
-    pub(super) fn missing(self, step: Step, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { state: State::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
+    pub(super) fn missing(self, step: NextStep, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { state: CheckState::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
     }
 
     /// The same check as unknown.
     pub(super) fn unknown(self, because: &str) -> Self {
-        Self { state: State::Unknown, seen: format!("because {because}"), ..self }
+        Self { state: CheckState::Unknown, seen: format!("because {because}"), ..self }
     }
 
     /// The same check, shown only with --verbose.
@@ -126,7 +126,7 @@ impl Check {
     }
 
     /// A finding from elsewhere, as a warning.
-    pub(super) fn of_finding(finding: &Finding, group: Group, subject: &str) -> Self {
-        Self::ok(finding.code, group, subject, finding.message.clone()).care("", finding.remedy.clone())
+    pub(super) fn of_finding(finding: &Finding, group: Topic, subject: &str, why: &str) -> Self {
+        Self::ok(finding.code, group, subject, finding.message.clone()).care(why, finding.remedy.clone())
     }
 }
