@@ -8,13 +8,11 @@ use crate::readiness::{Check, CheckState, Report, Topic};
 pub enum Detail {
     /// Only what is missing.
     Less,
-    /// What matters.
     Usual,
     /// Everything, and why it matters.
     More,
 }
 
-/// A report as text.
 pub fn checks(report: &Report, detail: Detail) -> String {
     let told = |check: &&Check| match detail {
         Detail::Less => check.state == CheckState::Missing,
@@ -34,8 +32,8 @@ pub fn checks(report: &Report, detail: Detail) -> String {
     if !shown.is_empty() {
         text.push('\n');
     }
-    let style = if report.summary.ready { GOOD } else { BAD };
-    let (word, rest) = report.summary.summary.split_at(report.summary.summary.find([',', ';', ':']).unwrap_or(0));
+    let style = if report.ready { GOOD } else { BAD };
+    let (word, rest) = report.summary.split_at(report.summary.find([',', ';', ':']).unwrap_or(0));
     format!("{text}{}{rest}\n", paint(style, word))
 }
 

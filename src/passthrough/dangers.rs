@@ -6,7 +6,6 @@ use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
 use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
 
-/// The kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DangerKind {
     /// The host has no display without it.
@@ -19,11 +18,8 @@ pub enum DangerKind {
     SharedOut,
     /// The host uses other devices of the group.
     BlockedGroup,
-    /// The host loses a disk that it uses.
     DiskInUse,
-    /// The host loses its default route.
     DefaultRoute,
-    /// The host loses its last keyboard.
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
     HostFunction,
@@ -33,14 +29,11 @@ pub enum DangerKind {
     UsesUnknown,
 }
 
-/// One loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Danger {
-    /// Its kind.
     pub kind: DangerKind,
     /// What would be lost, and by which function.
     pub message: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
@@ -261,7 +254,6 @@ fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     })
 }
 
-/// The keyboards of the host.
 fn keyboards(uses: &Uses) -> impl Iterator<Item = &Use> {
     uses.known.iter().filter(|used| matches!(used.what, UsedFor::Keyboard { .. }))
 }

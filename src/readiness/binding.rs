@@ -1,4 +1,5 @@
-//! Binding the cards to vfio-pci: their driver now and at the next boot, cards that are no longer at their address,\nand bindings and configuration that vgapt does not manage, as prepare finds them.
+//! Binding the cards to vfio-pci: their driver now and at the next boot, cards that are no longer at their address,
+//! and bindings and configuration that vgapt does not manage, as prepare finds them.
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;

@@ -200,7 +200,7 @@ fn npt_helps(facts: &Facts) -> bool {
     host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false)
 }
 
-/// The parameter of kvm_amd that disables nested paging.
+/// The parameter of `kvm_amd` that disables nested paging.
 pub(super) fn nested_paging(facts: &Facts) -> Option<Check> {
     if npt_helps(facts) {
         return None;

@@ -31,7 +31,6 @@ pub(super) fn chosen(facts: &Facts) -> Option<Check> {
         .then(|| Check::ok("choice", Topic::Cards, subject(card), format!("is chosen if none is named: {because}")).minor())
 }
 
-/// The subject of a check of a card.
 fn subject(card: &Assessment) -> String {
     card.address.short()
 }
@@ -105,7 +104,6 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
     }
 }
 
-/// Why a warning about a card matters.
 fn why(code: &str) -> &'static str {
     match code {
         "twins" => "vfio-pci binds every device that has a given id",

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::model::Finding;
 
-/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
@@ -14,7 +13,6 @@ pub enum CheckState {
     Warning,
     /// Without it a guest does not get the card.
     Missing,
-    /// Could not be determined.
     Unknown,
 }
 
@@ -22,21 +20,13 @@ pub enum CheckState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
-    /// Processor and KVM.
     Processor,
-    /// IOMMU and interrupts.
     Iommu,
-    /// The cards selected for a guest.
     Cards,
-    /// Boot loader, kernel and its parameters.
     Boot,
-    /// Binding the cards to vfio-pci.
     Binding,
-    /// Huge pages and locked memory.
     Memory,
-    /// libvirt, QEMU, and what else guests need.
     Software,
-    /// Messages in the kernel log.
     KernelLog,
 }
 
@@ -46,34 +36,26 @@ pub enum Topic {
 pub enum NextStep {
     /// A setting of the firmware, or another slot.
     Firmware,
-    /// The kernel itself.
     Kernel,
     /// Naming a card.
     Choose,
     /// What `vgapt prepare` does.
     Prepare,
-    /// A reboot.
     Reboot,
-    /// Missing packages.
     Software,
     /// Nothing is missing: define the domain.
     Define,
 }
 
-/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Stable identifier for programs.
     pub code: &'static str,
-    /// What it belongs to.
     pub group: Topic,
-    /// How it is.
     pub state: CheckState,
-    /// What was looked at.
     pub subject: String,
     /// What was found; if unknown, why.
     pub seen: String,
-    /// Why it matters.
     pub why: String,
     /// What to do; empty if nothing has to be done.
     pub remedy: String,
@@ -100,7 +82,6 @@ impl Check {
         }
     }
 
-    /// The same check as a warning.
     pub(super) fn care(self, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: CheckState::Warning, why: why.into(), remedy: remedy.into(), ..self }
     }
@@ -110,7 +91,6 @@ impl Check {
         Self { state: CheckState::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
     }
 
-    /// The same check as unknown.
     pub(super) fn unknown(self, because: &str) -> Self {
         Self { state: CheckState::Unknown, seen: format!("because {because}"), ..self }
     }

@@ -8,11 +8,8 @@ use crate::passthrough::{Assessment, Choice, Verdict, assess, choose};
 /// What was read from the host, and what is requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// The machine.
     pub host: &'a Host,
-    /// How it is set up.
     pub setup: &'a Setup,
-    /// Its present state.
     pub observed: &'a Observed,
     /// The cards selected for a guest; see [`super::meant`].
     pub cards: &'a [Assessment],
@@ -30,7 +27,6 @@ pub(super) struct Facts<'a> {
     pub(super) setup: &'a Setup,
     pub(super) observed: &'a Observed,
     pub(super) cards: &'a [Assessment],
-    /// All functions of the cards.
     pub(super) functions: Vec<PciAddress>,
     /// Whether all functions are virtual ones, created while the system runs.
     pub(super) only_virtual: bool,
@@ -55,7 +51,6 @@ impl<'a> Facts<'a> {
         Self { host, setup, observed, cards, functions, only_virtual, bind, noted, session, plan, needs }
     }
 
-    /// Whether files have to be written.
     pub(super) fn writes(&self) -> bool {
         !self.plan.writes.is_empty()
     }
@@ -81,12 +76,10 @@ impl<'a> Facts<'a> {
         if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
     }
 
-    /// The finding of prepare with this code.
     pub(super) fn finding(&self, code: &str) -> Option<&Finding> {
         self.plan.findings.iter().find(|finding| finding.code == code)
     }
 
-    /// Whether prepare would refuse.
     pub(super) fn refused(&self) -> bool {
         self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
     }
@@ -109,13 +102,10 @@ impl<'a> Facts<'a> {
 
 /// The needed parameters, compared with this boot and the next.
 pub(super) struct NeededParameters {
-    /// Those that this boot lacks.
     pub(super) lacks_now: Vec<Parameter>,
-    /// The boot loader.
     pub(super) loader: Result<Chosen, Finding>,
     /// What can be booted next, recovery entries left out.
     pub(super) entries: Vec<Entry>,
-    /// The entries that lack a parameter, or contradict one.
     pub(super) lacking: Vec<Entry>,
 }
 

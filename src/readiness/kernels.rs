@@ -117,7 +117,6 @@ pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
     observed.images.iter().map(one).collect()
 }
 
-/// The command that regenerates it.
 fn rebuild(facts: &Facts) -> String {
     match host::initramfs::chosen(facts.host, facts.setup).map(|tool| tool.kind) {
         Ok(InitramfsTool::InitramfsTools) => "update-initramfs -u -k all",

@@ -61,7 +61,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
     let (seen, remedy) = missing_iommu(host);
     match host.platform.iommu {
         Iommu::On => {
-            let units: Vec<&str> = facts.observed.iommus.iter().map(|unit| unit.name.as_str()).collect();
+            let units = &facts.observed.iommus;
             let units = if units.len() > 4 { format!(" ({} units)", units.len()) } else { format!(" ({})", units.join(", ")) };
             check(format!("on, {} groups{}", host.groups().len(), if units == " ()" { String::new() } else { units }))
         }
@@ -103,7 +103,7 @@ pub(super) fn interrupt_remapping(facts: &Facts) -> Option<Check> {
             check
         });
     }
-    let only_virtio = !observed.iommus.is_empty() && observed.iommus.iter().all(|unit| unit.name.starts_with("virtio"));
+    let only_virtio = !observed.iommus.is_empty() && observed.iommus.iter().all(|unit| unit.starts_with("virtio"));
     let off = if only_virtio {
         "not available: a virtio-iommu has none"
     } else if !observed.interrupt_chips.is_empty() || logged(&OFF) {
@@ -128,7 +128,7 @@ pub(super) fn interrupt_remapping(facts: &Facts) -> Option<Check> {
 }
 
 pub(super) fn address_width(facts: &Facts) -> Option<Check> {
-    let narrowest = facts.observed.iommus.iter().filter_map(|unit| unit.width).min()?;
+    let narrowest = facts.host.platform.iommu_bits?;
     let processor = facts.host.cpu.physical_bits?;
     let check = Check::ok(
         "address-width",

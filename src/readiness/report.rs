@@ -11,15 +11,17 @@ use crate::passthrough::Verdict;
 /// Replaces a remedy that prepare would refuse.
 const NOT_BY_PREPARE: &str = "see 'configuration': vgapt prepare writes nothing on this system";
 
-/// Whether a host is ready, and what was checked.
+/// Whether a host is ready, what comes next, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether nothing is missing, and the one next step.
-    #[serde(flatten)]
-    pub summary: Summary,
-    /// The cards selected for a guest.
+    /// Whether nothing is missing.
+    pub ready: bool,
+    /// What kind of step comes next.
+    pub step: NextStep,
+    pub next: String,
+    /// All this in one line.
+    pub summary: String,
     pub cards: Vec<PciAddress>,
-    /// What was looked at.
     pub checks: Vec<Check>,
 }
 
@@ -32,8 +34,8 @@ pub fn check(input: &Input) -> Report {
         by_prepare.for_each(|check| NOT_BY_PREPARE.clone_into(&mut check.remedy));
     }
     checks.sort_by_key(|check| check.group);
-    let summary = Summary::of(&facts, &checks);
-    Report { summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
+    let (ready, step, next, summary) = summary(&facts, &checks);
+    Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
 /// Each check, in the order of the report within its topic.
@@ -86,54 +88,40 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// Whether a host is ready, or what comes next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Whether nothing is missing.
-    pub ready: bool,
-    /// What kind of step comes next.
-    pub step: NextStep,
-    /// The next step.
-    pub next: String,
-    /// In one line.
-    pub summary: String,
-}
-
-impl Summary {
-    fn of(facts: &Facts, checks: &[Check]) -> Self {
-        let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
-        let missing = count(CheckState::Missing);
-        // The first of the most fundamental ones.
-        let first =
-            checks.iter().filter(|check| check.state == CheckState::Missing).min_by_key(|check| check.step.unwrap_or(NextStep::Software));
-        let Some(first) = first else {
-            let next = define(facts);
-            let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
-                ", and the host has no display"
-            } else {
-                ""
-            };
-            let unknown = match count(CheckState::Unknown) {
-                0 => String::new(),
-                1 => ", as far as could be determined (1 unknown)".to_owned(),
-                many => format!(", as far as could be determined ({many} unknown)"),
-            };
-            return Self { ready: true, step: NextStep::Define, summary: format!("ready{blind}{unknown}; next: {next}"), next };
-        };
-        let step = first.step.unwrap_or(NextStep::Software);
-        let refused = step == NextStep::Prepare && facts.refused() && first.is_by_prepare();
-        // Where prepare writes nothing, the lines for the system's own configuration come next.
-        let by_hand = facts.finding("generated").filter(|finding| step == NextStep::Prepare && finding.severity > Severity::Warning);
-        let next = if let Some(finding) = by_hand {
-            finding.remedy.clone()
-        } else if refused {
-            format!("{} (it shows what blocks it)", first.remedy)
+/// Whether nothing is missing, the kind of the one next step, that step, and all this in one line.
+fn summary(facts: &Facts, checks: &[Check]) -> (bool, NextStep, String, String) {
+    let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
+    let missing = count(CheckState::Missing);
+    // The first of the most fundamental ones.
+    let first =
+        checks.iter().filter(|check| check.state == CheckState::Missing).min_by_key(|check| check.step.unwrap_or(NextStep::Software));
+    let Some(first) = first else {
+        let next = define(facts);
+        let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
+            ", and the host has no display"
         } else {
-            first.remedy.clone()
+            ""
         };
-        let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
-        Self { ready: false, step, summary: format!("not ready: {things}; next: {next}"), next }
-    }
+        let unknown = match count(CheckState::Unknown) {
+            0 => String::new(),
+            1 => ", as far as could be determined (1 unknown)".to_owned(),
+            many => format!(", as far as could be determined ({many} unknown)"),
+        };
+        return (true, NextStep::Define, next.clone(), format!("ready{blind}{unknown}; next: {next}"));
+    };
+    let step = first.step.unwrap_or(NextStep::Software);
+    let refused = step == NextStep::Prepare && facts.refused() && first.is_by_prepare();
+    // Where prepare writes nothing, the lines for the system's own configuration come next.
+    let by_hand = facts.finding("generated").filter(|finding| step == NextStep::Prepare && finding.severity > Severity::Warning);
+    let next = if let Some(finding) = by_hand {
+        finding.remedy.clone()
+    } else if refused {
+        format!("{} (it shows what blocks it)", first.remedy)
+    } else {
+        first.remedy.clone()
+    };
+    let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
+    (false, step, next.clone(), format!("not ready: {things}; next: {next}"))
 }
 
 fn define(facts: &Facts) -> String {

@@ -107,7 +107,6 @@ fn component(facts: &Facts, piece: &SoftwarePackage) -> Check {
     }
 }
 
-/// The command that installs a component on this distribution.
 fn install(facts: &Facts, name: &str) -> String {
     let distribution = &facts.host.platform.distribution;
     let package = SOFTWARE.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
