@@ -7,7 +7,8 @@ use super::files::{QEMU_CONF, qemu_account};
 use super::platform::IOMMUS;
 use super::{hook, kernel_log};
 use crate::model::{
-    FreeBlocks, Holder, Holders, Host, HostSource, KvmNode, ModuleState, Observed, PciAddress, PciDevice, Reading, Rom, RomState, Setup,
+    FreeBlocks, Holder, Holders, Host, HostSource, Kernel, KvmNode, ModuleState, Observed, PciAddress, PciDevice, Reading, Rom, RomState,
+    Setup,
 };
 use crate::root::Root;
 
@@ -32,7 +33,7 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         iommus: root.names(IOMMUS),
         interrupt_chips: interrupt_chips(root),
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
-        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, setup, &kernel.release)?))).collect(),
+        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, kernel)?))).collect(),
         d3cold_allowed: power(root, host),
         free_blocks: root.text("/proc/buddyinfo").map(|text| free_blocks(&text)).unwrap_or_default(),
         libvirt: None,
@@ -73,8 +74,8 @@ fn interrupt_chips(root: &Root) -> Vec<String> {
 }
 
 /// Whether a kernel has vfio-pci; `None` if unknown.
-fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<ModuleState> {
-    let kernel = setup.kernels.iter().find(|kernel| kernel.release == release)?;
+fn vfio(root: &Root, host: &Host, kernel: &Kernel) -> Option<ModuleState> {
+    let release = kernel.release.as_str();
     if kernel.builtin.contains("vfio_pci") {
         return Some(ModuleState::BuiltIn);
     }
@@ -132,16 +133,16 @@ const DISC_DIRECTORIES: [&str; 5] =
     ["/usr/share/virtio-win", "/usr/share/virtio", "/var/lib/libvirt/images", "/var/lib/libvirt/boot", "/var/lib/vz/template/iso"];
 const DISC: &str = "virtio-win";
 
-pub(super) fn sockets(root: &Root) -> Vec<String> {
+fn sockets(root: &Root) -> Vec<String> {
     SOCKETS.iter().filter(|path| root.exists(path)).map(|path| (*path).to_owned()).collect()
 }
 
-pub(super) fn qemu_driver(root: &Root) -> bool {
+fn qemu_driver(root: &Root) -> bool {
     QEMU_DRIVERS.iter().any(|path| root.exists(path))
 }
 
 /// The addresses on which port 445 is open, from the kernel's tables; for IPv6 only the wildcard address.
-pub(super) fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
+fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
     let of_samba = |text: &str| text.lines().filter(|line| listener(line).is_some()).map(|line| format!("{line}\n")).collect::<String>();
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| root.excerpt(path, of_samba));
     tables[0].as_ref()?;
@@ -161,7 +162,7 @@ fn listener(line: &str) -> Option<Ipv4Addr> {
     }
 }
 
-pub(super) fn virtio_discs(root: &Root) -> Vec<String> {
+fn virtio_discs(root: &Root) -> Vec<String> {
     let mut discs = Vec::new();
     for directory in DISC_DIRECTORIES {
         let names = root.names(directory);

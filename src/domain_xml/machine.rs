@@ -42,7 +42,7 @@ pub fn page_size(page: Element<'_>) -> Option<Size> {
 }
 
 /// A size in an attribute, with its `unit` attribute.
-pub(super) fn size_in(element: Element<'_>, attribute: &str) -> Option<Size> {
+fn size_in(element: Element<'_>, attribute: &str) -> Option<Size> {
     size(&element.attribute(attribute)?, element.attribute("unit").as_deref())
 }
 

@@ -50,9 +50,7 @@ pub mod vendor {
 
 /// Up to four hexadecimal digits, optionally with the prefix `0x`.
 fn hex4(digits: &str) -> Option<u16> {
-    let digits = digits.strip_prefix("0x").unwrap_or(digits);
-    let valid = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    valid.then(|| u16::from_str_radix(digits, 16).ok())?
+    u16::try_from(hex(digits.strip_prefix("0x").unwrap_or(digits), 4)?).ok()
 }
 
 /// Whether a text is a UUID in the kernel's notation for mediated devices.

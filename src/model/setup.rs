@@ -169,7 +169,7 @@ impl ConfigFiles {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
     }
 
-    /// The same for searching ([`ConfigFile::text_lossy`]).
+    /// The texts of these files for searching ([`ConfigFile::text_lossy`]).
     pub fn texts_lossy<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text_lossy().ok()?)))
     }
