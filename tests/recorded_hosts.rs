@@ -7,7 +7,7 @@ use std::process::Command;
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
 use vgapt::model::{Host, PciAddress, PciId};
-use vgapt::readiness::{self, Facts, Report, State};
+use vgapt::readiness::{self, CheckState, Input, Report};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
 
@@ -47,7 +47,7 @@ fn check(file: &Path) -> Report {
     let setup = discovery::setup(&root, &host);
     let observed = discovery::observe(&root, &host, &setup, false);
     let cards = readiness::meant(&host, &setup, &[]);
-    readiness::check(&Facts {
+    readiness::check(&Input {
         host: &host,
         setup: &setup,
         observed: &observed,
@@ -80,11 +80,11 @@ fn every_check_has_its_reason_and_remedy() {
     for file in recordings() {
         for check in check(&file).checks {
             match check.state {
-                State::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
-                State::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
-                State::Warning | State::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
+                CheckState::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
+                CheckState::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
+                CheckState::Warning | CheckState::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
             }
-            assert_eq!(check.step.is_some(), check.state == State::Missing, "{check:?}");
+            assert_eq!(check.step.is_some(), check.state == CheckState::Missing, "{check:?}");
         }
     }
 }

@@ -32,7 +32,7 @@ fn a_display_is_put_in() {
 /// Of the two drivers of a boot framebuffer a kernel has one.
 #[test]
 fn the_boot_framebuffer_is_given_up() {
-    let source = fs::read_to_string("src/readiness/framebuffer.rs").unwrap();
+    let source = fs::read_to_string("src/readiness/cards.rs").unwrap();
     let remedy = source.split('"').find(|text| text.starts_with("for d in ")).expect("the remedy is a loop");
     for present in [&["simple-framebuffer"][..], &["efi-framebuffer"], &[]] {
         let directory = tempfile::tempdir().unwrap();

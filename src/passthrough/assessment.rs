@@ -10,19 +10,15 @@ use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 /// A graphics card, and whether and how it can be passed through.
 #[derive(Debug, Clone, Serialize)]
 pub struct Assessment {
-    /// Its display function.
     pub address: PciAddress,
     /// That function's ids.
     pub id: PciId,
-    /// What it is called.
     pub name: Option<String>,
     /// The driver that is bound to the display function.
     pub driver: Option<String>,
-    /// Its kind.
     pub kind: CardKind,
     /// The functions that must be passed through together, sorted.
     pub functions: Vec<PciAddress>,
-    /// The groups of these.
     pub groups: Vec<u32>,
     /// The endpoints in these groups that block it.
     pub blockers: Vec<PciAddress>,
@@ -39,11 +35,8 @@ pub struct Assessment {
     /// Whether the host still has a display without it; like [`Verdict`], but known without IOMMU groups too.
     #[serde(skip)]
     pub host_keeps_display: bool,
-    /// Whether it can be passed through.
     pub verdict: Verdict,
-    /// What to do, in one line.
     pub remedy: String,
-    /// What else is good to know.
     pub warnings: Vec<Finding>,
 }
 

@@ -3,10 +3,8 @@
 use super::{Assessment, Verdict};
 use crate::model::{CardKind, PciAddress};
 
-/// The chosen card, with the reason.
 #[derive(Debug, Clone)]
 pub enum Choice<'a> {
-    /// This one.
     Chosen(&'a Assessment, String),
     /// One of these; the user has to say which. The first is the best example.
     Ambiguous(Vec<&'a Assessment>, String),
@@ -15,7 +13,6 @@ pub enum Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// The chosen card.
     pub fn card(&self) -> Option<&'a Assessment> {
         match self {
             Self::Chosen(card, _) => Some(card),
@@ -35,7 +32,6 @@ impl<'a> Choice<'a> {
         )
     }
 
-    /// Why it is so.
     pub fn because(&self) -> &str {
         match self {
             Self::Chosen(_, because) | Self::Ambiguous(_, because) | Self::None(_, because) => because,

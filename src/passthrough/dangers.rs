@@ -6,7 +6,6 @@ use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
 use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
 
-/// The kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DangerKind {
     /// The host has no display without it.
@@ -19,11 +18,8 @@ pub enum DangerKind {
     SharedOut,
     /// The host uses other devices of the group.
     BlockedGroup,
-    /// The host loses a disk that it uses.
     DiskInUse,
-    /// The host loses its default route.
     DefaultRoute,
-    /// The host loses its last keyboard.
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
     HostFunction,
@@ -33,14 +29,11 @@ pub enum DangerKind {
     UsesUnknown,
 }
 
-/// One loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Danger {
-    /// Its kind.
     pub kind: DangerKind,
     /// What would be lost, and by which function.
     pub message: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
@@ -208,10 +201,6 @@ pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger
 
 fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let blockers = host.blockers_of(functions);
-    let named: Vec<String> = host
-        .devices(&blockers)
-        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none")))
-        .collect();
     let siblings: Vec<PciAddress> =
         blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
     let isolation = group::isolation_remedy(group::is_soldered(host, functions));
@@ -220,8 +209,8 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     } else {
         format!("pass {} through too, as they share the slot; otherwise {isolation}", PciAddress::list(&siblings))
     };
-    (!named.is_empty()).then(|| {
-        let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
+    (!blockers.is_empty()).then(|| {
+        let message = format!("the host uses other devices of the same IOMMU group: {}", PciDevice::list(host.devices(&blockers)));
         danger(DangerKind::BlockedGroup, message, remedy)
     })
 }
@@ -265,7 +254,6 @@ fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     })
 }
 
-/// The keyboards of the host.
 fn keyboards(uses: &Uses) -> impl Iterator<Item = &Use> {
     uses.known.iter().filter(|used| matches!(used.what, UsedFor::Keyboard { .. }))
 }

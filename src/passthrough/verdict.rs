@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-/// Whether a card can be passed through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

@@ -10,7 +10,6 @@ use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
 
-/// Warnings about one card.
 pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding> {
     let Some(display) = host.device(card.address) else { return Vec::new() };
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();

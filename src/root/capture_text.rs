@@ -1,33 +1,26 @@
-//! The text form of names, numbers and contents in a capture, and its parser.
+//! The text of a capture: the bytes of its file, unpacked, and the names, modes and bytes in it.
 
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
 
-use super::entry::Node;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The longest capture that is accepted, uncompressed: a hundred times a usual one.
+const LONGEST: u64 = 64 << 20;
 
-pub(super) fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
-    let bytes = match node {
-        Node::Link(target) => return writeln!(f, " -> {}", escape(target)),
-        Node::Unread(size) => return writeln!(f, " ? {size}"),
-        Node::Directory => return writeln!(f),
-        Node::File(bytes) => bytes,
-    };
-    let readable = |text: &&str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
-    let Some(text) = std::str::from_utf8(bytes).ok().filter(readable) else {
-        write!(f, " % ")?;
-        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        return writeln!(f);
-    };
-    match text.strip_suffix('\n') {
-        Some(line) if !line.contains('\n') => writeln!(f, " = {line}"),
-        _ => {
-            writeln!(f, " |")?;
-            text.split_inclusive('\n').try_for_each(|line| match line.strip_suffix('\n') {
-                Some("") => writeln!(f, "|"),
-                Some(line) => writeln!(f, "| {line}"),
-                None => writeln!(f, "\\ {line}"),
-            })
-        }
+/// The bytes of a file, gzipped or not.
+pub(super) fn unpacked(file: impl io::Read) -> io::Result<Vec<u8>> {
+    let bytes = whole(file)?;
+    if bytes.starts_with(&GZIP) { whole(flate2::read::MultiGzDecoder::new(bytes.as_slice())) } else { Ok(bytes) }
+}
+
+/// Reads everything, or returns an error if it is longer than allowed: a truncated capture would describe another machine.
+fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {} MiB", LONGEST >> 20)));
     }
+    Ok(bytes)
 }
 
 pub(super) fn octal(text: &str) -> Option<u32> {

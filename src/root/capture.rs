@@ -1,21 +1,64 @@
-//! A recorded host in memory, and its parser.
+//! A capture: the files of a recorded machine in one readable text, optionally gzipped.
+//!
+//! ```text
+//! vgapt capture 1
+//! [/sys/devices/pci0000:00/0000:00:02.0]
+//! class = 0x030000
+//! iommu_group -> ../../../kernel/iommu_groups/2
+//! uevent |
+//! | DRIVER=i915
+//! | PCI_ID=8086:1912
+//! config % 868012190704
+//! [/usr/share/OVMF]
+//! OVMF_CODE_4M.fd ? 3653632
+//! [/etc/default]
+//! grub 0600 = GRUB_TIMEOUT=5
+//! ```
+//!
+//! A section is a directory. `=` is a file with one line, `|` a file with several lines (a last line that starts
+//! with `\ ` has no newline), `%` a file in hexadecimal, `?` a file of which only the size is known,
+//! `->` a symbolic link. The mode follows the name if it is not 644 (755 for a directory).
+//! Space, backslash and control characters in names are written as `\x20`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
-use super::super::redact::Redaction;
-use super::super::resolve;
-use super::super::status::Status;
-use super::entry::{CapturedPath, DIRECTORY_MODE, Entry, FILE_MODE, HEADER, Node};
-use super::text::{from_hex, octal, unescape};
+use super::capture_text::{escape, from_hex, octal, unescape, unpacked};
+use super::directory::Status;
+use super::redact::Redaction;
+use super::resolve;
 
-/// The magic number of gzip.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// The longest capture that is accepted, uncompressed: a hundred times a usual one.
-const LONGEST: u64 = 64 << 20;
+const HEADER: &str = "vgapt capture 1";
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
 
-/// A tree of files in memory.
+/// One file, link or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub node: Node,
+    pub mode: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    File(Vec<u8>),
+    /// A file whose content was not recorded, with its size in bytes.
+    Unread(u64),
+    Link(String),
+    Directory,
+}
+
+/// What a redacted capture contains of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedPath {
+    pub path: String,
+    /// The size of its content in bytes.
+    pub bytes: usize,
+    /// How many words, numbers and names were replaced.
+    pub replaced: usize,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capture {
     entries: BTreeMap<String, Entry>,
@@ -23,20 +66,13 @@ pub struct Capture {
 
 impl Capture {
     /// Reads a capture from a file, gzipped or not.
-    ///
-    /// # Errors
-    /// If it cannot be read or is not a capture; with the line number.
     pub fn load(path: &Path) -> io::Result<Self> {
-        let bytes = whole(std::fs::File::open(path)?)?;
-        let bytes = if bytes.starts_with(&GZIP) { whole(flate2::read::MultiGzDecoder::new(bytes.as_slice()))? } else { bytes };
+        let bytes = unpacked(std::fs::File::open(path)?)?;
         let text = String::from_utf8(bytes).map_err(|_| invalid("it is not text".into()))?;
         Self::parse(&text).map_err(invalid)
     }
 
     /// Reads a capture from its text.
-    ///
-    /// # Errors
-    /// What is wrong, with the line number.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines().enumerate().peekable();
         if lines.next().is_none_or(|(_, line)| line.trim_end() != HEADER) {
@@ -101,15 +137,11 @@ impl Capture {
         }
     }
 
-    /// All entries with their paths.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
     /// Unpacks the tree into an empty directory. Files with unknown content become sparse files of their size.
-    ///
-    /// # Errors
-    /// If something cannot be written, or a path leads out of the directory.
     pub fn unpack(&self, directory: &Path) -> io::Result<()> {
         for (path, entry) in &self.entries {
             if path.split('/').any(|name| name == "..") {
@@ -130,7 +162,7 @@ impl Capture {
     }
 
     /// The capture without personal data, and a list of what it contains.
-    pub(in crate::root) fn redacted(self) -> (Self, Vec<CapturedPath>) {
+    pub(super) fn redacted(self) -> (Self, Vec<CapturedPath>) {
         let mut redacted = Self::default();
         let mut kept = Vec::new();
         let mut redaction = Redaction::new();
@@ -149,7 +181,7 @@ impl Capture {
         (redacted, kept)
     }
 
-    pub(in crate::root) fn read(&self, path: &str) -> io::Result<&[u8]> {
+    pub(super) fn read(&self, path: &str) -> io::Result<&[u8]> {
         match self.entry(path, true).map(|entry| &entry.node) {
             Some(Node::File(bytes)) => Ok(bytes),
             Some(Node::Unread(_)) => {
@@ -159,14 +191,14 @@ impl Capture {
         }
     }
 
-    pub(in crate::root) fn link(&self, path: &str) -> Option<String> {
+    pub(super) fn link(&self, path: &str) -> Option<String> {
         match self.entry(path, false).map(|entry| &entry.node) {
             Some(Node::Link(target)) => Some(target.clone()),
             _ => None,
         }
     }
 
-    pub(in crate::root) fn status(&self, path: &str) -> Option<Status> {
+    pub(super) fn status(&self, path: &str) -> Option<Status> {
         let place = self.place(path, true)?;
         let directory = Status { is_dir: true, is_stream: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
         let Some(entry) = self.entries.get(&place) else {
@@ -180,7 +212,7 @@ impl Capture {
         })
     }
 
-    pub(in crate::root) fn names(&self, path: &str) -> Vec<String> {
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
         let Some(place) = self.place(path, true) else { return Vec::new() };
         let prefix = format!("{}/", place.trim_end_matches('/'));
         let mut names: Vec<String> = Vec::new();
@@ -215,24 +247,71 @@ impl Capture {
     }
 }
 
-/// Reads everything, or returns an error if it is longer than allowed: a truncated capture would describe another machine.
-fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {} MiB", LONGEST >> 20)));
-    }
-    Ok(bytes)
-}
-
 fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+type Section<'c> = (u32, Vec<(&'c str, &'c Entry)>);
+
+impl std::fmt::Display for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{HEADER}")?;
+        let mut sections: BTreeMap<&str, Section<'_>> = BTreeMap::new();
+        let empty = || (DIRECTORY_MODE, Vec::new());
+        for (path, entry) in self.entries() {
+            if matches!(entry.node, Node::Directory) {
+                sections.entry(path).or_insert_with(empty).0 = entry.mode;
+            } else if let Some((directory, name)) = path.rsplit_once('/') {
+                let section = if directory.is_empty() { "/" } else { directory };
+                sections.entry(section).or_insert_with(empty).1.push((name, entry));
+            }
+        }
+        for (directory, (mode, entries)) in sections {
+            write!(f, "[{}]", escape(directory))?;
+            writeln!(f, "{}", if mode == DIRECTORY_MODE { String::new() } else { format!(" {mode:03o}") })?;
+            for (name, entry) in entries {
+                write!(f, "{}", escape(name))?;
+                if entry.mode != FILE_MODE {
+                    write!(f, " {:03o}", entry.mode)?;
+                }
+                write_node(f, &entry.node)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_node(f: &mut std::fmt::Formatter<'_>, node: &Node) -> std::fmt::Result {
+    let bytes = match node {
+        Node::Link(target) => return writeln!(f, " -> {}", escape(target)),
+        Node::Unread(size) => return writeln!(f, " ? {size}"),
+        Node::Directory => return writeln!(f),
+        Node::File(bytes) => bytes,
+    };
+    let readable = |text: &&str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(readable) else {
+        write!(f, " % ")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        return writeln!(f);
+    };
+    match text.strip_suffix('\n') {
+        Some(line) if !line.contains('\n') => writeln!(f, " = {line}"),
+        _ => {
+            writeln!(f, " |")?;
+            text.split_inclusive('\n').try_for_each(|line| match line.strip_suffix('\n') {
+                Some("") => writeln!(f, "|"),
+                Some(line) => writeln!(f, "| {line}"),
+                None => writeln!(f, "\\ {line}"),
+            })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn node() -> impl Strategy<Value = Node> {
         prop_oneof![

@@ -1,11 +1,13 @@
-//! The graphics cards and the verdict on each.
+//! The listings of `vgapt list`: the cards of a host and the verdict on each, its devices, the cards of several hosts.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use super::findings::finding;
+use serde::Serialize;
+
+use super::findings::{finding, findings_json, json};
 use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
-use crate::model::{CardKind, Host, Iommu, PciDevice};
+use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
 /// All cards, one block each, and warnings about the host.
@@ -61,12 +63,10 @@ fn block(host: &Host, card: &Assessment) -> String {
         line("blocker", &format!("{} {} on {}, {}", blocker.address.short(), blocker.class.noun(), paint(BAD, driver), blocker.id));
     }
     if !card.virtual_functions.is_empty() {
-        let functions: Vec<String> = card.virtual_functions.iter().map(|function| function.short()).collect();
-        line("virtual", &functions.join(", "));
+        line("virtual", &PciAddress::list(&card.virtual_functions));
     }
     if !card.twins.is_empty() {
-        let twins: Vec<String> = card.twins.iter().map(|twin| twin.short()).collect();
-        line("twins", &twins.join(", "));
+        line("twins", &PciAddress::list(&card.twins));
     }
     line("next", &card.remedy);
     for warning in &card.warnings {
@@ -118,4 +118,92 @@ pub fn env(card: &Assessment, host: &Host) -> String {
         Some(if name.ends_with("_ID") { format!("{name}='{value}'\n") } else { format!("{name}={value}\n") })
     };
     order.into_iter().filter_map(line).collect()
+}
+
+/// All IOMMU groups with their members, and the functions without a group.
+pub fn groups(host: &Host) -> String {
+    let mut text = String::new();
+    for group in host.groups() {
+        text.push_str(&format!("{}\n", paint(STRONG, format_args!("IOMMU group {}", group.number))));
+        text.extend(host.devices(&group.devices).map(function_line));
+    }
+    let without: Vec<&PciDevice> = host.pci.iter().filter(|device| device.group.is_none()).collect();
+    if !without.is_empty() {
+        text.push_str(&format!("{}\n", paint(STRONG, "Not in an IOMMU group")));
+        text.extend(without.into_iter().map(function_line));
+    }
+    text
+}
+
+pub fn functions(host: &Host) -> String {
+    host.pci.iter().map(function_line).collect()
+}
+
+/// One function as `lspci -nnk` shows it, on one line.
+fn function_line(device: &PciDevice) -> String {
+    let name = device.name.as_deref().unwrap_or("unknown");
+    let driver = match device.driver.as_deref() {
+        None => String::new(),
+        Some(driver) if device.on_vfio() => format!("  {}", paint(GOOD, driver)),
+        Some(driver) if device.blocks_its_group() => format!("  {}", paint(BAD, driver)),
+        Some(driver) => format!("  {}", paint(FAINT, driver)),
+    };
+    format!("  {} {} [{}]: {name} [{}]{driver}\n", device.address.short(), device.class.noun(), device.class, device.id)
+}
+
+/// All USB devices except root hubs.
+pub fn usb(host: &Host) -> String {
+    if host.usb.is_empty() {
+        return "No USB devices are plugged in, or none could be read.\n".into();
+    }
+    let line = |device: &UsbDevice| {
+        let name = device.name.as_deref().unwrap_or("unknown");
+        let drivers = if device.drivers.is_empty() { String::new() } else { format!("  {}", paint(FAINT, device.drivers.join(" "))) };
+        format!("  {}  bus {:03} device {:03} port {}: {name}{drivers}\n", device.id, device.bus, device.device, device.port)
+    };
+    host.usb.iter().map(line).collect()
+}
+
+/// One line a card.
+pub fn hosts(hosts: &[(&str, &[Assessment])]) -> String {
+    let row = |host: &str, card: &Assessment| {
+        let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
+        [host.to_owned(), card.address.short(), format!("{name} [{}]", card.id), card.verdict.to_string()]
+    };
+    let none = |host: &str| [host.to_owned(), "-".to_owned(), "no graphics card".to_owned(), "-".to_owned()];
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for (host, cards) in hosts {
+        rows.extend(cards.iter().map(|card| row(host, card)));
+        rows.extend(cards.is_empty().then(|| none(host)));
+    }
+    let titles = ["HOST", "CARD", "NAME", "VERDICT"].map(str::to_owned);
+    let width = |column: usize| rows.iter().chain([&titles]).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let line = |row: &[String; 4]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}  {}", cells.join("  "), row[3])
+    };
+    let mut text = format!("{}\n", paint(STRONG, line(&titles)));
+    text.extend(rows.iter().map(|row| line(row) + "\n"));
+    text
+}
+
+/// A host and the verdicts on its cards.
+pub fn host_json(host: &Host, cards: &[Assessment]) -> String {
+    #[derive(Serialize)]
+    struct Listing<'a> {
+        iommu: Iommu,
+        gpus: &'a [Assessment],
+        warnings: Vec<serde_json::Value>,
+        groups: Vec<IommuGroup>,
+        #[serde(flatten)]
+        host: &'a Host,
+    }
+    json(&Listing {
+        iommu: host.platform.iommu,
+        gpus: cards,
+        warnings: findings_json(&passthrough::of_host(host)),
+        groups: host.groups(),
+        host,
+    })
 }

@@ -1,7 +1,9 @@
-//! PCI functions: `/sys/bus/pci/devices`, and their groups.
+//! PCI functions with their groups and names, and USB devices: `/sys/bus`, and `pci.ids` of the host, then of the pci-ids crate.
+
+use std::collections::BTreeMap;
 
 use super::scope::Scope;
-use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Size};
+use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Size, UsbDevice, UsbId};
 use crate::root::Root;
 
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -14,9 +16,9 @@ const IORESOURCE_MEM: u64 = 0x200;
 /// The offset of the header type in the configuration space.
 const HEADER_TYPE: usize = 0x0e;
 
-pub(super) fn read(root: &Root, scope: Scope) -> Vec<PciDevice> {
+pub(super) fn pci(root: &Root, scope: Scope) -> Vec<PciDevice> {
     let mut devices: Vec<PciDevice> =
-        root.names(DEVICES).iter().filter_map(|name| name.parse().ok()).map(|address| read_device(root, address, scope)).collect();
+        root.names(DEVICES).iter().filter_map(|name| name.parse().ok()).map(|address| function(root, address, scope)).collect();
     devices.sort_by_key(|device| device.address);
     if devices.iter().all(|device| device.group.is_none()) {
         groups_by_listing(root, &mut devices);
@@ -36,7 +38,7 @@ pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
     unread
 }
 
-fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
+fn function(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     let home = format!("{DEVICES}/{address}");
     let mut device = PciDevice::new(address);
     identify(root, &home, &mut device);
@@ -45,7 +47,8 @@ fn read_device(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
     device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
     // The bridges above display and audio functions decide which functions belong to one card.
     if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
-        device.ancestors = root.link(&home).map(|path| ancestors(&path)).unwrap_or_default();
+        device.ancestors = root.link(&home).map(|path| PciAddress::in_path(&path)).unwrap_or_default();
+        device.ancestors.pop();
     }
     if scope == Scope::All || device.class.is_display() {
         details(root, &home, &mut device);
@@ -118,13 +121,6 @@ fn resize_sizes(bits: &str) -> Vec<Size> {
     (0..44).filter(|bit| bits >> bit & 1 == 1).map(|bit| Size::from_mib(1 << bit)).collect()
 }
 
-/// The bridges in a path such as `../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0`.
-fn ancestors(path: &str) -> Vec<PciAddress> {
-    let mut addresses: Vec<PciAddress> = path.split('/').filter_map(|name| name.parse().ok()).collect();
-    addresses.pop();
-    addresses
-}
-
 /// Reads the groups from their listing, if the functions' own links are missing.
 fn groups_by_listing(root: &Root, devices: &mut [PciDevice]) {
     for name in root.names(GROUPS) {
@@ -136,6 +132,105 @@ fn groups_by_listing(root: &Root, devices: &mut [PciDevice]) {
             }
         }
     }
+}
+
+const USB: &str = "/sys/bus/usb/devices";
+
+pub(super) fn usb(root: &Root) -> Vec<UsbDevice> {
+    let names = root.names(USB);
+    // `usb1` is a root hub, `1-4` a device, `1-4:1.0` an interface of it.
+    let ports = names.iter().filter(|name| name.contains('-') && !name.contains(':'));
+    ports.filter_map(|port| usb_device(root, port, &names)).collect()
+}
+
+fn usb_device(root: &Root, port: &str, names: &[String]) -> Option<UsbDevice> {
+    let attribute = |name: &str| root.attribute(&format!("{USB}/{port}/{name}"));
+    let id: UsbId = format!("{}:{}", attribute("idVendor")?, attribute("idProduct")?).parse().ok()?;
+    let words: Vec<String> = ["manufacturer", "product"].iter().filter_map(|name| attribute(name)).collect();
+    let interfaces = names.iter().filter(|name| name.split_once(':').is_some_and(|(device, _)| device == port));
+    let mut drivers: Vec<String> = interfaces.filter_map(|name| root.link_name(&format!("{USB}/{name}/driver"))).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    Some(UsbDevice {
+        bus: attribute("busnum")?.parse().ok()?,
+        device: attribute("devnum")?.parse().ok()?,
+        port: port.to_owned(),
+        id,
+        controller: root.link(&format!("{USB}/{port}")).and_then(|path| PciAddress::in_path(&path).pop()),
+        name: (!words.is_empty()).then(|| words.join(" ")),
+        drivers,
+    })
+}
+
+/// The paths of the list on different distributions.
+const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
+
+/// The pci-ids crate's table in the same format; see build.rs.
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
+
+pub(super) fn name(root: &Root, devices: &mut [PciDevice], scope: Scope) {
+    let wanted = |device: &&mut PciDevice| scope != Scope::Cards || device.class.is_display();
+    if !devices.iter_mut().any(|device| wanted(&device)) {
+        return;
+    }
+    let ids: Vec<PciId> = devices.iter_mut().filter(wanted).map(|device| device.id).collect();
+    let own = LISTS.iter().find_map(|path| root.excerpt(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
+    let mut known: BTreeMap<PciId, Option<String>> = BTreeMap::new();
+    for device in devices.iter_mut().filter(wanted) {
+        device.name = known.entry(device.id).or_insert_with(|| name_of(&own, device.id)).clone();
+    }
+}
+
+/// `Vendor Device`, or only the vendor.
+fn name_of(own: &str, id: PciId) -> Option<String> {
+    let mut vendor = None;
+    for list in [own, BUILT_IN] {
+        let Some((name, block)) = vendor_block(list, id.vendor) else { continue };
+        let vendor = *vendor.get_or_insert(name);
+        if let Some(device) = device_name(block, id.device) {
+            return Some(format!("{vendor} {device}"));
+        }
+    }
+    vendor.map(str::to_owned)
+}
+
+/// The lines of a list that name these devices.
+fn names_excerpt(list: &str, ids: &[PciId]) -> String {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut lines = String::new();
+    for of_vendor in ids.chunk_by(|a, b| a.vendor == b.vendor) {
+        let Some((vendor, block)) = vendor_block(list, of_vendor[0].vendor) else { continue };
+        lines.push_str(&format!("{:04x}  {vendor}\n", of_vendor[0].vendor));
+        for id in of_vendor {
+            if let Some(device) = device_name(block, id.device) {
+                lines.push_str(&format!("\t{:04x}  {device}\n", id.device));
+            }
+        }
+    }
+    lines
+}
+
+/// A vendor's name, and the lines below it up to the next vendor.
+fn vendor_block(list: &str, vendor: u16) -> Option<(&str, &str)> {
+    let key = format!("{vendor:04x}  ");
+    let rest = match list.strip_prefix(&key) {
+        Some(rest) => rest,
+        // The list is long, and memchr is many times faster than the standard library here.
+        None => &list[memchr::memmem::find(list.as_bytes(), format!("\n{key}").as_bytes())? + 1 + key.len()..],
+    };
+    let (name, lines) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut end = 0;
+    for line in lines.split_inclusive('\n').take_while(|line| line.starts_with(['\t', '#'])) {
+        end += line.len();
+    }
+    Some((name.trim(), &lines[..end]))
+}
+
+fn device_name(block: &str, device: u16) -> Option<&str> {
+    let key = format!("\t{device:04x}  ");
+    block.lines().find_map(|line| line.strip_prefix(&key)).map(str::trim)
 }
 
 #[cfg(test)]
@@ -151,10 +246,31 @@ mod tests {
         assert_eq!(bars[1].resizable, [64, 128, 256].map(Size::from_mib));
     }
 
+    const LIST: &str = "# comment\n10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n\t\t1043 8520  a subsystem\n8086  Intel Corporation\n\t1401  decoy\nC 03  Display controller\n";
+
     #[test]
-    fn hierarchy() {
-        let path = "../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0";
-        assert_eq!(ancestors(path), ["00:01.0".parse().unwrap()]);
-        assert!(ancestors("nonsense").is_empty());
+    fn own_list_then_crate_then_hex() {
+        let name = |id: &str| name_of(LIST, id.parse().unwrap());
+        assert_eq!(name("10de:1401").unwrap(), "NVIDIA Corporation GM206 [GeForce GTX 960]");
+        assert_eq!(
+            name("1002:67df").unwrap(),
+            "Advanced Micro Devices, Inc. [AMD/ATI] Ellesmere [Radeon RX 470/480/570/570X/580/580X/590]"
+        );
+        assert_eq!(name("10de:fffe").unwrap(), "NVIDIA Corporation");
+        assert_eq!(name("0bad:0001"), None);
+    }
+
+    #[test]
+    fn an_excerpt_answers_as_the_list() {
+        let id = "10de:1401".parse().unwrap();
+        let part = names_excerpt(LIST, &[id, id]);
+        assert_eq!(part, "10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n");
+        assert_eq!(name_of(&part, id), super::name_of(LIST, id));
+    }
+
+    #[test]
+    fn the_built_in_table_is_whole() {
+        assert!(BUILT_IN.lines().count() > 15_000, "{}", BUILT_IN.lines().count());
+        assert!(vendor_block(BUILT_IN, 0x10de).is_some());
     }
 }

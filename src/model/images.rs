@@ -1,10 +1,82 @@
-//! Resolves the names in headers of disk images: to files, to things that only QEMU's block drivers open, or to several of
-//! them.
+//! Disk images: their formats, and what the names in their headers refer to: files, things that only QEMU's block drivers open,
+//! or several of them.
+
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::has_protocol;
 use super::names::is_known_format;
+
+/// Image formats by file name extension (`qemu-img --help`). `.img` and `.iso` are raw
+/// by convention.
+const ENDINGS: [(&str, &str); 11] = [
+    ("qcow2", "qcow2"),
+    ("qcow", "qcow"),
+    ("raw", "raw"),
+    ("img", "raw"),
+    ("iso", "raw"),
+    ("vmdk", "vmdk"),
+    ("vdi", "vdi"),
+    ("vhdx", "vhdx"),
+    ("vhd", "vpc"),
+    ("qed", "qed"),
+    ("luks", "luks"),
+];
+
+/// Magic bytes at the beginning of disk images (from the formats' specifications; as QEMU probes them).
+const MAGIC: [(&str, &[u8]); 12] = [
+    ("qcow", b"QFI\xfb\0\0\0\x01"),
+    ("qcow2", b"QFI\xfb"),
+    ("vmdk", b"KDMV"),
+    ("vmdk", b"COWD"),
+    ("vmdk", b"# Disk D"),
+    ("vhdx", b"vhdxfile"),
+    ("qed", b"QED\0"),
+    ("vpc", b"conectix"),
+    ("parallels", b"WithoutFreeSpace"),
+    ("parallels", b"WithouFreSpacExt"),
+    ("bochs", b"Bochs Virtual HD Image"),
+    ("luks", b"LUKS\xba\xbe"),
+];
+/// The magic number of VDI, which follows a text (`block/vdi.c`).
+const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
+
+/// How many bytes [`format_by_content`] needs.
+pub const BEGINNING: usize = 512;
+
+/// The format that the file name extension suggests; `None` for an unknown one.
+pub fn format_by_name(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+}
+
+/// The format that the first bytes of an image look like; `raw` for anything else. Only a hint, because the
+/// guest controls the first bytes of a raw disk.
+pub fn format_by_content(beginning: &[u8]) -> &'static str {
+    if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
+        return "vdi";
+    }
+    let by_magic = MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map(|(name, _)| *name);
+    by_magic.unwrap_or(if is_description(beginning) { "vmdk" } else { "raw" })
+}
+
+/// Whether it is a VMDK descriptor: a `version=` line after comments and blank lines (`vmdk_probe`).
+fn is_description(beginning: &[u8]) -> bool {
+    let lines = beginning.split_inclusive(|byte| *byte == b'\n');
+    let is_space = |line: &&[u8]| line.starts_with(b" ") && line.ends_with(b"\n") && line.trim_ascii().is_empty();
+    let first = lines.into_iter().find(|line| !line.starts_with(b"#") && !is_space(line));
+    first.and_then(|line| line.strip_prefix(b"version=")).is_some_and(|rest| {
+        let (version, end) = rest.split_at(rest.len().min(1));
+        [&b"1"[..], b"2", b"3"].contains(&version) && [&b"\n"[..], b"\r\n"].contains(&end)
+    })
+}
+
+pub const LONGEST_CHAIN: usize = 200;
+
+/// Whether a name has a protocol of QEMU and is not a path: a colon before the first slash (`path_has_protocol`).
+pub fn has_protocol(name: &str) -> bool {
+    name.split('/').next().is_some_and(|first| first.contains(':'))
+}
 
 /// QEMU's drivers for files and devices.
 const FILES: [&str; 3] = ["file", "host_device", "host_cdrom"];
@@ -13,7 +85,6 @@ const FILTERS: [&str; 4] = ["throttle", "copy-on-read", "preallocate", "compress
 /// Options of a node that are not nodes themselves.
 const SETTINGS: [&str; 3] = ["cache", "encrypt", "key-secret"];
 
-/// A file that a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedFile {
     /// Its path, absolute or relative to the image's folder.
@@ -135,6 +206,38 @@ fn put(options: &mut Map<String, Value>, key: &str, value: Value) -> Option<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endings() {
+        let of = |name: &str| format_by_name(Path::new(name));
+        assert_eq!([of("/a.b/x.VDI"), of("x.vhd"), of("x.img"), of("x")], [Some("vdi"), Some("vpc"), Some("raw"), None]);
+    }
+
+    #[test]
+    fn beginnings() {
+        assert_eq!(format_by_content(b"QFI\xfb\0\0\0\x03"), "qcow2");
+        assert_eq!(format_by_content(b"QFI\xfb\0\0\0\x01"), "qcow");
+        assert_eq!(format_by_content(b""), "raw");
+        assert_eq!(format_by_content(&[&[b'<'; 64][..], b"\x7f\x10\xda\xbe"].concat()), "vdi");
+    }
+
+    #[test]
+    fn a_description_of_vmdk() {
+        for text in ["# Disk DescriptorFile\n", "version=1\nx", "# c\n \n#\n  \r\nversion=3\r\n"] {
+            assert_eq!(format_by_content(text.as_bytes()), "vmdk", "{text}");
+        }
+        for text in ["", " ", "#", "version=4\n", "version=1", " version=1\n", "x\nversion=1\n", "\nversion=1\n"] {
+            assert_eq!(format_by_content(text.as_bytes()), "raw", "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_beginning_never_panics(beginning in proptest::collection::vec(0_u8.., 0..300), text in "[# \r\nversion=1]*") {
+            format_by_content(&beginning);
+            format_by_content(text.as_bytes());
+        }
+    }
 
     #[test]
     fn where_names_lead() {

@@ -1,25 +1,20 @@
-//! A PCI function as shown by the kernel, and its IOMMU group.
+//! The PCI functions and USB devices of a host as shown by the kernel, and IOMMU groups.
 
 use serde::Serialize;
 
-use super::{Class, PciAddress, PciId, Size};
+use super::{Class, PciAddress, PciId, Size, UsbId};
 
 /// One PCI function. What could not be read is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct PciDevice {
-    /// Its address.
     pub address: PciAddress,
-    /// Vendor and device id.
     pub id: PciId,
-    /// Its class.
     pub class: Class,
     /// Its subsystem id (the vendor of the board).
     pub subsystem: Option<PciId>,
-    /// Hardware revision.
     pub revision: Option<u8>,
     /// The vendor's and the device's name.
     pub name: Option<String>,
-    /// The driver that it is bound to now.
     pub driver: Option<String>,
     /// The only driver that may bind to it (`driver_override`).
     pub driver_override: Option<String>,
@@ -29,13 +24,11 @@ pub struct PciDevice {
     pub ancestors: Vec<PciAddress>,
     /// Its IOMMU group. The number may change between boots.
     pub group: Option<u32>,
-    /// Its NUMA node.
     pub numa_node: Option<u32>,
     /// Whether it is the boot display, which the firmware used.
     pub boot_vga: Option<bool>,
     /// The kernel's reset methods for it, the preferred first; empty if there are none.
     pub reset_methods: Option<Vec<String>>,
-    /// Its memory regions (BARs).
     pub bars: Vec<Bar>,
     /// The physical function of which this is a virtual one (SR-IOV).
     pub physical_function: Option<PciAddress>,
@@ -44,9 +37,7 @@ pub struct PciDevice {
 /// A memory region of a PCI function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bar {
-    /// Number of the base address register.
     pub index: u8,
-    /// Its present size.
     pub size: Size,
     /// The possible sizes (resizable BAR); empty if the size is fixed.
     pub resizable: Vec<Size>,
@@ -57,31 +48,13 @@ pub struct Bar {
 pub struct IommuGroup {
     /// The kernel's number for it. It may change between boots.
     pub number: u32,
-    /// Its members, sorted.
     pub devices: Vec<PciAddress>,
 }
 
 impl PciDevice {
     /// A function of which only the address is known.
     pub fn new(address: PciAddress) -> Self {
-        Self {
-            address,
-            id: PciId::default(),
-            class: Class::default(),
-            subsystem: None,
-            revision: None,
-            name: None,
-            driver: None,
-            driver_override: None,
-            header_type: None,
-            ancestors: Vec::new(),
-            group: None,
-            numa_node: None,
-            boot_vga: None,
-            reset_methods: None,
-            bars: Vec::new(),
-            physical_function: None,
-        }
+        Self { address, ..Self::default() }
     }
 
     /// A bridge to another bus. It never blocks its group and is never passed to a guest.
@@ -107,6 +80,13 @@ impl PciDevice {
         self.name.clone().unwrap_or_else(|| format!("{} [{}]", self.class.noun(), self.id))
     }
 
+    /// Several functions in a message, each with its class and its driver.
+    pub fn list<'a>(devices: impl Iterator<Item = &'a Self>) -> String {
+        let one =
+            |device: &Self| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none"));
+        devices.map(one).collect::<Vec<_>>().join(", ")
+    }
+
     /// The alias by which the kernel requests a driver (`pci_uevent` of drivers/pci/pci-driver.c).
     pub fn modalias(&self) -> String {
         let subsystem = self.subsystem.unwrap_or_default();
@@ -122,7 +102,6 @@ impl PciDevice {
         )
     }
 
-    /// The size of its largest memory region.
     pub fn largest_bar(&self) -> Option<Size> {
         self.bars.iter().map(|bar| bar.size).max()
     }
@@ -132,6 +111,20 @@ impl PciDevice {
 fn is_vfio(driver: &str) -> bool {
     let driver = driver.replace('_', "-");
     driver.starts_with("vfio-pci") || driver.ends_with("-vfio-pci")
+}
+
+/// A plugged-in USB device (including hubs, without root hubs).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsbDevice {
+    pub bus: u8,
+    /// Device number on the bus; changes each time it is plugged in.
+    pub device: u8,
+    /// The port it is plugged into, as named in sysfs: `1-4.2`.
+    pub port: String,
+    pub id: UsbId,
+    pub controller: Option<PciAddress>,
+    pub name: Option<String>,
+    pub drivers: Vec<String>,
 }
 
 #[cfg(test)]
