@@ -94,9 +94,22 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
         device.boot_vga = attribute("boot_vga").map(|text| text == "1");
     }
     device.reset_methods = attribute("reset_method").map(|text| text.split_ascii_whitespace().map(str::to_owned).collect());
+    if let Some(group) = device.group {
+        device.reserved_memory = root.text(&format!("{GROUPS}/{group}/reserved_regions")).map(|text| reserved(&text)).unwrap_or_default();
+    }
     if let Some(resource) = attribute("resource") {
         device.bars = bars(&resource, |index| attribute(&format!("resource{index}_resize")));
     }
+}
+
+/// The ranges of type `direct`, from the lines `start end type` (kernel ABI sysfs-kernel-iommu_groups). `direct-relaxable` ranges,
+/// which graphics and USB have, do not prevent passing a group through; `msi` and `reserved` are no memory of a device.
+fn reserved(regions: &str) -> Vec<String> {
+    let range = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        matches!(words.as_slice(), [_, _, "direct"]).then(|| format!("{}-{}", words[0], words[1]))
+    };
+    regions.lines().filter_map(range).collect()
 }
 
 /// The memory regions, from the lines `start end flags` of `resource`.

@@ -29,6 +29,10 @@ pub struct PciDevice {
     pub boot_vga: Option<bool>,
     /// The kernel's reset methods for it, the preferred first; empty if there are none.
     pub reset_methods: Option<Vec<String>>,
+    /// Memory that the firmware reserves for its IOMMU group at fixed addresses (RMRR; type `direct`): the kernel refuses to
+    /// give such a group to a guest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reserved_memory: Vec<String>,
     pub bars: Vec<Bar>,
     /// The physical function of which this is a virtual one (SR-IOV).
     pub physical_function: Option<PciAddress>,

@@ -87,6 +87,7 @@ fn verdict(verdict: Verdict) -> String {
         Verdict::Available => paint(GOOD, "available: can be passed through to a guest"),
         Verdict::OnlyDisplay => paint(WARNING, "only-display: can be passed through, but leaves the host without a display"),
         Verdict::Blocked => paint(BAD, "blocked: its group contains devices that the host uses"),
+        Verdict::Reserved => paint(BAD, "reserved: the firmware reserves memory for it, so the kernel does not give it to a guest"),
         Verdict::Console => paint(BAD, "console: the server's management console; stays with the host"),
         Verdict::SharedOut => paint(WARNING, "shared-out: has virtual functions; pass one of these through instead"),
         Verdict::Unknown => paint(WARNING, "unknown: not in an IOMMU group"),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::dangers::{displays_that_stay, has_outlets};
+use super::dangers::{RESERVED_MEMORY_REMEDY, displays_that_stay, has_outlets};
 use super::verdict::Verdict;
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
@@ -80,6 +80,8 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
         Verdict::Unknown
     } else if !host.virtual_functions_of(&card.functions).is_empty() {
         Verdict::SharedOut
+    } else if host.devices(&card.functions).any(|device| !device.reserved_memory.is_empty()) {
+        Verdict::Reserved
     } else if !blockers.is_empty() {
         Verdict::Blocked
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
@@ -109,6 +111,7 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAd
                 card.address
             )
         }
+        Verdict::Reserved => RESERVED_MEMORY_REMEDY.into(),
         Verdict::Blocked => group::isolation_remedy(group::is_soldered(host, &card.functions)),
         Verdict::Unknown => group::missing_iommu(host).1,
     }

@@ -16,6 +16,8 @@ pub enum DangerKind {
     Console,
     /// It has virtual functions, which disappear with it.
     SharedOut,
+    /// The firmware reserves memory for it, so the kernel refuses to give it to a guest.
+    ReservedMemory,
     /// The host uses other devices of the group.
     BlockedGroup,
     DiskInUse,
@@ -44,6 +46,7 @@ impl DangerKind {
             Self::OnlyDisplay | Self::OnlyPicture => "only-display",
             Self::Console => "bmc",
             Self::SharedOut => "has-virtual-functions",
+            Self::ReservedMemory => "reserved-memory",
             Self::BlockedGroup => "blocked-group",
             Self::DiskInUse => "disk-in-use",
             Self::DefaultRoute => "default-route",
@@ -81,6 +84,7 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
         only_display(host, functions).filter(|_| console.is_none()),
         console,
         shared_out(host, functions),
+        reserved_memory(host, functions),
         host_blind(host, functions),
         blocked_group(host, functions),
         disk_in_use(uses, functions),
@@ -179,6 +183,20 @@ fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
         format!("{} has virtual functions ({}), which disappear with it", parent.short(), PciAddress::list(&named)),
         format!("pass one of these through, or remove them first: echo 0 > /sys/bus/pci/devices/{parent}/sriov_numvfs"),
     ))
+}
+
+/// What to do where the firmware reserves memory for a device.
+pub(super) const RESERVED_MEMORY_REMEDY: &str = "update the firmware, or disable there what shares memory with the slot (HPE ProLiant: Shared Memory); otherwise use another slot or device";
+
+/// The kernel refuses a group with such memory: "Device is ineligible for IOMMU domain attach due to platform RMRR requirement".
+fn reserved_memory(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let device = host.devices(functions).find(|device| !device.reserved_memory.is_empty())?;
+    let ranges = device.reserved_memory.join(", ");
+    let message = format!(
+        "the firmware reserves memory for {} (RMRR, {ranges}), so the kernel refuses to give it to a guest",
+        device.address.short()
+    );
+    Some(danger(DangerKind::ReservedMemory, message, RESERVED_MEMORY_REMEDY))
 }
 
 /// The displays of a host if all of them are bound to vfio-pci, so that it has no picture; otherwise empty.

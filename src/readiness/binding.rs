@@ -16,7 +16,7 @@ const WHY_MOVED: &str =
 
 pub(super) fn bound(facts: &Facts) -> Vec<Check> {
     // Binding a card does not help before its group is free, and a card that stays with the host is not bound.
-    let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Console | Verdict::SharedOut);
+    let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Reserved | Verdict::Console | Verdict::SharedOut);
     facts.cards.iter().filter(|card| !stays(card)).map(|card| card_binding(facts, card)).collect()
 }
 

@@ -5,7 +5,7 @@ use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::Bind;
 use crate::model::{Finding, HostSource, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
-use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose};
+use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose, missing_iommu};
 
 const WHY_GROUP: &str =
     "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
@@ -90,6 +90,11 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
                 card.remedy.clone(),
             )
         }
+        Verdict::Reserved => check(format!("{name}: the firmware reserves memory for it (RMRR)")).missing(
+            NextStep::Firmware,
+            "the kernel refuses to give a device with such memory to a guest",
+            card.remedy.clone(),
+        ),
         Verdict::Console => {
             check(format!("{name}: it is the server's console")).missing(NextStep::Choose, why("bmc"), "name another card with --gpu")
         }
@@ -99,7 +104,8 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
             card.remedy.clone(),
         ),
         Verdict::Unknown => {
-            check(String::new()).unknown(&format!("there are no IOMMU groups yet, so the devices that share one with {name} are not known"))
+            let (seen, _) = missing_iommu(facts.host);
+            check(String::new()).unknown(&format!("{seen}, so the devices that share a group with {name} are not known"))
         }
     }
 }
@@ -115,7 +121,7 @@ fn why(code: &str) -> &'static str {
         "reset" | "no-reset" => "a card is reset each time it is assigned to a guest",
         "not-answering" => "it cannot be used in this state",
         "large-bar" => "a memory region that does not fit is not mapped, and the guest's driver does not start",
-        "muxless" => "the guest renders, but no output shows it",
+        "muxless" | "no-outputs" => "the guest renders, but no output shows it",
         "function-without-group" => "a card does not start in a guest without all of its functions",
         "bmc" => "once it is passed through, the server's console cannot be reached",
         _ => "it affects how the card works in a guest",

@@ -37,7 +37,7 @@ pub(super) fn handling(kind: DangerKind) -> Handling {
         DangerKind::LastKeyboard => Handling::Unless(Allow::LastKeyboard),
         DangerKind::BlockedGroup => Handling::Unless(Allow::BlockedGroup),
         DangerKind::HostFunction => Handling::Unless(Allow::HostFunction),
-        DangerKind::Console | DangerKind::SharedOut => Handling::Refused,
+        DangerKind::Console | DangerKind::SharedOut | DangerKind::ReservedMemory => Handling::Refused,
         DangerKind::HostBlind | DangerKind::UsesUnknown => Handling::Told,
     }
 }
