@@ -70,6 +70,7 @@ pub(super) fn meaning(card: &Assessment) -> &'static str {
         Verdict::Available => "the host keeps another display",
         Verdict::OnlyDisplay => "the host's only display",
         Verdict::Blocked => "blocked: the host uses other devices of its IOMMU group",
+        Verdict::Reserved => "the firmware reserves memory for it, so it stays with the host",
         Verdict::Console => "the console of the management controller, stays with the host",
         Verdict::SharedOut => "shared out as virtual functions",
         Verdict::Unknown => "the IOMMU is off, so this is not certain",
@@ -85,10 +86,7 @@ pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
     let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
-    // A 3D controller (PCI class 0302) and a virtual function have no outputs.
-    let is_blind = |card: &Assessment| {
-        card.physical_function.is_some() || found.host.device(card.address).is_some_and(|device| device.class.code() == 0x0302)
-    };
+    let is_blind = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
     let mut cards = found.cards.iter().filter(is_passed).peekable();
     if cards.peek().is_some() && cards.all(is_blind) {
         "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest"
