@@ -10,8 +10,8 @@ use anyhow::Result;
 
 use super::Context;
 use super::exit_code::{BLOCKED, TIMED_OUT};
-use super::shared::definition::{Paths, others};
 use super::shared::existing::Existing;
+use super::shared::facts::{HostPaths, other_domains};
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain;
@@ -58,7 +58,7 @@ impl Arguments {
         findings.retain(|finding| finding.code != "only-display" || !needs.as_ref().is_some_and(|needs| needs.handover));
         let usb: Vec<_> = taken.usb.iter().copied().collect();
         findings.extend(domain::of_keyboard(&usb, &host, &uses));
-        findings.extend(domain::of_others(&taken, &others(connection, &self.name)?, &host, true, &Paths::of(context)?));
+        findings.extend(domain::of_others(&taken, &other_domains(connection, &self.name)?, &host, true, &HostPaths(root.as_ref())));
         findings.extend(domain::of_start(&existing.document, &host));
         let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
         let is_handed_over = needs.as_ref().is_some_and(|needs| needs.handover);
