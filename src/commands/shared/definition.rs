@@ -123,7 +123,8 @@ impl Definition<'_> {
             Defined::Yes => {}
             Defined::Changed => return Err(changed(name)),
             Defined::SchemaRefuses(words) => {
-                let brought = self.brought().map(|place| (&self.base.domain, place));
+                let place = self.brought();
+                let brought = place.as_deref().map(|place| (&self.base.domain, place));
                 return Ok(Outcome::SchemaRefuses(schema::refusal(&words, connection.dropped(xml)?.as_deref(), brought)));
             }
         }

@@ -6,7 +6,7 @@ use crate::xml::{Document, Element};
 /// The finding for a domain that the schema refuses with these words. `dropped` are the elements and attributes that
 /// libvirt's parser would drop; `None` where the parser refuses the domain too. `brought` is the user's own part, and
 /// its place for the remedy.
-pub(super) fn refusal(words: &str, dropped: Option<&[String]>, brought: Option<(&Document, String)>) -> Finding {
+pub(super) fn refusal(words: &str, dropped: Option<&[String]>, brought: Option<(&Document, &str)>) -> Finding {
     let Some(dropped) = dropped else {
         let remedy = "correct what the message names; --force does not help";
         return Finding::blocked("schema", format!("both libvirt's schema and its parser refuse the domain: {words}"), remedy);
@@ -15,10 +15,10 @@ pub(super) fn refusal(words: &str, dropped: Option<&[String]>, brought: Option<(
         let message = format!("libvirt's schema refuses the domain, but its parser would drop nothing: {words}");
         return Finding::blocked("schema", message, "--force defines the domain without schema validation");
     }
-    let is_brought = |path: &str| brought.as_ref().is_some_and(|(domain, _)| has(domain.root(), path));
+    let is_brought = |path: &str| brought.is_some_and(|(domain, _)| has(domain.root(), path));
     let (theirs, ours): (Vec<&str>, Vec<&str>) = dropped.iter().map(String::as_str).partition(|path| is_brought(path));
     let mut remedies = Vec::new();
-    if let (Some((_, place)), false) = (&brought, theirs.is_empty()) {
+    if let (Some((_, place)), false) = (brought, theirs.is_empty()) {
         remedies.push(format!("remove {} from {place}", theirs.join(", ")));
     }
     if !ours.is_empty() {
