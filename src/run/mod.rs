@@ -3,14 +3,12 @@
 mod command;
 mod helper;
 mod search;
-mod stream;
 mod sudo;
+mod supervise;
 mod tied;
-mod within;
 
 pub use command::{Missing, ProgramOutput, output};
 pub use helper::{Helper, HelperError};
-pub use stream::stream;
 pub use sudo::become_root;
+pub use supervise::supervise;
 pub use tied::{NOT_EXECUTABLE, execute};
-pub use within::within;

@@ -47,7 +47,7 @@ impl DiskContext<'_> {
 
     fn ask_within(&self, argv: &[String], limit: Duration) -> Result<ProgramOutput> {
         self.context.detail(&argv.join(" "));
-        run::within(argv, limit, &self.interrupt).map_err(|error| self.explain(error))
+        run::supervise(argv, &[], Some(limit), &self.interrupt, |_| ()).map_err(|error| self.explain(error))
     }
 
     /// Runs a tool that creates something small; it must succeed without messages.
@@ -100,7 +100,7 @@ impl DiskContext<'_> {
         let mut reader = ProgressReader::default();
         // Not TMPDIR: with it, libguestfs would also rebuild its appliance each time.
         let environment: Vec<_> = work.temporary.iter().map(|path| ("LIBGUESTFS_TMPDIR", path.display().to_string())).collect();
-        let ran = run::stream(argv, &environment, &self.interrupt, |piece| {
+        let ran = run::supervise(argv, &environment, None, &self.interrupt, |piece| {
             for progress in reader.hear(piece) {
                 match progress {
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between 0 and WHOLE.
