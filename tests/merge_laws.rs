@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, Purpose, Request, Tuning};
-use vgapt::model::{Files, Host, Libvirt};
+use vgapt::domain::{self, Base, Cpus, Extras, NewDomain, Origin, Request, Tuning};
+use vgapt::model::{Files, Host, Libvirt, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
@@ -23,7 +23,8 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
 });
 
 fn merged(template: &str, request: &Request, name: &str) -> String {
-    let base = Base::new(Document::parse(template).unwrap(), true, name, request, &Request::default());
+    let origin = Origin { domain: Document::parse(template).unwrap(), name, uri: Uri::DEFAULT, new: Some(NewDomain::default()) };
+    let base = Base::define(origin, request, &Request::default());
     let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
     domain::merge(&base.domain, &resolved.spec).to_string()
 }
@@ -136,24 +137,26 @@ fn what_was_put_in_can_be_taken_out() {
     assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
 }
 
-fn purposed(text: &str, request: &Request, purpose: Purpose) -> (String, Vec<&'static str>) {
-    let mut document = Document::parse(text).unwrap();
-    if let Some(record) = domain::Record::of(&document).known().filter(|_| purpose == Purpose::Detach) {
-        domain::recognise(&mut document, &record);
-    }
-    let mut base = Base::new(document, false, "by-hand", request, &Request::default());
-    base.purpose = purpose;
-    let resolved = domain::resolve(&base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
+fn attached(text: &str) -> (String, Vec<&'static str>) {
+    let domain = Document::parse(text).unwrap();
+    purposed(&Base::attach(Origin { domain, name: "by-hand", uri: Uri::DEFAULT, new: None }, &card()))
+}
+
+fn detached(text: &str) -> String {
+    let mut domain = Document::parse(text).unwrap();
+    let record = domain::Record::of(&domain).known().unwrap();
+    domain::recognise(&mut domain, &record);
+    purposed(&Base::detach(Origin { domain, name: "by-hand", uri: Uri::DEFAULT, new: None })).0
+}
+
+fn purposed(base: &Base) -> (String, Vec<&'static str>) {
+    let resolved = domain::resolve(base, &MACHINE.host, &MACHINE.files, &Libvirt::default());
     let codes = resolved.findings.iter().map(|finding| finding.code).collect();
     (domain::merge(&base.domain, &resolved.spec).to_string(), codes)
 }
 
 fn card() -> Request {
     Request { gpu: vec!["01:00.0".parse().unwrap()], ..Request::default() }
-}
-
-fn without_card() -> Request {
-    Request { without: domain::Without { no_gpu: true, ..domain::Without::default() }, ..Request::default() }
 }
 
 /// A q35 domain with a device at this guest's place, as somebody put it in by hand.
@@ -191,10 +194,10 @@ fn functions_join_the_one_that_is_there_by_hand_which_stays_when_they_go() {
         (by_hand(0, ""), ["0x0 at    ", "0x1 at 0x04 0x00 0x0 "]),
     ];
     for (before, wanted) in cases {
-        let (with, _) = purposed(&before, &card(), Purpose::Attach);
+        let (with, _) = attached(&before);
         assert_eq!(addresses(&with), wanted);
-        assert_eq!(purposed(&with, &card(), Purpose::Attach).0, with, "a second time changes nothing");
-        assert_eq!(purposed(&with, &without_card(), Purpose::Detach).0, before, "what was there by hand stays");
+        assert_eq!(attached(&with).0, with, "a second time changes nothing");
+        assert_eq!(detached(&with), before, "what was there by hand stays");
     }
 }
 
@@ -204,7 +207,7 @@ fn a_card_in_the_command_line_is_told_and_never_added_again() {
         let line = format!("<q:commandline><q:arg value='-device'/><q:arg value='{device}'/></q:commandline></domain>");
         let text =
             "<domain type='kvm' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><name>by-hand</name><devices/>".to_owned() + &line;
-        let (with, codes) = purposed(&text, &card(), Purpose::Attach);
+        let (with, codes) = attached(&text);
         assert!(codes.contains(&"in-command-line"), "{codes:?}");
         assert!(!with.contains("ua-vgapt-gpu-0000-01-00-0"), "{with}");
     }
@@ -221,7 +224,7 @@ fn domains_of_other_worlds_are_refused() {
         ("kvm", os("<type>xen</type>"), "not-hvm"),
     ] {
         let text = format!("<domain type='{kind}'><name>by-hand</name>{os}<devices/></domain>");
-        let (_, codes) = purposed(&text, &card(), Purpose::Attach);
+        let (_, codes) = attached(&text);
         assert!(codes.contains(&code), "{kind} {os}: {codes:?}");
     }
 }
@@ -235,12 +238,12 @@ fn a_full_bus_is_said_and_a_free_slot_is_found() {
         let devices: String = slots.map(device).collect();
         format!("<domain type='kvm'><name>by-hand</name><os><type machine='pc'>hvm</type></os><devices>{devices}{more}</devices></domain>")
     };
-    let (with, codes) = purposed(&of(&mut (0..32).filter(|slot| *slot != 7), ""), &card(), Purpose::Attach);
+    let (with, codes) = attached(&of(&mut (0..32).filter(|slot| *slot != 7), ""));
     assert!(with.contains("bus='0x00' slot='0x07' function='0x1'") && !codes.contains(&"no-free-slot"), "{with}");
-    let (with, codes) = purposed(&of(&mut (0..32), ""), &card(), Purpose::Attach);
+    let (with, codes) = attached(&of(&mut (0..32), ""));
     assert!(!with.contains("<hostdev") && codes.contains(&"no-free-slot"), "{with}");
     let bridge = "<controller type='pci' index='2' model='pci-bridge'/>";
-    let (with, codes) = purposed(&of(&mut (0..32), bridge), &card(), Purpose::Attach);
+    let (with, codes) = attached(&of(&mut (0..32), bridge));
     assert!(with.contains("bus='0x02' slot='0x01' function='0x0' multifunction='on'") && !codes.contains(&"no-free-slot"), "{with}");
 }
 

@@ -4,6 +4,7 @@
 mod command;
 
 use std::fs;
+use std::path::Path;
 
 use command::{Ran, Z170, run, vgapt};
 use serde_json::Value;
@@ -404,16 +405,22 @@ fn a_file_instead_of_options() {
     };
     let good = file("good.toml", "# mine\ngpu = \"01:00.0\"\nmemory = \"2G\"\ncpus = 2\ndisk = \"disk.qcow2\"\nos = \"win10\"\n");
     let saved = place.path().join("saved.toml").to_str().unwrap().to_owned();
-    let xml = on_default(&["define", "w", "-f", &good, "--cpus", "6", "--save", &saved, "--dry-run", "--force"]).with(0).stdout;
+    let define = |options: &[&str]| on_default(&[&["define", "w", "--force"], options].concat());
+    let xml = define(&["-f", &good, "--cpus", "6", "--dry-run"]).with(0).stdout;
     let disk = format!("<source file='{}'/>", place.path().join("disk.qcow2").display());
     for words in ["<memory unit='KiB'>2097152</memory>", ">6</vcpu>", &disk, "<vcpupin vcpu='5' cpuset='7'/>", "<tlbflush state='on'"] {
         assert!(xml.contains(words), "no {words} in {xml}");
     }
+    // A dry run writes nothing, and neither does a request that is refused.
+    define(&["-f", &good, "--save", &saved, "--dry-run"]).with(0).saying(&["not saved in", "this is a dry run"]);
+    define(&["-f", &good, "--gpu", "1f:00.0", "--save", &saved]).with(1).saying(&["not saved in", "the domain is not defined"]);
+    assert!(!Path::new(&saved).exists());
+    define(&["-f", &good, "--cpus", "6", "--save", &saved]).with(0).saying(&["the request is saved in"]);
     // What was saved makes the same domain.
-    assert_eq!(on_default(&["define", "w", "-f", &saved, "--dry-run", "--force"]).with(0).stdout, xml);
+    assert_eq!(define(&["-f", &saved, "--dry-run"]).with(0).stdout, xml);
     let bad = file("bad.toml", "memory = \"2G\"\ncpu = 4\n");
-    on_default(&["define", "w", "-f", &good, "--save", &saved, "--dry-run", "--force"]).with(0);
-    on_default(&["define", "w", "--save", &bad, "--dry-run", "--force"]).with(2).saying(&["bad.toml exists and was not written by vgapt"]);
+    define(&["-f", &good, "--save", &saved]).with(0);
+    define(&["--save", &bad, "--dry-run"]).with(2).saying(&["bad.toml exists and was not written by vgapt"]);
     on_default(&["define", "w", "-f", &bad]).with(2).saying(&["bad.toml, line 2: unknown key 'cpu'; did you mean 'cpus'?"]);
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
-use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size};
+use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
@@ -33,14 +33,15 @@ fn request(options: Request) -> Request {
 fn new(host: &Host, request: &Request, libvirt: &Libvirt) -> (String, Resolved) {
     let profile = request.os.clone().unwrap_or_default().profile().unwrap();
     let template = Document::parse(domain::template(profile.template())).unwrap();
-    let mut base = Base::new(template, true, "x", request, &Request::default());
-    base.profile = Some(profile);
+    let new = Some(NewDomain { uuid: None, profile: Some(profile) });
+    let base = Base::define(Origin { domain: template, name: "x", uri: Uri::DEFAULT, new }, request, &Request::default());
     let resolved = domain::resolve(&base, host, &Files::default(), libvirt);
     (domain::merge(&base.domain, &resolved.spec).to_string(), resolved)
 }
 
 fn again(xml: &str, host: &Host, request: &Request) -> (String, Vec<String>) {
-    let base = Base::new(Document::parse(xml).unwrap(), false, "x", request, &Request::default());
+    let origin = Origin { domain: Document::parse(xml).unwrap(), name: "x", uri: Uri::DEFAULT, new: None };
+    let base = Base::define(origin, request, &Request::default());
     let resolved = domain::resolve(&base, host, &Files::default(), &NEW);
     (domain::merge(&base.domain, &resolved.spec).to_string(), domain::manual_changes(&base, &resolved.spec))
 }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::shared::definition::{DefineOptions, Definition, brought};
+use super::shared::decision::decide;
+use super::shared::definition::{DefineOptions, Definition};
 use super::shared::existing::Existing;
-use super::shared::files::files;
+use super::shared::facts::Facts;
 use super::shared::lock::Lock;
-use crate::discovery::Scope;
-use crate::domain::{self, Base, GpuChoice, Purpose, Request};
+use crate::domain::{Base, GpuChoice, Origin, Request};
 use crate::hypervisor::Secrets;
 use crate::model::{PciAddress, UsbId, shell_word};
 use crate::problem::Problem;
@@ -38,13 +38,12 @@ pub struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Read.
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
-        let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All)?;
-        let given = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
-        let mut base = Base::new(existing.document, false, &self.name, &given, &Request::default());
+        let Existing { text, document: domain, .. } = Existing::open_with(connection, &self.name, Secrets::Included)?;
+        let devices = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
+        let base = Base::attach(Origin { domain, name: &self.name, uri: context.uri().as_str(), new: None }, &devices);
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             return Err(Problem::new(
                 format!("'{}' was defined by vgapt", self.name),
@@ -52,28 +51,13 @@ impl Arguments {
             )
             .into());
         }
-        base.purpose = Purpose::Attach;
-        base.uri = context.uri().to_string();
-        // What was attached before stays.
-        if let Some(last) = &base.last {
-            base.wanted.gpu = both(&last.request.gpu, &self.gpu);
-            base.wanted.pci = both(&last.request.pci, &self.pci);
-            base.wanted.usb = both(&last.request.usb, &self.usb);
-        }
-        let files = files(root.as_ref(), connection, &base.wanted.files())?;
-        let resolved = domain::resolve(&base, &host, &files, &connection.abilities()?);
-        let definition = Definition {
-            name: &self.name,
-            how: &self.how,
-            existing: Some(&existing.text),
-            brought: Some(brought(context, &self.name)),
-            done: "now has the devices",
-            autostart: None,
-        };
-        definition.carry_out(context, connection, &base, &host, resolved)
-    }
-}
+        let facts = Facts::read(context, connection, &base, Vec::new())?;
 
-fn both<T: Clone + PartialEq>(before: &[T], given: &[T]) -> Vec<T> {
-    before.iter().chain(given.iter().filter(|one| !before.contains(one))).cloned().collect()
+        // Decide.
+        let decision = decide(&base, &facts, Some(&text), Vec::new());
+
+        // Write.
+        let definition = Definition { context, connection, how: &self.how, base: &base, before: Some(&text), has_own_template: false };
+        definition.carry_out(&decision).map(|(_, code)| code)
+    }
 }

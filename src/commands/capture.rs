@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::shared::consent::Consent;
-use super::shared::written;
+use super::shared::user_file;
 use crate::discovery;
 use crate::output;
 use crate::problem::Problem;
@@ -47,7 +47,7 @@ impl Arguments {
                     return Ok(ExitCode::SUCCESS);
                 }
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
-                written::write(file, &bytes)?;
+                user_file::write(file, &bytes)?;
                 context.note(&format!("written to {}; read it before you share it", file.display()));
             }
         }

@@ -1,22 +1,21 @@
 //! `vgapt define`.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::exit_code::BLOCKED;
-use super::shared::definition::{DefineOptions, Definition, brought};
+use super::shared::decision::decide;
+use super::shared::definition::{DefineOptions, Definition, Outcome};
 use super::shared::existing::Existing;
-use super::shared::files::files;
+use super::shared::facts::Facts;
 use super::shared::lock::Lock;
-use super::shared::written;
-use crate::discovery::Scope;
-use crate::domain::{self, Base, Os, Profile, Record, Request};
-use crate::hypervisor::Secrets;
+use super::shared::user_file;
+use crate::domain::{self, Base, NewDomain, Origin, Os, Profile, Request};
+use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Finding;
 use crate::problem::Problem;
 use crate::xml::Document;
@@ -41,7 +40,7 @@ pub struct Arguments {
     /// A TOML file with options by their names; options on the command line override it
     #[arg(short, long, value_name = "FILE", help_heading = "How it is defined")]
     file: Option<PathBuf>,
-    /// Write the request to a file for -f
+    /// When the domain is defined, write the request to a file for -f
     #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
     save: Option<PathBuf>,
     #[command(flatten)]
@@ -50,47 +49,40 @@ pub struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Read.
+        self.check_save()?;
         let connection = context.connect()?;
-        let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All)?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let existing = Existing::find(connection, &self.name, Secrets::Included)?;
         if let Some(refusal) = self.refusal(existing.as_ref()) {
             context.tell(&[refusal]);
             return Ok(ExitCode::from(BLOCKED));
         }
-        let directory = std::env::current_dir().context("cannot determine the current directory")?;
-        let given = self.given(&directory)?;
-        let mut base = self.base(existing.as_ref(), &given, &directory)?;
-        base.uri = context.uri().to_string();
-        let brought_disks = base.is_new && self.template.is_some();
-        let mut paths = base.wanted.files();
-        paths.extend(if brought_disks { domain::disk_paths(&base.domain) } else { Vec::new() });
-        let files = files(root.as_ref(), connection, &paths)?;
-        let autostart = Request::default().overlaid_by(&given).autostart;
-        let definition = Definition {
-            name: &self.name,
-            how: &self.how,
-            existing: existing.as_ref().map(|existing| existing.text.as_str()),
-            brought: if base.is_new {
-                self.template.as_ref().map(|_| "the template".to_owned())
-            } else {
-                Some(brought(context, &self.name))
-            },
-            done: "is defined",
-            autostart,
-        };
-        let mut resolved = domain::resolve(&base, &host, &files, &connection.abilities()?);
-        resolved.findings.extend(self.discards(existing.as_ref()));
-        if brought_disks {
+        let given = self.given()?;
+        let base = self.base(context, existing.as_ref(), &given)?;
+        let has_own_template = base.is_new && self.template.is_some();
+        let disks = if has_own_template { domain::disk_paths(&base.domain) } else { Vec::new() };
+        let facts = Facts::read(context, connection, &base, disks)?;
+
+        // Decide.
+        let mut further: Vec<Finding> = self.discards(existing.as_ref()).into_iter().collect();
+        if has_own_template {
             let state = "in the template: <driver name='qemu' type='raw'/>, or the disk's real format";
-            resolved.findings.extend(domain::of_disks(&base.domain, &files, state, "use --force"));
+            further.extend(domain::of_disks(&base.domain, &facts.files, state, "use --force"));
         }
-        if let Some(file) = &self.save {
-            save(file, &self.name, &resolved.spec.record)?;
-            context.note(&format!("the request is saved in {}", file.display()));
+        let before = existing.as_ref().map(|existing| existing.text.as_str());
+        let decision = decide(&base, &facts, before, further);
+
+        // Write.
+        let definition = Definition { context, connection, how: &self.how, base: &base, before, has_own_template };
+        let (outcome, code) = definition.carry_out(&decision)?;
+        if outcome.is_there() {
+            // Autostart is not part of the XML in libvirt. One that is not given stays as it is.
+            let wanted = given.autostart.or(given.without.no_autostart.then_some(false));
+            set_autostart(context, connection, &self.name, wanted)?;
         }
-        definition.carry_out(context, connection, &base, &host, resolved)
+        self.save(context, &outcome, &decision.spec.record.request)?;
+        Ok(code)
     }
 
     /// Refuses a template for a domain that exists.
@@ -106,40 +98,44 @@ impl Arguments {
 
     /// Warns of what is lost where --replace creates a domain again that vgapt did not define.
     fn discards(&self, existing: Option<&Existing>) -> Option<Finding> {
-        let is_unmanaged = existing?.record(&self.name).map_or(true, |record| record.attached);
+        let is_unmanaged = existing?.record.as_ref().is_none_or(|record| record.attached);
         (self.replace && is_unmanaged).then(|| {
             let message = format!("'{}' was not defined by vgapt; --replace discards everything in it except its UUID", self.name);
             Finding::warning("discards-domain", message, "keep a copy: virsh dumpxml --inactive --security-info")
         })
     }
 
-    /// The domain as it is; for a new one the template.
-    fn base(&self, existing: Option<&Existing>, given: &Request, directory: &Path) -> Result<Base> {
-        let variables = domain::from_environment().map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
-        let variables = variables.with_absolute_paths(&directory.to_string_lossy());
-        if let Some(existing) = existing.filter(|_| !self.replace) {
-            return Ok(Base::new(existing.document.clone(), false, &self.name, given, &variables));
-        }
-        let named = self.template.is_none().then(|| given.os.clone().unwrap_or_default()).or(given.os.clone());
-        let profile = named.as_ref().and_then(Os::profile);
-        let mut base = Base::new(self.template(profile)?, true, &self.name, given, &variables);
-        base.profile = profile;
-        base.uuid = existing.and_then(|existing| Some(existing.document.root().child("uuid")?.text().to_owned()));
-        Ok(base)
-    }
-
     /// The options, which override the file of -f; its paths are relative to the file's folder.
-    fn given(&self, directory: &Path) -> Result<Request> {
+    fn given(&self) -> Result<Request> {
+        let directory = working_directory()?;
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
         let Some(file) = &self.file else { return Ok(options) };
         let shown = file.display();
-        let text = read(file).with_context(|| format!("cannot read {shown}"))?;
+        let text = user_file::read(file).with_context(|| format!("cannot read {shown}"))?;
         let said = Request::from_toml(&text).map_err(|what| {
             Problem::usage(format!("{shown}, {what}"), "keys and values are those of the options: see `vgapt define --help`")
         })?;
         let place = directory.join(file);
-        let folder = place.parent().unwrap_or(directory);
+        let folder = place.parent().unwrap_or(&directory);
         Ok(said.with_absolute_paths(&folder.to_string_lossy()).overlaid_by(&options))
+    }
+
+    /// The domain as it is; for a new one the template.
+    fn base(&self, context: &Context, existing: Option<&Existing>, given: &Request) -> Result<Base> {
+        let variables = domain::from_environment().map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
+        let variables = variables.with_absolute_paths(&working_directory()?.to_string_lossy());
+        let (domain, new) = match existing.filter(|_| !self.replace) {
+            Some(existing) => (existing.document.clone(), None),
+            None => {
+                // The user's template has a profile only if a guest system is named.
+                let os = given.os.clone().or(self.template.is_none().then(Os::default));
+                let profile = os.as_ref().and_then(Os::profile);
+                let uuid = existing.and_then(|existing| Some(existing.document.root().child("uuid")?.text().to_owned()));
+                (self.template(profile)?, Some(NewDomain { uuid, profile }))
+            }
+        };
+        let origin = Origin { domain, name: &self.name, uri: context.uri().as_str(), new };
+        Ok(Base::define(origin, given, &variables))
     }
 
     fn template(&self, profile: Option<&Profile>) -> Result<Document> {
@@ -149,7 +145,7 @@ impl Arguments {
                 .map_err(|what| anyhow::anyhow!("vgapt's built-in template cannot be parsed: {what}"));
         };
         let shown = file.display();
-        let text = read(file).with_context(|| format!("cannot read the template {shown}"))?;
+        let text = user_file::read(file).with_context(|| format!("cannot read the template {shown}"))?;
         let domain = Document::parse(&text).map_err(|what| {
             Problem::new(format!("{shown}: {what}"), "a template is a complete libvirt domain; virt-xml-validate checks one")
         })?;
@@ -162,6 +158,48 @@ impl Arguments {
         }
         Ok(domain)
     }
+
+    /// Refuses a file of --save that vgapt did not save. One that cannot be read does not count as saved by vgapt.
+    fn check_save(&self) -> Result<()> {
+        let Some(file) = &self.save else { return Ok(()) };
+        let is_own = match user_file::read(file) {
+            Ok(text) => text.starts_with(SAVED),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        let message = || format!("--save: {} exists and was not written by vgapt", file.display());
+        if is_own { Ok(()) } else { Err(Problem::usage(message(), "use another file name").into()) }
+    }
+
+    /// Writes the request of a domain that is defined as a file for -f.
+    fn save(&self, context: &Context, outcome: &Outcome, request: &Request) -> Result<()> {
+        let Some(file) = &self.save else { return Ok(()) };
+        let shown = file.display();
+        if outcome.is_there() {
+            let text = format!("{SAVED}{} -f {shown}\n{}", self.name, request.to_toml());
+            user_file::write(file, text.as_bytes())?;
+            context.note(&format!("the request is saved in {shown}"));
+        } else {
+            let because = if self.how.dry_run { "this is a dry run" } else { "the domain is not defined" };
+            context.note(&format!("note: the request is not saved in {shown}: {because}"));
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a saved file.
+const SAVED: &str = "# vgapt define ";
+
+fn working_directory() -> Result<PathBuf> {
+    std::env::current_dir().context("cannot determine the current directory")
+}
+
+fn set_autostart(context: &Context, connection: &dyn Hypervisor, name: &str, wanted: Option<bool>) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    if connection.autostart(name)? != wanted {
+        connection.set_autostart(name, wanted)?;
+        context.note(&format!("'{name}' {} with the host", if wanted { "starts" } else { "no longer starts" }));
+    }
+    Ok(())
 }
 
 /// Names that libvirt accepts (`virDomainDefPostParse`: no slash, since files are named after the domain).
@@ -172,32 +210,4 @@ fn domain_name(text: &str) -> Result<String, String> {
     is_one
         .then(|| text.to_owned())
         .ok_or_else(|| "a domain's name must not be empty, and must not contain / or control characters".to_owned())
-}
-
-/// The largest file that is read: libvirt's limit for a message.
-const LONGEST: u64 = 32 << 20;
-
-/// Reads a file or pipe that the user names; the limit also refuses one that never ends.
-fn read(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("it is longer than {} MiB", LONGEST >> 20)));
-    }
-    Ok(text)
-}
-
-/// The beginning of a saved file.
-const SAVED: &str = "# vgapt define ";
-
-/// Writes the request as a file for -f. Overwrites only a file that vgapt saved.
-fn save(file: &Path, name: &str, record: &Record) -> Result<()> {
-    // A file that exists and cannot be read does not count as saved by vgapt.
-    if read(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |text| !text.starts_with(SAVED)) {
-        return Err(
-            Problem::usage(format!("--save: {} exists and was not written by vgapt", file.display()), "use another file name").into()
-        );
-    }
-    let text = format!("{SAVED}{name} -f {}\n{}", file.display(), record.request.to_toml());
-    written::write(file, text.as_bytes())
 }

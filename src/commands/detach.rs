@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Context;
-use super::shared::definition::{DefineOptions, Definition, brought};
+use super::shared::decision::decide;
+use super::shared::definition::{DefineOptions, Definition};
 use super::shared::existing::Existing;
+use super::shared::facts::Facts;
 use super::shared::lock::Lock;
-use crate::discovery::Scope;
-use crate::domain::{self, Base, Purpose, Request, Without};
+use crate::domain::{self, Base, Origin, Record};
 use crate::hypervisor::Secrets;
-use crate::model::{Files, shell_word};
+use crate::model::shell_word;
 use crate::problem::Problem;
 
 /// Remove the devices that attach added
@@ -28,41 +29,33 @@ pub struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Read.
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
-        let mut existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
-        let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::Devices)?;
-        let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
-        if let Ok(record) = existing.record(&self.name).cloned() {
-            domain::recognise(&mut existing.document, &record);
-        }
-        let mut base = Base::new(existing.document, false, &self.name, &Request { without, ..Request::default() }, &Request::default());
-        match &base.last {
-            Some(last) if last.attached => {}
-            Some(_) => {
-                let remedy =
-                    format!("vgapt define {0} --no-gpu removes the card, vgapt undefine {0} removes the domain", shell_word(&self.name));
-                return Err(Problem::new(format!("'{}' was defined by vgapt: nothing was attached to it", self.name), remedy).into());
-            }
-            None => {
-                return Err(Problem::new(
-                    format!("vgapt has attached nothing to '{}'", self.name),
-                    format!("vgapt attach {} --gpu …", shell_word(&self.name)),
-                )
-                .into());
-            }
-        }
-        base.purpose = Purpose::Detach;
-        let resolved = domain::resolve(&base, &host, &Files::default(), &connection.abilities()?);
-        let definition = Definition {
-            name: &self.name,
-            how: &self.how,
-            existing: Some(&existing.text),
-            brought: Some(brought(context, &self.name)),
-            done: "is as before",
-            autostart: None,
+        let Existing { text, document: mut domain, record } = Existing::open_with(connection, &self.name, Secrets::Included)?;
+        domain::recognise(&mut domain, &self.attached(record)?);
+        let base = Base::detach(Origin { domain, name: &self.name, uri: context.uri().as_str(), new: None });
+        let facts = Facts::of_devices(context, connection)?;
+
+        // Decide.
+        let decision = decide(&base, &facts, Some(&text), Vec::new());
+
+        // Write.
+        let definition = Definition { context, connection, how: &self.how, base: &base, before: Some(&text), has_own_template: false };
+        definition.carry_out(&decision).map(|(_, code)| code)
+    }
+
+    /// The record, if it is of attached devices.
+    fn attached(&self, record: Option<Record>) -> Result<Record> {
+        let word = shell_word(&self.name);
+        let problem = match record {
+            Some(record) if record.attached => return Ok(record),
+            Some(_) => Problem::new(
+                format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
+                format!("vgapt define {word} --no-gpu removes the card, vgapt undefine {word} removes the domain"),
+            ),
+            None => Problem::new(format!("vgapt has attached nothing to '{}'", self.name), format!("vgapt attach {word} --gpu …")),
         };
-        definition.carry_out(context, connection, &base, &host, resolved)
+        Err(problem.into())
     }
 }

@@ -22,7 +22,7 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
-        let record = existing.record(&self.name)?;
+        let record = existing.managed(&self.name)?;
         let reasons = domain::explain(&existing.document, record);
         if context.global.json {
             output::print(&output::json(&reasons))?;

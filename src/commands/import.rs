@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Context;
 use super::exit_code::BLOCKED;
 use super::shared::existing::changed;
-use super::shared::files::files;
+use super::shared::facts::files;
 use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};

@@ -27,4 +27,4 @@ pub(crate) mod undo;
 
 pub use shared::context::Context;
 pub(crate) use shared::exit_code;
-pub use shared::global::{Color, Global};
+pub use shared::options::{Color, Global};

@@ -23,7 +23,7 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
-        let record = existing.record(&self.name)?;
+        let record = existing.managed(&self.name)?;
         let (request, changed) = domain::present(&existing.document, &record.request);
         let autostart = connection.autostart(&self.name)?;
         if context.global.json {

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::shared::existing::Existing;
-use super::shared::{card, written};
+use super::shared::{card, user_file};
 use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
@@ -52,7 +52,7 @@ impl Arguments {
             None => self.proposed(root.as_ref(), &context.host(root.as_ref(), Scope::All)?)?,
         };
         if let Some(file) = &self.svg {
-            written::write(file, output::svg(&seats).as_bytes())?;
+            user_file::write(file, output::svg(&seats).as_bytes())?;
             context.note(&format!("the picture is in {}", file.display()));
         }
         if context.global.json {

@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
 
-use super::scratch::{Scratch, directory_of};
+use super::scratch::{Scratch, directory};
 use crate::problem::Problem;
 
 /// A file that is not complete yet.
 #[derive(Debug)]
 pub struct Staged {
     target: PathBuf,
-    place: Place,
+    form: Form,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Form {
     Nameless(File),
     Beside(Scratch),
 }
@@ -29,31 +29,37 @@ impl Staged {
     /// A new file for this target.
     pub fn new(target: &Path) -> Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match open(directory_of(target), flags, Mode::from_raw_mode(0o644)) {
-            Ok(file) => Ok(Self { target: target.to_owned(), place: Place::Nameless(file.into()) }),
+        match open(directory(target), flags, Mode::from_raw_mode(0o644)) {
+            Ok(file) => Ok(Self { target: target.to_owned(), form: Form::Nameless(file.into()) }),
             Err(_) => Self::beside(target),
         }
     }
 
     /// The same in a directory beside the target, for tools that write more than one file or depend on the file name.
     pub fn beside(target: &Path) -> Result<Self> {
-        Ok(Self { target: target.to_owned(), place: Place::Beside(Scratch::beside(target)?) })
+        Ok(Self { target: target.to_owned(), form: Form::Beside(Scratch::beside(target)?) })
+    }
+
+    /// A new image of this format.
+    pub fn of_format(target: &Path, format: &str) -> Result<Self> {
+        // A VMDK contains its own file name.
+        if format == "vmdk" { Self::beside(target) } else { Self::new(target) }
     }
 
     /// The path at which other programs write it.
     pub fn path(&self) -> PathBuf {
-        match &self.place {
+        match &self.form {
             // Not /proc/self: in the other program, that is another process.
-            Place::Nameless(file) => format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(file)).into(),
-            Place::Beside(scratch) => scratch.path().join(self.target.file_name().unwrap_or_default()),
+            Form::Nameless(file) => format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(file)).into(),
+            Form::Beside(scratch) => scratch.path().join(self.target.file_name().unwrap_or_default()),
         }
     }
 
     /// The directory for further temporary files, if there is one.
     pub fn scratch(&self) -> Option<&Path> {
-        match &self.place {
-            Place::Nameless(_) => None,
-            Place::Beside(scratch) => Some(scratch.path()),
+        match &self.form {
+            Form::Nameless(_) => None,
+            Form::Beside(scratch) => Some(scratch.path()),
         }
     }
 
@@ -66,9 +72,9 @@ impl Staged {
         let target = self.target.as_path();
         let file = File::options().read(true).write(true).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         file.sync_all().with_context(|| format!("cannot write {} to the disk", target.display()))?;
-        let named = match &self.place {
-            Place::Nameless(_) => linkat(CWD, &path, CWD, target, AtFlags::SYMLINK_FOLLOW),
-            Place::Beside(_) => renameat_with(CWD, &path, CWD, target, RenameFlags::NOREPLACE)
+        let named = match &self.form {
+            Form::Nameless(_) => linkat(CWD, &path, CWD, target, AtFlags::SYMLINK_FOLLOW),
+            Form::Beside(_) => renameat_with(CWD, &path, CWD, target, RenameFlags::NOREPLACE)
                 // NFS and some others do not support this flag, but hard links.
                 .or_else(|_| linkat(CWD, &path, CWD, target, AtFlags::empty())),
         };
@@ -81,7 +87,7 @@ impl Staged {
             _ => anyhow::Error::new(error).context(format!("cannot create {}", target.display())),
         })?;
         // The name is synced, too. If a directory cannot be synced, nothing can be done about it.
-        let _ = File::open(directory_of(target)).and_then(|directory| directory.sync_all());
+        let _ = File::open(directory(target)).and_then(|folder| folder.sync_all());
         Ok(())
     }
 }
@@ -94,13 +100,13 @@ mod tests {
 
     #[test]
     fn either_way_it_comes_to_be_whole_or_not_at_all() {
-        let directory = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         for (name, stage) in [("a", Staged::new as fn(&Path) -> Result<Staged>), ("b", Staged::beside)] {
-            let target = directory.path().join(name);
+            let target = folder.path().join(name);
             let given_up = stage(&target).unwrap();
             fs::write(given_up.path(), "half").unwrap();
             drop(given_up);
-            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), usize::from(name == "b"));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), usize::from(name == "b"));
 
             let staged = stage(&target).unwrap();
             fs::write(staged.path(), "whole").unwrap();
@@ -113,6 +119,6 @@ mod tests {
             assert!(late.publish().unwrap_err().to_string().contains("was created by another program"));
             assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
         }
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -3,7 +3,7 @@
 use super::profile::file::Profile;
 use super::record::Record;
 use super::request::Request;
-use crate::model::Uri;
+use super::request::without::Without;
 use crate::xml::Document;
 
 /// The base of a definition.
@@ -43,27 +43,62 @@ pub enum Purpose {
     Detach,
 }
 
+/// What a definition starts from, before the request.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// The template, or the existing domain.
+    pub domain: Document,
+    /// The domain's name.
+    pub name: &'a str,
+    /// The URI of its libvirt, for the remedies.
+    pub uri: &'a str,
+    /// Present if the domain is created from a template.
+    pub new: Option<NewDomain>,
+}
+
+/// What only a domain has that is created.
+#[derive(Debug, Default)]
+pub struct NewDomain {
+    /// The UUID to keep, if the domain replaces one of the same name.
+    pub uuid: Option<String>,
+    /// The guest system; `None` for the user's template without a named system.
+    pub profile: Option<&'static Profile>,
+}
+
 impl Base {
-    /// A base, with the last request overridden by `given`. Without a last request, the guide's variables are the
-    /// defaults.
-    pub fn new(domain: Document, is_new: bool, name: &str, given: &Request, variables: &Request) -> Self {
-        let record = Record::of(&domain);
+    /// To define or change a domain: the last request is overridden by `given`. Without a last request, the guide's
+    /// variables are the defaults.
+    pub fn define(origin: Origin<'_>, given: &Request, variables: &Request) -> Self {
+        Self::new(origin, Purpose::Define, variables, |last| last.overlaid_by(given))
+    }
+
+    /// To add devices: what was attached before stays.
+    pub fn attach(origin: Origin<'_>, devices: &Request) -> Self {
+        Self::new(origin, Purpose::Attach, &Request::default(), |last| Request {
+            gpu: both(&last.gpu, &devices.gpu),
+            pci: both(&last.pci, &devices.pci),
+            usb: both(&last.usb, &devices.usb),
+            ..last.overlaid_by(devices)
+        })
+    }
+
+    /// To remove the devices that were added.
+    pub fn detach(origin: Origin<'_>) -> Self {
+        let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
+        let nothing = Request { without, ..Request::default() };
+        Self::new(origin, Purpose::Detach, &Request::default(), |last| last.overlaid_by(&nothing))
+    }
+
+    /// What is wanted follows from the last request; without one, from `defaults`.
+    fn new(origin: Origin<'_>, purpose: Purpose, defaults: &Request, wanted: impl FnOnce(&Request) -> Request) -> Self {
+        let record = Record::of(&origin.domain);
         let unreadable = record.unknown().map(str::to_owned);
         let last = record.known();
-        let before = last.as_ref().map_or(variables, |record| &record.request);
-        let wanted = before.overlaid_by(given);
-        Self {
-            domain,
-            is_new,
-            name: name.to_owned(),
-            uuid: None,
-            profile: None,
-            purpose: Purpose::Define,
-            uri: Uri::DEFAULT.to_owned(),
-            last,
-            unreadable,
-            wanted,
-        }
+        let wanted = wanted(last.as_ref().map_or(defaults, |last| &last.request));
+        let is_new = origin.new.is_some();
+        let NewDomain { uuid, profile } = origin.new.unwrap_or_default();
+        let (name, uri) = (origin.name.to_owned(), origin.uri.to_owned());
+        Self { domain: origin.domain, is_new, name, uuid, profile, purpose, uri, last, unreadable, wanted }
     }
 
     /// Whether the domain exists and was not defined by vgapt, so that `detach` can remove what vgapt adds.
@@ -76,4 +111,8 @@ impl Base {
         let last = self.last.as_ref().map_or_else(|| option(&Request::default()), |record| option(&record.request));
         option(&self.wanted) != last
     }
+}
+
+fn both<T: Clone + PartialEq>(before: &[T], given: &[T]) -> Vec<T> {
+    before.iter().chain(given.iter().filter(|one| !before.contains(one))).cloned().collect()
 }

@@ -28,7 +28,7 @@ mod write;
 mod explain;
 mod verify;
 
-pub use base::{Base, Purpose};
+pub use base::{Base, NewDomain, Origin, Purpose};
 pub use decide::checks::devices::{of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
 pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use vgapt::disk::{Place, names_in, parse_image, place_of};
+use vgapt::disk::{Location, locate, names_in, parse_image};
 use vgapt::model::{Reading, Role};
 
 use super::images::Images;
@@ -61,9 +61,9 @@ fn headers_as_qemu_reads_them() {
         images.tool(&[&["qemu-img", "create", "-q", "-f", format], options, &[name, "1M"]].concat());
         let said = parse_image(&images.tool(&["qemu-img", "info", "--output=json", "-f", format, name]).stdout).unwrap();
         let Reading::Known(names) = names_in(&images.path(name), format) else { panic!("{name}") };
-        let path = |name: &str| match place_of(name, images.directory.path()) {
-            Place::File(path) => path.display().to_string(),
-            Place::Other(name) => name,
+        let path = |name: &str| match locate(name, images.directory.path()) {
+            Location::File(path) => path.display().to_string(),
+            Location::Other(name) => name,
         };
         let backing = names.iter().find(|named| named.role == Role::Backing);
         assert_eq!(backing.map(|named| path(&named.name)), said.backing.as_deref().map(path), "{name}: {said:?}");

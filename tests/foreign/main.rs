@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, Os, Purpose, Request, Without};
-use vgapt::model::{Files, Host, Severity};
+use vgapt::domain::{self, Base, Cpus, Extras, NewDomain, Origin, Os, Request};
+use vgapt::model::{Files, Host, Severity, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 use virt::connect::Connect;
@@ -133,10 +133,9 @@ impl Laws<'_> {
             template.remove(uuid);
         }
         let name = format!("{}-new", self.case.name);
-        let base = |template| {
-            let mut base = Base::new(template, true, &name, request, &Request::default());
-            base.profile = os.and_then(Os::profile);
-            base
+        let base = |domain| {
+            let new = Some(NewDomain { uuid: None, profile: os.and_then(Os::profile) });
+            Base::define(Origin { domain, name: &name, uri: Uri::DEFAULT, new }, request, &Request::default())
         };
         let Some(merged) = self.merged(&base(template)) else { return };
         self.is_accepted("template", &merged);
@@ -146,11 +145,15 @@ impl Laws<'_> {
 
     /// The domain as it is, changed.
     fn existing(&mut self, before: &str, request: &Request) {
-        let base = |text: &str| Base::new(Document::parse(text).unwrap(), false, &self.case.name, request, &Request::default());
+        let case = self.case;
+        let base = |text: &str| {
+            let origin = Origin { domain: Document::parse(text).unwrap(), name: &case.name, uri: Uri::DEFAULT, new: None };
+            Base::define(origin, request, &Request::default())
+        };
         let base_of = base(before);
         let Some(merged) = self.merged(&base_of) else { return };
         if let Some(after) = self.is_accepted("define", &merged) {
-            let base_of = Base::new(Document::parse(&after).unwrap(), false, &self.case.name, request, &Request::default());
+            let base_of = base(&after);
             self.merges_to("define, a second time", &base_of, &after);
         }
         self.define(before).expect("libvirt takes what it gave");
@@ -183,22 +186,20 @@ impl Laws<'_> {
         if is_off { Request { usb: Vec::new(), keyboard: None, ..request } } else { request }
     }
 
+    fn origin(&self, domain: Document) -> Origin<'_> {
+        Origin { domain, name: &self.case.name, uri: Uri::DEFAULT, new: None }
+    }
+
     fn attach(&self, text: &str) -> Base {
-        let request = self.possible(devices());
-        let mut base = Base::new(Document::parse(text).unwrap(), false, &self.case.name, &request, &Request::default());
-        base.purpose = Purpose::Attach;
-        base
+        Base::attach(self.origin(Document::parse(text).unwrap()), &self.possible(devices()))
     }
 
     fn detach(&self, text: &str) -> Base {
-        let without = Without { no_gpu: true, no_pci: true, no_usb: true, ..Without::default() };
         let mut domain = Document::parse(text).unwrap();
         if let Some(record) = domain::Record::of(&domain).known() {
             domain::recognise(&mut domain, &record);
         }
-        let mut base = Base::new(domain, false, &self.case.name, &Request { without, ..Request::default() }, &Request::default());
-        base.purpose = Purpose::Detach;
-        base
+        Base::detach(self.origin(domain))
     }
 
     /// What vgapt makes of it; `None` where it refuses, with its reason.

@@ -7,82 +7,119 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::disk_context::{Conflicts, DiskContext, refused};
-use super::paths::{directory, existing};
-use super::shown::shortened;
-use super::stated::DiskOptions;
-use crate::disk::{self, Chain, Image, Place, argv, same_file};
+use super::disk_context::{DiskContext, Refused, shortened};
+use super::options::DiskOptions;
+use crate::disk::{self, Chain, Image, Location, directory, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, NamedFile, Reading, Role, format_by_name, is_known_format};
 use crate::problem::Problem;
 
 /// The file name extensions of vgapt's overlays.
 const OWN_ENDINGS: [&str; 2] = ["diff", "copied-in"];
 
+/// An existing disk.
+pub(super) struct Disk {
+    /// Its real path.
+    pub(super) path: PathBuf,
+    pub(super) chain: Chain,
+}
+
+impl Disk {
+    /// The image itself, without its backing chain.
+    pub(super) fn image(&self) -> &Image {
+        self.chain.top()
+    }
+
+    pub(super) fn format(&self) -> &str {
+        &self.chain.top().format
+    }
+}
+
+/// The real path of an existing disk.
+pub(super) fn existing(path: &Path) -> Result<PathBuf> {
+    let place = path.canonicalize().map_err(|error| {
+        Problem::new(format!("the disk {} does not exist: {error}", path.display()), "name an existing image or block device")
+    })?;
+    // On a pipe, qemu-img would wait until a process writes to it.
+    let kind = place.metadata().map(|metadata| metadata.file_type()).ok();
+    let what = kind.and_then(|kind| match kind {
+        _ if kind.is_dir() => Some("a directory"),
+        _ if kind.is_fifo() => Some("a pipe"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ if kind.is_char_device() => Some("a character device"),
+        _ => None,
+    });
+    match what {
+        Some(what) => Err(Problem::new(format!("{} is {what}, not a disk", path.display()), "name an image or a block device").into()),
+        None => Ok(place),
+    }
+}
+
 impl DiskContext<'_> {
-    /// A disk's backing chain, also while a domain uses the disk.
+    /// A disk with its backing chain, also while a domain uses the disk.
     ///
     /// # Errors
-    /// [`Conflicts`] where its format is unclear, or it names a file that is opened only with `--trust-backing`.
-    pub(super) fn chain(&self, path: &Path, words: DiskOptions<'_>) -> Result<Chain> {
-        let (chain, end) = self.chain_so_far(path, words)?;
-        match end {
-            None => Ok(chain),
-            Some(finding) => Err(Conflicts(vec![finding]).into()),
+    /// [`Refused`] where its format is unclear, or it names a file that is opened only with `--trust-backing`.
+    pub(super) fn disk(&self, path: &Path, options: DiskOptions<'_>) -> Result<Disk> {
+        match self.disk_so_far(path, options)? {
+            (disk, None) => Ok(disk),
+            (_, Some(refused)) => Err(refused.into()),
         }
     }
 
-    /// The backing chain as far as it may be followed, and the finding that ended it.
-    pub(super) fn chain_so_far(&self, path: &Path, words: DiskOptions<'_>) -> Result<(Chain, Option<Finding>)> {
-        let mut named = std::path::absolute(path).context("cannot determine the current directory")?;
-        let path = &existing(path)?;
-        let mut format = self.format_of(path, words)?;
-        let mut place = path.to_owned();
-        let mut images: Vec<Image> = Vec::new();
+    /// The disk with its backing chain as far as that may be followed, and what ended it.
+    pub(super) fn disk_so_far(&self, path: &Path, options: DiskOptions<'_>) -> Result<(Disk, Option<Refused>)> {
+        let named = std::path::absolute(path).context("cannot determine the current directory")?;
+        let path = existing(path)?;
+        let format = self.format_of(&path, options)?;
+        let mut images = Vec::new();
+        let end = match self.follow(&path, named, format, options, &mut images) {
+            Ok(()) => None,
+            // The first image cannot be used if a file that it names is refused.
+            Err(error) if images.is_empty() => return Err(error),
+            Err(error) => Some(error.downcast::<Refused>()?),
+        };
+        Ok((Disk { path, chain: Chain(images) }, end))
+    }
+
+    /// Follows a backing chain to its end, or to a file that is refused.
+    fn follow(&self, disk: &Path, mut named: PathBuf, mut format: String, options: DiskOptions<'_>, images: &mut Vec<Image>) -> Result<()> {
+        let mut path = disk.to_owned();
         loop {
-            let names = match self.names(&place, &format, path, words) {
-                Ok(names) => names,
-                // The first image cannot be used if a file that it names is refused.
-                Err(finding) if images.is_empty() => return Err(Conflicts(vec![finding]).into()),
-                Err(finding) => return Ok((Chain(images), Some(finding))),
-            };
-            let mut image = self.image(&place, &format)?;
-            image.path = place.display().to_string();
-            if let Some(finding) = self.against_names(&place, &names, &named) {
-                images.push(image);
-                return Ok((Chain(images), Some(finding)));
+            let names = self.names(&path, &format, disk, options)?;
+            let image = Image { path: path.display().to_string(), ..self.image(&path, &format)? };
+            images.push(image.clone());
+            self.check_names(&path, &names, &named)?;
+            for name in &image.data_files {
+                self.may_open(&path, name, disk, options)?;
             }
-            let data = image.data_files.iter().find_map(|name| self.against_opening(&place, name, path, words).err());
-            let backing = image.backing.clone();
-            let next = image.backing_format.clone();
-            images.push(image);
-            let Some(backing) = backing.filter(|_| data.is_none()) else { return Ok((Chain(images), data)) };
-            let image = &images[images.len() - 1];
-            let Some(next) = next else { return Ok((Chain(images.clone()), Some(no_format(image, &backing)))) };
-            if let Place::File(path) = disk::place_of(&backing, directory(&place)) {
+            let Some(backing) = image.backing else { return Ok(()) };
+            let Some(next) = image.backing_format else {
+                let (path, message) = (&image.path, "does not state the format of its backing file");
+                let remedy = format!("set it: qemu-img rebase -u -F FORMAT -b {backing} {path}");
+                return Err(refused(Finding::error("no-backing-format", format!("{path} {message} {backing}"), remedy)));
+            };
+            if let Location::File(path) = disk::locate(&backing, directory(&path)) {
                 named = path;
             }
-            let below = match self.against_opening(&place, &backing, path, words) {
-                Ok(below) => below,
-                Err(finding) => return Ok((Chain(images), Some(finding))),
-            };
+            let below = self.may_open(&path, &backing, disk, options)?;
             if images.len() > LONGEST_CHAIN || images.iter().any(|image| same_file(Path::new(&image.path), &below)) {
                 return Err(Problem::new(
-                    format!("the backing chain of {} contains a loop at {}", path.display(), below.display()),
+                    format!("the backing chain of {} contains a loop at {}", disk.display(), below.display()),
                     "set the correct backing file: qemu-img rebase -u -F FORMAT -b BACKING IMAGE",
                 )
                 .into());
             }
-            (place, format) = (below, next);
+            (path, format) = (below, next);
         }
     }
 
     /// The files that an image names. An error if one of its data files may not be opened: QEMU opens them together with
     /// the image.
-    fn names(&self, image: &Path, format: &str, disk: &Path, words: DiskOptions<'_>) -> Result<Vec<NamedFile>, Finding> {
+    fn names(&self, image: &Path, format: &str, disk: &Path, options: DiskOptions<'_>) -> Result<Vec<NamedFile>> {
         let shown = image.display();
         let unknown = |because: String| {
             let remedy = "use a copy in a format that names no other files: qemu-img convert -f FORMAT -O qcow2";
-            Finding::error("names-unknown", format!("the files that {shown} makes QEMU open are unknown: {because}"), remedy)
+            refused(Finding::error("names-unknown", format!("the files that {shown} makes QEMU open are unknown: {because}"), remedy))
         };
         if !is_known_format(format) {
             return Err(unknown(format!("its format is {format}")));
@@ -93,7 +130,7 @@ impl DiskContext<'_> {
         };
         let names = read(image, format)?;
         for named in names.iter().filter(|named| named.role == Role::Data) {
-            let extent = self.against_opening(image, &named.name, disk, words)?;
+            let extent = self.may_open(image, &named.name, disk, options)?;
             // An extent of a VMDK may itself be a descriptor that names further files.
             let of_extent = read(&extent, named.format.as_deref().unwrap_or("raw"))?;
             if let Some(further) = of_extent.iter().find(|named| named.role == Role::Data) {
@@ -105,88 +142,78 @@ impl DiskContext<'_> {
 
     /// Refuses an image that has different backing files by different names of it: QEMU resolves a relative backing
     /// file name against the folder of the name by which the image is opened.
-    fn against_names(&self, real: &Path, needs: &[NamedFile], named: &Path) -> Option<Finding> {
-        let of_libvirt = self.named_by_libvirt().filter(|path| same_file(path, real));
+    fn check_names(&self, real: &Path, needs: &[NamedFile], named: &Path) -> Result<()> {
+        let of_libvirt = self.libvirt.named().filter(|path| same_file(path, real));
         let mut names: Vec<PathBuf> = std::iter::once(named.to_owned()).chain(of_libvirt).collect();
         names.sort();
         names.dedup();
         for name in names.iter().filter(|name| directory(name).canonicalize().ok().as_deref() != Some(directory(real))) {
             for need in needs {
-                let (one, other) = (disk::place_of(&need.name, directory(real)), disk::place_of(&need.name, directory(name)));
-                let (Place::File(one), Place::File(other)) = (one, other) else { continue };
+                let (one, other) = (disk::locate(&need.name, directory(real)), disk::locate(&need.name, directory(name)));
+                let (Location::File(one), Location::File(other)) = (one, other) else { continue };
                 // Nobody uses a name of the image with which QEMU does not find the named file.
                 let is_there = !matches!(Reading::of(other.metadata(), name.to_string_lossy().as_ref()), Reading::Absent);
                 if is_there && !same_file(&one, &other) {
-                    return Some(two_below(real, name, &one, &other));
+                    let (real, name, one, other) = (real.display(), name.display(), one.display(), other.display());
+                    let message = format!(
+                        "{name} is a link to {real}, whose backing file name is relative: through the link the backing file is {other}, by its own path it is {one}"
+                    );
+                    let remedy = format!("set the correct one by its absolute path: qemu-img rebase -u -F FORMAT -b BACKING {real}");
+                    return Err(refused(Finding::error("backing-by-name", message, remedy)));
                 }
             }
         }
-        None
-    }
-
-    /// One image of a known format.
-    pub(super) fn image(&self, path: &Path, format: &str) -> Result<Image> {
-        let said = self.ask(&argv::info(path, format, true))?;
-        if !said.success() {
-            return Err(refused(&format!("qemu-img cannot read {} as {format}", path.display()), &said));
-        }
-        disk::parse_image(&said.stdout).map_err(anyhow::Error::msg)
+        Ok(())
     }
 
     /// The format of a disk, from the first of these: the user's option, the domain that uses it, an overlay that declares
     /// it raw, its file name, and its content, unless a domain that cannot be read may use another format.
-    fn format_of(&self, path: &Path, words: DiskOptions<'_>) -> Result<String> {
-        if let Some(stated) = words.format {
+    fn format_of(&self, path: &Path, options: DiskOptions<'_>) -> Result<String> {
+        if let Some(stated) = options.format {
             return Ok(stated.to_owned());
         }
         let content = disk::beginning(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let doubt = |message: String| -> anyhow::Error {
-            let (option, other) = (words.option, if content == "raw" { "qcow2" } else { content });
+        let shown = path.display();
+        let doubt = |message: String| {
+            let (option, other) = (options.option, if content == "raw" { "qcow2" } else { content });
             let remedy = format!(
                 "state the format: {option} raw, or {option} {other}; the guest of a raw disk can make it look like another format"
             );
-            Conflicts(vec![Finding::error("format-unclear", message, remedy)]).into()
+            refused(Finding::error("format-unclear", message, remedy))
         };
-        let shown = path.display();
-        let by_domains = self.formats_by_domains(path);
+        let mut by_domains: Vec<&str> = self.libvirt.uses_of(path).filter_map(|(_, used)| used.format.as_deref()).collect();
+        by_domains.sort_unstable();
+        by_domains.dedup();
         if by_domains.len() > 1 {
             return Err(doubt(format!("domains state different formats for {shown}: {}", by_domains.join(", "))));
         }
-        let is_device = path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device());
-        // A commit may have written data of an overlay's guest into its backing file, including a faked header.
-        let (by_overlays, unread) =
-            if content == "raw" || !by_domains.is_empty() { Default::default() } else { self.taken_for_raw_by(path)? };
-        let by_overlay = by_overlays.first().map(|overlay| format!("the header of {}", overlay.display()));
-        let unknown = [&self.unknown_domains[..], &unread].concat();
-        let expected = match by_domains.first() {
-            Some(format) => Some((format.as_str(), "its domain")),
-            None if by_overlay.is_some() => by_overlay.as_deref().map(|overlay| ("raw", overlay)),
-            None if is_device => Some(("raw", "its type: a block device")),
-            None => format_of_name(path).map(|format| (format, "its name")),
+        match by_domains.first() {
+            Some(stated) if *stated != "raw" || content == "raw" => return Ok((*stated).to_owned()),
+            None if content == "raw" => return Ok("raw".to_owned()),
+            _ => {}
+        }
+        let (expected, unread) = if by_domains.is_empty() {
+            // A commit may have written data of an overlay's guest into its backing file, including a faked header.
+            let (by_overlays, unread) = self.taken_for_raw_by(path)?;
+            let by_overlay = by_overlays.first().map(|overlay| ("raw", format!("the header of {}", overlay.display())));
+            (by_overlay.or_else(|| by_kind(path)), unread)
+        } else {
+            (Some(("raw", "its domain".to_owned())), Vec::new())
         };
+        let unknown = [&self.libvirt.unknown_domains[..], &unread].concat();
         match expected {
-            Some(("raw", by)) if content != "raw" => {
-                Err(doubt(format!("{shown} is raw according to {by}, but its content looks like {content}")))
+            Some((format, by)) if content != format => {
+                Err(doubt(format!("{shown} is {format} according to {by}, but its content looks like {content}")))
             }
-            Some((format, "its domain")) => Ok(format.to_owned()),
-            Some((format, _)) if content == format || content == "raw" => Ok(content.to_owned()),
-            Some((format, by)) => Err(doubt(format!("{shown} is {format} according to {by}, but its content looks like {content}"))),
-            None if content == "raw" || unknown.is_empty() => Ok(content.to_owned()),
-            None => Err(doubt(format!("{shown} looks like {content}, but a domain may use it as raw: {}", shortened(&unknown)))),
+            None if !unknown.is_empty() => {
+                Err(doubt(format!("{shown} looks like {content}, but a domain may use it as raw: {}", shortened(&unknown))))
+            }
+            _ => Ok(content.to_owned()),
         }
     }
 
-    /// The formats that domains state for an image, without duplicates.
-    pub(super) fn formats_by_domains(&self, path: &Path) -> Vec<String> {
-        let uses = self.domains.iter().flat_map(|user| &user.disks).filter(|(_, used)| same_file(used, path));
-        let mut formats: Vec<String> = uses.filter_map(|(used, _)| used.format.clone()).collect();
-        formats.sort();
-        formats.dedup();
-        formats
-    }
-
     /// The path of a file that an image's header names, if it may be opened.
-    fn against_opening(&self, image: &Path, name: &str, disk: &Path, words: DiskOptions<'_>) -> Result<PathBuf, Finding> {
+    fn may_open(&self, image: &Path, name: &str, disk: &Path, options: DiskOptions<'_>) -> Result<PathBuf> {
         let shown = &image.display().to_string();
         let outside = |what: &str| {
             Finding::error(
@@ -195,74 +222,51 @@ impl DiskContext<'_> {
                 "a disk from somebody else can read any file of the host in this way; if the file is correct: --trust-backing",
             )
         };
-        let path = match disk::place_of(name, directory(image)) {
-            Place::File(path) => path,
-            Place::Other(other) if words.trust => {
+        let path = match disk::locate(name, directory(image)) {
+            Location::File(path) => path,
+            Location::Other(other) if options.trust => {
                 let message = format!("{shown} refers to {other}, which vgapt does not support");
-                return Err(Finding::error("backing-elsewhere", message, "copy the disk with qemu-img convert, and state the formats"));
+                let remedy = "copy the disk with qemu-img convert, and state the formats";
+                return Err(refused(Finding::error("backing-elsewhere", message, remedy)));
             }
-            Place::Other(other) => return Err(outside(&other)),
+            Location::Other(other) => return Err(refused(outside(&other))),
         };
         // The name is shown as written where it cannot be resolved.
         let real = path.canonicalize();
         let place = real.as_deref().unwrap_or(&path);
-        let home = directory(place);
-        let is_known = home == directory(disk) || self.pools.iter().any(|pool| in_pool(pool, place));
-        if !is_known && !words.trust {
-            return Err(outside(&place.display().to_string()));
+        let is_known = directory(place) == directory(disk) || self.libvirt.is_in_pool(place);
+        if !is_known && !options.trust {
+            return Err(refused(outside(&place.display().to_string())));
         }
-        match real {
-            Ok(place) => existing(&place).map_err(|error| {
+        Err(refused(match real.map(|place| existing(&place).map_err(|error| (place, error))) {
+            Ok(Ok(place)) => return Ok(place),
+            Ok(Err((place, error))) => {
                 Finding::error("no-disk", format!("{shown} names {}: {error}", place.display()), "name a file or a block device instead")
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(shown, &path)),
-            Err(error) => Err(Finding::error(
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Finding::error(
+                "backing-missing",
+                format!("the backing file of {shown} is missing: {}", path.display()),
+                format!("restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE {shown}"),
+            ),
+            Err(error) => Finding::error(
                 "backing-unread",
                 format!("the backing file {} of {shown} cannot be read: {error}", path.display()),
                 "run it as a user who may read it",
-            )),
-        }
+            ),
+        }))
     }
 }
 
-/// Whether a path belongs to a storage pool: a file in its folder, or one of its volumes.
-fn in_pool(pool: &crate::hypervisor::Pool, place: &Path) -> bool {
-    let folder = pool.target.as_ref().and_then(|target| Path::new(target).canonicalize().ok());
-    folder.is_some_and(|folder| folder == directory(place)) || pool.volumes.iter().any(|volume| same_file(Path::new(&volume.path), place))
+fn refused(finding: Finding) -> anyhow::Error {
+    Refused::from(finding).into()
 }
 
-/// The format that the extension of a name suggests.
-fn format_of_name(path: &Path) -> Option<&'static str> {
+/// The format that a disk's type or the extension of its name suggests, and by what.
+fn by_kind(path: &Path) -> Option<(&'static str, String)> {
+    if path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device()) {
+        return Some(("raw", "its type: a block device".to_owned()));
+    }
     let is_own = path.extension().is_some_and(|ending| OWN_ENDINGS.iter().any(|own| ending == *own));
-    if is_own { Some("qcow2") } else { format_by_name(path) }
-}
-
-fn two_below(real: &Path, name: &Path, one: &Path, other: &Path) -> Finding {
-    let (real, name) = (real.display(), name.display());
-    Finding::error(
-        "backing-by-name",
-        format!(
-            "{name} is a link to {real}, whose backing file name is relative: through the link the backing file is {}, by its own path it is {}",
-            other.display(),
-            one.display()
-        ),
-        format!("set the correct one by its absolute path: qemu-img rebase -u -F FORMAT -b BACKING {real}"),
-    )
-}
-
-fn no_format(image: &Image, backing: &str) -> Finding {
-    let path = &image.path;
-    Finding::error(
-        "no-backing-format",
-        format!("{path} does not state the format of its backing file {backing}"),
-        format!("set it: qemu-img rebase -u -F FORMAT -b {backing} {path}"),
-    )
-}
-
-fn missing(image: &str, path: &Path) -> Finding {
-    Finding::error(
-        "backing-missing",
-        format!("the backing file of {image} is missing: {}", path.display()),
-        format!("restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE {image}"),
-    )
+    let format = if is_own { Some("qcow2") } else { format_by_name(path) };
+    format.map(|format| (format, "its name".to_owned()))
 }

@@ -8,13 +8,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::super::Context;
-use super::disk_context::DiskContext;
-use super::guard::AccessMode;
-use super::paths::{directory, existing};
-use super::shown::human_size;
-use super::stated::BeforeWriting;
-use super::work::ToolRun;
-use crate::disk::{Image, argv};
+use super::chain::existing;
+use super::disk_context::{DiskContext, human_size};
+use super::guard::{check_not_read_only, check_space};
+use super::options::BeforeWriting;
+use super::tools::ToolRun;
+use crate::disk::{Image, argv, directory};
+use crate::model::Finding;
 use crate::problem::Problem;
 
 /// Write the content of an overlay into its backing file
@@ -40,87 +40,66 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let disk_context = DiskContext::open(context)?;
-        let overlay = existing(&self.overlay)?;
-        let chain = disk_context.chain(&self.overlay, self.before.stated.options())?;
-        let Some(base) = chain.base() else {
+        let overlay = disk_context.disk(&self.overlay, self.before.stated.options())?;
+        let Some(below) = overlay.chain.base() else {
             return Err(Problem::new(
-                format!("{} has no backing file", overlay.display()),
+                format!("{} has no backing file", overlay.path.display()),
                 "name an overlay; vgapt disk info shows the backing chain",
             )
             .into());
         };
-        let (kept, format) = (base.snapshots.clone(), base.format.clone());
-        let base = existing(Path::new(&base.path))?;
-        let mut against = disk_context.check_running_domains(&base, AccessMode::Write);
-        against.extend(disk_context.check_in_use(&chain, AccessMode::Write)?);
-        against.extend(DiskContext::check_writable(&base));
-        against.extend(DiskContext::check_writable(&overlay));
-        let search = disk_context.search((&base, &format), Some(&overlay), &self.before.further)?;
-        against.extend(search.findings(&base));
-        against.extend(
-            (!base.starts_with("/dev")).then(|| DiskContext::check_space(directory(&base), chain.top().actual_size).err()).flatten(),
-        );
-        against.extend(broken(chain.top()));
-        against.extend(with_snapshots(chain.top()));
-        if let Some(code) = disk_context.refusal(&against, "nothing was committed", self.before.force.force)? {
-            return Ok(code);
-        }
+        let base = existing(Path::new(&below.path))?;
+        let (shown, size) = (base.display(), overlay.image().actual_size);
+        let in_use = disk_context.check_running_domains(&base, |_| true);
+        let writable = [disk_context.check_writable(&overlay)?, check_not_read_only(&base)].concat();
+        let search = disk_context.search((&base, &below.format), Some(&overlay.path), &self.before.further)?;
+        let space = if base.starts_with("/dev") { Vec::new() } else { check_space(directory(&base), size) };
+        let against = [in_use, writable, search.findings(&base), space, check_image(overlay.image())].concat();
+        disk_context.check(against, "nothing was committed", self.before.force.force)?;
         context.note(&search.told(&base));
-        if !kept.is_empty() {
-            let names = kept.join(", ");
-            context.note(&format!("note: the snapshots in {} ({names}) stay; they do not contain what is committed now", base.display()));
+        if !below.snapshots.is_empty() {
+            let names = below.snapshots.join(", ");
+            context.note(&format!("note: the snapshots in {shown} ({names}) stay; they do not contain what is committed now"));
         }
-        context.note(&format!("committing {1} from {0} into {2}", overlay.display(), human_size(chain.top().actual_size), base.display()));
+        let name = overlay.path.display();
+        context.note(&format!("committing {} from {name} into {shown}", human_size(size)));
         let since = Instant::now();
-        commit_overlay(&disk_context, &overlay, &chain.top().format, &base)?;
-        let words = format!(
-            "{} now contains everything, in {:.1?}; {} is empty, and can still be used",
-            base.display(),
-            since.elapsed(),
-            overlay.display()
-        );
-        disk_context.done(&words, json!({"overlay": overlay, "base": base, "searched": search.json()}))
+        commit_overlay(&disk_context, &overlay.path, overlay.format(), &base)?;
+        let words = format!("{shown} now contains everything, in {:.1?}; {name} is empty, and can still be used", since.elapsed());
+        disk_context.done(&words, json!({"overlay": overlay.path, "base": base, "searched": search.json()}))
     }
 }
 
 /// Writes the content of an overlay into its backing file.
 pub(super) fn commit_overlay(disk_context: &DiskContext<'_>, overlay: &Path, format: &str, base: &Path) -> Result<()> {
-    let words = format!(
-        "through {} the disk is unchanged; do not use {} on its own before 'vgapt disk commit {}' has finished",
-        overlay.display(),
-        base.display(),
-        overlay.display()
-    );
-    let complaint =
-        ToolRun { label: "committing", if_interrupted: &words, temporary: None }.run(disk_context, &argv::commit(overlay, format))?;
+    let (over, below) = (overlay.display(), base.display());
+    let state =
+        format!("through {over} the disk is unchanged; do not use {below} on its own before 'vgapt disk commit {over}' has finished");
+    let work = ToolRun { label: "committing", if_interrupted: &state, temporary: None };
+    let complaint = disk_context.run(&argv::commit(overlay, format), &work)?;
     if complaint.is_empty() {
         return Ok(());
     }
     Err(Problem::new(
-        format!("qemu-img printed errors while it wrote {} into {}: {complaint}", overlay.display(), base.display()),
-        format!("check both for errors: qemu-img check {}; qemu-img check {}", base.display(), overlay.display()),
+        format!("qemu-img printed errors while it wrote {over} into {below}: {complaint}"),
+        format!("check both for errors: qemu-img check {below}; qemu-img check {over}"),
     )
     .into())
 }
 
-/// Snapshots in an overlay also use its backing file, which a commit changes.
-fn with_snapshots(overlay: &Image) -> Option<crate::model::Finding> {
+/// An overlay is not corrupt, and has no snapshots: these also use its backing file, which a commit changes.
+fn check_image(overlay: &Image) -> Vec<Finding> {
     let (path, names) = (&overlay.path, overlay.snapshots.join(", "));
-    (!overlay.snapshots.is_empty()).then(|| {
-        crate::model::Finding::error(
+    let corrupt = overlay.corrupt.then(|| {
+        let remedy = format!("check what can be repaired: qemu-img check {path}");
+        Finding::error("corrupt", format!("{path} is marked as corrupt"), remedy)
+    });
+    let snapshots = (!overlay.snapshots.is_empty()).then(|| {
+        Finding::error(
             "snapshots",
             format!("{path} contains snapshots ({names}), which a commit would corrupt"),
             format!("make a standalone copy instead (vgapt disk merge {path} NEW), or delete them: qemu-img snapshot -d NAME {path}"),
         )
-    })
-}
-
-fn broken(image: &Image) -> Option<crate::model::Finding> {
-    image.corrupt.then(|| {
-        crate::model::Finding::error(
-            "corrupt",
-            format!("{} is marked as corrupt", image.path),
-            format!("check what can be repaired: qemu-img check {}", image.path),
-        )
-    })
+    });
+    corrupt.into_iter().chain(snapshots).collect()
 }

@@ -9,14 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
+use super::chain::Disk;
 use super::commit::commit_overlay;
 use super::disk_context::DiskContext;
-use super::guard::AccessMode;
-use super::made::check_new_image;
-use super::paths::{directory, existing, pending};
-use super::stated::BeforeWriting;
-use super::work::ToolRun;
-use crate::disk::{Chain, Staged, argv};
+use super::guard::{check_space, pending_copy};
+use super::options::BeforeWriting;
+use super::tools::ToolRun;
+use crate::disk::{Staged, argv, directory};
 use crate::model::Size;
 use crate::problem::Problem;
 
@@ -46,45 +45,41 @@ impl Arguments {
         let what = self.path.canonicalize().map_err(|error| {
             Problem::new(format!("{} cannot be copied: {error}", self.path.display()), "name an existing file or directory")
         })?;
-        let disk = existing(&self.disk)?;
-        let pending = pending(&disk);
-        let chain = disk_context.chain(&self.disk, self.before.stated.options())?;
+        let disk = disk_context.disk(&self.disk, self.before.stated.options())?;
+        let pending = pending_copy(&disk.path);
         let unfinished = pending.try_exists().with_context(|| format!("cannot look for {}", pending.display()))?;
-        let mut against = if unfinished { Vec::new() } else { disk_context.check_target(&pending) };
-        against.extend(disk_context.check_in_use(&chain, AccessMode::Write)?);
-        against.extend(DiskContext::check_writable(&disk));
-        let search = disk_context.search((&disk, &chain.top().format), unfinished.then_some(&pending), &self.before.further)?;
-        against.extend(search.findings(&disk));
-        // The files need space twice: in the overlay and in the disk.
+        let target = if unfinished { Vec::new() } else { disk_context.check_target(&pending) };
+        let writable = disk_context.check_writable(&disk)?;
+        let search = disk_context.search((&disk.path, disk.format()), unfinished.then_some(&pending), &self.before.further)?;
         let size = size_of(&what).map_err(|error| {
             Problem::new(
                 format!("{} cannot be copied: not all of it can be read: {error}", what.display()),
                 "make the rest readable, or move it elsewhere",
             )
         })?;
+        // The files need space twice: in the overlay and in the disk.
         let twice = Size::from_bytes(size.saturating_add(BESIDE.bytes()).saturating_mul(2));
-        against.extend(DiskContext::check_space(directory(&disk), twice).err());
-        if let Some(code) = disk_context.refusal(&against, "nothing was copied", self.before.force.force)? {
-            return Ok(code);
-        }
-        context.note(&search.told(&disk));
+        let against = [target, writable, search.findings(&disk.path), check_space(directory(&disk.path), twice)].concat();
+        disk_context.check(against, "nothing was copied", self.before.force.force)?;
+        let shown = disk.path.display();
+        context.note(&search.told(&disk.path));
         if unfinished {
-            context.note(&format!("note: an earlier copy into {} was interrupted; it is finished first", disk.display()));
-            finish(&disk_context, &pending, &disk)?;
+            context.note(&format!("note: an earlier copy into {shown} was interrupted; it is finished first"));
+            finish(&disk_context, &pending, &disk.path)?;
         }
         let since = Instant::now();
-        self.copy(&disk_context, &what, &disk, &chain)?;
-        finish(&disk_context, &pending, &disk)?;
-        let words = format!("{} was copied to {} of {}, in {:.1?}", what.display(), self.directory, disk.display(), since.elapsed());
-        disk_context.done(&words, json!({"path": what, "disk": disk, "directory": self.directory, "searched": search.json()}))
+        self.copy(&disk_context, &what, &disk, &pending)?;
+        finish(&disk_context, &pending, &disk.path)?;
+        let words = format!("{} was copied to {} of {shown}, in {:.1?}", what.display(), self.directory, since.elapsed());
+        disk_context.done(&words, json!({"path": what, "disk": disk.path, "directory": self.directory, "searched": search.json()}))
     }
 
-    fn copy(&self, disk_context: &DiskContext<'_>, what: &Path, disk: &Path, chain: &Chain) -> Result<()> {
-        let staged = Staged::beside(&pending(disk))?;
-        disk_context.make(&argv::overlay(&staged.path(), disk, &chain.top().format), "cannot create a temporary overlay")?;
+    fn copy(&self, disk_context: &DiskContext<'_>, what: &Path, disk: &Disk, pending: &Path) -> Result<()> {
+        let staged = Staged::beside(pending)?;
+        disk_context.make(&argv::overlay(&staged.path(), &disk.path, disk.format()), "cannot create a temporary overlay")?;
         let work = ToolRun { label: "copying", if_interrupted: "the disk is unchanged", temporary: staged.scratch() };
-        let words = work.run(disk_context, &argv::copy_in(what, &staged.path(), "qcow2", &self.directory))?;
-        check_new_image(disk_context, &staged.path(), chain.top().virtual_size, &words)?;
+        let words = disk_context.run(&argv::copy_in(what, &staged.path(), "qcow2", &self.directory), &work)?;
+        disk_context.check_new_image(&staged.path(), disk.image().virtual_size, &words)?;
         staged.publish()
     }
 }

@@ -7,12 +7,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::disk_context::DiskContext;
-use super::made::{new_format, staged};
-use super::paths::directory;
-use super::shown::human_size;
-use super::stated::format_name;
-use crate::disk::{argv, free_space};
+use super::disk_context::{DiskContext, human_size};
+use super::options::{format_name, new_format};
+use crate::disk::{Staged, argv, directory, free_space};
 use crate::model::Size;
 
 /// Create an empty disk
@@ -42,11 +39,9 @@ impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let disk_context = DiskContext::alone(context)?;
         let target = std::path::absolute(&self.path).context("cannot determine the current directory")?;
-        if let Some(code) = disk_context.refusal(&disk_context.check_target(&target), "no disk was created", false)? {
-            return Ok(code);
-        }
+        disk_context.check(disk_context.check_target(&target), "no disk was created", false)?;
         let format = new_format(&target, self.format.as_deref());
-        let staged = staged(&target, format)?;
+        let staged = Staged::of_format(&target, format)?;
         disk_context.make(&argv::create(&staged.path(), format, self.size), &format!("cannot create {}", target.display()))?;
         staged.publish()?;
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {

@@ -1,22 +1,18 @@
-//! Checks before a disk command.
+//! What must be true before a disk command changes something. Each check returns the findings against it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::disk_context::{DiskContext, refused};
-use super::paths::{directory, pending};
-use super::shown::{human_size, shortened};
-use crate::disk::{self, Chain, argv, same_file};
+use super::chain::Disk;
+use super::disk_context::{DiskContext, human_size, shortened};
+use super::tools::failure;
+use crate::disk::{self, DiskUse, argv, directory, same_file};
 use crate::model::{Finding, Reading, Size, shell_word};
 
-/// What a disk command does with an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccessMode {
-    /// No other process may write to it.
-    Read,
-    /// No other process may use it.
-    Write,
+/// The overlay with files that `vgapt disk copy-in` has copied, but not yet committed to the disk.
+pub(super) fn pending_copy(disk: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.copied-in", disk.display()))
 }
 
 impl DiskContext<'_> {
@@ -28,139 +24,123 @@ impl DiskContext<'_> {
         }
     }
 
-    /// Checks that a new file can be written: it must not exist, and its directory must be writable.
+    /// A new file can be written: it does not exist, and its folder is writable.
     pub(super) fn check_target(&self, target: &Path) -> Vec<Finding> {
-        let shown = target.display();
-        self.sweep(directory(target));
-        match Reading::of(target.symlink_metadata(), &shown.to_string()) {
+        let (shown, home) = (target.display(), directory(target));
+        self.sweep(home);
+        vec![match Reading::of(target.symlink_metadata(), &shown.to_string()) {
             Reading::Known(_) => {
-                return vec![Finding::error(
-                    "target-exists",
-                    format!("{shown} already exists"),
-                    "name another target, or remove that file",
-                )];
+                Finding::error("target-exists", format!("{shown} already exists"), "name another target, or remove that file")
             }
-            Reading::Absent => {}
             Reading::Unknown(because) => {
                 let message = format!("it is unknown whether {shown} exists: {because}");
-                return vec![Finding::error("target-unknown", message, "name a target in a folder that you may read")];
+                Finding::error("target-unknown", message, "name a target in a folder that you may read")
             }
-        }
-        let home = directory(target);
-        if !home.is_dir() {
-            return vec![Finding::error(
-                "no-directory",
-                format!("the directory {} does not exist", home.display()),
-                "create it, or name another target",
-            )];
-        }
-        let why = disk::is_read_only(home);
-        why.map(|why| {
-            Finding::error("read-only", format!("nothing can be created in {}: {why}", home.display()), "name a target elsewhere")
-        })
-        .into_iter()
-        .collect()
+            Reading::Absent if !home.is_dir() => {
+                let message = format!("the directory {} does not exist", home.display());
+                Finding::error("no-directory", message, "create it, or name another target")
+            }
+            Reading::Absent => {
+                let Some(why) = disk::is_read_only(home) else { return Vec::new() };
+                Finding::error("read-only", format!("nothing can be created in {}: {why}", home.display()), "name a target elsewhere")
+            }
+        }]
     }
 
-    /// Running domains that use an image.
-    pub(super) fn check_running_domains(&self, image: &Path, will: AccessMode) -> Vec<Finding> {
+    /// A disk can be read: nobody writes to it, and it is complete.
+    pub(super) fn check_readable(&self, disk: &Disk) -> Result<Vec<Finding>> {
+        let in_use = self.check_in_use(disk, |used| !used.read_only)?;
+        Ok([in_use, check_pending_copy(&disk.path)].concat())
+    }
+
+    /// A disk can be written to: nobody uses it, and nothing says that it must not be changed.
+    pub(super) fn check_writable(&self, disk: &Disk) -> Result<Vec<Finding>> {
+        let in_use = self.check_in_use(disk, |_| true)?;
+        Ok([in_use, check_not_read_only(&disk.path)].concat())
+    }
+
+    /// No domain uses the disk in this way, and no process any image of its chain.
+    fn check_in_use(&self, disk: &Disk, matters: fn(&DiskUse) -> bool) -> Result<Vec<Finding>> {
+        let findings = self.check_running_domains(&disk.path, matters);
+        if findings.is_empty() { Ok(self.check_locks(disk)?.into_iter().collect()) } else { Ok(findings) }
+    }
+
+    /// No running domain uses an image in this way.
+    pub(super) fn check_running_domains(&self, image: &Path, matters: fn(&DiskUse) -> bool) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for user in self.domains.iter().filter(|user| user.known.state.is_active()) {
-            let has = user.disks.iter().find(|(used, path)| same_file(path, image) && (will == AccessMode::Write || !used.read_only));
-            findings.extend(has.map(|(used, _)| {
-                let name = &user.known.name;
-                Finding::error(
+        for (domain, disks) in self.libvirt.domains.iter().filter(|(domain, _)| domain.state.is_active()) {
+            if let Some((used, _)) = disks.iter().find(|(used, path)| matters(used) && same_file(path, image)) {
+                findings.push(Finding::error(
                     "in-use",
-                    format!("the domain '{name}' is running and uses {} as {}", image.display(), used.target),
-                    format!("stop it first: vgapt stop {}", shell_word(name)),
-                )
-            }));
+                    format!("the domain '{}' is running and uses {} as {}", domain.name, image.display(), used.target),
+                    format!("stop it first: vgapt stop {}", shell_word(&domain.name)),
+                ));
+            }
         }
         findings
     }
 
-    /// Other processes that use an image or its backing chain.
-    pub(super) fn check_locks(&self, chain: &Chain) -> Result<Option<Finding>> {
-        for image in &chain.0 {
+    /// No other process has an image of the chain open for writing.
+    pub(super) fn check_locks(&self, disk: &Disk) -> Result<Option<Finding>> {
+        for image in &disk.chain.0 {
             let said = self.ask(&argv::info(Path::new(&image.path), &image.format, false))?;
             if !said.success() && disk::says_locked(&said.stderr) {
-                return Ok(Some(Finding::error(
-                    "locked",
-                    format!("another process has {} open for writing: QEMU's lock is held", image.path),
-                    "shut down the domain that uses it first",
-                )));
+                let message = format!("another process has {} open for writing: QEMU's lock is held", image.path);
+                return Ok(Some(Finding::error("locked", message, "shut down the domain that uses it first")));
             }
             if !said.success() {
-                return Err(refused(&format!("it is unknown whether another process uses {}", image.path), &said));
+                return Err(failure(&format!("it is unknown whether another process uses {}", image.path), &said));
             }
         }
         Ok(None)
     }
 
-    /// Both: domains that use the disk itself, processes that use any image of its chain.
-    pub(super) fn check_in_use(&self, chain: &Chain, will: AccessMode) -> Result<Vec<Finding>> {
-        let mut findings = self.check_running_domains(Path::new(&chain.top().path), will);
-        if findings.is_empty() {
-            findings.extend(self.check_locks(chain)?);
+    /// All domains are known: if an unknown one uses the disk, the copy would be inconsistent.
+    pub(super) fn check_domains_known(&self, image: &Path) -> Vec<Finding> {
+        if self.libvirt.unknown_domains.is_empty() {
+            return Vec::new();
         }
-        Ok(findings)
+        let message = format!("it is unknown whether a domain uses {}: {}", image.display(), shortened(&self.libvirt.unknown_domains));
+        let remedy = "make that readable (start libvirt, run it as root); or use --force: if a guest writes to the disk at the same time, the copy is corrupt";
+        vec![Finding::blocked("use-unknown", message, remedy)]
     }
+}
 
-    /// Domains that are unknown: if one uses the disk, the copy would be inconsistent.
-    pub(super) fn check_unknown_domains(&self, image: &Path) -> Option<Finding> {
-        (!self.unknown_domains.is_empty()).then(|| {
-            Finding::blocked(
-                "use-unknown",
-                format!("it is unknown whether a domain uses {}: {}", image.display(), shortened(&self.unknown_domains)),
-                "make that readable (start libvirt, run it as root); or use --force: if a guest writes to the disk at the same time, the copy is corrupt",
-            )
-        })
-    }
+/// An image may be written to.
+pub(super) fn check_not_read_only(image: &Path) -> Vec<Finding> {
+    let shown = image.display();
+    let finding = disk::is_read_only(image).map(|why| {
+        let remedy = format!("if that is not intended: chmod u+w {shown}; or make a merged copy: vgapt disk merge");
+        Finding::error("read-only", format!("{shown} must not be written to: {why}"), remedy)
+    });
+    finding.into_iter().collect()
+}
 
-    /// Why an image may not be written to.
-    pub(super) fn check_writable(image: &Path) -> Option<Finding> {
-        let why = disk::is_read_only(image)?;
-        let remedy = format!("if that is not intended: chmod u+w {}; or make a merged copy: vgapt disk merge", image.display());
-        Some(Finding::error("read-only", format!("{} must not be written to: {why}", image.display()), remedy))
-    }
-
-    /// A disk into which an interrupted `copy-in` was writing.
-    pub(super) fn check_pending_copy(image: &Path) -> Option<Finding> {
-        let pending = pending(image);
-        let is_there = match pending.try_exists() {
-            Ok(is_there) => is_there,
-            Err(error) => {
-                let message =
-                    format!("it is unknown whether a copy into {} was interrupted: {}: {error}", image.display(), pending.display());
-                return Some(Finding::blocked(
-                    "half-written-unknown",
-                    message,
-                    "run it as a user who may read that folder, or use --force",
-                ));
-            }
-        };
-        is_there.then(|| {
-            Finding::error(
-                "half-written",
-                format!(
-                    "a copy into {} was interrupted in its last step; the disk is complete only through {}",
-                    image.display(),
-                    pending.display()
-                ),
-                format!("finish it: vgapt disk commit {0} && rm {0}", pending.display()),
-            )
-        })
-    }
-
-    /// The free space of a directory, or a finding where it is too little.
-    pub(super) fn check_space(home: &Path, needed: Size) -> Result<Option<Size>, Finding> {
-        match disk::free_space(home) {
-            Some(free) if free < needed => Err(Finding::error(
-                "no-room",
-                format!("{} has {} free, but up to {} may be needed", home.display(), human_size(free), human_size(needed)),
-                "free some space, or name a target on another file system",
-            )),
-            free => Ok(free),
+/// No interrupted `copy-in` was writing into a disk.
+pub(super) fn check_pending_copy(image: &Path) -> Vec<Finding> {
+    let path = pending_copy(image);
+    let (shown, pending) = (image.display(), path.display());
+    match path.try_exists() {
+        Ok(false) => Vec::new(),
+        Ok(true) => vec![Finding::error(
+            "half-written",
+            format!("a copy into {shown} was interrupted in its last step; the disk is complete only through {pending}"),
+            format!("finish it: vgapt disk commit {pending} && rm {pending}"),
+        )],
+        Err(error) => {
+            let message = format!("it is unknown whether a copy into {shown} was interrupted: {pending}: {error}");
+            vec![Finding::blocked("half-written-unknown", message, "run it as a user who may read that folder, or use --force")]
         }
     }
+}
+
+/// A folder's file system has this much free space, as far as that is known.
+pub(super) fn check_space(folder: &Path, needed: Size) -> Vec<Finding> {
+    let Some(free) = disk::free_space(folder).filter(|free| *free < needed) else { return Vec::new() };
+    let (folder, free, needed) = (folder.display(), human_size(free), human_size(needed));
+    vec![Finding::error(
+        "no-room",
+        format!("{folder} has {free} free, but up to {needed} may be needed"),
+        "free some space, or name a target on another file system",
+    )]
 }

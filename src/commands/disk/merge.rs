@@ -8,16 +8,13 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
-use super::disk_context::DiskContext;
-use super::guard::AccessMode;
-use super::made::{needed, new_format, staged};
-use super::paths::{directory, existing};
-use super::shown::human_size;
-use super::stated::{Trust, format_name};
-use super::work::ToolRun;
-use crate::disk::{Image, argv};
+use super::chain::Disk;
+use super::disk_context::{DiskContext, human_size};
+use super::guard::check_space;
+use super::options::{Trust, format_name, new_format};
+use super::tools::ToolRun;
+use crate::disk::{Staged, argv, directory, free_space};
 use crate::interrupt::Interrupted;
-use crate::model::Finding;
 use crate::problem::Problem;
 
 /// Copy the complete content of an overlay into a new disk of any format
@@ -39,58 +36,47 @@ pub(super) struct Arguments {
     trust: Trust,
 }
 
+const IF_INTERRUPTED: &str = "the sources are unchanged, and no new disk was created";
+
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let disk_context = DiskContext::open(context)?;
-        let overlay = existing(&self.overlay)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
-        let chain = disk_context.chain(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
-        let mut against = disk_context.check_target(&new);
-        against.extend(disk_context.check_in_use(&chain, AccessMode::Read)?);
-        against.extend(DiskContext::check_pending_copy(&overlay));
+        let overlay = disk_context.disk(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
         let format = new_format(&new, self.format.as_deref());
-        let needed = needed(&disk_context, chain.top(), format)?;
-        let free = DiskContext::check_space(directory(&new), needed).unwrap_or_else(|finding: Finding| {
-            against.push(finding);
-            None
-        });
-        if let Some(code) = disk_context.refusal(&against, "nothing was merged", false)? {
-            return Ok(code);
-        }
-        let room = free.map(|free| format!(", {} free", human_size(free))).unwrap_or_default();
+        let target = disk_context.check_target(&new);
+        let source = disk_context.check_readable(&overlay)?;
+        let needed = disk_context.space_of_copy(overlay.image(), format)?;
+        let against = [target, source, check_space(directory(&new), needed)].concat();
+        disk_context.check(against, "nothing was merged", false)?;
+        let room = free_space(directory(&new)).map(|free| format!(", {} free", human_size(free))).unwrap_or_default();
         context.note(&format!("{} needs up to {} as {format}{room}", new.display(), human_size(needed)));
-        for image in chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
+        for image in overlay.chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
             let names = image.snapshots.join(", ");
             context.note(&format!(
                 "note: the snapshots in {} ({names}) are not copied: the new disk contains only the current state",
                 image.path
             ));
         }
-        let staged = staged(&new, format)?;
+        let staged = Staged::of_format(&new, format)?;
         let since = Instant::now();
-        let work = ToolRun { label: "merging", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
-        let words = work.run(&disk_context, &argv::convert(&overlay, &chain.top().format, format, &staged.path()))?;
-        verify(&disk_context, &words, chain.top(), &staged.path(), format)?;
+        let work = ToolRun { label: "merging", if_interrupted: IF_INTERRUPTED, temporary: None };
+        let words = disk_context.run(&argv::convert(&overlay.path, overlay.format(), format, &staged.path()), &work)?;
+        verify(&disk_context, &words, &overlay, &staged.path(), format)?;
         staged.publish()?;
-        let words = format!(
-            "{} was created in {:.1?}: the complete content of {}, without a backing file",
-            new.display(),
-            since.elapsed(),
-            overlay.display()
-        );
-        disk_context.done(&words, json!({"source": overlay, "disk": new, "format": format}))
+        let (shown, source) = (new.display(), overlay.path.display());
+        let words = format!("{shown} was created in {:.1?}: the complete content of {source}, without a backing file", since.elapsed());
+        disk_context.done(&words, json!({"source": overlay.path, "disk": new, "format": format}))
     }
 }
 
 /// Verifies the copy before it gets its final name: qemu-img may print errors and exit with code 0.
-fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Image, copy: &Path, format: &str) -> Result<()> {
-    let made = disk_context.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?;
-    if made.virtual_size < source.virtual_size {
+fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Disk, copy: &Path, format: &str) -> Result<()> {
+    let copied = disk_context.image(copy, format).context("the copy that qemu-img made cannot be read and was discarded")?.virtual_size;
+    let size = source.image().virtual_size;
+    if copied < size {
         return Err(Problem::new(
-            format!(
-                "the size of qemu-img's copy is {}, but that of the disk is {}; the copy was discarded",
-                made.virtual_size, source.virtual_size
-            ),
+            format!("the size of qemu-img's copy is {copied}, but that of the disk is {size}; the copy was discarded"),
             "check the disk for errors: qemu-img check",
         )
         .into());
@@ -99,16 +85,14 @@ fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Image, copy: &Pa
         return Ok(());
     }
     disk_context.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
-    let compare = ToolRun { label: "comparing", if_interrupted: "the sources are unchanged, and no new disk was created", temporary: None };
-    compare.run(disk_context, &argv::compare(Path::new(&source.path), &source.format, copy, format)).map(drop).map_err(|error| {
-        if error.is::<Interrupted>() {
-            return error;
-        }
-        let remedy = "see the errors of qemu-img, and check the disk: qemu-img check";
-        Problem::new(
+    let work = ToolRun { label: "comparing", if_interrupted: IF_INTERRUPTED, temporary: None };
+    match disk_context.run(&argv::compare(&source.path, source.format(), copy, format), &work) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => Err(Problem::new(
             format!("qemu-img printed errors, and its copy differs from the disk; the copy was discarded: {words} ({error:#})"),
-            remedy,
+            "see the errors of qemu-img, and check the disk: qemu-img check",
         )
-        .into()
-    })
+        .into()),
+    }
 }

@@ -8,22 +8,20 @@ mod create;
 mod disk_context;
 mod guard;
 mod info;
-mod made;
+mod libvirt_disks;
 mod merge;
+mod options;
 mod overlay;
-mod paths;
 mod search;
-mod shown;
-mod stated;
 mod swap;
-mod work;
+mod tools;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use super::Context;
-use disk_context::{Conflicts, refuse};
+use disk_context::Refused;
 
 /// Create, merge, compact and change disk images
 ///
@@ -59,12 +57,6 @@ impl Arguments {
             Recipe::CopyIn(arguments) => arguments.run(context),
             Recipe::Swap(arguments) => arguments.run(context),
         };
-        match ran {
-            Err(error) => match error.downcast::<Conflicts>() {
-                Ok(Conflicts(findings)) => refuse(context, &findings, "nothing was done"),
-                Err(error) => Err(error),
-            },
-            ran => ran,
-        }
+        ran.or_else(|error| error.downcast::<Refused>()?.report(context))
     }
 }

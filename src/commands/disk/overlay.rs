@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::super::Context;
+use super::chain::existing;
 use super::disk_context::DiskContext;
-use super::guard::AccessMode;
-use super::paths::{directory, existing};
-use super::stated::Stated;
-use crate::disk::{Staged, argv};
+use super::guard::check_space;
+use super::options::Stated;
+use crate::disk::{Staged, argv, directory};
 use crate::model::Size;
 
 /// Space for an empty overlay's tables.
@@ -33,26 +33,23 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
         let disk_context = DiskContext::open(context)?;
-        let base = existing(&self.base)?;
-        let new = self.new.clone().unwrap_or_else(|| PathBuf::from(format!("{}.diff", base.display())));
+        let new = match &self.new {
+            Some(new) => new.clone(),
+            None => format!("{}.diff", existing(&self.base)?.display()).into(),
+        };
         let new = std::path::absolute(new).context("cannot determine the current directory")?;
-        let chain = disk_context.chain(&self.base, self.stated.options())?;
-        let mut against = disk_context.check_target(&new);
-        against.extend(disk_context.check_in_use(&chain, AccessMode::Read)?);
-        against.extend(DiskContext::check_pending_copy(&base));
-        against.extend(DiskContext::check_space(directory(&new), TABLES).err());
-        if let Some(code) = disk_context.refusal(&against, "no overlay was created", false)? {
-            return Ok(code);
-        }
+        let base = disk_context.disk(&self.base, self.stated.options())?;
+        let against = [disk_context.check_target(&new), disk_context.check_readable(&base)?, check_space(directory(&new), TABLES)];
+        disk_context.check(against.concat(), "no overlay was created", false)?;
         let staged = Staged::new(&new)?;
-        disk_context.make(&argv::overlay(&staged.path(), &base, &chain.top().format), &format!("cannot create {}", new.display()))?;
+        disk_context.make(&argv::overlay(&staged.path(), &base.path, base.format()), &format!("cannot create {}", new.display()))?;
         staged.publish()?;
         let words = format!(
             "{0} was created, backed by {1} ({2}); use it in a domain: vgapt disk swap NAME {0}",
             new.display(),
-            base.display(),
-            chain.top().format
+            base.path.display(),
+            base.format()
         );
-        disk_context.done(&words, json!({"overlay": new, "base": base, "base-format": chain.top().format}))
+        disk_context.done(&words, json!({"overlay": new, "base": base.path, "base-format": base.format()}))
     }
 }

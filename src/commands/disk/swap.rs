@@ -9,10 +9,10 @@ use serde_json::json;
 use super::super::Context;
 use super::super::shared::existing::{Existing, changed};
 use super::super::shared::lock::Lock;
-use super::disk_context::DiskContext;
-use super::paths::existing;
-use super::shown::shortened;
-use super::stated::BeforeWriting;
+use super::chain::Disk;
+use super::disk_context::{DiskContext, shortened};
+use super::guard::check_pending_copy;
+use super::options::BeforeWriting;
 use crate::disk::{Chain, same_file};
 use crate::domain_xml;
 use crate::hypervisor::{Defined, Secrets};
@@ -42,8 +42,9 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
-struct Place {
-    disk: Id,
+/// The domain's disk that is switched.
+struct Switched {
+    element: Id,
     target: String,
     path: PathBuf,
     /// Whether the domain switches back to its disk's backing file.
@@ -52,36 +53,33 @@ struct Place {
 
 impl Arguments {
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Read.
         let disk_context = DiskContext::open(context)?;
         let connection = context.connect()?;
-        let overlay = existing(&self.overlay)?;
         let name = &self.name;
+        let overlay = disk_context.disk(&self.overlay, self.before.stated.options())?;
         let _lock = (!self.dry_run).then(|| Lock::of_domain(context, name)).transpose()?;
         let Existing { text: before, document: mut domain, .. } = Existing::open_with(connection, name, Secrets::Included)?;
-        let chain = disk_context.chain(&self.overlay, self.before.stated.options())?;
-        let place = self.place(&disk_context, &domain, &overlay, &chain)?;
-        let mut against = Vec::new();
-        if connection.state(name)?.is_active() {
-            against.push(Finding::error(
-                "in-use",
-                format!("'{name}' is running"),
-                format!("stop it first: vgapt stop {}", shell_word(name)),
-            ));
-        }
-        against.extend(DiskContext::check_pending_copy(&overlay));
+        let switched = self.switched(&disk_context, &domain, &overlay)?;
+        let is_running = connection.state(name)?.is_active();
         // On switching back, the overlay that the domain leaves is expected to become invalid.
-        let search = disk_context.search((&overlay, &chain.top().format), Some(&place.path), &self.before.further)?;
+        let search = disk_context.search((&overlay.path, overlay.format()), Some(&switched.path), &self.before.further)?;
+
+        // Decide.
+        let in_use = is_running
+            .then(|| Finding::error("in-use", format!("'{name}' is running"), format!("stop it first: vgapt stop {}", shell_word(name))));
+        let mut against: Vec<Finding> = in_use.into_iter().chain(check_pending_copy(&overlay.path)).collect();
         // Nothing is lost before the guest writes to the disk: a swap can be reverted.
-        against.extend(search.findings(&overlay).into_iter().map(|finding| Finding { severity: Severity::Blocked, ..finding }));
-        if let Some(code) = disk_context.refusal(&against, &format!("the disk of '{name}' was not changed"), self.before.force.force)? {
-            return Ok(code);
-        }
-        change(&mut domain, place.disk, &overlay, &chain.top().format);
+        against.extend(search.findings(&overlay.path).into_iter().map(|finding| Finding { severity: Severity::Blocked, ..finding }));
+        disk_context.check(against, &format!("the disk of '{name}' was not changed"), self.before.force.force)?;
+        change(&mut domain, switched.element, &overlay.path, overlay.format());
         let after = domain.to_string();
         let diff = output::diff(name, &before, &after);
         if !context.global.json {
             context.note(diff.trim_end());
         }
+
+        // Write.
         if !self.dry_run && after != before {
             match connection.define(name, Some(&before), &after)? {
                 Defined::Yes => {}
@@ -89,37 +87,27 @@ impl Arguments {
                 Defined::SchemaRefuses(words) => return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}")),
             }
         }
-        context.note(&search.told(&overlay));
-        if place.is_back {
-            context.note(&format!(
-                "note: the changes since then stay in {}; they become useless once the guest writes to {}",
-                place.path.display(),
-                overlay.display()
-            ));
+        context.note(&search.told(&overlay.path));
+        let (shown, left) = (overlay.path.display(), switched.path.display());
+        if switched.is_back {
+            context.note(&format!("note: the changes since then stay in {left}; they become useless once the guest writes to {shown}"));
         }
-        let words = format!(
-            "'{name}' now uses {} as {}{}",
-            overlay.display(),
-            place.target,
-            if self.dry_run { " (dry run: not changed)" } else { "" }
-        );
-        let facts = json!({"name": name, "target": place.target, "from": place.path, "to": overlay, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
+        let dry = if self.dry_run { " (dry run: not changed)" } else { "" };
+        let words = format!("'{name}' now uses {shown} as {}{dry}", switched.target);
+        let facts = json!({"name": name, "target": switched.target, "from": switched.path, "to": overlay.path, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
         disk_context.done(&words, facts)
     }
 
-    /// The domain's disk to switch.
-    fn place(&self, disk_context: &DiskContext<'_>, domain: &Document, overlay: &Path, chain: &Chain) -> Result<Place> {
+    /// The domain's disk that is in the backing chain of the overlay, or is itself an overlay of it.
+    fn switched(&self, disk_context: &DiskContext<'_>, domain: &Document, overlay: &Disk) -> Result<Switched> {
         let disks: Vec<(Element<'_>, String, PathBuf)> = disks(domain).collect();
         let lies_on = |chain: &Chain, path: &Path| chain.0.iter().any(|image| same_file(Path::new(&image.path), path));
-        let (mut places, mut unread) = (Vec::new(), Vec::new());
-        for (disk, target, path) in &disks {
-            if self.disk.as_ref().is_some_and(|wanted| wanted != target) {
-                continue;
-            }
-            let is_forth = lies_on(chain, path);
+        let (mut matching, mut unread) = (Vec::new(), Vec::new());
+        for (disk, target, path) in disks.iter().filter(|(_, target, _)| self.disk.as_ref().is_none_or(|wanted| wanted == target)) {
+            let is_forth = lies_on(&overlay.chain, path);
             let is_back = !is_forth
-                && match disk_context.chain(path, self.before.stated.trusting()) {
-                    Ok(below) => lies_on(&below, overlay),
+                && match disk_context.disk(path, self.before.stated.trusting()) {
+                    Ok(present) => lies_on(&present.chain, &overlay.path),
                     Err(error) if error.is::<Interrupted>() => return Err(error),
                     Err(error) => {
                         unread.push(format!("{target}: {error:#}"));
@@ -127,19 +115,20 @@ impl Arguments {
                     }
                 };
             if is_back || is_forth {
-                places.push(Place { disk: disk.id(), target: target.clone(), path: path.clone(), is_back });
+                matching.push(Switched { element: disk.id(), target: target.clone(), path: path.clone(), is_back });
             }
         }
-        if places.len() > 1 {
-            let named: Vec<&str> = places.iter().map(|place| place.target.as_str()).collect();
+        if matching.len() > 1 {
+            let named: Vec<&str> = matching.iter().map(|disk| disk.target.as_str()).collect();
             let remedy = format!("name one with --disk: {}", named.join(", "));
             return Err(Problem::new(format!("more than one disk of '{}' matches", self.name), remedy).into());
         }
-        places.pop().ok_or_else(|| {
+        matching.pop().ok_or_else(|| {
             let named: Vec<String> = disks.iter().map(|(_, target, path)| format!("{target} ({})", path.display())).collect();
             let unread = if unread.is_empty() { String::new() } else { format!("; not all could be read: {}", shortened(&unread)) };
+            let overlay = overlay.path.display();
             Problem::new(
-                format!("no disk of '{}' is in the backing chain of {}, or an overlay of it{unread}", self.name, overlay.display()),
+                format!("no disk of '{}' is in the backing chain of {overlay}, or an overlay of it{unread}", self.name),
                 format!("its disks are {}; `vgapt disk info` shows a disk's backing chain", named.join(", ")),
             )
             .into()

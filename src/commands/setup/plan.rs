@@ -13,6 +13,7 @@ use super::proposals::{self, DISK_SIZE};
 use super::questions::{confirm, short};
 use crate::commands::Context;
 use crate::commands::exit_code::BLOCKED;
+use crate::commands::shared::user_file;
 use crate::domain::{Cpus, GpuChoice};
 use crate::model::{PciAddress, shell_word};
 use crate::output;
@@ -200,7 +201,7 @@ impl Plan {
         let folder = self.file.parent().unwrap_or(&self.file);
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let text = format!("# vgapt define {} -f {}\n{}", shell_word(&self.name), self.file.display(), self.answers.request.to_toml());
-        super::super::shared::written::write(&self.file, text.as_bytes())
+        user_file::write(&self.file, text.as_bytes())
     }
 
     /// What the user does next.

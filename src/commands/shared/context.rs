@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::global::Global;
+use super::options::Global;
 use crate::discovery::{self, Scope};
 use crate::hypervisor::{self, Hypervisor};
 use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};

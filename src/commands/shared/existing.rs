@@ -15,7 +15,7 @@ pub(in crate::commands) struct Existing {
     /// The same, parsed.
     pub(in crate::commands) document: Document,
     /// vgapt's record in it.
-    record: Option<Record>,
+    pub(in crate::commands) record: Option<Record>,
 }
 
 impl Existing {
@@ -40,8 +40,8 @@ impl Existing {
         Ok(Some(Self { text, document, record }))
     }
 
-    /// vgapt's record in it.
-    pub(in crate::commands) fn record(&self, name: &str) -> Result<&Record> {
+    /// vgapt's record in it; an error if it has none.
+    pub(in crate::commands) fn managed(&self, name: &str) -> Result<&Record> {
         let none = || {
             Problem::new(
                 format!("'{name}' is not managed by vgapt"),

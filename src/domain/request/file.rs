@@ -1,6 +1,7 @@
 //! A request as a TOML file; its keys are the names of the options.
 
 use clap::{Args as _, Command};
+use strsim::levenshtein;
 
 use super::Request;
 use super::without::Without;
@@ -23,10 +24,9 @@ impl Request {
             if let Some(positive) = key.strip_prefix("no-").filter(|positive| known.iter().any(|known| known == positive)) {
                 return Err(format!("{at}'{key}' is not allowed here: leave '{positive}' out of the file instead"));
             }
-            let nearest =
-                known.iter().map(|known| (distance(key, known), known)).min().filter(|(distance, _)| *distance <= NEAR.min(key.len() / 2));
-            let hint = match nearest {
-                Some((_, nearest)) => format!("; did you mean '{nearest}'?"),
+            let nearest = known.iter().min_by_key(|known| (levenshtein(key, known), *known));
+            let hint = match nearest.filter(|nearest| levenshtein(key, nearest) <= NEAR.min(key.len() / 2)) {
+                Some(nearest) => format!("; did you mean '{nearest}'?"),
                 None => format!("; known keys are {}", known.join(", ")),
             };
             return Err(format!("{at}unknown key '{key}'{hint}"));
@@ -72,22 +72,6 @@ fn said(text: &str, error: &toml::de::Error) -> String {
     // The message for invalid TOML says itself what is wrong.
     let key = key.filter(|key| keys().iter().any(|known| known == key)).map(|key| format!("{key}: ")).unwrap_or_default();
     format!("{at}{key}{}", error.message().replace('\n', ", "))
-}
-
-/// The Levenshtein distance: the number of letters to insert, delete or replace.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.chars().enumerate() {
-        let mut corner = line;
-        row[0] = line + 1;
-        for (column, known) in other.iter().enumerate() {
-            let above = row[column + 1];
-            row[column + 1] = (corner + usize::from(letter != *known)).min(above + 1).min(row[column] + 1);
-            corner = above;
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Writes files that the user names atomically: at any moment there is the complete old or the complete new file.
+//! Files that the user names: read up to a limit, and written atomically: at any moment there is the complete old or the
+//! complete new file.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,19 @@ use anyhow::{Error, Result};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::problem::Problem;
+
+/// The largest file that is read: libvirt's limit for a message.
+const LONGEST: u64 = 32 << 20;
+
+/// Reads a file or pipe; the limit also refuses one that never ends.
+pub(in crate::commands) fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {} MiB", LONGEST >> 20)));
+    }
+    Ok(text)
+}
 
 /// Writes a temporary file beside this one, and renames it when it is complete. The mode and the owner of an existing
 /// file are kept; a terminal, a pipe or a device is written to directly.

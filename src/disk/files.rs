@@ -1,11 +1,11 @@
-//! Which files of a folder may be overlays.
+//! What the files of this host show: which may be overlays, what their content looks like, and which are one file.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::model::{BEGINNING, Identity, NamedFile, Reading, file_of_loop, format_by_content, named_by};
+use crate::model::{BEGINNING, Identity, Reading, file_of_loop, format_by_content};
 
 /// The formats that support backing files.
 const OF_OVERLAYS: [&str; 5] = ["qcow", "qcow2", "qed", "vmdk", "vhdx"];
@@ -95,23 +95,6 @@ fn identity(path: &Path) -> io::Result<Identity> {
         Ok((Identity::of(is_block_device, number, metadata.dev(), metadata.ino()), behind))
     };
     Identity::behind_loops(of(path)?, |attribute| fs::read_to_string(attribute), |file| of(Path::new(file)))
-}
-
-/// The other files that the header of an image of this format names.
-pub fn names_in(path: &Path, format: &str) -> Reading<Vec<NamedFile>> {
-    let first_bytes = |limit: usize| {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match fs::metadata(path).map(|metadata| metadata.file_type()) {
-        Ok(kind) if !kind.is_file() && !kind.is_block_device() => Reading::Unknown(format!("{} is not an image", path.display())),
-        Ok(_) => named_by(format, &first_bytes).map_or_else(
-            |because| Reading::Unknown(format!("the files that {} names are unknown: {because}", path.display())),
-            Reading::Known,
-        ),
-        Err(error) => Reading::of(Err(error), &path.display().to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A tool's progress, parsed from its output.
+//! What the tools print while they run: progress and errors.
 
 /// A tool's progress.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +43,45 @@ fn of_line(line: &str) -> Option<Progress> {
     (all > 0.0 && done.is_finite()).then(|| Progress::Part((done / all).clamp(0.0, 1.0)))
 }
 
+/// A tool's error messages, on one line. QEMU repairs an image that was not closed when it opens it for writing
+/// (`qcow2_check_refcounts`); these messages are not errors. Clusters without a refcount are printed as errors, and then
+/// repaired by a rebuild of all refcounts (`compare_refcounts`).
+pub fn complaints(stderr: &str) -> String {
+    const REBUILD: &str = "Rebuilding refcount structure";
+    let is_rebuilt = stderr.lines().any(|line| line.trim() == REBUILD);
+    let is_repair = |line: &&str| {
+        ["Leaked cluster ", "Repairing ", REBUILD].iter().any(|beginning| line.starts_with(beginning))
+            || is_rebuilt && line.starts_with("ERROR cluster ") && line.contains(" refcount=0 ")
+    };
+    stderr.lines().map(str::trim).filter(|line| !line.is_empty() && !is_repair(line)).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether qemu-img's error is that another process uses the image.
+pub fn says_locked(complaint: &str) -> bool {
+    complaint.contains("Is another process using the image") || complaint.contains("\" lock")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_repair_is_no_complaint() {
+        assert_eq!(
+            complaints(
+                "Leaked cluster 4 refcount=1 reference=0\nRebuilding refcount structure\nRepairing cluster 5 refcount=1 reference=0\n"
+            ),
+            ""
+        );
+        assert_eq!(complaints("Repairing cluster 5 refcount=1 reference=0\nqemu-img: it is full\n"), "qemu-img: it is full");
+        let without_refcount = "ERROR cluster 0 refcount=0 reference=1";
+        assert_eq!(complaints(&format!("{without_refcount}\nRebuilding refcount structure\n")), "");
+        assert_eq!(complaints(without_refcount), without_refcount);
+        let broken = "ERROR rebuilt refcount structure is still broken";
+        assert_eq!(complaints(&format!("{without_refcount}\nRebuilding refcount structure\n{broken}\n")), broken);
+    }
 
     #[test]
     fn in_pieces() {

@@ -1,18 +1,18 @@
 //! `vgapt list`.
 
-mod hosts;
-
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::Context;
+use super::exit_code::FAILED;
 use super::shared::card;
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 /// List the graphics cards and whether they can be passed through
 ///
@@ -43,7 +43,7 @@ impl Arguments {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
                 return Err(Problem::new("with several hosts, only the cards are listed", "name one host with --connect").into());
             }
-            return hosts::list(context);
+            return list_hosts(context);
         }
         let root = context.root()?;
         let host = context.host(root.as_ref(), self.scope(context))?;
@@ -90,4 +90,30 @@ fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
     }
     let choice = passthrough::choose(cards);
     choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()).into())
+}
+
+/// Lists the cards of all given hosts, also if some hosts do not answer.
+fn list_hosts(context: &Context) -> Result<ExitCode> {
+    let asked: Vec<(String, Result<Vec<Assessment>>)> = context.each().iter().map(|one| (one.uri().to_string(), cards(one))).collect();
+    let failed = asked.iter().any(|(_, cards)| cards.is_err());
+    if context.global.json {
+        let host = |(uri, cards): &(String, Result<Vec<Assessment>>)| match cards {
+            Ok(cards) => json!({"host": uri, "gpus": cards}),
+            Err(error) => json!({"host": uri, "error": problem::describe(error)}),
+        };
+        output::print(&output::json(&json!({"hosts": asked.iter().map(host).collect::<Vec<_>>()})))?;
+    } else {
+        for (uri, error) in asked.iter().filter_map(|(uri, cards)| Some((uri, cards.as_ref().err()?))) {
+            output::tell(&format!("{uri}: {}\n", problem::describe(error)));
+        }
+        let answered: Vec<(&str, &[Assessment])> =
+            asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_deref().ok()?))).collect();
+        output::print(&output::hosts(&answered))?;
+    }
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn cards(context: &Context) -> Result<Vec<Assessment>> {
+    let root = context.root()?;
+    Ok(passthrough::assess(&context.host(root.as_ref(), Scope::Cards)?))
 }

@@ -1,6 +1,8 @@
-//! Options of the disk commands: the format, trust in backing files, and --force.
+//! The options of the disk commands.
 
-use super::search::SearchOptions;
+use std::path::{Path, PathBuf};
+
+use crate::model::format_by_name;
 
 /// The options of commands that write to a disk which may have overlays.
 #[derive(Debug, clap::Args)]
@@ -31,6 +33,14 @@ pub(super) struct Trust {
     trust_backing: bool,
 }
 
+/// Where to search for overlays, besides the places that libvirt names.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct SearchOptions {
+    /// Also search for overlays in this folder and all subfolders
+    #[arg(long = "search", value_name = "FOLDER")]
+    pub(super) folders: Vec<PathBuf>,
+}
+
 /// Whether to continue where something is unknown.
 #[derive(Debug, clap::Args)]
 pub(super) struct Force {
@@ -39,7 +49,7 @@ pub(super) struct Force {
     pub(super) force: bool,
 }
 
-/// What is stated about a disk.
+/// What is stated about one disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DiskOptions<'w> {
     pub(super) format: Option<&'w str>,
@@ -69,4 +79,9 @@ impl Trust {
 pub(super) fn format_name(text: &str) -> Result<String, String> {
     let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     is_one.then(|| text.to_owned()).ok_or_else(|| "a format is a word such as raw or qcow2".to_owned())
+}
+
+/// The format of a new disk: the requested one, else by its file name, else qcow2.
+pub(super) fn new_format<'f>(target: &Path, asked: Option<&'f str>) -> &'f str {
+    asked.or_else(|| format_by_name(target)).unwrap_or("qcow2")
 }
