@@ -86,8 +86,8 @@ impl Arguments {
             let state = "in the template: <driver name='qemu' type='raw'/>, or the disk's real format";
             resolved.findings.extend(domain::of_disks(&base.domain, &files, state, "use --force"));
         }
-        if let Some(file) = &self.save {
-            save(file, &self.name, &resolved.spec.record)?;
+        if let (Some(file), Some(record)) = (&self.save, &resolved.spec.record) {
+            save(file, &self.name, record)?;
             context.note(&format!("the request is saved in {}", file.display()));
         }
         definition.carry_out(context, connection, &base, &host, resolved)

@@ -46,3 +46,9 @@ pub(crate) fn usb(id: UsbId) -> String {
 pub(crate) fn element(alias: &str) -> Fragment {
     Fragment::new("alias").with("name", alias)
 }
+
+/// The alias of a device that is not in a domain yet; empty if it has none.
+pub(crate) fn of(device: &Fragment) -> &str {
+    let alias = device.children().iter().find(|child| child.name() == "alias");
+    alias.and_then(|alias| alias.attributes().first()).map_or("", |(_, name)| name)
+}

@@ -80,7 +80,7 @@ impl Definition<'_> {
         if !context.global.json {
             context.tell(&findings);
             if context.global.verbose {
-                let mut more = of_cards(host, &spec.record.passed);
+                let mut more = spec.record.as_ref().map(|record| of_cards(host, &record.passed)).unwrap_or_default();
                 more.retain(|more| !findings.iter().any(|finding| finding.code == more.code));
                 context.tell(&more);
             }

@@ -13,7 +13,7 @@ use crate::xml::Document;
 
 /// The disks to write: those of the request if it changes the disks; if it changes only their format, those that
 /// the domain has now.
-pub(super) fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
+pub(crate) fn disks(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
     if base.differs(|request| request.disk.clone()) {
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }

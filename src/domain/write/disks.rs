@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::devices::{add, retain};
+use super::draft::Draft;
 use crate::domain::alias;
+use crate::domain::edit::{Change, Edit, Part};
 use crate::domain::request::extras::DiskCache;
 use crate::domain::spec::{Cdrom, Disk};
 use crate::domain_xml::{self, device_with_alias, devices, devices_named, disks, number};
-use crate::xml::{Document, Element, Fragment};
+use crate::xml::{Element, Fragment};
 
 /// Units of an AHCI controller.
 const SATA_UNITS: u32 = 6;
@@ -19,37 +20,28 @@ const MOST: u32 = 100_000;
 /// Upper bound for the search; more controllers than any domain has.
 const CONTROLLERS: u32 = 64;
 
-/// Sets vgapt's disks to exactly these, in this order.
-pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
-    retain(domain, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
+/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, only path and format are written.
+pub(crate) fn set(draft: &mut Draft, disks: &[Disk]) {
+    draft.retain(Part::Disks, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
     for (index, disk) in disks.iter().enumerate() {
         let name = format!("{}{index}", alias::DISK);
-        if device_with_alias(domain.root(), &name).is_some() {
-            change(domain, &name, disk);
-        } else {
-            ensure_scsi_controller(domain);
-            let target = free_scsi_target(domain.root());
-            add(domain, &new_disk(disk, &name, &target));
+        if device_with_alias(draft.root(), &name).is_none() {
+            ensure_scsi_controller(draft);
+            let target = free_scsi_target(draft.root());
+            draft.apply(Edit::device(Part::Disks, &name, "", Change::Insert(new_disk(disk, &name, &target))));
         }
+        let put = |below| Edit::device(Part::Disks, &name, below, Change::Put(Vec::new()));
+        let (kind, attribute) = kind(disk);
+        let other = if disk.is_block() { "file" } else { "dev" };
+        draft.apply(put("").with("type", kind));
+        draft.apply(put("driver").with("type", &disk.format));
+        draft.apply(put("source").with_or_without(other, None::<&str>).with(attribute, &disk.path));
     }
 }
 
-/// Changes only what the request covers: the path of the disk and its format.
-fn change(domain: &mut Document, name: &str, disk: &Disk) {
-    let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
-    let other = if disk.is_block() { "file" } else { "dev" };
-    let set = |domain: &mut Document, child: Option<&str>, attribute: &str, value: Option<&str>| {
-        let Some(device) = device_with_alias(domain.root(), name).map(Element::id) else { return };
-        let Some(id) = child.map_or(Some(device), |child| domain.element(device).child(child).map(Element::id)) else { return };
-        match value {
-            Some(value) => domain.set_attribute(id, attribute, value),
-            None => domain.remove_attribute(id, attribute),
-        }
-    };
-    set(domain, None, "type", Some(kind));
-    set(domain, Some("driver"), "type", Some(&disk.format));
-    set(domain, Some("source"), other, None);
-    set(domain, Some("source"), attribute, Some(&disk.path));
+/// The type of a disk, and the attribute of its source.
+fn kind(disk: &Disk) -> (&'static str, &'static str) {
+    if disk.is_block() { ("block", "dev") } else { ("file", "file") }
 }
 
 /// Discards of the guest are passed on to the host. A disk that bypasses the page cache uses native AIO, which
@@ -62,7 +54,7 @@ fn driver(disk: &Disk) -> Fragment {
 }
 
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
-    let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
+    let (kind, attribute) = kind(disk);
     Fragment::new("disk")
         .with("type", kind)
         .with("device", "disk")
@@ -73,33 +65,29 @@ fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
 }
 
 /// Adds a CD drive, changes its image, or removes it.
-pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
+pub(crate) fn set_cdrom(draft: &mut Draft, cdrom: &Cdrom) {
     let name = format!("{}{}", alias::CDROM, cdrom.alias);
-    let drive = device_with_alias(domain.root(), &name).map(Element::id);
-    match (drive, &cdrom.image) {
-        (None, None) => {}
-        (Some(drive), None) => domain.remove(drive),
-        (Some(drive), Some(image)) => match domain.element(drive).child("source").map(Element::id) {
-            Some(source) => domain.set_attribute(source, "file", image),
-            // The disc was ejected; insert the new one.
-            None => domain.append(drive, &Fragment::new("source").with("file", image)),
-        },
-        (None, Some(image)) => {
-            let (controller, unit) = free_unit(domain.root(), cdrom.unit);
-            let address = Fragment::new("address").with("type", "drive").with("controller", controller);
-            let address = address.with("bus", 0).with("target", 0).with("unit", unit);
-            let drive = Fragment::new("disk")
-                .with("type", "file")
-                .with("device", "cdrom")
-                .child(Fragment::new("driver").with("name", "qemu").with("type", "raw"))
-                .child(Fragment::new("source").with("file", image))
-                .child(Fragment::new("target").with("dev", free_target(domain.root())).with("bus", "sata"))
-                .child(Fragment::new("readonly"))
-                .child(alias::element(&name))
-                .child(address);
-            add(domain, &drive);
-        }
+    let Some(image) = &cdrom.image else {
+        draft.retain(Part::Disks, &name, |_, rest| !rest.is_empty());
+        return;
+    };
+    if device_with_alias(draft.root(), &name).is_none() {
+        let (controller, unit) = free_unit(draft.root(), cdrom.unit);
+        let address = Fragment::new("address").with("type", "drive").with("controller", controller);
+        let address = address.with("bus", 0).with("target", 0).with("unit", unit);
+        let drive = Fragment::new("disk")
+            .with("type", "file")
+            .with("device", "cdrom")
+            .child(Fragment::new("driver").with("name", "qemu").with("type", "raw"))
+            .child(Fragment::new("source").with("file", image))
+            .child(Fragment::new("target").with("dev", free_target(draft.root())).with("bus", "sata"))
+            .child(Fragment::new("readonly"))
+            .child(alias::element(&name))
+            .child(address);
+        draft.apply(Edit::device(Part::Disks, &name, "", Change::Insert(drive)));
     }
+    // If the disc was ejected, this inserts the new one.
+    draft.apply(Edit::device(Part::Disks, &name, "source", Change::Put(Vec::new())).with("file", image));
 }
 
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that is not in use.
@@ -175,18 +163,11 @@ fn free_unit(domain: Element<'_>, wanted: u32) -> (u32, u32) {
     std::iter::once((0, wanted)).chain(all).find(|place| !taken.contains(place)).unwrap_or((0, wanted))
 }
 
-fn ensure_scsi_controller(domain: &mut Document) {
+fn ensure_scsi_controller(draft: &mut Draft) {
     let is_scsi = |controller: Element<'_>| controller.attribute("type").as_deref() == Some("scsi");
-    let has_one = devices_named(domain.root(), "controller").any(is_scsi);
-    if !has_one {
-        add(
-            domain,
-            &Fragment::new("controller")
-                .with("type", "scsi")
-                .with("index", 0)
-                .with("model", "virtio-scsi")
-                .child(alias::element(alias::SCSI)),
-        );
+    if !devices_named(draft.root(), "controller").any(is_scsi) {
+        let controller = Fragment::new("controller").with("type", "scsi").with("index", 0).with("model", "virtio-scsi");
+        draft.apply(Edit::device(Part::Disks, alias::SCSI, "", Change::Insert(controller.child(alias::element(alias::SCSI)))));
     }
 }
 

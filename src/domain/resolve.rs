@@ -1,22 +1,24 @@
-//! Decides what to write into a domain, from the request, the last request, the present domain and the host, and
-//! reports problems.
+//! Decides what to write into a domain, from the request, the last request, the present domain and the host; makes the edits;
+//! and reports problems.
 
-use super::disks::disks;
-use super::firmware::firmware;
-use super::tuning::decide as tuning;
-use super::tuning::question::TuningInput;
-use super::{attach, checks, owned, remember};
-use crate::domain::alias;
-use crate::domain::base::{Base, Purpose};
-use crate::domain::record::{Passed, Record, unreadable};
-use crate::domain::request::Request;
-use crate::domain::request::cpus::Cpus;
-use crate::domain::request::gpu::GpuChoice;
-use crate::domain::request::without::Without;
-use crate::domain::spec::{Cdrom, Slot, Spec};
-use crate::domain::write::cells;
+use super::alias;
+use super::base::{Base, Purpose};
+use super::decide::disks::disks;
+use super::decide::firmware::firmware;
+use super::decide::tuning::decide::decide as tuning;
+use super::decide::tuning::question::TuningInput;
+use super::decide::{checks, remember};
+use super::edit::Part;
+use super::record::{Passed, Record, unreadable};
+use super::request::Request;
+use super::request::cpus::Cpus;
+use super::request::gpu::GpuChoice;
+use super::request::without::Without;
+use super::spec::{Cdrom, Processors, Slot, Spec};
+use super::write::draft::Draft;
+use super::write::{balloon, basics, devices, disks as disk_edits, hostdevs};
 use crate::domain_xml::{alias_of, pci_hostdevs};
-use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, shell_word};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Size, shell_word};
 use crate::passthrough::{assess, choose};
 use crate::xml::Element;
 
@@ -29,7 +31,7 @@ pub struct Resolved {
     pub findings: Vec<Finding>,
 }
 
-/// Decides what to write and reports problems.
+/// Decides what to write, makes the edits, and reports problems.
 pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
     let mut findings = of_base(base);
     let mut wanted = base.wanted.clone();
@@ -40,35 +42,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         .as_ref()
         .map_or(!wanted.gpu.is_empty(), |last| last.request.gpu != wanted.gpu || last.request.gpu_audio != wanted.gpu_audio);
     let functions_differ = base.differs(|request| request.pci.clone());
-    let usb_differ = base.differs(Request::usb_ids);
     let firmware = firmware(base, files, &mut findings);
-    let cdrom =
-        |alias, unit, image: fn(&Request) -> Option<String>| base.differs(image).then(|| Cdrom { alias, unit, image: image(&wanted) });
-    let mut spec = Spec {
-        name: base.name.clone(),
-        uuid: base.uuid.clone(),
-        memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
-        cpus: None,
-        placed: None,
-        hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
-        emulator: wanted.emulator.clone().filter(|_| base.differs(|request| request.emulator.clone())),
-        firmware,
-        disks: disks(base, &wanted, files),
-        cdroms: [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())]
-            .into_iter()
-            .flatten()
-            .collect(),
-        cards: cards_differ.then(|| cards.clone()),
-        functions: functions_differ.then(|| functions.clone()),
-        usb: usb_differ.then(|| wanted.usb_ids()),
-        owned: Vec::new(),
-        rom: None,
-        changes: Vec::new(),
-        replacements: Vec::new(),
-        removes_record: false,
-        record: Record::default(),
-    };
-    further(base, &wanted, host, &mut spec);
     let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
     passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
     let of_functions = checks::devices::of_functions(&passed, host, &files.uses).into_iter();
@@ -79,26 +53,105 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         _ => false,
     };
     findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
-    let functions = passed.iter().map(|passed| passed.address).collect();
-    findings.extend(tuning::decide(&TuningInput { base, wanted: &wanted, host, libvirt, passed: functions }, &mut spec));
+    let addresses = passed.iter().map(|passed| passed.address).collect();
+    let tuned = tuning(&TuningInput { base, wanted: &wanted, host, libvirt, passed: addresses });
+    findings.extend(tuned.findings);
+    let mut spec = Spec {
+        memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
+        cpus: tuned.processors,
+        placed: tuned.pinning,
+        hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
+        firmware,
+        disks: disks(base, &wanted, files),
+        cdroms: cdroms(base, &wanted),
+        cards: cards_differ.then_some(cards),
+        functions: functions_differ.then_some(functions),
+        usb: base.differs(Request::usb_ids).then(|| wanted.usb_ids()),
+        rom: rom(base, &wanted, host),
+        edits: tuned.edits,
+        record: None,
+    };
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
-    findings.extend(checks::guest::of_guest(base, &spec));
-    findings.extend(of_cells(base, &spec));
+    let single_functions = remember::single_functions(base, &spec);
+    let Edited { draft, not_fitting } = edit(base, &wanted, &mut spec, single_functions.iter().copied(), !passed.is_empty());
+    let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
+    findings.extend(checks::guest::of_guest(base, &spec, &left));
+    findings.extend(not_fitting);
+    let Draft { edits, written, .. } = draft;
+    spec.edits = edits;
     findings.extend(checks::request::of_request(base, &wanted, &spec, host, files));
     wanted.without = Without::default();
-    spec.record = Record {
+    let last = base.last.as_ref();
+    let is_pinned = written.has(Part::Pinning);
+    let guest_cpus = spec.placed.as_ref().map(|placed| placed.taken.clone());
+    let template = base.profile.map(|_| wanted.os.clone().unwrap_or_default().to_string());
+    let record = Record {
+        guest_cpus: guest_cpus.or_else(|| last?.guest_cpus.clone().filter(|_| is_pinned)),
+        template: template.or_else(|| last?.template.clone()),
+        by_hand: remember::by_hand(base, &spec),
+        attached: base.is_unmanaged(),
         request: wanted,
         passed,
-        wrote: remember::wrote(base, &spec),
-        settings: remember::settings(base, &spec),
-        ..Record::default()
+        single_functions,
+        written,
     };
-    spec.record.wrote.extend(remember::single_functions(base, &spec));
-    spec.record.wrote.extend(remember::by_hand(base, &spec));
-    attach::decide(base, &mut spec);
+    spec.record = (base.purpose != Purpose::Detach).then_some(record);
     Resolved { spec, findings }
+}
+
+/// The edits made on a copy of the domain, and errors for what does not fit its NUMA cells.
+struct Edited {
+    draft: Draft,
+    not_fitting: Vec<Finding>,
+}
+
+/// Makes all edits, in the order in which they are written. The edits of the tuning come after those of the devices.
+fn edit(base: &Base, wanted: &Request, spec: &mut Spec, single: impl Iterator<Item = (u32, u32)>, are_passed: bool) -> Edited {
+    let mut draft = Draft::of(base.domain.clone(), base.last.as_ref().map(|last| last.written.clone()).unwrap_or_default());
+    let mut not_fitting = Vec::new();
+    basics::name(&mut draft, &base.name, base.uuid.as_deref());
+    if let Some(memory) = spec.memory {
+        not_fitting.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
+    }
+    if let Some(cpus) = spec.cpus {
+        not_fitting.extend(basics::cpus(&mut draft, cpus).err().map(|why| cpus_do_not_fit(cpus, &why)));
+    }
+    if let Some(wanted) = spec.hugepages {
+        basics::hugepages(&mut draft, wanted);
+    }
+    if let Some(firmware) = &spec.firmware {
+        basics::firmware(&mut draft, firmware);
+    }
+    if let Some(emulator) = wanted.emulator.as_ref().filter(|_| base.differs(|request| request.emulator.clone())) {
+        basics::emulator(&mut draft, emulator);
+    }
+    if let Some(disks) = &spec.disks {
+        disk_edits::set(&mut draft, disks);
+    }
+    for cdrom in &spec.cdroms {
+        disk_edits::set_cdrom(&mut draft, cdrom);
+    }
+    if let Some(cards) = &spec.cards {
+        hostdevs::set(&mut draft, hostdevs::CARDS, cards);
+    }
+    if let Some(functions) = &spec.functions {
+        hostdevs::set(&mut draft, hostdevs::FUNCTIONS, functions);
+    }
+    hostdevs::unset_multifunction(&mut draft, single);
+    if let Some(usb) = &spec.usb {
+        hostdevs::set_usb(&mut draft, usb);
+    }
+    if let Some((function, file)) = &spec.rom {
+        hostdevs::set_rom(&mut draft, *function, file.as_deref());
+    }
+    devices::devices(&mut draft, base, wanted);
+    for edit in spec.edits.drain(..) {
+        draft.apply(edit);
+    }
+    balloon::balloon(&mut draft, base, are_passed);
+    Edited { draft, not_fitting }
 }
 
 /// Findings about the base that do not depend on the request.
@@ -114,34 +167,34 @@ fn of_base(base: &Base) -> Vec<Finding> {
     findings
 }
 
-/// Errors for memory and vCPUs that do not fit the NUMA cells of the domain.
-fn of_cells(base: &Base, spec: &Spec) -> Vec<Finding> {
-    let root = base.domain.root();
-    let memory = spec.memory.and_then(|memory| Some((memory, cells::memory(root, memory).err()?))).map(|(memory, why)| {
-        let message = format!("the domain cannot have {memory}: {why}");
-        Finding::error("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
-    });
-    let cpus = spec.cpus.and_then(|cpus| Some((cpus.count, cells::cpus(root, cpus.count).err()?))).map(|(count, why)| {
-        let message = format!("the domain cannot have {count} processors: {why}");
-        Finding::error("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
-    });
-    memory.into_iter().chain(cpus).collect()
+fn memory_does_not_fit(memory: Size, why: &str) -> Finding {
+    let message = format!("the domain cannot have {memory}: {why}");
+    Finding::error("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
 }
 
-/// The devices other than passed hardware.
-fn further(base: &Base, wanted: &Request, host: &Host, spec: &mut Spec) {
-    let now = owned::all(&wanted.extras);
-    let before = owned::all(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
-    spec.owned = now.into_iter().zip(before).filter(|(now, before)| now != before).map(|(now, _)| now).collect();
-    let network = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()));
-    spec.owned.extend(network.map(owned::network));
-    if base.differs(|request| (request.extras.rom.clone(), request.gpu.clone())) {
-        let card = wanted.gpu.iter().find_map(|choice| match choice {
-            GpuChoice::At(address) => Some(Card::with(host, *address).map_or(*address, |card| card.address)),
-            GpuChoice::Auto => None,
-        });
-        spec.rom = card.map(|card| (card, wanted.extras.rom.clone()));
+fn cpus_do_not_fit(Processors { count, .. }: Processors, why: &str) -> Finding {
+    let message = format!("the domain cannot have {count} processors: {why}");
+    Finding::error("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
+}
+
+/// The CD drives that the request changes.
+fn cdroms(base: &Base, wanted: &Request) -> Vec<Cdrom> {
+    let cdrom =
+        |alias, unit, image: fn(&Request) -> Option<String>| base.differs(image).then(|| Cdrom { alias, unit, image: image(wanted) });
+    let drives = [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())];
+    drives.into_iter().flatten().collect()
+}
+
+/// The firmware file of the first card.
+fn rom(base: &Base, wanted: &Request, host: &Host) -> Option<(PciAddress, Option<String>)> {
+    if !base.differs(|request| (request.extras.rom.clone(), request.gpu.clone())) {
+        return None;
     }
+    let card = wanted.gpu.iter().find_map(|choice| match choice {
+        GpuChoice::At(address) => Some(Card::with(host, *address).map_or(*address, |card| card.address)),
+        GpuChoice::Auto => None,
+    })?;
+    Some((card, wanted.extras.rom.clone()))
 }
 
 /// The requested cards, each with all of its functions; `auto` becomes an address.
@@ -224,7 +277,7 @@ fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Ho
     let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
     // Functions that were passed manually have no alias of vgapt's.
     let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
-    let by_hand = |address: PciAddress| last.is_some_and(|last| last.was_by_hand(address)) && is_of_kind(&address);
+    let by_hand = |address: PciAddress| last.is_some_and(|last| last.by_hand.contains(&address)) && is_of_kind(&address);
     let own = |hostdev: Element<'_>, address| match alias_of(hostdev).filter(|name| name.starts_with(alias::OURS)) {
         Some(name) => name.starts_with(prefix),
         None => by_hand(address),
