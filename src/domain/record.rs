@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::edit::Written;
-use super::format1::{Record1, parsed};
+use super::format1;
 use super::request::Request;
 use crate::model::{CpuSet, Finding, PciAddress, PciId, Reading, shell_word};
 use crate::xml::{Document, Element, Fragment};
@@ -43,7 +43,7 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template: Option<String>,
     /// The host CPUs that are kept free for the guest: whole cores.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "parsed")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "cpus")]
     pub(crate) guest_cpus: Option<CpuSet>,
     /// The functions that were passed through by hand before vgapt, which stay when it removes its own.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -56,19 +56,8 @@ pub struct Record {
     pub(crate) written: Written,
 }
 
-impl From<Record1<Passed>> for Record {
-    fn from(old: Record1<Passed>) -> Self {
-        Self {
-            written: old.written(),
-            request: old.request,
-            passed: old.passed,
-            attached: old.attached,
-            template: old.wrote.template,
-            guest_cpus: old.wrote.guest_cpus,
-            by_hand: old.wrote.by_hand,
-            single_functions: old.wrote.single_functions,
-        }
-    }
+fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<CpuSet>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// A PCI function that was passed, with its ids, because addresses may change.
@@ -126,7 +115,8 @@ fn read(element: Element<'_>) -> Result<Record, String> {
             "the record in its metadata has the namespace '{namespace}', but vgapt {VERSION} supports only '{NAMESPACE}': it was written by a newer vgapt"
         ));
     }
-    let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or was written by a newer vgapt: {error}");
+    let because = |why: &dyn fmt::Display| format!("the record in its metadata is damaged, or was written by a newer vgapt: {why}");
+    let damaged = |error: serde_json::Error| because(&error);
     let Once(said) = serde_json::from_str(element.text()).map_err(damaged)?;
     let mut said: Map<String, Value> = serde_json::from_value(said).map_err(damaged)?;
     let format = match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
@@ -144,9 +134,10 @@ fn read(element: Element<'_>) -> Result<Record, String> {
     if let Some(option) = options.and_then(|options| Request::unknown_key(options.keys())) {
         return Err(format!("the record in its metadata contains the option '{option}', which vgapt {VERSION} does not know"));
     }
-    let said = Value::Object(said);
-    if format < 2 { serde_json::from_value::<Record1<Passed>>(said).map(Record::from) } else { serde_json::from_value(said) }
-        .map_err(damaged)
+    if format < 2 {
+        format1::upgrade(&mut said).map_err(|why| because(&why))?;
+    }
+    serde_json::from_value(Value::Object(said)).map_err(damaged)
 }
 
 /// A JSON value without duplicate keys: programs differ in which of two values they use.
@@ -243,8 +234,8 @@ mod tests {
 
     const DEFINED: &str = include_str!("../../fixtures/records/defined-0.1.0.json");
     const ATTACHED: &str = include_str!("../../fixtures/records/attached-0.1.0.json");
-    const DEFINED_1: &str = include_str!("../../fixtures/records/defined-format-1.json");
-    const ATTACHED_1: &str = include_str!("../../fixtures/records/attached-format-1.json");
+    const DEFINED_1: &str = include_str!("../../fixtures/records/defined-format-1.xml");
+    const ATTACHED_1: &str = include_str!("../../fixtures/records/attached-format-1.xml");
 
     fn domain(record: &str, namespace: &str) -> Document {
         let metadata = Fragment::new("metadata").child(Fragment::new("v:domain").with("xmlns:v", namespace).text(record));
@@ -255,10 +246,11 @@ mod tests {
         Record::of(&domain(record, NAMESPACE)).unknown().expect(record).to_owned()
     }
 
-    /// The fixtures are what vgapt 0.1.0 wrote, before records had a format and with format 1.
+    /// The fixtures are what vgapt 0.1.0 wrote: records before they had a format, and domains with records of format 1.
     #[test]
     fn records_of_format_1_are_read_without_loss() {
-        for text in [DEFINED, ATTACHED, DEFINED_1, ATTACHED_1] {
+        let in_domains = [DEFINED_1, ATTACHED_1].map(|text| element(&Document::parse(text).unwrap()).unwrap().text().to_owned());
+        for text in [DEFINED, ATTACHED, &in_domains[0], &in_domains[1]] {
             let record = Record::of(&domain(text, NAMESPACE)).known().unwrap();
             let new: Value = serde_json::from_str(&record.text()).unwrap();
             let old: Value = serde_json::from_str(text).unwrap();

@@ -1,46 +1,59 @@
-//! Applies an edit to a domain. Applied twice, it changes nothing the second time.
+//! Applies edits to a domain. Applied twice, an edit changes nothing the second time.
 
-use crate::domain::edit::{Change, Edit, PathStep, Place, says, steps};
-use crate::domain_xml::device_with_alias;
+use crate::domain::edit::{Change, Edit, Part, PathStep, Place, Written, says, steps};
+use crate::domain_xml::{device_with_alias, devices_with_alias};
 use crate::xml::{Document, Element, Fragment, Id};
+
+/// The domain as it will be, while the edits are decided: a later edit depends on what earlier ones took.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) domain: Document,
+    pub(crate) edits: Vec<Edit>,
+    /// What the record will remember.
+    pub(crate) written: Written,
+}
+
+impl Draft {
+    /// Of a domain for which the record remembers this.
+    pub(crate) fn of(domain: Document, written: Written) -> Self {
+        Self { domain, edits: Vec::new(), written }
+    }
+
+    pub(crate) fn root(&self) -> Element<'_> {
+        self.domain.root()
+    }
+
+    /// Makes an edit and adds it to the list.
+    pub(crate) fn apply(&mut self, edit: Edit) {
+        self.written.note(&edit, self.domain.root());
+        apply(&mut self.domain, &edit);
+        self.edits.push(edit);
+    }
+
+    /// Removes the devices whose alias starts with `prefix`, except those for which `stays` (called with the rest of the
+    /// alias) is true.
+    pub(super) fn retain(&mut self, part: Part, prefix: &str, stays: impl Fn(Element<'_>, &str) -> bool) {
+        let surplus = devices_with_alias(self.root(), prefix).filter(|(device, rest)| !stays(*device, rest));
+        let surplus: Vec<String> = surplus.map(|(_, rest)| format!("{prefix}{rest}")).collect();
+        for name in surplus {
+            self.apply(Edit::device(part, &name, "", Change::Remove));
+        }
+    }
+}
 
 /// The order of the child elements of an element, as libvirt writes them; but `<memoryBacking>` is where vgapt has always
 /// written it.
-const ORDER: [(&str, &[&str]); 6] = [
+const ORDER: [(&str, &str); 6] = [
     (
         "domain",
-        &[
-            "name",
-            "uuid",
-            "genid",
-            "title",
-            "description",
-            "metadata",
-            "maxMemory",
-            "memory",
-            "currentMemory",
-            "vcpu",
-            "memoryBacking",
-            "iothreads",
-            "cputune",
-            "numatune",
-            "resource",
-            "os",
-            "features",
-            "cpu",
-            "clock",
-            "on_poweroff",
-            "on_reboot",
-            "on_crash",
-            "pm",
-            "devices",
-        ],
+        "name uuid genid title description metadata maxMemory memory currentMemory vcpu memoryBacking iothreads cputune numatune \
+         resource os features cpu clock on_poweroff on_reboot on_crash pm devices",
     ),
-    ("memoryBacking", &["hugepages"]),
-    ("os", &["type", "loader", "nvram"]),
-    ("cpu", &["model", "vendor", "topology"]),
-    ("devices", &["emulator"]),
-    ("hostdev", &["driver", "source", "alias", "rom"]),
+    ("memoryBacking", "hugepages"),
+    ("os", "type loader nvram"),
+    ("cpu", "model vendor topology"),
+    ("devices", "emulator"),
+    ("hostdev", "driver source alias rom"),
 ];
 
 /// Attributes that libvirt's schema requires when an element is created only for its children: element, attribute, and
@@ -101,16 +114,15 @@ pub(super) fn reach(domain: &mut Document, from: Id, path: &str) -> Id {
 /// element that comes first in that order is inserted first.
 fn insert(domain: &mut Document, parent: Id, step: &PathStep<'_>) -> Id {
     let name = domain.element(parent).name();
-    let order = ORDER.iter().find(|(of, _)| *of == name).map(|(_, order)| *order);
-    let place = order.and_then(|order| Some((order, order.iter().position(|name| *name == step.name)?)));
+    let order = ORDER.iter().find(|(of, _)| *of == name).map_or("", |(_, order)| order);
+    let mut behind: Vec<&str> = order.split(' ').collect();
+    let place = behind.iter().position(|name| *name == step.name);
+    behind.truncate(place.unwrap_or_default());
+    behind.push(step.name);
     let first = domain.element(parent).children().next().map(Element::id);
-    match (place, first) {
-        (Some((_, 0)), Some(first)) => domain.insert_before(first, &fragment(step)),
-        _ => {
-            let before = place.map_or(&[][..], |(order, place)| &order[..place]);
-            let behind: Vec<&str> = before.iter().copied().chain([step.name]).collect();
-            insert_behind(domain, parent, &fragment(step), &behind);
-        }
+    match first.filter(|_| place == Some(0)) {
+        Some(first) => domain.insert_before(first, &fragment(step)),
+        None => insert_behind(domain, parent, &fragment(step), &behind),
     }
     // An insertion does not change the ids of the elements before it, nor the parent's.
     step.below(domain.element(parent)).map_or(parent, Element::id)
@@ -156,7 +168,6 @@ fn fragment(step: &PathStep<'_>) -> Fragment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::edit::Part;
 
     fn withdraw(domain: &mut Document, path: &str) {
         apply(domain, &Edit { change: Change::Withdraw, ..Edit::put(Part::Guest, path) });

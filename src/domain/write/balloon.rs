@@ -1,7 +1,7 @@
 //! The memory balloon reclaims memory from a guest. It is useless with a passed device, because all memory of the guest is
 //! pinned (drivers/vfio: every page is mapped for the device). So it is disabled for the devices, and restored with the last.
 
-use super::draft::Draft;
+use super::apply::Draft;
 use crate::domain::base::Base;
 use crate::domain::edit::{Change, Edit, Part, Policy, find};
 use crate::xml::Fragment;

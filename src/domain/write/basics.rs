@@ -1,7 +1,7 @@
 //! The elements that occur once in a domain: name, memory, processors, firmware.
 
+use super::apply::Draft;
 use super::cells;
-use super::draft::Draft;
 use crate::domain::edit::{Change, Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
 use crate::model::{Firmware, Size};

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::domain::edit::Written;
     use crate::domain::spec::Processors;
-    use crate::domain::write::{basics, draft::Draft};
+    use crate::domain::write::{apply::Draft, basics};
     use crate::topology::GuestTopology;
     use crate::xml::Document;
 

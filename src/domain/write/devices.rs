@@ -1,7 +1,7 @@
 //! Devices that are fully identified by their alias: those no longer requested are removed, missing ones are added, and
 //! present ones stay unchanged, including manual edits.
 
-use super::draft::Draft;
+use super::apply::Draft;
 use crate::domain::alias;
 use crate::domain::base::Base;
 use crate::domain::edit::{Change, Edit, Part};
