@@ -14,15 +14,11 @@ use crate::xml::{Element, Fragment};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Part {
-    /// The amount of memory.
     Memory,
-    /// The number of vCPUs.
     Cpus,
     /// Whether the memory is in huge pages.
     Hugepages,
-    /// The UEFI firmware.
     Firmware,
-    /// The QEMU program.
     Emulator,
     /// The host CPUs of the vCPUs and the emulator.
     Pinning,
@@ -40,15 +36,12 @@ pub(crate) enum Part {
     Sharing,
     /// The memory balloon, which makes room for passed devices.
     Balloon,
-    /// Name and UUID.
     Identity,
     /// Disks and CD drives.
     Disks,
-    /// Graphics cards.
     Cards,
     /// Other PCI functions.
     Functions,
-    /// USB devices.
     Usb,
     /// All other devices with an alias of vgapt's.
     Devices,
@@ -93,7 +86,6 @@ pub(crate) enum Policy {
     Returned,
 }
 
-/// One edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub(crate) part: Part,
@@ -113,7 +105,6 @@ impl Edit {
         Self { part, place: Place::Device(alias.to_owned(), below), change, policy: Policy::Checked }
     }
 
-    /// With an attribute.
     #[allow(clippy::needless_pass_by_value)] // Callers pass values of many types.
     pub(crate) fn with(self, name: &str, value: impl ToString) -> Self {
         self.with_or_without(name, Some(value))
@@ -127,12 +118,10 @@ impl Edit {
         self
     }
 
-    /// With text in it.
     pub(crate) fn text(self, text: impl ToString) -> Self {
         self.with("", text)
     }
 
-    /// With another policy.
     pub(crate) fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }

@@ -5,11 +5,11 @@ use super::alias;
 use super::base::{Base, Purpose};
 use super::decide::checks;
 use super::decide::firmware::firmware;
-use super::decide::functions::{by_slot, cards, remembered};
+use super::decide::functions::{by_slot, cards, passed};
 use super::decide::tuning::decide::decide as tuning;
 use super::decide::tuning::question::TuningInput;
 use super::edit::Part;
-use super::record::{Record, unreadable};
+use super::record::{Passed, Record, unreadable};
 use super::request::Request;
 use super::request::cpus::Cpus;
 use super::request::gpu::GpuChoice;
@@ -40,9 +40,9 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         .map_or(!wanted.gpu.is_empty(), |last| last.request.gpu != wanted.gpu || last.request.gpu_audio != wanted.gpu_audio);
     let functions_differ = base.differs(|request| request.pci.clone());
     let firmware = firmware(base, files, &mut findings);
-    let mut passed = remembered(base, alias::GPU, cards_differ, &cards, host);
-    passed.extend(remembered(base, alias::PCI, functions_differ, &functions, host));
-    let of_functions = checks::devices::of_functions(&passed, host, &files.uses).into_iter();
+    let mut assigned = passed(base, alias::GPU, cards_differ, &cards, host);
+    assigned.extend(passed(base, alias::PCI, functions_differ, &functions, host));
+    let of_functions = checks::devices::of_functions(&assigned, host, &files.uses).into_iter();
     // Do not report again what the user accepted with an earlier request; a display that is handed over is returned.
     let is_decided = |code: &str| match code {
         "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
@@ -50,7 +50,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         _ => false,
     };
     findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
-    let addresses = passed.iter().map(|passed| passed.address).collect();
+    let addresses = assigned.iter().map(|passed| passed.address).collect();
     let tuned = tuning(&TuningInput { base, wanted: &wanted, host, libvirt, passed: addresses });
     findings.extend(tuned.findings);
     let mut spec = Spec {
@@ -71,49 +71,47 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
-    let single_functions = hostdevs::single_functions(base, &spec);
-    let Edited { draft, not_fitting } = edit(base, &wanted, &mut spec, single_functions.iter().copied(), !passed.is_empty());
+    let mut record = remembered(base, wanted, assigned, &spec);
+    let (draft, not_fitting) = edit(base, &record, &mut spec);
     let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
     findings.extend(checks::guest::of_guest(base, &spec, &left));
     findings.extend(not_fitting);
-    let Draft { edits, written, .. } = draft;
-    spec.edits = edits;
-    findings.extend(checks::request::of_request(base, &wanted, &spec, host, files));
-    wanted.without = Without::default();
-    let last = base.last.as_ref();
-    let is_pinned = written.has(Part::Pinning);
-    let guest_cpus = spec.placed.as_ref().map(|placed| placed.taken.clone());
-    let template = base.profile.map(|_| wanted.os.clone().unwrap_or_default().to_string());
-    let record = Record {
-        guest_cpus: guest_cpus.or_else(|| last?.guest_cpus.clone().filter(|_| is_pinned)),
-        template: template.or_else(|| last?.template.clone()),
-        by_hand: hostdevs::by_hand(base, &spec),
-        attached: base.is_unmanaged(),
-        request: wanted,
-        passed,
-        single_functions,
-        written,
-    };
+    spec.edits = draft.edits;
+    findings.extend(checks::request::of_request(base, &record.request, &spec, host, files));
+    record.request.without = Without::default();
+    record.guest_cpus = record.guest_cpus.filter(|_| draft.written.has(Part::Pinning));
+    record.written = draft.written;
     spec.record = (base.purpose != Purpose::Detach).then_some(record);
     Resolved { spec, findings }
 }
 
-/// The edits made on a copy of the domain, and errors for what does not fit its NUMA cells.
-struct Edited {
-    draft: Draft,
-    not_fitting: Vec<Finding>,
+/// The new record, but for what the edits add to it.
+fn remembered(base: &Base, request: Request, passed: Vec<Passed>, spec: &Spec) -> Record {
+    let last = base.last.clone().unwrap_or_default();
+    Record {
+        attached: base.is_unmanaged(),
+        template: base.profile.map(|_| request.os.clone().unwrap_or_default().to_string()).or(last.template),
+        guest_cpus: spec.placed.as_ref().map(|placed| placed.taken.clone()).or(last.guest_cpus),
+        by_hand: hostdevs::by_hand(base, spec),
+        single_functions: hostdevs::single_functions(base, spec),
+        written: last.written,
+        request,
+        passed,
+    }
 }
 
-/// Makes all edits, in the order in which they are written. The edits of the tuning come after those of the devices.
-fn edit(base: &Base, wanted: &Request, spec: &mut Spec, single: impl Iterator<Item = (u32, u32)>, are_passed: bool) -> Edited {
-    let mut draft = Draft::of(base.domain.clone(), base.last.as_ref().map(|last| last.written.clone()).unwrap_or_default());
-    let mut not_fitting = Vec::new();
+/// Makes all edits, in the order in which they are written. The edits of the tuning come after those of the devices. Returns
+/// errors for what does not fit the domain's NUMA cells.
+fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) {
+    let wanted = &record.request;
+    let mut draft = Draft::of(base.domain.clone(), record.written.clone());
+    let mut findings = Vec::new();
     basics::name(&mut draft, &base.name, base.uuid.as_deref());
     if let Some(memory) = spec.memory {
-        not_fitting.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
+        findings.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
     }
     if let Some(cpus) = spec.cpus {
-        not_fitting.extend(basics::cpus(&mut draft, cpus).err().map(|why| cpus_do_not_fit(cpus, &why)));
+        findings.extend(basics::cpus(&mut draft, cpus).err().map(|why| cpus_do_not_fit(cpus, &why)));
     }
     if let Some(wanted) = spec.hugepages {
         basics::hugepages(&mut draft, wanted);
@@ -136,7 +134,7 @@ fn edit(base: &Base, wanted: &Request, spec: &mut Spec, single: impl Iterator<It
     if let Some(functions) = &spec.functions {
         hostdevs::set(&mut draft, hostdevs::FUNCTIONS, functions);
     }
-    hostdevs::unset_multifunction(&mut draft, single);
+    hostdevs::unset_multifunction(&mut draft, &record.single_functions);
     if let Some(usb) = &spec.usb {
         hostdevs::set_usb(&mut draft, usb);
     }
@@ -147,8 +145,8 @@ fn edit(base: &Base, wanted: &Request, spec: &mut Spec, single: impl Iterator<It
     for edit in spec.edits.drain(..) {
         draft.apply(edit);
     }
-    balloon::balloon(&mut draft, base, are_passed);
-    Edited { draft, not_fitting }
+    balloon::balloon(&mut draft, base, !record.passed.is_empty());
+    (draft, findings)
 }
 
 /// Findings about the base that do not depend on the request.

@@ -13,15 +13,12 @@ pub struct Spec {
     pub(crate) edits: Vec<Edit>,
     /// The new record; `None` removes it.
     pub record: Option<Record>,
-    /// Memory.
     pub(crate) memory: Option<Size>,
-    /// Processors.
     pub(crate) cpus: Option<Processors>,
     /// Their pinning.
     pub(crate) placed: Option<Pinning>,
     /// Whether to add or remove huge pages.
     pub(crate) hugepages: Option<bool>,
-    /// UEFI firmware.
     pub(crate) firmware: Option<Firmware>,
     /// The graphics cards, each on one guest slot; vgapt's other cards are removed.
     pub(crate) cards: Option<Vec<Slot>>,
@@ -47,20 +44,15 @@ impl Spec {
 /// PCI functions that share one guest slot, in the order of the function numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Their addresses on the host.
     pub(crate) functions: Vec<PciAddress>,
 }
 
-/// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// Image or block device.
     pub(crate) path: String,
-    /// Its format.
     pub(crate) format: String,
     /// Whether the user or the domain states the format; else it is derived from name and content.
     pub(crate) is_stated: bool,
-    /// Its cache mode.
     pub(crate) cache: DiskCache,
 }
 
@@ -85,7 +77,6 @@ pub(crate) struct Cdrom {
 /// The vCPUs of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Processors {
-    /// How many.
     pub(crate) count: u32,
     /// How the guest sees them.
     pub(crate) guest: GuestTopology,

@@ -83,9 +83,9 @@ pub(crate) fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
 
 /// The functions of a kind with their ids: the present ids if the request changes them, else the ids they had when
 /// they were passed.
-pub(crate) fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Host) -> Vec<Passed> {
+pub(crate) fn passed(base: &Base, prefix: &str, differ: bool, slots: &[Slot], host: &Host) -> Vec<Passed> {
     if differ {
-        return slots.iter().flat_map(|slot| &slot.functions).map(|function| passed(*function, host)).collect();
+        return slots.iter().flat_map(|slot| &slot.functions).map(|function| identified(*function, host)).collect();
     }
     let last = base.last.as_ref();
     let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
@@ -100,10 +100,10 @@ pub(crate) fn remembered(base: &Base, prefix: &str, differ: bool, slots: &[Slot]
     let mut functions: Vec<PciAddress> = hostdevs.map(|(_, address)| address).collect();
     functions.sort_by_key(|address| known(*address).unwrap_or(usize::MAX));
     let was = |address| last.and_then(|last| last.passed.get(known(address)?).copied());
-    functions.into_iter().map(|address| was(address).unwrap_or_else(|| passed(address, host))).collect()
+    functions.into_iter().map(|address| was(address).unwrap_or_else(|| identified(address, host))).collect()
 }
 
-fn passed(address: PciAddress, host: &Host) -> Passed {
+fn identified(address: PciAddress, host: &Host) -> Passed {
     let device = host.device(address);
     Passed { address, id: device.map(|device| device.id), subsystem: device.and_then(|device| device.subsystem) }
 }

@@ -119,8 +119,8 @@ fn multifunction((bus, slot): (u32, u32), value: Option<&str>) -> Edit {
 }
 
 /// Removes the attribute where the first function had none and is alone again.
-pub(crate) fn unset_multifunction(draft: &mut Draft, single: impl IntoIterator<Item = (u32, u32)>) {
-    for place in single {
+pub(crate) fn unset_multifunction(draft: &mut Draft, single: &BTreeSet<(u32, u32)>) {
+    for place in single.iter().copied() {
         let addresses: Vec<Element<'_>> = on_slot(draft.root(), place).collect();
         let is_on = |first: Element<'_>| is_first(first) && first.attribute("multifunction").as_deref() == Some("on");
         if matches!(addresses.as_slice(), [first] if is_on(*first)) {
