@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::alias;
 use crate::domain_xml::{device_with_alias, is_first, on_slot, size_of};
 use crate::model::Size;
 use crate::xml::{Element, Fragment};
@@ -100,9 +101,15 @@ impl Edit {
         Self { part, place: Place::Path(path.into()), change: Change::Put(Vec::new()), policy: Policy::Remembered }
     }
 
-    /// A part of a device, or the device itself.
-    pub(crate) fn device(part: Part, alias: &str, below: &'static str, change: Change) -> Self {
-        Self { part, place: Place::Device(alias.to_owned(), below), change, policy: Policy::Checked }
+    /// A part of a device with an alias, or the device itself.
+    pub(crate) fn device(part: Part, alias: &str, below: &'static str) -> Self {
+        Self { part, place: Place::Device(alias.to_owned(), below), change: Change::Put(Vec::new()), policy: Policy::Checked }
+    }
+
+    /// A new device with an alias.
+    pub(crate) fn insert(part: Part, device: Fragment) -> Self {
+        let edit = Self::device(part, alias::of(&device), "");
+        Self { change: Change::Insert(device), ..edit }
     }
 
     #[allow(clippy::needless_pass_by_value)] // Callers pass values of many types.

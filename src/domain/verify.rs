@@ -52,6 +52,7 @@ fn found(now: Element<'_>, wanted: &Attributes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alias;
     use crate::domain::edit::Part;
     use crate::xml::Fragment;
 
@@ -63,7 +64,7 @@ mod tests {
         let spec = Spec { edits: vec![Edit::put(Part::Identity, "name").text("x"), memory], ..Spec::default() };
         assert_eq!(differences(&spec, &domain(6)), Vec::<String>::new());
         assert_eq!(differences(&spec, &domain(4)), ["memory is 4 GiB, but 6 GiB was requested"]);
-        let usb = Edit::device(Part::Usb, "ua-vgapt-usb-046d-c31c", "", Change::Insert(Fragment::new("hostdev")));
+        let usb = Edit::insert(Part::Usb, Fragment::new("hostdev").child(alias::element("ua-vgapt-usb-046d-c31c")));
         let pages = Edit::put(Part::Hugepages, "memoryBacking/hugepages");
         let spec = Spec { edits: vec![usb, pages], record: Some(Record::default()), ..spec };
         let found = differences(&spec, &domain(6));

@@ -36,7 +36,7 @@ impl Draft {
         let surplus = devices_with_alias(self.root(), prefix).filter(|(device, rest)| !stays(*device, rest));
         let surplus: Vec<String> = surplus.map(|(_, rest)| format!("{prefix}{rest}")).collect();
         for name in surplus {
-            self.apply(Edit::device(part, &name, "", Change::Remove));
+            self.apply(Edit { change: Change::Remove, ..Edit::device(part, &name, "") });
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::apply::Draft;
 use crate::domain::alias;
 use crate::domain::base::Base;
-use crate::domain::edit::{Change, Edit, Part};
+use crate::domain::edit::{Edit, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::{Extras, Toggle};
 use crate::domain::request::files::folder;
@@ -31,7 +31,7 @@ fn set(draft: &mut Draft, prefix: &'static str, devices: &[Fragment]) {
     draft.retain(Part::Devices, prefix, |_, rest| devices.iter().any(|device| alias::of(device) == format!("{prefix}{rest}")));
     for device in devices {
         let mac = mac.clone().filter(|_| device.name() == "interface").map(|mac| Fragment::new("mac").with("address", mac));
-        draft.apply(Edit::device(Part::Devices, alias::of(device), "", Change::Insert(device.clone().child_if(mac))));
+        draft.apply(Edit::insert(Part::Devices, device.clone().child_if(mac)));
     }
 }
 

@@ -7,7 +7,7 @@ use super::apply::Draft;
 use crate::domain::alias;
 use crate::domain::base::Base;
 use crate::domain::decide::kept::present;
-use crate::domain::edit::{Change, Edit, Part};
+use crate::domain::edit::{Edit, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::DiskCache;
 use crate::domain::spec::{Cdrom, Disk};
@@ -73,9 +73,9 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk]) {
         if device_with_alias(draft.root(), &name).is_none() {
             ensure_scsi_controller(draft);
             let target = free_scsi_target(draft.root());
-            draft.apply(Edit::device(Part::Disks, &name, "", Change::Insert(new_disk(disk, &name, &target))));
+            draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
-        let put = |below| Edit::device(Part::Disks, &name, below, Change::Put(Vec::new()));
+        let put = |below| Edit::device(Part::Disks, &name, below);
         let (kind, attribute) = kind(disk);
         let other = if disk.is_block() { "file" } else { "dev" };
         draft.apply(put("").with("type", kind));
@@ -129,10 +129,10 @@ pub(crate) fn set_cdrom(draft: &mut Draft, cdrom: &Cdrom) {
             .child(Fragment::new("readonly"))
             .child(alias::element(&name))
             .child(address);
-        draft.apply(Edit::device(Part::Disks, &name, "", Change::Insert(drive)));
+        draft.apply(Edit::insert(Part::Disks, drive));
     }
     // If the disc was ejected, this inserts the new one.
-    draft.apply(Edit::device(Part::Disks, &name, "source", Change::Put(Vec::new())).with("file", image));
+    draft.apply(Edit::device(Part::Disks, &name, "source").with("file", image));
 }
 
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that is not in use.
@@ -212,7 +212,7 @@ fn ensure_scsi_controller(draft: &mut Draft) {
     let is_scsi = |controller: Element<'_>| controller.attribute("type").as_deref() == Some("scsi");
     if !devices_named(draft.root(), "controller").any(is_scsi) {
         let controller = Fragment::new("controller").with("type", "scsi").with("index", 0).with("model", "virtio-scsi");
-        draft.apply(Edit::device(Part::Disks, alias::SCSI, "", Change::Insert(controller.child(alias::element(alias::SCSI)))));
+        draft.apply(Edit::insert(Part::Disks, controller.child(alias::element(alias::SCSI))));
     }
 }
 

@@ -69,8 +69,7 @@ fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot
     let several = missing.len() > 1 || place.is_some();
     for (function, number) in missing.iter().zip(numbers) {
         let guest = GuestAddress { bus, slot: device, function: number, multifunction: number == 0 && several };
-        let name = alias::pci(prefix, *function);
-        draft.apply(Edit::device(part, &name, "", Change::Insert(pci(*function, &name, &guest))));
+        draft.apply(Edit::insert(part, pci(*function, &alias::pci(prefix, *function), &guest)));
     }
     if several {
         draft.apply(multifunction((bus, device), Some("on")));
@@ -87,9 +86,8 @@ fn new_place(draft: &mut Draft, part: Part, slot: &Slot) -> Option<(u32, u32)> {
         return None;
     }
     if let Some(first) = slot.functions.first() {
-        let name = alias::pci(alias::PORT, *first);
         let port = Fragment::new("controller").with("type", "pci").with("index", bus).with("model", "pcie-root-port");
-        draft.apply(Edit::device(part, &name, "", Change::Insert(port.child(alias::element(&name)))));
+        draft.apply(Edit::insert(part, port.child(alias::element(&alias::pci(alias::PORT, *first)))));
     }
     Some((bus, 0))
 }
@@ -168,10 +166,10 @@ pub fn pci_hostdev(function: PciAddress) -> Fragment {
 
 /// Sets or removes the firmware file of a card's function.
 pub(crate) fn set_rom(draft: &mut Draft, function: PciAddress, file: Option<&str>) {
-    let edit = |change| Edit::device(Part::Cards, &alias::pci(alias::GPU, function), "rom", change);
+    let edit = Edit::device(Part::Cards, &alias::pci(alias::GPU, function), "rom");
     draft.apply(match file {
-        Some(file) => edit(Change::Put(Vec::new())).with("file", file),
-        None => edit(Change::Remove),
+        Some(file) => edit.with("file", file),
+        None => Edit { change: Change::Remove, ..edit },
     });
 }
 
@@ -182,12 +180,11 @@ pub(crate) fn set_usb(draft: &mut Draft, ids: &[UsbId]) {
         if passes_usb(draft.root(), *id) {
             continue;
         }
-        let name = alias::usb(*id);
         let source = Fragment::new("source")
             .child(Fragment::new("vendor").with("id", format_args!("0x{:04x}", id.vendor)))
             .child(Fragment::new("product").with("id", format_args!("0x{:04x}", id.product)));
         let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "usb").with("managed", "yes");
-        draft.apply(Edit::device(Part::Usb, &name, "", Change::Insert(hostdev.child(source).child(alias::element(&name)))));
+        draft.apply(Edit::insert(Part::Usb, hostdev.child(source).child(alias::element(&alias::usb(*id)))));
     }
 }
 
