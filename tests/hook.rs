@@ -173,7 +173,8 @@ fn a_domain_whose_record_cannot_be_read_does_not_start() {
     };
     let records = [
         (changed("{&quot;", "{{"), "is damaged"),
-        (changed("{&quot;request", "{&quot;version&quot;:2,&quot;request"), "has the format 2, but vgapt"),
+        (changed("{&quot;request", "{&quot;version&quot;:3,&quot;request"), "has the format 3, but vgapt"),
+        (changed("&quot;wrote&quot;:{}", "&quot;version&quot;:2,&quot;written&quot;:{&quot;new&quot;:{}}"), "unknown variant `new`"),
         (changed("&quot;wrote&quot;:{}", "&quot;settings&quot;:{&quot;new&quot;:{}}"), "unknown variant `new`"),
         (changed("&quot;request&quot;:{}", "&quot;request&quot;:{&quot;new&quot;:true}"), "contains the option 'new'"),
         (changed("urn:vgapt:domain:1", "urn:vgapt:domain:2"), "the namespace 'urn:vgapt:domain:2'"),

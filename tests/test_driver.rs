@@ -193,11 +193,67 @@ fn a_record_that_cannot_be_read_stops_every_command() {
     }
 }
 
+/// Domains as vgapt 0.1.0 left them, with records of format 1: every command goes on as the program that wrote them did.
+#[test]
+fn records_of_format_1_serve_every_command() {
+    let place = TempDir::new().unwrap();
+    let domain = |file: &str, changes: &[(&str, &str)]| {
+        let mut xml = fs::read_to_string(format!("fixtures/records/{file}-format-1.xml")).unwrap();
+        for (from, to) in changes {
+            assert!(xml.contains(from), "{from}");
+            xml = xml.replace(from, to);
+        }
+        let node = place.path().join("node.xml");
+        fs::write(&node, format!("<node>{xml}</node>")).unwrap();
+        format!("test://{}", node.display())
+    };
+    let on = |uri: &str, arguments: &[&str]| run(&mut vgapt(["--root", Z170, "-c", uri].iter().chain(arguments)));
+
+    let attached = domain("attached", &[]);
+    on(&attached, &["attach", "test", "--gpu", "01:00.0"]).with(0).saying(&["'test' is already up to date"]);
+    let explained = on(&attached, &["explain", "test"]).with(0).stdout;
+    assert!(
+        explained.contains("features/ioapic driver='kvm': KVM's") && explained.contains("devices/memballoon model='none': "),
+        "{explained}"
+    );
+    let without = on(&attached, &["detach", "test", "--print-xml"]).with(0).stdout;
+    let balloon = "<memballoon model='virtio'>\n      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/>";
+    assert!(without.contains(balloon) && !without.contains("ioapic") && !without.contains("vgapt"), "{without}");
+
+    let defined = domain("defined", &[]);
+    on(&defined, &["define", "new", "--force"]).with(0).saying(&["'new' is already up to date"]);
+    insta::assert_snapshot!(on(&defined, &["explain", "new"]).with(0).stdout);
+    let unpinned = on(&defined, &["define", "new", "--no-pin", "--no-hugepages", "--print-xml", "--force"]).with(0).stdout;
+    assert!(unpinned.contains("{\"version\":2,") && unpinned.contains("\"written\":{\"memory\":"), "{unpinned}");
+    for gone in ["<vcpupin", "<emulatorpin", "<hugepages", "\"pinning\"", "guest-cpus"] {
+        assert!(!unpinned.contains(gone), "{gone} is in {unpinned}");
+    }
+
+    let edits = [
+        ("<memory unit='KiB'>4194304", "<memory unit='KiB'>5242880"),
+        ("<vcpu placement='static'>4", "<vcpu placement='static'>6"),
+        ("vcpupin vcpu='0' cpuset='1'", "vcpupin vcpu='0' cpuset='3'"),
+        ("<ioapic driver='kvm'/>", ""),
+        ("file='/vm/a.qcow2'", "file='/vm/other.qcow2'"),
+    ];
+    on(&domain("defined", &edits), &["define", "new", "--force"]).with(0).saying(&[
+        "note: memory was changed manually to 5 GiB and stays unchanged (vgapt wrote 4 GiB); use --memory with a new value to change it",
+        "note: cpus was changed manually to 6 and stays unchanged (vgapt wrote 4); use --cpus with a new value to change it",
+        "note: the vCPU pinning was changed manually and stays unchanged; use --no-pin and then --pin to replace it with vgapt's",
+        "note: changed manually, stays unchanged: processor features",
+        "note: the disk /vm/a.qcow2 was requested, but the domain has /vm/other.qcow2; this stays unchanged",
+        "'new' is already up to date",
+    ]);
+}
+
 /// A tab in an attribute is a blank to libvirt's parser, so that the disk is another file.
 #[test]
 fn what_libvirt_makes_something_else_of_is_told() {
     let define = ["define", "new", "--disk", "/vm/a\tb.qcow2", "--force"];
-    let told = on_default(&define).with(1).saying(&["'new' is defined, but not as requested: the disk /vm/a\tb.qcow2"]);
+    let told = on_default(&define).with(1).saying(&[
+        "'new' is defined, but not as requested: source of the device ua-vgapt-disk-0 is file='/vm/a b.qcow2'",
+        "'/vm/a\tb.qcow2' was requested",
+    ]);
     assert!(!told.stderr.contains("start it with"), "{}", told.stderr);
     let json: Value = serde_json::from_str(&on_default(&[&["--json"], &define[..]].concat()).with(1).stdout).unwrap();
     assert_eq!((&json["outcome"], &json["findings"][0]["code"]), (&"altered".into(), &"not-as-asked".into()), "{json:#}");

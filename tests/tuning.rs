@@ -269,7 +269,7 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             let record = Record::of(&document).known().unwrap();
             let reasons = domain::explain(&document, &record);
             let json = serde_json::to_value(&record).unwrap();
-            for (path, _) in json["settings"].as_object().unwrap().values().flat_map(|group| group.as_object().unwrap()) {
+            for (path, _) in json["written"].as_object().unwrap().values().flat_map(|part| part.as_object().unwrap()) {
                 assert!(reasons.iter().any(|reason| reason.element == *path && !reason.changed), "{what}: no reason for {path}");
             }
             assert_eq!(xml.contains("<tpm "), os == "win11", "{what}");

@@ -81,7 +81,9 @@ impl Arguments {
             let wanted = given.autostart.or(given.without.no_autostart.then_some(false));
             set_autostart(context, connection, &self.name, wanted)?;
         }
-        self.save(context, &outcome, &decision.spec.record.request)?;
+        if let Some(record) = &decision.spec.record {
+            self.save(context, &outcome, &record.request)?;
+        }
         Ok(code)
     }
 

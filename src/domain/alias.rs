@@ -5,31 +5,21 @@ use crate::xml::Fragment;
 
 /// The common prefix of all aliases.
 pub(crate) const OURS: &str = "ua-vgapt-";
-/// Graphics cards.
 pub(crate) const GPU: &str = "ua-vgapt-gpu-";
 /// PCI functions that do not belong to a graphics card.
 pub(crate) const PCI: &str = "ua-vgapt-pci-";
 /// Root ports for passed PCI functions.
 pub(crate) const PORT: &str = "ua-vgapt-port-";
-/// USB devices.
 pub(crate) const USB: &str = "ua-vgapt-usb-";
-/// Disks.
 pub(crate) const DISK: &str = "ua-vgapt-disk-";
-/// CD drives.
 pub(crate) const CDROM: &str = "ua-vgapt-cdrom-";
-/// The SCSI controller.
 pub(crate) const SCSI: &str = "ua-vgapt-scsi";
-/// Mediated devices.
 pub(crate) const MDEV: &str = "ua-vgapt-mdev-";
 /// Keyboards and mice, passed as event devices (evdev).
 pub(crate) const EVDEV: &str = "ua-vgapt-evdev-";
-/// Shared folders.
 pub(crate) const SHARE: &str = "ua-vgapt-share-";
-/// Shared memory.
 pub(crate) const SHMEM: &str = "ua-vgapt-shmem-";
-/// The sound card.
 pub(crate) const SOUND: &str = "ua-vgapt-sound-";
-/// The network card.
 pub(crate) const NETWORK: &str = "ua-vgapt-net-";
 
 /// A PCI address as part of an alias; an alias may contain only letters, digits, `-` and `_`.
@@ -45,4 +35,10 @@ pub(crate) fn usb(id: UsbId) -> String {
 /// The `<alias>` element of a device.
 pub(crate) fn element(alias: &str) -> Fragment {
     Fragment::new("alias").with("name", alias)
+}
+
+/// The alias of a device that is not in a domain yet; empty if it has none.
+pub(crate) fn of(device: &Fragment) -> &str {
+    let alias = device.children().iter().find(|child| child.name() == "alias");
+    alias.and_then(|alias| alias.attributes().first()).map_or("", |(_, name)| name)
 }

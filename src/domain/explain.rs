@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::record::Record;
-use super::{alias, setting};
+use super::{alias, edit};
 use crate::domain_xml::{devices_with_alias, pci_hostdevs};
 use crate::xml::{Document, Element};
 
@@ -116,6 +116,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "UEFI firmware, which initializes the card with the card's own firmware",
         "--loader, or the host's first firmware without Secure Boot keys",
     ),
+    (
+        "os/nvram",
+        "the template of the firmware's variables, of which the domain gets a copy of its own",
+        "--nvram-template, or the one that belongs to the firmware",
+    ),
     ("devices/emulator", "the requested QEMU binary", "--emulator"),
     ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
     ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
@@ -186,31 +191,17 @@ const OF_TEMPLATE: [&str; 16] = [
     "devices/rng",
 ];
 
-/// Elements without an alias, by their names in the record.
-const NAMED: [(&str, &str); 5] = [
-    ("memory", "memory"),
-    ("cpus", "vcpu"),
-    ("hugepages", "memoryBacking/hugepages"),
-    ("loader", "os/loader"),
-    ("emulator", "devices/emulator"),
-];
-
 /// All elements that vgapt added and that still exist.
 pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
     let root = domain.root();
     let mut reasons: Vec<Reason> = Vec::new();
-    for (name, path) in NAMED {
-        if let Some(element) = record.wrote.get(name).filter(|wrote| *wrote != "false").and_then(|_| setting::find(root, path)) {
-            reasons.extend(because(path, words(element), false));
+    for (path, entry) in record.written.parts().flat_map(|(_, entries)| entries) {
+        if let Some(element) = edit::find(root, path) {
+            reasons.extend(because(path, words(element), !edit::says(element, &entry.says)));
         }
     }
-    for (path, said) in record.settings.values().flatten() {
-        if let Some(element) = setting::find(root, path) {
-            reasons.extend(because(path, words(element), !setting::says(root, path, said)));
-        }
-    }
-    if !record.attached && record.wrote.contains_key("template") {
-        let there = OF_TEMPLATE.iter().filter_map(|path| Some((path, setting::find(root, path)?)));
+    if !record.attached && record.template.is_some() {
+        let there = OF_TEMPLATE.iter().filter_map(|path| Some((path, edit::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
     }
     if record.request.extras.rom.is_some() {
@@ -222,9 +213,6 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             source: "--rom; libvirt formatdomain, host device assignment",
             changed: false,
         }));
-    }
-    for path in record.replaced.keys() {
-        reasons.extend(setting::find(root, path).and_then(|element| because(path, words(element), false)));
     }
     for (prefix, why, source) in DEVICES {
         let devices = devices_with_alias(root, prefix);

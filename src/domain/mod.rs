@@ -2,28 +2,31 @@
 //!
 //! 1. The input: `request/` (the user's request), `profile/` (the settings for a guest system), `record` (vgapt's metadata in
 //!    a domain), `base` (the input of one definition).
-//! 2. `decide/`: what to write (`spec`, with the elements of `setting` and the names of `alias`), and what prevents it.
-//! 3. `write/`: the edits of the XML document.
-//! 4. `verify`: whether the domain has what was written; `explain`: why each element exists.
+//! 2. `resolve`: the whole of a definition. `decide/` says what is to be written (`spec`) and what prevents it.
+//! 3. `write/`: what is to be written becomes a list of edits (`edit`, with the names of `alias`), which `merge` repeats on the
+//!    base.
+//! 4. `verify`: whether the domain has what the edits say; `explain`: why each element exists.
 //!
-//! Pure code without side effects. No file imports from a later step, except for one check that asks a writer whether the
-//! domain has free slots. `domain_xml` reads the XML of any domain.
+//! Pure code without side effects. No file imports from a later step. `domain_xml` reads the XML of any domain.
 
 mod request;
 
 mod profile;
 
+mod alias;
+mod edit;
+
+mod format1;
 mod record;
 
 mod base;
-
-mod alias;
-mod setting;
 mod spec;
 
 mod decide;
 
 mod write;
+
+mod resolve;
 
 mod explain;
 mod verify;
@@ -33,14 +36,11 @@ pub use decide::checks::devices::{of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
 pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};
 pub use decide::checks::resources::of_start;
-pub use decide::kept::manual_changes;
+pub use decide::kept::{manual_changes, present};
 pub use decide::needs::{HostResources, needs, passed};
-pub use decide::present::present;
-pub use decide::resolve::{Resolved, resolve};
 pub use explain::{Reason, explain};
-pub use profile::file::Profile;
+pub use profile::file::{Profile, template};
 pub use profile::name::Os;
-pub use profile::template::template;
 pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
 pub use request::Request;
 pub use request::cpus::Cpus;
@@ -52,9 +52,8 @@ pub use request::screen::Screen;
 pub use request::tuning::{CoreKind, Tuning};
 pub use request::variables::{from_environment, from_variables};
 pub use request::without::Without;
-pub use setting::{Change, Group};
-pub use spec::{Cdrom, Disk, Owned, Processors, Replacement, Slot, Spec};
+pub use resolve::{Resolved, resolve};
+pub use spec::Spec;
 pub use verify::differences;
-pub use write::attach::recognise;
-pub use write::hostdevs::pci_hostdev;
+pub use write::hostdevs::{pci_hostdev, recognise};
 pub use write::merge::merge;

@@ -1,16 +1,17 @@
-//! vgapt's record in a domain's metadata: the last request, the ids of the passed devices, and
-//! the values written into elements without an alias.
+//! vgapt's record in a domain's metadata: the last request, the ids of the passed devices, and what was written into elements
+//! without an alias.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::edit::Written;
+use super::format1;
 use super::request::Request;
-use super::setting::{Group, Settings};
-use crate::model::{Finding, PciAddress, PciId, Reading, shell_word};
+use crate::model::{CpuSet, Finding, PciAddress, PciId, Reading, shell_word};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
@@ -22,34 +23,41 @@ pub const RECORD_MARK: &str = "urn:vgapt:domain:";
 const ELEMENT: &str = "domain";
 /// The record format that is written. Raise it if an older vgapt would lose or break data of a newer
 /// one; `host/decide/hook.sh` contains it too. Records without a format have format 1.
-pub const RECORD_FORMAT: u32 = 1;
+pub const RECORD_FORMAT: u32 = 2;
 /// The key of the format in a record.
 const FORMAT: &str = "version";
-/// The record's key for functions that were passed through by hand before vgapt.
-pub(crate) const BY_HAND: &str = "by-hand";
-/// The record's key for guest slots whose first function had no `multifunction` attribute.
-pub(crate) const SINGLE_FUNCTIONS: &str = "single-functions";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// vgapt's record of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Record {
     /// The last request, completed with the earlier ones.
     pub request: Request,
     /// The PCI functions that were passed.
     pub passed: Vec<Passed>,
-    /// The values written into elements without an alias, by name.
-    pub wrote: BTreeMap<String, String>,
     /// Whether vgapt did not define the domain, so that `detach` restores what was replaced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attached: bool,
-    /// The elements that vgapt replaced: path and former source.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) replaced: BTreeMap<String, String>,
-    /// The settings that were written, group by group.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) settings: BTreeMap<Group, Settings>,
+    /// The guest system of the template that the domain was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) template: Option<String>,
+    /// The host CPUs that are kept free for the guest: whole cores.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "cpus")]
+    pub(crate) guest_cpus: Option<CpuSet>,
+    /// The functions that were passed through by hand before vgapt, which stay when it removes its own.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) by_hand: BTreeSet<PciAddress>,
+    /// The guest slots (bus and slot) whose first function had no `multifunction` attribute before vgapt.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) single_functions: BTreeSet<(u32, u32)>,
+    /// What was written into elements without an alias.
+    #[serde(skip_serializing_if = "Written::is_empty")]
+    pub(crate) written: Written,
+}
+
+fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<CpuSet>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// A PCI function that was passed, with its ids, because addresses may change.
@@ -83,12 +91,6 @@ impl Record {
         read(element).map_or_else(Reading::Unknown, Reading::Known)
     }
 
-    /// Whether a function was passed through by hand before vgapt.
-    pub(crate) fn was_by_hand(&self, function: PciAddress) -> bool {
-        let known = self.wrote.get(BY_HAND).map(String::as_str).unwrap_or_default();
-        known.split(' ').any(|known| known.parse() == Ok(function))
-    }
-
     /// The metadata element for it.
     pub(crate) fn fragment(&self) -> Fragment {
         Fragment::new("vgapt:domain").with("xmlns:vgapt", NAMESPACE).text(self.text())
@@ -96,13 +98,13 @@ impl Record {
 
     pub(crate) fn text(&self) -> String {
         #[derive(Serialize)]
-        struct Written<'r> {
+        struct Versioned<'r> {
             version: u32,
             #[serde(flatten)]
             record: &'r Record,
         }
         // Serialising plain data with string keys cannot fail.
-        serde_json::to_string(&Written { version: RECORD_FORMAT, record: self }).unwrap_or_default()
+        serde_json::to_string(&Versioned { version: RECORD_FORMAT, record: self }).unwrap_or_default()
     }
 }
 
@@ -113,23 +115,27 @@ fn read(element: Element<'_>) -> Result<Record, String> {
             "the record in its metadata has the namespace '{namespace}', but vgapt {VERSION} supports only '{NAMESPACE}': it was written by a newer vgapt"
         ));
     }
-    let damaged = |error: serde_json::Error| format!("the record in its metadata is damaged, or was written by a newer vgapt: {error}");
+    let because = |why: &dyn fmt::Display| format!("the record in its metadata is damaged, or was written by a newer vgapt: {why}");
+    let damaged = |error: serde_json::Error| because(&error);
     let Once(said) = serde_json::from_str(element.text()).map_err(damaged)?;
     let mut said: Map<String, Value> = serde_json::from_value(said).map_err(damaged)?;
-    match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
-        None => {}
-        Some(Ok(format)) if format <= u64::from(RECORD_FORMAT) => {}
+    let format = match said.remove(FORMAT).map(|format| format.as_u64().ok_or(format)) {
+        None => 1,
+        Some(Ok(format)) if format <= u64::from(RECORD_FORMAT) => format,
         Some(Ok(format)) => {
             return Err(format!(
                 "the record in its metadata has the format {format}, but vgapt {VERSION} supports only formats up to {RECORD_FORMAT}: it was written by a newer vgapt"
             ));
         }
         Some(Err(format)) => return Err(format!("the record in its metadata is damaged: invalid format {format}")),
-    }
+    };
     // The request has flattened parts, with which serde cannot reject unknown keys (deny_unknown_fields).
     let options = said.get("request").and_then(Value::as_object);
     if let Some(option) = options.and_then(|options| Request::unknown_key(options.keys())) {
         return Err(format!("the record in its metadata contains the option '{option}', which vgapt {VERSION} does not know"));
+    }
+    if format < 2 {
+        format1::upgrade(&mut said).map_err(|why| because(&why))?;
     }
     serde_json::from_value(Value::Object(said)).map_err(damaged)
 }
@@ -224,9 +230,12 @@ pub fn unreadable(name: &str, because: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::edit::Part;
 
     const DEFINED: &str = include_str!("../../fixtures/records/defined-0.1.0.json");
     const ATTACHED: &str = include_str!("../../fixtures/records/attached-0.1.0.json");
+    const DEFINED_1: &str = include_str!("../../fixtures/records/defined-format-1.xml");
+    const ATTACHED_1: &str = include_str!("../../fixtures/records/attached-format-1.xml");
 
     fn domain(record: &str, namespace: &str) -> Document {
         let metadata = Fragment::new("metadata").child(Fragment::new("v:domain").with("xmlns:v", namespace).text(record));
@@ -237,19 +246,55 @@ mod tests {
         Record::of(&domain(record, NAMESPACE)).unknown().expect(record).to_owned()
     }
 
-    /// The fixtures are what vgapt 0.1.0 wrote before records had a format.
+    /// The fixtures are what vgapt 0.1.0 wrote: records before they had a format, and domains with records of format 1.
     #[test]
-    fn records_without_a_format_are_read_and_written_with_one() {
-        for text in [DEFINED, ATTACHED] {
+    fn records_of_format_1_are_read_without_loss() {
+        let in_domains = [DEFINED_1, ATTACHED_1].map(|text| element(&Document::parse(text).unwrap()).unwrap().text().to_owned());
+        for text in [DEFINED, ATTACHED, &in_domains[0], &in_domains[1]] {
             let record = Record::of(&domain(text, NAMESPACE)).known().unwrap();
-            assert_eq!(record.text().replacen("\"version\":1,", "", 1), text.trim(), "nothing is lost");
+            let new: Value = serde_json::from_str(&record.text()).unwrap();
+            let old: Value = serde_json::from_str(text).unwrap();
+            assert_eq!((&new["version"], &new["request"], &new["passed"]), (&2.into(), &old["request"], &old["passed"]));
+            let written = |part: &str, path: &str| new["written"][part][path].clone();
+            let wrote = old["wrote"].as_object().unwrap();
+            for (name, value) in wrote {
+                let says = |part: &str, path: &str, name: &str| written(part, path)["says"][name].clone();
+                let now = match name.as_str() {
+                    "memory" => format!("{} GiB", says("memory", "memory", "").as_str().unwrap().parse::<u64>().unwrap() >> 20).into(),
+                    "cpus" => says("cpus", "vcpu", ""),
+                    "hugepages" => written("hugepages", "memoryBacking/hugepages").is_object().to_string().into(),
+                    "loader" => says("firmware", "os/loader", ""),
+                    "nvram-template" => says("firmware", "os/nvram", "template"),
+                    "host-cpus" => says("pinning", "cputune/emulatorpin", "cpuset"),
+                    // Nothing reads it, and `numatune/memory` says it where it matters.
+                    "nodes" => continue,
+                    "template" | "guest-cpus" => new[name].clone(),
+                    name => panic!("{name}"),
+                };
+                assert_eq!(now, *value, "{name}");
+            }
+            for (group, settings) in old["settings"].as_object().unwrap() {
+                for (path, says) in settings.as_object().unwrap() {
+                    assert_eq!(written(group, path)["says"], *says, "{path}");
+                }
+            }
+            let replaced = old.get("replaced").map(|replaced| &replaced["devices/memballoon"]);
+            assert_eq!(written("balloon", "devices/memballoon").get("before"), replaced);
+            assert_eq!(new.get("attached"), old.get("attached"));
             assert_eq!(Record::of(&domain(&record.text(), NAMESPACE)), Reading::Known(record));
+        }
+        let words = r#"{"wrote":{"by-hand":"0000:01:00.0 0000:01:00.1","single-functions":"0:2 3:0","emulator":"/q"}}"#;
+        let record = Record::of(&domain(words, NAMESPACE)).known().unwrap();
+        assert_eq!((record.by_hand.len(), record.single_functions), (2, [(0, 2), (3, 0)].into()));
+        assert_eq!(record.written.of(Part::Emulator).next().unwrap().1.says[""], "/q");
+        for damaged in [r#""memory":"much""#, r#""guest-cpus":"all""#, r#""by-hand":"x""#, r#""single-functions":"0""#, r#""orbit":"1""#] {
+            assert!(unknown(&format!("{{\"wrote\":{{{damaged}}}}}")).contains("damaged"), "{damaged}");
         }
     }
 
     #[test]
     fn what_a_newer_vgapt_wrote_is_unknown() {
-        assert!(unknown("{\"version\":2}").contains("has the format 2, but vgapt"));
+        assert!(unknown("{\"version\":3}").contains("has the format 3, but vgapt"));
         assert!(unknown("{\"request\":{\"teleport\":true}}").contains("the option 'teleport'"));
         let more = DEFINED.replacen("\"pinning\":{", "\"resonance\":{\"a\":{}},\"pinning\":{", 1);
         assert!(unknown(&more).contains("unknown variant `resonance`"), "{}", unknown(&more));

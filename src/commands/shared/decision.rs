@@ -73,6 +73,6 @@ fn not_written(base: &Base, spec: &Spec, merged: &Document) -> Option<Finding> {
 }
 
 fn card_warnings(facts: &Facts, spec: &Spec) -> Vec<Finding> {
-    let is_passed = |card: &Assessment| spec.record.passed.iter().any(|passed| passed.address == card.address);
+    let is_passed = |card: &Assessment| spec.record.iter().flat_map(|record| &record.passed).any(|passed| passed.address == card.address);
     passthrough::assess(&facts.host).into_iter().filter(is_passed).flat_map(|card| card.warnings).collect()
 }

@@ -9,7 +9,7 @@ use crate::model::{Files, Finding, Firmware};
 
 /// The firmware to write: the requested one. A new domain gets the host's, unless its template has its own firmware
 /// or boots a kernel directly.
-pub(super) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
+pub(crate) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) -> Option<Firmware> {
     let wanted = &base.wanted;
     if base.differs(|request| (request.loader.clone(), request.nvram_template.clone()))
         && (wanted.loader.is_some() || wanted.nvram_template.is_some())

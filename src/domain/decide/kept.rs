@@ -1,47 +1,38 @@
-//! Manual changes to what vgapt wrote, which are therefore left unchanged.
+//! Manual changes to what vgapt wrote, which are therefore left unchanged. A clone has its own disks, and `vgapt disk swap`
+//! changes them too.
 
-use super::present::present;
+use crate::domain::alias;
 use crate::domain::base::Base;
+use crate::domain::edit::{Part, find, says, words};
 use crate::domain::request::Request;
-use crate::domain::setting::{Group, is_changed};
 use crate::domain::spec::Spec;
-use crate::domain_xml::{are_pinned, hostdev_of, memory};
+use crate::domain_xml::{Source, are_pinned, device_with_alias, hostdev_of, size_of};
+use crate::xml::{Document, Element};
 
 /// Messages about what is left unchanged although the last request was different.
 pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
     let root = base.domain.root();
-    let is_pinned_by_vgapt = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
-    let stays = spec.cpus.is_some() && !base.is_new && !is_pinned_by_vgapt && are_pinned(root);
-    let stays = stays && !spec.changes.iter().any(|change| change.group == Group::Pinning);
-    let foreign_pins =
-        stays.then(|| "the vCPU pinning was set manually and stays unchanged; use --pin to replace it with vgapt's".to_owned());
-    let mut kept: Vec<String> = foreign_pins.into_iter().collect();
+    let is_written = |part| spec.edits.iter().any(|edit| edit.part == part);
+    let is_pinned_by_vgapt = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
+    let mut kept = Vec::new();
+    if spec.cpus.is_some() && !base.is_new && !is_pinned_by_vgapt && are_pinned(root) && !is_written(Part::Pinning) {
+        kept.push("the vCPU pinning was set manually and stays unchanged; use --pin to replace it with vgapt's".to_owned());
+    }
     let Some(last) = &base.last else { return kept };
-    let text = |path: &str| root.at(path).map(|element| element.text().to_owned());
-    let now = [
-        ("memory", spec.memory.is_some(), memory(root).map(|size| size.to_string())),
-        ("cpus", spec.cpus.is_some(), text("vcpu")),
-        ("emulator", spec.emulator.is_some(), text("devices/emulator")),
-        ("loader", spec.firmware.is_some(), text("os/loader")),
-    ];
-    for (name, written_now, now) in now {
-        let changed = last.wrote.get(name).zip(now).filter(|(wrote, now)| *wrote != now && !written_now);
-        if let Some((wrote, now)) = changed {
-            kept.push(format!(
-                "{name} was changed manually to {now} and stays unchanged (vgapt wrote {wrote}); use --{name} with a new value to change it"
-            ));
+    for (part, entries) in last.written.parts().filter(|(part, _)| !is_written(*part)) {
+        match policy(part) {
+            Kept::Until(option) => kept.extend(entries.iter().filter(|(_, entry)| entry.says.contains_key("")).filter_map(|(path, entry)| {
+                let now = find(root, path).filter(|now| !says(*now, &entry.says))?;
+                let shown = if part == Part::Memory { size_of(now)?.to_string() } else { now.text().to_owned() };
+                Some(format!(
+                    "{option} was changed manually to {shown} and stays unchanged (vgapt wrote {}); use --{option} with a new value to change it",
+                    words(&entry.says)
+                ))
+            })),
+            Kept::Whole(message) if last.written.is_changed(part, root) => kept.push(message.to_owned()),
+            Kept::Silently | Kept::Whole(_) => {}
         }
     }
-    let taken_over = last
-        .settings
-        .iter()
-        .filter(|(group, written)| is_changed(root, written) && !spec.changes.iter().any(|change| change.group == **group));
-    kept.extend(taken_over.map(|(group, _)| match group {
-        Group::Pinning => {
-            "the vCPU pinning was changed manually and stays unchanged; use --no-pin and then --pin to replace it with vgapt's".to_owned()
-        }
-        group => format!("changed manually, stays unchanged: {}", group.name()),
-    }));
     let gone = last
         .passed
         .iter()
@@ -58,4 +49,97 @@ pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
         kept.extend(present(&base.domain, &asked).1.into_iter().map(|changed| format!("{changed}; this stays unchanged")));
     }
     kept
+}
+
+/// How a manual change of a part is kept.
+enum Kept {
+    Silently,
+    /// Until this option is given with a new value.
+    Until(&'static str),
+    /// The part as a whole, with this message.
+    Whole(&'static str),
+}
+
+fn policy(part: Part) -> Kept {
+    match part {
+        Part::Memory => Kept::Until("memory"),
+        Part::Cpus => Kept::Until("cpus"),
+        Part::Emulator => Kept::Until("emulator"),
+        Part::Firmware => Kept::Until("loader"),
+        Part::Pinning => {
+            Kept::Whole("the vCPU pinning was changed manually and stays unchanged; use --no-pin and then --pin to replace it with vgapt's")
+        }
+        Part::Numa => Kept::Whole("changed manually, stays unchanged: NUMA node of the memory"),
+        Part::Processor => Kept::Whole("changed manually, stays unchanged: processor features"),
+        Part::Guest => Kept::Whole("changed manually, stays unchanged: features for the guest system"),
+        Part::Pages => Kept::Whole("changed manually, stays unchanged: huge page size"),
+        Part::Regions => Kept::Whole("changed manually, stays unchanged: address space for cards"),
+        Part::Sharing => Kept::Whole("changed manually, stays unchanged: shared memory and sound"),
+        Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
+            Kept::Silently
+        }
+    }
+}
+
+/// The last request with the disks and CDs that the domain has now, and messages about the differences.
+pub fn present(domain: &Document, asked: &Request) -> (Request, Vec<String>) {
+    let mut request = asked.clone();
+    let mut changed = Vec::new();
+    request.disk.clear();
+    for (index, path) in asked.disk.iter().enumerate() {
+        let name = format!("{}{index}", alias::DISK);
+        request.disk.extend(now(domain, &name, "disk", path, &mut changed));
+    }
+    let cdroms = [("install", &mut request.cdrom), ("virtio", &mut request.virtio_iso)];
+    for (name, image) in cdroms {
+        if let Some(path) = image.take() {
+            *image = now(domain, &format!("{}{name}", alias::CDROM), "CD", &path, &mut changed);
+        }
+    }
+    (request, changed)
+}
+
+/// The present path of one of vgapt's disks; `None` if it has no path.
+fn now(domain: &Document, name: &str, what: &str, asked: &str, changed: &mut Vec<String>) -> Option<String> {
+    let Some(device) = device_with_alias(domain.root(), name) else {
+        changed.push(format!("the {what} {asked} was requested, but was removed manually"));
+        return None;
+    };
+    match Source::of(device).as_ref().and_then(Source::path).map(str::to_owned) {
+        Some(path) if path == asked => Some(path),
+        Some(path) => {
+            changed.push(format!("the {what} {asked} was requested, but the domain has {path}"));
+            Some(path)
+        }
+        None => {
+            let source = device.child("source").map(Element::attribute_names).into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let has = if source.is_empty() { "no medium".to_owned() } else { format!("a source without a path ({source})") };
+            changed.push(format!("the {what} {asked} was requested, but the domain has {has}"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_has_its_own() {
+        let text = "<domain><devices><disk><source file='/b'/><alias name='ua-vgapt-disk-0'/></disk>
+            <disk type='volume'><source pool='p' volume='v'/><alias name='ua-vgapt-disk-1'/></disk>
+            <disk device='cdrom'><alias name='ua-vgapt-cdrom-install'/></disk></devices></domain>";
+        let asked = Request { disk: vec!["/a".into(), "/c".into(), "/d".into()], cdrom: Some("/i".into()), ..Request::default() };
+        let (request, changed) = present(&Document::parse(text).unwrap(), &asked);
+        assert_eq!((request.disk, request.cdrom), (vec!["/b".to_owned()], None));
+        assert_eq!(
+            changed,
+            [
+                "the disk /a was requested, but the domain has /b",
+                "the disk /c was requested, but the domain has a source without a path (pool, volume)",
+                "the disk /d was requested, but was removed manually",
+                "the CD /i was requested, but the domain has no medium"
+            ]
+        );
+    }
 }

@@ -1,13 +1,8 @@
 //! Decides what to write into a domain, and what prevents it.
 
-pub(super) mod attach;
 pub(super) mod checks;
-mod disks;
-mod firmware;
+pub(super) mod firmware;
+pub(super) mod functions;
 pub(super) mod kept;
 pub(super) mod needs;
-mod owned;
-pub(super) mod present;
-mod remember;
-pub(super) mod resolve;
-mod tuning;
+pub(super) mod tuning;

@@ -49,8 +49,7 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
 fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
     let (pins, _) = pins(root)?;
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
-    // If this cannot be read, only the pinning in the XML counts.
-    let recorded: CpuSet = record.wrote.get("guest-cpus").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let recorded = record.guest_cpus.clone().unwrap_or_default();
     Ok(if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned })
 }
 

@@ -3,7 +3,7 @@
 //! formatdomain.
 
 use super::file::Profile;
-use crate::domain::setting::Setting;
+use crate::domain::edit::{Edit, Part};
 use crate::model::{Cpu, Libvirt};
 
 /// How often a guest tries to take a spinlock before it notifies the hypervisor: the guide's 0x1fff.
@@ -77,18 +77,23 @@ const ALL: [Enlightenment; 16] = [
 ];
 
 /// The elements of a profile's enlightenments that this host and libvirt support.
-pub(crate) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Setting> {
+pub(crate) fn settings(profile: &Profile, cpu: &Cpu, libvirt: &Libvirt) -> Vec<Edit> {
     let mut names: Vec<&Enlightenment> = ALL.iter().filter(|one| profile.enlightenments().iter().any(|name| name == one.name)).collect();
     names.retain(|one| is_there(one, cpu, libvirt));
     // Remove also those that depend on a removed one, repeatedly.
     while let Some(at) = names.iter().position(|one| one.needs.iter().any(|need| !names.iter().any(|other| other.name == *need))) {
         names.remove(at);
     }
-    let mut settings: Vec<Setting> = names.iter().flat_map(|one| elements(one.name)).collect();
-    if settings.iter().any(|setting| setting.path.starts_with("features/hyperv")) {
-        settings.insert(0, Setting::new("features/hyperv").with("mode", "custom"));
+    let mut settings: Vec<Edit> = names.iter().flat_map(|one| elements(one.name)).collect();
+    if settings.iter().any(is_hyperv) {
+        settings.insert(0, Edit::put(Part::Guest, "features/hyperv").with("mode", "custom"));
     }
     settings
+}
+
+/// Whether an edit is one of libvirt's elements for Hyper-V.
+pub(crate) fn is_hyperv(edit: &Edit) -> bool {
+    edit.path().is_some_and(|path| path.starts_with("features/hyperv"))
 }
 
 fn is_there(one: &Enlightenment, cpu: &Cpu, libvirt: &Libvirt) -> bool {
@@ -106,11 +111,11 @@ fn is_there(one: &Enlightenment, cpu: &Cpu, libvirt: &Libvirt) -> bool {
     fits && has_it && libvirt.at_least(one.since.0, one.since.1)
 }
 
-fn elements(name: &str) -> Vec<Setting> {
-    let on = |path: &str| Setting::new(format!("features/hyperv/{path}")).with("state", "on");
+fn elements(name: &str) -> Vec<Edit> {
+    let on = |path: &str| Edit::put(Part::Guest, format!("features/hyperv/{path}")).with("state", "on");
     match name {
-        "time" => vec![Setting::new("clock/timer[name=hypervclock]").with("present", "yes")],
-        "spinlocks" => vec![on("spinlocks").with("retries", SPINLOCK_RETRIES)],
+        "time" => vec![Edit::put(Part::Guest, "clock/timer[name=hypervclock]").with("present", "yes")],
+        "spinlocks" => vec![Edit::put(Part::Guest, "features/hyperv/spinlocks").with("retries", SPINLOCK_RETRIES).with("state", "on")],
         "vendor_id" => vec![on("vendor_id").with("value", VENDOR)],
         // Without direct mode, Windows uses the older timers.
         "stimer" => vec![on("stimer"), on("stimer/direct")],
@@ -124,7 +129,7 @@ mod tests {
 
     fn paths(profile: &str, vendor: &str, libvirt: &Libvirt) -> Vec<String> {
         let cpu = Cpu { vendor: Some(vendor.to_owned()), ..Cpu::default() };
-        settings(Profile::named(profile).unwrap(), &cpu, libvirt).into_iter().map(|setting| setting.path).collect()
+        settings(Profile::named(profile).unwrap(), &cpu, libvirt).into_iter().filter_map(|edit| edit.path().map(str::to_owned)).collect()
     }
 
     #[test]

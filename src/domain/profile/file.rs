@@ -1,4 +1,4 @@
-//! The files in `templates/profiles`.
+//! The files in `templates/profiles`, and the templates: complete, valid libvirt domains.
 
 use std::sync::LazyLock;
 
@@ -6,6 +6,14 @@ use serde::Deserialize;
 
 /// The profiles by name, sorted; `build.rs` lists them.
 const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+/// The files in `templates` by name, sorted; `build.rs` lists them.
+const TEMPLATES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+
+/// The template with this name; empty if there is none.
+pub fn template(name: &str) -> &'static str {
+    TEMPLATES.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+}
 
 /// The properties of a domain for a guest system.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

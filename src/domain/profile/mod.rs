@@ -3,4 +3,3 @@
 pub(super) mod enlightenments;
 pub(super) mod file;
 pub(super) mod name;
-pub(super) mod template;

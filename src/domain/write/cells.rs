@@ -3,14 +3,14 @@
 
 use crate::domain_xml::{cell_size, cells, plugged, size_of, vcpus};
 use crate::model::Size;
-use crate::xml::{Document, Element, Id};
+use crate::xml::Element;
 
-/// The memory of each cell for a domain with `all` memory, in proportion to the present sizes, in whole MiB.
+/// The number and the memory of each cell for a domain with `all` memory, in proportion to the present sizes, in whole MiB.
 /// Empty if there are no cells or their sizes already add up.
 ///
 /// # Errors
 /// Why the domain cannot have this amount of memory.
-pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, String> {
+pub(super) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(usize, Size)>, String> {
     if let Some(most) = domain.child("maxMemory").and_then(size_of)
         && all > most
     {
@@ -34,7 +34,7 @@ pub(crate) fn memory(domain: Element<'_>, all: Size) -> Result<Vec<(Id, Size)>, 
     if parts.iter().zip(&sizes).any(|(part, size)| *part == 0 && *size > 0) || parts.iter().all(|part| *part == 0) {
         return Err(format!("it has {} NUMA cells, and each needs memory", cells.len()));
     }
-    Ok(cells.iter().map(|cell| cell.id()).zip(parts.into_iter().map(Size::from_bytes)).collect())
+    Ok(parts.into_iter().map(Size::from_bytes).enumerate().collect())
 }
 
 /// A cell's share of the memory, rounded down to whole MiB.
@@ -44,13 +44,14 @@ fn part(size: u64, all: u64, sum: u64) -> u64 {
     u64::try_from(exact / MIB * MIB).unwrap_or_default()
 }
 
-/// The vCPUs of each cell for a domain with `count` vCPUs: one range for each cell, as even as possible.
+/// The number and the vCPUs of each cell for a domain with `count` vCPUs: one range for each cell, as even as possible.
 /// Empty if there are no cells or the number of vCPUs does not change.
 ///
 /// # Errors
 /// If there are fewer vCPUs than cells.
-pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>, String> {
-    let with_cpus: Vec<Element<'_>> = cells(domain).filter(|cell| cell.attribute("cpus").is_some()).collect();
+pub(super) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(usize, String)>, String> {
+    let with_cpus: Vec<usize> =
+        cells(domain).enumerate().filter(|(_, cell)| cell.attribute("cpus").is_some()).map(|(number, _)| number).collect();
     let there = vcpus(domain).unwrap_or(1);
     if with_cpus.is_empty() || there == count {
         return Ok(Vec::new());
@@ -60,50 +61,39 @@ pub(crate) fn cpus(domain: Element<'_>, count: u32) -> Result<Vec<(Id, String)>,
         return Err(format!("it has {cells} NUMA cells with vCPUs, and each needs at least one"));
     }
     let mut next = 0;
-    let runs = with_cpus.iter().zip(0..cells).map(|(cell, index)| {
+    let runs = with_cpus.into_iter().zip(0..cells).map(|(number, index)| {
         let first = next;
         next = first + count / cells + u32::from(index < count % cells);
-        (cell.id(), if next - first == 1 { first.to_string() } else { format!("{first}-{}", next - 1) })
+        (number, if next - first == 1 { first.to_string() } else { format!("{first}-{}", next - 1) })
     });
     Ok(runs.collect())
-}
-
-/// Sets the memory of the cells.
-pub(super) fn set_memory(domain: &mut Document, all: Size) {
-    // If it does not fit, `resolve` has reported an error, and nothing is defined.
-    for (cell, size) in memory(domain.root(), all).unwrap_or_default() {
-        domain.set_attribute(cell, "memory", &size.kib().to_string());
-        domain.set_attribute(cell, "unit", "KiB");
-    }
-}
-
-/// Sets the vCPUs of the cells. Call it before `<vcpu>` is changed.
-pub(super) fn set_cpus(domain: &mut Document, count: u32) {
-    for (cell, cpus) in cpus(domain.root(), count).unwrap_or_default() {
-        domain.set_attribute(cell, "cpus", &cpus);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::edit::Written;
+    use crate::domain::spec::Processors;
+    use crate::domain::write::{apply::Draft, basics};
+    use crate::topology::GuestTopology;
+    use crate::xml::Document;
 
-    fn domain(more: &str) -> Document {
+    fn draft(more: &str) -> Draft {
         let cells = "<cell id='0' cpus='0-2' memory='1' unit='GiB'/><cell id='1' cpus='3' memory='3145728'/>";
-        Document::parse(&format!("<domain><vcpu>4</vcpu><cpu><numa>{cells}</numa></cpu>{more}</domain>")).unwrap()
+        let text = format!("<domain><vcpu>4</vcpu><memory unit='GiB'>4</memory><cpu><numa>{cells}</numa></cpu>{more}</domain>");
+        Draft::of(Document::parse(&text).unwrap(), Written::default())
     }
 
     #[test]
     fn the_cells_keep_their_proportion_and_add_up() {
         let sizes = |all: &str, more: &str| {
-            let mut domain = domain(more);
+            let mut draft = draft(more);
             let all: Size = all.parse().unwrap();
-            memory(domain.root(), all)?;
-            set_memory(&mut domain, all);
-            let once = domain.to_string();
-            set_memory(&mut domain, all);
-            assert_eq!(domain.to_string(), once, "a second time changes nothing");
-            Ok::<_, String>(cells(domain.root()).map(|cell| cell_size(cell).unwrap().to_string()).collect::<Vec<_>>())
+            basics::memory(&mut draft, all)?;
+            let once = draft.domain.to_string();
+            basics::memory(&mut draft, all)?;
+            assert_eq!(draft.domain.to_string(), once, "a second time changes nothing");
+            Ok::<_, String>(cells(draft.root()).map(|cell| cell_size(cell).unwrap().to_string()).collect::<Vec<_>>())
         };
         assert_eq!(sizes("6G", "").unwrap(), ["1536 MiB", "4608 MiB"]);
         assert_eq!(sizes("4G", "").unwrap(), ["1 GiB", "3 GiB"]);
@@ -118,10 +108,9 @@ mod tests {
     #[test]
     fn the_cells_share_the_processors() {
         let shares = |count: u32| {
-            let mut domain = domain("");
-            cpus(domain.root(), count)?;
-            set_cpus(&mut domain, count);
-            Ok::<_, String>(cells(domain.root()).map(|cell| cell.attribute("cpus").unwrap().into_owned()).collect::<Vec<_>>())
+            let mut draft = draft("");
+            basics::cpus(&mut draft, Processors { count, guest: GuestTopology::flat(count) })?;
+            Ok::<_, String>(cells(draft.root()).map(|cell| cell.attribute("cpus").unwrap().into_owned()).collect::<Vec<_>>())
         };
         assert_eq!(shares(4).unwrap(), ["0-2", "3"], "what fits stays");
         assert_eq!((shares(7).unwrap(), shares(2).unwrap()), (vec!["0-3".to_owned(), "4-6".into()], vec!["0".to_owned(), "1".into()]));

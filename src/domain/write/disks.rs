@@ -1,12 +1,18 @@
 //! Disks and CDs.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::devices::{add, retain};
+use super::apply::Draft;
 use crate::domain::alias;
+use crate::domain::base::Base;
+use crate::domain::decide::kept::present;
+use crate::domain::edit::{Edit, Part};
+use crate::domain::request::Request;
 use crate::domain::request::extras::DiskCache;
 use crate::domain::spec::{Cdrom, Disk};
 use crate::domain_xml::{self, device_with_alias, devices, devices_named, disks, number};
+use crate::model::{Files, format_by_name};
 use crate::xml::{Document, Element, Fragment};
 
 /// Units of an AHCI controller.
@@ -19,37 +25,68 @@ const MOST: u32 = 100_000;
 /// Upper bound for the search; more controllers than any domain has.
 const CONTROLLERS: u32 = 64;
 
-/// Sets vgapt's disks to exactly these, in this order.
-pub(super) fn set_disks(domain: &mut Document, disks: &[Disk]) {
-    retain(domain, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
+/// The disks to write: those of the request if it changes the disks; if it changes only their format, those that
+/// the domain has now.
+pub(crate) fn wanted(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
+    if base.differs(|request| request.disk.clone()) {
+        return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
+    }
+    let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
+    let now = format_differs.then(|| present(&base.domain, wanted).0.disk)?;
+    // A disk that was removed manually, or has another kind of source now, is not added again as a side effect.
+    (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
+}
+
+/// A disk with its format: the requested format, else the one stated in the domain, else raw for a device
+/// or a file named so, else the format of its content. `checks::files::disk` reports if
+/// name and content disagree.
+fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
+    let stated = wanted.extras.disk_format.map(|format| format.word().to_owned());
+    let stated = stated.or_else(|| stated_format(&base.domain, path));
+    let is_device = path.starts_with("/dev/");
+    let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) };
+    // For libvirt, a LUKS disk has the format raw.
+    let by_content = files.of(path).and_then(|facts| facts.format.as_deref()).map(|format| if format == "luks" { "raw" } else { format });
+    let concluded = match (by_name, by_content) {
+        (Some("raw"), _) => "raw",
+        (_, Some(content)) => content,
+        // The name does not tell: use the guide's format.
+        (by_name, None) => by_name.unwrap_or("qcow2"),
+    };
+    // The default for a device is none; the default for a file is the guide's.
+    let usual = if is_device { DiskCache::None } else { DiskCache::Writeback };
+    let cache = wanted.extras.disk_cache.unwrap_or(usual);
+    Disk { path: path.to_owned(), cache, is_stated: stated.is_some(), format: stated.unwrap_or_else(|| concluded.to_owned()) }
+}
+
+/// The format that a domain states of the disk at a path; `None` where it has no such disk.
+fn stated_format(domain: &Document, path: &str) -> Option<String> {
+    let mut disks = disks(domain.root()).filter(|disk| matches!(disk.kind.as_str(), "disk" | "lun"));
+    disks.find(|disk| disk.path() == Some(path))?.format
+}
+
+/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, only path and format are written.
+pub(crate) fn set(draft: &mut Draft, disks: &[Disk]) {
+    draft.retain(Part::Disks, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
     for (index, disk) in disks.iter().enumerate() {
         let name = format!("{}{index}", alias::DISK);
-        if device_with_alias(domain.root(), &name).is_some() {
-            change(domain, &name, disk);
-        } else {
-            ensure_scsi_controller(domain);
-            let target = free_scsi_target(domain.root());
-            add(domain, &new_disk(disk, &name, &target));
+        if device_with_alias(draft.root(), &name).is_none() {
+            ensure_scsi_controller(draft);
+            let target = free_scsi_target(draft.root());
+            draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
+        let put = |below| Edit::device(Part::Disks, &name, below);
+        let (kind, attribute) = kind(disk);
+        let other = if disk.is_block() { "file" } else { "dev" };
+        draft.apply(put("").with("type", kind));
+        draft.apply(put("driver").with("type", &disk.format));
+        draft.apply(put("source").with_or_without(other, None::<&str>).with(attribute, &disk.path));
     }
 }
 
-/// Changes only what the request covers: the path of the disk and its format.
-fn change(domain: &mut Document, name: &str, disk: &Disk) {
-    let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
-    let other = if disk.is_block() { "file" } else { "dev" };
-    let set = |domain: &mut Document, child: Option<&str>, attribute: &str, value: Option<&str>| {
-        let Some(device) = device_with_alias(domain.root(), name).map(Element::id) else { return };
-        let Some(id) = child.map_or(Some(device), |child| domain.element(device).child(child).map(Element::id)) else { return };
-        match value {
-            Some(value) => domain.set_attribute(id, attribute, value),
-            None => domain.remove_attribute(id, attribute),
-        }
-    };
-    set(domain, None, "type", Some(kind));
-    set(domain, Some("driver"), "type", Some(&disk.format));
-    set(domain, Some("source"), other, None);
-    set(domain, Some("source"), attribute, Some(&disk.path));
+/// The type of a disk, and the attribute of its source.
+fn kind(disk: &Disk) -> (&'static str, &'static str) {
+    if disk.is_block() { ("block", "dev") } else { ("file", "file") }
 }
 
 /// Discards of the guest are passed on to the host. A disk that bypasses the page cache uses native AIO, which
@@ -62,7 +99,7 @@ fn driver(disk: &Disk) -> Fragment {
 }
 
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
-    let (kind, attribute) = if disk.is_block() { ("block", "dev") } else { ("file", "file") };
+    let (kind, attribute) = kind(disk);
     Fragment::new("disk")
         .with("type", kind)
         .with("device", "disk")
@@ -73,33 +110,29 @@ fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
 }
 
 /// Adds a CD drive, changes its image, or removes it.
-pub(super) fn set_cdrom(domain: &mut Document, cdrom: &Cdrom) {
+pub(crate) fn set_cdrom(draft: &mut Draft, cdrom: &Cdrom) {
     let name = format!("{}{}", alias::CDROM, cdrom.alias);
-    let drive = device_with_alias(domain.root(), &name).map(Element::id);
-    match (drive, &cdrom.image) {
-        (None, None) => {}
-        (Some(drive), None) => domain.remove(drive),
-        (Some(drive), Some(image)) => match domain.element(drive).child("source").map(Element::id) {
-            Some(source) => domain.set_attribute(source, "file", image),
-            // The disc was ejected; insert the new one.
-            None => domain.append(drive, &Fragment::new("source").with("file", image)),
-        },
-        (None, Some(image)) => {
-            let (controller, unit) = free_unit(domain.root(), cdrom.unit);
-            let address = Fragment::new("address").with("type", "drive").with("controller", controller);
-            let address = address.with("bus", 0).with("target", 0).with("unit", unit);
-            let drive = Fragment::new("disk")
-                .with("type", "file")
-                .with("device", "cdrom")
-                .child(Fragment::new("driver").with("name", "qemu").with("type", "raw"))
-                .child(Fragment::new("source").with("file", image))
-                .child(Fragment::new("target").with("dev", free_target(domain.root())).with("bus", "sata"))
-                .child(Fragment::new("readonly"))
-                .child(alias::element(&name))
-                .child(address);
-            add(domain, &drive);
-        }
+    let Some(image) = &cdrom.image else {
+        draft.retain(Part::Disks, &name, |_, rest| !rest.is_empty());
+        return;
+    };
+    if device_with_alias(draft.root(), &name).is_none() {
+        let (controller, unit) = free_unit(draft.root(), cdrom.unit);
+        let address = Fragment::new("address").with("type", "drive").with("controller", controller);
+        let address = address.with("bus", 0).with("target", 0).with("unit", unit);
+        let drive = Fragment::new("disk")
+            .with("type", "file")
+            .with("device", "cdrom")
+            .child(Fragment::new("driver").with("name", "qemu").with("type", "raw"))
+            .child(Fragment::new("source").with("file", image))
+            .child(Fragment::new("target").with("dev", free_target(draft.root())).with("bus", "sata"))
+            .child(Fragment::new("readonly"))
+            .child(alias::element(&name))
+            .child(address);
+        draft.apply(Edit::insert(Part::Disks, drive));
     }
+    // If the disc was ejected, this inserts the new one.
+    draft.apply(Edit::device(Part::Disks, &name, "source").with("file", image));
 }
 
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that is not in use.
@@ -175,18 +208,11 @@ fn free_unit(domain: Element<'_>, wanted: u32) -> (u32, u32) {
     std::iter::once((0, wanted)).chain(all).find(|place| !taken.contains(place)).unwrap_or((0, wanted))
 }
 
-fn ensure_scsi_controller(domain: &mut Document) {
+fn ensure_scsi_controller(draft: &mut Draft) {
     let is_scsi = |controller: Element<'_>| controller.attribute("type").as_deref() == Some("scsi");
-    let has_one = devices_named(domain.root(), "controller").any(is_scsi);
-    if !has_one {
-        add(
-            domain,
-            &Fragment::new("controller")
-                .with("type", "scsi")
-                .with("index", 0)
-                .with("model", "virtio-scsi")
-                .child(alias::element(alias::SCSI)),
-        );
+    if !devices_named(draft.root(), "controller").any(is_scsi) {
+        let controller = Fragment::new("controller").with("type", "scsi").with("index", 0).with("model", "virtio-scsi");
+        draft.apply(Edit::insert(Part::Disks, controller.child(alias::element(alias::SCSI))));
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::devices::{add, insert_behind, retain};
-use super::multifunction;
+use super::apply::Draft;
 use crate::domain::alias;
-use crate::domain::spec::Slot;
+use crate::domain::base::{Base, Purpose};
+use crate::domain::edit::{Change, Edit, Part, Place, Policy};
+use crate::domain::record::Record;
+use crate::domain::spec::{Slot, Spec};
 use crate::domain_xml::{
-    device_with_alias, devices_named, functions_of_commandline, hostdev_of, is_express, next_bus, number, on_slot, passes_usb, place,
-    taken_slots,
+    alias_of, devices_named, functions_of_commandline, hostdev_of, is_express, is_first, joinable, next_bus, number, on_slot, passes_usb,
+    pci_hostdevs, place, taken_slots,
 };
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Fragment};
@@ -17,53 +19,44 @@ use crate::xml::{Document, Element, Fragment};
 /// place their own devices from the first slot on.
 const LAST_CONVENTIONAL_SLOT: u32 = 0x0f;
 /// The number of functions of a PCI slot.
-const FUNCTIONS: u32 = 8;
+const PER_SLOT: u32 = 8;
 /// The highest bus number of a PCI domain.
 const LAST_BUS: u32 = 0xff;
 
-/// Sets vgapt's PCI hostdevs of one kind (`prefix` of their aliases) to exactly these.
-pub(super) fn set_slots(domain: &mut Document, prefix: &str, slots: &[Slot]) {
-    let wanted: Vec<String> = slots.iter().flat_map(|slot| &slot.functions).map(|function| alias::pci(prefix, *function)).collect();
-    retain(domain, prefix, |_, rest| wanted.contains(&format!("{prefix}{rest}")));
-    remove_empty_ports(domain);
-    for slot in slots {
-        set_slot(domain, prefix, slot);
-    }
-}
+/// The kinds of passed functions, with the prefix of their aliases.
+pub(crate) const CARDS: (Part, &str) = (Part::Cards, alias::GPU);
+pub(crate) const FUNCTIONS: (Part, &str) = (Part::Functions, alias::PCI);
 
-/// The slots for which the guest has no free place; their functions are not added.
-pub(crate) fn without_place(domain: &Document, slots: &[(&str, &[Slot])]) -> Vec<Slot> {
-    let mut trial = domain.clone();
-    let mut left = Vec::new();
-    for (prefix, slots) in slots {
-        for slot in *slots {
-            set_slot(&mut trial, prefix, slot);
-            if !missing(&trial, slot).is_empty() {
-                left.push(slot.clone());
-            }
-        }
+/// Sets vgapt's PCI hostdevs of one kind to exactly these.
+pub(crate) fn set(draft: &mut Draft, (part, prefix): (Part, &'static str), slots: &[Slot]) {
+    let wanted: Vec<String> = slots.iter().flat_map(|slot| &slot.functions).map(|function| alias::pci(prefix, *function)).collect();
+    draft.retain(part, prefix, |_, rest| wanted.contains(&format!("{prefix}{rest}")));
+    // Root ports that no device uses any more.
+    let taken = taken_slots(draft.root());
+    draft.retain(part, alias::PORT, |port, _| number(port, "index").is_some_and(|bus| taken.iter().any(|(taken, _)| *taken == bus)));
+    for slot in slots {
+        set_slot(draft, (part, prefix), slot);
     }
-    left
 }
 
 /// The functions that the domain does not pass yet, neither as a libvirt device nor in `<qemu:commandline>`.
-fn missing(domain: &Document, slot: &Slot) -> Vec<PciAddress> {
+pub(crate) fn missing(domain: &Document, slot: &Slot) -> Vec<PciAddress> {
     let given = functions_of_commandline(domain);
     slot.functions.iter().copied().filter(|function| hostdev_of(domain.root(), *function).is_none() && !given.contains(function)).collect()
 }
 
 /// Adds the missing functions of a slot.
-fn set_slot(domain: &mut Document, prefix: &str, slot: &Slot) {
-    let missing = missing(domain, slot);
+fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot) {
+    let missing = missing(&draft.domain, slot);
     if missing.is_empty() {
         return;
     }
     // Functions that are present stay in their place, and the others are added to the same slot. A guest probes further
     // functions of a slot only if the first is marked as multifunction.
-    let present = slot.functions.iter().find_map(|function| place(hostdev_of(domain.root(), *function)?.child("address")?));
-    let place = present.filter(|place| free_functions(domain.root(), *place).len() >= missing.len());
-    let Some((bus, device)) = place.or_else(|| new_place(domain, slot)) else { return };
-    let mut free = free_functions(domain.root(), (bus, device));
+    let present = slot.functions.iter().find_map(|function| place(hostdev_of(draft.root(), *function)?.child("address")?));
+    let place = present.filter(|place| free_functions(draft.root(), *place).len() >= missing.len());
+    let Some((bus, device)) = place.or_else(|| new_place(draft, part, slot)) else { return };
+    let mut free = free_functions(draft.root(), (bus, device));
     let numbers: Vec<u32> = missing
         .iter()
         .map(|function| {
@@ -76,25 +69,25 @@ fn set_slot(domain: &mut Document, prefix: &str, slot: &Slot) {
     let several = missing.len() > 1 || place.is_some();
     for (function, number) in missing.iter().zip(numbers) {
         let guest = GuestAddress { bus, slot: device, function: number, multifunction: number == 0 && several };
-        add(domain, &pci(*function, &alias::pci(prefix, *function), &guest));
+        draft.apply(Edit::insert(part, pci(*function, &alias::pci(prefix, *function), &guest)));
     }
     if several {
-        multifunction::set(domain, (bus, device));
+        draft.apply(multifunction((bus, device), Some("on")));
     }
 }
 
 /// A free place for a slot: on a new root port, or on a conventional PCI bus.
-fn new_place(domain: &mut Document, slot: &Slot) -> Option<(u32, u32)> {
-    if !is_express(domain.root()) {
-        return conventional_place(domain.root());
+fn new_place(draft: &mut Draft, part: Part, slot: &Slot) -> Option<(u32, u32)> {
+    if !is_express(draft.root()) {
+        return conventional_place(draft.root());
     }
-    let bus = next_bus(domain.root());
+    let bus = next_bus(draft.root());
     if bus > LAST_BUS {
         return None;
     }
     if let Some(first) = slot.functions.first() {
         let port = Fragment::new("controller").with("type", "pci").with("index", bus).with("model", "pcie-root-port");
-        add(domain, &port.child(alias::element(&alias::pci(alias::PORT, *first))));
+        draft.apply(Edit::insert(part, port.child(alias::element(&alias::pci(alias::PORT, *first)))));
     }
     Some((bus, 0))
 }
@@ -113,13 +106,25 @@ fn conventional_place(domain: Element<'_>) -> Option<(u32, u32)> {
 /// The free function numbers of a guest slot.
 fn free_functions(domain: Element<'_>, place: (u32, u32)) -> Vec<u32> {
     let taken: BTreeSet<u32> = on_slot(domain, place).filter_map(|address| number(address, "function")).collect();
-    (0..FUNCTIONS).filter(|function| !taken.contains(function)).collect()
+    (0..PER_SLOT).filter(|function| !taken.contains(function)).collect()
 }
 
-/// Removes vgapt's root ports that no device uses any more.
-fn remove_empty_ports(domain: &mut Document) {
-    let taken = taken_slots(domain.root());
-    retain(domain, alias::PORT, |port, _| number(port, "index").is_some_and(|bus| taken.iter().any(|(taken, _)| *taken == bus)));
+/// The attribute `multifunction='on'` of a slot's first function. vgapt sets it on a device of the user if it adds
+/// functions to the same slot, libvirt sets it on a root port if vgapt's port shares the slot.
+fn multifunction((bus, slot): (u32, u32), value: Option<&str>) -> Edit {
+    let edit = Edit { part: Part::Functions, place: Place::Slot(bus, slot), change: Change::Put(Vec::new()), policy: Policy::Helper };
+    edit.with_or_without("multifunction", value)
+}
+
+/// Removes the attribute where the first function had none and is alone again.
+pub(crate) fn unset_multifunction(draft: &mut Draft, single: &BTreeSet<(u32, u32)>) {
+    for place in single.iter().copied() {
+        let addresses: Vec<Element<'_>> = on_slot(draft.root(), place).collect();
+        let is_on = |first: Element<'_>| is_first(first) && first.attribute("multifunction").as_deref() == Some("on");
+        if matches!(addresses.as_slice(), [first] if is_on(*first)) {
+            draft.apply(multifunction(place, None));
+        }
+    }
 }
 
 /// The address of a function in the guest.
@@ -160,29 +165,72 @@ pub fn pci_hostdev(function: PciAddress) -> Fragment {
 }
 
 /// Sets or removes the firmware file of a card's function.
-pub(super) fn set_rom(domain: &mut Document, function: PciAddress, file: Option<&str>) {
-    let Some(hostdev) = device_with_alias(domain.root(), &alias::pci(alias::GPU, function)).map(Element::id) else { return };
-    match (domain.element(hostdev).child("rom").map(Element::id), file) {
-        (Some(rom), Some(file)) => domain.set_attribute(rom, "file", file),
-        (Some(rom), None) => domain.remove(rom),
-        (None, Some(file)) => {
-            insert_behind(domain, hostdev, &Fragment::new("rom").with("file", file), &["driver", "source", "alias"]);
-        }
-        (None, None) => {}
-    }
+pub(crate) fn set_rom(draft: &mut Draft, function: PciAddress, file: Option<&str>) {
+    let edit = Edit::device(Part::Cards, &alias::pci(alias::GPU, function), "rom");
+    draft.apply(match file {
+        Some(file) => edit.with("file", file),
+        None => Edit { change: Change::Remove, ..edit },
+    });
 }
 
 /// Sets vgapt's USB hostdevs to exactly these.
-pub(super) fn set_usb(domain: &mut Document, ids: &[UsbId]) {
-    let wanted: Vec<String> = ids.iter().map(|id| alias::usb(*id)).collect();
-    retain(domain, alias::USB, |_, rest| wanted.contains(&format!("{}{rest}", alias::USB)));
-    for (id, name) in ids.iter().zip(&wanted) {
-        if device_with_alias(domain.root(), name).is_none() && !passes_usb(domain.root(), *id) {
-            let source = Fragment::new("source")
-                .child(Fragment::new("vendor").with("id", format_args!("0x{:04x}", id.vendor)))
-                .child(Fragment::new("product").with("id", format_args!("0x{:04x}", id.product)));
-            let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "usb").with("managed", "yes");
-            add(domain, &hostdev.child(source).child(alias::element(name)));
+pub(crate) fn set_usb(draft: &mut Draft, ids: &[UsbId]) {
+    draft.retain(Part::Usb, alias::USB, |_, rest| ids.iter().any(|id| alias::usb(*id) == format!("{}{rest}", alias::USB)));
+    for id in ids {
+        if passes_usb(draft.root(), *id) {
+            continue;
         }
+        let source = Fragment::new("source")
+            .child(Fragment::new("vendor").with("id", format_args!("0x{:04x}", id.vendor)))
+            .child(Fragment::new("product").with("id", format_args!("0x{:04x}", id.product)));
+        let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "usb").with("managed", "yes");
+        draft.apply(Edit::insert(Part::Usb, hostdev.child(source).child(alias::element(&alias::usb(*id)))));
+    }
+}
+
+/// The functions that were passed through by hand before vgapt: they stay in the domain when vgapt removes
+/// its own. A function that vgapt added does not count, even if its alias was lost.
+pub(crate) fn by_hand(base: &Base, spec: &Spec) -> BTreeSet<PciAddress> {
+    let last = base.last.as_ref();
+    let mut known = last.map(|last| last.by_hand.clone()).unwrap_or_default();
+    if base.purpose == Purpose::Detach {
+        return known;
+    }
+    let was_passed = |function| last.is_some_and(|last| last.passed.iter().any(|passed| passed.address == function));
+    let is_ours = |name: String| name.starts_with(alias::GPU) || name.starts_with(alias::PCI);
+    known.extend(spec.slots().flat_map(|slot| &slot.functions).copied().filter(|function| {
+        let hostdev = hostdev_of(base.domain.root(), *function);
+        !was_passed(*function) && hostdev.is_some_and(|hostdev| !alias_of(hostdev).is_some_and(is_ours))
+    }));
+    known
+}
+
+/// The guest slots whose first function had no `multifunction` attribute before functions were added to a domain that
+/// vgapt does not manage.
+pub(crate) fn single_functions(base: &Base, spec: &Spec) -> BTreeSet<(u32, u32)> {
+    let mut known = base.last.as_ref().map(|last| last.single_functions.clone()).unwrap_or_default();
+    if base.is_unmanaged() && base.purpose != Purpose::Detach && spec.slots().next().is_some() {
+        known.extend(single(&base.domain));
+    }
+    known
+}
+
+/// The slots of a domain with a single function and without the attribute: bus and slot.
+fn single(domain: &Document) -> Vec<(u32, u32)> {
+    let is_unmanaged = |device| alias_of(device).is_none_or(|name| !name.starts_with(alias::OURS));
+    let is_silent = |address: &Element<'_>| is_first(*address) && address.attribute("multifunction").is_none();
+    let places: BTreeSet<(u32, u32)> = joinable(domain.root(), is_unmanaged).filter(is_silent).filter_map(place).collect();
+    places.into_iter().filter(|place| on_slot(domain.root(), *place).count() == 1).collect()
+}
+
+/// Restores the alias of attached functions where an editor removed it; they are recognised by their host address.
+/// Functions that were passed before vgapt was used are left alone.
+pub fn recognise(domain: &mut Document, record: &Record) {
+    let is_ours = |address| record.passed.iter().any(|passed| passed.address == address) && !record.by_hand.contains(&address);
+    let nameless = |(hostdev, address): &(Element<'_>, _)| hostdev.child("alias").is_none() && is_ours(*address);
+    let found: Vec<_> = pci_hostdevs(domain.root()).filter(nameless).map(|(hostdev, address)| (hostdev.id(), address)).collect();
+    // In reverse order, so that the ids of the others stay valid.
+    for (hostdev, address) in found.into_iter().rev() {
+        domain.append(hostdev, &alias::element(&alias::pci(alias::GPU, address)));
     }
 }

@@ -1,12 +1,10 @@
-//! Writes the decisions into a domain.
+//! The edits of a domain, one file for each subject; each is made on a draft, and `merge` repeats the list on the base.
 
-pub(super) mod attach;
-pub(super) mod cells;
-mod devices;
-mod disks;
+pub(super) mod apply;
+pub(super) mod balloon;
+pub(super) mod basics;
+mod cells;
+pub(super) mod devices;
+pub(super) mod disks;
 pub(super) mod hostdevs;
 pub(super) mod merge;
-mod multifunction;
-mod owned;
-mod setting;
-mod settings;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Written by `vgapt prepare`, taken away by `vgapt undo`. libvirt runs it around the start and the
 # stop of every domain. One that vgapt did not make is left alone at once; so is every domain when
-# vgapt is not there any more. The program that is called reads records of domains up to format 1.
+# vgapt is not there any more. The program that is called reads records of domains up to format 2.
 xml=$(cat)
 case $xml in
 *urn:vgapt:domain:*) ;;

@@ -1,35 +1,30 @@
 //! What the domain itself does not support, independent of the host.
 
-use crate::domain::alias;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::spec::{Slot, Spec};
-use crate::domain::write::hostdevs;
 use crate::domain_xml::{cells, devices_named, functions_of_commandline, machine};
-use crate::model::{Finding, shell_word};
+use crate::model::{Finding, PciAddress, shell_word};
 use crate::xml::Element;
 
 /// Machine types of QEMU's x86 targets without a PCI bus.
 const WITHOUT_PCI: [&str; 3] = ["isapc", "microvm", "none"];
 
-/// What the domain does not support of the changes to be written.
-pub(crate) fn of_guest(base: &Base, spec: &Spec) -> Vec<Finding> {
+/// What the domain does not support of the changes to be written. `left` are functions for which it has no free place.
+pub(crate) fn of_guest(base: &Base, spec: &Spec, left: &[PciAddress]) -> Vec<Finding> {
     if base.purpose == Purpose::Detach {
         return Vec::new();
     }
     if let Some(other) = unsupported_domain(base) {
         return vec![other];
     }
-    let cards = spec.cards.as_deref().unwrap_or_default();
-    let functions = spec.functions.as_deref().unwrap_or_default();
-    let asked = !cards.is_empty() || !functions.is_empty();
-    let mut findings: Vec<Finding> = in_command_line(base, cards.iter().chain(functions)).into_iter().collect();
-    match without_pci(base).filter(|_| asked) {
+    let mut findings: Vec<Finding> = in_command_line(base, spec.slots()).into_iter().collect();
+    match without_pci(base).filter(|_| spec.slots().next().is_some()) {
         Some(finding) => findings.push(finding),
-        None => findings.extend(without_place(base, cards, functions)),
+        None => findings.extend(without_place(left)),
     }
     findings.extend(usb_off(base).filter(|_| spec.usb.as_ref().is_some_and(|usb| !usb.is_empty())));
     findings.extend(secure_boot(base, spec));
-    let shares = spec.owned.iter().any(|owned| owned.prefix == alias::SHARE && !owned.devices.is_empty());
+    let shares = !base.wanted.extras.share.is_empty() && base.differs(|request| request.extras.share.clone());
     findings.extend(private_memory(base).filter(|_| shares));
     findings
 }
@@ -67,9 +62,8 @@ fn without_pci(base: &Base) -> Option<Finding> {
 }
 
 /// All PCI slots of the guest are in use.
-fn without_place(base: &Base, cards: &[Slot], functions: &[Slot]) -> Option<Finding> {
-    let left = hostdevs::without_place(&base.domain, &[(alias::GPU, cards), (alias::PCI, functions)]);
-    let named: Vec<String> = left.iter().flat_map(|slot| &slot.functions).map(|function| function.short()).collect();
+fn without_place(left: &[PciAddress]) -> Option<Finding> {
+    let named: Vec<String> = left.iter().map(|function| function.short()).collect();
     (!named.is_empty()).then(|| {
         let message = format!("the guest has no free PCI slot for {}", named.join(", "));
         Finding::error(

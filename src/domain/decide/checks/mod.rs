@@ -2,8 +2,7 @@
 
 pub(crate) mod devices;
 pub(crate) mod files;
-pub(super) mod guest;
+pub(crate) mod guest;
 pub(crate) mod neighbours;
-mod on_the_host;
-pub(super) mod request;
+pub(crate) mod request;
 pub(crate) mod resources;

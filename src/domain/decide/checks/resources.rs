@@ -2,6 +2,7 @@
 
 use crate::domain::base::Base;
 use crate::domain::decide::needs::needs;
+use crate::domain::edit::Part;
 use crate::domain::spec::Spec;
 use crate::domain_xml::{self, pages};
 use crate::model::{Finding, Host, Size};
@@ -31,8 +32,8 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
         ));
     }
     if spec.hugepages == Some(true) {
-        let written = spec.changes.iter().flat_map(|change| &change.put).find(|setting| setting.path == PAGE);
-        let size = written.and_then(|setting| Some(Size::from_kib(setting.says.get("size")?.parse().ok()?)));
+        let written = spec.edits.iter().find(|edit| edit.part == Part::Pages && edit.path() == Some(PAGE));
+        let size = written.and_then(|edit| Some(Size::from_kib(edit.says().get("size")?.parse().ok()?)));
         let page = size.or(host.memory.default_hugepage)?;
         // Pages of another size can rarely be allocated after boot, not even by the hook.
         let is_reserved_later = host.platform.has_hook && Some(page) == host.memory.default_hugepage;

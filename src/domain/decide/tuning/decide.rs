@@ -1,44 +1,89 @@
-//! Decides all groups of settings in turn.
+//! Decides all groups of settings in turn, and merges each three ways: what was written last, what the domain has now, and
+//! what is to be written.
 
-use super::change::{Origin, change};
+use super::pinning::Placed;
 use super::question::TuningInput;
-use super::{guest, memory, numa, pinning, processor, regions, sharing};
-use crate::domain::base::Purpose;
-use crate::domain::decide::attach;
-use crate::domain::request::tuning::Tuning;
-use crate::domain::setting::Group;
-use crate::domain::spec::Spec;
+use super::{guest, memory, pinning, processor, sharing};
+use crate::domain::base::{Base, Purpose};
+use crate::domain::edit::{Change, Edit, Part, Written, find};
+use crate::domain::spec::Processors;
+use crate::domain_xml::are_pinned;
 use crate::model::Finding;
+use crate::topology::Pinning;
 
-/// Decides the settings, writes them into the spec, and returns the findings.
-pub(crate) fn decide(question: &TuningInput<'_>, spec: &mut Spec) -> Vec<Finding> {
-    if question.base.purpose == Purpose::Detach {
-        let groups = attach::groups(question.base).into_iter();
-        spec.changes.extend(groups.filter_map(|group| change(question.base, group, Vec::new(), Origin::Derived)));
-        return Vec::new();
+/// What was decided.
+#[derive(Default)]
+pub(crate) struct Tuned {
+    /// Number and topology of the processors to write; `None` leaves them unchanged.
+    pub(crate) processors: Option<Processors>,
+    /// The pinning, if it is written.
+    pub(crate) pinning: Option<Pinning>,
+    /// The edits of all groups.
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
+    let base = question.base;
+    if base.purpose == Purpose::Detach {
+        // What was added for the devices is removed. The other groups were requested with `define` and stay, like everything
+        // else that it changed.
+        let groups = [Part::Processor, Part::Regions];
+        let edits = groups.into_iter().flat_map(|group| change(base, group, Vec::new()).unwrap_or_default()).collect();
+        return Tuned { edits, ..Tuned::default() };
     }
-    let placed = pinning::decide(question);
-    let (numa, too_small) = numa::decide(question, &placed).map_or((None, None), |(settings, finding)| (Some(settings), finding));
-    let settings = [
-        (Group::Pinning, placed.settings()),
-        (Group::Numa, numa),
-        (Group::Guest, guest::settings(question)),
-        (Group::Memory, memory::settings(question)),
-        (Group::Sharing, sharing::settings(question)),
-        (Group::Regions, regions::settings(question)),
-        (Group::Processor, processor::settings(question, &placed)),
+    let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
+    let nodes = is_decided.then(|| pinning.as_ref().map(|pinning| pinning.nodes.clone()).unwrap_or_default());
+    let numa = memory::numa(question, nodes);
+    let cards = processor::settings(question, is_decided, pinning.is_some(), processors);
+    let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
+    let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
+    let pinning = pinning.filter(|_| pins.is_some());
+    let (numa, too_small) = numa.map_or((None, None), |(edits, finding)| (Some(edits), finding));
+    let groups = [
+        (Part::Numa, numa),
+        (Part::Guest, guest::settings(question)),
+        (Part::Pages, memory::pages(question)),
+        (Part::Sharing, sharing::settings(question)),
+        (Part::Regions, processor::regions(question)),
+        (Part::Processor, cards),
     ];
-    let Tuning { pin, .. } = question.wanted.tuning;
-    let is_requested = pin && question.base.differs(|request| request.tuning.pin);
-    for (group, settings) in settings {
-        let origin = if is_requested && group == Group::Pinning { Origin::Requested } else { Origin::Derived };
-        spec.changes.extend(settings.and_then(|settings| change(question.base, group, settings, origin)));
-    }
-    spec.cpus = placed.processors;
-    spec.placed = placed.pinning.filter(|_| spec.changes.iter().any(|change| change.group == Group::Pinning));
-    let mut findings = placed.findings;
+    let others = groups.into_iter().filter_map(|(group, edits)| change(base, group, edits?)).flatten();
+    let edits = pins.into_iter().flatten().chain(others).collect();
     findings.extend(too_small);
     findings.extend(sharing::too_old(question));
     findings.extend(guest::missing(question));
-    findings
+    Tuned { processors, pinning, edits, findings }
+}
+
+/// Replaces the pinning by the requested one, including manual changes.
+fn replaced(base: &Base, put: Vec<Edit>) -> Vec<Edit> {
+    let pins = base.domain.root().child("cputune").into_iter().flat_map(|tune| tune.children_named("vcpupin"));
+    let there = pins.filter_map(|pin| Some(format!("cputune/vcpupin[vcpu={}]", pin.attribute("vcpu")?)));
+    let written = base.last.as_ref().map(|last| last.written.clone()).unwrap_or_default();
+    let former: Vec<String> = written.of(Part::Pinning).rev().map(|(path, _)| path.clone()).chain(there).collect();
+    without(Part::Pinning, former, put)
+}
+
+/// Sets a group to exactly these elements; `None` if it was changed manually. Elements that existed before vgapt are left
+/// unchanged.
+fn change(base: &Base, group: Part, mut put: Vec<Edit>) -> Option<Vec<Edit>> {
+    let root = base.domain.root();
+    let nothing = Written::default();
+    let written = base.last.as_ref().map_or(&nothing, |last| &last.written);
+    let taken_over = group == Part::Pinning && !written.has(group) && are_pinned(root);
+    if written.is_changed(group, root) || taken_over {
+        return None;
+    }
+    let is_ours = |path: &str| written.of(group).any(|(own, _)| own == path);
+    put.retain(|edit| edit.path().is_some_and(|path| is_ours(path) || find(root, path).is_none()));
+    // In reverse order, so that parents are removed after their children.
+    Some(without(group, written.of(group).rev().map(|(path, _)| path.clone()).collect(), put))
+}
+
+/// Edits that withdraw the former elements of a group that are not put again, and then put the new ones.
+fn without(group: Part, mut former: Vec<String>, put: Vec<Edit>) -> Vec<Edit> {
+    former.retain(|path| !put.iter().any(|edit| edit.path() == Some(path)));
+    let withdraw = |path| Edit { change: Change::Withdraw, ..Edit::put(group, path) };
+    former.into_iter().map(withdraw).chain(put).collect()
 }

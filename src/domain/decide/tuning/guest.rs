@@ -1,8 +1,8 @@
 //! Settings for the guest system: those of its profile that host and libvirt support.
 
 use super::question::TuningInput;
+use crate::domain::edit::{Edit, Part};
 use crate::domain::profile::enlightenments;
-use crate::domain::setting::Setting;
 use crate::model::Finding;
 
 /// The namespace of libosinfo's metadata.
@@ -29,21 +29,22 @@ pub(super) fn missing(question: &TuningInput<'_>) -> Option<Finding> {
 }
 
 /// The settings, written once for a new domain.
-pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     let profile = question.base.profile?;
+    let put = |path| Edit::put(Part::Guest, path);
     let mut settings = Vec::new();
     if let Some(osinfo) = profile.osinfo() {
-        settings.push(Setting::new("metadata/libosinfo:libosinfo").with("xmlns:libosinfo", LIBOSINFO));
-        settings.push(Setting::new("metadata/libosinfo:libosinfo/libosinfo:os").with("id", osinfo));
+        settings.push(put("metadata/libosinfo:libosinfo").with("xmlns:libosinfo", LIBOSINFO));
+        settings.push(put("metadata/libosinfo:libosinfo/libosinfo:os").with("id", osinfo));
     }
     let hyperv = question.base.domain.root().at("features/hyperv").and_then(|hyperv| hyperv.attribute("mode"));
     // passthrough enables all enlightenments of the host, and libvirt accepts no single ones in addition.
     let has_all = hyperv.as_deref() == Some("passthrough");
     let enlightenments = enlightenments::settings(profile, &question.host.cpu, question.libvirt).into_iter();
-    settings.extend(enlightenments.filter(|setting| !has_all || !setting.path.starts_with("features/hyperv")));
+    settings.extend(enlightenments.filter(|edit| !has_all || !enlightenments::is_hyperv(edit)));
     if profile.tpm() {
-        settings.push(Setting::new("devices/tpm").with("model", TPM));
-        settings.push(Setting::new("devices/tpm/backend").with("type", "emulator").with("version", "2.0"));
+        settings.push(put("devices/tpm").with("model", TPM));
+        settings.push(put("devices/tpm/backend").with("type", "emulator").with("version", "2.0"));
     }
     Some(settings)
 }

@@ -1,13 +1,10 @@
 //! Settings that make a domain fast on this host. They are decided in groups; each group is
 //! written as a whole, and left unchanged if it was changed manually.
 
-mod change;
-pub(super) mod decide;
+pub(crate) mod decide;
 mod guest;
 mod memory;
-mod numa;
 mod pinning;
 mod processor;
-pub(super) mod question;
-mod regions;
+pub(crate) mod question;
 mod sharing;

@@ -1,15 +1,16 @@
 //! The number of vCPUs, their pinning to host CPUs, and the topology that the guest sees.
 
 use super::question::TuningInput;
+use crate::domain::edit::{Edit, Part};
 use crate::domain::request::cpus::Cpus;
 use crate::domain::request::tuning::Tuning;
-use crate::domain::setting::{Group, Setting};
 use crate::domain::spec::Processors;
 use crate::domain_xml::{iothreads, vcpus};
 use crate::model::{Finding, Topology};
 use crate::topology::{Core, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
 
 /// The decision.
+#[derive(Default)]
 pub(super) struct Placed {
     /// Number and topology to write; `None` leaves them unchanged.
     pub(super) processors: Option<Processors>,
@@ -17,32 +18,20 @@ pub(super) struct Placed {
     pub(super) pinning: Option<Pinning>,
     /// Whether anything was decided; else everything stays unchanged.
     pub(super) is_decided: bool,
-    /// The ids of the I/O threads.
-    iothreads: Vec<u32>,
+    /// The elements of the pinning; `None` leaves them unchanged.
+    pub(super) edits: Option<Vec<Edit>>,
     /// Warnings and errors.
     pub(super) findings: Vec<Finding>,
 }
 
-impl Placed {
-    /// Nothing was requested: everything stays unchanged.
-    fn unchanged() -> Self {
-        Self { processors: None, pinning: None, is_decided: false, iothreads: Vec::new(), findings: Vec::new() }
-    }
-
-    /// The elements of the pinning; `None` leaves them unchanged.
-    pub(super) fn settings(&self) -> Option<Vec<Setting>> {
-        let Some(pinning) = &self.pinning else { return self.is_decided.then(Vec::new) };
-        let vcpus = pinning.vcpus.iter().enumerate();
-        let mut settings: Vec<Setting> =
-            vcpus.map(|(vcpu, cpu)| Setting::new(format!("cputune/vcpupin[vcpu={vcpu}]")).with("cpuset", cpu)).collect();
-        settings.push(Setting::new("cputune/emulatorpin").with("cpuset", &pinning.emulator));
-        settings.extend(
-            self.iothreads
-                .iter()
-                .map(|thread| Setting::new(format!("cputune/iothreadpin[iothread={thread}]")).with("cpuset", &pinning.emulator)),
-        );
-        Some(settings)
-    }
+/// The elements of a pinning.
+fn edits(pinning: &Pinning, iothreads: &[u32]) -> Vec<Edit> {
+    let put = |path: String| Edit::put(Part::Pinning, path);
+    let vcpus = pinning.vcpus.iter().enumerate();
+    let vcpus = vcpus.map(|(vcpu, cpu)| put(format!("cputune/vcpupin[vcpu={vcpu}]")).with("cpuset", cpu));
+    let emulator = put("cputune/emulatorpin".to_owned()).with("cpuset", &pinning.emulator);
+    let iothread = |thread: &u32| put(format!("cputune/iothreadpin[iothread={thread}]")).with("cpuset", &pinning.emulator);
+    vcpus.chain([emulator]).chain(iothreads.iter().map(iothread)).collect()
 }
 
 /// Decided if the request changes a CPU option, and once for a new domain from vgapt's template.
@@ -53,7 +42,7 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
         && !count_differs
         && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
     {
-        return Placed::unchanged();
+        return Placed::default();
     }
     let root = base.domain.root();
     let there = vcpus(root).unwrap_or(1);
@@ -66,12 +55,12 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
     let demand = PinningRequest { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
-    let iothreads = iothreads(root);
     match result {
         Ok(pinning) if is_wanted => {
             let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
             let findings = remarks(&pinning, &host.topology);
-            Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, iothreads, findings }
+            let edits = Some(edits(&pinning, &iothreads(root)));
+            Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, edits, findings }
         }
         result => {
             let is_hybrid = host.topology.cpus.iter().any(|cpu| cpu.kind.is_some());
@@ -86,9 +75,10 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
                 (Count::Auto, Err(_)) => there,
             };
             // Without pinning, the threads that the guest saw so far are no longer siblings.
-            let was_pinned = base.last.as_ref().is_some_and(|last| last.settings.contains_key(&Group::Pinning));
+            let was_pinned = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
             let flat = Processors { count: number, guest: GuestTopology::flat(number) };
-            Placed { processors: (count_differs || was_pinned).then_some(flat), is_decided: true, findings, ..Placed::unchanged() }
+            let processors = (count_differs || was_pinned).then_some(flat);
+            Placed { processors, pinning: None, is_decided: true, edits: Some(Vec::new()), findings }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Settings that other host programs need: shared memory and sound.
 
 use super::question::TuningInput;
+use crate::domain::edit::{Edit, Part};
 use crate::domain::request::extras::Sound;
 use crate::domain::request::network::Network;
-use crate::domain::setting::Setting;
 use crate::model::Finding;
 
 /// Requested features that this libvirt is too old for.
@@ -33,19 +33,20 @@ pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
 }
 
 /// Decided if the request changes shared folders, sound or huge pages.
-pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Setting>> {
+pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     let TuningInput { base, wanted, .. } = question;
     if !base.differs(|request| (request.extras.share.clone(), request.extras.sound, request.hugepages)) {
         return None;
     }
+    let put = |path| Edit::put(Part::Sharing, path);
     let mut settings = Vec::new();
     if !wanted.extras.share.is_empty() {
         if !wanted.hugepages {
             // Huge pages can be shared without memfd.
-            settings.push(Setting::new("memoryBacking/source").with("type", "memfd"));
+            settings.push(put("memoryBacking/source").with("type", "memfd"));
         }
-        settings.push(Setting::new("memoryBacking/access").with("mode", "shared"));
+        settings.push(put("memoryBacking/access").with("mode", "shared"));
     }
-    settings.extend(wanted.extras.sound.map(|sound| Setting::new("devices/audio[id=1]").with("type", sound.word())));
+    settings.extend(wanted.extras.sound.map(|sound| put("devices/audio[id=1]").with("type", sound.word())));
     Some(settings)
 }

@@ -1,0 +1,193 @@
+//! Decides what to write into a domain, from the request, the last request, the present domain and the host; makes the edits;
+//! and reports problems.
+
+use super::alias;
+use super::base::{Base, Purpose};
+use super::decide::checks;
+use super::decide::firmware::firmware;
+use super::decide::functions::{by_slot, cards, passed};
+use super::decide::tuning::decide::decide as tuning;
+use super::decide::tuning::question::TuningInput;
+use super::edit::Part;
+use super::record::{Passed, Record, unreadable};
+use super::request::Request;
+use super::request::cpus::Cpus;
+use super::request::gpu::GpuChoice;
+use super::request::without::Without;
+use super::spec::{Cdrom, Processors, Spec};
+use super::write::apply::Draft;
+use super::write::{balloon, basics, devices, disks, hostdevs};
+use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Size, shell_word};
+
+/// What to write, and the problems that were found.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What to write.
+    pub spec: Spec,
+    /// Blockers and warnings.
+    pub findings: Vec<Finding>,
+}
+
+/// Decides what to write, makes the edits, and reports problems.
+pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
+    let mut findings = of_base(base);
+    let mut wanted = base.wanted.clone();
+    let cards = cards(&mut wanted, host, &mut findings);
+    let functions = by_slot(&wanted.pci, &cards);
+    let cards_differ = base
+        .last
+        .as_ref()
+        .map_or(!wanted.gpu.is_empty(), |last| last.request.gpu != wanted.gpu || last.request.gpu_audio != wanted.gpu_audio);
+    let functions_differ = base.differs(|request| request.pci.clone());
+    let firmware = firmware(base, files, &mut findings);
+    let mut assigned = passed(base, alias::GPU, cards_differ, &cards, host);
+    assigned.extend(passed(base, alias::PCI, functions_differ, &functions, host));
+    let of_functions = checks::devices::of_functions(&assigned, host, &files.uses).into_iter();
+    // Do not report again what the user accepted with an earlier request; a display that is handed over is returned.
+    let is_decided = |code: &str| match code {
+        "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
+        "only-display" => wanted.handover,
+        _ => false,
+    };
+    findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
+    let addresses = assigned.iter().map(|passed| passed.address).collect();
+    let tuned = tuning(&TuningInput { base, wanted: &wanted, host, libvirt, passed: addresses });
+    findings.extend(tuned.findings);
+    let mut spec = Spec {
+        memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
+        cpus: tuned.processors,
+        placed: tuned.pinning,
+        hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
+        firmware,
+        disks: disks::wanted(base, &wanted, files),
+        cdroms: cdroms(base, &wanted),
+        cards: cards_differ.then_some(cards),
+        functions: functions_differ.then_some(functions),
+        usb: base.differs(Request::usb_ids).then(|| wanted.usb_ids()),
+        rom: rom(base, &wanted, host),
+        edits: tuned.edits,
+        record: None,
+    };
+    if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
+        wanted.cpus = Some(Cpus::Count(processors.count));
+    }
+    let mut record = remembered(base, wanted, assigned, &spec);
+    let (draft, not_fitting) = edit(base, &record, &mut spec);
+    let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
+    findings.extend(checks::guest::of_guest(base, &spec, &left));
+    findings.extend(not_fitting);
+    spec.edits = draft.edits;
+    findings.extend(checks::request::of_request(base, &record.request, &spec, host, files));
+    record.request.without = Without::default();
+    record.guest_cpus = record.guest_cpus.filter(|_| draft.written.has(Part::Pinning));
+    record.written = draft.written;
+    spec.record = (base.purpose != Purpose::Detach).then_some(record);
+    Resolved { spec, findings }
+}
+
+/// The new record, but for what the edits add to it.
+fn remembered(base: &Base, request: Request, passed: Vec<Passed>, spec: &Spec) -> Record {
+    let last = base.last.clone().unwrap_or_default();
+    Record {
+        attached: base.is_unmanaged(),
+        template: base.profile.map(|_| request.os.clone().unwrap_or_default().to_string()).or(last.template),
+        guest_cpus: spec.placed.as_ref().map(|placed| placed.taken.clone()).or(last.guest_cpus),
+        by_hand: hostdevs::by_hand(base, spec),
+        single_functions: hostdevs::single_functions(base, spec),
+        written: last.written,
+        request,
+        passed,
+    }
+}
+
+/// Makes all edits, in the order in which they are written. The edits of the tuning come after those of the devices. Returns
+/// errors for what does not fit the domain's NUMA cells.
+fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) {
+    let wanted = &record.request;
+    let mut draft = Draft::of(base.domain.clone(), record.written.clone());
+    let mut findings = Vec::new();
+    basics::name(&mut draft, &base.name, base.uuid.as_deref());
+    if let Some(memory) = spec.memory {
+        findings.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
+    }
+    if let Some(cpus) = spec.cpus {
+        findings.extend(basics::cpus(&mut draft, cpus).err().map(|why| cpus_do_not_fit(cpus, &why)));
+    }
+    if let Some(wanted) = spec.hugepages {
+        basics::hugepages(&mut draft, wanted);
+    }
+    if let Some(firmware) = &spec.firmware {
+        basics::firmware(&mut draft, firmware);
+    }
+    if let Some(emulator) = wanted.emulator.as_ref().filter(|_| base.differs(|request| request.emulator.clone())) {
+        basics::emulator(&mut draft, emulator);
+    }
+    if let Some(disks) = &spec.disks {
+        disks::set(&mut draft, disks);
+    }
+    for cdrom in &spec.cdroms {
+        disks::set_cdrom(&mut draft, cdrom);
+    }
+    if let Some(cards) = &spec.cards {
+        hostdevs::set(&mut draft, hostdevs::CARDS, cards);
+    }
+    if let Some(functions) = &spec.functions {
+        hostdevs::set(&mut draft, hostdevs::FUNCTIONS, functions);
+    }
+    hostdevs::unset_multifunction(&mut draft, &record.single_functions);
+    if let Some(usb) = &spec.usb {
+        hostdevs::set_usb(&mut draft, usb);
+    }
+    if let Some((function, file)) = &spec.rom {
+        hostdevs::set_rom(&mut draft, *function, file.as_deref());
+    }
+    devices::devices(&mut draft, base, wanted);
+    for edit in spec.edits.drain(..) {
+        draft.apply(edit);
+    }
+    balloon::balloon(&mut draft, base, !record.passed.is_empty());
+    (draft, findings)
+}
+
+/// Findings about the base that do not depend on the request.
+fn of_base(base: &Base) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = base.unreadable.iter().map(|because| unreadable(&base.name, because)).collect();
+    if base.purpose == Purpose::Define && !base.is_new && base.last.is_none() && base.unreadable.is_none() {
+        findings.push(Finding::warning(
+            "not-defined-by-vgapt",
+            format!("'{}' was not defined by vgapt: only what is requested is changed", base.name),
+            format!("vgapt detach {} removes the devices and vgapt's record of the domain again", shell_word(&base.name)),
+        ));
+    }
+    findings
+}
+
+fn memory_does_not_fit(memory: Size, why: &str) -> Finding {
+    let message = format!("the domain cannot have {memory}: {why}");
+    Finding::error("memory-does-not-fit", message, "use another amount with --memory, or change that first: virsh edit")
+}
+
+fn cpus_do_not_fit(Processors { count, .. }: Processors, why: &str) -> Finding {
+    let message = format!("the domain cannot have {count} processors: {why}");
+    Finding::error("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
+}
+
+/// The CD drives that the request changes.
+fn cdroms(base: &Base, wanted: &Request) -> Vec<Cdrom> {
+    let cdrom =
+        |alias, unit, image: fn(&Request) -> Option<String>| base.differs(image).then(|| Cdrom { alias, unit, image: image(wanted) });
+    let drives = [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())];
+    drives.into_iter().flatten().collect()
+}
+
+/// The firmware file of the first card.
+fn rom(base: &Base, wanted: &Request, host: &Host) -> Option<(PciAddress, Option<String>)> {
+    if !base.differs(|request| (request.extras.rom.clone(), request.gpu.clone())) {
+        return None;
+    }
+    let card = wanted.gpu.iter().find_map(|choice| match choice {
+        GpuChoice::At(address) => Some(Card::with(host, *address).map_or(*address, |card| card.address)),
+        GpuChoice::Auto => None,
+    })?;
+    Some((card, wanted.extras.rom.clone()))
+}
