@@ -134,9 +134,9 @@ impl Draft {
     }
 
     /// The same, into the domain.
-    pub(super) fn fill_domain(&mut self, index: usize, of: &str) {
+    pub(super) fn fill_domain(&mut self, index: usize, of: &str, prefix: &str) {
         let mut domain = std::mem::replace(&mut self.domain, Fragment::new(""));
-        self.fill(index, of, &mut domain);
+        self.fill_prefixed(index, of, prefix, &mut domain);
         self.domain = domain;
     }
 

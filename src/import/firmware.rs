@@ -110,7 +110,7 @@ fn boot(draft: &mut Draft) {
     let by_device = draft.options.iter().any(|option| option.peek("bootindex").is_some());
     for index in draft.named(&["boot"]) {
         let order = draft.take(index, "order");
-        draft.fill_domain(index, "boot");
+        draft.fill_domain(index, "boot", "");
         if by_device && order.is_some() {
             draft.notes.push("the order of -boot is left out, since devices have a bootindex".into());
         }

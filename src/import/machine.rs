@@ -11,13 +11,13 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     for index in draft.named(&["accel"]) {
         draft.is_kvm |= draft.take(index, "accel").as_deref() == Some("kvm");
-        draft.fill_domain(index, "accel");
+        draft.fill_domain(index, "accel", "");
         draft.native(index, "<domain type=…>");
     }
     machine(draft);
     for index in draft.named(&["name"]) {
         draft.name = draft.take(index, "guest").or(draft.name.take());
-        draft.fill_domain(index, "name");
+        draft.fill_domain(index, "name", "");
         draft.native(index, "<name>");
     }
     clock(draft);
@@ -31,7 +31,7 @@ pub(super) fn translate(draft: &mut Draft) {
     globals(draft);
     smbios(draft);
     for index in draft.named(&["action"]).into_iter().filter(|index| draft.peek(*index, "watchdog").is_none()).collect::<Vec<_>>() {
-        draft.fill_domain(index, "action");
+        draft.fill_domain(index, "action", "");
         draft.native(index, "<on_reboot>, <on_crash>");
     }
     for index in draft.named(&["watchdog"]) {
@@ -70,7 +70,7 @@ fn machine(draft: &mut Draft) {
     for index in draft.named(&["machine"]) {
         model = draft.take(index, "type").unwrap_or(model);
         draft.is_kvm |= draft.take(index, "accel").is_some_and(|accel| accel.split(':').next() == Some("kvm"));
-        draft.fill_domain(index, "machine");
+        draft.fill_domain(index, "machine", "");
         let left = draft.options[index].props.left();
         if !left.is_empty() {
             let words: Vec<String> = left.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -107,7 +107,7 @@ fn clock(draft: &mut Draft) {
                 None => draft.notes.push(format!("the clock's start {date} is not a date, and QEMU refuses it: it is left out")),
             },
         }
-        draft.fill_domain(index, "rtc");
+        draft.fill_domain(index, "rtc", "");
         if draft.peek(index, "clock") == Some("host") {
             draft.take(index, "clock");
         }
@@ -161,7 +161,7 @@ fn smbios(draft: &mut Draft) {
     for index in draft.named(&["smbios"]) {
         let table = format!("smbios {}", draft.take(index, "type").unwrap_or_default());
         if draft.is_known(index, &table) {
-            draft.fill_domain(index, &table);
+            draft.fill_domain(index, &table, "");
             draft.native(index, "<sysinfo>");
         } else {
             draft.keep(index, "an SMBIOS table or field that libvirt does not write");

@@ -68,7 +68,7 @@ fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
         backing.source = Some("memfd");
     }
     nodes(draft, index);
-    draft.fill_domain(index, "memory-backend");
+    draft.fill_domain(index, "memory-backend", "");
     draft.native(index, "<memoryBacking>");
 }
 

@@ -1,7 +1,6 @@
 //! Reads shell scripts that start QEMU, without running them.
 
 mod arithmetic;
-mod braces;
 mod budget;
 mod condition;
 mod expand;
@@ -10,9 +9,8 @@ mod lexer;
 mod marks;
 mod parser;
 mod pattern;
+mod programs;
 mod script;
-mod shape;
-mod wrappers;
 
+pub(super) use programs::is_wrapper;
 pub use script::{Script, read};
-pub(super) use wrappers::is_wrapper;
