@@ -13,11 +13,13 @@ const ORDER: &str = "name uuid maxMemory memory memoryBacking vcpu cputune iothr
 pub(super) fn assemble(draft: &Draft, name: &str, emulator: Option<&str>) -> String {
     let mut domain = draft.domain.clone();
     domain.set("name", name);
-    if domain.at("memory").is_none() {
+    let is_unset = |domain: &Fragment, name: &str| domain.at(name).is_none_or(|element| element.content().is_empty());
+    if is_unset(&domain, "memory") {
         // QEMU's own default.
-        domain.push("", Fragment::new("memory").with("unit", "MiB").text(128));
+        domain.set("memory@unit", "MiB");
+        domain.set("memory", 128);
     }
-    if domain.at("vcpu").is_none_or(|vcpu| vcpu.content().is_empty()) {
+    if is_unset(&domain, "vcpu") {
         domain.set("vcpu", 1);
     }
     if let Some(path) = emulator {

@@ -21,8 +21,9 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.domain.push("cpu", topology);
     }
     let Some((&index, others)) = given.split_first() else { return };
-    draft.fill_domain(index, "hyperv", "hv-");
     draft.fill_domain(index, "cpu", "");
+    draft.fill_domain(index, "hyperv", "hv-");
+    draft.fill_domain(index, "kvm", "");
     if draft.flag(index, "hv-passthrough") == Some(true) {
         // libvirt's schema allows no single enlightenments beside it.
         let hyperv = draft.domain.below("features/hyperv");

@@ -34,13 +34,10 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.keep(index, "libvirt supports it only beside a primary graphics device, and the script has none");
             continue;
         }
-        if ["blob", "max_outputs"].iter().any(|name| draft.peek(index, name).is_some() && !(driver.starts_with("qxl") && *name != "blob")) {
-            draft.keep(index, "it has properties that libvirt has no element for");
-            continue;
-        }
         let model = table::element("video", &driver).and_then(|video| Some(video.attribute("model")?.to_owned())).unwrap_or_default();
         let mut element = video(&model);
         draft.fill(index, &model, &mut element);
+        draft.fill(index, "resolution", &mut element);
         if driver == "virtio-vga-gl" {
             element.set("model/acceleration@accel3d", "yes");
         }
@@ -156,7 +153,9 @@ fn vnc(draft: &mut Draft, index: usize) {
         draft.notes.push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));
     }
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
-    show(draft, graphics.with("listen", listen));
+    let mut graphics = graphics.with("listen", listen);
+    draft.fill(index, "vnc", &mut graphics);
+    show(draft, graphics);
     draft.native(index, "<graphics type='vnc'>");
 }
 

@@ -140,11 +140,11 @@ impl Draft {
         self.domain = domain;
     }
 
-    /// Whether the table has this, with all remaining properties of an option.
+    /// Whether an option has properties left, and the table has all of them for this.
     pub(super) fn is_known(&self, index: usize, of: &str) -> bool {
-        let names = || PROPERTIES.iter().filter(|(subject, ..)| *subject == of).map(|(_, names, ..)| names);
-        let has = |name: &str| names().any(|names| table::has(names, name));
-        names().next().is_some() && self.options[index].props.left().iter().all(|(name, _)| has(name))
+        let has = |name: &str| PROPERTIES.iter().any(|(subject, names, ..)| *subject == of && table::has(names, name));
+        let left = self.options[index].props.left();
+        !left.is_empty() && left.iter().all(|(name, _)| has(name))
     }
 
     /// Adds the elements of all devices of a group, as the table has them.

@@ -67,9 +67,11 @@ pub(super) fn watchdog_action(draft: &mut Draft) -> String {
 
 fn machine(draft: &mut Draft) {
     let mut model = "pc".to_owned();
+    let mut has_acpi = true;
     for index in draft.named(&["machine"]) {
         model = draft.take(index, "type").unwrap_or(model);
         draft.is_kvm |= draft.take(index, "accel").is_some_and(|accel| accel.split(':').next() == Some("kvm"));
+        has_acpi = draft.flag(index, "acpi").unwrap_or(has_acpi);
         draft.fill_domain(index, "machine", "");
         let left = draft.options[index].props.left();
         if !left.is_empty() {
@@ -83,11 +85,11 @@ fn machine(draft: &mut Draft) {
     }
     draft.is_express = model.contains("q35");
     draft.domain.push("os", Fragment::new("type").with("arch", "x86_64").with("machine", model).text("hvm"));
-    let without_acpi = draft.named(&["no-acpi"]);
-    for index in &without_acpi {
-        draft.native(*index, "no <acpi/>");
+    for index in draft.named(&["no-acpi"]) {
+        has_acpi = false;
+        draft.native(index, "no <acpi/>");
     }
-    if without_acpi.is_empty() {
+    if has_acpi {
         draft.domain.below("features/acpi");
     }
     draft.domain.below("features/apic");

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::machine::watchdog_action;
 use super::memory::read_bytes;
+use super::table;
 use crate::xml::Fragment;
 
 const NO_BACKEND: &str = "its backend was not found in the script";
@@ -19,6 +20,12 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     for index in draft.devices(&["vsock"]).into_iter().filter(|index| draft.peek(*index, "guest-cid").is_none()).collect::<Vec<_>>() {
         draft.keep(index, "it sets no address");
+    }
+    for index in draft.devices(&["domain"]) {
+        let places = table::places("domain", draft.peek(index, "driver").unwrap_or_default()).unwrap_or_default();
+        table::write(&mut draft.domain, places, "");
+        draft.native(index, &format!("<{}>", places.split('@').next().unwrap_or_default().replace('/', "><")));
+        draft.ignore_address(index);
     }
     for group in ["vsock", "panic", "iommu"] {
         draft.convert_devices(group);

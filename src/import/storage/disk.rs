@@ -68,6 +68,9 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         named.push((prefix, number));
         let (kind, source) = if disk.file.path.starts_with("/dev/") { ("block", "source@dev") } else { ("file", "source@file") };
         let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind);
+        for (name, value) in disk.element.attributes() {
+            element.set(&format!("@{name}"), value);
+        }
         element.set("driver@name", "qemu");
         if let Some(format) = format(draft, &disk, around) {
             element.set("driver@type", format);

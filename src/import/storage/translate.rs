@@ -117,7 +117,10 @@ fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<(String, String)> {
     for index in draft.devices(&["controller scsi"]) {
         let mut controller = Fragment::new("controller").with("type", "scsi").with("index", names.len());
         let element = draft.element(index, "controller scsi");
-        let model = element.attribute("model").unwrap_or_default().to_owned();
+        let model = element.attribute("model").unwrap_or_default();
+        // The model of a transitional device does not say that it is virtio-scsi, which it is.
+        let virtio = draft.virtio_model(index);
+        let model = if model == "virtio-scsi" && virtio != "virtio" { virtio } else { model }.to_owned();
         controller.set("@model", &model);
         for child in element.children() {
             controller.push("", child.clone());
@@ -211,6 +214,10 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         disk.element.set("driver@iothread", thread);
     }
     draft.fill(index, "disk", &mut disk.element);
+    let model = draft.virtio_model(index);
+    if disk.bus == "virtio" && model != "virtio" {
+        disk.element.set("@model", model);
+    }
     let bus = draft.take(index, "bus").unwrap_or_default();
     let (at, port) = bus.rsplit_once('.').unwrap_or((&bus, ""));
     let port: Option<usize> = port.parse().ok();
