@@ -1,24 +1,9 @@
 //! A domain under construction, and what became of each option: exactly one outcome each.
 
-use serde::Serialize;
-
-use super::options::QemuOption;
+use super::options::{Conversion, QemuOption};
 use super::props::Props;
 use super::table::{self, Converted, PROPERTIES};
 use crate::xml::Fragment;
-
-/// What became of a part of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Conversion {
-    /// libvirt has an element for it.
-    Native,
-    /// It is passed to QEMU unchanged.
-    #[serde(rename = "kept")]
-    Unchanged,
-    /// It has no meaning under libvirt.
-    Meaningless,
-}
 
 /// A domain under construction.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ mod table;
 mod translate;
 mod usb;
 
-pub use draft::Conversion;
+pub use options::Conversion;
 pub use paths::ImportContext;
 pub use request::request_of;
 pub use shell::{Script, read};

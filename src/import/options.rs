@@ -1,10 +1,23 @@
 //! Parses a command line into QEMU options.
 
+use serde::Serialize;
 use serde_json::Value;
 
-use super::draft::Conversion;
 use super::props::{Props, members, same_name};
 use super::table::{self, WITH_PROPERTIES, WITHOUT_VALUE};
+
+/// What became of a part of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Conversion {
+    /// libvirt has an element for it.
+    Native,
+    /// It is passed to QEMU unchanged.
+    #[serde(rename = "kept")]
+    Unchanged,
+    /// It has no meaning under libvirt.
+    Meaningless,
+}
 
 /// A QEMU option.
 #[derive(Debug, Clone, PartialEq, Eq)]

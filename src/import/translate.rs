@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::assemble::assemble;
-use super::draft::{Conversion, Draft};
-use super::options::{QemuOption, options};
+use super::draft::Draft;
+use super::options::{Conversion, QemuOption, options};
 use super::paths::ImportContext;
 use super::shell::Script;
 use super::table::MEANINGLESS;

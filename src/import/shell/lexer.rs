@@ -1,48 +1,7 @@
 //! Splits a script into words and operators, with their lines; quotes and expansions are parts of words.
 
 use super::marks::{CLOSE, OPEN};
-
-/// A part of a word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// Literal text.
-    Text(String),
-    /// Literal text in quotes: no character is special.
-    Quoted(String),
-    /// The content of `${…}`, or the name after `$`.
-    Parameter { inside: String, quoted: bool },
-    /// A command substitution; it is not run.
-    Command { text: String, quoted: bool },
-}
-
-/// A word, in parts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Word {
-    pub(super) pieces: Vec<Piece>,
-    /// Whether any part was quoted: then it counts as a word even if it is empty.
-    pub(super) quoted: bool,
-}
-
-impl Word {
-    /// A word of one piece.
-    pub(super) fn of(piece: Piece) -> Self {
-        let quoted = !matches!(piece, Piece::Text(_));
-        Self { pieces: vec![piece], quoted }
-    }
-
-    /// Its text, if it has neither quotes nor expansions.
-    pub(super) fn plain(&self) -> Option<&str> {
-        match &self.pieces[..] {
-            [Piece::Text(text)] if !self.quoted => Some(text),
-            _ => None,
-        }
-    }
-
-    /// Whether it is a pattern that a shell expands to file names.
-    pub(super) fn finds_files(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))
-    }
-}
+use super::word::{Piece, Word};
 
 /// The kinds of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod budget;
+mod command;
 mod condition;
 mod expand;
 mod kind;
@@ -11,6 +12,7 @@ mod parser;
 mod pattern;
 mod programs;
 mod script;
+mod word;
 
 pub(super) use programs::is_wrapper;
 pub use script::{Script, read};

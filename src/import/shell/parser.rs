@@ -2,119 +2,10 @@
 
 use std::rc::Rc;
 
-use super::lexer::{Kind, Piece, Token, Word, tokens};
+use super::command::{Command, Joined, Part, Statement};
+use super::lexer::{Kind, Token, tokens};
 use super::marks::one_line;
-
-/// A part of a plain command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    Word(Word),
-    Array { name: String, append: bool, values: Vec<Word> },
-}
-
-impl Part {
-    pub(super) fn word(&self) -> Option<&Word> {
-        match self {
-            Part::Word(word) => Some(word),
-            Part::Array { .. } => None,
-        }
-    }
-
-    /// The variable that it assigns.
-    pub(super) fn assigned(&self) -> Option<String> {
-        match self {
-            Part::Word(word) => assignment(word).map(|(name, ..)| name),
-            Part::Array { name, .. } => Some(name.clone()),
-        }
-    }
-}
-
-/// `NAME=value`, `NAME+=value` or `NAME[key]=value`.
-pub(super) fn assignment(word: &Word) -> Option<(String, bool, Word)> {
-    let Some(Piece::Text(first)) = word.pieces.first() else { return None };
-    let (name, value) = first.split_once('=')?;
-    let (name, append) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
-    let bare = name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or(name, |(bare, _)| bare);
-    is_name(bare).then(|| {
-        let mut value = Word { pieces: vec![Piece::Text(value.to_owned())], quoted: word.quoted };
-        value.pieces.extend(word.pieces[1..].iter().cloned());
-        (name.to_owned(), append, value)
-    })
-}
-
-/// Whether a text can be a variable's name.
-pub(super) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// How a command is joined to the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joined {
-    Always,
-    /// After `&&`.
-    And,
-    /// After `||`.
-    Or,
-}
-
-/// A command in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Statement {
-    pub(super) joined: Joined,
-    /// After `!`.
-    pub(super) negated: bool,
-    pub(super) line: usize,
-    /// As it was written, on one line.
-    pub(super) text: String,
-    pub(super) command: Command,
-}
-
-impl Statement {
-    /// The parts of a plain command, and its first word if that is plain text.
-    pub(super) fn parts(&self) -> Option<(&str, &[Part])> {
-        let Command::Plain(parts) = &self.command else { return None };
-        let first = match parts.first() {
-            Some(Part::Word(word)) => word.plain().unwrap_or_default(),
-            _ => "",
-        };
-        Some((first, parts))
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
-    Plain(Vec<Part>),
-    Group(Vec<Statement>),
-    Subshell(Vec<Statement>),
-    Pipeline(Vec<Statement>),
-    /// Conditions and their bodies; the condition of `else` is empty.
-    If(Vec<(Vec<Statement>, Vec<Statement>)>),
-    While {
-        until: bool,
-        condition: Vec<Statement>,
-        body: Vec<Statement>,
-    },
-    For {
-        name: String,
-        words: Option<Vec<Word>>,
-        body: Vec<Statement>,
-    },
-    /// `for ((…; …; …))`.
-    Count {
-        head: String,
-        body: Vec<Statement>,
-    },
-    Case {
-        word: Word,
-        arms: Vec<(Vec<Word>, Vec<Statement>)>,
-    },
-    /// The body is shared: following the definition again defines the function again.
-    Function {
-        name: String,
-        body: Rc<Vec<Statement>>,
-    },
-    Arithmetic(String),
-}
+use super::word::{Piece, Word};
 
 /// Real scripts nest less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 60;
@@ -129,23 +20,6 @@ pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Statement>, u
         parser.at += 1;
     }
     Ok(steps)
-}
-
-/// Visits all commands in a list, including nested ones.
-pub(super) fn each<'s>(steps: &'s [Statement], see: &mut dyn FnMut(&'s Statement)) {
-    for step in steps {
-        see(step);
-        let bodies: Vec<&[Statement]> = match &step.command {
-            Command::Group(body) | Command::Subshell(body) | Command::Pipeline(body) => vec![body],
-            Command::For { body, .. } | Command::Count { body, .. } => vec![body],
-            Command::Function { body, .. } => vec![body],
-            Command::If(branches) => branches.iter().flat_map(|(condition, body)| [condition.as_slice(), body]).collect(),
-            Command::While { condition, body, .. } => vec![condition, body],
-            Command::Case { arms, .. } => arms.iter().map(|(_, body)| body.as_slice()).collect(),
-            Command::Plain(_) | Command::Arithmetic(_) => Vec::new(),
-        };
-        bodies.into_iter().for_each(|body| each(body, see));
-    }
 }
 
 struct Parser<'s> {

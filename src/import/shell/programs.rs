@@ -1,8 +1,8 @@
 //! Programs: QEMU, and commands that run another one.
 
-use super::lexer::{Piece, Word};
+use super::command::{Part, Statement};
 use super::marks::{shown, unknown};
-use super::parser::{Part, Statement, assignment};
+use super::word::{Piece, Word, assignment};
 
 /// What such a command runs.
 #[derive(Debug, PartialEq, Eq)]

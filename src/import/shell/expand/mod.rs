@@ -7,8 +7,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::budget::{Budget, WORD};
-use super::lexer::{Kind, Piece, Token, Word, tokens};
+use super::lexer::{Kind, Token, tokens};
 use super::marks::{one_line, unknown};
+use super::word::{Piece, Word};
 use super::{arithmetic, pattern};
 
 /// The longest value: one that doubles itself must not fill the memory.

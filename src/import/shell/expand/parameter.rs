@@ -1,7 +1,7 @@
 //! Parameter expansion: `${…}`.
 
 use super::super::marks::{has_unknown, unknown};
-use super::super::parser::is_name;
+use super::super::word::is_name;
 use super::super::{arithmetic, pattern};
 use super::{Variables, split_unescaped, words_of};
 

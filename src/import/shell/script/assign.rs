@@ -1,9 +1,9 @@
 //! Assignments.
 
 use super::super::budget::WORD;
+use super::super::command::Part;
 use super::super::condition::Truth;
-use super::super::lexer::{Piece, Word};
-use super::super::parser::{Part, assignment, is_name};
+use super::super::word::{Piece, Word, assignment, is_name};
 use super::{ROUNDS, Reader};
 
 impl Reader<'_> {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::super::budget::WORD;
+use super::super::command::{Command, Joined, Part, Statement, each};
 use super::super::condition::{self, Operand, Truth};
-use super::super::lexer::{Piece, Word};
 use super::super::marks::{filled, shown};
-use super::super::parser::{Command, Joined, Part, Statement, each, is_name};
 use super::super::pattern;
 use super::super::programs::starts_qemu;
+use super::super::word::{Piece, Word, is_name};
 use super::{DECLARERS, Flow, Reader};
 
 /// Variables that a shell or a session always sets.

@@ -1,11 +1,12 @@
 //! Commands: shell builtins, functions, and commands that run another one.
 
 use super::super::budget::WORD;
+use super::super::command::{Part, Statement};
 use super::super::condition::Truth;
-use super::super::lexer::Word;
 use super::super::marks::{has_unknown, shown, unknown};
-use super::super::parser::{Part, Statement, is_name, parse};
+use super::super::parser::parse;
 use super::super::programs::{Inner, inner, is_qemu, mentions_qemu, starts_qemu};
+use super::super::word::{Word, is_name};
 use super::{DECLARERS, Flow, Reader};
 
 /// Commands that only print, or succeed without an effect on what is read here.

@@ -1,10 +1,10 @@
 //! Loops and their arithmetic.
 
 use super::super::arithmetic;
+use super::super::command::Statement;
 use super::super::condition::Truth;
-use super::super::lexer::Word;
 use super::super::marks::{has_unknown, shown, unknown};
-use super::super::parser::{Statement, is_name};
+use super::super::word::{Word, is_name};
 use super::branches::MAX_CALL_DEPTH;
 use super::{ROUNDS, Reader};
 

@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::budget::{Budget, COMMAND, WORD};
+use super::command::{Command, Joined, Statement};
 use super::condition::Truth;
 use super::expand::{Lookup, Variables};
 use super::kind;
 use super::marks::{has_unknown, shown, unknowns};
-use super::parser::{Command, Joined, Statement, parse};
+use super::parser::parse;
 
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
