@@ -38,7 +38,9 @@ pub(super) fn translate(draft: &mut Draft) {
     let limit = draft.take(index, "host-phys-bits-limit");
     if draft.flag(index, "host-phys-bits") == Some(true) {
         draft.domain.set("cpu/maxphysaddr@mode", "passthrough");
-        limit.into_iter().for_each(|limit| draft.domain.set("cpu/maxphysaddr@limit", limit));
+        if let Some(limit) = limit {
+            draft.domain.set("cpu/maxphysaddr@limit", limit);
+        }
     }
     features(draft, index);
     draft.native(index, "<cpu>, <hyperv>, <kvm>");

@@ -167,7 +167,9 @@ fn spice(draft: &mut Draft, index: usize) {
         graphics.set("listen@socket", address.unwrap_or_default());
     } else {
         let port = draft.take(index, "port");
-        port.iter().for_each(|port| graphics.set("@port", port));
+        if let Some(port) = &port {
+            graphics.set("@port", port);
+        }
         graphics.set("@autoport", if port.is_some() { "no" } else { "yes" });
         if address.is_none() {
             draft.notes.push(

@@ -79,11 +79,11 @@ fn legacy_graphics(draft: &mut Draft, index: usize, address: PciAddress) -> Opti
     let is_first_free = addr.is_none() && bus.is_none() && address.to_string() == "0000:00:02.0" && !has_vga;
     let is_root = bus.is_none_or(|bus| ["pcie.0", "pci.0", "pci", "pcie"].contains(&bus));
     let is_said = addr.is_some_and(|addr| ["2", "2.0"].contains(&addr.trim_start_matches("0x").trim_start_matches('0')));
-    if !is_first_free && !(is_root && is_said) {
-        return None;
+    let is_legacy = is_first_free || (is_root && is_said);
+    if is_legacy {
+        draft.options[index].props.ignore(&["bus", "addr"]);
     }
-    draft.options[index].props.ignore(&["bus", "addr"]);
-    Some(guest_address("0x00", "0x02", "0x0"))
+    is_legacy.then(|| guest_address("0x00", "0x02", "0x0"))
 }
 
 fn mediated(draft: &mut Draft, index: usize) {

@@ -53,7 +53,7 @@ pub(super) fn watchdog_action(draft: &mut Draft) -> String {
         };
         if let Some(said) = said {
             // libvirt's name for it.
-            action = if said == "debug" { "none" } else { said }.to_owned();
+            if said == "debug" { "none" } else { said }.clone_into(&mut action);
         }
     }
     for index in draft.named(&["watchdog-action", "action"]) {

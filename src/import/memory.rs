@@ -93,7 +93,9 @@ fn write(draft: &mut Draft, mut backing: Backing) {
     }
     if backing.immediate {
         draft.domain.set("memoryBacking/allocation@mode", "immediate");
-        backing.threads.into_iter().for_each(|threads| draft.domain.set("memoryBacking/allocation@threads", threads));
+        if let Some(threads) = backing.threads {
+            draft.domain.set("memoryBacking/allocation@threads", threads);
+        }
     }
     if let Some(source) = backing.source.or(draft.needs_shared_memory.then_some("memfd")) {
         draft.domain.set("memoryBacking/source@type", source);

@@ -31,7 +31,9 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
             draft.keep(index, "libvirt has no element for this sound card");
             continue;
         }
-        cards.into_iter().for_each(|card| draft.device(card));
+        for card in cards {
+            draft.device(card);
+        }
         draft.whole(index);
         draft.native(index, "<sound>");
     }

@@ -102,14 +102,19 @@ pub(super) fn each<'s>(steps: &'s [Statement], see: &mut dyn FnMut(&'s Statement
     for step in steps {
         see(step);
         let bodies: Vec<&[Statement]> = match &step.command {
-            Command::Group(body) | Command::Subshell(body) | Command::Pipeline(body) => vec![body],
-            Command::For { body, .. } | Command::Count { body, .. } => vec![body],
+            Command::Group(body)
+            | Command::Subshell(body)
+            | Command::Pipeline(body)
+            | Command::For { body, .. }
+            | Command::Count { body, .. } => vec![body],
             Command::Function { body, .. } => vec![body],
             Command::If(branches) => branches.iter().flat_map(|(condition, body)| [condition.as_slice(), body]).collect(),
             Command::While { condition, body, .. } => vec![condition, body],
             Command::Case { arms, .. } => arms.iter().map(|(_, body)| body.as_slice()).collect(),
             Command::Plain(_) | Command::Arithmetic(_) => Vec::new(),
         };
-        bodies.into_iter().for_each(|body| each(body, see));
+        for body in bodies {
+            each(body, see);
+        }
     }
 }

@@ -171,7 +171,9 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     if scheme || !device.is_none_or(is_disk) {
         let why = if scheme { "it is not a file or device" } else { "libvirt has no element for its device" };
         draft.keep(index, why);
-        device.into_iter().for_each(|device| draft.keep(device, why));
+        if let Some(device) = device {
+            draft.keep(device, why);
+        }
         return None;
     }
     let interface = draft.take(index, "if").unwrap_or_else(|| "ide".into());
@@ -207,8 +209,8 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
     if let Some(element) = table::element("disk", driver) {
         // The old drivers are a disk or a CD, depending on the drive.
         let is_cd = disk.kind == "cdrom" && ["ide-drive", "scsi-disk"].contains(&driver);
-        disk.bus = element.attribute("bus").unwrap_or_default().to_owned();
-        disk.kind = if is_cd { "cdrom" } else { element.attribute("device").unwrap_or_default() }.to_owned();
+        element.attribute("bus").unwrap_or_default().clone_into(&mut disk.bus);
+        if is_cd { "cdrom" } else { element.attribute("device").unwrap_or_default() }.clone_into(&mut disk.kind);
     }
     if let Some(thread) = thread(draft, index, &controllers.threads) {
         disk.element.set("driver@iothread", thread);
