@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -17,7 +17,7 @@ use super::shared::facts::files;
 use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, ImportContext, Imported};
+use crate::import::{self, ImportContext, Imported, Script};
 use crate::model::{Files, Finding, shell_word};
 use crate::output;
 use crate::problem::Problem;
@@ -60,38 +60,49 @@ fn setting(text: &str) -> Result<String, String> {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        // Read.
+        let path = std::path::absolute(&self.script).context("cannot determine the current directory")?;
+        let script = self.read(&path)?;
+        if !script.unset.is_empty() {
+            return refuse(context, &script.unset.iter().map(|name| unset(name)).collect::<Vec<_>>(), &script.notes);
+        }
+        // Decide.
+        let imported = self.translate(context, &script, &path)?;
+        if !imported.refusals.is_empty() {
+            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
+            return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
+        }
+        let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
+        if self.request {
+            return show_request(context, &domain);
+        }
+        let mut findings = self.against_disks(context, &domain)?;
+        // Write.
+        let mut is_refused = self.define && findings.iter().any(|finding| finding.refuses(false));
+        if self.define && !is_refused {
+            let finding = define(context, &imported)?;
+            is_refused = finding.is_some();
+            findings.extend(finding);
+        }
+        self.show(context, &imported, &findings, is_refused)?;
+        Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
+    }
+
+    /// Reads the script, which has to start QEMU.
+    fn read(&self, path: &Path) -> Result<Script> {
         let shown = self.script.display();
         let mut text = Vec::new();
         let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
         file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
-        let path = std::path::absolute(&self.script).context("cannot determine the current directory")?;
         let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name), &sourced);
         if let Some((why, remedy)) = script.refusal {
             return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
         }
         if script.argv.is_empty() {
-            return Err(Problem::new(
-                format!("{shown} does not start QEMU"),
-                "name the script that contains the command qemu-system-x86_64 …",
-            )
-            .into());
+            let remedy = "name the script that contains the command qemu-system-x86_64 …";
+            return Err(Problem::new(format!("{shown} does not start QEMU"), remedy).into());
         }
-        let findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
-        if !findings.is_empty() {
-            return refuse(context, &findings, &script.notes);
-        }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let folder = path.parent().unwrap_or(&path).to_string_lossy();
-        // The images are on this machine, unless the domain is for another one.
-        let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
-        let format = |path: &str| discovery::image_format(root.as_ref()?, path);
-        let around = ImportContext { folder: &folder, format: &format };
-        let imported = import::translate(&script, &stem, self.name.as_deref(), around);
-        if !imported.refusals.is_empty() {
-            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
-            return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
-        }
-        self.show(context, &imported)
+        Ok(script)
     }
 
     fn given(&self, name: &str) -> Option<String> {
@@ -101,62 +112,50 @@ impl Arguments {
         set.or_else(|| std::env::var(name).ok().filter(|_| may))
     }
 
-    fn show(&self, context: &Context, imported: &Imported) -> Result<ExitCode> {
+    fn translate(&self, context: &Context, script: &Script, path: &Path) -> Result<Imported> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().unwrap_or(path).to_string_lossy();
+        // The images are on this machine, unless the domain is for another one.
+        let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
+        let format = |path: &str| discovery::image_format(root.as_ref()?, path);
+        let around = ImportContext { folder: &folder, format: &format };
+        Ok(import::translate(script, &stem, self.name.as_deref(), around))
+    }
+
+    fn show(&self, context: &Context, imported: &Imported, findings: &[Finding], is_refused: bool) -> Result<()> {
         let told = output::imported(imported);
-        if self.request {
-            let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
-            let (request, beyond) = import::request_of(&domain);
-            if !beyond.is_empty() {
-                context.note(&format!("note: a request cannot express {}; use --print-xml", beyond.join(", ")));
-            }
-            output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut findings = self.against_disks(context, imported)?;
-        let mut is_refused = self.define && findings.iter().any(|finding| finding.refuses(false));
-        if self.define
-            && !is_refused
-            && let Some(finding) = defined(context, imported)?
-        {
-            findings.push(finding);
-            is_refused = true;
-        }
         if context.global.json {
             let mut value = serde_json::to_value(imported).context("plain data serialises")?;
-            let outcome = if is_refused {
-                "refused"
-            } else if self.define {
-                "defined"
-            } else {
-                "shown"
+            let outcome = match (is_refused, self.define) {
+                (true, _) => "refused",
+                (false, true) => "defined",
+                (false, false) => "shown",
             };
             value["outcome"] = outcome.into();
-            value["findings"] = output::findings_json(&findings).into();
-            output::print(&output::json(&value))?;
-        } else if self.print_xml {
-            context.note(told.trim_end());
-            context.tell(&findings);
-            output::print_document(&imported.xml)?;
-        } else if self.define {
-            context.note(told.trim_end());
-            context.tell(&findings);
-            let name = &imported.name;
-            if is_refused {
-                output::tell(&format!("'{name}' is not defined: see above.\n"));
-            } else {
-                context.note(&format!("'{name}' is defined; compare: vgapt export {} --to qemu", shell_word(name)));
-            }
-        } else {
-            output::print(&told)?;
-            context.tell(&findings);
+            value["findings"] = output::findings_json(findings).into();
+            return output::print(&output::json(&value)).map_err(Into::into);
         }
-        Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
+        if !self.print_xml && !self.define {
+            output::print(&told)?;
+            context.tell(findings);
+            return Ok(());
+        }
+        context.note(told.trim_end());
+        context.tell(findings);
+        let name = &imported.name;
+        if self.print_xml {
+            output::print_document(&imported.xml)?;
+        } else if is_refused {
+            output::tell(&format!("'{name}' is not defined: see above.\n"));
+        } else {
+            context.note(&format!("'{name}' is defined; compare: vgapt export {} --to qemu", shell_word(name)));
+        }
+        Ok(())
     }
 
     /// Findings about the disks: nothing but QEMU has checked them so far, and QEMU trusts headers that a guest wrote.
-    fn against_disks(&self, context: &Context, imported: &Imported) -> Result<Vec<Finding>> {
-        let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
-        let paths = domain::disk_paths(&domain);
+    fn against_disks(&self, context: &Context, domain: &Document) -> Result<Vec<Finding>> {
+        let paths = domain::disk_paths(domain);
         if paths.is_empty() {
             return Ok(Vec::new());
         }
@@ -167,8 +166,7 @@ impl Arguments {
             if self.define { files(Some(&root), context.connect()?, &paths)? } else { discovery::files(&root, &paths) }
         };
         let go_on = "write the XML to a file (--print-xml) and define it: virsh define FILE";
-        let mut findings =
-            domain::of_disks(&domain, &files, "in the script: -drive file=FILE,format=raw, or the disk's real format", go_on);
+        let mut findings = domain::of_disks(domain, &files, "in the script: -drive file=FILE,format=raw, or the disk's real format", go_on);
         // Whether this host uses the disk matters only where the domain is defined here; the XML may be for another host.
         findings.retain(|finding| self.define || finding.code.starts_with("format-") || finding.code.starts_with("backing-"));
         Ok(findings)
@@ -186,6 +184,16 @@ fn sourced(path: &str) -> Option<String> {
     Some(text)
 }
 
+/// Prints what a request can express of the domain.
+fn show_request(context: &Context, domain: &Document) -> Result<ExitCode> {
+    let (request, beyond) = import::request_of(domain);
+    if !beyond.is_empty() {
+        context.note(&format!("note: a request cannot express {}; use --print-xml", beyond.join(", ")));
+    }
+    output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Reports why nothing is imported.
 fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<ExitCode> {
     if context.global.json {
@@ -201,7 +209,7 @@ fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<E
 }
 
 /// Defines the domain; returns a finding where that is refused.
-fn defined(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
+fn define(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     let connection = context.connect()?;
     let name = &imported.name;
     if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {

@@ -47,6 +47,14 @@ impl Account {
         self.mark(element, Part::Tag);
     }
 
+    /// The same, with these attributes.
+    pub(super) fn covered_with(&mut self, element: Element<'_>, attributes: &[&str]) {
+        self.covered(element);
+        for name in attributes {
+            self.attribute(element, name);
+        }
+    }
+
     /// The manifest expresses this element with its whole content, or the content makes no difference.
     pub(super) fn all_covered(&mut self, element: Element<'_>) {
         self.mark(element, Part::Whole);

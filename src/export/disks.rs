@@ -21,9 +21,7 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
                 continue;
             }
         };
-        account.covered(disk);
-        account.attribute(disk, "type");
-        account.attribute(disk, "device");
+        account.covered_with(disk, &["type", "device"]);
         let name = format!("disk{}", disks.len());
         let mut value = one_disk(disk, &kind, account);
         value.insert("name".into(), name.clone().into());
@@ -37,9 +35,7 @@ pub(super) fn disks(devices: Element<'_>, vm: &str, account: &mut Account) -> (V
             format!("fill the claim {claim} (SIZE: the virtual size that qemu-img info prints): virtctl image-upload pvc {claim} --size=SIZE --image-path={path}")
         });
         if let Some(element) = disk.child("source") {
-            account.covered(element);
-            account.attribute(element, "file");
-            account.attribute(element, "dev");
+            account.covered_with(element, &["file", "dev"]);
         }
     }
     (disks, volumes)

@@ -109,8 +109,7 @@ pub(super) fn clock(domain: Element<'_>, account: &mut Account) -> Value {
             None if timer.attribute("present").is_none() && *theirs != "hyperv" => true,
             None => continue,
         };
-        account.covered(timer);
-        account.attribute(timer, "name");
+        account.covered_with(timer, &["name"]);
         let mut own = json!({"present": present});
         if let Some(policy) = account.one_of(timer, "tickpolicy", policies) {
             own["tickPolicy"] = policy.into();

@@ -7,6 +7,8 @@ use crate::domain_xml::{page_size, size_of, vcpus};
 use crate::model::Size;
 use crate::xml::Element;
 
+const NO_MODEL: &str = "it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)";
+
 pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value> {
     let memory = domain.child("memory");
     let size = memory.and_then(size_of);
@@ -63,9 +65,7 @@ fn huge_pages(pages: Element<'_>, value: &mut Map<String, Value>, account: &mut 
                 _ => return account.unsupported(pages, "huge pages of a size that KubeVirt does not have"),
             };
             account.covered(pages);
-            account.covered(page);
-            account.attribute(page, "size");
-            account.attribute(page, "unit");
+            account.covered_with(page, &["size", "unit"]);
             value.insert("hugepages".into(), json!({"pageSize": theirs}));
         }
         (Some(_), Some(_)) => account.unsupported(pages, "huge pages of several sizes"),
@@ -80,7 +80,7 @@ pub(super) fn cpu(domain: Element<'_>, account: &mut Account) -> Value {
             account.covered(cpu);
             model(cpu, &mut value, account);
         }
-        None => account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)"),
+        None => account.name(NO_MODEL),
     }
     pinning(domain, &mut value, account);
     value
@@ -135,7 +135,7 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
         value["model"] = "host-passthrough".into();
         account.unsupported_attribute(cpu, "mode", "all features that QEMU supports; the manifest has host-passthrough");
     } else {
-        account.name("it sets no CPU model, and gets QEMU's default; a cluster uses its own default (cpu.model)");
+        account.name(NO_MODEL);
     }
     let mut features = Vec::new();
     for feature in cpu.children_named("feature") {
@@ -143,9 +143,7 @@ fn model(cpu: Element<'_>, value: &mut Value, account: &mut Account) {
         let is_known = ["force", "require", "optional", "disable", "forbid"].contains(&policy.as_str());
         let Some(name) = feature.attribute("name").filter(|_| is_known) else { continue };
         features.push(json!({"name": name, "policy": policy}));
-        account.covered(feature);
-        account.attribute(feature, "name");
-        account.attribute(feature, "policy");
+        account.covered_with(feature, &["name", "policy"]);
     }
     if !features.is_empty() {
         value["features"] = features.into();
@@ -198,18 +196,13 @@ pub(super) fn firmware(domain: Element<'_>, account: &mut Account) -> Option<Val
             // A cluster's firmware has enrolled keys if Secure Boot is on.
             let is_same = feature.attribute("enabled").is_some_and(|enabled| enabled == if secure { "yes" } else { "no" });
             if is_same && account.one_of(feature, "name", &["secure-boot", "enrolled-keys"]).is_some() {
-                account.covered(feature);
-                account.attribute(feature, "enabled");
+                account.covered_with(feature, &["enabled"]);
             }
         }
+        let why = "the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added";
         match os.child("nvram") {
-            Some(variables) => {
-                account.unsupported(
-                    variables,
-                    "the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added",
-                );
-            }
-            None => account.name("the firmware's variables: a cluster starts with new ones, and a boot entry may have to be added"),
+            Some(variables) => account.unsupported(variables, why),
+            None => account.name(why),
         }
     }
     if let Some(loader) = loader {

@@ -15,8 +15,7 @@ pub(super) fn others(devices: Element<'_>, into: &mut Map<String, Value>, accoun
             "rng" if attribute("model") == "virtio" && !into.contains_key("rng") => rng(device, into, account),
             "sound" if !into.contains_key("sound") => sound(device, into, account),
             "audio" if attribute("type") == "none" => {
-                account.covered(device);
-                account.attribute(device, "type");
+                account.covered_with(device, &["type"]);
             }
             "watchdog" => watchdog(device, into, account),
             "input" => input(device, &mut inputs, account),
@@ -67,9 +66,7 @@ fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
     }
     into.insert("tpm".into(), json!({"persistent": true}));
     account.covered(device);
-    account.covered(backend);
-    account.attribute(backend, "type");
-    account.attribute(backend, "version");
+    account.covered_with(backend, &["type", "version"]);
     account.one_of(backend, "persistent_state", &["yes"]);
     if device.attribute("model").is_none() {
         account.name("the interface of the TPM, which is not set: a cluster has tpm-crb");
@@ -82,8 +79,7 @@ fn tpm(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account
 /// KubeVirt's device uses the node's random bytes.
 fn rng(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Account) {
     into.insert("rng".into(), json!({}));
-    account.covered(device);
-    account.attribute(device, "model");
+    account.covered_with(device, &["model"]);
     let Some(backend) = device.child("backend") else { return };
     let is_kernel = matches!(backend.text(), "" | "/dev/random" | "/dev/urandom");
     if is_kernel && account.one_of(backend, "model", &["random", "builtin"]).is_some() {
@@ -119,9 +115,7 @@ fn watchdog(device: Element<'_>, into: &mut Map<String, Value>, account: &mut Ac
         Some("itco") if action == "reset" => {}
         _ => return account.unsupported(device, "the watchdog"),
     }
-    account.covered(device);
-    account.attribute(device, "model");
-    account.attribute(device, "action");
+    account.covered_with(device, &["model", "action"]);
 }
 
 fn input(device: Element<'_>, inputs: &mut Vec<Value>, account: &mut Account) {
@@ -135,9 +129,7 @@ fn input(device: Element<'_>, inputs: &mut Vec<Value>, account: &mut Account) {
         ("evdev", _) => return account.unsupported(device, "the host's keyboard and mouse (evdev): nobody sits at a node"),
         _ => return account.unsupported(device, "KubeVirt has no such input device"),
     }
-    account.covered(device);
-    account.attribute(device, "type");
-    account.attribute(device, "bus");
+    account.covered_with(device, &["type", "bus"]);
 }
 
 /// A cluster gives each guest a channel to its agent.
@@ -146,9 +138,7 @@ fn agent(device: Element<'_>, account: &mut Account) {
     let is_agent = target.attribute("name").as_deref() == Some("org.qemu.guest_agent.0");
     if is_agent && account.one_of(device, "type", &["unix"]).is_some() && account.one_of(target, "type", &["virtio"]).is_some() {
         account.covered(device);
-        account.covered(target);
-        account.attribute(target, "name");
-        account.attribute(target, "state");
+        account.covered_with(target, &["name", "state"]);
     }
 }
 
@@ -167,8 +157,7 @@ fn screen(devices: Element<'_>, into: &mut Map<String, Value>, account: &mut Acc
         if has_screen {
             account.unsupported(model, "the model of its graphics: the cluster chooses it (devices.video.type if VideoConfig is on)");
         } else {
-            account.covered(model);
-            account.attribute(model, "type");
+            account.covered_with(model, &["type"]);
             account.one_of(model, "primary", &["yes"]);
         }
     }
@@ -199,8 +188,7 @@ fn serial(devices: Element<'_>, account: &mut Account) -> bool {
     let mut is_there = false;
     for name in ["serial", "console"] {
         let Some(device) = devices.children_named(name).find(is_first) else { continue };
-        account.covered(device);
-        account.attribute(device, "type");
+        account.covered_with(device, &["type"]);
         is_there = true;
     }
     is_there

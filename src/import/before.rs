@@ -37,11 +37,15 @@ fn taskset(draft: &mut Draft, words: &[String]) -> bool {
 /// Sets the CPUs that QEMU runs on.
 fn processors(draft: &mut Draft, set: &str) -> bool {
     // `0-6:2` is taskset syntax, `!1`, `+0` and `all` are numactl syntax: libvirt takes neither.
-    let is_plain = !set.is_empty() && set.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-');
+    let is_plain = is_plain(set);
     if is_plain {
-        draft.attributes.push(("vcpu", "cpuset", set.to_owned()));
+        draft.domain.set("vcpu@cpuset", set);
     }
     is_plain
+}
+
+fn is_plain(set: &str) -> bool {
+    !set.is_empty() && set.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-')
 }
 
 fn of_mask(mask: &str) -> Option<String> {
@@ -64,11 +68,11 @@ fn scheduler(draft: &mut Draft, words: &[String]) -> bool {
         };
     }
     let priority = words.iter().find_map(|word| word.parse::<u32>().ok());
-    let count = draft.parts("").iter().rfind(|part| part.name() == "vcpu").and_then(|vcpu| vcpu.content().parse::<u32>().ok()).unwrap_or(1);
+    let count = draft.domain.at("vcpu").and_then(|vcpu| vcpu.content().parse::<u32>().ok()).unwrap_or(1);
     let all = if count > 1 { format!("0-{}", count - 1) } else { "0".into() };
     let element = Fragment::new("vcpusched").with("vcpus", all).with("scheduler", kind);
     let priority = priority.filter(|_| ["rr", "fifo"].contains(&kind));
-    draft.put("cputune", if let Some(priority) = priority { element.with("priority", priority) } else { element });
+    draft.domain.push("cputune", if let Some(priority) = priority { element.with("priority", priority) } else { element });
     true
 }
 
@@ -86,10 +90,9 @@ fn nodes(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
             "-p" | "--preferred" => Some("preferred"),
             _ => None,
         };
-        let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '-');
         match mode {
-            Some(mode) if is_plain && !draft.has("numatune", "memory") => {
-                draft.put("numatune", Fragment::new("memory").with("mode", mode).with("nodeset", value));
+            Some(mode) if is_plain(&value) && draft.domain.at("numatune/memory").is_none() => {
+                draft.domain.push("numatune", Fragment::new("memory").with("mode", mode).with("nodeset", value));
             }
             None if matches!(name, "-C" | "--physcpubind") && processors(draft, &value) => {}
             None if matches!(name, "-N" | "--cpunodebind") => {

@@ -1,176 +1,69 @@
 //! The processor: model, features, Hyper-V enlightenments, number and topology.
 
 use super::draft::Draft;
+use super::props::same_name;
+use super::table;
 use crate::xml::Fragment;
 
-/// Hyper-V's enlightenments that are on or off: QEMU's name, libvirt's.
-const ENLIGHTENMENTS: [(&str, &str); 13] = [
-    ("hv-relaxed", "relaxed"),
-    ("hv-vapic", "vapic"),
-    ("hv-vpindex", "vpindex"),
-    ("hv-runtime", "runtime"),
-    ("hv-synic", "synic"),
-    ("hv-reset", "reset"),
-    ("hv-frequencies", "frequencies"),
-    ("hv-reenlightenment", "reenlightenment"),
-    ("hv-tlbflush", "tlbflush"),
-    ("hv-ipi", "ipi"),
-    ("hv-evmcs", "evmcs"),
-    ("hv-avic", "avic"),
-    ("hv-emsr-bitmap", "emsr_bitmap"),
-];
-
 /// CPU features with the same name in QEMU and libvirt.
-const FEATURES: &[&str] = &[
-    "topoext",
-    "invtsc",
-    "svm",
-    "vmx",
-    "hypervisor",
-    "smep",
-    "smap",
-    "pcid",
-    "aes",
-    "avx",
-    "avx2",
-    "x2apic",
-    "tsc-deadline",
-    "pdpe1gb",
-    "rdtscp",
-    "ssbd",
-    "amd-ssbd",
-    "virt-ssbd",
-    "arch-capabilities",
-    "md-clear",
-    "stibp",
-    "ibpb",
-    "spec-ctrl",
-    "xsaves",
-    "xsavec",
-    "xsave",
-    "npt",
-    "fsgsbase",
-    "bmi1",
-    "bmi2",
-    "f16c",
-    "fma",
-    "movbe",
-    "popcnt",
-    "sse4.1",
-    "sse4.2",
-    "ssse3",
-    "erms",
-    "rdrand",
-    "rdseed",
-    "la57",
-    "umip",
-    "pku",
-    "clwb",
-    "monitor",
-    "perfctr_core",
-    "nx",
-    "ht",
-];
+const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx avx2 x2apic tsc-deadline pdpe1gb rdtscp ssbd amd-ssbd virt-ssbd \
+     arch-capabilities md-clear stibp ibpb spec-ctrl xsaves xsavec xsave npt fsgsbase bmi1 bmi2 f16c fma movbe popcnt sse4.1 sse4.2 ssse3 \
+     erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht";
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
     pins(draft);
     let given = draft.named(&["cpu"]);
-    let Some(&index) = given.first() else {
-        if let Some(topology) = topology {
-            draft.put("cpu", topology);
-        }
-        return;
-    };
-    model(draft, index);
-    if let Some(topology) = topology {
-        draft.put("cpu", topology);
+    if let Some(index) = given.first() {
+        model(draft, *index);
     }
-    enlightenments(draft, index);
-    kvm(draft, index);
-    details(draft, index);
+    if let Some(topology) = topology {
+        draft.domain.push("cpu", topology);
+    }
+    let Some((&index, others)) = given.split_first() else { return };
+    draft.fill_domain(index, "cpu", "");
+    draft.fill_domain(index, "hyperv", "hv-");
+    draft.fill_domain(index, "kvm", "");
+    if draft.flag(index, "hv-passthrough") == Some(true) {
+        // libvirt's schema allows no single enlightenments beside it.
+        let hyperv = draft.domain.below("features/hyperv");
+        *hyperv = Fragment::new("hyperv").with("mode", "passthrough");
+        draft.notes.push("hv_passthrough: libvirt's mode 'passthrough' enables all enlightenments that the kernel supports".into());
+    } else if draft.domain.at("features/hyperv").is_some() {
+        draft.domain.set("features/hyperv@mode", "custom");
+    }
+    if draft.flag(index, "host-cache-info") == Some(true) {
+        *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "passthrough");
+    }
+    let limit = draft.take(index, "host-phys-bits-limit");
+    if draft.flag(index, "host-phys-bits") == Some(true) {
+        draft.domain.set("cpu/maxphysaddr@mode", "passthrough");
+        if let Some(limit) = limit {
+            draft.domain.set("cpu/maxphysaddr@limit", limit);
+        }
+    }
     features(draft, index);
     draft.native(index, "<cpu>, <hyperv>, <kvm>");
-    for other in &given[1..] {
+    for other in others {
         draft.drop(*other, "only the first -cpu is used");
     }
 }
 
 fn model(draft: &mut Draft, index: usize) {
-    let model = draft.take(index, "model").unwrap_or_default();
-    match model.as_str() {
-        "host" => draft.attribute("cpu", "mode", "host-passthrough"),
-        "max" => draft.attribute("cpu", "mode", "maximum"),
-        _ => {
-            draft.attribute("cpu", "mode", "custom");
-            draft.attribute("cpu", "match", "exact");
-            draft.put("cpu", Fragment::new("model").with("fallback", "allow").text(&model));
+    match draft.take(index, "model").unwrap_or_default().as_str() {
+        "host" => draft.domain.set("cpu@mode", "host-passthrough"),
+        "max" => draft.domain.set("cpu@mode", "maximum"),
+        model => {
+            draft.domain.set("cpu@mode", "custom");
+            draft.domain.set("cpu@match", "exact");
+            draft.domain.push("cpu", Fragment::new("model").with("fallback", "allow").text(model));
         }
     }
     // `check` only warns about features that the host lacks; `enforce` refuses to start. libvirt's 'full' goes
     // further: it refuses features that QEMU adds, such as `hypervisor`.
     let strict = draft.flag(index, "enforce") == Some(true);
     draft.take(index, "check");
-    draft.attribute("cpu", "check", if strict { "partial" } else { "none" });
-    if let Some(is_on) = draft.flag(index, "migratable") {
-        draft.attribute("cpu", "migratable", if is_on { "on" } else { "off" });
-    }
-}
-
-fn enlightenments(draft: &mut Draft, index: usize) {
-    let on = |name: &str| Fragment::new(name).with("state", "on");
-    for (name, element) in ENLIGHTENMENTS {
-        if draft.flag(index, name) == Some(true) {
-            draft.put("hyperv", on(element));
-        }
-    }
-    if draft.flag(index, "hv-passthrough") == Some(true) {
-        draft.attribute("hyperv", "mode", "passthrough");
-        draft.notes.push("hv_passthrough: libvirt's mode 'passthrough' enables all enlightenments that the kernel supports".into());
-    }
-    if let Some(retries) = draft.take(index, "hv-spinlocks") {
-        let number = retries.strip_prefix("0x").map_or_else(|| retries.parse().ok(), |digits| u32::from_str_radix(digits, 16).ok());
-        draft.put("hyperv", on("spinlocks").with("retries", number.unwrap_or(8191)));
-    }
-    if let Some(id) = draft.take(index, "hv-vendor-id") {
-        draft.put("hyperv", on("vendor_id").with("value", id));
-    }
-    let direct = draft.flag(index, "hv-stimer-direct") == Some(true);
-    if draft.flag(index, "hv-stimer") == Some(true) || direct {
-        let stimer = on("stimer");
-        draft.put("hyperv", if direct { stimer.child(on("direct")) } else { stimer });
-    }
-    if draft.flag(index, "hv-time") == Some(true) {
-        draft.put("clock", Fragment::new("timer").with("name", "hypervclock").with("present", "yes"));
-    }
-}
-
-fn kvm(draft: &mut Draft, index: usize) {
-    if draft.flag(index, "kvm") == Some(false) {
-        draft.put("kvm", Fragment::new("hidden").with("state", "on"));
-    }
-    for (name, element) in [("kvm-hint-dedicated", "hint-dedicated"), ("kvm-poll-control", "poll-control")] {
-        if draft.flag(index, name) == Some(true) {
-            draft.put("kvm", Fragment::new(element).with("state", "on"));
-        }
-    }
-    if let Some(is_on) = draft.flag(index, "pmu") {
-        draft.put("features", Fragment::new("pmu").with("state", if is_on { "on" } else { "off" }));
-    }
-}
-
-fn details(draft: &mut Draft, index: usize) {
-    if draft.flag(index, "host-cache-info") == Some(true) {
-        draft.put("cpu", Fragment::new("cache").with("mode", "passthrough"));
-    } else if draft.flag(index, "l3-cache") == Some(true) {
-        draft.put("cpu", Fragment::new("cache").with("level", 3).with("mode", "emulate"));
-    }
-    draft.take(index, "l3-cache");
-    let limit = draft.take(index, "host-phys-bits-limit");
-    if draft.flag(index, "host-phys-bits") == Some(true) {
-        let bits = Fragment::new("maxphysaddr").with("mode", "passthrough");
-        draft.put("cpu", if let Some(limit) = limit { bits.with("limit", limit) } else { bits });
-    }
+    draft.domain.set("cpu@check", if strict { "partial" } else { "none" });
 }
 
 /// `+svm`, `-hypervisor`, `topoext=on`; features that libvirt does not know are passed to QEMU with -global.
@@ -180,16 +73,14 @@ fn features(draft: &mut Draft, index: usize) {
         let (feature, is_on) = match name.split_at_checked(1) {
             Some(("+", feature)) => (feature, true),
             Some(("-", feature)) => (feature, false),
-            _ => (name.as_str(), matches!(value.as_str(), "on" | "true" | "yes")),
+            _ => (name.as_str(), table::is_on(&value)),
         };
-        let known = FEATURES.iter().find(|known| known.replace('_', "-") == feature.replace('_', "-"));
-        if let Some(known) = known {
+        if let Some(known) = FEATURES.split(' ').find(|known| same_name(known, feature)) {
             let policy = if is_on { "require" } else { "disable" };
-            draft.put("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
+            draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
             continue;
         }
-        let model = draft.attributes.iter().find(|(element, name, _)| (*element, *name) == ("cpu", "mode")).map(|(.., mode)| mode.as_str());
-        let driver = match model {
+        let driver = match draft.domain.at("cpu").and_then(|cpu| cpu.attribute("mode")) {
             Some("host-passthrough") => "host-x86_64-cpu",
             Some("maximum") => "max-x86_64-cpu",
             _ => "x86_64-cpu",
@@ -206,7 +97,7 @@ fn pins(draft: &mut Draft) {
         let [vcpu, set] = ["vcpunum", "affinity"].map(|name| draft.take(index, name));
         match vcpu.zip(set) {
             Some((vcpu, set)) => {
-                draft.put("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
+                draft.domain.push("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
                 draft.native(index, "<vcpupin>");
             }
             None => draft.drop(index, "QEMU does not have this option: <vcpupin> pins vCPUs"),
@@ -218,15 +109,15 @@ fn pins(draft: &mut Draft) {
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
     let index = *given.last()?;
-    let number = |draft: &mut Draft, name: &str| draft.take(index, name).and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
-    let given_counts = ["cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"].map(|name| number(draft, name));
-    let machine = draft.parts("os").first().and_then(|kind| kind.attributes().iter().find(|(name, _)| name == "machine").cloned());
-    let counts = counts(given_counts, machine.is_some_and(|(_, machine)| prefers_sockets(&machine)));
-    let mut vcpu = Fragment::new("vcpu").with("placement", "static");
+    let given_counts =
+        ["cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"].map(|name| draft.number(index, name).unwrap_or(0));
+    let machine = draft.domain.at("os/type").and_then(|kind| kind.attribute("machine"));
+    let counts = counts(given_counts, machine.is_some_and(prefers_sockets));
+    draft.domain.set("vcpu@placement", "static");
     if counts.online != counts.all {
-        vcpu = vcpu.with("current", counts.online);
+        draft.domain.set("vcpu@current", counts.online);
     }
-    draft.put("", vcpu.text(counts.all));
+    draft.domain.set("vcpu", counts.all);
     for index in given {
         draft.native(index, "<vcpu>, <topology>");
     }

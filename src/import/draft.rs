@@ -1,24 +1,16 @@
 //! A domain under construction, and what became of each option: exactly one outcome each.
 
-use super::options::QemuOption;
+use super::options::{Conversion, QemuOption};
+use super::props::Props;
+use super::table::{self, Converted, PROPERTIES};
 use crate::xml::Fragment;
 
-/// What became of an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Conversion {
-    /// libvirt has an element for it.
-    Native,
-    /// It is passed to QEMU unchanged.
-    Unchanged,
-    /// It has no meaning under libvirt.
-    Dropped,
-}
-
 /// A domain under construction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Draft {
     pub(super) options: Vec<QemuOption>,
-    pub(super) conversions: Vec<Option<(Conversion, String)>>,
+    /// The domain so far.
+    pub(super) domain: Fragment,
     pub(super) notes: Vec<String>,
     /// What no domain can do the way the script does: the reason and the remedy.
     pub(super) refusals: Vec<(String, String)>,
@@ -26,14 +18,11 @@ pub(super) struct Draft {
     pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
     pub(super) overrides: Vec<(String, String, String)>,
-    /// Elements, each with the name of its parent; `""`: the domain itself.
-    parts: Vec<(&'static str, Fragment)>,
-    /// Attributes: element, name, value.
-    pub(super) attributes: Vec<(&'static str, &'static str, String)>,
     /// Controllers that libvirt names differently: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
     places: usize,
+    pub(super) name: Option<String>,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
     pub(super) needs_shared_memory: bool,
@@ -41,8 +30,20 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(options: Vec<QemuOption>) -> Self {
-        let conversions = options.iter().map(|_| None).collect();
-        Self { options, conversions, ..Self::default() }
+        Self {
+            options,
+            domain: Fragment::new("domain"),
+            notes: Vec::new(),
+            refusals: Vec::new(),
+            arguments: Vec::new(),
+            overrides: Vec::new(),
+            renamed: Vec::new(),
+            places: 0,
+            name: None,
+            is_express: false,
+            is_kvm: false,
+            needs_shared_memory: false,
+        }
     }
 
     /// The unsettled options with one of these names.
@@ -50,31 +51,116 @@ impl Draft {
         self.open(|option| names.contains(&option.name.as_str()))
     }
 
-    /// The unsettled devices with one of these drivers.
-    pub(super) fn devices(&self, drivers: &[&str]) -> Vec<usize> {
-        self.open(|option| option.name == "device" && option.props.peek("driver").is_some_and(|driver| drivers.contains(&driver)))
+    /// The unsettled devices of these groups of [`table::NAMES`].
+    pub(super) fn devices(&self, groups: &[&str]) -> Vec<usize> {
+        self.open(|option| option.driver().is_some_and(|driver| table::group(driver, groups).is_some()))
+    }
+
+    /// The unsettled objects of a type.
+    pub(super) fn objects(&self, kind: &str) -> Vec<usize> {
+        self.open(|option| option.name == "object" && option.peek("qom-type") == Some(kind))
     }
 
     /// The first unsettled option whose property has this value, such as the device of a drive.
     pub(super) fn with(&self, name: &str, property: &str, value: &str) -> Option<usize> {
-        self.open(|option| option.name == name && option.props.peek(property) == Some(value)).first().copied()
+        self.open(|option| option.name == name && option.peek(property) == Some(value)).first().copied()
+    }
+
+    /// The unsettled option that a property names by its id, such as the drive of a device.
+    pub(super) fn behind(&self, index: usize, property: &str, name: &str) -> Option<usize> {
+        self.with(name, "id", self.peek(index, property).unwrap_or_default())
     }
 
     fn open(&self, is_it: impl Fn(&QemuOption) -> bool) -> Vec<usize> {
-        (0..self.options.len()).filter(|index| self.conversions[*index].is_none() && is_it(&self.options[*index])).collect()
+        (0..self.options.len()).filter(|index| self.options[*index].fate.is_none() && is_it(&self.options[*index])).collect()
+    }
+
+    pub(super) fn peek(&self, index: usize, property: &str) -> Option<&str> {
+        self.options[index].peek(property)
     }
 
     pub(super) fn take(&mut self, index: usize, property: &str) -> Option<String> {
         self.options[index].props.take(property)
     }
 
+    pub(super) fn number<N: std::str::FromStr>(&mut self, index: usize, property: &str) -> Option<N> {
+        self.take(index, property)?.parse().ok()
+    }
+
     pub(super) fn flag(&mut self, index: usize, property: &str) -> Option<bool> {
-        self.options[index].props.flag(property)
+        self.take(index, property).map(|value| table::is_on(&value))
+    }
+
+    /// The whole value of an option, which then has no properties.
+    pub(super) fn whole(&mut self, index: usize) -> String {
+        self.options[index].props.clear();
+        self.options[index].value().to_owned()
+    }
+
+    /// Converts the properties of an option that the table has for this, into an element.
+    pub(super) fn fill(&mut self, index: usize, of: &str, element: &mut Fragment) {
+        self.fill_prefixed(index, of, "", element);
+    }
+
+    /// The same for properties whose names begin with a prefix that the table leaves out.
+    pub(super) fn fill_prefixed(&mut self, index: usize, of: &str, prefix: &str, element: &mut Fragment) {
+        for (_, names, convert, places) in PROPERTIES.iter().filter(|(subject, ..)| *subject == of) {
+            for name in names.split(' ') {
+                let property = format!("{prefix}{name}");
+                let Some(value) = self.peek(index, &property) else { continue };
+                match convert.convert(value) {
+                    Converted::Left => continue,
+                    Converted::Nothing => {}
+                    Converted::Written(value) => table::write(element, &places.replace('*', name), &value),
+                }
+                self.options[index].props.ignore(&[&property]);
+            }
+        }
+    }
+
+    /// The same, into the domain.
+    pub(super) fn fill_domain(&mut self, index: usize, of: &str, prefix: &str) {
+        let mut domain = std::mem::replace(&mut self.domain, Fragment::new(""));
+        self.fill_prefixed(index, of, prefix, &mut domain);
+        self.domain = domain;
+    }
+
+    /// Whether an option has properties left, and the table has all of them for this.
+    pub(super) fn is_known(&self, index: usize, of: &str) -> bool {
+        let has = |name: &str| PROPERTIES.iter().any(|(subject, names, ..)| *subject == of && table::has(names, name));
+        let left = self.options[index].props.left();
+        !left.is_empty() && left.iter().all(|(name, _)| has(name))
+    }
+
+    /// Adds the elements of all devices of a group, as the table has them.
+    pub(super) fn convert_devices(&mut self, group: &str) {
+        for index in self.devices(&[group]) {
+            let element = self.element(index, group);
+            self.finish(index, element);
+        }
+    }
+
+    /// The element for a device, filled from the table.
+    pub(super) fn element(&mut self, index: usize, group: &str) -> Fragment {
+        let driver = self.peek(index, "driver").unwrap_or_default();
+        let mut element = table::element(group, driver).unwrap_or_else(|| Fragment::new(group));
+        if element.attribute("model") == Some("virtio") {
+            element.set("@model", self.virtio_model(index));
+        }
+        self.fill(index, group, &mut element);
+        element
+    }
+
+    /// Adds the element of a device; its address in the guest is left to libvirt.
+    pub(super) fn finish(&mut self, index: usize, element: Fragment) {
+        self.ignore_address(index);
+        self.native(index, &format!("<{}>", element.name()));
+        self.device(element);
     }
 
     /// Settles what becomes of an option; a later call changes nothing.
     fn settle(&mut self, index: usize, fate: Conversion, why: &str) {
-        self.conversions[index].get_or_insert_with(|| (fate, why.to_owned()));
+        self.options[index].fate.get_or_insert_with(|| (fate, why.to_owned()));
     }
 
     /// libvirt has an element for it.
@@ -86,22 +172,23 @@ impl Draft {
     /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
-        let option = &self.options[index];
-        if option.name == "device" && self.conversions[index].is_none() && option.props.peek("driver").is_some_and(is_pci) {
+        if self.options[index].fate.is_none() && self.options[index].driver().is_some_and(is_pci) {
             let addr = self.root_bus_address();
-            self.options[index].without(&["bus", "addr"]);
-            self.options[index].set("addr", &addr);
+            self.options[index].set("bus", None);
+            self.options[index].set("addr", None);
+            self.options[index].set("addr", Some(&addr));
         }
         self.settle(index, Conversion::Unchanged, why);
     }
 
+    /// The option is left out.
     pub(super) fn drop(&mut self, index: usize, why: &str) {
-        self.settle(index, Conversion::Dropped, why);
+        self.settle(index, Conversion::Meaningless, why);
     }
 
     /// Refuses the import: under libvirt this option would not do what it does in the script.
     pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
-        self.refusals.push((format!("{}: {why}", self.options[index].text()), remedy.into()));
+        self.refusals.push((format!("{}: {why}", self.options[index].written), remedy.into()));
         self.drop(index, why);
     }
 
@@ -120,7 +207,7 @@ impl Draft {
     /// libvirt's model of a virtio device: transitional (legacy and modern interface), non-transitional (modern
     /// only), or the machine's default.
     pub(super) fn virtio_model(&mut self, index: usize) -> &'static str {
-        let driver = self.options[index].props.peek("driver").unwrap_or_default().to_owned();
+        let driver = self.peek(index, "driver").unwrap_or_default().to_owned();
         match (self.flag(index, "disable-legacy"), self.flag(index, "disable-modern")) {
             _ if driver.ends_with("-non-transitional") => "virtio-non-transitional",
             _ if driver.ends_with("-transitional") => "virtio-transitional",
@@ -130,102 +217,55 @@ impl Draft {
         }
     }
 
-    /// The value of an option passed to QEMU. If libvirt creates its controller under another name, the bus
-    /// gets that name; if libvirt adds ports as needed, the bus is removed.
+    /// The bus of a device on a controller that libvirt creates under another name; empty where libvirt adds ports as needed.
+    fn renamed_bus(&self, bus: &str) -> Option<String> {
+        let at = bus.split('.').next().filter(|at| !at.is_empty())?;
+        let (_, alias) = self.renamed.iter().find(|(name, _)| name == at)?;
+        Some(if alias.is_empty() { String::new() } else { bus.replacen(at, alias, 1) })
+    }
+
+    /// The value of an option passed to QEMU: its bus gets libvirt's name, or is left out with the address, which has no meaning
+    /// without it.
     pub(super) fn value_for_qemu(&self, option: &QemuOption) -> Option<String> {
-        let value = option.value.clone()?;
-        let Some(bus) = option.props.peek("bus").filter(|_| option.name == "device") else { return Some(value) };
-        let at = bus.split('.').next().unwrap_or_default();
-        let new = match self.renamed.iter().find(|(name, _)| !name.is_empty() && name == at) {
-            Some((_, alias)) if alias.is_empty() => None,
-            Some((_, alias)) => Some(bus.replacen(at, alias, 1)),
-            None => return Some(value),
-        };
-        if value.trim_start().starts_with('{') {
-            let mut members = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&value).ok()?;
-            match new {
-                Some(new) => drop(members.insert("bus".into(), new.into())),
-                None => ["bus", "addr"].iter().for_each(|name| drop(members.remove(*name))),
-            }
-            return Some(serde_json::Value::Object(members).to_string());
+        let bus = option.driver().and_then(|_| option.peek("bus"));
+        let Some(bus) = bus.and_then(|bus| self.renamed_bus(bus)) else { return option.value.clone() };
+        let mut moved = option.clone();
+        moved.set("bus", Some(bus.as_str()).filter(|bus| !bus.is_empty()));
+        if bus.is_empty() {
+            moved.set("addr", None);
         }
-        // Without its bus an address has no meaning.
-        let moved = |part: &&str| new.is_some() || !(part.starts_with("bus=") || part.starts_with("addr="));
-        let parts = value.split(',').filter(moved);
-        let parts: Vec<String> = parts
-            .map(|part| if part.starts_with("bus=") { format!("bus={}", new.as_deref().unwrap_or_default()) } else { part.to_owned() })
-            .collect();
-        Some(parts.join(","))
+        moved.value
+    }
+
+    /// Says of a device that is passed to QEMU unchanged that its controller is one that libvirt creates.
+    pub(super) fn moved(&self, option: &QemuOption) -> Option<String> {
+        let written = option.written.strip_prefix("-device ").filter(|_| option.is_kept())?;
+        Props::read(written, "driver").peek("bus").and_then(|bus| self.renamed_bus(bus))?;
+        let to = self.value_for_qemu(option).filter(|to| to != written)?;
+        Some(format!("{} is passed to QEMU as -{} {to}: libvirt creates its controller, under another name", option.written, option.name))
     }
 
     /// Leaves a device's address in the guest to libvirt.
     pub(super) fn ignore_address(&mut self, index: usize) {
-        let props = &mut self.options[index].props;
-        if props.left().iter().any(|(name, _)| name == "addr" || name == "bus") {
+        if self.options[index].props.left().iter().any(|(name, _)| name == "addr" || name == "bus") {
             let note = "libvirt assigns device addresses in the guest, bus= and addr= are ignored; Windows may set up some devices again";
             if !self.notes.iter().any(|known| known == note) {
                 self.notes.push(note.to_owned());
             }
         }
-        props.ignore(&["id", "bus", "addr", "port", "chassis", "slot", "multifunction", "disable-legacy", "disable-modern"]);
-    }
-
-    /// Adds an element under a parent; `""`: under the domain itself.
-    pub(super) fn put(&mut self, parent: &'static str, element: Fragment) {
-        self.parts.push((parent, element));
+        self.fill(index, "device", &mut Fragment::new(""));
     }
 
     pub(super) fn device(&mut self, element: Fragment) {
-        self.put("devices", element);
-    }
-
-    /// The elements for a parent, in order.
-    pub(super) fn parts(&self, parent: &str) -> Vec<Fragment> {
-        self.parts.iter().filter(|(of, _)| *of == parent).map(|(_, element)| element.clone()).collect()
-    }
-
-    pub(super) fn has(&self, parent: &str, name: &str) -> bool {
-        self.parts.iter().any(|(of, element)| *of == parent && element.name() == name)
-    }
-
-    pub(super) fn attribute(&mut self, element: &'static str, name: &'static str, value: impl Into<String>) {
-        self.attributes.push((element, name, value.into()));
-    }
-
-    /// The boot order of a device, if it has one.
-    pub(super) fn boot_order(&mut self, index: usize) -> Option<Fragment> {
-        let order: u32 = self.take(index, "bootindex")?.parse().ok()?;
-        // QEMU counts from 0, libvirt from 1.
-        Some(Fragment::new("boot").with("order", order.saturating_add(1)))
+        self.domain.push("devices", element);
     }
 }
 
 /// PCI devices whose driver names do not show it.
-const PCI: [&str; 21] = [
-    "qxl",
-    "secondary-vga",
-    "ivshmem-plain",
-    "ivshmem-doorbell",
-    "nvme",
-    "pvscsi",
-    "am53c974",
-    "edu",
-    "e1000",
-    "e1000e",
-    "e1000-82544gc",
-    "e1000-82545em",
-    "igb",
-    "rtl8139",
-    "vmxnet3",
-    "ne2k_pci",
-    "pcnet",
-    "tulip",
-    "virtio-net",
-    "i82551",
-    "i82557b",
-];
+const PCI: &str = "qxl secondary-vga ivshmem-plain ivshmem-doorbell nvme pvscsi am53c974 edu e1000 e1000e e1000-82544gc e1000-82545em igb \
+                   rtl8139 vmxnet3 ne2k_pci pcnet tulip virtio-net i82551 i82557b";
 
 fn is_pci(driver: &str) -> bool {
     let by_name = ["-pci", "-pci-non-transitional", "-pci-transitional"].iter().any(|end| driver.ends_with(end));
-    by_name || driver.starts_with("ich9-usb-uhci") || PCI.contains(&driver)
+    by_name || driver.starts_with("ich9-usb-uhci") || table::has(PCI, driver)
 }

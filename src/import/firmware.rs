@@ -1,4 +1,4 @@
-//! Firmware, kernels, and boot devices.
+//! Firmware and boot devices.
 
 use super::draft::Draft;
 use crate::xml::Fragment;
@@ -9,32 +9,38 @@ pub(super) fn translate(draft: &mut Draft) {
     images.sort_by_key(|image| !image.read_only);
     // -snapshot discards the guest's writes: libvirt's copy of the variables is written instead.
     let is_protected = draft.has_option("snapshot");
+    if !images.is_empty() {
+        // QEMU ignores -bios beside flash images.
+        draft.domain.below("os").remove("loader");
+    }
     match &images[..] {
         [] => {}
-        [code] => one(draft, code),
+        // A read-only image without a second one stores no variables, a writable one stores them in itself.
+        [code] if code.is_marked => {
+            loader(draft, code, "yes");
+            draft.domain.set("os/loader@stateless", "yes");
+        }
+        [code] => {
+            if is_protected {
+                let remedy = format!("copy it, and name the copy in the script: cp {0} {0}.copy", code.path);
+                let why = "-snapshot discards writes to the firmware image, but under libvirt QEMU would write to it";
+                draft.refuse(code.option, why, remedy);
+            }
+            loader(draft, code, "no");
+        }
         [code, variables, ..] => {
-            draft.put("os", loader(code));
-            let nvram = Fragment::new("nvram");
-            let is_pattern = variables.path.starts_with("/usr/") || is_protected;
-            if is_pattern {
+            loader(draft, code, "yes");
+            // A file of a package is a template; any other file holds the variables themselves.
+            if variables.path.starts_with("/usr/") || is_protected {
                 let why = if is_protected { "-snapshot" } else { "it belongs to a package" };
                 draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
+                draft.domain.set("os/nvram@template", &variables.path);
+            } else {
+                draft.domain.set("os/nvram", &variables.path);
             }
-            // A file of a package is a template; any other file holds the variables themselves.
-            let nvram = if is_pattern { nvram.with("template", &variables.path) } else { nvram.text(&variables.path) };
-            draft.put("os", if variables.format == "qcow2" { nvram.with("format", "qcow2") } else { nvram });
-        }
-    }
-    for index in draft.named(&["bios"]) {
-        let path = draft.options[index].value().to_owned();
-        draft.put("os", Fragment::new("loader").with("readonly", "yes").with("type", "rom").text(path));
-        draft.native(index, "<loader type='rom'>");
-    }
-    for (name, element) in [("kernel", "kernel"), ("initrd", "initrd"), ("append", "cmdline"), ("dtb", "dtb")] {
-        for index in draft.named(&[name]) {
-            let value = draft.options[index].value().to_owned();
-            draft.put("os", Fragment::new(element).text(value));
-            draft.native(index, &format!("<os><{element}>"));
+            if variables.format == "qcow2" {
+                draft.domain.set("os/nvram@format", "qcow2");
+            }
         }
     }
     boot(draft);
@@ -49,39 +55,24 @@ struct Flash {
     option: usize,
 }
 
-/// A firmware without a second image: a read-only one stores no variables, a writable one stores them
-/// in itself.
-fn one(draft: &mut Draft, image: &Flash) {
-    let loader = loader(image);
-    if image.is_marked {
-        draft.put("os", loader.with("stateless", "yes"));
-        return;
+fn loader(draft: &mut Draft, code: &Flash, read_only: &str) {
+    draft.domain.push("os", Fragment::new("loader").with("readonly", read_only).with("type", "pflash").text(&code.path));
+    if code.format == "qcow2" {
+        draft.domain.set("os/loader@format", "qcow2");
     }
-    if draft.has_option("snapshot") {
-        let remedy = format!("copy it, and name the copy in the script: cp {0} {0}.copy", image.path);
-        draft.refuse(image.option, "-snapshot discards writes to the firmware image, but under libvirt QEMU would write to it", remedy);
-    }
-    let loader = Fragment::new("loader").with("readonly", "no").with("type", "pflash").text(&image.path);
-    draft.put("os", if image.format == "qcow2" { loader.with("format", "qcow2") } else { loader });
-}
-
-fn loader(code: &Flash) -> Fragment {
-    let loader = Fragment::new("loader").with("readonly", "yes").with("type", "pflash").text(&code.path);
-    if code.format == "qcow2" { loader.with("format", "qcow2") } else { loader }
 }
 
 fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
-    let drives: Vec<usize> =
-        draft.named(&["drive"]).into_iter().filter(|index| draft.options[*index].props.peek("if") == Some("pflash")).collect();
+    let drives: Vec<usize> = draft.named(&["drive"]).into_iter().filter(|index| draft.peek(*index, "if") == Some("pflash")).collect();
     let mut images = Vec::new();
     for (number, index) in drives.iter().copied().enumerate() {
-        let unit = draft.take(index, "unit").and_then(|unit| unit.parse().ok()).unwrap_or(number);
-        let read_only = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
+        let unit = draft.number(index, "unit").unwrap_or(number);
+        let is_marked = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
         let path = draft.take(index, "file").unwrap_or_default();
         let format = draft.take(index, "format").unwrap_or_else(|| "raw".into());
         draft.options[index].props.ignore(&["if", "id", "index"]);
         // The first of several images is the code, even if it is not marked read-only.
-        images.push(Flash { path, format, read_only: read_only || (unit == 0 && drives.len() > 1), is_marked: read_only, option: index });
+        images.push(Flash { path, format, read_only: is_marked || (unit == 0 && drives.len() > 1), is_marked, option: index });
         draft.native(index, if unit == 0 { "<loader>" } else { "<nvram>" });
     }
     images
@@ -89,23 +80,19 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
 
 /// `-machine pflash0=NODE` with the block nodes.
 fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
-    let machines: Vec<(String, bool)> = draft
-        .options
-        .iter()
-        .filter(|option| option.name == "machine")
-        .flat_map(|machine| {
-            [("pflash0", true), ("pflash1", false)].map(|(name, code)| machine.props.peek(name).map(|node| (node.to_owned(), code)))
-        })
-        .flatten()
-        .collect();
+    let mut nodes = Vec::new();
+    for machine in draft.options.iter().filter(|option| option.name == "machine") {
+        for (name, is_code) in [("pflash0", true), ("pflash1", false)] {
+            nodes.extend(machine.peek(name).map(|node| (node.to_owned(), is_code)));
+        }
+    }
     let mut images = Vec::new();
-    for (node, is_code) in machines {
-        if let Some(file) = super::nodes::take(draft, &node) {
-            let option = file.options.first().copied().unwrap_or_default();
-            images.push(Flash { path: file.path, format: file.format, read_only: is_code, is_marked: file.read_only, option });
-            for index in file.options {
-                draft.native(index, if is_code { "<loader>" } else { "<nvram>" });
-            }
+    for (node, is_code) in nodes {
+        let Some(file) = super::nodes::take(draft, &node) else { continue };
+        let option = file.options.first().copied().unwrap_or_default();
+        images.push(Flash { path: file.path, format: file.format, read_only: is_code, is_marked: file.read_only, option });
+        for index in file.options {
+            draft.native(index, if is_code { "<loader>" } else { "<nvram>" });
         }
     }
     images
@@ -114,26 +101,24 @@ fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
 fn has_disk(draft: &Draft) -> bool {
     draft.options.iter().any(|option| match option.name.as_str() {
         "hda" | "hdb" | "hdc" | "hdd" => true,
-        "drive" => option.props.peek("media") != Some("cdrom") && option.props.peek("if") != Some("pflash"),
-        "device" => option.props.peek("driver").is_some_and(|driver| ["scsi-hd", "ide-hd", "virtio-blk-pci"].contains(&driver)),
-        _ => false,
+        "drive" => option.peek("media") != Some("cdrom") && option.peek("if") != Some("pflash"),
+        _ => option.driver().is_some_and(|driver| ["scsi-hd", "ide-hd", "virtio-blk-pci"].contains(&driver)),
     })
 }
 
 fn boot(draft: &mut Draft) {
-    let by_device = draft.options.iter().any(|option| option.props.peek("bootindex").is_some());
+    let by_device = draft.options.iter().any(|option| option.peek("bootindex").is_some());
     for index in draft.named(&["boot"]) {
         let order = draft.take(index, "order");
-        draft.take(index, "strict");
-        if let Some(is_on) = draft.flag(index, "menu") {
-            let menu = Fragment::new("bootmenu").with("enable", if is_on { "yes" } else { "no" });
-            let timeout = draft.take(index, "splash-time");
-            draft.put("os", if let Some(timeout) = timeout { menu.with("timeout", timeout) } else { menu });
-        }
+        draft.fill_domain(index, "boot", "");
         if by_device && order.is_some() {
             draft.notes.push("the order of -boot is left out, since devices have a bootindex".into());
         }
-        let devices = order.filter(|_| !by_device).unwrap_or_default();
+        let mut devices = order.filter(|_| !by_device).unwrap_or_default();
+        // A firmware falls back to the disks if other devices do not boot; libvirt boots only what the order lists.
+        if !devices.is_empty() && !devices.contains('c') && has_disk(draft) {
+            devices.push('c');
+        }
         for letter in devices.chars() {
             let device = match letter {
                 'a' => "fd",
@@ -142,11 +127,7 @@ fn boot(draft: &mut Draft) {
                 'n' => "network",
                 _ => continue,
             };
-            draft.put("os", Fragment::new("boot").with("dev", device));
-        }
-        // A firmware falls back to the disks if other devices do not boot; libvirt boots only what the order lists.
-        if !devices.is_empty() && !devices.contains('c') && has_disk(draft) {
-            draft.put("os", Fragment::new("boot").with("dev", "hd"));
+            draft.domain.push("os", Fragment::new("boot").with("dev", device));
         }
         draft.native(index, "<boot>, <bootmenu>");
     }

@@ -4,152 +4,179 @@ use super::draft::Draft;
 use crate::model::Size;
 use crate::xml::Fragment;
 
+/// How the memory is backed.
+#[derive(Default)]
+struct Backing {
+    /// The directory of huge pages, or of memory files.
+    path: Option<String>,
+    immediate: bool,
+    threads: Option<String>,
+    locked: bool,
+    /// The `<source type=…>`.
+    source: Option<&'static str>,
+}
+
 pub(super) fn translate(draft: &mut Draft) {
-    let mut backends = amount(draft);
+    amount(draft);
+    let mut backends: Vec<String> = Vec::new();
+    let machines = draft.options.iter().filter(|option| option.name == "machine");
+    backends.extend(machines.filter_map(|machine| machine.peek("memory-backend").map(str::to_owned)));
+    numa(draft, &mut backends);
     backends.sort();
-    let mut hugepages: Option<String> = None;
+    let mut backing = Backing::default();
     for index in draft.named(&["mem-path"]) {
-        hugepages = Some(draft.options[index].value().to_owned());
+        backing.path = Some(draft.whole(index));
         draft.native(index, "<memoryBacking>");
     }
-    let mut immediate = false;
-    let mut threads = None;
     for index in draft.named(&["mem-prealloc"]) {
-        immediate = true;
+        backing.immediate = true;
         draft.native(index, "<allocation mode='immediate'>");
     }
-    let mut locked = false;
     for index in draft.named(&["overcommit", "realtime"]) {
-        match draft.flag(index, "mem-lock").or_else(|| draft.flag(index, "mlock")) {
-            Some(is_on) => {
-                locked |= is_on;
-                if let Some(value) = draft.take(index, "cpu-pm") {
-                    draft.arguments.extend(["-overcommit".into(), format!("cpu-pm={value}")]);
-                    draft.notes.push(format!("cpu-pm={value} of -overcommit has no libvirt element, and is passed to QEMU unchanged"));
-                }
-                draft.native(index, "<locked/>");
-            }
-            None => draft.keep(index, "libvirt has no element for this"),
+        let Some(is_on) = draft.flag(index, "mem-lock").or_else(|| draft.flag(index, "mlock")) else {
+            draft.keep(index, "libvirt has no element for this");
+            continue;
+        };
+        backing.locked |= is_on;
+        if let Some(value) = draft.take(index, "cpu-pm") {
+            draft.arguments.extend(["-overcommit".into(), format!("cpu-pm={value}")]);
+            draft.notes.push(format!("cpu-pm={value} of -overcommit has no libvirt element, and is passed to QEMU unchanged"));
         }
+        draft.native(index, "<locked/>");
     }
     for id in backends {
-        let Some(index) = draft.with("object", "id", &id) else { continue };
-        let kind = draft.take(index, "qom-type").unwrap_or_default();
-        let path = draft.take(index, "mem-path");
-        draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
-        immediate |= draft.flag(index, "prealloc") == Some(true);
-        threads = draft.take(index, "prealloc-threads").or(threads);
-        let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
-        if is_huge {
-            hugepages = hugepages.or(path).or_else(|| Some("/dev/hugepages".into()));
-        } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
-            draft
-                .notes
-                .push(format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)"));
+        if let Some(index) = draft.with("object", "id", &id) {
+            backend(draft, index, &mut backing);
         }
-        if kind == "memory-backend-memfd" {
-            draft.attribute("source", "type", "memfd");
-        }
-        nodes(draft, index);
-        draft.options[index].props.ignore(&["id", "size", "hugetlbsize"]);
-        draft.native(index, "<memoryBacking>");
     }
-    if let Some(path) = &hugepages {
+    write(draft, backing);
+}
+
+fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
+    let kind = draft.take(index, "qom-type").unwrap_or_default();
+    let path = draft.take(index, "mem-path");
+    draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
+    backing.immediate |= draft.flag(index, "prealloc") == Some(true);
+    backing.threads = draft.take(index, "prealloc-threads").or(backing.threads.take());
+    let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
+    if is_huge {
+        backing.path = backing.path.take().or(path).or_else(|| Some("/dev/hugepages".into()));
+    } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
+        draft.notes.push(directory(&path));
+    }
+    if kind == "memory-backend-memfd" {
+        backing.source = Some("memfd");
+    }
+    nodes(draft, index);
+    draft.fill_domain(index, "memory-backend", "");
+    draft.native(index, "<memoryBacking>");
+}
+
+fn directory(path: &str) -> String {
+    format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)")
+}
+
+fn write(draft: &mut Draft, mut backing: Backing) {
+    if let Some(path) = &backing.path {
         if path.contains("huge") {
-            let page = if path.contains("1G") { Some(("G", 1)) } else { None };
-            let pages = Fragment::new("hugepages");
-            let page = page.map(|(unit, size)| Fragment::new("page").with("size", size).with("unit", unit));
-            draft.put("memoryBacking", pages.child_if(page));
+            let pages = draft.domain.below("memoryBacking/hugepages");
+            if path.contains("1G") {
+                pages.push("", Fragment::new("page").with("size", 1).with("unit", "G"));
+            }
         } else {
-            draft.attribute("source", "type", "file");
-            draft
-                .notes
-                .push(format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)"));
+            backing.source = backing.source.or(Some("file"));
+            draft.notes.push(directory(path));
         }
     }
-    if locked {
-        draft.put("memoryBacking", Fragment::new("locked"));
+    if backing.locked {
+        draft.domain.below("memoryBacking/locked");
     }
-    if immediate {
-        let allocation = Fragment::new("allocation").with("mode", "immediate");
-        draft.put("memoryBacking", if let Some(threads) = threads { allocation.with("threads", threads) } else { allocation });
+    if backing.immediate {
+        draft.domain.set("memoryBacking/allocation@mode", "immediate");
+        if let Some(threads) = backing.threads {
+            draft.domain.set("memoryBacking/allocation@threads", threads);
+        }
+    }
+    if let Some(source) = backing.source.or(draft.needs_shared_memory.then_some("memfd")) {
+        draft.domain.set("memoryBacking/source@type", source);
+    }
+    if draft.needs_shared_memory {
+        draft.domain.set("memoryBacking/access@mode", "shared");
     }
 }
 
 /// `host-nodes=` and `policy=`: the host's NUMA nodes that the memory comes from.
 fn nodes(draft: &mut Draft, index: usize) {
-    let id = draft.options[index].props.peek("id").unwrap_or_default().to_owned();
+    let id = draft.peek(index, "id").map(str::to_owned);
     let policy = draft.take(index, "policy");
     // As name=value, host-nodes= is given once per node; in JSON it is a list.
     let mut nodes = draft.options[index].props.take_all("host-nodes");
-    nodes.extend((0..64).map_while(|number| draft.options[index].props.take(&format!("host-nodes.{number}"))));
+    nodes.extend((0..64).map_while(|number| draft.take(index, &format!("host-nodes.{number}"))));
     let mode = match policy.as_deref() {
         Some("bind") => "strict",
-        Some("interleave") => "interleave",
-        Some("preferred") => "preferred",
+        Some(mode @ ("interleave" | "preferred")) => mode,
         _ => return,
     };
-    let cells = draft.options.iter().filter(|option| option.name == "numa");
-    let cells: Vec<(Option<&str>, Option<&str>)> = cells.map(|option| (option.props.peek("nodeid"), option.props.peek("memdev"))).collect();
-    let cell = cells.iter().find(|(_, memdev)| *memdev == Some(&id)).map(|(cell, _)| cell.unwrap_or("0").to_owned());
-    let nodeset = nodes.join(",");
-    let element = match cell.filter(|_| cells.len() > 1) {
-        Some(cell) => Fragment::new("memnode").with("cellid", cell),
+    let cells: Vec<usize> = (0..draft.options.len()).filter(|index| draft.options[*index].name == "numa").collect();
+    let cell = cells.iter().find(|cell| draft.peek(**cell, "memdev") == id.as_deref()).filter(|_| cells.len() > 1);
+    let element = match cell {
+        Some(cell) => Fragment::new("memnode").with("cellid", draft.peek(*cell, "nodeid").unwrap_or("0")),
         None => Fragment::new("memory"),
     };
-    draft.put("numatune", element.with("mode", mode).with("nodeset", nodeset));
+    draft.domain.push("numatune", element.with("mode", mode).with("nodeset", nodes.join(",")));
 }
 
-/// Sets the amount of memory; returns the backends that it names.
-fn amount(draft: &mut Draft) -> Vec<String> {
+/// Sets the amount of memory.
+fn amount(draft: &mut Draft) {
     for index in draft.named(&["m"]) {
-        let size = draft.take(index, "size").and_then(|size| read(&size));
-        match size {
-            Some(size) => {
-                draft.put("", Fragment::new("memory").with("unit", "KiB").text(size.kib()));
-                if let Some(most) = draft.take(index, "maxmem").and_then(|most| read(&most)) {
-                    let slots = draft.take(index, "slots").unwrap_or_else(|| "1".into());
-                    draft.put("", Fragment::new("maxMemory").with("slots", slots).with("unit", "KiB").text(most.kib()));
-                    // QEMU creates a NUMA node for hotplugged memory by itself; libvirt requires it in the domain.
-                    if draft.named(&["numa"]).len() < 2 {
-                        draft.put("numa", Fragment::new("cell").with("id", 0).with("memory", size.kib()).with("unit", "KiB"));
-                    }
-                }
-                draft.native(index, "<memory>");
+        let Some(size) = draft.take(index, "size").and_then(|size| read(&size)) else {
+            draft.refuse(index, "not a valid memory size for a domain", "write it as QEMU does: -m 8G");
+            continue;
+        };
+        draft.domain.set("memory@unit", "KiB");
+        draft.domain.set("memory", size.kib());
+        if let Some(most) = draft.take(index, "maxmem").and_then(|most| read(&most)) {
+            draft.domain.set("maxMemory@slots", draft.peek(index, "slots").unwrap_or("1").to_owned());
+            draft.domain.set("maxMemory@unit", "KiB");
+            draft.domain.set("maxMemory", most.kib());
+            draft.take(index, "slots");
+            // QEMU creates a NUMA node for hotplugged memory by itself; libvirt requires it in the domain.
+            if draft.named(&["numa"]).len() < 2 {
+                let cell = Fragment::new("cell").with("id", 0).with("memory", size.kib()).with("unit", "KiB");
+                draft.domain.push("cpu/numa", cell);
             }
-            None => draft.refuse(index, "not a valid memory size for a domain", "write it as QEMU does: -m 8G"),
         }
+        draft.native(index, "<memory>");
     }
-    let mut backends: Vec<String> = Vec::new();
-    let machines = draft.options.iter().filter(|option| option.name == "machine");
-    backends.extend(machines.filter_map(|machine| machine.props.peek("memory-backend").map(str::to_owned)));
+}
+
+/// Adds the NUMA nodes of the guest, and the backends that they name.
+fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
     let nodes = draft.named(&["numa"]);
     if let [index] = nodes[..] {
         backends.extend(draft.take(index, "memdev"));
         draft.options[index].props.ignore(&["type", "nodeid", "cpus", "mem"]);
         draft.native(index, "<memoryBacking>: a single node is the default");
+        return;
     }
-    for index in nodes.iter().filter(|_| nodes.len() > 1) {
-        backends.extend(draft.take(*index, "memdev"));
-        let id = draft.take(*index, "nodeid").unwrap_or_else(|| "0".into());
-        let cpus: Vec<String> = draft.options[*index].props.take_all("cpus");
-        let memory = draft.take(*index, "mem").and_then(|size| read(&size));
-        let memory = memory.or_else(|| {
-            let backend = backends.last()?;
+    for index in nodes {
+        backends.extend(draft.take(index, "memdev"));
+        let id = draft.take(index, "nodeid").unwrap_or_else(|| "0".into());
+        let cpus = draft.options[index].props.take_all("cpus");
+        let of_backend = || {
             let object =
-                draft.options.iter().find(|option| option.name == "object" && option.props.peek("id") == Some(backend.as_str()))?;
-            read_bytes(object.props.peek("size")?)
-        });
-        let Some(memory) = memory else {
-            draft.keep(*index, "the memory size of the node is not known");
+                draft.options.iter().find(|option| option.name == "object" && option.peek("id") == backends.last().map(String::as_str))?;
+            read_bytes(object.peek("size")?)
+        };
+        let Some(memory) = draft.peek(index, "mem").and_then(read).or_else(of_backend) else {
+            draft.keep(index, "the memory size of the node is not known");
             continue;
         };
         let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));
-        draft.put("numa", cell.with("memory", memory.kib()).with("unit", "KiB"));
-        draft.options[*index].props.ignore(&["type"]);
-        draft.native(*index, "<numa><cell>");
+        draft.domain.push("cpu/numa", cell.with("memory", memory.kib()).with("unit", "KiB"));
+        draft.options[index].props.ignore(&["type", "mem"]);
+        draft.native(index, "<numa><cell>");
     }
-    backends
 }
 
 /// The size of `-m` and `-numa mem=`: a bare number is MiB.

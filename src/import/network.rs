@@ -1,102 +1,67 @@
 //! Network cards and their backends.
 
 use super::draft::Draft;
+use super::options::QemuOption;
 use super::props::Props;
+use super::table;
 use crate::xml::Fragment;
-
-/// Network cards as devices: QEMU's driver, libvirt's model.
-const CARDS: [(&str, &str); 20] = [
-    ("virtio-net-pci", "virtio"),
-    ("virtio-net", "virtio"),
-    ("virtio-net-pci-non-transitional", "virtio-non-transitional"),
-    ("virtio", "virtio"),
-    ("e1000", "e1000"),
-    ("virtio-net-pci-transitional", "virtio-transitional"),
-    ("virtio-net-non-transitional", "virtio-non-transitional"),
-    // libvirt passes other model names to QEMU unchanged.
-    ("e1000-82540em", "e1000"),
-    ("e1000-82544gc", "e1000-82544gc"),
-    ("e1000-82545em", "e1000-82545em"),
-    ("pcnet", "pcnet"),
-    ("tulip", "tulip"),
-    ("i82550", "i82550"),
-    ("i82551", "i82551"),
-    ("i82557b", "i82557b"),
-    ("e1000e", "e1000e"),
-    ("rtl8139", "rtl8139"),
-    ("vmxnet3", "vmxnet3"),
-    ("ne2k_pci", "ne2k_pci"),
-    ("igb", "igb"),
-];
 
 const NO_PORT_FORWARDING: &str =
     "libvirt's user network does not forward ports (with passt it can: <backend type='passt'/> and <portForward>)";
 /// Properties of QEMU's user network without a libvirt element.
-const USER_NETWORK_PROPERTIES: [&str; 16] = [
-    "hostfwd",
-    "guestfwd",
-    "restrict",
-    "net",
-    "host",
-    "dhcpstart",
-    "dns",
-    "dnssearch",
-    "domainname",
-    "tftp",
-    "tftp-server-name",
-    "bootfile",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "ipv6-net",
-];
+const USER_NETWORK_PROPERTIES: &str =
+    "hostfwd guestfwd restrict net host dhcpstart dns dnssearch domainname tftp tftp-server-name bootfile hostname ipv4 ipv6 ipv6-net";
 const USER_NETWORK_DIFFERS: &str = "libvirt's user network has no such settings, and the guest's network would differ";
 const TAP_BY_FD: &str = "the script opens the tap of a network card itself (fd=): model and MAC are kept, but the card is on no network: write \
      <interface type='direct'> or <interface type='bridge'> with its <source>";
+/// Options that set a network, or that QEMU adds none.
+const NETWORKS: [&str; 4] = ["net", "nic", "netdev", "nodefaults"];
+
+/// A network card: its properties, its options, and the one with its network.
+struct Card {
+    model: Option<String>,
+    mac: Option<String>,
+    options: Vec<usize>,
+    backend: usize,
+}
 
 pub(super) fn translate(draft: &mut Draft) {
     redirections(draft);
     for index in draft.named(&["nic", "net"]) {
-        if draft.options[index].props.peek("type") == Some("none") {
+        if draft.peek(index, "type") == Some("none") {
             draft.take(index, "type");
             draft.native(index, "no <interface>");
         }
     }
     for index in draft.named(&["nic"]) {
-        let card = Card { model: draft.take(index, "model"), mac: draft.take(index, "mac"), boot: None, options: vec![index] };
-        interface(draft, index, card);
+        let card = Card { model: draft.take(index, "model"), mac: draft.take(index, "mac"), options: vec![index], backend: index };
+        interface(draft, card);
     }
     for backend in draft.named(&["netdev"]) {
-        let id = draft.options[backend].props.peek("id").unwrap_or_default().to_owned();
-        let Some(device) = draft.with("device", "netdev", &id) else {
+        let Some(device) = draft.with("device", "netdev", draft.peek(backend, "id").unwrap_or_default()) else {
             draft.drop(backend, "no device uses this network");
             continue;
         };
-        let driver = draft.options[device].props.peek("driver").unwrap_or_default().to_owned();
-        if !CARDS.iter().any(|(known, _)| *known == driver) {
+        if table::group(draft.peek(device, "driver").unwrap_or_default(), &["interface"]).is_none() {
             draft.keep(backend, "libvirt has no element for its device");
             draft.keep(device, "libvirt has no element for this device");
             continue;
         }
-        let card = Card {
-            model: draft.take(device, "driver"),
-            mac: draft.take(device, "mac"),
-            boot: draft.boot_order(device),
-            options: vec![device, backend],
-        };
-        draft.options[device].props.ignore(&["netdev"]);
-        draft.take(backend, "id");
-        interface(draft, backend, card);
+        let (model, mac) = (draft.peek(device, "driver").map(str::to_owned), draft.take(device, "mac"));
+        interface(draft, Card { model, mac, options: vec![device, backend], backend });
     }
     old_style(draft);
-    let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
-    if !has_network {
-        let model = if draft.is_express { "e1000e" } else { "e1000" };
+    if !draft.options.iter().any(|option| NETWORKS.contains(&option.name.as_str())) {
+        let model = default_model(draft);
         draft.notes.push(format!(
             "the script sets no network: QEMU's default is used, a network card {model} on the user network (-nic none: no card)"
         ));
         draft.device(Fragment::new("interface").with("type", "user").child(Fragment::new("model").with("type", model)));
     }
+}
+
+fn default_model(draft: &Draft) -> &'static str {
+    if draft.is_express { "e1000e" } else { "e1000" }
 }
 
 /// `-redir tcp:2222::22`, which QEMU no longer has, forwards a port of the user network.
@@ -109,14 +74,12 @@ fn redirections(draft: &mut Draft) {
             continue;
         };
         let forward = format!("{}::{from}-{guest}:{to}", if protocol.is_empty() { "tcp" } else { protocol });
-        let is_user = |option: &super::options::QemuOption| {
-            ["net", "netdev", "nic"].contains(&option.name.as_str()) && option.props.peek("type") == Some("user")
-        };
-        let has_network = draft.options.iter().any(|option| ["net", "nic", "netdev", "nodefaults"].contains(&option.name.as_str()));
-        if let Some(network) = draft.options.iter().position(is_user) {
-            draft.options[network].add("hostfwd", &forward);
-            draft.native(index, &format!("hostfwd={forward} of -{} user", draft.options[network].name));
-        } else if has_network {
+        let is_user = |option: &QemuOption| NETWORKS.contains(&option.name.as_str()) && option.peek("type") == Some("user");
+        if let Some(network) = draft.options.iter_mut().find(|option| is_user(option)) {
+            let name = network.name.clone();
+            network.becomes(&name, &format!("{},hostfwd={forward}", network.value()));
+            draft.native(index, &format!("hostfwd={forward} of -{name} user"));
+        } else if draft.options.iter().any(|option| NETWORKS.contains(&option.name.as_str())) {
             draft.drop(index, "the script has no user network whose port it could forward");
         } else {
             draft.options[index].becomes("nic", &format!("user,hostfwd={forward}"));
@@ -126,8 +89,7 @@ fn redirections(draft: &mut Draft) {
 
 /// A MAC address that libvirt accepts; a note reports one that it would refuse.
 fn address(draft: &mut Draft, mac: &str) -> Option<String> {
-    let parts: Vec<Option<u8>> = mac.split([':', '-']).map(|part| u8::from_str_radix(part, 16).ok()).collect();
-    let parts: Option<Vec<u8>> = parts.into_iter().collect();
+    let parts: Option<Vec<u8>> = mac.split([':', '-']).map(|part| u8::from_str_radix(part, 16).ok()).collect();
     let Some(mut parts) = parts.filter(|parts| parts.len() == 6) else {
         draft.notes.push(format!("mac={mac} is not a MAC address, and QEMU refuses it: it is left out, and libvirt generates one"));
         return None;
@@ -143,21 +105,18 @@ fn address(draft: &mut Draft, mac: &str) -> Option<String> {
 
 /// `-net nic` and `-net user`: all cards and backends on one hub.
 fn old_style(draft: &mut Draft) {
-    let all = draft.named(&["net"]);
     let (cards, backends): (Vec<usize>, Vec<usize>) =
-        all.into_iter().partition(|index| draft.options[*index].props.peek("type") == Some("nic"));
+        draft.named(&["net"]).into_iter().partition(|index| draft.peek(*index, "type") == Some("nic"));
     for (number, index) in cards.iter().copied().enumerate() {
         let Some(&backend) = backends.get(number).or_else(|| backends.first()) else {
             draft.drop(index, "this network card has no backend");
             continue;
         };
         draft.take(index, "type");
-        draft.options[index].props.ignore(&["vlan", "name", "netdev"]);
-        draft.options[backend].props.ignore(&["vlan", "name"]);
         let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
-        let card = Card { model: draft.take(index, "model"), mac, boot: None, options: vec![index, backend] };
-        draft.options[index].props.ignore(&["addr"]);
-        interface(draft, backend, card);
+        let card = Card { model: draft.take(index, "model"), mac, options: vec![index, backend], backend };
+        draft.take(index, "addr");
+        interface(draft, card);
     }
     for index in backends {
         draft.drop(index, "no network card uses this");
@@ -166,27 +125,26 @@ fn old_style(draft: &mut Draft) {
 
 /// Passes a card and its network to QEMU. A card of `-net` or `-nic` gets its address before libvirt's devices
 /// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
-fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
-    let is_old = ["net", "nic"].contains(&draft.options[backend].name.as_str());
-    if is_old && draft.conversions[backend].is_none() {
+fn keep(draft: &mut Draft, card: &Card, why: &str) {
+    let backend = card.backend;
+    let is_old = draft.options[backend].name != "netdev";
+    if is_old && draft.options[backend].fate.is_none() {
         let id = format!("import{backend}");
-        let doubled = |text: &str| text.replace(',', ",,");
         let props = Props::read(draft.options[backend].value(), "type").left();
-        let of_card = ["model", "mac", "macaddr", "vlan", "name", "netdev", "id", "addr", "smb", "smbserver"];
         let mut value = format!("{},id={id}", props.iter().find(|(name, _)| name == "type").map_or("user", |(_, kind)| kind));
-        for (name, to) in props.iter().filter(|(name, _)| name != "type" && !of_card.contains(&name.as_str())) {
-            value.push_str(&format!(",{name}={}", doubled(to)));
+        for (name, to) in
+            props.iter().filter(|(name, _)| !table::has("type model mac macaddr vlan name netdev id addr smb smbserver", name))
+        {
+            value.push_str(&format!(",{name}={}", to.replace(',', ",,")));
         }
         if props.iter().any(|(name, _)| name == "smb") {
             draft.notes.push(
                 "smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into(),
             );
         }
-        let model = card.model.as_deref().unwrap_or(if draft.is_express { "e1000e" } else { "e1000" });
-        let mut device = format!("{},netdev={id}", if model == "virtio" { "virtio-net-pci" } else { model });
-        if let Some(mac) = &card.mac {
-            device.push_str(&format!(",mac={mac}"));
-        }
+        let model = card.model.as_deref().unwrap_or(default_model(draft));
+        let mac = card.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
+        let device = format!("{},netdev={id}{mac}", if model == "virtio" { "virtio-net-pci" } else { model });
         draft.options[backend].becomes("netdev", &value);
         match card.options.iter().find(|index| **index != backend) {
             Some(index) => draft.options[*index].becomes("device", &device),
@@ -201,91 +159,65 @@ fn keep(draft: &mut Draft, backend: usize, card: &Card, why: &str) {
     }
 }
 
-struct Card {
-    model: Option<String>,
-    mac: Option<String>,
-    boot: Option<Fragment>,
-    options: Vec<usize>,
-}
-
-fn interface(draft: &mut Draft, backend: usize, card: Card) {
-    let forwards = draft.options[backend].props.peek("hostfwd").or_else(|| draft.options[backend].props.peek("guestfwd")).is_some();
-    let is_user = draft.options[backend].props.peek("type") == Some("user");
-    let own = |name: &&str| draft.options[backend].props.peek(name).is_some_and(|value| (*name, value) != ("restrict", "off"));
-    let is_own = is_user && USER_NETWORK_PROPERTIES.iter().any(own);
-    let handed = draft.options[backend].props.peek("fd").or_else(|| draft.options[backend].props.peek("fds")).is_some();
-    if handed {
+fn interface(draft: &mut Draft, card: Card) {
+    let backend = card.backend;
+    let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
+    let is_handed = has(draft, "fd") || has(draft, "fds");
+    if is_handed {
         draft.notes.push(TAP_BY_FD.into());
         draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
     }
-    if forwards || is_own {
-        return keep(draft, backend, &card, if forwards { NO_PORT_FORWARDING } else { USER_NETWORK_DIFFERS });
+    let own = |name: &str| draft.peek(backend, name).is_some_and(|value| (name, value) != ("restrict", "off"));
+    if has(draft, "hostfwd") || has(draft, "guestfwd") {
+        return keep(draft, &card, NO_PORT_FORWARDING);
+    }
+    if draft.peek(backend, "type") == Some("user") && USER_NETWORK_PROPERTIES.split(' ').any(own) {
+        return keep(draft, &card, USER_NETWORK_DIFFERS);
     }
     let kind = draft.take(backend, "type").unwrap_or_default();
     // The helper's default bridge (`DEFAULT_BRIDGE_INTERFACE`).
-    let by_helper = (kind == "tap" && draft.options[backend].props.peek("helper").is_some()).then(|| "br0".to_owned());
+    let by_helper = (kind == "bridge" || (kind == "tap" && has(draft, "helper"))).then(|| "br0".to_owned());
     let bridge = draft.take(backend, "br").or(by_helper);
     let name = draft.take(backend, "ifname");
-    let device = name.as_ref().map(|name| Fragment::new("target").with("dev", name));
-    let (kind, inner) = match kind.as_str() {
-        "user" => ("user", None),
-        "bridge" => ("bridge", Some(Fragment::new("source").with("bridge", bridge.unwrap_or_else(|| "br0".into())))),
+    let (kind, inner) = match (kind.as_str(), bridge) {
+        ("user", _) => ("user", None),
+        ("bridge" | "tap", Some(bridge)) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
         // A tap with a name was created by the user; without a name libvirt creates one.
-        "tap" => match bridge {
-            Some(bridge) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
-            None => ("ethernet", device.map(|target| target.with("managed", "no"))),
-        },
-        _ => return keep(draft, backend, &card, "libvirt has no element for this network"),
+        ("tap", None) => ("ethernet", name.map(|name| Fragment::new("target").with("dev", name).with("managed", "no"))),
+        _ => return keep(draft, &card, "libvirt has no element for this network"),
     };
-    if kind == "ethernet" && draft.options[backend].props.peek("script").is_some_and(|script| script != "no") {
-        draft.notes.push("libvirt does not run network scripts: name the bridge that the script joins, <interface type='bridge'>".into());
-    }
-    if kind == "ethernet" && !handed && draft.options[backend].props.peek("script").is_none() {
+    match draft.peek(backend, "script").filter(|_| kind == "ethernet") {
+        Some("no") => {}
+        Some(_) => draft
+            .notes
+            .push("libvirt does not run network scripts: name the bridge that the script joins, <interface type='bridge'>".into()),
         // `DEFAULT_NETWORK_SCRIPT` of QEMU's net.h.
-        draft.notes.push(
+        None if kind == "ethernet" && !is_handed => draft.notes.push(
             "for a tap without script= QEMU runs /etc/qemu-ifup, which joins it to a bridge; libvirt does not run that script, \
              and the card is on no network: write <interface type='bridge'><source bridge=…/> for that bridge"
                 .into(),
-        );
+        ),
+        None => {}
     }
-    if let Some(folder) = draft.options[backend].props.peek("smb") {
+    if let Some(folder) = draft.peek(backend, "smb") {
         let note = format!("smb={folder} is left out: QEMU would start Samba, which libvirt forbids; share the folder with <filesystem>");
         draft.notes.push(note);
     }
-    draft.options[backend].props.ignore(&["script", "downscript", "helper"]);
-    let vhost = draft.flag(backend, "vhost");
-    let queues = draft.take(backend, "queues");
     let mac = card.mac.and_then(|mac| address(draft, &mac));
     let virtio = draft.virtio_model(card.options[0]);
-    let model = card.model.unwrap_or_else(|| if draft.is_express { "e1000e" } else { "e1000" }.into());
-    let model = CARDS.iter().find(|(driver, _)| *driver == model).map_or(model.as_str(), |(_, model)| model).to_owned();
-    let model = if model == "virtio" { virtio.to_owned() } else { model };
+    let model = card.model.unwrap_or_else(|| default_model(draft).into());
+    let model = table::element("interface", &model).and_then(|card| Some(card.attribute("model")?.to_owned())).unwrap_or(model);
+    let model = if model == "virtio" { virtio } else { &model };
     let mut element = Fragment::new("interface").with("type", kind);
     element = element.child_if(mac.map(|mac| Fragment::new("mac").with("address", mac)));
-    element = element.child_if(inner).child(Fragment::new("model").with("type", &model));
-    let driver = vhost
-        .filter(|_| model.starts_with("virtio"))
-        .map(|is_on| Fragment::new("driver").with("name", if is_on { "vhost" } else { "qemu" }));
-    let driver =
-        if let Some(queues) = queues { Some(driver.unwrap_or_else(|| Fragment::new("driver")).with("queues", queues)) } else { driver };
-    let mut driver = driver;
-    for index in &card.options {
-        for (name, attribute) in [
-            ("iommu_platform", "iommu"),
-            ("ats", "ats"),
-            ("packed", "packed"),
-            ("rx_queue_size", "rx_queue_size"),
-            ("tx_queue_size", "tx_queue_size"),
-        ] {
-            if let Some(value) = draft.take(*index, name) {
-                driver = Some(driver.unwrap_or_else(|| Fragment::new("driver")).with(attribute, value));
-            }
-        }
+    element = element.child_if(inner).child(Fragment::new("model").with("type", model));
+    if !model.starts_with("virtio") {
+        draft.take(backend, "vhost");
     }
-    draft.device(element.child_if(driver).child_if(card.boot));
-    for index in card.options {
-        draft.ignore_address(index);
-        draft.options[index].props.ignore(&["mq", "vectors"]);
-        draft.native(index, "<interface>");
+    for index in card.options.iter().rev() {
+        draft.fill(*index, "netdev", &mut element);
+        draft.ignore_address(*index);
+        draft.native(*index, "<interface>");
     }
+    draft.device(element);
 }

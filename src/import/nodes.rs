@@ -24,7 +24,7 @@ pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
 fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<File> {
     let index = draft.with("blockdev", "node-name", node).filter(|index| !above.contains(index))?;
     above.push(index);
-    let driver = draft.options[index].props.peek("driver")?.to_owned();
+    let driver = draft.peek(index, "driver")?.to_owned();
     let mut file = if ["file", "host_device", "host_cdrom"].contains(&driver.as_str()) {
         File { path: draft.take(index, "filename")?, format: "raw".into(), ..File::default() }
     } else {
@@ -40,7 +40,7 @@ fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<F
         file
     };
     for prefix in ["", "file."] {
-        let mut taken = |name: &str| draft.options[index].props.take(&format!("{prefix}{name}"));
+        let mut taken = |name: &str| draft.take(index, &format!("{prefix}{name}"));
         file.aio = taken("aio").or(file.aio);
         file.discard = taken("discard").or(file.discard);
         file.read_only |= taken("read-only").as_deref() == Some("on");

@@ -1,27 +1,17 @@
 //! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
 use super::options::QemuOption;
-use super::surroundings::ImportContext;
+use super::table::{self, LINES, PATH_PROPERTIES, PATHS};
 
-/// Options whose whole value is a path.
-const WHOLE: [&str; 13] = ["L", "hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "kernel", "initrd", "dtb", "mem-path", "bios"];
-/// Properties that are paths, by option.
-const PROPERTIES: [(&str, &[&str]); 12] = [
-    ("drive", &["file"]),
-    ("blockdev", &["filename", "file.filename"]),
-    ("object", &["mem-path", "filename", "evdev", "file", "dir"]),
-    ("chardev", &["path", "logfile", "input-path"]),
-    ("fw_cfg", &["file"]),
-    ("acpitable", &["file", "data"]),
-    ("smbios", &["file"]),
-    ("tpmdev", &["path", "cancel-path"]),
-    ("virtfs", &["path"]),
-    ("fsdev", &["path"]),
-    ("netdev", &["path"]),
-    ("device", &["romfile", "sysfsdev", "file"]),
-];
-/// Options whose value is a character device.
-const LINES: [&str; 4] = ["serial", "parallel", "debugcon", "gdb"];
+/// What import knows of the host, apart from the script; it reads nothing itself.
+#[derive(Clone, Copy)]
+pub struct ImportContext<'a> {
+    /// The script's directory.
+    pub folder: &'a str,
+    /// The format of an image, by its first bytes; `None` where it cannot be read.
+    pub format: &'a dyn Fn(&str) -> Option<&'static str>,
+}
+
 /// Where QEMU searches firmware and ROMs that are not in its working directory (`qemu_find_file`).
 const DATA: &str = "/usr/share/qemu";
 
@@ -29,18 +19,18 @@ const DATA: &str = "/usr/share/qemu";
 pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -> Vec<String> {
     let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
     for option in options {
-        let properties = PROPERTIES.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, properties)| *properties);
-        let found = properties.iter().filter_map(|name| Some((Some(*name), option.props.peek(name)?.to_owned())));
-        let mut found: Vec<(Option<&str>, String)> = found.collect();
-        // `file:log`, `unix:socket,server`: a character device with a path.
-        let line = option.value.as_deref().filter(|_| LINES.contains(&option.name.as_str()));
-        let line = line.and_then(|value| value.split_once(':')).filter(|(kind, _)| ["file", "unix", "pipe"].contains(kind));
-        if let Some((kind, path)) = line.map(|(kind, path)| (kind.to_owned(), path.to_owned())).filter(|(_, path)| is_relative(path)) {
-            from_folder.push(path.split(',').next().unwrap_or_default().to_owned());
-            option.value = Some(format!("{kind}:{}", joined(around.folder, &path)));
+        let mut found: Vec<(Option<&str>, String)> = Vec::new();
+        for name in table::of(PATH_PROPERTIES, &option.name).into_iter().flat_map(|names| names.split(' ')) {
+            found.extend(option.peek(name).map(|path| (Some(name), path.to_owned())));
         }
-        if WHOLE.contains(&option.name.as_str()) {
+        if table::has(PATHS, &option.name) {
             found.extend(option.value.clone().map(|path| (None, path)));
+        }
+        // `file:log`, `unix:socket,server`: a character device with a path.
+        let line = option.value.as_deref().filter(|_| table::has(LINES, &option.name)).and_then(|value| value.split_once(':'));
+        if let Some((kind, path)) = line.filter(|(kind, path)| ["file", "unix", "pipe"].contains(kind) && is_relative(path)) {
+            from_folder.push(path.split(',').next().unwrap_or_default().to_owned());
+            option.value = Some(format!("{kind}:{}", joined(around.folder, path)));
         }
         for (property, path) in found.into_iter().filter(|(_, path)| is_relative(path)) {
             let here = joined(around.folder, &path);
@@ -53,7 +43,7 @@ pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -
                 here
             };
             match property {
-                Some(property) => option.change(property, &path, &absolute),
+                Some(property) => option.set(property, Some(&absolute)),
                 None => option.value = Some(absolute),
             }
         }
@@ -104,7 +94,7 @@ mod tests {
         let notes = absolute(&mut all, &around);
         let values: Vec<&str> = all.iter().map(QemuOption::value).collect();
         assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/qemu/b.bin", "/c"]);
-        assert_eq!((all[1].props.peek("file"), all[1].text().as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
+        assert_eq!((all[1].peek("file"), all[1].written.as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
         assert_eq!(notes.len(), 2);
     }
 }

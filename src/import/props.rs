@@ -1,6 +1,8 @@
 //! The properties in an option's value: `a,b=c,d=e`, or JSON. Taken properties are marked, so that
 //! the others can be reported.
 
+use serde_json::Value;
+
 /// The properties of an option.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Props {
@@ -11,10 +13,9 @@ pub(super) struct Props {
 impl Props {
     /// Parses a value; a first part without a name is the property `first`.
     pub(super) fn read(value: &str, first: &str) -> Self {
-        let json = value.trim_start().starts_with('{').then(|| serde_json::from_str(value).ok()).flatten();
         let mut props = Self::default();
-        match json {
-            Some(json) => props.of_json("", &json),
+        match members(value) {
+            Some(members) => props.of_json("", &Value::Object(members)),
             None => props.of_words(value, first),
         }
         props
@@ -34,85 +35,81 @@ impl Props {
     }
 
     /// An object in an object is `outer.inner`, as QEMU's own short form has it.
-    fn of_json(&mut self, prefix: &str, value: &serde_json::Value) {
-        match value {
-            serde_json::Value::Object(members) => {
+    fn of_json(&mut self, prefix: &str, value: &Value) {
+        let text = match value {
+            Value::Object(members) => {
                 for (name, value) in members {
                     self.of_json(&if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") }, value);
                 }
+                return;
             }
-            serde_json::Value::Array(items) => {
+            Value::Array(items) => {
                 for (index, value) in items.iter().enumerate() {
                     self.of_json(&format!("{prefix}.{index}"), value);
                 }
+                return;
             }
-            serde_json::Value::Bool(is_on) => self.all.push((prefix.to_owned(), if *is_on { "on" } else { "off" }.to_owned(), false)),
-            serde_json::Value::String(text) => self.all.push((prefix.to_owned(), text.clone(), false)),
-            other => self.all.push((prefix.to_owned(), other.to_string(), false)),
-        }
+            Value::Bool(is_on) => if *is_on { "on" } else { "off" }.to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.all.push((prefix.to_owned(), text, false));
+    }
+
+    fn named(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.all.iter().filter(move |(known, ..)| same_name(known, name)).map(|(_, value, _)| value.as_str())
     }
 
     /// The value of a property, without taking it.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
-        let mut same = self.all.iter().filter(|(known, _, _)| same_name(known, name)).map(|(_, value, _)| value.as_str());
         // Of a property given twice the last value counts, of `id` the first (qemu_opts_parse).
-        if name == "id" { same.next() } else { same.next_back() }
+        if name == "id" { self.named(name).next() } else { self.named(name).next_back() }
     }
 
     /// The value of a property.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let value = self.peek(name).map(str::to_owned);
-        for (_, _, taken) in self.all.iter_mut().filter(|(known, _, _)| same_name(known, name)) {
-            *taken = true;
-        }
+        self.ignore(&[name]);
         value
-    }
-
-    /// Changes the value of an existing property.
-    pub(super) fn change(&mut self, name: &str, to: &str) {
-        for (_, value, _) in self.all.iter_mut().filter(|(known, ..)| same_name(known, name)) {
-            to.clone_into(value);
-        }
-    }
-
-    /// Sets a property, whether it exists or not.
-    pub(super) fn set(&mut self, name: &str, to: &str) {
-        self.all.retain(|(known, ..)| !same_name(known, name));
-        self.all.push((name.to_owned(), to.to_owned(), false));
-    }
-
-    /// Adds a value of a property that may be given more than once.
-    pub(super) fn add(&mut self, name: &str, value: &str) {
-        self.all.push((name.to_owned(), value.to_owned(), false));
-    }
-
-    /// Whether a property is on; `None` if it is missing.
-    pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
-        self.take(name).map(|value| matches!(value.as_str(), "on" | "yes" | "true" | "1"))
-    }
-
-    /// Ignores properties that make no difference.
-    pub(super) fn ignore(&mut self, names: &[&str]) {
-        for name in names {
-            self.take(name);
-        }
-    }
-
-    /// The properties that were not taken: `name=value`.
-    pub(super) fn left(&self) -> Vec<(String, String)> {
-        self.all.iter().filter(|(_, _, taken)| !taken).map(|(name, value, _)| (name.clone(), value.clone())).collect()
     }
 
     /// All values of a property that may be given more than once.
     pub(super) fn take_all(&mut self, name: &str) -> Vec<String> {
-        let values = self.all.iter().filter(|(known, _, _)| same_name(known, name)).map(|(_, value, _)| value.clone()).collect();
-        self.take(name);
+        let values = self.named(name).map(str::to_owned).collect();
+        self.ignore(&[name]);
         values
+    }
+
+    /// Sets a property, or removes it.
+    pub(super) fn set(&mut self, name: &str, to: Option<&str>) {
+        self.all.retain(|(known, ..)| !same_name(known, name));
+        self.all.extend(to.map(|to| (name.to_owned(), to.to_owned(), false)));
+    }
+
+    /// Ignores properties that make no difference.
+    pub(super) fn ignore(&mut self, names: &[&str]) {
+        for (.., taken) in self.all.iter_mut().filter(|(known, ..)| names.iter().any(|name| same_name(known, name))) {
+            *taken = true;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// The properties that were not taken: name and value.
+    pub(super) fn left(&self) -> Vec<(String, String)> {
+        self.all.iter().filter(|(.., taken)| !taken).map(|(name, value, _)| (name.clone(), value.clone())).collect()
     }
 }
 
+/// The members of a value in JSON.
+pub(super) fn members(value: &str) -> Option<serde_json::Map<String, Value>> {
+    if value.trim_start().starts_with('{') { serde_json::from_str(value).ok() } else { None }
+}
+
 /// Older QEMU versions have `_` in names instead of `-`.
-fn same_name(one: &str, other: &str) -> bool {
+pub(super) fn same_name(one: &str, other: &str) -> bool {
     one.len() == other.len()
         && one.bytes().zip(other.bytes()).all(|(one, other)| one == other || (b"-_".contains(&one) && b"-_".contains(&other)))
 }
@@ -124,9 +121,10 @@ mod tests {
     #[test]
     fn words_and_json() {
         let mut props = Props::read("host,kvm=off,hv_relaxed,file=/a,,b", "model");
-        assert_eq!((props.take("model").as_deref(), props.flag("kvm"), props.flag("hv-relaxed")), (Some("host"), Some(false), Some(true)));
+        let taken = ["model", "kvm", "hv-relaxed"].map(|name| props.take(name).unwrap());
+        assert_eq!(taken, ["host", "off", "on"]);
         assert_eq!(props.left(), [("file".to_owned(), "/a,b".to_owned())]);
         let mut props = Props::read(r#"{"driver":"qcow2","file":{"driver":"file","filename":"/a"},"read-only":true}"#, "driver");
-        assert_eq!((props.take("file.filename").as_deref(), props.flag("read-only")), (Some("/a"), Some(true)));
+        assert_eq!(["file.filename", "read-only"].map(|name| props.take(name).unwrap()), ["/a", "on"]);
     }
 }

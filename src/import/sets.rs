@@ -2,6 +2,7 @@
 //! (`qemu_set_option` searches the option lists): its value is written into the option that it names.
 
 use super::draft::Draft;
+use super::options::QemuOption;
 
 /// The name of libvirt's own secret object.
 const MASTER_KEY: &str = "masterKey0";
@@ -19,22 +20,22 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.drop(index, "it is not of the form -set GROUP.ID.PROPERTY=VALUE, and QEMU refuses it");
             continue;
         };
-        let of = draft.options.iter().position(|option| option.name == group && option.props.peek("id") == Some(&id));
+        let of = draft.options.iter().position(|option| option.name == group && option.peek("id") == Some(&id));
         match of {
             Some(of) => {
-                draft.options[of].set(&property, &to);
-                draft.native(index, &format!("{property}={to} of {}", draft.options[of].text()));
+                draft.options[of].set(&property, Some(&to));
+                draft.native(index, &format!("{property}={to} of {}", draft.options[of].written));
             }
             None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
-    let is_secret = |option: &super::options::QemuOption| option.name == "object" && option.props.peek("id") == Some(MASTER_KEY);
-    let is_libvirts = |option: &super::options::QemuOption| option.props.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
+    let is_secret = |option: &QemuOption| option.name == "object" && option.peek("id") == Some(MASTER_KEY);
+    let is_libvirts = |option: &QemuOption| option.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
         for index in draft.named(&["object"]) {
             if is_secret(&draft.options[index]) {
                 draft.drop(index, "libvirt's master key of an earlier run; libvirt creates a new one");
-            } else if draft.options[index].props.peek("keyid") == Some(MASTER_KEY) {
+            } else if draft.peek(index, "keyid") == Some(MASTER_KEY) {
                 let why = "it is encrypted with a libvirt master key that is gone: write <encryption> or <auth> with a libvirt <secret>";
                 draft.drop(index, why);
             }

@@ -2,27 +2,14 @@
 
 use serde::Serialize;
 
-use super::draft::{self, Draft};
-use super::options::options;
-use super::surroundings::ImportContext;
-use super::{
-    Script, assemble, before, channels, cpu, display, firmware, hostdevs, machine, memory, network, nothing, paths, sets, shared, sound,
-    storage, usb,
-};
+use super::assemble::assemble;
+use super::draft::Draft;
+use super::options::{Conversion, QemuOption, options};
+use super::paths::ImportContext;
+use super::shell::Script;
+use super::table::MEANINGLESS;
+use super::{before, channels, cpu, display, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb};
 use crate::xml::is_xml;
-
-/// What became of a part of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Conversion {
-    /// libvirt has an element for it.
-    Native,
-    /// It is passed to QEMU unchanged.
-    #[serde(rename = "kept")]
-    Unchanged,
-    /// It has no meaning under libvirt.
-    Meaningless,
-}
 
 /// A part of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +51,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
     firmware::translate(&mut draft);
-    shared::translate(&mut draft);
+    small::translate(&mut draft);
     memory::translate(&mut draft);
     storage::translate(&mut draft, &around);
     network::translate(&mut draft);
@@ -73,38 +60,41 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     display::translate(&mut draft);
     sound::translate(&mut draft, &script.environment);
     channels::translate(&mut draft);
-    nothing::translate(&mut draft);
-    for note in moved(&draft) {
-        draft.notes.push(note);
-    }
-    let said = draft.parts("name").first().map(|element| element.content().to_owned());
-    let name = forced_name.map(str::to_owned).or(said).unwrap_or_else(|| name.to_owned()).replace('/', "-");
+    settle(&mut draft);
+    let moved: Vec<String> = draft.options.iter().filter_map(|option| draft.moved(option)).collect();
+    draft.notes.extend(moved);
     let left = before::translate(&mut draft, &script.before);
+    let name = forced_name.map(str::to_owned).or(draft.name.take()).unwrap_or_else(|| name.to_owned()).replace('/', "-");
     let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
-    let xml = assemble::assemble(&draft, &name, emulator.map(String::as_str));
+    let xml = assemble(&draft, &name, emulator.map(String::as_str));
     let mut notes = script.notes.clone();
     if !left.is_empty() {
         notes.push(format!("{} before QEMU is left out: libvirt starts QEMU itself, as its own user", left.join(" ")));
     }
     notes.append(&mut draft.notes);
-    let mut refusals = std::mem::take(&mut draft.refusals);
     let words = script.argv.iter().chain(forced_name.is_some().then_some(&name));
-    let odd = words.filter(|word| !is_xml(word));
-    refusals.extend(odd.map(|word| {
+    for word in words.filter(|word| !is_xml(word)) {
         let why = format!("{word:?} contains a character that is not allowed in XML, so libvirt cannot accept it");
-        (why, "remove the character from the script".to_owned())
-    }));
-    Imported { name, xml, parts: parts(&draft), notes, refusals }
+        draft.refusals.push((why, "remove the character from the script".to_owned()));
+    }
+    Imported { name, xml, parts: draft.options.iter().map(part).collect(), notes, refusals: draft.refusals }
 }
 
-/// Devices passed to QEMU unchanged, on a controller that libvirt creates.
-fn moved(draft: &Draft) -> Vec<String> {
-    let kept = draft.options.iter().zip(&draft.conversions).filter(|(_, fate)| matches!(fate, Some((draft::Conversion::Unchanged, _))));
-    let note = |(option, _): (&super::options::QemuOption, _)| {
-        let to = draft.value_for_qemu(option).filter(|to| *to != option.value())?;
-        Some(format!("{} is passed to QEMU as -{} {to}: libvirt creates its controller, under another name", option.text(), option.name))
-    };
-    kept.filter_map(note).collect()
+/// Settles the options that no subject has taken.
+fn settle(draft: &mut Draft) {
+    for (names, why) in MEANINGLESS {
+        for index in draft.named(&names.split(' ').collect::<Vec<_>>()) {
+            draft.drop(index, why);
+        }
+    }
+    for index in (0..draft.options.len()).filter(|index| draft.options[*index].name == "mon").collect::<Vec<_>>() {
+        if let Some(chardev) = draft.behind(index, "chardev", "chardev") {
+            draft.drop(chardev, "libvirt uses the monitor itself");
+        }
+    }
+    for index in 0..draft.options.len() {
+        draft.keep(index, "libvirt has no element for this");
+    }
 }
 
 /// Why a property is not converted.
@@ -118,18 +108,9 @@ fn reason_not_converted(option: &str, name: &str) -> &'static str {
     }
 }
 
-fn parts(draft: &Draft) -> Vec<Part> {
-    let part = |(option, fate): (&super::options::QemuOption, &Option<(draft::Conversion, String)>)| {
-        let (fate, how) = match fate {
-            Some((draft::Conversion::Native, how)) => (Conversion::Native, how.clone()),
-            Some((draft::Conversion::Unchanged, how)) => (Conversion::Unchanged, how.clone()),
-            Some((draft::Conversion::Dropped, how)) => (Conversion::Meaningless, how.clone()),
-            // `nothing` has settled all remaining options.
-            None => (Conversion::Meaningless, String::new()),
-        };
-        let left = if fate == Conversion::Native { option.props.left() } else { Vec::new() };
-        let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", reason_not_converted(&option.name, &name))).collect();
-        Part { option: option.text(), fate, how, left }
-    };
-    draft.options.iter().zip(&draft.conversions).map(part).collect()
+fn part(option: &QemuOption) -> Part {
+    let (fate, how) = option.fate.clone().unwrap_or((Conversion::Meaningless, String::new()));
+    let left = if fate == Conversion::Native { option.props.left() } else { Vec::new() };
+    let left = left.into_iter().map(|(name, value)| format!("{name}={value}: {}", reason_not_converted(&option.name, &name))).collect();
+    Part { option: option.written.clone(), fate, how, left }
 }

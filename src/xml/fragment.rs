@@ -59,6 +59,59 @@ impl Fragment {
         &self.children
     }
 
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first element on a path, `driver` or `source/gl`.
+    pub fn at(&self, path: &str) -> Option<&Fragment> {
+        path.split('/').try_fold(self, |element, step| element.children.iter().find(|child| child.name == step))
+    }
+
+    /// The element on a path, created where it is missing; `timer[name=rtc]` is the one with this attribute.
+    pub fn below(&mut self, path: &str) -> &mut Fragment {
+        path.split('/').filter(|step| !step.is_empty()).fold(self, |element, step| {
+            let (name, of) = step.strip_suffix(']').and_then(|step| step.split_once('[')).unwrap_or((step, ""));
+            let of = of.split_once('=');
+            let is_it = |child: &Fragment| child.name == name && of.is_none_or(|(name, value)| child.attribute(name) == Some(value));
+            let at = element.children.iter().position(is_it).unwrap_or_else(|| {
+                let new = Fragment::new(name);
+                element.children.push(if let Some((name, value)) = of { new.with(name, value) } else { new });
+                element.children.len() - 1
+            });
+            &mut element.children[at]
+        })
+    }
+
+    /// Adds a child below a path.
+    pub fn push(&mut self, path: &str, child: Fragment) {
+        self.below(path).children.push(child);
+    }
+
+    /// Sets an attribute (`driver@queues`), or the text of an element (`source/path`); elements are created where they are missing.
+    pub fn set(&mut self, place: &str, value: impl ToString) {
+        let (path, name) = place.rsplit_once('@').unwrap_or((place, ""));
+        let element = self.below(path);
+        if name.is_empty() {
+            element.text = value.to_string();
+        } else if let Some((_, old)) = element.attributes.iter_mut().find(|(known, _)| known == name) {
+            *old = value.to_string();
+        } else {
+            element.attributes.push((name.to_owned(), value.to_string()));
+        }
+    }
+
+    /// Removes the children of a name.
+    pub fn remove(&mut self, name: &str) {
+        self.children.retain(|child| child.name != name);
+    }
+
+    /// Orders the children by their names; those that are not named come last.
+    pub fn sort(&mut self, names: &[&str]) {
+        self.children.sort_by_key(|child| names.iter().position(|name| *name == child.name).unwrap_or(names.len()));
+    }
+
     /// As XML. All lines but the first are indented by `indent`; each level adds two spaces, or a tab if `indent` ends with
     /// one.
     pub fn render(&self, indent: &str, line_end: &str) -> String {

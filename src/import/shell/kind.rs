@@ -46,7 +46,7 @@ pub(super) fn join_option_lines(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let begins = |at: usize| {
         let is_option = lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with('-'));
-        is_option && !lines[at].trim().contains(char::is_whitespace) && super::shape::is_qemu(lines[at].trim())
+        is_option && !lines[at].trim().contains(char::is_whitespace) && super::programs::is_qemu(lines[at].trim())
     };
     let start = (0..lines.len()).find(|at| begins(*at))?;
     let count = lines[start + 1..].iter().take_while(|line| line.trim_start().starts_with('-')).count();

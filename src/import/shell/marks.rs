@@ -20,6 +20,10 @@ pub(super) fn unknowns(text: &str) -> impl Iterator<Item = String> {
     text.split(OPEN).skip(1).filter_map(|part| Some(part.split_once(CLOSE)?.0.replace(SPACE, " ")))
 }
 
+pub(super) fn has_unknown(text: &str) -> bool {
+    unknowns(text).next().is_some()
+}
+
 /// The text for display: marks as variables.
 pub(super) fn shown(text: &str) -> String {
     let sign = |name: &str| {

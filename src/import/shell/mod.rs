@@ -1,8 +1,8 @@
 //! Reads shell scripts that start QEMU, without running them.
 
 mod arithmetic;
-mod braces;
 mod budget;
+mod command;
 mod condition;
 mod expand;
 mod kind;
@@ -10,9 +10,9 @@ mod lexer;
 mod marks;
 mod parser;
 mod pattern;
+mod programs;
 mod script;
-mod shape;
-mod wrappers;
+mod word;
 
+pub(super) use programs::is_wrapper;
 pub use script::{Script, read};
-pub(super) use wrappers::is_wrapper;

@@ -1,6 +1,11 @@
-//! A disk while it is being converted.
+//! A disk while it is being converted, and its element.
 
+use std::path::Path;
+
+use super::super::draft::Draft;
 use super::super::nodes::File;
+use super::super::paths::ImportContext;
+use crate::model::format_by_name;
 use crate::xml::Fragment;
 
 /// The address of a disk, as far as the script sets it: `<address type='drive'>`.
@@ -15,18 +20,124 @@ pub(super) struct DiskAddress {
 }
 
 /// A disk under construction.
-#[derive(Default)]
 pub(super) struct Disk {
     pub(super) file: File,
     pub(super) bus: String,
     pub(super) kind: String,
     pub(super) place: DiskAddress,
     pub(super) transient: bool,
-    /// Attributes of its `<target>`.
-    pub(super) target: Vec<(&'static str, String)>,
     /// The position of the option: QEMU assigns addresses in this order.
     pub(super) order: usize,
-    /// Attributes of its `<driver>`.
-    pub(super) driver: Vec<(&'static str, String)>,
-    pub(super) more: Vec<Fragment>,
+    /// What the table has of its properties.
+    pub(super) element: Fragment,
+}
+
+impl Disk {
+    pub(super) fn new(file: File, bus: &str, kind: &str, order: usize) -> Self {
+        let place = DiskAddress::default();
+        Self { file, bus: bus.to_owned(), kind: kind.to_owned(), place, transient: false, order, element: Fragment::new("disk") }
+    }
+}
+
+/// The address that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
+fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
+    match bus {
+        "ide" => Some([number / 4, number % 4 / 2, 0, number % 2]),
+        "sata" => Some([number / 6, 0, 0, number % 6]),
+        "scsi" if number < 7 => Some([0, 0, 0, number]),
+        _ => None,
+    }
+}
+
+/// Writes the disks as elements.
+pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<'_>) {
+    let mut named: Vec<(&str, usize)> = Vec::new();
+    for disk in disks {
+        let bus = if disk.bus == "floppy" { "fdc" } else { &disk.bus };
+        let prefix = match bus {
+            "virtio" => "vd",
+            "ide" => "hd",
+            "fdc" => "fd",
+            _ => "sd",
+        };
+        let wanted = [disk.place.controller, disk.place.bus, disk.place.target, disk.place.unit].map(|part| part.unwrap_or(0));
+        // The target name from which libvirt derives this address, if it is free.
+        let first = (0..26).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
+        let first = first.filter(|number| !named.contains(&(prefix, *number)));
+        let number = first.or_else(|| (0..26).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(25);
+        named.push((prefix, number));
+        let (kind, source) = if disk.file.path.starts_with("/dev/") { ("block", "source@dev") } else { ("file", "source@file") };
+        let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind);
+        for (name, value) in disk.element.attributes() {
+            element.set(&format!("@{name}"), value);
+        }
+        element.set("driver@name", "qemu");
+        if let Some(format) = format(draft, &disk, around) {
+            element.set("driver@type", format);
+        }
+        for (name, value) in disk.element.at("driver").into_iter().flat_map(Fragment::attributes) {
+            element.set(&format!("driver@{name}"), value);
+        }
+        let discard = disk.file.discard.as_deref().map(|discard| if discard == "on" { "unmap" } else { discard });
+        for (name, value) in [("cache", disk.file.cache), ("io", disk.file.aio.as_deref()), ("discard", discard)] {
+            if let Some(value) = value.filter(|_| element.at("driver").is_none_or(|driver| driver.attribute(name).is_none())) {
+                element.set(&format!("driver@{name}"), value);
+            }
+        }
+        if !disk.file.path.is_empty() {
+            element.set(source, &disk.file.path);
+        }
+        element.set("target@dev", format!("{prefix}{}", char::from(b'a' + u8::try_from(number).unwrap_or(25))));
+        element.set("target@bus", bus);
+        for (name, value) in disk.element.at("target").into_iter().flat_map(Fragment::attributes) {
+            element.set(&format!("target@{name}"), value);
+        }
+        if disk.file.read_only || disk.kind == "cdrom" {
+            element.below("readonly");
+        }
+        if disk.transient {
+            element.below("transient");
+        }
+        for other in disk.element.children().iter().filter(|child| !["driver", "target"].contains(&child.name())) {
+            element.push("", other.clone());
+        }
+        if ["ide", "sata", "scsi"].contains(&bus) && derived(bus, number) != Some(wanted) {
+            let [controller, on, target, unit] = wanted;
+            let address = Fragment::new("address").with("type", "drive").with("controller", controller);
+            element.push("", address.with("bus", on).with("target", target).with("unit", unit));
+        }
+        draft.device(element);
+        for index in disk.file.options {
+            draft.native(index, "<disk>");
+        }
+    }
+}
+
+/// QEMU probes a file without a stated format; libvirt does not, and takes it for raw. The guest of a raw disk
+/// can write data that looks like another format: if name and content disagree, no format is written,
+/// and `domain::of_disks` asks for it.
+fn format(draft: &mut Draft, disk: &Disk, around: &ImportContext<'_>) -> Option<String> {
+    if !disk.file.format.is_empty() {
+        return Some(disk.file.format.clone());
+    }
+    let path = &disk.file.path;
+    if disk.kind == "cdrom" || disk.kind == "lun" || path.is_empty() {
+        return Some("raw".to_owned());
+    }
+    let by_name = if path.starts_with("/dev/") { Some("raw") } else { format_by_name(Path::new(path)) };
+    // To libvirt a LUKS image is raw.
+    let content = (around.format)(path).map(|content| if content == "luks" { "raw" } else { content });
+    if let Some(content) = content {
+        let disagree = content != "raw" && by_name.is_some_and(|by_name| by_name != content);
+        return (!disagree).then(|| content.to_owned());
+    }
+    let is_raw = disk.kind != "disk" || [".img", ".iso", ".bin"].iter().any(|ending| path.ends_with(ending));
+    let format = by_name.unwrap_or(if is_raw { "raw" } else { "qcow2" });
+    if disk.kind == "disk" {
+        draft.notes.push(format!(
+            "{path} cannot be read here, and the script does not state its format: '{format}' is assumed. See qemu-img info {path}, and \
+             correct <driver type=…>: a wrong format destroys the image"
+        ));
+    }
+    Some(format.to_owned())
 }

@@ -3,6 +3,5 @@
 mod disk;
 mod place;
 mod translate;
-mod write;
 
 pub(super) use translate::translate;

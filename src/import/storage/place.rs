@@ -70,28 +70,10 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
         }
     }
     // libvirt sorts disks by target name, and boots them in that order: names follow addresses.
-    let rank = |disk: &Disk| {
-        let has_place = ["ide", "sata"].contains(&disk.bus.as_str());
-        let number = |part: Option<usize>| part.unwrap_or(0);
-        (has_place, number(disk.place.controller), number(disk.place.bus), number(disk.place.unit))
-    };
-    let mut placed: Vec<usize> = (0..disks.len()).filter(|at| rank(&disks[*at]).0).collect();
-    let slots = placed.clone();
-    placed.sort_by_key(|at| rank(&disks[*at]));
-    let mut sorted: Vec<Disk> = placed.iter().map(|at| std::mem::take(&mut disks[*at])).collect();
-    for slot in slots.into_iter().rev() {
-        if let Some(disk) = sorted.pop() {
-            disks[slot] = disk;
-        }
-    }
-}
-
-/// The address that libvirt derives from a disk's number (`virDomainDiskDefAssignAddress`).
-pub(super) fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
-    match bus {
-        "ide" => Some([number / 4, number % 4 / 2, 0, number % 2]),
-        "sata" => Some([number / 6, 0, 0, number % 6]),
-        "scsi" if number < 7 => Some([0, 0, 0, number]),
-        _ => None,
+    let rank = |disk: &Disk| (disk.place.controller, disk.place.bus, disk.place.unit, disk.order);
+    let slots: Vec<usize> = (0..disks.len()).filter(|at| ["ide", "sata"].contains(&disks[*at].bus.as_str())).collect();
+    for (done, slot) in slots.iter().enumerate() {
+        let least = slots[done..].iter().copied().min_by_key(|at| rank(&disks[*at]));
+        disks.swap(*slot, least.unwrap_or(*slot));
     }
 }

@@ -1,14 +1,16 @@
 //! Expands words to text: substitutes parameters and splits unquoted ones. Unknown values stay marked.
 
+mod braces;
 mod parameter;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::budget::{Budget, WORD};
-use super::lexer::{Kind, Piece, Word, tokens};
+use super::lexer::{Kind, Token, tokens};
 use super::marks::{one_line, unknown};
-use super::{arithmetic, braces, pattern};
+use super::word::{Piece, Word};
+use super::{arithmetic, pattern};
 
 /// The longest value: one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
@@ -35,8 +37,8 @@ pub(super) struct Variables<'g> {
     pub(super) budget: Budget,
     /// The current nesting in `${…}`.
     pub(super) depth: usize,
-    /// The directory used for `$PWD`, once it was needed.
-    pub(super) assumed_pwd: Cell<Option<String>>,
+    /// Whether `$PWD` was assumed to be the script's directory.
+    pub(super) assumes_pwd: Cell<bool>,
 }
 
 impl Variables<'_> {
@@ -54,6 +56,16 @@ impl Variables<'_> {
         words
     }
 
+    /// The values of a piece, which are more or fewer than one for an array; and whether it was quoted.
+    fn piece(&mut self, piece: &Piece, is_first: bool, in_quotes: bool) -> (Vec<String>, bool) {
+        match piece {
+            Piece::Text(text) => (vec![self.tilde(text, is_first)], false),
+            Piece::Quoted(text) => (vec![text.clone()], true),
+            Piece::Parameter { inside, quoted } => (self.parameter(inside, *quoted || in_quotes), *quoted),
+            Piece::Command { text, quoted } => (vec![self.command(text)], *quoted),
+        }
+    }
+
     fn split(&mut self, word: &Word) -> Vec<String> {
         let mut words = vec![String::new()];
         let mut is_word = word.quoted;
@@ -61,30 +73,24 @@ impl Variables<'_> {
             if self.budget.is_spent() {
                 break;
             }
-            let (values, quoted) = match piece {
-                Piece::Text(text) => (vec![self.tilde(text, index == 0)], true),
-                Piece::Quoted(text) => (vec![text.clone()], true),
-                Piece::Parameter { inside, quoted } => {
-                    let values = self.parameter(inside, *quoted);
-                    // zsh drops empty values, and splits nothing.
-                    let unsplit = self.zsh && !quoted;
-                    (values.into_iter().filter(|value| !unsplit || !value.is_empty()).collect(), *quoted || self.zsh)
-                }
-                Piece::Command { text, quoted } => (vec![self.command(text)], *quoted),
-            };
-            is_word |= matches!(piece, Piece::Text(_));
-            is_word |= self.zsh && values.iter().any(|value| !value.is_empty());
+            let (mut values, quoted) = self.piece(piece, index == 0, false);
+            // zsh drops empty values, and splits nothing.
+            if let (true, false, Piece::Parameter { .. }) = (self.zsh, quoted, piece) {
+                values.retain(|value| !value.is_empty());
+            }
+            let is_literal = matches!(piece, Piece::Text(_));
+            let is_whole = quoted || is_literal || (self.zsh && matches!(piece, Piece::Parameter { .. }));
+            is_word |= is_literal || (self.zsh && values.iter().any(|value| !value.is_empty()));
             for (number, value) in values.iter().enumerate() {
                 if number > 0 {
                     words.push(String::new());
                 }
-                if quoted {
+                if is_whole {
                     append(&mut words, value);
                     continue;
                 }
                 is_word |= !value.trim().is_empty();
-                let separate = value.starts_with(char::is_whitespace) && words.last().is_some_and(|last| !last.is_empty());
-                if separate {
+                if value.starts_with(char::is_whitespace) && words.last().is_some_and(|last| !last.is_empty()) {
                     words.push(String::new());
                 }
                 for (number, part) in value.split_whitespace().enumerate() {
@@ -125,12 +131,8 @@ impl Variables<'_> {
     fn joined(&mut self, word: &Word, each: fn(String, bool) -> String) -> String {
         let mut joined = String::new();
         for (index, piece) in word.pieces.iter().enumerate() {
-            let (text, quoted) = match piece {
-                Piece::Text(text) => (self.tilde(text, index == 0), false),
-                Piece::Quoted(text) => (text.clone(), true),
-                Piece::Parameter { inside, quoted } => (self.parameter(inside, true).join(" "), *quoted),
-                Piece::Command { text, quoted } => (self.command(text), *quoted),
-            };
+            let (values, quoted) = self.piece(piece, index == 0, true);
+            let text = values.join(" ");
             if !self.budget.take_text(&text) {
                 return String::new();
             }
@@ -155,11 +157,15 @@ impl Variables<'_> {
         self.looked_up(name).filter(|value| self.budget.take_text(value))
     }
 
-    /// The script's directory, in which its relative paths are resolved too.
-    fn folder(&self) -> String {
-        let folder = self.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
-        self.assumed_pwd.set(Some(folder.clone()));
-        folder
+    /// The script's directory.
+    pub(super) fn folder(&self) -> &str {
+        self.script.rsplit_once('/').map_or(".", |(folder, _)| folder)
+    }
+
+    /// `$PWD`: the script's directory, in which its relative paths are resolved too.
+    fn pwd(&self) -> String {
+        self.assumes_pwd.set(true);
+        self.folder().to_owned()
     }
 
     fn looked_up(&self, name: &str) -> Option<String> {
@@ -173,7 +179,7 @@ impl Variables<'_> {
             }
             _ => match self.set.get(name) {
                 Some(values) => values.first().cloned(),
-                None => (self.given)(name).or_else(|| (name == "PWD").then(|| self.folder())),
+                None => (self.given)(name).or_else(|| (name == "PWD").then(|| self.pwd())),
             },
         }
     }
@@ -258,7 +264,7 @@ impl Variables<'_> {
             return printed;
         }
         if text.contains("dirname") && (text.contains("$0") || text.contains("BASH_SOURCE")) {
-            return self.script.rsplit_once('/').map_or_else(|| ".".to_owned(), |(directory, _)| directory.to_owned());
+            return self.folder().to_owned();
         }
         // A comment in the middle of a command, as in `# it`.
         if text.starts_with('#') && !text.contains('\n') {
@@ -268,19 +274,20 @@ impl Variables<'_> {
             text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).and_then(|sum| arithmetic::value(sum, &|name| self.value(name)));
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
         let said = sum.map(|sum| sum.to_string()).or_else(|| (self.given)(&one_line(text)));
-        said.or_else(|| (text == "pwd").then(|| self.folder())).unwrap_or_else(|| unknown(&name))
+        said.or_else(|| (text == "pwd").then(|| self.pwd())).unwrap_or_else(|| unknown(&name))
     }
 }
 
 /// The words of a text within `${…}`.
 fn words_of(text: &str) -> Vec<Word> {
-    let word = |kind: Kind| match kind {
+    let literal = |text: &str| Word::of(Piece::Text(text.to_owned()));
+    let Ok(tokens) = tokens(text, 1) else { return vec![literal(text)] };
+    let word = |token: Token| match token.kind {
         Kind::Word(word) => Some(word),
-        Kind::Sign(sign) if !sign.trim().is_empty() => Some(Word { pieces: vec![Piece::Text(sign.to_owned())], quoted: false }),
+        Kind::Sign(sign) if !sign.trim().is_empty() => Some(literal(sign)),
         _ => None,
     };
-    let found = tokens(text, 1).map(|tokens| tokens.into_iter().filter_map(|token| word(token.kind)).collect::<Vec<_>>());
-    found.unwrap_or_else(|_| vec![Word { pieces: vec![Piece::Text(text.to_owned())], quoted: false }])
+    tokens.into_iter().filter_map(word).collect()
 }
 
 /// The pattern and what replaces it, in `pattern/with`.
@@ -288,11 +295,6 @@ fn split_unescaped(text: &str) -> (&str, &str) {
     let bytes = text.as_bytes();
     let slash = (0..bytes.len()).find(|&at| bytes[at] == b'/' && (at == 0 || bytes[at - 1] != b'\\'));
     slash.map_or((text, ""), |slash| (&text[..slash], &text[slash + 1..]))
-}
-
-/// Whether a text can be a variable's name.
-pub(super) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn append(words: &mut [String], text: &str) {

@@ -1,15 +1,14 @@
 //! Parameter expansion: `${…}`.
 
-use super::super::marks::{unknown, unknowns};
+use super::super::marks::{has_unknown, unknown};
+use super::super::word::is_name;
 use super::super::{arithmetic, pattern};
-use super::{Variables, is_name, split_unescaped, words_of};
+use super::{Variables, split_unescaped, words_of};
 
 impl Variables<'_> {
+    /// The values of `${inside}`.
     pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {
-        if !self.budget.take_text(inside) {
-            return Vec::new();
-        }
-        if matches!(inside, "@" | "*") && !self.budget.take_words(&self.arguments) {
+        if !self.budget.take_text(inside) || (matches!(inside, "@" | "*") && !self.budget.take_words(&self.arguments)) {
             return Vec::new();
         }
         if inside == "@" || (inside == "*" && !quoted) {
@@ -21,11 +20,11 @@ impl Variables<'_> {
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
         }
-        if let Some(array) = inside.strip_prefix('!').and_then(|name| name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]"))) {
-            return self.keys(array).unwrap_or_else(|| vec![self.unknown(inside)]);
-        }
         if let Some(name) = inside.strip_prefix('!').filter(|name| !name.is_empty()) {
-            let named = self.value(name).filter(|named| unknowns(named).next().is_none() && is_name(named));
+            if let Some(array) = all_of(name) {
+                return self.keys(array).unwrap_or_else(|| vec![self.unknown(inside)]);
+            }
+            let named = self.value(name).filter(|named| !has_unknown(named) && is_name(named));
             let value = named.and_then(|named| self.value(&named));
             return vec![value.unwrap_or_else(|| self.unknown(inside))];
         }
@@ -55,27 +54,32 @@ impl Variables<'_> {
         } else if self.zsh && operation.is_empty() && !quoted && self.set.get(name).is_some_and(|values| values.len() != 1) {
             return self.elements(name);
         }
-        let filled = value.clone().filter(|value| !value.is_empty());
-        let word = operation.get(1..).unwrap_or_default();
-        let second = word.get(1..).unwrap_or_default();
-        vec![match operation.get(..2).unwrap_or(operation) {
-            "" => value.unwrap_or(missing),
-            ":-" => filled.unwrap_or_else(|| self.nested(second)),
-            ":=" => {
-                let value = filled.unwrap_or_else(|| self.nested(second));
+        vec![self.operated(name, inside, operation, value, missing)]
+    }
+
+    /// The value with an operation: `-word` and its like, where a colon counts empty as unset, or a change of the value.
+    fn operated(&mut self, name: &str, inside: &str, operation: &str, value: Option<String>, missing: String) -> String {
+        let is_default = |rest: &str| rest.starts_with(['-', '=', '+', '?']);
+        let (rest, given) = match operation.strip_prefix(':').filter(|rest| is_default(rest)) {
+            Some(rest) => (rest, value.clone().filter(|value| !value.is_empty())),
+            None => (operation, value.clone()),
+        };
+        if operation.is_empty() || !is_default(rest) {
+            let value = value.unwrap_or(missing);
+            return if operation.is_empty() { value } else { self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside)) };
+        }
+        let (sign, word) = rest.split_at(1);
+        match (sign, given) {
+            ("+", given) => given.map(|_| self.nested(word)).unwrap_or_default(),
+            (_, Some(given)) => given,
+            ("?", None) => unknown(name),
+            ("=", None) => {
+                let value = self.nested(word);
                 self.set.insert(name.to_owned(), vec![value.clone()]);
                 value
             }
-            ":+" => filled.map(|_| self.nested(second)).unwrap_or_default(),
-            ":?" => filled.unwrap_or_else(|| unknown(name)),
-            _ if operation.starts_with(['-', '=']) => value.unwrap_or_else(|| self.nested(word)),
-            _ if operation.starts_with('+') => value.map(|_| self.nested(word)).unwrap_or_default(),
-            _ if operation.starts_with('?') => value.unwrap_or_else(|| unknown(name)),
-            _ => {
-                let value = value.unwrap_or(missing);
-                self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside))
-            }
-        }]
+            (_, None) => self.nested(word),
+        }
     }
 
     /// `${!NAME[@]}`: the keys of an array that is set.
@@ -107,16 +111,16 @@ impl Variables<'_> {
 
     /// `${#NAME}`, `${#NAME[@]}`.
     pub(super) fn length(&self, name: &str) -> Option<String> {
-        if let Some(name) = name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]")) {
+        if let Some(name) = all_of(name) {
             return self.set.contains_key(name).then(|| self.elements(name).len().to_string());
         }
-        let value = self.value(name).filter(|value| unknowns(value).next().is_none())?;
+        let value = self.value(name).filter(|value| !has_unknown(value))?;
         Some(value.chars().count().to_string())
     }
 
     /// A value with a part removed or replaced, or in upper or lower case.
     pub(super) fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
-        if unknowns(value).next().is_some() {
+        if has_unknown(value) {
             return None;
         }
         let sign = operation.chars().next()?;
@@ -177,8 +181,13 @@ impl Variables<'_> {
 
     pub(super) fn nested_pattern(&mut self, text: &str) -> Option<String> {
         let words = self.within(|variables| words_of(text).iter().map(|word| variables.pattern(word)).collect::<Vec<_>>())?;
-        Some(words.join(" ")).filter(|pattern| unknowns(pattern).next().is_none())
+        Some(words.join(" ")).filter(|pattern| !has_unknown(pattern))
     }
+}
+
+/// The array of `NAME[@]` or `NAME[*]`.
+fn all_of(name: &str) -> Option<&str> {
+    name.strip_suffix("[@]").or_else(|| name.strip_suffix("[*]"))
 }
 
 /// The position of the matching `}`.

@@ -1,11 +1,9 @@
 //! Assignments.
 
 use super::super::budget::WORD;
+use super::super::command::Part;
 use super::super::condition::Truth;
-use super::super::expand::is_name;
-use super::super::lexer::{Piece, Word};
-use super::super::parser::{Part, plain};
-use super::super::shape::{assignment, assignment_of};
+use super::super::word::{Piece, Word, assignment, is_name};
 use super::{ROUNDS, Reader};
 
 impl Reader<'_> {
@@ -13,9 +11,21 @@ impl Reader<'_> {
         self.variables.set.insert(name.to_owned(), values);
     }
 
-    pub(super) fn assign(&mut self, name: &str, append: bool, text: String) {
-        let before = if append { self.variables.value(name).unwrap_or_default() } else { String::new() };
-        if let Some((array, key)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+    /// The values of a variable, if the budget allows copying them.
+    pub(super) fn copy(&self, name: &str) -> Option<Vec<String>> {
+        self.variables.set.get(name).filter(|values| self.variables.budget.take_words(values)).cloned()
+    }
+
+    /// Sets a variable to what it was.
+    pub(super) fn restore(&mut self, name: &str, before: Option<Vec<String>>) {
+        match before {
+            Some(values) => self.set(name, values),
+            None => drop(self.variables.set.remove(name)),
+        }
+    }
+
+    fn assign(&mut self, name: &str, append: bool, text: String) {
+        if let Some((array, key)) = of_array(name) {
             let number: Option<usize> = key.parse().ok().filter(|number| *number < ROUNDS && !self.keyed.contains(array));
             match number {
                 Some(number) => {
@@ -29,6 +39,7 @@ impl Reader<'_> {
             }
             return;
         }
+        let before = if append { self.variables.value(name).unwrap_or_default() } else { String::new() };
         let value = before + &text;
         match self.variables.set.get_mut(name).and_then(|values| values.first_mut()) {
             Some(first) if append => *first = value,
@@ -36,7 +47,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn assign_array(&mut self, name: &str, append: bool, words: &[Word]) {
+    fn assign_array(&mut self, name: &str, append: bool, words: &[Word]) {
         let keyed = |word: &Word| matches!(word.pieces.first(), Some(Piece::Text(text)) if text.starts_with('['));
         if words.first().is_some_and(keyed) {
             for word in words {
@@ -77,9 +88,13 @@ impl Reader<'_> {
     }
 
     /// `NAME[$i]` with its key expanded.
-    pub(super) fn key(&mut self, name: &str) -> String {
-        let Some((array, key)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else { return name.to_owned() };
-        let key = self.variables.text(&Word { pieces: key_pieces(key), quoted: false });
+    fn key(&mut self, name: &str) -> String {
+        let Some((array, key)) = of_array(name) else { return name.to_owned() };
+        let piece = match key.strip_prefix('$') {
+            Some(name) => Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true },
+            None => Piece::Quoted(key.to_owned()),
+        };
+        let key = self.variables.text(&Word::of(piece));
         format!("{array}[{key}]")
     }
 
@@ -87,18 +102,15 @@ impl Reader<'_> {
     pub(super) fn declare(&mut self, declarer: &str, parts: &[Part]) -> Truth {
         let (mut keyed, mut is_array) = (false, false);
         for part in parts {
-            let name = match part {
-                Part::Word(word) => match (plain(word), assignment(word)) {
-                    (Some(option), _) if option.starts_with('-') => {
-                        keyed |= option.contains('A');
-                        is_array |= option.contains(['A', 'a']);
-                        continue;
-                    }
-                    (_, Some((name, ..))) => name,
-                    (name, None) => name.unwrap_or_default().to_owned(),
-                },
-                Part::Array { name, .. } => name.clone(),
-            };
+            let plain = part.word().and_then(|word| word.plain()).unwrap_or_default();
+            if plain.starts_with('-') {
+                keyed |= plain.contains('A');
+                is_array |= plain.contains(['A', 'a']);
+                continue;
+            }
+            let assigned = part.assigned();
+            let is_assigned = assigned.is_some();
+            let name = assigned.unwrap_or_else(|| plain.to_owned());
             if keyed {
                 self.keyed.insert(name.clone());
             }
@@ -107,12 +119,10 @@ impl Reader<'_> {
             }
             let is_local = declarer != "export" && declarer != "readonly";
             // The value refers to the variable as it was before it became local.
-            let is_hidden = is_local && !self.local.is_empty();
-            let hidden = self.variables.set.get(&name).filter(|_| is_hidden);
-            let hidden = hidden.filter(|values| self.variables.budget.take_words(values)).cloned();
+            let hidden = if is_local && !self.local.is_empty() { self.copy(&name) } else { None };
             self.assign_all(std::slice::from_ref(part));
             if let (true, Some(locals)) = (is_local, self.local.last_mut()) {
-                if assignment_of(part).is_none() && !matches!(part, Part::Array { .. }) {
+                if !is_assigned {
                     self.variables.set.insert(name.clone(), Vec::new());
                 }
                 locals.push((name, hidden));
@@ -122,10 +132,7 @@ impl Reader<'_> {
     }
 }
 
-/// The pieces of the key in `[…]`.
-fn key_pieces(key: &str) -> Vec<Piece> {
-    match key.strip_prefix('$') {
-        Some(name) => vec![Piece::Parameter { inside: name.trim_matches(['{', '}']).to_owned(), quoted: true }],
-        None => vec![Piece::Quoted(key.to_owned())],
-    }
+/// The array and the key of `NAME[key]`.
+fn of_array(name: &str) -> Option<(&str, &str)> {
+    name.strip_suffix(']').and_then(|name| name.split_once('['))
 }

@@ -3,42 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::super::budget::WORD;
+use super::super::command::{Command, Joined, Part, Statement, each};
 use super::super::condition::{self, Operand, Truth};
-use super::super::expand::is_name;
-use super::super::lexer::{Piece, Word};
 use super::super::marks::{filled, shown};
-use super::super::parser::{Command, Joined, Part, Statement, each, plain};
 use super::super::pattern;
-use super::super::shape::{all_assign, assignment, starts_qemu};
+use super::super::programs::starts_qemu;
+use super::super::word::{Piece, Word, is_name};
 use super::{DECLARERS, Flow, Reader};
 
 /// Variables that a shell or a session always sets.
-const ALWAYS_SET: [&str; 22] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "PWD",
-    "OLDPWD",
-    "EUID",
-    "UID",
-    "HOSTNAME",
-    "PATH",
-    "PPID",
-    "RANDOM",
-    "SECONDS",
-    "TERM",
-    "OSTYPE",
-    "HOSTTYPE",
-    "MACHTYPE",
-    "LANG",
-    "DISPLAY",
-    "XDG_RUNTIME_DIR",
-    "SUDO_USER",
-    "SUDO_UID",
-];
+const ALWAYS_SET: &str = "HOME USER LOGNAME SHELL PWD OLDPWD EUID UID HOSTNAME PATH PPID RANDOM SECONDS TERM OSTYPE HOSTTYPE MACHTYPE LANG \
+                          DISPLAY XDG_RUNTIME_DIR SUDO_USER SUDO_UID";
 /// How deep called functions are searched.
-const MAX_CALL_DEPTH: usize = 2;
+pub(super) const MAX_CALL_DEPTH: usize = 2;
 
 impl Reader<'_> {
     /// Decides a condition. An unknown one is guessed, and what the other branch would have done
@@ -110,20 +87,19 @@ impl Reader<'_> {
         });
     }
 
+    /// The body of the function that a command calls, down to a depth of calls.
+    fn called(&self, name: &str, depth: usize) -> Option<&[Statement]> {
+        self.functions.get(name).filter(|_| depth < MAX_CALL_DEPTH).map(|body| body.as_slice())
+    }
+
     /// How many of these commands start QEMU, including those of called functions.
     pub(super) fn qemu_commands(&self, steps: &[Statement], depth: usize) -> usize {
         let mut count = 0;
         each(steps, &mut |step| {
-            if !self.variables.budget.take(WORD) {
-                return;
+            if let Some((first, _)) = step.parts().filter(|_| self.variables.budget.take(WORD)) {
+                let called = self.called(first, depth);
+                count += called.map_or(usize::from(starts_qemu(step)), |body| self.qemu_commands(body, depth + 1));
             }
-            let Command::Plain(parts) = &step.command else { return };
-            let first = match parts.first() {
-                Some(Part::Word(word)) => plain(word).unwrap_or_default(),
-                _ => "",
-            };
-            let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
-            count += called.map_or(usize::from(starts_qemu(step)), |body| self.qemu_commands(body, depth + 1));
         });
         count
     }
@@ -132,21 +108,16 @@ impl Reader<'_> {
     pub(super) fn assigned(&self, steps: &[Statement]) -> Vec<String> {
         let mut names = Vec::new();
         each(steps, &mut |step| {
-            let Command::Plain(parts) = &step.command else { return };
-            if !self.variables.budget.take_text(&step.text) {
-                return;
+            if let Some((_, parts)) = step.parts().filter(|_| self.variables.budget.take_text(&step.text)) {
+                names.extend(parts.iter().filter_map(Part::assigned));
             }
-            names.extend(parts.iter().filter_map(|part| match part {
-                Part::Word(word) => assignment(word).map(|(name, ..)| name),
-                Part::Array { name, .. } => Some(name.clone()),
-            }));
         });
         names.retain(|name| is_name(name));
         names
     }
 
     /// Variables that only skipped commands would set are empty.
-    pub(super) fn leave_empty(&mut self, steps: &[Statement]) {
+    fn leave_empty(&mut self, steps: &[Statement]) {
         for name in self.assigned(steps) {
             if self.variables.value(&name).is_none() {
                 self.set(&name, Vec::new());
@@ -155,19 +126,14 @@ impl Reader<'_> {
     }
 
     /// Whether commands end the script or the function.
-    pub(super) fn ends(&self, steps: &[Statement], depth: usize) -> bool {
+    fn ends(&self, steps: &[Statement], depth: usize) -> bool {
         let affordable = |step: &&Statement| self.variables.budget.take(WORD) && step.joined != Joined::Or;
-        steps.iter().filter(affordable).any(|step| match &step.command {
-            Command::Group(body) => self.ends(body, depth),
-            Command::Plain(parts) => {
-                let first = match parts.first() {
-                    Some(Part::Word(word)) => plain(word).unwrap_or_default(),
-                    _ => "",
-                };
-                let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
+        steps.iter().filter(affordable).any(|step| match (&step.command, step.parts()) {
+            (Command::Group(body), _) => self.ends(body, depth),
+            (_, Some((first, parts))) => {
                 matches!(first, "exit" | "return" | "break" | "continue")
                     || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
-                    || called.is_some_and(|body| self.ends(body, depth + 1))
+                    || self.called(first, depth).is_some_and(|body| self.ends(body, depth + 1))
             }
             _ => false,
         })
@@ -178,24 +144,13 @@ impl Reader<'_> {
         let mut effects = Vec::new();
         let mut seen = BTreeSet::new();
         each(steps, &mut |step| {
-            if !self.variables.budget.take_text(&step.text) {
-                return;
-            }
-            let Command::Plain(parts) = &step.command else { return };
-            let first = match parts.first() {
-                Some(Part::Word(word)) => plain(word).unwrap_or_default(),
-                _ => "",
-            };
-            let sets = match parts.last() {
-                Some(Part::Array { .. }) => true,
-                Some(Part::Word(word)) => {
-                    assignment(word).is_some() && (parts.len() == 1 || all_assign(parts) || DECLARERS.contains(&first))
-                }
-                None => false,
-            };
+            let Some((first, parts)) = step.parts().filter(|_| self.variables.budget.take_text(&step.text)) else { return };
+            let sets = parts.last().is_some_and(|last| {
+                let all_assign = || parts.iter().all(|part| part.assigned().is_some());
+                last.word().is_none() || (last.assigned().is_some() && (all_assign() || DECLARERS.contains(&first)))
+            });
             let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
-            let called = self.functions.get(first).filter(|_| depth < MAX_CALL_DEPTH);
-            let calls = called.is_some_and(|body| !self.effects(body, depth + 1).is_empty());
+            let calls = self.called(first, depth).is_some_and(|body| !self.effects(body, depth + 1).is_empty());
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
             if (sets || sets_arguments || calls || within || starts_qemu(step)) && seen.insert(step.text.as_str()) {
                 effects.push(step.text.clone());
@@ -243,18 +198,8 @@ impl Reader<'_> {
 
     /// Whether a loop continues after its body was followed.
     pub(super) fn goes_on(&mut self) -> bool {
-        match self.flow {
-            Some(Flow::Break) => {
-                self.flow = None;
-                false
-            }
-            Some(Flow::Continue) => {
-                self.flow = None;
-                true
-            }
-            Some(_) => false,
-            None => true,
-        }
+        let flow = self.flow.take_if(|flow| matches!(flow, Flow::Break | Flow::Continue));
+        self.flow.is_none() && flow != Some(Flow::Break)
     }
 
     pub(super) fn case(&mut self, step: &Statement, word: &Word, arms: &[(Vec<Word>, Vec<Statement>)]) {
@@ -272,41 +217,24 @@ impl Reader<'_> {
             }
             None => arms.iter().position(|(_, body)| !self.ends(body, 0)),
         };
-        let others = |taken: Option<usize>| -> Vec<&[Statement]> {
-            arms.iter().enumerate().filter(|(index, _)| Some(*index) != taken).map(|(_, (_, body))| body.as_slice()).collect()
-        };
-        let taken: &[Statement] = chosen.map_or(&[], |index| &arms[index].1);
         let name = chosen.and_then(|index| arms[index].0.first()).map(|word| shown(&self.variables.text(word)));
         let condition = match name {
             Some(name) => format!("{written} in {name})"),
             None => format!("{written} in any of its patterns"),
         };
         let truth = Truth { known: known.is_some(), holds: chosen.is_some() };
-        let rest = others(chosen);
-        // The question is whether this arm is taken; the others are left out either way.
-        if chosen.is_some() {
-            let assumed = self.assumed.clone();
-            self.decide_arm(step.line, &condition, truth, &assumed, taken, &rest);
-            self.run(taken);
-        } else {
+        let rest: Vec<&[Statement]> =
+            arms.iter().enumerate().filter(|(index, _)| Some(*index) != chosen).map(|(_, (_, body))| body.as_slice()).collect();
+        let Some(chosen) = chosen else {
             self.decide(step.line, &condition, truth, &rest, &[]);
-        }
-    }
-
-    pub(super) fn decide_arm(
-        &mut self,
-        line: usize,
-        condition: &str,
-        truth: Truth,
-        assumed: &BTreeSet<String>,
-        taken: &[Statement],
-        rest: &[&[Statement]],
-    ) {
-        let ends_nothing: &[Statement] = &[];
-        self.assumed.clone_from(assumed);
-        // An arm that ends the script is what the script does, not a guess.
-        let then = if self.ends(taken, 0) { ends_nothing } else { taken };
-        self.decide(line, condition, truth, &[then], rest);
+            return;
+        };
+        // The question is whether this arm is taken; the others are left out either way. An arm that ends the script is what
+        // the script does, not a guess.
+        let taken: &[Statement] = &arms[chosen].1;
+        let then = if self.ends(taken, 0) { &[] } else { taken };
+        self.decide(step.line, &condition, truth, &[then], &rest);
+        self.run(taken);
     }
 
     pub(super) fn asks_for_arguments(&self, word: &Word) -> bool {
@@ -322,7 +250,7 @@ impl Reader<'_> {
                 assumed.insert("1".into());
                 return Some(String::new());
             }
-            if !is_name(name) || asked.contains(name) || ALWAYS_SET.contains(&name) {
+            if !is_name(name) || asked.contains(name) || ALWAYS_SET.split(' ').any(|set| set == name) {
                 return None;
             }
             assumed.insert(name.to_owned());

@@ -1,13 +1,12 @@
 //! Commands: shell builtins, functions, and commands that run another one.
 
 use super::super::budget::WORD;
+use super::super::command::{Part, Statement};
 use super::super::condition::Truth;
-use super::super::expand::is_name;
-use super::super::lexer::Word;
-use super::super::marks::{shown, unknown, unknowns};
-use super::super::parser::{Part, Statement, parse, plain};
-use super::super::shape::{MENTIONS_QEMU, assignment, assignment_of, finds_files, is_qemu, starts_qemu};
-use super::super::wrappers::{self, Inner};
+use super::super::marks::{has_unknown, shown, unknown};
+use super::super::parser::parse;
+use super::super::programs::{Inner, inner, is_qemu, mentions_qemu, starts_qemu};
+use super::super::word::{Word, is_name};
 use super::{DECLARERS, Flow, Reader};
 
 /// Commands that only print, or succeed without an effect on what is read here.
@@ -17,10 +16,11 @@ const DEEPEST: usize = 15;
 
 impl Reader<'_> {
     pub(super) fn plain(&mut self, step: &Statement, parts: &[Part]) -> Truth {
-        let words: Vec<&Word> = parts.iter().filter_map(|part| if let Part::Word(word) = part { Some(word) } else { None }).collect();
-        match words.first().and_then(|word| plain(word)) {
+        let words: Vec<&Word> = parts.iter().filter_map(Part::word).collect();
+        match words.first().and_then(|word| word.plain()) {
             Some("[[") => {
-                return self.test(&words[1..words.len() - usize::from(words.last().and_then(|word| plain(word)) == Some("]]"))], true);
+                let is_closed = words.last().and_then(|word| word.plain()) == Some("]]");
+                return self.test(&words[1..words.len() - usize::from(is_closed)], true);
             }
             Some("[") => return self.test(&words[1..words.len().max(2) - 1], false),
             Some("test") => return self.test(&words[1..], false),
@@ -29,11 +29,12 @@ impl Reader<'_> {
             _ => {}
         }
         self.assumed.clear();
-        let assigns = parts.iter().take_while(|part| !matches!(part, Part::Word(word) if assignment(word).is_none())).count();
+        let assigns = parts.iter().take_while(|part| part.assigned().is_some()).count();
         let (assigns, rest) = parts.split_at(assigns);
+        let names: Vec<String> = assigns.iter().filter_map(Part::assigned).collect();
         if rest.is_empty() {
             self.assign_all(assigns);
-            if assigns.iter().any(|part| assignment_of(part).is_some_and(|(name, ..)| name == "IFS")) {
+            if names.iter().any(|name| name == "IFS") {
                 self.note(format!("line {}: the script changes IFS, which is ignored: values are split at white space", step.line));
             }
             return Truth::of(true);
@@ -41,38 +42,24 @@ impl Reader<'_> {
         let mut argv = Vec::new();
         // Computed once, since it examines all words.
         let is_qemu = starts_qemu(step);
-        for part in rest {
-            if let Part::Word(word) = part {
-                if is_qemu && finds_files(word) {
-                    let words = shown(&self.variables.text(word));
-                    self.note(format!("line {}: '{words}' is not expanded to file names: it is used as written", step.line));
-                }
-                argv.extend(self.variables.words(word));
+        for word in rest.iter().filter_map(Part::word) {
+            if is_qemu && word.finds_files() {
+                let words = shown(&self.variables.text(word));
+                self.note(format!("line {}: '{words}' is not expanded to file names: it is used as written", step.line));
             }
+            argv.extend(self.variables.words(word));
         }
         if assigns.is_empty() {
             return self.command(step, &argv);
         }
-        let name = |part: &Part| match part {
-            Part::Word(word) => assignment(word).map(|(name, ..)| name).unwrap_or_default(),
-            Part::Array { name, .. } => name.clone(),
-        };
-        let names: Vec<String> = assigns.iter().map(name).collect();
-        let values = |reader: &Self| -> Vec<Option<Vec<String>>> {
-            let affordable = |values: &&Vec<String>| reader.variables.budget.take_words(values);
-            names.iter().map(|name| reader.variables.set.get(name).filter(affordable).cloned()).collect()
-        };
-        let before = values(self);
+        let before: Vec<_> = names.iter().map(|name| self.copy(name)).collect();
         self.assign_all(assigns);
-        let within = values(self);
+        let within: Vec<_> = names.iter().map(|name| self.copy(name)).collect();
         let truth = self.command(step, &argv);
         // Assignments before a command apply to that command only.
         for ((name, before), within) in names.iter().zip(before).zip(within) {
             if self.variables.set.get(name) == within.as_ref() {
-                match before {
-                    Some(values) => self.set(name, values),
-                    None => drop(self.variables.set.remove(name)),
-                }
+                self.restore(name, before);
             }
         }
         truth
@@ -155,9 +142,9 @@ impl Reader<'_> {
     /// The commands of a file in the script's directory.
     fn beside(&mut self, name: &str) -> Option<Vec<Statement>> {
         let name = name.strip_prefix("./").unwrap_or(name);
-        let folder = self.variables.script.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
-        let name = name.strip_prefix(&folder).map_or(name, |name| name.trim_start_matches('/'));
-        if name.contains('/') || name.is_empty() || unknowns(name).next().is_some() || self.prefix.len() > DEEPEST {
+        let folder = self.variables.folder();
+        let name = name.strip_prefix(folder).map_or(name, |name| name.trim_start_matches('/'));
+        if name.contains('/') || name.is_empty() || has_unknown(name) || self.prefix.len() > DEEPEST {
             return None;
         }
         let text = (self.files)(&format!("{folder}/{name}"))?;
@@ -191,10 +178,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn call(&mut self, step: &Statement, name: &str, body: &[Statement], arguments: &[String]) -> Truth {
-        if self.local.len() >= DEEPEST {
-            return Truth::GUESS;
-        }
-        if !self.variables.budget.take_words(arguments) {
+        if self.local.len() >= DEEPEST || !self.variables.budget.take_words(arguments) {
             return Truth::GUESS;
         }
         self.called.insert(name.to_owned());
@@ -203,10 +187,7 @@ impl Reader<'_> {
         self.local.push(Vec::new());
         let truth = self.run(body);
         for (name, hidden) in self.local.pop().unwrap_or_default().into_iter().rev() {
-            match hidden {
-                Some(values) => self.set(&name, values),
-                None => drop(self.variables.set.remove(&name)),
-            }
+            self.restore(&name, hidden);
         }
         (self.variables.arguments, self.variables.arguments_known) = (before, said);
         if self.flow == Some(Flow::Return) {
@@ -230,7 +211,7 @@ impl Reader<'_> {
         if self.prefix.len() > DEEPEST {
             return;
         }
-        match wrappers::inner(argv) {
+        match inner(argv) {
             Some(Inner::From(at)) if at < argv.len() => {
                 let outer = self.prefix.len();
                 self.prefix.extend_from_slice(&argv[..at]);
@@ -242,22 +223,20 @@ impl Reader<'_> {
                 if !self.variables.budget.take(text.len() * WORD) {
                     return;
                 }
-                let is_eval = first == "eval";
                 let Ok(steps) = parse(&text, step.line) else {
                     self.note(format!("line {}: what {} runs is not read: it has an unclosed quote", step.line, shown(first)));
                     return;
                 };
+                if first == "eval" {
+                    self.run(&steps);
+                    return;
+                }
                 let outer = self.prefix.len();
                 self.prefix.extend_from_slice(&argv[..at]);
-                if is_eval {
-                    self.prefix.truncate(outer);
-                    self.run(&steps);
-                } else {
-                    self.apart(&steps);
-                }
+                self.apart(&steps);
                 self.prefix.truncate(outer);
             }
-            _ if argv.iter().any(|word| is_qemu(word)) && !MENTIONS_QEMU.contains(&first.as_str()) => {
+            _ if argv.iter().any(|word| is_qemu(word)) && !mentions_qemu(first) => {
                 let why = format!("{} is not known to start it", shown(first));
                 self.unread.entry(step.line).or_insert((why, false));
             }

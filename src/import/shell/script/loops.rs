@@ -1,12 +1,11 @@
 //! Loops and their arithmetic.
 
 use super::super::arithmetic;
+use super::super::command::Statement;
 use super::super::condition::Truth;
-use super::super::expand::is_name;
-use super::super::lexer::Word;
-use super::super::marks::{shown, unknown, unknowns};
-use super::super::parser::{Statement, each};
-use super::super::shape::{finds_files, starts_qemu};
+use super::super::marks::{has_unknown, shown, unknown};
+use super::super::word::{Word, is_name};
+use super::branches::MAX_CALL_DEPTH;
 use super::{ROUNDS, Reader};
 
 /// A comparison of two numbers.
@@ -52,10 +51,8 @@ impl Reader<'_> {
             return;
         }
         let head = head(&step.text);
-        let mut has_qemu = false;
-        each(body, &mut |step| has_qemu |= starts_qemu(step));
         let line = step.line;
-        if has_qemu {
+        if self.qemu_commands(body, MAX_CALL_DEPTH) > 0 {
             self.note(format!("line {line}: how often `{head}` runs is not known; read as if once"));
             self.run(body);
             self.goes_on();
@@ -79,8 +76,7 @@ impl Reader<'_> {
         if values.len() > ROUNDS {
             return self.unbounded_loop(step, body);
         }
-        let is_known = |value: &String| unknowns(value).next().is_none();
-        if !values.iter().all(is_known) && !self.effects(body, 0).is_empty() {
+        if values.iter().any(|value| has_unknown(value)) && !self.effects(body, 0).is_empty() {
             self.note(format!("line {}: how often `{}` runs is not known; read as if once", step.line, head(&step.text)));
         }
         if values.is_empty() && of_arguments {
@@ -100,7 +96,7 @@ impl Reader<'_> {
     /// The values of a word of `for`; the file names that a pattern matches are asked for.
     fn values(&mut self, word: &Word) -> Vec<String> {
         let values = self.variables.words(word);
-        if !finds_files(word) {
+        if !word.finds_files() {
             return values;
         }
         let pattern = values.join(" ");

@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::budget::{Budget, COMMAND, WORD};
+use super::command::{Command, Joined, Statement};
 use super::condition::Truth;
 use super::expand::{Lookup, Variables};
 use super::kind;
-use super::marks::{shown, unknowns};
-use super::parser::{Command, Joined, Statement, parse};
+use super::marks::{has_unknown, shown, unknowns};
+use super::parser::parse;
 
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,7 +79,7 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             zsh: first_line.starts_with("#!") && first_line.contains("zsh"),
             budget: Budget::default(),
             depth: 0,
-            assumed_pwd: Cell::default(),
+            assumes_pwd: Cell::default(),
         },
         script: Script::default(),
         functions: BTreeMap::new(),
@@ -262,7 +263,7 @@ impl Reader<'_> {
     }
 
     fn qemu(&mut self, step: &Statement, argv: &[String]) {
-        if argv.len() < 3 && argv.iter().skip(1).all(|word| unknowns(word).next().is_none()) {
+        if argv.len() < 3 && !argv.iter().skip(1).any(|word| has_unknown(word)) {
             self.unread.entry(step.line).or_insert(("it has no options there".into(), true));
             return;
         }
@@ -293,14 +294,10 @@ impl Reader<'_> {
     }
 
     fn finish(mut self, text: &str) -> Script {
-        let uncalled: Vec<(String, Rc<Vec<Statement>>)> = self
-            .functions
-            .iter()
-            .filter(|(name, _)| !self.called.contains(*name))
-            .map(|(name, body)| (name.clone(), body.clone()))
-            .collect();
-        for (name, body) in uncalled {
-            self.leave(&body, &format!("no command that is read calls the function {name}"), false);
+        for (name, body) in std::mem::take(&mut self.functions) {
+            if !self.called.contains(&name) {
+                self.leave(&body, &format!("no command that is read calls the function {name}"), false);
+            }
         }
         if self.variables.budget.is_spent() {
             self.limit_exceeded(self.line, "following the script there exceeds the limit of work");
@@ -317,7 +314,8 @@ impl Reader<'_> {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
         }
-        if let Some(folder) = self.variables.assumed_pwd.take() {
+        if self.variables.assumes_pwd.get() {
+            let folder = self.variables.folder();
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
         let options = self.script.argv.iter().skip(1);
@@ -334,12 +332,10 @@ impl Reader<'_> {
         let remedy = "write the QEMU command alone into a script, and import that";
         // A command without options only checks whether QEMU exists.
         let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
-        let names = |line: &&str| line.contains("qemu-system-") || line.contains("qemu-kvm");
-        let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim_start().starts_with('#'));
+        let names = |line: &str| !line.trim_start().starts_with('#') && (line.contains("qemu-system-") || line.contains("qemu-kvm"));
         let by_word = || {
-            lines
-                .find(|(line, _)| names(line))
-                .map(|(_, line)| (line, "it is not a command there, but part of a text or an argument of another command".into()))
+            let line = text.lines().position(names)? + 1;
+            Some((line, "it is not a command there, but part of a text or an argument of another command".into()))
         };
         if let Some((line, why)) = by_line.or_else(by_word) {
             self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy.into()));

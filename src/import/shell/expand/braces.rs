@@ -1,7 +1,7 @@
 //! Brace expansion: `{a,b}` in a word makes one word for each.
 
-use super::budget::{Budget, WORD};
-use super::lexer::{Piece, Word};
+use super::super::budget::{Budget, WORD};
+use super::super::word::{Piece, Word};
 
 /// The most words that one word may expand to.
 const MOST: usize = 200;

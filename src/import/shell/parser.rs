@@ -1,74 +1,11 @@
-//! Parses tokens into commands: conditions, loops, functions.
-
-mod compound;
+//! Parses tokens into commands: plain ones with their assignments, conditions, loops, functions.
 
 use std::rc::Rc;
 
-use super::lexer::{Kind, Piece, Token, Word, tokens};
-
-/// A part of a plain command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    Word(Word),
-    Array { name: String, append: bool, values: Vec<Word> },
-}
-
-/// How a command is joined to the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joined {
-    Always,
-    /// After `&&`.
-    And,
-    /// After `||`.
-    Or,
-}
-
-/// A command in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Statement {
-    pub(super) joined: Joined,
-    /// After `!`.
-    pub(super) negated: bool,
-    pub(super) line: usize,
-    /// As it was written, on one line.
-    pub(super) text: String,
-    pub(super) command: Command,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
-    Plain(Vec<Part>),
-    Group(Vec<Statement>),
-    Subshell(Vec<Statement>),
-    Pipeline(Vec<Statement>),
-    /// Conditions and their bodies; the condition of `else` is empty.
-    If(Vec<(Vec<Statement>, Vec<Statement>)>),
-    While {
-        until: bool,
-        condition: Vec<Statement>,
-        body: Vec<Statement>,
-    },
-    For {
-        name: String,
-        words: Option<Vec<Word>>,
-        body: Vec<Statement>,
-    },
-    /// `for ((…; …; …))`.
-    Count {
-        head: String,
-        body: Vec<Statement>,
-    },
-    Case {
-        word: Word,
-        arms: Vec<(Vec<Word>, Vec<Statement>)>,
-    },
-    /// The body is shared: following the definition again defines the function again.
-    Function {
-        name: String,
-        body: Rc<Vec<Statement>>,
-    },
-    Arithmetic(String),
-}
+use super::command::{Command, Joined, Part, Statement};
+use super::lexer::{Kind, Token, tokens};
+use super::marks::one_line;
+use super::word::{Piece, Word};
 
 /// Real scripts nest less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 60;
@@ -85,41 +22,6 @@ pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Statement>, u
     Ok(steps)
 }
 
-/// A word without quotes and parameters.
-pub(super) fn plain(word: &Word) -> Option<&str> {
-    match &word.pieces[..] {
-        [Piece::Text(text)] if !word.quoted => Some(text),
-        _ => None,
-    }
-}
-
-/// Visits all commands in a list, including nested ones.
-pub(super) fn each<'s>(steps: &'s [Statement], see: &mut dyn FnMut(&'s Statement)) {
-    for step in steps {
-        see(step);
-        match &step.command {
-            Command::Group(body)
-            | Command::Subshell(body)
-            | Command::Pipeline(body)
-            | Command::For { body, .. }
-            | Command::Count { body, .. } => each(body, see),
-            Command::Function { body, .. } => each(body, see),
-            Command::If(branches) => {
-                for (condition, body) in branches {
-                    each(condition, see);
-                    each(body, see);
-                }
-            }
-            Command::While { condition, body, .. } => {
-                each(condition, see);
-                each(body, see);
-            }
-            Command::Case { arms, .. } => arms.iter().for_each(|(_, body)| each(body, see)),
-            Command::Plain(_) | Command::Arithmetic(_) => {}
-        }
-    }
-}
-
 struct Parser<'s> {
     script: &'s str,
     tokens: Vec<Token>,
@@ -133,7 +35,7 @@ const CLOSERS: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", 
 impl Parser<'_> {
     fn keyword(&self) -> Option<&str> {
         match &self.tokens.get(self.at)?.kind {
-            Kind::Word(word) => plain(word),
+            Kind::Word(word) => word.plain(),
             _ => None,
         }
     }
@@ -221,8 +123,7 @@ impl Parser<'_> {
     /// The text read since `start`, on one line.
     fn text(&self, start: usize) -> String {
         let end = self.tokens[..self.at].last().map_or(start, |token| token.end).max(start);
-        let text = self.script.get(start..end).unwrap_or_default();
-        text.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+        one_line(&self.script.get(start..end).unwrap_or_default().replace("\\\n", " "))
     }
 
     fn command(&mut self) -> Option<Command> {
@@ -296,19 +197,20 @@ impl Parser<'_> {
                     parts.push(Part::Word(word.clone()));
                     self.at += 1;
                     // zsh: `if [[ … ]] {`.
-                    if plain(word) == Some("]]") {
+                    if word.plain() == Some("]]") {
                         break;
                     }
                 }
                 Kind::ArrayStart { name, append } => {
                     let (name, append) = (name.clone(), *append);
                     self.at += 1;
-                    let values = self.array();
+                    let values = self.words(|sign| sign == "\n");
+                    self.take(")");
                     parts.push(Part::Array { name, append, values });
                 }
                 Kind::Sign("(") if parts.len() == 1 => {
                     let [Part::Word(word)] = &parts[..] else { break };
-                    let Some(name) = plain(word).map(str::to_owned) else { break };
+                    let Some(name) = word.plain().map(str::to_owned) else { break };
                     self.at += 1;
                     if self.take(")") {
                         return self.function(name);
@@ -321,17 +223,105 @@ impl Parser<'_> {
         Command::Plain(parts)
     }
 
-    fn array(&mut self) -> Vec<Word> {
-        let mut values = Vec::new();
+    /// Words up to anything else; signs of this kind between them are skipped.
+    fn words(&mut self, is_between: fn(&str) -> bool) -> Vec<Word> {
+        let mut words = Vec::new();
         while let Some(token) = self.tokens.get(self.at) {
             match &token.kind {
-                Kind::Word(word) => values.push(word.clone()),
-                Kind::Sign("\n") => {}
+                Kind::Word(word) => words.push(word.clone()),
+                Kind::Sign(sign) if is_between(sign) => {}
                 _ => break,
             }
             self.at += 1;
         }
-        self.take(")");
-        values
+        words
+    }
+
+    fn condition(&mut self) -> Command {
+        let mut branches = Vec::new();
+        self.at += 1;
+        let mut condition = self.list(&["{"]);
+        loop {
+            let in_braces = self.keyword() == Some("{");
+            let body = if in_braces {
+                self.body()
+            } else {
+                self.take("then");
+                self.list(&[])
+            };
+            branches.push((condition, body));
+            let here = self.at;
+            if in_braces {
+                self.skip_ends();
+            }
+            if self.take("elif") {
+                condition = self.list(&["{"]);
+            } else if self.keyword() == Some("else") && branches.last().is_some_and(|(condition, _)| !condition.is_empty()) {
+                self.at += 1;
+                condition = Vec::new();
+            } else if in_braces {
+                self.at = here;
+                break;
+            } else {
+                self.take("fi");
+                break;
+            }
+        }
+        Command::If(branches)
+    }
+
+    fn for_loop(&mut self) -> Option<Command> {
+        let is_select = self.take("select");
+        self.at += usize::from(!is_select);
+        if let Kind::Arithmetic(head) = &self.tokens.get(self.at)?.kind {
+            let head = head.clone();
+            self.at += 1;
+            return Some(Command::Count { head, body: self.body() });
+        }
+        let name = self.keyword()?.to_owned();
+        self.at += 1;
+        let mut words = None;
+        if self.take("in") || self.take("(") {
+            words = Some(self.words(|_| false));
+            self.take(")");
+        }
+        if is_select {
+            // The choice is not known.
+            words = Some(vec![Word::of(Piece::Command { text: format!("select {name}"), quoted: true })]);
+        }
+        Some(Command::For { name, words, body: self.body() })
+    }
+
+    fn case(&mut self) -> Option<Command> {
+        self.at += 1;
+        let Kind::Word(word) = self.tokens.get(self.at)?.kind.clone() else { return None };
+        self.at += 1;
+        self.skip_ends();
+        self.take("in");
+        let mut arms = Vec::new();
+        loop {
+            self.skip_ends();
+            if self.take("esac") || self.at >= self.tokens.len() {
+                break;
+            }
+            self.take("(");
+            let patterns = self.words(|sign| sign == "|");
+            if !self.take(")") {
+                break;
+            }
+            arms.push((patterns, self.list(&[])));
+            let _ = self.take(";;") || self.take(";&");
+        }
+        Some(Command::Case { word, arms })
+    }
+
+    fn function(&mut self, name: String) -> Command {
+        self.skip_ends();
+        let body = match self.command() {
+            Some(Command::Group(body)) => body,
+            Some(command) => vec![Statement { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
+            None => Vec::new(),
+        };
+        Command::Function { name, body: Rc::new(body) }
     }
 }

@@ -1,29 +1,7 @@
-//! Splits a script into words and operators, with their lines.
-
-mod quotes;
+//! Splits a script into words and operators, with their lines; quotes and expansions are parts of words.
 
 use super::marks::{CLOSE, OPEN};
-
-/// A part of a word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// Literal text.
-    Text(String),
-    /// Literal text in quotes: no character is special.
-    Quoted(String),
-    /// The content of `${…}`, or the name after `$`.
-    Parameter { inside: String, quoted: bool },
-    /// A command substitution; it is not run.
-    Command { text: String, quoted: bool },
-}
-
-/// A word, in parts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Word {
-    pub(super) pieces: Vec<Piece>,
-    /// Whether any part was quoted: then it counts as a word even if it is empty.
-    pub(super) quoted: bool,
-}
+use super::word::{Piece, Word};
 
 /// The kinds of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +51,10 @@ pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usiz
     }
 }
 
+/// Operators, the longest first, and the sign that each is.
+const OPERATORS: [(&str, &str); 9] =
+    [(";;&", ";;"), (";;", ";;"), (";&", ";&"), ("&&", "&&"), ("||", "||"), ("|&", "|"), (";", ";"), ("&", "&"), ("|", "|")];
+
 /// What the word after a redirection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Redirection {
@@ -101,7 +83,7 @@ struct Lexer<'s> {
     open: Option<usize>,
 }
 
-impl Lexer<'_> {
+impl<'s> Lexer<'s> {
     fn run(&mut self) {
         loop {
             self.before = self.at();
@@ -123,7 +105,7 @@ impl Lexer<'_> {
                 }
                 '(' | ')' | '<' | '>' | '&' | '|' if self.in_test => self.sign_in_test(c),
                 '&' if self.rest.starts_with('>') => {}
-                ';' | '|' | '&' => self.operator(c),
+                ';' | '|' | '&' => self.operator(),
                 '<' | '>' => self.redirect(c),
                 '(' => self.open(),
                 ')' => self.sign(")", 1),
@@ -184,10 +166,7 @@ impl Lexer<'_> {
     }
 
     fn open(&mut self) {
-        let name = self.word.as_ref().and_then(|word| match &word.pieces[..] {
-            [Piece::Text(text)] if !word.quoted => text.strip_suffix('=').map(str::to_owned),
-            _ => None,
-        });
+        let name = self.word.as_ref().and_then(|word| word.plain()?.strip_suffix('=').map(str::to_owned));
         if let Some(name) = name {
             self.word = None;
             let append = name.ends_with('+');
@@ -202,22 +181,14 @@ impl Lexer<'_> {
         }
     }
 
-    fn operator(&mut self, c: char) {
-        let (sign, more) = match (c, self.rest.chars().next()) {
-            (';', Some(';')) => (";;", 1),
-            (';', Some('&')) => (";&", 1),
-            ('&', Some('&')) => ("&&", 1),
-            ('|', Some('|')) => ("||", 1),
-            ('|', Some('&')) => ("|", 1),
-            (';', _) => (";", 0),
-            ('&', _) => ("&", 0),
-            _ => ("|", 0),
-        };
-        self.rest = &self.rest[more..];
-        if sign == ";;" {
-            self.rest = self.rest.strip_prefix('&').unwrap_or(self.rest);
+    fn operator(&mut self) {
+        let text = &self.script[self.before..];
+        for (written, sign) in OPERATORS {
+            if let Some(rest) = text.strip_prefix(written) {
+                self.rest = rest;
+                return self.sign(sign, written.len());
+            }
         }
-        self.sign(sign, 1 + more);
     }
 
     fn sign_in_test(&mut self, c: char) {
@@ -241,13 +212,8 @@ impl Lexer<'_> {
             let piece = Piece::Command { text, quoted: true };
             return self.word.get_or_insert_default().pieces.push(piece);
         }
-        let is_number = self
-            .word
-            .as_ref()
-            .is_some_and(|word| matches!(&word.pieces[..], [Piece::Text(text)] if text.bytes().all(|byte| byte.is_ascii_digit())));
-        if is_number {
-            self.word = None;
-        }
+        let is_number = |word: &mut Word| word.plain().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        self.word.take_if(is_number);
         self.finish_word();
         let is_heredoc = c == '<' && self.rest.starts_with('<') && !self.rest.starts_with("<<");
         let length = self.rest.find(|c| !['<', '>', '&', '-', '|'].contains(&c)).unwrap_or(self.rest.len());
@@ -289,8 +255,7 @@ impl Lexer<'_> {
             Some(Redirection::File) => {}
             None => {
                 match &word.pieces[..] {
-                    [Piece::Text(text)] if text == "[[" => self.in_test = true,
-                    [Piece::Text(text)] if text == "]]" => self.in_test = false,
+                    [Piece::Text(text)] if text == "[[" || text == "]]" => self.in_test = text == "[[",
                     _ => {}
                 }
                 self.push(Kind::Word(word), self.word_start);
@@ -310,5 +275,123 @@ impl Lexer<'_> {
     fn push(&mut self, kind: Kind, start: usize) {
         let line = self.line_at(start);
         self.tokens.push(Token { kind, line, start, end: self.at() });
+    }
+
+    /// The text up to a character, which is consumed.
+    fn until(&mut self, end: char) -> Option<&'s str> {
+        let (inside, rest) = self.rest.split_once(end)?;
+        self.rest = rest;
+        Some(inside)
+    }
+
+    fn single_quotes(&mut self) {
+        match self.until('\'') {
+            Some(inside) => self.quoted_text(inside),
+            None => self.left_open(),
+        }
+    }
+
+    fn double_quotes(&mut self) {
+        let start = self.at();
+        self.word.get_or_insert_default().quoted = true;
+        while let Some(c) = self.next() {
+            match c {
+                '"' => return,
+                '\\' => match self.next() {
+                    Some('\n') | None => {}
+                    Some(escaped @ ('"' | '\\' | '$' | '`')) => self.text(escaped, true),
+                    Some(other) => self.quoted_text(&format!("\\{other}")),
+                },
+                '$' | '`' => self.expansion(c, true),
+                c => self.text(c, true),
+            }
+        }
+        self.rest = &self.script[start..];
+        self.left_open();
+    }
+
+    fn left_open(&mut self) {
+        let line = self.line_at(self.at());
+        self.open.get_or_insert(line);
+        self.rest = "";
+    }
+
+    /// `$'…'`, with its escapes.
+    fn escaped_quotes(&mut self) {
+        self.word.get_or_insert_default().quoted = true;
+        while let Some(c) = self.next() {
+            match c {
+                '\'' => return,
+                '\\' => match self.next() {
+                    Some('x') => {
+                        let length = self.rest.bytes().take(2).take_while(u8::is_ascii_hexdigit).count();
+                        let (digits, rest) = self.rest.split_at(length);
+                        self.rest = rest;
+                        self.text(u8::from_str_radix(digits, 16).map_or('x', char::from), true);
+                    }
+                    Some(letter) => {
+                        let known = [('n', '\n'), ('t', '\t'), ('r', '\r')].into_iter().find(|(known, _)| *known == letter);
+                        self.text(known.map_or(letter, |(_, control)| control), true);
+                    }
+                    None => {}
+                },
+                c => self.text(c, true),
+            }
+        }
+        self.left_open();
+    }
+
+    /// After `$` or a backtick.
+    fn expansion(&mut self, sign: char, quoted: bool) {
+        let piece = if sign == '`' {
+            let Some(text) = self.until('`') else { return self.left_open() };
+            Piece::Command { text: text.trim().to_owned(), quoted }
+        } else if !quoted && self.rest.starts_with('\'') {
+            self.next();
+            return self.escaped_quotes();
+        } else if !quoted && self.rest.starts_with('"') {
+            return;
+        } else if self.rest.starts_with('(') {
+            let text = self.inside('(', ')');
+            Piece::Command { text: text.trim().to_owned(), quoted }
+        } else if self.rest.starts_with('{') {
+            Piece::Parameter { inside: self.inside('{', '}'), quoted }
+        } else {
+            let special = self.rest.chars().next().filter(|c| "@*#?!$0123456789".contains(*c));
+            let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+            let length = special.map_or(length, char::len_utf8);
+            if length == 0 {
+                return self.text('$', quoted);
+            }
+            let (name, rest) = self.rest.split_at(length);
+            self.rest = rest;
+            Piece::Parameter { inside: name.to_owned(), quoted }
+        };
+        let word = self.word.get_or_insert_default();
+        word.quoted |= quoted;
+        word.pieces.push(piece);
+    }
+
+    /// The text between brackets, with nested ones matched.
+    fn inside(&mut self, open: char, close: char) -> String {
+        let start = self.at();
+        let mut depth = 0_usize;
+        while let Some(c) = self.next() {
+            if c == '\\' {
+                self.next();
+            } else if c == '"' || (c == '\'' && open == '(') {
+                self.until(c);
+            } else if c == open {
+                depth += 1;
+            } else if c == close {
+                depth -= 1;
+            }
+            if depth == 0 {
+                return self.script[start + 1..self.at() - 1].to_owned();
+            }
+        }
+        self.rest = &self.script[start..];
+        self.left_open();
+        String::new()
     }
 }

@@ -1,0 +1,156 @@
+//! Programs: QEMU, and commands that run another one.
+
+use super::command::{Part, Statement};
+use super::marks::{shown, unknown};
+use super::word::{Piece, Word, assignment};
+
+/// What such a command runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Inner {
+    /// From this word on.
+    From(usize),
+    /// A text for a shell, and the number of words before it.
+    Text(usize, String),
+}
+
+/// Commands that run another one: names, options that take a value, and the number of words before
+/// the inner command.
+const WRAPPERS: &[(&str, &str, usize)] = &[
+    ("sudo", "-u -g -p -C -h -r -t -T -U -D -R --user --group --prompt --chdir", 0),
+    ("doas", "-u -C", 0),
+    ("pkexec", "--user", 0),
+    ("exec", "-a", 0),
+    ("nohup setsid command builtin gamemoderun prime-run unshare gdb", "", 0),
+    ("nice", "-n --adjustment", 0),
+    ("ionice", "-c -n --class --classdata", 0),
+    ("taskset chroot", "", 1),
+    ("chrt", "-T -P -D", 1),
+    ("numactl", "-N -m -C -i -p -P --cpunodebind --membind --physcpubind --interleave --preferred", 0),
+    ("env", "-u --unset -C --chdir", 0),
+    ("time", "-f -o", 0),
+    ("timeout", "-s -k --signal --kill-after", 1),
+    ("prlimit", "-p --pid", 0),
+    ("setpriv", "--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits", 0),
+    ("systemd-run", "-u -p -M -H -E -t --unit --property --slice --uid --gid --setenv --description --nice", 0),
+    ("systemd-inhibit", "--what --who --why --mode", 0),
+    ("runuser", "-u -g -G --user", 0),
+    ("stdbuf", "-i -o -e", 0),
+    ("cgexec", "-g", 0),
+    ("cset", "-s -u -g", 1),
+    ("strace", "-o -e -p -s", 0),
+    ("screen", "-S -t -c -h -p -s -T -e", 0),
+    ("tmux", "-s -n -c -x -y -t -e -F -f -L -S", 1),
+];
+
+fn has(names: &str, name: &str) -> bool {
+    names.split(' ').any(|known| known == name)
+}
+
+/// Whether a word is the name of a command that runs another one.
+pub(in crate::import) fn is_wrapper(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    WRAPPERS.iter().any(|(wrappers, ..)| has(wrappers, name))
+}
+
+/// What a command runs, if it runs another one.
+pub(super) fn inner(argv: &[String]) -> Option<Inner> {
+    let name = argv.first()?.rsplit('/').next()?;
+    match name {
+        "eval" => return Some(Inner::Text(1, argv[1..].join(" "))),
+        "bash" | "sh" | "zsh" | "dash" | "ksh" | "ash" | "su" | "sg" => return of_shell(argv),
+        "runuser" if argv.iter().any(|word| word == "-c") => return of_shell(argv),
+        "ip" if argv.get(1..3).is_some_and(|words| words == ["netns", "exec"]) => return Some(Inner::From(4)),
+        _ => {}
+    }
+    let (_, with_value, mut before) = *WRAPPERS.iter().find(|(wrappers, ..)| has(wrappers, name))?;
+    let (mut at, mut plain) = (1, false);
+    while let Some(word) = argv.get(at) {
+        if word == "--" && !plain {
+            plain = true;
+        } else if word.starts_with('-') && word.len() > 1 && !plain {
+            // `screen -dmS NAME`: the last letter is the one with the value.
+            let last = word.chars().last().map(|c| format!("-{c}")).unwrap_or_default();
+            let of_letters = name == "screen" && !word.starts_with("--") && has(with_value, &last);
+            at += usize::from(has(with_value, word) || of_letters);
+        } else if before > 0 {
+            before -= 1;
+        } else if !((name == "env" || name == "sudo") && word.contains('=') && !word.starts_with('/')) {
+            break;
+        }
+        at += 1;
+    }
+    // These pass a single word to a shell.
+    let is_text = (name == "tmux" || name == "screen") && argv.len() == at + 1 && argv[at].contains(' ');
+    Some(if is_text { Inner::Text(at, argv[at].clone()) } else { Inner::From(at) })
+}
+
+/// `bash -c 'text'`, `su USER -c 'text'`.
+fn of_shell(argv: &[String]) -> Option<Inner> {
+    let is_c = |word: &String| word == "--command" || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
+    let at = argv.iter().position(is_c)? + 1;
+    argv.get(at).map(|text| Inner::Text(at, text.clone()))
+}
+
+/// Commands that may mention QEMU without running it.
+const MENTIONS_QEMU: &str = "apt-get apt dnf yum pacman zypper apk emerge nix-env echo printf pgrep pkill killall which type ls grep cat trap \
+                             readlink alias pidof";
+
+pub(super) fn mentions_qemu(program: &str) -> bool {
+    has(MENTIONS_QEMU, program)
+}
+
+/// Whether a command, as written, starts QEMU.
+pub(super) fn starts_qemu(step: &Statement) -> bool {
+    let Some((_, parts)) = step.parts() else { return false };
+    let says = |word: &Word| match word.pieces.first() {
+        Some(Piece::Text(text) | Piece::Quoted(text)) => {
+            is_qemu(text) || text.split_whitespace().next().is_some_and(|first| first != "kvm" && is_qemu(first))
+        }
+        Some(Piece::Parameter { inside, .. }) => word.pieces.len() == 1 && is_qemu(&unknown(inside)),
+        _ => false,
+    };
+    let words: Vec<&Word> = parts.iter().filter_map(Part::word).collect();
+    let first = words.first().and_then(|word| word.plain()).unwrap_or_default();
+    let at = words.iter().position(|word| says(word));
+    at.is_some_and(|at| at == 0 || (!mentions_qemu(first) && !matches!(first, "[" | "[[" | "test")) && assignment(words[0]).is_none())
+}
+
+/// A QEMU program, or a variable that must be one.
+pub(super) fn is_qemu(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    let is_variable = || {
+        shown(word)
+            .strip_prefix('$')
+            .is_some_and(|name| name.to_uppercase().contains("QEMU") && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
+    name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || is_variable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_within() {
+        for (command, within) in [
+            ("sudo -u kvm qemu -m 1", "qemu -m 1"),
+            ("sudo -E A=b /usr/bin/qemu", "/usr/bin/qemu"),
+            ("nice -n -5 qemu", "qemu"),
+            ("nice -10 qemu", "qemu"),
+            ("taskset -c 0-3 qemu", "qemu"),
+            ("chrt -r 1 taskset 0xf qemu", "taskset 0xf qemu"),
+            ("timeout -s 9 1h qemu", "qemu"),
+            ("env -u X A=1 qemu", "qemu"),
+            ("systemd-run --scope -p CPUQuota=1 --unit=x qemu -m 1", "qemu -m 1"),
+            ("screen -dmS vm sudo qemu", "sudo qemu"),
+            ("ip netns exec vm qemu", "qemu"),
+        ] {
+            let argv: Vec<String> = command.split(' ').map(str::to_owned).collect();
+            let Some(Inner::From(at)) = inner(&argv) else { panic!("{command}") };
+            assert_eq!(argv[at..].join(" "), within);
+        }
+        let argv: Vec<String> = ["su", "-", "vm", "-c", "a b"].map(str::to_owned).into();
+        assert_eq!(inner(&argv), Some(Inner::Text(4, "a b".into())));
+        assert_eq!(inner(&["echo".to_owned(), "qemu".to_owned()]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! How a value of QEMU becomes one of libvirt, and where it is written.
+
+use crate::xml::Fragment;
+
+/// How a value of QEMU becomes one of libvirt.
+pub(in crate::import) enum Convert {
+    /// As it is.
+    Same,
+    /// These words by others, and any other as it is.
+    Words(&'static [(&'static str, &'static str)]),
+    OnOff,
+    YesNo,
+    /// A number, in decimal.
+    Number,
+    /// libvirt counts from 1.
+    Plus1,
+    /// An amount in libvirt's KiB, of one in bytes or in MiB.
+    Bytes,
+    Mib,
+    /// The place is written only if the property is on, or off.
+    On,
+    Off,
+    /// Nothing is written: libvirt has its own way, the place column says which.
+    Drop,
+}
+
+/// What becomes of a value.
+pub(in crate::import) enum Converted {
+    /// It is no value that libvirt has, and is reported.
+    Left,
+    /// Nothing is written.
+    Nothing,
+    Written(String),
+}
+
+impl Convert {
+    pub(in crate::import) fn convert(&self, value: &str) -> Converted {
+        use Converted::{Left, Nothing, Written};
+        let number = || number(value);
+        let kib = |kib: Option<u64>| kib.map_or(Left, |kib| Written(kib.to_string()));
+        let words = |on: &str, off: &str| Written(if is_on(value) { on } else { off }.to_owned());
+        match self {
+            Convert::Same => Written(value.to_owned()),
+            Convert::Words(known) => match known.iter().find(|(word, _)| *word == value) {
+                Some((_, "")) => Nothing,
+                Some((_, word)) => Written((*word).to_owned()),
+                None => Written(value.to_owned()),
+            },
+            Convert::OnOff => words("on", "off"),
+            Convert::YesNo => words("yes", "no"),
+            Convert::Number => kib(number()),
+            Convert::Plus1 => kib(number().map(|number| number.saturating_add(1))),
+            Convert::Bytes => kib(number().map(|bytes| bytes >> 10)),
+            Convert::Mib => kib(number().and_then(|mib| mib.checked_mul(1 << 10))),
+            Convert::On if is_on(value) => Written(String::new()),
+            Convert::Off if !is_on(value) => Written(String::new()),
+            Convert::On | Convert::Off | Convert::Drop => Nothing,
+        }
+    }
+}
+
+/// Whether a property's value means on.
+pub(in crate::import) fn is_on(value: &str) -> bool {
+    matches!(value, "on" | "yes" | "true" | "1")
+}
+
+/// A number as QEMU parses properties (`qemu_strtou64` with base 0): `0x` is hexadecimal, a leading zero octal, anything else decimal.
+pub(in crate::import) fn number(text: &str) -> Option<u64> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return u64::from_str_radix(digits, 16).ok();
+    }
+    let is_octal = text.len() > 1 && text.starts_with('0');
+    u64::from_str_radix(text, if is_octal { 8 } else { 10 }).ok()
+}
+
+/// Whether a text of names separated by spaces contains one.
+pub(in crate::import) fn has(names: &str, name: &str) -> bool {
+    names.split(' ').any(|known| known == name)
+}
+
+/// The row of a name in a table of names and one thing.
+pub(in crate::import) fn of(table: &'static [(&str, &'static str)], name: &str) -> Option<&'static str> {
+    table.iter().find(|(names, _)| has(names, name)).map(|(_, of)| *of)
+}
+
+/// Writes a value to places.
+pub(in crate::import) fn write(element: &mut Fragment, places: &str, value: &str) {
+    for place in places.split(' ').filter(|place| !place.is_empty()) {
+        // `timer[name=rtc]` is a part of the path.
+        let fixed = place.rfind('=').filter(|at| !place[*at..].contains(']'));
+        let (place, value) = fixed.map_or((place, value), |at| (&place[..at], &place[at + 1..]));
+        element.set(place, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let mut element = Fragment::new("x");
+        write(&mut element, "@a a/timer[name=rtc]@b=c serial", "1");
+        let rendered = element.render("", "").replace("  ", "");
+        assert_eq!(rendered, "<x a='1'><a><timer name='rtc' b='c'/></a><serial>1</serial></x>");
+    }
+
+    #[test]
+    fn ids_are_decimal_unless_they_say_otherwise() {
+        assert_eq!((number("1133"), number("0x046d"), number("010"), number("046d")), (Some(0x046d), Some(0x046d), Some(8), None));
+    }
+}

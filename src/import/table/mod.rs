@@ -1,0 +1,15 @@
+//! What libvirt has for the options, devices and properties of QEMU, a line each. A new option of QEMU is a new line here; what
+//! is no table is a function in the file of its subject.
+//!
+//! A place is where a value goes: elements and an attribute, `driver@queues`; without `@` it is an element's text. `@model=none` is
+//! a fixed value, and `*` the name of the property. One column can hold several names or places, separated by spaces.
+
+mod convert;
+mod names;
+mod options;
+mod properties;
+
+pub(super) use convert::{Converted, has, is_on, number, of, write};
+pub(super) use names::{element, group, places};
+pub(super) use options::{LINES, MEANINGLESS, PATH_PROPERTIES, PATHS, VALUES, WITH_PROPERTIES, WITHOUT_VALUE};
+pub(super) use properties::PROPERTIES;

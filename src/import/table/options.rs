@@ -1,0 +1,77 @@
+//! Options: which have values, properties and paths, and those that are one place of the domain or nothing.
+
+/// Options that take no value.
+pub(in crate::import) const WITHOUT_VALUE: &str = "enable-kvm no-kvm no-kvm-irqchip usb nodefaults no-user-config daemonize S no-acpi no-hpet nographic mem-prealloc snapshot \
+     no-reboot no-shutdown full-screen localtime no-fd-bootchk win2k-hack alt-grab ctrl-grab no-quit no-frame sdl curses singlestep s \
+     preconfig portrait nodefconfig old-param only-migratable no-kvm-pit no-kvm-pit-reinjection tdf rtc-td-hack show-cursor enable-fips";
+
+/// Options that have properties, and the property whose name may be omitted when it comes first.
+pub(in crate::import) const WITH_PROPERTIES: &[(&str, &str)] = &[
+    ("machine netdev net nic tpmdev display numa", "type"),
+    ("device blockdev audiodev audio", "driver"),
+    ("cpu vga", "model"),
+    ("accel", "accel"),
+    ("smp", "cpus"),
+    ("m", "size"),
+    ("object", "qom-type"),
+    ("chardev", "backend"),
+    ("boot", "order"),
+    ("name", "guest"),
+    ("fsdev virtfs", "fsdriver"),
+    ("vnc", "display"),
+    ("sandbox", "enable"),
+    ("mon", "chardev"),
+    ("drive rtc overcommit realtime spice smbios global msg action acpitable fw_cfg vcpu", ""),
+];
+
+/// Options whose whole value is a path.
+pub(in crate::import) const PATHS: &str = "L hda hdb hdc hdd fda fdb cdrom kernel initrd dtb mem-path bios";
+
+/// Options whose value is a character device, possibly with a path.
+pub(in crate::import) const LINES: &str = "serial parallel debugcon gdb";
+
+/// Properties that are paths, by option.
+pub(in crate::import) const PATH_PROPERTIES: &[(&str, &str)] = &[
+    ("drive", "file"),
+    ("blockdev", "filename file.filename"),
+    ("object", "mem-path filename evdev file dir"),
+    ("chardev", "path logfile input-path"),
+    ("fw_cfg", "file"),
+    ("acpitable", "file data"),
+    ("smbios", "file"),
+    ("tpmdev", "path cancel-path"),
+    ("virtfs fsdev netdev", "path"),
+    ("device", "romfile sysfsdev file"),
+];
+
+/// Options whose whole value goes to places of the domain, and how that is reported.
+pub(in crate::import) const VALUES: &[(&str, &str, &str)] = &[
+    ("uuid", "uuid", "<uuid>"),
+    ("bios", "os/loader@readonly=yes os/loader@type=rom os/loader", "<loader type='rom'>"),
+    ("kernel", "os/kernel", "<os><kernel>"),
+    ("initrd", "os/initrd", "<os><initrd>"),
+    ("append", "os/cmdline", "<os><cmdline>"),
+    ("dtb", "os/dtb", "<os><dtb>"),
+    ("no-reboot", "on_reboot=destroy", "<on_reboot>"),
+    ("no-hpet", "clock/timer[name=hpet]@present=no", "<timer name='hpet' present='no'>"),
+    ("no-kvm-pit-reinjection", "clock/timer[name=pit]@tickpolicy=discard", "<timer tickpolicy=…>"),
+    ("rtc-td-hack", "clock/timer[name=rtc]@tickpolicy=catchup", "<timer tickpolicy=…>"),
+    ("localtime", "clock@offset=localtime", "<clock offset='localtime'>"),
+];
+
+/// Options without meaning under libvirt, and why.
+pub(in crate::import) const MEANINGLESS: &[(&str, &str)] = &[
+    ("nodefaults no-user-config nodefconfig", "libvirt always sets this"),
+    ("monitor qmp qmp-pretty mon", "libvirt uses the monitor itself: virsh qemu-monitor-command"),
+    ("daemonize pidfile runas chroot sandbox add-fd no-shutdown no-quit msg user", "libvirt starts QEMU and manages it"),
+    ("S", "vgapt start --paused"),
+    ("full-screen alt-grab ctrl-grab no-frame portrait rotate", "libvirt opens no window"),
+    ("incoming loadvm", "libvirt loads saved states itself: virsh restore, virsh snapshot-revert"),
+    ("D d trace", "QEMU's log is in /var/log/libvirt/qemu"),
+    ("readconfig writeconfig", "option files are not read: copy the options into the script"),
+    ("no-fd-bootchk win2k-hack no-kvm-irqchip no-kvm old-param no-kvm-pit tdf show-cursor enable-fips", "QEMU no longer has this option"),
+    ("smb", "QEMU no longer has this option; it started a Samba server, which libvirt forbids: share the folder with <filesystem>"),
+    ("tftp bootp", "QEMU no longer has this option: use tftp= and bootfile= of -netdev user"),
+    ("watchdog-action", "the script has no watchdog"),
+    ("k", "the script has no VNC or SPICE whose keyboard layout it could set: <graphics keymap=…>"),
+];
