@@ -1,8 +1,7 @@
 //! Early binding to vfio-pci: by ids if these are unambiguous, else by address.
 
 use super::bound::{Bound, GONE, MARK, MODPROBE, bound, ids_of, not_understood};
-use super::drivers::drivers_of;
-use super::{modprobe, others};
+use super::{drivers, modprobe, others};
 use crate::host::plan::{Edits, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::ParameterChange;
@@ -139,7 +138,7 @@ fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
 fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
     for device in functions.iter().filter_map(|bound| host.device(bound.address)) {
-        modules.extend(drivers_of(setup, device));
+        modules.extend(drivers::of_host(setup, device));
     }
     modules.retain(|module| !setup.is_built_in(module) && !module.starts_with("vfio"));
     modules.sort_unstable();

@@ -3,6 +3,7 @@
 use super::parameters::Needed;
 use crate::host::plan::{Command, Edits, Parameter};
 use crate::host::request::{Hugepages, PageSize};
+use crate::host::text::shell;
 use crate::host::text::tokens::ParameterChange;
 use crate::model::{Finding, Host, Setup, Size};
 
@@ -98,17 +99,9 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
             let is_mounted = |line: &str| line.split_whitespace().nth(1) == Some(MOUNT_1G);
             let table = setup.files.text(FSTAB).unwrap_or_default();
             if !table.lines().any(is_mounted) {
-                let line_break = if table.is_empty() || table.ends_with('\n') { "" } else { "\n" };
-                let mount = format!(
-                    "hugetlbfs {MOUNT_1G} hugetlbfs pagesize=1G,nofail,x-systemd.before=libvirtd.service,x-systemd.before=virtqemud.service 0 0\n"
-                );
-                edits.write(
-                    setup,
-                    FSTAB,
-                    format!("{table}{line_break}{mount}"),
-                    0o644,
-                    "pages of 1 GiB, mounted before libvirt looks for them",
-                )?;
+                let options = "pagesize=1G,nofail,x-systemd.before=libvirtd.service,x-systemd.before=virtqemud.service";
+                let text = shell::with_line(table, &format!("hugetlbfs {MOUNT_1G} hugetlbfs {options} 0 0"));
+                edits.write(setup, FSTAB, text, 0o644, "pages of 1 GiB, mounted before libvirt looks for them")?;
             }
         }
     }

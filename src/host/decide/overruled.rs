@@ -1,7 +1,7 @@
 //! Lines of modprobe's configuration that override vgapt's.
 
 use super::binding::{self, Binding};
-use super::{modprobe, vfio};
+use super::{drivers, modprobe};
 use crate::host::plan::Plan;
 use crate::host::request::Wanted;
 use crate::model::{Finding, Setup};
@@ -72,7 +72,7 @@ pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Bi
     let configuration = modprobe::read(setup, &plan.writes);
     let mut told = Vec::new();
     let mut findings = Vec::new();
-    for module in vfio::NEEDED.into_iter().filter(|module| !setup.is_built_in(module)) {
+    for module in drivers::NEEDED_BY_VFIO.into_iter().filter(|module| !setup.is_built_in(module)) {
         let Some(line) = configuration.first("install", module).filter(|line| !told.contains(&line.place())) else { continue };
         let says = format!("{} says `{}`", line.place(), line.words());
         let remedy = put_away(&line.path, line.number);

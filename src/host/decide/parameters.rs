@@ -1,10 +1,10 @@
-//! The kernel parameters that this host needs, and no others.
+//! The kernel parameters and module options that this host needs, and no others.
 
 use super::binding::Binding;
-use crate::host::plan::Parameter;
+use crate::host::plan::{Edits, Parameter};
 use crate::host::request::Wanted;
 use crate::host::text::tokens::ParameterChange;
-use crate::model::{Finding, Host, Iommu, PciDevice};
+use crate::model::{Finding, Host, Iommu, PciDevice, Setup};
 
 /// A parameter and why it is needed.
 pub(super) struct Needed {
@@ -57,19 +57,29 @@ pub(super) fn of_binding(binding: &Binding) -> Option<Needed> {
     })
 }
 
+/// Disables nested paging for one family of processors on old kernels: there it costs most of the speed (found by the
+/// guide; fixed in Linux 4.15).
+pub(super) fn nested_paging(host: &Host, setup: &Setup) -> Result<Edits, Finding> {
+    /// Bulldozer and its successors (CPUID family; AMD BKDG for family 15h).
+    const FAMILY_15H: u32 = 0x15;
+    let mut edits = Edits::default();
+    if host.cpu.is_amd() && host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false) {
+        let text = "# Written by `vgapt prepare`, taken away by `vgapt undo`.\noptions kvm-amd npt=0\n".to_owned();
+        let why = "nested paging costs most of a guest's speed on AMD family 15h before Linux 4.15";
+        edits.write(setup, "/etc/modprobe.d/vgapt-kvm.conf", text, 0o644, why)?;
+    }
+    Ok(edits)
+}
+
 /// Problems that no kernel parameter can fix.
-pub(super) fn firmware(host: &Host) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if matches!(host.platform.iommu, Iommu::FirmwareOff | Iommu::Guest) {
+pub(super) fn firmware(host: &Host) -> Option<Finding> {
+    let platform = &host.platform;
+    let is_off = || {
+        let says_nothing = platform.cmdline.as_ref().is_some_and(|line| line.get("amd_iommu").is_none() && line.get("iommu").is_none());
+        platform.iommu == Iommu::Off && host.cpu.is_amd() && says_nothing
+    };
+    (matches!(platform.iommu, Iommu::FirmwareOff | Iommu::Guest) || is_off()).then(|| {
         let (seen, remedy) = crate::passthrough::missing_iommu(host);
-        findings.push(Finding::warning("iommu", seen, remedy));
-    }
-    if host.platform.iommu == Iommu::Off
-        && host.cpu.is_amd()
-        && host.platform.cmdline.as_ref().is_some_and(|line| line.get("amd_iommu").is_none() && line.get("iommu").is_none())
-    {
-        let (seen, remedy) = crate::passthrough::missing_iommu(host);
-        findings.push(Finding::warning("iommu", seen, remedy));
-    }
-    findings
+        Finding::warning("iommu", seen, remedy)
+    })
 }

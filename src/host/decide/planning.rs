@@ -2,19 +2,18 @@
 
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
-use super::{bind_start, binding, bound, generated, hook, hugepages, labels, loaders, npt, others, overruled, packages, refusals, room};
-use super::{samba, tpm};
-use crate::host::plan::{Edits, Parameter, Plan};
+use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba};
+use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
-use crate::model::{BootLoader, Finding, Host, Setup};
+use crate::model::{BootLoader, Finding, HOOK_PROGRAMS, Host, Setup};
 
 /// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host));
     if wanted.bind == Bind::Start {
-        plan.findings.extend(bind_start::doubts(host, setup, &wanted.functions));
+        plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));
     }
     let binding = binding::decide(host, setup, wanted, &mut plan);
     plan.switch_off = binding.switch_off().map(str::to_owned);
@@ -28,7 +27,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         needed.extend(hugepages::parameter(pages));
         take(&mut plan, hugepages::edits(host, setup, pages));
     }
-    take(&mut plan, npt::edits(host, setup));
+    take(&mut plan, parameters::nested_paging(host, setup));
 
     plan.findings.extend(others::findings(host, setup, wanted));
     take(&mut plan, binding.edits(host, setup));
@@ -48,29 +47,13 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
-    labels::add(setup, &mut plan);
+    correct_labels(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
-        plan.findings.extend(unread(setup));
-        plan.findings.extend(room::refusal(setup, &plan));
-        plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
+        let findings = checks::findings(host, setup, &plan, wanted);
+        plan.findings.extend(findings);
     }
     plan
-}
-
-/// Configuration that could not be read and may change the plan. A user who may not read it may not write either, and
-/// gets that error when writing.
-fn unread(setup: &Setup) -> Option<Finding> {
-    let first = setup.unread.first()?;
-    let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
-    let message = format!("{first}{more}; its content is not known, and might change the plan");
-    let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
-    Some(if setup.unread.iter().all(is_closed) {
-        Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
-    } else {
-        let remedy = "correct or remove it, and run vgapt prepare again (vgapt check names each file that cannot be read)";
-        Finding::blocked("unread", message, remedy)
-    })
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
@@ -128,7 +111,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         }
     };
     plan.parameters = telling;
-    match chosen.loader.edit(host, setup, &wants) {
+    match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
             if !edits.writes.is_empty() || !edits.commands.is_empty() {
@@ -145,10 +128,30 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         plan.findings.extend(loaders::unsigned(setup));
     }
     // Only while something changes; later, the entry would be a copy of vgapt's own.
-    let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    let fallback = (chosen.loader.fallback)(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();
         let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");
         take(plan, written.map(|()| edits));
     }
+}
+
+/// Corrects the SELinux labels of new files, which inherit their directory's label: before a daemon is reloaded, since it
+/// ignores a hook that it may not run.
+fn correct_labels(setup: &Setup, plan: &mut Plan) {
+    if !setup.enforces_labels() {
+        return;
+    }
+    let new = plan.writes.iter().filter(|write| write.before.is_none() && write.after.is_some()).map(|write| write.place.as_str());
+    let copied = HOOK_PROGRAMS
+        .iter()
+        .copied()
+        .filter(|program| plan.commands.iter().any(|command| command.makes.iter().any(|made| made == program)));
+    let files: Vec<&str> = new.chain(copied).collect();
+    if files.is_empty() {
+        return;
+    }
+    let argv = [&["restorecon", "-i"], &files[..]].concat();
+    let reload = plan.commands.iter().position(|command| command.argv[0] == "systemctl").unwrap_or(plan.commands.len());
+    plan.commands.insert(reload, Command::of(&argv, "SELinux needs the labels of its policy, and new files have those of their directory"));
 }

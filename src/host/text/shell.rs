@@ -62,6 +62,12 @@ pub(in crate::host) fn replace(text: &str, assignment: &Assignment, value: &str)
     format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
 }
 
+/// A text with one more line at its end.
+pub(in crate::host) fn with_line(text: &str, line: &str) -> String {
+    let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{line_break}{line}\n")
+}
+
 /// The characters of a text outside quotes and comments, with their places.
 struct Code<'t> {
     characters: CharIndices<'t>,

@@ -1,9 +1,13 @@
-//! Which tool makes the initramfs that is booted.
+//! All tools that vgapt supports, which of them makes the initramfs that is booted, and what it is made to include.
 
-use super::list::ALL;
-use super::tool::Tool;
+use super::tool::{Inclusion, Tool};
+use super::{dracut, initramfs_tools, mkinitcpio};
 use crate::host::decide::loaders;
+use crate::host::plan::Edits;
 use crate::model::{Finding, Host, InitramfsTool, Setup};
+
+/// All supported tools.
+static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &mkinitcpio::MKINITCPIO];
 
 /// Which tool makes an image of this name, judged by the name and mkinitcpio's presets.
 fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
@@ -102,4 +106,14 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
                 BY_HAND,
             )
         })
+}
+
+/// The files and commands of a tool; its images are copied to where they are booted from.
+pub(in crate::host::decide) fn edits(tool: &Tool, setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+    let mut edits = (tool.edit)(setup, inclusion)?;
+    if let Some(command) = edits.commands.iter_mut().find(|command| command.argv.first().is_some_and(|name| name == tool.program)) {
+        command.makes.extend(loaders::copied(setup));
+    }
+    edits.commands.extend(loaders::copying(setup));
+    Ok(edits)
 }

@@ -1,7 +1,7 @@
 //! Debian's initramfs-tools: a hook of vgapt; its own hooks copy modprobe's configuration.
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
-use crate::host::decide::update_initramfs;
+use crate::host::decide::loaders;
 use crate::host::plan::Edits;
 use crate::model::{Finding, InitramfsTool, Setup};
 
@@ -20,6 +20,6 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         programs.collect::<String>()
     );
     let mut edits = own_file(setup, HOOK, inclusion, text, 0o755)?;
-    edits.commands.push(update_initramfs::command(WHY).making([update_initramfs::IMAGES]));
+    edits.commands.push(loaders::update_initramfs(WHY));
     Ok(edits)
 }

@@ -69,10 +69,7 @@ fn include(texts: &mut [(&str, String)], name: &str, words: &[&str]) {
             let quotes = if open.is_empty() && assignment.is_some_and(|one| one.quotes == shell::Quotes::None) { "\"" } else { "" };
             format!("{}{quotes}{open}{missing}{space}{rest}{quotes}{}", &text[..inside.start], &text[inside.end..])
         }
-        _ => {
-            let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            format!("{text}{line_break}{name}+=({missing})\n")
-        }
+        _ => shell::with_line(text, &format!("{name}+=({missing})")),
     };
 }
 

@@ -1,10 +1,17 @@
-//! Determines which boot loader booted this host. Only its configuration is edited; if the loader is uncertain or
-//! unsupported, none is.
+//! All boot loaders that vgapt supports, and which of them booted this host. Only its configuration is edited; if the
+//! loader is uncertain or unsupported, none is.
 
-use super::list::{ALL, of_kind};
 use super::loader::Loader;
-use super::{grub, systemd_boot};
+use super::{grub, kernelstub, limine, ostree, systemd_boot, unified};
 use crate::model::{BootLoader, Finding, Host, Setup};
+
+/// All supported boot loaders; if several are configured, the first one manages the files of the others.
+static ALL: [&Loader; 6] =
+    [&ostree::OSTREE, &kernelstub::KERNELSTUB, &unified::UNIFIED, &systemd_boot::SYSTEMD_BOOT, &limine::LIMINE, &grub::GRUB];
+
+fn of_kind(kind: BootLoader) -> Option<&'static Loader> {
+    ALL.into_iter().find(|loader| loader.kind == kind)
+}
 
 /// The boot loader that booted this host, and how that is known.
 #[derive(Debug)]
@@ -68,7 +75,10 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     };
     match owner(kind, setup).filter(|loader| (loader.configured)(setup)) {
         Some(loader) => Ok(Chosen { loader, evidence }),
-        None => Err(uncertain(&format!("{evidence}, but the configuration of {} does not exist", name(kind)))),
+        None => {
+            let name = of_kind(kind).map_or("that boot loader", |loader| loader.name);
+            Err(uncertain(&format!("{evidence}, but the configuration of {name} does not exist")))
+        }
     }
 }
 
@@ -151,8 +161,20 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     kernelstub.or_else(|| of_kind(kind))
 }
 
-fn name(kind: BootLoader) -> &'static str {
-    of_kind(kind).map_or("that boot loader", |loader| loader.name)
+/// The names of the initramfs images that are booted: those of the running kernel's command line, else of the loader's
+/// entries; images of microcode left out.
+pub(in crate::host::decide) fn booted_images(host: &Host, setup: &Setup) -> Vec<String> {
+    let is_one = |name: &String| !name.is_empty() && !name.contains("ucode") && !name.contains("fallback");
+    let names = |paths: Vec<String>| -> Vec<String> {
+        paths.iter().map(|path| path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()).filter(is_one).collect()
+    };
+    let line = host.platform.cmdline.clone().unwrap_or_default().0;
+    let running = line.split_ascii_whitespace().filter_map(|token| token.strip_prefix("initrd=")).flat_map(|value| value.split(','));
+    let running = names(running.map(str::to_owned).collect());
+    if !running.is_empty() || setup.booted.stub.is_some() {
+        return running;
+    }
+    chosen(host, setup).map_or_else(|_| Vec::new(), |chosen| names((chosen.loader.images)(setup)))
 }
 
 fn uncertain(what: &str) -> Finding {

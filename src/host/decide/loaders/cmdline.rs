@@ -1,5 +1,6 @@
 //! A file that contains a command line, such as /etc/kernel/cmdline: on one or several lines, with comments.
 
+use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
 
 /// Its content, on one line.
@@ -11,7 +12,7 @@ pub(super) fn said(text: &str) -> String {
 pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
     let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
     let add = !tokens::says(&said(text), wants);
-    let mut changed: String = text
+    let changed: String = text
         .split_inclusive('\n')
         .enumerate()
         .map(|(index, line)| match () {
@@ -20,11 +21,7 @@ pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
             () => tokens::without_opposites(line, wants),
         })
         .collect();
-    if add && last.is_none() {
-        let line_break = if changed.is_empty() || changed.ends_with('\n') { "" } else { "\n" };
-        changed.push_str(&format!("{line_break}{}\n", tokens::with("", wants)));
-    }
-    changed
+    if add && last.is_none() { shell::with_line(&changed, &tokens::with("", wants)) } else { changed }
 }
 
 /// The same file without contradicting parameters.

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use super::bls::ENTRIES;
-use super::entry::Entry;
-use super::loader::Loader;
-use super::{bls, fallback, grub_cfg, grub_place, grubenv};
+use super::bls::{self, ENTRIES};
+use super::grub_cfg;
+use super::loader::{Entry, Loader};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::text::shell::{self, Assignment, Quotes};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, fallback };
+pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, images, fallback };
 
 pub(super) const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
@@ -30,7 +29,7 @@ fn configured(setup: &Setup) -> bool {
 
 /// Whether there is a generated configuration.
 pub(super) fn is_generated(setup: &Setup) -> bool {
-    !grub_place::there(setup).is_empty()
+    !grub_cfg::there(setup).is_empty()
 }
 
 fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
@@ -40,9 +39,9 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         // New kernels get their parameters from /etc/default/grub or /etc/kernel/cmdline, the installed ones have entries.
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
-        grubenv::edit(setup, wants, &mut edits)?;
+        grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
     } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
-        edits.commands.push(regenerate(setup, grub_place::read_one(setup)?));
+        edits.commands.push(regenerate(setup, grub_cfg::read_one(setup)?));
     }
     Ok(edits)
 }
@@ -51,7 +50,7 @@ pub(super) fn reads_entries(setup: &Setup) -> bool {
     let enabled = setup.files.text_lossy(DEFAULTS).is_some_and(|text| {
         shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
     });
-    let read = grub_place::read_ones(setup);
+    let read = grub_cfg::read_ones(setup);
     let called = read.iter().filter_map(|path| setup.files.text(path)).any(|text| text.lines().any(|line| line.trim() == "blscfg"));
     (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
 }
@@ -118,17 +117,9 @@ fn add(texts: &mut [(&str, String)], wants: &[ParameterChange]) {
         Some(assignment) if assignment.certain && assignment.quotes != Quotes::Mixed => {
             shell::replace(text, assignment, &tokens::with(&text[assignment.inside.clone()], wants))
         }
-        Some(_) => with_line(text, &format!("{ALL_ENTRIES}=\"${ALL_ENTRIES} {}\"", tokens::with("", wants))),
-        None => with_line(text, &format!("{ALL_ENTRIES}=\"{}\"", tokens::with("", wants))),
+        Some(_) => shell::with_line(text, &format!("{ALL_ENTRIES}=\"${ALL_ENTRIES} {}\"", tokens::with("", wants))),
+        None => shell::with_line(text, &format!("{ALL_ENTRIES}=\"{}\"", tokens::with("", wants))),
     };
-}
-
-fn with_line(text: &str, line: &str) -> String {
-    let (break_before, end) = match text {
-        text if text.is_empty() || text.ends_with('\n') => ("", "\n"),
-        _ => ("\n", "\n"),
-    };
-    format!("{text}{break_before}{line}{end}")
 }
 
 fn without_opposites(path: &str, text: &str, wants: &[ParameterChange]) -> Result<String, Finding> {
@@ -159,7 +150,7 @@ fn without_opposites(path: &str, text: &str, wants: &[ParameterChange]) -> Resul
 }
 
 fn regenerate(setup: &Setup, target: &str) -> Command {
-    const DEBIAN: &str = grub_place::CONFIGURATIONS[1];
+    const DEBIAN: &str = grub_cfg::CONFIGURATIONS[1];
     let why = "GRUB reads its generated configuration";
     let neither = !setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig");
     let command = if target == DEBIAN && (setup.has("update-grub") || neither) {
@@ -172,29 +163,25 @@ fn regenerate(setup: &Setup, target: &str) -> Command {
 }
 
 fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
-    if reads_entries(setup) {
-        return fallback::entry(setup, ENTRIES, wants, off);
-    }
-    fallback::grub(setup, &[grub_place::read_one(setup).ok()?], wants, off)
+    if reads_entries(setup) { bls::fallback(setup, ENTRIES, wants, off) } else { grub_cfg::fallback(setup, wants, off) }
 }
 
-/// The initramfs images that the entries name.
-pub(super) fn images(setup: &Setup) -> Vec<String> {
+fn images(setup: &Setup) -> Vec<String> {
     if reads_entries(setup) {
-        return setup.files.texts(ENTRIES, ".conf").flat_map(|(_, text)| bls::initramfs(text)).collect();
+        return bls::images(setup, ENTRIES);
     }
-    let texts = grub_place::read_ones(setup).into_iter().filter_map(|path| setup.files.text(path));
+    let texts = grub_cfg::read_ones(setup).into_iter().filter_map(|path| setup.files.text(path));
     texts.flat_map(grub_cfg::images).collect()
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = grub_place::read_ones(setup)
+    let mut entries: Vec<Entry> = grub_cfg::read_ones(setup)
         .into_iter()
         .filter_map(|path| Some(grub_cfg::entries(path, setup.files.text(path)?)))
         .flatten()
         .collect();
     if reads_entries(setup) {
-        let variables = grubenv::kernelopts(setup);
+        let variables = grub_cfg::kernelopts(setup);
         entries.extend(bls::entries(setup, ENTRIES).into_iter().map(|mut entry| {
             entry.cmdline = entry.cmdline.replace("$kernelopts", &variables);
             entry

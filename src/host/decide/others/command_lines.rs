@@ -1,11 +1,10 @@
 //! The kernel command line: that of this boot, and what is configured for the next ones.
 
-use super::external::ExternalBinding;
-use super::keeps_out::ModuleBlocker;
+use super::external::{ExternalBinding, ModuleBlocker};
 use super::modules::{DRIVERS, with};
 use crate::host::decide::bound::bound;
+use crate::host::decide::drivers;
 use crate::host::decide::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
-use crate::host::decide::vfio;
 use crate::host::plan::is_ours;
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
@@ -131,7 +130,7 @@ pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> b
 pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
     let (_, unread, Some(loader)) = by_loader(host, setup) else { return Vec::new() };
     let counts = |one: &&Written<'_>| {
-        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !vfio::kept_out(setup, &one.name, one.value).is_empty()
+        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !drivers::kept_out(setup, &one.name, one.value).is_empty()
     };
     let mut lines: Vec<(&str, String)> = Vec::new();
     for one in unread.iter().filter(counts) {
@@ -155,7 +154,7 @@ pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
     for one in by_loader(host, setup).0 {
-        let parts = vfio::kept_out(setup, &one.name, one.value).join(",");
+        let parts = drivers::kept_out(setup, &one.name, one.value).join(",");
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
         }

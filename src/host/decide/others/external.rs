@@ -1,4 +1,5 @@
-//! A binding of devices that vgapt does not manage: its place, the devices it binds, how to remove it.
+//! What others do to the binding of devices: a binding that vgapt does not manage, and a line that prevents a driver from
+//! loading; where it is set, and how to remove it.
 
 use std::collections::BTreeSet;
 
@@ -94,4 +95,26 @@ fn shortened(words: &str) -> String {
 /// The functions of all parts, sorted.
 pub(super) fn union(parts: impl IntoIterator<Item = Vec<PciAddress>>) -> Vec<PciAddress> {
     parts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A line that prevents a driver from loading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host::decide) struct ModuleBlocker {
+    /// Its file and line number, or the kernel command line.
+    pub(in crate::host::decide) place: String,
+    /// Its text.
+    pub(in crate::host::decide) words: String,
+}
+
+impl ModuleBlocker {
+    /// Its place and text in one phrase.
+    pub(in crate::host::decide) fn says(&self) -> String {
+        format!("{} says `{}`", self.place, self.words)
+    }
+
+    /// How to remove all of them.
+    pub(in crate::host::decide) fn removal(lines: &[Self]) -> String {
+        let one = |line: &Self| format!("remove `{}` from {}", line.words, line.place);
+        lines.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -1,18 +1,30 @@
-//! What other bindings mean for the request: devices that they bind, and their mistakes.
+//! What other bindings mean for the request: the devices that they bind, a host without a display, and their mistakes.
 
-use super::context::BindingContext;
-use super::external::{ExternalBinding, union};
-use super::found::others;
+use super::external::{ExternalBinding, ModuleBlocker, union};
+use super::found::{display_drivers_kept_out, others};
 use super::scripts::removing;
-use super::{command_lines, displays, modules};
+use super::{command_lines, modules};
 use crate::host::decide::bound::bound;
-use crate::host::decide::{allowed, loaders};
-use crate::host::request::{Bind, Wanted};
+use crate::host::decide::loaders;
+use crate::host::request::{Allow, Bind, Handling, Wanted};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers};
+use crate::passthrough::{DangerKind, dangers, displays_on_vfio, has_outlets};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
+/// Introduces the option to leave the host without a display.
+const KEEP_SO: &str = "to leave it like this (and use the host over ssh)";
+
+/// The host, the request, and the bindings found.
+struct BindingContext<'a> {
+    host: &'a Host,
+    setup: &'a Setup,
+    wanted: &'a Wanted,
+    /// What vgapt binds.
+    ours: Vec<PciAddress>,
+    /// What others bind.
+    others: Vec<ExternalBinding>,
+}
 
 /// The findings about other bindings: requested devices they bind, further devices they bind, and their mistakes.
 pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
@@ -20,8 +32,8 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
     let seen = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
     let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
     findings.extend(unexplained(&seen));
-    findings.extend(displays::dark(&seen));
-    findings.extend(displays::without_driver(&seen));
+    findings.extend(dark(&seen));
+    findings.extend(without_driver(&seen));
     findings.extend(lost_early(&seen));
     findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
     if !wanted.functions.is_empty() || !seen.ours.is_empty() {
@@ -59,11 +71,14 @@ fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
     let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
     let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
     lost.filter_map(|danger| {
-        let allow = allowed::by_option(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
+        let Handling::Unless(allow) = Handling::of(danger.kind) else { return None };
+        if wanted.allowed.contains(&allow) {
+            return None;
+        }
         let message =
             format!("{}: {places} binds {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
         let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
-        Some(finding.unless(allowed::OVERRIDE_HINT, allowed::option(allow)))
+        Some(finding.unless(Allow::HINT, allow.option()))
     })
     .collect()
 }
@@ -201,4 +216,51 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
         host.device(*address).map_or_else(|| address.short(), |device| format!("{} {}", address.short(), device.class.noun()))
     };
     functions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
+/// running domain uses returns to the host.
+fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = seen;
+    let displays = displays_on_vfio(host);
+    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
+    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
+    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
+    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+        return None;
+    }
+    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    // The host driver must be able to load again, too.
+    let lines = display_drivers_kept_out(host, setup, &displays);
+    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", ModuleBlocker::removal(&lines)) };
+    let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
+    let remedy = by.map_or_else(
+        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
+        |other| other.remedy(&format!("to give the host its display back:{and_out}")),
+    );
+    let message = format!("the host has no display: {} is bound to vfio-pci by {place}{says}", PciAddress::list(&displays));
+    Some(Finding::blocked("no-display", message, remedy).unless(KEEP_SO, Allow::OnlyDisplay.option()))
+}
+
+/// Blocked if no display of the host has a driver and a line prevents one from loading.
+fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, .. } = seen;
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
+    let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
+    let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
+    // If no device at all has a driver, the drivers could not be read.
+    if !are_all || host.pci.iter().all(|device| device.driver.is_none()) || wanted.allowed.contains(&Allow::OnlyDisplay) {
+        return None;
+    }
+    let lines = display_drivers_kept_out(host, setup, &without);
+    let first = lines.first()?;
+    let says = lines.iter().map(ModuleBlocker::says).collect::<Vec<_>>().join(", ");
+    let message = format!("no display of the host has a driver: {} has none, and {says}", PciAddress::list(&without));
+    let regenerate = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
+        "regenerate the initramfs and the boot entries"
+    } else {
+        "regenerate the boot entries"
+    };
+    let remedy = format!("to give the host its display back: {}, {regenerate}, and reboot", ModuleBlocker::removal(&lines));
+    Some(Finding::blocked("display-kept-out", message, remedy).unless(KEEP_SO, Allow::OnlyDisplay.option()))
 }

@@ -9,13 +9,14 @@ mod conf;
 use super::packages;
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::request::{Shares, Wanted};
+use crate::host::text::shell;
 use crate::model::{Finding, Host, Setup, SmbShare, VirtualNetwork};
 
 /// Samba's configuration.
 const SAMBA: &str = "/etc/samba/smb.conf";
 /// vgapt's part of it.
 const OWN: &str = "/etc/samba/vgapt.conf";
-const INCLUDE: &str = "include = /etc/samba/vgapt.conf\n";
+const INCLUDE: &str = "include = /etc/samba/vgapt.conf";
 const HEAD: &str = "# Written by `vgapt prepare`, taken away by `vgapt undo`.\n";
 const LOOPBACK: &str = "127.0.0.1";
 /// Sections with a special meaning for Samba.
@@ -108,7 +109,7 @@ fn serves(parameters: &[conf::Parameter<'_>], share: &SmbShare) -> bool {
 /// Whether Samba's files share a folder, as far as they can be parsed.
 pub fn is_shared(setup: &Setup, folder: &str) -> bool {
     let share = SmbShare { folder: folder.to_owned(), name: String::new(), owner: None };
-    let is_read = |path: &&str| *path != OWN || setup.files.text_lossy(SAMBA).is_some_and(|text| text.contains(INCLUDE.trim_end()));
+    let is_read = |path: &&str| *path != OWN || setup.files.text_lossy(SAMBA).is_some_and(|text| text.contains(INCLUDE));
     [SAMBA, OWN].iter().filter(|path| is_read(path)).any(|path| {
         let parsed = setup.files.text_lossy(path).and_then(|text| conf::parse(text).ok());
         parsed.is_some_and(|parameters| serves(&parameters, &share))
@@ -125,11 +126,8 @@ fn section(share: &SmbShare, network: &VirtualNetwork) -> String {
 /// Adds the line at the end of the file, where it does not affect a section.
 fn with_include(theirs: Option<&str>, network: &VirtualNetwork) -> String {
     match theirs {
-        Some(text) => {
-            let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            format!("{text}{line_break}{INCLUDE}")
-        }
-        None => format!("{HEAD}[global]\n  interfaces = lo {}\n  bind interfaces only = yes\n{INCLUDE}", network.bridge),
+        Some(text) => shell::with_line(text, INCLUDE),
+        None => format!("{HEAD}[global]\n  interfaces = lo {}\n  bind interfaces only = yes\n{INCLUDE}\n", network.bridge),
     }
 }
 
