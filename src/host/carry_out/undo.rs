@@ -8,8 +8,7 @@ use serde::Serialize;
 use super::outputs::outputs;
 use super::receipt::{CommandRecord, FileRecord, Made, Progress, Receipt, Receipts, Store, StoredContent};
 use crate::host::decide::loaders;
-use crate::host::text::merge::{self, Texts};
-use crate::host::text::words::FileSyntax;
+use crate::host::text::merge::{self, FileSyntax, Texts};
 use crate::target::Target;
 use crate::target::files::{self, State};
 

@@ -1,7 +1,7 @@
 //! The files in which kernel parameters are written: which loader reads them, and how they hold them.
 
 use super::{bls, grub, grub_cfg, kernelstub, limine, systemd_boot, unified};
-use crate::host::text::words::FileSyntax;
+use crate::host::text::merge::FileSyntax;
 use crate::model::{BootLoader, Setup};
 
 /// Files from which command lines are generated.

@@ -6,6 +6,7 @@ use crate::host::decide::bound::bound;
 use crate::host::decide::drivers;
 use crate::host::decide::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
 use crate::host::plan::is_ours;
+use crate::host::text::shell;
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
 /// A parameter in a configuration file.
@@ -38,7 +39,7 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
-            let tokens: Vec<&str> = code(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
+            let tokens: Vec<&str> = shell::without_comment(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
             if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
             }
@@ -48,21 +49,6 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
         }
     }
     found
-}
-
-/// A line without its comment.
-fn code(line: &str) -> &str {
-    let (mut quote, mut before) = (None, ' ');
-    for (at, c) in line.char_indices() {
-        match (c, quote) {
-            ('#', None) if before.is_whitespace() => return &line[..at],
-            ('"' | '\'', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            _ => {}
-        }
-        before = c;
-    }
-    line
 }
 
 fn parameter(token: &str) -> Option<(String, &str)> {
