@@ -20,6 +20,7 @@ mod names;
 mod networks;
 mod node_devices;
 mod observed;
+mod ostree;
 mod pci;
 mod platform;
 mod read;

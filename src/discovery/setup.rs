@@ -1,7 +1,7 @@
 //! The setup of the host: configuration files, kernels, boot, use of devices.
 
-use super::{booted, config, domains, firmware, hook, kernels, networks, uses};
-use crate::model::{DomainFunctions, Host, Setup, Size};
+use super::{booted, config, domains, firmware, hook, kernels, networks, ostree, uses};
+use crate::model::{DomainFunctions, Host, LocalInitramfs, Setup, Size};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -75,8 +75,8 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
     unread.extend(kernels::unread(root, &kernels));
     Setup {
         unread,
-        files,
         booted: booted::read(root),
+        local_initramfs: LocalInitramfs(ostree::local_initramfs(root, &files)),
         claimants: kernels::claimants(root, host, &kernels),
         kernels,
         programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),
@@ -86,6 +86,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         firmwares: firmware::firmwares(root).len(),
         networks: networks::read(root),
         hook_program: hook::program(root),
+        files,
         in_domains: DomainFunctions(domains::functions(root)),
     }
 }

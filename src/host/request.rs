@@ -18,7 +18,8 @@ pub struct Wanted {
     pub allowed: BTreeSet<Allow>,
     /// Whether a disk that the TPM unlocks may ask for its key.
     pub accept_tpm: bool,
-    /// The path of the running vgapt, for the hook that libvirt runs; `None` in a tree that is not the running system.
+    /// The path of the running vgapt, if libvirt's hook would run another program or none; never in a tree that is not the
+    /// running system.
     pub program: Option<String>,
     /// Whether missing packages are installed.
     pub install: bool,

@@ -46,7 +46,9 @@ pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Plat
 pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub use samba::{SmbShare, VirtualNetwork};
-pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses};
+pub use setup::{
+    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses,
+};
 pub use shell_word::shell_word;
 pub use size::Size;
 pub use uri::Uri;

@@ -71,13 +71,11 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
     };
     plan.in_initramfs = inclusion.modules.iter().filter(|module| **module == "vfio_pci").map(|_| "vfio-pci.ko".to_owned()).collect();
     plan.in_initramfs.extend(inclusion.files.iter().map(|file| file.trim_start_matches('/').to_owned()));
-    match initramfs::edits(tool, setup, inclusion) {
+    let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
+    match initramfs::edits(tool, setup, inclusion, bound_changes) {
         Err(finding) => plan.findings.push(finding),
-        Ok(mut edits) => {
-            let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
-            if edits.writes.is_empty() && !bound_changes {
-                edits.commands.clear();
-            } else {
+        Ok(edits) => {
+            if !edits.commands.is_empty() {
                 plan.reboot.push("the new initramfs is loaded at boot".to_owned());
             }
             plan.add(edits);

@@ -108,12 +108,17 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         })
 }
 
-/// The files and commands of a tool; its images are copied to where they are booted from.
-pub(in crate::host::decide) fn edits(tool: &Tool, setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
-    let mut edits = (tool.edit)(setup, inclusion)?;
-    if let Some(command) = edits.commands.iter_mut().find(|command| command.argv.first().is_some_and(|name| name == tool.program)) {
-        command.makes.extend(loaders::copied(setup));
+/// The files of a tool; and, if they change or `changed` says that others in the image do, the command that regenerates the
+/// images and what copies them to where they are booted from.
+pub(in crate::host::decide) fn edits(tool: &Tool, setup: &Setup, inclusion: &Inclusion, changed: bool) -> Result<Edits, Finding> {
+    let mut edits = (tool.files)(setup, inclusion)?;
+    if changed || !edits.writes.is_empty() {
+        let mut command = (tool.regenerate)(setup, inclusion)?;
+        if command.argv.first().is_some_and(|name| name == tool.program) {
+            command.makes.extend(loaders::copied(setup));
+        }
+        edits.commands.push(command);
+        edits.commands.extend(loaders::copying(setup));
     }
-    edits.commands.extend(loaders::copying(setup));
     Ok(edits)
 }

@@ -2,15 +2,15 @@
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
 use crate::host::decide::loaders;
-use crate::host::plan::Edits;
+use crate::host::plan::{Command, Edits};
 use crate::model::{Finding, InitramfsTool, Setup};
 
 pub(super) static INITRAMFS_TOOLS: Tool =
-    Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", edit };
+    Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", files, regenerate };
 
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
-fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     // Functions of hook-functions, from initramfs-tools(7).
     let modules = inclusion.modules.iter().map(|module| format!("force_load {module}\n"));
     let programs = inclusion.files.iter().filter(|file| !file.ends_with(".conf")).map(|file| format!("copy_exec {file} {file}\n"));
@@ -19,7 +19,9 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         modules.collect::<String>(),
         programs.collect::<String>()
     );
-    let mut edits = own_file(setup, HOOK, inclusion, text, 0o755)?;
-    edits.commands.push(loaders::update_initramfs(WHY));
-    Ok(edits)
+    own_file(setup, HOOK, inclusion, text, 0o755)
+}
+
+fn regenerate(_: &Setup, _: &Inclusion) -> Result<Command, Finding> {
+    Ok(loaders::update_initramfs(WHY))
 }
