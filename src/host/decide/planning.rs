@@ -1,5 +1,7 @@
 //! From the request and the present state to the plan.
 
+use std::slice;
+
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
 use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba};
@@ -31,10 +33,8 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
 
     plan.findings.extend(others::findings(host, setup, wanted));
     take(&mut plan, binding.edits(host, setup));
-    let overruled = overruled::findings(setup, &plan, &binding);
+    let overruled = overruled::findings(setup, &plan, wanted, &binding);
     plan.findings.extend(overruled);
-    let kept_out = overruled::kept_out(setup, &plan, wanted, &binding);
-    plan.findings.extend(kept_out);
     let (modules, files) = binding.in_initramfs();
     if !binding.is_empty() || bound_before {
         initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);
@@ -84,39 +84,29 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
 }
 
 fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
-    let is_opposite = |want: &ParameterChange| matches!(want, ParameterChange::Without(..));
-    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
-    let telling: Vec<Parameter> = needed
-        .into_iter()
-        .filter(|one| !is_opposite(&one.want) || !tokens::says(&running, std::slice::from_ref(&one.want)))
-        .map(|one| one.parameter)
-        .collect();
+    let is_shown = |want: &ParameterChange| !matches!(want, ParameterChange::Without(..)) || !tokens::says(&running, slice::from_ref(want));
+    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
+    let shown = needed.into_iter().filter(|one| is_shown(&one.want));
+    plan.parameters = shown.map(|one| Parameter { token: one.want.to_string(), why: one.why }).collect();
     let chosen = match loaders::chosen(host, setup) {
         Ok(chosen) => chosen,
         // Nothing has to be added, so the boot loader does not matter.
-        Err(_) if telling.is_empty() => return,
+        Err(_) if plan.parameters.is_empty() => return,
         // The user has set all of them in the boot loader's configuration.
-        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => {
-            plan.parameters = telling;
-            return;
-        }
+        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => return,
         Err(mut finding) => {
-            let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
+            let line: Vec<&str> = plan.parameters.iter().map(|parameter| parameter.token.as_str()).collect();
             finding.remedy = finding.remedy.replace(loaders::PARAMETERS, &line.join(" "));
-            plan.parameters = telling;
             return plan.findings.push(finding);
         }
     };
-    plan.parameters = telling;
     match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
-            if !edits.writes.is_empty() || !edits.commands.is_empty() {
-                plan.reboot.push(format!(
-                    "kernel parameters take effect at the next boot (boot loader: {}; {})",
-                    chosen.loader.name, chosen.evidence
-                ));
+            if edits != Edits::default() {
+                let loaders::Chosen { loader, evidence } = &chosen;
+                plan.reboot.push(format!("kernel parameters take effect at the next boot (boot loader: {}; {evidence})", loader.name));
             }
             plan.add(edits);
         }
@@ -141,10 +131,8 @@ fn correct_labels(setup: &Setup, plan: &mut Plan) {
         return;
     }
     let new = plan.writes.iter().filter(|write| write.before.is_none() && write.after.is_some()).map(|write| write.place.as_str());
-    let copied = HOOK_PROGRAMS
-        .iter()
-        .copied()
-        .filter(|program| plan.commands.iter().any(|command| command.makes.iter().any(|made| made == program)));
+    let is_copied = |program: &&str| plan.commands.iter().any(|command| command.makes.iter().any(|made| made == program));
+    let copied = HOOK_PROGRAMS.into_iter().filter(is_copied);
     let files: Vec<&str> = new.chain(copied).collect();
     if files.is_empty() {
         return;

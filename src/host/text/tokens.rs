@@ -1,5 +1,7 @@
 //! Edits a kernel command line token by token: other tokens keep their order, quotes and the space around them.
 
+use std::fmt;
+
 /// The tokens of a command line, each with the space before it, and the space at the end.
 struct Tokens<'a> {
     all: Vec<(&'a str, &'a str)>,
@@ -105,6 +107,18 @@ pub(in crate::host) enum ParameterChange {
     Without(String, String),
     /// This many huge pages of this size: two tokens that belong together.
     Hugepages(&'static str, u64),
+}
+
+impl fmt::Display for ParameterChange {
+    /// As on the command line; what is removed with a leading `-`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(token) => f.write_str(token),
+            Self::Include(name, items) => write!(f, "{name}={}", items.join(",")),
+            Self::Without(name, item) => write!(f, "-{name}={item}"),
+            Self::Hugepages(size, count) => f.write_str(&pages(size, *count).join(" ")),
+        }
+    }
 }
 
 /// Whether a command line already has all of these changes.

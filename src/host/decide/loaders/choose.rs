@@ -57,6 +57,10 @@ static UNSUPPORTED: [UnsupportedLoader; 2] = [
     },
 ];
 
+/// Parts of the names and paths of the loaders that vgapt supports.
+const NAMES: [(&str, BootLoader); 4] =
+    [("systemd", BootLoader::SystemdBoot), ("limine", BootLoader::Limine), ("grub", BootLoader::Grub), ("shim", BootLoader::Grub)];
+
 /// The ZFS dataset of the root file system.
 fn root_dataset(setup: &Setup) -> Option<&str> {
     let mut lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -89,16 +93,14 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     if setup.files.exists("/run/ostree-booted") {
         return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
     }
-    let told = [
-        booted.loader.as_ref().map(|loader| (loader, format!("the boot loader reports itself as {loader} (EFI variable LoaderInfo)"))),
-        booted.program.as_ref().map(|program| (program, format!("the firmware started {program} (EFI variable BootCurrent)"))),
-    ];
+    let loader = booted.loader.as_deref().map(|name| (name, format!("the boot loader reports itself as {name} (EFI variable LoaderInfo)")));
+    let program = booted.program.as_deref().map(|path| (path, format!("the firmware started {path} (EFI variable BootCurrent)")));
+    let reports: Vec<(String, String)> =
+        loader.into_iter().chain(program).map(|(text, evidence)| (text.to_ascii_lowercase(), evidence)).collect();
     // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB.
     let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
-    let foreign = told.iter().flatten().find_map(|(text, evidence)| {
-        let text = text.to_ascii_lowercase();
-        Some((UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
-    });
+    let unsupported = |text: &str| UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)));
+    let foreign = reports.iter().find_map(|(text, evidence)| Some((unsupported(text)?, evidence)));
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
         let message = format!("vgapt does not edit the configuration of {}, which booted this host: {evidence}", foreign.name);
         return Some(Err(Finding::error("boot-loader", message, (foreign.place)(setup))));
@@ -106,30 +108,22 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     if let Some(stub) = &booted.stub {
         return Some(Ok((BootLoader::UnifiedKernelImage, format!("the kernel was started by {stub} (EFI variable StubInfo)"))));
     }
-    let named = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        [("systemd", BootLoader::SystemdBoot), ("limine", BootLoader::Limine), ("grub", BootLoader::Grub), ("shim", BootLoader::Grub)]
-            .into_iter()
-            .find(|(word, _)| text.contains(word))
-            .map(|(_, kind)| kind)
-    };
-    if let Some((kind, evidence)) = told.iter().flatten().find_map(|(text, evidence)| Some((named(text)?, evidence))) {
+    let kind_in = |text: &str| NAMES.iter().find(|(word, _)| text.contains(word)).map(|(_, kind)| *kind);
+    if let Some((kind, evidence)) = reports.iter().find_map(|(text, evidence)| Some((kind_in(text)?, evidence))) {
         return Some(Ok((kind, evidence.clone())));
     }
-    let is_image = booted.program.as_ref().is_some_and(|program| program.to_ascii_lowercase().contains("\\efi\\linux\\"));
-    if let (true, Some((_, evidence))) = (is_image, &told[1]) {
+    if let Some((_, evidence)) = reports.iter().find(|(text, _)| text.contains("\\efi\\linux\\")) {
         return Some(Ok((BootLoader::UnifiedKernelImage, evidence.clone())));
     }
     if let Some(image) = image {
         return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
     }
-    let unknown = told.iter().flatten().find(|(text, _)| !is_fallback(text));
+    let unknown = reports.iter().find(|(text, _)| !is_fallback(text));
     unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
 }
 
 /// Whether a program has the fallback name `boot*.efi`, which does not identify a loader.
 fn is_fallback(program: &str) -> bool {
-    let program = program.to_ascii_lowercase();
     program.rsplit('\\').next().is_some_and(|name| name.starts_with("boot") && name.ends_with(".efi"))
 }
 

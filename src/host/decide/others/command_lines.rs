@@ -65,25 +65,25 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let mut found = Vec::new();
     for driver in DRIVERS {
         let name = format!("{driver}.ids");
-        let line = host.platform.cmdline.as_ref();
-        let now = line.and_then(|line| Some((line, line.get(&name)?)));
-        if let Some((line, value)) = now.filter(|(_, value)| !are_own_ids(setup, &name, value)) {
-            let place = written
-                .iter()
-                .find(|one| one.name == name)
-                .map_or_else(|| "the kernel's command line".to_owned(), |one| format!("{}, and the kernel's command line", one.place));
+        let written: Vec<&Written<'_>> = written.iter().filter(|one| one.name == name).collect();
+        let binding = |place: &str, token: &str| ExternalBinding::new(place.to_owned(), token).by(driver).parameter(setup);
+        let mut told: Vec<&str> = Vec::new();
+        if let Some((line, value)) = host.platform.cmdline.as_ref().and_then(|line| Some((line, line.get(&name)?))) {
+            told.push(value);
+            let running = "the kernel's command line";
+            let place = written.first().map_or_else(|| running.to_owned(), |one| format!("{}, and {running}", one.place));
             // The boot entry of an installed kernel has it, but the file from which new entries are generated does not.
-            let fades = written.iter().find(|one| one.name == name).is_some_and(|one| one.path.contains("/loader/entries/"))
-                && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
-                && setup.files.exists(NEW_KERNELS);
+            let only_in_entries = !written.is_empty() && written.iter().all(|one| one.path.contains("/loader/entries/"));
+            let fades = only_in_entries && setup.files.exists(NEW_KERNELS);
             let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            found.push(with(ExternalBinding { fades, ..ExternalBinding::new(place, token).by(driver).parameter(setup) }, host, value));
+            if !are_own_ids(setup, &name, value) {
+                found.push(with(ExternalBinding { fades, ..binding(&place, token) }, host, value));
+            }
         }
-        let mut told: Vec<&str> = now.iter().map(|(_, value)| *value).collect();
-        for one in written.iter().filter(|one| one.name == name) {
+        for one in written {
             if !told.contains(&one.value) && !are_own_ids(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(ExternalBinding::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
+                found.push(with(binding(&one.place, one.token), host, one.value));
             }
         }
     }

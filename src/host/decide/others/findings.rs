@@ -8,7 +8,7 @@ use crate::host::decide::bound::bound;
 use crate::host::decide::loaders;
 use crate::host::request::{Allow, Bind, Handling, Wanted};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers, displays_on_vfio, has_outlets};
+use crate::passthrough::{Danger, DangerKind, dangers, displays_on_vfio, has_outlets};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
@@ -57,114 +57,121 @@ fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
         let stays = !wanted.functions.contains(address) && !ours.contains(address);
         stays && host.device(*address).is_some_and(|device| !device.on_vfio())
     };
-    let new = |other: &ExternalBinding| -> Vec<PciAddress> { other.takes.iter().copied().filter(is_new).collect() };
-    let takes = union(others.iter().map(new));
-    let by: Vec<&ExternalBinding> = others.iter().filter(|other| !new(other).is_empty()).collect();
+    let by: Vec<&ExternalBinding> = others.iter().filter(|other| other.takes.iter().any(is_new)).collect();
     let Some(first) = by.first() else { return Vec::new() };
+    let takes = union(by.iter().map(|other| other.takes.iter().copied().filter(is_new).collect()));
+    let places = by.iter().map(|other| other.place.as_str()).collect::<Vec<_>>().join(" and ");
+    let bound = described(host, &takes);
     let alone = dangers(host, &setup.uses, &wanted.functions);
-    let is_known = |kind: DangerKind, message: &str| {
-        alone
-            .iter()
-            .any(|danger| danger.kind.code() == kind.code() && (kind.code() == DangerKind::OnlyDisplay.code() || danger.message == message))
+    let is_display = |danger: &Danger| danger.kind.code() == DangerKind::OnlyDisplay.code();
+    let is_known = |danger: &Danger| {
+        let is_same = |known: &Danger| known.kind.code() == danger.kind.code() && (is_display(danger) || known.message == danger.message);
+        alone.iter().any(is_same)
     };
-    let places = by.iter().map(|other| other.place.clone()).collect::<Vec<_>>().join(" and ");
-    let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
-    let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
-    lost.filter_map(|danger| {
-        let Handling::Unless(allow) = Handling::of(danger.kind) else { return None };
-        if wanted.allowed.contains(&allow) {
-            return None;
+    let mut findings = Vec::new();
+    for danger in dangers(host, &setup.uses, &union([wanted.functions.clone(), takes])) {
+        let Handling::Unless(allow) = Handling::of(danger.kind) else { continue };
+        if LOSSES.contains(&danger.kind) && !is_known(&danger) && !wanted.allowed.contains(&allow) {
+            let message = format!("{}: {places} binds {bound} once vfio-pci is loaded before other drivers", danger.message);
+            let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
+            findings.push(finding.unless(Allow::HINT, allow.option()));
         }
-        let message =
-            format!("{}: {places} binds {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
-        let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
-        Some(finding.unless(Allow::HINT, allow.option()))
-    })
-    .collect()
+    }
+    findings
 }
 
 fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> {
+    [of_selected(seen, other), of_further(seen, other), no_ids(other), mistake(other)].into_iter().flatten().collect()
+}
+
+/// Whether one of these is bound to vfio-pci now.
+fn are_held(host: &Host, functions: &[PciAddress]) -> bool {
+    host.devices(functions).any(PciDevice::on_vfio)
+}
+
+/// It binds functions that are selected for a guest.
+fn of_selected(seen: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
     let BindingContext { host, setup, wanted, ours, .. } = seen;
-    let mut findings = Vec::new();
-    let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
-    let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
+    let meant: Vec<PciAddress> = other.takes.iter().copied().filter(|address| wanted.functions.contains(address)).collect();
+    if meant.is_empty() {
+        return None;
+    }
+    let binds = format!("{} binds {}", other.told(), PciAddress::list(&meant));
     let by_stub = other.driver == Some("pci_stub")
         && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
-    if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
-        findings.push(Finding::blocked(
-            "bound-by-other",
-            format!("{} binds {} to pci-stub before vfio-pci is loaded", other.told(), PciAddress::list(&meant)),
-            other.remedy("first"),
-        ));
-    } else if !meant.is_empty() && wanted.bind == Bind::Start {
-        findings.push(Finding::blocked(
-            "bound-by-other",
-            format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
-            other.remedy("omit it with --bind start, or"),
-        ));
-    } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
-        let (keep, fades) = if other.fades {
-            let file = loaders::NEW_KERNELS;
-            (
-                format!("to keep it, add {} to {file} too", other.words),
-                format!("; {file}, from which the entry of the next kernel is generated, lacks it"),
-            )
-        } else {
-            ("nothing, if it is intended".to_owned(), String::new())
-        };
-        let regenerate = other.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
-        let in_entries = other.place.contains("/loader/entries/");
-        let removal = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("remove it{regenerate}"));
-        findings.push(Finding::warning(
-            "bound-by-other",
-            format!(
-                "{} binds {}, which vgapt does not manage: vgapt undo does not revert it{fades}",
-                other.told(),
-                PciAddress::list(&meant)
-            ),
-            format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
-        ));
+    if by_stub && wanted.bind == Bind::Boot {
+        let message = format!("{binds} to pci-stub before vfio-pci is loaded");
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("first")));
     }
-    let beside: Vec<PciAddress> = beside
-        .into_iter()
-        .filter(|address| !ours.contains(address) && !setup.in_domains.have(*address) && !shares_card(host, wanted, *address))
-        .collect();
-    if !beside.is_empty() {
-        let usb = host.pci.iter().filter(|device| device.class.code() == USB);
-        let blind = held(&beside) && usb.clone().any(|device| beside.contains(&device.address)) && usb.clone().all(PciDevice::on_vfio);
-        let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
-        let unread =
-            setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})")).unwrap_or_default();
-        findings.push(Finding::warning(
-            "also-bound",
-            format!("{} also binds {}, which is not selected for a guest here{unread}{more}", other.place, described(host, &beside)),
-            other.remedy("if no guest is to have it:"),
-        ));
+    if wanted.bind == Bind::Start {
+        let message = format!("{binds} at boot, so it is not left with the host until the domain starts");
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("omit it with --bind start, or")));
     }
-    if !other.no_ids.is_empty() {
-        findings.push(Finding::warning(
-            "no-ids",
-            format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", ")),
-            "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare",
-        ));
+    if !are_held(host, &meant) || meant.iter().all(|address| ours.contains(address)) {
+        return None;
     }
+    let file = loaders::NEW_KERNELS;
+    let (keep, fades) = if other.fades {
+        let fades = format!("; {file}, from which the entry of the next kernel is generated, lacks it");
+        (format!("to keep it, add {} to {file} too", other.words), fades)
+    } else {
+        ("nothing, if it is intended".to_owned(), String::new())
+    };
+    let regenerate = other.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
+    let in_entries = other.place.contains("/loader/entries/");
+    let removal = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("remove it{regenerate}"));
+    Some(Finding::warning(
+        "bound-by-other",
+        format!("{binds}, which vgapt does not manage: vgapt undo does not revert it{fades}"),
+        format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
+    ))
+}
+
+/// It binds functions that are not selected for a guest.
+fn of_further(seen: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = seen;
+    let is_meant = |address: &PciAddress| {
+        let is_ours = wanted.functions.contains(address) || ours.contains(address);
+        is_ours || setup.in_domains.have(*address) || shares_card(host, wanted, *address)
+    };
+    let further: Vec<PciAddress> = other.takes.iter().copied().filter(|address| !is_meant(address)).collect();
+    if further.is_empty() {
+        return None;
+    }
+    let mut usb = host.pci.iter().filter(|device| device.class.code() == USB);
+    let takes_usb = usb.clone().any(|device| further.contains(&device.address));
+    let blind = are_held(host, &further) && takes_usb && usb.all(PciDevice::on_vfio);
+    let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
+    let unread = setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})"));
+    let (unread, described) = (unread.unwrap_or_default(), described(host, &further));
+    Some(Finding::warning(
+        "also-bound",
+        format!("{} also binds {described}, which is not selected for a guest here{unread}{more}", other.place),
+        other.remedy("if no guest is to have it:"),
+    ))
+}
+
+fn no_ids(other: &ExternalBinding) -> Option<Finding> {
+    (!other.no_ids.is_empty()).then(|| {
+        let message = format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", "));
+        let remedy = "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare";
+        Finding::warning("no-ids", message, remedy)
+    })
+}
+
+/// It binds nothing, or what it binds is not known.
+fn mistake(other: &ExternalBinding) -> Option<Finding> {
+    let told = other.told();
     if other.takes_no_options {
-        findings.push(Finding::warning(
-            "no-ids",
-            format!("{} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing", other.told()),
-            "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line",
-        ));
-    } else if other.takes.is_empty() && other.no_ids.is_empty() {
-        findings.push(Finding::warning(
-            "bound-by-other",
-            format!(
-                "{} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known",
-                other.told()
-            ),
-            other.remedy("check what it does; if it is not needed:"),
-        ));
+        let message = format!("{told} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
+        let remedy = "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line";
+        return Some(Finding::warning("no-ids", message, remedy));
     }
-    findings
+    (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
+        let message =
+            format!("{told} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known");
+        Finding::warning("bound-by-other", message, other.remedy("check what it does; if it is not needed:"))
+    })
 }
 
 /// Another function of a selected card is reported with the card.
