@@ -43,31 +43,22 @@ fn no_room(setup: &Setup, plan: &Plan) -> Option<Finding> {
 
 /// Copies of all images are stored until `vgapt undo`.
 fn copies(setup: &Setup, made: &[Size]) -> Option<Finding> {
-    let needed: u64 = made.iter().map(|size| size.bytes()).sum();
+    let needed = made.iter().map(|size| size.bytes()).sum();
     let free = setup.room_at("/var").or_else(|| setup.room_at("/"))?;
-    (free.bytes() < needed).then(|| {
-        Finding::error(
-            "no-room",
-            format!(
-                "/var has {} MiB free, and copies of the boot images for vgapt undo need {} MiB",
-                free.bytes() >> 20,
-                needed.div_ceil(1 << 20)
-            ),
-            "free space in /var, and run vgapt prepare again",
-        )
-    })
+    let remedy = "free space in /var, and run vgapt prepare again";
+    lack(free, needed, remedy, |free, needed| format!("/var has {free} free, and copies of the boot images for vgapt undo need {needed}"))
 }
 
 fn images(setup: &Setup, made: &[Size], largest: Size) -> Option<Finding> {
     let needed = largest.bytes() + GROWTH.bytes() * made.len() as u64;
     let free = setup.room_at("/boot")?;
-    (free.bytes() < needed).then(|| {
-        Finding::error(
-            "no-room",
-            format!("/boot has {} MiB free, and the new initramfs images need {} MiB", free.bytes() >> 20, needed.div_ceil(1 << 20)),
-            "remove old kernels (apt autoremove, dnf remove --oldinstallonly), and run vgapt prepare again",
-        )
-    })
+    let remedy = "remove old kernels (apt autoremove, dnf remove --oldinstallonly), and run vgapt prepare again";
+    lack(free, needed, remedy, |free, needed| format!("/boot has {free} free, and the new initramfs images need {needed}"))
+}
+
+fn lack(free: Size, needed: u64, remedy: &str, message: impl Fn(String, String) -> String) -> Option<Finding> {
+    let mib = |mib: u64| format!("{mib} MiB");
+    (free.bytes() < needed).then(|| Finding::error("no-room", message(mib(free.bytes() >> 20), mib(needed.div_ceil(1 << 20))), remedy))
 }
 
 /// A disk that the TPM unlocks may ask for its key after a change of what is booted.

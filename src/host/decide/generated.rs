@@ -122,7 +122,7 @@ struct Needed {
     /// Kernel parameters to add.
     parameters: Vec<String>,
     /// Kernel parameters to remove.
-    gone: Vec<String>,
+    removed: Vec<String>,
     /// What is bound at boot.
     bound: Vec<Bound>,
     /// Functions with the same ids that stay with the host.
@@ -169,11 +169,11 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     // The finding below replaces those about files that do not exist here.
     plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
     *plan = Plan { parameters: take(&mut plan.parameters), findings: take(&mut plan.findings), ..Plan::default() };
-    if !needed.parameters.is_empty() || !needed.gone.is_empty() || !needed.bound.is_empty() {
+    if !needed.parameters.is_empty() || !needed.removed.is_empty() || !needed.bound.is_empty() {
         let lines = lines(&needed);
-        let beside = beside(&needed, &lines);
+        let warning = twin_warning(&needed, &lines);
         let message = format!("{name}: {made}, so what vgapt would write is lost or cannot be written");
-        plan.findings.push(Finding::error("generated", message, format!("{lines}{beside}")));
+        plan.findings.push(Finding::error("generated", message, format!("{lines}{warning}")));
     } else if changes {
         plan.findings.push(Finding::warning(
             "generated",
@@ -187,7 +187,7 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
 fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     let running = host.platform.cmdline.clone().unwrap_or_default();
     let says = |token: &str| token.split_whitespace().all(|token| running.0.split_ascii_whitespace().any(|one| one == token));
-    let (gone, come): (Vec<_>, Vec<_>) = plan.parameters.iter().map(|one| one.token.clone()).partition(|token| token.starts_with('-'));
+    let (removed, come): (Vec<_>, Vec<_>) = plan.parameters.iter().map(|one| one.token.clone()).partition(|token| token.starts_with('-'));
     let devices = host.devices(&wanted.functions).filter(|device| wanted.bind == Bind::Boot && !device.on_vfio());
     let bound = bound(setup);
     let new: Vec<Bound> = devices.map(Bound::of).filter(|new| !bound.contains(new)).collect();
@@ -195,7 +195,7 @@ fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     let twins = host.pci.iter().filter(|device| stays(device.address) && new.iter().any(|bound| bound.id == device.id));
     Needed {
         parameters: come.into_iter().filter(|token| !says(token)).collect(),
-        gone: gone.into_iter().map(|token| token.trim_start_matches('-').to_owned()).collect(),
+        removed: removed.into_iter().map(|token| token.trim_start_matches('-').to_owned()).collect(),
         twins: twins.map(|device| device.address).collect(),
         bound: new,
     }
@@ -214,7 +214,7 @@ fn by_address(needed: &Needed) -> String {
 
 /// The warning after the lines if an id would also bind a device that stays with the host, and the lines do not bind by
 /// address.
-fn beside(needed: &Needed, lines: &str) -> String {
+fn twin_warning(needed: &Needed, lines: &str) -> String {
     let is_named = |bound: &Bound| lines.contains(&bound.address.to_string());
     if needed.twins.is_empty() || needed.bound.iter().all(is_named) {
         return String::new();
@@ -233,8 +233,8 @@ fn line(needed: &Needed) -> Vec<String> {
 }
 
 fn on_the_line(needed: &Needed) -> String {
-    let gone: String = needed.gone.iter().map(|token| format!(" (and remove {token})")).collect();
-    format!("{}{gone}", line(needed).join(" "))
+    let removed: String = needed.removed.iter().map(|token| format!(" (and remove {token})")).collect();
+    format!("{}{removed}", line(needed).join(" "))
 }
 
 fn quoted(words: &[String]) -> Vec<String> {
@@ -250,10 +250,10 @@ fn truenas(needed: &Needed) -> String {
     let addresses = needed.addresses().join(", ");
     let isolated =
         (!addresses.is_empty()).then(|| format!("in its web interface, System, Advanced Settings, Isolated GPU Devices: {addresses}"));
-    let gone: String = needed.gone.iter().map(|token| format!(" (without {token})")).collect();
-    let options = (!needed.parameters.is_empty() || !gone.is_empty()).then(|| {
+    let removed: String = needed.removed.iter().map(|token| format!(" (without {token})")).collect();
+    let options = (!needed.parameters.is_empty() || !removed.is_empty()).then(|| {
         let options = needed.parameters.join(" ");
-        format!("midclt call system.advanced.update '{{\"kernel_extra_options\": \"{options}\"}}', including the present options{gone}")
+        format!("midclt call system.advanced.update '{{\"kernel_extra_options\": \"{options}\"}}', including the present options{removed}")
     });
     format!("{}; then reboot", joined([options, isolated]))
 }
@@ -263,8 +263,8 @@ fn by_hand(needed: &Needed) -> String {
     let options =
         (!ids.is_empty()).then(|| format!("options vfio-pci ids={} in /etc/modprobe.d, and vfio_pci in the initramfs", ids.join(",")));
     let parameters = (!needed.parameters.is_empty()).then(|| format!("the kernel parameters {}", needed.parameters.join(" ")));
-    let gone = (!needed.gone.is_empty()).then(|| format!("without the kernel parameters {}", needed.gone.join(" ")));
-    format!("with the system's own tools: {}", joined([parameters, gone, options]))
+    let removed = (!needed.removed.is_empty()).then(|| format!("without the kernel parameters {}", needed.removed.join(" ")));
+    format!("with the system's own tools: {}", joined([parameters, removed, options]))
 }
 
 fn nixos(needed: &Needed) -> String {
@@ -273,7 +273,7 @@ fn nixos(needed: &Needed) -> String {
     if !parameters.is_empty() {
         lines.push(format!("boot.kernelParams = [ {} ];", quoted(&parameters).join(" ")));
     }
-    lines.extend(needed.gone.iter().map(|token| format!("remove \"{token}\" from boot.kernelParams")));
+    lines.extend(needed.removed.iter().map(|token| format!("remove \"{token}\" from boot.kernelParams")));
     let ids = ids(needed);
     if !needed.twins.is_empty() {
         lines.push("boot.initrd.availableKernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
@@ -291,17 +291,17 @@ fn nixos(needed: &Needed) -> String {
 }
 
 fn guix(needed: &Needed) -> String {
-    let gone: String = needed.gone.iter().map(|token| format!(" (without \"{token}\")")).collect();
+    let removed: String = needed.removed.iter().map(|token| format!(" (without \"{token}\")")).collect();
     let modules = " (initrd-modules (cons* \"vfio_pci\" \"vfio_iommu_type1\" %base-initrd-modules))";
     let modules = if needed.bound.is_empty() { "" } else { modules };
     let words: String = quoted(&line(needed)).iter().map(|word| format!(" {word}")).collect();
     format!(
-        "in the operating-system declaration: (kernel-arguments (cons*{words} %default-kernel-arguments)){gone}{modules}; then: guix system reconfigure, and reboot"
+        "in the operating-system declaration: (kernel-arguments (cons*{words} %default-kernel-arguments)){removed}{modules}; then: guix system reconfigure, and reboot"
     )
 }
 
 fn transactional(needed: &Needed) -> String {
-    let parameters = (!line(needed).is_empty() || !needed.gone.is_empty()).then(|| {
+    let parameters = (!line(needed).is_empty() || !needed.removed.is_empty()).then(|| {
         let place = "in /etc/default/grub (GRUB_CMDLINE_LINUX) or /etc/kernel/cmdline";
         format!("{place}: {}; then: transactional-update grub.cfg; ", on_the_line(needed))
     });

@@ -31,11 +31,11 @@ impl Hugepages {
 
 /// How much of its memory a host can spare for huge pages.
 pub(crate) fn most_in_hugepages(total: Size) -> Size {
-    Size::from_bytes(total.bytes().saturating_sub(keeps(total).bytes()))
+    Size::from_bytes(total.bytes().saturating_sub(kept_by_host(total).bytes()))
 }
 
 /// How much it keeps for itself.
-fn keeps(total: Size) -> Size {
+fn kept_by_host(total: Size) -> Size {
     Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     let most = most_in_hugepages(total).bytes();
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
     (asked > most).then(|| {
-        let (memory, has, keeps, most) = (wanted.memory, total.kib() >> 10, keeps(total).bytes() >> 20, Size::from_mib(most >> 20));
+        let (memory, has, keeps, most) = (wanted.memory, total.kib() >> 10, kept_by_host(total).bytes() >> 20, Size::from_mib(most >> 20));
         Finding::error(
             "too-many-hugepages",
             format!("{memory} in huge pages are requested; the host has {has} MiB, and keeps {keeps} MiB for itself"),

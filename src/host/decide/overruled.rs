@@ -36,18 +36,18 @@ fn of_binding(configuration: &Configuration, binding: &Binding) -> Vec<Finding> 
         let ours =
             if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
         let why = format!("of several install lines kmod runs only the first{ours}, so another tool decides how {module} is loaded");
-        findings.push(Finding::blocked("install-line", format!("{}: {why}", line.says()), put_away(line)));
+        findings.push(Finding::blocked("install-line", format!("{}: {why}", line.says()), removal(line)));
     }
     // A built-in vfio-pci is bound by the script, without dependencies.
     let first = binding.before().iter().filter_map(|module| configuration.first("softdep", module));
     for line in first.filter(|line| !binding::has_before(&line.rest)) {
         let why = "of several such lines kmod uses only the first, so vfio-pci is not loaded before that driver";
-        findings.push(Finding::warning("softdep", format!("{}: {why}", line.says()), put_away(line)));
+        findings.push(Finding::warning("softdep", format!("{}: {why}", line.says()), removal(line)));
     }
     let is_loaded = lines.iter().any(|(module, _)| *module == "vfio_pci");
     if let Some(line) = configuration.of("blacklist").find(|line| is_loaded && line.name == "vfio_pci") {
         let message = format!("{}, which keeps vfio-pci from being loaded early", line.says());
-        findings.push(Finding::blocked("install-line", message, put_away(line)));
+        findings.push(Finding::blocked("install-line", message, removal(line)));
     }
     findings
 }
@@ -61,10 +61,10 @@ fn kept_out(setup: &Setup, configuration: &Configuration) -> Vec<Finding> {
         let says = line.says();
         if line.loads_nothing() {
             let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci binds no device");
-            findings.push(Finding::blocked("install-line", message, put_away(line)));
+            findings.push(Finding::blocked("install-line", message, removal(line)));
         } else if module != "vfio_pci" && !line.rest.contains("modprobe") {
             let message = format!("{says}: another tool decides whether {module} is loaded, and without it vfio-pci binds no device");
-            findings.push(Finding::warning("install-line", message, put_away(line)));
+            findings.push(Finding::warning("install-line", message, removal(line)));
         }
         told.push(line.place());
     }
@@ -72,7 +72,7 @@ fn kept_out(setup: &Setup, configuration: &Configuration) -> Vec<Finding> {
 }
 
 /// How to remove a line: a file of a package is masked by a copy, since an update restores it.
-fn put_away(line: &Line) -> String {
+fn removal(line: &Line) -> String {
     let Line { path, number, .. } = line;
     if path.starts_with("/etc/") {
         return format!("remove line {number} from {path} and run vgapt prepare again");

@@ -46,7 +46,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
-    plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
+    plan.findings.extend(samba::warnings(setup, &wanted.shares.shares));
     correct_labels(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
@@ -85,7 +85,8 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
 
 fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
-    let is_shown = |want: &ParameterChange| !matches!(want, ParameterChange::Without(..)) || !tokens::says(&running, slice::from_ref(want));
+    let is_shown =
+        |want: &ParameterChange| !matches!(want, ParameterChange::Without(..)) || !tokens::has_all(&running, slice::from_ref(want));
     let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
     let shown = needed.into_iter().filter(|one| is_shown(&one.want));
     plan.parameters = shown.map(|one| Parameter { token: one.want.to_string(), why: one.why }).collect();
@@ -94,7 +95,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         // Nothing has to be added, so the boot loader does not matter.
         Err(_) if plan.parameters.is_empty() => return,
         // The user has set all of them in the boot loader's configuration.
-        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => return,
+        Err(_) if host.platform.cmdline.is_some() && tokens::has_all(&running, &wants) => return,
         Err(mut finding) => {
             let line: Vec<&str> = plan.parameters.iter().map(|parameter| parameter.token.as_str()).collect();
             finding.remedy = finding.remedy.replace(loaders::PARAMETERS, &line.join(" "));

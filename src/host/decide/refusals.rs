@@ -98,17 +98,13 @@ fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
     let is_written = |text: &str| text.lines().any(|line| line.contains("sriov_numvfs") && !line.trim_start().starts_with('#'));
     let mut texts = setup.files.0.values().filter_map(|file| file.text.as_deref().ok());
     (!texts.any(is_written)).then(|| {
+        let (at, of) = (device.address.short(), parent.short());
+        let only = format!("it exists only after something writes to sriov_numvfs of {of} at each boot, and nothing was found that does");
+        let line = format!("w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER");
         Finding::warning(
             "virtual-function",
-            format!(
-                "{} is a virtual function of {}: it exists only after something writes to sriov_numvfs of {} at each boot, and nothing was found that does",
-                device.address.short(),
-                parent.short(),
-                parent.short()
-            ),
-            format!(
-                "nothing, if something else writes it; otherwise create a file in /etc/tmpfiles.d with the line: w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER"
-            ),
+            format!("{at} is a virtual function of {of}: {only}"),
+            format!("nothing, if something else writes it; otherwise create a file in /etc/tmpfiles.d with the line: {line}"),
         )
     })
 }

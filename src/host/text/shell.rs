@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn what_is_no_assignment() {
         assert_eq!(values("A=\"a\" # was A=\"b\"\n").len(), 1);
         for text in ["#A=x\n", "  # A=x", "BA=x", "AB=x", "echo \"A=x\"", "B='\nA=x\n'", "A x", "echo $A", "B=`A=x`", "B=a\\ #A=x"] {
             assert_eq!(values(text), [], "{text:?}");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_written_anew() {
+    fn a_value_is_replaced() {
         let text = "x\nA=quiet # y\n";
         assert_eq!(replace(text, &assignments(text, "A")[0], "quiet on"), "x\nA=\"quiet on\" # y\n");
     }

@@ -122,7 +122,7 @@ impl fmt::Display for ParameterChange {
 }
 
 /// Whether a command line already has all of these changes.
-pub(in crate::host) fn says(text: &str, wants: &[ParameterChange]) -> bool {
+pub(in crate::host) fn has_all(text: &str, wants: &[ParameterChange]) -> bool {
     wants.iter().all(|want| apply(text, want, true) == text)
 }
 
@@ -254,13 +254,13 @@ mod tests {
             ("xintel_iommu=off intel_iommux=off", "xintel_iommu=off intel_iommux=off intel_iommu=on"),
         ] {
             assert_eq!(with(before, &on()), after, "{before:?}");
-            assert!(says(after, &on()));
+            assert!(has_all(after, &on()));
             assert_eq!(with(after, &on()), after);
         }
     }
 
     #[test]
-    fn opposites_go_and_nothing_comes() {
+    fn contradictions_are_removed_and_nothing_is_added() {
         assert_eq!(without_opposites("quiet intel_iommu=off iommu=off x", &on()), "quiet x");
         assert_eq!(without_opposites("quiet", &on()), "quiet");
     }

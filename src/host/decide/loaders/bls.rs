@@ -51,9 +51,9 @@ pub(super) fn edit_new_kernels(
         return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
     }
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
-    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::says(&running, wants));
+    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::has_all(&running, wants));
     let made = |entry: &Entry| release.is_some_and(|release| entry.source.contains(release));
-    let shipped = setup.files.text(SHIPPED).map(cmdline::said).filter(|_| release.is_some());
+    let shipped = setup.files.text(SHIPPED).map(cmdline::joined).filter(|_| release.is_some());
     let Some(line) = shipped.or_else(|| entries(setup, directory).into_iter().find(made).map(|entry| entry.cmdline)) else { return Ok(()) };
     if line.contains("$kernelopts") {
         return Ok(());
@@ -111,7 +111,7 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 fn changed(text: &str, wants: &[ParameterChange]) -> String {
     let all = options(text);
     let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
-    let missing = !elsewhere && !tokens::says(&all.join(" "), wants);
+    let missing = !elsewhere && !tokens::has_all(&all.join(" "), wants);
     let last = all.len();
     let mut seen = 0;
     let mut changed: String = text

@@ -73,8 +73,8 @@ fn root_dataset(setup: &Setup) -> Option<&str> {
 /// If that is uncertain, or if vgapt does not support the loader.
 pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     let configured: Vec<&'static Loader> = ALL.into_iter().filter(|loader| (loader.configured)(setup)).collect();
-    let (kind, evidence) = match witness(host, setup) {
-        Some(witness) => witness?,
+    let (kind, evidence) = match evidence_of_boot(host, setup) {
+        Some(found) => found?,
         None => by_files(&configured)?,
     };
     match owner(kind, setup).filter(|loader| (loader.configured)(setup)) {
@@ -88,7 +88,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
 
 /// The loader that booted, according to the running system; the most reliable evidence comes first. An unknown loader is
 /// an error, so that it is not guessed from files that another loader left behind.
-fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
+fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
     let booted = &setup.booted;
     if setup.files.exists("/run/ostree-booted") {
         return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loader_that_is_not_known_speaks_against_files_that_were_left() {
+    fn an_unsupported_loader_counts_more_than_files_that_were_left() {
         let refind = "\\EFI\\refind\\refind_x64.efi";
         for (loader, program, stub, words) in [
             (Some("rEFInd 0.14.2"), Some(refind), None, ["rEFInd", "/boot/refind_linux.conf"]),

@@ -40,7 +40,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
-    } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+    } else if changed || next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
         edits.commands.push(regenerate(setup, grub_cfg::read_one(setup)?));
     }
     Ok(edits)
@@ -55,20 +55,14 @@ pub(super) fn reads_entries(setup: &Setup) -> bool {
     (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
 }
 
-/// The files of defaults, in the order in which they are read.
-fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::model::ConfigFile)> {
+/// Changes the defaults; returns whether something changed.
+fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<bool, Finding> {
     let first = setup.files.0.get_key_value(DEFAULTS).map(|(path, file)| (path.as_str(), file));
     let distribution = &host.platform.distribution;
     let reads_more = distribution.id.is_none() || distribution.is_like(&["debian", "ubuntu"]);
     let more = setup.files.below(MORE_DEFAULTS, ".cfg").filter(|_| reads_more);
-    first.into_iter().chain(more).collect()
-}
-
-/// Changes the defaults; returns whether something changed.
-fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<bool, Finding> {
-    let files = default_files(host, setup);
     let mut texts: Vec<(&str, String)> = Vec::new();
-    for (path, file) in files {
+    for (path, file) in first.into_iter().chain(more) {
         texts.push((path, text_of(path, file)?.to_owned()));
     }
     if texts.is_empty() {
@@ -81,7 +75,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
     for (path, text) in &mut texts {
         *text = without_opposites(path, text, wants)?;
     }
-    if !say(&texts, wants) {
+    if !sets_all(&texts, wants) {
         add(&mut texts, wants);
     }
     let before = edits.writes.len();
@@ -92,7 +86,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
 }
 
 /// Whether `GRUB_CMDLINE_LINUX` has all changes in the end, whichever conditional assignments a shell executes.
-fn say(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
+fn sets_all(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
     let mut possible = BTreeSet::from([String::new()]);
     for (_, text) in texts {
         for assignment in shell::assignments(text, ALL_ENTRIES) {
@@ -105,7 +99,7 @@ fn say(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
             }
         }
     }
-    possible.iter().all(|value| tokens::says(value, wants))
+    possible.iter().all(|value| tokens::has_all(value, wants))
 }
 
 /// Adds them to the last assignment; if only a shell can evaluate that one, in a new line after it.
@@ -198,7 +192,7 @@ pub(super) mod tests {
     pub(in crate::host::decide::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
         let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
         let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];
-        if !say(&texts, &wants) {
+        if !sets_all(&texts, &wants) {
             add(&mut texts, &wants);
         }
         Ok(texts.remove(0).1)

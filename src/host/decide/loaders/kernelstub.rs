@@ -50,7 +50,7 @@ fn changed(text: &str, wants: &[ParameterChange]) -> Option<String> {
     let configuration: Value = serde_json::from_str(text).ok()?;
     let options = configuration.get("user")?.get("kernel_options")?.as_array()?;
     let line = options.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
-    if tokens::says(&line, wants) {
+    if tokens::has_all(&line, wants) {
         return Some(text.to_owned());
     }
     let key = text.find("\"user\"")?;

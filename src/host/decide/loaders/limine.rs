@@ -63,7 +63,7 @@ fn with_key(text: &str, key: &str, wants: &[ParameterChange]) -> String {
     let found = shell::assignments(text, key);
     let said: Vec<&str> = found.iter().map(|one| &text[one.inside.clone()]).collect();
     // If the last line only appends, earlier lines take effect too.
-    if found.last().is_some_and(|last| last.adds) && tokens::says(&said.join(" "), wants) {
+    if found.last().is_some_and(|last| last.adds) && tokens::has_all(&said.join(" "), wants) {
         return text.to_owned();
     }
     match found.last() {

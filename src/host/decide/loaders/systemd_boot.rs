@@ -50,7 +50,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
     if copies(setup) && !edits.writes.is_empty() {
         edits.commands.push(refresh());
     }
-    if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+    if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
         return Err(Finding::error(
             "boot-loader",
             "the kernel parameters cannot be added to an entry of systemd-boot",
@@ -72,7 +72,7 @@ fn owned(setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let why = "kernel parameters of the entries that sdbootutil writes";
     edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
-    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
         let mut command = Command::of(&["sdbootutil", "update-all-entries"], why);
         command.undo = Some(command.argv.clone());
         edits.commands.push(command);
@@ -113,7 +113,7 @@ pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&st
 
 fn next(setup: &Setup) -> Vec<Entry> {
     let written = setup.files.text(bls::NEW_KERNELS).filter(|_| copies(setup));
-    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::said(text) });
+    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::joined(text) });
     entries(setup).into_iter().chain(written).collect()
 }
 

@@ -44,7 +44,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
     if setup.files.exists(CMDLINE) {
         edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
     } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
-        let says = next(setup).iter().all(|entry| tokens::says(&entry.cmdline, wants));
+        let says = next(setup).iter().all(|entry| tokens::has_all(&entry.cmdline, wants));
         for (other, _) in setup.files.below(PARTS, ".conf") {
             let change = if other == path && !says { cmdline::with } else { cmdline::without_opposites };
             edits.change(setup, other, WHY, |text| change(text, wants))?;
@@ -112,8 +112,8 @@ pub(in crate::host::decide) fn update_initramfs(why: &str) -> Command {
 
 fn next(setup: &Setup) -> Vec<Entry> {
     if let Some(text) = setup.files.text(CMDLINE) {
-        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::said(text) }];
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::joined(text) }];
     }
-    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::said(text)).collect();
+    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::joined(text)).collect();
     if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::model::{PciAddress, Setup};
 
 /// A binding of devices that vgapt does not manage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExternalBinding {
     /// Where it is set: a file and its line, or the kernel command line.
     pub place: String,
@@ -30,7 +30,7 @@ pub struct ExternalBinding {
 
 impl ExternalBinding {
     /// Its place and text in one phrase.
-    pub fn told(&self) -> String {
+    pub fn cited(&self) -> String {
         format!("{} ({})", self.place, self.words)
     }
 
@@ -60,17 +60,7 @@ impl ExternalBinding {
     }
 
     pub(super) fn new(place: String, words: &str) -> Self {
-        Self {
-            place,
-            words: shortened(words),
-            takes: Vec::new(),
-            no_ids: Vec::new(),
-            takes_no_options: false,
-            driver: None,
-            is_parameter: false,
-            command: None,
-            fades: false,
-        }
+        Self { place, words: shortened(words), ..Self::default() }
     }
 
     pub(super) fn by(self, driver: &'static str) -> Self {

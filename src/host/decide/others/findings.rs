@@ -29,14 +29,15 @@ struct BindingContext<'a> {
 /// The findings about other bindings: requested devices they bind, further devices they bind, and their mistakes.
 pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let ours = bound(setup).iter().map(|bound| bound.address).collect();
-    let seen = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
-    let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
-    findings.extend(unexplained(&seen));
-    findings.extend(dark(&seen));
-    findings.extend(without_driver(&seen));
-    findings.extend(lost_early(&seen));
-    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
-    if !wanted.functions.is_empty() || !seen.ours.is_empty() {
+    let context = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
+    let of_other = |other| [of_selected(&context, other), of_further(&context, other), no_ids(other), mistake(other)];
+    let mut findings: Vec<Finding> = context.others.iter().flat_map(of_other).flatten().collect();
+    findings.extend(unexplained(&context));
+    findings.extend(no_display(&context));
+    findings.extend(no_display_driver(&context));
+    findings.extend(lost_to_others(&context));
+    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&context, rule)));
+    if !wanted.functions.is_empty() || !context.ours.is_empty() {
         findings.extend(command_lines::blacklists(host, setup));
         findings.extend(command_lines::not_read(host, setup));
         findings.extend(modules::without_effect(setup));
@@ -46,10 +47,10 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
 
 /// What the host loses to ids set by other tools once vfio-pci is loaded before other drivers, as vgapt does; until
 /// then a host driver may have bound the device first.
-fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
+fn lost_to_others(context: &BindingContext<'_>) -> Vec<Finding> {
     const LOSSES: [DangerKind; 5] =
         [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
-    let BindingContext { host, setup, wanted, ours, others } = seen;
+    let BindingContext { host, setup, wanted, ours, others } = context;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
     }
@@ -80,23 +81,19 @@ fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
     findings
 }
 
-fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> {
-    [of_selected(seen, other), of_further(seen, other), no_ids(other), mistake(other)].into_iter().flatten().collect()
-}
-
 /// Whether one of these is bound to vfio-pci now.
 fn are_held(host: &Host, functions: &[PciAddress]) -> bool {
     host.devices(functions).any(PciDevice::on_vfio)
 }
 
 /// It binds functions that are selected for a guest.
-fn of_selected(seen: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, ours, .. } = seen;
+fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = context;
     let meant: Vec<PciAddress> = other.takes.iter().copied().filter(|address| wanted.functions.contains(address)).collect();
     if meant.is_empty() {
         return None;
     }
-    let binds = format!("{} binds {}", other.told(), PciAddress::list(&meant));
+    let binds = format!("{} binds {}", other.cited(), PciAddress::list(&meant));
     let by_stub = other.driver == Some("pci_stub")
         && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
     if by_stub && wanted.bind == Bind::Boot {
@@ -128,8 +125,8 @@ fn of_selected(seen: &BindingContext<'_>, other: &ExternalBinding) -> Option<Fin
 }
 
 /// It binds functions that are not selected for a guest.
-fn of_further(seen: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, ours, .. } = seen;
+fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = context;
     let is_meant = |address: &PciAddress| {
         let is_ours = wanted.functions.contains(address) || ours.contains(address);
         is_ours || setup.in_domains.have(*address) || shares_card(host, wanted, *address)
@@ -161,15 +158,15 @@ fn no_ids(other: &ExternalBinding) -> Option<Finding> {
 
 /// It binds nothing, or what it binds is not known.
 fn mistake(other: &ExternalBinding) -> Option<Finding> {
-    let told = other.told();
+    let cited = other.cited();
     if other.takes_no_options {
-        let message = format!("{told} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
+        let message = format!("{cited} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
         let remedy = "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line";
         return Some(Finding::warning("no-ids", message, remedy));
     }
     (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
         let message =
-            format!("{told} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known");
+            format!("{cited} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known");
         Finding::warning("bound-by-other", message, other.remedy("check what it does; if it is not needed:"))
     })
 }
@@ -180,8 +177,8 @@ fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
 }
 
 /// Devices that are bound to vfio-pci by nothing that was found; selected cards are reported separately.
-fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, ours, others } = seen;
+fn unexplained(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = context;
     let is_known = |address: &PciAddress| {
         wanted.functions.contains(address)
             || ours.contains(address)
@@ -207,12 +204,12 @@ fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
 }
 
 /// A function that is removed from the bus at each boot cannot be passed through.
-fn removed(seen: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
-    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
+fn removed(context: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
+    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| context.wanted.functions.contains(address)).collect();
     (!meant.is_empty()).then(|| {
         Finding::blocked(
             "removed-by-other",
-            format!("{} removes {} from the PCI bus at each boot, so it cannot be passed through", rule.told(), PciAddress::list(&meant)),
+            format!("{} removes {} from the PCI bus at each boot, so it cannot be passed through", rule.cited(), PciAddress::list(&meant)),
             rule.remedy("first"),
         )
     })
@@ -227,8 +224,8 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
 
 /// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
 /// running domain uses returns to the host.
-fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, ours, others } = seen;
+fn no_display(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = context;
     let displays = displays_on_vfio(host);
     let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
     let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
@@ -250,8 +247,8 @@ fn dark(seen: &BindingContext<'_>) -> Option<Finding> {
 }
 
 /// Blocked if no display of the host has a driver and a line prevents one from loading.
-fn without_driver(seen: &BindingContext<'_>) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, .. } = seen;
+fn no_display_driver(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, .. } = context;
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
     let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
     let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
