@@ -20,7 +20,6 @@ pub(in crate::host) enum FileSyntax {
 }
 
 /// The three versions of a text.
-#[derive(Clone, Copy)]
 pub(in crate::host) struct Texts<'a, T: ?Sized = [u8]> {
     /// After vgapt's change.
     pub(in crate::host) left: &'a T,
@@ -29,6 +28,14 @@ pub(in crate::host) struct Texts<'a, T: ?Sized = [u8]> {
     /// Before vgapt's change; empty if vgapt added it.
     pub(in crate::host) before: &'a T,
 }
+
+impl<T: ?Sized> Clone for Texts<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Texts<'_, T> {}
 
 /// Lines of the common text that are replaced, and their replacement.
 struct Change<'a> {

@@ -1,6 +1,6 @@
 //! Edits a kernel command line token by token: other tokens keep their order, quotes and the space around them.
 
-use std::fmt;
+use std::{fmt, slice};
 
 /// The tokens of a command line, each with the space before it, and the space at the end.
 struct Tokens<'a> {
@@ -139,7 +139,7 @@ pub(in crate::host) fn without_opposites(text: &str, wants: &[ParameterChange]) 
 /// The command line with these changes undone.
 pub(in crate::host) fn without(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| match want {
-        ParameterChange::Set(token) => without_tokens(&text, &[token.clone()]),
+        ParameterChange::Set(token) => without_tokens(&text, slice::from_ref(token)),
         ParameterChange::Hugepages(size, count) => without_tokens(&text, &pages(size, *count)),
         ParameterChange::Include(name, items) => items.iter().fold(text, |text, item| without_item(&text, name, item)),
         ParameterChange::Without(..) => text,

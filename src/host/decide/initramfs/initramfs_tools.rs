@@ -2,11 +2,16 @@
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
 use crate::host::decide::loaders;
-use crate::host::plan::{Command, Edits};
+use crate::host::plan::Edits;
 use crate::model::{Finding, InitramfsTool, Setup};
 
-pub(super) static INITRAMFS_TOOLS: Tool =
-    Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", files, regenerate };
+pub(super) static INITRAMFS_TOOLS: Tool = Tool {
+    kind: InitramfsTool::InitramfsTools,
+    program: "update-initramfs",
+    lister: "lsinitramfs",
+    files,
+    regenerate: |_, _| Ok(loaders::update_initramfs(WHY)),
+};
 
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
@@ -20,8 +25,4 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         programs.collect::<String>()
     );
     own_file(setup, HOOK, inclusion, text, 0o755)
-}
-
-fn regenerate(_: &Setup, _: &Inclusion) -> Result<Command, Finding> {
-    Ok(loaders::update_initramfs(WHY))
 }

@@ -5,8 +5,13 @@ use crate::host::plan::{Command, Edits, text_of};
 use crate::host::text::shell::{self, Assignment};
 use crate::model::{Finding, InitramfsTool, Setup};
 
-pub(super) static MKINITCPIO: Tool =
-    Tool { kind: InitramfsTool::Mkinitcpio, program: "mkinitcpio", lister: "lsinitcpio", files, regenerate };
+pub(super) static MKINITCPIO: Tool = Tool {
+    kind: InitramfsTool::Mkinitcpio,
+    program: "mkinitcpio",
+    lister: "lsinitcpio",
+    files,
+    regenerate: |setup, _| Ok(regenerate(setup)),
+};
 
 const CONFIGURATION: &str = "/etc/mkinitcpio.conf";
 /// Read after it, in the order of names.
@@ -31,15 +36,15 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
 }
 
 /// If limine-mkinitcpio-hook is installed, it builds the images that are booted, and mkinitcpio has no presets.
-fn regenerate(setup: &Setup, _: &Inclusion) -> Result<Command, Finding> {
+fn regenerate(setup: &Setup) -> Command {
     const LIMINE: [&str; 1] = ["limine-mkinitcpio"];
     if setup.has(LIMINE[0]) && setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_none() {
         let mut command = Command::of(&LIMINE, WHY).making(["/boot/limine.conf"]);
         // Its images are in a directory named after the machine id; they are built again instead of restored from copies.
         command.undo = Some(command.argv.clone());
-        return Ok(command);
+        return command;
     }
-    Ok(Command::of(&["mkinitcpio", "-P"], WHY).making(["/boot/initramfs-", "/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"]))
+    Command::of(&["mkinitcpio", "-P"], WHY).making(["/boot/initramfs-", "/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"])
 }
 
 /// Adds words to the last assignment, before the present ones: modules are loaded in this order.

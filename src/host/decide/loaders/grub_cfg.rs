@@ -185,7 +185,7 @@ pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&st
         Some(&lines[start + 1..end])
     });
     let line = |line: &&str| if is_linux(line) { bls::as_before(line, wants, off) + "\n" } else { format!("{line}\n") };
-    let body: String = bodies.into_iter().find(|body| body.iter().any(|line| is_linux(line)))?.iter().map(line).collect();
+    let body: String = bodies.into_iter().find(|body| body.iter().any(&is_linux))?.iter().map(line).collect();
     let title = format!("Linux {}", bls::WITHOUT);
     Some((custom, format!("# Written by `vgapt prepare`, taken away by `vgapt undo`.\nmenuentry '{title}' {{\n{body}}}\n")))
 }

@@ -20,9 +20,12 @@ pub struct Loader {
     pub(super) next: fn(&Setup) -> Vec<Entry>,
     /// The initramfs images that its entries load, where a file names them.
     pub(super) images: fn(&Setup) -> Vec<String>,
-    /// The path and the text of an entry that boots as before; the last argument disables the early binding.
-    pub(in crate::host::decide) fallback: fn(&Setup, &[ParameterChange], Option<&str>) -> Option<(String, String)>,
+    /// The path and the text of an entry that boots as before.
+    pub(in crate::host::decide) fallback: Fallback,
 }
+
+/// The last argument is the parameter that disables the early binding.
+type Fallback = fn(&Setup, &[ParameterChange], Option<&str>) -> Option<(String, String)>;
 
 impl Loader {
     /// What it will boot next, according to its files.
