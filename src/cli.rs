@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, Parser};
 use crate::commands::exit_code::{FAILED, INTERRUPTED, USAGE};
 use crate::commands::{
     Color, Context, Global, attach, capture, check, completions, define, detach, disk, explain, export, hook, import, list, man, prepare,
-    show, start, status, stop, topology, undefine, undo,
+    setup, show, start, status, stop, topology, undefine, undo,
 };
 use crate::interrupt::Interrupted;
 use crate::problem::Problem;
@@ -40,6 +40,7 @@ pub struct Cli {
 pub enum Command {
     List(list::Arguments),
     Check(check::Arguments),
+    Setup(Box<setup::Arguments>),
     Prepare(Box<prepare::Arguments>),
     Undo(undo::Arguments),
     Define(Box<define::Arguments>),
@@ -74,6 +75,7 @@ impl Command {
         match self {
             Self::List(arguments) => arguments.run(context),
             Self::Check(arguments) => arguments.run(context),
+            Self::Setup(arguments) => arguments.run(context),
             Self::Prepare(arguments) => arguments.run(context),
             Self::Undo(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
 use vgapt::model::{CardUser, LibvirtAnswer};
-use vgapt::readiness::{self, Facts, Report};
+use vgapt::readiness::{self, Input, Report};
 use vgapt::root::Root;
 
 /// The report on the recorded machine, whose libvirt gives this answer.
@@ -23,7 +23,7 @@ fn report(answer: LibvirtAnswer) -> Report {
     let cards = readiness::meant(&host, &setup, &["01:00.0".parse().unwrap()]);
     let mut observed = discovery::observe(&root, &host, &setup, false);
     observed.libvirt = Some(answer);
-    readiness::check(&Facts {
+    readiness::check(&Input {
         host: &host,
         setup: &setup,
         observed: &observed,

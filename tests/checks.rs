@@ -358,7 +358,7 @@ fn what_others_bind() {
     let other = ("etc/modprobe.d/usb.conf", "options vfio-pci ids=8086:a12f\n");
     let tree = tree_of("z170-gtx960", &[other]);
     says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["/etc/modprobe.d/usb.conf, line 1", "00:14.0 USB"]);
-    let domain = "<domain><devices><hostdev><source><address domain='0x0000' bus='0x00' slot='0x14' function='0x0'/></source></hostdev></devices></domain>";
+    let domain = "<domain><devices><hostdev type='pci'><source><address domain='0x0000' bus='0x00' slot='0x14' function='0x0'/></source></hostdev></devices></domain>";
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", domain)]);
     assert!(!check(tree.path(), &["--gpu", "01:00.0"]).1.to_string().contains("also-bound"));
     // A domain that cannot be read may have it, or not.

@@ -283,3 +283,32 @@ fn hooks_of_others_around_this_domain() {
         assert!(!said.contains("bind.sh"), "{name}: {said}");
     }
 }
+
+/// A `direct` range of a group is an RMRR: the kernel refuses the group. `direct-relaxable`, as graphics have it, is no obstacle.
+#[test]
+fn memory_that_the_firmware_reserves_keeps_a_card_with_the_host() {
+    let root = machine("3700x-acs-on");
+    let link = fs::read_link(root.path().join("sys/bus/pci/devices/0000:06:00.0/iommu_group")).unwrap();
+    let regions = format!("sys/kernel/iommu_groups/{}/reserved_regions", link.file_name().unwrap().to_str().unwrap());
+    let verdict = || {
+        let json: Value = serde_json::from_str(&on(root.path(), &["list", "--gpu", "06:00.0", "--json"]).with(0).stdout).unwrap();
+        json["gpus"][0]["verdict"].as_str().unwrap().to_owned()
+    };
+    let msi = "0x00000000fee00000 0x00000000feefffff msi\n";
+    put(root.path(), &regions, &format!("0x00000000df7e8000 0x00000000df7eefff direct-relaxable\n{msi}"));
+    assert_eq!(verdict(), "available");
+    put(root.path(), &regions, &format!("0x00000000df7e8000 0x00000000df7eefff direct\n{msi}"));
+    assert_eq!(verdict(), "reserved");
+    let words = ["the firmware reserves memory for 06:00.0 (RMRR, 0x00000000df7e8000-0x00000000df7eefff)"];
+    on(root.path(), &["prepare", "--gpu", "06:00.0", "--dry-run"]).with(1).saying(&words);
+    on(root.path(), &["define", "it", "--gpu", "06:00.0"]).with(1).saying(&words);
+    assert!(on(root.path(), &["check", "--gpu", "06:00.0"]).with(1).stdout.contains("the firmware reserves memory for it (RMRR)"));
+}
+
+#[test]
+fn a_guest_on_a_virtual_function_has_no_picture() {
+    let root = machine("3700x-acs-on");
+    add(root.path(), "0000:06:10.0", "nvidia", "30000", "10DE:2231", Some("0000:06:00.0"));
+    let words = ["06:10.0: it has no display outputs: the guest's picture has to be shown another way", "use a remote desktop"];
+    on(root.path(), &["define", "it", "--gpu", "06:10.0", "--dry-run"]).with(0).saying(&words);
+}

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
-use vgapt::readiness::{self, Facts};
+use vgapt::readiness::{self, Input};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
 
@@ -249,7 +249,7 @@ proptest! {
         let cards = readiness::meant(&host, &setup, &[]);
         observed.roms = discovery::roms(&root, &cards.iter().map(|card| card.address).collect::<Vec<_>>());
         for bind in [Bind::Boot, Bind::Start] {
-            let facts = Facts { host: &host, setup: &setup, observed: &observed, cards: &cards, bind, noted: &[], session: true };
+            let facts = Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind, noted: &[], session: true };
             output::checks(&readiness::check(&facts), output::Detail::More);
         }
     }

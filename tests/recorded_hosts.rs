@@ -6,8 +6,8 @@ use std::process::Command;
 
 use vgapt::discovery::{self, Scope};
 use vgapt::host::Bind;
-use vgapt::model::Host;
-use vgapt::readiness::{self, Facts, Report, State};
+use vgapt::model::{Host, PciAddress, PciId};
+use vgapt::readiness::{self, CheckState, Input, Report};
 use vgapt::root::{Capture, Root};
 use vgapt::{output, passthrough};
 
@@ -47,7 +47,7 @@ fn check(file: &Path) -> Report {
     let setup = discovery::setup(&root, &host);
     let observed = discovery::observe(&root, &host, &setup, false);
     let cards = readiness::meant(&host, &setup, &[]);
-    readiness::check(&Facts {
+    readiness::check(&Input {
         host: &host,
         setup: &setup,
         observed: &observed,
@@ -80,16 +80,16 @@ fn every_check_has_its_reason_and_remedy() {
     for file in recordings() {
         for check in check(&file).checks {
             match check.state {
-                State::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
-                State::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
-                State::Warning | State::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
+                CheckState::Ok => assert!(!check.seen.is_empty(), "{check:?}"),
+                CheckState::Unknown => assert!(check.seen.starts_with("because "), "{check:?}"),
+                CheckState::Warning | CheckState::Missing => assert!(!check.why.is_empty() && !check.remedy.is_empty(), "{check:?}"),
             }
-            assert_eq!(check.step.is_some(), check.state == State::Missing, "{check:?}");
+            assert_eq!(check.step.is_some(), check.state == CheckState::Missing, "{check:?}");
         }
     }
 }
 
-/// Law 7: `--json` says all that the table says.
+/// Law 6: `--json` says all that the table says: each remedy, warning and next step, and each address, id, driver and group.
 #[test]
 fn json_says_what_the_table_says() {
     for file in recordings() {
@@ -102,6 +102,19 @@ fn json_says_what_the_table_says() {
             let said =
                 line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();
             assert!(strings.contains(said), "{}: the table says '{said}', JSON does not", file.display());
+        }
+        let is_fact = |word: &str| word.parse::<PciAddress>().is_ok() || word.parse::<PciId>().is_ok();
+        for word in text.split(|c: char| c.is_whitespace() || "[],()".contains(c)).filter(|word| is_fact(word)) {
+            assert!(strings.contains(word), "{}: the table says '{word}', JSON does not", file.display());
+        }
+        for label in ["  driver ", "  groups "] {
+            for value in text
+                .lines()
+                .filter_map(|line| line.strip_prefix(label))
+                .flat_map(|value| value.trim().split(", ").filter(|value| *value != "none"))
+            {
+                assert!(strings.contains(value), "{}: the table says '{label}{value}', JSON does not", file.display());
+            }
         }
         for card in &cards {
             for address in card.functions.iter().chain(&card.blockers).chain(&card.twins) {

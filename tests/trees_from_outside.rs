@@ -20,12 +20,15 @@ use command::{Ran, run, vgapt};
 use libvirt::{have, skip};
 use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr};
 use tempfile::TempDir;
-use tree::{assert_same, walk};
+use tree::{Content, assert_same, walk};
 use vgapt::host::{self, Plan, Which, Write};
 use vgapt::target::Target;
 
 /// A tree as vgapt 0.1.0 left it, whose receipts said nothing of their format.
 const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/receipts/format-1");
+/// A tree after two runs of a vgapt whose receipts did not say why, and its files before them.
+const FORMAT_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/receipts/format-2");
+const BEFORE_FORMAT_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/receipts/format-2.before");
 const RECEIPT: &str = "var/lib/vgapt/1/receipt.json";
 
 fn on(root: &Path, arguments: &[&str]) -> Ran {
@@ -51,28 +54,37 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The tree of the first format, as its user's own, with its receipt changed.
-fn of_format_1(change: impl FnOnce(String) -> String) -> TempDir {
+/// A tree of fixtures/receipts as its user's own, with its receipts changed.
+fn of_format(tree: &str, change: impl Fn(String) -> String) -> TempDir {
     let place = TempDir::new().unwrap();
-    copy(Path::new(FORMAT_1), place.path());
+    copy(Path::new(tree), place.path());
     let status = fs::metadata(place.path()).unwrap();
     put(place.path(), "proc/meminfo", "MemTotal:       16777216 kB\n");
-    let receipt = place.path().join(RECEIPT);
-    let text = fs::read_to_string(&receipt).unwrap();
-    let text =
-        text.replace("\"uid\": 0", &format!("\"uid\": {}", status.uid())).replace("\"gid\": 0", &format!("\"gid\": {}", status.gid()));
-    let changed = change(text);
-    fs::write(&receipt, changed).unwrap();
-    let directory = |path: &str| fs::set_permissions(place.path().join(path), Permissions::from_mode(0o700)).unwrap();
-    directory("var/lib/vgapt");
-    directory("var/lib/vgapt/1");
-    for entry in fs::read_dir(place.path().join("var/lib/vgapt/1")).unwrap() {
-        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o600)).unwrap();
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    for (path, item) in walk(place.path()) {
+        let is_program = path.ends_with("/bind") || path.contains("/hooks/");
+        match item.content {
+            Content::File(_) => set_mode(&place.path().join(&path[1..]), if is_program { 0o755 } else { 0o644 }),
+            _ => set_mode(&place.path().join(&path[1..]), 0o755),
+        }
     }
-    for path in ["etc/fstab", "etc/default/grub"] {
-        fs::set_permissions(place.path().join(path), Permissions::from_mode(0o644)).unwrap();
+    let store = place.path().join("var/lib/vgapt");
+    set_mode(&store, 0o700);
+    for directory in fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path()) {
+        set_mode(&directory, 0o700);
+        for file in fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()) {
+            set_mode(&file, 0o600);
+        }
+        let receipt = directory.join("receipt.json");
+        let text = fs::read_to_string(&receipt).unwrap();
+        let (uid, gid) = (format!("\"uid\": {}", status.uid()), format!("\"gid\": {}", status.gid()));
+        fs::write(&receipt, change(text.replace("\"uid\": 0", &uid).replace("\"gid\": 0", &gid))).unwrap();
     }
     place
+}
+
+fn of_format_1(change: impl Fn(String) -> String) -> TempDir {
+    of_format(FORMAT_1, change)
 }
 
 fn read(root: &Path, path: &str) -> String {
@@ -88,6 +100,30 @@ fn receipts_of_the_first_format_are_taken_back() {
     assert_eq!(read(root.path(), "etc/default/grub"), "GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\"\"\n");
     assert_eq!(read(root.path(), "etc/fstab"), "UUID=1 / ext4 defaults 0 1\n");
     assert!(!root.path().join("var/lib/vgapt").exists());
+}
+
+/// Two runs: files that are new, changed, and changed twice, a new directory, commands that were noted.
+#[test]
+fn receipts_of_the_second_format_are_taken_back() {
+    let files = |root: &Path| walk(root).into_iter().filter(|(_, item)| matches!(item.content, Content::File(_))).collect();
+    let before = TempDir::new().unwrap();
+    copy(Path::new(BEFORE_FORMAT_2), before.path());
+    put(before.path(), "proc/meminfo", "MemTotal:       16777216 kB\n");
+    for path in ["etc/fstab", "etc/default/grub", "proc/meminfo"] {
+        fs::set_permissions(before.path().join(path), Permissions::from_mode(0o644)).unwrap();
+    }
+    let root = of_format(FORMAT_2, |text| text);
+    on(root.path(), &["undo", "--yes"]).with(0).saying(&["the tree is as before; run the commands above in that system"]);
+    assert_same(&files(before.path()), &files(root.path()), "the second format");
+    assert!(!root.path().join("etc/vgapt").exists() && !root.path().join("var/lib/vgapt").exists());
+    // A run that was killed while its command made a file.
+    let made = r#""begun": true, "made": [{"path": "/boot/grub/grub.cfg", "before": null, "after": null}]"#;
+    let killed = |text: String| text.replace("\"applied\"", "\"applying\"").replace("\"begun\": false,\n      \"made\": []", made);
+    // A directory, and a file whose name only looks as if it led out.
+    let killed = |text: String| killed(text).replace("\"makes\": [", "\"makes\": [\"/efi/EFI/Linux/\", \"/boot/..b/.c\",");
+    let root = of_format(FORMAT_2, killed);
+    on(root.path(), &["undo", "--yes"]).with(0);
+    assert_same(&files(before.path()), &files(root.path()), "the second format, killed");
 }
 
 #[test]
@@ -111,6 +147,11 @@ fn receipts_that_name_other_places_are_refused() {
         ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc/../../fstab\""),
         ("\"place\": \"/etc/fstab\"", "\"place\": \"etc/fstab\""),
         ("\"path\": \"/etc/fstab\"", "\"path\": \"/./etc/fstab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc//fstab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/etc/fs\\u0000tab\""),
+        ("\"place\": \"/etc/fstab\"", "\"place\": \"/\""),
+        ("\"path\": \"/etc/fstab\"", "\"path\": \"\""),
+        ("\"makes\": [", "\"makes\": [\"/boot//\","),
         ("\"directories\": []", "\"directories\": [\"/..\"]"),
         ("\"makes\": [", "\"makes\": [\"/boot/../../\","),
         ("\"mode\": 420", "\"mode\": 33188"),
@@ -275,7 +316,7 @@ fn links_that_are_swapped_meanwhile_lead_nowhere() {
                 }
                 let round = || {
                     let mut run = host::Run::begin(&plan(), &target)?;
-                    let applied = run.carry_out(&plan(), &|_| ()).and_then(|()| run.confirm());
+                    let applied = run.carry_out(&|_| ()).and_then(|()| run.confirm());
                     let back = host::undoing(&target, Which::All).and_then(|undoing| host::undo(&undoing, &target, &|_| ()));
                     applied.and(back)
                 };
@@ -305,7 +346,7 @@ fn links_stay_inside() {
         // Inside it is, where the same words lead.
         fill(&root.join("outside"));
         let mut run = host::Run::begin(&plan(), &target).unwrap();
-        run.carry_out(&plan(), &|_| ()).unwrap();
+        run.carry_out(&|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "new\n");
         run.roll_back(&|_| ()).unwrap();
         assert_eq!(read(&root, "outside/etc/default/grub"), "old\n");
@@ -373,7 +414,7 @@ fn attributes_are_kept() {
     assert!(setxattr(root.join("etc"), "system.posix_acl_default", &ACCESS_LIST, XattrFlags::empty()).is_ok());
     let target = Target::open(root, false).unwrap();
     let mut run = host::Run::begin(&plan(), &target).unwrap();
-    run.carry_out(&plan(), &|_| ()).unwrap();
+    run.carry_out(&|_| ()).unwrap();
     run.confirm().unwrap();
     has_all(&files[0]);
     assert!(!files[1].exists() && read(root, "etc/default/grub") == "new\n");
@@ -396,7 +437,7 @@ fn attributes_that_are_not_kept_are_said() {
     }
     let said = std::cell::RefCell::new(String::new());
     let mut run = host::Run::begin(&plan(), &Target::open(root, false).unwrap()).unwrap();
-    run.carry_out(&plan(), &|step| said.borrow_mut().push_str(step)).unwrap();
+    run.carry_out(&|step| said.borrow_mut().push_str(step)).unwrap();
     assert!(said.borrow().contains("warning: /etc/default/grub loses: security.capability"), "{}", said.borrow());
     assert_eq!(attribute(&file, "security.capability"), None);
 }

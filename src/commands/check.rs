@@ -20,7 +20,7 @@ use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, Pc
 use crate::output::{self, Detail};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
-use crate::readiness::{self, Facts, Report};
+use crate::readiness::{self, Input, Report};
 use crate::root::Root;
 use crate::run;
 use crate::xml::Document;
@@ -66,7 +66,7 @@ impl Arguments {
             _ => Detail::Usual,
         };
         output::print(&if context.global.json { output::json(&report) } else { output::checks(&report, detail) })?;
-        Ok(if report.summary.ready { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) })
+        Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) })
     }
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
@@ -86,9 +86,9 @@ impl Arguments {
             observed.libvirt = ask_libvirt(context, &setup);
             look_at_what_runs(&mut observed, root, host, &setup, &cards);
         }
-        let noted = if root.is_live() || root.is_capture() { Vec::new() } else { host::noted(&context.target(root)?)? };
+        let noted = host::noted(&context.target(root)?)?;
         let session = context.uri().is_session();
-        Ok(readiness::check(&Facts { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
+        Ok(readiness::check(&Input { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
     }
 
     fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
@@ -173,7 +173,7 @@ fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
 fn card_user(domain: &Known) -> Result<Option<CardUser>, String> {
     let mut functions = BTreeSet::new();
     for xml in &domain.xml {
-        functions.extend(domain_xml::functions(&Document::parse(xml)?));
+        functions.extend(domain_xml::all_functions(&Document::parse(xml)?)?);
     }
     Ok((!functions.is_empty()).then(|| CardUser { name: domain.name.clone(), state: domain.state.to_string(), functions }))
 }

@@ -15,6 +15,7 @@ pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod prepare;
+pub(crate) mod setup;
 mod shared;
 pub(crate) mod show;
 pub(crate) mod start;

@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::Context;
 use super::exit_code::BLOCKED;
+use super::shared::card;
 use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Shares, Wanted, Which};
-use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
+use crate::model::{Host, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
@@ -74,40 +75,44 @@ enum Outcome {
     Applied,
 }
 
-/// The host, as read for a plan.
-struct Read {
-    root: Root,
-    host: Host,
-    setup: Setup,
-}
-
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let root = root(context)?;
-        if let Some(code) = self.consent.elevate(context, &root)? {
-            return Ok(code);
-        }
+        let cannot =
+            || Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host");
+        let root = context.root()?.ok_or_else(cannot)?;
+        self.consent.elevate(context, &root)?;
         let target = context.target(&root)?;
-        let changes = !self.consent.dry_run && !root.is_capture();
-        let lock = changes.then(|| target.lock()).transpose()?;
-        if changes {
+        let may_change = !self.consent.dry_run && !root.is_capture();
+
+        // Read, while no other vgapt changes this host.
+        let lock = may_change.then(|| target.lock()).transpose()?;
+        if may_change {
             self.after_interruption(context, &target)?;
         }
-        let read = Read::of(root);
-        let plan = self.plan(context, &read, &target)?;
-        let refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
+        let host = discovery::read(&root, Scope::All);
+        let setup = discovery::setup(&root, &host);
+
+        // Decide.
+        let (wanted, unbound) = self.wanted(context, &root, &host, &setup)?;
+        let mut plan = host::plan(&host, &setup, &wanted);
+        if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
+            plan.findings.extend(discovery::other_hooks(&root, None));
+        }
+        plan.leave_out(&host::noted(&target)?);
+
+        // Show, ask, write.
         if !context.global.json {
             output::print(&output::plan(&plan, target.is_live()))?;
             context.tell(&plan.findings);
         }
-        let outcome = if refused {
+        let outcome = if plan.findings.iter().any(|finding| finding.severity > Severity::Warning) {
             Outcome::Refused
         } else if plan.is_empty() {
             Outcome::NothingToDo
-        } else if !changes || !self.consent.given(context)? {
+        } else if !may_change || !self.consent.given(context)? {
             Outcome::Planned
         } else {
-            self.carry_out(context, &plan, &target)?;
+            carry_out(context, &root, &wanted, &plan, &target)?;
             Outcome::Applied
         };
         drop(lock);
@@ -115,10 +120,10 @@ impl Arguments {
             let value = json!({"outcome": outcome, "plan": output::plan_json(&plan, target.is_live()), "findings": output::findings_json(&plan.findings)});
             output::print(&output::json(&value))?;
         }
-        Ok(self.report(context, outcome, &plan, &read, &target))
+        Ok(self.report(context, &root, outcome, &plan, unbound))
     }
 
-    /// Rolls back an earlier run that was interrupted, before anything is planned.
+    /// Rolls back an earlier run that was interrupted, before anything is read.
     fn after_interruption(&self, context: &Context, target: &Target) -> Result<()> {
         let undoing = host::undoing(target, Which::Interrupted)?;
         if undoing.is_empty() {
@@ -137,37 +142,22 @@ impl Arguments {
         host::undo(&undoing, target, &|step| context.detail(step))
     }
 
-    fn plan(&self, context: &Context, read: &Read, target: &Target) -> Result<Plan> {
-        let wanted = self.wanted(context, read)?;
-        let mut plan = host::plan(&read.host, &read.setup, &wanted);
-        if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
-            plan.findings.extend(discovery::other_hooks(&read.root, None));
-        }
-        if !read.root.is_capture() {
-            let noted = host::noted(target)?;
-            plan.commands.retain(|command| !plan.writes.is_empty() || !noted.contains(&command.argv));
-        }
-        Ok(plan)
-    }
-
-    fn wanted(&self, context: &Context, read: &Read) -> Result<Wanted> {
-        let Read { root, host, setup } = read;
-        let mut functions = Vec::new();
+    /// What is wanted; and why no card is bound, where none was named and none can be chosen.
+    fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<String>)> {
+        let names_none = self.gpu.is_empty() && self.pci.is_empty();
+        let (mut functions, mut unbound) = (self.pci.clone(), None);
         for name in &self.gpu {
             if name == "auto" {
-                let (chosen, note) = automatic(host)?;
-                functions.extend(chosen);
-                context.note(&note);
+                functions.extend(automatic(context, host)?);
             } else {
-                functions.extend(card(root, host, name)?);
+                let address: PciAddress = name.parse().map_err(|what: String| Problem::new(what, "vgapt list shows the cards"))?;
+                functions.extend(card::named(Some(root), host, address)?.functions);
             }
         }
-        functions.extend(&self.pci);
-        if self.gpu.is_empty() && self.pci.is_empty() && host::bound(setup).is_empty() {
-            // Why no card is chosen is reported at the end: see `unbound`.
-            if let Ok((chosen, note)) = automatic(host) {
-                functions = chosen;
-                context.note(&note);
+        if names_none && host::bound(setup).is_empty() {
+            match automatic(context, host) {
+                Ok(chosen) => functions = chosen,
+                Err(why) => unbound = Some(not_bound(host, &why)),
             }
         }
         functions.sort_unstable();
@@ -182,87 +172,28 @@ impl Arguments {
             self.bind
         };
         let program = root.is_live().then(std::env::current_exe).transpose().context("cannot determine where this program is installed")?;
-        let program = program.filter(|own| !is_of_hook(own, setup)).map(|path| path.to_string_lossy().into_owned());
-        Ok(Wanted {
+        let program = program.filter(|own| !is_of_hook(own, setup));
+        let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
+        let wanted = Wanted {
             functions,
             bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
-            program,
+            program: program.map(|path| path.to_string_lossy().into_owned()),
             install: self.install,
-            shares: Shares {
-                shares: self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?,
-                network: self.share_network.clone(),
-            },
-        })
+            shares: Shares { shares, network: self.share_network.clone() },
+        };
+        Ok((wanted, unbound))
     }
 
-    /// Applies and verifies the plan; rolls it back on a failure.
-    fn carry_out(&self, context: &Context, plan: &Plan, target: &Target) -> Result<()> {
-        let tell = |step: &str| context.note(step);
-        let mut run = host::Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
-        let result = run.carry_out(plan, &tell).and_then(|()| self.prove(context, plan, &run, target)).and_then(|()| run.confirm());
-        let Err(error) = result else { return Ok(()) };
-        context.note("failed; rolling back");
-        match run.roll_back(&tell) {
-            Ok(()) => {
-                Err(error.context("nothing was changed: the changes were rolled back, and the files compared with their previous contents"))
-            }
-            Err(other) => Err(error.context(format!("the rollback failed too ({other:#}); run: vgapt undo"))),
-        }
-    }
-
-    /// Reads the host again: a new plan must be empty.
-    fn prove(&self, context: &Context, plan: &Plan, run: &host::Run, target: &Target) -> Result<()> {
-        let read = Read::of(root(context)?);
-        let again = host::plan(&read.host, &read.setup, &self.wanted(context, &read)?);
-        let rest = again
-            .writes
-            .iter()
-            .map(|write| write.path.clone())
-            .chain(again.commands.iter().filter(|_| target.is_live()).map(|command| command.argv.join(" ")));
-        let rest: Vec<String> = rest.collect();
-        let new: Vec<&Finding> =
-            again.findings.iter().filter(|one| one.severity > Severity::Warning && !plan.findings.contains(one)).collect();
-        if let Some(finding) = new.first() {
-            return Err(Problem::new(format!("after all changes were made: {}", finding.message), finding.remedy.clone()).into());
-        }
-        if !rest.is_empty() {
-            return Err(Problem::new(
-                format!("after all changes were made, these are still missing: {}", rest.join("; ")),
-                "another program changes the same files; please report this with: vgapt capture",
-            )
-            .into());
-        }
-        if target.is_live() && !plan.in_initramfs.is_empty() {
-            let tool = host::initramfs::chosen(&read.host, &read.setup).map_err(|finding| Problem::new(finding.message, finding.remedy))?;
-            host::prove_initramfs(plan, run, tool, target, &|step| context.note(step))?;
-        }
-        Ok(())
-    }
-
-    /// Why no card is bound, where none was named and none can be chosen.
-    fn unbound(&self, read: &Read) -> Option<String> {
-        if !self.gpu.is_empty() || !self.pci.is_empty() || !host::bound(&read.setup).is_empty() {
-            return None;
-        }
-        let why = automatic(&read.host).err()?;
-        let by_others = read.host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
-        let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
-        Some(if by_others.is_empty() {
-            format!("no card is bound: {why}; name one with --gpu")
-        } else {
-            format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
-        })
-    }
-
-    fn report(&self, context: &Context, outcome: Outcome, plan: &Plan, read: &Read, target: &Target) -> ExitCode {
-        if let Some(why) = self.unbound(read) {
+    fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<String>) -> ExitCode {
+        const TREE: &str = "the tree was changed; run the commands above in that system";
+        if let Some(why) = unbound {
             let done = match outcome {
                 Outcome::NothingToDo => Some("already up to date"),
-                Outcome::Applied if target.is_live() => Some("the changes above were made"),
-                Outcome::Applied => Some("the tree was changed; run the commands above in that system"),
+                Outcome::Applied if root.is_live() => Some("the changes above were made"),
+                Outcome::Applied => Some(TREE),
                 Outcome::Refused | Outcome::Planned => None,
             };
             if let Some(done) = done {
@@ -273,40 +204,87 @@ impl Arguments {
             }
             context.note(&format!("note: {why}"));
         }
-        match outcome {
+        let note = match outcome {
             Outcome::Refused => {
                 output::tell("nothing was changed: see above\n");
                 return ExitCode::from(BLOCKED);
             }
             Outcome::NothingToDo if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
-                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
+                "vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above"
             }
-            Outcome::NothingToDo => context.note("the host is prepared; already up to date"),
-            Outcome::Applied if !target.is_live() => context.note("the tree was changed; run the commands above in that system"),
-            Outcome::Applied if plan.reboot.is_empty() => context.note("the host is prepared"),
-            Outcome::Applied => context.note("the host is prepared; reboot, then run: vgapt check"),
-            Outcome::Planned if read.root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
-            Outcome::Planned if self.consent.dry_run => context.note("nothing was changed"),
+            Outcome::NothingToDo => "the host is prepared; already up to date",
+            Outcome::Applied if !root.is_live() => TREE,
+            Outcome::Applied if plan.reboot.is_empty() => "the host is prepared",
+            Outcome::Applied => "the host is prepared; reboot, then run: vgapt check",
+            Outcome::Planned if root.is_capture() => "this is a capture of a host: nothing was changed",
+            Outcome::Planned if self.consent.dry_run => "nothing was changed",
             Outcome::Planned => {
                 output::tell("nothing was changed; use --yes to make the changes\n");
                 return ExitCode::from(BLOCKED);
             }
-        }
+        };
+        context.note(note);
         ExitCode::SUCCESS
     }
 }
 
-impl Read {
-    fn of(root: Root) -> Self {
-        let host = discovery::read(&root, Scope::All);
-        let setup = discovery::setup(&root, &host);
-        Self { root, host, setup }
-    }
+/// Carries out and verifies the plan; rolls it back on a failure.
+fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, target: &Target) -> Result<()> {
+    let tell = |step: &str| context.note(step);
+    let mut run = Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
+    let applied = run.carry_out(&tell);
+    let proved = applied.and_then(|()| prove(root, wanted, plan, &run, target, &tell));
+    let Err(error) = proved.and_then(|()| run.confirm()) else { return Ok(()) };
+    context.note("failed; rolling back");
+    Err(match run.roll_back(&tell) {
+        Ok(()) => error.context("nothing was changed: the changes were rolled back, and the files compared with their previous contents"),
+        Err(other) => error.context(format!("the rollback failed too ({other:#}); run: vgapt undo")),
+    })
 }
 
-fn root(context: &Context) -> Result<Root> {
-    let cannot = || Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host");
-    Ok(context.root()?.ok_or_else(cannot)?)
+/// Reads the host again: a new plan must be empty, and the initramfs must contain what it is to contain.
+fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
+    let host = discovery::read(root, Scope::All);
+    let setup = discovery::setup(root, &host);
+    let again = host::plan(&host, &setup, wanted);
+    let mut new = again.findings.iter().filter(|finding| finding.severity > Severity::Warning && !plan.findings.contains(finding));
+    if let Some(finding) = new.next() {
+        return Err(Problem::new(format!("after all changes were made: {}", finding.message), finding.remedy.clone()).into());
+    }
+    let mut missing: Vec<String> = again.writes.iter().map(|write| write.path.clone()).collect();
+    if target.is_live() {
+        missing.extend(again.commands.iter().map(|command| command.argv.join(" ")));
+    }
+    if !missing.is_empty() {
+        let message = format!("after all changes were made, these are still missing: {}", missing.join("; "));
+        return Err(Problem::new(message, "another program changes the same files; please report this with: vgapt capture").into());
+    }
+    if target.is_live() && !plan.in_initramfs.is_empty() {
+        let tool = host::initramfs::chosen(&host, &setup).map_err(|finding| Problem::new(finding.message, finding.remedy))?;
+        host::prove_initramfs(plan, run, tool, target, tell)?;
+    }
+    Ok(())
+}
+
+/// The functions of the card that is chosen where none is named.
+fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem> {
+    let cards = passthrough::assess(host);
+    let choice = passthrough::choose(&cards);
+    let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
+    if cards.len() > 1 {
+        context.note(&format!("using {}: {}", card.address.short(), choice.because()));
+    }
+    Ok(card.functions.clone())
+}
+
+fn not_bound(host: &Host, why: &Problem) -> String {
+    let by_others = host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
+    let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
+    if by_others.is_empty() {
+        format!("no card is bound: {why}; name one with --gpu")
+    } else {
+        format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
+    }
 }
 
 fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
@@ -314,21 +292,6 @@ fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
     let place = std::env::current_dir().context("cannot determine the current directory")?.join(folder);
     let folder = place.to_string_lossy().trim_end_matches('/').to_owned();
     Ok(SmbShare { owner: discovery::owner(root, &folder), folder, name: name.to_owned() })
-}
-
-/// The functions of the card with this function.
-fn card(root: &Root, host: &Host, name: &str) -> Result<Vec<PciAddress>> {
-    let address: PciAddress = name.parse().map_err(|what: String| Problem::new(what, "vgapt list shows the cards"))?;
-    Ok(super::shared::card::named(Some(root), host, address)?.functions)
-}
-
-/// The automatic choice where no card is named.
-fn automatic(host: &Host) -> Result<(Vec<PciAddress>, String)> {
-    let cards = passthrough::assess(host);
-    let choice = passthrough::choose(&cards);
-    let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
-    let note = if cards.len() > 1 { format!("using {}: {}", card.address.short(), choice.because()) } else { String::new() };
-    Ok((card.functions.clone(), note))
 }
 
 /// Whether libvirt's hook runs this program, judged by its content; what cannot be read is replaced by a copy.

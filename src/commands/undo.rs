@@ -12,7 +12,6 @@ use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
 use crate::output;
 use crate::problem::Problem;
-use crate::target::Target;
 
 /// Revert everything that prepare changed
 ///
@@ -44,66 +43,62 @@ impl Arguments {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
             Problem::new("vgapt never changes a capture or a remote host", "run vgapt undo on the host itself, or use --root DIRECTORY")
         })?;
-        if let Some(code) = self.consent.elevate(context, &root)? {
-            return Ok(code);
-        }
+        self.consent.elevate(context, &root)?;
         let target = context.target(&root)?;
+
+        // Read and decide, while no other vgapt changes this host.
         let lock = (!self.consent.dry_run).then(|| target.lock()).transpose()?;
         let undoing = host::undoing(&target, Which::All)?;
-        let edited = undoing.edited().next().is_some();
+
+        // Show, ask, write.
         if !context.global.json {
             output::print(&output::undoing(&undoing))?;
             output::tell(&output::edited(&undoing));
         }
-        let shown = json!({"undo": undoing, "edited": edited});
-        let (noted, strays, left) = (undoing.noted.clone(), undoing.strays.clone(), undoing.left_alone());
-        let outcome = self.outcome(context, &undoing, &target)?;
+        let edited = undoing.edited().next().is_some();
+        let outcome = if undoing.is_empty() {
+            Outcome::NothingToDo
+        } else if edited && !self.force {
+            Outcome::Edited
+        } else if self.consent.dry_run {
+            Outcome::DryRun
+        } else if self.consent.given(context)? {
+            Outcome::Undone
+        } else {
+            Outcome::NotDone
+        };
+        // With nothing to undo, it removes what is left of a run that was killed before it changed the host.
+        if outcome == Outcome::Undone || (outcome == Outcome::NothingToDo && !self.consent.dry_run) {
+            host::undo(&undoing, &target, &|step| context.note(step))?;
+        }
         drop(lock);
         if context.global.json {
-            output::print(&output::json(&json!({"outcome": outcome, "undo": shown["undo"], "edited": shown["edited"]})))?;
+            output::print(&output::json(&json!({"outcome": outcome, "undo": undoing, "edited": edited})))?;
         }
-        Ok(report(context, outcome, !noted.is_empty(), &strays, &left))
-    }
-
-    fn outcome(&self, context: &Context, undoing: &Undoing, target: &Target) -> Result<Outcome> {
-        if undoing.is_empty() {
-            if !self.consent.dry_run {
-                // Removes what is left of a run that was killed before it changed the host.
-                host::undo(undoing, target, &|step| context.note(step))?;
-            }
-            return Ok(Outcome::NothingToDo);
-        }
-        if !self.force && undoing.edited().next().is_some() {
-            return Ok(Outcome::Edited);
-        }
-        if self.consent.dry_run || !self.consent.given(context)? {
-            return Ok(if self.consent.dry_run { Outcome::DryRun } else { Outcome::NotDone });
-        }
-        host::undo(undoing, target, &|step| context.note(step))?;
-        Ok(Outcome::Undone)
+        Ok(report(context, outcome, &undoing))
     }
 }
 
-fn report(context: &Context, outcome: Outcome, noted: bool, strays: &[String], left: &[String]) -> ExitCode {
+fn report(context: &Context, outcome: Outcome, undoing: &Undoing) -> ExitCode {
+    let (strays, left, noted) = (&undoing.strays, undoing.left_alone().join(", "), !undoing.noted.is_empty());
     if !strays.is_empty() {
         output::tell(&format!("warning: not a receipt of vgapt, left unchanged: {}\n", strays.join(", ")));
     }
-    match outcome {
-        Outcome::NothingToDo if !strays.is_empty() => context.note("no receipt of vgapt was found; nothing was undone"),
-        Outcome::NothingToDo => context.note("vgapt has changed nothing here; there is nothing to undo"),
+    let note = match outcome {
+        Outcome::NothingToDo if !strays.is_empty() => "no receipt of vgapt was found; nothing was undone",
+        Outcome::NothingToDo => "vgapt has changed nothing here; there is nothing to undo",
         Outcome::Undone if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };
-            let left = left.join(", ");
             output::tell(&format!(
                 "everything else is as before vgapt{run}; {left} is left unchanged: remove vgapt's lines from it manually, then run vgapt undo again\n"
             ));
             return ExitCode::from(BLOCKED);
         }
-        Outcome::Undone if noted => context.note("the tree is as before; run the commands above in that system"),
-        Outcome::Undone => context.note("the host's files are as before vgapt; loaded drivers stay loaded until the next boot"),
-        Outcome::DryRun => context.note("nothing was changed"),
+        Outcome::Undone if noted => "the tree is as before; run the commands above in that system",
+        Outcome::Undone => "the host's files are as before vgapt; loaded drivers stay loaded until the next boot",
+        Outcome::DryRun => "nothing was changed",
         Outcome::Edited => {
-            let except = if left.is_empty() { String::new() } else { format!(", but leaves {} unchanged", left.join(", ")) };
+            let except = if left.is_empty() { String::new() } else { format!(", but leaves {left} unchanged") };
             output::tell(&format!("nothing was changed: see above; --force keeps these edits and removes what vgapt added{except}\n"));
             return ExitCode::from(BLOCKED);
         }
@@ -111,6 +106,7 @@ fn report(context: &Context, outcome: Outcome, noted: bool, strays: &[String], l
             output::tell("nothing was changed; use --yes to make the changes\n");
             return ExitCode::from(BLOCKED);
         }
-    }
+    };
+    context.note(note);
     ExitCode::SUCCESS
 }

@@ -25,7 +25,6 @@ const LISTINGS: [&str; 15] = [
     "/sys/kernel/iommu_groups",
 ];
 
-/// The relevant options of the kernel configuration.
 const KERNEL_OPTIONS: [&str; 5] = ["CONFIG_INTEL_IOMMU", "CONFIG_AMD_IOMMU", "CONFIG_VFIO", "CONFIG_DRM_SIMPLEDRM", "CONFIG_SYSFB"];
 
 /// Records a machine without personal data, and lists what was recorded.

@@ -5,7 +5,6 @@ use super::uses;
 use crate::model::{BEGINNING, FileFacts, Files, LONGEST_CHAIN, Reading, SYSTEMD, format_by_content, leads, named_by};
 use crate::root::{Root, Status};
 
-/// The users that distributions run QEMU as.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
 /// The file that may set QEMU's user; on many distributions only root can read it.

@@ -70,7 +70,7 @@ fn descriptors(root: &Root) -> Vec<String> {
 struct Descriptor {
     interface_types: Vec<String>,
     mapping: Mapping,
-    targets: Vec<Target>,
+    targets: Vec<DescriptorTarget>,
     #[serde(default)]
     features: Vec<String>,
 }
@@ -79,18 +79,18 @@ struct Descriptor {
 #[serde(rename_all = "kebab-case")]
 struct Mapping {
     device: String,
-    executable: Image,
-    nvram_template: Image,
+    executable: DescriptorImage,
+    nvram_template: DescriptorImage,
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct DescriptorImage {
     filename: String,
     format: String,
 }
 
 #[derive(Deserialize)]
-struct Target {
+struct DescriptorTarget {
     architecture: String,
     machines: Vec<String>,
 }

@@ -164,7 +164,6 @@ fn parent(root: &Root, process: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The program that the hook would run.
 pub(super) fn program(root: &Root) -> Option<String> {
     let runs = |path: &&&str| root.status(path).is_some_and(|status| !status.is_dir && status.mode & EXECUTABLE != 0);
     HOOK_PROGRAMS.iter().find(runs).map(|path| (*path).to_owned())

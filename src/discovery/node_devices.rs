@@ -1,5 +1,6 @@
 //! A host as described by libvirt's node devices, the only source for a remote host.
 
+use crate::domain_xml::pci_address;
 use crate::model::{Class, Host, Iommu, PciAddress, PciDevice, PciId, UsbDevice, UsbId, parse_number};
 use crate::xml::{Document, Element};
 
@@ -31,24 +32,18 @@ pub fn from_node_devices(descriptions: &[String]) -> Host {
     host
 }
 
-/// The physical function of a virtual function, from libvirt's `domain='0x0000' bus='0x3d' …`.
-fn physical_function(address: Element<'_>) -> Option<PciAddress> {
-    PciAddress::of_attributes(|name| address.attribute(name))
-}
-
 fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
     let part = |name: &str| parse_number(capability.child(name)?.text());
     let address = PciAddress::of_attributes(|name| capability.child(name).map(Element::text))?;
     let (vendor, product) = (capability.child("vendor"), capability.child("product"));
-    let words: Vec<&str> = [vendor, product].into_iter().flatten().map(Element::text).filter(|text| !text.is_empty()).collect();
     let bridge = capability.children_named("capability").any(|inner| inner.attribute("type").as_deref() == Some("pci-bridge"));
     let path = device.child("path").map(Element::text).unwrap_or_default();
-    let mut ancestors: Vec<PciAddress> = path.split('/').filter_map(|name| name.parse().ok()).collect();
+    let mut ancestors = PciAddress::in_path(path);
     ancestors.pop();
     Some(PciDevice {
         id: PciId { vendor: id(vendor), device: id(product) },
         class: Class(part("class").unwrap_or_default()),
-        name: (!words.is_empty()).then(|| words.join(" ")),
+        name: name(vendor, product),
         driver: device.at("driver/name").map(|name| name.text().to_owned()),
         header_type: bridge.then_some(1),
         ancestors,
@@ -56,7 +51,7 @@ fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
         physical_function: capability
             .children_named("capability")
             .find(|inner| inner.attribute("type").as_deref() == Some("phys_function"))
-            .and_then(|inner| physical_function(inner.child("address")?)),
+            .and_then(|inner| pci_address(inner.child("address")?)),
         numa_node: capability.child("numa").and_then(|numa| parse_number(&numa.attribute("node")?)),
         ..PciDevice::new(address)
     })
@@ -65,7 +60,6 @@ fn pci(device: Element<'_>, capability: Element<'_>) -> Option<PciDevice> {
 fn usb(device: Element<'_>, capability: Element<'_>) -> Option<UsbDevice> {
     let part = |name: &str| capability.child(name).and_then(|part| u8::try_from(parse_number(part.text())?).ok());
     let (vendor, product) = (capability.child("vendor"), capability.child("product"));
-    let words: Vec<&str> = [vendor, product].into_iter().flatten().map(Element::text).filter(|text| !text.is_empty()).collect();
     let path = device.child("path").map(Element::text).unwrap_or_default();
     let port = path.rsplit('/').next().unwrap_or_default().to_owned();
     let id = UsbId { vendor: id(vendor), product: id(product) };
@@ -73,12 +67,17 @@ fn usb(device: Element<'_>, capability: Element<'_>) -> Option<UsbDevice> {
     (id.vendor != 0x1d6b).then_some(UsbDevice {
         bus: part("bus")?,
         device: part("device")?,
-        controller: path.split('/').filter_map(|part| part.parse().ok()).next_back(),
+        controller: PciAddress::in_path(path).pop(),
         port,
         id,
-        name: (!words.is_empty()).then(|| words.join(" ")),
+        name: name(vendor, product),
         drivers: device.at("driver/name").map(|name| name.text().to_owned()).into_iter().collect(),
     })
+}
+
+fn name(vendor: Option<Element<'_>>, product: Option<Element<'_>>) -> Option<String> {
+    let words: Vec<&str> = [vendor, product].into_iter().flatten().map(Element::text).filter(|text| !text.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn id(element: Option<Element<'_>>) -> u16 {

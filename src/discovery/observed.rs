@@ -1,13 +1,17 @@
-//! The present state of a host: `/dev/kvm`, the IOMMUs, interrupts, modules, power, free memory.
+//! The present state of a host: `/dev/kvm`, the IOMMUs, interrupts, modules, power, free memory, what runs, ROMs.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::files::{QEMU_CONF, qemu_account};
-use super::{hook, kernel_log, software};
-use crate::model::{FreeBlocks, Host, HostSource, IommuUnit, KvmNode, ModuleState, Observed, PciDevice, Setup};
+use super::platform::IOMMUS;
+use super::{hook, kernel_log};
+use crate::model::{
+    FreeBlocks, Holder, Holders, Host, HostSource, Kernel, KvmNode, ModuleState, Observed, PciAddress, PciDevice, Reading, Rom, RomState,
+    Setup,
+};
 use crate::root::Root;
 
-const IOMMUS: &str = "/sys/class/iommu";
 const KVM: &str = "/dev/kvm";
 const READ_AND_WRITE: u32 = 6;
 
@@ -21,23 +25,23 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
     // A tree without programs or CPUs contains only a part of a machine: missing files there mean nothing.
     let whole = reach.is_live() || (!setup.programs.is_empty() && !host.cpu.flags.is_empty());
     let told = |found: Vec<String>| (whole || !found.is_empty()).then_some(found);
-    let qemu_driver = software::qemu_driver(root);
+    let qemu_driver = qemu_driver(root);
     let directory_is_closed = reach == HostSource::Live { root: false } && root.status("/var/lib/libvirt/images").is_none();
     Observed {
         reach,
         kvm: kvm(root).or(whole.then_some(KvmNode { there: false, mode: 0, qemu_may: None })),
-        iommus: root.names(IOMMUS).into_iter().map(|name| iommu(root, name)).collect(),
+        iommus: root.names(IOMMUS),
         interrupt_chips: interrupt_chips(root),
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
-        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, setup, &kernel.release)?))).collect(),
+        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, kernel)?))).collect(),
         d3cold_allowed: power(root, host),
         free_blocks: root.text("/proc/buddyinfo").map(|text| free_blocks(&text)).unwrap_or_default(),
         libvirt: None,
-        libvirt_sockets: told(software::sockets(root)),
+        libvirt_sockets: told(sockets(root)),
         qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
-        virtio_discs: told(software::virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
+        virtio_discs: told(virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
         log: kernel_log::read(root),
-        smb_listeners: software::smb_listeners(root),
+        smb_listeners: smb_listeners(root),
         hook: hook::read(root),
         ..Observed::default()
     }
@@ -56,16 +60,6 @@ fn kvm(root: &Root) -> Option<KvmNode> {
     Some(KvmNode { there: true, mode: status.mode, qemu_may: if everybody { Some(true) } else { by_right } })
 }
 
-fn iommu(root: &Root, name: String) -> IommuUnit {
-    // MGAW of the capability register (Intel VT-d specification, 11.4.2).
-    let capabilities = root.attribute(&format!("{IOMMUS}/{name}/intel-iommu/cap"));
-    let width = capabilities
-        .and_then(|text| u64::from_str_radix(&text, 16).ok())
-        .and_then(|bits| u32::try_from(bits >> 16 & 0x3f).ok())
-        .map(|bits| bits + 1);
-    IommuUnit { name, width }
-}
-
 /// The kinds of interrupt controllers, such as `IR-PCI-MSI`, which show whether interrupts are remapped.
 fn interrupt_chips(root: &Root) -> Vec<String> {
     let chips = |text: &str| {
@@ -80,8 +74,8 @@ fn interrupt_chips(root: &Root) -> Vec<String> {
 }
 
 /// Whether a kernel has vfio-pci; `None` if unknown.
-fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<ModuleState> {
-    let kernel = setup.kernels.iter().find(|kernel| kernel.release == release)?;
+fn vfio(root: &Root, host: &Host, kernel: &Kernel) -> Option<ModuleState> {
+    let release = kernel.release.as_str();
     if kernel.builtin.contains("vfio_pci") {
         return Some(ModuleState::BuiltIn);
     }
@@ -105,9 +99,9 @@ fn vfio(root: &Root, host: &Host, setup: &Setup, release: &str) -> Option<Module
     (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
 }
 
-fn power(root: &Root, host: &Host) -> BTreeMap<crate::model::PciAddress, bool> {
+fn power(root: &Root, host: &Host) -> BTreeMap<PciAddress, bool> {
     let cards = host.pci.iter().filter(|device| device.class.is_display());
-    let allowed = |device: &crate::model::PciDevice| {
+    let allowed = |device: &PciDevice| {
         let text = root.attribute(&format!("/sys/bus/pci/devices/{}/d3cold_allowed", device.address))?;
         Some((device.address, text == "1"))
     };
@@ -124,8 +118,138 @@ fn free_blocks(text: &str) -> Vec<FreeBlocks> {
     text.lines().filter_map(zone).collect()
 }
 
+/// libvirt's sockets: of the QEMU daemon, or of the monolithic daemon.
+const SOCKETS: [&str; 2] = ["/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock"];
+
+/// libvirt's QEMU driver, by distribution.
+const QEMU_DRIVERS: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
+    "/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so",
+    "/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so",
+];
+
+/// The usual folders of the disc with the virtio drivers for Windows, and the prefix of its name.
+const DISC_DIRECTORIES: [&str; 5] =
+    ["/usr/share/virtio-win", "/usr/share/virtio", "/var/lib/libvirt/images", "/var/lib/libvirt/boot", "/var/lib/vz/template/iso"];
+const DISC: &str = "virtio-win";
+
+fn sockets(root: &Root) -> Vec<String> {
+    SOCKETS.iter().filter(|path| root.exists(path)).map(|path| (*path).to_owned()).collect()
+}
+
+fn qemu_driver(root: &Root) -> bool {
+    QEMU_DRIVERS.iter().any(|path| root.exists(path))
+}
+
+/// The addresses on which port 445 is open, from the kernel's tables; for IPv6 only the wildcard address.
+fn smb_listeners(root: &Root) -> Option<Vec<Ipv4Addr>> {
+    let of_samba = |text: &str| text.lines().filter(|line| listener(line).is_some()).map(|line| format!("{line}\n")).collect::<String>();
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| root.excerpt(path, of_samba));
+    tables[0].as_ref()?;
+    let mut found: Vec<Ipv4Addr> = tables.iter().flatten().flat_map(|text| text.lines().filter_map(listener)).collect();
+    found.sort_unstable();
+    found.dedup();
+    Some(found)
+}
+
+/// Parses a line such as `0: 0100007F:01BD 00000000:0000 0A …`: the address is in host byte order, 0A means listening.
+fn listener(line: &str) -> Option<Ipv4Addr> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let address = fields.get(1)?.strip_suffix(":01BD").filter(|_| fields.get(3) == Some(&"0A"))?;
+    match address.len() {
+        8 => Some(Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_le_bytes())),
+        _ => address.bytes().all(|digit| digit == b'0').then_some(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+fn virtio_discs(root: &Root) -> Vec<String> {
+    let mut discs = Vec::new();
+    for directory in DISC_DIRECTORIES {
+        let names = root.names(directory);
+        let is_one = |name: &&String| name.starts_with(DISC) && name.ends_with(".iso");
+        let paths = names.iter().filter(is_one).map(|name| format!("{directory}/{name}"));
+        discs.extend(paths.filter(|path| root.exists(path)));
+    }
+    discs
+}
+
+/// The processes that have nodes of these functions open; only root can check other users' processes.
+pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
+    let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).collect();
+    let mut holders = Holders::default();
+    if nodes.is_empty() {
+        return holders;
+    }
+    let processes = root.entries("/proc");
+    holders.unknown = processes.unknown().map(str::to_owned);
+    for pid in processes.known().into_iter().flatten().filter_map(|name| name.parse::<u32>().ok()) {
+        match holder(root, pid, &nodes) {
+            Reading::Known(holder) => holders.known.extend(holder),
+            // The process has ended.
+            Reading::Absent => {}
+            Reading::Unknown(because) => holders.unknown = holders.unknown.or(Some(because)),
+        }
+    }
+    holders
+}
+
+fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
+    let descriptors = format!("/proc/{pid}/fd");
+    root.entries(&descriptors).map(|open| holder_of(root, pid, &descriptors, &open, nodes))
+}
+
+fn holder_of(root: &Root, pid: u32, descriptors: &str, open: &[String], nodes: &[String]) -> Option<Holder> {
+    let mut open: Vec<String> =
+        open.iter().filter_map(|fd| root.link(&format!("{descriptors}/{fd}"))).filter(|target| nodes.contains(target)).collect();
+    open.sort_unstable();
+    open.dedup();
+    let name = || root.attribute(&format!("/proc/{pid}/comm")).unwrap_or_else(|| "unknown".into());
+    (!open.is_empty()).then(|| Holder { pid, name: name(), nodes: open })
+}
+
+/// The device nodes of a function in `/dev`: graphics, sound, and those of NVIDIA's driver.
+fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
+    let home = format!("/sys/bus/pci/devices/{function}");
+    let mut nodes: Vec<String> = root.names(&format!("{home}/drm")).iter().map(|name| format!("/dev/dri/{name}")).collect();
+    for card in root.names(&format!("{home}/sound")) {
+        for entry in root.names(&format!("{home}/sound/{card}")) {
+            // `controlC1`, `pcmC1D3p`, `hwC1D0`, …
+            if ["control", "pcm", "hw", "midi"].iter().any(|prefix| entry.starts_with(prefix)) {
+                nodes.push(format!("/dev/snd/{entry}"));
+            }
+        }
+    }
+    if let Ok(information) = root.text(&format!("/proc/driver/nvidia/gpus/{function}/information")) {
+        let minor = information.lines().find_map(|line| line.strip_prefix("Device Minor:"));
+        nodes.extend(minor.map(|minor| format!("/dev/nvidia{}", minor.trim())));
+        // These nodes are shared by all cards of the driver; with a single card they belong to it.
+        if root.names("/proc/driver/nvidia/gpus").len() == 1 {
+            nodes.extend(["/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidiactl"].map(str::to_owned));
+        }
+    }
+    nodes
+}
+
+/// The longest ROM that is read; PCI limits the ROM region to 16 MiB.
+const LONGEST: usize = 16 << 20;
+
+/// The state of these functions' ROMs. A ROM is readable only after 1 was written to
+/// its `rom` file; vgapt never does this, because it changes the state of the device.
+pub fn roms(root: &Root, functions: &[PciAddress]) -> BTreeMap<PciAddress, RomState> {
+    let state = |address: &PciAddress| {
+        let path = format!("/sys/bus/pci/devices/{address}/rom");
+        root.status(&path)?;
+        let read = root.first_bytes(&path, LONGEST).ok().filter(|bytes| !bytes.is_empty());
+        Some((*address, read.map_or(RomState::Disabled, |bytes| RomState::Read(Rom::parse(&bytes)))))
+    };
+    functions.iter().filter_map(state).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::model::Size;
 
@@ -136,5 +260,26 @@ mod tests {
         let pieces = free_blocks(text);
         assert_eq!(pieces.len(), 2);
         assert_eq!((pieces[0].large(), pieces[1].large()), (Size::from_mib(14), Size::from_mib(8)));
+    }
+
+    #[test]
+    fn open_files_that_cannot_be_read_are_unknown() {
+        let tree = tempfile::tempdir().unwrap();
+        let at = |path: &str| tree.path().join(path);
+        let function: PciAddress = "0000:01:00.0".parse().unwrap();
+        fs::create_dir_all(at(&format!("sys/bus/pci/devices/{function}/drm/card0"))).unwrap();
+        fs::create_dir_all(at("proc/7/fd")).unwrap();
+        fs::create_dir_all(at("proc/8")).unwrap();
+        let root = Root::open(tree.path()).unwrap();
+        // Process 8 has ended: its folder is being removed.
+        assert_eq!(holders(&root, &[function]), Holders::default());
+        // A symlink loop simulates a folder that even root cannot read.
+        symlink("fd", at("proc/8/fd")).unwrap();
+        let seen = holders(&root, &[function]);
+        assert!(seen.known.is_empty() && seen.unknown.is_some_and(|because| because.contains("/proc/8/fd")));
+        symlink("/dev/dri/card0", at("proc/7/fd/3")).unwrap();
+        let seen = holders(&root, &[function]);
+        assert_eq!((seen.known[0].pid, seen.known[0].nodes.join(" ")), (7, "/dev/dri/card0".to_owned()));
+        assert!(seen.unknown.is_some());
     }
 }

@@ -1,10 +1,136 @@
-//! The platform: IOMMU tables, kernel, distribution, boot loader, initramfs tool.
+//! The machine: processors, memory and huge pages, IOMMU tables, kernel, distribution, boot loader, initramfs tool.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::Scope;
-use crate::model::{BootLoader, Cmdline, Distribution, HOOK, Host, InitramfsTool, Iommu, Platform};
+use crate::model::{
+    BootLoader, Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform,
+    Size, Topology,
+};
 use crate::root::Root;
 
-const IOMMUS: &str = "/sys/class/iommu";
+const CPUS: &str = "/sys/devices/system/cpu";
+/// Enough for the first processor's paragraph; the kernel generates each further page on every read.
+const FIRST_PARAGRAPH: usize = 8192;
+/// The kinds of cores of hybrid processors: `/sys/devices/cpu_core/cpus` and so on.
+const KINDS: [&str; 3] = ["core", "atom", "lowpower"];
+
+pub(super) fn processor(root: &Root) -> Cpu {
+    let bytes = root.first_bytes("/proc/cpuinfo", FIRST_PARAGRAPH).unwrap_or_default();
+    parse(&String::from_utf8_lossy(&bytes))
+}
+
+fn parse(cpuinfo: &str) -> Cpu {
+    let first = cpuinfo.split("\n\n").next().unwrap_or_default();
+    let values: BTreeMap<&str, &str> =
+        first.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect();
+    let value = |key: &str| values.get(key).copied().filter(|value| !value.is_empty());
+    Cpu {
+        vendor: value("vendor_id").map(str::to_owned),
+        model: value("model name").map(str::to_owned),
+        family: value("cpu family").and_then(|text| text.parse().ok()),
+        physical_bits: value("address sizes").and_then(|text| text.split_once(" bits physical")?.0.parse().ok()),
+        flags: value("flags").or_else(|| value("Features")).unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect(),
+    }
+}
+
+/// Only the online logical CPUs.
+pub(super) fn online(root: &Root) -> CpuSet {
+    root.attribute(&format!("{CPUS}/online")).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+pub(super) fn topology(root: &Root) -> Topology {
+    let set = |path: &str| root.attribute(path).and_then(|text| text.parse::<CpuSet>().ok());
+    let online = online(root);
+    let kinds: Vec<(&str, CpuSet)> =
+        KINDS.iter().filter_map(|kind| Some((*kind, set(&format!("/sys/devices/cpu_{kind}/cpus"))?))).collect();
+    let nodes: Vec<(u32, CpuSet)> = root
+        .names("/sys/devices/system/node")
+        .iter()
+        .filter_map(|name| Some((name.strip_prefix("node")?.parse().ok()?, set(&format!("/sys/devices/system/node/{name}/cpulist"))?)))
+        .collect();
+    let cpus = online.0.iter().map(|cpu| {
+        let home = format!("{CPUS}/cpu{cpu}");
+        let number = |name: &str| root.attribute(&format!("{home}/{name}")).and_then(|text| text.parse().ok());
+        let siblings = set(&format!("{home}/topology/core_cpus_list")).or_else(|| set(&format!("{home}/topology/thread_siblings_list")));
+        LogicalCpu {
+            cpu: *cpu,
+            package: number("topology/physical_package_id"),
+            die: number("topology/die_id"),
+            siblings: siblings.unwrap_or_else(|| CpuSet(BTreeSet::from([*cpu]))),
+            node: nodes.iter().find(|(_, members)| members.0.contains(cpu)).map(|(node, _)| *node),
+            kind: kinds.iter().find(|(_, members)| members.0.contains(cpu)).map(|(kind, _)| (*kind).to_owned()),
+            max_khz: root.attribute(&format!("{home}/cpufreq/cpuinfo_max_freq")).and_then(|text| text.parse().ok()),
+        }
+    });
+    let isolated = set(&format!("{CPUS}/isolated")).unwrap_or_default();
+    Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated }
+}
+
+/// The caches of level 2 and 3, without duplicates: sysfs lists each under every CPU that shares it.
+fn caches(root: &Root, online: &CpuSet) -> Vec<Cache> {
+    let mut caches = BTreeSet::new();
+    for cpu in &online.0 {
+        for index in root.names(&format!("{CPUS}/cpu{cpu}/cache")) {
+            let attribute = |name: &str| root.attribute(&format!("{CPUS}/cpu{cpu}/cache/{index}/{name}"));
+            let Some(level @ 2..=3) = attribute("level").and_then(|text| text.parse().ok()) else { continue };
+            let Some(cpus) = attribute("shared_cpu_list").and_then(|text| text.parse().ok()) else { continue };
+            let size = attribute("size").and_then(|text| text.parse::<Size>().ok());
+            caches.insert(Cache { level, cpus, size });
+        }
+    }
+    caches.into_iter().collect()
+}
+
+const NODES: &str = "/sys/devices/system/node";
+const POOLS: &str = "/sys/kernel/mm/hugepages";
+
+pub(super) fn memory(root: &Root) -> Memory {
+    let meminfo = root.text("/proc/meminfo").unwrap_or_default();
+    let kib = |key: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok().map(Size::from_kib)
+    };
+    let mut hugepages: Vec<HugepagePool> = root.names(POOLS).iter().filter_map(|name| pool(root, name)).collect();
+    hugepages.sort_by_key(|pool| pool.page);
+    Memory {
+        total: kib("MemTotal"),
+        available: kib("MemAvailable"),
+        default_hugepage: kib("Hugepagesize"),
+        hugepages,
+        nodes: node_memory(root),
+        hugetlbfs: root.text("/proc/mounts").map(|mounts| hugetlbfs(&mounts)).unwrap_or_default(),
+    }
+}
+
+/// The line `Node 0 MemTotal:       98304 kB` of each node.
+fn node_memory(root: &Root) -> Vec<(u32, Size)> {
+    let total = |name: &String| {
+        let text = root.text(&format!("{NODES}/{name}/meminfo")).ok()?;
+        let line = text.lines().find_map(|line| line.split_once("MemTotal:"))?.1;
+        Some((name.strip_prefix("node")?.parse().ok()?, Size::from_kib(line.trim().strip_suffix("kB")?.trim().parse().ok()?)))
+    };
+    root.names(NODES).iter().filter_map(total).collect()
+}
+
+/// A directory such as `hugepages-2048kB`.
+fn pool(root: &Root, name: &str) -> Option<HugepagePool> {
+    let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+    let count = |file: &str| root.attribute(&format!("{POOLS}/{name}/{file}")).and_then(|text| text.parse().ok());
+    Some(HugepagePool { page: Size::from_kib(kib), total: count("nr_hugepages")?, free: count("free_hugepages").unwrap_or(0) })
+}
+
+fn hugetlbfs(mounts: &str) -> Vec<(String, Option<Size>)> {
+    let mount = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (place, kind, options) = (fields.nth(1)?, fields.next()?, fields.next()?);
+        let page = options.split(',').find_map(|option| option.strip_prefix("pagesize=")?.parse().ok());
+        (kind == "hugetlbfs").then(|| (place.to_owned(), page))
+    };
+    mounts.lines().filter_map(mount).collect()
+}
+
+pub(super) const IOMMUS: &str = "/sys/class/iommu";
 const TABLES: &str = "/sys/firmware/acpi/tables";
 
 /// The firmware's tables that describe an IOMMU: Intel, AMD, virtio.
@@ -27,7 +153,7 @@ const INITRAMFS_TOOLS: [(InitramfsTool, &[&str]); 4] = [
     (InitramfsTool::Booster, &["/etc/booster.yaml"]),
 ];
 
-pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
+pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     let mut platform = Platform::default();
     let groups = host.has_groups();
     if !groups || scope == Scope::All {
@@ -61,12 +187,12 @@ pub(super) fn read(root: &Root, scope: Scope, host: &Host) -> Platform {
 /// The address width of the narrowest Intel IOMMU unit: MGAW, bits 16 to 21 of the capability register, plus one
 /// (Intel VT-d specification, 11.4.2).
 fn iommu_bits(root: &Root) -> Option<u32> {
-    let capability = |unit: &String| {
+    let width = |unit: &String| {
         let text = root.attribute(&format!("{IOMMUS}/{unit}/intel-iommu/cap"))?;
-        u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()
+        let register = u64::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
+        u32::try_from(register >> 16 & 0x3f).ok().map(|width| width + 1)
     };
-    let bits = |register: u64| u32::try_from(register >> 16 & 0x3f).ok().map(|width| width + 1);
-    root.names(IOMMUS).iter().filter_map(|unit| bits(capability(unit)?)).min()
+    root.names(IOMMUS).iter().filter_map(width).min()
 }
 
 fn distribution(root: &Root) -> Distribution {
@@ -86,4 +212,29 @@ fn distribution(root: &Root) -> Distribution {
 
 fn present<T: Copy>(root: &Root, marks: &[(T, &[&str])]) -> Vec<T> {
     marks.iter().filter(|(_, paths)| paths.iter().any(|path| root.exists(path))).map(|(what, _)| *what).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_processor() {
+        let cpu = parse(
+            "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 23\nmodel name\t: AMD Ryzen\nflags\t\t: fpu svm\naddress sizes\t: 43 bits physical, 48 bits virtual\n\nprocessor\t: 1\nflags\t\t: other\n",
+        );
+        assert!(cpu.is_amd());
+        assert_eq!((cpu.family, cpu.physical_bits, cpu.virtualization()), (Some(23), Some(43), Some(true)));
+        assert_eq!(parse(""), Cpu::default());
+        assert_eq!(parse("\u{0}garbage: :\n:::"), Cpu::default());
+    }
+
+    #[test]
+    fn mounts() {
+        let mounts = "/dev/sda2 / ext4 rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\nx /big hugetlbfs rw,pagesize=1024M 0 0\ntruncated";
+        assert_eq!(
+            hugetlbfs(mounts),
+            [("/dev/hugepages".to_owned(), Some(Size::from_mib(2))), ("/big".to_owned(), Some(Size::from_mib(1024)))]
+        );
+    }
 }

@@ -1,7 +1,9 @@
-//! The setup of the host: configuration files, kernels, boot, use of devices.
+//! The setup of the host: configuration files, kernels, boot, programs, use of devices.
 
-use super::{booted, config, domains, firmware, hook, kernels, networks, ostree, uses};
-use crate::model::{DomainFunctions, Host, LocalInitramfs, Setup, Size};
+use std::collections::BTreeMap;
+
+use super::{config, firmware, hook, libvirt, ostree, uses};
+use crate::model::{Booted, DomainFunctions, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -49,7 +51,6 @@ const PROGRAMS: &[&str] = &[
     "zypper",
 ];
 
-/// The folders of programs.
 const PROGRAM_DIRECTORIES: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
 
 /// Helper programs, and their paths on different distributions.
@@ -60,7 +61,6 @@ const HELPERS: [(&str, &str); 4] = [
     ("virtiofsd", "/usr/lib/virtiofsd"),
 ];
 
-/// The file systems that are written to.
 const WRITTEN: [&str; 5] = ["/", "/boot", "/boot/efi", "/efi", "/var"];
 
 /// The folders of boot images, and the prefixes of their names.
@@ -69,25 +69,25 @@ const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 
 /// Reads the setup of a host; `host` is needed to select the relevant modules.
 pub fn setup(root: &Root, host: &Host) -> Setup {
-    let kernels = kernels::read(root, host);
+    let kernels = kernels(root, host);
     let files = config::read(root);
     let mut unread = config::unread(root, &files);
-    unread.extend(kernels::unread(root, &kernels));
+    unread.extend(unread_kernels(root, &kernels));
     Setup {
         unread,
-        booted: booted::read(root),
+        booted: booted(root),
         local_initramfs: LocalInitramfs(ostree::local_initramfs(root, &files)),
-        claimants: kernels::claimants(root, host, &kernels),
+        claimants: claimants(root, host, &kernels),
         kernels,
         programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),
         uses: uses::read(root),
         room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
         images: images(root),
         firmwares: firmware::firmwares(root).len(),
-        networks: networks::read(root),
+        networks: libvirt::networks(root),
         hook_program: hook::program(root),
         files,
-        in_domains: DomainFunctions(domains::functions(root)),
+        in_domains: DomainFunctions(libvirt::functions(root)),
     }
 }
 
@@ -110,4 +110,174 @@ fn images(root: &Root) -> Vec<(String, Size)> {
         }
     }
     images
+}
+
+const VARIABLES: &str = "/sys/firmware/efi/efivars";
+/// The vendor GUIDs of the variables of UEFI and of systemd's Boot Loader Interface.
+const UEFI: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+const LOADER_INTERFACE: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// In efivarfs, the variable's attributes precede its value.
+const ATTRIBUTES: usize = 4;
+/// How much of a variable is read at most.
+const LONGEST: usize = 16 << 10;
+
+/// Type and subtype of a file path node in a device path, and the type of the end node (UEFI specification, 10.3).
+const FILE_PATH: [u8; 2] = [4, 4];
+const END: u8 = 0x7f;
+
+fn booted(root: &Root) -> Booted {
+    let text = |name: &str| variable(root, name, LOADER_INTERFACE).map(|value| utf16(&value)).filter(|text| !text.is_empty());
+    let number = variable(root, "BootCurrent", UEFI).and_then(|value| Some(u16::from_le_bytes([*value.first()?, *value.get(1)?])));
+    Booted {
+        efi: root.exists("/sys/firmware/efi"),
+        loader: text("LoaderInfo"),
+        stub: text("StubInfo"),
+        program: number.and_then(|number| program(&variable(root, &format!("Boot{number:04X}"), UEFI)?)),
+        secure_boot: variable(root, "SecureBoot", UEFI).and_then(|value| value.first().map(|byte| *byte == 1)),
+    }
+}
+
+fn variable(root: &Root, name: &str, vendor: &str) -> Option<Vec<u8>> {
+    let bytes = root.first_bytes(&format!("{VARIABLES}/{name}-{vendor}"), LONGEST).ok()?;
+    bytes.get(ATTRIBUTES..).map(<[u8]>::to_vec)
+}
+
+/// The file that a boot option starts: `EFI_LOAD_OPTION` of the UEFI specification, 3.1.3.
+fn program(option: &[u8]) -> Option<String> {
+    // Attributes, the length of the device path, a description, the device path.
+    let description = option.get(6..)?;
+    let length = description.chunks_exact(2).position(|unit| unit == [0, 0])?;
+    let mut path = description.get(2 * length + 2..)?;
+    let mut file = String::new();
+    while let [kind, subkind, low, high, ..] = *path {
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        if kind == END || length < 4 {
+            break;
+        }
+        let Some(value) = path.get(4..length) else { break };
+        if [kind, subkind] == FILE_PATH {
+            file.push_str(&utf16(value));
+        }
+        path = path.get(length..)?;
+    }
+    (!file.is_empty()).then_some(file)
+}
+
+fn utf16(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).take_while(|unit| *unit != 0);
+    char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+const MODULES: &str = "/lib/modules";
+
+/// Words in the names of relevant built-in modules: vfio, and drivers of devices that are passed through.
+const MATTERS: [&str; 10] = ["vfio", "iommu", "drm", "xhci", "snd-hda", "nvme", "ahci", "fb", "i2c", "kvm"];
+
+fn kernels(root: &Root, host: &Host) -> Vec<Kernel> {
+    let mut releases = root.names(MODULES);
+    // Without any list, only the running kernel is known.
+    if releases.is_empty() {
+        releases.extend(host.platform.kernel.clone());
+    }
+    let kernel = |release: String| {
+        let list = root.excerpt(&format!("{MODULES}/{release}/modules.builtin"), |text| {
+            text.split_inclusive('\n').filter(|line| MATTERS.iter().any(|word| line.contains(word))).collect()
+        });
+        let name = |line: &str| Some(line.rsplit('/').next()?.split(".ko").next()?.replace('-', "_"));
+        let builtin = list.unwrap_or_default().lines().filter_map(name).collect();
+        // A directory that a removed kernel left behind has no list of modules.
+        Kernel { release, builtin }
+    };
+    releases.into_iter().map(kernel).collect()
+}
+
+/// Why lists of built-in modules cannot be read.
+fn unread_kernels(root: &Root, kernels: &[Kernel]) -> Vec<String> {
+    let unknown = kernels.iter().filter(|kernel| kernel.builtin.is_empty());
+    unknown
+        .filter_map(|kernel| root.reading(&format!("{MODULES}/{}/modules.builtin", kernel.release)).unknown().map(str::to_owned))
+        .collect()
+}
+
+/// The modules that match each function, according to modules.alias of the running kernel, else of the newest one.
+fn claimants(root: &Root, host: &Host, kernels: &[Kernel]) -> BTreeMap<PciAddress, Vec<String>> {
+    let running = host.platform.kernel.as_deref();
+    let release = kernels.iter().find(|kernel| Some(kernel.release.as_str()) == running).or(kernels.last());
+    let Some(release) = release.map(|kernel| &kernel.release) else { return BTreeMap::new() };
+    let names: Vec<(PciAddress, String)> = host.pci.iter().map(|device| (device.address, device.modalias())).collect();
+    let matching = |line: &str| {
+        let (pattern, _) = line.strip_prefix("alias ")?.rsplit_once(' ')?;
+        (pattern.starts_with("pci:") && names.iter().any(|(_, name)| matches(pattern, name))).then_some(())
+    };
+    let table = root
+        .excerpt(&format!("{MODULES}/{release}/modules.alias"), |text| {
+            text.split_inclusive('\n').filter(|line| matching(line.trim_end()).is_some()).collect()
+        })
+        .unwrap_or_default();
+    let claims = |name: &str| {
+        let mut modules: Vec<String> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '))
+            .filter(|(pattern, _)| matches(pattern, name))
+            .map(|(_, module)| module.to_owned())
+            .collect();
+        modules.sort_unstable();
+        modules.dedup();
+        modules
+    };
+    names.iter().map(|(address, name)| (*address, claims(name))).filter(|(_, modules)| !modules.is_empty()).collect()
+}
+
+/// Whether a name matches a shell pattern in which only `*` is special.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut last = None;
+    for part in parts {
+        last = Some(part);
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    match last {
+        // The last part must match the end of the name; it is empty if the pattern ends with `*`.
+        Some(part) => part.is_empty() || name.ends_with(part),
+        None => rest.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, PciDevice, PciId};
+
+    fn wide(text: &str) -> Vec<u8> {
+        text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn the_file_of_a_boot_option() {
+        let file = wide(r"\EFI\debian\shimx64.efi");
+        let length = u16::try_from(file.len() + 4).unwrap().to_le_bytes();
+        let disk = [[4, 1, 42, 0].as_slice(), &[0; 38]].concat();
+        let option = [[1, 0, 0, 0, 0, 0].as_slice(), &wide("debian"), &disk, &[4, 4], &length, &file, &[0x7f, 0xff, 4, 0]].concat();
+        assert_eq!(program(&option).unwrap(), r"\EFI\debian\shimx64.efi");
+        for cut in 0..option.len() {
+            let _ = program(&option[..cut]);
+        }
+    }
+
+    #[test]
+    fn who_claims_a_card() {
+        let mut card = PciDevice::new("01:00.0".parse().unwrap());
+        card.id = PciId { vendor: 0x10de, device: 0x1401 };
+        card.class = Class(0x03_00_00);
+        let name = card.modalias();
+        assert_eq!(name, "pci:v000010DEd00001401sv00000000sd00000000bc03sc00i00");
+        for pattern in ["pci:v000010DEd*sv*sd*bc03sc*i*", "pci:v000010DEd00001401sv*sd*bc*sc*i*", "pci:v*d*sv*sd*bc03sc00i00*"] {
+            assert!(matches(pattern, &name), "{pattern}");
+        }
+        for pattern in ["pci:v000010DEd*sv*sd*bc04sc*i*", "pci:v00001002d*sv*sd*bc03sc*i*", "pci:v000010DE", ""] {
+            assert!(!matches(pattern, &name), "{pattern}");
+        }
+    }
 }

@@ -16,7 +16,6 @@ pub fn read_from(root: Option<&Root>) -> Uses {
     root.map_or_else(|| Uses { unknown: vec!["the host's files are not accessible from here".to_owned()], ..Uses::default() }, read)
 }
 
-/// What the host uses its devices for.
 pub(super) fn read(root: &Root) -> Uses {
     let mut known = disks(root);
     known.extend(routes(root));
@@ -160,16 +159,14 @@ fn parts(root: &Root, name: &str) -> BTreeSet<String> {
 /// The PCI functions above a block device.
 fn addresses(root: &Root, name: &str) -> Vec<PciAddress> {
     let path = root.link(&format!("{BLOCK}/{name}")).unwrap_or_default();
-    let found = in_path(&path);
+    let found = PciAddress::in_path(&path);
     // With native multipath, an NVMe disk is below a virtual device; its controller has the same number.
     match name.strip_prefix("nvme").and_then(|rest| rest.split('n').next()) {
-        Some(number) if found.is_empty() => in_path(&root.real_path(&format!("/sys/class/nvme/nvme{number}/device")).unwrap_or_default()),
+        Some(number) if found.is_empty() => {
+            PciAddress::in_path(&root.real_path(&format!("/sys/class/nvme/nvme{number}/device")).unwrap_or_default())
+        }
         _ => found,
     }
-}
-
-fn in_path(path: &str) -> Vec<PciAddress> {
-    path.split('/').filter_map(|part| part.parse().ok()).collect()
 }
 
 /// Replaces `\040` and similar escapes of /proc/mounts.
@@ -196,7 +193,7 @@ fn routes(root: &Root) -> Vec<Use> {
         ipv4.lines().skip(1).filter_map(of_ipv4).chain(ipv6.lines().filter_map(of_ipv6)).filter(|name| name != "lo").collect();
     let all: BTreeSet<String> = interfaces.into_iter().flat_map(|interface| carriers(root, interface)).collect();
     let with_way = |interface: String| {
-        let path = in_path(&root.link(&format!("/sys/class/net/{interface}")).unwrap_or_default());
+        let path = PciAddress::in_path(&root.link(&format!("/sys/class/net/{interface}")).unwrap_or_default());
         // A bridge or a tunnel has no PCI function.
         (!path.is_empty()).then_some(Use { path, what: UsedFor::DefaultRoute { interface } })
     };
@@ -237,7 +234,7 @@ fn keyboards(root: &Root) -> Vec<Use> {
         let way = line("S: Sysfs=").unwrap_or_default();
         // A virtual keyboard (uinput) is not a keyboard at the machine.
         let is_real = !way.starts_with("/devices/virtual/");
-        (is_one && is_real).then(|| Use { path: in_path(way), what: UsedFor::Keyboard { name, port: usb_port(way) } })
+        (is_one && is_real).then(|| Use { path: PciAddress::in_path(way), what: UsedFor::Keyboard { name, port: usb_port(way) } })
     };
     table.split("\n\n").filter_map(keyboard).collect()
 }

@@ -1,19 +1,19 @@
-//! The devices of a domain, the aliases that identify them, and the numbers in their attributes.
+//! The devices of a domain: the aliases that identify them, the numbers in their attributes, and the bus and slot of their PCI
+//! addresses in the guest.
+
+use std::collections::BTreeSet;
 
 use crate::model::parse_number;
 use crate::xml::Element;
 
-/// All devices.
 pub fn devices(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {
     domain.child("devices").into_iter().flat_map(Element::children)
 }
 
-/// The devices with this element name.
 pub fn devices_named<'d>(domain: Element<'d>, name: &str) -> impl Iterator<Item = Element<'d>> {
     devices(domain).filter(move |device| device.name() == name)
 }
 
-/// The alias of a device.
 pub fn alias_of(device: Element<'_>) -> Option<String> {
     device.child("alias")?.attribute("name").map(std::borrow::Cow::into_owned)
 }
@@ -23,7 +23,6 @@ pub fn devices_with_alias<'d>(domain: Element<'d>, prefix: &'d str) -> impl Iter
     devices(domain).filter_map(move |device| Some((device, alias_of(device)?.strip_prefix(prefix)?.to_owned())))
 }
 
-/// The device with this alias.
 pub fn device_with_alias<'d>(domain: Element<'d>, alias: &str) -> Option<Element<'d>> {
     devices(domain).find(|device| alias_of(*device).as_deref() == Some(alias))
 }
@@ -31,4 +30,45 @@ pub fn device_with_alias<'d>(domain: Element<'d>, alias: &str) -> Option<Element
 /// The number in an attribute: decimal, or hexadecimal behind `0x`.
 pub fn number(element: Element<'_>, attribute: &str) -> Option<u32> {
     parse_number(&element.attribute(attribute)?)
+}
+
+/// The bus and slot of a PCI address.
+pub fn place(address: Element<'_>) -> Option<(u32, u32)> {
+    Some((number(address, "bus")?, number(address, "slot")?))
+}
+
+/// Whether an address is function 0 of its slot.
+pub fn is_first(address: Element<'_>) -> bool {
+    number(address, "function").unwrap_or_default() == 0
+}
+
+/// The guest PCI addresses of these devices.
+fn addresses<'d>(devices: impl Iterator<Item = Element<'d>>) -> impl Iterator<Item = Element<'d>> {
+    let addresses = devices.filter_map(|device| device.child("address"));
+    addresses.filter(|address| address.attribute("type").as_deref() == Some("pci"))
+}
+
+/// The addresses on a guest slot.
+pub fn on_slot(domain: Element<'_>, (bus, slot): (u32, u32)) -> impl Iterator<Item = Element<'_>> {
+    addresses(devices(domain)).filter(move |address| place(*address) == Some((bus, slot)))
+}
+
+/// The addresses of devices whose slot may get further functions: passed functions, and root ports, which libvirt places
+/// together in one slot.
+pub fn joinable<'d>(domain: Element<'d>, may_join: impl Fn(Element<'d>) -> bool) -> impl Iterator<Item = Element<'d>> {
+    addresses(devices(domain).filter(move |device| matches!(device.name(), "hostdev" | "controller") && may_join(*device)))
+}
+
+/// The guest's PCI slots that are in use: bus and slot.
+pub fn taken_slots(domain: Element<'_>) -> BTreeSet<(u32, u32)> {
+    addresses(devices(domain)).filter_map(place).collect()
+}
+
+/// The next free PCI controller index: above all indexes that are declared or used by a device.
+pub fn next_bus(domain: Element<'_>) -> u32 {
+    let declared = devices_named(domain, "controller")
+        .filter(|controller| controller.attribute("type").as_deref() == Some("pci"))
+        .filter_map(|controller| number(controller, "index"));
+    let used = taken_slots(domain).into_iter().map(|(bus, _)| bus);
+    declared.chain(used).max().map_or(1, |last| last.saturating_add(1))
 }

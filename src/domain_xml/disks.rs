@@ -8,13 +8,10 @@ use crate::xml::Element;
 /// A disk, a CD or a floppy.
 #[derive(Debug, Clone)]
 pub struct Disk<'d> {
-    /// Where it stands.
     pub element: Element<'d>,
     /// The kind of device that the guest sees: `disk`, `lun`, `cdrom`, `floppy`.
     pub kind: String,
-    /// Its target name: `sda`.
     pub target: Option<String>,
-    /// Its bus: `scsi`.
     pub bus: Option<String>,
     /// Where its content is stored; `None` if it is empty, or of a kind that vgapt does not read.
     pub source: Option<Source>,
@@ -25,18 +22,13 @@ pub struct Disk<'d> {
 /// Where a disk's content is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file or a device.
     Path(String),
-    /// A volume of a pool.
     Volume {
-        /// The pool's name.
         pool: String,
-        /// The volume's name.
         volume: String,
     },
     /// Storage that only QEMU's block drivers reach.
     Remote {
-        /// The driver.
         protocol: String,
         /// The name on the server; empty if the protocol needs none.
         name: String,
@@ -72,7 +64,6 @@ impl Source {
 }
 
 impl<'d> Disk<'d> {
-    /// Reads a `<disk>` element.
     pub fn of(element: Element<'d>) -> Self {
         let below = |child: &str, name: &str| element.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
         Self {
@@ -90,18 +81,15 @@ impl<'d> Disk<'d> {
         self.source.as_ref()?.path()
     }
 
-    /// Whether it is a CD or DVD.
     pub fn is_cdrom(&self) -> bool {
         self.kind == "cdrom"
     }
 
-    /// Whether the guest may only read it.
     pub fn is_read_only(&self) -> bool {
         self.is_cdrom() || self.element.child("readonly").is_some()
     }
 }
 
-/// All of them.
 pub fn disks(domain: Element<'_>) -> impl Iterator<Item = Disk<'_>> {
     devices_named(domain, "disk").map(Disk::of)
 }

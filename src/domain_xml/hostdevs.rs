@@ -1,19 +1,16 @@
-//! The host devices that are assigned to a domain.
+//! The host devices that are assigned to a domain, and its network cards.
 
 use super::devices::{devices_named, number};
 use crate::model::{PciAddress, UsbId};
 use crate::xml::Element;
 
-/// A host device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostDevice {
-    /// A PCI function.
     Function(PciAddress),
     /// A USB device by its vendor and product id.
     Usb(UsbId),
     /// A USB device by bus and device number, as far as they are given.
     UsbAt {
-        /// The bus number.
         bus: Option<u32>,
         /// The device number on that bus.
         device: Option<u32>,
@@ -44,12 +41,10 @@ fn usb(source: Element<'_>) -> HostDevice {
     HostDevice::UsbAt { bus: place("bus"), device: place("device") }
 }
 
-/// The host PCI function in an `<address>` element.
-pub(super) fn pci_address(address: Element<'_>) -> Option<PciAddress> {
+pub fn pci_address(address: Element<'_>) -> Option<PciAddress> {
     PciAddress::of_attributes(|name| address.attribute(name))
 }
 
-/// All PCI hostdevs with the host's address of each.
 pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, PciAddress)> {
     devices_named(domain, "hostdev").filter_map(|hostdev| match host_device(hostdev)? {
         HostDevice::Function(address) => Some((hostdev, address)),
@@ -65,4 +60,25 @@ pub fn hostdev_of(domain: Element<'_>, function: PciAddress) -> Option<Element<'
 /// Whether the domain passes this USB device already.
 pub fn passes_usb(domain: Element<'_>, id: UsbId) -> bool {
     devices_named(domain, "hostdev").any(|hostdev| host_device(hostdev) == Some(HostDevice::Usb(id)))
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its type: `user`, `network`, `bridge`, `hostdev`, …
+    pub kind: String,
+    /// The host bridge to which it is connected.
+    pub bridge: Option<String>,
+    pub mac: Option<String>,
+}
+
+impl Interface {
+    pub fn of(interface: Element<'_>) -> Self {
+        let below = |child: &str, name: &str| interface.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
+        let kind = interface.attribute("type").map(std::borrow::Cow::into_owned).unwrap_or_default();
+        Self { kind, bridge: below("source", "bridge"), mac: below("mac", "address") }
+    }
+}
+
+pub fn interfaces(domain: Element<'_>) -> impl Iterator<Item = Interface> {
+    devices_named(domain, "interface").map(Interface::of)
 }

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::commandline::{self, text};
+use super::commandline::{self, drives, text};
 use super::devices::devices;
 use super::disks::{Disk, Source};
-use super::drives::drives;
 use super::hostdevs::{HostDevice, host_device};
 use crate::model::{Host, PciAddress, UsbId, parse_number};
 use crate::xml::{Document, Element};
@@ -17,17 +16,13 @@ use crate::xml::{Document, Element};
 /// The host resources that a domain uses exclusively.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExclusiveResources {
-    /// The PCI functions.
     pub functions: BTreeSet<PciAddress>,
-    /// The USB devices.
     pub usb: BTreeSet<UsbId>,
-    /// The mediated devices, by their UUIDs.
     pub mediated: BTreeSet<String>,
     /// The disks that it writes to: files, block devices, volumes (`pool/volume`).
     pub disks: BTreeSet<String>,
     /// The disks that may have a backing file; a raw disk has none, even if its guest writes a header.
     pub overlays: BTreeSet<String>,
-    /// The shared folders.
     pub folders: BTreeSet<String>,
     /// What could not be parsed or determined.
     pub unknown: Vec<String>,
@@ -65,6 +60,15 @@ pub fn taken(domain: &Document, host: &Host) -> ExclusiveResources {
 pub fn functions(domain: &Document) -> BTreeSet<PciAddress> {
     // The host is needed for USB devices only.
     taken(domain, &Host::default()).functions
+}
+
+/// The same, if all of them are known.
+///
+/// # Errors
+/// If an option in `qemu:commandline` cannot be parsed, so that it may pass another function through.
+pub fn all_functions(domain: &Document) -> Result<BTreeSet<PciAddress>, String> {
+    let unknown = commandline::devices(domain).into_iter().find_map(Result::err).or(drives(domain).unknown.pop());
+    unknown.map_or_else(|| Ok(functions(domain)), Err)
 }
 
 /// A folder's path, without a slash at its end.

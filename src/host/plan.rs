@@ -1,6 +1,6 @@
-//! The changes to a host: a list that is shown, compared, applied and undone.
+//! The changes to a host: a list that is shown, compared, stored in a receipt, carried out and undone.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ConfigFile, Finding, Setup};
 
@@ -30,6 +30,11 @@ impl Plan {
         self.writes.is_empty() && self.commands.is_empty()
     }
 
+    /// Leaves out commands that still have to be run in a tree: alone, they are no reason to prepare it again.
+    pub fn leave_out(&mut self, noted: &[Vec<String>]) {
+        self.commands.retain(|command| !self.writes.is_empty() || !noted.contains(&command.argv));
+    }
+
     pub(super) fn add(&mut self, edits: Edits) {
         self.writes.extend(edits.writes);
         for command in edits.commands {
@@ -41,29 +46,32 @@ impl Plan {
     }
 }
 
-/// A file that is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Write {
+/// A file that is written. A plan has its texts; a receipt names the files in which the same contents are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write<Content = String> {
     /// Its path.
     pub path: String,
     /// Its path with symbolic links followed.
     pub place: String,
-    /// Why.
+    /// Why. The first receipts do not say it, nor the mode.
+    #[serde(default)]
     pub why: String,
-    /// Its present text; `None` if it is new.
-    pub before: Option<String>,
-    /// Its text afterwards; `None` if it is removed.
-    pub after: Option<String>,
+    /// What it contains; `None` if it is new.
+    pub before: Option<Content>,
+    /// What it contains afterwards; `None` if it is removed.
+    pub after: Option<Content>,
     /// Permission bits for a new file; an old one keeps its own.
+    #[serde(default)]
     pub mode: u32,
 }
 
 /// A command that is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Why.
+    /// Why. The first receipts do not say it.
+    #[serde(default)]
     pub why: String,
     /// The files that it regenerates: paths, or directories with the prefix of a name.
     pub makes: Vec<String>,
@@ -99,40 +107,31 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// Writes a file with this text; nothing if it has it already.
-    ///
-    /// # Errors
-    /// If the present file cannot be read as text.
+    /// Writes a file with this text; nothing if it has it already. An error if the present file cannot be read as text.
     pub(super) fn write(&mut self, setup: &Setup, path: &str, after: String, mode: u32, why: &str) -> Result<(), Finding> {
-        let known = setup.files.0.get(path);
-        let before = known.map(|file| text_of(path, file)).transpose()?;
-        if before == Some(after.as_str()) {
-            return Ok(());
-        }
-        self.writes.push(Write {
-            path: path.to_owned(),
-            place: known.map_or_else(|| path.to_owned(), |file| file.place.clone()),
-            why: why.to_owned(),
-            before: before.map(str::to_owned),
-            after: Some(after),
-            mode: known.map_or(mode, |file| file.mode),
-        });
-        Ok(())
+        self.set(setup, path, Some(after), mode, why)
     }
 
     /// Removes a file; nothing if it does not exist.
     pub(super) fn remove(&mut self, setup: &Setup, path: &str, why: &str) -> Result<(), Finding> {
-        let Some(file) = setup.files.0.get(path) else { return Ok(()) };
-        let before = Some(text_of(path, file)?.to_owned());
-        let (path, place, why) = (path.to_owned(), file.place.clone(), why.to_owned());
-        self.writes.push(Write { path, place, why, before, after: None, mode: file.mode });
-        Ok(())
+        self.set(setup, path, None, 0, why)
     }
 
     /// Changes an existing file; nothing if it does not exist or stays unchanged.
     pub(super) fn change(&mut self, setup: &Setup, path: &str, why: &str, change: impl FnOnce(&str) -> String) -> Result<(), Finding> {
         let Some(file) = setup.files.0.get(path) else { return Ok(()) };
         self.write(setup, path, change(text_of(path, file)?), file.mode, why)
+    }
+
+    fn set(&mut self, setup: &Setup, path: &str, after: Option<String>, mode: u32, why: &str) -> Result<(), Finding> {
+        let known = setup.files.0.get(path);
+        let before = known.map(|file| text_of(path, file)).transpose()?.map(str::to_owned);
+        if before != after {
+            let (place, mode) = known.map_or((path, mode), |file| (&file.place, file.mode));
+            let (path, place, why) = (path.to_owned(), place.to_owned(), why.to_owned());
+            self.writes.push(Write { path, place, why, before, after, mode });
+        }
+        Ok(())
     }
 }
 

@@ -127,7 +127,7 @@ impl Handling {
             DangerKind::LastKeyboard => Self::Unless(Allow::LastKeyboard),
             DangerKind::BlockedGroup => Self::Unless(Allow::BlockedGroup),
             DangerKind::HostFunction => Self::Unless(Allow::HostFunction),
-            DangerKind::Console | DangerKind::SharedOut => Self::Refused,
+            DangerKind::Console | DangerKind::SharedOut | DangerKind::ReservedMemory => Self::Refused,
             DangerKind::HostBlind | DangerKind::UsesUnknown => Self::Reported,
         }
     }

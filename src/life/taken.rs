@@ -15,7 +15,7 @@ use crate::locks;
 use crate::model::shell_word;
 use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
-use crate::target::{Folder, Target, own};
+use crate::target::{Target, own};
 
 const DIRECTORY: &str = "/run/vgapt";
 const ENDING: &str = ".json";
@@ -175,7 +175,7 @@ impl Ledger {
     /// # Errors
     /// If one of their lists cannot be read: then what all share cannot be counted.
     pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
-        let Some(folder) = believed(&self.target)? else { return Ok(Vec::new()) };
+        let Some(folder) = self.target.own_folder(DIRECTORY)? else { return Ok(Vec::new()) };
         let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
         let mut all = Vec::new();
         for (name, kind) in entries {
@@ -187,23 +187,12 @@ impl Ledger {
     }
 }
 
-/// The directory of the lists; `None` if there is none.
-///
-/// # Errors
-/// If it does not belong to the caller: its content decides what is written to kernel attributes.
-fn believed(target: &Target) -> Result<Option<Folder>> {
-    let Some(folder) = target.folder(DIRECTORY)? else { return Ok(None) };
-    let status = folder.status().map_err(|error| files::told("read", folder.shown(), &error))?;
-    own(folder.shown(), status.st_uid, status.st_mode)?;
-    Ok(Some(folder))
-}
-
 fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
-    if believed(target)?.is_none() {
+    if target.own_folder(DIRECTORY)?.is_none() {
         return Ok(Vec::new());
     }
     let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
-    own(&target.shown(path), state.uid, state.mode)?;
+    own(&target.shown(path), state.meta.uid, state.meta.mode)?;
     let remedy = "correct it, or remove it while the domain of this name is not running";
     let all: Vec<Taken> = serde_json::from_slice(&state.bytes).map_err(|error| {
         Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)

@@ -9,26 +9,20 @@ use super::{Host, PciAddress, PciDevice, PciId};
 /// Needed only if the bus hierarchy was not recorded.
 const ARC_UPSTREAM: [u16; 2] = [0x4fa0, 0xe2ff];
 
-/// The kind of a graphics card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CardKind {
-    /// A card of its own.
     Discrete,
     /// Part of the processor or the chipset.
     Integrated,
     /// The console of a server's management controller.
     Bmc,
-    /// Emulated by a hypervisor.
     Virtual,
 }
 
-/// A graphics card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Card {
-    /// Its display function.
     pub address: PciAddress,
-    /// Its kind.
     pub kind: CardKind,
     /// The functions that must be passed together, sorted.
     pub functions: Vec<PciAddress>,
@@ -47,7 +41,6 @@ impl Card {
         cards
     }
 
-    /// The card that this function belongs to.
     pub fn with(host: &Host, function: PciAddress) -> Option<Card> {
         Self::all(host).into_iter().find(|card| card.functions.contains(&function))
     }

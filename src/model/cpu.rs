@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Size;
+use super::text::serialize_as_text;
 
 /// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
@@ -45,9 +46,6 @@ impl FromStr for CpuSet {
 
 impl CpuSet {
     /// The union of several lists. Ranges are merged first, so that each CPU is inserted only once.
-    ///
-    /// # Errors
-    /// If one of them is not a list of CPUs.
     pub fn of_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut ranges = Vec::new();
         for text in texts {
@@ -78,18 +76,12 @@ fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
     Ok(ranges)
 }
 
-impl Serialize for CpuSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serialize_as_text!(CpuSet);
 
-/// Model and features of the processor.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Cpu {
     /// `AuthenticAMD`, `GenuineIntel`, …
     pub vendor: Option<String>,
-    /// The model name.
     pub model: Option<String>,
     /// Family number (decimal in `/proc/cpuinfo`: 21 is "15h").
     pub family: Option<u32>,
@@ -100,7 +92,6 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Whether this is an Intel processor.
     pub fn is_intel(&self) -> bool {
         self.vendor.as_deref() == Some("GenuineIntel")
     }
@@ -137,30 +128,23 @@ pub struct Topology {
 /// One logical CPU (hardware thread).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogicalCpu {
-    /// Its number.
     pub cpu: u32,
     /// Socket.
     pub package: Option<u32>,
-    /// Die within the socket.
     pub die: Option<u32>,
     /// The threads of its core, including itself.
     pub siblings: CpuSet,
-    /// NUMA node.
     pub node: Option<u32>,
     /// The kind of core of a hybrid processor, as named in sysfs: `core`, `atom`, `lowpower`.
     pub kind: Option<String>,
-    /// Highest frequency in kHz.
     pub max_khz: Option<u64>,
 }
 
-/// A cache and the CPUs that share it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Cache {
     /// 2 or 3.
     pub level: u32,
-    /// The logical CPUs that share it.
     pub cpus: CpuSet,
-    /// Its size.
     pub size: Option<Size>,
 }
 

@@ -1,6 +1,5 @@
-//! Files of a domain: firmware images, disks.
+//! Files of a domain: what is known of them, and which of them are the same.
 
-use std::path::Path;
 use std::{fmt, io};
 
 use serde::Serialize;
@@ -25,11 +24,9 @@ pub struct Firmware {
 /// What is known of a file that a domain will use.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct FileFacts {
-    /// Its path.
     pub path: String,
     /// Whether it exists; `None` if unknown.
     pub exists: Option<bool>,
-    /// Whether it is a directory.
     pub is_dir: bool,
     /// Whether it is a named pipe, a socket or a character device.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -63,7 +60,6 @@ pub struct Files {
     pub facts: Vec<FileFacts>,
     /// Whether a file that was not found does not exist; else this is unknown.
     pub complete: bool,
-    /// What the host uses its devices for.
     #[serde(skip)]
     pub uses: Uses,
     /// libvirt's networks and whether each is active; `None` if unknown.
@@ -71,7 +67,6 @@ pub struct Files {
     pub networks: Option<Vec<(String, bool)>>,
     /// Whether the host runs systemd; `None` if unknown.
     pub systemd: Option<bool>,
-    /// The user that QEMU runs as.
     pub qemu_user: Option<String>,
     /// Why the user is only assumed: the configuration that may specify another one cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,82 +76,9 @@ pub struct Files {
 }
 
 impl Files {
-    /// What is known of a file.
     pub fn of(&self, path: &str) -> Option<&FileFacts> {
         self.facts.iter().find(|facts| facts.path == path)
     }
-}
-
-/// Image formats by file name extension (`qemu-img --help`). `.img` and `.iso` are raw
-/// by convention.
-const ENDINGS: [(&str, &str); 11] = [
-    ("qcow2", "qcow2"),
-    ("qcow", "qcow"),
-    ("raw", "raw"),
-    ("img", "raw"),
-    ("iso", "raw"),
-    ("vmdk", "vmdk"),
-    ("vdi", "vdi"),
-    ("vhdx", "vhdx"),
-    ("vhd", "vpc"),
-    ("qed", "qed"),
-    ("luks", "luks"),
-];
-
-/// Magic bytes at the beginning of disk images (from the formats' specifications; as QEMU probes them).
-const MAGIC: [(&str, &[u8]); 12] = [
-    ("qcow", b"QFI\xfb\0\0\0\x01"),
-    ("qcow2", b"QFI\xfb"),
-    ("vmdk", b"KDMV"),
-    ("vmdk", b"COWD"),
-    ("vmdk", b"# Disk D"),
-    ("vhdx", b"vhdxfile"),
-    ("qed", b"QED\0"),
-    ("vpc", b"conectix"),
-    ("parallels", b"WithoutFreeSpace"),
-    ("parallels", b"WithouFreSpacExt"),
-    ("bochs", b"Bochs Virtual HD Image"),
-    ("luks", b"LUKS\xba\xbe"),
-];
-/// The magic number of VDI, which follows a text (`block/vdi.c`).
-const VDI: (usize, &[u8]) = (64, b"\x7f\x10\xda\xbe");
-
-/// How many bytes [`format_by_content`] needs.
-pub const BEGINNING: usize = 512;
-
-/// The format that the file name extension suggests; `None` for an unknown one.
-pub fn format_by_name(path: &Path) -> Option<&'static str> {
-    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-    ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
-}
-
-/// The format that the first bytes of an image look like; `raw` for anything else. Only a hint, because the
-/// guest controls the first bytes of a raw disk.
-pub fn format_by_content(beginning: &[u8]) -> &'static str {
-    if beginning.get(VDI.0..).is_some_and(|rest| rest.starts_with(VDI.1)) {
-        return "vdi";
-    }
-    let by_magic = MAGIC.iter().find(|(_, magic)| beginning.starts_with(magic)).map(|(name, _)| *name);
-    by_magic.unwrap_or(if is_description(beginning) { "vmdk" } else { "raw" })
-}
-
-/// Whether it is a VMDK descriptor: a `version=` line after comments and blank lines (`vmdk_probe`).
-fn is_description(beginning: &[u8]) -> bool {
-    let lines = beginning.split_inclusive(|byte| *byte == b'\n');
-    let is_space = |line: &&[u8]| line.starts_with(b" ") && line.ends_with(b"\n") && line.trim_ascii().is_empty();
-    let first = lines.into_iter().find(|line| !line.starts_with(b"#") && !is_space(line));
-    first.and_then(|line| line.strip_prefix(b"version=")).is_some_and(|rest| {
-        let (version, end) = rest.split_at(rest.len().min(1));
-        [&b"1"[..], b"2", b"3"].contains(&version) && [&b"\n"[..], b"\r\n"].contains(&end)
-    })
-}
-
-/// The longest backing chain that is followed.
-pub const LONGEST_CHAIN: usize = 200;
-
-/// Whether a name has a protocol of QEMU and is not a path: a colon before the first slash (`path_has_protocol`).
-pub fn has_protocol(name: &str) -> bool {
-    name.split('/').next().is_some_and(|first| first.contains(':'))
 }
 
 /// Identifies a file or block device; equal for all its names, including hard links.
@@ -218,30 +140,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endings() {
-        let of = |name: &str| format_by_name(Path::new(name));
-        assert_eq!([of("/a.b/x.VDI"), of("x.vhd"), of("x.img"), of("x")], [Some("vdi"), Some("vpc"), Some("raw"), None]);
-    }
-
-    #[test]
-    fn beginnings() {
-        assert_eq!(format_by_content(b"QFI\xfb\0\0\0\x03"), "qcow2");
-        assert_eq!(format_by_content(b"QFI\xfb\0\0\0\x01"), "qcow");
-        assert_eq!(format_by_content(b""), "raw");
-        assert_eq!(format_by_content(&[&[b'<'; 64][..], b"\x7f\x10\xda\xbe"].concat()), "vdi");
-    }
-
-    #[test]
-    fn a_description_of_vmdk() {
-        for text in ["# Disk DescriptorFile\n", "version=1\nx", "# c\n \n#\n  \r\nversion=3\r\n"] {
-            assert_eq!(format_by_content(text.as_bytes()), "vmdk", "{text}");
-        }
-        for text in ["", " ", "#", "version=4\n", "version=1", " version=1\n", "x\nversion=1\n", "\nversion=1\n"] {
-            assert_eq!(format_by_content(text.as_bytes()), "raw", "{text}");
-        }
-    }
-
-    #[test]
     fn the_file_behind_loop_devices() {
         let device = |minor: u64| (Identity::Device(minor), Some(file_of_loop(7, minor.try_into().unwrap())));
         let of = |file: &str| match file {
@@ -262,13 +160,5 @@ mod tests {
         assert_eq!([behind(0), behind(1)], [Some(Identity::File(1, 2)); 2]);
         assert_eq!([2, 3, 5].map(behind), [2, 3, 5].map(|minor| Some(Identity::Device(minor))));
         assert_eq!(behind(4), None);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_beginning_never_panics(beginning in proptest::collection::vec(0_u8.., 0..300), text in "[# \r\nversion=1]*") {
-            format_by_content(&beginning);
-            format_by_content(text.as_bytes());
-        }
     }
 }

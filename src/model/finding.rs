@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -14,15 +13,12 @@ pub enum Severity {
     Error,
 }
 
-/// A finding with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Stable identifier for programs.
     pub code: &'static str,
-    /// Its severity.
     #[serde(skip)]
     pub severity: Severity,
-    /// What was found, and where.
     pub message: String,
     /// What to do, including the option that overrides it, if any.
     pub remedy: String,
@@ -42,7 +38,6 @@ pub struct Override {
 }
 
 impl Finding {
-    /// A warning.
     pub fn warning(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { code, severity: Severity::Warning, message: message.into(), remedy: remedy.into(), unless: None }
     }
@@ -80,5 +75,23 @@ impl Finding {
     /// Whether it prevents a command, with or without `--force`.
     pub fn refuses(&self, force: bool) -> bool {
         self.severity == Severity::Error || (self.severity == Severity::Blocked && !force)
+    }
+}
+
+/// A name or path, quoted as one shell word if necessary.
+pub fn shell_word(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/".contains(letter));
+    if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word() {
+        for (name, word) in [("win10", "win10"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''")] {
+            assert_eq!(shell_word(name), word);
+        }
     }
 }

@@ -37,7 +37,6 @@ pub struct HookState {
 /// A libvirt hook that vgapt did not write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherHook {
-    /// Its path.
     pub path: String,
     /// The domain that it is for, if its folder is named after one.
     pub domain: Option<String>,
@@ -82,7 +81,6 @@ impl OtherHook {
 pub struct Daemon {
     /// libvirtd or virtqemud.
     pub name: String,
-    /// Its PID.
     pub pid: u32,
     /// When it was started, in kernel ticks since boot; `None` if it does not run.
     pub started: Option<u64>,
@@ -92,12 +90,10 @@ impl Daemon {
     /// The kernel's ticks per second, as exposed to programs (`USER_HZ`).
     const TICKS: u64 = 100;
 
-    /// Whether it is the same process.
     pub fn is(&self, other: &Self) -> bool {
         self.started.is_some() && self == other
     }
 
-    /// Whether it was started after another one.
     pub fn is_after(&self, other: &Self) -> bool {
         self.started.zip(other.started).is_some_and(|(own, other)| own > other)
     }

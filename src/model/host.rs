@@ -9,30 +9,22 @@ use super::{Cpu, IommuGroup, Memory, PciAddress, PciDevice, Platform, Topology, 
 /// A host. Sections that were not requested are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Host {
-    /// Kernel, distribution, IOMMU state and boot loader.
     pub platform: Platform,
-    /// Its processor.
     pub cpu: Cpu,
-    /// Its CPU topology.
     pub topology: Topology,
-    /// Its memory.
     pub memory: Memory,
-    /// Its PCI functions, sorted by address.
     pub pci: Vec<PciDevice>,
-    /// Its USB devices, sorted by port.
     pub usb: Vec<UsbDevice>,
     /// Messages about what could not be read.
     pub unknown: Vec<String>,
 }
 
 impl Host {
-    /// The function at this address.
     pub fn device(&self, address: PciAddress) -> Option<&PciDevice> {
         let index = self.pci.binary_search_by_key(&address, |device| device.address).ok()?;
         self.pci.get(index)
     }
 
-    /// The functions at these addresses.
     pub fn devices<'a>(&'a self, addresses: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
         addresses.iter().filter_map(|address| self.device(*address))
     }
@@ -70,7 +62,6 @@ impl Host {
         is_mobile || is_apple
     }
 
-    /// Whether any IOMMU group exists.
     pub fn has_groups(&self) -> bool {
         self.pci.iter().any(|device| device.group.is_some())
     }

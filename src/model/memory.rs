@@ -1,10 +1,71 @@
-//! The memory of a host, including huge pages.
+//! Amounts of memory, and the memory of a host.
 
-use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
 
-use super::Size;
+use serde::{Deserialize, Serialize};
 
-/// A host's memory.
+/// An amount of memory in bytes, written with binary units as QEMU does; serialised as a number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Size(u64);
+
+/// Units from the largest to the smallest: name, and exponent of 2.
+const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+
+impl Size {
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// From KiB, the unit of `/proc/meminfo` and of libvirt; saturates on overflow.
+    pub const fn from_kib(kib: u64) -> Self {
+        Self(kib.saturating_mul(1 << 10))
+    }
+
+    /// From MiB; saturates on overflow.
+    pub const fn from_mib(mib: u64) -> Self {
+        Self(mib.saturating_mul(1 << 20))
+    }
+
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// In whole KiB, rounded down.
+    pub const fn kib(self) -> u64 {
+        self.0 >> 10
+    }
+}
+
+impl fmt::Display for Size {
+    /// In the largest unit that gives a whole number: `8 GiB`, `1536 MiB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, shift) = UNITS.iter().find(|(_, shift)| self.0 >> shift << shift == self.0 && self.0 >> shift > 0).unwrap_or(&UNITS[4]);
+        write!(f, "{} {unit}", self.0 >> shift)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    /// `8G`, `8GiB`, `8192M`; a bare number is MiB, as for QEMU's `-m`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("'{text}' is not a valid size; examples: 8G, 8192M, or 8192 (MiB)");
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| refuse())?;
+        let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
+            "b" => 0,
+            "k" | "kib" => 10,
+            "" | "m" | "mib" => 20,
+            "g" | "gib" => 30,
+            "t" | "tib" => 40,
+            _ => return Err(refuse()),
+        };
+        number.checked_mul(1 << shift).map(Self).ok_or_else(refuse)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Memory {
     /// All that the kernel manages.
@@ -15,19 +76,32 @@ pub struct Memory {
     pub default_hugepage: Option<Size>,
     /// The pools of huge pages, smallest page size first.
     pub hugepages: Vec<HugepagePool>,
-    /// The memory of each NUMA node.
     pub nodes: Vec<(u32, Size)>,
     /// Where hugetlbfs is mounted, with the page size if it is a mount option.
     pub hugetlbfs: Vec<(String, Option<Size>)>,
 }
 
-/// The huge pages of one size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HugepagePool {
-    /// Size of a page.
     pub page: Size,
     /// Reserved pages.
     pub total: u64,
-    /// Free pages among them.
     pub free: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_prints() {
+        assert_eq!("8G".parse::<Size>().unwrap().kib(), 8 << 20);
+        assert_eq!("8192".parse::<Size>().unwrap(), "8 GiB".parse().unwrap());
+        assert_eq!(Size::from_mib(1536).to_string(), "1536 MiB");
+        assert_eq!(Size::from_mib(2048).to_string(), "2 GiB");
+        assert_eq!(Size::default().to_string(), "0 B");
+        for text in ["", "G", "-1", "8X", "8.5G", "99999999999999999999", "99999999999T"] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
 }

@@ -15,10 +15,8 @@ const LONGEST_NAME: usize = 1023;
 /// The size of a sector, the unit of offsets in VMDK.
 const SECTOR: u64 = 512;
 
-/// The role of a named file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The backing file.
     Backing,
     /// It contains data of the image: an external data file or an extent. QEMU opens it together with the image.
     Data,
@@ -29,7 +27,6 @@ pub enum Role {
 pub struct NamedFile {
     /// The name as written.
     pub name: String,
-    /// Its role.
     pub role: Role,
     /// The format in which QEMU reads it; `None` if QEMU probes the content.
     pub format: Option<String>,
@@ -41,9 +38,6 @@ pub fn is_known_format(format: &str) -> bool {
 }
 
 /// The other files that an image of this format names; `first_bytes` reads up to a number of bytes from its start.
-///
-/// # Errors
-/// If they are unknown, with the reason.
 pub fn named_by(format: &str, first_bytes: &dyn Fn(usize) -> io::Result<Vec<u8>>) -> Result<Vec<NamedFile>, String> {
     if ALONE.contains(&format) {
         return Ok(Vec::new());

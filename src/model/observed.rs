@@ -11,10 +11,9 @@ use super::{HookState, PciAddress, Rom, Size};
 pub struct Observed {
     /// What the host is read from.
     pub reach: HostSource,
-    /// `/dev/kvm`.
     pub kvm: Option<KvmNode>,
-    /// The IOMMUs that the kernel uses.
-    pub iommus: Vec<IommuUnit>,
+    /// The IOMMUs that the kernel uses, by its names for them: `dmar0`, `ivhd0`, `virtio0`.
+    pub iommus: Vec<String>,
     /// The kinds of interrupt controllers in `/proc/interrupts`.
     pub interrupt_chips: Vec<String>,
     /// Whether VFIO is allowed to work without interrupt remapping (`allow_unsafe_interrupts`).
@@ -23,23 +22,18 @@ pub struct Observed {
     pub vfio: BTreeMap<String, ModuleState>,
     /// Whether a function may enter the power state D3cold.
     pub d3cold_allowed: BTreeMap<PciAddress, bool>,
-    /// The expansion ROMs of the graphics cards.
     pub roms: BTreeMap<PciAddress, RomState>,
     /// The processes that use the cards.
     pub holders: Option<Holders>,
     /// Free memory of each zone, by block size.
     pub free_blocks: Vec<FreeBlocks>,
-    /// libvirt's sockets.
     pub libvirt_sockets: Option<Vec<String>>,
-    /// What libvirt answered, if it was asked.
     pub libvirt: Option<LibvirtAnswer>,
-    /// Whether libvirt's QEMU driver is installed.
     pub qemu_driver: Option<bool>,
     /// Discs with the virtio drivers for Windows.
     pub virtio_discs: Option<Vec<String>>,
     /// The lines of the kernel's log that matter.
     pub log: Option<Vec<String>>,
-    /// The versions that programs report.
     pub versions: BTreeMap<String, String>,
     /// The contents of the initramfs images: file names, or why they could not be listed.
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
@@ -49,7 +43,6 @@ pub struct Observed {
     pub smb_unknown: Vec<String>,
     /// The addresses on which a program listens on Samba's port.
     pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
-    /// libvirt's hook.
     pub hook: HookState,
     /// How much memory a process of the user may lock (memlock limit).
     pub memory_lock: Option<Size>,
@@ -58,31 +51,21 @@ pub struct Observed {
 /// A domain that PCI functions are passed through to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardUser {
-    /// The domain's name.
     pub name: String,
-    /// What it is doing.
     pub state: String,
-    /// The functions.
     pub functions: BTreeSet<PciAddress>,
 }
 
-/// What libvirt answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LibvirtAnswer {
-    /// It answers.
     Connected {
-        /// The connection.
         uri: String,
         /// The domains that PCI functions are passed through to.
         domains: Vec<CardUser>,
-        /// The domains that could not be read.
         unread: Vec<String>,
     },
-    /// It does not answer.
     Failed {
-        /// The error.
         because: String,
-        /// What to do about it.
         remedy: String,
     },
 }
@@ -90,9 +73,7 @@ pub enum LibvirtAnswer {
 /// What the host is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HostSource {
-    /// The running machine.
     Live {
-        /// Whether vgapt runs as root.
         root: bool,
     },
     /// The files of a machine that is not running.
@@ -117,46 +98,28 @@ impl HostSource {
         if self == (Self::Live { root: false }) { "only root can read it" } else { self.because() }
     }
 
-    /// Whether it is the running machine.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Live { .. })
     }
 }
 
-/// The device node `/dev/kvm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvmNode {
-    /// Whether it exists.
     pub there: bool,
-    /// Its permission bits.
     pub mode: u32,
     /// Whether the user that QEMU runs as can use it.
     pub qemu_may: Option<bool>,
 }
 
-/// One IOMMU that the kernel uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IommuUnit {
-    /// The kernel's name for it: `dmar0`, `ivhd0`, `virtio0`.
-    pub name: String,
-    /// Address bits that it can map, if known.
-    pub width: Option<u32>,
-}
-
-/// How a module is available in a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModuleState {
-    /// Built into the kernel.
     BuiltIn,
-    /// A loadable module.
     Loadable,
     /// It drives a device now; unknown whether it is built in.
     InUse,
-    /// Not available.
     Missing,
 }
 
-/// The state of an expansion ROM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RomState {
     /// It exists, but cannot be read because it is not enabled.
@@ -168,7 +131,6 @@ pub enum RomState {
 /// The processes that use some devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holders {
-    /// The processes that were found.
     pub known: Vec<Holder>,
     /// Why there may be more: the open files of some process could not be read.
     pub unknown: Option<String>,
@@ -177,20 +139,15 @@ pub struct Holders {
 /// A process that has nodes of a device open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Holder {
-    /// Its PID.
     pub pid: u32,
-    /// Its name.
     pub name: String,
-    /// The device nodes that it has open.
     pub nodes: Vec<String>,
 }
 
 /// Free memory of one zone: the number of free blocks of 1, 2, 4, … pages of 4 KiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeBlocks {
-    /// NUMA node.
     pub node: u32,
-    /// The number of blocks of each size.
     pub counts: Vec<u64>,
 }
 

@@ -5,11 +5,9 @@ use serde::Serialize;
 /// The directory that exists if the host runs systemd (`sd_booted(3)`).
 pub const SYSTEMD: &str = "/run/systemd/system";
 
-/// The state of the host's IOMMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Iommu {
-    /// IOMMU groups exist.
     On,
     /// Enabled in the firmware (DMAR, IVRS or VIOT table exists), but not used by the kernel.
     Off,
@@ -17,12 +15,10 @@ pub enum Iommu {
     FirmwareOff,
     /// The "host" is a virtual machine without an IOMMU.
     Guest,
-    /// Unknown.
     #[default]
     Unknown,
 }
 
-/// The kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Cmdline(pub String);
@@ -36,7 +32,19 @@ impl Cmdline {
             same(key).then_some(value)
         })
     }
+
+    /// The parameter that disables the IOMMU.
+    pub fn iommu_off(&self) -> Option<&'static str> {
+        IOMMU_PARAMETERS.into_iter().find(|name| self.get(name).is_some_and(|value| Self::is_iommu_off(name, value)))
+    }
+
+    /// Whether this parameter with this value disables the IOMMU.
+    pub fn is_iommu_off(name: &str, value: &str) -> bool {
+        IOMMU_PARAMETERS.contains(&name) && value.split(',').any(|part| part == "off")
+    }
 }
+
+const IOMMU_PARAMETERS: [&str; 3] = ["intel_iommu", "amd_iommu", "iommu"];
 
 /// The distribution, from `os-release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -47,7 +55,6 @@ pub struct Distribution {
     pub like: Vec<String>,
     /// `13`, `24.04`, …
     pub version: Option<String>,
-    /// The name to display.
     pub name: Option<String>,
 }
 
@@ -78,11 +85,8 @@ impl Distribution {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
-    /// GRUB 2.
     Grub,
-    /// systemd-boot.
     SystemdBoot,
-    /// Limine.
     Limine,
     /// System76's kernelstub (it writes systemd-boot's entries).
     Kernelstub,
@@ -92,24 +96,17 @@ pub enum BootLoader {
     UnifiedKernelImage,
 }
 
-/// The tool that generates the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitramfsTool {
-    /// Debian's initramfs-tools.
     InitramfsTools,
-    /// dracut.
     Dracut,
-    /// Arch's mkinitcpio.
     Mkinitcpio,
-    /// booster.
     Booster,
 }
 
-/// The platform of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Platform {
-    /// State of the IOMMU.
     pub iommu: Iommu,
     /// The firmware's tables that describe an IOMMU: `DMAR`, `IVRS`, `VIOT`.
     pub iommu_tables: Vec<String>,
@@ -117,11 +114,8 @@ pub struct Platform {
     pub iommu_bits: Option<u32>,
     /// Kernel release.
     pub kernel: Option<String>,
-    /// Command line of the running kernel.
     pub cmdline: Option<Cmdline>,
-    /// The board's name.
     pub board: Option<String>,
-    /// The distribution.
     pub distribution: Distribution,
     /// The boot loaders whose configuration exists.
     pub boot_loaders: Vec<BootLoader>,

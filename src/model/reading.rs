@@ -10,9 +10,7 @@ const NO_SUCH_PROCESS: i32 = 3;
 /// No destructive step and no reassuring message may be based on [`Reading::Unknown`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
-    /// It was read.
     Known(T),
-    /// It does not exist.
     Absent,
     /// It could not be read, for this reason.
     Unknown(String),
@@ -38,9 +36,6 @@ impl<T> Reading<T> {
     }
 
     /// Converts to a result: absent becomes `None`, unknown becomes the error.
-    ///
-    /// # Errors
-    /// Why it is unknown.
     pub fn into_result(self) -> Result<Option<T>, String> {
         match self {
             Self::Known(value) => Ok(Some(value)),
@@ -57,7 +52,6 @@ impl<T> Reading<T> {
         }
     }
 
-    /// The same, borrowed.
     pub fn as_ref(&self) -> Reading<&T> {
         match self {
             Self::Known(value) => Reading::Known(value),
@@ -66,7 +60,6 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Transforms the value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
         self.then(|value| Reading::Known(change(value)))
     }

@@ -9,36 +9,27 @@ use super::PciId;
 pub struct Rom {
     /// Bytes before the first image, such as the header that NVIDIA's flash tool adds.
     pub leading: usize,
-    /// Its images, in order.
     pub images: Vec<RomImage>,
 }
 
-/// One image of an expansion ROM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RomImage {
-    /// The device that it is for.
     pub id: PciId,
-    /// The firmware type that it is for.
     pub code: RomCode,
     /// Whether its checksum is correct, as a BIOS image requires; `None` for other images.
     pub sum_is_right: Option<bool>,
 }
 
-/// The firmware type that an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RomCode {
-    /// PC BIOS.
     Bios,
     /// UEFI on x86-64.
     Uefi,
-    /// UEFI for another processor architecture.
     UefiElsewhere,
-    /// Something else.
     Other,
 }
 
-/// The signature at the start of each image.
 const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 /// The offset of the pointer to the PCI data structure.
 const POINTER: usize = 0x18;
@@ -54,9 +45,6 @@ impl Rom {
     }
 
     /// Reads the bytes of a ROM.
-    ///
-    /// # Errors
-    /// If they are not a valid ROM.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.is_empty() {
             return Err("it is empty".into());

@@ -16,21 +16,16 @@ pub struct Setup {
     pub files: ConfigFiles,
     /// Why something could not be read that may exist nevertheless.
     pub unread: Vec<String>,
-    /// Facts about the present boot.
     pub booted: Booted,
-    /// The installed kernels, by release.
     pub kernels: Vec<Kernel>,
     /// The installed programs, of those that `prepare` may need.
     pub programs: BTreeSet<String>,
     /// The modules that match each PCI function, according to the kernel's modules.alias.
     pub claimants: BTreeMap<PciAddress, Vec<String>>,
-    /// What the host uses its devices for.
     pub uses: Uses,
     /// Free space of the file systems that are written to, by path.
     pub room: Vec<(String, Size)>,
-    /// The boot images and their sizes.
     pub images: Vec<(String, Size)>,
-    /// The number of installed UEFI firmwares for guests.
     pub firmwares: usize,
     /// The libvirt networks on which the host has an address.
     pub networks: Vec<VirtualNetwork>,
@@ -38,7 +33,6 @@ pub struct Setup {
     pub hook_program: Option<String>,
     /// Whether rpm-ostree regenerates the initramfs on this host.
     pub local_initramfs: LocalInitramfs,
-    /// The PCI functions that defined domains pass through.
     pub in_domains: DomainFunctions,
 }
 
@@ -70,7 +64,6 @@ impl DomainFunctions {
 }
 
 impl Setup {
-    /// Whether a program is installed.
     pub fn has(&self, program: &str) -> bool {
         self.programs.contains(program)
     }
@@ -94,40 +87,32 @@ impl Setup {
     }
 }
 
-/// Configuration files by path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfigFiles(pub BTreeMap<String, ConfigFile>);
 
-/// One configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFile {
     /// Its real path, with symbolic links resolved.
     pub place: String,
-    /// Permission bits.
     pub mode: u32,
-    /// Its text, or why it cannot be read as text.
     pub text: Result<String, NoText>,
 }
 
 /// Why a path cannot be read as a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoText {
-    /// It is a directory.
     Directory,
     /// It is a symbolic link to a target that does not exist.
     DanglingLink(String),
     /// It is longer than this many KiB.
     TooLong(usize),
-    /// It is not valid UTF-8.
     NotUtf8 {
         /// The offset of the first invalid byte.
         at: usize,
         /// The text with U+FFFD in place of the invalid bytes.
         lossy: String,
     },
-    /// It could not be read.
     Unread {
-        /// The error.
         error: String,
         /// Whether permission was denied.
         closed: bool,
@@ -144,9 +129,6 @@ impl NoText {
 impl ConfigFile {
     /// Its text for searching, even if it has invalid UTF-8, such as a comment in Latin-1. Code that edits the file
     /// uses `text`.
-    ///
-    /// # Errors
-    /// If there is no text.
     pub fn text_lossy(&self) -> Result<&str, &NoText> {
         match &self.text {
             Ok(text) | Err(NoText::NotUtf8 { lossy: text, .. }) => Ok(text),
@@ -195,21 +177,18 @@ impl ConfigFiles {
             })
     }
 
-    /// The texts of these files.
     pub fn texts<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text.as_deref().ok()?)))
     }
 
-    /// The same for searching ([`ConfigFile::text_lossy`]).
+    /// The texts of these files for searching ([`ConfigFile::text_lossy`]).
     pub fn texts_lossy<'a>(&'a self, directory: &'a str, ending: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.below(directory, ending).filter_map(|(path, file)| Some((path, file.text_lossy().ok()?)))
     }
 }
 
-/// Facts about the present boot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Booted {
-    /// Whether the firmware is UEFI.
     pub efi: bool,
     /// The name of the boot loader (`LoaderInfo` of systemd's Boot Loader Interface).
     pub loader: Option<String>,
@@ -217,11 +196,9 @@ pub struct Booted {
     pub stub: Option<String>,
     /// The program that the firmware started, such as `\EFI\debian\shimx64.efi`.
     pub program: Option<String>,
-    /// Whether Secure Boot is on.
     pub secure_boot: Option<bool>,
 }
 
-/// An installed kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
     /// Its release, as `uname -r` prints it.
@@ -231,7 +208,6 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Whether it is at least this version.
     pub fn at_least(&self, major: u32, minor: u32) -> Option<bool> {
         at_least(&self.release, major, minor)
     }
@@ -240,7 +216,6 @@ impl Kernel {
 /// What a host uses its devices for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uses {
-    /// What was found.
     pub known: Vec<Use>,
     /// What could not be read, with the reason: the host may use devices that are not listed.
     pub unknown: Vec<String>,
@@ -251,11 +226,9 @@ pub struct Uses {
 pub struct Use {
     /// The PCI functions above it: its controller and the bridges.
     pub path: Vec<PciAddress>,
-    /// What it is used for.
     pub what: UsedFor,
 }
 
-/// What a device is used for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UsedFor {
     /// A disk or partition that is mounted, used as swap, or part of a volume in use.
@@ -265,14 +238,10 @@ pub enum UsedFor {
         /// Where: a mount point, [`UsedFor::SWAP`], …
         place: String,
     },
-    /// The network interface of the default route.
     DefaultRoute {
-        /// Its name.
         interface: String,
     },
-    /// A keyboard.
     Keyboard {
-        /// Its name.
         name: String,
         /// Its USB port, as named in sysfs.
         port: Option<String>,

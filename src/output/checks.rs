@@ -1,24 +1,22 @@
 //! The report of `vgapt check`: one line for each check, its remedy below it, and a summary at the end.
 
 use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
-use crate::readiness::{Check, Group, Report, State};
+use crate::readiness::{Check, CheckState, Report, Topic};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// Only what is missing.
     Less,
-    /// What matters.
     Usual,
     /// Everything, and why it matters.
     More,
 }
 
-/// A report as text.
 pub fn checks(report: &Report, detail: Detail) -> String {
     let told = |check: &&Check| match detail {
-        Detail::Less => check.state == State::Missing,
-        Detail::Usual => !check.minor || check.state == State::Missing,
+        Detail::Less => check.state == CheckState::Missing,
+        Detail::Usual => !check.minor || check.state == CheckState::Missing,
         Detail::More => true,
     };
     let shown: Vec<&Check> = report.checks.iter().filter(told).collect();
@@ -34,30 +32,30 @@ pub fn checks(report: &Report, detail: Detail) -> String {
     if !shown.is_empty() {
         text.push('\n');
     }
-    let style = if report.summary.ready { GOOD } else { BAD };
-    let (word, rest) = report.summary.summary.split_at(report.summary.summary.find([',', ';', ':']).unwrap_or(0));
+    let style = if report.ready { GOOD } else { BAD };
+    let (word, rest) = report.summary.split_at(report.summary.find([',', ';', ':']).unwrap_or(0));
     format!("{text}{}{rest}\n", paint(style, word))
 }
 
-fn heading(group: Group) -> &'static str {
+fn heading(group: Topic) -> &'static str {
     match group {
-        Group::Processor => "Processor",
-        Group::Iommu => "IOMMU",
-        Group::Cards => "Cards",
-        Group::Boot => "Boot",
-        Group::Binding => "Binding",
-        Group::Memory => "Memory",
-        Group::Software => "Software",
-        Group::KernelLog => "Kernel log",
+        Topic::Processor => "Processor",
+        Topic::Iommu => "IOMMU",
+        Topic::Cards => "Cards",
+        Topic::Boot => "Boot",
+        Topic::Binding => "Binding",
+        Topic::Memory => "Memory",
+        Topic::Software => "Software",
+        Topic::KernelLog => "Kernel log",
     }
 }
 
 fn line(check: &Check, detail: Detail) -> String {
     let (style, word) = match check.state {
-        State::Ok => (GOOD, "ok"),
-        State::Warning => (WARNING, "warning"),
-        State::Missing => (BAD, "missing"),
-        State::Unknown => (FAINT, "unknown"),
+        CheckState::Ok => (GOOD, "ok"),
+        CheckState::Warning => (WARNING, "warning"),
+        CheckState::Missing => (BAD, "missing"),
+        CheckState::Unknown => (FAINT, "unknown"),
     };
     let mut text = format!("  {} {}: {}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
     if detail == Detail::More && !check.why.is_empty() {

@@ -1,4 +1,4 @@
-//! Findings: the message, and the remedy below it.
+//! Findings, as text and as JSON.
 
 use serde::Serialize;
 
@@ -25,4 +25,10 @@ pub fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
     }
     let value = |finding: &Finding| serde_json::to_value(Weighed { severity: finding.severity, finding }).unwrap_or_default();
     findings.iter().map(value).collect()
+}
+
+/// A value as indented JSON with a line end.
+pub fn json(value: &impl Serialize) -> String {
+    // The values are plain data with string keys; serialising them cannot fail.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }

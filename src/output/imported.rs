@@ -3,7 +3,6 @@
 use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
 use crate::import::{Conversion, Imported};
 
-/// The three lists, and the notes.
 pub fn imported(imported: &Imported) -> String {
     let lists = [
         (Conversion::Native, "converted to libvirt elements", GOOD),

@@ -10,13 +10,13 @@ use crate::host::{Plan, Undoing};
 pub fn plan(plan: &Plan, live: bool) -> String {
     let mut text = String::new();
     for write in &plan.writes {
-        let (verb, before) = match (&write.before, &write.after) {
-            (None, _) => ("new", ""),
-            (Some(before), None) => ("removed", before.as_str()),
-            (Some(before), Some(_)) => ("changed", before.as_str()),
+        let verb = match (&write.before, &write.after) {
+            (None, _) => "new",
+            (_, None) => "removed",
+            _ => "changed",
         };
         text.push_str(&format!("{} {}: {}\n", paint(STRONG, &write.path), paint(FAINT, verb), write.why));
-        text.push_str(&indented(&hunks(&diff(&write.path, before, write.after.as_deref().unwrap_or_default()))));
+        text.push_str(&change(&write.path, write.before.as_deref(), write.after.as_deref()));
     }
     for command in &plan.commands {
         let done = if live { "" } else { " (not run; run it in that system)" };
@@ -50,19 +50,16 @@ pub fn plan_json(plan: &Plan, live: bool) -> Value {
 /// What an undo will change, for people.
 pub fn undoing(undoing: &Undoing) -> String {
     let mut text = String::new();
-    for file in &undoing.files {
-        let verb = match (&file.now, &file.then) {
+    for file in undoing.files() {
+        let (now, then) = (file.now(), file.then());
+        let verb = match (&now, &then) {
             (_, None) => "removed",
             (None, _) => "restored",
             _ => "changed",
         };
         let place = if file.place == file.path { String::new() } else { format!(" (in {})", file.place) };
         text.push_str(&format!("{}{place} {}\n", paint(STRONG, &file.path), paint(FAINT, verb)));
-        text.push_str(&indented(&hunks(&diff(
-            &file.path,
-            file.now.as_deref().unwrap_or_default(),
-            file.then.as_deref().unwrap_or_default(),
-        ))));
+        text.push_str(&change(&file.path, now.as_deref(), then.as_deref()));
     }
     for argv in &undoing.commands {
         text.push_str(&format!("{}\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
@@ -75,24 +72,18 @@ pub fn undoing(undoing: &Undoing) -> String {
 
 /// The files that were edited since, each with the edits.
 pub fn edited(undoing: &Undoing) -> String {
-    let one = |file: &crate::host::RestoredFile| {
-        let left = file.edited_since.as_deref().unwrap_or_default();
+    let mut text = String::new();
+    for file in undoing.edited() {
         let note =
             if file.in_the_way { "; it cannot be told apart from vgapt's own change, so --force leaves the file unchanged" } else { "" };
-        format!(
-            "{} was edited since{note}:\n{}",
-            paint(STRONG, &file.path),
-            indented(&hunks(&diff(&file.path, left, file.now.as_deref().unwrap_or_default())))
-        )
-    };
-    undoing.edited().map(one).collect()
+        text.push_str(&format!("{} was edited since{note}:\n", paint(STRONG, &file.path)));
+        text.push_str(&change(&file.path, file.edited_since.as_deref(), file.now().as_deref()));
+    }
+    text
 }
 
-/// A difference without its two header lines.
-fn hunks(diff: &str) -> String {
-    diff.lines().skip(2).map(|line| format!("{line}\n")).collect()
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+/// A difference without its two header lines, indented.
+fn change(path: &str, before: Option<&str>, after: Option<&str>) -> String {
+    let diff = diff(path, before.unwrap_or_default(), after.unwrap_or_default());
+    diff.lines().skip(2).map(|line| format!("    {line}\n")).collect()
 }

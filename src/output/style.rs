@@ -8,18 +8,13 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style(char);
 
-/// Most important.
 pub(super) const STRONG: Style = Style('\u{fdd1}');
-/// Good.
 pub(super) const GOOD: Style = Style('\u{fdd2}');
-/// A warning.
 pub(super) const WARNING: Style = Style('\u{fdd3}');
 /// An error, or blocked.
 pub(super) const BAD: Style = Style('\u{fdd4}');
-/// Less important.
 pub(super) const FAINT: Style = Style('\u{fdd5}');
 
-/// The end of a style.
 const END: char = '\u{fdd0}';
 /// Clears the screen and moves to its top left.
 pub(super) const REDRAW: char = '\u{fdd6}';
@@ -38,7 +33,6 @@ pub(super) fn sequence(c: char) -> Option<&'static str> {
     })
 }
 
-/// A text in a style.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{}{}{END}", style.0, shown(&text.to_string()))
 }

@@ -1,6 +1,6 @@
 //! Which guest uses which core, as an SVG picture of nested boxes.
 
-use super::topology::{Cache, CpuUse, Node, TopologyView};
+use super::topology::{CacheBox, CpuUse, NodeBox, TopologyView};
 
 const BOX: usize = 58;
 const GAP: usize = 8;
@@ -38,7 +38,6 @@ impl Picture {
     }
 }
 
-/// The picture as a whole SVG document.
 pub fn svg(seats: &TopologyView) -> String {
     let mut picture = Picture { body: String::new(), width: 0, y: GAP };
     picture.text(GAP, 16, &seats.title());
@@ -65,7 +64,7 @@ pub fn svg(seats: &TopologyView) -> String {
     )
 }
 
-fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &Node<'_>) {
+fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &NodeBox<'_>) {
     let top = picture.y;
     picture.y += GAP / 2;
     picture.text(2 * GAP, 13, &format!("package {}, NUMA node {}", node.package, node.number));
@@ -83,7 +82,7 @@ fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &Node<'_>) {
     picture.y += GAP;
 }
 
-fn draw_cache(picture: &mut Picture, seats: &TopologyView, cache: &Cache<'_>) {
+fn draw_cache(picture: &mut Picture, seats: &TopologyView, cache: &CacheBox<'_>) {
     let top = picture.y;
     picture.text(3 * GAP, 12, &format!("L3 {} MiB", cache.kib >> 10));
     picture.y += LINE;

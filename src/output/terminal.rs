@@ -11,9 +11,6 @@ use anstream::{AutoStream, ColorChoice};
 use super::style::{self, commands, escaped, shown};
 
 /// Prints to standard output.
-///
-/// # Errors
-/// Where it cannot be written to, such as on a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     let stdout = io::stdout();
     let choice = AutoStream::choice(&stdout);
@@ -40,16 +37,12 @@ pub fn redrawn(text: &str) -> String {
     format!("{}{text}", style::REDRAW)
 }
 
-/// A text without its colours.
 pub fn plain(text: &str) -> String {
     text.replace(|c| style::sequence(c).is_some(), "")
 }
 
 /// Prints a document to standard output; unchanged, byte for byte, unless standard output is a terminal, because then
 /// a program reads it.
-///
-/// # Errors
-/// Where it cannot be written to, such as on a full disk.
 pub fn print_document(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
     if stdout.is_terminal() {

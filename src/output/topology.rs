@@ -9,9 +9,7 @@ use crate::topology::Core;
 /// The contents of the picture.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct TopologyView {
-    /// The processor's name.
     pub model: Option<String>,
-    /// The cores, in order.
     pub cores: Vec<Core>,
     /// The virtual CPUs that are pinned to each CPU of the host.
     pub vcpus: BTreeMap<u32, Vec<u32>>,
@@ -32,41 +30,37 @@ pub struct CardPlacement {
     pub label: String,
     /// Its NUMA node; `None` where the firmware does not report it.
     pub node: Option<u32>,
-    /// Its IOMMU groups.
     pub groups: Vec<u32>,
 }
 
-/// One L3 cache and its cores.
-pub(super) struct Cache<'s> {
+pub(super) struct CacheBox<'s> {
     pub(super) kib: u64,
     pub(super) cores: Vec<&'s Core>,
 }
 
-fn cache(cores: Vec<&Core>) -> Cache<'_> {
-    Cache { kib: cores.first().map_or(0, |core| core.l3_kib), cores }
+fn cache(cores: Vec<&Core>) -> CacheBox<'_> {
+    CacheBox { kib: cores.first().map_or(0, |core| core.l3_kib), cores }
 }
 
-/// One NUMA node and its caches.
-pub(super) struct Node<'s> {
+pub(super) struct NodeBox<'s> {
     pub(super) package: u32,
     pub(super) number: u32,
-    pub(super) caches: Vec<Cache<'s>>,
+    pub(super) caches: Vec<CacheBox<'s>>,
 }
 
 impl TopologyView {
     /// The cores, grouped by package and node, and then by cache.
-    pub(super) fn nodes(&self) -> Vec<Node<'_>> {
+    pub(super) fn nodes(&self) -> Vec<NodeBox<'_>> {
         let mut places: BTreeMap<(u32, u32), BTreeMap<usize, Vec<&Core>>> = BTreeMap::new();
         for core in &self.cores {
             places.entry((core.package, core.node)).or_default().entry(core.l3).or_default().push(core);
         }
         places
             .into_iter()
-            .map(|((package, node), domains)| Node { package, number: node, caches: domains.into_values().map(cache).collect() })
+            .map(|((package, node), domains)| NodeBox { package, number: node, caches: domains.into_values().map(cache).collect() })
             .collect()
     }
 
-    /// What a CPU of the host is used for.
     pub(super) fn seat(&self, cpu: u32) -> CpuUse {
         match self.vcpus.get(&cpu) {
             Some(vcpus) => CpuUse::Guest(vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
@@ -76,7 +70,6 @@ impl TopologyView {
         }
     }
 
-    /// The title of the picture.
     pub(super) fn title(&self) -> String {
         let model = self.model.as_deref().unwrap_or("unknown processor");
         match &self.name {
@@ -86,7 +79,6 @@ impl TopologyView {
     }
 }
 
-/// What a CPU is used for.
 pub(super) enum CpuUse {
     /// A virtual CPU, or several.
     Guest(String),
@@ -128,7 +120,6 @@ fn card_line(card: &CardPlacement) -> String {
     format!("  card {}, {groups}{node}\n", card.label)
 }
 
-/// Width of the word for a CPU.
 const SEAT: usize = 8;
 
 fn core_line(seats: &TopologyView, core: &Core) -> String {

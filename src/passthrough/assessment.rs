@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::dangers::{displays_that_stay, has_outlets};
+use super::dangers::{RESERVED_MEMORY_REMEDY, displays_that_stay, has_outlets};
 use super::verdict::Verdict;
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
@@ -10,19 +10,15 @@ use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 /// A graphics card, and whether and how it can be passed through.
 #[derive(Debug, Clone, Serialize)]
 pub struct Assessment {
-    /// Its display function.
     pub address: PciAddress,
     /// That function's ids.
     pub id: PciId,
-    /// What it is called.
     pub name: Option<String>,
     /// The driver that is bound to the display function.
     pub driver: Option<String>,
-    /// Its kind.
     pub kind: CardKind,
     /// The functions that must be passed through together, sorted.
     pub functions: Vec<PciAddress>,
-    /// The groups of these.
     pub groups: Vec<u32>,
     /// The endpoints in these groups that block it.
     pub blockers: Vec<PciAddress>,
@@ -39,11 +35,8 @@ pub struct Assessment {
     /// Whether the host still has a display without it; like [`Verdict`], but known without IOMMU groups too.
     #[serde(skip)]
     pub host_keeps_display: bool,
-    /// Whether it can be passed through.
     pub verdict: Verdict,
-    /// What to do, in one line.
     pub remedy: String,
-    /// What else is good to know.
     pub warnings: Vec<Finding>,
 }
 
@@ -87,6 +80,8 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
         Verdict::Unknown
     } else if !host.virtual_functions_of(&card.functions).is_empty() {
         Verdict::SharedOut
+    } else if host.devices(&card.functions).any(|device| !device.reserved_memory.is_empty()) {
+        Verdict::Reserved
     } else if !blockers.is_empty() {
         Verdict::Blocked
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
@@ -116,6 +111,7 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAd
                 card.address
             )
         }
+        Verdict::Reserved => RESERVED_MEMORY_REMEDY.into(),
         Verdict::Blocked => group::isolation_remedy(group::is_soldered(host, &card.functions)),
         Verdict::Unknown => group::missing_iommu(host).1,
     }

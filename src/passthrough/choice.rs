@@ -3,10 +3,8 @@
 use super::{Assessment, Verdict};
 use crate::model::{CardKind, PciAddress};
 
-/// The chosen card, with the reason.
 #[derive(Debug, Clone)]
 pub enum Choice<'a> {
-    /// This one.
     Chosen(&'a Assessment, String),
     /// One of these; the user has to say which. The first is the best example.
     Ambiguous(Vec<&'a Assessment>, String),
@@ -15,7 +13,6 @@ pub enum Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// The chosen card.
     pub fn card(&self) -> Option<&'a Assessment> {
         match self {
             Self::Chosen(card, _) => Some(card),
@@ -35,7 +32,6 @@ impl<'a> Choice<'a> {
         )
     }
 
-    /// Why it is so.
     pub fn because(&self) -> &str {
         match self {
             Self::Chosen(_, because) | Self::Ambiguous(_, because) | Self::None(_, because) => because,
@@ -88,7 +84,7 @@ fn rank(card: &Assessment, has_discrete: bool) -> Option<Rank> {
         Verdict::Ready | Verdict::Available => true,
         // Without IOMMU groups it is only known that the host does not need the card.
         Verdict::Unknown => card.host_keeps_display && !is_boot_display,
-        Verdict::OnlyDisplay | Verdict::Blocked | Verdict::Console | Verdict::SharedOut => false,
+        Verdict::OnlyDisplay | Verdict::Blocked | Verdict::Reserved | Verdict::Console | Verdict::SharedOut => false,
     };
     match (card.kind, card.verdict) {
         _ if !can_go => None,
@@ -126,7 +122,7 @@ fn describe(card: &Assessment) -> String {
 fn stays(card: &Assessment, has_discrete: bool) -> String {
     let address = card.address.short();
     match (card.kind, card.verdict) {
-        (CardKind::Bmc | CardKind::Virtual, _) | (_, Verdict::Blocked | Verdict::SharedOut) => in_the_way(card),
+        (CardKind::Bmc | CardKind::Virtual, _) | (_, Verdict::Blocked | Verdict::Reserved | Verdict::SharedOut) => in_the_way(card),
         (CardKind::Integrated, _) if has_discrete => format!("{address} is integrated graphics, used only if it is named"),
         _ if card.boot_vga == Some(true) => format!("{address}, the boot display, stays with the host"),
         _ => in_the_way(card),
@@ -141,6 +137,7 @@ fn in_the_way(card: &Assessment) -> String {
         (_, Verdict::Blocked) => {
             format!("{address} shares an IOMMU group with {}, which the host uses", PciAddress::list(&card.blockers))
         }
+        (_, Verdict::Reserved) => format!("the firmware reserves memory for {address}"),
         (_, Verdict::OnlyDisplay) => format!("{address} is the host's only display"),
         (_, Verdict::SharedOut) => format!("{address} has virtual functions"),
         (_, Verdict::Unknown) => format!("{address} is in no IOMMU group"),

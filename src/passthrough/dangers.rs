@@ -6,7 +6,6 @@ use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
 use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
 
-/// The kind of loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DangerKind {
     /// The host has no display without it.
@@ -17,13 +16,12 @@ pub enum DangerKind {
     Console,
     /// It has virtual functions, which disappear with it.
     SharedOut,
+    /// The firmware reserves memory for it, so the kernel refuses to give it to a guest.
+    ReservedMemory,
     /// The host uses other devices of the group.
     BlockedGroup,
-    /// The host loses a disk that it uses.
     DiskInUse,
-    /// The host loses its default route.
     DefaultRoute,
-    /// The host loses its last keyboard.
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
     HostFunction,
@@ -33,14 +31,11 @@ pub enum DangerKind {
     UsesUnknown,
 }
 
-/// One loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Danger {
-    /// Its kind.
     pub kind: DangerKind,
     /// What would be lost, and by which function.
     pub message: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
@@ -51,6 +46,7 @@ impl DangerKind {
             Self::OnlyDisplay | Self::OnlyPicture => "only-display",
             Self::Console => "bmc",
             Self::SharedOut => "has-virtual-functions",
+            Self::ReservedMemory => "reserved-memory",
             Self::BlockedGroup => "blocked-group",
             Self::DiskInUse => "disk-in-use",
             Self::DefaultRoute => "default-route",
@@ -88,6 +84,7 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
         only_display(host, functions).filter(|_| console.is_none()),
         console,
         shared_out(host, functions),
+        reserved_memory(host, functions),
         host_blind(host, functions),
         blocked_group(host, functions),
         disk_in_use(uses, functions),
@@ -188,6 +185,20 @@ fn shared_out(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     ))
 }
 
+/// What to do where the firmware reserves memory for a device.
+pub(super) const RESERVED_MEMORY_REMEDY: &str = "update the firmware, or disable there what shares memory with the slot (HPE ProLiant: Shared Memory); otherwise use another slot or device";
+
+/// The kernel refuses a group with such memory: "Device is ineligible for IOMMU domain attach due to platform RMRR requirement".
+fn reserved_memory(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
+    let device = host.devices(functions).find(|device| !device.reserved_memory.is_empty())?;
+    let ranges = device.reserved_memory.join(", ");
+    let message = format!(
+        "the firmware reserves memory for {} (RMRR, {ranges}), so the kernel refuses to give it to a guest",
+        device.address.short()
+    );
+    Some(danger(DangerKind::ReservedMemory, message, RESERVED_MEMORY_REMEDY))
+}
+
 /// The displays of a host if all of them are bound to vfio-pci, so that it has no picture; otherwise empty.
 pub fn displays_on_vfio(host: &Host) -> Vec<PciAddress> {
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
@@ -208,10 +219,6 @@ pub(super) fn host_blind(host: &Host, functions: &[PciAddress]) -> Option<Danger
 
 fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let blockers = host.blockers_of(functions);
-    let named: Vec<String> = host
-        .devices(&blockers)
-        .map(|device| format!("{} {} on {}", device.address.short(), device.class.noun(), device.driver.as_deref().unwrap_or("none")))
-        .collect();
     let siblings: Vec<PciAddress> =
         blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
     let isolation = group::isolation_remedy(group::is_soldered(host, functions));
@@ -220,8 +227,8 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     } else {
         format!("pass {} through too, as they share the slot; otherwise {isolation}", PciAddress::list(&siblings))
     };
-    (!named.is_empty()).then(|| {
-        let message = format!("the host uses other devices of the same IOMMU group: {}", named.join(", "));
+    (!blockers.is_empty()).then(|| {
+        let message = format!("the host uses other devices of the same IOMMU group: {}", PciDevice::list(host.devices(&blockers)));
         danger(DangerKind::BlockedGroup, message, remedy)
     })
 }
@@ -265,7 +272,6 @@ fn last_keyboard(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     })
 }
 
-/// The keyboards of the host.
 fn keyboards(uses: &Uses) -> impl Iterator<Item = &Use> {
     uses.known.iter().filter(|used| matches!(used.what, UsedFor::Keyboard { .. }))
 }

@@ -5,13 +5,11 @@ use crate::model::{CardKind, PciId};
 
 /// A family of cards with a known problem.
 pub(super) struct Family {
-    /// Its name.
     pub name: &'static str,
     vendor: u16,
     /// Device ids, first and last of each range; empty: all cards of the vendor that are of this kind.
     ids: &'static [(u16, u16)],
     kind: CardKind,
-    /// What is known of it.
     pub fault: Fault,
 }
 
@@ -52,7 +50,6 @@ const FAMILIES: [Family; 8] = [
     family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsIgdAddress),
 ];
 
-/// The family of a card.
 pub(super) fn of(id: PciId, kind: CardKind) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| {
         let has_id = family.ids.is_empty() || family.ids.iter().any(|(first, last)| (*first..=*last).contains(&id.device));

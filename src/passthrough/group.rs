@@ -1,6 +1,6 @@
 //! Remedies for IOMMU groups: if there are none, and if one contains devices of the host.
 
-use crate::model::{Card, CardKind, Host, Iommu, PciAddress};
+use crate::model::{Card, CardKind, Cmdline, Host, Iommu, PciAddress};
 
 /// What to do if another device shares the group, the safe ways first. A soldered card cannot be moved.
 pub(super) fn isolation_remedy(soldered: bool) -> String {
@@ -25,11 +25,7 @@ pub(super) fn is_soldered(host: &Host, functions: &[PciAddress]) -> bool {
 /// Why there are no groups, and what to do about it.
 pub fn missing_iommu(host: &Host) -> (String, String) {
     let platform = &host.platform;
-    let turned_off = platform.cmdline.as_ref().and_then(|cmdline| {
-        ["intel_iommu", "amd_iommu", "iommu"]
-            .into_iter()
-            .find(|name| cmdline.get(name).is_some_and(|value| value.split(',').any(|part| part == "off")))
-    });
+    let turned_off = platform.cmdline.as_ref().and_then(Cmdline::iommu_off);
     let intel = host.cpu.is_intel() || platform.iommu_tables.iter().any(|table| table == "DMAR");
     let (seen, remedy) = match (platform.iommu, turned_off) {
         (Iommu::On, _) => (

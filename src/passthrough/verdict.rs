@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-/// Whether a card can be passed through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -14,6 +13,8 @@ pub enum Verdict {
     OnlyDisplay,
     /// The host uses other devices in its IOMMU groups.
     Blocked,
+    /// The firmware reserves memory for it, so the kernel refuses to give it to a guest.
+    Reserved,
     /// It is the console of a server's management controller, and stays with the host.
     Console,
     /// It has virtual functions: one of these can be passed through, but not the card itself.
@@ -29,6 +30,7 @@ impl std::fmt::Display for Verdict {
             Self::Available => "available",
             Self::OnlyDisplay => "only-display",
             Self::Blocked => "blocked",
+            Self::Reserved => "reserved",
             Self::Console => "console",
             Self::SharedOut => "shared-out",
             Self::Unknown => "unknown",

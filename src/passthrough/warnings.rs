@@ -1,6 +1,6 @@
 //! Warnings about passing a card through.
 
-use super::dangers::{displays_that_stay, displays_without_driver, host_blind};
+use super::dangers::{displays_that_stay, displays_without_driver, has_outlets, host_blind};
 use super::families::{self, Fault};
 use super::group::missing_iommu;
 use super::verdict::Verdict;
@@ -10,7 +10,6 @@ use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, 
 /// Memory regions from this size on do not fit the window that OVMF opens by default (32 GiB, shared by all devices).
 const LARGE_BAR: Size = Size::from_mib(16 << 10);
 
-/// Warnings about one card.
 pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding> {
     let Some(display) = host.device(card.address) else { return Vec::new() };
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
@@ -26,6 +25,7 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         dead(&functions),
         large_bar(display),
         muxless(host, display),
+        no_outputs(host, display),
         console(card),
     ]
     .into_iter()
@@ -115,6 +115,10 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
     // A virtual function is reset by its physical function, and has no display outputs.
     let family = families::of(display.id, card.kind).filter(|_| display.physical_function.is_none())?;
     let name = family.name;
+    let resets_itself = display.reset_methods.iter().flatten().any(|method| method == "device_specific");
+    if family.fault == Fault::ResetNeedsModule && resets_itself {
+        return None;
+    }
     let once = "the guest may start only once per boot of the host";
     Some(match family.fault {
         Fault::ResetNeedsModule => Finding::warning(
@@ -181,6 +185,18 @@ fn large_bar(display: &PciDevice) -> Option<Finding> {
         format!("a memory region of {size} needs a large MMIO window"),
         "enable Above 4G Decoding in the firmware settings; in the domain keep <maxphysaddr mode='passthrough'/>, or the BAR may not fit",
     ))
+}
+
+/// A data centre's card and a virtual function have no outputs.
+fn no_outputs(host: &Host, display: &PciDevice) -> Option<Finding> {
+    let warn = display.class.is_display() && !has_outlets(display) && !display.is_bridge() && muxless(host, display).is_none();
+    warn.then(|| {
+        Finding::warning(
+            "no-outputs",
+            "it has no display outputs: the guest's picture has to be shown another way",
+            "use a remote desktop in the guest, or add a virtual display to the domain: virt-xml NAME --add-device --graphics spice --video virtio",
+        )
+    })
 }
 
 /// A 3D controller beside integrated graphics has no outputs of its own: a laptop without a multiplexer.

@@ -1,10 +1,10 @@
-//! Binding the cards to vfio-pci: their driver now and at the next boot, and cards that were set up to be
-//! bound and are no longer at their address.
+//! Binding the cards to vfio-pci: their driver now and at the next boot, cards that are no longer at their address,
+//! and bindings and configuration that vgapt does not manage, as prepare finds them.
 
-use super::check::{Check, Group, Step};
-use super::prepared::Prepared;
+use super::check::{Check, NextStep, Topic};
+use super::facts::Facts;
 use crate::host::{self, Bind, Bound};
-use crate::model::{Cmdline, PciDevice, Setup};
+use crate::model::{Card, Cmdline, Finding, PciDevice, Setup, Severity};
 use crate::passthrough::{Assessment, Verdict};
 
 const WHY_BOOT: &str =
@@ -14,29 +14,25 @@ const WHY_START: &str =
 const WHY_MOVED: &str =
     "PCI addresses change when a card is added or removed; the device that is there now is not bound and stays with the host";
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let mut checks: Vec<Check> = moved(prepared);
+pub(super) fn bound(facts: &Facts) -> Vec<Check> {
     // Binding a card does not help before its group is free, and a card that stays with the host is not bound.
-    let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Console | Verdict::SharedOut);
-    let worth_it = prepared.facts.cards.iter().filter(|card| !stays(card));
-    checks.extend(worth_it.map(|card| card_binding(prepared, card)));
-    checks.extend(start_doubts(prepared));
-    checks
+    let stays = |card: &&Assessment| matches!(card.verdict, Verdict::Blocked | Verdict::Reserved | Verdict::Console | Verdict::SharedOut);
+    facts.cards.iter().filter(|card| !stays(card)).map(|card| card_binding(facts, card)).collect()
 }
 
 fn of(card: &Assessment, seen: String) -> Check {
-    Check::ok("binding", Group::Binding, card.address.short(), seen)
+    Check::ok("binding", Topic::Binding, card.address.short(), seen)
 }
 
-fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
-    let host = prepared.facts.host;
+fn card_binding(facts: &Facts, card: &Assessment) -> Check {
+    let host = facts.host;
     let functions: Vec<&PciDevice> = host.devices(&card.functions).collect();
     if card.verdict == Verdict::Ready || functions.iter().all(|device| device.on_vfio()) {
         let check = of(card, "all its functions are bound to vfio-pci".into());
-        let by_other = prepared.plan.findings.iter().any(|finding| finding.code == "bound-by-other");
-        return match prepared.bind() {
-            Bind::Boot if prepared.writes() && !by_other => {
-                check.care("no configuration was found that binds it at the next boot", prepared.command())
+        let by_other = facts.finding("bound-by-other").is_some();
+        return match facts.bind {
+            Bind::Boot if facts.writes() && !by_other => {
+                check.care("no configuration was found that binds it at the next boot", facts.command())
             }
             _ => check,
         };
@@ -53,41 +49,38 @@ fn card_binding(prepared: &Prepared, card: &Assessment) -> Check {
         })
         .collect();
     let on = on.join(", ");
-    if prepared.only_virtual() {
+    if facts.only_virtual {
         return of(card, format!("{on}: a virtual function, so libvirt binds it when the domain starts and nothing binds it at boot"));
     }
-    if prepared.bind() == Bind::Start {
+    if facts.bind == Bind::Start {
         return of(card, format!("{on}: libvirt binds it when the domain starts")).minor();
     }
-    let bound = host::bound(prepared.facts.setup);
+    let bound = host::bound(facts.setup);
     let set_up = functions.iter().any(|device| bound.iter().any(|bound| bound.is_still(device)));
-    if set_up && !prepared.writes() {
-        return waiting(prepared, card, &on);
+    if set_up && !facts.writes() {
+        return waiting(facts, card, &on);
     }
     if functions.iter().all(|device| device.driver.is_none()) && !host.pci.iter().all(|device| device.driver.is_none()) {
         return of(card, format!("{on}: libvirt binds it when the domain starts"))
-            .care("a driver that is loaded later may bind it first", prepared.command());
+            .care("a driver that is loaded later may bind it first", facts.command());
     }
-    of(card, on).missing(Step::Prepare, WHY_BOOT, prepared.command())
+    of(card, on).missing(NextStep::Prepare, WHY_BOOT, facts.command())
 }
 
 /// Set up, but not bound yet.
-fn waiting(prepared: &Prepared, card: &Assessment, on: &str) -> Check {
-    let line = prepared.facts.host.platform.cmdline.clone().unwrap_or_default();
-    if let Some(parameter) = switched_off(prepared.facts.setup, &line) {
+fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
+    let line = facts.host.platform.cmdline.clone().unwrap_or_default();
+    if let Some(parameter) = switched_off(facts.setup, &line) {
         return of(card, format!("{on}: the binding is disabled for this boot by {parameter}")).missing(
-            Step::Reboot,
+            NextStep::Reboot,
             "the kernel command line requests it",
             format!("reboot without {parameter}"),
         );
     }
     of(card, format!("{on}: set up to be bound at the next boot")).missing(
-        Step::Reboot,
+        NextStep::Reboot,
         WHY_BOOT,
-        format!(
-            "{} (if the host was rebooted since: vgapt check -v shows what is in the initramfs and in the kernel log)",
-            prepared.reboot()
-        ),
+        format!("{} (if the host was rebooted since: vgapt check -v shows what is in the initramfs and in the kernel log)", facts.reboot()),
     )
 }
 
@@ -100,15 +93,15 @@ fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
 }
 
 /// Functions set up by address whose address now holds another device: what is there now, and where the card is.
-fn moved(prepared: &Prepared) -> Vec<Check> {
-    let host = prepared.facts.host;
-    let bound = host::bound(prepared.facts.setup);
+pub(super) fn moved(facts: &Facts) -> Vec<Check> {
+    let host = facts.host;
+    let bound = host::bound(facts.setup);
     let is_moved = |bound: &&Bound| host.device(bound.address).is_none_or(|device| !bound.is_still(device));
-    bound.iter().filter(is_moved).map(|bound| moved_check(prepared, bound)).collect()
+    bound.iter().filter(is_moved).map(|bound| moved_check(facts, bound)).collect()
 }
 
-fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
-    let host = prepared.facts.host;
+fn moved_check(facts: &Facts, bound: &Bound) -> Check {
+    let host = facts.host;
     let now = host.device(bound.address).map_or_else(
         || "nothing is there now".to_owned(),
         |device| {
@@ -124,7 +117,7 @@ fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
     let elsewhere: Vec<String> = host.pci.iter().filter(same).map(|device| device.address.short()).collect();
     let check = Check::ok(
         "moved",
-        Group::Binding,
+        Topic::Binding,
         bound.address.short(),
         format!(
             "was set up to be bound as {}, and is not: {now}; {}",
@@ -133,19 +126,84 @@ fn moved_check(prepared: &Prepared, bound: &Bound) -> Check {
         ),
     );
     // An audio function moves with its card.
-    let card = elsewhere.iter().find_map(|address| crate::model::Card::with(host, address.parse().ok()?));
+    let card = elsewhere.iter().find_map(|address| Card::with(host, address.parse().ok()?));
     let remedy = match card {
         Some(card) => format!("vgapt prepare --gpu {}", card.address.short()),
         None => "vgapt undo, or put the card back".to_owned(),
     };
-    check.missing(Step::Prepare, WHY_MOVED, remedy)
+    check.missing(NextStep::Prepare, WHY_MOVED, remedy)
 }
 
 /// Why unbinding a card from the running host may fail.
-fn start_doubts(prepared: &Prepared) -> Vec<Check> {
-    let subject = prepared.facts.cards.first().map(|card| card.address.short()).unwrap_or_default();
-    let doubts = prepared.plan.findings.iter().filter(|finding| finding.code == "bind-start");
-    doubts.map(|finding| Check { why: WHY_START.to_owned(), ..Check::of_finding(finding, Group::Binding, &subject) }).collect()
+pub(super) fn doubts(facts: &Facts) -> Vec<Check> {
+    let subject = facts.cards.first().map(|card| card.address.short()).unwrap_or_default();
+    let doubts = facts.plan.findings.iter().filter(|finding| finding.code == "bind-start");
+    doubts.map(|finding| Check::of_finding(finding, Topic::Binding, &subject, WHY_START)).collect()
+}
+
+/// The findings of prepare that are reported here.
+pub(super) const REPORTED_WITH_BINDING: [&str; 14] = [
+    "also-bound",
+    "bound-by-other",
+    "display-kept-out",
+    "generated",
+    "install-line",
+    "modprobe-unread",
+    "no-display",
+    "no-ids",
+    "not-read",
+    "removed-by-other",
+    "softdep",
+    UNREAD,
+    "vfio-blacklisted",
+    "virtual-function",
+];
+/// Reported with the configuration.
+const UNREAD: &str = "unread";
+const WHY_OTHER: &str = "vgapt neither verifies nor reverts what another tool's files do at boot";
+
+/// Bindings and configuration that vgapt does not manage.
+pub(super) fn others(facts: &Facts) -> Vec<Check> {
+    let told = facts.plan.findings.iter().filter(|finding| REPORTED_WITH_BINDING.contains(&finding.code) && finding.code != UNREAD);
+    told.map(|finding| other(facts, finding)).collect()
+}
+
+fn other(facts: &Facts, finding: &Finding) -> Check {
+    let check = Check::ok(finding.code, Topic::Binding, subject(facts, finding), finding.message.clone());
+    let why = match finding.code {
+        "generated" => "files written outside a system's own configuration are lost with its next version",
+        "no-display" | "display-kept-out" => "if the host does not boot as far as the network, nobody can see why",
+        "virtual-function" => "only a device that exists at boot can be bound at boot",
+        "not-read" => "it was written for a purpose, and has no effect",
+        "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
+        "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
+        "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
+        "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
+        _ => WHY_OTHER,
+    };
+    // If it is in effect already and nothing is left to prepare, the user has decided it.
+    let is_decided = match finding.code {
+        "no-display" => !facts.writes(),
+        // With `--bind start`, the host uses the card until the domain starts, so it needs a working display driver.
+        "display-kept-out" => !facts.writes() && facts.bind == Bind::Boot,
+        _ => false,
+    };
+    if is_decided {
+        return check.care(why, finding.remedy_alone());
+    }
+    if finding.severity == Severity::Warning {
+        return check.care(why, finding.remedy.clone());
+    }
+    check.missing(NextStep::Prepare, why, finding.remedy_by(&facts.command()))
+}
+
+fn subject(facts: &Facts, finding: &Finding) -> String {
+    match finding.code {
+        "no-display" | "display-kept-out" => "the host's display".to_owned(),
+        "generated" => "configuration".to_owned(),
+        "also-bound" | "no-ids" | "not-read" | "modprobe-unread" | "vfio-blacklisted" => "files of other tools".to_owned(),
+        _ => facts.cards.first().map_or_else(|| "files of other tools".to_owned(), |card| card.address.short()),
+    }
 }
 
 #[cfg(test)]

@@ -1,55 +1,48 @@
-//! The boot loader, and the kernel's command line of this and the next boot.
+//! The boot loader, and the kernel parameters of this and the next boot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{Check, Group, Step};
-use super::needs::turns_off;
-use super::prepared::Prepared;
+use super::check::{Check, NextStep, Topic};
+use super::facts::Facts;
 use crate::host::loaders::Entry;
+use crate::host::modprobe::{self, Line};
 use crate::model::{Cmdline, Iommu};
 
 /// Parameters that must be the same in all boot entries.
 const RELEVANT: [&str; 8] =
     ["intel_iommu", "amd_iommu", "iommu", "vfio-pci.ids", "module_blacklist", "initcall_blacklist", "hugepages", "pcie_acs_override"];
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    [unread(prepared), loader(prepared), Some(parameters(prepared)), next_boot(prepared), differing(prepared), lost(prepared)]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
 /// Configuration that could not be read.
-fn unread(prepared: &Prepared) -> Option<Check> {
-    let unread = &prepared.facts.setup.unread;
+pub(super) fn unread(facts: &Facts) -> Option<Check> {
+    let unread = &facts.setup.unread;
     let (first, more) = (unread.first()?, unread.len() - 1);
     let because = if more == 0 { first.clone() } else { format!("{}; {}", first, unread[1..].join("; ")) };
-    Some(Check::ok("configuration-unread", Group::Boot, "configuration", String::new()).unknown(&because))
+    Some(Check::ok("configuration-unread", Topic::Boot, "configuration", String::new()).unknown(&because))
 }
 
-fn loader(prepared: &Prepared) -> Option<Check> {
-    let check = |seen: String| Check::ok("boot-loader", Group::Boot, "boot loader", seen);
-    match &prepared.needs.loader {
+pub(super) fn loader(facts: &Facts) -> Option<Check> {
+    let check = |seen: String| Check::ok("boot-loader", Topic::Boot, "boot loader", seen);
+    match &facts.needs.loader {
         Ok(chosen) => Some(check(format!("{}: {}", chosen.loader.name, chosen.evidence)).minor()),
         // Reported together with the parameters that have to be added.
-        Err(_) if !prepared.needs.lacks_now.is_empty() => {
-            let finding = prepared.plan.findings.iter().find(|finding| finding.code == "boot-loader")?;
-            Some(check(finding.message.clone()).missing(Step::Kernel, "the kernel needs parameters", finding.remedy.clone()))
+        Err(_) if !facts.needs.lacks_now.is_empty() => {
+            let finding = facts.plan.findings.iter().find(|finding| finding.code == "boot-loader")?;
+            Some(check(finding.message.clone()).missing(NextStep::Kernel, "the kernel needs parameters", finding.remedy.clone()))
         }
         Err(finding) => Some(check(String::new()).unknown(&finding.message).minor()),
     }
 }
 
-fn parameters(prepared: &Prepared) -> Check {
-    let check = |seen: String| Check::ok("kernel-parameters", Group::Boot, "this boot", seen);
-    let needs = &prepared.needs;
-    if prepared.facts.host.platform.cmdline.is_none() {
-        let unread = prepared.facts.setup.unread.iter().find(|because| because.contains("/proc/cmdline"));
-        let because = unread.cloned().unwrap_or_else(|| format!("{} (/proc/cmdline)", prepared.facts.observed.reach.because()));
+pub(super) fn parameters(facts: &Facts) -> Check {
+    let check = |seen: String| Check::ok("kernel-parameters", Topic::Boot, "this boot", seen);
+    let needs = &facts.needs;
+    if facts.host.platform.cmdline.is_none() {
+        let unread = facts.setup.unread.iter().find(|because| because.contains("/proc/cmdline"));
+        let because = unread.cloned().unwrap_or_else(|| facts.because("/proc/cmdline"));
         return check(String::new()).unknown(&because);
     }
     if needs.lacks_now.is_empty() {
-        let needed: Vec<&str> = prepared.plan.parameters.iter().map(|one| one.token.as_str()).collect();
+        let needed: Vec<&str> = facts.plan.parameters.iter().map(|one| one.token.as_str()).collect();
         let seen = if needed.is_empty() {
             "no kernel parameter is needed".into()
         } else {
@@ -67,27 +60,27 @@ fn parameters(prepared: &Prepared) -> Check {
         .collect::<Vec<_>>()
         .join(", and ");
     // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
-    if prepared.writes() || needs.next_boot_has_them() == Some(false) {
-        return check(seen).missing(Step::Prepare, why.join("; "), prepared.remedy());
+    if facts.writes() || needs.next_boot_has_them() == Some(false) {
+        return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy());
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
-    check(format!("{seen}; {who} has the correct parameters")).missing(Step::Reboot, why.join("; "), prepared.reboot())
+    check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())
 }
 
-/// A parameter that disables the IOMMU at the next boot, or one that the boot loader's file lacks although it was prepared.
-fn next_boot(prepared: &Prepared) -> Option<Check> {
-    let needs = &prepared.needs;
-    let check = |seen: String| Check::ok("next-boot", Group::Boot, "next boot", seen);
+/// A parameter that disables the IOMMU at the next boot, or one that the boot loader's file lacks although it was facts.
+pub(super) fn next_boot(facts: &Facts) -> Option<Check> {
+    let needs = &facts.needs;
+    let check = |seen: String| Check::ok("next-boot", Topic::Boot, "next boot", seen);
     let Some(entry) = needs.lacking.first() else {
         return needs.next_boot_has_them().map(|_| check(format!("{} has the required parameters", entries(needs.entries.len()))).minor());
     };
-    let off = turns_off(&Cmdline(entry.cmdline.clone()));
+    let off = Cmdline(entry.cmdline.clone()).iommu_off();
     if needs.lacks_now.is_empty() || off.is_some() {
         let what = off.map_or_else(|| "lacks parameters that this boot has".to_owned(), |name| format!("says {name}=off"));
         return Some(check(format!("{} {what}", entry.source)).missing(
-            Step::Prepare,
+            NextStep::Prepare,
             "the IOMMU or the binding would not work after the next boot",
-            prepared.remedy(),
+            facts.remedy(),
         ));
     }
     None
@@ -103,8 +96,8 @@ fn relevant_parameters(line: &str) -> BTreeMap<&'static str, String> {
 }
 
 /// Boot entries that differ in a parameter that matters.
-fn differing(prepared: &Prepared) -> Option<Check> {
-    let entries: &[Entry] = &prepared.needs.entries;
+pub(super) fn differing(facts: &Facts) -> Option<Check> {
+    let entries: &[Entry] = &facts.needs.entries;
     let first = entries.first()?;
     let other = entries.iter().find(|entry| relevant_parameters(&entry.cmdline) != relevant_parameters(&first.cmdline))?;
     let (one, two) = (relevant_parameters(&first.cmdline), relevant_parameters(&other.cmdline));
@@ -113,29 +106,107 @@ fn differing(prepared: &Prepared) -> Option<Check> {
     Some(
         Check::ok(
             "entries-differ",
-            Group::Boot,
+            Topic::Boot,
             "boot entries",
             format!("{} has {}, {} has {}", first.source, told(one.get(name)), other.source, told(two.get(name))),
         )
-        .care("whether the card can be passed through depends on which entry is booted", prepared.remedy()),
+        .care("whether the card can be passed through depends on which entry is booted", facts.remedy()),
     )
 }
 
 /// A parameter that this boot has and the next will lack.
-fn lost(prepared: &Prepared) -> Option<Check> {
-    let now = relevant_parameters(&prepared.facts.host.platform.cmdline.as_ref()?.0);
-    let entries = &prepared.needs.entries;
+pub(super) fn lost(facts: &Facts) -> Option<Check> {
+    let now = relevant_parameters(&facts.host.platform.cmdline.as_ref()?.0);
+    let entries = &facts.needs.entries;
     let (name, value) = now.iter().find(|(name, value)| {
         !entries.is_empty() && entries.iter().all(|entry| relevant_parameters(&entry.cmdline).get(*name) != Some(value))
     })?;
-    let turned_off = value.split(',').any(|part| part == "off");
-    if turned_off || (prepared.facts.host.platform.iommu == Iommu::On && !prepared.needs.lacking.is_empty()) {
+    let turned_off = Cmdline::is_iommu_off(name, value);
+    if turned_off || (facts.host.platform.iommu == Iommu::On && !facts.needs.lacking.is_empty()) {
         return None;
     }
     Some(
-        Check::ok("parameter-lost", Group::Boot, "next boot", format!("lacks {name}={value}, which this boot has")).care(
+        Check::ok("parameter-lost", Topic::Boot, "next boot", format!("lacks {name}={value}, which this boot has")).care(
             "it was set for one boot only, or an update has removed it",
             "if it is needed, add it to the boot loader's configuration",
         ),
     )
+}
+
+/// AMD family 15h (Bulldozer and its successors), for which nested paging was slow before Linux 4.15.
+const FAMILY_15H: u32 = 0x15;
+/// Kernels that carry the ACS override patch, by a word in their release.
+const PATCHED: [&str; 7] = ["pve", "zen", "cachyos", "xanmod", "liquorix", "lqx", "acs"];
+
+/// Kernel parameters that have no effect, or the wrong one.
+pub(super) fn without_effect(facts: &Facts) -> Vec<Check> {
+    let now = facts.host.platform.cmdline.as_ref().map(|line| ("this boot", line.clone()));
+    let next = facts.needs.entries.iter().map(|entry| (entry.source.as_str(), Cmdline(entry.cmdline.clone())));
+    let mut told = BTreeSet::new();
+    let mut checks = Vec::new();
+    for (place, line) in now.into_iter().chain(next) {
+        for token in line.0.split_ascii_whitespace() {
+            if let Some((code, why)) = wrong(facts, &line, token).filter(|_| told.insert(token.to_owned())) {
+                checks.push(
+                    Check::ok(code, Topic::Boot, token, format!("is on the kernel command line ({place})"))
+                        .care(why, format!("remove {token} from the kernel command line")),
+                );
+            }
+        }
+    }
+    checks
+}
+
+/// What is wrong with a parameter, and the code of the finding.
+fn wrong(facts: &Facts, line: &Cmdline, token: &str) -> Option<(&'static str, String)> {
+    let host = facts.host;
+    let (name, value) = token.split_once('=').unwrap_or((token, ""));
+    let name = name.replace('-', "_");
+    let of_intel = name == "intel_iommu" || name.starts_with("kvm_intel.");
+    let of_amd = name == "amd_iommu" || name.starts_with("kvm_amd.");
+    if (of_intel && host.cpu.is_amd()) || (of_amd && host.cpu.is_intel()) {
+        return Some(("other-vendor", "it is for processors of another vendor, and has no effect here".into()));
+    }
+    match (name.as_str(), value) {
+        ("amd_iommu", "on") => Some(("no-value", "the kernel has no such value; AMD's IOMMU is on if the firmware enables it".into())),
+        (name, value) if Cmdline::is_iommu_off(name, value) => Some(("iommu-off", "it disables the IOMMU".into())),
+        ("video", "efifb:off" | "vesafb:off" | "simplefb:off") if host.platform.kernel_at_least(5, 15) != Some(false) => {
+            Some(("efifb-off", "it has no effect since Linux 5.15: another driver has the boot framebuffer".into()))
+        }
+        ("pcie_acs_override", _) => Some(acs(facts)),
+        ("vfio_pci.ids", value) if line.get("vfio-pci.ids") != Some(value) => {
+            Some(("ids-twice", "only the last vfio-pci.ids takes effect, and this one is not the last".into()))
+        }
+        ("kvm_amd.npt", "0") if !npt_helps(facts) => Some(("npt", NPT.into())),
+        _ => None,
+    }
+}
+
+fn acs(facts: &Facts) -> (&'static str, String) {
+    let release = facts.host.platform.kernel.as_deref().unwrap_or_default();
+    let patched = PATCHED.iter().any(|word| release.contains(word)) || facts.log().iter().any(|line| line.contains("ACS overrides"));
+    if patched {
+        ("acs-override", "it only pretends isolation: devices that really share a group can still access each other's memory".into())
+    } else {
+        ("acs-override", format!("it takes effect only in kernels with the ACS override patch, and {release} seems not to have it"))
+    }
+}
+
+const NPT: &str = "it costs much of a guest's speed; the problem that it works around is fixed since Linux 4.15";
+
+/// Disabling nested paging helps only on that family with an old kernel.
+fn npt_helps(facts: &Facts) -> bool {
+    let host = facts.host;
+    host.cpu.family == Some(FAMILY_15H) && host.platform.kernel_at_least(4, 15) == Some(false)
+}
+
+/// The parameter of `kvm_amd` that disables nested paging.
+pub(super) fn nested_paging(facts: &Facts) -> Option<Check> {
+    if npt_helps(facts) {
+        return None;
+    }
+    let configuration = modprobe::read(facts.setup, &[]);
+    let is_one = |line: &&Line| line.name == "kvm_amd" && line.rest.split_whitespace().any(|word| word == "npt=0");
+    let path = &configuration.of("options").find(is_one)?.path;
+    Some(Check::ok("npt", Topic::Boot, "npt=0", format!("is in {path}")).care(NPT, format!("remove npt=0 from {path}")))
 }

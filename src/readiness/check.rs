@@ -4,81 +4,63 @@ use serde::Serialize;
 
 use crate::model::Finding;
 
-/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// As required.
     Ok,
     /// It works, or may work; needs attention.
     Warning,
     /// Without it a guest does not get the card.
     Missing,
-    /// Could not be determined.
     Unknown,
 }
 
 /// The topic of a check, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Group {
-    /// Processor and KVM.
+pub enum Topic {
     Processor,
-    /// IOMMU and interrupts.
     Iommu,
-    /// The cards selected for a guest.
     Cards,
-    /// Boot loader, kernel and its parameters.
     Boot,
-    /// Binding the cards to vfio-pci.
     Binding,
-    /// Huge pages and locked memory.
     Memory,
-    /// libvirt, QEMU, and what else guests need.
     Software,
-    /// Messages in the kernel log.
     KernelLog,
 }
 
 /// The steps to a ready host, the most fundamental first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub enum NextStep {
     /// A setting of the firmware, or another slot.
     Firmware,
-    /// The kernel itself.
     Kernel,
     /// Naming a card.
     Choose,
     /// What `vgapt prepare` does.
     Prepare,
-    /// A reboot.
     Reboot,
-    /// Missing packages.
     Software,
     /// Nothing is missing: define the domain.
     Define,
 }
 
-/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Stable identifier for programs.
     pub code: &'static str,
-    /// What it belongs to.
-    pub group: Group,
-    /// How it is.
-    pub state: State,
-    /// What was looked at.
+    pub group: Topic,
+    pub state: CheckState,
     pub subject: String,
     /// What was found; if unknown, why.
     pub seen: String,
-    /// Why it matters.
     pub why: String,
     /// What to do; empty if nothing has to be done.
     pub remedy: String,
     /// The kind of step that the remedy is.
-    pub step: Option<Step>,
+    pub step: Option<NextStep>,
     /// Shown only with --verbose.
     #[serde(skip)]
     pub minor: bool,
@@ -86,11 +68,11 @@ pub struct Check {
 
 impl Check {
     /// As required.
-    pub(super) fn ok(code: &'static str, group: Group, subject: impl Into<String>, seen: impl Into<String>) -> Self {
+    pub(super) fn ok(code: &'static str, group: Topic, subject: impl Into<String>, seen: impl Into<String>) -> Self {
         Self {
             code,
             group,
-            state: State::Ok,
+            state: CheckState::Ok,
             subject: subject.into(),
             seen: seen.into(),
             why: String::new(),
@@ -100,19 +82,17 @@ impl Check {
         }
     }
 
-    /// The same check as a warning.
     pub(super) fn care(self, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { state: State::Warning, why: why.into(), remedy: remedy.into(), ..self }
+        Self { state: CheckState::Warning, why: why.into(), remedy: remedy.into(), ..self }
     }
 
     /// The same check as missing: without it a guest does not get the card.
-    pub(super) fn missing(self, step: Step, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { state: State::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
+    pub(super) fn missing(self, step: NextStep, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { state: CheckState::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
     }
 
-    /// The same check as unknown.
     pub(super) fn unknown(self, because: &str) -> Self {
-        Self { state: State::Unknown, seen: format!("because {because}"), ..self }
+        Self { state: CheckState::Unknown, seen: format!("because {because}"), ..self }
     }
 
     /// The same check, shown only with --verbose.
@@ -126,7 +106,7 @@ impl Check {
     }
 
     /// A finding from elsewhere, as a warning.
-    pub(super) fn of_finding(finding: &Finding, group: Group, subject: &str) -> Self {
-        Self::ok(finding.code, group, subject, finding.message.clone()).care("", finding.remedy.clone())
+    pub(super) fn of_finding(finding: &Finding, group: Topic, subject: &str, why: &str) -> Self {
+        Self::ok(finding.code, group, subject, finding.message.clone()).care(why, finding.remedy.clone())
     }
 }

@@ -1,17 +1,15 @@
-//! The input of the checks.
+//! The input of the checks: what was read, and what `vgapt prepare` would do about it.
 
-use crate::host::Bind;
-use crate::model::{Host, Observed, Setup};
-use crate::passthrough::Assessment;
+use crate::host::loaders::{self, Chosen, Entry};
+use crate::host::{self, Bind, Parameter, Plan, Wanted};
+use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity};
+use crate::passthrough::{Assessment, Choice, Verdict, assess, choose};
 
 /// What was read from the host, and what is requested.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// The machine.
+pub struct Input<'a> {
     pub host: &'a Host,
-    /// How it is set up.
     pub setup: &'a Setup,
-    /// Its present state.
     pub observed: &'a Observed,
     /// The cards selected for a guest; see [`super::meant`].
     pub cards: &'a [Assessment],
@@ -21,4 +19,177 @@ pub struct Facts<'a> {
     pub noted: &'a [Vec<String>],
     /// Whether guests run in a user's session libvirt.
     pub session: bool,
+}
+
+/// What a check is given: the input, and what `vgapt prepare` would do about it.
+pub(super) struct Facts<'a> {
+    pub(super) host: &'a Host,
+    pub(super) setup: &'a Setup,
+    pub(super) observed: &'a Observed,
+    pub(super) cards: &'a [Assessment],
+    pub(super) functions: Vec<PciAddress>,
+    /// Whether all functions are virtual ones, created while the system runs.
+    pub(super) only_virtual: bool,
+    /// When the cards are bound: never at boot for virtual functions, which do not exist then.
+    pub(super) bind: Bind,
+    noted: &'a [Vec<String>],
+    pub(super) session: bool,
+    pub(super) plan: Plan,
+    pub(super) needs: NeededParameters,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(input: &Input<'a>) -> Self {
+        let Input { host, setup, observed, cards, noted, session, .. } = *input;
+        let functions: Vec<PciAddress> = cards.iter().flat_map(|card| card.functions.iter().copied()).collect();
+        let only_virtual = host::only_virtual(host, &functions);
+        let bind = if only_virtual { Bind::Start } else { input.bind };
+        let mut plan = host::plan(host, setup, &Wanted { functions: functions.clone(), bind, ..Wanted::default() });
+        // Recorded commands have to be run, but are no reason to prepare again.
+        plan.leave_out(noted);
+        let needs = NeededParameters::of(host, setup, &plan);
+        Self { host, setup, observed, cards, functions, only_virtual, bind, noted, session, plan, needs }
+    }
+
+    pub(super) fn writes(&self) -> bool {
+        !self.plan.writes.is_empty()
+    }
+
+    /// The exact `vgapt prepare` command.
+    pub(super) fn command(&self) -> String {
+        let cards: String = self.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
+        format!("vgapt prepare{cards}{}", if self.bind == Bind::Start { " --bind start" } else { "" })
+    }
+
+    /// What is still to be done: `vgapt prepare`, or the commands that have not been run yet.
+    pub(super) fn remedy(&self) -> String {
+        if self.writes() || self.plan.commands.is_empty() {
+            return self.command();
+        }
+        let commands: Vec<String> = self.plan.commands.iter().map(|command| command.argv.join(" ")).collect();
+        commands.join(" && ")
+    }
+
+    /// A reboot; in a tree, after the recorded commands.
+    pub(super) fn reboot(&self) -> String {
+        let noted: Vec<String> = self.noted.iter().map(|argv| argv.join(" ")).collect();
+        if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
+    }
+
+    pub(super) fn finding(&self, code: &str) -> Option<&Finding> {
+        self.plan.findings.iter().find(|finding| finding.code == code)
+    }
+
+    pub(super) fn refused(&self) -> bool {
+        self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
+    }
+
+    /// Why something that every user can read is not known, and where it would be.
+    pub(super) fn because(&self, place: &str) -> String {
+        format!("{} ({place})", self.observed.reach.because())
+    }
+
+    /// The same for something that only root can read.
+    pub(super) fn because_closed(&self, place: &str) -> String {
+        format!("{} ({place})", self.observed.reach.because_closed())
+    }
+
+    /// The lines of the kernel's log that matter; none where it cannot be read.
+    pub(super) fn log(&self) -> &[String] {
+        self.observed.log.as_deref().unwrap_or_default()
+    }
+}
+
+/// The needed parameters, compared with this boot and the next.
+pub(super) struct NeededParameters {
+    pub(super) lacks_now: Vec<Parameter>,
+    pub(super) loader: Result<Chosen, Finding>,
+    /// What can be booted next, recovery entries left out.
+    pub(super) entries: Vec<Entry>,
+    pub(super) lacking: Vec<Entry>,
+}
+
+impl NeededParameters {
+    fn of(host: &Host, setup: &Setup, plan: &Plan) -> Self {
+        let now = host.platform.cmdline.as_ref();
+        let lacks_now = plan.parameters.iter().filter(|one| now.is_some_and(|line| !says(line, &one.token))).cloned().collect();
+        let loader = loaders::chosen(host, setup);
+        let mut entries = loader.as_ref().map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
+        entries.retain(|entry| !entry.is_recovery());
+        let lacks = |entry: &&Entry| {
+            let line = Cmdline(entry.cmdline.clone());
+            line.iommu_off().is_some() || plan.parameters.iter().any(|one| !says(&line, &one.token))
+        };
+        let lacking = entries.iter().filter(lacks).cloned().collect();
+        Self { lacks_now, loader, entries, lacking }
+    }
+
+    /// Whether the next boot has all that is needed; `None` where its entries are not known.
+    pub(super) fn next_boot_has_them(&self) -> Option<bool> {
+        (!self.entries.is_empty()).then_some(self.lacking.is_empty())
+    }
+}
+
+/// Whether a command line has a parameter as [`Parameter::token`] writes it.
+fn says(line: &Cmdline, token: &str) -> bool {
+    let (token, wanted) = token.strip_prefix('-').map_or((token, true), |token| (token, false));
+    let has = |token: &str| {
+        let (name, value) = token.split_once('=').unwrap_or((token, ""));
+        let known = line.get(name);
+        known == Some(value)
+            || known.is_some_and(|known| value.split(',').all(|part| known.split(',').any(|one| one.eq_ignore_ascii_case(part))))
+    };
+    token.split_whitespace().all(has) == wanted
+}
+
+/// The cards that were named; else those that are set up to be bound, or are bound; else the one
+/// that is chosen ([`choose`]), or, if none can be passed through, the only candidate; else none.
+pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment> {
+    let cards = assess(host);
+    let of = |wanted: &dyn Fn(&Assessment) -> bool| cards.iter().filter(|card| wanted(card)).cloned().collect::<Vec<_>>();
+    if !named.is_empty() {
+        return of(&|card| named.iter().any(|address| card.functions.contains(address)));
+    }
+    let bound: Vec<PciAddress> = host::bound(setup)
+        .iter()
+        .filter(|bound| host.device(bound.address).is_some_and(|device| bound.is_still(device)))
+        .map(|bound| bound.address)
+        .collect();
+    let set_up = of(&|card| card.verdict == Verdict::Ready || card.functions.iter().any(|function| bound.contains(function)));
+    if !set_up.is_empty() {
+        return set_up;
+    }
+    match choose(&cards) {
+        Choice::Chosen(card, _) => vec![card.clone()],
+        Choice::None(about, _) if about.len() == 1 => about.into_iter().cloned().collect(),
+        Choice::Ambiguous(..) | Choice::None(..) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_do_not_count() {
+        let entry = |source: &str, cmdline: &str| Entry { source: source.into(), cmdline: cmdline.into() }.is_recovery();
+        assert!(
+            entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro single") && entry("/boot/loader/entries/Z-vgapt-without.conf", "root=1")
+        );
+        assert!(entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro systemd.unit=emergency.target"));
+        assert!(entry("/boot/loader/entries/0-rescue.conf", "root=1") && !entry("/boot/loader/entries/debian.conf", "root=1 quiet"));
+    }
+
+    #[test]
+    fn what_a_line_says() {
+        let line = Cmdline("quiet intel_iommu=on,sm_on vfio-pci.ids=10de:1401,10de:0fba iommu=off hugepagesz=1G hugepages=8".into());
+        for token in ["intel_iommu=on", "vfio-pci.ids=10DE:0fba", "-amd_iommu=off", "hugepagesz=1G hugepages=8", "quiet"] {
+            assert!(says(&line, token), "{token}");
+        }
+        for token in ["-iommu=off", "vfio-pci.ids=1002:aaf0", "hugepagesz=1G hugepages=9", "debug"] {
+            assert!(!says(&line, token), "{token}");
+        }
+        assert_eq!(line.iommu_off(), Some("iommu"));
+        assert_eq!(Cmdline("iommu=pt".into()).iommu_off(), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! libvirt's hook: whether it is installed, executable and called.
 
-use super::check::{Check, Group};
-use super::prepared::Prepared;
+use super::check::{Check, Topic};
+use super::facts::Facts;
 use crate::host;
 use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookState, HostSource};
 
@@ -12,66 +12,61 @@ const EXECUTABLE: u32 = 0o111;
 const WHY_ASKS: &str = "libvirt waits for the hook, and the hook's call to libvirt waits for libvirt: the start hangs";
 const WHY_OTHERS: &str = "it does at the same time what vgapt's hook, --handover or libvirt itself (managed='yes') does";
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let mut checks = own(prepared);
-    checks.extend(others(prepared));
-    checks
-}
-
 /// Hooks not managed by vgapt, for the same domains.
-fn others(prepared: &Prepared) -> Vec<Check> {
-    let seen = &prepared.facts.observed.hook;
+pub(super) fn others(facts: &Facts) -> Vec<Check> {
+    let seen = &facts.observed.hook;
     let told = seen.others.iter().filter_map(|hook| {
         let finding = hook.finding()?;
         let why = if hook.calls_libvirt.is_some() { WHY_ASKS } else { WHY_OTHERS };
-        Some(Check::ok(finding.code, Group::Software, "another hook", finding.message).care(why, finding.remedy))
+        Some(Check::ok(finding.code, Topic::Software, "another hook", finding.message).care(why, finding.remedy))
     });
     let mut checks: Vec<Check> = told.collect();
-    if let Some(because) = seen.unread.as_ref().filter(|_| prepared.facts.setup.files.exists(HOOK)) {
-        checks.push(Check::ok("other-hook", Group::Software, "another hook", String::new()).unknown(because).minor());
+    if let Some(because) = seen.unread.as_ref().filter(|_| facts.setup.files.exists(HOOK)) {
+        checks.push(Check::ok("other-hook", Topic::Software, "another hook", String::new()).unknown(because).minor());
     }
     checks
 }
 
-fn own(prepared: &Prepared) -> Vec<Check> {
-    if !host::calls_hooks(prepared.facts.setup) {
+/// vgapt's own hook.
+pub(super) fn own(facts: &Facts) -> Vec<Check> {
+    if !host::calls_hooks(facts.setup) {
         return Vec::new();
     }
-    let Some(file) = prepared.facts.setup.files.0.get(HOOK) else {
-        if let Some(because) = &prepared.facts.observed.hook.unread {
+    let Some(file) = facts.setup.files.0.get(HOOK) else {
+        if let Some(because) = &facts.observed.hook.unread {
             return vec![check("hook", "libvirt's hook", String::new()).unknown(because)];
         }
-        return vec![check("hook", "libvirt's hook", "is not installed".into()).care(WHY, prepared.command())];
+        return vec![check("hook", "libvirt's hook", "is not installed".into()).care(WHY, facts.command())];
     };
-    [Some(installed(file, prepared)), Some(program(prepared)), labels(prepared), Some(called(prepared))].into_iter().flatten().collect()
+    [Some(installed(file, facts)), Some(program(facts)), labels(facts), Some(called(facts))].into_iter().flatten().collect()
 }
 
 fn check(code: &'static str, subject: &str, seen: String) -> Check {
-    Check::ok(code, Group::Software, subject, seen)
+    Check::ok(code, Topic::Software, subject, seen)
 }
 
-fn installed(file: &ConfigFile, prepared: &Prepared) -> Check {
+fn installed(file: &ConfigFile, facts: &Facts) -> Check {
     let check = |seen: &str| check("hook", "libvirt's hook", format!("{HOOK} {seen}"));
     match &file.text {
-        Err(what) => check(&what.to_string()).care(WHY, format!("move {HOOK} away, then: {}", prepared.command())),
-        Ok(text) if text != host::HOOK_TEXT => check("is not from this version of vgapt").care(WHY, prepared.command()),
+        Err(what) => check(&what.to_string()).care(WHY, format!("move {HOOK} away, then: {}", facts.command())),
+        Ok(text) if text != host::HOOK_TEXT => check("is not from this version of vgapt").care(WHY, facts.command()),
         Ok(_) if file.mode & EXECUTABLE == 0 => check("cannot be executed").care(WHY, format!("chmod 755 {HOOK}")),
         Ok(_) => check("is installed").minor(),
     }
 }
 
-fn program(prepared: &Prepared) -> Check {
+fn program(facts: &Facts) -> Check {
     let check = |seen: String| check("hook-program", "the hook's program", seen);
-    let Some(program) = &prepared.facts.setup.hook_program else {
+    let Some(program) = &facts.setup.hook_program else {
         let places = HOOK_PROGRAMS.join(", ");
-        return check(format!("is in none of {places}")).care("without it the hook does nothing", prepared.command());
+        return check(format!("is in none of {places}")).care("without it the hook does nothing", facts.command());
     };
-    if prepared.facts.observed.hook.is_own_program == Some(false) {
+    if facts.observed.hook.is_own_program == Some(false) {
         let remedy = format!("install -m 755 \"$(command -v vgapt)\" {program}");
         return check(format!("{program} is a different version of vgapt"))
             .care("it may behave differently from what this vgapt reports", remedy);
     }
-    let observed = &prepared.facts.observed;
+    let observed = &facts.observed;
     if observed.hook.is_own_program.is_none() && observed.reach.is_live() {
         return check(String::new()).unknown(&format!("{program} could not be compared with this vgapt")).minor();
     }
@@ -79,11 +74,11 @@ fn program(prepared: &Prepared) -> Check {
 }
 
 /// A wrong SELinux label may keep libvirt from running a file.
-fn labels(prepared: &Prepared) -> Option<Check> {
-    let observed = &prepared.facts.observed;
+fn labels(facts: &Facts) -> Option<Check> {
+    let observed = &facts.observed;
     let check = |seen: String| check("hook-labels", "SELinux's labels of the hook", seen);
     let Some(files) = &observed.hook.mislabelled else {
-        let may_be_wrong = observed.reach.is_live() && prepared.facts.setup.enforces_labels();
+        let may_be_wrong = observed.reach.is_live() && facts.setup.enforces_labels();
         return may_be_wrong.then(|| check(String::new()).unknown("restorecon could not check them").minor());
     };
     (!files.is_empty()).then(|| {
@@ -93,8 +88,8 @@ fn labels(prepared: &Prepared) -> Option<Check> {
 }
 
 /// libvirt looks for hooks only when it starts and when it is reloaded.
-fn called(prepared: &Prepared) -> Check {
-    let (seen, reach) = (&prepared.facts.observed.hook, prepared.facts.observed.reach);
+fn called(facts: &Facts) -> Check {
+    let (seen, reach) = (&facts.observed.hook, facts.observed.reach);
     let check = |words: String| check("hook-called", "libvirt calls its hook", words);
     let Some(daemon) = &seen.daemon else { return without_daemon(check(String::new()), reach) };
     if seen.called_by.as_ref().is_some_and(|caller| daemon.is(caller)) {

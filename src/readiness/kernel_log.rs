@@ -1,23 +1,31 @@
 //! Lines of the kernel's log that name a cause.
 
-use super::check::{Check, Group};
-use super::prepared::Prepared;
+use super::check::{Check, Topic};
+use super::facts::Facts;
 
 /// A cause: the log lines that reveal it, each given as words that must all occur; why it matters, what to do.
 struct Cause {
     code: &'static str,
     lines: &'static [&'static [&'static str]],
-    /// Lines with one of these are ignored: healthy machines log them too.
-    unless: &'static [&'static str],
     why: &'static str,
     remedy: &'static str,
 }
 
 impl Cause {
     fn is(&self, line: &str) -> bool {
-        self.lines.iter().any(|words| words.iter().all(|word| line.contains(word))) && !self.unless.iter().any(|word| line.contains(word))
+        let is_healthy = HEALTHY.iter().any(|(code, words)| *code == self.code && words.iter().any(|word| line.contains(word)));
+        !is_healthy && self.lines.iter().any(|words| words.iter().all(|word| line.contains(word)))
     }
 }
+
+/// Words of lines that healthy machines log too: many have no room for ROMs and bridge windows, which does no harm.
+const HEALTHY: [(&str, &[&str]); 2] = [
+    (
+        "log-no-space",
+        &["BAR 6", "BAR 7", "BAR 8", "BAR 9", "BAR 10", "BAR 11", "BAR 12", "BAR 13", "BAR 14", "BAR 15", "ROM", ": bridge window"],
+    ),
+    ("log-ivrs", &["ivrs, add"]),
+];
 
 /// Messages of the kernel (drivers/iommu, drivers/pci, drivers/vfio, arch/x86), of NVIDIA's driver and of vgapt's own script.
 const CAUSES: &[Cause] = &[
@@ -30,28 +38,19 @@ const CAUSES: &[Cause] = &[
             &["SVM disabled (by BIOS)"],
             &["SVM", "isabled by "],
         ],
-        unless: &[],
         why: "the processor supports virtualization, but the firmware disables it",
         remedy: "enable virtualization (VT-x, SVM) in the firmware settings, and power the host off and on",
     },
-    Cause {
-        code: "log-svm-off",
-        lines: &[&["SVM not supported"]],
-        unless: &[],
-        why: "KVM cannot work",
-        remedy: "enable SVM in the firmware settings",
-    },
+    Cause { code: "log-svm-off", lines: &[&["SVM not supported"]], why: "KVM cannot work", remedy: "enable SVM in the firmware settings" },
     Cause {
         code: "log-iommu-disabled",
         lines: &[&["DMAR: IOMMU disabled"]],
-        unless: &[],
         why: "a kernel parameter disables the IOMMU",
         remedy: "vgapt prepare removes intel_iommu=off from the command line",
     },
     Cause {
         code: "log-bar",
         lines: &[&["vfio", "can't reserve"]],
-        unless: &[],
         why: "the host, usually its boot framebuffer, occupies the card's memory region",
         remedy: "make another display primary in the firmware settings; grep -B1 -A2 -e BOOTFB -e simple /proc/iomem shows what occupies it",
     },
@@ -62,36 +61,30 @@ const CAUSES: &[Cause] = &[
             &["BAR ", "[mem", "failed to assign"],
             &["BAR ", "[mem", "can't claim", "no compatible bridge window"],
         ],
-        // Many machines have no room for ROMs and bridge windows, which does no harm.
-        unless: &["BAR 6", "BAR 7", "BAR 8", "BAR 9", "BAR 10", "BAR 11", "BAR 12", "BAR 13", "BAR 14", "BAR 15", "ROM", ": bridge window"],
         why: "a memory region of the card has no address, so neither the host nor a guest can use it",
         remedy: "enable Above 4G Decoding (and resizable BAR) in the firmware settings and boot the host with UEFI, not CSM; otherwise add pci=realloc to the kernel command line",
     },
     Cause {
         code: "log-not-ready",
         lines: &[&["not ready", "giving up"]],
-        unless: &[],
         why: "the card did not recover from a reset or a low-power state",
         remedy: "power the host off and on (a reboot may not be enough); keep the card out of D3cold (options vfio-pci disable_idle_d3=1); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-reset",
         lines: &[&["vfio-pci", "ailed to reset"], &["reset recovery - restoring BARs"]],
-        unless: &[],
         why: "the card did not recover from a reset",
         remedy: "power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-gpu-reset",
         lines: &[&["GPU reset", "failed"], &["GPU reset end with ret = -"], &["ASIC reset failed"]],
-        unless: &[],
         why: "the host driver could not reset the card, so a guest gets it in the same state",
         remedy: "power the host off and on (a reboot may not be enough); bind the card at boot, before its driver: vgapt prepare --bind boot; for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-aer",
         lines: &[&["AER", "ncorrect", "(Fatal)"]],
-        unless: &[],
         why: "the PCIe link to the device failed, and transfers on it were lost; the host may hang",
         remedy: "power the host off and on; check the card's slot, riser and power cables; set the slot to an older PCIe generation in the firmware settings; if it happens when the card enters a low-power state: options vfio-pci disable_idle_d3=1",
     },
@@ -105,42 +98,36 @@ const CAUSES: &[Cause] = &[
             &["task ", "vgapt", "blocked for more than"],
             &["task modprobe", "blocked for more than"],
         ],
-        unless: &[],
         why: "the process waits inside the kernel, usually for a driver that does not release a card, and cannot be killed",
         remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
     },
     Cause {
         code: "log-off-bus",
         lines: &[&["NVRM", "fallen off the bus"]],
-        unless: &[],
         why: "the card no longer responds",
         remedy: "power the host off and on; check the card's power cables and slot, and what resets it",
     },
     Cause {
         code: "log-usage-count",
         lines: &[&["non-zero usage count"]],
-        unless: &[],
         why: "a program has the card open, and NVIDIA's driver waits for it: unbinding the card from the driver hangs forever",
         remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
     },
     Cause {
         code: "log-probe",
         lines: &[&["vfio-pci", "probe of", "failed with error"], &["probe with driver vfio-pci failed with error"]],
-        unless: &[],
         why: "vfio-pci could not bind the device (error -22: the IOMMU is off, or the device is in no IOMMU group)",
         remedy: "see the checks of the IOMMU and of the card's group",
     },
     Cause {
         code: "log-rmrr",
         lines: &[&["ineligible for IOMMU domain attach due to platform RMRR"]],
-        unless: &[],
         why: "the firmware reserves memory for this device, so the kernel does not allow it to be assigned to a guest",
         remedy: "update the firmware, and disable in its settings what uses the device (management controller, shared memory); otherwise use another slot",
     },
     Cause {
         code: "log-identity",
         lines: &[&["1:1", "IOMMU mapping"]],
-        unless: &[],
         why: "the firmware requires a 1:1 memory mapping for this device (IVRS or RMRR), so the kernel does not allow it to be assigned to a guest",
         remedy: "update the firmware, and disable in its settings what uses the device; otherwise use another slot, or another device",
     },
@@ -152,63 +139,54 @@ const CAUSES: &[Cause] = &[
             &["D3cold", "config space inaccessible"],
             &["D3hot", "device inaccessible"],
         ],
-        unless: &[],
         why: "the card was powered down and does not wake up",
         remedy: "power the host off and on; then: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d",
     },
     Cause {
         code: "log-interrupts",
         lines: &[&["No interrupt remapping"]],
-        unless: &[],
         why: "VFIO refuses devices without it",
         remedy: "see the check of interrupt remapping",
     },
     Cause {
         code: "log-ivrs",
         lines: &[&["AMD-Vi", "IVRS"]],
-        unless: &["ivrs, add"],
         why: "the firmware's IOMMU table is broken, so interrupt remapping or the IOMMU stays off",
         remedy: "update the firmware",
     },
     Cause {
         code: "log-iommu-timeout",
         lines: &[&["AMD-Vi", "Completion-Wait loop timed out"], &["AMD-Vi", "IOTLB_INV_TIMEOUT"], &["DMAR", "Invalidation Time-out"]],
-        unless: &[],
         why: "a device no longer answers the IOMMU, usually a card that hangs after a reset or is powered down; the host may hang",
         remedy: "power the host off and on; keep the card awake (options vfio-pci disable_idle_d3=1); update the firmware; for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-faults",
         lines: &[&["DMAR", "fault addr"], &["DMAR", "fault status"], &["DMAR", "fault reason"], &["AMD-Vi", "IO_PAGE_FAULT"]],
-        unless: &[],
         why: "a device accesses memory that is not mapped for it: a wrong setting, or a card that was unbound while in use",
         remedy: "find out which device it is; if it belongs to the host, update the firmware, or boot with iommu=pt",
     },
     Cause {
         code: "log-sriov",
         lines: &[&["no driver bound to device; cannot configure SR-IOV"]],
-        unless: &[],
         why: "virtual functions are created by the driver of the physical function, which had none",
         remedy: "load the driver of the physical function before something writes to its sriov_numvfs; do not bind it to vfio-pci",
     },
     Cause {
         code: "log-split-lock",
         lines: &[&["/KVM/", "split_lock trap"]],
-        unless: &[],
         why: "a program in the guest uses split locks (across cache lines), and the kernel slows its CPU down each time",
         remedy: "if the guest stutters, add split_lock_detect=off to the kernel command line",
     },
     Cause {
         code: "log-rom",
         lines: &[&["Invalid PCI ROM header signature"]],
-        unless: &[],
         why: "the card's ROM cannot be read, so the guest's firmware gets none",
         remedy: "give the guest a clean copy of it, <rom file='…'/>; vgapt check --rom FILE verifies a copy",
     },
     Cause {
         code: "log-not-bound",
         lines: &[&["vgapt: ", " bound"]],
-        unless: &[],
         why: "a device that was set up for early binding was left to the host",
         remedy: "see the checks of the binding",
     },
@@ -228,12 +206,10 @@ fn is_mended(line: &str, later: &[String]) -> bool {
     })
 }
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let observed = prepared.facts.observed;
-    let check = |seen: String| Check::ok("kernel-log", Group::KernelLog, "kernel log", seen);
-    let Some(log) = &observed.log else {
-        let because = format!("{} (dmesg)", observed.reach.because_closed());
-        return vec![check(String::new()).unknown(&because).minor()];
+pub(super) fn causes(facts: &Facts) -> Vec<Check> {
+    let check = |seen: String| Check::ok("kernel-log", Topic::KernelLog, "kernel log", seen);
+    let Some(log) = &facts.observed.log else {
+        return vec![check(String::new()).unknown(&facts.because_closed("dmesg")).minor()];
     };
     let mut codes = Vec::new();
     let mut checks = Vec::new();

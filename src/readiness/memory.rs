@@ -1,7 +1,7 @@
 //! Memory: huge pages, how fragmented the free memory is, how much memory a user's processes may lock.
 
-use super::check::{Check, Group, Step};
-use super::prepared::Prepared;
+use super::check::{Check, NextStep, Topic};
+use super::facts::Facts;
 use crate::model::{Observed, Size};
 
 /// Where vgapt and administrators set the number of huge pages.
@@ -9,19 +9,15 @@ const SYSCTL: &str = "/etc/sysctl.d";
 /// libvirt locks the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
 const BESIDE_GUEST: Size = Size::from_mib(1024);
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    [Some(hugepages(prepared)), memory_lock(prepared)].into_iter().flatten().collect()
-}
-
-fn hugepages(prepared: &Prepared) -> Check {
-    let memory = &prepared.facts.host.memory;
-    let check = |seen: String| Check::ok("hugepages", Group::Memory, "huge pages", seen);
+pub(super) fn hugepages(facts: &Facts) -> Check {
+    let memory = &facts.host.memory;
+    let check = |seen: String| Check::ok("hugepages", Topic::Memory, "huge pages", seen);
     let is_small = |page: Size| page == memory.default_hugepage.unwrap_or(Size::from_mib(2));
     let small = memory.hugepages.iter().find(|pool| is_small(pool.page));
-    if let Some((asked, pool)) = asked(prepared).zip(small).filter(|(asked, pool)| pool.total < *asked) {
-        let pieces = pieces(prepared.facts.observed);
+    if let Some((asked, pool)) = asked(facts).zip(small).filter(|(asked, pool)| pool.total < *asked) {
+        let pieces = pieces(facts.observed);
         return check(format!("{asked} pages of {} are configured, but only {} exist{pieces}", pool.page, pool.total)).missing(
-            Step::Reboot,
+            NextStep::Reboot,
             "a domain that needs more huge pages than exist does not start",
             "reboot (memory is not fragmented at boot); or: echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory; sysctl --system",
         );
@@ -40,10 +36,10 @@ fn hugepages(prepared: &Prepared) -> Check {
         );
     }
     if pools.is_empty() {
-        let command = if prepared.facts.cards.is_empty() { "vgapt prepare".to_owned() } else { prepared.command() };
+        let command = if facts.cards.is_empty() { "vgapt prepare".to_owned() } else { facts.command() };
         let seen = format!(
             "none are reserved (a guest runs without them; for slightly better performance: {command} --hugepages SIZE){}",
-            pieces(prepared.facts.observed)
+            pieces(facts.observed)
         );
         return check(seen).minor();
     }
@@ -61,31 +57,28 @@ fn pieces(observed: &Observed) -> String {
 }
 
 /// The number that the configuration sets; the line that is read last takes effect.
-fn asked(prepared: &Prepared) -> Option<u64> {
+fn asked(facts: &Facts) -> Option<u64> {
     let line = |text: &str| {
         let value = |line: &str| line.trim().strip_prefix("vm.nr_hugepages")?.trim_start().strip_prefix('=')?.trim().parse().ok();
         text.lines().filter_map(value).next_back()
     };
-    prepared.facts.setup.files.texts_lossy(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
+    facts.setup.files.texts_lossy(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
 }
 
-fn memory_lock(prepared: &Prepared) -> Option<Check> {
-    let check = |seen: String| Check::ok("memory-lock", Group::Memory, "locked memory", seen);
-    let Some(limit) = prepared.facts.observed.memory_lock else {
-        return prepared
-            .facts
-            .session
-            .then(|| check(String::new()).unknown("it is the limit of a process, and this is not a running system"));
+pub(super) fn locked(facts: &Facts) -> Option<Check> {
+    let check = |seen: String| Check::ok("memory-lock", Topic::Memory, "locked memory", seen);
+    let Some(limit) = facts.observed.memory_lock else {
+        return facts.session.then(|| check(String::new()).unknown("it is the limit of a process, and this is not a running system"));
     };
-    if !prepared.facts.session {
+    if !facts.session {
         return Some(check("libvirt's system daemon raises the limit itself".into()).minor());
     }
     let seen = format!("your processes may lock {} MiB", limit.bytes() >> 20);
     let why = "all memory of a guest with an assigned device is locked, and a session libvirt may not raise the limit";
     let remedy = "use --connect qemu:///system; or let the user lock more: * - memlock unlimited, in /etc/security/limits.d";
     let largest = limit.bytes().saturating_sub(BESIDE_GUEST.bytes()) >> 20;
-    Some(match prepared.facts.host.memory.total {
-        _ if largest == 0 => check(seen).missing(Step::Software, why, remedy),
+    Some(match facts.host.memory.total {
+        _ if largest == 0 => check(seen).missing(NextStep::Software, why, remedy),
         Some(total) if limit < total => check(format!("{seen}, so a guest may have {largest} MiB at most")).care(why, remedy),
         _ => check(seen),
     })
@@ -96,7 +89,7 @@ mod tests {
     use super::*;
     use crate::host::Bind;
     use crate::model::{Host, Setup};
-    use crate::readiness::{Facts, State};
+    use crate::readiness::{CheckState, Input};
 
     #[test]
     fn a_session_may_lock_so_much() {
@@ -104,10 +97,10 @@ mod tests {
         host.memory.total = Some(Size::from_mib(32 << 10));
         let state = |mib: u64, session: bool| {
             let observed = Observed { memory_lock: Some(Size::from_mib(mib)), ..Observed::default() };
-            let facts = Facts { host: &host, setup: &setup, observed: &observed, cards: &[], bind: Bind::Boot, noted: &[], session };
-            memory_lock(&Prepared::of(facts)).unwrap().state
+            let input = Input { host: &host, setup: &setup, observed: &observed, cards: &[], bind: Bind::Boot, noted: &[], session };
+            locked(&Facts::of(&input)).unwrap().state
         };
-        assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [State::Missing, State::Warning, State::Ok]);
-        assert_eq!(state(8, false), State::Ok);
+        assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [CheckState::Missing, CheckState::Warning, CheckState::Ok]);
+        assert_eq!(state(8, false), CheckState::Ok);
     }
 }

@@ -1,75 +1,131 @@
-//! All checks, in the order of the report.
+//! All checks, and the summary: ready, or the one next step.
 
 use serde::Serialize;
 
-use super::check::{Check, Group};
-use super::facts::Facts;
-use super::prepared::Prepared;
-use super::summary::Summary;
-use super::{
-    address_width, binding, boot, cards, firmware_rom, framebuffer, held, hook, initramfs, interrupts, iommu, kernel_log, libvirt, memory,
-    modules, others, parameters, processor, samba, software,
-};
-use crate::model::{Finding, PciAddress};
-use crate::passthrough;
-
-/// Warnings about the host that have checks of their own.
-const CHECKED_ELSEWHERE: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
+use super::check::{Check, CheckState, NextStep};
+use super::facts::{Facts, Input};
+use super::{binding, boot, cards, hook, kernel_log, kernels, memory, platform, software};
+use crate::model::{PciAddress, Severity};
+use crate::passthrough::Verdict;
 
 /// Replaces a remedy that prepare would refuse.
 const NOT_BY_PREPARE: &str = "see 'configuration': vgapt prepare writes nothing on this system";
 
-/// Whether a host is ready, and what was checked.
+/// Whether a host is ready, what comes next, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether nothing is missing, and the one next step.
-    #[serde(flatten)]
-    pub summary: Summary,
-    /// The cards selected for a guest.
+    /// Whether nothing is missing.
+    pub ready: bool,
+    /// What kind of step comes next.
+    pub step: NextStep,
+    pub next: String,
+    /// All this in one line.
+    pub summary: String,
     pub cards: Vec<PciAddress>,
-    /// What was looked at.
     pub checks: Vec<Check>,
 }
 
 /// Looks at everything.
-pub fn check(facts: &Facts) -> Report {
-    let prepared = Prepared::of(*facts);
-    let mut checks = processor::checks(&prepared);
-    checks.push(iommu::check(&prepared));
-    checks.extend(interrupts::check(&prepared));
-    checks.extend(address_width::check(&prepared));
-    checks.extend(of_host(&prepared));
-    checks.extend(cards::checks(&prepared));
-    for card in facts.cards {
-        checks.push(framebuffer::check(&prepared, card));
-        checks.extend(firmware_rom::check(&prepared, card));
-    }
-    checks.extend(held::check(&prepared));
-    checks.extend(boot::checks(&prepared));
-    checks.extend(parameters::checks(&prepared));
-    checks.extend(modules::checks(&prepared));
-    checks.extend(initramfs::checks(&prepared));
-    checks.extend(binding::checks(&prepared));
-    checks.extend(others::checks(&prepared));
-    checks.extend(memory::checks(&prepared));
-    checks.extend(libvirt::checks(&prepared));
-    checks.extend(hook::checks(&prepared));
-    checks.extend(software::checks(&prepared));
-    checks.extend(samba::checks(&prepared));
-    checks.extend(kernel_log::checks(&prepared));
-    if prepared.generated().is_some() {
+pub fn check(input: &Input) -> Report {
+    let facts = Facts::of(input);
+    let mut checks = all(&facts);
+    if facts.finding("generated").is_some() {
         let by_prepare = checks.iter_mut().filter(|check| check.code != "generated" && check.is_by_prepare());
         by_prepare.for_each(|check| NOT_BY_PREPARE.clone_into(&mut check.remedy));
     }
     checks.sort_by_key(|check| check.group);
-    let summary = Summary::of(&prepared, &checks);
-    Report { summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
+    let (ready, step, next, summary) = summary(&facts, &checks);
+    Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
-/// Other warnings about the host.
-fn of_host(prepared: &Prepared) -> Vec<Check> {
-    let warnings: Vec<Finding> = passthrough::of_host(prepared.facts.host);
-    let told = warnings.iter().filter(|warning| !CHECKED_ELSEWHERE.contains(&warning.code));
-    told.map(|warning| Check { why: "hidden devices cannot be passed through".into(), ..Check::of_finding(warning, Group::Iommu, "disks") })
-        .collect()
+/// Each check, in the order of the report within its topic.
+fn all(facts: &Facts) -> Vec<Check> {
+    let mut checks = vec![platform::virtualization(facts), platform::kvm(facts), platform::iommu(facts)];
+    checks.extend(platform::interrupt_remapping(facts));
+    checks.extend(platform::address_width(facts));
+    checks.extend(platform::other_warnings(facts));
+    checks.extend(cards::none(facts));
+    for card in facts.cards {
+        checks.push(cards::verdict(facts, card));
+        checks.extend(cards::warnings(facts, card));
+        checks.extend(cards::reset(facts, card));
+        checks.extend(cards::regions(facts, card));
+        checks.extend(cards::d3cold(facts, card));
+    }
+    checks.extend(facts.cards.iter().filter_map(|card| cards::domains(facts, card)));
+    checks.extend(cards::chosen(facts));
+    checks.extend(cards::refusals(facts));
+    for card in facts.cards {
+        checks.push(cards::framebuffer(facts, card));
+        checks.extend(cards::rom(facts, card));
+    }
+    checks.extend(cards::holders(facts));
+    checks.extend(boot::unread(facts));
+    checks.extend(boot::loader(facts));
+    checks.push(boot::parameters(facts));
+    checks.extend(boot::next_boot(facts));
+    checks.extend(boot::differing(facts));
+    checks.extend(boot::lost(facts));
+    checks.extend(boot::without_effect(facts));
+    checks.extend(boot::nested_paging(facts));
+    checks.push(kernels::vfio(facts));
+    checks.extend(kernels::gone(facts));
+    checks.extend(kernels::initramfs(facts));
+    checks.extend(binding::moved(facts));
+    checks.extend(binding::bound(facts));
+    checks.extend(binding::doubts(facts));
+    checks.extend(binding::others(facts));
+    checks.push(memory::hugepages(facts));
+    checks.extend(memory::locked(facts));
+    checks.extend(software::libvirt(facts));
+    checks.extend(hook::own(facts));
+    checks.extend(hook::others(facts));
+    checks.extend(software::components(facts));
+    checks.push(software::virtio_disc(facts));
+    checks.extend(software::shared_folders(facts));
+    checks.extend(software::unknown_folders(facts));
+    checks.extend(kernel_log::causes(facts));
+    checks
+}
+
+/// Whether nothing is missing, the kind of the one next step, that step, and all this in one line.
+fn summary(facts: &Facts, checks: &[Check]) -> (bool, NextStep, String, String) {
+    let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
+    let missing = count(CheckState::Missing);
+    // The first of the most fundamental ones.
+    let first =
+        checks.iter().filter(|check| check.state == CheckState::Missing).min_by_key(|check| check.step.unwrap_or(NextStep::Software));
+    let Some(first) = first else {
+        let next = define(facts);
+        let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
+            ", and the host has no display"
+        } else {
+            ""
+        };
+        let unknown = match count(CheckState::Unknown) {
+            0 => String::new(),
+            1 => ", as far as could be determined (1 unknown)".to_owned(),
+            many => format!(", as far as could be determined ({many} unknown)"),
+        };
+        return (true, NextStep::Define, next.clone(), format!("ready{blind}{unknown}; next: {next}"));
+    };
+    let step = first.step.unwrap_or(NextStep::Software);
+    let refused = step == NextStep::Prepare && facts.refused() && first.is_by_prepare();
+    // Where prepare writes nothing, the lines for the system's own configuration come next.
+    let by_hand = facts.finding("generated").filter(|finding| step == NextStep::Prepare && finding.severity > Severity::Warning);
+    let next = if let Some(finding) = by_hand {
+        finding.remedy.clone()
+    } else if refused {
+        format!("{} (it shows what blocks it)", first.remedy)
+    } else {
+        first.remedy.clone()
+    };
+    let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
+    (false, step, next.clone(), format!("not ready: {things}; next: {next}"))
+}
+
+fn define(facts: &Facts) -> String {
+    let known = facts.cards.iter().filter(|card| card.verdict != Verdict::Unknown);
+    let cards: String = known.map(|card| format!(" --gpu {}", card.address.short())).collect();
+    format!("vgapt define NAME{cards}")
 }

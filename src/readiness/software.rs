@@ -1,53 +1,184 @@
-//! Installed software: what guests require, and what they may use.
+//! Software: libvirt, what guests require and may use, Samba for shared folders.
 
-use super::check::{Check, Group, Step};
-use super::prepared::Prepared;
+use super::check::{Check, NextStep, Topic};
+use super::facts::Facts;
+use crate::host;
 use crate::host::packages::{SOFTWARE, SoftwarePackage};
+use crate::model::{HostSource, LibvirtAnswer, Observed, Setup, at_least};
+
+/// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
+const WANTED: (u32, u32) = (8, 7);
+
+/// The daemon, what it answers, its driver for QEMU, its version.
+pub(super) fn libvirt(facts: &Facts) -> Vec<Check> {
+    // If libvirt is not installed, the software check says so, and nothing else is checked.
+    let is_there = SOFTWARE.iter().any(|piece| piece.name == "libvirt" && piece.is_there(facts.setup));
+    if !is_there {
+        return Vec::new();
+    }
+    [Some(daemon(facts)), answer(facts), driver(facts), version(facts)].into_iter().flatten().collect()
+}
+
+fn daemon(facts: &Facts) -> Check {
+    let (setup, observed) = (facts.setup, facts.observed);
+    let check = |seen: String| Check::ok("libvirt-daemon", Topic::Software, "libvirt's daemon", seen);
+    let Some(sockets) = &observed.libvirt_sockets else {
+        return check(String::new()).unknown(observed.reach.because()).minor();
+    };
+    if let Some(socket) = sockets.first() {
+        return check(format!("listens on {socket}"));
+    }
+    let unit = if setup.has("virtqemud") && !setup.has("libvirtd") { "virtqemud.socket" } else { "libvirtd.socket" };
+    if !setup.has("libvirtd") && !setup.has("virtqemud") {
+        return check("is not installed".into()).missing(NextStep::Software, "it runs the guests", install(facts, "libvirt"));
+    }
+    check("is not running: no socket in /run/libvirt".into()).missing(
+        NextStep::Software,
+        "it runs the guests",
+        format!("systemctl enable --now {unit}"),
+    )
+}
+
+fn answer(facts: &Facts) -> Option<Check> {
+    let check = |seen: String| Check::ok("libvirt-answer", Topic::Software, "libvirt", seen);
+    Some(match facts.observed.libvirt.as_ref()? {
+        LibvirtAnswer::Connected { uri, unread, .. } if unread.is_empty() => check(format!("{uri} answers")).minor(),
+        LibvirtAnswer::Connected { uri, unread, .. } => {
+            check(format!("{uri} answers")).unknown(&format!("these domains cannot be read: {}; they may use the card", unread.join(", ")))
+        }
+        LibvirtAnswer::Failed { because, remedy } => {
+            check(because.clone()).care("vgapt cannot define or start a domain, and the domains that use a card are unknown", remedy)
+        }
+    })
+}
+
+fn driver(facts: &Facts) -> Option<Check> {
+    let check = |seen: &str| Check::ok("libvirt-qemu", Topic::Software, "libvirt's driver for QEMU", seen);
+    let remedy = install(facts, "libvirt");
+    let is_there = facts.observed.qemu_driver?;
+    Some(if is_there {
+        check("is installed").minor()
+    } else {
+        check("was not found").care("without it libvirt cannot run QEMU guests", remedy)
+    })
+}
+
+fn version(facts: &Facts) -> Option<Check> {
+    let versions = &facts.observed.versions;
+    let said = versions.get("libvirtd").or_else(|| versions.get("virtqemud")).or_else(|| versions.get("virsh"));
+    let check = |seen: &str| Check::ok("libvirt-version", Topic::Software, "libvirt's version", seen.to_owned());
+    let number = said.and_then(|said| said.split_ascii_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())));
+    let (Some(said), Some(number)) = (said, number) else {
+        let is_live = facts.observed.reach.is_live();
+        return is_live.then(|| check("").unknown("no libvirt program reports it").minor());
+    };
+    let check = check(said);
+    Some(match at_least(number, WANTED.0, WANTED.1) {
+        Some(false) => check.care(
+            "before 8.7 it cannot expose the host's address width to a guest, which cards with large memory need",
+            "update the distribution",
+        ),
+        _ => check.minor(),
+    })
+}
 
 /// Where the disc with the virtio drivers comes from, for distributions that have no package of it.
 const VIRTIO_DISC: &str =
     "download virtio-win.iso (https://github.com/virtio-win/virtio-win-pkg-scripts#downloads) into /var/lib/libvirt/images";
 
-pub(super) fn checks(prepared: &Prepared) -> Vec<Check> {
-    let known = prepared.facts.observed.reach.is_live() || !prepared.facts.setup.programs.is_empty();
-    let mut checks: Vec<Check> = SOFTWARE.iter().map(|piece| piece_check(prepared, piece, known)).collect();
-    checks.push(virtio_disc(prepared));
-    checks
+pub(super) fn components(facts: &Facts) -> Vec<Check> {
+    SOFTWARE.iter().map(|piece| component(facts, piece)).collect()
 }
 
-fn piece_check(prepared: &Prepared, piece: &SoftwarePackage, known: bool) -> Check {
-    let check = |seen: String| Check { minor: !piece.required, ..Check::ok("software", Group::Software, piece.name, seen) };
-    let version = prepared.facts.observed.versions.get(piece.program);
-    if piece.is_there(prepared.facts.setup) {
+fn component(facts: &Facts, piece: &SoftwarePackage) -> Check {
+    let check = |seen: String| Check { minor: !piece.required, ..Check::ok("software", Topic::Software, piece.name, seen) };
+    let version = facts.observed.versions.get(piece.program);
+    if piece.is_there(facts.setup) {
         return check(version.map_or_else(|| "is installed".to_owned(), Clone::clone));
     }
-    if !known {
-        return Check { minor: true, ..check(String::new()).unknown(prepared.facts.observed.reach.because()) };
+    if !facts.observed.reach.is_live() && facts.setup.programs.is_empty() {
+        return Check { minor: true, ..check(String::new()).unknown(facts.observed.reach.because()) };
     }
     let check = Check { minor: false, ..check("is not installed".into()) };
     if piece.required {
-        check.missing(Step::Software, piece.why, install(prepared, piece.name))
+        check.missing(NextStep::Software, piece.why, install(facts, piece.name))
     } else {
-        check.care(piece.why, install(prepared, piece.name))
+        check.care(piece.why, install(facts, piece.name))
     }
 }
 
-/// The command that installs a component on this distribution.
-pub(super) fn install(prepared: &Prepared, name: &str) -> String {
-    let distribution = &prepared.facts.host.platform.distribution;
+fn install(facts: &Facts, name: &str) -> String {
+    let distribution = &facts.host.platform.distribution;
     let package = SOFTWARE.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
     let command = package.and_then(|package| distribution.install_command(package));
     command.unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
 }
 
-fn virtio_disc(prepared: &Prepared) -> Check {
-    let check = |seen: String| Check::ok("virtio-win", Group::Software, "virtio drivers for Windows", seen);
-    match prepared.facts.observed.virtio_discs.as_deref() {
-        None => {
-            check(String::new()).unknown(&format!("{} (/var/lib/libvirt/images)", prepared.facts.observed.reach.because_closed())).minor()
-        }
+pub(super) fn virtio_disc(facts: &Facts) -> Check {
+    let check = |seen: String| Check::ok("virtio-win", Topic::Software, "virtio drivers for Windows", seen);
+    match facts.observed.virtio_discs.as_deref() {
+        None => check(String::new()).unknown(&facts.because_closed("/var/lib/libvirt/images")).minor(),
         Some([]) => check("no virtio-win.iso was found in the usual places".into())
             .care("Windows has no drivers of its own for virtio disks and networks", VIRTIO_DISC),
         Some([first, ..]) => check(first.clone()).minor(),
     }
+}
+
+const WHY_SHARE: &str = "a defined guest uses this share, and libvirt does not set it up";
+
+/// Whether Samba serves the folders that guests share.
+pub(super) fn shared_folders(facts: &Facts) -> Vec<Check> {
+    let mut checks: Vec<Check> = facts.observed.smb_wanted.iter().map(|folder| folder_check(facts, folder)).collect();
+    if !checks.is_empty() {
+        checks.extend(listening(facts));
+    }
+    checks
+}
+
+/// A domain that cannot be read may use a shared folder.
+pub(super) fn unknown_folders(facts: &Facts) -> Option<Check> {
+    let Observed { smb_unknown, reach, .. } = facts.observed;
+    let check = || Check::ok("samba-share", Topic::Software, "folders shared with guests by Samba", "");
+    let check = (!smb_unknown.is_empty()).then(|| check().unknown(&smb_unknown.join("; ")))?;
+    // An ordinary user may not read the domains, and a recording never has them.
+    let is_usual = matches!(reach, HostSource::Live { root: false } | HostSource::Recorded);
+    Some(if is_usual { check.minor() } else { check })
+}
+
+fn folder_check(facts: &Facts, folder: &str) -> Check {
+    let setup = facts.setup;
+    let check = |seen: String| Check::ok("samba-share", Topic::Software, format!("the shared folder {folder}"), seen);
+    let remedy = |more: &str| format!("vgapt prepare --share-smb {folder}{more}");
+    if !setup.has("smbd") {
+        return check("is not served: Samba is not installed".into()).care(WHY_SHARE, remedy(" --install"));
+    }
+    if !host::is_shared(setup, folder) {
+        return check("is not in Samba's configuration".into()).care(WHY_SHARE, remedy(""));
+    }
+    check("is in Samba's configuration".into()).minor()
+}
+
+/// A Samba that was started before the network had an address does not listen there.
+fn listening(facts: &Facts) -> Option<Check> {
+    let Setup { networks, .. } = facts.setup;
+    let check = |seen: String| Check::ok("samba", Topic::Software, "Samba", seen);
+    let Some(listeners) = &facts.observed.smb_listeners else {
+        return Some(check(String::new()).unknown(facts.observed.reach.because()).minor());
+    };
+    if !facts.setup.has("smbd") {
+        return None;
+    }
+    let remedy = "systemctl restart smbd.service, or smb.service";
+    let reaches_guests =
+        listeners.iter().any(|address| address.is_unspecified() || networks.iter().any(|network| network.address == *address));
+    Some(if listeners.is_empty() {
+        check("does not listen".into()).care(WHY_SHARE, remedy)
+    } else if !reaches_guests && !networks.is_empty() {
+        check("does not listen on a guest network".into()).care(WHY_SHARE, remedy)
+    } else if !reaches_guests {
+        let because = "libvirt's guest networks are not known, so whether Samba listens there is unknown too";
+        check(String::new()).unknown(because).minor()
+    } else {
+        check("listens".into()).minor()
+    })
 }

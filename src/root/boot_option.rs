@@ -5,13 +5,11 @@ const VARIABLES: &str = "/sys/firmware/efi/efivars/Boot";
 /// The offset of the description: efivarfs attributes, the option's attributes, and the length of its device path
 /// (`EFI_LOAD_OPTION`, UEFI 3.1.3).
 const DESCRIPTION: usize = 4 + 4 + 2;
-/// The type of the node that ends a device path.
 const END: u8 = 0x7f;
 
 /// The type of the node with the path of the program (UEFI 10.3.5.4), the only node that is read.
 const FILE_PATH: (u8, u8) = (4, 4);
 
-/// Whether a path is that of a boot option.
 pub(super) fn is_one(path: &str) -> bool {
     let number = path.strip_prefix(VARIABLES).and_then(|rest| rest.split('-').next());
     number.is_some_and(|number| number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))

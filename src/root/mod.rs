@@ -3,13 +3,12 @@
 
 mod boot_option;
 mod capture;
+mod capture_text;
 mod directory;
 mod reader;
 mod redact;
 mod resolve;
-mod status;
 
 pub use capture::{Capture, CapturedPath, Entry, Node};
-pub use directory::open_beneath;
+pub use directory::{Status, open_beneath};
 pub use reader::Root;
-pub use status::Status;

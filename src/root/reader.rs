@@ -5,9 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::capture::{Capture, CapturedPath, Node};
-use super::directory::{ATTRIBUTE_BYTES, Directory};
+use super::directory::{ATTRIBUTE_BYTES, Directory, Status};
 use super::resolve;
-use super::status::Status;
 use crate::model::Reading;
 
 /// The longest file that is read: ten times the largest real one (`pci.ids`, `/proc/cpuinfo` of 2,000 CPUs).
@@ -27,9 +26,6 @@ enum Source {
 
 impl Root {
     /// Opens a directory, or a file that [`Capture`] wrote.
-    ///
-    /// # Errors
-    /// If it is neither, or cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         let source = if std::fs::metadata(path)?.is_dir() {
             Source::Directory(Directory::open(path)?)
@@ -52,7 +48,7 @@ impl Root {
 
     /// Whether this is the running system itself.
     pub fn is_live(&self) -> bool {
-        matches!(&self.source, Source::Directory(directory) if directory.is_slash())
+        self.directory().is_some_and(Directory::is_slash)
     }
 
     /// Whether this is a capture, which contains only what was read when it was recorded.
@@ -69,9 +65,6 @@ impl Root {
     }
 
     /// A text file; bytes that are not UTF-8 become replacement characters.
-    ///
-    /// # Errors
-    /// If it is missing, unreadable, not a file, or longer than 16 MiB.
     pub fn text(&self, path: &str) -> io::Result<String> {
         let bytes = self.first_bytes(path, FILE_BYTES + 1)?;
         if bytes.len() > FILE_BYTES {
@@ -93,7 +86,7 @@ impl Root {
         };
         // Do not record a folder that cannot be read: in the capture it would look empty.
         if names.is_ok() && self.recording.is_some() && self.status(path).is_some_and(|status| status.is_dir) {
-            self.record(path, |status| (Node::Directory, status));
+            self.record(path, || Node::Directory);
         }
         Reading::of(names, path).map(|mut names| {
             names.sort_unstable();
@@ -102,12 +95,9 @@ impl Root {
     }
 
     /// The first bytes of a file, at most `limit`.
-    ///
-    /// # Errors
-    /// If it is missing, unreadable, or not a file.
     pub fn first_bytes(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_unrecorded(path, limit)?;
-        self.record(path, |status| (Node::File(bytes.clone()), status));
+        self.record(path, || Node::File(bytes.clone()));
         Ok(bytes)
     }
 
@@ -116,15 +106,12 @@ impl Root {
     pub fn excerpt(&self, path: &str, pick: impl FnOnce(&str) -> String) -> Option<String> {
         let bytes = self.read_unrecorded(path, FILE_BYTES).ok()?;
         let part = pick(&String::from_utf8_lossy(&bytes));
-        self.record(path, |status| (Node::File(part.clone().into_bytes()), status));
+        self.record(path, || Node::File(part.clone().into_bytes()));
         Some(part)
     }
 
     /// The relevant part of a log; only this part is recorded. `/dev/kmsg` is read up to its present end, without
     /// waiting for new records.
-    ///
-    /// # Errors
-    /// If it is missing or unreadable.
     pub fn log(&self, path: &str, pick: impl FnOnce(&str) -> String) -> io::Result<String> {
         let bytes = match &self.source {
             Source::Directory(directory) => directory.read_log(path, FILE_BYTES)?,
@@ -138,7 +125,7 @@ impl Root {
     /// The target of a symbolic link, unresolved; `None` if it is not a link.
     pub fn link(&self, path: &str) -> Option<String> {
         let target = self.link_unrecorded(path)?;
-        self.record(path, |status| (Node::Link(target.clone()), status));
+        self.record(path, || Node::Link(target.clone()));
         Some(target)
     }
 
@@ -155,16 +142,12 @@ impl Root {
 
     /// The metadata of a path, following links; `None` if it is missing or not accessible.
     pub fn status(&self, path: &str) -> Option<Status> {
-        let status = match &self.source {
-            Source::Directory(directory) => directory.status(path).ok()?,
-            Source::Capture(capture) => capture.status(path)?,
-        };
+        let status = self.status_unrecorded(path)?;
         let node = if status.is_dir { Node::Directory } else { Node::Unread(status.size) };
         self.record_known(path, node, Some(status));
         Some(status)
     }
 
-    /// Whether something exists at a path.
     pub fn exists(&self, path: &str) -> bool {
         self.status(path).is_some()
     }
@@ -186,18 +169,12 @@ impl Root {
     /// When a path was created or last changed (the change time of its inode), in seconds since 1970; `None` if it is
     /// missing, and in a capture.
     pub fn changed(&self, path: &str) -> Option<u64> {
-        match &self.source {
-            Source::Directory(directory) => directory.changed(path).ok().and_then(|seconds| seconds.try_into().ok()),
-            Source::Capture(_) => None,
-        }
+        self.directory()?.changed(path).ok()?.try_into().ok()
     }
 
     /// The free space in the file system of a path; `None` in a capture.
     pub fn free_bytes(&self, path: &str) -> Option<u64> {
-        match &self.source {
-            Source::Directory(directory) => directory.free_bytes(path).ok(),
-            Source::Capture(_) => None,
-        }
+        self.directory()?.free_bytes(path).ok()
     }
 
     /// Whether a path exists; `None` if unknown, because a parent folder is not accessible, or because the capture does not
@@ -215,8 +192,13 @@ impl Root {
 
     /// The POSIX access control list of a path, in the kernel's encoding; `None` if it has none.
     pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
+        self.directory()?.access_list(path)
+    }
+
+    /// The directory; `None` for a capture.
+    fn directory(&self) -> Option<&Directory> {
         match &self.source {
-            Source::Directory(directory) => directory.access_list(path),
+            Source::Directory(directory) => Some(directory),
             Source::Capture(_) => None,
         }
     }
@@ -228,6 +210,13 @@ impl Root {
         }
     }
 
+    fn status_unrecorded(&self, path: &str) -> Option<Status> {
+        match &self.source {
+            Source::Directory(directory) => directory.status(path).ok(),
+            Source::Capture(capture) => capture.status(path),
+        }
+    }
+
     fn link_unrecorded(&self, path: &str) -> Option<String> {
         match &self.source {
             Source::Directory(directory) => directory.link(path).ok(),
@@ -235,16 +224,10 @@ impl Root {
         }
     }
 
-    fn record(&self, path: &str, entry: impl FnOnce(Option<Status>) -> (Node, Option<Status>)) {
-        if self.recording.is_none() {
-            return;
+    fn record(&self, path: &str, node: impl FnOnce() -> Node) {
+        if self.recording.is_some() {
+            self.record_known(path, node(), self.status_unrecorded(path));
         }
-        let status = match &self.source {
-            Source::Directory(directory) => directory.status(path).ok(),
-            Source::Capture(capture) => capture.status(path),
-        };
-        let (node, status) = entry(status);
-        self.record_known(path, node, status);
     }
 
     /// Records an entry at its real path, and every link that leads there.

@@ -1,7 +1,6 @@
 //! Atomic writes of the host's files: each is the old one or the new one at any moment, and a replaced file
 //! keeps its owner, its mode, its access control list and its labels.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::path::Path;
 use anyhow::{Error, Result};
 use rustix::fs::{Gid, Mode, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr, fremovexattr, fsetxattr, fstat};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::folder::Place;
@@ -31,10 +31,17 @@ pub(crate) type Attributes = Vec<(String, Vec<u8>)>;
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) meta: Meta,
+}
+
+/// What a file has besides its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// Its access control list, labels and user attributes; `None` if they were not read, or for a new file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<Attributes>,
 }
 
@@ -47,14 +54,8 @@ impl LostAttributes {
     /// Reports them, if there are any.
     pub(crate) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
         if !self.0.is_empty() {
-            tell(&format!("warning: {path} loses: {self}"));
+            tell(&format!("warning: {path} loses: {}", self.0.join(", ")));
         }
-    }
-}
-
-impl fmt::Display for LostAttributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
     }
 }
 
@@ -70,7 +71,7 @@ impl State {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {} MiB", LARGEST >> 20)));
             }
             let (mode, uid, gid) = (status.st_mode & 0o7777, status.st_uid, status.st_gid);
-            Ok(Some(Self { bytes, mode, uid, gid, attributes: Some(attributes(&file)?) }))
+            Ok(Some(Self { bytes, meta: Meta { mode, uid, gid, attributes: Some(attributes(&file)?) } }))
         };
         read().map_err(|error| told("read", &place.shown(), &error))
     }
@@ -78,53 +79,48 @@ impl State {
     /// A new file, owned by the caller.
     pub(crate) fn new(text: &str, mode: u32) -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { bytes: text.as_bytes().to_vec(), mode, uid, gid, attributes: None }
+        Self { bytes: text.as_bytes().to_vec(), meta: Meta { mode, uid, gid, attributes: None } }
     }
 
-    /// Whether bytes, mode and owner are equal.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        let of = |state: &Self| (state.mode & !SET_ID, state.uid, state.gid);
-        self.bytes == other.bytes && of(self) == of(other)
+    pub(crate) fn digest(&self) -> String {
+        digest(&self.bytes)
     }
 
-    /// Whether bytes, mode, owner and known attributes are equal, so that nothing has to be written.
-    fn is_whole(&self, other: &Self) -> bool {
-        let attributes = self.attributes.as_ref().zip(other.attributes.as_ref());
-        self.is(other) && attributes.is_none_or(|(own, other)| own == other)
+    /// Its text, for people.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
     /// Writes the file atomically; returns what was lost.
     pub(crate) fn put(&self, place: &Place) -> Result<LostAttributes> {
-        self.try_put(place).map_err(|error| told("write", &place.shown(), &error))
-    }
-
-    fn try_put(&self, place: &Place) -> io::Result<LostAttributes> {
-        let new = place.beside()?;
-        new.remove()?;
-        let mut lost = LostAttributes(unkept(place)?);
-        let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
-        if written.is_err() {
-            // The error of the write is reported; the next write removes the temporary file.
-            let _ = new.remove();
-        }
-        written?;
-        place.folder().sync()?;
-        Ok(lost)
+        let put = || {
+            let new = place.beside()?;
+            new.remove()?;
+            let mut lost = LostAttributes(unkept(place)?);
+            let written = self.write_to(&new, &mut lost).and_then(|()| new.rename(place.name()));
+            if written.is_err() {
+                // The error of the write is reported; the next write removes the temporary file.
+                let _ = new.remove();
+            }
+            written.and_then(|()| place.folder().sync()).map(|()| lost)
+        };
+        put().map_err(|error| told("write", &place.shown(), &error))
     }
 
     fn write_to(&self, new: &Place, lost: &mut LostAttributes) -> io::Result<()> {
         let mut file = new.create(0o600)?;
         file.write_all(&self.bytes)?;
         let status = fstat(&file)?;
-        if (status.st_uid, status.st_gid) != (self.uid, self.gid) {
-            fchown(&file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
+        let Meta { mode, uid, gid, attributes } = &self.meta;
+        let mut mode = *mode;
+        if (status.st_uid, status.st_gid) != (*uid, *gid) {
+            fchown(&file, Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)))?;
         }
-        let mut mode = self.mode;
         if mode & SET_ID != 0 {
             mode &= !SET_ID;
-            lost.0.push(format!("the set-id bits of its mode ({:o})", self.mode));
+            lost.0.push(format!("the set-id bits of its mode ({:o})", self.meta.mode));
         }
-        for (name, value) in self.attributes.iter().flatten() {
+        for (name, value) in attributes.iter().flatten() {
             if !set(&file, name, value)? {
                 lost.0.push(name.clone());
                 if name == ACCESS_LIST {
@@ -133,8 +129,7 @@ impl State {
                 }
             }
         }
-        let has_list = |attributes: &Attributes| attributes.iter().any(|(name, _)| name == ACCESS_LIST);
-        if self.attributes.as_ref().is_some_and(|attributes| !has_list(attributes)) {
+        if attributes.as_ref().is_some_and(|attributes| attributes.iter().all(|(name, _)| name != ACCESS_LIST)) {
             // It may have inherited one from the directory.
             match fremovexattr(&file, ACCESS_LIST) {
                 Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => {}
@@ -148,12 +143,14 @@ impl State {
 
 /// Whether both have the same bytes, mode and owner, or both do not exist.
 pub(crate) fn same(one: Option<&State>, other: Option<&State>) -> bool {
-    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is(other))
+    let of = |state: &State| (state.meta.mode & !SET_ID, state.meta.uid, state.meta.gid);
+    one.map(|state| &state.bytes) == other.map(|state| &state.bytes) && one.map(of) == other.map(of)
 }
 
-/// The same with attributes, so that nothing has to be written.
+/// The same with the known attributes, so that nothing has to be written.
 pub(crate) fn same_whole(one: Option<&State>, other: Option<&State>) -> bool {
-    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.is_whole(other))
+    let attributes = |state: Option<&'_ State>| state.and_then(|state| state.meta.attributes.clone());
+    same(one, other) && attributes(one).zip(attributes(other)).is_none_or(|(one, other)| one == other)
 }
 
 /// Whether an attribute is preserved when a file is rewritten. Capabilities are not: they raise a program's privileges.
@@ -161,17 +158,27 @@ fn is_kept(name: &str) -> bool {
     name == ACCESS_LIST || name == "security.selinux" || name == "security.SMACK64" || name.starts_with("user.")
 }
 
-fn names_of(file: &File) -> io::Result<Vec<String>> {
-    let mut names = vec![0_u8; LARGEST_ATTRIBUTE];
-    match flistxattr(file, names.as_mut_slice()) {
-        Ok(length) => names.truncate(length),
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+/// What the kernel says of attributes; `None` if there are none, or the file system has none.
+fn asked(ask: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Option<Vec<u8>>> {
+    let mut answer = vec![0_u8; LARGEST_ATTRIBUTE];
+    match ask(&mut answer) {
+        Ok(length) => answer.truncate(length),
+        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let mut names: Vec<String> =
-        names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    Ok(Some(answer))
+}
+
+fn names_of(file: &File) -> io::Result<Vec<String>> {
+    let names = asked(|names| flistxattr(file, names))?.unwrap_or_default();
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     names.sort_unstable();
     Ok(names)
+}
+
+fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
+    asked(|value| fgetxattr(file, name, value))
 }
 
 fn attributes(file: &File) -> io::Result<Attributes> {
@@ -182,16 +189,6 @@ fn attributes(file: &File) -> io::Result<Attributes> {
         }
     }
     Ok(all)
-}
-
-fn value_of(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let mut value = vec![0_u8; LARGEST_ATTRIBUTE];
-    match fgetxattr(file, name, value.as_mut_slice()) {
-        Ok(length) => value.truncate(length),
-        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    Ok(Some(value))
 }
 
 /// The attributes of a file that are lost when it is rewritten.

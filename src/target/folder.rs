@@ -132,12 +132,13 @@ impl Place {
         }
     }
 
-    /// Opens a regular file for reading. A named pipe would block forever, and a device is not to be opened.
     pub(crate) fn open(&self) -> io::Result<Option<File>> {
         self.open_regular(OFlags::RDONLY)
     }
 
+    /// Opens a regular file. A named pipe would block forever, and a device is not to be opened.
     fn open_regular(&self, flags: OFlags) -> io::Result<Option<File>> {
+        let not_regular = || io::Error::other("it is not a regular file");
         let Some(status) = self.status()? else { return Ok(None) };
         if !FileType::from_raw_mode(status.st_mode).is_file() {
             return Err(not_regular());
@@ -195,8 +196,4 @@ impl Place {
         let file = self.open_regular(OFlags::WRONLY | OFlags::TRUNC)?;
         file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.write_all(value.as_bytes())
     }
-}
-
-fn not_regular() -> io::Error {
-    io::Error::other("it is not a regular file")
 }

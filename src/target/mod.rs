@@ -8,5 +8,5 @@ mod owner;
 mod tree;
 
 pub(crate) use folder::Folder;
-pub(crate) use owner::own;
+pub(crate) use owner::{own, own_folder};
 pub use tree::{Lock, Target};

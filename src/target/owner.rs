@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::files::told;
+use super::folder::Folder;
 use crate::problem::Problem;
 
 /// Writable by the group, or by all.
@@ -24,4 +26,9 @@ pub(crate) fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
     let what = if uid == me { "other users may write to it".to_owned() } else { format!("it belongs to the user {uid}") };
     let remedy = format!("look at its contents; if they are yours, chown -R {me} it and chmod -R go-w it, otherwise move it away");
     Err(Problem::new(format!("{place}, which records what vgapt has changed here, is not trusted: {what}"), remedy).into())
+}
+
+pub(crate) fn own_folder(folder: &Folder) -> Result<()> {
+    let status = folder.status().map_err(|error| told("read", folder.shown(), &error))?;
+    own(folder.shown(), status.st_uid, status.st_mode)
 }

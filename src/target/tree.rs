@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::files::{self, LostAttributes, State};
 use super::folder::{Folder, Place};
+use super::owner::own_folder;
 use crate::locks;
 use crate::problem::Problem;
 use crate::root::open_beneath;
@@ -42,9 +43,6 @@ pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] Owne
 impl Target {
     /// Opens the directory that is the host's root. On the running system commands are run; elsewhere they are only
     /// recorded.
-    ///
-    /// # Errors
-    /// Where it cannot be opened.
     pub fn open(root: &Path, live: bool) -> Result<Self> {
         let fd = match open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => Some(fd),
@@ -60,15 +58,12 @@ impl Target {
         self.live
     }
 
-    /// Its root directory.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Whether it is a capture, which cannot be changed.
+    pub fn is_capture(&self) -> bool {
+        self.fd.is_none()
     }
 
     /// Locks this host, so that no other vgapt of this user changes it; no file is left in its tree.
-    ///
-    /// # Errors
-    /// If another one is running.
     pub fn lock(&self) -> Result<Lock> {
         let cannot = || format!("cannot open {}", self.root.display());
         let directory = openat(self.fd()?, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -94,11 +89,8 @@ impl Target {
 
     /// Reads the file at a path; `None` if there is none.
     pub(crate) fn read(&self, path: &str) -> Result<Option<State>> {
-        match self.place(path) {
-            Ok(place) => State::read(&place),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        let place = self.done("read", path, self.place(path))?;
+        place.map_or(Ok(None), |place| State::read(&place))
     }
 
     /// Writes a file atomically; returns what of the previous one was lost.
@@ -161,21 +153,21 @@ impl Target {
 
     /// Whether something exists at a path.
     pub(crate) fn exists(&self, path: &str) -> Result<bool> {
-        let status = self.place(path).and_then(|place| place.status());
-        match status {
-            Ok(status) => Ok(status.is_some()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        let status = self.done("read", path, self.place(path).and_then(|place| place.status()))?;
+        Ok(status.flatten().is_some())
     }
 
     /// A directory; `None` where there is none.
     pub(crate) fn folder(&self, path: &str) -> Result<Option<Folder>> {
-        match self.open_folder(path) {
-            Ok(folder) => Ok(Some(folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(files::told("read", &self.shown(path), &error)),
-        }
+        self.done("read", path, self.open_folder(path))
+    }
+
+    /// A directory of vgapt's own records; `None` where there is none. An error if it does not belong to the caller: its
+    /// contents decide what is written.
+    pub(crate) fn own_folder(&self, path: &str) -> Result<Option<Folder>> {
+        let folder = self.folder(path)?;
+        folder.iter().try_for_each(own_folder)?;
+        Ok(folder)
     }
 
     /// A path of this host with symbolic links resolved; unchanged if that fails.
@@ -196,9 +188,15 @@ impl Target {
 
     /// Does something at a path; nothing if its directory does not exist.
     fn at(&self, path: &str, what: &str, act: impl FnOnce(&Place) -> io::Result<()>) -> Result<()> {
-        match self.place(path).and_then(|place| act(&place)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files::told(what, &self.shown(path), &error)),
-            _ => Ok(()),
+        self.done(what, path, self.place(path).and_then(|place| act(&place))).map(|_| ())
+    }
+
+    /// What was done at a path, with a readable error; `None` if there is no such directory.
+    fn done<T>(&self, what: &str, path: &str, done: io::Result<T>) -> Result<Option<T>> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(files::told(what, &self.shown(path), &error)),
         }
     }
 

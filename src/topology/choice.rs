@@ -22,7 +22,6 @@ pub(super) struct CandidateCores<'c> {
     pub(super) all: &'c [Core],
     /// Those that a guest may have.
     pub(super) free: Vec<&'c Core>,
-    /// The card's NUMA node.
     pub(super) node: Option<u32>,
 }
 

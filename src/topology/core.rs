@@ -4,20 +4,17 @@ use std::collections::BTreeSet;
 
 use crate::model::{CpuSet, LogicalCpu, Topology};
 
-/// One core of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Core {
     /// Its logical CPUs that are online, in order.
     pub cpus: Vec<u32>,
     /// Socket.
     pub package: u32,
-    /// NUMA node.
     pub node: u32,
     /// The number of its L3 cache, counted from 0 by the caches' first CPUs.
     pub l3: usize,
     /// Size of that cache in KiB; 0 where it is not known.
     pub l3_kib: u64,
-    /// Whether it is an efficiency core of a hybrid processor.
     pub is_efficient: bool,
     /// Whether it is a low-power core; these are apart from all others.
     #[serde(skip)]
@@ -38,7 +35,7 @@ impl Core {
 
 /// The cores of a host in order of their first CPUs.
 pub fn cores(topology: &Topology) -> Vec<Core> {
-    let domains = l3_domains(topology);
+    let domains = l3_caches(topology);
     let mut seen = BTreeSet::new();
     let mut cores = Vec::new();
     for cpu in &topology.cpus {
@@ -69,22 +66,22 @@ pub fn cores(topology: &Topology) -> Vec<Core> {
     cores
 }
 
-struct CacheDomain {
+struct L3Cache {
     cpus: BTreeSet<u32>,
     kib: u64,
 }
 
 /// The CPUs by the L3 cache that they share; where none is known, by package, die and node.
-fn l3_domains(topology: &Topology) -> Vec<CacheDomain> {
-    let mut domains: Vec<CacheDomain> = Vec::new();
+fn l3_caches(topology: &Topology) -> Vec<L3Cache> {
+    let mut domains: Vec<L3Cache> = Vec::new();
     for cpu in topology.cpus.iter().filter(|cpu| topology.online.0.contains(&cpu.cpu)) {
         if domains.iter().any(|domain| domain.cpus.contains(&cpu.cpu)) {
             continue;
         }
         let cache = topology.caches.iter().find(|cache| cache.level == 3 && cache.cpus.0.contains(&cpu.cpu));
         domains.push(match cache {
-            Some(cache) => CacheDomain { cpus: cache.cpus.0.clone(), kib: cache.size.map_or(0, crate::model::Size::kib) },
-            None => CacheDomain { cpus: neighbours(topology, cpu).0, kib: 0 },
+            Some(cache) => L3Cache { cpus: cache.cpus.0.clone(), kib: cache.size.map_or(0, crate::model::Size::kib) },
+            None => L3Cache { cpus: neighbours(topology, cpu).0, kib: 0 },
         });
     }
     domains

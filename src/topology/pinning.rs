@@ -8,7 +8,6 @@ use super::choice::CandidateCores;
 use super::{Core, cores};
 use crate::model::{CpuSet, Topology};
 
-/// How many virtual CPUs are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// As many as one L3 cache has available.
@@ -23,20 +22,14 @@ pub enum CoreKinds {
     /// Performance cores; if they have no room, efficiency cores.
     #[default]
     Fitting,
-    /// Performance cores.
     Performance,
-    /// Efficiency cores.
     Efficient,
-    /// Both kinds.
     Any,
 }
 
-/// A request for CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinningRequest {
-    /// How many virtual CPUs.
     pub count: Count,
-    /// Which cores.
     pub kinds: CoreKinds,
     /// The NUMA node of the card.
     pub node: Option<u32>,
@@ -45,13 +38,10 @@ pub struct PinningRequest {
 /// How a guest sees its virtual CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GuestTopology {
-    /// Sockets.
     pub sockets: u32,
     /// Dies of a socket; a die stands for an L3 cache.
     pub dies: u32,
-    /// Cores of a die.
     pub cores: u32,
-    /// Threads of a core.
     pub threads: u32,
 }
 
@@ -62,7 +52,6 @@ impl GuestTopology {
     }
 }
 
-/// Which CPU is used for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pinning {
     /// The host CPU of each virtual CPU.
@@ -71,9 +60,7 @@ pub struct Pinning {
     pub taken: CpuSet,
     /// The host's CPUs on which the emulator and its I/O threads run.
     pub emulator: CpuSet,
-    /// How the guest sees them.
     pub guest: GuestTopology,
-    /// The NUMA nodes of the guest's cores.
     pub nodes: CpuSet,
     /// How many L3 caches they are in.
     pub caches: usize,
@@ -81,10 +68,8 @@ pub struct Pinning {
     pub instead_of: Option<u32>,
 }
 
-/// Why no CPUs can be assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinningError {
-    /// The host's cores are not known.
     Unknown,
     /// The host has only one core, which it needs itself.
     OneCore,
@@ -97,9 +82,6 @@ pub enum PinningError {
 const HOSTS_SHARE: usize = 4;
 
 /// Chooses the CPUs of a guest.
-///
-/// # Errors
-/// If none are available.
 pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, PinningError> {
     let all = cores(topology);
     let (_first, rest) = all.split_first().ok_or(PinningError::Unknown)?;
@@ -140,7 +122,6 @@ fn small(topology: &Topology, demand: &PinningRequest, all: &[Core], room: u32) 
     })
 }
 
-/// The best of these cores.
 fn among(topology: &Topology, demand: &PinningRequest, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, PinningError> {
     // Cores are isolated for guests. If they do not suffice, any core is used.
     let isolated: Vec<&Core> =

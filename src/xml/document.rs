@@ -68,12 +68,10 @@ impl Document {
         Ok(Self { text: text.to_owned(), has_bom, nodes, fault: None })
     }
 
-    /// The root element.
     pub fn root(&self) -> Element<'_> {
         Element { document: self, id: Id(0) }
     }
 
-    /// The element with this id.
     pub fn element(&self, id: Id) -> Element<'_> {
         Element { document: self, id }
     }
@@ -110,7 +108,6 @@ impl std::fmt::Display for Document {
 }
 
 impl<'d> Element<'d> {
-    /// Its id, for editing.
     pub fn id(self) -> Id {
         self.id
     }
@@ -130,7 +127,6 @@ impl<'d> Element<'d> {
         self.node().range.clone()
     }
 
-    /// The value of an attribute.
     pub fn attribute(self, name: &str) -> Option<Cow<'d, str>> {
         let raw = &self.document.text[self.document.attribute(self.id, name)?.value.clone()];
         Some(quick_xml::escape::unescape(raw).unwrap_or(Cow::Borrowed(raw)))
@@ -146,17 +142,14 @@ impl<'d> Element<'d> {
         self.node().content.trim()
     }
 
-    /// Its child elements.
     pub fn children(self) -> impl Iterator<Item = Element<'d>> {
         self.node().children.iter().map(move |id| Element { id: *id, ..self })
     }
 
-    /// Its children of this name.
     pub fn children_named(self, name: &str) -> impl Iterator<Item = Element<'d>> {
         self.children().filter(move |child| child.name() == name)
     }
 
-    /// Its first child of this name.
     pub fn child(self, name: &str) -> Option<Element<'d>> {
         self.children_named(name).next()
     }

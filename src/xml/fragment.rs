@@ -14,26 +14,22 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// An empty element.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), attributes: Vec::new(), text: String::new(), children: Vec::new() }
     }
 
-    /// With an attribute.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.attributes.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// With text in it.
     #[must_use]
     pub fn text(mut self, text: impl ToString) -> Self {
         self.text = text.to_string();
         self
     }
 
-    /// With a child element.
     #[must_use]
     pub fn child(mut self, child: Fragment) -> Self {
         self.children.push(child);
@@ -47,22 +43,18 @@ impl Fragment {
         self
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its attributes.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes
     }
 
-    /// Its text.
     pub fn content(&self) -> &str {
         &self.text
     }
 
-    /// Its children.
     pub fn children(&self) -> &[Fragment] {
         &self.children
     }
@@ -88,7 +80,6 @@ impl Fragment {
     }
 }
 
-/// The indent of the next level.
 pub(super) fn deeper(indent: &str) -> String {
     format!("{indent}{}", if indent.ends_with('\t') { "\t" } else { "  " })
 }

@@ -1,6 +1,5 @@
 //! virt-manager opens every page of a domain's details without a complaint, and changes nothing by looking.
-//! The packages that it takes (virt-manager xvfb xdotool imagemagick dbus-x11 and a font) are for a
-//! desktop, so tests/setup does not install them.
+//! The packages that it takes are for a desktop, so tests/setup installs them only for `.ci/run`.
 
 use std::fs;
 

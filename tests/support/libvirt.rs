@@ -53,11 +53,12 @@ pub(crate) fn skip(what: &str, why: &str) {
     writeln!(std::io::stderr(), "{told}").expect("standard error is open");
 }
 
-/// Whether these programs are there; where one is not, that is told.
+/// Whether these programs are installed. With `VGAPT_TEST_PROGRAMS` set, as in `.ci/run`, a missing one fails the test.
 pub(crate) fn have(what: &str, programs: &[&str]) -> bool {
     let missing: Vec<_> =
         programs.iter().filter(|program| !succeeds(Command::new("sh").args(["-c", "type $0", program]).env("PATH", path()))).collect();
     if !missing.is_empty() {
+        assert!(std::env::var_os("VGAPT_TEST_PROGRAMS").is_none(), "{what}: not installed: {missing:?}");
         skip(what, &format!("not installed: {missing:?}"));
     }
     missing.is_empty()

@@ -1,7 +1,6 @@
 //! The user's consent to change the host.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -22,9 +21,9 @@ pub(in crate::commands) struct Consent {
 
 impl Consent {
     /// Runs this command again by sudo where it needs root.
-    pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<Option<ExitCode>> {
+    pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<()> {
         if self.dry_run || !root.is_live() || rustix::process::geteuid().is_root() {
-            return Ok(None);
+            return Ok(());
         }
         context.note("changing this host requires root: running sudo");
         Err(run::become_root())

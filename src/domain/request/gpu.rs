@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::model::PciAddress;
+use crate::model::{PciAddress, serde_as_text};
 
 /// The value of `--gpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +31,4 @@ impl fmt::Display for GpuChoice {
     }
 }
 
-impl Serialize for GpuChoice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for GpuChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(GpuChoice);

@@ -1,11 +1,15 @@
 //! Carrying out a plan, and undoing it, through the receipts in /var/lib/vgapt.
 
-mod apply;
-mod outputs;
+mod command;
+mod file;
 mod proof;
 mod receipt;
+mod run;
+mod store;
 mod undo;
 
-pub use apply::{Run, noted};
+pub use file::RestoredFile;
 pub use proof::prove_initramfs;
-pub use undo::{RestoredFile, Undoing, Which, undo, undoing};
+pub use run::Run;
+pub use store::noted;
+pub use undo::{Undoing, Which, undo, undoing};

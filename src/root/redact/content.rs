@@ -19,7 +19,6 @@ const DEVICES: [&str; 7] = ["dri/", "vfio/", "kvm/", "input/", "snd/", "bus/", "
 /// The longest such line.
 const LONGEST: usize = 8 << 10;
 
-/// The redaction of a capture.
 pub(in crate::root) struct Redaction {
     words: Words,
 }
@@ -29,17 +28,14 @@ impl Redaction {
         Self { words: Words::new() }
     }
 
-    /// How many words were replaced so far.
     pub(in crate::root) fn replaced(&self) -> usize {
         self.words.replaced
     }
 
-    /// A redacted path.
     pub(in crate::root) fn path(&mut self, path: &str) -> String {
         self.place(path, rule_of_path(path))
     }
 
-    /// A redacted target of a link.
     pub(in crate::root) fn link(&mut self, path: &str, target: &str) -> String {
         // An absolute target may be outside the kernel's trees, with names that users chose.
         self.place(target, rule_of_path(if target.starts_with('/') { target } else { path }))
@@ -53,7 +49,6 @@ impl Redaction {
         }
     }
 
-    /// The redacted content of a file.
     pub(in crate::root) fn content(&mut self, path: &str, bytes: &[u8]) -> Vec<u8> {
         if boot_option::is_one(path) {
             return boot_option::redacted(bytes.to_vec(), &mut |text| self.words.kept(text, SETTINGS));
@@ -221,7 +216,6 @@ fn no_text(text: &str) -> String {
     text.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
 }
 
-/// The lines that start with one of these.
 fn lines(text: &str, begin: &[&str]) -> String {
     let is_read = |line: &&str| line.len() <= LONGEST && begin.iter().any(|begin| line.starts_with(begin));
     text.lines().filter(is_read).map(|line| format!("{line}\n")).collect()

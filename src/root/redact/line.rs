@@ -52,7 +52,6 @@ pub(super) struct Line {
 /// The position within the value of a secret, which is always replaced.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Value {
-    /// Not in a value.
     #[default]
     None,
     /// After the name and before the value. `of_name` is a quote around the name, which still has to be closed.
@@ -103,7 +102,6 @@ impl Line {
         };
     }
 
-    /// Ends the run of numbers.
     pub(super) fn ends_run(&mut self) {
         (self.run, self.is_version) = (0, false);
     }
@@ -155,7 +153,6 @@ impl Line {
     }
 }
 
-/// Whether a word is the name of a secret.
 fn names_secret(word: &str) -> bool {
     let small = word.to_ascii_lowercase();
     SHORT_SECRETS.contains(&small.as_str()) || SECRETS.iter().any(|secret| small.contains(secret))

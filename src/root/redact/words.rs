@@ -12,95 +12,18 @@ const KNOWN_IDS: [&str; 2] = ["8be4df61-93ca-11d2-aa0d-00e098032b8c", "4a67b082-
 /// Addresses that are the same on every machine.
 const KNOWN_ADDRESSES: [&str; 3] = ["0.0.0.0", "127.0.0.1", "192.168.122.1"];
 /// Words of the formats that are read, which the source contains only within sentences.
-const GRAMMAR: [&str; 80] = [
-    "softdep",
-    "pre",
-    "post",
-    "options",
-    "blacklist",
-    "install",
-    "alias",
-    "remove",
-    "modprobe",
-    "ignore",
-    "allow",
-    "bin",
-    "false",
-    "true",
-    "title",
-    "version",
-    "linux",
-    "initrd",
-    "efi",
-    "machine",
-    "sort",
-    "menuentry",
-    "submenu",
-    "set",
-    "insmod",
-    "search",
-    "echo",
-    "defaults",
-    "noatime",
-    "relatime",
-    "ext4",
-    "btrfs",
-    "xfs",
-    "vfat",
-    "swap",
-    "none",
-    "tmpfs",
-    "proc",
-    "sysfs",
-    "rw",
-    "ro",
-    "quiet",
-    "splash",
-    "soft",
-    "hard",
-    "memlock",
-    "global",
-    "path",
-    "nologin",
-    "usr",
-    "sbin",
-    "lib",
-    "etc",
-    "boot",
-    "home",
-    "mnt",
-    "media",
-    "srv",
-    "var",
-    "dev",
-    "root",
-    "hugetlbfs",
-    "flr",
-    "af_flr",
-    "pm",
-    "acpi",
-    "bus",
-    "device_specific",
-    "Node",
-    "zone",
-    "DMA",
-    "DMA32",
-    "Normal",
-    "Movable",
-    "LABEL",
-    "UUID",
-    "PARTUUID",
-    "PARTLABEL",
-    "cryptdevice",
-    "resume",
-];
+const GRAMMAR: &str = "\
+    softdep pre post options blacklist install alias remove modprobe ignore allow bin false true title version \
+    linux initrd efi machine sort menuentry submenu set insmod search echo defaults noatime relatime ext4 btrfs \
+    xfs vfat swap none tmpfs proc sysfs rw ro quiet splash soft hard memlock global path nologin usr sbin lib etc \
+    boot home mnt media srv var dev root hugetlbfs flr af_flr pm acpi bus device_specific Node zone DMA DMA32 \
+    Normal Movable LABEL UUID PARTUUID PARTLABEL cryptdevice resume";
 /// The longest number in a setting that is read: bytes of memory.
 const LONGEST_NUMBER: usize = 13;
 /// The longest number that stays elsewhere in a configuration file: a version, an id, a line or a column.
 const LONGEST_SHORT: usize = 4;
 /// The longest number with `0x` that stays: the id of a device.
 const LONGEST_SHORT_HEX: usize = 4;
-/// The longest hexadecimal number of the kernel.
 const LONGEST_HEX: usize = 16;
 
 /// What stays in a text besides the known words.
@@ -133,20 +56,17 @@ pub(super) const KERNEL: Rule = Rule { hex: true, names: false, numbers: Numbers
 /// A path in the kernel's trees, or names of modules.
 pub(super) const DRIVERS: Rule = Rule { hex: true, names: true, numbers: Numbers::All };
 
-/// The replacements so far.
 pub(super) struct Words {
     known: HashSet<&'static str>,
     replacements: HashMap<String, String>,
-    /// How many words were replaced.
     pub(super) replaced: usize,
 }
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self { known: KNOWN.lines().chain(GRAMMAR).collect(), replacements: HashMap::new(), replaced: 0 }
+        Self { known: KNOWN.lines().chain(GRAMMAR.split_ascii_whitespace()).collect(), replacements: HashMap::new(), replaced: 0 }
     }
 
-    /// The redacted text.
     pub(super) fn kept(&mut self, text: &str, rule: Rule) -> String {
         let mut kept = String::with_capacity(text.len());
         let mut rest = text;
@@ -265,12 +185,11 @@ fn is_device(word: &str) -> bool {
     const PARTS: [&str; 6] = ["n", "p", "s", "f", "d", "np"];
     const MOST_DIGITS: usize = 7;
     let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| word.strip_prefix(kind));
-    if disk.is_some_and(|rest| {
-        rest.trim_end_matches(|c: char| c.is_ascii_digit()).len() <= 2
-            && rest.len() <= 4
-            && rest.starts_with(|c: char| c.is_ascii_lowercase())
-    }) {
-        return disk.is_some_and(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()).bytes().all(|byte| byte.is_ascii_lowercase()));
+    if let Some(rest) = disk.filter(|rest| rest.len() <= 4 && rest.starts_with(|c: char| c.is_ascii_lowercase())) {
+        let letters = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+        if letters.len() <= 2 {
+            return letters.bytes().all(|byte| byte.is_ascii_lowercase());
+        }
     }
     let (mut rest, mut names) = (word, KINDS.as_slice());
     while !rest.is_empty() {

@@ -83,9 +83,12 @@ fn lost(danger: Danger) -> Option<Finding> {
     Some(match kind {
         DangerKind::DiskInUse => Finding::error(kind.code(), message, remedy),
         DangerKind::BlockedGroup => Finding::blocked("group-not-viable", message, remedy),
-        DangerKind::Console | DangerKind::SharedOut | DangerKind::DefaultRoute | DangerKind::LastKeyboard | DangerKind::HostFunction => {
-            Finding::blocked(kind.code(), message, remedy)
-        }
+        DangerKind::ReservedMemory
+        | DangerKind::Console
+        | DangerKind::SharedOut
+        | DangerKind::DefaultRoute
+        | DangerKind::LastKeyboard
+        | DangerKind::HostFunction => Finding::blocked(kind.code(), message, remedy),
         DangerKind::OnlyDisplay => Finding::warning(kind.code(), format!("{message} while the domain runs"), remedy),
         // Here the host's configuration is wrong; it is not a choice between host and guest for the only card.
         DangerKind::OnlyPicture => Finding::blocked(kind.code(), format!("{message} while the domain runs"), remedy),

@@ -120,7 +120,7 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
         "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
         // What the remedy recommends is already in the request.
         "apu" | "boot-display" => wanted.extras.rom.is_none(),
-        "muxless" => wanted.extras.looking_glass.is_none(),
+        "muxless" | "no-outputs" => wanted.extras.looking_glass.is_none(),
         _ => true,
     };
     let is_wanted = |card: &Assessment| wanted.gpu.contains(&GpuChoice::At(card.address));

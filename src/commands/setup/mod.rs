@@ -1,0 +1,98 @@
+//! `vgapt setup`.
+
+mod answers;
+mod found;
+mod plan;
+mod proposals;
+mod questions;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::Context;
+use super::shared::consent::Consent;
+use crate::domain::Request;
+use crate::interrupt::Interrupt;
+use crate::model::Size;
+use crate::output;
+use crate::problem::Problem;
+use answers::Answers;
+use found::Found;
+use plan::Plan;
+
+/// Set up a domain with a graphics card, step by step: ask, show one plan, carry it out
+///
+/// Asks what no option and no file answers, shows one plan for the host and the domain, and carries it out with the
+/// vgapt commands that it prints. Until the plan is accepted, nothing is changed. If the host has to be rebooted,
+/// run the same command again afterwards: it continues where the host and the domain are.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The domain's name [default: the name of the guest system]
+    name: Option<String>,
+    /// Answer the questions from this TOML file: the options of `vgapt define` by their names
+    #[arg(long, value_name = "FILE", help_heading = "Setup")]
+    answers: Option<PathBuf>,
+    /// Size of the disk, if it does not exist yet [default: 100G]
+    #[arg(long, value_name = "SIZE", help_heading = "Setup")]
+    disk_size: Option<Size>,
+    /// Ask nothing: a question without an answer takes the proposal; the host is not rebooted
+    #[arg(long, short, help_heading = "Setup")]
+    yes: bool,
+    /// Show the plan and change nothing
+    #[arg(long, conflicts_with = "yes", help_heading = "Setup")]
+    dry_run: bool,
+    /// Define the domain, and do not start it
+    #[arg(long, help_heading = "Setup")]
+    no_start: bool,
+    #[command(flatten)]
+    request: Request,
+}
+
+impl Arguments {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let can_ask = Consent::can_ask(context) && !self.yes;
+        if !can_ask && !self.yes && !self.dry_run {
+            return Err(
+                Problem::usage("setup asks questions, and this is not a terminal", "use --yes, with --answers FILE or options").into()
+            );
+        }
+        // At a question Ctrl-C is an answer: nothing is changed, the terminal is restored, and the exit code says so.
+        let _interrupt = Interrupt::watch()?;
+        let found = Found::read(context, self.name.as_deref())?;
+        let answers = self.answers(context, &found, can_ask && !self.dry_run)?;
+        let plan = Plan::make(context, &found, answers, !self.no_start)?;
+        if let Some(code) = plan.refusal() {
+            return Ok(code);
+        }
+        output::tell(&plan.summary(&found));
+        if !found.is_this_host() {
+            context.note("this is not the running host: nothing was changed");
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.dry_run || !(self.yes || plan.is_accepted(context)?) {
+            context.note("nothing was changed");
+            return Ok(ExitCode::SUCCESS);
+        }
+        plan.carry_out(context, can_ask)
+    }
+
+    /// The options, over the file of --answers, over an earlier run of setup, over the answers on the terminal.
+    fn answers(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answers> {
+        let directory = found::current_directory()?;
+        let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
+        let given = match &self.answers {
+            Some(file) => answers::from_file(&directory.join(file))?.overlaid_by(&options),
+            None => options,
+        };
+        let mut answers = Answers { name: self.name.clone(), request: given, disk_size: self.disk_size };
+        if let Some(earlier) = &found.earlier {
+            context.note(&format!("continuing with the answers in {}; remove that file to be asked again", earlier.file.display()));
+            answers.name = Some(earlier.name.clone());
+            answers.request = earlier.request.overlaid_by(&answers.request);
+            return Ok(answers);
+        }
+        if can_ask { questions::ask(answers, found) } else { proposals::complete(answers, found) }
+    }
+}

@@ -1,0 +1,98 @@
+//! What setup proposes, from what was found; pure.
+
+use std::cmp::Ordering;
+
+use anyhow::Result;
+
+use super::answers::Answers;
+use super::found::{Found, IMAGES};
+use crate::domain::{Cpus, GpuChoice, Os, Profile};
+use crate::model::Size;
+use crate::passthrough::{self, Assessment, Verdict};
+use crate::problem::Problem;
+
+/// The least memory that is proposed; an installer of Windows needs half of it.
+const LEAST_MEMORY: Size = Size::from_mib(4 << 10);
+/// The most memory that is proposed: enough for games.
+const MOST_MEMORY: Size = Size::from_mib(16 << 10);
+/// The size of a new disk.
+pub(super) const DISK_SIZE: Size = Size::from_mib(100 << 10);
+
+/// Answers every open question with its proposal.
+///
+/// # Errors
+/// Where there is none: which card, where several are equal.
+pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
+    if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
+        let choice = passthrough::choose(&found.cards);
+        let card = choice.card().ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
+        answers.request.gpu = vec![GpuChoice::At(card.address)];
+    }
+    let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();
+    let name = answers.name.clone().unwrap_or_else(|| os.to_string());
+    answers.request.os = Some(os);
+    if answers.request.disk.is_empty() {
+        answers.request.disk = vec![disk(&name)];
+    }
+    answers.request.memory = answers.request.memory.or_else(|| memory(found));
+    answers.request.cpus = answers.request.cpus.or(Some(Cpus::Auto));
+    if !answers.has_input() {
+        answers.request.extras.evdev.clone_from(&found.inputs);
+    }
+    answers.name = Some(name);
+    Ok(answers)
+}
+
+/// The path of a new disk.
+pub(super) fn disk(name: &str) -> String {
+    format!("{IMAGES}/{name}.qcow2")
+}
+
+/// Half of the host's memory, in whole GiB.
+pub(super) fn memory(found: &Found) -> Option<Size> {
+    const GIB: u64 = 1 << 30;
+    let half = Size::from_bytes(found.host.memory.total?.bytes() / 2 / GIB * GIB);
+    Some(half.clamp(LEAST_MEMORY, MOST_MEMORY))
+}
+
+/// The systems in the order in which they are offered: Windows first, the newest first.
+pub(super) fn systems() -> Vec<Os> {
+    let mut names: Vec<&str> = Profile::names().collect();
+    let version = |name: &str| name.trim_start_matches("win").parse::<f32>().ok();
+    names.sort_by(|one, other| version(other).partial_cmp(&version(one)).unwrap_or(Ordering::Equal).then(one.cmp(other)));
+    names.into_iter().map(Os::from).collect()
+}
+
+/// What a card means for the host, in a line.
+pub(super) fn meaning(card: &Assessment) -> &'static str {
+    match card.verdict {
+        Verdict::Ready => "already reserved for guests",
+        Verdict::Available => "the host keeps another display",
+        Verdict::OnlyDisplay => "the host's only display",
+        Verdict::Blocked => "blocked: the host uses other devices of its IOMMU group",
+        Verdict::Reserved => "the firmware reserves memory for it, so it stays with the host",
+        Verdict::Console => "the console of the management controller, stays with the host",
+        Verdict::SharedOut => "shared out as virtual functions",
+        Verdict::Unknown => "the IOMMU is off, so this is not certain",
+    }
+}
+
+/// Whether passing these cards leaves the host without a display.
+pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
+    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
+    found.cards.iter().filter(is_passed).any(|card| !card.host_keeps_display)
+}
+
+/// Where the guest's picture will be.
+pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
+    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
+    let is_blind = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
+    let mut cards = found.cards.iter().filter(is_passed).peekable();
+    if cards.peek().is_some() && cards.all(is_blind) {
+        "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest"
+    } else if answers.request.handover {
+        "on the host's own monitor, which returns to the host when the guest ends"
+    } else {
+        "on a monitor that is plugged into the card"
+    }
+}

@@ -1,0 +1,187 @@
+//! The questions on a terminal. Nothing is asked that was answered, and nothing is changed here.
+
+use anyhow::Result;
+use dialoguer::theme::ColorfulTheme;
+use dialoguer::{Confirm, Input, Select};
+
+use super::answers::Answers;
+use super::found::Found;
+use super::proposals::{self, DISK_SIZE};
+use crate::domain::{Cpus, GpuChoice};
+use crate::interrupt::Interrupted;
+use crate::model::{CardKind, Size, UsbDevice};
+use crate::passthrough;
+use crate::problem::Problem;
+
+/// Asks what is not answered, in the order in which a machine is put together.
+pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
+    if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
+        answers.request.gpu = vec![GpuChoice::At(card(found)?)];
+    }
+    if answers.request.os.is_none() {
+        let systems = proposals::systems();
+        let at = select("Guest system", &systems, 0)?;
+        answers.request.os = Some(systems[at].clone());
+    }
+    if answers.name.is_none() {
+        let proposal = answers.request.os.as_ref().map(ToString::to_string).unwrap_or_default();
+        answers.name = Some(input("Name of the domain", &proposal)?);
+    }
+    let name = answers.name.clone().unwrap_or_default();
+    if answers.request.disk.is_empty() {
+        answers.request.disk = vec![absolute(&input("Disk (an image, or a block device)", &proposals::disk(&name))?)];
+    }
+    if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !answers.request.disk[0].starts_with("/dev/") {
+        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE))?);
+    }
+    if answers.request.cdrom.is_none() {
+        answers.request.cdrom = disc("Installer", found, |name| !name.contains("virtio"))?;
+    }
+    if answers.request.virtio_iso.is_none() && answers.is_windows() {
+        answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", found, |name| name.contains("virtio"))?;
+    }
+    if answers.request.memory.is_none() {
+        let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), short);
+        answers.request.memory = Some(parsed("Memory", &proposal)?);
+    }
+    if answers.request.cpus.is_none() {
+        answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
+    }
+    if !answers.has_input() && has_input_devices(found) {
+        input_devices(&mut answers, found)?;
+    }
+    if proposals::is_only_display(&answers, found) && !answers.request.handover {
+        let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
+                        (no: the host is reached by ssh only)";
+        answers.request.handover = confirm(question, true)?;
+    }
+    Ok(answers)
+}
+
+/// The card, discrete ones first; with what it means for the host.
+fn card(found: &Found) -> Result<crate::model::PciAddress> {
+    let mut cards: Vec<_> = found.cards.iter().collect();
+    cards.sort_by_key(|card| (card.kind != CardKind::Discrete, card.address));
+    let choice = passthrough::choose(&found.cards);
+    let proposed = choice.card().map(|card| card.address);
+    let lines: Vec<String> = cards
+        .iter()
+        .map(|card| {
+            let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
+            let why = if Some(card.address) == proposed { format!(" (proposed: {})", choice.because()) } else { String::new() };
+            format!("{} {name}: {}{why}", card.address.short(), proposals::meaning(card))
+        })
+        .collect();
+    if cards.is_empty() {
+        return Err(Problem::new(choice.because().to_owned(), choice.remedy()).into());
+    }
+    let first = cards.iter().position(|card| Some(card.address) == proposed).unwrap_or_default();
+    Ok(cards[select("Graphics card for the guest", &lines, first)?].address)
+}
+
+/// One of the discs that were found, another one, or none.
+fn disc(what: &str, found: &Found, is_meant: impl Fn(&str) -> bool) -> Result<Option<String>> {
+    let mut lines: Vec<String> = found.discs.iter().filter(|path| is_meant(&path.to_lowercase())).cloned().collect();
+    let known = lines.len();
+    lines.extend(["another file".to_owned(), "none".to_owned()]);
+    let at = select(what, &lines, usize::from(known == 0))?;
+    match at.checked_sub(known) {
+        None => Ok(Some(lines[at].clone())),
+        Some(0) => Ok(Some(absolute(&input(&format!("{what}: path"), "")?))),
+        Some(_) => Ok(None),
+    }
+}
+
+fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
+    found.host.usb.iter().filter(|device| device.drivers.iter().any(|name| name == "usbhid"))
+}
+
+fn has_input_devices(found: &Found) -> bool {
+    !found.inputs.is_empty() || usb_input(found).next().is_some()
+}
+
+/// Keyboard and mouse: switched between host and guest, passed through, or none.
+fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
+    let hid: Vec<&UsbDevice> = usb_input(found).collect();
+    let mut lines = Vec::new();
+    if !found.inputs.is_empty() {
+        lines.push(("switch keyboard and mouse between host and guest with both control keys", 0));
+    }
+    if !hid.is_empty() {
+        lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
+    }
+    lines.push(("none: I use them over the network", 2));
+    let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
+    match lines[select("Keyboard and mouse", &shown, 0)?].1 {
+        0 => answers.request.extras.evdev = chosen("Devices to switch", &found.inputs)?.into_iter().cloned().collect(),
+        1 => {
+            let named: Vec<String> =
+                hid.iter().map(|device| format!("{} {}", device.id, device.name.as_deref().unwrap_or("without a name"))).collect();
+            let names = chosen("Devices to pass through", &named)?;
+            let is_chosen = |named: &String| names.contains(&named);
+            answers.request.usb = hid.iter().zip(&named).filter(|(_, named)| is_chosen(named)).map(|(device, _)| device.id).collect();
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn select(what: &str, lines: &[impl ToString], first: usize) -> Result<usize> {
+    answer(
+        Select::with_theme(&ColorfulTheme::default())
+            .with_prompt(what)
+            .items(lines.iter().map(ToString::to_string))
+            .default(first)
+            .interact(),
+    )
+}
+
+fn chosen<'l>(what: &str, lines: &'l [String]) -> Result<Vec<&'l String>> {
+    let all = vec![true; lines.len()];
+    let theme = ColorfulTheme::default();
+    let dialog = dialoguer::MultiSelect::with_theme(&theme).with_prompt(format!("{what} (space: choose, enter: done)"));
+    let at = answer(dialog.items(lines).defaults(&all).interact())?;
+    Ok(at.into_iter().map(|at| &lines[at]).collect())
+}
+
+fn input(what: &str, proposal: &str) -> Result<String> {
+    let theme = ColorfulTheme::default();
+    let dialog = Input::<String>::with_theme(&theme).with_prompt(what);
+    answer(if proposal.is_empty() { dialog } else { dialog.default(proposal.to_owned()) }.interact_text())
+}
+
+/// Asks again until the answer can be parsed.
+fn parsed<T: std::str::FromStr<Err = String>>(what: &str, proposal: &str) -> Result<T> {
+    let theme = ColorfulTheme::default();
+    let dialog = Input::<String>::with_theme(&theme).with_prompt(what).default(proposal.to_owned());
+    let text = answer(dialog.validate_with(|text: &String| text.parse::<T>().map(drop)).interact_text())?;
+    text.parse().map_err(|what: String| Problem::new(what, "run setup again").into())
+}
+
+pub(super) fn confirm(question: &str, proposal: bool) -> Result<bool> {
+    answer(Confirm::with_theme(&ColorfulTheme::default()).with_prompt(question).default(proposal).interact())
+}
+
+/// Ctrl-C ends the program; the cursor that a list hides is shown again.
+fn answer<T>(result: dialoguer::Result<T>) -> Result<T> {
+    result.map_err(|dialoguer::Error::IO(error)| {
+        // The terminal may be gone, and then there is no cursor.
+        let _ = dialoguer::console::Term::stderr().show_cursor();
+        match error.kind() {
+            std::io::ErrorKind::Interrupted => anyhow::Error::new(Interrupted("nothing was changed".to_owned())),
+            _ => error.into(),
+        }
+    })
+}
+
+/// A path that the user typed; `~` is the home folder, as in a shell.
+fn absolute(path: &str) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let path = path.strip_prefix("~/").map_or_else(|| path.to_owned(), |rest| format!("{home}/{rest}"));
+    std::path::absolute(&path).map(|path| path.to_string_lossy().into_owned()).unwrap_or(path)
+}
+
+/// A size as it is typed: 16G.
+pub(super) fn short(size: Size) -> String {
+    size.to_string().replace(' ', "").replace("iB", "")
+}

@@ -1,0 +1,289 @@
+//! PCI functions with their groups and names, and USB devices: `/sys/bus`, and `pci.ids` of the host, then of the pci-ids crate.
+
+use std::collections::BTreeMap;
+
+use super::scope::Scope;
+use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Size, UsbDevice, UsbId};
+use crate::root::Root;
+
+const DEVICES: &str = "/sys/bus/pci/devices";
+const GROUPS: &str = "/sys/kernel/iommu_groups";
+
+/// The base address registers of an endpoint; the lines after them in `resource` are the ROM and bridge windows.
+const BARS: usize = 6;
+/// `IORESOURCE_MEM` of the kernel's ioport.h: a region in memory, not in I/O ports.
+const IORESOURCE_MEM: u64 = 0x200;
+/// The offset of the header type in the configuration space.
+const HEADER_TYPE: usize = 0x0e;
+
+pub(super) fn pci(root: &Root, scope: Scope) -> Vec<PciDevice> {
+    let mut devices: Vec<PciDevice> =
+        root.names(DEVICES).iter().filter_map(|name| name.parse().ok()).map(|address| function(root, address, scope)).collect();
+    devices.sort_by_key(|device| device.address);
+    if devices.iter().all(|device| device.group.is_none()) {
+        groups_by_listing(root, &mut devices);
+    }
+    devices
+}
+
+/// What could not be read of the functions: a driver that could not be read is not a missing driver.
+pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
+    let mut unread: Vec<String> = root.entries(DEVICES).unknown().map(str::to_owned).into_iter().collect();
+    let of_device = |device: &PciDevice| root.reading(&format!("{DEVICES}/{}/uevent", device.address)).unknown().map(str::to_owned);
+    unread.extend(devices.iter().filter(|device| device.driver.is_none()).find_map(of_device));
+    // The listing of the groups is needed only if no function has an `iommu_group` link.
+    if devices.iter().all(|device| device.group.is_none()) {
+        unread.extend(root.entries(GROUPS).unknown().map(str::to_owned));
+    }
+    unread
+}
+
+fn function(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
+    let home = format!("{DEVICES}/{address}");
+    let mut device = PciDevice::new(address);
+    identify(root, &home, &mut device);
+    device.group = root.link_name(&format!("{home}/iommu_group")).and_then(|name| name.parse().ok());
+    // Read for every class: unbinding a physical function removes its virtual functions.
+    device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
+    // The bridges above display and audio functions decide which functions belong to one card.
+    if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
+        device.ancestors = root.link(&home).map(|path| PciAddress::in_path(&path)).unwrap_or_default();
+        device.ancestors.pop();
+    }
+    if scope == Scope::All || device.class.is_display() {
+        details(root, &home, &mut device);
+    }
+    device
+}
+
+/// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.
+fn identify(root: &Root, home: &str, device: &mut PciDevice) {
+    let uevent = root.attribute(&format!("{home}/uevent")).unwrap_or_default();
+    let value = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim);
+    let number = |text: Option<&str>| text.and_then(|text| u32::from_str_radix(text, 16).ok());
+    let id = value("PCI_ID").and_then(|id| id.parse().ok());
+    let class = number(value("PCI_CLASS"));
+    device.subsystem = value("PCI_SUBSYS_ID").and_then(|id| id.parse().ok()).filter(|id| *id != PciId::default());
+    device.driver = value("DRIVER").map(str::to_owned);
+    if let (Some(id), Some(class)) = (id, class) {
+        device.id = id;
+        device.class = Class(class);
+        return;
+    }
+    let hex = |name: &str| {
+        let text = root.attribute(&format!("{home}/{name}"))?;
+        u32::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
+    };
+    let pair =
+        |vendor: &str, device: &str| Some(PciId { vendor: u16::try_from(hex(vendor)?).ok()?, device: u16::try_from(hex(device)?).ok()? });
+    device.id = id.or_else(|| pair("vendor", "device")).unwrap_or_default();
+    device.class = Class(class.or_else(|| hex("class")).unwrap_or_default());
+    device.subsystem = device.subsystem.or_else(|| pair("subsystem_vendor", "subsystem_device")).filter(|id| *id != PciId::default());
+    device.driver = device.driver.take().or_else(|| root.link_name(&format!("{home}/driver")));
+}
+
+fn details(root: &Root, home: &str, device: &mut PciDevice) {
+    let attribute = |name: &str| root.attribute(&format!("{home}/{name}"));
+    device.revision = attribute("revision").and_then(|text| u8::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+    device.driver_override = attribute("driver_override").filter(|name| name != "(null)");
+    device.header_type =
+        root.first_bytes(&format!("{home}/config"), 64).ok().and_then(|config| config.get(HEADER_TYPE).map(|byte| byte & 0x7f));
+    // -1 means that the firmware does not specify a node.
+    device.numa_node = attribute("numa_node").and_then(|text| text.parse().ok());
+    if device.class.is_display() {
+        device.boot_vga = attribute("boot_vga").map(|text| text == "1");
+    }
+    device.reset_methods = attribute("reset_method").map(|text| text.split_ascii_whitespace().map(str::to_owned).collect());
+    if let Some(group) = device.group {
+        device.reserved_memory = root.text(&format!("{GROUPS}/{group}/reserved_regions")).map(|text| reserved(&text)).unwrap_or_default();
+    }
+    if let Some(resource) = attribute("resource") {
+        device.bars = bars(&resource, |index| attribute(&format!("resource{index}_resize")));
+    }
+}
+
+/// The ranges of type `direct`, from the lines `start end type` (kernel ABI sysfs-kernel-iommu_groups). `direct-relaxable` ranges,
+/// which graphics and USB have, do not prevent passing a group through; `msi` and `reserved` are no memory of a device.
+fn reserved(regions: &str) -> Vec<String> {
+    let range = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        matches!(words.as_slice(), [_, _, "direct"]).then(|| format!("{}-{}", words[0], words[1]))
+    };
+    regions.lines().filter_map(range).collect()
+}
+
+/// The memory regions, from the lines `start end flags` of `resource`.
+fn bars(resource: &str, resizable: impl Fn(usize) -> Option<String>) -> Vec<Bar> {
+    let region = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+        let (start, end, flags) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        (flags & IORESOURCE_MEM != 0 && end > start).then(|| Size::from_bytes((end - start).saturating_add(1)))
+    };
+    let regions = resource.lines().take(BARS).enumerate();
+    regions
+        .filter_map(|(index, line)| {
+            let sizes = resizable(index).map(|bits| resize_sizes(&bits)).unwrap_or_default();
+            Some(Bar { index: u8::try_from(index).ok()?, size: region(line)?, resizable: sizes })
+        })
+        .collect()
+}
+
+/// The sizes in `resourceN_resize`, a bitmap: bit 0 is 1 MiB, bit 1 is 2 MiB, … (kernel ABI sysfs-bus-pci).
+fn resize_sizes(bits: &str) -> Vec<Size> {
+    let bits = u64::from_str_radix(bits, 16).unwrap_or(0);
+    (0..44).filter(|bit| bits >> bit & 1 == 1).map(|bit| Size::from_mib(1 << bit)).collect()
+}
+
+/// Reads the groups from their listing, if the functions' own links are missing.
+fn groups_by_listing(root: &Root, devices: &mut [PciDevice]) {
+    for name in root.names(GROUPS) {
+        let Ok(number) = name.parse() else { continue };
+        for member in root.names(&format!("{GROUPS}/{name}/devices")) {
+            let Ok(address) = member.parse::<PciAddress>() else { continue };
+            if let Ok(index) = devices.binary_search_by_key(&address, |device| device.address) {
+                devices[index].group = Some(number);
+            }
+        }
+    }
+}
+
+const USB: &str = "/sys/bus/usb/devices";
+
+pub(super) fn usb(root: &Root) -> Vec<UsbDevice> {
+    let names = root.names(USB);
+    // `usb1` is a root hub, `1-4` a device, `1-4:1.0` an interface of it.
+    let ports = names.iter().filter(|name| name.contains('-') && !name.contains(':'));
+    ports.filter_map(|port| usb_device(root, port, &names)).collect()
+}
+
+fn usb_device(root: &Root, port: &str, names: &[String]) -> Option<UsbDevice> {
+    let attribute = |name: &str| root.attribute(&format!("{USB}/{port}/{name}"));
+    let id: UsbId = format!("{}:{}", attribute("idVendor")?, attribute("idProduct")?).parse().ok()?;
+    let words: Vec<String> = ["manufacturer", "product"].iter().filter_map(|name| attribute(name)).collect();
+    let interfaces = names.iter().filter(|name| name.split_once(':').is_some_and(|(device, _)| device == port));
+    let mut drivers: Vec<String> = interfaces.filter_map(|name| root.link_name(&format!("{USB}/{name}/driver"))).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    Some(UsbDevice {
+        bus: attribute("busnum")?.parse().ok()?,
+        device: attribute("devnum")?.parse().ok()?,
+        port: port.to_owned(),
+        id,
+        controller: root.link(&format!("{USB}/{port}")).and_then(|path| PciAddress::in_path(&path).pop()),
+        name: (!words.is_empty()).then(|| words.join(" ")),
+        drivers,
+    })
+}
+
+/// The paths of the list on different distributions.
+const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
+
+/// The pci-ids crate's table in the same format; see build.rs.
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
+
+pub(super) fn name(root: &Root, devices: &mut [PciDevice], scope: Scope) {
+    let wanted = |device: &&mut PciDevice| scope != Scope::Cards || device.class.is_display();
+    if !devices.iter_mut().any(|device| wanted(&device)) {
+        return;
+    }
+    let ids: Vec<PciId> = devices.iter_mut().filter(wanted).map(|device| device.id).collect();
+    let own = LISTS.iter().find_map(|path| root.excerpt(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
+    let mut known: BTreeMap<PciId, Option<String>> = BTreeMap::new();
+    for device in devices.iter_mut().filter(wanted) {
+        device.name = known.entry(device.id).or_insert_with(|| name_of(&own, device.id)).clone();
+    }
+}
+
+/// `Vendor Device`, or only the vendor.
+fn name_of(own: &str, id: PciId) -> Option<String> {
+    let mut vendor = None;
+    for list in [own, BUILT_IN] {
+        let Some((name, block)) = vendor_block(list, id.vendor) else { continue };
+        let vendor = *vendor.get_or_insert(name);
+        if let Some(device) = device_name(block, id.device) {
+            return Some(format!("{vendor} {device}"));
+        }
+    }
+    vendor.map(str::to_owned)
+}
+
+/// The lines of a list that name these devices.
+fn names_excerpt(list: &str, ids: &[PciId]) -> String {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut lines = String::new();
+    for of_vendor in ids.chunk_by(|a, b| a.vendor == b.vendor) {
+        let Some((vendor, block)) = vendor_block(list, of_vendor[0].vendor) else { continue };
+        lines.push_str(&format!("{:04x}  {vendor}\n", of_vendor[0].vendor));
+        for id in of_vendor {
+            if let Some(device) = device_name(block, id.device) {
+                lines.push_str(&format!("\t{:04x}  {device}\n", id.device));
+            }
+        }
+    }
+    lines
+}
+
+/// A vendor's name, and the lines below it up to the next vendor.
+fn vendor_block(list: &str, vendor: u16) -> Option<(&str, &str)> {
+    let key = format!("{vendor:04x}  ");
+    let rest = match list.strip_prefix(&key) {
+        Some(rest) => rest,
+        // The list is long, and memchr is many times faster than the standard library here.
+        None => &list[memchr::memmem::find(list.as_bytes(), format!("\n{key}").as_bytes())? + 1 + key.len()..],
+    };
+    let (name, lines) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut end = 0;
+    for line in lines.split_inclusive('\n').take_while(|line| line.starts_with(['\t', '#'])) {
+        end += line.len();
+    }
+    Some((name.trim(), &lines[..end]))
+}
+
+fn device_name(block: &str, device: u16) -> Option<&str> {
+    let key = format!("\t{device:04x}  ");
+    block.lines().find_map(|line| line.strip_prefix(&key)).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions() {
+        let resource = "0x00000000f6000000 0x00000000f6ffffff 0x0000000000040200\n0x00000000e0000000 0x00000000efffffff 0x000000000014220c\n0x0 0x0 0x0\ngarbage\n0x000000000000e000 0x000000000000e07f 0x0000000000040101\n";
+        let bars = bars(resource, |index| (index == 1).then(|| "1c0".to_owned()));
+        assert_eq!(bars.len(), 2);
+        assert_eq!(bars[0].size, Size::from_mib(16));
+        assert_eq!(bars[1].resizable, [64, 128, 256].map(Size::from_mib));
+    }
+
+    const LIST: &str = "# comment\n10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n\t\t1043 8520  a subsystem\n8086  Intel Corporation\n\t1401  decoy\nC 03  Display controller\n";
+
+    #[test]
+    fn own_list_then_crate_then_hex() {
+        let name = |id: &str| name_of(LIST, id.parse().unwrap());
+        assert_eq!(name("10de:1401").unwrap(), "NVIDIA Corporation GM206 [GeForce GTX 960]");
+        assert_eq!(
+            name("1002:67df").unwrap(),
+            "Advanced Micro Devices, Inc. [AMD/ATI] Ellesmere [Radeon RX 470/480/570/570X/580/580X/590]"
+        );
+        assert_eq!(name("10de:fffe").unwrap(), "NVIDIA Corporation");
+        assert_eq!(name("0bad:0001"), None);
+    }
+
+    #[test]
+    fn an_excerpt_answers_as_the_list() {
+        let id = "10de:1401".parse().unwrap();
+        let part = names_excerpt(LIST, &[id, id]);
+        assert_eq!(part, "10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n");
+        assert_eq!(name_of(&part, id), super::name_of(LIST, id));
+    }
+
+    #[test]
+    fn the_built_in_table_is_whole() {
+        assert!(BUILT_IN.lines().count() > 15_000, "{}", BUILT_IN.lines().count());
+        assert!(vendor_block(BUILT_IN, 0x10de).is_some());
+    }
+}

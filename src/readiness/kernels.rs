@@ -1,0 +1,128 @@
+//! The kernels: whether vfio-pci is in each of them and in its initramfs.
+
+use super::check::{Check, NextStep, Topic};
+use super::facts::Facts;
+use crate::host::{self, bound};
+use crate::model::{Host, InitramfsTool, ModuleState, Setup, at_least};
+
+/// Lists of modules: directories, how names in them end; files.
+const LISTS: [(&str, &str); 4] = [
+    ("/etc/modules-load.d", ".conf"),
+    ("/etc/dracut.conf.d", ".conf"),
+    ("/etc/mkinitcpio.conf.d", ".conf"),
+    ("/etc/initramfs-tools/conf.d", ""),
+];
+const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
+const GONE: &str = "vfio_virqfd";
+
+pub(super) fn vfio(facts: &Facts) -> Check {
+    let observed = facts.observed;
+    let check = |seen: String| Check::ok("vfio-module", Topic::Boot, "vfio-pci", seen);
+    let running = facts.host.platform.kernel.as_deref();
+    let lacking: Vec<&str> =
+        observed.vfio.iter().filter(|(_, state)| **state == ModuleState::Missing).map(|(release, _)| release.as_str()).collect();
+    if !lacking.is_empty() {
+        let check = check(format!("is not part of the kernel {}", lacking.join(", ")));
+        let why = "it is the driver that makes a device available to a guest";
+        let remedy = "install the distribution's full kernel package (not a cloud or minimal one), or boot another kernel";
+        let is_running = lacking.iter().any(|release| Some(*release) == running);
+        return if is_running { check.missing(NextStep::Kernel, why, remedy) } else { check.care(why, remedy) };
+    }
+    // Another kernel's modules say nothing about the running kernel.
+    let state = running.map_or_else(|| observed.vfio.values().next(), |release| observed.vfio.get(release));
+    match state {
+        Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
+        Some(ModuleState::InUse) => check("is part of this kernel: a device is bound to it".into()).minor(),
+        Some(_) => check("is a module of the kernel".into()).minor(),
+        None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not show which modules this kernel has"),
+        None => check(String::new()).unknown(&facts.because("/lib/modules")).minor(),
+    }
+}
+
+/// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
+pub(super) fn gone(facts: &Facts) -> Option<Check> {
+    let setup = facts.setup;
+    let kernels = setup.kernels.iter().map(|kernel| kernel.release.as_str()).chain(facts.host.platform.kernel.as_deref());
+    kernels.into_iter().find(|release| at_least(release, 6, 2) == Some(true))?;
+    let files = FILES.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
+    let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.texts_lossy(directory, ending)));
+    let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
+    let path = named.first()?;
+    Some(Check::ok("vfio-virqfd", Topic::Boot, GONE, format!("is listed in {}", named.join(", "))).care(
+        "it does not exist since Linux 6.2, and listing it makes the build of an initramfs fail (dracut, mkinitcpio)",
+        format!("sed -i 's/vfio_virqfd//' {path}"),
+    ))
+}
+
+fn names_it(text: &str) -> bool {
+    text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(GONE))
+}
+
+/// How many images are listed at most; listing one takes a second.
+const MOST_IMAGES: usize = 3;
+
+/// The program that lists the contents of an image, and the images to list: only if something is
+/// set up to be bound early.
+pub fn images(host: &Host, setup: &Setup) -> Option<(&'static str, Vec<String>)> {
+    if bound(setup).is_empty() {
+        return None;
+    }
+    let tool = host::initramfs::chosen(host, setup).ok()?;
+    let is_one = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let of_kernel = setup.kernels.iter().any(|kernel| name.contains(&kernel.release)) || name.starts_with("initramfs-linux");
+        name.starts_with("init") && of_kernel && !name.contains("fallback") && !name.contains("rescue") && !name.contains("kdump")
+    };
+    let mut found: Vec<String> = setup.images.iter().map(|(path, _)| path.clone()).filter(|path| is_one(path)).collect();
+    // The newest kernels have the last names.
+    let running = host.platform.kernel.clone().unwrap_or_default();
+    found.sort_by_key(|path| !path.contains(&running));
+    let (first, rest) = found.split_at(found.len().min(1));
+    let newest = rest.iter().rev().take(MOST_IMAGES - 1);
+    Some((tool.lister, first.iter().chain(newest).cloned().collect()))
+}
+
+/// For early binding, vfio-pci and its configuration must be in the initramfs.
+pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
+    let (setup, observed) = (facts.setup, facts.observed);
+    if bound(setup).is_empty() {
+        return Vec::new();
+    }
+    let check = |subject: &str, seen: String| Check::ok("initramfs", Topic::Boot, subject, seen);
+    if observed.images.is_empty() {
+        let because =
+            if observed.reach.is_live() { "no image was found that could be listed" } else { "programs are run only on the running host" };
+        return vec![check("initramfs", String::new()).unknown(because).minor()];
+    }
+    let one = |(path, content): (&String, &Result<Vec<String>, String>)| match content {
+        Err(because) => check(path, String::new()).unknown(because),
+        Ok(names) => {
+            let missing: Vec<&str> = facts
+                .plan
+                .in_initramfs
+                .iter()
+                .map(String::as_str)
+                .filter(|wanted| !names.iter().any(|name| name.contains(wanted)))
+                .collect();
+            if missing.is_empty() {
+                return check(path, "has vfio-pci and its configuration".into()).minor();
+            }
+            check(path, format!("lacks {}", missing.join(", "))).missing(
+                NextStep::Prepare,
+                "other drivers are loaded from it, so vfio-pci has to be in it too, to be loaded before them",
+                rebuild(facts),
+            )
+        }
+    };
+    observed.images.iter().map(one).collect()
+}
+
+fn rebuild(facts: &Facts) -> String {
+    match host::initramfs::chosen(facts.host, facts.setup).map(|tool| tool.kind) {
+        Ok(InitramfsTool::InitramfsTools) => "update-initramfs -u -k all",
+        Ok(InitramfsTool::Dracut) => "dracut --regenerate-all --force",
+        Ok(InitramfsTool::Mkinitcpio) => "mkinitcpio -P",
+        _ => "regenerate the initramfs",
+    }
+    .to_owned()
+}
