@@ -90,6 +90,49 @@ fn a_shell_reads_what_was_there_and_ours_once() {
     }
 }
 
+/// Whether rpm-ostree regenerated the initramfs before, and how, is what undo restores; where that is not known, nothing is
+/// changed. rpm-ostree refuses to enable what is enabled without arguments.
+#[test]
+fn rpm_ostree_regenerates_as_before() {
+    const ORIGIN: &str = "ostree/deploy/fedora/deploy/0000000000000000000000000000000000000000000000000000000000000001.0.origin";
+    for (before, done, undone) in [
+        ("", "--enable", "--disable"),
+        ("[rpmostree]\nregenerate-initramfs=true\n", "--enable --arg=--reproducible", "--enable"),
+        (
+            "[rpmostree]\nregenerate-initramfs=true\ninitramfs-args=--add;lvm;\n",
+            "--enable --arg=--add --arg=lvm",
+            "--enable --arg=--add --arg=lvm",
+        ),
+    ] {
+        // In its own file, or in that of a deployment that waits for the shutdown.
+        for is_staged in [false, true] {
+            let root = distribution("silverblue-ostree");
+            let root = root.path();
+            if is_staged {
+                fs::create_dir_all(root.join("run/ostree")).unwrap();
+                fs::write(root.join("run/ostree/staged-deployment"), format!("\0target\0[origin]\nrefspec=x\n{before}\0s\0kargs")).unwrap();
+            } else {
+                fs::write(root.join(ORIGIN), format!("[origin]\nrefspec=x\n{before}")).unwrap();
+            }
+            let ran = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+            assert!(ran.stdout.contains(&format!("$ rpm-ostree initramfs {done}: ")), "{before}: {}", ran.stdout);
+            let ran = on(root, &["undo", "--yes"]).with(0);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(
+                said.lines().any(|line| line.contains(&format!("rpm-ostree initramfs {undone} "))
+                    || line.ends_with(&format!("rpm-ostree initramfs {undone}"))),
+                "{before}: {said}"
+            );
+        }
+    }
+    let root = distribution("silverblue-ostree");
+    fs::remove_file(root.path().join(ORIGIN)).unwrap();
+    let before = walk(root.path());
+    let ran = on(root.path(), &["prepare", "--gpu", "01:00.0", "--yes"]).with(1);
+    assert!(ran.stderr.contains("whether rpm-ostree regenerates the initramfs already is not known"), "{}{}", ran.stdout, ran.stderr);
+    assert_same(&before, &walk(root.path()), "nothing is changed");
+}
+
 /// An empty file and one without write permission are files like any other; a directory keeps its mode.
 #[test]
 fn modes_come_back() {

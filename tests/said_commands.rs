@@ -18,7 +18,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("vgapt itself, between its processes", "--execute-tied-to"),
     ("cargo", "--bins --locked --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
-    ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable"),
+    ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable --arg --reproducible"),
     ("dracut", "--regenerate-all"),
     ("dnf, pacman, zypper", "--oldinstallonly --needed --noconfirm --non-interactive"),
     ("systemctl, systemd-tmpfiles, sysctl", "--now --property --runtime --timestamp --value --create --system --load"),

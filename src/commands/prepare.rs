@@ -1,5 +1,6 @@
 //! `vgapt prepare`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -171,6 +172,7 @@ impl Arguments {
             self.bind
         };
         let program = root.is_live().then(std::env::current_exe).transpose().context("cannot determine where this program is installed")?;
+        let program = program.filter(|own| !is_of_hook(own, setup));
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -290,4 +292,30 @@ fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
     let place = std::env::current_dir().context("cannot determine the current directory")?.join(folder);
     let folder = place.to_string_lossy().trim_end_matches('/').to_owned();
     Ok(SmbShare { owner: discovery::owner(root, &folder), folder, name: name.to_owned() })
+}
+
+/// Whether libvirt's hook runs this program, judged by its content; what cannot be read is replaced by a copy.
+fn is_of_hook(own: &Path, setup: &Setup) -> bool {
+    let its = setup.hook_program.as_deref().map(std::fs::read);
+    matches!((std::fs::read(own), its), (Ok(own), Some(Ok(its))) if own == its)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_another_version_is_not_of_the_hook() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, copy) = (folder.path().join("own"), folder.path().join("copy"));
+        let of = |program: Option<&Path>| {
+            let hook_program = program.map(|path| path.to_string_lossy().into_owned());
+            is_of_hook(&own, &Setup { hook_program, ..Setup::default() })
+        };
+        std::fs::write(&own, "new").unwrap();
+        std::fs::write(&copy, "old").unwrap();
+        assert!(of(Some(&own)) && !of(Some(&copy)) && !of(None) && !of(Some(&folder.path().join("gone"))));
+        std::fs::copy(&own, &copy).unwrap();
+        assert!(of(Some(&copy)));
+    }
 }

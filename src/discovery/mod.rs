@@ -14,6 +14,7 @@ mod kernel_log;
 mod libvirt;
 mod node_devices;
 mod observed;
+mod ostree;
 mod platform;
 mod read;
 mod scope;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{config, firmware, hook, libvirt, uses};
-use crate::model::{Booted, DomainFunctions, Host, Kernel, PciAddress, Setup, Size};
+use super::{config, firmware, hook, libvirt, ostree, uses};
+use crate::model::{Booted, DomainFunctions, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -75,8 +75,8 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
     unread.extend(unread_kernels(root, &kernels));
     Setup {
         unread,
-        files,
         booted: booted(root),
+        local_initramfs: LocalInitramfs(ostree::local_initramfs(root, &files)),
         claimants: claimants(root, host, &kernels),
         kernels,
         programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),
@@ -86,6 +86,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         firmwares: firmware::firmwares(root).len(),
         networks: libvirt::networks(root),
         hook_program: hook::program(root),
+        files,
         in_domains: DomainFunctions(libvirt::functions(root)),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{PciAddress, Size, SmbShare};
+use crate::passthrough::DangerKind;
 
 /// What is requested of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +18,8 @@ pub struct Wanted {
     pub allowed: BTreeSet<Allow>,
     /// Whether a disk that the TPM unlocks may ask for its key.
     pub accept_tpm: bool,
-    /// The path of the running vgapt, for the hook that libvirt runs; `None` in a tree that is not the running system.
+    /// The path of the running vgapt, if libvirt's hook would run another program or none; never in a tree that is not the
+    /// running system.
     pub program: Option<String>,
     /// Whether missing packages are installed.
     pub install: bool,
@@ -94,6 +96,39 @@ impl Allow {
             Self::LastKeyboard => "last-keyboard",
             Self::BlockedGroup => "blocked-group",
             Self::HostFunction => "host-function",
+        }
+    }
+
+    /// Introduces the option that overrides a refusal.
+    pub(super) const HINT: &str = "to do it anyway";
+
+    /// The option that allows it.
+    pub(super) fn option(self) -> String {
+        format!("--allow {}", self.name())
+    }
+}
+
+/// How `vgapt prepare` treats a danger.
+pub(super) enum Handling {
+    /// It is only reported.
+    Reported,
+    /// It is refused, and has to be corrected first.
+    Refused,
+    /// It is refused unless this name allows it.
+    Unless(Allow),
+}
+
+impl Handling {
+    pub(super) fn of(kind: DangerKind) -> Self {
+        match kind {
+            DangerKind::OnlyDisplay | DangerKind::OnlyPicture => Self::Unless(Allow::OnlyDisplay),
+            DangerKind::DiskInUse => Self::Unless(Allow::DiskInUse),
+            DangerKind::DefaultRoute => Self::Unless(Allow::DefaultRoute),
+            DangerKind::LastKeyboard => Self::Unless(Allow::LastKeyboard),
+            DangerKind::BlockedGroup => Self::Unless(Allow::BlockedGroup),
+            DangerKind::HostFunction => Self::Unless(Allow::HostFunction),
+            DangerKind::Console | DangerKind::SharedOut | DangerKind::ReservedMemory => Self::Refused,
+            DangerKind::HostBlind | DangerKind::UsesUnknown => Self::Reported,
         }
     }
 }

@@ -39,4 +39,6 @@ pub use reading::Reading;
 pub use rom::{Rom, RomCode, RomImage};
 pub(crate) use text::{serde_as_text, serialize_as_text};
 
-pub use setup::{Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses};
+pub use setup::{
+    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses,
+};

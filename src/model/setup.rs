@@ -31,6 +31,8 @@ pub struct Setup {
     pub networks: Vec<VirtualNetwork>,
     /// The vgapt program that libvirt's hook would run.
     pub hook_program: Option<String>,
+    /// Whether rpm-ostree regenerates the initramfs on this host.
+    pub local_initramfs: LocalInitramfs,
     pub in_domains: DomainFunctions,
 }
 
@@ -41,6 +43,16 @@ pub struct DomainFunctions(pub Reading<BTreeSet<PciAddress>>);
 impl Default for DomainFunctions {
     fn default() -> Self {
         Self(Reading::Unknown("libvirt's domains were not read".to_owned()))
+    }
+}
+
+/// The arguments that dracut gets where rpm-ostree regenerates the initramfs on this host; absent where it does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalInitramfs(pub Reading<Vec<String>>);
+
+impl Default for LocalInitramfs {
+    fn default() -> Self {
+        Self(Reading::Unknown("rpm-ostree's deployments were not read".to_owned()))
     }
 }
 

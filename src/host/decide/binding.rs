@@ -1,8 +1,9 @@
 //! Early binding to vfio-pci: by ids if these are unambiguous, else by address.
 
+use std::collections::BTreeSet;
+
 use super::bound::{Bound, GONE, MARK, MODPROBE, bound, ids_of, not_understood};
-use super::drivers::drivers_of;
-use super::{modprobe, others};
+use super::{drivers, modprobe, others};
 use crate::host::plan::{Edits, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::ParameterChange;
@@ -62,7 +63,7 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
         let others = others::others(host, setup);
         let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.takes.contains(&device.address));
         let new = host.devices(&wanted.functions).filter(|device| device.physical_function.is_none() && !others_bind(device));
-        functions.extend(new.map(Bound::of).filter(|new| !bound(setup).contains(new)));
+        functions.extend(new.map(Bound::of));
     }
     functions.sort_by_key(|bound| bound.address);
     functions.dedup();
@@ -104,11 +105,8 @@ fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
         // kmod ignores lines of files that sort after vgapt's.
         let sorts_first = line.path.rsplit('/').next() < MODPROBE.rsplit('/').next();
         (sorts_first && !has_before(&line.rest)).then(|| {
-            let rest = line.rest.split_once("pre:").map_or_else(
-                || format!("pre: {DRIVER} {}", line.rest),
-                |(head, tail)| format!("{head}pre: {DRIVER} {}", tail.trim_start()),
-            );
-            format!("softdep {module} {}", rest.split_whitespace().collect::<Vec<_>>().join(" "))
+            let (head, tail) = line.rest.split_once("pre:").unwrap_or(("", &line.rest));
+            format!("softdep {module} {head} pre: {DRIVER} {tail}").split_whitespace().collect::<Vec<_>>().join(" ")
         })
     };
     before.iter().filter_map(others).collect()
@@ -137,14 +135,9 @@ fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
 
 /// The modules that may bind to one of these functions.
 fn modules(host: &Host, setup: &Setup, functions: &[Bound]) -> Vec<String> {
-    let mut modules: Vec<String> = Vec::new();
-    for device in functions.iter().filter_map(|bound| host.device(bound.address)) {
-        modules.extend(drivers_of(setup, device));
-    }
-    modules.retain(|module| !setup.is_built_in(module) && !module.starts_with("vfio"));
-    modules.sort_unstable();
-    modules.dedup();
-    modules
+    let devices = functions.iter().filter_map(|bound| host.device(bound.address));
+    let modules: BTreeSet<String> = devices.flat_map(|device| drivers::of_host(setup, device)).collect();
+    modules.into_iter().filter(|module| !setup.is_built_in(module) && !module.starts_with("vfio")).collect()
 }
 
 impl Binding {
@@ -160,6 +153,7 @@ impl Binding {
             (false, true) => Vec::new(),
             (false, false) => vec![("vfio_pci", String::new())],
             (true, false) => vec![("vfio_pci", runs(DRIVER))],
+            // The script runs before each of the other drivers.
             (true, true) => self.before.iter().map(|module| (module.as_str(), runs(module))).collect(),
         }
     }
@@ -226,17 +220,13 @@ impl Binding {
             let name = as_comment(&host.device(bound.address).map(PciDevice::label).unwrap_or_default());
             text.push_str(&format!("{MARK}{} {} {} {name}\n", bound.address, bound.id, bound.subsystem));
         }
-        match (self.by_address, self.vfio_built_in) {
-            (false, false) => text.push_str(&format!("options {DRIVER} ids={}\n", self.ids().join(","))),
-            (false, true) => return text,
-            (true, false) => text.push_str(&format!("install {DRIVER} {SCRIPT} {DRIVER} $CMDLINE_OPTS\n")),
-            // vfio-pci is built in, so the script runs before each of the other drivers.
-            (true, true) => {
-                text.extend(self.before.iter().map(|module| format!("install {module} {SCRIPT} {module} $CMDLINE_OPTS\n")));
-                return text;
-            }
+        if !self.by_address && !self.vfio_built_in {
+            text.push_str(&format!("options {DRIVER} ids={}\n", self.ids().join(",")));
         }
-        text.extend(self.before.iter().map(|module| format!("softdep {module} pre: {DRIVER}\n")));
+        for (module, runs) in self.install_lines().iter().filter(|(_, runs)| !runs.is_empty()) {
+            text.push_str(&format!("install {} {runs}\n", if *module == "vfio_pci" { DRIVER } else { module }));
+        }
+        text.extend(self.before().iter().map(|module| format!("softdep {module} pre: {DRIVER}\n")));
         text
     }
 }

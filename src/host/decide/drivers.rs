@@ -1,10 +1,10 @@
-//! The host drivers that could take a device.
+//! The kernel modules that matter: the host drivers that could take a device, and those that vfio-pci needs.
 
 use crate::model::vendor::{AMD_GRAPHICS, INTEL, NVIDIA};
 use crate::model::{PciDevice, Setup};
 
 /// The modules that may bind to a function: from the kernel's module aliases, else the usual ones.
-pub(super) fn drivers_of(setup: &Setup, device: &PciDevice) -> Vec<String> {
+pub(super) fn of_host(setup: &Setup, device: &PciDevice) -> Vec<String> {
     setup.claimants.get(&device.address).cloned().unwrap_or_else(|| usual(device))
 }
 
@@ -24,4 +24,29 @@ fn usual(device: &PciDevice) -> Vec<String> {
     };
     let driver = device.driver.iter().filter(|_| names.is_empty() && !device.on_vfio()).map(|driver| driver.replace('-', "_"));
     names.iter().map(|name| (*name).to_owned()).chain(driver).collect()
+}
+
+/// The modules without which vfio-pci cannot bind a device: its own, its dependencies, and the one that maps a guest's memory.
+pub(super) const NEEDED_BY_VFIO: [&str; 4] = ["vfio_pci", "vfio_pci_core", "vfio", "vfio_iommu_type1"];
+
+/// The kernel's own parameter that keeps a module from being loaded, by its name.
+const NEVER_LOADED: &str = "module_blacklist";
+/// The parameters of kmod, dracut and initramfs-tools, which affect vfio-pci itself but not its dependencies.
+const NOT_BY_ALIAS: [&str; 3] = ["modprobe.blacklist", "rd.driver.blacklist", "blacklist"];
+/// The parameter that keeps built-in modules from being initialized.
+const NEVER_STARTED: &str = "initcall_blacklist";
+
+/// The parts of a kernel parameter's value that keep vfio-pci, or a module it needs, from being loaded.
+pub fn kept_out<'a>(setup: &Setup, name: &str, value: &'a str) -> Vec<&'a str> {
+    let name = name.replace('-', "_");
+    value.split(',').filter(|part| keeps_out(setup, &name, part)).collect()
+}
+
+fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
+    let module = part.replace('-', "_");
+    match name {
+        NEVER_LOADED => NEEDED_BY_VFIO.contains(&module.as_str()) && !setup.is_built_in(&module),
+        NEVER_STARTED => module.strip_suffix("_init").is_some_and(|module| NEEDED_BY_VFIO.contains(&module) && setup.is_built_in(module)),
+        _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
+    }
 }

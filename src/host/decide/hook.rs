@@ -13,22 +13,15 @@ pub fn calls_hooks(setup: &Setup) -> bool {
     setup.files.exists("/etc/libvirt/qemu.conf") || setup.has("libvirtd") || setup.has("virtqemud")
 }
 
-/// The hook, where there is a libvirt to call it.
+/// The hook, where there is a libvirt to call it; and the copy of the program that it runs, if it would run another one.
 pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     if !calls_hooks(setup) {
         return Ok(edits);
     }
-    edits.write(
-        setup,
-        HOOK,
-        HOOK_TEXT.to_owned(),
-        0o755,
-        "libvirt calls vgapt before a domain starts and after it stops, whoever starts it",
-    )?;
-    let lies_well = |program: &&str| program.starts_with("/usr/bin/") || program.starts_with("/usr/sbin/");
-    let is_due = !edits.writes.is_empty() || setup.hook_program.is_none();
-    if let Some(program) = program.filter(|program| is_due && !lies_well(program)) {
+    let why = "libvirt calls vgapt before a domain starts and after it stops, whoever starts it";
+    edits.write(setup, HOOK, HOOK_TEXT.to_owned(), 0o755, why)?;
+    if let Some(program) = program {
         let why = "to a path from which libvirt may run it";
         edits.commands.push(Command::of(&["install", "-m", "755", program, PROGRAM], why).making([PROGRAM]));
     }
@@ -40,4 +33,20 @@ pub(super) fn edits(setup: &Setup, program: Option<&str>) -> Result<Edits, Findi
         edits.commands.push(Command::of(&["systemctl", "try-reload-or-restart", &format!("{daemon}.service")], why));
     }
     Ok(edits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_differs_is_copied_again() {
+        let setup = Setup { programs: ["libvirtd".to_owned()].into(), ..Setup::with_file(HOOK, HOOK_TEXT) };
+        assert_eq!(edits(&setup, None).unwrap(), Edits::default(), "all is up to date");
+        let renewed = edits(&setup, Some("/root/.cargo/bin/vgapt")).unwrap();
+        assert!(renewed.writes.is_empty(), "the hook itself is up to date");
+        let [command] = &renewed.commands[..] else { panic!("{renewed:?}") };
+        assert_eq!(command.argv, ["install", "-m", "755", "/root/.cargo/bin/vgapt", PROGRAM]);
+        assert_eq!(command.makes, [PROGRAM], "undo restores the previous copy");
+    }
 }

@@ -1,8 +1,9 @@
 //! Huge pages for a guest's memory: as many as needed, and never more than the host can spare.
 
 use super::parameters::Needed;
-use crate::host::plan::{Command, Edits, Parameter};
+use crate::host::plan::{Command, Edits};
 use crate::host::request::{Hugepages, PageSize};
+use crate::host::text::shell;
 use crate::host::text::tokens::ParameterChange;
 use crate::model::{Finding, Host, Setup, Size};
 
@@ -30,11 +31,11 @@ impl Hugepages {
 
 /// How much of its memory a host can spare for huge pages.
 pub(crate) fn most_in_hugepages(total: Size) -> Size {
-    Size::from_bytes(total.bytes().saturating_sub(keeps(total).bytes()))
+    Size::from_bytes(total.bytes().saturating_sub(kept_by_host(total).bytes()))
 }
 
 /// How much it keeps for itself.
-fn keeps(total: Size) -> Size {
+fn kept_by_host(total: Size) -> Size {
     Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
 }
 
@@ -47,18 +48,13 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
         let message = "the host's memory size cannot be read from /proc/meminfo, so how much it can spare is not known";
         return Some(Finding::error("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
     };
-    let most = most_in_hugepages(total);
+    let most = most_in_hugepages(total).bytes();
     let asked = wanted.count().saturating_mul(wanted.page.size().bytes());
-    (asked > most.bytes()).then(|| {
-        let most = Size::from_mib(most.bytes() >> 20);
+    (asked > most).then(|| {
+        let (memory, has, keeps, most) = (wanted.memory, total.kib() >> 10, kept_by_host(total).bytes() >> 20, Size::from_mib(most >> 20));
         Finding::error(
             "too-many-hugepages",
-            format!(
-                "{} in huge pages are requested; the host has {} MiB, and keeps {} MiB for itself",
-                wanted.memory,
-                total.kib() >> 10,
-                keeps(total).bytes() >> 20
-            ),
+            format!("{memory} in huge pages are requested; the host has {has} MiB, and keeps {keeps} MiB for itself"),
             format!("request {most} at most, and give the domain no more memory"),
         )
     })
@@ -66,13 +62,8 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
 
 /// Pages of 1 GiB can be reserved only at boot.
 pub(super) fn parameter(wanted: Hugepages) -> Option<Needed> {
-    (wanted.page == PageSize::Gib1).then(|| Needed {
-        want: ParameterChange::Hugepages("1G", wanted.count()),
-        parameter: Parameter {
-            token: format!("hugepagesz=1G hugepages={}", wanted.count()),
-            why: format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory),
-        },
-    })
+    let why = format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory);
+    (wanted.page == PageSize::Gib1).then(|| Needed::new(ParameterChange::Hugepages("1G", wanted.count()), why))
 }
 
 /// The files and commands.
@@ -80,16 +71,14 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
     let mut edits = Edits::default();
     match wanted.page {
         PageSize::Mib2 => {
-            let count = wanted.count();
-            let text = format!(
-                "# Written by `vgapt prepare`, taken away by `vgapt undo`: {} for a guest.\nvm.nr_hugepages = {count}\n",
-                wanted.memory
-            );
+            let (memory, count) = (wanted.memory, wanted.count());
+            let text =
+                format!("# Written by `vgapt prepare`, taken away by `vgapt undo`: {memory} for a guest.\nvm.nr_hugepages = {count}\n");
             edits.write(setup, SYSCTL, text, 0o644, "huge pages, reserved at boot while memory is not fragmented")?;
             let pool = host.memory.hugepages.iter().find(|pool| pool.page == wanted.page.size());
             if !edits.writes.is_empty() {
-                let mut command =
-                    Command::of(&["sysctl", "--quiet", "--load", SYSCTL], "reserves them now, as far as memory is not fragmented");
+                let why = "reserves them now, as far as memory is not fragmented";
+                let mut command = Command::of(&["sysctl", "--quiet", "--load", SYSCTL], why);
                 command.undo = pool.map(|pool| vec!["sysctl".to_owned(), "--quiet".to_owned(), format!("vm.nr_hugepages={}", pool.total)]);
                 edits.commands.push(command);
             }
@@ -98,17 +87,9 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
             let is_mounted = |line: &str| line.split_whitespace().nth(1) == Some(MOUNT_1G);
             let table = setup.files.text(FSTAB).unwrap_or_default();
             if !table.lines().any(is_mounted) {
-                let line_break = if table.is_empty() || table.ends_with('\n') { "" } else { "\n" };
-                let mount = format!(
-                    "hugetlbfs {MOUNT_1G} hugetlbfs pagesize=1G,nofail,x-systemd.before=libvirtd.service,x-systemd.before=virtqemud.service 0 0\n"
-                );
-                edits.write(
-                    setup,
-                    FSTAB,
-                    format!("{table}{line_break}{mount}"),
-                    0o644,
-                    "pages of 1 GiB, mounted before libvirt looks for them",
-                )?;
+                let options = "pagesize=1G,nofail,x-systemd.before=libvirtd.service,x-systemd.before=virtqemud.service";
+                let text = shell::with_line(table, &format!("hugetlbfs {MOUNT_1G} hugetlbfs {options} 0 0"));
+                edits.write(setup, FSTAB, text, 0o644, "pages of 1 GiB, mounted before libvirt looks for them")?;
             }
         }
     }

@@ -33,6 +33,11 @@ impl Line {
         format!("{}, line {}", self.path, self.number)
     }
 
+    /// Its place and text in one phrase.
+    pub fn says(&self) -> String {
+        format!("{} says `{}`", self.place(), self.words())
+    }
+
     /// Whether an install line runs nothing that could load the module: the usual way to keep one out.
     pub fn loads_nothing(&self) -> bool {
         let program = self.rest.split([' ', '\t', ';', '&', '|']).next().unwrap_or_default();

@@ -1,18 +1,26 @@
 //! Lines of modprobe's configuration that override vgapt's.
 
 use super::binding::{self, Binding};
-use super::{modprobe, vfio};
+use super::drivers;
+use super::modprobe::{self, Configuration, Line};
 use crate::host::plan::Plan;
 use crate::host::request::Wanted;
 use crate::model::{Finding, Setup};
 
-/// Other lines of modprobe's configuration that keep vfio-pci from being loaded as set up.
-pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Finding> {
-    let lines = binding.install_lines();
-    if binding.is_empty() {
-        return Vec::new();
-    }
+/// Other lines of modprobe's configuration that keep vfio-pci from being loaded as set up, or at all.
+pub(super) fn findings(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Binding) -> Vec<Finding> {
     let configuration = modprobe::read(setup, &plan.writes);
+    let mut findings = Vec::new();
+    if !binding.is_empty() {
+        findings.extend(of_binding(&configuration, binding));
+    }
+    if !binding.is_empty() || !wanted.functions.is_empty() {
+        findings.extend(kept_out(setup, &configuration));
+    }
+    findings
+}
+
+fn of_binding(configuration: &Configuration, binding: &Binding) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, what) in &configuration.unread {
         findings.push(Finding::blocked(
@@ -21,67 +29,42 @@ pub(super) fn findings(setup: &Setup, plan: &Plan, binding: &Binding) -> Vec<Fin
             format!("correct or remove {path}, and run vgapt prepare again"),
         ));
     }
+    let lines = binding.install_lines();
     for (module, wanted) in &lines {
-        let differs = |line: &&modprobe::Line| line.rest != *wanted && !line.loads_nothing();
+        let differs = |line: &&Line| line.rest != *wanted && !line.loads_nothing();
         let Some(line) = configuration.first("install", module).filter(differs) else { continue };
         let ours =
             if wanted.is_empty() { String::new() } else { format!(", before the line `install {module} {wanted}` that vgapt needs") };
-        findings.push(Finding::blocked(
-            "install-line",
-            format!(
-                "{} says `{}`: of several install lines kmod runs only the first{ours}, so another tool decides how {module} is loaded",
-                line.place(),
-                line.words()
-            ),
-            put_away(&line.path, line.number),
-        ));
+        let why = format!("of several install lines kmod runs only the first{ours}, so another tool decides how {module} is loaded");
+        findings.push(Finding::blocked("install-line", format!("{}: {why}", line.says()), removal(line)));
     }
     // A built-in vfio-pci is bound by the script, without dependencies.
-    let late =
-        binding.before().iter().filter_map(|module| configuration.first("softdep", module).filter(|line| !binding::has_before(&line.rest)));
-    findings.extend(late.map(|line| {
-        Finding::warning(
-            "softdep",
-            format!(
-                "{} says `{}`: of several such lines kmod uses only the first, so vfio-pci is not loaded before that driver",
-                line.place(),
-                line.words()
-            ),
-            put_away(&line.path, line.number),
-        )
-    }));
-    let blacklisted = configuration
-        .of("blacklist")
-        .find(|line| line.name == "vfio_pci")
-        .filter(|_| lines.iter().any(|(module, _)| *module == "vfio_pci"));
-    findings.extend(blacklisted.map(|line| {
-        Finding::blocked(
-            "install-line",
-            format!("{} says `{}`, which keeps vfio-pci from being loaded early", line.place(), line.words()),
-            put_away(&line.path, line.number),
-        )
-    }));
+    let first = binding.before().iter().filter_map(|module| configuration.first("softdep", module));
+    for line in first.filter(|line| !binding::has_before(&line.rest)) {
+        let why = "of several such lines kmod uses only the first, so vfio-pci is not loaded before that driver";
+        findings.push(Finding::warning("softdep", format!("{}: {why}", line.says()), removal(line)));
+    }
+    let is_loaded = lines.iter().any(|(module, _)| *module == "vfio_pci");
+    if let Some(line) = configuration.of("blacklist").find(|line| is_loaded && line.name == "vfio_pci") {
+        let message = format!("{}, which keeps vfio-pci from being loaded early", line.says());
+        findings.push(Finding::blocked("install-line", message, removal(line)));
+    }
     findings
 }
 
 /// Install lines that keep vfio-pci, or a module it needs, from being loaded at all.
-pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Binding) -> Vec<Finding> {
-    if binding.is_empty() && wanted.functions.is_empty() {
-        return Vec::new();
-    }
-    let configuration = modprobe::read(setup, &plan.writes);
+fn kept_out(setup: &Setup, configuration: &Configuration) -> Vec<Finding> {
     let mut told = Vec::new();
     let mut findings = Vec::new();
-    for module in vfio::NEEDED.into_iter().filter(|module| !setup.is_built_in(module)) {
+    for module in drivers::NEEDED_BY_VFIO.into_iter().filter(|module| !setup.is_built_in(module)) {
         let Some(line) = configuration.first("install", module).filter(|line| !told.contains(&line.place())) else { continue };
-        let says = format!("{} says `{}`", line.place(), line.words());
-        let remedy = put_away(&line.path, line.number);
+        let says = line.says();
         if line.loads_nothing() {
             let message = format!("{says}: it keeps {module} from being loaded, and without it vfio-pci binds no device");
-            findings.push(Finding::blocked("install-line", message, remedy));
+            findings.push(Finding::blocked("install-line", message, removal(line)));
         } else if module != "vfio_pci" && !line.rest.contains("modprobe") {
             let message = format!("{says}: another tool decides whether {module} is loaded, and without it vfio-pci binds no device");
-            findings.push(Finding::warning("install-line", message, remedy));
+            findings.push(Finding::warning("install-line", message, removal(line)));
         }
         told.push(line.place());
     }
@@ -89,7 +72,8 @@ pub(super) fn kept_out(setup: &Setup, plan: &Plan, wanted: &Wanted, binding: &Bi
 }
 
 /// How to remove a line: a file of a package is masked by a copy, since an update restores it.
-fn put_away(path: &str, number: usize) -> String {
+fn removal(line: &Line) -> String {
+    let Line { path, number, .. } = line;
     if path.starts_with("/etc/") {
         return format!("remove line {number} from {path} and run vgapt prepare again");
     }

@@ -9,7 +9,7 @@ use crate::model::{Distribution, Finding, Host, Setup};
 pub struct SoftwarePackage {
     /// What it is.
     pub name: &'static str,
-    /// The package on Debian and Ubuntu, Fedora and RHEL, Arch, openSUSE.
+    /// The package of each of [`FAMILIES`].
     packages: [&'static str; 4],
     /// The program by which it is detected.
     pub program: &'static str,
@@ -21,65 +21,39 @@ pub struct SoftwarePackage {
 
 /// What a guest needs, then what it may use.
 pub static SOFTWARE: [SoftwarePackage; 8] = [
-    SoftwarePackage {
-        name: "libvirt",
-        packages: ["libvirt-daemon-system", "libvirt-daemon-kvm", "libvirt", "libvirt-daemon-qemu"],
-        program: "virsh",
-        why: "it defines and runs the guests",
-        required: true,
-    },
-    SoftwarePackage {
-        name: "QEMU",
-        packages: ["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"],
-        program: "qemu-system-x86_64",
-        why: "it runs the virtual machine",
-        required: true,
-    },
-    SoftwarePackage {
-        name: "OVMF",
-        packages: ["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"],
-        program: "",
-        why: "it is the UEFI firmware of guests",
-        required: true,
-    },
-    SoftwarePackage {
-        name: "the disk tools of QEMU",
-        packages: ["qemu-utils", "qemu-img", "qemu-img", "qemu-img"],
-        program: "qemu-img",
-        why: "it creates the disks of guests",
-        required: false,
-    },
-    SoftwarePackage {
-        name: "a TPM for Windows 11 (swtpm)",
-        packages: ["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"],
-        program: "swtpm",
-        why: "Windows 11 requires a TPM",
-        required: false,
-    },
-    SoftwarePackage {
-        name: "libguestfs",
-        packages: ["libguestfs-tools", "guestfs-tools", "guestfs-tools", "guestfs-tools"],
-        program: "virt-sparsify",
-        why: "it reads and compacts the disks of guests",
-        required: false,
-    },
-    SoftwarePackage {
-        name: "virtiofsd",
-        packages: ["virtiofsd", "virtiofsd", "virtiofsd", "virtiofsd"],
-        program: "virtiofsd",
-        why: "with it the host shares folders with a guest by virtiofs",
-        required: false,
-    },
-    SoftwarePackage {
-        name: "Samba",
-        packages: ["samba", "samba", "samba", "samba"],
-        program: "smbd",
-        why: "with it the host shares folders with Windows",
-        required: false,
-    },
+    needed("libvirt", "virsh", "it defines and runs the guests").by([
+        "libvirt-daemon-system",
+        "libvirt-daemon-kvm",
+        "libvirt",
+        "libvirt-daemon-qemu",
+    ]),
+    needed("QEMU", "qemu-system-x86_64", "it runs the virtual machine").by(["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"]),
+    needed("OVMF", "", "it is the UEFI firmware of guests").by(["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"]),
+    useful("the disk tools of QEMU", "qemu-img", "it creates the disks of guests").by(["qemu-utils", "qemu-img", "qemu-img", "qemu-img"]),
+    useful("a TPM for Windows 11 (swtpm)", "swtpm", "Windows 11 requires a TPM").by(["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"]),
+    useful("libguestfs", "virt-sparsify", "it reads and compacts the disks of guests").by([
+        "libguestfs-tools",
+        "guestfs-tools",
+        "guestfs-tools",
+        "guestfs-tools",
+    ]),
+    useful("virtiofsd", "virtiofsd", "with it the host shares folders with a guest by virtiofs").by(["virtiofsd"; 4]),
+    useful("Samba", "smbd", "with it the host shares folders with Windows").by(["samba"; 4]),
 ];
 
+const fn needed(name: &'static str, program: &'static str, why: &'static str) -> SoftwarePackage {
+    SoftwarePackage { name, packages: [""; 4], program, why, required: true }
+}
+
+const fn useful(name: &'static str, program: &'static str, why: &'static str) -> SoftwarePackage {
+    SoftwarePackage { required: false, ..needed(name, program, why) }
+}
+
 impl SoftwarePackage {
+    const fn by(self, packages: [&'static str; 4]) -> Self {
+        Self { packages, ..self }
+    }
+
     /// Whether it is there.
     pub fn is_there(&self, setup: &Setup) -> bool {
         match self.program {
@@ -95,33 +69,32 @@ impl SoftwarePackage {
     }
 }
 
+/// The families of distributions: their members, and the command that installs without asking.
+const FAMILIES: [(&[&str], &[&str]); 4] = [
+    (&["debian", "ubuntu"], &["apt-get", "install", "-y"]),
+    (&["fedora", "rhel", "centos"], &["dnf", "install", "-y"]),
+    (&["arch"], &["pacman", "-S", "--needed", "--noconfirm"]),
+    (&["suse", "opensuse"], &["zypper", "--non-interactive", "install"]),
+];
+
+fn family(distribution: &Distribution) -> Option<usize> {
+    FAMILIES.iter().position(|(members, _)| distribution.is_like(members))
+}
+
 /// Whether it is of Debian's family.
 pub(super) fn is_debian(host: &Host) -> bool {
     family(&host.platform.distribution) == Some(0)
 }
 
-fn family(distribution: &Distribution) -> Option<usize> {
-    let families = [&["debian", "ubuntu"][..], &["fedora", "rhel", "centos"], &["arch"], &["suse", "opensuse"]];
-    families.iter().position(|ids| distribution.is_like(ids))
-}
-
-/// The command of each family that installs without asking.
-const INSTALL: [&[&str]; 4] = [
-    &["apt-get", "install", "-y"],
-    &["dnf", "install", "-y"],
-    &["pacman", "-S", "--needed", "--noconfirm"],
-    &["zypper", "--non-interactive", "install"],
-];
-
 /// One command that installs what is required and missing. `vgapt undo` does not remove packages.
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
-    let is_needed = |piece: &&SoftwarePackage| piece.required || (piece.program == "smbd" && !wanted.shares.shares.is_empty());
-    let missing: Vec<&SoftwarePackage> = SOFTWARE.iter().filter(is_needed).filter(|piece| !piece.is_there(setup)).collect();
+    let is_needed = |software: &&SoftwarePackage| software.required || (software.program == "smbd" && !wanted.shares.shares.is_empty());
+    let missing: Vec<&SoftwarePackage> = SOFTWARE.iter().filter(is_needed).filter(|software| !software.is_there(setup)).collect();
     let mut edits = Edits::default();
     if missing.is_empty() {
         return Ok(edits);
     }
-    let names: Vec<&str> = missing.iter().map(|piece| piece.name).collect();
+    let names: Vec<&str> = missing.iter().map(|software| software.name).collect();
     let Some(family) = family(&host.platform.distribution) else {
         return Err(Finding::error(
             "packages",
@@ -129,8 +102,8 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
             "install them with its package manager, and omit --install",
         ));
     };
-    let packages: Vec<&str> = missing.iter().map(|piece| piece.packages[family]).collect();
-    let argv = [INSTALL[family], &packages].concat();
+    let packages: Vec<&str> = missing.iter().map(|software| software.packages[family]).collect();
+    let argv = [FAMILIES[family].1, &packages].concat();
     edits.commands.push(Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names.join(", "))));
     Ok(edits)
 }

@@ -1,20 +1,21 @@
 //! From the request and the present state to the plan.
 
+use std::slice;
+
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
-use super::{bind_start, binding, bound, generated, hook, hugepages, labels, loaders, npt, others, overruled, packages, refusals, room};
-use super::{samba, tpm};
-use crate::host::plan::{Edits, Parameter, Plan};
+use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba};
+use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
-use crate::model::{BootLoader, Finding, Host, Setup};
+use crate::model::{BootLoader, Finding, HOOK_PROGRAMS, Host, Setup};
 
 /// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host));
     if wanted.bind == Bind::Start {
-        plan.findings.extend(bind_start::doubts(host, setup, &wanted.functions));
+        plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));
     }
     let binding = binding::decide(host, setup, wanted, &mut plan);
     plan.switch_off = binding.switch_off().map(str::to_owned);
@@ -28,14 +29,12 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         needed.extend(hugepages::parameter(pages));
         take(&mut plan, hugepages::edits(host, setup, pages));
     }
-    take(&mut plan, npt::edits(host, setup));
+    take(&mut plan, parameters::nested_paging(host, setup));
 
     plan.findings.extend(others::findings(host, setup, wanted));
     take(&mut plan, binding.edits(host, setup));
-    let overruled = overruled::findings(setup, &plan, &binding);
+    let overruled = overruled::findings(setup, &plan, wanted, &binding);
     plan.findings.extend(overruled);
-    let kept_out = overruled::kept_out(setup, &plan, wanted, &binding);
-    plan.findings.extend(kept_out);
     let (modules, files) = binding.in_initramfs();
     if !binding.is_empty() || bound_before {
         initramfs_edits(host, setup, &Inclusion { modules, files, image: initramfs::image(host, setup) }, &mut plan);
@@ -47,30 +46,14 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
-    plan.findings.extend(samba::doubts(setup, &wanted.shares.shares));
-    labels::add(setup, &mut plan);
+    plan.findings.extend(samba::warnings(setup, &wanted.shares.shares));
+    correct_labels(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
-        plan.findings.extend(unread(setup));
-        plan.findings.extend(room::refusal(setup, &plan));
-        plan.findings.extend(tpm::refusal(host, setup, &plan, wanted));
+        let findings = checks::findings(host, setup, &plan, wanted);
+        plan.findings.extend(findings);
     }
     plan
-}
-
-/// Configuration that could not be read and may change the plan. A user who may not read it may not write either, and
-/// gets that error when writing.
-fn unread(setup: &Setup) -> Option<Finding> {
-    let first = setup.unread.first()?;
-    let more = if setup.unread.len() > 1 { format!(" (and {} more)", setup.unread.len() - 1) } else { String::new() };
-    let message = format!("{first}{more}; its content is not known, and might change the plan");
-    let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
-    Some(if setup.unread.iter().all(is_closed) {
-        Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
-    } else {
-        let remedy = "correct or remove it, and run vgapt prepare again (vgapt check names each file that cannot be read)";
-        Finding::blocked("unread", message, remedy)
-    })
 }
 
 fn take(plan: &mut Plan, edits: Result<Edits, Finding>) {
@@ -88,13 +71,11 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
     };
     plan.in_initramfs = inclusion.modules.iter().filter(|module| **module == "vfio_pci").map(|_| "vfio-pci.ko".to_owned()).collect();
     plan.in_initramfs.extend(inclusion.files.iter().map(|file| file.trim_start_matches('/').to_owned()));
-    match initramfs::edits(tool, setup, inclusion) {
+    let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
+    match initramfs::edits(tool, setup, inclusion, bound_changes) {
         Err(finding) => plan.findings.push(finding),
-        Ok(mut edits) => {
-            let bound_changes = plan.writes.iter().any(|write| inclusion.files.contains(&write.path.as_str()) || write.after.is_none());
-            if edits.writes.is_empty() && !bound_changes {
-                edits.commands.clear();
-            } else {
+        Ok(edits) => {
+            if !edits.commands.is_empty() {
                 plan.reboot.push("the new initramfs is loaded at boot".to_owned());
             }
             plan.add(edits);
@@ -103,39 +84,30 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
 }
 
 fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan) {
-    let is_opposite = |want: &ParameterChange| matches!(want, ParameterChange::Without(..));
-    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
-    let telling: Vec<Parameter> = needed
-        .into_iter()
-        .filter(|one| !is_opposite(&one.want) || !tokens::says(&running, std::slice::from_ref(&one.want)))
-        .map(|one| one.parameter)
-        .collect();
+    let is_shown =
+        |want: &ParameterChange| !matches!(want, ParameterChange::Without(..)) || !tokens::has_all(&running, slice::from_ref(want));
+    let wants: Vec<ParameterChange> = needed.iter().map(|one| one.want.clone()).collect();
+    let shown = needed.into_iter().filter(|one| is_shown(&one.want));
+    plan.parameters = shown.map(|one| Parameter { token: one.want.to_string(), why: one.why }).collect();
     let chosen = match loaders::chosen(host, setup) {
         Ok(chosen) => chosen,
         // Nothing has to be added, so the boot loader does not matter.
-        Err(_) if telling.is_empty() => return,
+        Err(_) if plan.parameters.is_empty() => return,
         // The user has set all of them in the boot loader's configuration.
-        Err(_) if host.platform.cmdline.is_some() && tokens::says(&running, &wants) => {
-            plan.parameters = telling;
-            return;
-        }
+        Err(_) if host.platform.cmdline.is_some() && tokens::has_all(&running, &wants) => return,
         Err(mut finding) => {
-            let line: Vec<&str> = telling.iter().map(|parameter| parameter.token.as_str()).collect();
+            let line: Vec<&str> = plan.parameters.iter().map(|parameter| parameter.token.as_str()).collect();
             finding.remedy = finding.remedy.replace(loaders::PARAMETERS, &line.join(" "));
-            plan.parameters = telling;
             return plan.findings.push(finding);
         }
     };
-    plan.parameters = telling;
-    match chosen.loader.edit(host, setup, &wants) {
+    match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
-            if !edits.writes.is_empty() || !edits.commands.is_empty() {
-                plan.reboot.push(format!(
-                    "kernel parameters take effect at the next boot (boot loader: {}; {})",
-                    chosen.loader.name, chosen.evidence
-                ));
+            if edits != Edits::default() {
+                let loaders::Chosen { loader, evidence } = &chosen;
+                plan.reboot.push(format!("kernel parameters take effect at the next boot (boot loader: {}; {evidence})", loader.name));
             }
             plan.add(edits);
         }
@@ -145,10 +117,28 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         plan.findings.extend(loaders::unsigned(setup));
     }
     // Only while something changes; later, the entry would be a copy of vgapt's own.
-    let fallback = chosen.loader.fallback(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    let fallback = (chosen.loader.fallback)(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();
         let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");
         take(plan, written.map(|()| edits));
     }
+}
+
+/// Corrects the SELinux labels of new files, which inherit their directory's label: before a daemon is reloaded, since it
+/// ignores a hook that it may not run.
+fn correct_labels(setup: &Setup, plan: &mut Plan) {
+    if !setup.enforces_labels() {
+        return;
+    }
+    let new = plan.writes.iter().filter(|write| write.before.is_none() && write.after.is_some()).map(|write| write.place.as_str());
+    let is_copied = |program: &&str| plan.commands.iter().any(|command| command.makes.iter().any(|made| made == program));
+    let copied = HOOK_PROGRAMS.into_iter().filter(is_copied);
+    let files: Vec<&str> = new.chain(copied).collect();
+    if files.is_empty() {
+        return;
+    }
+    let argv = [&["restorecon", "-i"], &files[..]].concat();
+    let reload = plan.commands.iter().position(|command| command.argv[0] == "systemctl").unwrap_or(plan.commands.len());
+    plan.commands.insert(reload, Command::of(&argv, "SELinux needs the labels of its policy, and new files have those of their directory"));
 }

@@ -4,4 +4,3 @@
 pub(super) mod merge;
 pub(super) mod shell;
 pub(super) mod tokens;
-pub(super) mod words;

@@ -1,7 +1,8 @@
-//! Finds and edits variable assignments in a file that a shell reads, such as /etc/default/grub.
+//! Finds and edits variable assignments in a file that a shell reads, such as /etc/default/grub. `parts` is the only code
+//! that follows a shell's quotes and comments.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::str::CharIndices;
 
 /// How the value of an assignment is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,23 +36,21 @@ pub(in crate::host) fn assignments(text: &str, name: &str) -> Vec<Assignment> {
     let mut depth = 0_usize;
     let mut at = 0;
     while at < text.len() {
-        let line = &text[at..];
-        let end = statement_end(line);
-        let statement = &line[..end];
-        let trimmed = statement.trim_start();
-        let first = trimmed.split(|c: char| c.is_whitespace() || c == ';').next().unwrap_or_default();
-        match first {
-            "if" | "case" | "for" | "while" | "until" | "{" => depth += 1,
-            "fi" | "esac" | "done" | "}" => depth = depth.saturating_sub(1),
+        // A statement includes the lines that a quote, a backslash or a parenthesis joins to it.
+        let length = code_length(&text[at..], '\n', |c| c == '\n');
+        let end = (at + length + 1).min(text.len());
+        let statement = &text[at..end];
+        match statement.trim_start().split(|c: char| c.is_whitespace() || c == ';').next() {
+            Some("if" | "case" | "for" | "while" | "until" | "{") => depth += 1,
+            Some("fi" | "esac" | "done" | "}") => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if !trimmed.starts_with('#') {
-            for assignment in within(statement, name) {
-                let Assignment { inside, quotes, adds, certain } = assignment;
-                found.push(Assignment { inside: at + inside.start..at + inside.end, quotes, adds, certain: certain && depth == 0 });
-            }
-        }
-        at += end;
+        found.extend(within(statement, name).into_iter().map(|one| Assignment {
+            inside: at + one.inside.start..at + one.inside.end,
+            certain: one.certain && depth == 0,
+            ..one
+        }));
+        at = end;
     }
     found
 }
@@ -62,52 +61,64 @@ pub(in crate::host) fn replace(text: &str, assignment: &Assignment, value: &str)
     format!("{}{quote}{value}{quote}{}", &text[..assignment.inside.start], &text[assignment.inside.end..])
 }
 
-/// The characters of a text outside quotes and comments, with their places.
-struct Code<'t> {
-    characters: CharIndices<'t>,
-    quote: Option<char>,
-    is_comment: bool,
-    before: char,
+/// A text with one more line at its end.
+pub(in crate::host) fn with_line(text: &str, line: &str) -> String {
+    let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{line_break}{line}\n")
 }
 
-impl<'t> Code<'t> {
-    fn of(text: &'t str) -> Self {
-        Self { characters: text.char_indices(), quote: None, is_comment: false, before: '\n' }
-    }
+/// What a character is to a shell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Code,
+    /// Quoted or escaped, or what begins that.
+    Quoted,
+    /// The end of a quoted part.
+    Closing,
+    Comment,
 }
 
-impl Iterator for Code<'_> {
-    type Item = (usize, char);
-
-    fn next(&mut self) -> Option<(usize, char)> {
-        loop {
-            let (at, c) = self.characters.next()?;
-            let before = std::mem::replace(&mut self.before, c);
-            match (c, self.quote) {
-                ('\n', None) => {
-                    self.is_comment = false;
-                    return Some((at, c));
-                }
-                _ if self.is_comment => {}
-                ('#', None) if before.is_whitespace() => self.is_comment = true,
-                ('\\', None | Some('"')) => {
-                    self.characters.next();
-                }
-                ('"' | '\'', None) => self.quote = Some(c),
-                (c, Some(open)) if c == open => self.quote = None,
-                (c, None) => return Some((at, c)),
-                _ => {}
+/// The characters of a text with their places, as a shell reads them after the character `before`.
+fn parts(text: &str, mut before: char) -> impl Iterator<Item = (usize, char, Part)> {
+    let (mut quote, mut is_escaped, mut is_comment) = (None, false, false);
+    text.char_indices().map(move |(at, c)| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        let previous = std::mem::replace(&mut before, if was_escaped { '\\' } else { c });
+        is_comment = (is_comment || (c == '#' && quote.is_none() && previous.is_whitespace() && !was_escaped)) && c != '\n';
+        let part = match (c, quote) {
+            _ if is_comment => Part::Comment,
+            _ if was_escaped => Part::Quoted,
+            ('\\', None | Some('"')) => {
+                is_escaped = true;
+                Part::Quoted
             }
-        }
-    }
+            ('"' | '\'' | '`', None) => {
+                quote = Some(c);
+                Part::Quoted
+            }
+            (_, Some(open)) if c == open => {
+                quote = None;
+                Part::Closing
+            }
+            (_, Some(_)) => Part::Quoted,
+            (_, None) => Part::Code,
+        };
+        (at, c, part)
+    })
 }
 
-/// The end of a line, including the lines that a quote, a backslash or a parenthesis joins to it.
-fn statement_end(text: &str) -> usize {
+/// A line without the comment at its end.
+pub(in crate::host) fn without_comment(line: &str) -> &str {
+    let comment = parts(line, '\n').find(|(_, _, part)| *part == Part::Comment);
+    comment.map_or(line, |(at, _, _)| &line[..at])
+}
+
+/// Where the code at the beginning of a text ends: before the first of these characters outside of parentheses.
+fn code_length(text: &str, before: char, is_end: impl Fn(char) -> bool) -> usize {
     let mut depth = 0_usize;
-    for (at, c) in Code::of(text) {
+    for (at, c, _) in parts(text, before).filter(|(_, _, part)| *part == Part::Code) {
         match c {
-            '\n' if depth == 0 => return at + 1,
+            _ if depth == 0 && is_end(c) => return at,
             '(' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
             _ => {}
@@ -118,26 +129,19 @@ fn statement_end(text: &str) -> usize {
 
 /// The assignments in one statement, `export` and several on a line included.
 fn within(statement: &str, name: &str) -> Vec<Assignment> {
+    let code: BTreeSet<usize> = parts(statement, '\n').filter(|(_, _, part)| *part == Part::Code).map(|(at, _, _)| at).collect();
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(index) = statement[from..].find(name) {
         let start = from + index;
-        let after_name = start + name.len();
-        from = after_name;
-        let before = &statement[..start];
-        if before.ends_with(|c: char| c.is_alphanumeric() || "_$\"'={".contains(c)) || is_no_code(before) {
+        from = start + name.len();
+        let (before, rest) = (&statement[..start], &statement[from..]);
+        let begins_word = before.chars().next_back().is_none_or(|c| c.is_whitespace() || ";&|".contains(c));
+        let adds = rest.starts_with("+=");
+        if !begins_word || !code.contains(&start) || !(adds || rest.starts_with('=')) {
             continue;
         }
-        let rest = &statement[after_name..];
-        let (adds, sign) = if rest.starts_with("+=") {
-            (true, 2)
-        } else if rest.starts_with('=') {
-            (false, 1)
-        } else {
-            continue;
-        };
-        let value_start = after_name + sign;
-        let (inside, quotes, end) = value(statement, value_start);
+        let (inside, quotes, end) = value(statement, from + if adds { 2 } else { 1 });
         let own = [format!("${name}"), format!("${{{name}")].iter().any(|own| statement[inside.clone()].contains(own.as_str()));
         let lead = before.trim_start().trim_start_matches("export").trim();
         let certain = lead.is_empty() || lead.ends_with(';');
@@ -147,64 +151,19 @@ fn within(statement: &str, name: &str) -> Vec<Assignment> {
     found
 }
 
-/// Whether what follows this text is inside a quote or a comment.
-fn is_no_code(text: &str) -> bool {
-    let mut code = Code::of(text);
-    code.by_ref().for_each(drop);
-    code.is_comment || code.quote.is_some()
-}
-
 /// For the value that begins here: its range without quotes, its quotes, and its end with them.
 fn value(text: &str, start: usize) -> (Range<usize>, Quotes, usize) {
     let rest = &text[start..];
-    let end = start + word_length(rest);
-    let word = &text[start..end];
-    for (mark, quotes) in [('"', Quotes::Double), ('\'', Quotes::Single)] {
-        let inner = word.strip_prefix(mark).and_then(|word| word.strip_suffix(mark));
-        if let Some(inner) = inner.filter(|inner| !has_unescaped(inner, mark)) {
-            return (start + 1..start + 1 + inner.len(), quotes, end);
-        }
+    let word = &rest[..code_length(rest, '=', |c| c.is_whitespace() || ";&|".contains(c))];
+    let end = start + word.len();
+    let closing = parts(word, '=').find(|(_, _, part)| *part == Part::Closing);
+    let is_one = closing.is_some_and(|(at, _, _)| at + 1 == word.len());
+    match word.chars().next() {
+        Some('"') if is_one => (start + 1..end - 1, Quotes::Double, end),
+        Some('\'') if is_one => (start + 1..end - 1, Quotes::Single, end),
+        _ if word.contains(['"', '\'', '\\', '(', '`']) => (start..end, Quotes::Mixed, end),
+        _ => (start..end, Quotes::None, end),
     }
-    let plain = !word.contains(['"', '\'', '\\', '(', '`']) && !word.contains("$(");
-    (start..end, if plain { Quotes::None } else { Quotes::Mixed }, end)
-}
-
-fn has_unescaped(text: &str, mark: char) -> bool {
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' if mark == '"' => {
-                characters.next();
-            }
-            c if c == mark => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// A word of a shell: up to space, `;`, `&` or `|` outside of quotes.
-fn word_length(text: &str) -> usize {
-    let mut quote = None;
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match (c, quote) {
-            ('\\', None | Some('"')) => {
-                characters.next();
-            }
-            ('"' | '\'' | '`', None) => quote = Some(c),
-            ('#', None) if depth > 0 && before.is_whitespace() => quote = Some('\n'),
-            ('(', None) => depth += 1,
-            (')', None) => depth = depth.saturating_sub(1),
-            (c, Some(open)) if c == open => quote = None,
-            (c, None) if depth == 0 && (c.is_whitespace() || matches!(c, ';' | '&' | '|')) => return at,
-            _ => {}
-        }
-        before = c;
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -228,6 +187,7 @@ mod tests {
             ("A=\"$A more\"\n", ("$A more", Quotes::Double, true, true)),
             ("A+=\" more\"\n", (" more", Quotes::Double, true, true)),
             ("A=\"a\"'b'\n", ("\"a\"'b'", Quotes::Mixed, false, true)),
+            ("A=a\\ b#c\n", ("a\\ b#c", Quotes::Mixed, false, true)),
             ("A=`cat /proc/cmdline`\n", ("`cat /proc/cmdline`", Quotes::Mixed, false, true)),
             ("A=\"a\\\"b c\\\"\"\n", ("a\\\"b c\\\"", Quotes::Double, false, true)),
             ("A=(\n  a # no )\n  b\n)\n", ("(\n  a # no )\n  b\n)", Quotes::Mixed, false, true)),
@@ -239,16 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn what_is_no_assignment() {
         assert_eq!(values("A=\"a\" # was A=\"b\"\n").len(), 1);
-        for text in ["#A=x\n", "  # A=x", "BA=x", "AB=x", "echo \"A=x\"", "B='\nA=x\n'", "A x", "echo $A"] {
+        for text in ["#A=x\n", "  # A=x", "BA=x", "AB=x", "echo \"A=x\"", "B='\nA=x\n'", "A x", "echo $A", "B=`A=x`", "B=a\\ #A=x"] {
             assert_eq!(values(text), [], "{text:?}");
         }
         assert_eq!(values("A=a\n#A=b\nB=1 A=c; A=\"d\"\n").len(), 3);
     }
 
     #[test]
-    fn a_value_written_anew() {
+    fn a_value_is_replaced() {
         let text = "x\nA=quiet # y\n";
         assert_eq!(replace(text, &assignments(text, "A")[0], "quiet on"), "x\nA=\"quiet on\" # y\n");
     }

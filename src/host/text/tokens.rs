@@ -1,22 +1,52 @@
 //! Edits a kernel command line token by token: other tokens keep their order, quotes and the space around them.
 
-/// The tokens of a command line, each with the space before it.
-struct Tokens<'a>(Vec<(&'a str, &'a str)>, &'a str);
+use std::{fmt, slice};
+
+/// The tokens of a command line, each with the space before it, and the space at the end.
+struct Tokens<'a> {
+    all: Vec<(&'a str, &'a str)>,
+    end: &'a str,
+}
 
 impl<'a> Tokens<'a> {
     fn of(text: &'a str) -> Self {
-        let mut tokens = Vec::new();
+        let mut all = Vec::new();
         let mut rest = text;
         loop {
-            let start = space_length(rest);
-            let (space, from_token) = rest.split_at(start);
+            let (space, from_token) = rest.split_at(space_length(rest));
             if from_token.is_empty() {
-                return Self(tokens, space);
+                return Self { all, end: space };
             }
-            let length = token_length(from_token);
-            tokens.push((space, &from_token[..length]));
-            rest = &from_token[length..];
+            let (token, after) = from_token.split_at(token_length(from_token));
+            all.push((space, token));
+            rest = after;
         }
+    }
+
+    fn texts(&self) -> impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator {
+        self.all.iter().map(|(_, token)| *token)
+    }
+
+    /// Applies `change` to each token; with a removed token, the space before it is removed, or after it if it was the first.
+    fn edit(&self, change: impl Fn(usize, &str) -> Option<String>) -> String {
+        let mut text = String::new();
+        let mut first_space = None;
+        for (index, (space, token)) in self.all.iter().enumerate() {
+            match change(index, token) {
+                Some(token) => {
+                    text.push_str(first_space.take().unwrap_or(space));
+                    text.push_str(&token);
+                }
+                None if text.is_empty() => first_space = first_space.or(Some(space)),
+                None => {}
+            }
+        }
+        text + self.end
+    }
+
+    /// Replaces one token.
+    fn replace(&self, at: usize, with: &str) -> String {
+        self.edit(|index, token| Some(if index == at { with } else { token }.to_owned()))
     }
 }
 
@@ -33,32 +63,37 @@ fn space_length(text: &str) -> usize {
     }
 }
 
-/// Up to the next space outside of double quotes, as the kernel's `next_arg` reads it.
+/// Up to the next space outside of double quotes, as the kernel's `next_arg` reads it: a quote that is escaped in a shell
+/// file is a quote for the kernel.
 fn token_length(text: &str) -> usize {
-    let mut quoted = false;
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => quoted = !quoted,
-            '\\' if matches!(characters.peek(), Some((_, '\n' | '\r'))) => return at,
-            '\\' => {
-                // An escaped quote in a shell file is a quote for the kernel.
-                if let Some((_, '"')) = characters.peek() {
-                    quoted = !quoted;
-                }
-                characters.next();
-            }
-            c if c.is_ascii_whitespace() && !quoted => return at,
-            _ => {}
-        }
-    }
-    text.len()
+    let mut is_quoted = false;
+    let is_end = |&(at, c): &(usize, char)| {
+        is_quoted ^= c == '"';
+        (c.is_ascii_whitespace() && !is_quoted) || (c == '\\' && text[at + 1..].starts_with(['\n', '\r']))
+    };
+    text.char_indices().find(is_end).map_or(text.len(), |(at, _)| at)
 }
 
-/// A token's name with `-` replaced by `_`, and its value.
-fn split(token: &str) -> (String, Option<&str>) {
-    let (name, value) = token.split_once('=').map_or((token, None), |(name, value)| (name, Some(value)));
-    (name.replace('-', "_"), value)
+/// A token's name as it is spelt, and its value, without quotes around the token or the value, as `next_arg` reads them.
+fn parse(token: &str) -> (&str, Option<&str>) {
+    let token = unquoted(token);
+    token.split_once('=').map_or((token, None), |(name, value)| (name, Some(unquoted(value))))
+}
+
+/// Quotes that hold spaces together stay.
+fn unquoted(text: &str) -> &str {
+    let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.filter(|inside| !inside.contains(|c: char| c == '"' || c.is_ascii_whitespace())).unwrap_or(text)
+}
+
+/// Whether a token sets the parameter of this name; to the kernel `-` and `_` are the same.
+fn is_named(token: &str, name: &str) -> bool {
+    parse(token).0.replace('-', "_") == name.replace('-', "_")
+}
+
+/// The items of a token's value, which are separated by commas.
+fn items(token: &str) -> impl Iterator<Item = &str> {
+    parse(token).1.into_iter().flat_map(|value| value.split(','))
 }
 
 /// One requested change of a kernel command line.
@@ -66,16 +101,28 @@ fn split(token: &str) -> (String, Option<&str>) {
 pub(in crate::host) enum ParameterChange {
     /// This token; one of the same name with the value `off` is replaced by it.
     Set(String),
-    /// These parts in the comma-separated value of this name.
+    /// These items in the value of this name.
     Include(String, Vec<String>),
-    /// This part of the comma-separated value of this name is removed.
+    /// This item of the value of this name is removed.
     Without(String, String),
     /// This many huge pages of this size: two tokens that belong together.
     Hugepages(&'static str, u64),
 }
 
+impl fmt::Display for ParameterChange {
+    /// As on the command line; what is removed with a leading `-`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(token) => f.write_str(token),
+            Self::Include(name, items) => write!(f, "{name}={}", items.join(",")),
+            Self::Without(name, item) => write!(f, "-{name}={item}"),
+            Self::Hugepages(size, count) => f.write_str(&pages(size, *count).join(" ")),
+        }
+    }
+}
+
 /// Whether a command line already has all of these changes.
-pub(in crate::host) fn says(text: &str, wants: &[ParameterChange]) -> bool {
+pub(in crate::host) fn has_all(text: &str, wants: &[ParameterChange]) -> bool {
     wants.iter().all(|want| apply(text, want, true) == text)
 }
 
@@ -91,130 +138,96 @@ pub(in crate::host) fn without_opposites(text: &str, wants: &[ParameterChange]) 
 
 /// The command line with these changes undone.
 pub(in crate::host) fn without(text: &str, wants: &[ParameterChange]) -> String {
-    wants.iter().fold(text.to_owned(), |text, want| {
-        let tokens = Tokens::of(&text);
-        match want {
-            ParameterChange::Set(token) => edit(&tokens, |_, other| (other != token).then(|| other.to_owned())),
-            ParameterChange::Include(name, parts) => parts.iter().fold(text.clone(), |text, part| without_part(&text, name, part)),
-            ParameterChange::Without(..) => text.clone(),
-            ParameterChange::Hugepages(size, count) => {
-                let pair = [format!("hugepagesz={size}"), format!("hugepages={count}")];
-                edit(&tokens, |_, other| (!pair.iter().any(|token| token == other)).then(|| other.to_owned()))
-            }
-        }
+    wants.iter().fold(text.to_owned(), |text, want| match want {
+        ParameterChange::Set(token) => without_tokens(&text, slice::from_ref(token)),
+        ParameterChange::Hugepages(size, count) => without_tokens(&text, &pages(size, *count)),
+        ParameterChange::Include(name, items) => items.iter().fold(text, |text, item| without_item(&text, name, item)),
+        ParameterChange::Without(..) => text,
     })
+}
+
+fn without_tokens(text: &str, tokens: &[String]) -> String {
+    Tokens::of(text).edit(|_, other| (!tokens.iter().any(|token| token == other)).then(|| other.to_owned()))
 }
 
 fn apply(text: &str, want: &ParameterChange, add: bool) -> String {
     match want {
         ParameterChange::Set(token) => set(text, token, add),
-        ParameterChange::Include(name, parts) => include(text, name, parts, add),
-        ParameterChange::Without(name, part) => without_part(text, name, part),
-        ParameterChange::Hugepages(size, count) => hugepages(text, size, *count, add),
+        ParameterChange::Without(name, item) => without_item(text, name, item),
+        ParameterChange::Include(name, items) if add => include(text, name, items),
+        ParameterChange::Hugepages(size, count) if add => hugepages(text, size, *count),
+        ParameterChange::Include(..) | ParameterChange::Hugepages(..) => text.to_owned(),
     }
 }
 
 /// Removes `off`, and puts the requested token in the first such place; other values of the name stay.
 fn set(text: &str, token: &str, add: bool) -> String {
-    let (name, value) = split(token);
+    let (name, value) = parse(token);
     let tokens = Tokens::of(text);
-    let says = |other: &str, wanted: Option<&str>| {
-        let (known, value) = split(other);
-        known == name && (value == wanted || value.unwrap_or_default().split(',').any(|part| Some(part) == wanted))
-    };
-    let is_off = |other: &str| value != Some("off") && says(other, Some("off"));
-    let there = tokens.0.iter().any(|(_, other)| says(other, value));
-    let first_off = tokens.0.iter().position(|(_, other)| is_off(other));
-    let edited = edit(&tokens, |index, other| match () {
+    let says = |other: &str| is_named(other, name) && (parse(other).1 == value || items(other).any(|item| Some(item) == value));
+    let is_off = |other: &str| value != Some("off") && is_named(other, name) && items(other).any(|item| item == "off");
+    let missing = add && !tokens.texts().any(says);
+    let first_off = tokens.texts().position(is_off);
+    let edited = tokens.edit(|index, other| match () {
         () if !is_off(other) => Some(other.to_owned()),
-        () if add && !there && Some(index) == first_off => Some(token.to_owned()),
+        () if missing && Some(index) == first_off => Some(token.to_owned()),
         () => None,
     });
-    if add && !there && first_off.is_none() { append(&edited, &[token.to_owned()]) } else { edited }
+    if missing && first_off.is_none() { append(&edited, token) } else { edited }
 }
 
-fn include(text: &str, name: &str, parts: &[String], add: bool) -> String {
+fn include(text: &str, name: &str, wanted: &[String]) -> String {
     let tokens = Tokens::of(text);
-    let plain = name.replace('-', "_");
-    let Some(last) = tokens.0.iter().rposition(|(_, token)| split(token).0 == plain) else {
-        return if add { append(text, &[format!("{name}={}", parts.join(","))]) } else { text.to_owned() };
+    let Some(last) = tokens.texts().rposition(|token| is_named(token, name)) else {
+        return append(text, &format!("{name}={}", wanted.join(",")));
     };
-    if !add {
-        return text.to_owned();
-    }
-    let known: Vec<&str> = split(tokens.0[last].1).1.unwrap_or_default().split(',').filter(|part| !part.is_empty()).collect();
-    let missing: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !known.contains(part)).collect();
+    let token = tokens.all[last].1;
+    let known: Vec<&str> = items(token).filter(|item| !item.is_empty()).collect();
+    let missing: Vec<&str> = wanted.iter().map(String::as_str).filter(|item| !known.contains(item)).collect();
     if missing.is_empty() {
         return text.to_owned();
     }
-    let whole = [known, missing].concat().join(",");
-    let spelt = tokens.0[last].1.split('=').next().unwrap_or(name).to_owned();
-    edit(&tokens, |index, token| Some(if index == last { format!("{spelt}={whole}") } else { token.to_owned() }))
+    tokens.replace(last, &format!("{}={}", parse(token).0, [known, missing].concat().join(",")))
 }
 
-fn without_part(text: &str, name: &str, part: &str) -> String {
-    let tokens = Tokens::of(text);
-    let name = name.replace('-', "_");
-    let wrong = |token: &str| split(token).0 == name && split(token).1.is_some_and(|value| value.split(',').any(|known| known == part));
-    if !tokens.0.iter().any(|(_, token)| wrong(token)) {
-        return text.to_owned();
-    }
-    edit(&tokens, |_, token| {
-        if !wrong(token) {
+fn without_item(text: &str, name: &str, item: &str) -> String {
+    Tokens::of(text).edit(|_, token| {
+        if !is_named(token, name) || !items(token).any(|known| known == item) {
             return Some(token.to_owned());
         }
-        let (spelt, value) = token.split_once('=')?;
-        let kept: Vec<&str> = value.split(',').filter(|known| *known != part).collect();
-        (!kept.is_empty()).then(|| format!("{spelt}={}", kept.join(",")))
+        let kept: Vec<&str> = items(token).filter(|known| *known != item).collect();
+        (!kept.is_empty()).then(|| format!("{}={}", parse(token).0, kept.join(",")))
     })
 }
 
+fn pages(size: &str, count: u64) -> [String; 2] {
+    [format!("hugepagesz={size}"), format!("hugepages={count}")]
+}
+
 /// `hugepages=` applies to the `hugepagesz=` before it (kernel-parameters, hugetlbpage.rst).
-fn hugepages(text: &str, size: &str, count: u64, add: bool) -> String {
-    if !add {
-        return text.to_owned();
-    }
+fn hugepages(text: &str, size: &str, count: u64) -> String {
     let tokens = Tokens::of(text);
-    let wanted = format!("hugepages={count}");
-    let Some(at) = tokens.0.iter().rposition(|(_, token)| *token == format!("hugepagesz={size}")) else {
-        return append(text, &[format!("hugepagesz={size}"), wanted]);
-    };
-    match tokens.0.get(at + 1) {
-        Some((_, next)) if *next == wanted => text.to_owned(),
-        Some((_, next)) if split(next).0 == "hugepages" => {
-            edit(&tokens, |index, token| Some(if index == at + 1 { wanted.clone() } else { token.to_owned() }))
-        }
-        _ => edit(&tokens, |index, token| Some(if index == at { format!("{token} {wanted}") } else { token.to_owned() })),
+    let [size, count] = pages(size, count);
+    let Some(at) = tokens.texts().rposition(|token| token == size) else { return append(text, &format!("{size} {count}")) };
+    match tokens.texts().nth(at + 1) {
+        Some(next) if is_named(next, "hugepages") => tokens.replace(at + 1, &count),
+        _ => tokens.replace(at, &format!("{size} {count}")),
     }
 }
 
-/// Applies `change` to each token; with a removed token, the space before it is removed, or after it if it was the first.
-fn edit(tokens: &Tokens, change: impl Fn(usize, &str) -> Option<String>) -> String {
-    let mut text = String::new();
-    let mut first_space = None;
-    for (index, (space, token)) in tokens.0.iter().enumerate() {
-        match change(index, token) {
-            Some(token) => {
-                text.push_str(first_space.take().unwrap_or(space));
-                text.push_str(&token);
-            }
-            None if text.is_empty() => first_space = first_space.or(Some(space)),
-            None => {}
-        }
-    }
-    text + tokens.1
-}
-
-fn append(text: &str, tokens: &[String]) -> String {
+fn append(text: &str, token: &str) -> String {
     // A backslash at the end of a line is space too.
-    let space = Tokens::of(text).1;
+    let space = Tokens::of(text).end;
     let before = &text[..text.len() - space.len()];
     let separator = if before.is_empty() { "" } else { " " };
-    format!("{before}{separator}{}{space}", tokens.join(" "))
+    format!("{before}{separator}{token}{space}")
 }
 
 #[cfg(test)]
 mod tests {
+    use linux_kernel_cmdline::utf8::{Cmdline, ParameterKey};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn on() -> Vec<ParameterChange> {
@@ -234,18 +247,20 @@ mod tests {
             ("a iommu=pt,off b", "a iommu=pt b intel_iommu=on"),
             ("dyndbg=\"file x +p\" quiet", "dyndbg=\"file x +p\" quiet intel_iommu=on"),
             ("dyndbg=\\\"intel_iommu=off x\\\" quiet", "dyndbg=\\\"intel_iommu=off x\\\" quiet intel_iommu=on"),
+            ("a\\ intel_iommu=off", "a\\ intel_iommu=on"),
+            ("\"iommu=off\" intel_iommu=\"off\"", "intel_iommu=on"),
             ("a \\\n  b", "a \\\n  b intel_iommu=on"),
             ("a \\\n ", "a intel_iommu=on \\\n "),
             ("xintel_iommu=off intel_iommux=off", "xintel_iommu=off intel_iommux=off intel_iommu=on"),
         ] {
             assert_eq!(with(before, &on()), after, "{before:?}");
-            assert!(says(after, &on()));
+            assert!(has_all(after, &on()));
             assert_eq!(with(after, &on()), after);
         }
     }
 
     #[test]
-    fn opposites_go_and_nothing_comes() {
+    fn contradictions_are_removed_and_nothing_is_added() {
         assert_eq!(without_opposites("quiet intel_iommu=off iommu=off x", &on()), "quiet x");
         assert_eq!(without_opposites("quiet", &on()), "quiet");
     }
@@ -260,5 +275,36 @@ mod tests {
         assert_eq!(with("hugepagesz=1G hugepages=4 b", &pages), "hugepagesz=1G hugepages=8 b");
         assert_eq!(with("hugepagesz=1G b", &pages), "hugepagesz=1G hugepages=8 b");
         assert_eq!(with("hugepagesz=2M hugepages=8", &pages), "hugepagesz=2M hugepages=8 hugepagesz=1G hugepages=8");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The same tokens as the crate of the bootc project finds, and the same names and values.
+        #[test]
+        fn another_parser_reads_the_same(line in "[ab=,._\"\n -]{0,40}") {
+            let known = Cmdline::from(&line);
+            let tokens = Tokens::of(&line);
+            prop_assert_eq!(tokens.texts().collect::<Vec<_>>(), known.iter_str().collect::<Vec<_>>());
+            for (token, parameter) in tokens.texts().zip(known.iter()) {
+                let (name, value) = parse(token);
+                // It strips quotes that the kernel keeps; see below.
+                if !name.contains('"') && !value.is_some_and(|value| value.contains('"')) {
+                    prop_assert_eq!((ParameterKey::from(name), value), (parameter.key(), parameter.value()), "{}", token);
+                }
+            }
+        }
+    }
+
+    /// Where the crate differs from `next_arg` (lib/cmdline.c of Linux), which drops a quote at the end only if there is
+    /// one at the beginning; and where it differs from `parse_args` (kernel/params.c), which takes each token in turn, so
+    /// that for most parameters the last one counts.
+    #[test]
+    fn where_another_parser_is_wrong() {
+        let line = "a=b\"c d\" e=1 e=2";
+        let known = Cmdline::from(line);
+        assert_eq!((known.value_of("a"), parse("a=b\"c d\"")), (Some("b\"c d"), ("a", Some("b\"c d\""))));
+        assert_eq!(known.value_of("e"), Some("1"));
+        assert_eq!(crate::model::Cmdline(line.to_owned()).get("e"), Some("2"));
     }
 }

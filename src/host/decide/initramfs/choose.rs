@@ -1,20 +1,24 @@
-//! Which tool makes the initramfs that is booted.
+//! All tools that vgapt supports, which of them makes the initramfs that is booted, and what it is made to include.
 
-use super::list::ALL;
-use super::tool::Tool;
+use super::tool::{Inclusion, Tool};
+use super::{dracut, initramfs_tools, mkinitcpio};
 use crate::host::decide::loaders;
+use crate::host::plan::Edits;
 use crate::model::{Finding, Host, InitramfsTool, Setup};
+
+/// All supported tools.
+static ALL: [&Tool; 3] = [&initramfs_tools::INITRAMFS_TOOLS, &dracut::DRACUT, &mkinitcpio::MKINITCPIO];
 
 /// Which tool makes an image of this name, judged by the name and mkinitcpio's presets.
 fn maker(setup: &Setup, image: &str) -> Option<InitramfsTool> {
     if preset_images(setup).iter().any(|known| known == image) {
         return Some(InitramfsTool::Mkinitcpio);
     }
-    let says = |word: &str| image.to_ascii_lowercase().contains(word);
-    if says("booster") {
+    let is_named = |word: &str| image.to_ascii_lowercase().contains(word);
+    if is_named("booster") {
         return Some(InitramfsTool::Booster);
     }
-    says("dracut").then_some(InitramfsTool::Dracut)
+    is_named("dracut").then_some(InitramfsTool::Dracut)
 }
 
 /// The names of the images that mkinitcpio's presets make.
@@ -32,7 +36,7 @@ fn of_kind(kind: InitramfsTool, setup: &Setup) -> Option<&'static Tool> {
     ALL.into_iter().find(|tool| tool.kind == kind && setup.has(tool.program))
 }
 
-fn not_known(images: &[String], booster: bool) -> Finding {
+fn maker_unknown(images: &[String], booster: bool) -> Finding {
     let what = if booster {
         "the booted initramfs is made by booster, which vgapt cannot configure"
     } else {
@@ -63,7 +67,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     // On Debian, dracut has its own update-initramfs, so the lister has to be installed too.
     let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();
     let configured: Vec<&'static Tool> = ALL.into_iter().filter(|tool| host.platform.initramfs_tools.contains(&tool.kind)).collect();
-    let usual = |tool: &&&'static Tool| {
+    let is_usual = |tool: &&&'static Tool| {
         let distribution = &host.platform.distribution;
         match tool.kind {
             InitramfsTool::InitramfsTools => distribution.is_like(&["debian", "ubuntu"]),
@@ -73,18 +77,18 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     };
     let one_of = |tools: &[&'static Tool]| match tools {
         [tool] => Some(*tool),
-        several => several.iter().find(usual).copied(),
+        several => several.iter().find(is_usual).copied(),
     };
     let images = loaders::booted_images(host, setup);
     if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
-        return of_kind(made, setup).ok_or_else(|| not_known(&images, made == InitramfsTool::Booster));
+        return of_kind(made, setup).ok_or_else(|| maker_unknown(&images, made == InitramfsTool::Booster));
     }
     // The booted image is in none of mkinitcpio's presets, so mkinitcpio does not make it; kernel-install names every image initrd.
     let elsewhere = !images.is_empty() && !preset_images(setup).is_empty() && !images.iter().any(|image| image == "initrd");
-    let is_out = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && elsewhere && named.is_none();
-    if one_of(&installed).is_some_and(|tool| is_out(&tool)) {
-        let rest: Vec<&'static Tool> = installed.iter().copied().filter(|tool| !is_out(tool)).collect();
-        return one_of(&rest).ok_or_else(|| not_known(&images, false));
+    let is_excluded = |tool: &&'static Tool| tool.kind == InitramfsTool::Mkinitcpio && elsewhere && named.is_none();
+    if one_of(&installed).is_some_and(|tool| is_excluded(&tool)) {
+        let rest: Vec<&'static Tool> = installed.iter().copied().filter(|tool| !is_excluded(tool)).collect();
+        return one_of(&rest).ok_or_else(|| maker_unknown(&images, false));
     }
     named
         .filter(|tool| installed.is_empty() || setup.has(tool.program))
@@ -102,4 +106,19 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
                 BY_HAND,
             )
         })
+}
+
+/// The files of a tool; and, if they change or `changed` says that others in the image do, the command that regenerates the
+/// images and what copies them to where they are booted from.
+pub(in crate::host::decide) fn edits(tool: &Tool, setup: &Setup, inclusion: &Inclusion, changed: bool) -> Result<Edits, Finding> {
+    let mut edits = (tool.files)(setup, inclusion)?;
+    if changed || !edits.writes.is_empty() {
+        let mut command = (tool.regenerate)(setup, inclusion)?;
+        if command.argv.first().is_some_and(|name| name == tool.program) {
+            command.makes.extend(loaders::copied(setup));
+        }
+        edits.commands.push(command);
+        edits.commands.extend(loaders::copying(setup));
+    }
+    Ok(edits)
 }

@@ -3,13 +3,13 @@
 use super::tool::{Inclusion, Tool, WHY, own_file};
 use crate::host::decide::loaders;
 use crate::host::plan::{Command, Edits};
-use crate::model::{Finding, InitramfsTool, Setup};
+use crate::model::{Finding, InitramfsTool, Reading, Setup};
 
-pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", edit };
+pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, regenerate };
 
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
 
-fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     // The space at both ends is required (dracut.conf(5)); force_drivers are loaded before udev starts.
     let line = |name: &str, words: &[&str]| if words.is_empty() { String::new() } else { format!("{name}+=\" {} \"\n", words.join(" ")) };
     let text = format!(
@@ -17,23 +17,12 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         line("force_drivers", &inclusion.modules),
         line("install_items", &inclusion.files)
     );
-    let mut edits = own_file(setup, CONFIGURATION, inclusion, text, 0o644)?;
-    edits.commands.push(rebuild(setup, inclusion.image.as_ref())?);
-    Ok(edits)
+    own_file(setup, CONFIGURATION, inclusion, text, 0o644)
 }
 
-fn rebuild(setup: &Setup, image: Option<&(String, String)>) -> Result<Command, Finding> {
+fn regenerate(setup: &Setup, inclusion: &Inclusion) -> Result<Command, Finding> {
     if setup.files.exists("/run/ostree-booted") {
-        if !setup.has("rpm-ostree") {
-            return Err(Finding::error(
-                "initramfs",
-                "this system is an image (bootc), and its initramfs is part of the image",
-                "add the files that the plan shows to your image, or leave the card with the host until the domain starts: --bind start",
-            ));
-        }
-        let mut command = Command::of(&["rpm-ostree", "initramfs", "--enable"], WHY);
-        command.undo = Some(["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec());
-        return Ok(command);
+        return in_deployment(setup);
     }
     // Its initramfs images are named by their digests; dracut alone would create others that are never booted.
     if loaders::owns_entries(setup) {
@@ -42,8 +31,43 @@ fn rebuild(setup: &Setup, image: Option<&(String, String)>) -> Result<Command, F
         return Ok(command);
     }
     // By default it creates an image named after the kernel release, which would never be booted.
-    if let Some((path, release)) = image {
+    if let Some((path, release)) = &inclusion.image {
         return Ok(Command::of(&["dracut", "--force", path, release], WHY).making([path]));
     }
     Ok(Command::of(&["dracut", "--regenerate-all", "--force"], WHY).making(["/boot/initramfs-", "/boot/initrd-", "/boot/initrd.img-"]))
+}
+
+/// The initramfs of the next deployment. Undoing restores whether rpm-ostree regenerated it before, and with which
+/// arguments. If it already does so without arguments, it refuses to be asked for that again (`initramfs_state_transaction`
+/// in its source), so one that rpm-ostree passes to dracut anyway is added.
+fn in_deployment(setup: &Setup) -> Result<Command, Finding> {
+    const START: &str = "leave the card with the host until the domain starts: --bind start";
+    if !setup.has("rpm-ostree") {
+        return Err(Finding::error(
+            "initramfs",
+            "this system is an image (bootc), and its initramfs is part of the image",
+            format!("add the files that the plan shows to your image, or {START}"),
+        ));
+    }
+    let enable = |arguments: &[String]| {
+        let arguments = arguments.iter().map(|argument| format!("--arg={argument}"));
+        ["rpm-ostree", "initramfs", "--enable"].map(str::to_owned).into_iter().chain(arguments).collect::<Vec<_>>()
+    };
+    let (argv, undo) = match &setup.local_initramfs.0 {
+        Reading::Absent => (enable(&[]), ["rpm-ostree", "initramfs", "--disable"].map(str::to_owned).to_vec()),
+        Reading::Known(arguments) if arguments.is_empty() => (enable(&["--reproducible".to_owned()]), enable(&[])),
+        Reading::Known(arguments) => (enable(arguments), enable(arguments)),
+        Reading::Unknown(because) => {
+            return Err(Finding::error(
+                "initramfs",
+                format!(
+                    "whether rpm-ostree regenerates the initramfs already is not known, so vgapt undo could not restore that: {because}"
+                ),
+                format!("run vgapt prepare as root, with /boot mounted; or {START}"),
+            ));
+        }
+    };
+    let mut command = Command::of(&[], WHY);
+    (command.argv, command.undo) = (argv, Some(undo));
+    Ok(command)
 }

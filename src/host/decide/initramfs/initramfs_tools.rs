@@ -1,16 +1,21 @@
 //! Debian's initramfs-tools: a hook of vgapt; its own hooks copy modprobe's configuration.
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
-use crate::host::decide::update_initramfs;
+use crate::host::decide::loaders;
 use crate::host::plan::Edits;
 use crate::model::{Finding, InitramfsTool, Setup};
 
-pub(super) static INITRAMFS_TOOLS: Tool =
-    Tool { kind: InitramfsTool::InitramfsTools, program: "update-initramfs", lister: "lsinitramfs", edit };
+pub(super) static INITRAMFS_TOOLS: Tool = Tool {
+    kind: InitramfsTool::InitramfsTools,
+    program: "update-initramfs",
+    lister: "lsinitramfs",
+    files,
+    regenerate: |_, _| Ok(loaders::update_initramfs(WHY)),
+};
 
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
-fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     // Functions of hook-functions, from initramfs-tools(7).
     let modules = inclusion.modules.iter().map(|module| format!("force_load {module}\n"));
     let programs = inclusion.files.iter().filter(|file| !file.ends_with(".conf")).map(|file| format!("copy_exec {file} {file}\n"));
@@ -19,7 +24,5 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         modules.collect::<String>(),
         programs.collect::<String>()
     );
-    let mut edits = own_file(setup, HOOK, inclusion, text, 0o755)?;
-    edits.commands.push(update_initramfs::command(WHY).making([update_initramfs::IMAGES]));
-    Ok(edits)
+    own_file(setup, HOOK, inclusion, text, 0o755)
 }

@@ -5,24 +5,23 @@ use crate::host::plan::{Command, Edits, text_of};
 use crate::host::text::shell::{self, Assignment};
 use crate::model::{Finding, InitramfsTool, Setup};
 
-pub(super) static MKINITCPIO: Tool = Tool { kind: InitramfsTool::Mkinitcpio, program: "mkinitcpio", lister: "lsinitcpio", edit };
+pub(super) static MKINITCPIO: Tool = Tool {
+    kind: InitramfsTool::Mkinitcpio,
+    program: "mkinitcpio",
+    lister: "lsinitcpio",
+    files,
+    regenerate: |setup, _| Ok(regenerate(setup)),
+};
 
 const CONFIGURATION: &str = "/etc/mkinitcpio.conf";
 /// Read after it, in the order of names.
 const MORE: &str = "/etc/mkinitcpio.conf.d";
 
-fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    let files: Vec<(&str, &crate::model::ConfigFile)> = setup
-        .files
-        .0
-        .get_key_value(CONFIGURATION)
-        .map(|(path, file)| (path.as_str(), file))
-        .into_iter()
-        .chain(setup.files.below(MORE, ".conf"))
-        .collect();
+    let first = setup.files.0.get_key_value(CONFIGURATION).map(|(path, file)| (path.as_str(), file));
     let mut texts = Vec::new();
-    for (path, file) in files {
+    for (path, file) in first.into_iter().chain(setup.files.below(MORE, ".conf")) {
         texts.push((path, text_of(path, file)?.to_owned()));
     }
     if texts.is_empty() {
@@ -33,12 +32,11 @@ fn edit(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     for (path, text) in texts {
         edits.write(setup, path, text, 0o644, WHY)?;
     }
-    edits.commands.push(rebuild(setup));
     Ok(edits)
 }
 
 /// If limine-mkinitcpio-hook is installed, it builds the images that are booted, and mkinitcpio has no presets.
-fn rebuild(setup: &Setup) -> Command {
+fn regenerate(setup: &Setup) -> Command {
     const LIMINE: [&str; 1] = ["limine-mkinitcpio"];
     if setup.has(LIMINE[0]) && setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_none() {
         let mut command = Command::of(&LIMINE, WHY).making(["/boot/limine.conf"]);
@@ -69,10 +67,7 @@ fn include(texts: &mut [(&str, String)], name: &str, words: &[&str]) {
             let quotes = if open.is_empty() && assignment.is_some_and(|one| one.quotes == shell::Quotes::None) { "\"" } else { "" };
             format!("{}{quotes}{open}{missing}{space}{rest}{quotes}{}", &text[..inside.start], &text[inside.end..])
         }
-        _ => {
-            let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            format!("{text}{line_break}{name}+=({missing})\n")
-        }
+        _ => shell::with_line(text, &format!("{name}+=({missing})")),
     };
 }
 

@@ -1,7 +1,7 @@
 //! What each tool that makes the initramfs provides.
 
 use crate::host::decide::bound::GONE;
-use crate::host::plan::Edits;
+use crate::host::plan::{Command, Edits};
 use crate::model::{Finding, InitramfsTool, Setup};
 
 /// How vgapt handles a tool.
@@ -12,7 +12,10 @@ pub struct Tool {
     pub(in crate::host) program: &'static str,
     /// The program that lists what is in an image.
     pub lister: &'static str,
-    pub(super) edit: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
+    /// The files that include something.
+    pub(super) files: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
+    /// The command that regenerates the images.
+    pub(super) regenerate: fn(&Setup, &Inclusion) -> Result<Command, Finding>,
 }
 
 /// What has to be included in the initramfs.

@@ -1,8 +1,9 @@
 //! Entries of the Boot Loader Specification (type 1): one file each, with `options` for the kernel.
 
 use super::cmdline;
-use super::entry::{Entry, FALLBACK};
+use super::loader::{Entry, FALLBACK};
 use crate::host::plan::Edits;
+use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{Finding, Host, Setup};
 
@@ -12,7 +13,8 @@ pub(in crate::host::decide) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
 pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 /// The entries that GRUB's `blscfg` reads, and those of ostree.
 pub(super) const ENTRIES: &str = "/boot/loader/entries";
-const WHY_ENTRY: &str = "kernel parameters of an installed kernel";
+/// Added to the title of the entry that boots as before vgapt.
+pub(super) const WITHOUT: &str = "(without vgapt)";
 
 /// The Linux entries in a directory, each with its kernel parameters.
 pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
@@ -30,7 +32,7 @@ pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[ParameterCha
         if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(FALLBACK) {
             continue;
         }
-        edits.change(setup, path, WHY_ENTRY, |text| changed(text, wants))?;
+        edits.change(setup, path, "kernel parameters of an installed kernel", |text| changed(text, wants))?;
     }
     Ok(())
 }
@@ -49,9 +51,9 @@ pub(super) fn edit_new_kernels(
         return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
     }
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
-    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::says(&running, wants));
+    let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::has_all(&running, wants));
     let made = |entry: &Entry| release.is_some_and(|release| entry.source.contains(release));
-    let shipped = setup.files.text(SHIPPED).map(cmdline::said).filter(|_| release.is_some());
+    let shipped = setup.files.text(SHIPPED).map(cmdline::joined).filter(|_| release.is_some());
     let Some(line) = shipped.or_else(|| entries(setup, directory).into_iter().find(made).map(|entry| entry.cmdline)) else { return Ok(()) };
     if line.contains("$kernelopts") {
         return Ok(());
@@ -62,18 +64,38 @@ pub(super) fn edit_new_kernels(
     edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, why)
 }
 
-pub(super) fn is_linux(text: &str) -> bool {
+/// An entry that boots as before vgapt: a copy of the entry that is last in the order of names, which is the newest
+/// kernel's. It is created once, and removed by `vgapt undo`.
+pub(super) fn fallback(setup: &Setup, directory: &str, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
+    let path = format!("{directory}/{FALLBACK}");
+    if setup.files.exists(&path) {
+        return None;
+    }
+    let (_, text) = setup.files.texts(directory, ".conf").filter(|(path, text)| !path.ends_with(FALLBACK) && is_linux(text)).last()?;
+    let line = |line: &str| match line.split_whitespace().next() {
+        Some("title") => format!("{} {WITHOUT}\n", line.trim_end()),
+        Some("options") => as_before(line, wants, off) + "\n",
+        // Without a sort-key it sorts after all entries that have one.
+        Some("sort-key") => String::new(),
+        _ => format!("{line}\n"),
+    };
+    Some((path, format!("# Written by `vgapt prepare`, taken away by `vgapt undo`.\n{}", text.lines().map(line).collect::<String>())))
+}
+
+/// A line with kernel parameters as it was before vgapt's changes, with the early binding disabled.
+pub(super) fn as_before(line: &str, wants: &[ParameterChange], off: Option<&str>) -> String {
+    let line = tokens::without(line, wants);
+    off.map_or_else(|| line.clone(), |off| tokens::with(&line, &[ParameterChange::Set(off.to_owned())]))
+}
+
+fn is_linux(text: &str) -> bool {
     text.lines().any(|line| value(line, "linux").is_some())
 }
 
-/// The initramfs images that an entry names.
-pub(super) fn initramfs(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| value(line, "initrd"))
-        .flat_map(str::split_whitespace)
-        .filter(|word| !word.starts_with('$'))
-        .map(str::to_owned)
-        .collect()
+/// The initramfs images that the entries of a directory name.
+pub(super) fn images(setup: &Setup, directory: &str) -> Vec<String> {
+    let lines = setup.files.texts(directory, ".conf").flat_map(|(_, text)| text.lines()).filter_map(|line| value(line, "initrd"));
+    lines.flat_map(str::split_whitespace).filter(|word| !word.starts_with('$')).map(str::to_owned).collect()
 }
 
 fn options(text: &str) -> Vec<&str> {
@@ -89,7 +111,7 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 fn changed(text: &str, wants: &[ParameterChange]) -> String {
     let all = options(text);
     let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
-    let missing = !elsewhere && !tokens::says(&all.join(" "), wants);
+    let missing = !elsewhere && !tokens::has_all(&all.join(" "), wants);
     let last = all.len();
     let mut seen = 0;
     let mut changed: String = text
@@ -102,8 +124,7 @@ fn changed(text: &str, wants: &[ParameterChange]) -> String {
         })
         .collect();
     if last == 0 && missing {
-        let line_break = if changed.ends_with('\n') { "" } else { "\n" };
-        changed.push_str(&format!("{line_break}options {}\n", tokens::with("", wants)));
+        changed = shell::with_line(&changed, &format!("options {}", tokens::with("", wants)));
     }
     changed
 }

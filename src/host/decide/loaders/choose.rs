@@ -1,10 +1,17 @@
-//! Determines which boot loader booted this host. Only its configuration is edited; if the loader is uncertain or
-//! unsupported, none is.
+//! All boot loaders that vgapt supports, and which of them booted this host. Only its configuration is edited; if the
+//! loader is uncertain or unsupported, none is.
 
-use super::list::{ALL, of_kind};
 use super::loader::Loader;
-use super::{grub, systemd_boot};
+use super::{grub, kernelstub, limine, ostree, systemd_boot, unified};
 use crate::model::{BootLoader, Finding, Host, Setup};
+
+/// All supported boot loaders; if several are configured, the first one manages the files of the others.
+static ALL: [&Loader; 6] =
+    [&ostree::OSTREE, &kernelstub::KERNELSTUB, &unified::UNIFIED, &systemd_boot::SYSTEMD_BOOT, &limine::LIMINE, &grub::GRUB];
+
+fn of_kind(kind: BootLoader) -> Option<&'static Loader> {
+    ALL.into_iter().find(|loader| loader.kind == kind)
+}
 
 /// The boot loader that booted this host, and how that is known.
 #[derive(Debug)]
@@ -50,6 +57,10 @@ static UNSUPPORTED: [UnsupportedLoader; 2] = [
     },
 ];
 
+/// Parts of the names and paths of the loaders that vgapt supports.
+const NAMES: [(&str, BootLoader); 4] =
+    [("systemd", BootLoader::SystemdBoot), ("limine", BootLoader::Limine), ("grub", BootLoader::Grub), ("shim", BootLoader::Grub)];
+
 /// The ZFS dataset of the root file system.
 fn root_dataset(setup: &Setup) -> Option<&str> {
     let mut lines = setup.files.text("/proc/mounts")?.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -62,33 +73,34 @@ fn root_dataset(setup: &Setup) -> Option<&str> {
 /// If that is uncertain, or if vgapt does not support the loader.
 pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
     let configured: Vec<&'static Loader> = ALL.into_iter().filter(|loader| (loader.configured)(setup)).collect();
-    let (kind, evidence) = match witness(host, setup) {
-        Some(witness) => witness?,
+    let (kind, evidence) = match evidence_of_boot(host, setup) {
+        Some(found) => found?,
         None => by_files(&configured)?,
     };
     match owner(kind, setup).filter(|loader| (loader.configured)(setup)) {
         Some(loader) => Ok(Chosen { loader, evidence }),
-        None => Err(uncertain(&format!("{evidence}, but the configuration of {} does not exist", name(kind)))),
+        None => {
+            let name = of_kind(kind).map_or("that boot loader", |loader| loader.name);
+            Err(uncertain(&format!("{evidence}, but the configuration of {name} does not exist")))
+        }
     }
 }
 
 /// The loader that booted, according to the running system; the most reliable evidence comes first. An unknown loader is
 /// an error, so that it is not guessed from files that another loader left behind.
-fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
+fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
     let booted = &setup.booted;
     if setup.files.exists("/run/ostree-booted") {
         return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
     }
-    let told = [
-        booted.loader.as_ref().map(|loader| (loader, format!("the boot loader reports itself as {loader} (EFI variable LoaderInfo)"))),
-        booted.program.as_ref().map(|program| (program, format!("the firmware started {program} (EFI variable BootCurrent)"))),
-    ];
+    let loader = booted.loader.as_deref().map(|name| (name, format!("the boot loader reports itself as {name} (EFI variable LoaderInfo)")));
+    let program = booted.program.as_deref().map(|path| (path, format!("the firmware started {path} (EFI variable BootCurrent)")));
+    let reports: Vec<(String, String)> =
+        loader.into_iter().chain(program).map(|(text, evidence)| (text.to_ascii_lowercase(), evidence)).collect();
     // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB.
     let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
-    let foreign = told.iter().flatten().find_map(|(text, evidence)| {
-        let text = text.to_ascii_lowercase();
-        Some((UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)))?, evidence))
-    });
+    let unsupported = |text: &str| UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)));
+    let foreign = reports.iter().find_map(|(text, evidence)| Some((unsupported(text)?, evidence)));
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
         let message = format!("vgapt does not edit the configuration of {}, which booted this host: {evidence}", foreign.name);
         return Some(Err(Finding::error("boot-loader", message, (foreign.place)(setup))));
@@ -96,30 +108,22 @@ fn witness(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Fi
     if let Some(stub) = &booted.stub {
         return Some(Ok((BootLoader::UnifiedKernelImage, format!("the kernel was started by {stub} (EFI variable StubInfo)"))));
     }
-    let named = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        [("systemd", BootLoader::SystemdBoot), ("limine", BootLoader::Limine), ("grub", BootLoader::Grub), ("shim", BootLoader::Grub)]
-            .into_iter()
-            .find(|(word, _)| text.contains(word))
-            .map(|(_, kind)| kind)
-    };
-    if let Some((kind, evidence)) = told.iter().flatten().find_map(|(text, evidence)| Some((named(text)?, evidence))) {
+    let kind_in = |text: &str| NAMES.iter().find(|(word, _)| text.contains(word)).map(|(_, kind)| *kind);
+    if let Some((kind, evidence)) = reports.iter().find_map(|(text, evidence)| Some((kind_in(text)?, evidence))) {
         return Some(Ok((kind, evidence.clone())));
     }
-    let is_image = booted.program.as_ref().is_some_and(|program| program.to_ascii_lowercase().contains("\\efi\\linux\\"));
-    if let (true, Some((_, evidence))) = (is_image, &told[1]) {
+    if let Some((_, evidence)) = reports.iter().find(|(text, _)| text.contains("\\efi\\linux\\")) {
         return Some(Ok((BootLoader::UnifiedKernelImage, evidence.clone())));
     }
     if let Some(image) = image {
         return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
     }
-    let unknown = told.iter().flatten().find(|(text, _)| !is_fallback(text));
+    let unknown = reports.iter().find(|(text, _)| !is_fallback(text));
     unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
 }
 
 /// Whether a program has the fallback name `boot*.efi`, which does not identify a loader.
 fn is_fallback(program: &str) -> bool {
-    let program = program.to_ascii_lowercase();
     program.rsplit('\\').next().is_some_and(|name| name.starts_with("boot") && name.ends_with(".efi"))
 }
 
@@ -151,8 +155,20 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     kernelstub.or_else(|| of_kind(kind))
 }
 
-fn name(kind: BootLoader) -> &'static str {
-    of_kind(kind).map_or("that boot loader", |loader| loader.name)
+/// The names of the initramfs images that are booted: those of the running kernel's command line, else of the loader's
+/// entries; images of microcode left out.
+pub(in crate::host::decide) fn booted_images(host: &Host, setup: &Setup) -> Vec<String> {
+    let is_one = |name: &String| !name.is_empty() && !name.contains("ucode") && !name.contains("fallback");
+    let names = |paths: Vec<String>| -> Vec<String> {
+        paths.iter().map(|path| path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()).filter(is_one).collect()
+    };
+    let line = host.platform.cmdline.clone().unwrap_or_default().0;
+    let running = line.split_ascii_whitespace().filter_map(|token| token.strip_prefix("initrd=")).flat_map(|value| value.split(','));
+    let running = names(running.map(str::to_owned).collect());
+    if !running.is_empty() || setup.booted.stub.is_some() {
+        return running;
+    }
+    chosen(host, setup).map_or_else(|_| Vec::new(), |chosen| names((chosen.loader.images)(setup)))
 }
 
 fn uncertain(what: &str) -> Finding {
@@ -184,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loader_that_is_not_known_speaks_against_files_that_were_left() {
+    fn an_unsupported_loader_counts_more_than_files_that_were_left() {
         let refind = "\\EFI\\refind\\refind_x64.efi";
         for (loader, program, stub, words) in [
             (Some("rEFInd 0.14.2"), Some(refind), None, ["rEFInd", "/boot/refind_linux.conf"]),

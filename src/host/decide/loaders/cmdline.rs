@@ -1,17 +1,18 @@
 //! A file that contains a command line, such as /etc/kernel/cmdline: on one or several lines, with comments.
 
+use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
 
 /// Its content, on one line.
-pub(super) fn said(text: &str) -> String {
+pub(super) fn joined(text: &str) -> String {
     text.lines().filter(|line| !is_comment(line)).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
 /// The file with all of these changes: contradictions are removed from each line, and what is missing is added to the last line.
 pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
     let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
-    let add = !tokens::says(&said(text), wants);
-    let mut changed: String = text
+    let add = !tokens::has_all(&joined(text), wants);
+    let changed: String = text
         .split_inclusive('\n')
         .enumerate()
         .map(|(index, line)| match () {
@@ -20,11 +21,7 @@ pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
             () => tokens::without_opposites(line, wants),
         })
         .collect();
-    if add && last.is_none() {
-        let line_break = if changed.is_empty() || changed.ends_with('\n') { "" } else { "\n" };
-        changed.push_str(&format!("{line_break}{}\n", tokens::with("", wants)));
-    }
-    changed
+    if add && last.is_none() { shell::with_line(&changed, &tokens::with("", wants)) } else { changed }
 }
 
 /// The same file without contradicting parameters.
@@ -56,6 +53,6 @@ mod tests {
             assert_eq!(with(before, &wants), after, "{before:?}");
             assert_eq!(with(after, &wants), after, "a second time");
         }
-        assert_eq!(said("# a\nb  c\n\nd\n"), "b c d");
+        assert_eq!(joined("# a\nb  c\n\nd\n"), "b c d");
     }
 }

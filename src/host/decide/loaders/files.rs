@@ -1,7 +1,7 @@
 //! The files in which kernel parameters are written: which loader reads them, and how they hold them.
 
-use super::{bls, grub, grub_place, kernelstub, limine, systemd_boot, unified};
-use crate::host::text::words::FileSyntax;
+use super::{bls, grub, grub_cfg, kernelstub, limine, systemd_boot, unified};
+use crate::host::text::merge::FileSyntax;
 use crate::model::{BootLoader, Setup};
 
 /// Files from which command lines are generated.
@@ -23,8 +23,8 @@ pub(in crate::host::decide) const BOOTED: [&str; 8] = [
     limine::PLACES[1],
     limine::PLACES[2],
     limine::PLACES[3],
-    grub_place::CONFIGURATIONS[1],
-    grub_place::CONFIGURATIONS[0],
+    grub_cfg::CONFIGURATIONS[1],
+    grub_cfg::CONFIGURATIONS[0],
     "/boot/grub/custom.cfg",
     "/boot/grub2/custom.cfg",
 ];

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use super::bls::ENTRIES;
-use super::entry::Entry;
-use super::loader::Loader;
-use super::{bls, fallback, grub_cfg, grub_place, grubenv};
+use super::bls::{self, ENTRIES};
+use super::grub_cfg;
+use super::loader::{Entry, Loader};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::text::shell::{self, Assignment, Quotes};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, fallback };
+pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, images, fallback };
 
 pub(super) const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
@@ -30,7 +29,7 @@ fn configured(setup: &Setup) -> bool {
 
 /// Whether there is a generated configuration.
 pub(super) fn is_generated(setup: &Setup) -> bool {
-    !grub_place::there(setup).is_empty()
+    !grub_cfg::there(setup).is_empty()
 }
 
 fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
@@ -40,9 +39,9 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         // New kernels get their parameters from /etc/default/grub or /etc/kernel/cmdline, the installed ones have entries.
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
-        grubenv::edit(setup, wants, &mut edits)?;
-    } else if changed || next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
-        edits.commands.push(regenerate(setup, grub_place::read_one(setup)?));
+        grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
+    } else if changed || next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
+        edits.commands.push(regenerate(setup, grub_cfg::read_one(setup)?));
     }
     Ok(edits)
 }
@@ -51,25 +50,19 @@ pub(super) fn reads_entries(setup: &Setup) -> bool {
     let enabled = setup.files.text_lossy(DEFAULTS).is_some_and(|text| {
         shell::assignments(text, "GRUB_ENABLE_BLSCFG").last().is_some_and(|last| text[last.inside.clone()].eq_ignore_ascii_case("true"))
     });
-    let read = grub_place::read_ones(setup);
+    let read = grub_cfg::read_ones(setup);
     let called = read.iter().filter_map(|path| setup.files.text(path)).any(|text| text.lines().any(|line| line.trim() == "blscfg"));
     (enabled || called) && setup.files.below(ENTRIES, ".conf").next().is_some()
 }
 
-/// The files of defaults, in the order in which they are read.
-fn default_files<'a>(host: &Host, setup: &'a Setup) -> Vec<(&'a str, &'a crate::model::ConfigFile)> {
+/// Changes the defaults; returns whether something changed.
+fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<bool, Finding> {
     let first = setup.files.0.get_key_value(DEFAULTS).map(|(path, file)| (path.as_str(), file));
     let distribution = &host.platform.distribution;
     let reads_more = distribution.id.is_none() || distribution.is_like(&["debian", "ubuntu"]);
     let more = setup.files.below(MORE_DEFAULTS, ".cfg").filter(|_| reads_more);
-    first.into_iter().chain(more).collect()
-}
-
-/// Changes the defaults; returns whether something changed.
-fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut Edits) -> Result<bool, Finding> {
-    let files = default_files(host, setup);
     let mut texts: Vec<(&str, String)> = Vec::new();
-    for (path, file) in files {
+    for (path, file) in first.into_iter().chain(more) {
         texts.push((path, text_of(path, file)?.to_owned()));
     }
     if texts.is_empty() {
@@ -82,7 +75,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
     for (path, text) in &mut texts {
         *text = without_opposites(path, text, wants)?;
     }
-    if !say(&texts, wants) {
+    if !sets_all(&texts, wants) {
         add(&mut texts, wants);
     }
     let before = edits.writes.len();
@@ -93,7 +86,7 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
 }
 
 /// Whether `GRUB_CMDLINE_LINUX` has all changes in the end, whichever conditional assignments a shell executes.
-fn say(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
+fn sets_all(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
     let mut possible = BTreeSet::from([String::new()]);
     for (_, text) in texts {
         for assignment in shell::assignments(text, ALL_ENTRIES) {
@@ -106,7 +99,7 @@ fn say(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
             }
         }
     }
-    possible.iter().all(|value| tokens::says(value, wants))
+    possible.iter().all(|value| tokens::has_all(value, wants))
 }
 
 /// Adds them to the last assignment; if only a shell can evaluate that one, in a new line after it.
@@ -118,17 +111,9 @@ fn add(texts: &mut [(&str, String)], wants: &[ParameterChange]) {
         Some(assignment) if assignment.certain && assignment.quotes != Quotes::Mixed => {
             shell::replace(text, assignment, &tokens::with(&text[assignment.inside.clone()], wants))
         }
-        Some(_) => with_line(text, &format!("{ALL_ENTRIES}=\"${ALL_ENTRIES} {}\"", tokens::with("", wants))),
-        None => with_line(text, &format!("{ALL_ENTRIES}=\"{}\"", tokens::with("", wants))),
+        Some(_) => shell::with_line(text, &format!("{ALL_ENTRIES}=\"${ALL_ENTRIES} {}\"", tokens::with("", wants))),
+        None => shell::with_line(text, &format!("{ALL_ENTRIES}=\"{}\"", tokens::with("", wants))),
     };
-}
-
-fn with_line(text: &str, line: &str) -> String {
-    let (break_before, end) = match text {
-        text if text.is_empty() || text.ends_with('\n') => ("", "\n"),
-        _ => ("\n", "\n"),
-    };
-    format!("{text}{break_before}{line}{end}")
 }
 
 fn without_opposites(path: &str, text: &str, wants: &[ParameterChange]) -> Result<String, Finding> {
@@ -159,7 +144,7 @@ fn without_opposites(path: &str, text: &str, wants: &[ParameterChange]) -> Resul
 }
 
 fn regenerate(setup: &Setup, target: &str) -> Command {
-    const DEBIAN: &str = grub_place::CONFIGURATIONS[1];
+    const DEBIAN: &str = grub_cfg::CONFIGURATIONS[1];
     let why = "GRUB reads its generated configuration";
     let neither = !setup.has("grub-mkconfig") && !setup.has("grub2-mkconfig");
     let command = if target == DEBIAN && (setup.has("update-grub") || neither) {
@@ -172,29 +157,25 @@ fn regenerate(setup: &Setup, target: &str) -> Command {
 }
 
 fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
-    if reads_entries(setup) {
-        return fallback::entry(setup, ENTRIES, wants, off);
-    }
-    fallback::grub(setup, &[grub_place::read_one(setup).ok()?], wants, off)
+    if reads_entries(setup) { bls::fallback(setup, ENTRIES, wants, off) } else { grub_cfg::fallback(setup, wants, off) }
 }
 
-/// The initramfs images that the entries name.
-pub(super) fn images(setup: &Setup) -> Vec<String> {
+fn images(setup: &Setup) -> Vec<String> {
     if reads_entries(setup) {
-        return setup.files.texts(ENTRIES, ".conf").flat_map(|(_, text)| bls::initramfs(text)).collect();
+        return bls::images(setup, ENTRIES);
     }
-    let texts = grub_place::read_ones(setup).into_iter().filter_map(|path| setup.files.text(path));
+    let texts = grub_cfg::read_ones(setup).into_iter().filter_map(|path| setup.files.text(path));
     texts.flat_map(grub_cfg::images).collect()
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = grub_place::read_ones(setup)
+    let mut entries: Vec<Entry> = grub_cfg::read_ones(setup)
         .into_iter()
         .filter_map(|path| Some(grub_cfg::entries(path, setup.files.text(path)?)))
         .flatten()
         .collect();
     if reads_entries(setup) {
-        let variables = grubenv::kernelopts(setup);
+        let variables = grub_cfg::kernelopts(setup);
         entries.extend(bls::entries(setup, ENTRIES).into_iter().map(|mut entry| {
             entry.cmdline = entry.cmdline.replace("$kernelopts", &variables);
             entry
@@ -211,7 +192,7 @@ pub(super) mod tests {
     pub(in crate::host::decide::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
         let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
         let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];
-        if !say(&texts, &wants) {
+        if !sets_all(&texts, &wants) {
             add(&mut texts, &wants);
         }
         Ok(texts.remove(0).1)

@@ -2,15 +2,21 @@
 
 use serde_json::Value;
 
-use super::entry::Entry;
 use super::loader::Loader;
 use super::{bls, systemd_boot};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static KERNELSTUB: Loader =
-    Loader { kind: BootLoader::Kernelstub, name: "kernelstub", configured, edit, next, fallback: systemd_boot::fallback };
+pub(super) static KERNELSTUB: Loader = Loader {
+    kind: BootLoader::Kernelstub,
+    name: "kernelstub",
+    configured,
+    edit,
+    next: systemd_boot::entries,
+    images: systemd_boot::images,
+    fallback: systemd_boot::fallback,
+};
 
 pub(super) const CONFIGURATION: &str = "/etc/kernelstub/configuration";
 
@@ -29,11 +35,11 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
         )
     })?;
     edits.change(setup, CONFIGURATION, "the kernel options that kernelstub sets for each kernel", |_| changed)?;
-    for place in systemd_boot::PLACES {
-        bls::edit_entries(setup, &format!("{place}/entries"), wants, &mut edits)?;
+    for directory in systemd_boot::ENTRIES {
+        bls::edit_entries(setup, directory, wants, &mut edits)?;
     }
     if !edits.writes.is_empty() {
-        let made = systemd_boot::PLACES.map(|place| format!("{place}/entries/"));
+        let made = systemd_boot::ENTRIES.map(|directory| format!("{directory}/"));
         edits.commands.push(Command::of(&["kernelstub"], "it generates the boot entries from its configuration").making(made));
     }
     Ok(edits)
@@ -44,7 +50,7 @@ fn changed(text: &str, wants: &[ParameterChange]) -> Option<String> {
     let configuration: Value = serde_json::from_str(text).ok()?;
     let options = configuration.get("user")?.get("kernel_options")?.as_array()?;
     let line = options.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
-    if tokens::says(&line, wants) {
+    if tokens::has_all(&line, wants) {
         return Some(text.to_owned());
     }
     let key = text.find("\"user\"")?;
@@ -60,10 +66,6 @@ fn changed(text: &str, wants: &[ParameterChange]) -> Option<String> {
     let kept = written.get("user")?.get("kernel_options")?.as_array()?.len() == items.len()
         && written.get("default") == configuration.get("default");
     kept.then_some(changed)
-}
-
-fn next(setup: &Setup) -> Vec<Entry> {
-    systemd_boot::PLACES.iter().flat_map(|place| bls::entries(setup, &format!("{place}/entries"))).collect()
 }
 
 #[cfg(test)]

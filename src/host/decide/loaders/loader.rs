@@ -1,6 +1,7 @@
-//! What each boot loader provides.
+//! What each boot loader provides, and what it boots.
 
-use super::entry::Entry;
+use serde::Serialize;
+
 use crate::host::plan::Edits;
 use crate::host::text::tokens::ParameterChange;
 use crate::model::{BootLoader, Finding, Host, Setup};
@@ -14,37 +15,56 @@ pub struct Loader {
     /// Whether its configuration exists.
     pub(super) configured: fn(&Setup) -> bool,
     /// How kernel parameters are set.
-    pub(super) edit: fn(&Host, &Setup, &[ParameterChange]) -> Result<Edits, Finding>,
+    pub(in crate::host::decide) edit: fn(&Host, &Setup, &[ParameterChange]) -> Result<Edits, Finding>,
     /// What it will boot next.
     pub(super) next: fn(&Setup) -> Vec<Entry>,
-    /// The file and the text of an entry that boots as before; `off` disables the early binding.
-    pub(super) fallback: Fallback,
+    /// The initramfs images that its entries load, where a file names them.
+    pub(super) images: fn(&Setup) -> Vec<String>,
+    /// The path and the text of an entry that boots as before.
+    pub(in crate::host::decide) fallback: Fallback,
 }
 
-type Fallback = fn(&Setup, &[ParameterChange], off: Option<&str>) -> Option<(String, String)>;
+/// The last argument is the parameter that disables the early binding.
+type Fallback = fn(&Setup, &[ParameterChange], Option<&str>) -> Option<(String, String)>;
 
 impl Loader {
     /// What it will boot next, according to its files.
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)
     }
-
-    pub(in crate::host::decide) fn fallback(
-        &self,
-        setup: &Setup,
-        wants: &[ParameterChange],
-        off: Option<&str>,
-    ) -> Option<(String, String)> {
-        (self.fallback)(setup, wants, off)
-    }
-
-    pub(in crate::host::decide) fn edit(&self, host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
-        (self.edit)(host, setup, wants)
-    }
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+/// Something that can be booted next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub source: String,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+/// The file name of the entry that boots as before vgapt. In the sort orders of GRUB and systemd-boot a capital letter
+/// sorts before the digits and small letters of a machine id, and what sorts first is listed last: it never becomes the
+/// default.
+pub(super) const FALLBACK: &str = "Z-vgapt-without.conf";
+
+/// Words on the command line of a rescue boot.
+const RESCUE: [&str; 6] = ["single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "systemd.unit=emergency.target"];
+
+/// Whether a command line is for a rescue boot.
+pub(in crate::host::decide) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
+    words.any(|word| RESCUE.contains(&word))
+}
+
+impl Entry {
+    /// Whether it is a rescue or fallback entry, which has fewer parameters on purpose.
+    pub fn is_recovery(&self) -> bool {
+        is_rescue(self.cmdline.split_whitespace()) || self.source.contains("rescue") || self.source.contains(FALLBACK)
     }
 }

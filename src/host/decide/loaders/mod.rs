@@ -1,35 +1,28 @@
 //! Boot loaders: which one booted this host, how kernel parameters are set, what it will boot next.
 //!
-//! A new boot loader is a new file here, a line in `list.rs`, and the places of its command lines in `files.rs`.
+//! A new boot loader is a new file here, a line in the list of `choose.rs`, and the places of its command lines in `files.rs`.
 
 mod bls;
 mod choose;
 mod cmdline;
-mod entry;
-mod fallback;
 mod files;
 mod grub;
 mod grub_cfg;
 #[cfg(test)]
 mod grub_law;
-mod grub_place;
-mod grubenv;
-mod images;
 mod kernelstub;
 mod limine;
-mod list;
 mod loader;
 mod ostree;
 mod systemd_boot;
 mod unified;
 
 pub(super) use bls::NEW_KERNELS;
+pub(super) use choose::booted_images;
 pub use choose::{Chosen, PARAMETERS, chosen};
-pub use entry::Entry;
-pub(super) use entry::is_rescue;
 pub(in crate::host) use files::syntax_of;
 pub(super) use files::{BOOTED, FOLDERS, MADE_FROM, reads};
-pub(super) use images::booted_images;
-pub use loader::Loader;
+pub(super) use loader::is_rescue;
+pub use loader::{Entry, Loader};
 pub(super) use systemd_boot::{copied, copying, owns_entries};
-pub(super) use unified::unsigned;
+pub(super) use unified::{unsigned, update_initramfs};

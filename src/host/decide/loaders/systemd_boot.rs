@@ -1,24 +1,30 @@
 //! systemd-boot: entries on the EFI system partition or in /boot, written by kernel-install.
 
-use super::entry::Entry;
-use super::loader::Loader;
-use super::{bls, cmdline, fallback, unified};
+use super::loader::{Entry, Loader};
+use super::{bls, cmdline, unified};
 use crate::host::plan::{Command, Edits};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static SYSTEMD_BOOT: Loader = Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, fallback };
+pub(super) static SYSTEMD_BOOT: Loader =
+    Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, images, fallback };
 
 /// openSUSE's GRUB that reads entries; it has no `grub.cfg`.
 pub(super) static GRUB_OF_ENTRIES: Loader =
-    Loader { kind: BootLoader::Grub, name: "GRUB with entries (grub2-bls)", configured: owns_entries, edit, next, fallback };
+    Loader { kind: BootLoader::Grub, name: "GRUB with entries (grub2-bls)", configured: owns_entries, ..SYSTEMD_BOOT };
 
-/// Where entries are: the boot partition, and the places where distributions mount the EFI system partition.
-pub(super) const PLACES: [&str; 3] = ["/boot/loader", "/boot/efi/loader", "/efi/loader"];
+/// The boot partition, and the places where distributions mount the EFI system partition.
+const PARTITIONS: [&str; 3] = ["/boot", "/boot/efi", "/efi"];
+/// Where entries are on them.
+pub(super) const ENTRIES: [&str; 3] = ["/boot/loader/entries", "/boot/efi/loader/entries", "/efi/loader/entries"];
 
 fn configured(setup: &Setup) -> bool {
     // Fedora's GRUB reads /boot/loader/entries too, so entries alone prove nothing.
-    PLACES.iter().any(|place| setup.files.exists(&format!("{place}/loader.conf"))) || owns_entries(setup) || copies(setup)
+    PARTITIONS.iter().any(|partition| is_used(setup, partition)) || owns_entries(setup) || copies(setup)
+}
+
+fn is_used(setup: &Setup, partition: &str) -> bool {
+    setup.files.exists(&format!("{partition}/loader/loader.conf"))
 }
 
 /// Whether openSUSE's tool manages the entries; systemd-boot or GRUB (grub2-bls) may read them.
@@ -36,15 +42,15 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
     if owns_entries(setup) {
         return owned(setup, wants);
     }
-    for place in PLACES {
-        bls::edit_entries(setup, &entries_of(place), wants, &mut edits)?;
+    for directory in ENTRIES {
+        bls::edit_entries(setup, directory, wants, &mut edits)?;
     }
-    let place = PLACES.into_iter().find(|place| setup.files.below(&entries_of(place), ".conf").next().is_some()).unwrap_or(PLACES[0]);
-    bls::edit_new_kernels(host, setup, &entries_of(place), wants, &mut edits)?;
+    let directory = ENTRIES.into_iter().find(|directory| setup.files.below(directory, ".conf").next().is_some()).unwrap_or(ENTRIES[0]);
+    bls::edit_new_kernels(host, setup, directory, wants, &mut edits)?;
     if copies(setup) && !edits.writes.is_empty() {
         edits.commands.push(refresh());
     }
-    if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+    if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
         return Err(Finding::error(
             "boot-loader",
             "the kernel parameters cannot be added to an entry of systemd-boot",
@@ -66,7 +72,7 @@ fn owned(setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let why = "kernel parameters of the entries that sdbootutil writes";
     edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
-    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::says(&entry.cmdline, wants)) {
+    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
         let mut command = Command::of(&["sdbootutil", "update-all-entries"], why);
         command.undo = Some(command.argv.clone());
         edits.commands.push(command);
@@ -85,15 +91,12 @@ fn refresh() -> Command {
 /// Copies of boot images outside of /boot itself: those that kernel-install and similar tools make for the
 /// loader, with the entries that refer to them, and unified images.
 pub(in crate::host::decide) fn copied(setup: &Setup) -> Vec<String> {
-    let images = |place: &str| {
-        let partition = place.trim_end_matches("/loader").to_owned();
-        let named = setup.files.texts(&entries_of(place), ".conf").flat_map(|(_, text)| bls::initramfs(text)).collect::<Vec<_>>();
-        let images = named.into_iter().map(move |image| format!("{partition}/{}", image.trim_start_matches('/')));
-        let entries = setup.has("kernel-install").then(|| format!("{}/", entries_of(place)));
-        images.chain(entries).collect::<Vec<_>>()
+    let on_partition = |(partition, directory): (&str, &str)| {
+        let images = bls::images(setup, directory).into_iter().map(|image| format!("{partition}/{}", image.trim_start_matches('/')));
+        images.chain(setup.has("kernel-install").then(|| format!("{directory}/"))).collect::<Vec<_>>()
     };
-    let used = |place: &&&str| setup.files.exists(&format!("{place}/loader.conf"));
-    PLACES.iter().filter(used).flat_map(|place| images(place)).chain(unified::images(setup)).collect()
+    let used = PARTITIONS.into_iter().zip(ENTRIES).filter(|(partition, _)| is_used(setup, partition));
+    used.flat_map(on_partition).chain(unified::rebuilt(setup)).collect()
 }
 
 /// The command that copies a new initramfs to where it is booted from, if no other command does that.
@@ -105,19 +108,19 @@ pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&st
     if owns_entries(setup) {
         return None;
     }
-    PLACES.iter().find_map(|place| fallback::entry(setup, &entries_of(place), wants, off))
+    ENTRIES.iter().find_map(|directory| bls::fallback(setup, directory, wants, off))
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
     let written = setup.files.text(bls::NEW_KERNELS).filter(|_| copies(setup));
-    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::said(text) });
+    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::joined(text) });
     entries(setup).into_iter().chain(written).collect()
 }
 
-fn entries_of(place: &str) -> String {
-    format!("{place}/entries")
+pub(super) fn entries(setup: &Setup) -> Vec<Entry> {
+    ENTRIES.iter().flat_map(|directory| bls::entries(setup, directory)).collect()
 }
 
-fn entries(setup: &Setup) -> Vec<Entry> {
-    PLACES.iter().flat_map(|place| bls::entries(setup, &entries_of(place))).collect()
+pub(super) fn images(setup: &Setup) -> Vec<String> {
+    ENTRIES.iter().flat_map(|directory| bls::images(setup, directory)).collect()
 }

@@ -1,17 +1,22 @@
 //! Unified kernel images (UKI): kernel, initramfs and command line in one EFI program, built from
 //! /etc/kernel/cmdline or the files of /etc/cmdline.d.
 
-use super::entry::Entry;
-use super::loader::Loader;
+use super::loader::{Entry, Loader};
 use super::{bls, cmdline};
-use crate::host::decide::update_initramfs;
 use crate::host::plan::{Command, Edits};
 use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static UNIFIED: Loader =
-    Loader { kind: BootLoader::UnifiedKernelImage, name: "unified kernel images", configured, edit, next, fallback: |_, _, _| None };
+pub(super) static UNIFIED: Loader = Loader {
+    kind: BootLoader::UnifiedKernelImage,
+    name: "unified kernel images",
+    configured,
+    edit,
+    next,
+    images: |_| Vec::new(),
+    fallback: |_, _, _| None,
+};
 
 const CMDLINE: &str = bls::NEW_KERNELS;
 /// mkinitcpio reads these if there is no /etc/kernel/cmdline.
@@ -39,17 +44,10 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
     if setup.files.exists(CMDLINE) {
         edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
     } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
-        let says = next(setup).iter().all(|entry| tokens::says(&entry.cmdline, wants));
+        let says = next(setup).iter().all(|entry| tokens::has_all(&entry.cmdline, wants));
         for (other, _) in setup.files.below(PARTS, ".conf") {
-            let last = other == path && !says;
-            edits.change(
-                setup,
-                other,
-                WHY,
-                |text| {
-                    if last { cmdline::with(text, wants) } else { cmdline::without_opposites(text, wants) }
-                },
-            )?;
+            let change = if other == path && !says { cmdline::with } else { cmdline::without_opposites };
+            edits.change(setup, other, WHY, |text| change(text, wants))?;
         }
     } else {
         // Both builders use the running kernel's command line if none is configured.
@@ -66,7 +64,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
 }
 
 /// The directories of the images that are rebuilt with every new initramfs.
-pub(super) fn images(setup: &Setup) -> impl Iterator<Item = String> {
+pub(super) fn rebuilt(setup: &Setup) -> impl Iterator<Item = String> {
     let has_images = |place: &&str| setup.images.iter().any(|(path, _)| path.starts_with(place));
     IMAGES.into_iter().filter(has_images).filter(|_| configured(setup)).map(str::to_owned)
 }
@@ -98,17 +96,24 @@ fn rebuild(setup: &Setup) -> Command {
         Command::of(&["dracut", "--regenerate-all", "--force"], why)
     } else if setup.has("update-initramfs") && setup.has("lsinitramfs") {
         // kernel-install finds kernels only in /usr/lib/modules, and Debian's are in /boot; a hook passes them on.
-        return update_initramfs::command(why).making(IMAGES.into_iter().chain([update_initramfs::IMAGES]));
+        let mut command = update_initramfs(why);
+        command.makes.extend(IMAGES.map(str::to_owned));
+        return command;
     } else {
         Command::of(&["kernel-install", "add-all"], why)
     };
     command.making(IMAGES)
 }
 
+/// Debian's command that regenerates all images.
+pub(in crate::host::decide) fn update_initramfs(why: &str) -> Command {
+    Command::of(&["update-initramfs", "-u", "-k", "all"], why).making(["/boot/initrd.img-"])
+}
+
 fn next(setup: &Setup) -> Vec<Entry> {
     if let Some(text) = setup.files.text(CMDLINE) {
-        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::said(text) }];
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::joined(text) }];
     }
-    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::said(text)).collect();
+    let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::joined(text)).collect();
     if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
 }

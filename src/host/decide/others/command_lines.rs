@@ -1,12 +1,12 @@
 //! The kernel command line: that of this boot, and what is configured for the next ones.
 
-use super::external::ExternalBinding;
-use super::keeps_out::ModuleBlocker;
+use super::external::{ExternalBinding, ModuleBlocker};
 use super::modules::{DRIVERS, with};
 use crate::host::decide::bound::bound;
+use crate::host::decide::drivers;
 use crate::host::decide::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
-use crate::host::decide::vfio;
 use crate::host::plan::is_ours;
+use crate::host::text::shell;
 use crate::model::{ConfigFiles, Finding, Host, Setup};
 
 /// A parameter in a configuration file.
@@ -39,7 +39,7 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
-            let tokens: Vec<&str> = code(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
+            let tokens: Vec<&str> = shell::without_comment(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
             if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
             }
@@ -49,21 +49,6 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
         }
     }
     found
-}
-
-/// A line without its comment.
-fn code(line: &str) -> &str {
-    let (mut quote, mut before) = (None, ' ');
-    for (at, c) in line.char_indices() {
-        match (c, quote) {
-            ('#', None) if before.is_whitespace() => return &line[..at],
-            ('"' | '\'', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            _ => {}
-        }
-        before = c;
-    }
-    line
 }
 
 fn parameter(token: &str) -> Option<(String, &str)> {
@@ -80,25 +65,25 @@ pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let mut found = Vec::new();
     for driver in DRIVERS {
         let name = format!("{driver}.ids");
-        let line = host.platform.cmdline.as_ref();
-        let now = line.and_then(|line| Some((line, line.get(&name)?)));
-        if let Some((line, value)) = now.filter(|(_, value)| !are_own_ids(setup, &name, value)) {
-            let place = written
-                .iter()
-                .find(|one| one.name == name)
-                .map_or_else(|| "the kernel's command line".to_owned(), |one| format!("{}, and the kernel's command line", one.place));
+        let written: Vec<&Written<'_>> = written.iter().filter(|one| one.name == name).collect();
+        let binding = |place: &str, token: &str| ExternalBinding::new(place.to_owned(), token).by(driver).parameter(setup);
+        let mut told: Vec<&str> = Vec::new();
+        if let Some((line, value)) = host.platform.cmdline.as_ref().and_then(|line| Some((line, line.get(&name)?))) {
+            told.push(value);
+            let running = "the kernel's command line";
+            let place = written.first().map_or_else(|| running.to_owned(), |one| format!("{}, and {running}", one.place));
             // The boot entry of an installed kernel has it, but the file from which new entries are generated does not.
-            let fades = written.iter().find(|one| one.name == name).is_some_and(|one| one.path.contains("/loader/entries/"))
-                && !written.iter().any(|one| one.name == name && !one.path.contains("/loader/entries/"))
-                && setup.files.exists(NEW_KERNELS);
+            let only_in_entries = !written.is_empty() && written.iter().all(|one| one.path.contains("/loader/entries/"));
+            let fades = only_in_entries && setup.files.exists(NEW_KERNELS);
             let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
-            found.push(with(ExternalBinding { fades, ..ExternalBinding::new(place, token).by(driver).parameter(setup) }, host, value));
+            if !are_own_ids(setup, &name, value) {
+                found.push(with(ExternalBinding { fades, ..binding(&place, token) }, host, value));
+            }
         }
-        let mut told: Vec<&str> = now.iter().map(|(_, value)| *value).collect();
-        for one in written.iter().filter(|one| one.name == name) {
+        for one in written {
             if !told.contains(&one.value) && !are_own_ids(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(ExternalBinding::new(one.place.clone(), one.token).by(driver).parameter(setup), host, one.value));
+                found.push(with(binding(&one.place, one.token), host, one.value));
             }
         }
     }
@@ -131,7 +116,7 @@ pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> b
 pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
     let (_, unread, Some(loader)) = by_loader(host, setup) else { return Vec::new() };
     let counts = |one: &&Written<'_>| {
-        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !vfio::kept_out(setup, &one.name, one.value).is_empty()
+        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !drivers::kept_out(setup, &one.name, one.value).is_empty()
     };
     let mut lines: Vec<(&str, String)> = Vec::new();
     for one in unread.iter().filter(counts) {
@@ -155,7 +140,7 @@ pub(super) fn blacklists(host: &Host, setup: &Setup) -> Vec<Finding> {
     let mut told: Vec<(String, &str)> = Vec::new();
     let mut findings = Vec::new();
     for one in by_loader(host, setup).0 {
-        let parts = vfio::kept_out(setup, &one.name, one.value).join(",");
+        let parts = drivers::kept_out(setup, &one.name, one.value).join(",");
         if parts.is_empty() || told.contains(&(one.name.clone(), one.value)) {
             continue;
         }

@@ -1,11 +1,12 @@
-//! A binding of devices that vgapt does not manage: its place, the devices it binds, how to remove it.
+//! What others do to the binding of devices: a binding that vgapt does not manage, and a line that prevents a driver from
+//! loading; where it is set, and how to remove it.
 
 use std::collections::BTreeSet;
 
 use crate::model::{PciAddress, Setup};
 
 /// A binding of devices that vgapt does not manage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExternalBinding {
     /// Where it is set: a file and its line, or the kernel command line.
     pub place: String,
@@ -29,7 +30,7 @@ pub struct ExternalBinding {
 
 impl ExternalBinding {
     /// Its place and text in one phrase.
-    pub fn told(&self) -> String {
+    pub fn cited(&self) -> String {
         format!("{} ({})", self.place, self.words)
     }
 
@@ -59,17 +60,7 @@ impl ExternalBinding {
     }
 
     pub(super) fn new(place: String, words: &str) -> Self {
-        Self {
-            place,
-            words: shortened(words),
-            takes: Vec::new(),
-            no_ids: Vec::new(),
-            takes_no_options: false,
-            driver: None,
-            is_parameter: false,
-            command: None,
-            fades: false,
-        }
+        Self { place, words: shortened(words), ..Self::default() }
     }
 
     pub(super) fn by(self, driver: &'static str) -> Self {
@@ -94,4 +85,26 @@ fn shortened(words: &str) -> String {
 /// The functions of all parts, sorted.
 pub(super) fn union(parts: impl IntoIterator<Item = Vec<PciAddress>>) -> Vec<PciAddress> {
     parts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A line that prevents a driver from loading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host::decide) struct ModuleBlocker {
+    /// Its file and line number, or the kernel command line.
+    pub(in crate::host::decide) place: String,
+    /// Its text.
+    pub(in crate::host::decide) words: String,
+}
+
+impl ModuleBlocker {
+    /// Its place and text in one phrase.
+    pub(in crate::host::decide) fn says(&self) -> String {
+        format!("{} says `{}`", self.place, self.words)
+    }
+
+    /// How to remove all of them.
+    pub(in crate::host::decide) fn removal(lines: &[Self]) -> String {
+        let one = |line: &Self| format!("remove `{}` from {}", line.words, line.place);
+        lines.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -1,30 +1,43 @@
-//! What other bindings mean for the request: devices that they bind, and their mistakes.
+//! What other bindings mean for the request: the devices that they bind, a host without a display, and their mistakes.
 
-use super::context::BindingContext;
-use super::external::{ExternalBinding, union};
-use super::found::others;
+use super::external::{ExternalBinding, ModuleBlocker, union};
+use super::found::{display_drivers_kept_out, others};
 use super::scripts::removing;
-use super::{command_lines, displays, modules};
+use super::{command_lines, modules};
 use crate::host::decide::bound::bound;
-use crate::host::decide::{allowed, loaders};
-use crate::host::request::{Bind, Wanted};
+use crate::host::decide::loaders;
+use crate::host::request::{Allow, Bind, Handling, Wanted};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
-use crate::passthrough::{DangerKind, dangers};
+use crate::passthrough::{Danger, DangerKind, dangers, displays_on_vfio, has_outlets};
 
 /// The class of USB controllers.
 const USB: u16 = 0x0c03;
+/// Introduces the option to leave the host without a display.
+const KEEP_SO: &str = "to leave it like this (and use the host over ssh)";
+
+/// The host, the request, and the bindings found.
+struct BindingContext<'a> {
+    host: &'a Host,
+    setup: &'a Setup,
+    wanted: &'a Wanted,
+    /// What vgapt binds.
+    ours: Vec<PciAddress>,
+    /// What others bind.
+    others: Vec<ExternalBinding>,
+}
 
 /// The findings about other bindings: requested devices they bind, further devices they bind, and their mistakes.
 pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let ours = bound(setup).iter().map(|bound| bound.address).collect();
-    let seen = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
-    let mut findings: Vec<Finding> = seen.others.iter().flat_map(|other| of_other(&seen, other)).collect();
-    findings.extend(unexplained(&seen));
-    findings.extend(displays::dark(&seen));
-    findings.extend(displays::without_driver(&seen));
-    findings.extend(lost_early(&seen));
-    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&seen, rule)));
-    if !wanted.functions.is_empty() || !seen.ours.is_empty() {
+    let context = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
+    let of_other = |other| [of_selected(&context, other), of_further(&context, other), no_ids(other), mistake(other)];
+    let mut findings: Vec<Finding> = context.others.iter().flat_map(of_other).flatten().collect();
+    findings.extend(unexplained(&context));
+    findings.extend(no_display(&context));
+    findings.extend(no_display_driver(&context));
+    findings.extend(lost_to_others(&context));
+    findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&context, rule)));
+    if !wanted.functions.is_empty() || !context.ours.is_empty() {
         findings.extend(command_lines::blacklists(host, setup));
         findings.extend(command_lines::not_read(host, setup));
         findings.extend(modules::without_effect(setup));
@@ -34,10 +47,10 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
 
 /// What the host loses to ids set by other tools once vfio-pci is loaded before other drivers, as vgapt does; until
 /// then a host driver may have bound the device first.
-fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
+fn lost_to_others(context: &BindingContext<'_>) -> Vec<Finding> {
     const LOSSES: [DangerKind; 5] =
         [DangerKind::OnlyDisplay, DangerKind::OnlyPicture, DangerKind::DiskInUse, DangerKind::DefaultRoute, DangerKind::LastKeyboard];
-    let BindingContext { host, setup, wanted, ours, others } = seen;
+    let BindingContext { host, setup, wanted, ours, others } = context;
     if wanted.bind != Bind::Boot || (wanted.functions.is_empty() && ours.is_empty()) {
         return Vec::new();
     }
@@ -45,111 +58,117 @@ fn lost_early(seen: &BindingContext<'_>) -> Vec<Finding> {
         let stays = !wanted.functions.contains(address) && !ours.contains(address);
         stays && host.device(*address).is_some_and(|device| !device.on_vfio())
     };
-    let new = |other: &ExternalBinding| -> Vec<PciAddress> { other.takes.iter().copied().filter(is_new).collect() };
-    let takes = union(others.iter().map(new));
-    let by: Vec<&ExternalBinding> = others.iter().filter(|other| !new(other).is_empty()).collect();
+    let by: Vec<&ExternalBinding> = others.iter().filter(|other| other.takes.iter().any(is_new)).collect();
     let Some(first) = by.first() else { return Vec::new() };
+    let takes = union(by.iter().map(|other| other.takes.iter().copied().filter(is_new).collect()));
+    let places = by.iter().map(|other| other.place.as_str()).collect::<Vec<_>>().join(" and ");
+    let bound = described(host, &takes);
     let alone = dangers(host, &setup.uses, &wanted.functions);
-    let is_known = |kind: DangerKind, message: &str| {
-        alone
-            .iter()
-            .any(|danger| danger.kind.code() == kind.code() && (kind.code() == DangerKind::OnlyDisplay.code() || danger.message == message))
+    let is_display = |danger: &Danger| danger.kind.code() == DangerKind::OnlyDisplay.code();
+    let is_known = |danger: &Danger| {
+        let is_same = |known: &Danger| known.kind.code() == danger.kind.code() && (is_display(danger) || known.message == danger.message);
+        alone.iter().any(is_same)
     };
-    let places = by.iter().map(|other| other.place.clone()).collect::<Vec<_>>().join(" and ");
-    let all = dangers(host, &setup.uses, &union([wanted.functions.clone(), takes.clone()]));
-    let lost = all.into_iter().filter(|danger| LOSSES.contains(&danger.kind) && !is_known(danger.kind, &danger.message));
-    lost.filter_map(|danger| {
-        let allow = allowed::by_option(danger.kind).filter(|allow| !wanted.allowed.contains(allow))?;
-        let message =
-            format!("{}: {places} binds {} once vfio-pci is loaded before other drivers", danger.message, described(host, &takes));
-        let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
-        Some(finding.unless(allowed::OVERRIDE_HINT, allowed::option(allow)))
-    })
-    .collect()
-}
-
-fn of_other(seen: &BindingContext<'_>, other: &ExternalBinding) -> Vec<Finding> {
-    let BindingContext { host, setup, wanted, ours, .. } = seen;
     let mut findings = Vec::new();
-    let (meant, beside): (Vec<PciAddress>, Vec<PciAddress>) = other.takes.iter().partition(|address| wanted.functions.contains(address));
-    let held = |functions: &[PciAddress]| host.devices(functions).any(PciDevice::on_vfio);
-    let by_stub = other.driver == Some("pci_stub")
-        && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
-    if !meant.is_empty() && by_stub && wanted.bind == Bind::Boot {
-        findings.push(Finding::blocked(
-            "bound-by-other",
-            format!("{} binds {} to pci-stub before vfio-pci is loaded", other.told(), PciAddress::list(&meant)),
-            other.remedy("first"),
-        ));
-    } else if !meant.is_empty() && wanted.bind == Bind::Start {
-        findings.push(Finding::blocked(
-            "bound-by-other",
-            format!("{} binds {} at boot, so it is not left with the host until the domain starts", other.told(), PciAddress::list(&meant)),
-            other.remedy("omit it with --bind start, or"),
-        ));
-    } else if !meant.is_empty() && held(&meant) && !meant.iter().all(|address| ours.contains(address)) {
-        let (keep, fades) = if other.fades {
-            let file = loaders::NEW_KERNELS;
-            (
-                format!("to keep it, add {} to {file} too", other.words),
-                format!("; {file}, from which the entry of the next kernel is generated, lacks it"),
-            )
-        } else {
-            ("nothing, if it is intended".to_owned(), String::new())
-        };
-        let regenerate = other.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
-        let in_entries = other.place.contains("/loader/entries/");
-        let removal = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("remove it{regenerate}"));
-        findings.push(Finding::warning(
-            "bound-by-other",
-            format!(
-                "{} binds {}, which vgapt does not manage: vgapt undo does not revert it{fades}",
-                other.told(),
-                PciAddress::list(&meant)
-            ),
-            format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
-        ));
-    }
-    let beside: Vec<PciAddress> = beside
-        .into_iter()
-        .filter(|address| !ours.contains(address) && !setup.in_domains.have(*address) && !shares_card(host, wanted, *address))
-        .collect();
-    if !beside.is_empty() {
-        let usb = host.pci.iter().filter(|device| device.class.code() == USB);
-        let blind = held(&beside) && usb.clone().any(|device| beside.contains(&device.address)) && usb.clone().all(PciDevice::on_vfio);
-        let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
-        let unread =
-            setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})")).unwrap_or_default();
-        findings.push(Finding::warning(
-            "also-bound",
-            format!("{} also binds {}, which is not selected for a guest here{unread}{more}", other.place, described(host, &beside)),
-            other.remedy("if no guest is to have it:"),
-        ));
-    }
-    if !other.no_ids.is_empty() {
-        findings.push(Finding::warning(
-            "no-ids",
-            format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", ")),
-            "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare",
-        ));
-    }
-    if other.takes_no_options {
-        findings.push(Finding::warning(
-            "no-ids",
-            format!("{} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing", other.told()),
-            "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line",
-        ));
-    } else if other.takes.is_empty() && other.no_ids.is_empty() {
-        findings.push(Finding::warning(
-            "bound-by-other",
-            format!(
-                "{} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known",
-                other.told()
-            ),
-            other.remedy("check what it does; if it is not needed:"),
-        ));
+    for danger in dangers(host, &setup.uses, &union([wanted.functions.clone(), takes])) {
+        let Handling::Unless(allow) = Handling::of(danger.kind) else { continue };
+        if LOSSES.contains(&danger.kind) && !is_known(&danger) && !wanted.allowed.contains(&allow) {
+            let message = format!("{}: {places} binds {bound} once vfio-pci is loaded before other drivers", danger.message);
+            let finding = Finding::blocked("also-bound", message, first.remedy("to leave it to the host:"));
+            findings.push(finding.unless(Allow::HINT, allow.option()));
+        }
     }
     findings
+}
+
+/// Whether one of these is bound to vfio-pci now.
+fn are_held(host: &Host, functions: &[PciAddress]) -> bool {
+    host.devices(functions).any(PciDevice::on_vfio)
+}
+
+/// It binds functions that are selected for a guest.
+fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = context;
+    let meant: Vec<PciAddress> = other.takes.iter().copied().filter(|address| wanted.functions.contains(address)).collect();
+    if meant.is_empty() {
+        return None;
+    }
+    let binds = format!("{} binds {}", other.cited(), PciAddress::list(&meant));
+    let by_stub = other.driver == Some("pci_stub")
+        && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
+    if by_stub && wanted.bind == Bind::Boot {
+        let message = format!("{binds} to pci-stub before vfio-pci is loaded");
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("first")));
+    }
+    if wanted.bind == Bind::Start {
+        let message = format!("{binds} at boot, so it is not left with the host until the domain starts");
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("omit it with --bind start, or")));
+    }
+    if !are_held(host, &meant) || meant.iter().all(|address| ours.contains(address)) {
+        return None;
+    }
+    let file = loaders::NEW_KERNELS;
+    let (keep, fades) = if other.fades {
+        let fades = format!("; {file}, from which the entry of the next kernel is generated, lacks it");
+        (format!("to keep it, add {} to {file} too", other.words), fades)
+    } else {
+        ("nothing, if it is intended".to_owned(), String::new())
+    };
+    let regenerate = other.regenerate().map(|regenerate| format!(", {regenerate}")).unwrap_or_default();
+    let in_entries = other.place.contains("/loader/entries/");
+    let removal = other.command.clone().filter(|_| in_entries).unwrap_or_else(|| format!("remove it{regenerate}"));
+    Some(Finding::warning(
+        "bound-by-other",
+        format!("{binds}, which vgapt does not manage: vgapt undo does not revert it{fades}"),
+        format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
+    ))
+}
+
+/// It binds functions that are not selected for a guest.
+fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, .. } = context;
+    let is_meant = |address: &PciAddress| {
+        let is_ours = wanted.functions.contains(address) || ours.contains(address);
+        is_ours || setup.in_domains.have(*address) || shares_card(host, wanted, *address)
+    };
+    let further: Vec<PciAddress> = other.takes.iter().copied().filter(|address| !is_meant(address)).collect();
+    if further.is_empty() {
+        return None;
+    }
+    let mut usb = host.pci.iter().filter(|device| device.class.code() == USB);
+    let takes_usb = usb.clone().any(|device| further.contains(&device.address));
+    let blind = are_held(host, &further) && takes_usb && usb.all(PciDevice::on_vfio);
+    let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
+    let unread = setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})"));
+    let (unread, described) = (unread.unwrap_or_default(), described(host, &further));
+    Some(Finding::warning(
+        "also-bound",
+        format!("{} also binds {described}, which is not selected for a guest here{unread}{more}", other.place),
+        other.remedy("if no guest is to have it:"),
+    ))
+}
+
+fn no_ids(other: &ExternalBinding) -> Option<Finding> {
+    (!other.no_ids.is_empty()).then(|| {
+        let message = format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", "));
+        let remedy = "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare";
+        Finding::warning("no-ids", message, remedy)
+    })
+}
+
+/// It binds nothing, or what it binds is not known.
+fn mistake(other: &ExternalBinding) -> Option<Finding> {
+    let cited = other.cited();
+    if other.takes_no_options {
+        let message = format!("{cited} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
+        let remedy = "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line";
+        return Some(Finding::warning("no-ids", message, remedy));
+    }
+    (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
+        let message =
+            format!("{cited} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known");
+        Finding::warning("bound-by-other", message, other.remedy("check what it does; if it is not needed:"))
+    })
 }
 
 /// Another function of a selected card is reported with the card.
@@ -158,8 +177,8 @@ fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
 }
 
 /// Devices that are bound to vfio-pci by nothing that was found; selected cards are reported separately.
-fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
-    let BindingContext { host, setup, wanted, ours, others } = seen;
+fn unexplained(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = context;
     let is_known = |address: &PciAddress| {
         wanted.functions.contains(address)
             || ours.contains(address)
@@ -185,12 +204,12 @@ fn unexplained(seen: &BindingContext<'_>) -> Option<Finding> {
 }
 
 /// A function that is removed from the bus at each boot cannot be passed through.
-fn removed(seen: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
-    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| seen.wanted.functions.contains(address)).collect();
+fn removed(context: &BindingContext<'_>, rule: &ExternalBinding) -> Option<Finding> {
+    let meant: Vec<PciAddress> = rule.takes.iter().copied().filter(|address| context.wanted.functions.contains(address)).collect();
     (!meant.is_empty()).then(|| {
         Finding::blocked(
             "removed-by-other",
-            format!("{} removes {} from the PCI bus at each boot, so it cannot be passed through", rule.told(), PciAddress::list(&meant)),
+            format!("{} removes {} from the PCI bus at each boot, so it cannot be passed through", rule.cited(), PciAddress::list(&meant)),
             rule.remedy("first"),
         )
     })
@@ -201,4 +220,51 @@ fn described(host: &Host, functions: &[PciAddress]) -> String {
         host.device(*address).map_or_else(|| address.short(), |device| format!("{} {}", address.short(), device.class.noun()))
     };
     functions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The host has a display only if a host driver is bound to one. What vgapt itself binds was allowed, and what a
+/// running domain uses returns to the host.
+fn no_display(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, ours, others } = context;
+    let displays = displays_on_vfio(host);
+    let by = others.iter().find(|other| displays.iter().any(|display| other.takes.contains(display)));
+    let by_us = displays.iter().any(|display| ours.contains(display) || setup.in_domains.have(*display));
+    let is_allowed = wanted.allowed.contains(&Allow::OnlyDisplay);
+    if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
+        return None;
+    }
+    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    // The host driver must be able to load again, too.
+    let lines = display_drivers_kept_out(host, setup, &displays);
+    let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", ModuleBlocker::removal(&lines)) };
+    let says: String = lines.iter().map(|line| format!("; {}", line.says())).collect();
+    let remedy = by.map_or_else(
+        || "find what binds it: grep -rl vfio /etc /usr/local".to_owned(),
+        |other| other.remedy(&format!("to give the host its display back:{and_out}")),
+    );
+    let message = format!("the host has no display: {} is bound to vfio-pci by {place}{says}", PciAddress::list(&displays));
+    Some(Finding::blocked("no-display", message, remedy).unless(KEEP_SO, Allow::OnlyDisplay.option()))
+}
+
+/// Blocked if no display of the host has a driver and a line prevents one from loading.
+fn no_display_driver(context: &BindingContext<'_>) -> Option<Finding> {
+    let BindingContext { host, setup, wanted, .. } = context;
+    let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
+    let without: Vec<PciAddress> = displays.iter().filter(|device| device.driver.is_none()).map(|device| device.address).collect();
+    let are_all = displays.iter().all(|device| device.driver.is_none() || device.on_vfio());
+    // If no device at all has a driver, the drivers could not be read.
+    if !are_all || host.pci.iter().all(|device| device.driver.is_none()) || wanted.allowed.contains(&Allow::OnlyDisplay) {
+        return None;
+    }
+    let lines = display_drivers_kept_out(host, setup, &without);
+    let first = lines.first()?;
+    let says = lines.iter().map(ModuleBlocker::says).collect::<Vec<_>>().join(", ");
+    let message = format!("no display of the host has a driver: {} has none, and {says}", PciAddress::list(&without));
+    let regenerate = if lines.iter().any(|line| line.place != first.place) || first.place.contains("modprobe.d") {
+        "regenerate the initramfs and the boot entries"
+    } else {
+        "regenerate the boot entries"
+    };
+    let remedy = format!("to give the host its display back: {}, {regenerate}, and reboot", ModuleBlocker::removal(&lines));
+    Some(Finding::blocked("display-kept-out", message, remedy).unless(KEEP_SO, Allow::OnlyDisplay.option()))
 }

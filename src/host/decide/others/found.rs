@@ -1,10 +1,12 @@
-//! All bindings that vgapt does not manage, from each place where they can be set.
+//! All bindings that vgapt does not manage, and all lines that keep the drivers of displays from loading, from each place
+//! where they can be set.
 
 use std::collections::BTreeSet;
 
-use super::external::ExternalBinding;
+use super::external::{ExternalBinding, ModuleBlocker};
 use super::{command_lines, modules, scripts};
-use crate::model::{Host, Setup};
+use crate::host::decide::{drivers, modprobe};
+use crate::model::{Host, PciAddress, Setup};
 
 /// All bindings that vgapt does not manage.
 pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
@@ -15,6 +17,23 @@ pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found.extend(scripts::of_scripts(host, setup));
     let mut seen = BTreeSet::new();
     found.retain(|other| seen.insert(other.place.clone()));
+    found
+}
+
+/// The lines that prevent the host drivers of these displays from loading.
+pub(in crate::host::decide) fn display_drivers_kept_out(host: &Host, setup: &Setup, displays: &[PciAddress]) -> Vec<ModuleBlocker> {
+    let drivers: Vec<String> = host.devices(displays).flat_map(|device| drivers::of_host(setup, device)).collect();
+    let is_driver = |module: &str| drivers.iter().any(|driver| *driver == module.replace('-', "_"));
+    let configuration = modprobe::read(setup, &[]);
+    let keeps_out = |line: &&modprobe::Line| match line.command.as_str() {
+        "blacklist" => true,
+        "install" => line.loads_nothing(),
+        "alias" => line.rest == "off",
+        _ => false,
+    };
+    let lines = configuration.lines.iter().filter(keeps_out).filter(|line| is_driver(&line.name));
+    let mut found: Vec<ModuleBlocker> = lines.map(|line| ModuleBlocker { place: line.place(), words: line.words() }).collect();
+    found.extend(command_lines::keeping_out(host, setup, is_driver));
     found
 }
 
@@ -49,7 +68,7 @@ mod tests {
 
     /// Each rule is parsed once, no matter how many rules and continuation lines there are.
     #[test]
-    fn many_rules_cost_as_many_looks() {
+    fn many_rules_are_each_parsed_once() {
         const RULE: &str = "KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"vfio-pci\"";
         let begun = std::time::Instant::now();
         for end in ["\n", ", \\\n"] {

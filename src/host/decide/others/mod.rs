@@ -2,20 +2,16 @@
 //! rules, scripts of the initramfs and of services.
 
 mod command_lines;
-mod context;
-mod display_drivers;
-mod displays;
 mod external;
 mod findings;
 mod found;
-mod keeps_out;
 mod modules;
 mod scripts;
 
-pub(super) use display_drivers::display_drivers_kept_out;
 pub use external::ExternalBinding;
+pub(super) use external::ModuleBlocker;
 pub(super) use findings::findings;
+pub(super) use found::display_drivers_kept_out;
 pub use found::others;
-pub(super) use keeps_out::ModuleBlocker;
 pub(super) use modules::ids;
 pub use scripts::removing;

@@ -50,21 +50,15 @@ fn giving_ids<'a>(configuration: &'a modprobe::Configuration, driver: &'static s
 pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
     let configuration = modprobe::read(setup, &[]);
     let built_in = DRIVERS.into_iter().filter(|driver| setup.is_built_in(driver));
-    built_in
-        .flat_map(|driver| giving_ids(&configuration, driver))
-        .map(|line| {
-            Finding::warning(
-                "not-read",
-                format!(
-                    "{} says `{}`, which has no effect: {} is part of this kernel, and modprobe options apply to modules only",
-                    line.place(),
-                    line.words(),
-                    line.name.replace('_', "-")
-                ),
-                format!("nothing; remove it from {} if no other kernel needs it", line.place()),
-            )
-        })
-        .collect()
+    let finding = |line: &modprobe::Line| {
+        let (says, driver) = (line.says(), line.name.replace('_', "-"));
+        Finding::warning(
+            "not-read",
+            format!("{says}, which has no effect: {driver} is part of this kernel, and modprobe options apply to modules only"),
+            format!("nothing; remove it from {} if no other kernel needs it", line.place()),
+        )
+    };
+    built_in.flat_map(|driver| giving_ids(&configuration, driver)).map(finding).collect()
 }
 
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options

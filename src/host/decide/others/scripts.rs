@@ -13,15 +13,11 @@ const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
 /// udev rules, scripts and units that bind devices to vfio-pci.
 pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let run = run_at_boot(setup);
-    let installed: Vec<&str> = setup.files.0.keys().map(String::as_str).filter(|path| is_script(path) || run.contains(path)).collect();
     let mut found = Vec::new();
-    for path in installed {
+    for path in setup.files.0.keys().filter(|path| is_script(path) || run.contains(path.as_str())) {
         let Some(text) = setup.files.text_lossy(path).filter(|text| !is_ours(text)) else { continue };
-        let rule = path.contains("/udev/rules.d/");
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
-        let binding: Vec<(usize, &str)> =
-            lines.filter(|(_, line)| BINDS.iter().any(|word| line.contains(word)) && !only_loads(line)).collect();
-        if rule {
+        let binding = lines(text, |line| BINDS.iter().any(|word| line.contains(word)) && !only_loads(line));
+        if path.contains("/udev/rules.d/") {
             found.extend(of_rules(host, path, text, &binding));
         } else if let Some((index, line)) = binding.first() {
             let takes = named(host, text);
@@ -31,16 +27,35 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found
 }
 
-/// The bindings by the udev rules that contain these lines of a file.
+/// Udev rules that remove functions from the bus; GPU switching tools for laptops write them.
+pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
+    let texts = rules.filter_map(|path| Some((path, setup.files.text_lossy(path)?)));
+    texts.flat_map(|(path, text)| of_rules(host, path, text, &lines(text, |line| line.contains("ATTR{remove}=\"")))).collect()
+}
+
+/// The lines of this kind that are no comments, each with its index.
+fn lines(text: &str, is_one: impl Fn(&str) -> bool) -> Vec<(usize, &str)> {
+    text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#') && is_one(line)).collect()
+}
+
+/// The bindings by the udev rules that contain these lines of a file; a backslash at the end of a line continues a rule.
 fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec<ExternalBinding> {
-    let mut found = Vec::new();
-    for rule in udev_rules(text, lines) {
-        let takes = of_rule(host, &rule.whole);
-        let other = |(index, line): &(usize, &str)| ExternalBinding {
+    let all: Vec<&str> = text.lines().collect();
+    let (mut found, mut rest, mut end) = (Vec::new(), lines, 0);
+    for rule in all.split_inclusive(|line| !line.ends_with('\\')) {
+        end += rule.len();
+        let (own, later) = rest.split_at(rest.partition_point(|(index, _)| *index < end));
+        rest = later;
+        if own.is_empty() {
+            continue;
+        }
+        let takes = of_rule(host, &rule.join(" "));
+        let binding = |(index, line): &(usize, &str)| ExternalBinding {
             takes: takes.clone(),
             ..ExternalBinding::new(format!("{path}, line {}", index + 1), line)
         };
-        found.extend(rule.lines.iter().map(other));
+        found.extend(own.iter().map(binding));
     }
     found
 }
@@ -53,17 +68,6 @@ fn run_at_boot(setup: &Setup) -> BTreeSet<&str> {
     let local = setup.files.text_lossy("/etc/rc.local").into_iter().flat_map(str::lines).filter(|line| !line.trim_start().starts_with('#'));
     let words = exec.chain(local).flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && setup.files.exists(word)).collect()
-}
-
-/// Udev rules that remove functions from the bus; GPU switching tools for laptops write them.
-pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
-    let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
-    let texts = rules.filter_map(|path| Some((path, setup.files.text_lossy(path)?)));
-    let of = |(path, text): (&String, &str)| {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#') && line.contains("ATTR{remove}=\""));
-        of_rules(host, path, text, &lines.collect::<Vec<_>>())
-    };
-    texts.flat_map(of).collect()
 }
 
 /// Whether a file is a script or rule that runs automatically; those that modprobe's lines run are reported with these.
@@ -90,28 +94,6 @@ fn is_script(path: &str) -> bool {
 fn only_loads(line: &str) -> bool {
     let writes = ["driver_override", "new_id", "/bind", "ids=", "driverctl", "set-override"];
     !writes.iter().any(|word| line.contains(word))
-}
-
-/// A udev rule with its continuation lines (after a backslash).
-struct Rule<'t> {
-    whole: String,
-    /// Its lines among the requested ones, each with its index in the file.
-    lines: &'t [(usize, &'t str)],
-}
-
-/// The rules of a file that contain these lines.
-fn udev_rules<'t>(text: &str, wanted: &'t [(usize, &'t str)]) -> Vec<Rule<'t>> {
-    let lines: Vec<&str> = text.lines().collect();
-    let (mut rules, mut rest, mut end) = (Vec::new(), wanted, 0);
-    for rule in lines.split_inclusive(|line| !line.ends_with('\\')) {
-        end += rule.len();
-        let (own, others) = rest.split_at(rest.partition_point(|(index, _)| *index < end));
-        rest = others;
-        if !own.is_empty() {
-            rules.push(Rule { whole: rule.join(" "), lines: own });
-        }
-    }
-    rules
 }
 
 /// The functions that a udev rule matches: by name, vendor, device and class; a missing key matches all.

@@ -9,13 +9,14 @@ mod conf;
 use super::packages;
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::request::{Shares, Wanted};
+use crate::host::text::shell;
 use crate::model::{Finding, Host, Setup, SmbShare, VirtualNetwork};
 
 /// Samba's configuration.
 const SAMBA: &str = "/etc/samba/smb.conf";
 /// vgapt's part of it.
 const OWN: &str = "/etc/samba/vgapt.conf";
-const INCLUDE: &str = "include = /etc/samba/vgapt.conf\n";
+const INCLUDE: &str = "include = /etc/samba/vgapt.conf";
 const HEAD: &str = "# Written by `vgapt prepare`, taken away by `vgapt undo`.\n";
 const LOOPBACK: &str = "127.0.0.1";
 /// Sections with a special meaning for Samba.
@@ -29,38 +30,33 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
         return Ok(edits);
     }
     if !setup.has("smbd") && !wanted.install {
-        return Err(Finding::error(
-            "samba",
-            "Samba, which is needed to share the folders, is not installed",
-            "vgapt prepare --share-smb … --install",
-        ));
+        let message = "Samba, which is needed to share the folders, is not installed";
+        return Err(Finding::error("samba", message, "vgapt prepare --share-smb … --install"));
     }
     let network = setup.networks.iter().find(|known| known.name == *network).ok_or_else(|| unknown_network(network))?;
-    if !is_interface(&network.bridge) {
-        let (name, bridge) = (&network.name, &network.bridge);
+    let VirtualNetwork { name, bridge, .. } = network;
+    if !is_interface(bridge) {
+        let message =
+            format!("the bridge of the network '{name}' has a name that vgapt does not write into Samba's configuration: '{bridge}'");
         let remedy = format!("give its bridge a plain name: virsh -c qemu:///system net-edit {name}");
-        return Err(Finding::error(
-            "samba-network",
-            format!("the bridge of the network '{name}' has a name that vgapt does not write into Samba's configuration: '{bridge}'"),
-            remedy,
-        ));
+        return Err(Finding::error("samba-network", message, remedy));
     }
     let theirs = setup.files.0.get(SAMBA).map(|file| text_of(SAMBA, file)).transpose()?;
-    let parameters = theirs.map(conf::parse).transpose().map_err(|what| odd(&what))?.unwrap_or_default();
+    let parameters = theirs.map(conf::parse).transpose().map_err(|what| unsupported(&what))?.unwrap_or_default();
     if parameters.iter().any(|one| one.is("configbackend") && one.value.eq_ignore_ascii_case("registry")) {
-        return Err(odd("its shares are in Samba's registry (config backend = registry), so shares in the file are ignored"));
+        return Err(unsupported("its shares are in Samba's registry (config backend = registry), so shares in the file are ignored"));
     }
     let mut own = setup.files.text(OWN).unwrap_or(HEAD).to_owned();
     for share in shares.iter().filter(|share| !serves(&parameters, share)) {
-        sound(share)?;
+        check_share(share)?;
         if parameters.iter().any(|one| one.is_in(&share.name)) || RESERVED.iter().any(|name| name.eq_ignore_ascii_case(&share.name)) {
-            return Err(taken(share, SAMBA));
+            return Err(section_taken(share, SAMBA));
         }
         let ours =
             conf::parse(&own).map_err(|what| Finding::error("samba", format!("{OWN}: {what}"), format!("correct or remove {OWN}")))?;
         if !serves(&ours, share) {
             if ours.iter().any(|one| one.is_in(&share.name)) {
-                return Err(taken(share, OWN));
+                return Err(section_taken(share, OWN));
             }
             own.push_str(&section(share, network));
         }
@@ -79,7 +75,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
 }
 
 /// Warnings about the shares.
-pub(super) fn doubts(setup: &Setup, shares: &[SmbShare]) -> Vec<Finding> {
+pub(super) fn warnings(setup: &Setup, shares: &[SmbShare]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for share in shares {
         let (name, owner) = (&share.name, share.owner.as_deref().unwrap_or("USER"));
@@ -108,7 +104,7 @@ fn serves(parameters: &[conf::Parameter<'_>], share: &SmbShare) -> bool {
 /// Whether Samba's files share a folder, as far as they can be parsed.
 pub fn is_shared(setup: &Setup, folder: &str) -> bool {
     let share = SmbShare { folder: folder.to_owned(), name: String::new(), owner: None };
-    let is_read = |path: &&str| *path != OWN || setup.files.text_lossy(SAMBA).is_some_and(|text| text.contains(INCLUDE.trim_end()));
+    let is_read = |path: &&str| *path != OWN || setup.files.text_lossy(SAMBA).is_some_and(|text| text.contains(INCLUDE));
     [SAMBA, OWN].iter().filter(|path| is_read(path)).any(|path| {
         let parsed = setup.files.text_lossy(path).and_then(|text| conf::parse(text).ok());
         parsed.is_some_and(|parameters| serves(&parameters, &share))
@@ -125,11 +121,8 @@ fn section(share: &SmbShare, network: &VirtualNetwork) -> String {
 /// Adds the line at the end of the file, where it does not affect a section.
 fn with_include(theirs: Option<&str>, network: &VirtualNetwork) -> String {
     match theirs {
-        Some(text) => {
-            let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            format!("{text}{line_break}{INCLUDE}")
-        }
-        None => format!("{HEAD}[global]\n  interfaces = lo {}\n  bind interfaces only = yes\n{INCLUDE}", network.bridge),
+        Some(text) => shell::with_line(text, INCLUDE),
+        None => format!("{HEAD}[global]\n  interfaces = lo {}\n  bind interfaces only = yes\n{INCLUDE}\n", network.bridge),
     }
 }
 
@@ -148,7 +141,7 @@ fn commands(host: &Host, setup: &Setup) -> Vec<Command> {
 }
 
 /// Samba expands % and handles quotes in a special way, so such names are refused.
-fn sound(share: &SmbShare) -> Result<(), Finding> {
+fn check_share(share: &SmbShare) -> Result<(), Finding> {
     let SmbShare { folder, name, owner } = share;
     let is_odd = |text: &str| text.chars().any(|letter| letter.is_control() || "%\"\\[]".contains(letter)) || text.trim() != text;
     if is_odd(folder) || is_odd(name) || name.is_empty() || name.contains('/') || !folder.starts_with('/') {
@@ -188,7 +181,7 @@ fn unknown_network(name: &str) -> Finding {
     Finding::error("samba-network", message, "name the guest's network: --share-network NAME (virsh -c qemu:///system net-list --all)")
 }
 
-fn odd(what: &str) -> Finding {
+fn unsupported(what: &str) -> Finding {
     Finding::error(
         "samba-odd",
         format!("{SAMBA}: {what}"),
@@ -196,7 +189,7 @@ fn odd(what: &str) -> Finding {
     )
 }
 
-fn taken(share: &SmbShare, file: &str) -> Finding {
+fn section_taken(share: &SmbShare, file: &str) -> Finding {
     let message = format!("{file} already has a section [{}], which does not share {}", share.name, share.folder);
     Finding::error("samba-name", message, format!("give it another name: --share-smb {}=NAME", share.folder))
 }
