@@ -278,10 +278,10 @@ fn the_hook_is_there_and_can_be_run() {
     says(&of("hook"), "warning", &["is not installed", "vgapt prepare --gpu 01:00.0", "whoever starts a domain"]);
     prepare(tree.path(), &["--gpu", "01:00.0"]);
     says(&of("hook"), "ok", &["/etc/libvirt/hooks/qemu.d/vgapt is installed"]);
-    says(&of("hook-program"), "warning", &["is in none of /etc/libvirt/hooks/vgapt, /usr/bin/vgapt, /usr/sbin/vgapt"]);
+    says(&of("hook-program"), "warning", &["was not found in /etc/libvirt/hooks/vgapt, /usr/bin/vgapt, /usr/sbin/vgapt"]);
     put(tree.path(), "usr/bin/vgapt", "");
     allow(tree.path(), "usr/bin/vgapt", 0o644);
-    says(&of("hook-program"), "warning", &["is in none of"]);
+    says(&of("hook-program"), "warning", &["was not found in"]);
     allow(tree.path(), "usr/bin/vgapt", 0o755);
     says(&of("hook-program"), "ok", &["/usr/bin/vgapt is where libvirt may run it"]);
     allow(tree.path(), HOOK, 0o644);
@@ -363,7 +363,7 @@ fn what_others_bind() {
     assert!(!check(tree.path(), &["--gpu", "01:00.0"]).1.to_string().contains("also-bound"));
     // A domain that cannot be read may have it, or not.
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", "<domain>")]);
-    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["not known", "/etc/libvirt/qemu/a.xml"]);
+    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["it is unknown whether a domain uses it", "/etc/libvirt/qemu/a.xml"]);
 }
 
 /// What the next boot is told counts as much as what this one was: update-grub makes it true.
@@ -647,7 +647,7 @@ fn the_grub_cfg_that_is_read() {
     // Two systems on one partition, and the firmware does not tell which one runs.
     put(tree.path(), "boot/efi/EFI/other/grub.cfg", entry);
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
-    assert!(code == Some(1) && said.contains("which grub.cfg GRUB reads is not certain"), "{said}");
+    assert!(code == Some(1) && said.contains("it is uncertain which grub.cfg GRUB reads"), "{said}");
 }
 
 /// What cannot be read or understood refuses, and is not taken for nothing.
@@ -661,7 +661,7 @@ fn unknown_is_not_absent() {
     let tree = tree_of("z170-gtx960", &[]);
     fs::write(tree.path().join("etc/crypttab"), b"# \xff\nroot UUID=1 none tpm2-device=auto\n").unwrap();
     let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
-    assert!(code == Some(1) && said.contains("whether the TPM unlocks a disk is not known"), "{said}");
+    assert!(code == Some(1) && said.contains("so it is unknown whether the TPM unlocks a disk"), "{said}");
 
     let tree = tree_of("z170-gtx960", &[]);
     fs::write(tree.path().join("etc/modprobe.d/other.conf"), b"install vfio-pci /bin/\xff\n").unwrap();

@@ -309,6 +309,6 @@ fn memory_that_the_firmware_reserves_keeps_a_card_with_the_host() {
 fn a_guest_on_a_virtual_function_has_no_picture() {
     let root = machine("3700x-acs-on");
     add(root.path(), "0000:06:10.0", "nvidia", "30000", "10DE:2231", Some("0000:06:00.0"));
-    let words = ["06:10.0: it has no display outputs: the guest's picture has to be shown another way", "use a remote desktop"];
+    let words = ["06:10.0: it has no display outputs: no monitor can show the guest's picture", "use a remote desktop"];
     on(root.path(), &["define", "it", "--gpu", "06:10.0", "--dry-run"]).with(0).saying(&words);
 }

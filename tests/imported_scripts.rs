@@ -247,7 +247,7 @@ fn what_a_guest_wrote_into_its_disk_is_not_believed() {
         ("-drive file=/vm/sh.raw,if=none,id=x -device nvme,drive=x,serial=s", "its content looks like qcow2"),
         ("-drive file=/vm/disk,if=none,id=x -device nvme,drive=x,serial=s", outside),
     ] {
-        import(options, "--define").with(1).saying(&[said, "'new' is not defined"]);
+        import(options, "--define").with(1).saying(&[said, "nothing was defined for 'new'"]);
         let ran = import(options, "--print-xml").with(0).saying(&[said]);
         assert!(said == outside || !ran.stdout.contains("type='qcow2'"), "{}", ran.stdout);
         assert!(import(options, "--json").with(0).stdout.contains("\"findings\""), "{options}");

@@ -41,7 +41,7 @@ fn start() {
         "'off' is started",
         "checked: 01:00.0, 01:00.1 present; unknown: the drivers in their group, which processes have them open",
     ]);
-    assert!(!off.stderr.contains("as assigned"), "nobody wrote down what they were: {}", off.stderr);
+    assert!(!off.stderr.contains("as recorded"), "nobody wrote down what they were: {}", off.stderr);
     on_node(&["start", "on"]).with(3).saying(&["cannot start 'on'", "already running"]);
     // Nothing overrides a device that is not there.
     on_node(&["start", "moved"]).with(1).saying(&["PCI function 0a:00.0 does not exist", "Nothing was changed"]);
@@ -61,7 +61,7 @@ fn stop() {
 #[test]
 fn undefine() {
     on_node(&["undefine", "off"]).with(0).saying(&["'off' is undefined"]);
-    on_node(&["undefine", "on"]).with(3).saying(&["'on' runs", "remedy: stop it first: vgapt stop on"]);
+    on_node(&["undefine", "on"]).with(3).saying(&["'on' is running", "remedy: stop it first: vgapt stop on"]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn define_for_a_host_of_node_devices() {
     let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
     assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
-    shown.saying(&["'off' was not defined by vgapt", "remedy: vgapt detach off removes the devices"]);
+    shown.saying(&["'off' was not defined by vgapt", "remedy: to remove the devices and vgapt's record of the domain again: vgapt detach off"]);
     on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards everything in it except its UUID"]);
 }
 
@@ -237,10 +237,10 @@ fn records_of_format_1_serve_every_command() {
         ("file='/vm/a.qcow2'", "file='/vm/other.qcow2'"),
     ];
     on(&domain("defined", &edits), &["define", "new", "--force"]).with(0).saying(&[
-        "note: memory was changed manually to 5 GiB and stays unchanged (vgapt wrote 4 GiB); use --memory with a new value to change it",
-        "note: cpus was changed manually to 6 and stays unchanged (vgapt wrote 4); use --cpus with a new value to change it",
-        "note: the vCPU pinning was changed manually and stays unchanged; use --no-pin and then --pin to replace it with vgapt's",
-        "note: changed manually, stays unchanged: processor features",
+        "note: memory was changed by hand to 5 GiB and stays as it is (vgapt wrote 4 GiB); use --memory with a new value to change it",
+        "note: cpus was changed by hand to 6 and stays as it is (vgapt wrote 4); use --cpus with a new value to change it",
+        "note: the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's",
+        "note: these settings were changed by hand, so vgapt leaves them as they are: processor features",
         "note: the disk /vm/a.qcow2 was requested, but the domain has /vm/other.qcow2; this stays unchanged",
         "'new' is already up to date",
     ]);
@@ -272,7 +272,7 @@ fn processors_that_are_pinned_all_at_once() {
     let define = ["--root", Z170, "-c", &uri, "define", "new", "--gpu", "01:00.0", "--cpus", "4", "--dry-run"];
     run(&mut vgapt(define)).saying(&["other domains are pinned to the same host CPUs: 'it' uses 1-2"]);
     let stays = ["--root", Z170, "-c", &uri, "define", "it", "--cpus", "4", "--dry-run"];
-    run(&mut vgapt(stays)).with(0).saying(&["the vCPU pinning was set manually and stays unchanged; use --pin to replace it with vgapt's"]);
+    run(&mut vgapt(stays)).with(0).saying(&["the vCPU pinning was set by hand and stays as it is; use --pin to replace it with vgapt's"]);
 }
 
 /// libvirt would say so at the start only.
@@ -585,7 +585,7 @@ fn names_of_systems_and_networks() {
         assert!(said.stdout.contains("OVMF_CODE_4M.fd"), "{}", said.stdout);
         said.saying(&[
             "warning: the setup of this guest system requires UEFI with Secure Boot",
-            "a system that is installed already boots with it",
+            "only a system that is already installed boots with it",
         ]);
     }
     on_default(&["define", "x", "--os", "windws"]).with(2).saying(&["windows"]);

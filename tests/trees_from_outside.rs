@@ -180,7 +180,7 @@ fn no_set_id_bits_and_the_real_place() {
     fs::set_permissions(planted, Permissions::from_mode(0o644)).unwrap();
     let ran = on(root, &["undo", "--dry-run"]).with(0);
     assert!(ran.stdout.contains("/etc/fstab (in /usr/bin/planted) changed"), "{}", ran.stdout);
-    on(root, &["undo", "--yes"]).with(0).saying(&["warning: /bin/planted loses: the set-id bits of its mode (4755)"]);
+    on(root, &["undo", "--yes"]).with(0).saying(&["warning: not preserved in /bin/planted: the set-id bits of its mode (4755)"]);
     assert_eq!(fs::metadata(root.join("usr/bin/planted")).unwrap().mode() & 0o7777, 0o755);
 }
 
@@ -220,7 +220,7 @@ fn a_store_that_cannot_be_read() {
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).arg("--root").arg(root.path());
     let ran = run(nobody.args(["undo", "--dry-run"])).with(3);
     assert!(
-        !ran.stderr.contains("has changed nothing") && ran.stderr.contains("what vgapt has changed here is not known"),
+        !ran.stderr.contains("has changed nothing") && ran.stderr.contains("it is unknown what vgapt has changed here"),
         "{}",
         ran.stderr
     );
@@ -438,7 +438,7 @@ fn attributes_that_are_not_kept_are_said() {
     let said = std::cell::RefCell::new(String::new());
     let mut run = host::Run::begin(&plan(), &Target::open(root, false).unwrap()).unwrap();
     run.carry_out(&|step| said.borrow_mut().push_str(step)).unwrap();
-    assert!(said.borrow().contains("warning: /etc/default/grub loses: security.capability"), "{}", said.borrow());
+    assert!(said.borrow().contains("warning: not preserved in /etc/default/grub: security.capability"), "{}", said.borrow());
     assert_eq!(attribute(&file, "security.capability"), None);
 }
 

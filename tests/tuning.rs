@@ -163,7 +163,7 @@ fn what_became_of_a_disk_is_said_as_it_is() {
         assert_eq!(said(&xml.replace(source, now)), [format!("the disk /a.raw was requested, but {has}; this stays unchanged")]);
     }
     let without = xml.replace("ua-vgapt-disk-0", "ua-mine");
-    assert_eq!(said(&without), ["the disk /a.raw was requested, but was removed manually; this stays unchanged"]);
+    assert_eq!(said(&without), ["the disk /a.raw was requested, but was removed by hand; this stays unchanged"]);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_pinning_goes_with_the_number_and_stays_where_somebody_changed_it() {
     let moved = four.replace("vcpu='0' cpuset='1'", "vcpu='0' cpuset='9'");
     let (kept, said) = again(&moved, &host, &Request { cpus: Some(Cpus::Count(6)), ..Request::default() });
     assert!(kept.contains("vcpu='0' cpuset='9'") && kept.matches("<vcpupin ").count() == 4, "{kept}");
-    assert!(said.iter().any(|line| line.starts_with("the vCPU pinning was changed manually and stays unchanged")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("the vCPU pinning was changed by hand and stays as it is")), "{said:?}");
     let spoken = Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() };
     has(&again(&kept, &host, &spoken).0, &["vcpu='0' cpuset='1'", "vcpu='5' cpuset='19'"]);
 }

@@ -149,10 +149,10 @@ fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
         domains.map_or_else(
             |error| LibvirtAnswer::Failed {
                 because: error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
-                remedy: error
-                    .chain()
-                    .find_map(|cause| cause.downcast_ref::<Problem>())
-                    .map_or_else(|| "see what virsh list --all says".to_owned(), |problem| problem.remedy.clone()),
+                remedy: error.chain().find_map(|cause| cause.downcast_ref::<Problem>()).map_or_else(
+                    || "run virsh list --all, and correct the error that it prints".to_owned(),
+                    |problem| problem.remedy.clone(),
+                ),
             },
             |domains| {
                 let mut unread: Vec<String> = domains.unread.into_iter().map(|unread| unread.name).collect();

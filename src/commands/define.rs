@@ -32,16 +32,16 @@ pub struct Arguments {
     #[command(flatten)]
     request: Request,
     /// Use this file as the template: a complete libvirt domain
-    #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
+    #[arg(long, value_name = "FILE", help_heading = "Definition")]
     template: Option<PathBuf>,
     /// Create an existing domain again from the template, keeping only its UUID
-    #[arg(long, help_heading = "How it is defined")]
+    #[arg(long, help_heading = "Definition")]
     replace: bool,
     /// A TOML file with options by their names; options on the command line override it
-    #[arg(short, long, value_name = "FILE", help_heading = "How it is defined")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Definition")]
     file: Option<PathBuf>,
     /// When the domain is defined, write the request to a file for -f
-    #[arg(long, value_name = "FILE", help_heading = "How it is defined")]
+    #[arg(long, value_name = "FILE", help_heading = "Definition")]
     save: Option<PathBuf>,
     #[command(flatten)]
     how: DefineOptions,

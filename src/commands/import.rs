@@ -146,7 +146,7 @@ impl Arguments {
         if self.print_xml {
             output::print_document(&imported.xml)?;
         } else if is_refused {
-            output::tell(&format!("'{name}' is not defined: see above.\n"));
+            output::tell(&format!("nothing was defined for '{name}': see above.\n"));
         } else {
             context.note(&format!("'{name}' is defined; compare: vgapt export {} --to qemu", shell_word(name)));
         }

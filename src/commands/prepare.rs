@@ -44,10 +44,10 @@ pub struct Arguments {
     /// When the card is bound to vfio-pci
     #[arg(long, value_name = "WHEN", default_value = "boot")]
     bind: Bind,
-    /// Continue although the host loses this
+    /// Continue even if the host loses this
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
-    /// Continue although a disk that the TPM unlocks may ask for its key
+    /// Continue even if a disk that the TPM unlocks may ask for its key
     #[arg(long)]
     accept_tpm: bool,
     /// Also install missing packages
@@ -237,7 +237,7 @@ fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, targe
     let Err(error) = proved.and_then(|()| run.confirm()) else { return Ok(()) };
     context.note("failed; rolling back");
     Err(match run.roll_back(&tell) {
-        Ok(()) => error.context("nothing was changed: the changes were rolled back, and the files compared with their previous contents"),
+        Ok(()) => error.context("all changes were rolled back; each file was compared with its previous contents"),
         Err(other) => error.context(format!("the rollback failed too ({other:#}); run: vgapt undo")),
     })
 }
@@ -257,7 +257,11 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
     }
     if !missing.is_empty() {
         let message = format!("after all changes were made, these are still missing: {}", missing.join("; "));
-        return Err(Problem::new(message, "another program changes the same files; please report this with: vgapt capture").into());
+        return Err(Problem::new(
+            message,
+            "find the program that changes the same files; if there is none, report this bug with the output of: vgapt capture",
+        )
+        .into());
     }
     if target.is_live() && !plan.in_initramfs.is_empty() {
         let tool = host::initramfs::chosen(&host, &setup).map_err(|finding| Problem::new(finding.message, finding.remedy))?;

@@ -37,7 +37,7 @@ impl Arguments {
         let connection = context.connect()?;
         let name = &self.name;
         if connection.state(name)?.is_active() {
-            return Err(Problem::new(format!("'{name}' runs"), format!("stop it first: vgapt stop {}", shell_word(name))).into());
+            return Err(Problem::new(format!("'{name}' is running"), format!("stop it first: vgapt stop {}", shell_word(name))).into());
         }
         let mut lost = kept_beside(connection, name);
         let disks = match Existing::open(connection, name) {

@@ -219,9 +219,9 @@ pub fn unreadable(name: &str, because: &str) -> Finding {
         "unreadable-record",
         format!("vgapt does not change '{name}': {because}"),
         format!(
-            "use the newest vgapt version that changed the domain; to correct a damaged record, run: \
-             virsh metadata --domain {} --uri {NAMESPACE} --config --key vgapt --edit (or, with --remove instead of --key vgapt --edit, \
-             delete the record: vgapt then does not know what it changed there)",
+            "use the newest vgapt version that changed the domain; to correct a damaged record: \
+             virsh metadata --domain {0} --uri {NAMESPACE} --config --key vgapt --edit; to delete it, so that vgapt no longer \
+             knows what it changed: virsh metadata --domain {0} --uri {NAMESPACE} --config --remove",
             shell_word(name)
         ),
     )

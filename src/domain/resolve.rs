@@ -156,7 +156,7 @@ fn of_base(base: &Base) -> Vec<Finding> {
         findings.push(Finding::warning(
             "not-defined-by-vgapt",
             format!("'{}' was not defined by vgapt: only what is requested is changed", base.name),
-            format!("vgapt detach {} removes the devices and vgapt's record of the domain again", shell_word(&base.name)),
+            format!("to remove the devices and vgapt's record of the domain again: vgapt detach {}", shell_word(&base.name)),
         ));
     }
     findings
@@ -168,7 +168,7 @@ fn memory_does_not_fit(memory: Size, why: &str) -> Finding {
 }
 
 fn cpus_do_not_fit(Processors { count, .. }: Processors, why: &str) -> Finding {
-    let message = format!("the domain cannot have {count} processors: {why}");
+    let message = format!("the domain cannot have {count} vCPUs: {why}");
     Finding::error("cpus-do-not-fit", message, "use more with --cpus, or remove cells first: virsh edit")
 }
 

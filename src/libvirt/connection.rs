@@ -210,7 +210,7 @@ impl Hypervisor for Libvirt {
     }
 
     fn autostart(&self, name: &str) -> Result<bool> {
-        self.domain(name)?.autostart().map_err(|error| explain(&error, format!("cannot ask whether '{name}' starts with the host")))
+        self.domain(name)?.autostart().map_err(|error| explain(&error, format!("cannot read the autostart setting of '{name}'")))
     }
 
     fn set_autostart(&self, name: &str, wanted: bool) -> Result<()> {

@@ -54,7 +54,7 @@ fn is_running(target: &Target) -> Result<Option<bool>> {
     match ran.stdout.trim() {
         "active" | "activating" | "reloading" => Ok(Some(true)),
         "inactive" | "failed" | "deactivating" | "maintenance" | "unknown" => Ok(Some(false)),
-        _ => bail!("the display is not handed over: whether {UNIT} runs is not known: {}", ran.last_lines().replace('\n', " ")),
+        _ => bail!("the display is not handed over: it is unknown whether {UNIT} is running: {}", ran.last_lines().replace('\n', " ")),
     }
 }
 

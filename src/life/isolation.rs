@@ -35,7 +35,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
                     // In a tree nothing is moved.
                     Ok(None) => return Ok(Vec::new()),
                     // What cannot be read could not be restored.
-                    Err(error) => left_alone.push(format!("{unit} keeps its CPUs: {error:#}")),
+                    Err(error) => left_alone.push(format!("the processes of {unit} stay on the guest's CPUs: {error:#}")),
                 }
             }
             before

@@ -119,7 +119,7 @@ impl Others {
 
 /// Whether the host can spare this many more: by the same rule as for those that are reserved at boot.
 fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
-    let total = wanted.total.context("the host's memory size cannot be read, so how much it can spare is not known")?;
+    let total = wanted.total.context("the host's memory size cannot be read, so it is unknown how much it can spare")?;
     let mut reserved = 0_u64;
     for pool in root.entries(POOLS).into_result().map_err(Error::msg)?.unwrap_or_default() {
         let kib = pool.strip_prefix("hugepages-").and_then(|rest| rest.strip_suffix("kB")?.parse::<u64>().ok());
@@ -130,7 +130,7 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
     let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
     if then > most.bytes() {
         bail!(
-            "the domain requests {} in huge pages, and {} MiB would be reserved in total; of its {} MiB the host can spare {} MiB; give the domain less memory",
+            "the domain requests {0} in huge pages, so that {1} MiB would be reserved in total, but the host can spare only {3} MiB of its {2} MiB; give the domain less memory",
             wanted.memory,
             then >> 20,
             total.kib() >> 10,

@@ -68,9 +68,9 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
     };
     take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target) {
         Ok(()) => error,
-        Err(other) => {
-            error.context(format!("not everything that was taken could be returned ({other:#}); the next start or stop tries again"))
-        }
+        Err(other) => error.context(format!(
+            "vgapt could not return everything that it had taken from the host ({other:#}); the next start or stop tries again"
+        )),
     })
 }
 

@@ -140,7 +140,7 @@ fn in_the_way(card: &Assessment) -> String {
         (_, Verdict::Reserved) => format!("the firmware reserves memory for {address}"),
         (_, Verdict::OnlyDisplay) => format!("{address} is the host's only display"),
         (_, Verdict::SharedOut) => format!("{address} has virtual functions"),
-        (_, Verdict::Unknown) => format!("{address} is in no IOMMU group"),
+        (_, Verdict::Unknown) => format!("{address} is not in an IOMMU group"),
         (CardKind::Integrated, _) => format!("{address} is integrated graphics, used only if it is named"),
         (CardKind::Discrete, _) => format!("{address} is {}", card.verdict),
     }

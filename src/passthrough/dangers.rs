@@ -313,7 +313,7 @@ fn uses_unknown(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Option<Da
     let matters = host.devices(functions).any(may_be_used);
     (matters && !uses.unknown.is_empty()).then(|| {
         let message =
-            format!("whether the host uses what is behind {} is not known: {}", PciAddress::list(functions), uses.unknown.join("; "));
-        danger(DangerKind::UsesUnknown, message, "run it as root, on the host itself")
+            format!("it is unknown whether the host uses what is behind {}: {}", PciAddress::list(functions), uses.unknown.join("; "));
+        danger(DangerKind::UsesUnknown, message, "run vgapt as root, on the host itself")
     })
 }

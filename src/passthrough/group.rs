@@ -6,7 +6,7 @@ use crate::model::{Card, CardKind, Cmdline, Host, Iommu, PciAddress};
 pub(super) fn isolation_remedy(soldered: bool) -> String {
     let slot = if soldered { "" } else { "otherwise move the card to another slot; " };
     format!(
-        "update the firmware and enable its ACS and IOMMU settings; {slot}as a last resort, which only pretends isolation, use a kernel with the ACS override patch"
+        "update the firmware and enable its ACS and IOMMU settings; {slot}as a last resort, use a kernel with the ACS override patch, which only pretends isolation"
     )
 }
 

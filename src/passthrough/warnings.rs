@@ -45,7 +45,7 @@ fn no_group(host: &Host, verdict: Verdict) -> Option<Finding> {
 
 fn partly_without_group(functions: &[&PciDevice], verdict: Verdict) -> Option<Finding> {
     let without = functions.iter().find(|device| device.group.is_none()).filter(|_| verdict != Verdict::Unknown)?;
-    let message = format!("{} is in no IOMMU group, so it cannot be passed through with the card", without.address.short());
+    let message = format!("{} is not in an IOMMU group, so it cannot be passed through with the card", without.address.short());
     Some(Finding::warning("function-without-group", message, "look for an IOMMU or ACS setting in the firmware settings"))
 }
 
@@ -59,7 +59,7 @@ fn twins(host: &Host, functions: &[&PciDevice]) -> Option<Finding> {
                 .filter(|other| other.id == own.id && !functions.iter().any(|f| f.address == other.address))
                 .map(|other| other.address.short())
                 .collect();
-            (!others.is_empty()).then(|| format!("{} of {} is also that of {}", own.id, own.address.short(), others.join(", ")))
+            (!others.is_empty()).then(|| format!("{} of {} is also the id of {}", own.id, own.address.short(), others.join(", ")))
         })
         .collect();
     (!shared.is_empty()).then(|| {
@@ -119,7 +119,7 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
     if family.fault == Fault::ResetNeedsModule && resets_itself {
         return None;
     }
-    let once = "the guest may start only once per boot of the host";
+    let once = "after one start, the guest may fail to start again until the host is rebooted";
     Some(match family.fault {
         Fault::ResetNeedsModule => Finding::warning(
             "reset",
@@ -163,7 +163,7 @@ fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
         Finding::warning(
             "no-reset",
             "the kernel has no method to reset this card",
-            "expect one start of the guest per boot of the host, or suspend and wake the host in between",
+            "suspend the host and wake it between two starts of the guest; otherwise the guest starts only once per boot of the host",
         )
     })
 }
@@ -193,7 +193,7 @@ fn no_outputs(host: &Host, display: &PciDevice) -> Option<Finding> {
     warn.then(|| {
         Finding::warning(
             "no-outputs",
-            "it has no display outputs: the guest's picture has to be shown another way",
+            "it has no display outputs: no monitor can show the guest's picture",
             "use a remote desktop in the guest, or add a virtual display to the domain: virt-xml NAME --add-device --graphics spice --video virtio",
         )
     })
@@ -205,7 +205,7 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
     (display.class.code() == 0x0302 && integrated()).then(|| {
         Finding::warning(
             "muxless",
-            "it has no display outputs of its own (a laptop's 3D controller): the guest's picture has to be shown another way",
+            "it has no display outputs of its own (a laptop's 3D controller): no monitor can show the guest's picture",
             "use Looking Glass or a remote desktop; some drivers also need the card's ROM and a battery in the guest",
         )
     })

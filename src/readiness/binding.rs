@@ -120,7 +120,7 @@ fn moved_check(facts: &Facts, bound: &Bound) -> Check {
         Topic::Binding,
         bound.address.short(),
         format!(
-            "was set up to be bound as {}, and is not: {now}; {}",
+            "was set up to be bound as {}, but that device is not there: {now}; {}",
             bound.id,
             if elsewhere.is_empty() { "the card was not found".to_owned() } else { format!("the card is at {}", elsewhere.join(", ")) }
         ),
@@ -172,9 +172,9 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
     let check = Check::ok(finding.code, Topic::Binding, subject(facts, finding), finding.message.clone());
     let why = match finding.code {
         "generated" => "files written outside a system's own configuration are lost with its next version",
-        "no-display" | "display-kept-out" => "if the host does not boot as far as the network, nobody can see why",
+        "no-display" | "display-kept-out" => "if the boot fails before the network is up, no display shows the cause",
         "virtual-function" => "only a device that exists at boot can be bound at boot",
-        "not-read" => "it was written for a purpose, and has no effect",
+        "not-read" => "somebody wrote it for a purpose, but it has no effect",
         "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",

@@ -105,7 +105,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
         ),
         Verdict::Unknown => {
             let (seen, _) = missing_iommu(facts.host);
-            check(String::new()).unknown(&format!("{seen}, so the devices that share a group with {name} are not known"))
+            check(String::new()).unknown(&format!("{seen}, so it is unknown which devices share a group with {name}"))
         }
     }
 }
@@ -248,7 +248,7 @@ fn framebuffer_on(map: &str, function: PciAddress) -> Option<&str> {
 }
 
 const WHY_ROM: &str = "OVMF runs only UEFI images: with a BIOS image alone the screen stays black until the guest's own driver starts";
-const CLEAN: &str = "get a clean copy from the card's vendor or dump this very card with GPU-Z, verify it (vgapt check --rom FILE), and set it in the domain: <rom file='…'/>; a guest with a BIOS (SeaBIOS) does not need it";
+const CLEAN: &str = "get a clean copy of the ROM from the card's vendor, or read it from this very card with GPU-Z; verify it (vgapt check --rom FILE), and set it in the domain: <rom file='…'/>; a guest with a BIOS (SeaBIOS) does not need it";
 
 pub(super) fn rom(facts: &Facts, card: &Assessment) -> Option<Check> {
     let device = facts.host.device(card.address)?;

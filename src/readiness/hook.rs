@@ -59,7 +59,7 @@ fn program(facts: &Facts) -> Check {
     let check = |seen: String| check("hook-program", "the hook's program", seen);
     let Some(program) = &facts.setup.hook_program else {
         let places = HOOK_PROGRAMS.join(", ");
-        return check(format!("is in none of {places}")).care("without it the hook does nothing", facts.command());
+        return check(format!("was not found in {places}")).care("without it the hook does nothing", facts.command());
     };
     if facts.observed.hook.is_own_program == Some(false) {
         let remedy = format!("install -m 755 \"$(command -v vgapt)\" {program}");
@@ -128,7 +128,7 @@ fn by_time(check: Check, seen: &HookState, daemon: &Daemon, reach: HostSource) -
     } else if seen.reloaded.is_some() {
         Check { seen: format!("{} has not looked for hooks since this one was installed", daemon.name), ..check }.care(WHY, remedy)
     } else {
-        let because = format!("{} was started before the hook was installed, and whether it was reloaded since is not known", daemon.name);
+        let because = format!("{} was started before the hook was installed, and it is unknown whether it was reloaded since", daemon.name);
         Check { why: WHY.to_owned(), remedy, ..check.unknown(&because) }
     }
 }

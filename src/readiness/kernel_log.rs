@@ -46,7 +46,7 @@ const CAUSES: &[Cause] = &[
         code: "log-iommu-disabled",
         lines: &[&["DMAR: IOMMU disabled"]],
         why: "a kernel parameter disables the IOMMU",
-        remedy: "vgapt prepare removes intel_iommu=off from the command line",
+        remedy: "run vgapt prepare, which removes intel_iommu=off from the kernel command line",
     },
     Cause {
         code: "log-bar",
@@ -116,7 +116,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         code: "log-probe",
         lines: &[&["vfio-pci", "probe of", "failed with error"], &["probe with driver vfio-pci failed with error"]],
-        why: "vfio-pci could not bind the device (error -22: the IOMMU is off, or the device is in no IOMMU group)",
+        why: "vfio-pci could not bind the device (error -22: the IOMMU is off, or the device is not in an IOMMU group)",
         remedy: "see the checks of the IOMMU and of the card's group",
     },
     Cause {

@@ -176,7 +176,7 @@ fn listening(facts: &Facts) -> Option<Check> {
     } else if !reaches_guests && !networks.is_empty() {
         check("does not listen on a guest network".into()).care(WHY_SHARE, remedy)
     } else if !reaches_guests {
-        let because = "libvirt's guest networks are not known, so whether Samba listens there is unknown too";
+        let because = "libvirt's guest networks are unknown, and so is whether Samba listens on them";
         check(String::new()).unknown(because).minor()
     } else {
         check("listens".into()).minor()

@@ -54,7 +54,7 @@ impl LostAttributes {
     /// Reports them, if there are any.
     pub(crate) fn tell(&self, path: &str, tell: &dyn Fn(&str)) {
         if !self.0.is_empty() {
-            tell(&format!("warning: {path} loses: {}", self.0.join(", ")));
+            tell(&format!("warning: not preserved in {path}: {}", self.0.join(", ")));
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn own(place: &Path, uid: u32, mode: u32) -> Result<()> {
         return Ok(());
     }
     if uid == 0 && me != 0 {
-        let message = format!("what vgapt has changed here is not known: {place} belongs to root");
+        let message = format!("it is unknown what vgapt has changed here: {place} belongs to root");
         return Err(Problem::new(message, "run this as root, with --dry-run too: sudo vgapt …").into());
     }
     let what = if uid == me { "other users may write to it".to_owned() } else { format!("it belongs to the user {uid}") };

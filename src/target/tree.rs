@@ -240,7 +240,7 @@ impl Target {
         } else {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this kernel cannot keep symbolic links inside the tree: that needs openat2, of Linux 5.6",
+                "this kernel cannot keep symbolic links inside the tree: that needs openat2, which Linux has since 5.6",
             ));
         };
         Ok(Folder::new(fd, self.shown(path)))

@@ -43,10 +43,10 @@ fn memory_of_cells_and_devices() {
         .vgapt(&["define", "cells", "--memory", "9G", "--force"])
         .with(1)
         .saying(&["the domain cannot have 9 GiB: its <maxMemory> is 8 GiB"]);
-    libvirt.vgapt(&["define", "cells", "--cpus", "1", "--force"]).with(1).saying(&["cannot have 1 processors: it has 2 NUMA cells"]);
+    libvirt.vgapt(&["define", "cells", "--cpus", "1", "--force"]).with(1).saying(&["cannot have 1 vCPUs: it has 2 NUMA cells"]);
     assert_eq!(libvirt.xml("cells"), six);
 
-    libvirt.vgapt(&["define", "cells", "--cpus", "6"]).with(0).saying(&["the vCPU pinning was set manually and stays unchanged"]);
+    libvirt.vgapt(&["define", "cells", "--cpus", "6"]).with(0).saying(&["the vCPU pinning was set by hand and stays as it is"]);
     let cpus = libvirt.xml("cells");
     has(&cpus, &["cpuset='0-1'>6</vcpu>", "cpus='0-2' memory=", "cpus='3-5' memory="]);
     assert!(!cpus.contains("<vcpupin"), "{cpus}");

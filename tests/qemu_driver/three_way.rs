@@ -67,7 +67,7 @@ fn what_others_change_stays() {
     let same = libvirt
         .vgapt(&["define", "win10"])
         .with(0)
-        .saying(&["already up to date", "memory was changed manually to 6 GiB and stays unchanged"]);
+        .saying(&["already up to date", "memory was changed by hand to 6 GiB and stays as it is"]);
     assert!(!same.stderr.contains("geheim") && !same.stderr.contains("+++"), "{}", same.stderr);
     libvirt.vgapt(&words("define win10", &words(EVERYTHING, &["--disk", &disk]))).with(0).saying(&["already up to date"]);
     assert_eq!(libvirt.xml("win10"), changed);

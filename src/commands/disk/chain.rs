@@ -219,7 +219,7 @@ impl DiskContext<'_> {
             Finding::error(
                 "backing-outside",
                 format!("{shown} names {what}, which is outside the disk's own folder and libvirt's storage pools"),
-                "a disk from somebody else can read any file of the host in this way; if the file is correct: --trust-backing",
+                "check that file: with such a header, whoever made the disk can read any file of the host; if you trust the disk: --trust-backing",
             )
         };
         let path = match disk::locate(name, directory(image)) {

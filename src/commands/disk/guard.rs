@@ -37,7 +37,7 @@ impl DiskContext<'_> {
                 Finding::error("target-unknown", message, "name a target in a folder that you may read")
             }
             Reading::Absent if !home.is_dir() => {
-                let message = format!("the directory {} does not exist", home.display());
+                let message = format!("the folder {} does not exist", home.display());
                 Finding::error("no-directory", message, "create it, or name another target")
             }
             Reading::Absent => {
@@ -101,7 +101,7 @@ impl DiskContext<'_> {
             return Vec::new();
         }
         let message = format!("it is unknown whether a domain uses {}: {}", image.display(), shortened(&self.libvirt.unknown_domains));
-        let remedy = "make that readable (start libvirt, run it as root); or use --force: if a guest writes to the disk at the same time, the copy is corrupt";
+        let remedy = "make that readable (start libvirt, run vgapt as root); or use --force: if a guest writes to the disk at the same time, the copy is corrupt";
         vec![Finding::blocked("use-unknown", message, remedy)]
     }
 }

@@ -71,7 +71,7 @@ impl Search {
             findings.push(Finding::blocked(
                 "overlays-unknown",
                 format!("it is unknown whether {base} has other overlays: {}", shortened(&self.unknown)),
-                format!("make that readable (start libvirt, run it as root); or use --force: an overlay of {base} that was not found is then permanently corrupted"),
+                format!("make that readable (start libvirt, run vgapt as root); or use --force: an overlay of {base} that was not found is then permanently corrupted"),
             ));
         }
         findings

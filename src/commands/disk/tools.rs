@@ -200,7 +200,7 @@ pub(super) fn failure(what: &str, said: &ProgramOutput) -> anyhow::Error {
             "restore that file; if it was moved, set the new path: qemu-img rebase -u -F FORMAT -b NEW_PLACE IMAGE",
         )
     } else if disk::says_locked(&said.stderr) {
-        (format!("another process has the disk ({words})"), "shut down the domain that uses it first")
+        (format!("another process uses the disk ({words})"), "shut down the domain that uses it first")
     } else if words.contains("no operating system was found") {
         ("libguestfs finds no operating system on the disk".to_owned(), "name the disk on which the guest's operating system is installed")
     } else {

@@ -19,7 +19,7 @@ use crate::xml::Document;
 
 /// How a domain is defined.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "How it is defined")]
+#[command(next_help_heading = "Definition")]
 pub(in crate::commands) struct DefineOptions {
     /// Print the XML and write nothing
     #[arg(long)]
@@ -163,7 +163,7 @@ impl Definition<'_> {
             Outcome::Refused => {
                 let is_fatal = decision.findings.iter().any(|finding| finding.refuses(true));
                 let force = if is_fatal { "." } else { "; use --force to override." };
-                output::tell(&format!("'{name}' is not defined: see above{force}\n"));
+                output::tell(&format!("nothing was defined for '{name}': see above{force}\n"));
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is already up to date")),
             Outcome::Defined => {
@@ -183,7 +183,7 @@ impl Definition<'_> {
 }
 
 fn altered(name: &str, what: &str) -> Finding {
-    Finding::blocked(
+    Finding::error(
         "not-as-asked",
         format!("'{name}' is defined, but not as requested: {what}"),
         "libvirt changed or dropped that: see virsh dumpxml --inactive, and correct it with virsh edit",

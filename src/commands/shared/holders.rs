@@ -24,6 +24,6 @@ pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddres
     Some(Finding::blocked(
         "holders-unknown",
         format!("whether a process has the devices open is unknown: {because}"),
-        "run it as root without confinement (AppArmor, SELinux): unbinding a device that a process has open hangs the kernel",
+        "run vgapt as root without confinement (AppArmor, SELinux): unbinding a device that a process has open hangs the kernel",
     ))
 }

@@ -78,7 +78,7 @@ impl ValueEnum for Allow {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Self::OnlyDisplay => "The host has no display then",
+            Self::OnlyDisplay => "The host is left without a display",
             Self::DiskInUse => "The host loses a controller whose disk is mounted or in use",
             Self::DefaultRoute => "The host loses the network card of its default route",
             Self::LastKeyboard => "The host loses its last keyboard",

@@ -95,8 +95,8 @@ impl<'a> Facts<'a> {
         (root.is_live() && self.is_bound() && !rustix::process::geteuid().is_root()).then(|| {
             Finding::warning(
                 "holders-unknown",
-                "whether processes of other users have the devices open is unknown",
-                "run it as root: unbinding a device that a process has open hangs the kernel",
+                "it is unknown whether processes of other users have the devices open",
+                "run vgapt as root: unbinding a device that a process has open hangs the kernel",
             )
         })
     }
@@ -118,7 +118,7 @@ impl<'a> Facts<'a> {
             (!functions.is_empty()).then(|| format!("{} {words}", functions.join(", ")))
         };
         // Of a function that vgapt did not add, no id is recorded: it could be another device now.
-        let recorded = named(true, if has(&["device-moved"]) { "present" } else { "as assigned" });
+        let recorded = named(true, if has(&["device-moved"]) { "present" } else { "as recorded" });
         let found: Vec<String> = [recorded, named(false, "present")].into_iter().flatten().collect();
         if found.is_empty() {
             return None;
@@ -148,7 +148,7 @@ impl<'a> Facts<'a> {
         let are_drivers_unknown = self.host.unknown.iter().any(|what| what.starts_with("drivers"));
         let from = |device: &PciDevice| match device.driver.as_deref() {
             Some(driver) if !device.on_vfio() => format!("{} from {driver}", device.address.short()),
-            Some(driver) => format!("{} is on {driver}", device.address.short()),
+            Some(driver) => format!("{} is already bound to {driver}", device.address.short()),
             None if are_drivers_unknown => format!("{} from an unknown driver", device.address.short()),
             None => format!("{} from no driver", device.address.short()),
         };

@@ -16,7 +16,7 @@ pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
     let is_pinned_by_vgapt = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
     let mut kept = Vec::new();
     if spec.cpus.is_some() && !base.is_new && !is_pinned_by_vgapt && are_pinned(root) && !is_written(Part::Pinning) {
-        kept.push("the vCPU pinning was set manually and stays unchanged; use --pin to replace it with vgapt's".to_owned());
+        kept.push("the vCPU pinning was set by hand and stays as it is; use --pin to replace it with vgapt's".to_owned());
     }
     let Some(last) = &base.last else { return kept };
     for (part, entries) in last.written.parts().filter(|(part, _)| !is_written(*part)) {
@@ -25,7 +25,7 @@ pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
                 let now = find(root, path).filter(|now| !says(*now, &entry.says))?;
                 let shown = if part == Part::Memory { size_of(now)?.to_string() } else { now.text().to_owned() };
                 Some(format!(
-                    "{option} was changed manually to {shown} and stays unchanged (vgapt wrote {}); use --{option} with a new value to change it",
+                    "{option} was changed by hand to {shown} and stays as it is (vgapt wrote {}); use --{option} with a new value to change it",
                     words(&entry.says)
                 ))
             })),
@@ -40,7 +40,7 @@ pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
         .filter(|_| spec.cards.is_none() && spec.functions.is_none());
     kept.extend(gone.map(|passed| {
         format!(
-            "{} was removed manually and is not added again; to add it, use --no-gpu or --no-pci, and then --gpu or --pci again",
+            "{} was removed by hand and is not added again; to add it, use --no-gpu or --no-pci, and then --gpu or --pci again",
             passed.address.short()
         )
     }));
@@ -67,14 +67,14 @@ fn policy(part: Part) -> Kept {
         Part::Emulator => Kept::Until("emulator"),
         Part::Firmware => Kept::Until("loader"),
         Part::Pinning => {
-            Kept::Whole("the vCPU pinning was changed manually and stays unchanged; use --no-pin and then --pin to replace it with vgapt's")
+            Kept::Whole("the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's")
         }
-        Part::Numa => Kept::Whole("changed manually, stays unchanged: NUMA node of the memory"),
-        Part::Processor => Kept::Whole("changed manually, stays unchanged: processor features"),
-        Part::Guest => Kept::Whole("changed manually, stays unchanged: features for the guest system"),
-        Part::Pages => Kept::Whole("changed manually, stays unchanged: huge page size"),
-        Part::Regions => Kept::Whole("changed manually, stays unchanged: address space for cards"),
-        Part::Sharing => Kept::Whole("changed manually, stays unchanged: shared memory and sound"),
+        Part::Numa => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: NUMA node of the memory"),
+        Part::Processor => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: processor features"),
+        Part::Guest => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: features for the guest system"),
+        Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),
+        Part::Regions => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: address space for cards"),
+        Part::Sharing => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: shared memory and sound"),
         Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
             Kept::Silently
         }
@@ -102,7 +102,7 @@ pub fn present(domain: &Document, asked: &Request) -> (Request, Vec<String>) {
 /// The present path of one of vgapt's disks; `None` if it has no path.
 fn now(domain: &Document, name: &str, what: &str, asked: &str, changed: &mut Vec<String>) -> Option<String> {
     let Some(device) = device_with_alias(domain.root(), name) else {
-        changed.push(format!("the {what} {asked} was requested, but was removed manually"));
+        changed.push(format!("the {what} {asked} was requested, but was removed by hand"));
         return None;
     };
     match Source::of(device).as_ref().and_then(Source::path).map(str::to_owned) {
@@ -137,7 +137,7 @@ mod tests {
             [
                 "the disk /a was requested, but the domain has /b",
                 "the disk /c was requested, but the domain has a source without a path (pool, volume)",
-                "the disk /d was requested, but was removed manually",
+                "the disk /d was requested, but was removed by hand",
                 "the CD /i was requested, but the domain has no medium"
             ]
         );

@@ -26,7 +26,7 @@ impl FromStr for Cpus {
             return Ok(Self::Auto);
         }
         let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
-        count.map(Self::Count).ok_or_else(|| format!("'{text}' is not a valid number of processors: auto, or 1 to {MOST}"))
+        count.map(Self::Count).ok_or_else(|| format!("'{text}' is not a valid number of vCPUs: auto, or 1 to {MOST}"))
     }
 }
 
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Cpus {
             type Value = Cpus;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of processors, or \"auto\"")
+                f.write_str("a number of vCPUs, or \"auto\"")
             }
 
             fn visit_u64<E: Error>(self, count: u64) -> Result<Cpus, E> {

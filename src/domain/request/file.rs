@@ -112,6 +112,6 @@ mod tests {
         assert!(wrong("xyzzyxyzzy = 1").contains("known keys are gpu"), "{}", wrong("xyzzyxyzzy = 1"));
         assert!(wrong("cpus = 4\nmemory = \"lots\"").starts_with("line 2: "), "{}", wrong("cpus = 4\nmemory = \"lots\""));
         assert!(wrong("no-disk = true").contains("not allowed here") && wrong("= 1").starts_with("line 1: "));
-        assert!(wrong("cpus = 0").contains("not a valid number of processors"), "{}", wrong("cpus = 0"));
+        assert!(wrong("cpus = 0").contains("not a valid number of vCPUs"), "{}", wrong("cpus = 0"));
     }
 }

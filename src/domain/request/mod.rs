@@ -31,7 +31,7 @@ use without::Without;
 #[command(next_help_heading = "Domain")]
 pub struct Request {
     /// Graphics card, by the PCI address of any of its functions; all functions of the card are passed through.
-    /// `auto` selects the most suitable card if the choice is clear [env: VGAPT_VGA_BUS]
+    /// auto: choose the card, if the choice is unambiguous [env: VGAPT_VGA_BUS]
     #[arg(long, value_name = "ADDRESS|auto")]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub gpu: Vec<GpuChoice>,

@@ -124,7 +124,10 @@ impl Stored {
         let path = folder.shown().join(RECEIPT).display().to_string();
         let understood = |error: serde_json::Error| {
             let message = format!("{path} is not a receipt that this vgapt can read: {error}");
-            Error::from(Problem::new(message, "use the vgapt that wrote it; a damaged receipt can only be removed from the store by hand"))
+            Error::from(Problem::new(
+                message,
+                "use the vgapt that wrote it; if the receipt is damaged, remove its directory from the store by hand",
+            ))
         };
         let Head { vgapt: by, format } = serde_json::from_slice(&state.bytes).map_err(understood)?;
         let own = env!("CARGO_PKG_VERSION");

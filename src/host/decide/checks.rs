@@ -66,10 +66,10 @@ const TABLE: &str = "/etc/crypttab";
 
 fn asks_for_key(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Option<Finding> {
     if let Some(Err(what)) = setup.files.0.get(TABLE).map(|file| &file.text).filter(|_| !wanted.accept_tpm && !plan.reboot.is_empty()) {
-        let message = format!("{TABLE} {what}, so whether the TPM unlocks a disk is not known");
+        let message = format!("{TABLE} {what}, so it is unknown whether the TPM unlocks a disk");
         // A user who may not read it may not write anything either.
         return Some(if matches!(what, NoText::Unread { closed: true, .. }) {
-            Finding::warning("tpm", message, "run it as root")
+            Finding::warning("tpm", message, "run vgapt as root")
         } else {
             let remedy = format!("correct {TABLE}; or have the disk's passphrase or recovery key at hand, then add --accept-tpm");
             Finding::blocked("tpm", message, remedy)
@@ -87,7 +87,7 @@ fn asks_for_key(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Opt
     let name = if on_command_line.is_some() { line } else { line.split_whitespace().next().unwrap_or_default() };
     Some(Finding::blocked(
         "tpm",
-        format!("the TPM unlocks the disk {name}, and may refuse to after a change of the kernel command line or the initramfs"),
+        format!("the TPM unlocks the disk {name}; after a change of the kernel command line or the initramfs it may no longer unlock it"),
         "have the disk's passphrase or recovery key at hand, then add --accept-tpm; afterwards enroll the TPM again (systemd-cryptenroll)",
     ))
 }

@@ -45,7 +45,7 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
         return Some(Finding::error("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
     let Some(total) = host.memory.total else {
-        let message = "the host's memory size cannot be read from /proc/meminfo, so how much it can spare is not known";
+        let message = "the host's memory size cannot be read from /proc/meminfo, so it is unknown how much it can spare";
         return Some(Finding::error("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
     };
     let most = most_in_hugepages(total).bytes();

@@ -25,7 +25,7 @@ fn of_binding(configuration: &Configuration, binding: &Binding) -> Vec<Finding> 
     for (path, what) in &configuration.unread {
         findings.push(Finding::blocked(
             "modprobe-unread",
-            format!("{path} {what}, so whether it changes how vfio-pci is loaded is not known"),
+            format!("{path} {what}, so it is unknown whether it changes how vfio-pci is loaded"),
             format!("correct or remove {path}, and run vgapt prepare again"),
         ));
     }

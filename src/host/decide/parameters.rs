@@ -36,7 +36,7 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
         Iommu::On | Iommu::Guest => return vec![without("iommu"), without("intel_iommu")],
         Iommu::Off => "the firmware enables the IOMMU, but this kernel does not use it without this parameter",
         Iommu::FirmwareOff => "without it the kernel does not use the IOMMU, once the firmware enables it",
-        Iommu::Unknown => "whether the IOMMU is on is not known, and some kernels do not use it without this parameter",
+        Iommu::Unknown => "it is unknown whether the IOMMU is on, and some kernels do not use it without this parameter",
     };
     vec![without("iommu"), Needed::new(ParameterChange::Set("intel_iommu=on".into()), why)]
 }

@@ -68,7 +68,7 @@ fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
 fn group(address: PciAddress, host: &Host) -> Option<Finding> {
     let device = host.device(address).filter(|device| device.group.is_none())?;
     let (seen, remedy) = missing_iommu(host);
-    let message = format!("{} is in no IOMMU group: {seen}", device.address.short());
+    let message = format!("{} is not in an IOMMU group: {seen}", device.address.short());
     // The node devices of a remote host may lack the groups; the files of a host do not.
     Some(if host.platform.iommu == Iommu::Unknown {
         Finding::warning("no-group", message, remedy)

@@ -55,7 +55,7 @@ pub fn of_disks(domain: &Document, files: &Files, state: &str, go_on: &str) -> V
             }
             "backing-outside" => {
                 finding.remedy =
-                    format!("check that file: whoever made the disk may use it to read files of the host; if it is right, {go_on}");
+                    format!("check that file: whoever made the disk may use it to read files of the host; if you trust the disk, {go_on}");
             }
             _ => {}
         }
@@ -94,7 +94,7 @@ fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
     let of_disks = |because: &&String| ["/proc/mounts", "/proc/swaps", "/sys/class/block"].iter().any(|place| because.contains(place));
     if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| path.starts_with("/dev/")) {
         let message = format!("unknown whether the host uses {path}: {because}");
-        return Some(Finding::blocked("disk-use-unknown", message, "run it as root, on the host itself"));
+        return Some(Finding::blocked("disk-use-unknown", message, "run vgapt as root, on the host itself"));
     }
     let moves = path.strip_prefix("/dev/").is_some_and(|name| ["sd", "nvme", "hd", "vd"].iter().any(|kind| name.starts_with(kind)));
     moves.then(|| {
@@ -148,7 +148,7 @@ fn outside(disk: &Disk, files: &Files) -> Option<Finding> {
                 "the disk {path} gives the guest access to {}, outside the disk's own folder and libvirt's storage pools",
                 names.join(" and ")
             ),
-            "check that file: whoever made the disk may use it to read files of the host; if it is right, use --force",
+            "check that file: whoever made the disk may use it to read files of the host; if you trust the disk, use --force",
         )
     })
 }
@@ -205,7 +205,7 @@ pub(super) fn unknown_files(asked: &[String], files: &Files) -> Option<Finding> 
         } else if files.complete {
             "run vgapt as root, which can access all folders on the path"
         } else {
-            "the capture does not contain them: run vgapt on the machine itself"
+            "the capture does not contain them: run vgapt on the host itself"
         };
         Finding::warning("files-unknown", format!("these files could not be checked: {}", unknown.join(", ")), remedy)
     })
@@ -228,7 +228,7 @@ pub(crate) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
     let asks = "the setup of this guest system requires UEFI with Secure Boot, but no firmware with Microsoft's keys was found";
     match plain {
         Some(firmware) => {
-            let message = format!("{asks}: the setup refuses {}; a system that is installed already boots with it", firmware.code);
+            let message = format!("{asks}: the setup refuses {}; only a system that is already installed boots with it", firmware.code);
             Finding::warning("no-secure-firmware", message, remedy)
         }
         None => Finding::blocked(

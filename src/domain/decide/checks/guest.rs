@@ -39,7 +39,7 @@ fn unsupported_domain(base: &Base) -> Option<Finding> {
     // "test" is the type of libvirt's own test driver.
     if let Some(kind) = kind.filter(|kind| !matches!(&**kind, "kvm" | "qemu" | "test")) {
         let message = format!("{what} is for {kind}, not for QEMU (<domain type='{kind}'>)");
-        let remedy = "use a QEMU domain: leave --template out to use vgapt's own template, or convert the domain first (virt-v2v)";
+        let remedy = "use a QEMU domain: omit --template to use vgapt's own template, or convert the domain first (virt-v2v)";
         return Some(Finding::error("not-qemu", message, remedy));
     }
     if let Some(arch) = arch.filter(|arch| !matches!(&**arch, "x86_64" | "i686")) {
@@ -47,12 +47,12 @@ fn unsupported_domain(base: &Base) -> Option<Finding> {
         return Some(Finding::error(
             "not-x86",
             message,
-            "use a domain with <type arch='x86_64'>, or leave --template out to use vgapt's own template",
+            "use a domain with <type arch='x86_64'>, or omit --template to use vgapt's own template",
         ));
     }
     let os = os.map(Element::text).filter(|os| !matches!(*os, "hvm" | ""))?;
     let message = format!("{what} is of type '{os}' (<os><type>), not a fully virtualized machine (hvm)");
-    Some(Finding::error("not-hvm", message, "use a domain with <type>hvm</type>, or leave --template out to use vgapt's own template"))
+    Some(Finding::error("not-hvm", message, "use a domain with <type>hvm</type>, or omit --template to use vgapt's own template"))
 }
 
 fn without_pci(base: &Base) -> Option<Finding> {

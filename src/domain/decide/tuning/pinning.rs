@@ -103,7 +103,7 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
         findings.push(Finding::warning(
             "half-a-core",
             format!("{count} vCPUs leave one thread of the guest's last core unused, because guest and host do not share a core"),
-            format!("--cpus {} uses it", pinning.taken.0.len()),
+            format!("use --cpus {}, so that the guest uses it", pinning.taken.0.len()),
         ));
     }
     let are_siblings = |core: &Core| core.cpus.iter().filter(|cpu| pinning.vcpus.contains(cpu)).count() > 1;
@@ -124,7 +124,7 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
         findings.push(Finding::warning(
             "spans-caches",
             format!("{count} vCPUs do not fit on one L3 cache: they are spread over {}", pinning.caches),
-            "--cpus auto uses as many as fit on one L3 cache: communication between caches is slow",
+            "use --cpus auto, which takes as many as fit on one L3 cache: communication between caches is slow",
         ));
     }
     if pinning.taken.0.len() * 2 > online && online - pinning.taken.0.len() < 2 {

@@ -61,7 +61,7 @@ fn in_deployment(setup: &Setup) -> Result<Command, Finding> {
             return Err(Finding::error(
                 "initramfs",
                 format!(
-                    "whether rpm-ostree regenerates the initramfs already is not known, so vgapt undo could not restore that: {because}"
+                    "it is unknown whether rpm-ostree regenerates the initramfs already, so vgapt undo could not restore that: {because}"
                 ),
                 format!("run vgapt prepare as root, with /boot mounted; or {START}"),
             ));

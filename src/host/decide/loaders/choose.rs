@@ -174,7 +174,7 @@ pub(in crate::host::decide) fn booted_images(host: &Host, setup: &Setup) -> Vec<
 fn uncertain(what: &str) -> Finding {
     Finding::error(
         "boot-loader",
-        format!("which boot loader's configuration needs the kernel parameters is not certain: {what}"),
+        format!("it is uncertain which boot loader's configuration needs the kernel parameters: {what}"),
         format!("add these kernel parameters to your boot loader's configuration: {PARAMETERS}"),
     )
 }

@@ -36,7 +36,7 @@ pub(super) fn read_one(setup: &Setup) -> Result<&str, Finding> {
         [] => Ok(CONFIGURATIONS[1]),
         ref several => Err(Finding::error(
             "boot-loader",
-            format!("which grub.cfg GRUB reads is not certain: {}", several.join(" or ")),
+            format!("it is uncertain which grub.cfg GRUB reads: {}", several.join(" or ")),
             "remove those that belong to no installed GRUB, and run vgapt prepare again",
         )),
     }

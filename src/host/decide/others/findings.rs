@@ -102,7 +102,7 @@ fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<
     }
     if wanted.bind == Bind::Start {
         let message = format!("{binds} at boot, so it is not left with the host until the domain starts");
-        return Some(Finding::blocked("bound-by-other", message, other.remedy("omit it with --bind start, or")));
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("do not name it together with --bind start, or")));
     }
     if !are_held(host, &meant) || meant.iter().all(|address| ours.contains(address)) {
         return None;
@@ -139,7 +139,7 @@ fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<F
     let takes_usb = usb.clone().any(|device| further.contains(&device.address));
     let blind = are_held(host, &further) && takes_usb && usb.all(PciDevice::on_vfio);
     let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
-    let unread = setup.in_domains.0.unknown().map(|because| format!(" (whether a domain uses it is not known: {because})"));
+    let unread = setup.in_domains.0.unknown().map(|because| format!(" (it is unknown whether a domain uses it: {because})"));
     let (unread, described) = (unread.unwrap_or_default(), described(host, &further));
     Some(Finding::warning(
         "also-bound",
@@ -165,8 +165,9 @@ fn mistake(other: &ExternalBinding) -> Option<Finding> {
         return Some(Finding::warning("no-ids", message, remedy));
     }
     (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
-        let message =
-            format!("{cited} binds devices or loads vfio-pci in a way that vgapt does not understand; which devices it binds is not known");
+        let message = format!(
+            "{cited} binds devices or loads vfio-pci in a way that vgapt does not understand; it is unknown which devices it binds"
+        );
         Finding::warning("bound-by-other", message, other.remedy("check what it does; if it is not needed:"))
     })
 }
@@ -197,8 +198,8 @@ fn unexplained(context: &BindingContext<'_>) -> Option<Finding> {
     (!on.is_empty()).then(|| {
         Finding::warning(
             "also-bound",
-            format!("{} is bound to vfio-pci, is not selected for a guest here, and nothing was found that binds it", described(host, &on)),
-            "nothing, if a guest uses it; otherwise find what binds it: grep -rl vfio /etc /usr/local",
+            format!("{} is bound to vfio-pci and is not selected for a guest here; vgapt did not find what binds it", described(host, &on)),
+            "no action needed if a guest uses it; otherwise find what binds it: grep -rl vfio /etc /usr/local",
         )
     })
 }
@@ -233,7 +234,7 @@ fn no_display(context: &BindingContext<'_>) -> Option<Finding> {
     if displays.is_empty() || is_allowed || (by.is_none() && (by_us || setup.in_domains.0.unknown().is_some())) {
         return None;
     }
-    let place = by.map_or_else(|| "something that was not found".to_owned(), |other| other.place.clone());
+    let place = by.map_or_else(|| "a configuration that vgapt did not find".to_owned(), |other| other.place.clone());
     // The host driver must be able to load again, too.
     let lines = display_drivers_kept_out(host, setup, &displays);
     let and_out = if lines.is_empty() { String::new() } else { format!(" {}, and", ModuleBlocker::removal(&lines)) };

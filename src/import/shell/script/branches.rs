@@ -46,7 +46,7 @@ impl Reader<'_> {
         let effects: Vec<String> = left.iter().flat_map(|list| self.effects(list, 0)).collect();
         let matters = !effects.is_empty() || taken.iter().any(|list| !self.effects(list, 0).is_empty());
         let out = if effects.is_empty() { "nothing".to_owned() } else { effects.join("; ") };
-        let does = if holds { "holds" } else { "does not hold" };
+        let does = if holds { "is true" } else { "is false" };
         // That a command is assumed to succeed is reported only if something depends on it.
         let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
         let told = if truth.known {
@@ -56,7 +56,7 @@ impl Reader<'_> {
         };
         if told && !truth.known {
             let as_it = if holds { "true" } else { "false" };
-            self.note(format!("line {line}: whether `{condition}` holds is not known; assumed {as_it}; left out: {out}"));
+            self.note(format!("line {line}: it is unknown whether `{condition}` is true; assumed {as_it}; left out: {out}"));
         } else if told && assumed.contains("1") {
             self.note(format!(
                 "line {line}: the script takes arguments; without any, `{condition}` {does}; left out: {out}; --set '1=VALUE' sets the first"
@@ -66,7 +66,7 @@ impl Reader<'_> {
             let sets: Vec<String> = assumed.iter().map(|name| format!("--set '{name}=VALUE'")).collect();
             let (names, sets) = (names.join(" and "), sets.join(" "));
             self.note(format!(
-                "line {line}: {names} is not set by the script, and assumed empty: `{condition}` {does}; left out: {out}; else {sets}"
+                "line {line}: the script does not set {names}; assumed empty, so `{condition}` {does}; left out: {out}; to set a value: {sets}"
             ));
         }
         let why = format!("line {line}: `{condition}` {does} as vgapt reads it");

@@ -53,14 +53,14 @@ impl Reader<'_> {
         let head = head(&step.text);
         let line = step.line;
         if self.qemu_commands(body, MAX_CALL_DEPTH) > 0 {
-            self.note(format!("line {line}: how often `{head}` runs is not known; read as if once"));
+            self.note(format!("line {line}: it is unknown how often `{head}` runs; assumed once"));
             self.run(body);
             self.goes_on();
             return;
         }
         let effects = self.effects(body, 0);
         if !effects.is_empty() {
-            self.note(format!("line {line}: how often `{head}` runs is not known; left out: {}", effects.join("; ")));
+            self.note(format!("line {line}: it is unknown how often `{head}` runs; left out: {}", effects.join("; ")));
         }
         // The loop's variables are unknown; they are asked for if QEMU's options need them.
         let names = self.assigned(body);
@@ -77,7 +77,7 @@ impl Reader<'_> {
             return self.unbounded_loop(step, body);
         }
         if values.iter().any(|value| has_unknown(value)) && !self.effects(body, 0).is_empty() {
-            self.note(format!("line {}: how often `{}` runs is not known; read as if once", step.line, head(&step.text)));
+            self.note(format!("line {}: it is unknown how often `{}` runs; assumed once", step.line, head(&step.text)));
         }
         if values.is_empty() && of_arguments {
             self.assumed.insert("1".into());

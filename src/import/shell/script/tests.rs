@@ -52,19 +52,19 @@ fn conditions_are_followed_as_far_as_they_can_be_told() {
 fn what_cannot_be_told_is_told() {
     assert_eq!(
         notes("V=\nif [ -e /dev/kvm ]; then\n V=a\nelse V=\"b c\"; fi\nkvm -m 1 $V"),
-        "line 2: whether `[ -e /dev/kvm ]` holds is not known; assumed true; left out: V=\"b c\""
+        "line 2: it is unknown whether `[ -e /dev/kvm ]` is true; assumed true; left out: V=\"b c\""
     );
     assert_eq!(
         notes("V=\nwhile [ $# -gt 0 ]; do V=$1; shift; done\nkvm -m 1 $V"),
-        "line 2: the script takes arguments; without any, `[ $# -gt 0 ]` does not hold; left out: V=$1; --set '1=VALUE' sets the first"
+        "line 2: the script takes arguments; without any, `[ $# -gt 0 ]` is false; left out: V=$1; --set '1=VALUE' sets the first"
     );
     assert_eq!(
         notes("[[ -n $X ]] && V=a\nkvm -m 1 $V"),
-        "line 1: $X is not set by the script, and assumed empty: `[[ -n $X ]]` does not hold; left out: V=a; else --set 'X=VALUE'"
+        "line 1: the script does not set $X; assumed empty, so `[[ -n $X ]]` is false; left out: V=a; to set a value: --set 'X=VALUE'"
     );
     assert_eq!(
         notes("V=\ncat f | while read -r x; do V+=$x; done\nkvm -m 1"),
-        "line 2: how often `while read -r x` runs is not known; left out: V+=$x"
+        "line 2: it is unknown how often `while read -r x` runs; left out: V+=$x"
     );
     assert_eq!(notes("M=1\n. ./conf\nkvm -m $M"), "line 2: the file ./conf is not read; it may set or change any variable");
     assert_eq!(notes("kvm -m 1 -cdrom /iso/*.iso '*'"), "line 1: '/iso/*.iso' is not expanded to file names: it is used as written");
