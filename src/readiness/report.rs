@@ -95,7 +95,7 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
             checks.push(binding::refused(facts, finding, is_needed));
         }
     }
-    let subject = checks.iter().find(|check| check.seen == first.message).map(|check| check.subject.clone()).unwrap_or_default();
+    let Some(subject) = checks.iter().find(|check| check.seen == first.message).map(|check| check.subject.clone()) else { return };
     for check in checks.iter_mut().filter(|check| is_sent(check)) {
         check.remedy = format!("see '{subject}', because of which vgapt prepare writes nothing");
     }

@@ -75,7 +75,10 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
 
 /// What to do about a card that moved: nothing, if it was named where it is now.
 fn moved_to(host: &Host, wanted: &Wanted, known: &Bound) -> String {
-    let same = |device: &&PciDevice| device.id == known.id && device.subsystem.unwrap_or_default() == known.subsystem;
+    let same = |device: &&PciDevice| {
+        let there = Bound::of(device);
+        there.id == known.id && there.subsystem == known.subsystem
+    };
     host.devices(&wanted.functions).find(same).map_or_else(
         || "vgapt list shows where the card is; name it with --gpu".to_owned(),
         |device| format!("nothing: it is at {} now, which is requested", device.address.short()),
