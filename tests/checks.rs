@@ -87,6 +87,17 @@ fn a_card_that_moved() {
     says(one(&report, "moved"), "missing", &["03:00.0", "is there now", "xhci_hcd", "the card is at 01:00.0", "PCI addresses change"]);
 }
 
+/// Somebody who names the card where it is now is not told to look for it.
+#[test]
+fn a_card_that_moved_and_is_named() {
+    let bound = "#bound 0000:03:00.0 10de:1401 0000:0000 GTX 960\noptions vfio-pci ids=10de:1401\n";
+    let tree = tree_of("z170-gtx960", &[("etc/modprobe.d/vgapt.conf", bound)]);
+    let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(said.contains("nothing: it is at 01:00.0 now") && !said.contains("name it with --gpu"), "{said}");
+    let (_, said) = planned(tree.path(), &["--pci", "00:14.0", "--allow", "last-keyboard", "--allow", "blocked-group"]);
+    assert!(said.contains("vgapt list shows where the card is"), "{said}");
+}
+
 #[test]
 fn the_binding_switched_off_for_one_boot() {
     let place = machine("z170-gtx960", "[/etc/modprobe.d]\nvgapt.conf |\n| #bound 0000:01:00.0 10de:1401 0000:0000 x\n");
@@ -364,6 +375,47 @@ fn what_others_bind() {
     // A domain that cannot be read may have it, or not.
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", "<domain>")]);
     says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["it is unknown whether a domain uses it", "/etc/libvirt/qemu/a.xml"]);
+}
+
+/// What binds the card besides vgapt stays when vgapt's own part is undone, which prepare says.
+#[test]
+fn what_others_bind_stays_after_undo() {
+    for (path, text, remedy) in [
+        ("etc/driverctl.d/0000:01:00.0", "vfio-pci\n", "driverctl unset-override 0000:01:00.0"),
+        ("etc/initramfs-tools/modules", "vfio_pci ids=10de:1401\n", "from /etc/initramfs-tools/modules, line 1"),
+    ] {
+        let tree = tree_of("z170-gtx960", &[(path, text)]);
+        let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+        assert!(code == Some(0) && said.contains("it still does after vgapt undo") && said.contains(remedy), "{path}: {said}");
+        says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "bound-by-other"), "warning", &[path]);
+        // What is to be left out is said.
+        let (_, said) = planned(tree.path(), &["--gpu", "01:00.0", "--bind", "start"]);
+        assert!(!said.contains("omit it"), "{path}: {said}");
+    }
+}
+
+/// A list of a module that is gone breaks the build of the initramfs: every file is named, by prepare too.
+#[test]
+fn a_module_that_is_gone_in_two_files() {
+    let files = [("etc/modules", "vfio_virqfd\n"), ("etc/modules-load.d/vfio.conf", "vfio\nvfio_virqfd\n")];
+    let tree = tree_of("z170-gtx960", &files);
+    let remedy = "sed -i 's/vfio_virqfd//' /etc/modules /etc/modules-load.d/vfio.conf";
+    says(one(&check(tree.path(), &[]).1, "vfio-virqfd"), "warning", &["/etc/modules, /etc/modules-load.d/vfio.conf", remedy]);
+    let (code, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
+    assert!(code == Some(0) && said.contains("warning: vfio_virqfd is listed in") && said.contains(remedy), "{said}");
+}
+
+/// The reason of a warning is in its line, once.
+#[test]
+fn a_warning_says_why() {
+    let place = machine("z170-gtx960", "[/etc/modprobe.d]\nkvm.conf = options kvm-amd npt=0\n");
+    let printed = |more: &[&str]| {
+        let mut vgapt = Command::new(env!("CARGO_BIN_EXE_vgapt"));
+        String::from_utf8(vgapt.arg("--root").arg(place.path()).arg("check").args(more).output().unwrap().stdout).unwrap()
+    };
+    let line = |text: &str| text.lines().find(|line| line.contains("npt=0: is in ")).unwrap().to_owned();
+    assert!(line(&printed(&[])).contains("kvm.conf; "), "{}", line(&printed(&[])));
+    assert!(line(&printed(&["-v"])).ends_with("kvm.conf"), "{}", line(&printed(&["-v"])));
 }
 
 /// What the next boot is told counts as much as what this one was: update-grub makes it true.

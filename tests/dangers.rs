@@ -183,6 +183,10 @@ fn the_only_card_leads_in_no_circle() {
     let after = check();
     assert!(after["state"] == "warning" && !after["remedy"].as_str().unwrap().contains("--allow"), "{after}");
 
+    // On vfio-pci already, nothing has to be released for it.
+    let start = on(root, &["check", "--gpu", "01:00.0", "--bind", "start"]).stdout;
+    assert!(!start.contains("or use --bind boot"), "{start}");
+
     let handover = ["define", "w", "--gpu", "01:00.0", "--handover", "--dry-run"];
     fs::create_dir_all(root.join("run/systemd/system")).unwrap();
     on(root, &handover).saying(&["--handover has no effect: 01:00.0 is bound to vfio-pci already"]);

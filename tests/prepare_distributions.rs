@@ -208,6 +208,21 @@ fn the_tool_whose_image_boots() {
     }
 }
 
+/// Where prepare refuses, check does not send the user to it, but to what it asks for.
+#[test]
+fn check_names_what_prepare_refuses() {
+    let root = distribution("arch-systemd-boot");
+    with_image(root.path(), "booster-linux.img", &["booster"]);
+    let report = on(root.path(), &["check", "--gpu", "01:00.0"]).with(1);
+    assert!(!report.stdout.contains("remedy: vgapt prepare --gpu 01:00.0\n"), "{}", report.stdout);
+    for words in [
+        "missing initramfs: the booted initramfs is made by booster",
+        "remedy: see 'initramfs', because of which vgapt prepare writes nothing",
+    ] {
+        assert!(report.stdout.contains(words), "no {words}: {}", report.stdout);
+    }
+}
+
 /// What the running kernel has already needs no boot loader that vgapt knows.
 #[test]
 fn parameters_that_were_set_by_hand() {

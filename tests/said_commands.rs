@@ -31,7 +31,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
 ];
 
 /// What a script may start QEMU with: tables of other programs' options.
-const TABLES: [&str; 2] = ["src/import/shell/wrappers.rs", "src/import/before.rs"];
+const TABLES: [&str; 2] = ["src/import/shell/programs.rs", "src/import/before.rs"];
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -57,7 +57,13 @@ fn line(check: &Check, detail: Detail) -> String {
         CheckState::Missing => (BAD, "missing"),
         CheckState::Unknown => (FAINT, "unknown"),
     };
-    let mut text = format!("  {} {}: {}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
+    // What a warning found says little without the reason.
+    let reason = if check.state == CheckState::Warning && detail != Detail::More && !check.why.is_empty() {
+        format!("; {}", check.why)
+    } else {
+        String::new()
+    };
+    let mut text = format!("  {} {}: {}{reason}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
     if detail == Detail::More && !check.why.is_empty() {
         text.push_str(&format!("          why: {}\n", check.why));
     }

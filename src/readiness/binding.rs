@@ -197,6 +197,14 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
     check.missing(NextStep::Prepare, why, finding.remedy_by(&facts.command()))
 }
 
+/// A finding because of which prepare cannot do what is missing, if something is.
+pub(super) fn refused(facts: &Facts, finding: &Finding, is_needed: bool) -> Check {
+    let why = "vgapt prepare changes all that is needed, or nothing";
+    let check = Check::ok(finding.code, Topic::Boot, finding.code.replace('-', " "), finding.message.clone());
+    let remedy = finding.remedy_by(&facts.command());
+    if is_needed { check.missing(NextStep::Prepare, why, remedy) } else { check.care(why, remedy) }
+}
+
 fn subject(facts: &Facts, finding: &Finding) -> String {
     match finding.code {
         "no-display" | "display-kept-out" => "the host's display".to_owned(),

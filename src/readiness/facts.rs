@@ -80,6 +80,13 @@ impl<'a> Facts<'a> {
         self.plan.findings.iter().find(|finding| finding.code == code)
     }
 
+    /// Why `vgapt prepare` cannot write anything, whatever is allowed.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &Finding> {
+        let generated = self.finding("generated");
+        let is_error = |finding: &&Finding| finding.severity == Severity::Error && finding.code != "generated";
+        generated.into_iter().chain(self.plan.findings.iter().filter(is_error))
+    }
+
     pub(super) fn refused(&self) -> bool {
         self.plan.findings.iter().any(|finding| finding.severity > Severity::Warning)
     }

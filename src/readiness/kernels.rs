@@ -3,17 +3,7 @@
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, bound};
-use crate::model::{Host, InitramfsTool, ModuleState, Setup, at_least};
-
-/// Lists of modules: directories, how names in them end; files.
-const LISTS: [(&str, &str); 4] = [
-    ("/etc/modules-load.d", ".conf"),
-    ("/etc/dracut.conf.d", ".conf"),
-    ("/etc/mkinitcpio.conf.d", ".conf"),
-    ("/etc/initramfs-tools/conf.d", ""),
-];
-const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
-const GONE: &str = "vfio_virqfd";
+use crate::model::{Host, InitramfsTool, ModuleState, Setup};
 
 pub(super) fn vfio(facts: &Facts) -> Check {
     let observed = facts.observed;
@@ -39,23 +29,10 @@ pub(super) fn vfio(facts: &Facts) -> Check {
     }
 }
 
-/// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
+/// A module that no longer exists, as prepare finds it.
 pub(super) fn gone(facts: &Facts) -> Option<Check> {
-    let setup = facts.setup;
-    let kernels = setup.kernels.iter().map(|kernel| kernel.release.as_str()).chain(facts.host.platform.kernel.as_deref());
-    kernels.into_iter().find(|release| at_least(release, 6, 2) == Some(true))?;
-    let files = FILES.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
-    let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.texts_lossy(directory, ending)));
-    let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
-    let path = named.first()?;
-    Some(Check::ok("vfio-virqfd", Topic::Boot, GONE, format!("is listed in {}", named.join(", "))).care(
-        "it does not exist since Linux 6.2, and listing it makes the build of an initramfs fail (dracut, mkinitcpio)",
-        format!("sed -i 's/vfio_virqfd//' {path}"),
-    ))
-}
-
-fn names_it(text: &str) -> bool {
-    text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(GONE))
+    let finding = facts.finding("vfio-virqfd")?;
+    Some(Check::of_finding(finding, Topic::Boot, "vfio_virqfd", "the build of an initramfs fails (dracut, mkinitcpio)"))
 }
 
 /// How many images are listed at most; listing one takes a second.

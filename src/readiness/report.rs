@@ -8,9 +8,6 @@ use super::{binding, boot, cards, hook, kernel_log, kernels, memory, platform, s
 use crate::model::{PciAddress, Severity};
 use crate::passthrough::Verdict;
 
-/// Replaces a remedy that prepare would refuse.
-const NOT_BY_PREPARE: &str = "see 'configuration': vgapt prepare writes nothing on this system";
-
 /// Whether a host is ready, what comes next, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -29,10 +26,7 @@ pub struct Report {
 pub fn check(input: &Input) -> Report {
     let facts = Facts::of(input);
     let mut checks = all(&facts);
-    if facts.finding("generated").is_some() {
-        let by_prepare = checks.iter_mut().filter(|check| check.code != "generated" && check.is_by_prepare());
-        by_prepare.for_each(|check| NOT_BY_PREPARE.clone_into(&mut check.remedy));
-    }
+    name_refusal(&facts, &mut checks);
     checks.sort_by_key(|check| check.group);
     let (ready, step, next, summary) = summary(&facts, &checks);
     Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
@@ -88,6 +82,25 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks
 }
 
+/// Where prepare refuses, it is no remedy: what it refuses is reported, and named instead.
+fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
+    let Some(first) = facts.refusals().next() else { return };
+    let is_sent = |check: &Check| check.code != first.code && check.is_by_prepare();
+    if !checks.iter().any(is_sent) {
+        return;
+    }
+    let is_needed = checks.iter().any(|check| is_sent(check) && check.state == CheckState::Missing);
+    for finding in facts.refusals() {
+        if !checks.iter().any(|check| check.seen == finding.message) {
+            checks.push(binding::refused(facts, finding, is_needed));
+        }
+    }
+    let Some(subject) = checks.iter().find(|check| check.seen == first.message).map(|check| check.subject.clone()) else { return };
+    for check in checks.iter_mut().filter(|check| is_sent(check)) {
+        check.remedy = format!("see '{subject}', because of which vgapt prepare writes nothing");
+    }
+}
+
 /// Whether nothing is missing, the kind of the one next step, that step, and all this in one line.
 fn summary(facts: &Facts, checks: &[Check]) -> (bool, NextStep, String, String) {
     let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
@@ -111,10 +124,10 @@ fn summary(facts: &Facts, checks: &[Check]) -> (bool, NextStep, String, String) 
     };
     let step = first.step.unwrap_or(NextStep::Software);
     let refused = step == NextStep::Prepare && facts.refused() && first.is_by_prepare();
-    // Where prepare writes nothing, the lines for the system's own configuration come next.
-    let by_hand = facts.finding("generated").filter(|finding| step == NextStep::Prepare && finding.severity > Severity::Warning);
+    // Where prepare cannot do it, what it asks for comes next.
+    let by_hand = facts.refusals().find(|finding| step == NextStep::Prepare && finding.severity == Severity::Error);
     let next = if let Some(finding) = by_hand {
-        finding.remedy.clone()
+        finding.remedy_by(&facts.command())
     } else if refused {
         format!("{} (it shows what blocks it)", first.remedy)
     } else {

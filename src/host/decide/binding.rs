@@ -53,7 +53,7 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
                     known.id,
                     found.map_or_else(|| "gone".to_owned(), |device| device.id.to_string())
                 ),
-                "vgapt list shows where the card is; name it with --gpu",
+                moved_to(host, wanted, &known),
             )),
         }
     }
@@ -71,6 +71,18 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     let before = modules(host, setup, &functions);
     let early = if vfio_built_in { Vec::new() } else { early_lines(setup, &before) };
     Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, early, functions }
+}
+
+/// What to do about a card that moved: nothing, if it was named where it is now.
+fn moved_to(host: &Host, wanted: &Wanted, known: &Bound) -> String {
+    let same = |device: &&PciDevice| {
+        let there = Bound::of(device);
+        there.id == known.id && there.subsystem == known.subsystem
+    };
+    host.devices(&wanted.functions).find(same).map_or_else(
+        || "vgapt list shows where the card is; name it with --gpu".to_owned(),
+        |device| format!("nothing: it is at {} now, which is requested", device.address.short()),
+    )
 }
 
 /// A virtual function is created while the system runs, by the driver of its physical function.

@@ -68,7 +68,7 @@ pub(super) fn of_bind_start(host: &Host, setup: &Setup, functions: &[PciAddress]
         .then(|| format!("the hook stops the desktop and unbinds the console: {}", only_display_remedy(host, functions)));
     for device in host.devices(functions).filter(|device| device.class.is_display()) {
         let at = device.address.short();
-        if device.boot_vga == Some(true) {
+        if device.boot_vga == Some(true) && !device.on_vfio() {
             findings.push(Finding::warning(
                 "bind-start",
                 format!("{at} is the boot display: the console and the boot screen use it, and unbinding it from them often fails"),

@@ -50,7 +50,6 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("secondary-vga", "video", "@model=vga @is=second"),
     ("virtio-gpu-pci", "video", "@model=virtio @is=second"),
     ("bochs-display", "video", "@model=bochs"),
-    ("ramfb", "video", "@model"),
     ("intel-hda hda", "sound", "@model=ich6"),
     ("ich9-intel-hda", "sound", "@model=ich9"),
     ("AC97 ac97", "sound", "@model=ac97"),

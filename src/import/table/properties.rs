@@ -154,7 +154,7 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("audio direction", "fixed-settings", YesNo, "@fixedSettings"),
     ("audio direction", "voices", Same, "@voices"),
     ("audio direction", "buffer-length", Same, "@bufferLength"),
-    ("audio direction", "frequency channels format", Same, "@fixedSettings=yes settings@*"),
+    ("audio direction", "frequency channels format", Same, "@mixingEngine=yes @fixedSettings=yes settings@*"),
     ("alsa direction", "dev", Same, "@dev"),
     ("oss direction", "dev", Same, "@dev"),
     ("oss direction", "buffer-count", Same, "@bufferCount"),

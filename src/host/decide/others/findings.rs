@@ -42,6 +42,7 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
         findings.extend(command_lines::not_read(host, setup));
         findings.extend(modules::without_effect(setup));
     }
+    findings.extend(modules::gone(host, setup));
     findings
 }
 
@@ -102,10 +103,17 @@ fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<
     }
     if wanted.bind == Bind::Start {
         let message = format!("{binds} at boot, so it is not left with the host until the domain starts");
-        return Some(Finding::blocked("bound-by-other", message, other.remedy("do not name it together with --bind start, or")));
+        return Some(Finding::blocked("bound-by-other", message, other.remedy("bind the card at boot, without --bind start; or")));
     }
-    if !are_held(host, &meant) || meant.iter().all(|address| ours.contains(address)) {
+    if meant.iter().all(|address| ours.contains(address)) {
         return None;
+    }
+    if !are_held(host, &meant) {
+        return Some(Finding::warning(
+            "bound-by-other",
+            format!("{binds} at boot too, which vgapt does not manage: it still does after vgapt undo"),
+            other.remedy("if vgapt undo is to give the card back to the host:"),
+        ));
     }
     let file = loaders::NEW_KERNELS;
     let (keep, fades) = if other.fades {

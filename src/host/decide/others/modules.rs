@@ -4,12 +4,42 @@ use super::external::{ExternalBinding, union};
 use super::scripts::named;
 use crate::host::decide::bound::MODPROBE;
 use crate::host::decide::modprobe;
-use crate::model::{Finding, Host, PciDevice, Setup};
+use crate::model::{Finding, Host, PciDevice, Setup, at_least};
 
 /// The drivers that reserve a device for a guest; `NAME.ids` are the kernel parameters for their ids.
 pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
 /// Lists of modules that are loaded early, each followed by its options.
 const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
+
+/// Further lists of modules: directories, how names in them end; files.
+const LISTS: [(&str, &str); 4] = [
+    ("/etc/modules-load.d", ".conf"),
+    ("/etc/dracut.conf.d", ".conf"),
+    ("/etc/mkinitcpio.conf.d", ".conf"),
+    ("/etc/initramfs-tools/conf.d", ""),
+];
+const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
+const NO_MODULE: &str = "vfio_virqfd";
+
+/// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
+pub(super) fn gone(host: &Host, setup: &Setup) -> Option<Finding> {
+    let kernels = setup.kernels.iter().map(|kernel| kernel.release.as_str()).chain(host.platform.kernel.as_deref());
+    kernels.into_iter().find(|release| at_least(release, 6, 2) == Some(true))?;
+    let files = FILES.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
+    let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.texts_lossy(directory, ending)));
+    let names_it = |text: &str| text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(NO_MODULE));
+    let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
+    (!named.is_empty()).then(|| {
+        Finding::warning(
+            "vfio-virqfd",
+            format!(
+                "{NO_MODULE} is listed in {}: it does not exist since Linux 6.2, and dracut and mkinitcpio fail where it is listed",
+                named.join(", ")
+            ),
+            format!("sed -i 's/{NO_MODULE}//' {}", named.join(" ")),
+        )
+    })
+}
 
 /// Options and the install line of the drivers. Of several lines with ids the last one takes effect.
 pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
