@@ -374,7 +374,11 @@ fn what_others_bind() {
     assert!(!check(tree.path(), &["--gpu", "01:00.0"]).1.to_string().contains("also-bound"));
     // A domain that cannot be read may have it, or not.
     let tree = tree_of("z170-gtx960", &[other, ("etc/libvirt/qemu/a.xml", "<domain>")]);
-    says(one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"), "warning", &["it is unknown whether a domain uses it", "/etc/libvirt/qemu/a.xml"]);
+    says(
+        one(&check(tree.path(), &["--gpu", "01:00.0"]).1, "also-bound"),
+        "warning",
+        &["it is unknown whether a domain uses it", "/etc/libvirt/qemu/a.xml"],
+    );
 }
 
 /// What binds the card besides vgapt stays when vgapt's own part is undone, which prepare says.

@@ -136,7 +136,10 @@ fn define_for_a_host_of_node_devices() {
     let shown = on_node(&["define", "off", "--cpus", "2", "--print-xml"]).with(0);
     assert!(!shown.stdout.contains("geheim") && shown.stdout.contains(">2</vcpu>"), "{}", shown.stdout);
     assert_eq!(shown.stdout.matches("<hostdev ").count(), 2);
-    shown.saying(&["'off' was not defined by vgapt", "remedy: to remove the devices and vgapt's record of the domain again: vgapt detach off"]);
+    shown.saying(&[
+        "'off' was not defined by vgapt",
+        "remedy: to remove the devices and vgapt's record of the domain again: vgapt detach off",
+    ]);
     on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards everything in it except its UUID"]);
 }
 
