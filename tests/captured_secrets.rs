@@ -171,13 +171,15 @@ fn secrets_in(text: &str) -> Vec<String> {
     found
 }
 
-/// What is only the name of something secret, in an answer.
+/// What is only the name of something secret, or the number that such a name is set to, in an answer.
 fn names_left_out(text: &str) -> String {
     let is_own = |word: &str| word.strip_prefix('x').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
     let mut words = String::new();
     for word in text.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_') {
         let bare = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_');
-        words += &if bare.to_lowercase().contains(MARK) || is_own(bare) { word.replace(bare, "#") } else { word.to_owned() };
+        let is_value = words.ends_with("#=") && !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+        let is_left_out = bare.to_lowercase().contains(MARK) || is_own(bare) || is_value;
+        words += &if is_left_out { word.replace(bare, "#") } else { word.to_owned() };
     }
     words
 }
