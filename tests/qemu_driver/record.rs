@@ -64,14 +64,13 @@ fn a_damaged_record_is_corrected_as_the_remedy_says() {
     let metadata = "<metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{damaged</vgapt:domain></metadata>";
     define(&libvirt, &CELLS.replace("</name>", &format!("</name>{metadata}")));
     let said = libvirt.vgapt(&["show", "cells"]).with(3).stderr;
-    let remedy = said.split("damaged record, run: virsh ").nth(1).and_then(|rest| rest.split(" (or, with --remove").next()).unwrap();
-    let words: Vec<&str> = remedy.split_whitespace().collect();
+    let said = said.split("to correct a damaged record: virsh ").nth(1).unwrap();
+    let (correct, delete) = said.split_once("; to delete it, so that vgapt no longer knows what it changed: virsh ").unwrap();
+    let words: Vec<&str> = correct.split_whitespace().collect();
     let editor = libvirt.path("editor");
     fs::write(&editor, "sed -i -e 's,{damaged,{},' \"$1\"").unwrap();
     run(command("virsh").args(["-q", "-c", &libvirt.uri]).args(&words).env("EDITOR", format!("sh {editor}"))).with(0);
     libvirt.vgapt(&["show", "cells"]).with(0);
-    let edit = ["--key", "vgapt", "--edit"];
-    let remove: Vec<&str> = words.iter().copied().filter(|word| !edit.contains(word)).chain(["--remove"]).collect();
-    libvirt.virsh(&remove);
+    libvirt.virsh(&delete.lines().next().unwrap().split_whitespace().collect::<Vec<_>>());
     libvirt.vgapt(&["show", "cells"]).with(3).saying(&["'cells' is not managed by vgapt"]);
 }
