@@ -1,6 +1,6 @@
 //! Boot loaders: which one booted this host, how kernel parameters are set, what it will boot next.
 //!
-//! A new boot loader is a new file here, a line in the list of `choose.rs`, and the places of its command lines in `files.rs`.
+//! A new boot loader is a new file here, and the lines that CONTRIBUTING.md names ("To add").
 
 mod bls;
 mod choose;
