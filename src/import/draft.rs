@@ -51,7 +51,7 @@ impl Draft {
         self.open(|option| names.contains(&option.name.as_str()))
     }
 
-    /// The unsettled devices of these groups of [`table::NAMES`].
+    /// The unsettled devices of these groups of `table::NAMES`.
     pub(super) fn devices(&self, groups: &[&str]) -> Vec<usize> {
         self.open(|option| option.driver().is_some_and(|driver| table::group(driver, groups).is_some()))
     }
