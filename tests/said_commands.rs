@@ -16,7 +16,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("rmdir", "--ignore-fail-on-non-empty"),
     ("grubby", "--remove-args --update-kernel"),
     ("vgapt itself, between its processes", "--execute-tied-to"),
-    ("cargo", "--bins --locked --path --test"),
+    ("cargo", "--bins --lib --locked --no-fail-fast --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
     ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable --arg --reproducible"),
     ("dracut", "--regenerate-all"),
