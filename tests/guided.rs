@@ -105,3 +105,21 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
     }
     assert_same(&before, &walk(place.tree.path()), "a declined plan");
 }
+
+/// Nobody allowed it, so setup does not, however it is run; and a name cannot lead out of the folder of the answers.
+#[test]
+fn the_only_display_is_taken_only_where_that_is_allowed() {
+    let home = TempDir::new().unwrap();
+    let setup = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
+        command.args(["--root", "fixtures/hosts/b450m-gtx1660-svm-off.host", "--connect", "test:///default", "setup"]);
+        let output = command.args(arguments).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let card = ["it", "--gpu", "10:00.0", "--yes"];
+    let (code, said) = setup(&card);
+    assert!(code == Some(1) && said.contains("--allow only-display") && said.contains("cannot be set up"), "{said}");
+    let (code, said) = setup(&[&card[..], &["--allow", "only-display"]].concat());
+    assert!(code == Some(0) && said.contains("--gpu 0000:10:00.0 --allow only-display") && !said.contains("--force"), "{said}");
+    assert_eq!(setup(&["../it", "--yes"]).0, Some(2));
+}

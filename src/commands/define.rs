@@ -13,6 +13,7 @@ use super::shared::definition::{DefineOptions, Definition, Outcome};
 use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
+use super::shared::request_file::{self, SAVED, domain_name, working_directory};
 use super::shared::user_file;
 use crate::domain::{self, Base, NewDomain, Origin, Os, Profile, Request};
 use crate::hypervisor::{Hypervisor, Secrets};
@@ -112,14 +113,7 @@ impl Arguments {
         let directory = working_directory()?;
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
         let Some(file) = &self.file else { return Ok(options) };
-        let shown = file.display();
-        let text = user_file::read(file).with_context(|| format!("cannot read {shown}"))?;
-        let said = Request::from_toml(&text).map_err(|what| {
-            Problem::usage(format!("{shown}, {what}"), "keys and values are those of the options: see `vgapt define --help`")
-        })?;
-        let place = directory.join(file);
-        let folder = place.parent().unwrap_or(&directory);
-        Ok(said.with_absolute_paths(&folder.to_string_lossy()).overlaid_by(&options))
+        Ok(request_file::read(file)?.overlaid_by(&options))
     }
 
     /// The domain as it is; for a new one the template.
@@ -177,8 +171,7 @@ impl Arguments {
         let Some(file) = &self.save else { return Ok(()) };
         let shown = file.display();
         if outcome.is_there() {
-            let text = format!("{SAVED}{} -f {shown}\n{}", self.name, request.to_toml());
-            user_file::write(file, text.as_bytes())?;
+            request_file::write(file, &self.name, request)?;
             context.note(&format!("the request is saved in {shown}"));
         } else {
             let because = if self.how.dry_run { "this is a dry run" } else { "the domain is not defined" };
@@ -188,13 +181,6 @@ impl Arguments {
     }
 }
 
-/// The beginning of a saved file.
-const SAVED: &str = "# vgapt define ";
-
-fn working_directory() -> Result<PathBuf> {
-    std::env::current_dir().context("cannot determine the current directory")
-}
-
 fn set_autostart(context: &Context, connection: &dyn Hypervisor, name: &str, wanted: Option<bool>) -> Result<()> {
     let Some(wanted) = wanted else { return Ok(()) };
     if connection.autostart(name)? != wanted {
@@ -202,14 +188,4 @@ fn set_autostart(context: &Context, connection: &dyn Hypervisor, name: &str, wan
         context.note(&format!("'{name}' {} with the host", if wanted { "starts" } else { "no longer starts" }));
     }
     Ok(())
-}
-
-/// Names that libvirt accepts (`virDomainDefPostParse`: no slash, since files are named after the domain).
-fn domain_name(text: &str) -> Result<String, String> {
-    // XML cannot contain control characters except the tab here (XML 1.0, 2.2).
-    let is_odd = |c: char| c == '/' || (c.is_ascii_control() && c != '\t');
-    let is_one = !text.trim().is_empty() && !text.contains(is_odd);
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| "a domain's name must not be empty, and must not contain / or control characters".to_owned())
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::answers::from_file;
 use crate::commands::Context;
+use crate::commands::shared::request_file;
 use crate::discovery::Scope;
 use crate::domain::Request;
 use crate::model::Host;
@@ -69,10 +69,6 @@ impl Found {
     }
 }
 
-pub(super) fn current_directory() -> Result<PathBuf> {
-    std::env::current_dir().context("cannot determine the current directory")
-}
-
 /// The folder for the answers, where the XDG base directory specification has it.
 fn folder() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -97,7 +93,7 @@ fn earlier(folder: &Path, name: Option<&str>) -> Result<Option<Earlier>> {
         .filter(|(kept, _)| name.is_none_or(|name| name == kept))
         .collect();
     let Some((name, file)) = kept.pop().filter(|_| kept.is_empty()) else { return Ok(None) };
-    let request = from_file(&file)?;
+    let request = request_file::read(&file)?;
     Ok(Some(Earlier { name, file, request }))
 }
 

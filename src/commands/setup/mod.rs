@@ -13,7 +13,9 @@ use anyhow::Result;
 
 use super::Context;
 use super::shared::consent::Consent;
+use super::shared::request_file::{self, domain_name, working_directory};
 use crate::domain::Request;
+use crate::host::Allow;
 use crate::interrupt::Interrupt;
 use crate::model::Size;
 use crate::output;
@@ -30,6 +32,7 @@ use plan::Plan;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name [default: the name of the guest system]
+    #[arg(value_parser = domain_name)]
     name: Option<String>,
     /// Answer the questions from this TOML file: the options of `vgapt define` by their names
     #[arg(long, value_name = "FILE", help_heading = "Setup")]
@@ -37,6 +40,9 @@ pub struct Arguments {
     /// Size of the disk, if it does not exist yet [default: 100G]
     #[arg(long, value_name = "SIZE", help_heading = "Setup")]
     disk_size: Option<Size>,
+    /// Continue although the host loses this, as for `vgapt prepare`
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', help_heading = "Setup")]
+    allow: Vec<Allow>,
     /// Ask nothing: a question without an answer takes the proposal; the host is not rebooted
     #[arg(long, short, help_heading = "Setup")]
     yes: bool,
@@ -80,13 +86,13 @@ impl Arguments {
 
     /// The options, over the file of --answers, over an earlier run of setup, over the answers on the terminal.
     fn answers(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answers> {
-        let directory = found::current_directory()?;
+        let directory = working_directory()?;
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
         let given = match &self.answers {
-            Some(file) => answers::from_file(&directory.join(file))?.overlaid_by(&options),
+            Some(file) => request_file::read(file)?.overlaid_by(&options),
             None => options,
         };
-        let mut answers = Answers { name: self.name.clone(), request: given, disk_size: self.disk_size };
+        let mut answers = Answers { name: self.name.clone(), request: given, disk_size: self.disk_size, allow: self.allow.clone() };
         if let Some(earlier) = &found.earlier {
             context.note(&format!("continuing with the answers in {}; remove that file to be asked again", earlier.file.display()));
             answers.name = Some(earlier.name.clone());

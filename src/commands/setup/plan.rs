@@ -13,7 +13,7 @@ use super::proposals::{self, DISK_SIZE};
 use super::questions::{confirm, short};
 use crate::commands::Context;
 use crate::commands::exit_code::BLOCKED;
-use crate::commands::shared::user_file;
+use crate::commands::shared::request_file;
 use crate::domain::{Cpus, GpuChoice};
 use crate::model::{PciAddress, shell_word};
 use crate::output;
@@ -52,22 +52,19 @@ impl Plan {
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
         let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others].concat();
-        let loses_display = proposals::is_only_display(&answers, found);
         if request.handover {
             prepare.extend(words(&["--bind", "start"]));
-        } else if loses_display {
-            prepare.extend(words(&["--allow", "only-display"]));
         }
+        prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
             prepare.extend(words(&["--hugepages", &short(memory)]));
         }
         let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
         anyhow::ensure!(host["outcome"].is_string(), "`{}` did not say what it would do", shown(&prepare));
-        let force = if loses_display && !request.handover { words(&["--force"]) } else { Vec::new() };
         Ok(Self {
             check: [words(&["check"]), of_cards].concat(),
-            define: [words(&["define", "-f", &file.to_string_lossy()]), force.clone(), words(&["--", &name])].concat(),
-            start: starts.then(|| [words(&["start"]), force, words(&["--", &name])].concat()),
+            define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
+            start: starts.then(|| words(&["start", "--", &name])),
             picture: proposals::picture(&answers, found),
             name,
             answers,
@@ -165,7 +162,7 @@ impl Plan {
     /// Runs the commands one after the other, and stops where one fails or the host has to be rebooted.
     pub(super) fn carry_out(&self, context: &Context, can_ask: bool) -> Result<ExitCode> {
         self.save()?;
-        let again = format!("vgapt setup {}", shell_word(&self.name));
+        let again = shown(&[words(&["setup", &self.name]), allowed(&self.answers)].concat());
         let before = self.create.iter().map(|argv| (argv.clone(), argv.clone()));
         let prepare = [self.prepare.clone(), words(&["--yes"])].concat();
         let prepare = Some((self.prepare.clone(), prepare)).filter(|_| self.outcome() == "planned");
@@ -200,8 +197,7 @@ impl Plan {
     fn save(&self) -> Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let text = format!("# vgapt define {} -f {}\n{}", shell_word(&self.name), self.file.display(), self.answers.request.to_toml());
-        user_file::write(&self.file, text.as_bytes())
+        request_file::write(&self.file, &self.name, &self.answers.request)
     }
 
     /// What the user does next.
@@ -223,6 +219,11 @@ impl Plan {
         ));
         lines.join("\n") + "\n"
     }
+}
+
+/// The options for what the host may lose: only what the user allowed.
+fn allowed(answers: &Answers) -> Vec<String> {
+    answers.allow.iter().flat_map(|allow| ["--allow".to_owned(), allow.name().to_owned()]).collect()
 }
 
 fn reboot(again: &str, can_ask: bool) -> Result<ExitCode> {

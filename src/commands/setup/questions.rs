@@ -7,7 +7,9 @@ use dialoguer::{Confirm, Input, Select};
 use super::answers::Answers;
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
+use crate::commands::shared::request_file::domain_name;
 use crate::domain::{Cpus, GpuChoice};
+use crate::host::Allow;
 use crate::interrupt::Interrupted;
 use crate::model::{CardKind, Size, UsbDevice};
 use crate::passthrough;
@@ -25,7 +27,7 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     }
     if answers.name.is_none() {
         let proposal = answers.request.os.as_ref().map(ToString::to_string).unwrap_or_default();
-        answers.name = Some(input("Name of the domain", &proposal)?);
+        answers.name = Some(named(&proposal)?);
     }
     let name = answers.name.clone().unwrap_or_default();
     if answers.request.disk.is_empty() {
@@ -50,10 +52,13 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if !answers.has_input() && has_input_devices(found) {
         input_devices(&mut answers, found)?;
     }
-    if proposals::is_only_display(&answers, found) && !answers.request.handover {
+    if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
                         (no: the host is reached by ssh only)";
         answers.request.handover = confirm(question, true)?;
+        if !answers.request.handover {
+            answers.allow.push(Allow::OnlyDisplay);
+        }
     }
     Ok(answers)
 }
@@ -148,6 +153,12 @@ fn input(what: &str, proposal: &str) -> Result<String> {
     let theme = ColorfulTheme::default();
     let dialog = Input::<String>::with_theme(&theme).with_prompt(what);
     answer(if proposal.is_empty() { dialog } else { dialog.default(proposal.to_owned()) }.interact_text())
+}
+
+fn named(proposal: &str) -> Result<String> {
+    let theme = ColorfulTheme::default();
+    let dialog = Input::<String>::with_theme(&theme).with_prompt("Name of the domain").default(proposal.to_owned());
+    answer(dialog.validate_with(|text: &String| domain_name(text).map(drop)).interact_text())
 }
 
 /// Asks again until the answer can be parsed.

@@ -11,5 +11,6 @@ pub(super) mod facts;
 pub(super) mod holders;
 pub(super) mod lock;
 pub(super) mod options;
+pub(super) mod request_file;
 mod schema;
 pub(super) mod user_file;
