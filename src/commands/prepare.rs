@@ -171,8 +171,6 @@ impl Arguments {
         } else {
             self.bind
         };
-        let program = root.is_live().then(std::env::current_exe).transpose().context("cannot determine where this program is installed")?;
-        let program = program.filter(|own| !is_of_hook(own, setup));
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -180,7 +178,7 @@ impl Arguments {
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
-            program: program.map(|path| path.to_string_lossy().into_owned()),
+            program: program_for_hook(root, setup)?,
             install: self.install,
             shares: Shares { shares, network: self.share_network.clone() },
         };
@@ -246,7 +244,9 @@ fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, targe
 fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, tell: &dyn Fn(&str)) -> Result<()> {
     let host = discovery::read(root, Scope::All);
     let setup = discovery::setup(root, &host);
-    let again = host::plan(&host, &setup, wanted);
+    // By now the hook runs this program, so that it is not wanted again.
+    let wanted = Wanted { program: program_for_hook(root, &setup)?, ..wanted.clone() };
+    let again = host::plan(&host, &setup, &wanted);
     let mut new = again.findings.iter().filter(|finding| finding.severity > Severity::Warning && !plan.findings.contains(finding));
     if let Some(finding) = new.next() {
         return Err(Problem::new(format!("after all changes were made: {}", finding.message), finding.remedy.clone()).into());
@@ -296,6 +296,12 @@ fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {
     let place = std::env::current_dir().context("cannot determine the current directory")?.join(folder);
     let folder = place.to_string_lossy().trim_end_matches('/').to_owned();
     Ok(SmbShare { owner: discovery::owner(root, &folder), folder, name: name.to_owned() })
+}
+
+/// This program, where libvirt's hook would run another one or none.
+fn program_for_hook(root: &Root, setup: &Setup) -> Result<Option<String>> {
+    let own = root.is_live().then(std::env::current_exe).transpose().context("cannot determine where this program is installed")?;
+    Ok(own.filter(|own| !is_of_hook(own, setup)).map(|own| own.to_string_lossy().into_owned()))
 }
 
 /// Whether libvirt's hook runs this program, judged by its content; what cannot be read is replaced by a copy.
