@@ -802,3 +802,17 @@ fn groups_that_cannot_be_listed_are_unknown() {
     std::os::unix::fs::symlink("iommu_groups", &groups).unwrap();
     assert!(listed().contains("cannot read /sys/kernel/iommu_groups"), "{}", listed());
 }
+
+/// What a rule removed at boot is in no list; a rule that matches what is here is told by the plan.
+#[test]
+fn a_function_that_a_udev_rule_removed() {
+    let rule = |vendor: &str| {
+        format!(
+            "[/etc/udev/rules.d]\nzz-gpu.rules = ACTION==\"add\", SUBSYSTEM==\"pci\", ATTR{{vendor}}==\"{vendor}\", ATTR{{remove}}=\"1\"\n"
+        )
+    };
+    let (_, report) = check(machine("z170-gtx960", &rule("0x1002")).path(), &[]);
+    says(one(&report, "removed-functions"), "warning", &["/etc/udev/rules.d/zz-gpu.rules, line 1", "0x1002", "remove that rule"]);
+    let (_, report) = check(machine("z170-gtx960", &rule("0x10de")).path(), &[]);
+    assert!(!report.to_string().contains("removed-functions"), "{report}");
+}

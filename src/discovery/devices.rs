@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::scope::Scope;
-use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Size, UsbDevice, UsbId};
+use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, UsbDevice, UsbId};
 use crate::root::Root;
 
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -16,32 +16,38 @@ const IORESOURCE_MEM: u64 = 0x200;
 /// The offset of the header type in the configuration space.
 const HEADER_TYPE: usize = 0x0e;
 
-pub(super) fn pci(root: &Root, scope: Scope) -> Vec<PciDevice> {
+/// The functions, and what could not be read of them: a driver that could not be read is not a missing driver.
+pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
+    let mut unread = Vec::new();
+    let names = names(root, DEVICES, &mut unread);
+    let mut of_drivers = Vec::new();
     let mut devices: Vec<PciDevice> =
-        root.names(DEVICES).iter().filter_map(|name| name.parse().ok()).map(|address| function(root, address, scope)).collect();
+        names.iter().filter_map(|name| name.parse().ok()).map(|address| function(root, address, scope, &mut of_drivers)).collect();
+    // One of them is enough to say so.
+    unread.extend(of_drivers.into_iter().next());
     devices.sort_by_key(|device| device.address);
     if devices.iter().all(|device| device.group.is_none()) {
-        groups_by_listing(root, &mut devices);
+        groups_by_listing(root, &mut devices, &mut unread);
     }
-    devices
+    (devices, unread)
 }
 
-/// What could not be read of the functions: a driver that could not be read is not a missing driver.
-pub(super) fn unread(root: &Root, devices: &[PciDevice]) -> Vec<String> {
-    let mut unread: Vec<String> = root.entries(DEVICES).unknown().map(str::to_owned).into_iter().collect();
-    let of_device = |device: &PciDevice| root.reading(&format!("{DEVICES}/{}/uevent", device.address)).unknown().map(str::to_owned);
-    unread.extend(devices.iter().filter(|device| device.driver.is_none()).find_map(of_device));
-    // The listing of the groups is needed only if no function has an `iommu_group` link.
-    if devices.iter().all(|device| device.group.is_none()) {
-        unread.extend(root.entries(GROUPS).unknown().map(str::to_owned));
+/// The names in a directory; if it exists and cannot be read, why.
+fn names(root: &Root, path: &str, unread: &mut Vec<String>) -> Vec<String> {
+    match root.entries(path) {
+        Reading::Known(names) => names,
+        Reading::Absent => Vec::new(),
+        Reading::Unknown(because) => {
+            unread.push(because);
+            Vec::new()
+        }
     }
-    unread
 }
 
-fn function(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
+fn function(root: &Root, address: PciAddress, scope: Scope, unread: &mut Vec<String>) -> PciDevice {
     let home = format!("{DEVICES}/{address}");
     let mut device = PciDevice::new(address);
-    identify(root, &home, &mut device);
+    identify(root, &home, &mut device, unread);
     device.group = root.link_name(&format!("{home}/iommu_group")).and_then(|name| name.parse().ok());
     // Read for every class: unbinding a physical function removes its virtual functions.
     device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
@@ -57,8 +63,12 @@ fn function(root: &Root, address: PciAddress, scope: Scope) -> PciDevice {
 }
 
 /// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.
-fn identify(root: &Root, home: &str, device: &mut PciDevice) {
-    let uevent = root.attribute(&format!("{home}/uevent")).unwrap_or_default();
+fn identify(root: &Root, home: &str, device: &mut PciDevice, unread: &mut Vec<String>) {
+    let (uevent, because) = match root.reading(&format!("{home}/uevent")) {
+        Reading::Known(text) => (text, None),
+        Reading::Absent => (String::new(), None),
+        Reading::Unknown(because) => (String::new(), Some(because)),
+    };
     let value = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim);
     let number = |text: Option<&str>| text.and_then(|text| u32::from_str_radix(text, 16).ok());
     let id = value("PCI_ID").and_then(|id| id.parse().ok());
@@ -80,6 +90,9 @@ fn identify(root: &Root, home: &str, device: &mut PciDevice) {
     device.class = Class(class.or_else(|| hex("class")).unwrap_or_default());
     device.subsystem = device.subsystem.or_else(|| pair("subsystem_vendor", "subsystem_device")).filter(|id| *id != PciId::default());
     device.driver = device.driver.take().or_else(|| root.link_name(&format!("{home}/driver")));
+    if device.driver.is_none() {
+        unread.extend(because);
+    }
 }
 
 fn details(root: &Root, home: &str, device: &mut PciDevice) {
@@ -135,8 +148,8 @@ fn resize_sizes(bits: &str) -> Vec<Size> {
 }
 
 /// Reads the groups from their listing, if the functions' own links are missing.
-fn groups_by_listing(root: &Root, devices: &mut [PciDevice]) {
-    for name in root.names(GROUPS) {
+fn groups_by_listing(root: &Root, devices: &mut [PciDevice], unread: &mut Vec<String>) {
+    for name in names(root, GROUPS, unread) {
         let Ok(number) = name.parse() else { continue };
         for member in root.names(&format!("{GROUPS}/{name}/devices")) {
             let Ok(address) = member.parse::<PciAddress>() else { continue };

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::Scope;
 use crate::model::{
-    BootLoader, Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform,
-    Size, Topology,
+    Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform, Size, Topology,
 };
 use crate::root::Root;
 
@@ -136,15 +135,6 @@ const TABLES: &str = "/sys/firmware/acpi/tables";
 /// The firmware's tables that describe an IOMMU: Intel, AMD, virtio.
 const IOMMU_TABLES: [&str; 3] = ["DMAR", "IVRS", "VIOT"];
 
-/// Files that only one boot loader has.
-const BOOT_LOADERS: [(BootLoader, &[&str]); 5] = [
-    (BootLoader::Grub, &["/etc/default/grub", "/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"]),
-    (BootLoader::SystemdBoot, &["/boot/loader/loader.conf", "/efi/loader/loader.conf", "/boot/efi/loader/loader.conf"]),
-    (BootLoader::Limine, &["/boot/limine.conf", "/boot/limine/limine.conf", "/boot/limine.cfg", "/boot/EFI/limine/limine.conf"]),
-    (BootLoader::Kernelstub, &["/etc/kernelstub/configuration"]),
-    (BootLoader::Ostree, &["/run/ostree-booted", "/ostree/repo"]),
-];
-
 /// Files that only one initramfs tool has.
 const INITRAMFS_TOOLS: [(InitramfsTool, &[&str]); 4] = [
     (InitramfsTool::InitramfsTools, &["/etc/initramfs-tools/initramfs.conf", "/etc/initramfs-tools/modules"]),
@@ -178,7 +168,6 @@ pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     if scope == Scope::All {
         platform.iommu_bits = iommu_bits(root);
         platform.distribution = distribution(root);
-        platform.boot_loaders = present(root, &BOOT_LOADERS);
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);
     }
     platform

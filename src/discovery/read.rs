@@ -6,7 +6,8 @@ use crate::model::Host;
 use crate::root::Root;
 
 pub fn read(root: &Root, scope: Scope) -> Host {
-    let mut host = Host { pci: devices::pci(root, scope), cpu: platform::processor(root), ..Host::default() };
+    let (pci, unknown) = devices::pci(root, scope);
+    let mut host = Host { pci, unknown, cpu: platform::processor(root), ..Host::default() };
     host.platform = platform::platform(root, scope, &host);
     devices::name(root, &mut host.pci, scope);
     if scope != Scope::Cards {
@@ -14,7 +15,6 @@ pub fn read(root: &Root, scope: Scope) -> Host {
         host.memory = platform::memory(root);
         host.topology.online = platform::online(root);
     }
-    host.unknown.extend(devices::unread(root, &host.pci));
     if scope == Scope::All {
         host.topology = platform::topology(root);
     }

@@ -81,7 +81,7 @@ impl Distribution {
     }
 }
 
-/// A boot loader whose configuration was found.
+/// A boot loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
@@ -117,8 +117,6 @@ pub struct Platform {
     pub cmdline: Option<Cmdline>,
     pub board: Option<String>,
     pub distribution: Distribution,
-    /// The boot loaders whose configuration exists.
-    pub boot_loaders: Vec<BootLoader>,
     /// The initramfs tools whose configuration exists.
     pub initramfs_tools: Vec<InitramfsTool>,
     /// Whether vgapt's libvirt hook is installed, which reserves huge pages for a domain when it starts.

@@ -3,7 +3,7 @@
 use super::binding::REPORTED_WITH_BINDING;
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
-use crate::host::Bind;
+use crate::host::{self, Bind, ExternalBinding};
 use crate::model::{Finding, HostSource, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose, missing_iommu};
 
@@ -60,6 +60,19 @@ pub(super) fn none(facts: &Facts) -> Option<Check> {
         }
         // A chosen card is always among the selected ones.
         Choice::Chosen(..) => check,
+    })
+}
+
+/// Functions that a udev rule removed from the bus are in no list: what it matches is not among the functions here.
+pub(super) fn removed(facts: &Facts) -> Option<Check> {
+    let rules = host::removing(facts.host, facts.setup);
+    let rules: Vec<String> = rules.iter().filter(|rule| rule.takes.is_empty()).map(ExternalBinding::cited).collect();
+    (!rules.is_empty()).then(|| {
+        let seen = format!("are removed from the PCI bus at each boot by {}", rules.join(", and by "));
+        Check::ok("removed-functions", Topic::Cards, "functions that are not here", seen).care(
+            "a card, or its audio or USB function, that the rule matches is not listed and cannot be passed through; tools that switch laptop graphics write such rules",
+            "if a function of the card for the guest is missing, remove that rule and reboot",
+        )
     })
 }
 

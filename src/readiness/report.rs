@@ -39,6 +39,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(platform::address_width(facts));
     checks.extend(platform::other_warnings(facts));
     checks.extend(cards::none(facts));
+    checks.extend(cards::removed(facts));
     for card in facts.cards {
         checks.push(cards::verdict(facts, card));
         checks.extend(cards::warnings(facts, card));
