@@ -6,15 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use crate::commands::exit_code::{FAILED, INTERRUPTED, USAGE};
 use crate::commands::{
-    Color, Context, Global, attach, capture, check, completions, define, detach, disk, explain, export, hook, import, list, man, prepare,
-    setup, show, start, status, stop, topology, undefine, undo,
+    Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, hook, import, list, man,
+    prepare, refused, setup, show, start, status, stop, topology, undefine, undo,
 };
-use crate::interrupt::Interrupted;
-use crate::problem::Problem;
+use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run};
 
 /// GPU passthrough in minutes: finds what can be passed through to a virtual machine, adds it to a
@@ -63,7 +61,7 @@ pub enum Command {
 }
 
 impl Command {
-    fn run(&self, context: &Context) -> Result<ExitCode> {
+    fn run(&self, context: &Context) -> Result<Answer> {
         // The hook opens the root itself: a domain that vgapt does not manage must start, whatever is wrong here.
         if context.global.root.is_some() && !matches!(self, Self::Hook(_)) {
             // Also where the command does not need it: a mistyped path must not be ignored.
@@ -105,25 +103,71 @@ pub fn main() -> ExitCode {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
     }
-    let cli = Cli::parse();
-    if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
-        Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect").exit();
-    }
+    let (cli, name) = match parsed() {
+        Ok(parsed) => parsed,
+        Err(error) => return misused(&error),
+    };
     match cli.global.color {
         Color::Auto => {}
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let context = Context::new(cli.global);
-    cli.command.run(&context).unwrap_or_else(|error| {
-        output::tell(&format!("{}\n", problem::describe(&error)));
-        let is_usage = error.chain().filter_map(|cause| cause.downcast_ref::<Problem>()).any(|problem| problem.is_usage);
-        ExitCode::from(if error.is::<Interrupted>() {
-            INTERRUPTED
-        } else if is_usage {
-            USAGE
-        } else {
-            FAILED
-        })
-    })
+    let answer = cli.command.run(&context).unwrap_or_else(|error| refused::answer(&context, error));
+    if context.global.json { finished(&answer, Some(&name)) } else { ExitCode::from(exit_code::of(answer.outcome)) }
+}
+
+/// The command line, and the name of its command.
+fn parsed() -> Result<(Cli, String), clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
+    if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
+        return Err(Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect"));
+    }
+    let names = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand()).map(|(name, _)| name);
+    Ok((cli, names.collect::<Vec<_>>().join(" ")))
+}
+
+/// Reports a command line that is wrong, or prints the help that it asks for.
+fn misused(error: &clap::Error) -> ExitCode {
+    let mut words = words().take_while(|word| word != "--");
+    if !error.use_stderr() || !words.any(|word| word == "--json") {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let failure = Failure {
+        message: message.trim_start_matches("error: ").to_owned(),
+        causes: Vec::new(),
+        remedy: Some(paragraphs.collect::<Vec<_>>().join("; ")),
+    };
+    finished(&Answer { error: Some(failure), ..Answer::new(Outcome::Usage) }, named().as_deref())
+}
+
+fn words() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
+}
+
+/// The command that a command line names which could not be parsed.
+fn named() -> Option<String> {
+    let (mut command, mut names) = (Cli::command(), Vec::new());
+    for word in words() {
+        if let Some(found) = command.find_subcommand(&word).cloned() {
+            names.push(word);
+            command = found;
+        }
+    }
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// The only place that prints a command's document.
+fn finished(answer: &Answer, command: Option<&str>) -> ExitCode {
+    if !answer.is_printed
+        && let Err(error) = output::print(&answer.document(command, Form::Indented))
+    {
+        output::tell(&format!("vgapt: cannot print the document: {error}\n"));
+        return ExitCode::from(exit_code::of(Outcome::Failed));
+    }
+    ExitCode::from(exit_code::of(answer.outcome))
 }

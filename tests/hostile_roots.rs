@@ -225,7 +225,7 @@ proptest! {
         let root = Root::open(place.path()).unwrap();
         let host = discovery::read(&root, Scope::All);
         output::cards(&host, &passthrough::assess(&host));
-        output::host_json(&host, &passthrough::assess(&host));
+        output::Listing::answer(host.clone(), passthrough::assess(&host)).document(Some("list"), output::Form::Indented);
         discovery::files(&root, &["/vm/disk".into()]);
     }
 

@@ -182,11 +182,11 @@ fn what_a_request_can_say() {
     let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"])
         .with(0)
         .saying(&["a request cannot express", "<shmem>"]);
-    let request: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let request = &serde_json::from_str::<Value>(&ran.stdout).unwrap()["request"];
     assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
     assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
     let ran = import("fixtures/scripts/22-nodes-of-the-host.sh", &["--request", "--json"]).with(0);
-    let request: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let request = &serde_json::from_str::<Value>(&ran.stdout).unwrap()["request"];
     assert_eq!((request["network"].as_str(), request["sound"].as_str()), (Some("bridge=br7"), Some("pulseaudio")), "{request}");
     assert_eq!(request["evdev"][0].as_str(), Some("/dev/input/by-id/usb-one-event-kbd"));
     assert_eq!(request["evdev-toggle"].as_str(), Some("alt-alt"));

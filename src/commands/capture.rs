@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
 use super::shared::consent::Consent;
 use super::shared::user_file;
 use crate::discovery;
-use crate::output;
+use crate::output::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::root::CapturedPath;
 
@@ -29,7 +30,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("the host of {} cannot be captured: its files cannot be read from here", context.uri()),
@@ -39,20 +40,34 @@ impl Arguments {
         let (capture, kept) = discovery::capture(root);
         let text = capture.to_string();
         context.note(summary(&kept).trim_end());
+        let shown = |capture| Captured { file: self.file.clone(), contents: kept, capture };
         match &self.file {
-            None => output::print_document(&text)?,
+            None => {
+                context.print_document(&text)?;
+                Ok(Answer::done(shown(Some(text))))
+            }
             Some(file) => {
                 if !self.yes && Consent::can_ask(context) && !Consent::ask(&format!("Write this to {}?", file.display()))? {
                     context.note("nothing was written");
-                    return Ok(ExitCode::SUCCESS);
+                    return Ok(Answer::new(Outcome::Unconfirmed));
                 }
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
                 user_file::write(file, &bytes)?;
                 context.note(&format!("written to {}; read it before you share it", file.display()));
+                Ok(Answer::done(shown(None)))
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What `vgapt capture` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Captured {
+    /// The file that was written.
+    file: Option<PathBuf>,
+    contents: Vec<CapturedPath>,
+    /// The capture, if it was not written to a file.
+    capture: Option<String>,
 }
 
 /// What the capture contains: a line for each configuration file, and one for each tree of the kernel's files.

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::card;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
@@ -17,7 +15,7 @@ use crate::domain_xml;
 use crate::host::{self, Bind};
 use crate::hypervisor::{Hypervisor, Known};
 use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
-use crate::output::{self, Detail};
+use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
 use crate::readiness::{self, Input, Report};
@@ -51,7 +49,7 @@ const DOMAINS: &str = "/etc/libvirt/qemu";
 const LONGEST_ROM: u64 = 16 << 20;
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("the host of {} cannot be checked: its files cannot be read from here", context.uri()),
@@ -65,8 +63,8 @@ impl Arguments {
             (_, true) => Detail::Less,
             _ => Detail::Usual,
         };
-        output::print(&if context.global.json { output::json(&report) } else { output::checks(&report, detail) })?;
-        Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) })
+        context.print(&output::checks(&report, detail))?;
+        Ok(Answer::new(if report.ready { Outcome::Done } else { Outcome::NotReady }).with(report))
     }
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {

@@ -1,10 +1,8 @@
 //! `vgapt completions`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
-use crate::output;
+use crate::output::{self, Answer, Outcome};
 
 /// Print completions for a shell
 ///
@@ -16,10 +14,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, mut command: clap::Command) -> Result<ExitCode> {
+    pub(crate) fn run(&self, mut command: clap::Command) -> Result<Answer> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "vgapt", &mut script);
         output::print_document(&String::from_utf8_lossy(&script))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Answer::printed(Outcome::Done))
     }
 }

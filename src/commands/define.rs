@@ -2,22 +2,22 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::decision::decide;
 use super::shared::definition::{DefineOptions, Definition, Outcome};
 use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
+use super::shared::refused::Refused;
 use super::shared::request_file::{self, SAVED, domain_name, working_directory};
 use super::shared::user_file;
 use crate::domain::{self, Base, NewDomain, Origin, Os, Profile, Request};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Finding;
+use crate::output::Answer;
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -49,15 +49,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         self.check_save()?;
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let existing = Existing::find(connection, &self.name, Secrets::Included)?;
         if let Some(refusal) = self.refusal(existing.as_ref()) {
-            context.tell(&[refusal]);
-            return Ok(ExitCode::from(BLOCKED));
+            return Err(Refused::from(refusal).into());
         }
         let given = self.given()?;
         let base = self.base(context, existing.as_ref(), &given)?;
@@ -76,7 +75,7 @@ impl Arguments {
 
         // Write.
         let definition = Definition { context, connection, how: &self.how, base: &base, before, has_own_template };
-        let (outcome, code) = definition.carry_out(&decision)?;
+        let (outcome, answer) = definition.carry_out(&decision)?;
         if outcome.is_there() {
             // Autostart is not part of the XML in libvirt. One that is not given stays as it is.
             let wanted = given.autostart.or(given.without.no_autostart.then_some(false));
@@ -85,7 +84,7 @@ impl Arguments {
         if let Some(record) = &decision.spec.record {
             self.save(context, &outcome, &record.request)?;
         }
-        Ok(code)
+        Ok(answer)
     }
 
     /// Refuses a template for a domain that exists.

@@ -1,7 +1,5 @@
 //! `vgapt detach`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use super::Context;
@@ -13,6 +11,7 @@ use super::shared::lock::Lock;
 use crate::domain::{self, Base, Origin, Record};
 use crate::hypervisor::Secrets;
 use crate::model::shell_word;
+use crate::output::Answer;
 use crate::problem::Problem;
 
 /// Remove the devices that attach added
@@ -28,7 +27,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
@@ -42,7 +41,7 @@ impl Arguments {
 
         // Write.
         let definition = Definition { context, connection, how: &self.how, base: &base, before: Some(&text), has_own_template: false };
-        definition.carry_out(&decision).map(|(_, code)| code)
+        definition.carry_out(&decision).map(|(_, answer)| answer)
     }
 
     /// The record, if it is of attached devices.

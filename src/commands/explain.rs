@@ -1,13 +1,13 @@
 //! `vgapt explain`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
 use super::shared::existing::Existing;
 use crate::domain;
-use crate::output;
+use crate::output::Answer;
 
 /// Explain each element that vgapt added to a domain
 ///
@@ -19,20 +19,23 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
         let record = existing.managed(&self.name)?;
         let reasons = domain::explain(&existing.document, record);
-        if context.global.json {
-            output::print(&output::json(&reasons))?;
-            return Ok(ExitCode::SUCCESS);
-        }
         let line = |reason: &domain::Reason| {
             let changed = if reason.changed { " (changed since, not by vgapt)" } else { "" };
             format!("{} {}: {}{changed} [{}]\n", reason.element, reason.says, reason.why, reason.source)
         };
-        output::print(&reasons.iter().map(line).collect::<String>())?;
-        Ok(ExitCode::SUCCESS)
+        context.print(&reasons.iter().map(line).collect::<String>())?;
+        Ok(Answer::done(Explained { reasons }))
     }
+}
+
+/// What `vgapt explain` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Explained {
+    /// Each element that vgapt added to the domain.
+    reasons: Vec<domain::Reason>,
 }

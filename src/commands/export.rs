@@ -1,9 +1,9 @@
 //! `vgapt export`.
 
-use std::process::ExitCode;
-
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Context;
 use super::shared::existing::Existing;
@@ -11,7 +11,7 @@ use crate::discovery::Scope;
 use crate::export::{self, Passed};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Host;
-use crate::output;
+use crate::output::Answer;
 use crate::problem::Problem;
 
 /// Print a domain as QEMU's options, or as a manifest for KubeVirt
@@ -35,36 +35,40 @@ enum World {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         match self.to {
-            World::Qemu => Self::qemu(context, connection, Existing::open(connection, &self.name)?)?,
+            World::Qemu => Self::qemu(context, connection, Existing::open(connection, &self.name)?),
             World::Kubevirt => {
                 // The output mentions that there is a password, but does not contain it.
                 let existing = Existing::open_with(connection, &self.name, Secrets::Included)?;
-                self.kubevirt(context, connection, &existing)?;
+                self.kubevirt(context, connection, &existing)
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
 
-    fn qemu(context: &Context, connection: &dyn Hypervisor, mut existing: Existing) -> Result<()> {
+    fn qemu(context: &Context, connection: &dyn Hypervisor, mut existing: Existing) -> Result<Answer> {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
-        for id in export::resolve_usb_addresses(&mut existing.document, &host.usb) {
-            context.note(&format!("note: the USB device {id} is not plugged in and is omitted: libvirt would refuse to start the domain"));
-        }
-        for element in export::functions_as_hostdevs(&mut existing.document) {
-            context.note(&format!("note: libvirt applies this to the network function itself, before QEMU starts: {element}"));
+        let missing = export::resolve_usb_addresses(&mut existing.document, &host.usb);
+        let missing = missing
+            .into_iter()
+            .map(|id| format!("the USB device {id} is not plugged in and is omitted: libvirt would refuse to start the domain"));
+        let by_libvirt = export::functions_as_hostdevs(&mut existing.document);
+        let by_libvirt = by_libvirt
+            .into_iter()
+            .map(|element| format!("libvirt applies this to the network function itself, before QEMU starts: {element}"));
+        let notes: Vec<String> = missing.chain(by_libvirt).collect();
+        for note in &notes {
+            context.note(&format!("note: {note}"));
         }
         export::set_vfio_driver(&mut existing.document);
         let options = export::one_option_per_line(&connection.native(&existing.document.to_string())?);
-        let lines: Vec<&str> = options.lines().collect();
-        output::print_document(&if context.global.json { output::json(&json!({"options": lines})) } else { options })?;
-        Ok(())
+        context.print_document(&options)?;
+        Ok(Answer::done(Options { options: options.lines().map(str::to_owned).collect(), notes }))
     }
 
-    fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<()> {
+    fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<Answer> {
         let root = context.root()?;
         let host = context.host(root.as_ref(), Scope::Devices)?;
         let passed: Vec<Passed> = existing.passed().iter().map(|function| passed(function, &host)).collect();
@@ -74,11 +78,6 @@ impl Arguments {
                 "export a domain of type kvm with the architecture x86_64, aarch64 or s390x",
             )
         })?;
-        if context.global.json {
-            let value = json!({"manifest": exported.manifest, "permitted": exported.permitted, "beyond": exported.unsupported, "notes": exported.notes});
-            output::print(&output::json(&value))?;
-            return Ok(());
-        }
         let mut text = yaml(&exported.manifest)?;
         if let Some(permitted) = &exported.permitted {
             text.push_str("---\n# For the cluster's administrator: add this to the KubeVirt resource.\n");
@@ -90,9 +89,31 @@ impl Arguments {
         for note in &exported.notes {
             context.note(&format!("note: {note}"));
         }
-        output::print_document(&text)?;
-        Ok(())
+        context.print_document(&text)?;
+        let export::Exported { manifest, permitted, unsupported, notes } = exported;
+        Ok(Answer::done(Manifest { manifest, permitted, beyond: unsupported, notes }))
     }
+}
+
+/// What `vgapt export --to qemu` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Options {
+    /// QEMU's options, each with its value.
+    options: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// What `vgapt export --to kubevirt` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Manifest {
+    /// KubeVirt's VirtualMachine.
+    manifest: Value,
+    /// What the cluster's administrator must add to the KubeVirt resource; null if no function is passed through.
+    permitted: Option<Value>,
+    /// What is not in the manifest.
+    beyond: Vec<String>,
+    /// What remains to be done.
+    notes: Vec<String>,
 }
 
 /// A passed function, with its id from the record, else from the host.
@@ -117,6 +138,8 @@ fn quoted(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

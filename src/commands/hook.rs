@@ -2,19 +2,17 @@
 
 use std::io::Read as _;
 use std::os::unix::process::parent_id;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources};
 use crate::domain_xml::Pages;
 use crate::life::{self, End, PagesWanted, Share};
 use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
-use crate::output;
+use crate::output::{self, Answer, Outcome};
 use crate::passthrough::DangerKind;
 use crate::root::Root;
 use crate::target::Target;
@@ -45,20 +43,20 @@ pub struct Arguments {
 const LONGEST: u64 = 32 << 20;
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> ExitCode {
+    pub(crate) fn run(&self, context: &Context) -> Answer {
         // An error here must not prevent the start of a domain that vgapt does not manage.
         let needs = needs();
         if needs == Reading::Absent {
-            return ExitCode::SUCCESS;
+            return Answer::printed(Outcome::Done);
         }
         match self.around(context, &needs) {
             // libvirt prefixes a long line of its own, and shows only the end of the message.
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
                 // Once the domain runs or has ended, an error changes nothing; the message is in libvirt's log.
-                if self.operation == "prepare" { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS }
+                Answer::printed(if self.operation == "prepare" { Outcome::Refused } else { Outcome::Done })
             }
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => Answer::printed(Outcome::Done),
         }
     }
 

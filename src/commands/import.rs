@@ -4,22 +4,21 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::existing::changed;
 use super::shared::facts::files;
 use crate::discovery;
-use crate::domain;
+use crate::domain::{self, Request};
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, ImportContext, Imported, Script};
 use crate::model::{Files, Finding, shell_word};
-use crate::output;
+use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -59,18 +58,18 @@ fn setting(text: &str) -> Result<String, String> {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let path = std::path::absolute(&self.script).context("cannot determine the current directory")?;
         let script = self.read(&path)?;
         if !script.unset.is_empty() {
-            return refuse(context, &script.unset.iter().map(|name| unset(name)).collect::<Vec<_>>(), &script.notes);
+            return Ok(refuse(context, script.unset.iter().map(|name| unset(name)).collect(), script.notes));
         }
         // Decide.
         let imported = self.translate(context, &script, &path)?;
         if !imported.refusals.is_empty() {
             let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
-            return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
+            return Ok(refuse(context, findings.collect(), imported.notes));
         }
         let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
         if self.request {
@@ -85,7 +84,12 @@ impl Arguments {
             findings.extend(finding);
         }
         self.show(context, &imported, &findings, is_refused)?;
-        Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
+        let outcome = match (is_refused, self.define) {
+            (true, _) => Outcome::Refused,
+            (false, true) => Outcome::Done,
+            (false, false) => Outcome::Planned,
+        };
+        Ok(Answer::new(outcome).with(imported).finding(findings))
     }
 
     /// Reads the script, which has to start QEMU.
@@ -123,18 +127,10 @@ impl Arguments {
     }
 
     fn show(&self, context: &Context, imported: &Imported, findings: &[Finding], is_refused: bool) -> Result<()> {
-        let told = output::imported(imported);
         if context.global.json {
-            let mut value = serde_json::to_value(imported).context("plain data serialises")?;
-            let outcome = match (is_refused, self.define) {
-                (true, _) => "refused",
-                (false, true) => "defined",
-                (false, false) => "shown",
-            };
-            value["outcome"] = outcome.into();
-            value["findings"] = output::findings_json(findings).into();
-            return output::print(&output::json(&value)).map_err(Into::into);
+            return Ok(());
         }
+        let told = output::imported(imported);
         if !self.print_xml && !self.define {
             output::print(&told)?;
             context.tell(findings);
@@ -185,27 +181,38 @@ fn sourced(path: &str) -> Option<String> {
 }
 
 /// Prints what a request can express of the domain.
-fn show_request(context: &Context, domain: &Document) -> Result<ExitCode> {
+fn show_request(context: &Context, domain: &Document) -> Result<Answer> {
     let (request, beyond) = import::request_of(domain);
     if !beyond.is_empty() {
         context.note(&format!("note: a request cannot express {}; use --print-xml", beyond.join(", ")));
     }
-    output::print_document(&if context.global.json { output::json(&request) } else { request.to_toml() })?;
-    Ok(ExitCode::SUCCESS)
+    context.print_document(&request.to_toml())?;
+    Ok(Answer::done(AsRequest { request, beyond }))
+}
+
+/// What `vgapt import --request` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AsRequest {
+    /// The options of `vgapt define` by their names.
+    request: Request,
+    /// What a request cannot express.
+    beyond: Vec<String>,
+}
+
+/// What `vgapt import` answers where it refuses the script.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Notes {
+    notes: Vec<String>,
 }
 
 /// Reports why nothing is imported.
-fn refuse(context: &Context, findings: &[Finding], notes: &[String]) -> Result<ExitCode> {
-    if context.global.json {
-        output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(findings), "notes": notes})))?;
-    } else {
-        context.tell(findings);
-        for note in notes {
-            context.note(&format!("note: {note}"));
-        }
-        output::tell("nothing was imported: see above.\n");
+fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answer {
+    context.tell(&findings);
+    for note in notes.iter().filter(|_| !context.global.json) {
+        context.note(&format!("note: {note}"));
     }
-    Ok(ExitCode::from(BLOCKED))
+    context.say("nothing was imported: see above.\n");
+    Answer::new(Outcome::Refused).with(Notes { notes }).finding(findings)
 }
 
 /// Defines the domain; returns a finding where that is refused.

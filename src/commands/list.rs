@@ -1,16 +1,12 @@
 //! `vgapt list`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
-use serde_json::json;
 
 use super::Context;
-use super::exit_code::FAILED;
-use super::shared::card;
+use super::shared::{card, refused};
 use crate::discovery::Scope;
 use crate::model::{Host, PciAddress};
-use crate::output;
+use crate::output::{self, Answer, CardsOfHost, Failure, Hosts, Listing, Outcome, Variables};
 use crate::passthrough::{self, Assessment};
 use crate::problem::{self, Problem};
 
@@ -38,7 +34,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         if context.global.connect.len() > 1 {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
                 return Err(Problem::new("with several hosts, only the cards are listed", "name one host with --connect").into());
@@ -54,16 +50,13 @@ impl Arguments {
                 return Err(card::none_at(root.as_ref(), &host, address).into());
             }
         }
-        let text = if self.env {
-            let card = chosen(&cards, self.gpu.is_some())?;
-            if context.global.json { output::json(&output::env_values(card, &host)) } else { output::env(card, &host) }
-        } else if context.global.json {
-            output::host_json(&host, &cards)
-        } else {
-            self.text(&host, &cards)
-        };
-        output::print(&text)?;
-        Ok(ExitCode::SUCCESS)
+        if self.env {
+            let variables = Variables::of(chosen(&cards, self.gpu.is_some())?, &host);
+            context.print(&output::env(&variables))?;
+            return Ok(Answer::done(variables));
+        }
+        context.print(&self.text(&host, &cards))?;
+        Ok(Listing::answer(host, cards))
     }
 
     fn scope(&self, context: &Context) -> Scope {
@@ -93,24 +86,27 @@ fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
 }
 
 /// Lists the cards of all given hosts, also if some hosts do not answer.
-fn list_hosts(context: &Context) -> Result<ExitCode> {
+fn list_hosts(context: &Context) -> Result<Answer> {
     let asked: Vec<(String, Result<Vec<Assessment>>)> = context.each().iter().map(|one| (one.uri().to_string(), cards(one))).collect();
-    let failed = asked.iter().any(|(_, cards)| cards.is_err());
-    if context.global.json {
-        let host = |(uri, cards): &(String, Result<Vec<Assessment>>)| match cards {
-            Ok(cards) => json!({"host": uri, "gpus": cards}),
-            Err(error) => json!({"host": uri, "error": problem::describe(error)}),
-        };
-        output::print(&output::json(&json!({"hosts": asked.iter().map(host).collect::<Vec<_>>()})))?;
-    } else {
-        for (uri, error) in asked.iter().filter_map(|(uri, cards)| Some((uri, cards.as_ref().err()?))) {
-            output::tell(&format!("{uri}: {}\n", problem::describe(error)));
-        }
-        let answered: Vec<(&str, &[Assessment])> =
-            asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_deref().ok()?))).collect();
-        output::print(&output::hosts(&answered))?;
+    let failed: Vec<(&str, &anyhow::Error)> = asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_ref().err()?))).collect();
+    for (uri, error) in &failed {
+        context.say(&format!("{uri}: {}\n", problem::describe(error)));
     }
-    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    let answered: Vec<(&str, &[Assessment])> =
+        asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_deref().ok()?))).collect();
+    context.print(&output::hosts(&answered))?;
+    let error = (!failed.is_empty()).then(|| Failure {
+        message: format!("these hosts did not answer: {}", failed.iter().map(|(uri, _)| *uri).collect::<Vec<_>>().join(", ")),
+        causes: failed.iter().map(|(_, error)| error.to_string()).collect(),
+        remedy: Some("see \"error\" of each of them in \"hosts\"".to_owned()),
+    });
+    let outcome = if error.is_some() { Outcome::Failed } else { Outcome::Done };
+    let of_host = |(host, cards): (String, Result<Vec<Assessment>>)| {
+        let error = cards.as_ref().err().map(refused::failure);
+        CardsOfHost { host, gpus: cards.ok(), error }
+    };
+    let hosts = Hosts { hosts: asked.into_iter().map(of_host).collect() };
+    Ok(Answer { error, ..Answer::new(outcome).with(hosts) })
 }
 
 fn cards(context: &Context) -> Result<Vec<Assessment>> {

@@ -1,10 +1,8 @@
 //! `vgapt man`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
-use crate::output;
+use crate::output::{self, Answer, Outcome};
 
 /// Print the manual page
 ///
@@ -16,7 +14,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, mut command: clap::Command) -> Result<ExitCode> {
+    pub(crate) fn run(&self, mut command: clap::Command) -> Result<Answer> {
         command.build();
         if let Some(name) = &self.subcommand {
             let known = command.find_subcommand(name).cloned();
@@ -25,6 +23,6 @@ impl Arguments {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;
         output::print_document(&String::from_utf8_lossy(&page))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Answer::printed(Outcome::Done))
     }
 }

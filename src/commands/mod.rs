@@ -26,5 +26,5 @@ pub(crate) mod undefine;
 pub(crate) mod undo;
 
 pub use shared::context::Context;
-pub(crate) use shared::exit_code;
 pub use shared::options::{Color, Global};
+pub(crate) use shared::{exit_code, refused};

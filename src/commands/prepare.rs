@@ -1,21 +1,19 @@
 //! `vgapt prepare`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::card;
 use super::shared::consent::Consent;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
-use crate::model::{Host, PciAddress, Setup, Severity, Size, SmbShare};
-use crate::output;
+use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::output::{self, Answer, Outcome, Planned};
 use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -63,20 +61,14 @@ pub struct Arguments {
     consent: Consent,
 }
 
-/// What became of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Outcome {
-    /// A finding blocks it.
-    Refused,
-    NothingToDo,
-    /// It was only shown.
-    Planned,
-    Applied,
+/// What `vgapt prepare` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Prepared {
+    plan: Planned,
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let cannot =
             || Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host");
         let root = context.root()?.ok_or_else(cannot)?;
@@ -101,26 +93,24 @@ impl Arguments {
         plan.leave_out(&host::noted(&target)?);
 
         // Show, ask, write.
-        if !context.global.json {
-            output::print(&output::plan(&plan, target.is_live()))?;
-            context.tell(&plan.findings);
-        }
+        context.print(&output::plan(&plan, target.is_live()))?;
+        context.tell(&plan.findings);
         let outcome = if plan.findings.iter().any(|finding| finding.severity > Severity::Warning) {
             Outcome::Refused
         } else if plan.is_empty() {
-            Outcome::NothingToDo
-        } else if !may_change || !self.consent.given(context)? {
+            Outcome::Unchanged
+        } else if !may_change {
             Outcome::Planned
+        } else if !self.consent.given(context)? {
+            Outcome::Unconfirmed
         } else {
             carry_out(context, &root, &wanted, &plan, &target)?;
-            Outcome::Applied
+            Outcome::Done
         };
         drop(lock);
-        if context.global.json {
-            let value = json!({"outcome": outcome, "plan": output::plan_json(&plan, target.is_live()), "findings": output::findings_json(&plan.findings)});
-            output::print(&output::json(&value))?;
-        }
-        Ok(self.report(context, &root, outcome, &plan, unbound))
+        let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
+        let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
+        Ok(Answer::new(outcome).with(prepared).finding(plan.findings.into_iter().chain(unbound).collect()))
     }
 
     /// Rolls back an earlier run that was interrupted, before anything is read.
@@ -133,17 +123,15 @@ impl Arguments {
         if undoing.edited().next().is_some() {
             return Err(Problem::new("files that the run had written were edited since", "vgapt undo shows them and how to proceed").into());
         }
-        if !context.global.json {
-            output::print(&output::undoing(&undoing))?;
-        }
+        context.print(&output::undoing(&undoing))?;
         if !self.consent.given(context)? {
             return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
         }
         host::undo(&undoing, target, &|step| context.detail(step))
     }
 
-    /// What is wanted; and why no card is bound, where none was named and none can be chosen.
-    fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<String>)> {
+    /// What is wanted; and a warning where no card is bound, because none was named and none can be chosen.
+    fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<Finding>)> {
         let names_none = self.gpu.is_empty() && self.pci.is_empty();
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for name in &self.gpu {
@@ -185,44 +173,38 @@ impl Arguments {
         Ok((wanted, unbound))
     }
 
-    fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<String>) -> ExitCode {
+    /// Reports what became of the plan, which is not all that was wanted where no card is bound.
+    fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<&Finding>) -> Outcome {
         const TREE: &str = "the tree was changed; run the commands above in that system";
-        if let Some(why) = unbound {
+        if let Some(Finding { message: why, .. }) = unbound {
             let done = match outcome {
-                Outcome::NothingToDo => Some("already up to date"),
-                Outcome::Applied if root.is_live() => Some("the changes above were made"),
-                Outcome::Applied => Some(TREE),
-                Outcome::Refused | Outcome::Planned => None,
+                Outcome::Unchanged => Some("already up to date"),
+                Outcome::Done if root.is_live() => Some("the changes above were made"),
+                Outcome::Done => Some(TREE),
+                _ => None,
             };
             if let Some(done) = done {
-                output::tell(&format!("{done}; {why}\n"));
-                // Where something else was requested, that determines the exit code.
+                context.say(&format!("{done}; {why}\n"));
+                // Where something else was requested, that determines the outcome.
                 let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
-                return if asked_for_more { ExitCode::SUCCESS } else { ExitCode::from(BLOCKED) };
+                return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
             context.note(&format!("note: {why}"));
         }
-        let note = match outcome {
-            Outcome::Refused => {
-                output::tell("nothing was changed: see above\n");
-                return ExitCode::from(BLOCKED);
+        match outcome {
+            Outcome::Refused => context.say("nothing was changed: see above\n"),
+            Outcome::Unchanged if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
+                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above")
             }
-            Outcome::NothingToDo if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
-                "vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above"
-            }
-            Outcome::NothingToDo => "the host is prepared; already up to date",
-            Outcome::Applied if !root.is_live() => TREE,
-            Outcome::Applied if plan.reboot.is_empty() => "the host is prepared",
-            Outcome::Applied => "the host is prepared; reboot, then run: vgapt check",
-            Outcome::Planned if root.is_capture() => "this is a capture of a host: nothing was changed",
-            Outcome::Planned if self.consent.dry_run => "nothing was changed",
-            Outcome::Planned => {
-                output::tell("nothing was changed; use --yes to make the changes\n");
-                return ExitCode::from(BLOCKED);
-            }
-        };
-        context.note(note);
-        ExitCode::SUCCESS
+            Outcome::Unchanged => context.note("the host is prepared; already up to date"),
+            Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
+            Outcome::Planned => context.note("nothing was changed"),
+            Outcome::Unconfirmed => context.say("nothing was changed; use --yes to make the changes\n"),
+            _ if !root.is_live() => context.note(TREE),
+            _ if plan.reboot.is_empty() => context.note("the host is prepared"),
+            _ => context.note("the host is prepared; reboot, then run: vgapt check"),
+        }
+        outcome
     }
 }
 
@@ -281,14 +263,15 @@ fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem>
     Ok(card.functions.clone())
 }
 
-fn not_bound(host: &Host, why: &Problem) -> String {
+fn not_bound(host: &Host, why: &Problem) -> Finding {
     let by_others = host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
     let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
-    if by_others.is_empty() {
+    let message = if by_others.is_empty() {
         format!("no card is bound: {why}; name one with --gpu")
     } else {
         format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
-    }
+    };
+    Finding::warning("no-card-bound", message, why.remedy.clone())
 }
 
 fn smb_share(share: &str, root: &Root) -> Result<SmbShare> {

@@ -1,13 +1,16 @@
 //! `vgapt show`.
 
-use std::process::ExitCode;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
 use super::shared::existing::Existing;
-use crate::domain;
-use crate::output;
+use crate::domain::{self, Passed, Record, Request, Written};
+use crate::model::{CpuSet, PciAddress};
+use crate::output::Answer;
 
 /// Show the request that a domain was defined from
 ///
@@ -20,20 +23,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
         let record = existing.managed(&self.name)?;
         let (request, changed) = domain::present(&existing.document, &record.request);
         let autostart = connection.autostart(&self.name)?;
-        if context.global.json {
-            let mut value = serde_json::to_value(record)?;
-            value["request"] = serde_json::to_value(&request)?;
-            value["changed"] = changed.into();
-            value["autostart"] = autostart.into();
-            output::print(&output::json(&value))?;
-            return Ok(ExitCode::SUCCESS);
-        }
         let mut text = if record.attached {
             format!("# what vgapt attached to '{}', which it did not define\n", self.name)
         } else {
@@ -47,7 +42,34 @@ impl Arguments {
         for line in &changed {
             text.push_str(&format!("# {line}\n"));
         }
-        output::print(&(text + &request.to_toml()))?;
-        Ok(ExitCode::SUCCESS)
+        context.print(&(text + &request.to_toml()))?;
+        let Record { passed, attached, template, guest_cpus, by_hand, single_functions, written, .. } = record.clone();
+        let shown = Shown { request, passed, attached, template, guest_cpus, by_hand, single_functions, written, changed, autostart };
+        Ok(Answer::done(shown))
     }
+}
+
+/// What `vgapt show` answers: the record in the domain.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Shown {
+    /// The options of `vgapt define` by their names.
+    request: Request,
+    /// The PCI functions that are passed through, with their ids.
+    passed: Vec<Passed>,
+    /// Whether vgapt did not define the domain, but attached devices to it.
+    attached: bool,
+    /// The guest system of the template that the domain was made from.
+    template: Option<String>,
+    /// The host CPUs that are kept free for the guest.
+    guest_cpus: Option<CpuSet>,
+    /// The functions that were passed through by hand before vgapt.
+    by_hand: BTreeSet<PciAddress>,
+    /// The guest slots (bus and slot) whose first function had no `multifunction` attribute before vgapt.
+    single_functions: BTreeSet<(u32, u32)>,
+    /// What vgapt wrote into elements of the domain, by part and path.
+    written: Written,
+    /// What was changed since, not by vgapt.
+    changed: Vec<String>,
+    /// Whether it starts with the host.
+    autostart: bool,
 }

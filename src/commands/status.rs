@@ -1,21 +1,21 @@
 //! `vgapt status`.
 
 use std::io::IsTerminal as _;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
-use super::exit_code::INTERRUPTED;
 use super::shared::existing::Existing;
+use super::shared::refused;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::Interrupt;
-use crate::model::{Finding, Host, PciAddress};
-use crate::output;
+use crate::model::{Finding, Host, PciAddress, PciDevice};
+use crate::output::{self, Answer, Form, Outcome};
 use crate::root::Root;
 
 /// Show a domain's state, and the drivers of its devices
@@ -33,23 +33,23 @@ pub struct Arguments {
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let root = context.root()?;
         if self.watch {
-            return self.watch(context, connection, root.as_ref());
+            let answer = self.watch(context, connection, root.as_ref()).unwrap_or_else(|error| refused::answer(context, error));
+            if context.global.json && answer.outcome != Outcome::Interrupted {
+                output::print(&line(&answer))?;
+            }
+            return Ok(Answer { is_printed: true, ..answer });
         }
         let seen = self.look(context, connection, root.as_ref())?;
-        if context.global.json {
-            output::print(&output::json(&seen.json(&self.name)))?;
-        } else {
-            output::print(&seen.text(&self.name))?;
-            context.tell(&seen.findings);
-        }
-        Ok(ExitCode::SUCCESS)
+        context.print(&seen.text(&self.name))?;
+        context.tell(&seen.findings);
+        Ok(seen.answer(&self.name))
     }
 
-    fn watch(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<ExitCode> {
+    fn watch(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Answer> {
         let interrupt = Interrupt::watch()?;
         let redraws = std::io::stdout().is_terminal() && output::redraws() && !context.global.json;
         let mut last = String::new();
@@ -57,7 +57,7 @@ impl Arguments {
             let seen = self.look(context, connection, root)?;
             let text = match () {
                 () if redraws => output::redrawn(&seen.text_with_findings(&self.name)),
-                () if context.global.json => format!("{}\n", seen.json(&self.name)),
+                () if context.global.json => line(&seen.answer(&self.name)),
                 () => format!("{}\n", seen.line(&self.name)),
             };
             if redraws || text != last {
@@ -66,7 +66,7 @@ impl Arguments {
             last = text;
             interrupt.pause(INTERVAL);
         }
-        Ok(ExitCode::from(INTERRUPTED))
+        Ok(Answer::printed(Outcome::Interrupted))
     }
 
     fn look(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Seen> {
@@ -81,6 +81,21 @@ impl Arguments {
     }
 }
 
+/// A document of --watch.
+fn line(answer: &Answer) -> String {
+    answer.document(Some("status"), Form::OneLine)
+}
+
+/// What `vgapt status` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status {
+    name: String,
+    state: State,
+    autostart: bool,
+    /// The PCI functions that are passed through to it.
+    devices: Vec<PciDevice>,
+}
+
 /// The status of a domain.
 struct Seen {
     state: State,
@@ -91,9 +106,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn json(&self, name: &str) -> Value {
+    fn answer(&self, name: &str) -> Answer {
         let Self { state, autostart, devices, findings } = self;
-        json!({"name": name, "state": state, "autostart": autostart, "devices": devices.pci, "findings": output::findings_json(findings)})
+        let status = Status { name: name.to_owned(), state: *state, autostart: *autostart, devices: devices.pci.clone() };
+        Answer::done(status).finding(findings.clone())
     }
 
     fn text(&self, name: &str) -> String {

@@ -1,14 +1,16 @@
 //! `vgapt stop`.
 
-use std::process::ExitCode;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
 use crate::hypervisor::Hypervisor;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::model::shell_word;
+use crate::output::{Answer, Outcome};
 use crate::problem::Problem;
 
 /// Ask a domain's guest to shut down
@@ -27,12 +29,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let name = &self.name;
         if !connection.state(name)?.is_active() {
             context.note(&format!("'{name}' is off"));
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Answer::new(Outcome::Unchanged).with(Stopped { name: name.clone(), off: true }));
         }
         if self.force {
             connection.destroy(name)?;
@@ -44,18 +46,31 @@ impl Arguments {
                 return Err(Problem::new(message, remedy).into());
             }
         }
-        context.note(&format!("'{name}' {}", if !self.force && self.timeout == 0 { "was asked to shut down" } else { "is off" }));
-        Ok(ExitCode::SUCCESS)
+        let off = self.force || self.timeout > 0;
+        context.note(&format!("'{name}' {}", if off { "is off" } else { "was asked to shut down" }));
+        Ok(Answer::done(Stopped { name: name.clone(), off }))
     }
 
     fn is_off_in_time(&self, connection: &dyn Hypervisor) -> Result<bool> {
+        let interrupt = Interrupt::watch()?;
         let deadline = Instant::now() + Duration::from_secs(self.timeout);
         while self.timeout > 0 && connection.state(&self.name)?.is_active() {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            sleep(Duration::from_millis(500));
+            interrupt.pause(Duration::from_millis(500));
+            if interrupt.came() {
+                return Err(Interrupted(format!("'{}' was asked to shut down, and still runs", self.name)).into());
+            }
         }
         Ok(true)
     }
+}
+
+/// What `vgapt stop` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Stopped {
+    name: String,
+    /// Whether it is off; with --timeout 0 it was only asked to shut down.
+    off: bool,
 }

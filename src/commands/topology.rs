@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -13,7 +12,7 @@ use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
 use crate::model::{Card, CpuSet, Host, PciAddress, shell_word};
-use crate::output::{self, CardPlacement, TopologyView};
+use crate::output::{self, Answer, CardPlacement, TopologyView};
 use crate::problem::Problem;
 use crate::root::Root;
 use crate::topology::{self, Count, PinningError, PinningRequest};
@@ -41,7 +40,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?;
         let seats = match &self.name {
             Some(name) => {
@@ -55,12 +54,10 @@ impl Arguments {
             user_file::write(file, output::svg(&seats).as_bytes())?;
             context.note(&format!("the picture is in {}", file.display()));
         }
-        if context.global.json {
-            output::print(&output::json(&seats))?;
-        } else if self.svg.is_none() {
-            output::print(&output::topology(&seats))?;
+        if self.svg.is_none() {
+            context.print(&output::topology(&seats))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Answer::done(seats))
     }
 
     fn proposed(&self, root: Option<&Root>, host: &Host) -> Result<TopologyView> {

@@ -1,18 +1,19 @@
 //! `vgapt undefine`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::existing::Existing;
+use super::shared::refused::Refused;
 use crate::disk::{DiskUse, disk_uses};
 use crate::domain_xml::Source;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Finding, shell_word};
-use crate::output;
+use crate::output::Answer;
 use crate::problem::Problem;
 use crate::xml::{Document, Element};
 
@@ -33,7 +34,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let name = &self.name;
         if connection.state(name)?.is_active() {
@@ -55,16 +56,28 @@ impl Arguments {
                 Err(())
             }
         };
-        context.tell(&lost);
         if lost.iter().any(|finding| finding.refuses(self.force)) {
-            output::tell(&format!("'{name}' was not undefined: see above; use --force to override.\n"));
-            return Ok(ExitCode::from(BLOCKED));
+            return Err(Refused { findings: lost, end: format!("'{name}' was not undefined: see above; use --force to override.") }.into());
         }
+        context.tell(&lost);
         connection.undefine(name)?;
-        let disks = disks.map_or_else(|()| "; which disks it had is unknown".to_owned(), |disks| words(&disks));
-        context.note(&format!("'{name}' is undefined{disks}"));
-        Ok(ExitCode::SUCCESS)
+        let disks = disks.ok().map(|disks| named(&disks));
+        let told = match disks.as_deref() {
+            None => "; which disks it had is unknown".to_owned(),
+            Some([]) => "; it had no disks in files".to_owned(),
+            Some(disks) => format!("; its disks are not deleted: {}", disks.join(", ")),
+        };
+        context.note(&format!("'{name}' is undefined{told}"));
+        Ok(Answer::done(Undefined { name: name.clone(), disks }).finding(lost))
     }
+}
+
+/// What `vgapt undefine` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Undefined {
+    name: String,
+    /// Its disks in files and storage pools, which are not deleted; null where they are unknown.
+    disks: Option<Vec<String>>,
 }
 
 /// Findings about saved memory and snapshots.
@@ -121,7 +134,7 @@ fn tpm(context: &Context, name: &str, domain: &Document) -> Option<Finding> {
 }
 
 /// The disks that are not deleted.
-fn words(disks: &[DiskUse]) -> String {
+fn named(disks: &[DiskUse]) -> Vec<String> {
     let mut named: Vec<String> = disks
         .iter()
         .filter_map(|disk| match &disk.source {
@@ -132,5 +145,5 @@ fn words(disks: &[DiskUse]) -> String {
         .collect();
     named.sort();
     named.dedup();
-    if named.is_empty() { "; it had no disks in files".to_owned() } else { format!("; its disks are not deleted: {}", named.join(", ")) }
+    named
 }

@@ -1,16 +1,14 @@
 //! `vgapt undo`.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::Context;
-use super::exit_code::BLOCKED;
 use super::shared::consent::Consent;
 use crate::host::{self, Undoing, Which};
-use crate::output;
+use crate::model::Finding;
+use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 
 /// Revert everything that prepare changed
@@ -26,20 +24,16 @@ pub struct Arguments {
     consent: Consent,
 }
 
-/// What became of the receipts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Outcome {
-    NothingToDo,
-    /// Files were edited since, and --force was not given.
-    Edited,
-    DryRun,
-    NotDone,
-    Undone,
+/// What `vgapt undo` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Undone {
+    undo: Undoing,
+    /// Whether files were edited since.
+    edited: bool,
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
             Problem::new("vgapt never changes a capture or a remote host", "run vgapt undo on the host itself, or use --root DIRECTORY")
         })?;
@@ -51,62 +45,69 @@ impl Arguments {
         let undoing = host::undoing(&target, Which::All)?;
 
         // Show, ask, write.
-        if !context.global.json {
-            output::print(&output::undoing(&undoing))?;
-            output::tell(&output::edited(&undoing));
-        }
+        context.print(&output::undoing(&undoing))?;
+        context.say(&output::edited(&undoing));
         let edited = undoing.edited().next().is_some();
         let outcome = if undoing.is_empty() {
-            Outcome::NothingToDo
+            Outcome::Unchanged
         } else if edited && !self.force {
-            Outcome::Edited
+            Outcome::Refused
         } else if self.consent.dry_run {
-            Outcome::DryRun
+            Outcome::Planned
         } else if self.consent.given(context)? {
-            Outcome::Undone
+            Outcome::Done
         } else {
-            Outcome::NotDone
+            Outcome::Unconfirmed
         };
         // With nothing to undo, it removes what is left of a run that was killed before it changed the host.
-        if outcome == Outcome::Undone || (outcome == Outcome::NothingToDo && !self.consent.dry_run) {
+        if outcome == Outcome::Done || (outcome == Outcome::Unchanged && !self.consent.dry_run) {
             host::undo(&undoing, &target, &|step| context.note(step))?;
         }
         drop(lock);
-        if context.global.json {
-            output::print(&output::json(&json!({"outcome": outcome, "undo": undoing, "edited": edited})))?;
-        }
-        Ok(report(context, outcome, &undoing))
+        let (outcome, findings) = report(context, outcome, &undoing);
+        Ok(Answer::new(outcome).with(Undone { undo: undoing, edited }).finding(findings))
     }
 }
 
-fn report(context: &Context, outcome: Outcome, undoing: &Undoing) -> ExitCode {
-    let (strays, left, noted) = (&undoing.strays, undoing.left_alone().join(", "), !undoing.noted.is_empty());
+/// Reports what became of the receipts: not all is undone where edited files are left unchanged.
+fn report(context: &Context, outcome: Outcome, undoing: &Undoing) -> (Outcome, Vec<Finding>) {
+    let (strays, left, noted) = (undoing.strays.join(", "), undoing.left_alone().join(", "), !undoing.noted.is_empty());
+    let mut findings = Vec::new();
     if !strays.is_empty() {
-        output::tell(&format!("warning: not a receipt of vgapt, left unchanged: {}\n", strays.join(", ")));
+        context.say(&format!("warning: not a receipt of vgapt, left unchanged: {strays}\n"));
+        findings.push(Finding::warning(
+            "stray",
+            format!("not a receipt of vgapt, left unchanged: {strays}"),
+            "look at it, and remove it if nobody needs it",
+        ));
     }
     let note = match outcome {
-        Outcome::NothingToDo if !strays.is_empty() => "no receipt of vgapt was found; nothing was undone",
-        Outcome::NothingToDo => "vgapt has changed nothing here; there is nothing to undo",
-        Outcome::Undone if !left.is_empty() => {
+        Outcome::Unchanged if !strays.is_empty() => "no receipt of vgapt was found; nothing was undone",
+        Outcome::Unchanged => "vgapt has changed nothing here; there is nothing to undo",
+        Outcome::Done if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };
-            output::tell(&format!(
-                "everything else is as before vgapt{run}; {left} is left unchanged: remove vgapt's lines from it manually, then run vgapt undo again\n"
-            ));
-            return ExitCode::from(BLOCKED);
+            let (message, remedy) =
+                (format!("{left} is left unchanged"), "remove vgapt's lines from it manually, then run vgapt undo again");
+            context.say(&format!("everything else is as before vgapt{run}; {message}: {remedy}\n"));
+            findings.push(Finding::warning("edited", message, remedy));
+            return (Outcome::Incomplete, findings);
         }
-        Outcome::Undone if noted => "the tree is as before; run the commands above in that system",
-        Outcome::Undone => "the host's files are as before vgapt; loaded drivers stay loaded until the next boot",
-        Outcome::DryRun => "nothing was changed",
-        Outcome::Edited => {
+        Outcome::Done if noted => "the tree is as before; run the commands above in that system",
+        Outcome::Done => "the host's files are as before vgapt; loaded drivers stay loaded until the next boot",
+        Outcome::Refused => {
             let except = if left.is_empty() { String::new() } else { format!(", but leaves {left} unchanged") };
-            output::tell(&format!("nothing was changed: see above; --force keeps these edits and removes what vgapt added{except}\n"));
-            return ExitCode::from(BLOCKED);
+            let remedy = format!("--force keeps these edits and removes what vgapt added{except}");
+            context.say(&format!("nothing was changed: see above; {remedy}\n"));
+            let edited: Vec<&str> = undoing.edited().map(|file| file.path.as_str()).collect();
+            findings.push(Finding::blocked("edited", format!("edited since vgapt wrote it: {}", edited.join(", ")), remedy));
+            return (outcome, findings);
         }
-        Outcome::NotDone => {
-            output::tell("nothing was changed; use --yes to make the changes\n");
-            return ExitCode::from(BLOCKED);
+        Outcome::Unconfirmed => {
+            context.say("nothing was changed; use --yes to make the changes\n");
+            return (outcome, findings);
         }
+        _ => "nothing was changed",
     };
     context.note(note);
-    ExitCode::SUCCESS
+    (outcome, findings)
 }

@@ -1,11 +1,12 @@
 //! Parses what qemu-img prints about images.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Size;
 
 /// An image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Image {
     /// Its path.
     pub path: String,
@@ -35,7 +36,7 @@ pub struct Image {
 }
 
 /// An image and its backing files, from top to bottom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Chain(pub Vec<Image>);
 

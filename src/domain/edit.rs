@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alias;
@@ -12,7 +13,7 @@ use crate::model::Size;
 use crate::xml::{Element, Fragment};
 
 /// What an edit is for. What is remembered comes first, in the order in which it is explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Part {
     Memory,
@@ -202,12 +203,12 @@ pub(crate) fn words(said: &Attributes) -> String {
 }
 
 /// The edits of elements without an alias that are in a domain: by part and path.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Written(BTreeMap<Part, BTreeMap<String, Entry>>);
 
 /// What was written into one element.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Entry {
     /// The attributes and the text.

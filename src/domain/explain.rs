@@ -1,5 +1,6 @@
 //! Each element that vgapt added to a domain, with the reason and its source.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::record::Record;
@@ -8,7 +9,7 @@ use crate::domain_xml::{devices_with_alias, pci_hostdevs};
 use crate::xml::{Document, Element};
 
 /// One element, and why it was added.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
     /// Its path in the domain.
     pub element: String,

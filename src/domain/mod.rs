@@ -38,6 +38,7 @@ pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_o
 pub use decide::checks::resources::of_start;
 pub use decide::kept::{manual_changes, present};
 pub use decide::needs::{HostResources, needs, passed};
+pub(crate) use edit::Written;
 pub use explain::{Reason, explain};
 pub use profile::file::{Profile, template};
 pub use profile::name::Os;

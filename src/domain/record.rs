@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -29,7 +30,7 @@ const FORMAT: &str = "version";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// vgapt's record of a domain.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Record {
     /// The last request, completed with the earlier ones.
@@ -61,7 +62,7 @@ fn cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<CpuSet>, D:
 }
 
 /// A PCI function that was passed, with its ids, because addresses may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passed {
     /// Its address.
@@ -97,7 +98,7 @@ impl Record {
     }
 
     pub(crate) fn text(&self) -> String {
-        #[derive(Serialize)]
+        #[derive(Serialize, JsonSchema)]
         struct Versioned<'r> {
             version: u32,
             #[serde(flatten)]

@@ -1,13 +1,15 @@
 //! The changes to a host: a list that is shown, compared, stored in a receipt, carried out and undone.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ConfigFile, Finding, Setup};
 
 /// Everything that will be done, and nothing else is done.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Plan {
     /// The files that are written, in order.
+    #[serde(skip)]
     pub writes: Vec<Write>,
     /// The commands that are run after that, in order.
     pub commands: Vec<Command>,
@@ -47,7 +49,7 @@ impl Plan {
 }
 
 /// A file that is written. A plan has its texts; a receipt names the files in which the same contents are stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Write<Content = String> {
     /// Its path.
     pub path: String,
@@ -66,7 +68,7 @@ pub struct Write<Content = String> {
 }
 
 /// A command that is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -91,7 +93,7 @@ impl Command {
 }
 
 /// A kernel parameter that is needed, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Parameter {
     /// As on the command line; with a leading `-`: removed.
     pub token: String,

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The state of a domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It is running.
@@ -40,7 +41,7 @@ impl fmt::Display for State {
 }
 
 /// Whether a domain's XML contains its passwords. Defining an XML without them deletes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub enum Secrets {
     /// With passwords, to define the XML again.
     Included,
@@ -49,7 +50,7 @@ pub enum Secrets {
 }
 
 /// A domain as libvirt describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Known {
     /// Its name.
     pub name: String,
@@ -60,7 +61,7 @@ pub struct Known {
 }
 
 /// The domains, and those that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 pub struct Domains {
     /// The domains that were read.
     pub known: Vec<Known>,
@@ -69,7 +70,7 @@ pub struct Domains {
 }
 
 /// The storage pools, and those that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 pub struct Pools {
     /// The pools, with what is known about each.
     pub known: Vec<Pool>,
@@ -78,7 +79,7 @@ pub struct Pools {
 }
 
 /// Something that exists but could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Unread {
     /// Its name.
     pub name: String,
@@ -87,7 +88,7 @@ pub struct Unread {
 }
 
 /// A storage pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Pool {
     /// Its name.
     pub name: String,
@@ -98,7 +99,7 @@ pub struct Pool {
 }
 
 /// A volume of a storage pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Volume {
     /// The volume's name.
     pub name: String,
@@ -107,7 +108,7 @@ pub struct Volume {
 }
 
 /// What libvirt keeps of a domain beside its XML and firmware variables.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 pub struct SavedData {
     /// Whether it has a managed save: the guest's memory, which the next start restores.
     pub is_saved: bool,
@@ -116,7 +117,7 @@ pub struct SavedData {
 }
 
 /// A snapshot of a domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub struct Snapshot {
     /// Its name.
     pub name: String,
@@ -125,7 +126,7 @@ pub struct Snapshot {
 }
 
 /// The result of defining a domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 pub enum Defined {
     /// It is defined.
     Yes,

@@ -1,5 +1,6 @@
 //! Parses a command line into QEMU options.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::props::{Props, members, same_name};
 use super::table::{self, WITH_PROPERTIES, WITHOUT_VALUE};
 
 /// What became of a part of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Conversion {
     /// libvirt has an element for it.

@@ -1,5 +1,6 @@
 //! Converts a script's QEMU command into a domain, and reports what became of each option.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::assemble::assemble;
@@ -12,7 +13,7 @@ use super::{before, channels, cpu, display, firmware, hostdevs, machine, memory,
 use crate::xml::is_xml;
 
 /// A part of the command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Part {
     /// As it was written.
     pub option: String,
@@ -26,7 +27,7 @@ pub struct Part {
 }
 
 /// A domain made from a script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Imported {
     /// The domain's name.
     pub name: String,

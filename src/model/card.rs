@@ -1,5 +1,6 @@
 //! A graphics card: the PCI functions that belong together.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::vendor::{AMD_GRAPHICS, AMD_PROCESSORS, INTEL};
@@ -9,7 +10,7 @@ use super::{Host, PciAddress, PciDevice, PciId};
 /// Needed only if the bus hierarchy was not recorded.
 const ARC_UPSTREAM: [u16; 2] = [0x4fa0, 0xe2ff];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CardKind {
     Discrete,
@@ -20,7 +21,7 @@ pub enum CardKind {
     Virtual,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Card {
     pub address: PciAddress,
     pub kind: CardKind,

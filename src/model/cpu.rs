@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Size;
@@ -78,7 +79,7 @@ fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
 
 serialize_as_text!(CpuSet);
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Cpu {
     /// `AuthenticAMD`, `GenuineIntel`, …
     pub vendor: Option<String>,
@@ -113,7 +114,7 @@ impl Cpu {
 }
 
 /// The logical CPUs and what they share.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Topology {
     /// The numbers of the logical CPUs that are online.
     pub online: CpuSet,
@@ -126,7 +127,7 @@ pub struct Topology {
 }
 
 /// One logical CPU (hardware thread).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogicalCpu {
     pub cpu: u32,
     /// Socket.
@@ -140,7 +141,7 @@ pub struct LogicalCpu {
     pub max_khz: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Cache {
     /// 2 or 3.
     pub level: u32,

@@ -1,11 +1,12 @@
 //! The PCI functions and USB devices of a host as shown by the kernel, and IOMMU groups.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Class, PciAddress, PciId, Size, UsbId};
 
 /// One PCI function. What could not be read is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct PciDevice {
     pub address: PciAddress,
     pub id: PciId,
@@ -39,7 +40,7 @@ pub struct PciDevice {
 }
 
 /// A memory region of a PCI function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bar {
     pub index: u8,
     pub size: Size,
@@ -48,7 +49,7 @@ pub struct Bar {
 }
 
 /// The functions that the IOMMU cannot isolate from each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IommuGroup {
     /// The kernel's number for it. It may change between boots.
     pub number: u32,
@@ -118,7 +119,7 @@ fn is_vfio(driver: &str) -> bool {
 }
 
 /// A plugged-in USB device (including hubs, without root hubs).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UsbDevice {
     pub bus: u8,
     /// Device number on the bus; changes each time it is plugged in.

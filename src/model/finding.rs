@@ -1,8 +1,9 @@
 //! Findings: a problem or a warning, with its remedy.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Does not prevent anything.
@@ -13,11 +14,11 @@ pub enum Severity {
     Error,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Stable identifier for programs.
-    pub code: &'static str,
-    #[serde(skip)]
+    #[serde(deserialize_with = "code")]
+    pub code: Code,
     pub severity: Severity,
     pub message: String,
     /// What to do, including the option that overrides it, if any.
@@ -25,6 +26,14 @@ pub struct Finding {
     /// The option that overrides it.
     #[serde(skip)]
     pub unless: Option<Box<Override>>,
+}
+
+/// With a name of its own, so that serde does not borrow it.
+type Code = &'static str;
+
+/// The code in another program's finding: it is kept until this program ends.
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+    String::deserialize(deserializer).map(|code| &*code.leak())
 }
 
 /// An option that overrides a finding.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cpu, IommuGroup, Memory, PciAddress, PciDevice, Platform, Topology, UsbDevice};
 
 /// A host. Sections that were not requested are empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Host {
     pub platform: Platform,
     pub cpu: Cpu,

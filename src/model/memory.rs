@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An amount of memory in bytes, written with binary units as QEMU does; serialised as a number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, JsonSchema, Deserialize)]
 pub struct Size(u64);
 
 /// Units from the largest to the smallest: name, and exponent of 2.
@@ -66,7 +67,7 @@ impl FromStr for Size {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Memory {
     /// All that the kernel manages.
     pub total: Option<Size>,
@@ -81,7 +82,7 @@ pub struct Memory {
     pub hugetlbfs: Vec<(String, Option<Size>)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HugepagePool {
     pub page: Size,
     /// Reserved pages.

@@ -1,11 +1,12 @@
 //! The platform: IOMMU state, kernel, distribution, boot loader.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The directory that exists if the host runs systemd (`sd_booted(3)`).
 pub const SYSTEMD: &str = "/run/systemd/system";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Iommu {
     On,
@@ -19,7 +20,7 @@ pub enum Iommu {
     Unknown,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Cmdline(pub String);
 
@@ -47,7 +48,7 @@ impl Cmdline {
 const IOMMU_PARAMETERS: [&str; 3] = ["intel_iommu", "amd_iommu", "iommu"];
 
 /// The distribution, from `os-release`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Distribution {
     /// `debian`, `fedora`, `arch`, …
     pub id: Option<String>,
@@ -82,7 +83,7 @@ impl Distribution {
 }
 
 /// A boot loader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootLoader {
     Grub,
@@ -96,7 +97,7 @@ pub enum BootLoader {
     UnifiedKernelImage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitramfsTool {
     InitramfsTools,
@@ -105,7 +106,7 @@ pub enum InitramfsTool {
     Booster,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Platform {
     pub iommu: Iommu,
     /// The firmware's tables that describe an IOMMU: `DMAR`, `IVRS`, `VIOT`.

@@ -1,18 +1,19 @@
 //! A card's expansion ROM: which firmware types (BIOS, UEFI) it supports.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::PciId;
 
 /// The images of an expansion ROM (PCI Firmware Specification 3.3, 5.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rom {
     /// Bytes before the first image, such as the header that NVIDIA's flash tool adds.
     pub leading: usize,
     pub images: Vec<RomImage>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RomImage {
     pub id: PciId,
     pub code: RomCode,
@@ -20,7 +21,7 @@ pub struct RomImage {
     pub sum_is_right: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RomCode {
     Bios,

@@ -3,9 +3,11 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::findings::{finding, findings_json, json};
+use super::document::{Answer, Failure};
+use super::findings::finding;
 use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
 use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
@@ -100,22 +102,22 @@ pub fn addresses<C: Borrow<Assessment>>(cards: impl IntoIterator<Item = C>) -> S
     if addresses.is_empty() { "none".into() } else { addresses.join(", ") }
 }
 
-/// The guide's variables for a card.
-pub fn env_values(card: &Assessment, host: &Host) -> BTreeMap<&'static str, String> {
-    let mut values = BTreeMap::from([("VGAPT_VGA_ID", card.id.to_string()), ("VGAPT_VGA_BUS", card.address.short())]);
-    if let Some(audio) = host.devices(&card.functions).find(|device| device.class.code() == 0x0403) {
-        values.insert("VGAPT_VGA_AUDIO_ID", audio.id.to_string());
-        values.insert("VGAPT_VGA_AUDIO_BUS", audio.address.short());
+impl Variables {
+    pub fn of(card: &Assessment, host: &Host) -> Self {
+        let mut variables = BTreeMap::from([("VGAPT_VGA_ID", card.id.to_string()), ("VGAPT_VGA_BUS", card.address.short())]);
+        if let Some(audio) = host.devices(&card.functions).find(|device| device.class.code() == 0x0403) {
+            variables.insert("VGAPT_VGA_AUDIO_ID", audio.id.to_string());
+            variables.insert("VGAPT_VGA_AUDIO_BUS", audio.address.short());
+        }
+        Self { variables }
     }
-    values
 }
 
 /// The guide's variables for a card, as shell assignments.
-pub fn env(card: &Assessment, host: &Host) -> String {
-    let values = env_values(card, host);
+pub fn env(Variables { variables }: &Variables) -> String {
     let order = ["VGAPT_VGA_ID", "VGAPT_VGA_AUDIO_ID", "VGAPT_VGA_BUS", "VGAPT_VGA_AUDIO_BUS"];
     let line = |name: &str| {
-        let value = values.get(name)?;
+        let value = variables.get(name)?;
         Some(if name.ends_with("_ID") { format!("{name}='{value}'\n") } else { format!("{name}={value}\n") })
     };
     order.into_iter().filter_map(line).collect()
@@ -189,22 +191,43 @@ pub fn hosts(hosts: &[(&str, &[Assessment])]) -> String {
     text
 }
 
-/// A host and the verdicts on its cards.
-pub fn host_json(host: &Host, cards: &[Assessment]) -> String {
-    #[derive(Serialize)]
-    struct Listing<'a> {
-        iommu: Iommu,
-        gpus: &'a [Assessment],
-        warnings: Vec<serde_json::Value>,
-        groups: Vec<IommuGroup>,
-        #[serde(flatten)]
-        host: &'a Host,
+/// What `vgapt list` answers: the verdicts on the cards, and all that was read of the host.
+#[derive(Serialize, JsonSchema)]
+pub struct Listing {
+    iommu: Iommu,
+    gpus: Vec<Assessment>,
+    groups: Vec<IommuGroup>,
+    #[serde(flatten)]
+    host: Host,
+}
+
+impl Listing {
+    pub fn answer(host: Host, gpus: Vec<Assessment>) -> Answer {
+        let warnings = passthrough::of_host(&host);
+        Answer::done(Self { iommu: host.platform.iommu, gpus, groups: host.groups(), host }).finding(warnings)
     }
-    json(&Listing {
-        iommu: host.platform.iommu,
-        gpus: cards,
-        warnings: findings_json(&passthrough::of_host(host)),
-        groups: host.groups(),
-        host,
-    })
+}
+
+/// What `vgapt list` answers with several --connect.
+#[derive(Serialize, JsonSchema)]
+pub struct Hosts {
+    pub hosts: Vec<CardsOfHost>,
+}
+
+/// The cards of one of several hosts, or why they are not known.
+#[derive(Serialize, JsonSchema)]
+pub struct CardsOfHost {
+    /// The URI of its libvirt.
+    pub host: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<Assessment>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// What `vgapt list --env` answers.
+#[derive(Serialize, JsonSchema)]
+pub struct Variables {
+    /// The guide's variables for a card.
+    pub variables: BTreeMap<&'static str, String>,
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod diff;
+mod document;
 mod findings;
 mod imported;
 mod list;
@@ -13,10 +14,11 @@ mod topology;
 
 pub use checks::{Detail, checks};
 pub use diff::diff;
-pub use findings::{finding, findings_json, json};
+pub use document::{Answer, Envelope, Failure, Form, Outcome, SCHEMA};
+pub use findings::finding;
 pub use imported::imported;
-pub use list::{addresses, cards, env, env_values, functions, groups, host_json, hosts, usb};
-pub use plan::{edited, plan, plan_json, undoing};
+pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, cards, env, functions, groups, hosts, usb};
+pub use plan::{Planned, edited, plan, undoing};
 pub use style::shown;
 pub use svg::svg;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};

@@ -1,10 +1,11 @@
 //! Plans: each file with its difference, each command, and what remains to do.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::diff::diff;
 use super::style::{FAINT, STRONG, WARNING, paint};
-use crate::host::{Plan, Undoing};
+use crate::host::{Plan, Undoing, Write};
 
 /// A plan for people; `live`: whether its commands are run, not only printed.
 pub fn plan(plan: &Plan, live: bool) -> String {
@@ -35,16 +36,33 @@ pub fn plan(plan: &Plan, live: bool) -> String {
 }
 
 /// A plan for programs.
-pub fn plan_json(plan: &Plan, live: bool) -> Value {
-    let mut value = serde_json::to_value(plan).unwrap_or_default();
-    if let Some(writes) = value.get_mut("writes").and_then(Value::as_array_mut) {
-        for (write, planned) in writes.iter_mut().zip(&plan.writes) {
-            let text = diff(&planned.path, planned.before.as_deref().unwrap_or_default(), planned.after.as_deref().unwrap_or_default());
-            write["diff"] = json!(super::plain(&text));
-        }
+#[derive(Serialize, JsonSchema)]
+pub struct Planned {
+    /// The files that are written, in order.
+    writes: Vec<PlannedWrite>,
+    #[serde(flatten)]
+    plan: Plan,
+    /// Whether the commands are run, not only printed.
+    commands_are_run: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct PlannedWrite {
+    #[serde(flatten)]
+    write: Write,
+    /// The difference as text.
+    diff: String,
+}
+
+impl Planned {
+    /// `live`: whether its commands are run.
+    pub fn of(plan: &Plan, live: bool) -> Self {
+        let write = |write: &Write| {
+            let text = diff(&write.path, write.before.as_deref().unwrap_or_default(), write.after.as_deref().unwrap_or_default());
+            PlannedWrite { write: write.clone(), diff: super::plain(&text) }
+        };
+        Self { writes: plan.writes.iter().map(write).collect(), plan: plan.clone(), commands_are_run: live }
     }
-    value["commands_are_run"] = json!(live);
-    value
 }
 
 /// What an undo will change, for people.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+
 use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
 use crate::model::{CpuSet, Size};
 use crate::topology::Core;
 
 /// The contents of the picture.
-#[derive(Debug, Clone, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, JsonSchema)]
 pub struct TopologyView {
     pub model: Option<String>,
     pub cores: Vec<Core>,
@@ -24,7 +26,7 @@ pub struct TopologyView {
 }
 
 /// A card, and the NUMA node that it is attached to.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, JsonSchema)]
 pub struct CardPlacement {
     /// Its address and name.
     pub label: String,

@@ -1,5 +1,6 @@
 //! The assessment of each graphics card.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::dangers::{RESERVED_MEMORY_REMEDY, displays_that_stay, has_outlets};
@@ -8,7 +9,7 @@ use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
 
 /// A graphics card, and whether and how it can be passed through.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Assessment {
     pub address: PciAddress,
     /// That function's ids.

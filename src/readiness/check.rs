@@ -1,10 +1,11 @@
 //! One check: its result, why it matters, what to do about it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::Finding;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
     /// As required.
@@ -17,7 +18,7 @@ pub enum CheckState {
 }
 
 /// The topic of a check, in the order of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
     Processor,
@@ -31,7 +32,7 @@ pub enum Topic {
 }
 
 /// The steps to a ready host, the most fundamental first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NextStep {
     /// A setting of the firmware, or another slot.
@@ -47,7 +48,7 @@ pub enum NextStep {
     Define,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// Stable identifier for programs.
     pub code: &'static str,

@@ -1,5 +1,6 @@
 //! All checks, and the summary: ready, or the one next step.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::check::{Check, CheckState, NextStep};
@@ -9,7 +10,7 @@ use crate::model::{PciAddress, Severity};
 use crate::passthrough::Verdict;
 
 /// Whether a host is ready, what comes next, and what was checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// Whether nothing is missing.
     pub ready: bool,

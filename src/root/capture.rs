@@ -50,7 +50,7 @@ pub enum Node {
 }
 
 /// What a redacted capture contains of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct CapturedPath {
     pub path: String,
     /// The size of its content in bytes.

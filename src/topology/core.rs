@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
+
 use crate::model::{CpuSet, LogicalCpu, Topology};
 
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Core {
     /// Its logical CPUs that are online, in order.
     pub cpus: Vec<u32>,

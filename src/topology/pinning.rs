@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::choice::CandidateCores;
@@ -36,7 +37,7 @@ pub struct PinningRequest {
 }
 
 /// How a guest sees its virtual CPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GuestTopology {
     pub sockets: u32,
     /// Dies of a socket; a die stands for an L3 cache.
@@ -52,7 +53,7 @@ impl GuestTopology {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pinning {
     /// The host CPU of each virtual CPU.
     pub vcpus: Vec<u32>,

@@ -45,7 +45,7 @@ fn what_lies_on_what() {
     let json: serde_json::Value = serde_json::from_str(&images.vgapt(&["info", "--json", "base.qcow2.diff"]).with(0).stdout).unwrap();
     assert_eq!(json["chain"][0]["backing"], images.text("base.qcow2"));
     assert_eq!(
-        (json["chain"][0]["backing_format"].as_str(), json["chain"][1]["used-by"].as_array().map(Vec::len)),
+        (json["chain"][0]["backing_format"].as_str(), json["chain"][1]["used_by"].as_array().map(Vec::len)),
         (Some("qcow2"), Some(0))
     );
     assert_eq!(json["locked"], false);

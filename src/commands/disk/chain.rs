@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::disk_context::{DiskContext, Refused, shortened};
+use super::super::shared::refused::Refused;
+use super::disk_context::{DiskContext, shortened};
 use super::options::DiskOptions;
 use crate::disk::{self, Chain, Image, Location, directory, same_file};
 use crate::model::{Finding, LONGEST_CHAIN, NamedFile, Reading, Role, format_by_name, is_known_format};
@@ -258,7 +259,7 @@ impl DiskContext<'_> {
 }
 
 fn refused(finding: Finding) -> anyhow::Error {
-    Refused::from(finding).into()
+    Refused { findings: vec![finding], end: "nothing was done: see above. Nothing was changed.".to_owned() }.into()
 }
 
 /// The format that a disk's type or the extension of its name suggests, and by what.

@@ -1,20 +1,22 @@
 //! `vgapt disk commit`.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::chain::existing;
 use super::disk_context::{DiskContext, human_size};
 use super::guard::{check_not_read_only, check_space};
 use super::options::BeforeWriting;
+use super::search::Searched;
 use super::tools::ToolRun;
 use crate::disk::{Image, argv, directory};
 use crate::model::Finding;
+use crate::output::Answer;
 use crate::problem::Problem;
 
 /// Write the content of an overlay into its backing file
@@ -38,7 +40,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let overlay = disk_context.disk(&self.overlay, self.before.stated.options())?;
         let Some(below) = overlay.chain.base() else {
@@ -66,7 +68,7 @@ impl Arguments {
         let since = Instant::now();
         commit_overlay(&disk_context, &overlay.path, overlay.format(), &base)?;
         let words = format!("{shown} now contains everything, in {:.1?}; {name} is empty, and can still be used", since.elapsed());
-        disk_context.done(&words, json!({"overlay": overlay.path, "base": base, "searched": search.json()}))
+        Ok(disk_context.done(&words, Committed { overlay: overlay.path, base, searched: search.facts() }))
     }
 }
 
@@ -102,4 +104,12 @@ fn check_image(overlay: &Image) -> Vec<Finding> {
         )
     });
     corrupt.into_iter().chain(snapshots).collect()
+}
+
+/// What `vgapt disk commit` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Committed {
+    overlay: PathBuf,
+    base: PathBuf,
+    searched: Searched,
 }

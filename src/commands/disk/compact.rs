@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::disk_context::{DiskContext, human_size};
@@ -15,6 +15,7 @@ use super::options::{Force, Stated};
 use super::tools::ToolRun;
 use crate::disk::{Scratch, Staged, argv, directory};
 use crate::model::{Finding, Size};
+use crate::output::Answer;
 
 /// Copy a disk compressed, without the blocks that the guest does not use
 ///
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
         let disk = disk_context.disk(&self.disk, self.stated.options())?;
@@ -67,7 +68,7 @@ impl Arguments {
         let before = Size::from_bytes(disk.chain.0.iter().map(|image| image.actual_size.bytes()).sum());
         let (shown, elapsed) = (new.display(), since.elapsed());
         let words = format!("{shown} was created in {elapsed:.1?}: {} instead of {}", human_size(size), human_size(before));
-        disk_context.done(&words, json!({"source": disk.path, "disk": new, "actual-size": size}))
+        Ok(disk_context.done(&words, Compacted { source: disk.path, disk: new, actual_size: size }))
     }
 }
 
@@ -78,4 +79,13 @@ fn check_both(disk: &Path, temporary: Size, new: &Path, copy: Size) -> Vec<Findi
         return check_space(directory(disk), Size::from_bytes(temporary.bytes().saturating_add(copy.bytes())));
     }
     [check_space(directory(disk), temporary), check_space(directory(new), copy)].concat()
+}
+
+/// What `vgapt disk compact` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Compacted {
+    source: PathBuf,
+    disk: PathBuf,
+    /// The space that the new disk uses, in bytes.
+    actual_size: Size,
 }

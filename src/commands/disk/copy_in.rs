@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::chain::Disk;
@@ -14,9 +14,11 @@ use super::commit::commit_overlay;
 use super::disk_context::DiskContext;
 use super::guard::{check_space, pending_copy};
 use super::options::BeforeWriting;
+use super::search::Searched;
 use super::tools::ToolRun;
 use crate::disk::{Staged, argv, directory};
 use crate::model::Size;
+use crate::output::Answer;
 use crate::problem::Problem;
 
 /// Space for the metadata that the guest's file system writes with the files.
@@ -40,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let what = self.path.canonicalize().map_err(|error| {
             Problem::new(format!("{} cannot be copied: {error}", self.path.display()), "name an existing file or directory")
@@ -71,7 +73,8 @@ impl Arguments {
         self.copy(&disk_context, &what, &disk, &pending)?;
         finish(&disk_context, &pending, &disk.path)?;
         let words = format!("{} was copied to {} of {shown}, in {:.1?}", what.display(), self.directory, since.elapsed());
-        disk_context.done(&words, json!({"path": what, "disk": disk.path, "directory": self.directory, "searched": search.json()}))
+        let directory = self.directory.clone();
+        Ok(disk_context.done(&words, Copied { path: what, disk: disk.path, directory, searched: search.facts() }))
     }
 
     fn copy(&self, disk_context: &DiskContext<'_>, what: &Path, disk: &Disk, pending: &Path) -> Result<()> {
@@ -96,4 +99,14 @@ fn size_of(path: &Path) -> std::io::Result<u64> {
         return Ok(metadata.len());
     }
     fs::read_dir(path)?.try_fold(0_u64, |size, entry| Ok(size.saturating_add(size_of(&entry?.path())?)))
+}
+
+/// What `vgapt disk copy-in` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Copied {
+    path: PathBuf,
+    disk: PathBuf,
+    /// The directory in the guest.
+    directory: String,
+    searched: Searched,
 }

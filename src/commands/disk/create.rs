@@ -1,16 +1,17 @@
 //! `vgapt disk create`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::disk_context::{DiskContext, human_size};
 use super::options::{format_name, new_format};
 use crate::disk::{Staged, argv, directory, free_space};
 use crate::model::Size;
+use crate::output::Answer;
 
 /// Create an empty disk
 ///
@@ -36,7 +37,7 @@ fn with_unit(text: &str) -> Result<Size, String> {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::alone(context)?;
         let target = std::path::absolute(&self.path).context("cannot determine the current directory")?;
         disk_context.check(disk_context.check_target(&target), "no disk was created", false)?;
@@ -52,6 +53,16 @@ impl Arguments {
             ));
         }
         let words = format!("{} was created: {}, {}", target.display(), format, self.size);
-        disk_context.done(&words, json!({"disk": target, "format": format, "virtual-size": self.size}))
+        let format = format.to_owned();
+        Ok(disk_context.done(&words, Created { disk: target, format, virtual_size: self.size }))
     }
+}
+
+/// What `vgapt disk create` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Created {
+    disk: PathBuf,
+    format: String,
+    /// The size that a guest sees, in bytes.
+    virtual_size: Size,
 }

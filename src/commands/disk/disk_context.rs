@@ -1,18 +1,16 @@
 //! The context of every disk command: what libvirt knows of disks, and how a command is refused or reported.
 
 use std::cell::RefCell;
-use std::fmt;
-use std::process::ExitCode;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::Context;
-use super::super::exit_code::BLOCKED;
+use super::super::shared::refused::Refused;
 use super::libvirt_disks::LibvirtDisks;
 use crate::interrupt::Interrupt;
 use crate::model::{Finding, Size};
-use crate::output;
+use crate::output::Answer;
 
 /// The context of every disk command.
 pub(super) struct DiskContext<'c> {
@@ -38,67 +36,22 @@ impl<'c> DiskContext<'c> {
     /// done.
     pub(super) fn check(&self, findings: Vec<Finding>, nothing: &str, force: bool) -> Result<()> {
         if findings.iter().any(|finding| finding.refuses(force)) {
-            return Err(Refused { findings, nothing: nothing.to_owned() }.into());
+            return Err(Refused { findings, end: format!("{nothing}: see above. Nothing was changed.") }.into());
         }
-        if !self.context.global.json {
-            self.context.tell(&findings);
-            if findings.iter().any(|finding| finding.refuses(false)) {
-                output::tell("continuing because of --force\n");
-            }
+        self.context.tell(&findings);
+        if findings.iter().any(|finding| finding.refuses(false)) {
+            self.context.say("continuing because of --force\n");
         }
         self.overridden.borrow_mut().extend(findings);
         Ok(())
     }
 
     /// Reports the result.
-    pub(super) fn done(&self, words: &str, mut facts: Value) -> Result<ExitCode> {
-        if self.context.global.json {
-            facts["outcome"] = "done".into();
-            let overridden = self.overridden.borrow();
-            if !overridden.is_empty() {
-                facts["findings"] = output::findings_json(&overridden).into();
-            }
-            output::print(&output::json(&facts))?;
-        } else {
+    pub(super) fn done(&self, words: &str, facts: impl Serialize + 'static) -> Answer {
+        if !self.context.global.json {
             self.context.note(words);
         }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// A disk command that is refused before anything is changed.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) findings: Vec<Finding>,
-    /// What was not done.
-    nothing: String,
-}
-
-impl From<Finding> for Refused {
-    fn from(finding: Finding) -> Self {
-        Self { findings: vec![finding], nothing: "nothing was done".to_owned() }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let messages: Vec<&str> = self.findings.iter().map(|finding| finding.message.as_str()).collect();
-        f.write_str(&messages.join("; "))
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl Refused {
-    /// Reports it, and returns the exit code.
-    pub(super) fn report(&self, context: &Context) -> Result<ExitCode> {
-        if context.global.json {
-            output::print(&output::json(&json!({"outcome": "refused", "findings": output::findings_json(&self.findings)})))?;
-        } else {
-            context.tell(&self.findings);
-            output::tell(&format!("{}: see above. Nothing was changed.\n", self.nothing));
-        }
-        Ok(ExitCode::from(BLOCKED))
+        Answer::done(facts).finding(self.overridden.take())
     }
 }
 

@@ -1,20 +1,19 @@
 //! `vgapt disk info`.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
-use super::super::exit_code::BLOCKED;
 use super::chain::Disk;
 use super::disk_context::{DiskContext, human_size, shortened};
 use super::options::{SearchOptions, Stated};
-use super::search::Search;
+use super::search::{Search, Searched};
 use crate::disk::{DiskUse, Image};
 use crate::hypervisor::Known;
-use crate::output;
+use crate::output::{Answer, Outcome};
 
 /// Show a disk, its backing chain, its overlays, and the domains that use it
 ///
@@ -29,8 +28,36 @@ pub(super) struct Arguments {
     further: SearchOptions,
 }
 
-/// A domain that uses an image: its name, state, and the disk's name in the guest.
-type Used = (String, String, String);
+/// What `vgapt disk info` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Info {
+    /// The disk and its backing files, from top to bottom.
+    chain: Vec<UsedImage>,
+    /// The disk's overlays.
+    overlays: Vec<PathBuf>,
+    /// Whether a process has it open for writing.
+    locked: bool,
+    searched: Searched,
+    /// Why it is unknown which domains use it.
+    unknown_domains: Vec<String>,
+}
+
+/// An image and who uses it.
+#[derive(Serialize, JsonSchema)]
+struct UsedImage {
+    #[serde(flatten)]
+    image: Image,
+    used_by: Vec<Used>,
+}
+
+/// A domain that uses an image.
+#[derive(Clone, PartialEq, Serialize, JsonSchema)]
+struct Used {
+    domain: String,
+    state: String,
+    /// The disk's name in the guest.
+    target: String,
+}
 
 /// What is known about a disk.
 struct Shown {
@@ -42,46 +69,46 @@ struct Shown {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let (disk, end) = disk_context.disk_so_far(&self.disk, self.stated.options())?;
         let search = disk_context.search((&disk.path, disk.format()), None, &self.further)?;
         let is_locked = disk_context.check_locks(&disk)?.is_some();
         let users = disk.chain.0.iter().map(|image| users(&disk_context, Path::new(&image.path))).collect();
         let (shown, unknown) = (Shown { disk, users, search, is_locked }, &disk_context.libvirt.unknown_domains);
-        let findings = end.as_ref().map(|refused| refused.findings.as_slice()).unwrap_or_default();
-        if context.global.json {
-            let mut value = shown.json()?;
-            value["unknown-domains"] = unknown.as_slice().into();
-            value["findings"] = output::findings_json(findings).into();
-            output::print(&output::json(&value))?;
-        } else {
-            output::print(&shown.text(unknown))?;
+        let outcome = if end.is_some() { Outcome::Incomplete } else { Outcome::Done };
+        let findings = end.map(|refused| refused.findings).unwrap_or_default();
+        if !context.global.json {
+            context.print(&shown.text(unknown))?;
             context.note(&shown.search.told(&shown.disk.path));
-            context.tell(findings);
+            context.tell(&findings);
         }
-        Ok(if end.is_some() { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
+        Ok(Answer::new(outcome).with(shown.facts(unknown)).finding(findings))
     }
 }
 
 /// The domains that use an image.
 fn users(disk_context: &DiskContext<'_>, image: &Path) -> Vec<Used> {
-    let used = |(domain, used): (&Known, &DiskUse)| (domain.name.clone(), domain.state.to_string(), used.target.clone());
+    let used = |(domain, used): (&Known, &DiskUse)| Used {
+        domain: domain.name.clone(),
+        state: domain.state.to_string(),
+        target: used.target.clone(),
+    };
     let mut users: Vec<Used> = disk_context.libvirt.uses_of(image).map(used).collect();
     users.dedup();
     users
 }
 
 impl Shown {
-    fn json(&self) -> Result<Value> {
-        let image = |(image, users): (&Image, &Vec<Used>)| -> Result<Value> {
-            let users = users.iter().map(|(name, state, target)| json!({"domain": name, "state": state, "target": target}));
-            let mut value = serde_json::to_value(image)?;
-            value["used-by"] = users.collect();
-            Ok(value)
-        };
-        let chain = self.disk.chain.0.iter().zip(&self.users).map(image).collect::<Result<Vec<Value>>>()?;
-        Ok(json!({"chain": chain, "overlays": self.search.overlays, "locked": self.is_locked, "searched": self.search.json()}))
+    fn facts(&self, unknown_domains: &[String]) -> Info {
+        let image = |(image, used_by): (&Image, &Vec<Used>)| UsedImage { image: image.clone(), used_by: used_by.clone() };
+        Info {
+            chain: self.disk.chain.0.iter().zip(&self.users).map(image).collect(),
+            overlays: self.search.overlays.clone(),
+            locked: self.is_locked,
+            searched: self.search.facts(),
+            unknown_domains: unknown_domains.to_vec(),
+        }
     }
 
     fn text(&self, unknown_domains: &[String]) -> String {
@@ -93,8 +120,8 @@ impl Shown {
             let mut line = |key: &str, value: &str| text.push_str(&format!("{indent}{key:<9} {value}\n"));
             line("format", &image.format);
             line("size", &format!("{}, uses {}", human_size(image.virtual_size), human_size(image.actual_size)));
-            for (name, state, target) in users {
-                line("used by", &format!("{name} ({state}) as {target}"));
+            for Used { domain, state, target } in users {
+                line("used by", &format!("{domain} ({state}) as {target}"));
             }
             if depth == 0 && !unknown_domains.is_empty() {
                 line("unknown", &format!("which domains use it: {}", shortened(unknown_domains)));

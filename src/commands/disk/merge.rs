@@ -1,11 +1,11 @@
 //! `vgapt disk merge`.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::chain::Disk;
@@ -15,6 +15,7 @@ use super::options::{Trust, format_name, new_format};
 use super::tools::ToolRun;
 use crate::disk::{Staged, argv, directory, free_space};
 use crate::interrupt::Interrupted;
+use crate::output::Answer;
 use crate::problem::Problem;
 
 /// Copy the complete content of an overlay into a new disk of any format
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
 const IF_INTERRUPTED: &str = "the sources are unchanged, and no new disk was created";
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let new = std::path::absolute(&self.new).context("cannot determine the current directory")?;
         let overlay = disk_context.disk(&self.overlay, self.trust.options("--source-format", self.source_format.as_deref()))?;
@@ -66,7 +67,8 @@ impl Arguments {
         staged.publish()?;
         let (shown, source) = (new.display(), overlay.path.display());
         let words = format!("{shown} was created in {:.1?}: the complete content of {source}, without a backing file", since.elapsed());
-        disk_context.done(&words, json!({"source": overlay.path, "disk": new, "format": format}))
+        let format = format.to_owned();
+        Ok(disk_context.done(&words, Merged { source: overlay.path, disk: new, format }))
     }
 }
 
@@ -95,4 +97,12 @@ fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Disk, copy: &Pat
         )
         .into()),
     }
+}
+
+/// What `vgapt disk merge` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Merged {
+    source: PathBuf,
+    disk: PathBuf,
+    format: String,
 }

@@ -16,12 +16,10 @@ mod search;
 mod swap;
 mod tools;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use super::Context;
-use disk_context::Refused;
+use crate::output::Answer;
 
 /// Create, merge, compact and change disk images
 ///
@@ -46,8 +44,8 @@ enum Recipe {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let ran = match &self.recipe {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
+        match &self.recipe {
             Recipe::Create(arguments) => arguments.run(context),
             Recipe::Overlay(arguments) => arguments.run(context),
             Recipe::Info(arguments) => arguments.run(context),
@@ -56,7 +54,6 @@ impl Arguments {
             Recipe::Compact(arguments) => arguments.run(context),
             Recipe::CopyIn(arguments) => arguments.run(context),
             Recipe::Swap(arguments) => arguments.run(context),
-        };
-        ran.or_else(|error| error.downcast::<Refused>()?.report(context))
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! `vgapt disk overlay`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::chain::existing;
@@ -13,6 +13,7 @@ use super::guard::check_space;
 use super::options::Stated;
 use crate::disk::{Staged, argv, directory};
 use crate::model::Size;
+use crate::output::Answer;
 
 /// Space for an empty overlay's tables.
 const TABLES: Size = Size::from_mib(4);
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         let disk_context = DiskContext::open(context)?;
         let new = match &self.new {
             Some(new) => new.clone(),
@@ -50,6 +51,15 @@ impl Arguments {
             base.path.display(),
             base.format()
         );
-        disk_context.done(&words, json!({"overlay": new, "base": base.path, "base-format": base.format()}))
+        let base_format = base.format().to_owned();
+        Ok(disk_context.done(&words, Overlaid { overlay: new, base: base.path, base_format }))
     }
+}
+
+/// What `vgapt disk overlay` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Overlaid {
+    overlay: PathBuf,
+    base: PathBuf,
+    base_format: String,
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::disk_context::{DiskContext, shortened};
 use super::options::SearchOptions;
@@ -50,9 +51,15 @@ impl Search {
         )
     }
 
-    pub(super) fn json(&self) -> Value {
-        json!({"folders": self.folders, "folders-below": self.below, "not-searched-below": self.skipped, "domains": self.domains,
-            "pools": self.pools, "unknown": self.unknown})
+    pub(super) fn facts(&self) -> Searched {
+        Searched {
+            folders: self.folders.clone(),
+            folders_below: self.below,
+            not_searched_below: self.skipped,
+            domains: self.domains,
+            pools: self.pools,
+            unknown: self.unknown.clone(),
+        }
     }
 
     /// Findings that block writing to the image.
@@ -76,6 +83,22 @@ impl Search {
         }
         findings
     }
+}
+
+/// Where overlays were searched.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Searched {
+    folders: Vec<PathBuf>,
+    /// How many of their subfolders were searched.
+    folders_below: usize,
+    /// How many subfolders were skipped because there are too many.
+    not_searched_below: usize,
+    /// Of how many domains the disks were searched.
+    domains: usize,
+    /// How many storage pools were searched.
+    pools: usize,
+    /// What could not be read, with the reasons.
+    unknown: Vec<String>,
 }
 
 /// A folder to search.

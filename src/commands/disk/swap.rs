@@ -1,10 +1,10 @@
 //! `vgapt disk swap`.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Result;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::Context;
 use super::super::shared::existing::{Existing, changed};
@@ -13,12 +13,13 @@ use super::chain::Disk;
 use super::disk_context::{DiskContext, shortened};
 use super::guard::check_pending_copy;
 use super::options::BeforeWriting;
+use super::search::Searched;
 use crate::disk::{Chain, same_file};
 use crate::domain_xml;
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
 use crate::model::{Finding, Severity, shell_word};
-use crate::output;
+use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
 
@@ -52,7 +53,7 @@ struct Switched {
 }
 
 impl Arguments {
-    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let disk_context = DiskContext::open(context)?;
         let connection = context.connect()?;
@@ -94,8 +95,16 @@ impl Arguments {
         }
         let dry = if self.dry_run { " (dry run: not changed)" } else { "" };
         let words = format!("'{name}' now uses {shown} as {}{dry}", switched.target);
-        let facts = json!({"name": name, "target": switched.target, "from": switched.path, "to": overlay.path, "dry-run": self.dry_run, "diff": output::plain(&diff), "searched": search.json()});
-        disk_context.done(&words, facts)
+        let facts = Swapped {
+            name: name.clone(),
+            target: switched.target,
+            from: switched.path,
+            to: overlay.path,
+            diff: output::plain(&diff),
+            searched: search.facts(),
+        };
+        let answer = disk_context.done(&words, facts);
+        Ok(if self.dry_run { Answer { outcome: Outcome::Planned, ..answer } } else { answer })
     }
 
     /// The domain's disk that is in the backing chain of the overlay, or is itself an overlay of it.
@@ -161,4 +170,17 @@ fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
         None => domain.append(disk, &Fragment::new("driver").with("name", "qemu").with("type", format)),
     }
     domain.set_attribute(disk, "type", kind);
+}
+
+/// What `vgapt disk swap` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Swapped {
+    name: String,
+    /// Which of the domain's disks, by the name in the guest.
+    target: String,
+    from: PathBuf,
+    to: PathBuf,
+    /// The change of the domain, as text.
+    diff: String,
+    searched: Searched,
 }

@@ -7,7 +7,6 @@ mod proposals;
 mod questions;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -18,7 +17,7 @@ use crate::domain::Request;
 use crate::host::Allow;
 use crate::interrupt::Interrupt;
 use crate::model::Size;
-use crate::output;
+use crate::output::{Answer, Outcome};
 use crate::problem::Problem;
 use answers::Answers;
 use found::Found;
@@ -57,7 +56,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let can_ask = Consent::can_ask(context) && !self.yes;
         if !can_ask && !self.yes && !self.dry_run {
             return Err(
@@ -69,17 +68,17 @@ impl Arguments {
         let found = Found::read(context, self.name.as_deref())?;
         let answers = self.answers(context, &found, can_ask && !self.dry_run)?;
         let plan = Plan::make(context, &found, answers, !self.no_start)?;
-        if let Some(code) = plan.refusal() {
-            return Ok(code);
+        if let Some(refusal) = plan.refusal() {
+            return Err(refusal.into());
         }
-        output::tell(&plan.summary(&found));
+        context.say(&plan.summary(&found));
         if !found.is_this_host() {
             context.note("this is not the running host: nothing was changed");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Answer::new(Outcome::Planned).with(plan.facts()));
         }
         if self.dry_run || !(self.yes || plan.is_accepted(context)?) {
             context.note("nothing was changed");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Answer::new(Outcome::Planned).with(plan.facts()));
         }
         plan.carry_out(context, can_ask)
     }

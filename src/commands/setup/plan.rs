@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answers::Answers;
@@ -12,12 +13,15 @@ use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
 use super::questions::{confirm, short};
 use crate::commands::Context;
-use crate::commands::exit_code::BLOCKED;
+use crate::commands::exit_code;
+use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
 use crate::domain::{Cpus, GpuChoice};
-use crate::model::{PciAddress, shell_word};
-use crate::output;
+use crate::host;
+use crate::model::{Finding, PciAddress, shell_word};
+use crate::output::{Answer, Failure, Outcome};
 use crate::passthrough::Assessment;
+use crate::problem::Problem;
 use crate::run;
 
 /// What is to be done for a domain.
@@ -30,7 +34,7 @@ pub(super) struct Plan {
     create: Option<Vec<String>>,
     prepare: Vec<String>,
     /// What `prepare` would do.
-    host: Value,
+    host: Said<HostPart>,
     check: Vec<String>,
     define: Vec<String>,
     start: Option<Vec<String>>,
@@ -60,7 +64,6 @@ impl Plan {
             prepare.extend(words(&["--hugepages", &short(memory)]));
         }
         let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
-        anyhow::ensure!(host["outcome"].is_string(), "`{}` did not say what it would do", shown(&prepare));
         Ok(Self {
             check: [words(&["check"]), of_cards].concat(),
             define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
@@ -75,24 +78,29 @@ impl Plan {
         })
     }
 
-    fn outcome(&self) -> &str {
-        self.host["outcome"].as_str().unwrap_or_default()
+    fn is_to_prepare(&self) -> bool {
+        self.host.outcome == Outcome::Planned
+    }
+
+    /// What the command answers before anything is run.
+    pub(super) fn facts(&self) -> SetUp {
+        let commands = self.commands().into_iter().cloned().collect();
+        SetUp { name: self.name.clone(), commands, steps: Vec::new(), reboot: false, again: None }
     }
 
     /// The plan in a few lines.
     pub(super) fn summary(&self, found: &Found) -> String {
         let request = &self.answers.request;
-        let count = |what: &str| self.host["plan"][what].as_array().map(Vec::len).unwrap_or_default();
         let mut parts = Vec::new();
         let number = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-        if self.outcome() == "planned" {
-            let programs: Vec<&str> =
-                self.host["plan"]["commands"].as_array().into_iter().flatten().filter_map(|command| command["argv"][0].as_str()).collect();
-            parts.push(number(count("writes"), "file"));
+        if self.is_to_prepare() {
+            let plan = &self.host.facts.plan;
+            let programs: Vec<&str> = plan.commands.iter().filter_map(|command| Some(command.argv.first()?.as_str())).collect();
+            parts.push(number(plan.writes.len(), "file"));
             if !programs.is_empty() {
                 parts.push(format!("{} ({})", number(programs.len(), "command"), programs.join(", ")));
             }
-            if count("reboot") > 0 {
+            if !plan.reboot.is_empty() {
                 parts.push("then a reboot".to_owned());
             }
         }
@@ -133,64 +141,58 @@ impl Plan {
 
     /// The commands, in their order.
     fn commands(&self) -> Vec<&Vec<String>> {
-        let prepare = Some(&self.prepare).filter(|_| self.outcome() != "nothing-to-do");
+        let prepare = Some(&self.prepare).filter(|_| self.host.outcome != Outcome::Unchanged);
         self.create.iter().chain(prepare).chain([&self.define]).chain(&self.start).collect()
     }
 
-    /// Where `prepare` refuses: what it says, and the exit code.
-    pub(super) fn refusal(&self) -> Option<ExitCode> {
-        if self.outcome() != "refused" {
-            return None;
-        }
-        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-        for finding in self.host["findings"].as_array().into_iter().flatten() {
-            let (severity, message) = (text(finding, "severity"), text(finding, "message"));
-            output::tell(&format!("{severity}: {message}\n  remedy: {}\n", text(finding, "remedy")));
-        }
-        output::tell(&format!("'{}' cannot be set up: see above. Nothing was changed.\n", self.name));
-        Some(ExitCode::from(BLOCKED))
+    /// Where `prepare` refuses: what it says.
+    pub(super) fn refusal(&self) -> Option<Refused> {
+        let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
+        (self.host.outcome == Outcome::Refused).then(|| Refused { findings: self.host.findings.clone(), end })
     }
 
     /// Asks on the terminal, with the details on demand.
     pub(super) fn is_accepted(&self, context: &Context) -> Result<bool> {
-        if self.outcome() == "planned" && confirm("Show every file and command of the host's part?", false)? {
+        if self.is_to_prepare() && confirm("Show every file and command of the host's part?", false)? {
             run::own(&global(context, &[self.prepare.clone(), words(&["--dry-run"])].concat()))?;
         }
         confirm("Carry this plan out?", false)
     }
 
     /// Runs the commands one after the other, and stops where one fails or the host has to be rebooted.
-    pub(super) fn carry_out(&self, context: &Context, can_ask: bool) -> Result<ExitCode> {
+    pub(super) fn carry_out(&self, context: &Context, can_ask: bool) -> Result<Answer> {
         self.save()?;
+        let mut done = self.facts();
         let again = shown(&[words(&["setup", &self.name]), allowed(&self.answers)].concat());
         let before = self.create.iter().map(|argv| (argv.clone(), argv.clone()));
         let prepare = [self.prepare.clone(), words(&["--yes"])].concat();
-        let prepare = Some((self.prepare.clone(), prepare)).filter(|_| self.outcome() == "planned");
+        let prepare = Some((self.prepare.clone(), prepare)).filter(|_| self.is_to_prepare());
         for (told, argv) in before.chain(prepare) {
-            if let Some(code) = step(context, &told, &argv, &again)? {
-                return Ok(code);
+            if let Some(failed) = done.step(context, &told, &argv, &again)? {
+                return Ok(failed.with(done));
             }
         }
-        let check = said(context, &self.check)?;
+        let Said { facts: check, .. } = said::<Value>(context, &self.check)?;
         if check["step"].as_str() == Some("reboot") {
-            return reboot(&again, can_ask);
+            reboot(context, &again, can_ask)?;
+            return Ok(Answer::done(SetUp { reboot: true, again: Some(again), ..done }));
         }
         if check["ready"].as_bool() == Some(false) {
-            output::tell(&format!(
-                "the host is not ready: {}\nAfterwards, continue with: {again}\n",
-                check["next"].as_str().unwrap_or_default()
-            ));
-            return Ok(ExitCode::from(BLOCKED));
+            let next = check["next"].as_str().unwrap_or_default();
+            context.say(&format!("the host is not ready: {next}\nAfterwards, continue with: {again}\n"));
+            let finding = Finding::error("not-ready", "the host is not ready", next);
+            let done = SetUp { again: Some(again), ..done };
+            return Ok(Answer::new(Outcome::NotReady).with(done).finding(vec![finding]));
         }
         for argv in [&self.define].into_iter().chain(&self.start) {
-            if let Some(code) = step(context, argv, argv, &again)? {
-                return Ok(code);
+            if let Some(failed) = done.step(context, argv, argv, &again)? {
+                return Ok(failed.with(done));
             }
         }
         // The domain has the request in its record from now on.
         fs::remove_file(&self.file).with_context(|| format!("cannot remove {}", self.file.display()))?;
-        output::tell(&self.afterwards());
-        Ok(ExitCode::SUCCESS)
+        context.say(&self.afterwards());
+        Ok(Answer::done(done))
     }
 
     /// Keeps the answers for the run after the reboot, as an ordinary file for `define -f`.
@@ -226,29 +228,103 @@ fn allowed(answers: &Answers) -> Vec<String> {
     answers.allow.iter().flat_map(|allow| ["--allow".to_owned(), allow.name().to_owned()]).collect()
 }
 
-fn reboot(again: &str, can_ask: bool) -> Result<ExitCode> {
-    output::tell(&format!("The host has to be rebooted. Then continue with: {again}\n"));
+fn reboot(context: &Context, again: &str, can_ask: bool) -> Result<()> {
+    context.say(&format!("The host has to be rebooted. Then continue with: {again}\n"));
     if can_ask && confirm("Reboot now?", false)? {
         let ran = run::output(&words(&["systemctl", "reboot"]))?;
         anyhow::ensure!(ran.success(), "systemctl reboot failed: {}", ran.last_lines());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-/// Runs a command of vgapt's on this terminal; an exit code where it failed.
-fn step(context: &Context, told: &[String], argv: &[String], again: &str) -> Result<Option<ExitCode>> {
-    context.note(&format!("$ {}", shown(told)));
-    let code = run::own(&global(context, argv))?;
-    if code == 0 {
-        return Ok(None);
+/// What `vgapt setup` answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct SetUp {
+    name: String,
+    /// The vgapt commands of the plan, in their order.
+    commands: Vec<Vec<String>>,
+    /// Those that were run, and those that prepare the rest.
+    steps: Vec<Step>,
+    /// Whether the host has to be rebooted.
+    reboot: bool,
+    /// The command that continues, if not all is done.
+    again: Option<String>,
+}
+
+/// A vgapt command that was run.
+#[derive(Serialize, JsonSchema)]
+struct Step {
+    argv: Vec<String>,
+    /// Its document.
+    document: Value,
+}
+
+impl SetUp {
+    /// Runs a command of vgapt's on this terminal, or for its document; an answer where it failed.
+    fn step(&mut self, context: &Context, told: &[String], argv: &[String], again: &str) -> Result<Option<Answer>> {
+        context.note(&format!("$ {}", shown(told)));
+        let failed = if context.global.json {
+            let document = document(context, argv)?;
+            let said: Said<Value> = Said::of(argv, &document)?;
+            self.steps.push(Step { argv: argv.to_vec(), document });
+            (exit_code::of(said.outcome) != 0).then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings) })
+        } else {
+            let code = run::own(&global(context, argv))?;
+            (code != 0).then(|| Answer::new(exit_code::outcome(code)))
+        };
+        if failed.is_some() {
+            context.say(&format!("that step failed; correct what it names, then continue with: {again}\n"));
+            self.again = Some(again.to_owned());
+        }
+        Ok(failed)
     }
-    output::tell(&format!("that step failed; correct what it names, then continue with: {again}\n"));
-    Ok(Some(ExitCode::from(code)))
 }
 
-/// What a command says as JSON. Its exit code is part of that.
-fn said(context: &Context, argv: &[String]) -> Result<Value> {
-    let ran = run::own_output(&global(context, &[argv.to_vec(), words(&["--json"])].concat()))?;
+/// The document of a vgapt command, as far as setup reads it.
+#[derive(Deserialize)]
+struct Said<T> {
+    outcome: Outcome,
+    findings: Vec<Finding>,
+    error: Option<Failure>,
+    #[serde(flatten)]
+    facts: T,
+}
+
+/// What `prepare` would do.
+#[derive(Deserialize)]
+struct HostPart {
+    plan: HostPlan,
+}
+
+#[derive(Deserialize)]
+struct HostPlan {
+    writes: Vec<Value>,
+    commands: Vec<host::Command>,
+    reboot: Vec<String>,
+}
+
+impl<T: for<'a> Deserialize<'a>> Said<T> {
+    fn of(argv: &[String], document: &Value) -> Result<Self> {
+        Self::deserialize(document).with_context(|| format!("`{}` answered something else than expected", shown(argv)))
+    }
+}
+
+/// What a command says that shows something. Its exit code is part of that.
+fn said<T: for<'a> Deserialize<'a>>(context: &Context, argv: &[String]) -> Result<Said<T>> {
+    let document = document(context, argv)?;
+    if let Some(Failure { message, causes, remedy }) = Said::<Value>::of(argv, &document)?.error {
+        let message = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
+        return Err(match remedy {
+            Some(remedy) => Problem::new(message, remedy).into(),
+            None => anyhow::Error::msg(message),
+        });
+    }
+    Said::of(argv, &document)
+}
+
+/// The document of a command.
+fn document(context: &Context, argv: &[String]) -> Result<Value> {
+    let ran = run::own_output(&[words(&["--json"]), global(context, argv)].concat())?;
     serde_json::from_str(&ran.stdout).with_context(|| format!("{}: {}", shown(argv), ran.last_lines()))
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::env::VarError;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -119,10 +120,27 @@ impl Context {
         }
     }
 
-    /// Prints findings to standard error; without warnings if --quiet is given.
+    /// Prints what the command answers to standard output. With --json nothing is: the document is all of it.
+    pub fn print(&self, text: &str) -> io::Result<()> {
+        if self.global.json { Ok(()) } else { output::print(text) }
+    }
+
+    /// The same for a text that is a document itself, byte for byte.
+    pub fn print_document(&self, text: &str) -> io::Result<()> {
+        if self.global.json { Ok(()) } else { output::print_document(text) }
+    }
+
+    /// Prints a part of the answer to standard error; not with --json.
+    pub fn say(&self, text: &str) {
+        if !self.global.json {
+            output::tell(text);
+        }
+    }
+
+    /// Prints findings to standard error, not with --json; without warnings if --quiet is given.
     pub fn tell(&self, findings: &[Finding]) {
         for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
-            output::tell(&output::finding(finding));
+            self.say(&output::finding(finding));
         }
     }
 

@@ -1,20 +1,18 @@
 //! Carries out a decision for `define`, `attach` and `detach`: shows it, defines the domain, checks what libvirt made
 //! of it, and reports the outcome.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::context::Context;
 use super::decision::Decision;
 use super::existing::changed;
-use super::exit_code::BLOCKED;
 use super::schema;
 use crate::domain::{self, Base, Purpose};
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, shell_word};
-use crate::output;
+use crate::output::{self, Answer};
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -49,14 +47,13 @@ impl Outcome {
         matches!(self, Self::Defined | Self::Unchanged | Self::Altered(_))
     }
 
-    fn word(&self) -> &'static str {
+    fn word(&self, is_blocked: bool) -> output::Outcome {
         match self {
-            Self::DryRun => "dry-run",
-            Self::Refused => "refused",
-            Self::Unchanged => "unchanged",
-            Self::Defined => "defined",
-            Self::Altered(_) => "altered",
-            Self::SchemaRefuses(_) => "schema-refuses",
+            Self::DryRun if !is_blocked => output::Outcome::Planned,
+            Self::DryRun | Self::Refused | Self::SchemaRefuses(_) => output::Outcome::Refused,
+            Self::Unchanged => output::Outcome::Unchanged,
+            Self::Defined => output::Outcome::Done,
+            Self::Altered(_) => output::Outcome::Incomplete,
         }
     }
 
@@ -66,6 +63,18 @@ impl Outcome {
             _ => None,
         }
     }
+}
+
+/// What `vgapt define`, `attach` and `detach` answer.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct DefinedDomain {
+    name: String,
+    /// The difference from the present domain, as text.
+    diff: String,
+    /// The domain's XML: with --dry-run the one that would be defined, with --print-xml what libvirt made of it.
+    xml: Option<String>,
+    /// What others changed by hand, and what therefore stays unchanged.
+    kept: Vec<String>,
 }
 
 /// A definition that is about to be made.
@@ -82,7 +91,7 @@ pub(in crate::commands) struct Definition<'a> {
 
 impl Definition<'_> {
     /// Shows the decision, writes it unless that is refused, and reports the outcome.
-    pub(in crate::commands) fn carry_out(&self, decision: &Decision) -> Result<(Outcome, ExitCode)> {
+    pub(in crate::commands) fn carry_out(&self, decision: &Decision) -> Result<(Outcome, Answer)> {
         if !self.context.global.json {
             self.show(decision);
         }
@@ -96,9 +105,12 @@ impl Definition<'_> {
         } else {
             self.write(decision)?
         };
-        self.report(decision, &outcome)?;
-        let code = if is_blocked || outcome.finding().is_some() { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS };
-        Ok((outcome, code))
+        let xml = self.report(decision, &outcome)?;
+        let facts =
+            DefinedDomain { name: self.base.name.clone(), diff: output::plain(&decision.diff), xml, kept: decision.manual_changes.clone() };
+        let findings = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
+        let answer = Answer::new(outcome.word(is_blocked)).with(facts).finding(findings);
+        Ok((outcome, answer))
     }
 
     fn show(&self, decision: &Decision) {
@@ -146,7 +158,7 @@ impl Definition<'_> {
         }
     }
 
-    fn report(&self, decision: &Decision, outcome: &Outcome) -> Result<()> {
+    fn report(&self, decision: &Decision, outcome: &Outcome) -> Result<Option<String>> {
         let (context, name) = (self.context, self.base.name.as_str());
         let xml = match outcome {
             Outcome::DryRun => Some(decision.xml.clone()),
@@ -154,9 +166,7 @@ impl Definition<'_> {
             _ => None,
         };
         if context.global.json {
-            let findings: Vec<Finding> = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
-            let value = json!({"name": name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&decision.diff), "xml": xml});
-            return Ok(output::print(&output::json(&value))?);
+            return Ok(xml);
         }
         match outcome {
             Outcome::DryRun => {}
@@ -178,7 +188,8 @@ impl Definition<'_> {
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
-        Ok(output::print_document(xml.as_deref().unwrap_or_default())?)
+        output::print_document(xml.as_deref().unwrap_or_default())?;
+        Ok(xml)
     }
 }
 

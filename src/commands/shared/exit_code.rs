@@ -1,12 +1,23 @@
-//! Exit codes other than 0 (success).
+//! Exit codes: one for each outcome.
 
-/// Blocked, or not ready.
-pub(crate) const BLOCKED: u8 = 1;
-/// Wrong usage; clap uses the same code.
-pub(crate) const USAGE: u8 = 2;
-/// Exit code: failed.
-pub(crate) const FAILED: u8 = 3;
-/// Exit code: the domain was started, but its guest was not up within the time limit.
-pub(crate) const TIMED_OUT: u8 = 4;
-/// Exit code: interrupted; the code that shells report for Ctrl-C.
-pub(crate) const INTERRUPTED: u8 = 130;
+use crate::output::Outcome;
+
+/// The exit code of a command.
+pub(crate) fn of(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Done | Outcome::Unchanged | Outcome::Planned => 0,
+        Outcome::Incomplete | Outcome::NotReady | Outcome::Refused | Outcome::Unconfirmed => 1,
+        // clap uses the same code.
+        Outcome::Usage => 2,
+        Outcome::Failed => 3,
+        Outcome::TimedOut => 4,
+        // As shells report Ctrl-C.
+        Outcome::Interrupted => 130,
+    }
+}
+
+/// What an exit code says of another vgapt command.
+pub(crate) fn outcome(code: u8) -> Outcome {
+    let outcomes = [Outcome::Done, Outcome::Refused, Outcome::Usage, Outcome::TimedOut, Outcome::Interrupted];
+    outcomes.into_iter().find(|outcome| of(*outcome) == code).unwrap_or(Outcome::Failed)
+}

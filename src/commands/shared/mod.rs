@@ -11,6 +11,7 @@ pub(super) mod facts;
 pub(super) mod holders;
 pub(super) mod lock;
 pub(super) mod options;
+pub(crate) mod refused;
 pub(super) mod request_file;
 mod schema;
 pub(super) mod user_file;

@@ -3,16 +3,17 @@
 mod checks;
 mod wait;
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
-use super::exit_code::{BLOCKED, TIMED_OUT};
 use super::shared::existing::Existing;
+use super::shared::refused::Refused;
 use crate::model::shell_word;
-use crate::output;
+use crate::output::{Answer, Outcome};
 use checks::Facts;
 use wait::{Guest, WaitResult};
 
@@ -40,7 +41,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
@@ -49,13 +50,13 @@ impl Arguments {
 
         // Decide.
         let findings = facts.findings();
-        context.tell(&findings);
         if findings.iter().any(|finding| finding.refuses(self.force)) {
-            output::tell(&format!("'{}' was not started: see above. Nothing was changed.\n", self.name));
-            return Ok(ExitCode::from(BLOCKED));
+            return Err(Refused { findings, end: format!("'{}' was not started: see above. Nothing was changed.", self.name) }.into());
         }
-        for step in facts.steps(&findings) {
-            step_note(context, &step);
+        context.tell(&findings);
+        let steps = facts.steps(&findings);
+        for step in &steps {
+            step_note(context, step);
         }
 
         // Write.
@@ -64,24 +65,42 @@ impl Arguments {
         let (uri, word) = (shell_word(context.uri().as_str()), shell_word(&self.name));
         let paused = if self.paused { format!(" and paused; resume it with: virsh -c {uri} resume {word}") } else { String::new() };
         context.note(&format!("'{}' is started{paused}", self.name));
-        guest.map_or(Ok(ExitCode::SUCCESS), |guest| self.wait_for(context, &guest))
+        let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest))?;
+        let started = Started { name: self.name.clone(), paused: self.paused, steps, guest };
+        Ok(Answer::new(outcome).with(started).finding(findings))
     }
 
-    fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<ExitCode> {
+    /// Waits for the guest; also how it is known to be up.
+    fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<(Outcome, Option<String>)> {
         step_note(context, "waiting for the guest");
         let name = &self.name;
         match guest.wait(self.timeout.map(Duration::from_secs))? {
-            WaitResult::Seen(how) => context.note(&format!("'{name}' is up: {how}")),
+            WaitResult::Seen(how) => {
+                context.note(&format!("'{name}' is up: {how}"));
+                return Ok((Outcome::Done, Some(how)));
+            }
             WaitResult::Undetectable => context.note(&format!(
                 "'{name}' is running; whether its guest is up is unknown: the domain has no channel for the guest agent, and no new address from a libvirt network"
             )),
             WaitResult::TimedOut => {
-                output::tell(&format!("'{name}' is running, but its guest is not up after {} s\n", self.timeout.unwrap_or_default()));
-                return Ok(ExitCode::from(TIMED_OUT));
+                context.say(&format!("'{name}' is running, but its guest is not up after {} s\n", self.timeout.unwrap_or_default()));
+                return Ok((Outcome::TimedOut, None));
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok((Outcome::Done, None))
     }
+}
+
+/// What `vgapt start` answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Started {
+    name: String,
+    /// Whether the guest is paused before its first instruction.
+    paused: bool,
+    /// What was checked, and what libvirt and its hook do.
+    steps: Vec<String>,
+    /// With --wait: how the guest is known to be up; null where that is unknown.
+    guest: Option<String>,
 }
 
 /// Prints progress, not with --json.

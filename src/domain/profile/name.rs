@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParserFactory};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::Profile;
@@ -12,7 +13,7 @@ use super::file::Profile;
 const DEFAULT: &str = "windows";
 
 /// The name of a guest system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Os(String);
 

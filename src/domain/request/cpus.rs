@@ -1,8 +1,10 @@
 //! The value of `--cpus`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -45,6 +47,16 @@ impl Serialize for Cpus {
             Self::Auto => serializer.serialize_str("auto"),
             Self::Count(count) => serializer.serialize_u32(*count),
         }
+    }
+}
+
+impl JsonSchema for Cpus {
+    fn schema_name() -> Cow<'static, str> {
+        "Cpus".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]})
     }
 }
 

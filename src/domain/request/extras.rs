@@ -3,6 +3,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
@@ -10,7 +11,7 @@ use super::screen::Screen;
 use super::text;
 
 /// Options for further devices.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
 #[command(next_help_heading = "Further devices")]
 pub struct Extras {
@@ -61,7 +62,7 @@ pub struct Extras {
 }
 
 /// Keys that switch keyboard and mouse between host and guest; libvirt's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Toggle {
     /// Both control keys.
@@ -84,7 +85,7 @@ pub enum Toggle {
 }
 
 /// A sound server of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sound {
     /// PipeWire (libvirt 9.10 and later).
@@ -96,7 +97,7 @@ pub enum Sound {
 }
 
 /// Cache mode of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskCache {
     /// Bypasses the host's page cache: no data is cached twice.
@@ -112,7 +113,7 @@ pub enum DiskCache {
 }
 
 /// The format of a disk; libvirt's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskFormat {
     /// Plain data without a header.

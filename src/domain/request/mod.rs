@@ -15,6 +15,7 @@ pub(super) mod tuning;
 pub(super) mod variables;
 pub(super) mod without;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::profile::name::Os;
@@ -26,7 +27,7 @@ use tuning::Tuning;
 use without::Without;
 
 /// The requested properties of a domain. An option that is not given keeps its value of the last request.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
 #[command(next_help_heading = "Domain")]
 pub struct Request {
@@ -63,6 +64,7 @@ pub struct Request {
     /// Memory: 8G, 8192M, or a number in MiB as for QEMU [default: 8G] [env: VGAPT_MEMORY]
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
+    #[schemars(with = "Option<String>")]
     pub memory: Option<Size>,
     /// Number of virtual CPUs (threads, not cores); `auto` uses as many as one L3 cache of the host can provide
     /// [default: 4] [env: CORES_NUMBER]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text;
@@ -10,7 +11,7 @@ use crate::model::Size;
 use crate::topology::CoreKinds;
 
 /// Options for CPU pinning and huge pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
 #[command(next_help_heading = "CPU pinning and huge pages")]
 pub struct Tuning {
@@ -33,7 +34,7 @@ pub struct Tuning {
 }
 
 /// A kind of cores of a hybrid processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CoreKind {
     /// Performance cores.

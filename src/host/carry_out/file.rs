@@ -1,6 +1,7 @@
 //! Writing a file of a plan, and what the file becomes when that is undone.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::receipt::StoredContent;
@@ -47,7 +48,7 @@ impl Write {
 }
 
 /// What undoing makes of a file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct RestoredFile {
     /// Its path.
     pub path: String,
@@ -55,9 +56,11 @@ pub struct RestoredFile {
     pub place: String,
     /// As it is; `None` if it does not exist.
     #[serde(serialize_with = "text")]
+    #[schemars(with = "Option<String>")]
     pub(super) now: Option<State>,
     /// As it will be; `None` if it is removed.
     #[serde(serialize_with = "text")]
+    #[schemars(with = "Option<String>")]
     pub(super) then: Option<State>,
     /// If it was edited since: the text that vgapt had left; `None` if it was not edited.
     pub edited_since: Option<String>,

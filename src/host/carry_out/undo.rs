@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::command;
@@ -14,10 +15,11 @@ use crate::target::Target;
 use crate::target::files;
 
 /// What undoing does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Undoing {
     /// The files that receipts name, by path with symbolic links resolved.
     #[serde(serialize_with = "shown")]
+    #[schemars(with = "Vec<RestoredFile>")]
     files: BTreeMap<String, RestoredFile>,
     /// The commands that are run after that.
     pub commands: Vec<Vec<String>>,

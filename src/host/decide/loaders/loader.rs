@@ -1,5 +1,6 @@
 //! What each boot loader provides, and what it boots.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::plan::Edits;
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Loader {
 }
 
 /// Something that can be booted next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
     /// Where it stands.
     pub source: String,
