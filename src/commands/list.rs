@@ -1,6 +1,7 @@
 //! `vgapt list`.
 
 use std::process::ExitCode;
+use std::slice;
 
 use anyhow::Result;
 use serde_json::json;
@@ -8,11 +9,14 @@ use serde_json::json;
 use super::Context;
 use super::exit_code::FAILED;
 use super::shared::card;
+use super::shared::next::Seen;
 use crate::discovery::Scope;
-use crate::model::{Host, PciAddress};
+use crate::model::{Host, Next, PciAddress};
 use crate::output;
 use crate::passthrough::{self, Assessment};
 use crate::problem::{self, Problem};
+use crate::readiness;
+use crate::root::Root;
 
 /// List the graphics cards and whether they can be passed through
 ///
@@ -54,26 +58,48 @@ impl Arguments {
                 return Err(card::none_at(root.as_ref(), &host, address).into());
             }
         }
+        let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
         let text = if self.env {
             let card = chosen(&cards, self.gpu.is_some())?;
             if context.global.json { output::json(&output::env_values(card, &host)) } else { output::env(card, &host) }
         } else if context.global.json {
-            output::host_json(&host, &cards)
+            output::host_json(&host, &cards, next.as_ref())
         } else {
-            self.text(&host, &cards)
+            self.text(&host, &cards) + &next.as_ref().map(output::next).unwrap_or_default()
         };
         output::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn scope(&self, context: &Context) -> Scope {
-        if context.global.json && !self.env {
-            Scope::All
-        } else if self.groups || self.usb || self.all {
-            Scope::Devices
-        } else {
-            Scope::Cards
+        match () {
+            () if self.env => Scope::Cards,
+            () if context.global.json => Scope::All,
+            () => Scope::Devices,
         }
+    }
+
+    /// The next step for each card, and for the host, as `vgapt check` says it.
+    fn next_steps(&self, context: &Context, root: Option<&Root>, host: &Host, cards: &mut [Assessment]) -> Option<Next> {
+        let Some(root) = root else {
+            for card in &mut *cards {
+                card.next = Some(readiness::elsewhere(card.address));
+            }
+            return passthrough::choose(cards).card().and_then(|card| card.next.clone());
+        };
+        let mut seen = match Seen::read(context, root, host) {
+            Ok(seen) => seen,
+            Err(error) => return Some(Next::sentence(format!("unknown: {}", problem::describe(&error)))),
+        };
+        for card in &mut *cards {
+            card.next = Some(seen.in_short(slice::from_ref(card), None).next);
+        }
+        let meant = if self.gpu.is_some() { cards.to_vec() } else { seen.meant() };
+        Some(seen.in_short(&meant, None).next)
+    }
+
+    fn shows_next(&self) -> bool {
+        !(self.env || self.groups || self.usb || self.all)
     }
 
     fn text(&self, host: &Host, cards: &[Assessment]) -> String {

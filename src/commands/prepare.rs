@@ -11,13 +11,15 @@ use super::Context;
 use super::exit_code::BLOCKED;
 use super::shared::card;
 use super::shared::consent::Consent;
+use super::shared::next::{Seen, again};
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
-use crate::model::{Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::model::{Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
+use crate::readiness;
 use crate::root::Root;
 use crate::target::Target;
 
@@ -116,11 +118,16 @@ impl Arguments {
             Outcome::Applied
         };
         drop(lock);
+        let next = next_step(context, &root, (&host, &setup), &wanted, outcome)?;
         if context.global.json {
-            let value = json!({"outcome": outcome, "plan": output::plan_json(&plan, target.is_live()), "findings": output::findings_json(&plan.findings)});
+            let value = json!({"outcome": outcome, "plan": output::plan_json(&plan, target.is_live()), "findings": output::findings_json(&plan.findings), "next": next});
             output::print(&output::json(&value))?;
         }
-        Ok(self.report(context, &root, outcome, &plan, unbound))
+        let code = self.report(context, &root, outcome, &plan, unbound);
+        if !context.global.json {
+            context.note(output::next(&next).trim_end());
+        }
+        Ok(code)
     }
 
     /// Rolls back an earlier run that was interrupted, before anything is read.
@@ -212,18 +219,38 @@ impl Arguments {
             }
             Outcome::NothingToDo => "the host is prepared; already up to date",
             Outcome::Applied if !root.is_live() => TREE,
-            Outcome::Applied if plan.reboot.is_empty() => "the host is prepared",
-            Outcome::Applied => "the host is prepared; reboot, then run: vgapt check",
+            Outcome::Applied => "the host is prepared",
             Outcome::Planned if root.is_capture() => "this is a capture of a host: nothing was changed",
             Outcome::Planned if self.consent.dry_run => "nothing was changed",
             Outcome::Planned => {
-                output::tell("nothing was changed; use --yes to make the changes\n");
+                output::tell("nothing was changed\n");
                 return ExitCode::from(BLOCKED);
             }
         };
         context.note(note);
         ExitCode::SUCCESS
     }
+}
+
+/// What comes next on the host, as it is now.
+fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome) -> Result<Next> {
+    if outcome == Outcome::Planned && !root.is_capture() {
+        let next = if std::env::args().any(|word| word == "--dry-run") { again(&[], &["--dry-run", "--json"]) } else { again(&["--yes"], &["--json"]) };
+        return Ok(Next::command(next, "nothing was changed"));
+    }
+    let host = if outcome == Outcome::Applied { discovery::read(root, Scope::All) } else { before.0.clone() };
+    let mut seen = Seen::read(context, root, &host)?;
+    let mut cards = passthrough::assess(&host);
+    cards.retain(|card| card.functions.iter().any(|function| wanted.functions.contains(function)));
+    if cards.is_empty() {
+        cards = seen.meant();
+    }
+    // Where this way is refused, another one may be possible.
+    let bind = (outcome != Outcome::Refused).then_some(wanted.bind);
+    let next = seen.in_short(&cards, bind).next;
+    let is_same = bind.is_none() && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
+        && readiness::proposed_bind(&host, before.1, &wanted.functions) == wanted.bind;
+    Ok(if is_same { Next::sentence("correct what blocks it: see above") } else { next })
 }
 
 /// Carries out and verifies the plan; rolls it back on a failure.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::findings::{finding, findings_json, json};
 use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
-use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
+use crate::model::{CardKind, Host, Iommu, IommuGroup, Next, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
 /// All cards, one block each, and warnings about the host.
@@ -68,7 +68,12 @@ fn block(host: &Host, card: &Assessment) -> String {
     if !card.twins.is_empty() {
         line("twins", &PciAddress::list(&card.twins));
     }
-    line("next", &card.remedy);
+    if let Some(remedy) = &card.remedy {
+        line("remedy", remedy);
+    }
+    if let Some(next) = &card.next {
+        line("next", &next.to_string());
+    }
     for warning in &card.warnings {
         line("warning", &paint(WARNING, &warning.message));
         line("", &format!("remedy: {}", warning.remedy));
@@ -190,11 +195,12 @@ pub fn hosts(hosts: &[(&str, &[Assessment])]) -> String {
 }
 
 /// A host and the verdicts on its cards.
-pub fn host_json(host: &Host, cards: &[Assessment]) -> String {
+pub fn host_json(host: &Host, cards: &[Assessment], next: Option<&Next>) -> String {
     #[derive(Serialize)]
     struct Listing<'a> {
         iommu: Iommu,
         gpus: &'a [Assessment],
+        next: Option<&'a Next>,
         warnings: Vec<serde_json::Value>,
         groups: Vec<IommuGroup>,
         #[serde(flatten)]
@@ -203,6 +209,7 @@ pub fn host_json(host: &Host, cards: &[Assessment]) -> String {
     json(&Listing {
         iommu: host.platform.iommu,
         gpus: cards,
+        next,
         warnings: findings_json(&passthrough::of_host(host)),
         groups: host.groups(),
         host,

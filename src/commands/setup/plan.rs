@@ -15,7 +15,7 @@ use crate::commands::Context;
 use crate::commands::exit_code::BLOCKED;
 use crate::commands::shared::request_file;
 use crate::domain::{Cpus, GpuChoice};
-use crate::model::{PciAddress, shell_word};
+use crate::model::{Next, PciAddress, shell_word};
 use crate::output;
 use crate::passthrough::Assessment;
 use crate::run;
@@ -176,10 +176,9 @@ impl Plan {
             return reboot(&again, can_ask);
         }
         if check["ready"].as_bool() == Some(false) {
-            output::tell(&format!(
-                "the host is not ready: {}\nAfterwards, continue with: {again}\n",
-                check["next"].as_str().unwrap_or_default()
-            ));
+            let text = |key: &str| check["next"][key].as_str().map(str::to_owned);
+            let next = Next { reason: text("reason").unwrap_or_default(), command: text("command") };
+            output::tell(&format!("the host is not ready: {next}\nAfterwards, continue with: {again}\n"));
             return Ok(ExitCode::from(BLOCKED));
         }
         for argv in [&self.define].into_iter().chain(&self.start) {

@@ -10,11 +10,14 @@ use super::context::Context;
 use super::decision::Decision;
 use super::existing::changed;
 use super::exit_code::BLOCKED;
-use super::schema;
+use super::facts::Facts;
+use super::{next, schema};
 use crate::domain::{self, Base, Purpose};
+use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Finding, shell_word};
+use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output;
+use crate::passthrough;
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -74,6 +77,7 @@ pub(in crate::commands) struct Definition<'a> {
     pub(in crate::commands) connection: &'a dyn Hypervisor,
     pub(in crate::commands) how: &'a DefineOptions,
     pub(in crate::commands) base: &'a Base,
+    pub(in crate::commands) facts: &'a Facts,
     /// The domain's present XML, as libvirt returned it.
     pub(in crate::commands) before: Option<&'a str>,
     /// The user's file that the domain is created from.
@@ -146,6 +150,26 @@ impl Definition<'_> {
         }
     }
 
+    /// What comes next: what the host lacks for the domain's cards, else the domain's own step.
+    fn next(&self, decision: &Decision, outcome: &Outcome) -> Result<Option<Next>> {
+        let Facts { root, host, .. } = self.facts;
+        let record = decision.spec.record.as_ref();
+        let functions: Vec<PciAddress> = record.iter().flat_map(|record| &record.passed).map(|passed| passed.address).collect();
+        let handover = record.is_some_and(|record| record.request.handover);
+        let of_host = || next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start));
+        let name = self.base.name.as_str();
+        Ok(match outcome {
+            Outcome::DryRun => Some(next::without_dry_run()),
+            Outcome::Refused => of_host()?,
+            Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
+            Outcome::Defined | Outcome::Unchanged => {
+                let stage = next::stage(self.connection.state(name)?);
+                let picture = passthrough::picture(host, &functions, handover);
+                Some(next::of_domain(self.context, name, stage, picture, of_host()?))
+            }
+        })
+    }
+
     fn report(&self, decision: &Decision, outcome: &Outcome) -> Result<()> {
         let (context, name) = (self.context, self.base.name.as_str());
         let xml = match outcome {
@@ -153,9 +177,10 @@ impl Definition<'_> {
             _ if outcome.is_there() && self.how.print_xml => self.connection.domain_xml(name, Secrets::LeftOut)?,
             _ => None,
         };
+        let next = self.next(decision, outcome)?;
         if context.global.json {
             let findings: Vec<Finding> = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
-            let value = json!({"name": name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&decision.diff), "xml": xml});
+            let value = json!({"name": name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&decision.diff), "xml": xml, "next": next});
             return Ok(output::print(&output::json(&value))?);
         }
         match outcome {
@@ -172,12 +197,11 @@ impl Definition<'_> {
                     Purpose::Attach => "now has the devices",
                     Purpose::Detach => "is as before",
                 };
-                let word = shell_word(name);
-                let word = if name.starts_with('-') { format!("-- {word}") } else { word };
-                context.note(&format!("'{name}' {done}; start it with: {} start {word}", context.again()));
+                context.note(&format!("'{name}' {done}"));
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
+        context.note(next.as_ref().map(output::next).unwrap_or_default().trim_end());
         Ok(output::print_document(xml.as_deref().unwrap_or_default())?)
     }
 }

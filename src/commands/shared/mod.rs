@@ -10,6 +10,7 @@ pub(crate) mod exit_code;
 pub(super) mod facts;
 pub(super) mod holders;
 pub(super) mod lock;
+pub(super) mod next;
 pub(super) mod options;
 pub(super) mod request_file;
 mod schema;

@@ -11,8 +11,9 @@ use anyhow::Result;
 use super::Context;
 use super::exit_code::{BLOCKED, TIMED_OUT};
 use super::shared::existing::Existing;
-use crate::model::shell_word;
+use super::shared::next;
 use crate::output;
+use crate::readiness::Stage;
 use checks::Facts;
 use wait::{Guest, WaitResult};
 
@@ -52,6 +53,9 @@ impl Arguments {
         context.tell(&findings);
         if findings.iter().any(|finding| finding.refuses(self.force)) {
             output::tell(&format!("'{}' was not started: see above. Nothing was changed.\n", self.name));
+            if let Some(next) = facts.next_on_host(context)? {
+                step_note(context, output::next(&next).trim_end());
+            }
             return Ok(ExitCode::from(BLOCKED));
         }
         for step in facts.steps(&findings) {
@@ -61,10 +65,12 @@ impl Arguments {
         // Write.
         connection.start(&self.name, self.paused)?;
         let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
-        let (uri, word) = (shell_word(context.uri().as_str()), shell_word(&self.name));
-        let paused = if self.paused { format!(" and paused; resume it with: virsh -c {uri} resume {word}") } else { String::new() };
-        context.note(&format!("'{}' is started{paused}", self.name));
-        guest.map_or(Ok(ExitCode::SUCCESS), |guest| self.wait_for(context, &guest))
+        context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));
+        let code = guest.map_or(Ok(ExitCode::SUCCESS), |guest| self.wait_for(context, &guest))?;
+        let stage = if self.paused { Stage::Paused } else { Stage::Started };
+        let next = next::of_domain(context, &self.name, stage, facts.picture(), None);
+        step_note(context, output::next(&next).trim_end());
+        Ok(code)
     }
 
     fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<ExitCode> {
