@@ -10,8 +10,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::commands::exit_code::{FAILED, INTERRUPTED, USAGE};
 use crate::commands::{
-    Color, Context, Global, attach, capture, check, completions, define, detach, disk, explain, export, hook, import, list, man, prepare,
-    setup, show, start, status, stop, topology, undefine, undo,
+    Color, Context, Global, attach, capture, check, completions, define, detach, disk, explain, export, hook, import, list, man, overview,
+    prepare, setup, show, start, status, stop, topology, undefine, undo,
 };
 use crate::interrupt::Interrupted;
 use crate::problem::Problem;
@@ -29,9 +29,9 @@ pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; without it, the state of this host and its domains is printed.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The subcommands.
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(run::NOT_EXECUTABLE);
     }
     let cli = Cli::parse();
-    if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
+    if cli.global.connect.len() > 1 && !matches!(cli.command, Some(Command::List(_))) {
         Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect").exit();
     }
     match cli.global.color {
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let context = Context::new(cli.global);
-    cli.command.run(&context).unwrap_or_else(|error| {
+    cli.command.map_or_else(|| overview::run(&context), |command| command.run(&context)).unwrap_or_else(|error| {
         output::tell(&format!("{}\n", problem::describe(&error)));
         let is_usage = error.chain().filter_map(|cause| cause.downcast_ref::<Problem>()).any(|problem| problem.is_usage);
         ExitCode::from(if error.is::<Interrupted>() {

@@ -74,7 +74,8 @@ impl Arguments {
     fn scope(&self, context: &Context) -> Scope {
         match () {
             () if self.env => Scope::Cards,
-            () if context.global.json => Scope::All,
+            // The next step depends on the whole configuration.
+            () if context.global.json || self.shows_next() => Scope::All,
             () => Scope::Devices,
         }
     }

@@ -235,7 +235,11 @@ impl Arguments {
 /// What comes next on the host, as it is now.
 fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome) -> Result<Next> {
     if outcome == Outcome::Planned && !root.is_capture() {
-        let next = if std::env::args().any(|word| word == "--dry-run") { again(&[], &["--dry-run", "--json"]) } else { again(&["--yes"], &["--json"]) };
+        let next = if std::env::args().any(|word| word == "--dry-run") {
+            again(&[], &["--dry-run", "--json"])
+        } else {
+            again(&["--yes"], &["--json"])
+        };
         return Ok(Next::command(next, "nothing was changed"));
     }
     let host = if outcome == Outcome::Applied { discovery::read(root, Scope::All) } else { before.0.clone() };
@@ -248,7 +252,8 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
     // Where this way is refused, another one may be possible.
     let bind = (outcome != Outcome::Refused).then_some(wanted.bind);
     let next = seen.in_short(&cards, bind).next;
-    let is_same = bind.is_none() && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
+    let is_same = bind.is_none()
+        && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
         && readiness::proposed_bind(&host, before.1, &wanted.functions) == wanted.bind;
     Ok(if is_same { Next::sentence("correct what blocks it: see above") } else { next })
 }

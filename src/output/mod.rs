@@ -2,6 +2,7 @@
 
 mod checks;
 mod diff;
+mod domains;
 mod findings;
 mod imported;
 mod list;
@@ -14,6 +15,7 @@ mod topology;
 
 pub use checks::{Detail, checks};
 pub use diff::diff;
+pub use domains::{domains, short_name};
 pub use findings::{finding, findings_json, json};
 pub use imported::imported;
 pub use list::{addresses, cards, env, env_values, functions, groups, host_json, hosts, usb};

@@ -4,7 +4,7 @@ use super::binding::REPORTED_WITH_BINDING;
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::Bind;
-use crate::model::{Finding, Iommu, HostSource, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
+use crate::model::{Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose, missing_iommu};
 
 const WHY_GROUP: &str =

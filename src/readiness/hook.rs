@@ -39,7 +39,9 @@ pub(super) fn own(facts: &Facts) -> Vec<Check> {
         let check = check("hook", "libvirt's hook", "is not installed".into());
         // vgapt installs it only on the running system.
         return vec![if facts.hands_over && facts.observed.reach.is_live() {
-            check.missing(NextStep::Prepare, "it hands the host's display over to the guest, and takes it back", facts.command()).by_command()
+            check
+                .missing(NextStep::Prepare, "it hands the host's display over to the guest, and takes it back", facts.command())
+                .by_command()
         } else {
             check.care(WHY, facts.command())
         }];

@@ -53,7 +53,8 @@ pub(super) fn kvm(facts: &Facts) -> Check {
     }
 }
 
-pub(super) const WHY_IOMMU: &str = "a device can be assigned to a guest only behind an IOMMU, which confines its memory accesses to the guest";
+pub(super) const WHY_IOMMU: &str =
+    "a device can be assigned to a guest only behind an IOMMU, which confines its memory accesses to the guest";
 
 pub(super) fn iommu(facts: &Facts) -> Check {
     let (host, needs) = (facts.host, &facts.needs);

@@ -32,12 +32,9 @@ fn daemon(facts: &Facts) -> Check {
     if !setup.has("libvirtd") && !setup.has("virtqemud") {
         return not_installed(facts, check("is not installed".into()), "libvirt", "it runs the guests");
     }
-    check("is not running: no socket in /run/libvirt".into()).missing(
-        NextStep::Software,
-        "it runs the guests",
-        format!("systemctl enable --now {unit}"),
-    )
-    .by_command()
+    check("is not running: no socket in /run/libvirt".into())
+        .missing(NextStep::Software, "it runs the guests", format!("systemctl enable --now {unit}"))
+        .by_command()
 }
 
 fn answer(facts: &Facts) -> Option<Check> {
@@ -101,11 +98,7 @@ fn component(facts: &Facts, piece: &SoftwarePackage) -> Check {
         return Check { minor: true, ..check(String::new()).unknown(facts.observed.reach.because()) };
     }
     let check = Check { minor: false, ..check("is not installed".into()) };
-    if piece.required {
-        not_installed(facts, check, piece.name, piece.why)
-    } else {
-        check.care(piece.why, install(facts, piece.name))
-    }
+    if piece.required { not_installed(facts, check, piece.name, piece.why) } else { check.care(piece.why, install(facts, piece.name)) }
 }
 
 fn not_installed(facts: &Facts, check: Check, name: &str, why: &str) -> Check {

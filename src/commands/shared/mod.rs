@@ -5,6 +5,7 @@ pub(super) mod consent;
 pub(super) mod context;
 pub(super) mod decision;
 pub(super) mod definition;
+pub(super) mod domains;
 pub(super) mod existing;
 pub(crate) mod exit_code;
 pub(super) mod facts;

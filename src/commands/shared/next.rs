@@ -12,7 +12,9 @@ use crate::readiness::{self, DomainState, Input, Report, Stage};
 use crate::root::Root;
 use crate::run;
 
-/// What was read of a host to tell whether it is ready.
+/// What was read of a host to tell whether it is ready; the host itself was read with [`Scope::All`].
+///
+/// [`Scope::All`]: crate::discovery::Scope::All
 pub(in crate::commands) struct Seen<'a> {
     root: &'a Root,
     host: &'a Host,
@@ -108,6 +110,25 @@ pub(in crate::commands) fn of_host(
     let Some(root) = root.filter(|_| !cards.is_empty()) else { return Ok(None) };
     let report = Seen::read(context, root, host)?.in_short(&cards, bind);
     Ok((!report.ready).then_some(report.next))
+}
+
+/// Whether a host is ready for the card that is meant where none is named, in a line, and the next step on it. The first
+/// is `None` where the host cannot be read from here.
+pub(in crate::commands) fn on_host(
+    context: &Context,
+    root: Option<&Root>,
+    host: &Host,
+    cards: &[Assessment],
+) -> Result<(Option<String>, Next)> {
+    if let Some(root) = root {
+        let mut seen = Seen::read(context, root, host)?;
+        let meant = seen.meant();
+        let report = seen.in_short(&meant, None);
+        return Ok((Some(report.summary), report.next));
+    }
+    let choice = passthrough::choose(cards);
+    let next = choice.card().map_or_else(|| Next::sentence(choice.because()), |card| readiness::elsewhere(card.address));
+    Ok((None, next))
 }
 
 /// The next step for a domain of this name.

@@ -86,7 +86,8 @@ impl<'a> Facts<'a> {
 
     /// What the host lacks for the domain's cards.
     pub(super) fn next_on_host(&self, context: &Context) -> Result<Option<Next>> {
-        next::of_host(context, self.root, &self.host, &self.functions, self.is_handed_over().then_some(Bind::Start))
+        let host = context.host(self.root, Scope::All)?;
+        next::of_host(context, self.root, &host, &self.functions, self.is_handed_over().then_some(Bind::Start))
     }
 
     /// Where the guest's picture is, if it has a card.

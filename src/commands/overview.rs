@@ -1,0 +1,70 @@
+//! `vgapt` alone: this host, its domains, and the next step.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::Context;
+use super::shared::domains::Summary;
+use super::shared::next;
+use crate::discovery::Scope;
+use crate::model::{Host, Iommu};
+use crate::output;
+use crate::passthrough::{self, Assessment};
+use crate::problem;
+use crate::root::Root;
+
+/// Prints the state of this host and of its domains in a few lines, and the next step.
+pub(crate) fn run(context: &Context) -> Result<ExitCode> {
+    let root = context.root()?;
+    let host = context.host(root.as_ref(), Scope::All)?;
+    let cards = passthrough::assess(&host);
+    let asks = root.as_ref().is_none_or(Root::is_live) || !context.global.connect.is_empty();
+    let domains = asks.then(|| context.connect().and_then(|connection| Summary::read(connection, &cards)));
+    let (state, of_host) = next::on_host(context, root.as_ref(), &host, &cards)?;
+    let state = state.unwrap_or_else(|| "what it lacks cannot be read from here".to_owned());
+    let of_domain = match &domains {
+        Some(Ok(domains)) => domains.next(context, root.as_ref(), &host)?,
+        _ => None,
+    };
+    let next = of_domain.unwrap_or(of_host);
+    if context.global.json {
+        let domains = match &domains {
+            Some(Ok(domains)) => json!(domains),
+            Some(Err(error)) => json!({"unknown": problem::describe(error)}),
+            None => json!({"unknown": "only files of a host were read"}),
+        };
+        let value = json!({"host": {"iommu": host.platform.iommu, "kernel": host.platform.kernel, "state": state}, "gpus": cards, "domains": domains, "next": next});
+        output::print(&output::json(&value))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let domains = match &domains {
+        Some(Ok(domains)) => domains.text(&cards),
+        Some(Err(error)) => format!("Domains unknown: {}\n", problem::describe(error)),
+        None => String::new(),
+    };
+    output::print(&format!("{}{}{domains}{}", head(&host, &state), of_cards(&cards), output::next(&next)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn head(host: &Host, state: &str) -> String {
+    let platform = &host.platform;
+    let system = platform.distribution.name.clone().into_iter().chain(platform.kernel.iter().map(|kernel| format!("Linux {kernel}")));
+    let iommu = match platform.iommu {
+        Iommu::On => "IOMMU on",
+        Iommu::Off | Iommu::FirmwareOff => "IOMMU off",
+        Iommu::Guest => "no IOMMU",
+        Iommu::Unknown => "IOMMU unknown",
+    };
+    let parts: Vec<String> = system.chain([iommu.to_owned()]).collect();
+    format!("{}; {state}\n", parts.join(", "))
+}
+
+fn of_cards(cards: &[Assessment]) -> String {
+    let line = |card: &Assessment| {
+        let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
+        format!("  {} {}: {}{boot}\n", card.address.short(), output::short_name(card), card.verdict)
+    };
+    cards.iter().map(line).collect()
+}
