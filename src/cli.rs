@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
     Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, hook, import, list, man,
-    prepare, refused, setup, show, start, status, stop, topology, undefine, undo,
+    overview, prepare, refused, setup, show, start, status, stop, topology, undefine, undo,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run};
@@ -27,9 +27,9 @@ pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; without it, the state of this host and its domains is printed.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The subcommands.
@@ -113,7 +113,8 @@ pub fn main() -> ExitCode {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let context = Context::new(cli.global);
-    let answer = cli.command.run(&context).unwrap_or_else(|error| refused::answer(&context, error));
+    let ran = cli.command.map_or_else(|| overview::run(&context), |command| command.run(&context));
+    let answer = ran.unwrap_or_else(|error| refused::answer(&context, error));
     if context.global.json { finished(&answer, Some(&name)) } else { ExitCode::from(exit_code::of(answer.outcome)) }
 }
 
@@ -121,7 +122,7 @@ pub fn main() -> ExitCode {
 fn parsed() -> Result<(Cli, String), clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
-    if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
+    if cli.global.connect.len() > 1 && !matches!(cli.command, Some(Command::List(_))) {
         return Err(Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect"));
     }
     let names = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand()).map(|(name, _)| name);

@@ -56,7 +56,8 @@ impl Arguments {
         let decision = decide(&base, &facts, Some(&text), Vec::new());
 
         // Write.
-        let definition = Definition { context, connection, how: &self.how, base: &base, before: Some(&text), has_own_template: false };
+        let definition =
+            Definition { context, connection, how: &self.how, base: &base, facts: &facts, before: Some(&text), has_own_template: false };
         definition.carry_out(&decision).map(|(_, answer)| answer)
     }
 }

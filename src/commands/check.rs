@@ -9,18 +9,18 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::shared::card;
+use super::shared::next::{Seen, said};
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::domain_xml;
-use crate::host::{self, Bind};
+use crate::host::Bind;
 use crate::hypervisor::{Hypervisor, Known};
 use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
 use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
-use crate::readiness::{self, Input, Report};
+use crate::readiness::{self, Report};
 use crate::root::Root;
-use crate::run;
 use crate::xml::Document;
 
 /// Check whether the host is ready for a guest with a graphics card, and show what is missing
@@ -33,9 +33,9 @@ pub struct Arguments {
     /// The card for the guest, by the address of any of its functions [default: the bound card, else the one that can be passed through]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     gpu: Vec<PciAddress>,
-    /// When the card is bound to vfio-pci, as with prepare
-    #[arg(long, value_name = "WHEN", default_value = "boot")]
-    bind: Bind,
+    /// When the card is bound to vfio-pci, as with prepare [default: boot; start for the host's only display]
+    #[arg(long, value_name = "WHEN")]
+    bind: Option<Bind>,
     /// A copy of the card's ROM; check whether a guest can use it
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
@@ -68,25 +68,22 @@ impl Arguments {
     }
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
-        let setup = discovery::setup(root, host);
-        let cards = self.cards(root, host, &setup)?;
-        let mut observed = discovery::observe(root, host, &setup, rustix::process::geteuid().is_root());
+        let mut seen = Seen::read(context, root, host)?;
+        let cards = self.cards(root, host, &seen.setup)?;
         let displays: Vec<PciAddress> = cards.iter().map(|card| card.address).collect();
-        observed.roms = discovery::roms(root, &displays);
+        seen.observed.roms = discovery::roms(root, &displays);
         if let Some(file) = &self.rom {
             let [card] = displays[..] else {
                 return Err(Problem::new("--rom applies to one card, and it is not clear which one", "name the card with --gpu").into());
             };
-            observed.roms.insert(card, RomState::Read(rom(file)?));
+            seen.observed.roms.insert(card, RomState::Read(rom(file)?));
         }
-        (observed.smb_wanted, observed.smb_unknown) = smb_wanted(root, &setup);
+        (seen.observed.smb_wanted, seen.observed.smb_unknown) = smb_wanted(root, &seen.setup);
         if root.is_live() {
-            observed.libvirt = ask_libvirt(context, &setup);
-            look_at_what_runs(&mut observed, root, host, &setup, &cards);
+            seen.observed.libvirt = ask_libvirt(context, &seen.setup);
+            look_at_what_runs(&mut seen, &cards);
         }
-        let noted = host::noted(&context.target(root)?)?;
-        let session = context.uri().is_session();
-        Ok(readiness::check(&Input { host, setup: &setup, observed: &observed, cards: &cards, bind: self.bind, noted: &noted, session }))
+        Ok(seen.report(&cards, self.bind))
     }
 
     fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
@@ -177,10 +174,10 @@ fn card_user(domain: &Known) -> Result<Option<CardUser>, String> {
 }
 
 /// What can be read only on a live host: processes, limits, and the output of programs.
-fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &Setup, cards: &[Assessment]) {
-    let functions = cards.iter().flat_map(|card| card.functions.iter().copied());
-    let of_host: Vec<PciAddress> = functions.filter(|address| host.device(*address).is_some_and(|device| !device.on_vfio())).collect();
-    observed.holders = Some(discovery::holders(root, &of_host));
+fn look_at_what_runs(seen: &mut Seen, cards: &[Assessment]) {
+    seen.read_holders(cards);
+    seen.read_images();
+    let (setup, observed) = (&seen.setup, &mut seen.observed);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
     observed.memory_lock = Some(Size::from_bytes(limit.unwrap_or(u64::MAX)));
     for program in VERSIONED.into_iter().filter(|program| setup.has(program)) {
@@ -189,15 +186,6 @@ fn look_at_what_runs(observed: &mut Observed, root: &Root, host: &Host, setup: &
         }
     }
     look_at_hook(observed, setup);
-    let Some((lister, images)) = readiness::images(host, setup) else { return };
-    for image in images {
-        let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
-        let because = match observed.reach {
-            HostSource::Live { root: false } => observed.reach.because_closed().to_owned(),
-            _ => format!("{lister} failed to list it"),
-        };
-        observed.images.insert(image, listed.ok_or(because));
-    }
 }
 
 fn look_at_hook(observed: &mut Observed, setup: &Setup) {
@@ -217,10 +205,4 @@ fn look_at_hook(observed: &mut Observed, setup: &Setup) {
         hook.mislabelled =
             labelled.map(|all| all.into_iter().filter(|(_, said)| !said.is_empty()).map(|(file, _)| file.to_owned()).collect());
     }
-}
-
-/// The output of a program; `None` where it fails.
-fn said(argv: &[&str]) -> Option<String> {
-    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    run::output(&argv).ok().filter(run::ProgramOutput::success).map(|ran| ran.stdout)
 }

@@ -74,7 +74,7 @@ impl Arguments {
         let decision = decide(&base, &facts, before, further);
 
         // Write.
-        let definition = Definition { context, connection, how: &self.how, base: &base, before, has_own_template };
+        let definition = Definition { context, connection, how: &self.how, base: &base, facts: &facts, before, has_own_template };
         let (outcome, answer) = definition.carry_out(&decision)?;
         if outcome.is_there() {
             // Autostart is not part of the XML in libvirt. One that is not given stays as it is.

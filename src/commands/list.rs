@@ -1,14 +1,19 @@
 //! `vgapt list`.
 
+use std::slice;
+
 use anyhow::Result;
 
 use super::Context;
+use super::shared::next::Seen;
 use super::shared::{card, refused};
 use crate::discovery::Scope;
-use crate::model::{Host, PciAddress};
+use crate::model::{Host, Next, PciAddress};
 use crate::output::{self, Answer, CardsOfHost, Failure, Hosts, Listing, Outcome, Variables};
 use crate::passthrough::{self, Assessment};
 use crate::problem::{self, Problem};
+use crate::readiness;
+use crate::root::Root;
 
 /// List the graphics cards and whether they can be passed through
 ///
@@ -55,18 +60,41 @@ impl Arguments {
             context.print(&output::env(&variables))?;
             return Ok(Answer::done(variables));
         }
-        context.print(&self.text(&host, &cards))?;
-        Ok(Listing::answer(host, cards))
+        let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
+        context.print(&(self.text(&host, &cards) + &next.as_ref().map(output::next).unwrap_or_default()))?;
+        Ok(Listing::answer(host, cards).next(next))
     }
 
     fn scope(&self, context: &Context) -> Scope {
-        if context.global.json && !self.env {
-            Scope::All
-        } else if self.groups || self.usb || self.all {
-            Scope::Devices
-        } else {
-            Scope::Cards
+        match () {
+            () if self.env => Scope::Cards,
+            // The next step depends on the whole configuration.
+            () if context.global.json || self.shows_next() => Scope::All,
+            () => Scope::Devices,
         }
+    }
+
+    /// The next step for each card, and for the host, as `vgapt check` says it.
+    fn next_steps(&self, context: &Context, root: Option<&Root>, host: &Host, cards: &mut [Assessment]) -> Option<Next> {
+        let Some(root) = root else {
+            for card in &mut *cards {
+                card.next = Some(readiness::elsewhere(card.address));
+            }
+            return passthrough::choose(cards).card().and_then(|card| card.next.clone());
+        };
+        let mut seen = match Seen::read(context, root, host) {
+            Ok(seen) => seen,
+            Err(error) => return Some(Next::sentence(format!("unknown: {}", problem::describe(&error)))),
+        };
+        for card in &mut *cards {
+            card.next = Some(seen.in_short(slice::from_ref(card), None).next);
+        }
+        let meant = if self.gpu.is_some() { cards.to_vec() } else { seen.meant() };
+        Some(seen.in_short(&meant, None).next)
+    }
+
+    fn shows_next(&self) -> bool {
+        !(self.env || self.groups || self.usb || self.all)
     }
 
     fn text(&self, host: &Host, cards: &[Assessment]) -> String {

@@ -9,13 +9,15 @@ use serde::Serialize;
 use super::Context;
 use super::shared::card;
 use super::shared::consent::Consent;
+use super::shared::next::{self, Seen, again};
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
-use crate::model::{Finding, Host, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, Planned};
 use crate::passthrough;
 use crate::problem::Problem;
+use crate::readiness;
 use crate::root::Root;
 use crate::target::Target;
 
@@ -108,9 +110,11 @@ impl Arguments {
             Outcome::Done
         };
         drop(lock);
+        let next = next_step(context, &root, (&host, &setup), &wanted, outcome)?;
         let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
+        context.note(output::next(&next).trim_end());
         let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
-        Ok(Answer::new(outcome).with(prepared).finding(plan.findings.into_iter().chain(unbound).collect()))
+        Ok(Answer::new(outcome).with(prepared).finding(plan.findings.into_iter().chain(unbound).collect()).next(next))
     }
 
     /// Rolls back an earlier run that was interrupted, before anything is read.
@@ -199,13 +203,35 @@ impl Arguments {
             Outcome::Unchanged => context.note("the host is prepared; already up to date"),
             Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
             Outcome::Planned => context.note("nothing was changed"),
-            Outcome::Unconfirmed => context.say("nothing was changed; use --yes to make the changes\n"),
+            Outcome::Unconfirmed => context.say("nothing was changed\n"),
             _ if !root.is_live() => context.note(TREE),
-            _ if plan.reboot.is_empty() => context.note("the host is prepared"),
-            _ => context.note("the host is prepared; reboot, then run: vgapt check"),
+            _ => context.note("the host is prepared"),
         }
         outcome
     }
+}
+
+/// What comes next on the host, as it is now.
+fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome) -> Result<Next> {
+    match outcome {
+        Outcome::Planned if !root.is_capture() => return Ok(next::without_dry_run()),
+        Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
+        _ => {}
+    }
+    let host = if outcome == Outcome::Done { discovery::read(root, Scope::All) } else { before.0.clone() };
+    let mut seen = Seen::read(context, root, &host)?;
+    let mut cards = passthrough::assess(&host);
+    cards.retain(|card| card.functions.iter().any(|function| wanted.functions.contains(function)));
+    if cards.is_empty() {
+        cards = seen.meant();
+    }
+    // Where this way is refused, another one may be possible.
+    let bind = (outcome != Outcome::Refused).then_some(wanted.bind);
+    let next = seen.in_short(&cards, bind).next;
+    let is_same = bind.is_none()
+        && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
+        && readiness::proposed_bind(&host, before.1, &wanted.functions) == wanted.bind;
+    Ok(if is_same { Next::sentence("correct what blocks it: see above") } else { next })
 }
 
 /// Carries out and verifies the plan; rolls it back on a failure.

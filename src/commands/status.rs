@@ -1,84 +1,93 @@
 //! `vgapt status`.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
+use super::shared::domains::{Short, Summary};
 use super::shared::existing::Existing;
-use super::shared::refused;
+use super::shared::{next, refused};
 use crate::discovery::{self, Scope};
 use crate::domain;
-use crate::hypervisor::{Hypervisor, State};
+use crate::domain_xml::{self, agent_channel, disks, pins};
+use crate::hypervisor::{GuestAddress, Hypervisor, State, Unread};
 use crate::interrupt::Interrupt;
-use crate::model::{Finding, Host, PciAddress, PciDevice};
+use crate::model::{CpuSet, Finding, Host, Next, PciAddress, PciDevice, Size};
 use crate::output::{self, Answer, Form, Outcome};
+use crate::passthrough;
 use crate::root::Root;
+use crate::xml::{Document, Element};
 
-/// Show a domain's state, and the drivers of its devices
+/// Show a domain's state, memory, processors, disks, addresses and devices; without a name, all domains
 ///
-/// Works also for domains that vgapt did not define.
+/// Works also for domains that vgapt did not define. What cannot be read is reported as unknown.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The domain's name
-    name: String,
+    /// The domain's name [default: all domains, one line each]
+    name: Option<String>,
     /// Check again each second until Ctrl-C; if the output is not a terminal, print one line for each change
-    #[arg(long)]
+    #[arg(long, requires = "name")]
     watch: bool,
 }
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Where libvirt writes the process id of a domain's QEMU when it starts it.
+const PID_FILES: &str = "/run/libvirt/qemu";
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let root = context.root()?;
+        let Some(name) = &self.name else { return all(context, connection, root.as_ref()) };
         if self.watch {
-            let answer = self.watch(context, connection, root.as_ref()).unwrap_or_else(|error| refused::answer(context, error));
+            let answer = watch(context, connection, root.as_ref(), name).unwrap_or_else(|error| refused::answer(context, error));
             if context.global.json && answer.outcome != Outcome::Interrupted {
                 output::print(&line(&answer))?;
             }
             return Ok(Answer { is_printed: true, ..answer });
         }
-        let seen = self.look(context, connection, root.as_ref())?;
-        context.print(&seen.text(&self.name))?;
+        let seen = look(context, connection, root.as_ref(), name)?;
+        context.print(&format!("{}{}", seen.text(), output::next(&seen.next)))?;
         context.tell(&seen.findings);
-        Ok(seen.answer(&self.name))
+        Ok(seen.answer())
     }
+}
 
-    fn watch(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Answer> {
-        let interrupt = Interrupt::watch()?;
-        let redraws = std::io::stdout().is_terminal() && output::redraws() && !context.global.json;
-        let mut last = String::new();
-        while !interrupt.came() {
-            let seen = self.look(context, connection, root)?;
-            let text = match () {
-                () if redraws => output::redrawn(&seen.text_with_findings(&self.name)),
-                () if context.global.json => line(&seen.answer(&self.name)),
-                () => format!("{}\n", seen.line(&self.name)),
-            };
-            if redraws || text != last {
-                output::print(&text)?;
-            }
-            last = text;
-            interrupt.pause(INTERVAL);
+/// All domains, one line each.
+fn all(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Answer> {
+    let host = context.host(root, Scope::All)?;
+    let cards = passthrough::assess(&host);
+    let summary = Summary::read(connection, &cards)?;
+    let next = match summary.next(context, root, &host)? {
+        Some(next) => next,
+        None => next::on_host(context, root, &host, &cards)?.1,
+    };
+    context.print(&format!("{}{}", summary.text(&cards), output::next(&next)))?;
+    Ok(Answer::done(Status::All { domains: summary.domains, unread: summary.unread }).next(next))
+}
+
+fn watch(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, name: &str) -> Result<Answer> {
+    let interrupt = Interrupt::watch()?;
+    let redraws = std::io::stdout().is_terminal() && output::redraws() && !context.global.json;
+    let mut last = String::new();
+    while !interrupt.came() {
+        let seen = look(context, connection, root, name)?;
+        let text = match () {
+            () if redraws => output::redrawn(&seen.text_with_findings()),
+            () if context.global.json => line(&seen.answer()),
+            () => format!("{}\n", seen.line()),
+        };
+        if redraws || text != last {
+            output::print(&text)?;
         }
-        Ok(Answer::printed(Outcome::Interrupted))
+        last = text;
+        interrupt.pause(INTERVAL);
     }
-
-    fn look(&self, context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Seen> {
-        let existing = Existing::open(connection, &self.name)?;
-        let state = connection.state(&self.name)?;
-        let host = context.host(root, Scope::Devices)?;
-        let passed = existing.passed();
-        // While the domain is running, its devices are in use by it: nothing to check.
-        let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
-        let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
-        Ok(Seen { state, autostart: connection.autostart(&self.name)?, devices: only(&host, &functions), findings })
-    }
+    Ok(Answer::printed(Outcome::Interrupted))
 }
 
 /// A document of --watch.
@@ -86,54 +95,261 @@ fn line(answer: &Answer) -> String {
     answer.document(Some("status"), Form::OneLine)
 }
 
+fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, name: &str) -> Result<Seen> {
+    let existing = Existing::open(connection, name)?;
+    let state = connection.state(name)?;
+    let host = context.host(root, if state.is_active() { Scope::Devices } else { Scope::All })?;
+    let passed = existing.passed();
+    // While the domain is running, its devices are in use by it: nothing to check.
+    let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
+    let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
+    let handover = existing.record.as_ref().is_some_and(|record| record.request.handover);
+    let bind = handover.then_some(crate::host::Bind::Start);
+    let of_host = if state.is_active() { None } else { next::of_host(context, root, &host, &functions, bind)? };
+    let picture = passthrough::picture(&host, &functions, handover);
+    // Only the XML of the running domain tells whether its agent is connected.
+    let active = if state.is_active() { active_xml(connection, name)? } else { None };
+    let agent = agent(existing.document.root(), active.as_ref(), state);
+    let domain = active.as_ref().unwrap_or(&existing.document).root();
+    Ok(Seen {
+        name: name.to_owned(),
+        state,
+        autostart: connection.autostart(name)?,
+        since: root.filter(|root| root.is_live() && state.is_active()).and_then(|root| root.changed(&format!("{PID_FILES}/{name}.pid"))),
+        memory: domain_xml::memory(domain),
+        cpus: domain_xml::vcpus(domain),
+        pins: pins(domain).map(|(vcpus, emulator)| {
+            let vcpus = vcpus.into_iter().map(|(vcpu, cpus)| Pin { vcpu, cpus }).collect();
+            Pins { vcpus, emulator }
+        }),
+        disks: disks(domain).map(|disk| SeenDisk::of(&disk)).collect(),
+        addresses: if state.is_active() { connection.addresses(name, agent == Agent::Connected)? } else { Some(Vec::new()) },
+        agent,
+        devices: only(&host, &functions),
+        findings,
+        next: next::of_domain(context, name, next::stage(state), picture, of_host),
+    })
+}
+
+/// The XML of the running domain; `None` where it ended meanwhile.
+fn active_xml(connection: &dyn Hypervisor, name: &str) -> Result<Option<Document>> {
+    let known = connection.domains()?.known.into_iter().find(|known| known.name == name && known.xml.len() > 1);
+    Ok(known.and_then(|known| Document::parse(known.xml.last()?).ok()))
+}
+
+/// Whether the agent in the guest can be talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Agent {
+    Connected,
+    NotConnected,
+    /// The domain has no channel for one.
+    NoChannel,
+    Unknown,
+}
+
+fn agent(inactive: Element<'_>, active: Option<&Document>, state: State) -> Agent {
+    match agent_channel(active.map_or(inactive, Document::root)) {
+        None => Agent::NoChannel,
+        Some(Some(state)) if state == "connected" => Agent::Connected,
+        Some(Some(_)) => Agent::NotConnected,
+        Some(None) if !state.is_active() => Agent::NotConnected,
+        Some(None) => Agent::Unknown,
+    }
+}
+
+/// The host CPUs that the virtual ones and the emulator run on.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+struct Pins {
+    vcpus: Vec<Pin>,
+    emulator: Option<CpuSet>,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+struct Pin {
+    vcpu: u32,
+    cpus: CpuSet,
+}
+
+impl Pins {
+    fn text(&self) -> String {
+        if self.vcpus.is_empty() {
+            return "not pinned".to_owned();
+        }
+        let all = CpuSet(self.vcpus.iter().flat_map(|pin| pin.cpus.0.iter().copied()).collect());
+        let emulator = self.emulator.as_ref().map(|set| format!(", the emulator to {set}")).unwrap_or_default();
+        format!("pinned to {all}{emulator}")
+    }
+}
+
+/// A disk or CD of the domain.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+struct SeenDisk {
+    target: Option<String>,
+    /// `disk`, `cdrom`, …
+    kind: String,
+    /// Where its content is; `None` if it is empty.
+    source: Option<String>,
+    format: Option<String>,
+}
+
+impl SeenDisk {
+    fn of(disk: &domain_xml::Disk<'_>) -> Self {
+        let source = disk.source.as_ref().map(|source| match source {
+            domain_xml::Source::Path(path) => path.clone(),
+            domain_xml::Source::Volume { pool, volume } => format!("volume {volume} of the pool {pool}"),
+            domain_xml::Source::Remote { protocol, name } => format!("{protocol}:{name}"),
+            domain_xml::Source::Nvme(address) => format!("NVMe {}", address.map(|address| address.short()).unwrap_or_default()),
+        });
+        Self { target: disk.target.clone(), kind: disk.kind.clone(), source, format: disk.format.clone() }
+    }
+
+    fn text(&self) -> String {
+        let source = self.source.as_deref().unwrap_or("empty");
+        let format = self.format.as_ref().filter(|_| self.source.is_some()).map(|format| format!(", {format}")).unwrap_or_default();
+        format!("{} {source} ({}{format})", self.target.as_deref().unwrap_or("-"), self.kind)
+    }
+}
+
 /// What `vgapt status` answers.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Status {
+#[serde(untagged)]
+pub(super) enum Status {
+    One(Box<StatusOfOne>),
+    All { domains: Vec<Short>, unread: Vec<Unread> },
+}
+
+/// The status of a domain. What is unknown is null.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct StatusOfOne {
     name: String,
     state: State,
     autostart: bool,
+    /// When it was started, in seconds since 1970.
+    since: Option<u64>,
+    /// In bytes.
+    memory: Option<Size>,
+    cpus: Option<u32>,
+    pins: Option<Pins>,
+    disks: Vec<SeenDisk>,
+    addresses: Option<Vec<GuestAddress>>,
+    agent: Agent,
     /// The PCI functions that are passed through to it.
     devices: Vec<PciDevice>,
 }
 
 /// The status of a domain.
 struct Seen {
+    name: String,
     state: State,
     autostart: bool,
+    /// When it was started, in seconds since 1970.
+    since: Option<u64>,
+    memory: Option<Size>,
+    cpus: Option<u32>,
+    pins: Result<Pins, String>,
+    disks: Vec<SeenDisk>,
+    addresses: Option<Vec<GuestAddress>>,
+    agent: Agent,
     /// The host, reduced to the domain's functions.
     devices: Host,
     findings: Vec<Finding>,
+    next: Next,
 }
 
 impl Seen {
-    fn answer(&self, name: &str) -> Answer {
-        let Self { state, autostart, devices, findings } = self;
-        let status = Status { name: name.to_owned(), state: *state, autostart: *autostart, devices: devices.pci.clone() };
-        Answer::done(status).finding(findings.clone())
+    fn answer(&self) -> Answer {
+        let Self { state, autostart, since, memory, cpus, agent, .. } = *self;
+        let one = StatusOfOne {
+            name: self.name.clone(),
+            state,
+            autostart,
+            since,
+            memory,
+            cpus,
+            pins: self.pins.as_ref().ok().cloned(),
+            disks: self.disks.clone(),
+            addresses: self.addresses.clone(),
+            agent,
+            devices: self.devices.pci.clone(),
+        };
+        Answer::done(Status::One(Box::new(one))).finding(self.findings.clone()).next(self.next.clone())
     }
 
-    fn text(&self, name: &str) -> String {
-        format!("{}\n{}", self.head(name), output::functions(&self.devices))
+    fn text(&self) -> String {
+        let unknown = || "unknown".to_owned();
+        let mut rows = vec![
+            ("memory", self.memory.map_or_else(unknown, |memory| memory.to_string())),
+            ("processors", format!("{}, {}", self.cpus.map_or_else(unknown, |cpus| cpus.to_string()), self.pinned())),
+        ];
+        rows.extend(self.disks.iter().map(|disk| ("disk", disk.text())));
+        if self.state.is_active() {
+            rows.push(("address", self.address()));
+        }
+        rows.push(("agent", self.agent().to_owned()));
+        let rows: String = rows.iter().map(|(what, text)| format!("  {what:<11} {}\n", output::shown(text))).collect();
+        format!("{}\n{rows}{}", self.head(), output::functions(&self.devices))
     }
 
-    fn text_with_findings(&self, name: &str) -> String {
+    fn pinned(&self) -> String {
+        self.pins.as_ref().map_or_else(|because| format!("pinning unknown: {because}"), Pins::text)
+    }
+
+    fn address(&self) -> String {
+        let Some(addresses) = &self.addresses else { return "unknown".to_owned() };
+        let known: Vec<String> = addresses.iter().map(|one| format!("{} ({})", one.address, one.source)).collect();
+        if known.is_empty() { "none is known".to_owned() } else { known.join(", ") }
+    }
+
+    fn agent(&self) -> &'static str {
+        match self.agent {
+            Agent::Connected => "connected",
+            Agent::NotConnected => "not connected",
+            Agent::NoChannel => "none: the domain has no channel for it",
+            Agent::Unknown => "unknown",
+        }
+    }
+
+    fn text_with_findings(&self) -> String {
         let findings: String = self.findings.iter().map(output::finding).collect();
-        self.text(name) + &findings
+        self.text() + &findings
     }
 
     /// All of it on one line.
-    fn line(&self, name: &str) -> String {
+    fn line(&self) -> String {
         let driver = |device: &crate::model::PciDevice| {
             let none = if self.devices.unknown.iter().any(|what| what.starts_with("drivers")) { "an unknown driver" } else { "no driver" };
             format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or(none))
         };
         let devices: String = self.devices.pci.iter().map(driver).collect();
         let findings: String = self.findings.iter().map(|finding| format!(", {}", finding.message)).collect();
-        self.head(name) + &devices + &findings
+        self.named() + &devices + &findings
     }
 
-    fn head(&self, name: &str) -> String {
-        format!("{name}: {}{}", self.state, if self.autostart { ", starts with the host" } else { "" })
+    fn named(&self) -> String {
+        format!("{}: {}{}", self.name, self.state, if self.autostart { ", starts with the host" } else { "" })
+    }
+
+    /// Its name and state, and for how long.
+    fn head(&self) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|now| now.as_secs());
+        let lasting = self.since.zip(now.ok()).map(|(since, now)| lasting(now.saturating_sub(since)));
+        match lasting {
+            Some(lasting) => format!("{}, for {lasting}", self.named()),
+            None if self.state.is_active() => format!("{}, since when is unknown", self.named()),
+            None => self.named(),
+        }
+    }
+}
+
+/// A time in its two largest units.
+fn lasting(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match () {
+        () if days > 0 => format!("{days} d {} h", hours % 24),
+        () if hours > 0 => format!("{hours} h {} min", minutes % 60),
+        () if minutes > 0 => format!("{minutes} min"),
+        () => format!("{seconds} s"),
     }
 }
 

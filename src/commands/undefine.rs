@@ -57,7 +57,7 @@ impl Arguments {
             }
         };
         if lost.iter().any(|finding| finding.refuses(self.force)) {
-            return Err(Refused { findings: lost, end: format!("'{name}' was not undefined: see above; use --force to override.") }.into());
+            return Err(Refused { findings: lost, end: format!("'{name}' was not undefined: see above; use --force to override."), next: None }.into());
         }
         context.tell(&lost);
         connection.undefine(name)?;

@@ -27,6 +27,16 @@ pub fn device_with_alias<'d>(domain: Element<'d>, alias: &str) -> Option<Element
     devices(domain).find(|device| alias_of(*device).as_deref() == Some(alias))
 }
 
+/// The channel of QEMU's guest agent.
+const AGENT: &str = "org.qemu.guest_agent.0";
+
+/// The channel of the guest agent, if there is one: its state, which only the XML of a running domain has.
+pub fn agent_channel(domain: Element<'_>) -> Option<Option<String>> {
+    let mut targets = devices_named(domain, "channel").filter_map(|channel| channel.child("target"));
+    let target = targets.find(|target| target.attribute("name").as_deref() == Some(AGENT))?;
+    Some(target.attribute("state").map(std::borrow::Cow::into_owned))
+}
+
 /// The number in an attribute: decimal, or hexadecimal behind `0x`.
 pub fn number(element: Element<'_>, attribute: &str) -> Option<u32> {
     parse_number(&element.attribute(attribute)?)

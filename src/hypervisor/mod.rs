@@ -11,5 +11,5 @@ mod wire;
 pub use client::connect;
 pub use error::LibvirtError;
 pub use questions::Hypervisor;
-pub use values::{Defined, Domains, Known, Pool, Pools, SavedData, Secrets, Snapshot, State, Unread, Volume};
+pub use values::{Defined, Domains, GuestAddress, Known, Pool, Pools, SavedData, Secrets, Snapshot, State, Unread, Volume};
 pub use wire::serve;

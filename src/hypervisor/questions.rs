@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::values::{Defined, Domains, Pools, SavedData, Secrets, State};
+use super::values::{Defined, Domains, GuestAddress, Pools, SavedData, Secrets, State};
 use crate::model::Libvirt;
 
 /// Time limit for most questions. After an update, the first one waits until libvirt has probed QEMU.
@@ -141,6 +141,9 @@ questions! {
     /// The addresses that the running domain has leased from libvirt's networks; after a start, those of its last run
     /// until it renews them. `None` where they are unknown.
     QUESTION "asking for addresses" leases(name: &str) -> Option<Vec<String>>;
+    /// The addresses of the running domain, as its networks, its agent (if it is connected) and the host's table of
+    /// neighbours know them. `None` where none of them could be asked.
+    QUESTION "asking for addresses" addresses(name: &str, has_agent: bool) -> Option<Vec<GuestAddress>>;
     /// Asks the guest to shut down.
     STOP "asking a guest to shut down" shut_down(name: &str) -> ();
     /// Powers a domain off.

@@ -60,6 +60,15 @@ pub struct Known {
     pub xml: Vec<String>,
 }
 
+/// An address of a guest, without the loopback's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, Deserialize)]
+pub struct GuestAddress {
+    /// The address.
+    pub address: String,
+    /// Who knows it: `lease` (a network of libvirt's), `agent`, `arp` (the host's table of neighbours).
+    pub source: String,
+}
+
 /// The domains, and those that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize)]
 pub struct Domains {

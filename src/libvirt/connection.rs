@@ -1,7 +1,9 @@
 //! A connection to libvirt, through its Rust bindings.
 
 use anyhow::{Result, bail};
-use vgapt::hypervisor::{Defined, Domains, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread};
+use vgapt::hypervisor::{
+    Defined, Domains, GuestAddress, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread,
+};
 use vgapt::model::Uri;
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
@@ -226,6 +228,29 @@ impl Hypervisor for Libvirt {
         let interfaces = self.domain(name)?.interface_addresses(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0).ok();
         let addresses = |interfaces: Vec<Interface>| interfaces.into_iter().flat_map(|one| one.addrs).map(|one| one.addr).collect();
         Ok(interfaces.map(addresses))
+    }
+
+    fn addresses(&self, name: &str, has_agent: bool) -> Result<Option<Vec<GuestAddress>>> {
+        let domain = self.domain(name)?;
+        let sources = [
+            ("lease", Some(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)),
+            // An agent that is not connected would be waited for.
+            ("agent", has_agent.then_some(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)),
+            ("arp", Some(sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)),
+        ];
+        let mut all: Option<Vec<GuestAddress>> = None;
+        for (source, flag) in sources.into_iter().filter_map(|(source, flag)| Some((source, flag?))) {
+            // A source that the driver or the domain does not have knows nothing.
+            let Ok(interfaces) = domain.interface_addresses(flag, 0) else { continue };
+            let known = all.get_or_insert_default();
+            for address in interfaces.into_iter().flat_map(|one| one.addrs).map(|one| one.addr) {
+                let is_loopback = address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+                if !is_loopback && !known.iter().any(|other| other.address == address) {
+                    known.push(GuestAddress { address, source: source.to_owned() });
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn shut_down(&self, name: &str) -> Result<()> {

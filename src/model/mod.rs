@@ -14,6 +14,7 @@ mod images;
 mod libvirt;
 mod memory;
 mod names;
+mod next;
 mod observed;
 mod platform;
 mod reading;
@@ -33,6 +34,7 @@ pub use images::{BEGINNING, LONGEST_CHAIN, ResolvedFile, ResolvedName, format_by
 pub use libvirt::{Libvirt, SmbShare, Uri, VirtualNetwork};
 pub use memory::{HugepagePool, Memory, Size};
 pub use names::{NamedFile, Role, is_known_format, named_by};
+pub use next::Next;
 pub use observed::{CardUser, FreeBlocks, Holder, Holders, HostSource, KvmNode, LibvirtAnswer, ModuleState, Observed, RomState};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
 pub use reading::Reading;

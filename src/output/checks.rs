@@ -1,5 +1,6 @@
 //! The report of `vgapt check`: one line for each check, its remedy below it, and a summary at the end.
 
+use super::next::next;
 use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
 use crate::readiness::{Check, CheckState, Report, Topic};
 
@@ -33,8 +34,8 @@ pub fn checks(report: &Report, detail: Detail) -> String {
         text.push('\n');
     }
     let style = if report.ready { GOOD } else { BAD };
-    let (word, rest) = report.summary.split_at(report.summary.find([',', ';', ':']).unwrap_or(0));
-    format!("{text}{}{rest}\n", paint(style, word))
+    let (word, rest) = report.summary.split_at(report.summary.find([',', ':']).unwrap_or(report.summary.len()));
+    format!("{text}{}{rest}\n{}", paint(style, word), next(&report.next))
 }
 
 fn heading(group: Topic) -> &'static str {

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Finding;
+use crate::model::{Finding, Next};
 
 /// The version of the documents: raised where a key changes its meaning or is removed.
 pub const SCHEMA: u32 = 1;
@@ -58,6 +58,9 @@ pub struct Envelope<'a> {
     outcome: Outcome,
     /// What the command found, as in its text.
     findings: &'a [Finding],
+    /// The one next step, where the command knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a Next>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
 }
@@ -66,6 +69,7 @@ pub struct Envelope<'a> {
 pub struct Answer {
     pub outcome: Outcome,
     pub findings: Vec<Finding>,
+    pub next: Option<Next>,
     pub error: Option<Failure>,
     /// Whether the command has printed its document, or documents, itself.
     pub is_printed: bool,
@@ -101,7 +105,7 @@ impl<T: Serialize> Facts for T {
 impl Answer {
     /// Without facts.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, findings: Vec::new(), error: None, is_printed: false, facts: None }
+        Self { outcome, findings: Vec::new(), next: None, error: None, is_printed: false, facts: None }
     }
 
     /// What was asked is done, or shown.
@@ -124,10 +128,15 @@ impl Answer {
         Self { findings, ..self }
     }
 
+    #[must_use]
+    pub fn next(self, next: impl Into<Option<Next>>) -> Self {
+        Self { next: next.into(), ..self }
+    }
+
     /// The document of a command.
     pub fn document(&self, command: Option<&str>, form: Form) -> String {
-        let Self { outcome, findings, error, facts, .. } = self;
-        let envelope = Envelope { schema: SCHEMA, command, outcome: *outcome, findings, error: error.as_ref() };
+        let Self { outcome, findings, next, error, facts, .. } = self;
+        let envelope = Envelope { schema: SCHEMA, command, outcome: *outcome, findings, next: next.as_ref(), error: error.as_ref() };
         facts.as_ref().map_or_else(|| text(&envelope, form), |facts| facts.document(&envelope, form))
     }
 }

@@ -70,7 +70,12 @@ fn block(host: &Host, card: &Assessment) -> String {
     if !card.twins.is_empty() {
         line("twins", &PciAddress::list(&card.twins));
     }
-    line("next", &card.remedy);
+    if let Some(remedy) = &card.remedy {
+        line("remedy", remedy);
+    }
+    if let Some(next) = &card.next {
+        line("next", &next.to_string());
+    }
     for warning in &card.warnings {
         line("warning", &paint(WARNING, &warning.message));
         line("", &format!("remedy: {}", warning.remedy));

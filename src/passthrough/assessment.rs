@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::dangers::{RESERVED_MEMORY_REMEDY, displays_that_stay, has_outlets};
 use super::verdict::Verdict;
 use super::{group, warnings};
-use crate::model::{Card, CardKind, Finding, Host, PciAddress, PciDevice, PciId};
+use crate::model::{Card, CardKind, Finding, Host, Next, PciAddress, PciDevice, PciId};
 
 /// A graphics card, and whether and how it can be passed through.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -37,7 +37,12 @@ pub struct Assessment {
     #[serde(skip)]
     pub host_keeps_display: bool,
     pub verdict: Verdict,
-    pub remedy: String,
+    /// What would let it be passed through, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The next step, where the host's configuration was read too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
     pub warnings: Vec<Finding>,
 }
 
@@ -67,6 +72,7 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
         physical_function: display.physical_function,
         host_keeps_display,
         remedy: remedy(host, &card, verdict, &virtual_functions),
+        next: None,
         virtual_functions,
         warnings: warnings::of_card(host, &card, verdict),
         functions: card.functions,
@@ -95,25 +101,18 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
     }
 }
 
-fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAddress]) -> String {
-    let address = card.address.short();
+/// What blocks it has to be changed by hand; every other step is the next step of `readiness`.
+fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAddress]) -> Option<String> {
     match verdict {
-        Verdict::Console => "leave it to the host: it is the server's console".into(),
-        Verdict::Ready | Verdict::Available => format!("vgapt define NAME --gpu {address}"),
-        Verdict::OnlyDisplay => {
-            format!(
-                "hand the display over while the guest runs (the desktop is stopped for that time, and started again): vgapt prepare --gpu {address} --bind start, then vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count) and make it primary in the firmware"
-            )
-        }
+        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay | Verdict::Console | Verdict::Unknown => None,
         Verdict::SharedOut => {
             let one = virtual_functions.first().map_or_else(|| "ADDRESS".to_owned(), |function| function.short());
-            format!(
+            Some(format!(
                 "pass through one of its virtual functions: vgapt define NAME --gpu {one}; or remove these first: echo 0 > /sys/bus/pci/devices/{}/sriov_numvfs",
                 card.address
-            )
+            ))
         }
-        Verdict::Reserved => RESERVED_MEMORY_REMEDY.into(),
-        Verdict::Blocked => group::isolation_remedy(group::is_soldered(host, &card.functions)),
-        Verdict::Unknown => group::missing_iommu(host).1,
+        Verdict::Reserved => Some(RESERVED_MEMORY_REMEDY.into()),
+        Verdict::Blocked => Some(group::isolation_remedy(group::is_soldered(host, &card.functions))),
     }
 }

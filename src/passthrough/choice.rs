@@ -129,7 +129,8 @@ fn stays(card: &Assessment, has_discrete: bool) -> String {
     }
 }
 
-fn in_the_way(card: &Assessment) -> String {
+/// Why a card cannot be passed through, or only if it is named.
+pub fn in_the_way(card: &Assessment) -> String {
     let address = card.address.short();
     match (card.kind, card.verdict) {
         (CardKind::Bmc, _) => format!("{address} is the server's console"),

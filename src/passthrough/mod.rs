@@ -7,15 +7,17 @@ mod choice;
 mod dangers;
 mod families;
 mod group;
+mod picture;
 mod verdict;
 mod warnings;
 
 pub use assessment::{Assessment, assess};
-pub use choice::{Choice, choose};
+pub use choice::{Choice, choose, in_the_way};
 pub use dangers::{
     Danger, DangerKind, dangers, displays_on_vfio, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
     only_display_remedy,
 };
 pub use group::missing_iommu;
+pub use picture::picture;
 pub use verdict::Verdict;
 pub use warnings::of_host;

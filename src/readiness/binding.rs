@@ -64,7 +64,7 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
         return of(card, format!("{on}: libvirt binds it when the domain starts"))
             .care("a driver that is loaded later may bind it first", facts.command());
     }
-    of(card, on).missing(NextStep::Prepare, WHY_BOOT, facts.command())
+    of(card, on).missing(NextStep::Prepare, WHY_BOOT, facts.command()).by_command()
 }
 
 /// Set up, but not bound yet.
@@ -127,11 +127,10 @@ fn moved_check(facts: &Facts, bound: &Bound) -> Check {
     );
     // An audio function moves with its card.
     let card = elsewhere.iter().find_map(|address| Card::with(host, address.parse().ok()?));
-    let remedy = match card {
-        Some(card) => format!("vgapt prepare --gpu {}", card.address.short()),
-        None => "vgapt undo, or put the card back".to_owned(),
-    };
-    check.missing(NextStep::Prepare, WHY_MOVED, remedy)
+    match card {
+        Some(card) => check.missing(NextStep::Prepare, WHY_MOVED, format!("vgapt prepare --gpu {}", card.address.short())).by_command(),
+        None => check.missing(NextStep::Prepare, WHY_MOVED, "vgapt undo, or put the card back"),
+    }
 }
 
 /// Why unbinding a card from the running host may fail.

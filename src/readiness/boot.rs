@@ -61,7 +61,7 @@ pub(super) fn parameters(facts: &Facts) -> Check {
         .join(", and ");
     // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
     if facts.writes() || needs.next_boot_has_them() == Some(false) {
-        return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy());
+        return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
     check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())
@@ -77,11 +77,12 @@ pub(super) fn next_boot(facts: &Facts) -> Option<Check> {
     let off = Cmdline(entry.cmdline.clone()).iommu_off();
     if needs.lacks_now.is_empty() || off.is_some() {
         let what = off.map_or_else(|| "lacks parameters that this boot has".to_owned(), |name| format!("says {name}=off"));
-        return Some(check(format!("{} {what}", entry.source)).missing(
+        let check = check(format!("{} {what}", entry.source)).missing(
             NextStep::Prepare,
             "the IOMMU or the binding would not work after the next boot",
             facts.remedy(),
-        ));
+        );
+        return Some(check.by_command());
     }
     None
 }

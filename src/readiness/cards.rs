@@ -4,7 +4,7 @@ use super::binding::REPORTED_WITH_BINDING;
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, Bind, ExternalBinding};
-use crate::model::{Finding, HostSource, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
+use crate::model::{Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose, missing_iommu};
 
 const WHY_GROUP: &str =
@@ -100,13 +100,13 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
             check(format!("{name}: the host uses other devices in {groups}: {blockers}")).missing(
                 NextStep::Firmware,
                 WHY_GROUP,
-                card.remedy.clone(),
+                card.remedy.clone().unwrap_or_default(),
             )
         }
         Verdict::Reserved => check(format!("{name}: the firmware reserves memory for it (RMRR)")).missing(
             NextStep::Firmware,
             "the kernel refuses to give a device with such memory to a guest",
-            card.remedy.clone(),
+            card.remedy.clone().unwrap_or_default(),
         ),
         Verdict::Console => {
             check(format!("{name}: it is the server's console")).missing(NextStep::Choose, why("bmc"), "name another card with --gpu")
@@ -114,10 +114,13 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,
             "passing a function through removes its virtual functions",
-            card.remedy.clone(),
+            card.remedy.clone().unwrap_or_default(),
         ),
         Verdict::Unknown => {
-            let (seen, _) = missing_iommu(facts.host);
+            let (seen, remedy) = missing_iommu(facts.host);
+            if facts.host.platform.iommu == Iommu::On && facts.needs.lacks_now.is_empty() {
+                return check(format!("{name}: {seen}")).missing(NextStep::Firmware, super::platform::WHY_IOMMU, remedy);
+            }
             check(String::new()).unknown(&format!("{seen}, so it is unknown which devices share a group with {name}"))
         }
     }
@@ -332,6 +335,10 @@ pub(super) fn holders(facts: &Facts) -> Option<Check> {
     let check = check(format!("by {}", named.join("; ")));
     let why = "a driver releases a card only when no process has it open; unbinding it before that hangs some kernels";
     Some(match facts.bind {
+        Bind::Start if facts.hands_over => check.care(
+            why,
+            format!("end those that do not end with the desktop, which stops before the guest starts (kill {})", pids.join(" ")),
+        ),
         Bind::Boot => check.care(why, "bind the card at boot, before any of these programs starts: see below"),
         Bind::Start => check.missing(
             NextStep::Software,

@@ -60,6 +60,8 @@ pub struct Check {
     pub why: String,
     /// What to do; empty if nothing has to be done.
     pub remedy: String,
+    /// The remedy, if it is exactly one command.
+    pub command: Option<String>,
     /// The kind of step that the remedy is.
     pub step: Option<NextStep>,
     /// Shown only with --verbose.
@@ -78,6 +80,7 @@ impl Check {
             seen: seen.into(),
             why: String::new(),
             remedy: String::new(),
+            command: None,
             step: None,
             minor: false,
         }
@@ -90,6 +93,11 @@ impl Check {
     /// The same check as missing: without it a guest does not get the card.
     pub(super) fn missing(self, step: NextStep, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: CheckState::Missing, why: why.into(), remedy: remedy.into(), step: Some(step), ..self }
+    }
+
+    /// The same check, whose remedy is exactly one command.
+    pub(super) fn by_command(self) -> Self {
+        Self { command: Some(self.remedy.clone()), ..self }
     }
 
     pub(super) fn unknown(self, because: &str) -> Self {

@@ -3,7 +3,7 @@
 use crate::host::loaders::{self, Chosen, Entry};
 use crate::host::{self, Bind, Parameter, Plan, Wanted};
 use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity};
-use crate::passthrough::{Assessment, Choice, Verdict, assess, choose};
+use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, is_only_display};
 
 /// What was read from the host, and what is requested.
 #[derive(Debug, Clone, Copy)]
@@ -13,8 +13,8 @@ pub struct Input<'a> {
     pub observed: &'a Observed,
     /// The cards selected for a guest; see [`super::meant`].
     pub cards: &'a [Assessment],
-    /// When they are bound to vfio-pci.
-    pub bind: Bind,
+    /// When they are bound to vfio-pci; `None`: as [`proposed_bind`] says.
+    pub bind: Option<Bind>,
     /// The commands that prepare recorded for this tree and that have not been run, as far as is known.
     pub noted: &'a [Vec<String>],
     /// Whether guests run in a user's session libvirt.
@@ -32,7 +32,9 @@ pub(super) struct Facts<'a> {
     pub(super) only_virtual: bool,
     /// When the cards are bound: never at boot for virtual functions, which do not exist then.
     pub(super) bind: Bind,
-    noted: &'a [Vec<String>],
+    /// Whether the guest gets the host's only display while it runs.
+    pub(super) hands_over: bool,
+    pub(super) noted: &'a [Vec<String>],
     pub(super) session: bool,
     pub(super) plan: Plan,
     pub(super) needs: NeededParameters,
@@ -43,12 +45,13 @@ impl<'a> Facts<'a> {
         let Input { host, setup, observed, cards, noted, session, .. } = *input;
         let functions: Vec<PciAddress> = cards.iter().flat_map(|card| card.functions.iter().copied()).collect();
         let only_virtual = host::only_virtual(host, &functions);
-        let bind = if only_virtual { Bind::Start } else { input.bind };
+        let bind = input.bind.filter(|_| !only_virtual).unwrap_or_else(|| proposed_bind(host, setup, &functions));
+        let hands_over = bind == Bind::Start && is_only_display(host, &functions);
         let mut plan = host::plan(host, setup, &Wanted { functions: functions.clone(), bind, ..Wanted::default() });
         // Recorded commands have to be run, but are no reason to prepare again.
         plan.leave_out(noted);
         let needs = NeededParameters::of(host, setup, &plan);
-        Self { host, setup, observed, cards, functions, only_virtual, bind, noted, session, plan, needs }
+        Self { host, setup, observed, cards, functions, only_virtual, bind, hands_over, noted, session, plan, needs }
     }
 
     pub(super) fn writes(&self) -> bool {
@@ -59,6 +62,12 @@ impl<'a> Facts<'a> {
     pub(super) fn command(&self) -> String {
         let cards: String = self.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
         format!("vgapt prepare{cards}{}", if self.bind == Bind::Start { " --bind start" } else { "" })
+    }
+
+    /// The exact `vgapt define` command.
+    pub(super) fn define(&self) -> String {
+        let cards: String = self.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
+        format!("vgapt define NAME{cards}{}", if self.hands_over { " --handover" } else { "" })
     }
 
     /// What is still to be done: `vgapt prepare`, or the commands that have not been run yet.
@@ -147,6 +156,17 @@ fn says(line: &Cmdline, token: &str) -> bool {
             || known.is_some_and(|known| value.split(',').all(|part| known.split(',').any(|one| one.eq_ignore_ascii_case(part))))
     };
     token.split_whitespace().all(has) == wanted
+}
+
+/// When these functions are best bound to vfio-pci, if nobody says: at boot, before any host driver. Virtual functions
+/// do not exist then; and the host's only display stays with it until a guest takes it over, unless somebody has set it
+/// up to be bound at boot.
+pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bind {
+    let is_set_up = || {
+        let bound = host::bound(setup);
+        host.devices(functions).any(|device| bound.iter().any(|bound| bound.is_still(device)))
+    };
+    if host::only_virtual(host, functions) || (is_only_display(host, functions) && !is_set_up()) { Bind::Start } else { Bind::Boot }
 }
 
 /// The cards that were named; else those that are set up to be bound, or are bound; else the one

@@ -1,6 +1,6 @@
 //! libvirt's hook: whether it is installed, executable and called.
 
-use super::check::{Check, Topic};
+use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host;
 use crate::model::{ConfigFile, Daemon, HOOK, HOOK_PROGRAMS, HookState, HostSource};
@@ -36,7 +36,15 @@ pub(super) fn own(facts: &Facts) -> Vec<Check> {
         if let Some(because) = &facts.observed.hook.unread {
             return vec![check("hook", "libvirt's hook", String::new()).unknown(because)];
         }
-        return vec![check("hook", "libvirt's hook", "is not installed".into()).care(WHY, facts.command())];
+        let check = check("hook", "libvirt's hook", "is not installed".into());
+        // vgapt installs it only on the running system.
+        return vec![if facts.hands_over && facts.observed.reach.is_live() {
+            check
+                .missing(NextStep::Prepare, "it hands the host's display over to the guest, and takes it back", facts.command())
+                .by_command()
+        } else {
+            check.care(WHY, facts.command())
+        }];
     };
     [Some(installed(file, facts)), Some(program(facts)), labels(facts), Some(called(facts))].into_iter().flatten().collect()
 }

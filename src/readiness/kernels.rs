@@ -4,6 +4,7 @@ use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, bound};
 use crate::model::{Host, InitramfsTool, ModuleState, Setup};
+use crate::passthrough::Verdict;
 
 pub(super) fn vfio(facts: &Facts) -> Check {
     let observed = facts.observed;
@@ -84,22 +85,27 @@ pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
             if missing.is_empty() {
                 return check(path, "has vfio-pci and its configuration".into()).minor();
             }
-            check(path, format!("lacks {}", missing.join(", "))).missing(
-                NextStep::Prepare,
-                "other drivers are loaded from it, so vfio-pci has to be in it too, to be loaded before them",
-                rebuild(facts),
-            )
+            let check = check(path, format!("lacks {}", missing.join(", ")));
+            let why = "other drivers are loaded from it, so vfio-pci has to be in it too, to be loaded before them";
+            // What is bound now can be used now.
+            if facts.cards.iter().all(|card| card.verdict == Verdict::Ready) {
+                return check.care(why, rebuild(facts));
+            }
+            let check = check.missing(NextStep::Prepare, why, rebuild(facts));
+            if check.remedy == REGENERATE { check } else { check.by_command() }
         }
     };
     observed.images.iter().map(one).collect()
 }
+
+const REGENERATE: &str = "regenerate the initramfs";
 
 fn rebuild(facts: &Facts) -> String {
     match host::initramfs::chosen(facts.host, facts.setup).map(|tool| tool.kind) {
         Ok(InitramfsTool::InitramfsTools) => "update-initramfs -u -k all",
         Ok(InitramfsTool::Dracut) => "dracut --regenerate-all --force",
         Ok(InitramfsTool::Mkinitcpio) => "mkinitcpio -P",
-        _ => "regenerate the initramfs",
+        _ => REGENERATE,
     }
     .to_owned()
 }

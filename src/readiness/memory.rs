@@ -97,7 +97,7 @@ mod tests {
         host.memory.total = Some(Size::from_mib(32 << 10));
         let state = |mib: u64, session: bool| {
             let observed = Observed { memory_lock: Some(Size::from_mib(mib)), ..Observed::default() };
-            let input = Input { host: &host, setup: &setup, observed: &observed, cards: &[], bind: Bind::Boot, noted: &[], session };
+            let input = Input { host: &host, setup: &setup, observed: &observed, cards: &[], bind: None, noted: &[], session };
             locked(&Facts::of(&input)).unwrap().state
         };
         assert_eq!([8, 9 << 10, u64::MAX >> 20].map(|mib| state(mib, true)), [CheckState::Missing, CheckState::Warning, CheckState::Ok]);

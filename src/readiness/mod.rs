@@ -12,11 +12,13 @@ mod hook;
 mod kernel_log;
 mod kernels;
 mod memory;
+mod next;
 mod platform;
 mod report;
 mod software;
 
-pub use check::{Check, CheckState, Topic};
-pub use facts::{Input, meant};
+pub use check::{Check, CheckState, NextStep, Topic};
+pub use facts::{Input, meant, proposed_bind};
 pub use kernels::images;
+pub use next::{DomainState, Stage, elsewhere, of_domain};
 pub use report::{Report, check};

@@ -53,7 +53,8 @@ pub(super) fn kvm(facts: &Facts) -> Check {
     }
 }
 
-const WHY_IOMMU: &str = "a device can be assigned to a guest only behind an IOMMU, which confines its memory accesses to the guest";
+pub(super) const WHY_IOMMU: &str =
+    "a device can be assigned to a guest only behind an IOMMU, which confines its memory accesses to the guest";
 
 pub(super) fn iommu(facts: &Facts) -> Check {
     let (host, needs) = (facts.host, &facts.needs);
@@ -69,7 +70,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
         Iommu::Off if !needs.lacks_now.is_empty() => {
             let tokens: Vec<&str> = needs.lacks_now.iter().map(|parameter| parameter.token.as_str()).collect();
             if facts.writes() || needs.next_boot_has_them() == Some(false) {
-                return check(seen).missing(NextStep::Prepare, WHY_IOMMU, facts.remedy());
+                return check(seen).missing(NextStep::Prepare, WHY_IOMMU, facts.remedy()).by_command();
             }
             let known = if needs.next_boot_has_them().is_some() { "the next boot has it" } else { "the configuration has it" };
             check(format!("{seen} yet; {known}: {}", tokens.join(" "))).missing(NextStep::Reboot, WHY_IOMMU, facts.reboot())

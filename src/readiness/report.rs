@@ -1,13 +1,12 @@
-//! All checks, and the summary: ready, or the one next step.
+//! All checks, and what they amount to: ready or not, and the one next step.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
-use super::{binding, boot, cards, hook, kernel_log, kernels, memory, platform, software};
-use crate::model::{PciAddress, Severity};
-use crate::passthrough::Verdict;
+use super::{binding, boot, cards, hook, kernel_log, kernels, memory, next, platform, software};
+use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -16,8 +15,8 @@ pub struct Report {
     pub ready: bool,
     /// What kind of step comes next.
     pub step: NextStep,
-    pub next: String,
-    /// All this in one line.
+    pub next: Next,
+    /// Whether it is ready, in one line.
     pub summary: String,
     pub cards: Vec<PciAddress>,
     pub checks: Vec<Check>,
@@ -29,7 +28,14 @@ pub fn check(input: &Input) -> Report {
     let mut checks = all(&facts);
     name_refusal(&facts, &mut checks);
     checks.sort_by_key(|check| check.group);
-    let (ready, step, next, summary) = summary(&facts, &checks);
+    let (step, mut next) = next::decide(&facts, &checks);
+    if step == NextStep::Choose
+        && let Some((card, why)) = next::example(&facts)
+    {
+        let then = check(&Input { cards: &[card], ..*input }).next;
+        next = Next { reason: format!("{why}; {}", then.reason), ..then };
+    }
+    let (ready, summary) = summary(&checks);
     Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
@@ -100,47 +106,26 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
     let Some(subject) = checks.iter().find(|check| check.seen == first.message).map(|check| check.subject.clone()) else { return };
     for check in checks.iter_mut().filter(|check| is_sent(check)) {
         check.remedy = format!("see '{subject}', because of which vgapt prepare writes nothing");
+        check.command = None;
     }
 }
 
-/// Whether nothing is missing, the kind of the one next step, that step, and all this in one line.
-fn summary(facts: &Facts, checks: &[Check]) -> (bool, NextStep, String, String) {
+/// Whether nothing is missing, and that in one line.
+fn summary(checks: &[Check]) -> (bool, String) {
     let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
-    let missing = count(CheckState::Missing);
-    // The first of the most fundamental ones.
-    let first =
-        checks.iter().filter(|check| check.state == CheckState::Missing).min_by_key(|check| check.step.unwrap_or(NextStep::Software));
-    let Some(first) = first else {
-        let next = define(facts);
-        let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
-            ", and the host has no display"
-        } else {
-            ""
-        };
-        let unknown = match count(CheckState::Unknown) {
-            0 => String::new(),
-            1 => ", as far as could be determined (1 unknown)".to_owned(),
-            many => format!(", as far as could be determined ({many} unknown)"),
-        };
-        return (true, NextStep::Define, next.clone(), format!("ready{blind}{unknown}; next: {next}"));
-    };
-    let step = first.step.unwrap_or(NextStep::Software);
-    let refused = step == NextStep::Prepare && facts.refused() && first.is_by_prepare();
-    // Where prepare cannot do it, what it asks for comes next.
-    let by_hand = facts.refusals().find(|finding| step == NextStep::Prepare && finding.severity == Severity::Error);
-    let next = if let Some(finding) = by_hand {
-        finding.remedy_by(&facts.command())
-    } else if refused {
-        format!("{} (it shows what blocks it)", first.remedy)
+    let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
+        ", and the host has no display"
     } else {
-        first.remedy.clone()
+        ""
     };
-    let things = if missing == 1 { "1 thing is missing".to_owned() } else { format!("{missing} things are missing") };
-    (false, step, next.clone(), format!("not ready: {things}; next: {next}"))
-}
-
-fn define(facts: &Facts) -> String {
-    let known = facts.cards.iter().filter(|card| card.verdict != Verdict::Unknown);
-    let cards: String = known.map(|card| format!(" --gpu {}", card.address.short())).collect();
-    format!("vgapt define NAME{cards}")
+    let unknown = match count(CheckState::Unknown) {
+        0 => String::new(),
+        1 => ", as far as could be determined (1 unknown)".to_owned(),
+        many => format!(", as far as could be determined ({many} unknown)"),
+    };
+    match count(CheckState::Missing) {
+        0 => (true, format!("ready{blind}{unknown}")),
+        1 => (false, "not ready: 1 thing is missing".to_owned()),
+        many => (false, format!("not ready: {many} things are missing")),
+    }
 }

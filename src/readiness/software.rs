@@ -30,13 +30,11 @@ fn daemon(facts: &Facts) -> Check {
     }
     let unit = if setup.has("virtqemud") && !setup.has("libvirtd") { "virtqemud.socket" } else { "libvirtd.socket" };
     if !setup.has("libvirtd") && !setup.has("virtqemud") {
-        return check("is not installed".into()).missing(NextStep::Software, "it runs the guests", install(facts, "libvirt"));
+        return not_installed(facts, check("is not installed".into()), "libvirt", "it runs the guests");
     }
-    check("is not running: no socket in /run/libvirt".into()).missing(
-        NextStep::Software,
-        "it runs the guests",
-        format!("systemctl enable --now {unit}"),
-    )
+    check("is not running: no socket in /run/libvirt".into())
+        .missing(NextStep::Software, "it runs the guests", format!("systemctl enable --now {unit}"))
+        .by_command()
 }
 
 fn answer(facts: &Facts) -> Option<Check> {
@@ -100,18 +98,22 @@ fn component(facts: &Facts, piece: &SoftwarePackage) -> Check {
         return Check { minor: true, ..check(String::new()).unknown(facts.observed.reach.because()) };
     }
     let check = Check { minor: false, ..check("is not installed".into()) };
-    if piece.required {
-        check.missing(NextStep::Software, piece.why, install(facts, piece.name))
-    } else {
-        check.care(piece.why, install(facts, piece.name))
-    }
+    if piece.required { not_installed(facts, check, piece.name, piece.why) } else { check.care(piece.why, install(facts, piece.name)) }
+}
+
+fn not_installed(facts: &Facts, check: Check, name: &str, why: &str) -> Check {
+    let check = check.missing(NextStep::Software, why, install(facts, name));
+    if install_command(facts, name).is_some() { check.by_command() } else { check }
 }
 
 fn install(facts: &Facts, name: &str) -> String {
+    install_command(facts, name).unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
+}
+
+fn install_command(facts: &Facts, name: &str) -> Option<String> {
     let distribution = &facts.host.platform.distribution;
-    let package = SOFTWARE.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution));
-    let command = package.and_then(|package| distribution.install_command(package));
-    command.unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
+    let package = SOFTWARE.iter().find(|piece| piece.name == name)?.package(distribution)?;
+    distribution.install_command(package)
 }
 
 pub(super) fn virtio_disc(facts: &Facts) -> Check {

@@ -259,7 +259,7 @@ impl DiskContext<'_> {
 }
 
 fn refused(finding: Finding) -> anyhow::Error {
-    Refused { findings: vec![finding], end: "nothing was done: see above. Nothing was changed.".to_owned() }.into()
+    Refused { findings: vec![finding], end: "nothing was done: see above. Nothing was changed.".to_owned(), next: None }.into()
 }
 
 /// The format that a disk's type or the extension of its name suggests, and by what.

@@ -36,7 +36,7 @@ impl<'c> DiskContext<'c> {
     /// done.
     pub(super) fn check(&self, findings: Vec<Finding>, nothing: &str, force: bool) -> Result<()> {
         if findings.iter().any(|finding| finding.refuses(force)) {
-            return Err(Refused { findings, end: format!("{nothing}: see above. Nothing was changed.") }.into());
+            return Err(Refused { findings, end: format!("{nothing}: see above. Nothing was changed."), next: None }.into());
         }
         self.context.tell(&findings);
         if findings.iter().any(|finding| finding.refuses(false)) {

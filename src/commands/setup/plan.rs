@@ -18,7 +18,7 @@ use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
 use crate::domain::{Cpus, GpuChoice};
 use crate::host;
-use crate::model::{Finding, PciAddress, shell_word};
+use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{Answer, Failure, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
@@ -148,7 +148,7 @@ impl Plan {
     /// Where `prepare` refuses: what it says.
     pub(super) fn refusal(&self) -> Option<Refused> {
         let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
-        (self.host.outcome == Outcome::Refused).then(|| Refused { findings: self.host.findings.clone(), end })
+        (self.host.outcome == Outcome::Refused).then(|| Refused { findings: self.host.findings.clone(), end, next: self.host.next.clone() })
     }
 
     /// Asks on the terminal, with the details on demand.
@@ -172,17 +172,16 @@ impl Plan {
                 return Ok(failed.with(done));
             }
         }
-        let Said { facts: check, .. } = said::<Value>(context, &self.check)?;
+        let Said { facts: check, next, .. } = said::<Value>(context, &self.check)?;
         if check["step"].as_str() == Some("reboot") {
             reboot(context, &again, can_ask)?;
             return Ok(Answer::done(SetUp { reboot: true, again: Some(again), ..done }));
         }
         if check["ready"].as_bool() == Some(false) {
-            let next = check["next"].as_str().unwrap_or_default();
+            let next = next.unwrap_or_else(|| Next::sentence("see vgapt check"));
             context.say(&format!("the host is not ready: {next}\nAfterwards, continue with: {again}\n"));
-            let finding = Finding::error("not-ready", "the host is not ready", next);
             let done = SetUp { again: Some(again), ..done };
-            return Ok(Answer::new(Outcome::NotReady).with(done).finding(vec![finding]));
+            return Ok(Answer::new(Outcome::NotReady).with(done).next(next));
         }
         for argv in [&self.define].into_iter().chain(&self.start) {
             if let Some(failed) = done.step(context, argv, argv, &again)? {
@@ -267,7 +266,7 @@ impl SetUp {
             let document = document(context, argv)?;
             let said: Said<Value> = Said::of(argv, &document)?;
             self.steps.push(Step { argv: argv.to_vec(), document });
-            (exit_code::of(said.outcome) != 0).then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings) })
+            (exit_code::of(said.outcome) != 0).then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings).next(said.next) })
         } else {
             let code = run::own(&global(context, argv))?;
             (code != 0).then(|| Answer::new(exit_code::outcome(code)))
@@ -285,6 +284,7 @@ impl SetUp {
 struct Said<T> {
     outcome: Outcome,
     findings: Vec<Finding>,
+    next: Option<Next>,
     error: Option<Failure>,
     #[serde(flatten)]
     facts: T,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::answers::Answers;
 use super::found::{Found, IMAGES};
 use crate::domain::{Cpus, GpuChoice, Os, Profile};
-use crate::model::Size;
+use crate::model::{PciAddress, Size};
 use crate::passthrough::{self, Assessment, Verdict};
 use crate::problem::Problem;
 
@@ -86,13 +86,6 @@ pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
     let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
-    let is_blind = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
-    let mut cards = found.cards.iter().filter(is_passed).peekable();
-    if cards.peek().is_some() && cards.all(is_blind) {
-        "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest"
-    } else if answers.request.handover {
-        "on the host's own monitor, which returns to the host when the guest ends"
-    } else {
-        "on a monitor that is plugged into the card"
-    }
+    let cards: Vec<PciAddress> = found.cards.iter().filter(is_passed).map(|card| card.address).collect();
+    passthrough::picture(&found.host, &cards, answers.request.handover).unwrap_or("on a monitor that is plugged into the card")
 }

@@ -8,11 +8,14 @@ use serde::Serialize;
 use super::context::Context;
 use super::decision::Decision;
 use super::existing::changed;
-use super::schema;
+use super::facts::Facts;
+use super::{next, schema};
 use crate::domain::{self, Base, Purpose};
+use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
-use crate::model::{Finding, shell_word};
+use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{self, Answer};
+use crate::passthrough;
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -83,6 +86,7 @@ pub(in crate::commands) struct Definition<'a> {
     pub(in crate::commands) connection: &'a dyn Hypervisor,
     pub(in crate::commands) how: &'a DefineOptions,
     pub(in crate::commands) base: &'a Base,
+    pub(in crate::commands) facts: &'a Facts,
     /// The domain's present XML, as libvirt returned it.
     pub(in crate::commands) before: Option<&'a str>,
     /// The user's file that the domain is created from.
@@ -105,11 +109,12 @@ impl Definition<'_> {
         } else {
             self.write(decision)?
         };
-        let xml = self.report(decision, &outcome)?;
+        let next = self.next(decision, &outcome)?;
+        let xml = self.report(decision, &outcome, next.as_ref())?;
         let facts =
             DefinedDomain { name: self.base.name.clone(), diff: output::plain(&decision.diff), xml, kept: decision.manual_changes.clone() };
         let findings = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
-        let answer = Answer::new(outcome.word(is_blocked)).with(facts).finding(findings);
+        let answer = Answer::new(outcome.word(is_blocked)).with(facts).finding(findings).next(next);
         Ok((outcome, answer))
     }
 
@@ -158,7 +163,27 @@ impl Definition<'_> {
         }
     }
 
-    fn report(&self, decision: &Decision, outcome: &Outcome) -> Result<Option<String>> {
+    /// What comes next: what the host lacks for the domain's cards, else the domain's own step.
+    fn next(&self, decision: &Decision, outcome: &Outcome) -> Result<Option<Next>> {
+        let Facts { root, host, .. } = self.facts;
+        let record = decision.spec.record.as_ref();
+        let functions: Vec<PciAddress> = record.iter().flat_map(|record| &record.passed).map(|passed| passed.address).collect();
+        let handover = record.is_some_and(|record| record.request.handover);
+        let of_host = || next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start));
+        let name = self.base.name.as_str();
+        Ok(match outcome {
+            Outcome::DryRun => Some(next::without_dry_run()),
+            Outcome::Refused => of_host()?,
+            Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
+            Outcome::Defined | Outcome::Unchanged => {
+                let stage = next::stage(self.connection.state(name)?);
+                let picture = passthrough::picture(host, &functions, handover);
+                Some(next::of_domain(self.context, name, stage, picture, of_host()?))
+            }
+        })
+    }
+
+    fn report(&self, decision: &Decision, outcome: &Outcome, next: Option<&Next>) -> Result<Option<String>> {
         let (context, name) = (self.context, self.base.name.as_str());
         let xml = match outcome {
             Outcome::DryRun => Some(decision.xml.clone()),
@@ -182,12 +207,11 @@ impl Definition<'_> {
                     Purpose::Attach => "now has the devices",
                     Purpose::Detach => "is as before",
                 };
-                let word = shell_word(name);
-                let word = if name.starts_with('-') { format!("-- {word}") } else { word };
-                context.note(&format!("'{name}' {done}; start it with: {} start {word}", context.again()));
+                context.note(&format!("'{name}' {done}"));
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
+        context.note(next.map(output::next).unwrap_or_default().trim_end());
         output::print_document(xml.as_deref().unwrap_or_default())?;
         Ok(xml)
     }

@@ -13,7 +13,7 @@ use crate::xml::Document;
 /// Everything that a definition depends on, besides its base.
 pub(in crate::commands) struct Facts {
     /// The root of the host's files; `None` where only libvirt describes the host.
-    root: Option<Root>,
+    pub(in crate::commands) root: Option<Root>,
     pub(in crate::commands) host: Host,
     pub(in crate::commands) files: Files,
     pub(in crate::commands) libvirt: Libvirt,

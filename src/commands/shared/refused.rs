@@ -6,8 +6,8 @@ use anyhow::Error;
 
 use super::context::Context;
 use crate::interrupt::Interrupted;
-use crate::model::Finding;
-use crate::output::{Answer, Failure, Outcome};
+use crate::model::{Finding, Next};
+use crate::output::{self, Answer, Failure, Outcome};
 use crate::problem::{self, Problem};
 
 /// Findings because of which a command changes nothing.
@@ -16,11 +16,13 @@ pub(in crate::commands) struct Refused {
     pub(in crate::commands) findings: Vec<Finding>,
     /// What therefore was not done; empty where the findings say it all.
     pub(in crate::commands) end: String,
+    /// What is to be done instead, where it is not in the remedies.
+    pub(in crate::commands) next: Option<Next>,
 }
 
 impl From<Finding> for Refused {
     fn from(finding: Finding) -> Self {
-        Self { findings: vec![finding], end: String::new() }
+        Self { findings: vec![finding], end: String::new(), next: None }
     }
 }
 
@@ -36,12 +38,13 @@ impl std::error::Error for Refused {}
 /// What a command answers that ended with an error; without --json the error is printed.
 pub(crate) fn answer(context: &Context, error: Error) -> Answer {
     match error.downcast::<Refused>() {
-        Ok(Refused { findings, end }) => {
+        Ok(Refused { findings, end, next }) => {
             context.tell(&findings);
             if !end.is_empty() {
                 context.say(&format!("{end}\n"));
             }
-            Answer::new(Outcome::Refused).finding(findings)
+            context.note(next.as_ref().map(output::next).unwrap_or_default().trim_end());
+            Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {
             context.say(&format!("{}\n", problem::describe(&error)));

@@ -6,11 +6,14 @@ use super::super::Context;
 use super::super::shared::existing::Existing;
 use super::super::shared::facts::{HostPaths, other_domains};
 use super::super::shared::holders::held;
+use super::super::shared::next;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources, OtherDomain, Passed};
 use crate::domain_xml;
+use crate::host::Bind;
 use crate::hypervisor::Hypervisor;
-use crate::model::{Finding, HOOK, Host, PciAddress, PciDevice, Uses};
+use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, Uses};
+use crate::passthrough;
 use crate::root::Root;
 use crate::xml::Document;
 
@@ -79,6 +82,17 @@ impl<'a> Facts<'a> {
     pub(super) fn steps(&self, findings: &[Finding]) -> Vec<String> {
         let hook = self.root.and_then(|root| hook(self.needs.as_ref(), root.exists(HOOK)));
         [self.checked(findings), self.unbound(), hook].into_iter().flatten().collect()
+    }
+
+    /// What the host lacks for the domain's cards.
+    pub(super) fn next_on_host(&self, context: &Context) -> Result<Option<Next>> {
+        let host = context.host(self.root, Scope::All)?;
+        next::of_host(context, self.root, &host, &self.functions, self.is_handed_over().then_some(Bind::Start))
+    }
+
+    /// Where the guest's picture is, if it has a card.
+    pub(super) fn picture(&self) -> Option<&'static str> {
+        passthrough::picture(&self.host, &self.functions, self.is_handed_over())
     }
 
     fn is_handed_over(&self) -> bool {

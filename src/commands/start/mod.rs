@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::existing::Existing;
+use super::shared::next;
 use super::shared::refused::Refused;
-use crate::model::shell_word;
-use crate::output::{Answer, Outcome};
+use crate::output::{self, Answer, Outcome};
+use crate::readiness::Stage;
 use checks::Facts;
 use wait::{Guest, WaitResult};
 
@@ -51,7 +52,8 @@ impl Arguments {
         // Decide.
         let findings = facts.findings();
         if findings.iter().any(|finding| finding.refuses(self.force)) {
-            return Err(Refused { findings, end: format!("'{}' was not started: see above. Nothing was changed.", self.name) }.into());
+            let next = facts.next_on_host(context)?;
+            return Err(Refused { findings, end: format!("'{}' was not started: see above. Nothing was changed.", self.name), next }.into());
         }
         context.tell(&findings);
         let steps = facts.steps(&findings);
@@ -62,12 +64,13 @@ impl Arguments {
         // Write.
         connection.start(&self.name, self.paused)?;
         let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
-        let (uri, word) = (shell_word(context.uri().as_str()), shell_word(&self.name));
-        let paused = if self.paused { format!(" and paused; resume it with: virsh -c {uri} resume {word}") } else { String::new() };
-        context.note(&format!("'{}' is started{paused}", self.name));
+        context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));
         let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest))?;
+        let stage = if self.paused { Stage::Paused } else { Stage::Started };
+        let next = next::of_domain(context, &self.name, stage, facts.picture(), None);
+        step_note(context, output::next(&next).trim_end());
         let started = Started { name: self.name.clone(), paused: self.paused, steps, guest };
-        Ok(Answer::new(outcome).with(started).finding(findings))
+        Ok(Answer::new(outcome).with(started).finding(findings).next(next))
     }
 
     /// Waits for the guest; also how it is known to be up.

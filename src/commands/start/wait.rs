@@ -4,14 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::domain_xml::{devices_named, interfaces};
+use crate::domain_xml::{agent_channel, interfaces};
 use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 use crate::xml::Document;
 
-/// The channel of QEMU's guest agent.
-const AGENT: &str = "org.qemu.guest_agent.0";
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of waiting.
@@ -93,8 +91,7 @@ impl<'a> Guest<'a> {
 }
 
 fn has_agent(domain: &Document) -> bool {
-    let mut channels = devices_named(domain.root(), "channel");
-    channels.any(|channel| channel.child("target").and_then(|target| target.attribute("name")).as_deref() == Some(AGENT))
+    agent_channel(domain.root()).is_some()
 }
 
 /// Whether the guest gets its address from a libvirt network; of other networks libvirt knows no addresses.

@@ -1,7 +1,7 @@
 //! Checks of passed devices: missing, moved, not an endpoint, or needed by the host.
 
 use crate::domain::record::Passed;
-use crate::model::{Finding, Host, Iommu, PciAddress, UsbId, Uses};
+use crate::model::{Finding, Host, Iommu, PciAddress, PciDevice, UsbId, Uses};
 use crate::passthrough::{Danger, DangerKind, dangers, last_keyboard_at, missing_iommu};
 
 /// Problems with passing these functions, no matter who added them to the domain.
@@ -17,10 +17,9 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
         )];
     }
     let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
-    let mut findings: Vec<Finding> = passed
-        .iter()
-        .filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host)).or_else(|| group(passed.address, host)))
-        .collect();
+    let mut findings: Vec<Finding> =
+        passed.iter().filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host))).collect();
+    findings.extend(without_group(&functions, host));
     findings.extend(dangers(host, uses, &functions).into_iter().filter_map(lost));
     findings.extend(usb_behind(&functions, host));
     for unknown in &host.unknown {
@@ -65,10 +64,18 @@ fn endpoint(address: PciAddress, host: &Host) -> Option<Finding> {
     Some(Finding::error("not-an-endpoint", message, "leave it out: a bridge stays with the host and does not block the group"))
 }
 
-fn group(address: PciAddress, host: &Host) -> Option<Finding> {
-    let device = host.device(address).filter(|device| device.group.is_none())?;
+/// All functions without a group in one finding: they have one cause.
+fn without_group(functions: &[PciAddress], host: &Host) -> Option<Finding> {
+    let is_endpoint = |device: &&PciDevice| !device.is_bridge() && !device.class.is_any_bridge();
+    let without = host.devices(functions).filter(|device| device.group.is_none()).filter(is_endpoint);
+    let without: Vec<PciAddress> = without.map(|device| device.address).collect();
+    let is = match without[..] {
+        [] => return None,
+        [_] => "is",
+        _ => "are",
+    };
     let (seen, remedy) = missing_iommu(host);
-    let message = format!("{} is not in an IOMMU group: {seen}", device.address.short());
+    let message = format!("{} {is} not in an IOMMU group: {seen}", PciAddress::list(&without));
     // The node devices of a remote host may lack the groups; the files of a host do not.
     Some(if host.platform.iommu == Iommu::Unknown {
         Finding::warning("no-group", message, remedy)

@@ -1,0 +1,169 @@
+//! Reads what the next step on this host depends on, and decides it.
+
+use anyhow::Result;
+
+use super::context::Context;
+use crate::discovery;
+use crate::host::{self, Bind};
+use crate::hypervisor::State;
+use crate::model::{Host, HostSource, Next, Observed, PciAddress, Setup, shell_word};
+use crate::passthrough::{self, Assessment};
+use crate::readiness::{self, DomainState, Input, Report, Stage};
+use crate::root::Root;
+use crate::run;
+
+/// What was read of a host to tell whether it is ready; the host itself was read with [`Scope::All`].
+///
+/// [`Scope::All`]: crate::discovery::Scope::All
+pub(in crate::commands) struct Seen<'a> {
+    root: &'a Root,
+    host: &'a Host,
+    pub(in crate::commands) setup: Setup,
+    pub(in crate::commands) observed: Observed,
+    noted: Vec<Vec<String>>,
+    session: bool,
+}
+
+impl<'a> Seen<'a> {
+    pub(in crate::commands) fn read(context: &Context, root: &'a Root, host: &'a Host) -> Result<Self> {
+        let setup = discovery::setup(root, host);
+        Ok(Self {
+            observed: discovery::observe(root, host, &setup, rustix::process::geteuid().is_root()),
+            setup,
+            noted: host::noted(&context.target(root)?)?,
+            session: context.uri().is_session(),
+            root,
+            host,
+        })
+    }
+
+    /// The cards that are meant where none is named.
+    pub(in crate::commands) fn meant(&self) -> Vec<Assessment> {
+        readiness::meant(self.host, &self.setup, &[])
+    }
+
+    pub(in crate::commands) fn report(&self, cards: &[Assessment], bind: Option<Bind>) -> Report {
+        readiness::check(&Input {
+            host: self.host,
+            setup: &self.setup,
+            observed: &self.observed,
+            cards,
+            bind,
+            noted: &self.noted,
+            session: self.session,
+        })
+    }
+
+    /// The report where only its next step matters: what takes long is read only where that depends on it.
+    pub(in crate::commands) fn in_short(&mut self, cards: &[Assessment], bind: Option<Bind>) -> Report {
+        if self.root.is_live() {
+            let functions: Vec<PciAddress> = cards.iter().flat_map(|card| card.functions.iter().copied()).collect();
+            // A process that has a virtual function open is in the way: nothing binds these at boot.
+            if host::only_virtual(self.host, &functions) {
+                self.read_holders(cards);
+            }
+            // Set up to be bound, and not bound: after a reboot, the images tell why.
+            let bound = host::bound(&self.setup);
+            let waits = |address: &PciAddress| {
+                self.host.device(*address).is_some_and(|device| !device.on_vfio() && bound.iter().any(|bound| bound.is_still(device)))
+            };
+            if functions.iter().any(waits) && self.observed.images.is_empty() {
+                self.read_images();
+            }
+        }
+        self.report(cards, bind)
+    }
+
+    /// The processes that have the cards open.
+    pub(in crate::commands) fn read_holders(&mut self, cards: &[Assessment]) {
+        let functions = cards.iter().flat_map(|card| card.functions.iter().copied());
+        let of_host = |address: &PciAddress| self.host.device(*address).is_some_and(|device| !device.on_vfio());
+        let of_host: Vec<PciAddress> = functions.filter(of_host).collect();
+        self.observed.holders = Some(discovery::holders(self.root, &of_host));
+    }
+
+    /// What is in the initramfs images, if something is set up to be bound early.
+    pub(in crate::commands) fn read_images(&mut self) {
+        let Some((lister, images)) = readiness::images(self.host, &self.setup) else { return };
+        for image in images {
+            let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
+            let because = match self.observed.reach {
+                HostSource::Live { root: false } => self.observed.reach.because_closed().to_owned(),
+                _ => format!("{lister} failed to list it"),
+            };
+            self.observed.images.insert(image, listed.ok_or(because));
+        }
+    }
+}
+
+/// The next step on a host for these functions, if it is not ready for the cards among them; `None` also where the host
+/// cannot be read from here.
+pub(in crate::commands) fn of_host(
+    context: &Context,
+    root: Option<&Root>,
+    host: &Host,
+    functions: &[PciAddress],
+    bind: Option<Bind>,
+) -> Result<Option<Next>> {
+    let mut cards = passthrough::assess(host);
+    cards.retain(|card| card.functions.iter().any(|function| functions.contains(function)));
+    let Some(root) = root.filter(|_| !cards.is_empty()) else { return Ok(None) };
+    let report = Seen::read(context, root, host)?.in_short(&cards, bind);
+    Ok((!report.ready).then_some(report.next))
+}
+
+/// Whether a host is ready for the card that is meant where none is named, in a line, and the next step on it. The first
+/// is `None` where the host cannot be read from here.
+pub(in crate::commands) fn on_host(
+    context: &Context,
+    root: Option<&Root>,
+    host: &Host,
+    cards: &[Assessment],
+) -> Result<(Option<String>, Next)> {
+    if let Some(root) = root {
+        let mut seen = Seen::read(context, root, host)?;
+        let meant = seen.meant();
+        let report = seen.in_short(&meant, None);
+        return Ok((Some(report.summary), report.next));
+    }
+    let choice = passthrough::choose(cards);
+    let next = choice.card().map_or_else(|| Next::sentence(choice.because()), |card| readiness::elsewhere(card.address));
+    Ok((None, next))
+}
+
+/// The next step for a domain of this name.
+pub(in crate::commands) fn of_domain(context: &Context, name: &str, stage: Stage, picture: Option<&str>, host: Option<Next>) -> Next {
+    let word = shell_word(name);
+    let word = if name.starts_with('-') { format!("-- {word}") } else { word };
+    let uri = shell_word(context.uri().as_str());
+    readiness::of_domain(&DomainState { name: &word, vgapt: &context.again(), uri: &uri, stage, picture }, host)
+}
+
+/// After a dry run: the same command without that option.
+pub(in crate::commands) fn without_dry_run() -> Next {
+    Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")
+}
+
+/// This command line with further words, and without some.
+pub(in crate::commands) fn again(more: &[&str], without: &[&str]) -> String {
+    let given = std::env::args().skip(1).filter(|word| !without.contains(&word.as_str())).map(|word| shell_word(&word));
+    let words: Vec<String> = std::iter::once("vgapt".to_owned()).chain(given).chain(more.iter().map(|word| (*word).to_owned())).collect();
+    words.join(" ")
+}
+
+/// The stage of a domain in this state.
+pub(in crate::commands) fn stage(state: State) -> Stage {
+    match state {
+        State::Running => Stage::Running,
+        State::Paused => Stage::Paused,
+        State::ShuttingDown => Stage::ShuttingDown,
+        State::ShutOff => Stage::Off,
+        State::Crashed => Stage::Crashed,
+    }
+}
+
+/// The output of a program; `None` where it fails.
+pub(in crate::commands) fn said(argv: &[&str]) -> Option<String> {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    run::output(&argv).ok().filter(run::ProgramOutput::success).map(|ran| ran.stdout)
+}

@@ -1,0 +1,35 @@
+//! The one next step on a host or for a domain.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Next {
+    /// Why; without a command, also what is to be done.
+    pub reason: String,
+    /// The exact command, if one does it.
+    pub command: Option<String>,
+}
+
+impl Next {
+    pub fn command(command: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), command: Some(command.into()) }
+    }
+
+    /// A step that no command does, or that nothing is left to do.
+    pub fn sentence(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), command: None }
+    }
+}
+
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.command {
+            Some(command) => write!(f, "{command}   ({})", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
