@@ -64,7 +64,8 @@ impl Arguments {
             _ => Detail::Usual,
         };
         context.print(&output::checks(&report, detail))?;
-        Ok(Answer::new(if report.ready { Outcome::Done } else { Outcome::NotReady }).with(report))
+        let next = report.next.clone();
+        Ok(Answer::new(if report.ready { Outcome::Done } else { Outcome::NotReady }).with(report).next(next))
     }
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {

@@ -15,6 +15,8 @@ pub struct Report {
     pub ready: bool,
     /// What kind of step comes next.
     pub step: NextStep,
+    /// Part of what every command answers.
+    #[serde(skip)]
     pub next: Next,
     /// Whether it is ready, in one line.
     pub summary: String,
