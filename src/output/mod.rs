@@ -8,14 +8,16 @@ mod list;
 mod plan;
 mod style;
 mod svg;
+mod table;
 mod terminal;
 mod topology;
+mod wrap;
 
 pub use checks::{Detail, checks};
 pub use diff::diff;
 pub use findings::{finding, findings_json, json};
 pub use imported::imported;
-pub use list::{addresses, cards, env, env_values, functions, groups, host_json, hosts, usb};
+pub use list::{addresses, card_details, cards, env, env_values, functions, groups, host_json, hosts, usb};
 pub use plan::{edited, plan, plan_json, undoing};
 pub use style::shown;
 pub use svg::svg;
