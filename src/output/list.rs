@@ -107,14 +107,17 @@ fn meanings(host: &Host, cards: &[&Assessment]) -> String {
             verdicts.push(card.verdict);
         }
     }
-    let mut text: String =
-        verdicts.into_iter().map(|verdict| format!("{}: {}\n", paint(style(verdict), verdict), meaning(verdict))).collect();
-    for card in cards.iter().filter(|card| !card.blockers.is_empty()) {
-        let blockers: Vec<String> =
-            host.devices(&card.blockers).map(|device| format!("{} {}", device.address.short(), device.class.noun())).collect();
-        text.push_str(&format!("{} is in one group with {}\n", card.address.short(), blockers.join(", ")));
-    }
-    text
+    let blocker = |device: &PciDevice| format!("{} {}", device.address.short(), device.class.noun());
+    let blockers = |card: &&&Assessment| {
+        let blockers: Vec<String> = host.devices(&card.blockers).map(blocker).collect();
+        format!("; that of {} has {}", card.address.short(), blockers.join(", "))
+    };
+    let line = |verdict: Verdict| {
+        let blocked: String =
+            cards.iter().filter(|card| card.verdict == verdict && !card.blockers.is_empty()).map(|card| blockers(&card)).collect();
+        format!("{}: {}{blocked}\n", paint(style(verdict), verdict), meaning(verdict))
+    };
+    verdicts.into_iter().map(line).collect()
 }
 
 fn block(host: &Host, card: &Assessment) -> String {
