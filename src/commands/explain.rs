@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::Context;
 use super::shared::existing::Existing;
 use crate::domain;
-use crate::output::Answer;
+use crate::output::{self, Answer};
 
 /// Explain each element that vgapt added to a domain
 ///
-/// Prints each element that vgapt added to a domain, with its reason and source, one per line.
+/// Prints each element that vgapt added to a domain, with its reason and source; elements with the same reason together.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -24,11 +24,7 @@ impl Arguments {
         let existing = Existing::open(connection, &self.name)?;
         let record = existing.managed(&self.name)?;
         let reasons = domain::explain(&existing.document, record);
-        let line = |reason: &domain::Reason| {
-            let changed = if reason.changed { " (changed since, not by vgapt)" } else { "" };
-            format!("{} {}: {}{changed} [{}]\n", reason.element, reason.says, reason.why, reason.source)
-        };
-        context.print(&reasons.iter().map(line).collect::<String>())?;
+        context.print(&output::reasons(&reasons))?;
         Ok(Answer::done(Explained { reasons }))
     }
 }

@@ -17,8 +17,9 @@ use crate::root::Root;
 
 /// List the graphics cards and whether they can be passed through
 ///
-/// Lists for each graphics card its functions, their IOMMU groups, whether it can be passed through to a guest,
-/// what blocks it, and the remedy. With --connect more than once: one table of the cards of all hosts.
+/// Lists the graphics cards, and whether each can be passed through to a guest. With --verbose, or for the card of
+/// --gpu, also its functions, their IOMMU groups, what blocks it, the remedy, and warnings. With --connect more than
+/// once: one table of the cards of all hosts.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Print all IOMMU groups
@@ -61,7 +62,7 @@ impl Arguments {
             return Ok(Answer::done(variables));
         }
         let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
-        context.print(&(self.text(&host, &cards) + &next.as_ref().map(output::next).unwrap_or_default()))?;
+        context.print(&(self.text(&host, &cards, context.global.verbose) + &next.as_ref().map(output::next).unwrap_or_default()))?;
         Ok(Listing::answer(host, cards).next(next))
     }
 
@@ -97,10 +98,16 @@ impl Arguments {
         !(self.env || self.groups || self.usb || self.all)
     }
 
-    fn text(&self, host: &Host, cards: &[Assessment]) -> String {
+    fn text(&self, host: &Host, cards: &[Assessment], is_verbose: bool) -> String {
         let parts = [(self.groups, output::groups as fn(&Host) -> String), (self.usb, output::usb), (self.all, output::functions)];
         let wanted: Vec<String> = parts.iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part(host)).collect();
-        if wanted.is_empty() { output::cards(host, cards) } else { wanted.join("\n") }
+        if !wanted.is_empty() {
+            wanted.join("\n")
+        } else if is_verbose || self.gpu.is_some() {
+            output::card_details(host, cards)
+        } else {
+            output::cards(host, cards)
+        }
     }
 }
 

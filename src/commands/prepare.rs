@@ -14,7 +14,7 @@ use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
-use crate::output::{self, Answer, Outcome, Planned};
+use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough;
 use crate::problem::Problem;
 use crate::readiness;
@@ -95,15 +95,21 @@ impl Arguments {
         plan.leave_out(&host::noted(&target)?);
 
         // Show, ask, write.
-        context.print(&output::plan(&plan, target.is_live()))?;
+        let bound = bound(&host, &wanted);
+        let shown = PlanView { plan: &plan, bound: &bound, is_live: target.is_live() };
+        context.print(&if context.global.verbose { shown.details() } else { shown.text() })?;
         context.tell(&plan.findings);
-        let outcome = if plan.findings.iter().any(|finding| finding.severity > Severity::Warning) {
+        let is_refused = plan.findings.iter().any(|finding| finding.severity > Severity::Warning);
+        if !is_refused && !plan.is_empty() {
+            context.print(&shown.total())?;
+        }
+        let outcome = if is_refused {
             Outcome::Refused
         } else if plan.is_empty() {
             Outcome::Unchanged
         } else if !may_change {
             Outcome::Planned
-        } else if !self.consent.given(context)? {
+        } else if !self.consent.given(context, Some(&|| shown.details() + &shown.total()))? {
             Outcome::Unconfirmed
         } else {
             carry_out(context, &root, &wanted, &plan, &target)?;
@@ -128,7 +134,7 @@ impl Arguments {
             return Err(Problem::new("files that the run had written were edited since", "vgapt undo shows them and how to proceed").into());
         }
         context.print(&output::undoing(&undoing))?;
-        if !self.consent.given(context)? {
+        if !self.consent.given(context, None)? {
             return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
         }
         host::undo(&undoing, target, &|step| context.detail(step))
@@ -232,6 +238,17 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
         && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
         && readiness::proposed_bind(&host, before.1, &wanted.functions) == wanted.bind;
     Ok(if is_same { Next::sentence("correct what blocks it: see above") } else { next })
+}
+
+/// The functions that are bound to vfio-pci, and when.
+fn bound(host: &Host, wanted: &Wanted) -> String {
+    let when = match wanted.bind {
+        Bind::Boot => "at boot",
+        Bind::Start => "when the domain starts",
+    };
+    let functions: Vec<String> =
+        host.devices(&wanted.functions).map(|device| format!("{} {}", device.address.short(), device.class.noun())).collect();
+    if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}", functions.join(", ")) }
 }
 
 /// Carries out and verifies the plan; rolls it back on a failure.

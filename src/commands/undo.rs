@@ -54,7 +54,7 @@ impl Arguments {
             Outcome::Refused
         } else if self.consent.dry_run {
             Outcome::Planned
-        } else if self.consent.given(context)? {
+        } else if self.consent.given(context, None)? {
             Outcome::Done
         } else {
             Outcome::Unconfirmed

@@ -1,7 +1,7 @@
 //! The report of `vgapt check`: one line for each check, its remedy below it, and a summary at the end.
 
 use super::next::next;
-use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
+use super::style::{BAD, FAINT, GOOD, HANG, STRONG, WARNING, paint};
 use crate::readiness::{Check, CheckState, Report, Topic};
 
 /// How much is shown.
@@ -64,7 +64,7 @@ fn line(check: &Check, detail: Detail) -> String {
     } else {
         String::new()
     };
-    let mut text = format!("  {} {}: {}{reason}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
+    let mut text = format!("  {} {HANG}{}: {}{reason}\n", paint(style, format_args!("{word:<7}")), check.subject, check.seen);
     if detail == Detail::More && !check.why.is_empty() {
         text.push_str(&format!("          why: {}\n", check.why));
     }

@@ -2,7 +2,7 @@
 
 use similar::{ChangeTag, TextDiff};
 
-use super::style::{BAD, FAINT, GOOD, paint};
+use super::style::{BAD, FAINT, GOOD, QUOTED, paint};
 
 /// A unified diff with three lines around each change; empty where nothing changes.
 pub fn diff(name: &str, before: &str, after: &str) -> String {
@@ -12,6 +12,7 @@ pub fn diff(name: &str, before: &str, after: &str) -> String {
         text.push_str(&paint(FAINT, hunk.header()));
         text.push('\n');
         for change in hunk.iter_changes() {
+            text.push(QUOTED);
             let line = change.value().trim_end_matches(['\r', '\n']);
             text.push_str(&match change.tag() {
                 ChangeTag::Delete => paint(BAD, format_args!("-{line}")),

@@ -8,26 +8,66 @@ use serde::Serialize;
 
 use super::document::{Answer, Failure};
 use super::findings::finding;
-use super::style::{BAD, FAINT, GOOD, STRONG, WARNING, paint};
+use super::style::{BAD, FAINT, GOOD, HANG, STRONG, Style, WARNING, paint, shown};
+use super::table::table;
 use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
-/// All cards, one block each, and warnings about the host.
+/// All cards, one line each, what their verdicts mean, and warnings about the host.
 pub fn cards(host: &Host, cards: &[Assessment]) -> String {
-    let mut text = format!("IOMMU: {}\n", iommu(host));
-    for warning in passthrough::of_host(host) {
-        text.push_str(&finding(&warning));
+    let mut text = head(host);
+    let cards = in_order(cards);
+    if !cards.is_empty() {
+        let rows: Vec<[String; 4]> = cards.iter().map(|card| row(card)).collect();
+        text.push_str(&format!("\n{}\n", table(["CARD", "VERDICT", "KIND", "NAME"], &rows)));
+        text.push_str(&meanings(host, &cards));
     }
-    for unknown in &host.unknown {
-        text.push_str(&format!("{}: {unknown}\n", paint(WARNING, "unknown")));
-    }
-    for card in cards {
-        text.push_str(&block(host, card));
-    }
-    if cards.iter().all(|card| matches!(card.kind, CardKind::Bmc)) {
-        text.push_str("\nThere is no graphics card to pass through.\n");
+    text.push_str(&none(&cards));
+    if let Some(first) = cards.first() {
+        let warnings = match cards.iter().map(|card| card.warnings.len()).sum() {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            more => format!(", {more} warnings"),
+        };
+        let address = first.address.short();
+        text.push_str(&format!("\nDetails{warnings}: vgapt list --verbose; of one card: vgapt list --gpu {address}\n"));
     }
     text
+}
+
+/// All cards, one block each with everything about it, and warnings about the host.
+pub fn card_details(host: &Host, cards: &[Assessment]) -> String {
+    let cards = in_order(cards);
+    let blocks: String = cards.iter().map(|card| block(host, card)).collect();
+    head(host) + &blocks + &none(&cards)
+}
+
+/// Discrete cards first: most people mean one of these.
+fn in_order(cards: &[Assessment]) -> Vec<&Assessment> {
+    let mut cards: Vec<&Assessment> = cards.iter().collect();
+    cards.sort_by_key(|card| (kind(card.kind).0, card.address));
+    cards
+}
+
+fn kind(kind: CardKind) -> (usize, &'static str, &'static str) {
+    match kind {
+        CardKind::Discrete => (0, "discrete", "discrete card"),
+        CardKind::Integrated => (1, "integrated", "integrated graphics"),
+        CardKind::Virtual => (2, "emulated", "emulated graphics"),
+        CardKind::Bmc => (3, "BMC", "management console (BMC)"),
+    }
+}
+
+/// The IOMMU, and what is wrong or unknown about the host.
+fn head(host: &Host) -> String {
+    let warnings: String = passthrough::of_host(host).iter().map(finding).collect();
+    let unknown: String = host.unknown.iter().map(|unknown| format!("{}: {unknown}\n", paint(WARNING, "unknown"))).collect();
+    format!("IOMMU: {}\n{warnings}{unknown}", iommu(host))
+}
+
+fn none(cards: &[&Assessment]) -> String {
+    let is_none = cards.iter().all(|card| matches!(card.kind, CardKind::Bmc));
+    if is_none { "\nThere is no graphics card to pass through.\n".to_owned() } else { String::new() }
 }
 
 fn iommu(host: &Host) -> String {
@@ -40,26 +80,62 @@ fn iommu(host: &Host) -> String {
     }
 }
 
+fn row(card: &Assessment) -> [String; 4] {
+    let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
+    let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
+    let name = format!("{}{virtual_function}{boot}", shown(&short_name(card)));
+    [card.address.short(), paint(style(card.verdict), card.verdict), kind(card.kind).1.to_owned(), name]
+}
+
+/// A card's name with the maker's usual name; the one of pci.ids takes half a line.
+fn short_name(card: &Assessment) -> String {
+    const MAKERS: [(&str, &str); 4] = [
+        ("NVIDIA Corporation ", "NVIDIA "),
+        ("Advanced Micro Devices, Inc. [AMD/ATI] ", "AMD "),
+        ("Intel Corporation ", "Intel "),
+        // Its cards have its name in theirs.
+        ("ASPEED Technology, Inc. ", ""),
+    ];
+    let Some(name) = &card.name else { return format!("unknown graphics [{}]", card.id) };
+    let short = MAKERS.iter().find_map(|(long, short)| Some(format!("{short}{}", name.strip_prefix(long)?)));
+    short.unwrap_or_else(|| name.clone())
+}
+
+/// What each verdict means, once; and what blocks the cards that are blocked.
+fn meanings(host: &Host, cards: &[&Assessment]) -> String {
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for card in cards {
+        if !verdicts.contains(&card.verdict) {
+            verdicts.push(card.verdict);
+        }
+    }
+    let blocker = |device: &PciDevice| format!("{} {}", device.address.short(), device.class.noun());
+    let blockers = |card: &&&Assessment| {
+        let blockers: Vec<String> = host.devices(&card.blockers).map(blocker).collect();
+        format!("; that of {} has {}", card.address.short(), blockers.join(", "))
+    };
+    let line = |verdict: Verdict| {
+        let blocked: String =
+            cards.iter().filter(|card| card.verdict == verdict && !card.blockers.is_empty()).map(|card| blockers(&card)).collect();
+        format!("{}: {}{blocked}\n", paint(style(verdict), verdict), meaning(verdict))
+    };
+    verdicts.into_iter().map(line).collect()
+}
+
 fn block(host: &Host, card: &Assessment) -> String {
     let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
     let mut text = format!("\n{}  {} [{}]\n", paint(STRONG, card.address), paint(STRONG, name), card.id);
-    let mut line = |key: &str, value: &str| text.push_str(&format!("  {} {value}\n", paint(FAINT, format_args!("{key:<9}"))));
-    let kind = match card.kind {
-        CardKind::Discrete => "discrete card",
-        CardKind::Integrated => "integrated graphics",
-        CardKind::Bmc => "management console (BMC)",
-        CardKind::Virtual => "emulated graphics",
-    };
+    let mut line = |key: &str, value: &str| text.push_str(&format!("  {} {HANG}{value}\n", paint(FAINT, format_args!("{key:<9}"))));
     let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
-    line("kind", &format!("{kind}{virtual_function}{boot}"));
+    line("kind", &format!("{}{virtual_function}{boot}", kind(card.kind).2));
     let drivers_known = host.pci.iter().any(|device| device.driver.is_some());
     line("driver", card.driver.as_deref().unwrap_or(if drivers_known { "none" } else { "unknown" }));
     let functions: Vec<String> = host.devices(&card.functions).map(function).collect();
     line("functions", &functions.join(", "));
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
     line("groups", &if groups.is_empty() { "none".to_owned() } else { groups.join(", ") });
-    line("verdict", &verdict(card.verdict));
+    line("verdict", &paint(style(card.verdict), format_args!("{}: {}", card.verdict, meaning(card.verdict))));
     for blocker in host.devices(&card.blockers) {
         let driver = blocker.driver.as_deref().unwrap_or_default();
         line("blocker", &format!("{} {} on {}, {}", blocker.address.short(), blocker.class.noun(), paint(BAD, driver), blocker.id));
@@ -88,16 +164,24 @@ fn function(device: &PciDevice) -> String {
     format!("{} {}{driver}", device.address.short(), device.class.noun())
 }
 
-fn verdict(verdict: Verdict) -> String {
+fn style(verdict: Verdict) -> Style {
     match verdict {
-        Verdict::Ready => paint(GOOD, "ready: all functions are on vfio-pci"),
-        Verdict::Available => paint(GOOD, "available: can be passed through to a guest"),
-        Verdict::OnlyDisplay => paint(WARNING, "only-display: can be passed through, but leaves the host without a display"),
-        Verdict::Blocked => paint(BAD, "blocked: its group contains devices that the host uses"),
-        Verdict::Reserved => paint(BAD, "reserved: the firmware reserves memory for it, so the kernel does not give it to a guest"),
-        Verdict::Console => paint(BAD, "console: the server's management console; stays with the host"),
-        Verdict::SharedOut => paint(WARNING, "shared-out: has virtual functions; pass one of these through instead"),
-        Verdict::Unknown => paint(WARNING, "unknown: not in an IOMMU group"),
+        Verdict::Ready | Verdict::Available => GOOD,
+        Verdict::OnlyDisplay | Verdict::SharedOut | Verdict::Unknown => WARNING,
+        Verdict::Blocked | Verdict::Reserved | Verdict::Console => BAD,
+    }
+}
+
+fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ready => "all functions are on vfio-pci",
+        Verdict::Available => "can be passed through to a guest",
+        Verdict::OnlyDisplay => "can be passed through, but leaves the host without a display",
+        Verdict::Blocked => "its group contains devices that the host uses",
+        Verdict::Reserved => "the firmware reserves memory for it, so the kernel does not give it to a guest",
+        Verdict::Console => "the server's management console; stays with the host",
+        Verdict::SharedOut => "has virtual functions; pass one of these through instead",
+        Verdict::Unknown => "not in an IOMMU group",
     }
 }
 
@@ -174,26 +258,17 @@ pub fn usb(host: &Host) -> String {
 
 /// One line a card.
 pub fn hosts(hosts: &[(&str, &[Assessment])]) -> String {
-    let row = |host: &str, card: &Assessment| {
-        let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
-        [host.to_owned(), card.address.short(), format!("{name} [{}]", card.id), card.verdict.to_string()]
+    let cells = |host: &str, card: &Assessment| {
+        let [address, verdict, _, name] = row(card);
+        [host.to_owned(), address, verdict, name]
     };
-    let none = |host: &str| [host.to_owned(), "-".to_owned(), "no graphics card".to_owned(), "-".to_owned()];
+    let none = |host: &str| [host, "-", "-", "no graphics card"].map(str::to_owned);
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (host, cards) in hosts {
-        rows.extend(cards.iter().map(|card| row(host, card)));
+        rows.extend(in_order(cards).into_iter().map(|card| cells(host, card)));
         rows.extend(cards.is_empty().then(|| none(host)));
     }
-    let titles = ["HOST", "CARD", "NAME", "VERDICT"].map(str::to_owned);
-    let width = |column: usize| rows.iter().chain([&titles]).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: &[String; 4]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}  {}", cells.join("  "), row[3])
-    };
-    let mut text = format!("{}\n", paint(STRONG, line(&titles)));
-    text.extend(rows.iter().map(|row| line(row) + "\n"));
-    text
+    table(["HOST", "CARD", "VERDICT", "NAME"], &rows)
 }
 
 /// What `vgapt list` answers: the verdicts on the cards, and all that was read of the host.

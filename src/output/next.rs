@@ -1,9 +1,9 @@
 //! The next step, as every command prints it.
 
-use super::style::{STRONG, paint};
+use super::style::{HANG, STRONG, paint};
 use crate::model::Next;
 
-/// One line.
+/// One line, and more where the terminal is narrow.
 pub fn next(next: &Next) -> String {
-    format!("{} {next}\n", paint(STRONG, "next:"))
+    format!("{} {HANG}{next}\n", paint(STRONG, "next:"))
 }

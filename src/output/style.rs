@@ -1,8 +1,10 @@
-//! Colours and other control sequences. In a text, colours are marked by Unicode noncharacters, which no other text
-//! contains; `terminal.rs` replaces them by escape sequences, or removes them where the output is not a terminal.
-//! Control characters from outside are shown as numbers.
+//! Colours and other control sequences. In a text, colours and hints for the line breaks of `wrap.rs` are marked by
+//! Unicode noncharacters, which no other text contains; `terminal.rs` replaces them by escape sequences, or removes
+//! them where the output is not a terminal. Control characters from outside are shown as numbers.
 
 use std::borrow::Cow;
+
+use unicode_width::UnicodeWidthChar as _;
 
 /// How a part of a text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,10 @@ pub(super) const FAINT: Style = Style('\u{fdd5}');
 const END: char = '\u{fdd0}';
 /// Clears the screen and moves to its top left.
 pub(super) const REDRAW: char = '\u{fdd6}';
+/// Where a line that is too long for the terminal continues: below this place.
+pub(super) const HANG: char = '\u{fdd7}';
+/// A line that is never broken: it is quoted from a file.
+pub(super) const QUOTED: char = '\u{fdd8}';
 
 /// The escape sequence for one of these characters.
 pub(super) fn sequence(c: char) -> Option<&'static str> {
@@ -29,6 +35,7 @@ pub(super) fn sequence(c: char) -> Option<&'static str> {
         '\u{fdd4}' => "\x1b[31m",
         '\u{fdd5}' => "\x1b[2m",
         REDRAW => "\x1b[H\x1b[2J",
+        HANG | QUOTED => "",
         _ => return None,
     })
 }
@@ -51,6 +58,16 @@ pub fn shown(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// How many columns of a terminal a text takes, as `terminal.rs` writes it.
+pub(super) fn columns(text: &str) -> usize {
+    let column = |c: char| match c {
+        _ if sequence(c).is_some() => 0,
+        _ if commands(c) => escaped(c).len(),
+        _ => c.width().unwrap_or(0),
+    };
+    text.chars().map(column).sum()
 }
 
 /// Whether a character is a control character, or changes the order in which others are shown.

@@ -1,20 +1,29 @@
-//! Writes text to standard output and standard error, with colours only on a terminal, in one write. A closed pipe
-//! (`| head`) is not an error.
+//! Writes text to standard output and standard error, in one write; with colours and in lines as wide as the terminal
+//! only on a terminal, so that programs read whole lines. A closed pipe (`| head`) is not an error.
 //!
 //! The text contains names and files from outside. Control characters in them are written as numbers, so that only
 //! [`super::style`] controls the terminal.
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
 
 use anstream::{AutoStream, ColorChoice};
 
 use super::style::{self, commands, escaped, shown};
+use super::wrap::wrapped;
+
+/// Narrower, a text falls apart; wider, the eye loses the line.
+const WIDTHS: RangeInclusive<usize> = 40..=120;
+/// Where a terminal does not say how wide it is.
+const USUAL_WIDTH: usize = 80;
 
 /// Prints to standard output.
 pub fn print(text: &str) -> io::Result<()> {
     let stdout = io::stdout();
     let choice = AutoStream::choice(&stdout);
-    match write(&mut stdout.lock(), text, choice) {
+    match write(&mut stdout.lock(), &fitted(text, &stdout), choice) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -24,7 +33,24 @@ pub fn print(text: &str) -> io::Result<()> {
 pub fn tell(text: &str) {
     let stderr = io::stderr();
     let choice = AutoStream::choice(&stderr);
-    let _ = write(&mut stderr.lock(), text, choice);
+    let _ = write(&mut stderr.lock(), &fitted(text, &stderr), choice);
+}
+
+/// On a terminal: in lines of its width. JSON stays as it is, because a break within a string would make it invalid.
+fn fitted<'t>(text: &'t str, stream: &(impl IsTerminal + AsFd)) -> Cow<'t, str> {
+    let is_json = text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if !stream.is_terminal() || is_json {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(wrapped(text, width(stream)))
+}
+
+/// The width of a terminal: as the user says, else as it says.
+fn width(terminal: &impl AsFd) -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let own = || rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_col));
+    let width = told.or_else(own).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH);
+    width.clamp(*WIDTHS.start(), *WIDTHS.end())
 }
 
 /// Whether escape sequences may be written to standard output; this follows the setting for colours.

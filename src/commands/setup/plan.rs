@@ -154,7 +154,7 @@ impl Plan {
     /// Asks on the terminal, with the details on demand.
     pub(super) fn is_accepted(&self, context: &Context) -> Result<bool> {
         if self.is_to_prepare() && confirm("Show every file and command of the host's part?", false)? {
-            run::own(&global(context, &[self.prepare.clone(), words(&["--dry-run"])].concat()))?;
+            run::own(&global(context, &[self.prepare.clone(), words(&["--dry-run", "--verbose"])].concat()))?;
         }
         confirm("Carry this plan out?", false)
     }

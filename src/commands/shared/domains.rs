@@ -60,7 +60,7 @@ impl Summary {
             ]
         };
         let unread =
-            |domain: &Unread| [domain.name.clone(), format!("unknown: {}", domain.because), String::new(), String::new(), String::new()];
+            |domain: &Unread| [domain.name.clone(), unknown(), unknown(), unknown(), format!("unknown: {}", domain.because)];
         let rows: Vec<[String; 5]> = self.domains.iter().map(row).chain(self.unread.iter().map(unread)).collect();
         output::domains(&rows)
     }
