@@ -143,6 +143,28 @@ fn define_for_a_host_of_node_devices() {
     on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards everything in it except its UUID"]);
 }
 
+#[test]
+fn a_title_is_written_as_libvirt_reads_it() {
+    let title = "Games & <work>, the \"second\"";
+    let defined = on_default(&["define", "new", "--force", "--title", title]).with(0);
+    defined.saying(&["'new' is defined"]);
+    on_default(&["define", "new", "--force", "--title", "a\nb"]).with(1).saying(&["cannot be the title", "remedy: use another one"]);
+    on_default(&["define", "new", "--title", title, "--no-title"]).with(2);
+    // The driver forgets its domains when its program ends: the next one gets this domain from a file.
+    let xml = on_default(&["define", "new", "--force", "--title", title, "--dry-run"]).with(0).stdout;
+    let place = TempDir::new().unwrap();
+    let node = place.path().join("node.xml");
+    fs::write(&node, format!("<node>{}</node>", xml.replace("type='kvm'", "type='test'"))).unwrap();
+    let uri = format!("test://{}", node.display());
+    let on = |arguments: &[&str]| run(&mut vgapt(["--root", Z170, "-c", &uri].iter().chain(arguments)));
+    on(&["define", "new", "--force"]).with(0).saying(&["'new' is already up to date"]);
+    let explained = on(&["explain", "new"]).with(0).stdout;
+    assert!(explained.contains(&format!("title {title}: the requested title")), "{explained}");
+    assert!(on(&["show", "new"]).with(0).stdout.contains("title"));
+    let without = on(&["define", "new", "--force", "--no-title", "--dry-run"]).with(0).stdout;
+    assert!(!without.contains("title"), "{without}");
+}
+
 /// The test driver's domains run unless it is said that they do not.
 const OFF: &str = "<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>";
 

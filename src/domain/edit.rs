@@ -21,6 +21,9 @@ pub(crate) enum Part {
     Hugepages,
     Firmware,
     Emulator,
+    /// The title and the description that virt-manager shows.
+    Title,
+    Description,
     /// The host CPUs of the vCPUs and the emulator.
     Pinning,
     /// The NUMA nodes of the memory.

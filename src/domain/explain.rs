@@ -133,6 +133,8 @@ const REASONS: &[(&str, &str, &str)] = &[
         "--nvram-template, or the one that belongs to the firmware",
     ),
     ("devices/emulator", "the requested QEMU binary", "--emulator"),
+    ("description", "the requested description", "--description; libvirt formatdomain, general metadata"),
+    ("title", "the requested title, which virt-manager shows in place of the name", "--title; libvirt formatdomain, general metadata"),
     ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
     ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
     ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),

@@ -124,6 +124,12 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
     if let Some(emulator) = wanted.emulator.as_ref().filter(|_| base.differs(|request| request.emulator.clone())) {
         basics::emulator(&mut draft, emulator);
     }
+    if base.differs(|request| request.title.clone()) {
+        basics::words(&mut draft, Part::Title, "title", wanted.title.as_deref());
+    }
+    if base.differs(|request| request.description.clone()) {
+        basics::words(&mut draft, Part::Description, "description", wanted.description.as_deref());
+    }
     if let Some(disks) = &spec.disks {
         disks::set(&mut draft, disks);
     }

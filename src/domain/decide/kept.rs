@@ -65,6 +65,8 @@ fn policy(part: Part) -> Kept {
         Part::Memory => Kept::Until("memory"),
         Part::Cpus => Kept::Until("cpus"),
         Part::Emulator => Kept::Until("emulator"),
+        Part::Title => Kept::Until("title"),
+        Part::Description => Kept::Until("description"),
         Part::Firmware => Kept::Until("loader"),
         Part::Pinning => {
             Kept::Whole("the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's")

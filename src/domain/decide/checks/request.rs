@@ -11,6 +11,7 @@ use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
 use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
+use crate::xml::is_xml;
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
@@ -21,6 +22,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(other_system(base));
     findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
+    findings.extend(words(base, wanted));
     findings.extend(virtualization_off(base, host));
     findings.extend(network(base, wanted, files));
     findings.extend(of_cards(base, wanted, host));
@@ -66,6 +68,24 @@ fn other_system(base: &Base) -> Option<Finding> {
             "recreate it with --replace, or leave --os out",
         )
     })
+}
+
+/// libvirt refuses a title that is empty or has several lines; a description may have several.
+fn words(base: &Base, wanted: &Request) -> Vec<Finding> {
+    let is_text = |text: &str, allowed: &[char]| {
+        !text.trim().is_empty() && is_xml(text) && !text.contains(|c: char| c.is_control() && !allowed.contains(&c))
+    };
+    let title = wanted.title.as_ref().filter(|_| base.differs(|request| request.title.clone()));
+    let title = title.filter(|title| !is_text(title, &[])).map(|title| {
+        let message = format!("{title:?} cannot be the title: it has to be one line of text without control characters");
+        Finding::error("not-a-title", message, "use another one: --title TEXT; or none: --no-title")
+    });
+    let description = wanted.description.as_ref().filter(|_| base.differs(|request| request.description.clone()));
+    let description = description.filter(|text| !is_text(text, &['\n', '\t'])).map(|text| {
+        let message = format!("{text:?} cannot be the description: it has to be text without control characters");
+        Finding::error("not-a-description", message, "use another one: --description TEXT; or none: --no-description")
+    });
+    title.into_iter().chain(description).collect()
 }
 
 /// The shared folders that this request adds.
