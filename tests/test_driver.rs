@@ -628,9 +628,18 @@ fn names_of_systems_and_networks() {
     define("bridge=br7").with(1).saying(&["blocked: network interface br7 does not exist"]);
     define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is not a bridge", "--network macvtap=eno9"]);
     define("macvtap=eno8").with(1).saying(&["blocked: network interface eno8 does not exist"]);
-    assert!(!define("macvtap=eno9").stderr.contains("eno9"));
+    assert!(!define("macvtap=eno9").stderr.contains("interface eno9"), "unknown whether it is active");
+    let flags = tree.path().join("sys/class/net/eno9/flags");
+    fs::write(&flags, "0x1002\n").unwrap();
+    define("macvtap=eno9").with(0).saying(&["warning: the network interface eno9 is not active", "remedy: ip link set eno9 up"]);
+    fs::write(&flags, "0x1003\n").unwrap();
+    assert!(!define("macvtap=eno9").stderr.contains("interface eno9"));
+    let template = "<domain type='test'><name>x</name><memory>1</memory><os><type>hvm</type></os><devices>\
+                    <interface type='network'><source network='office'/></interface></devices></domain>";
+    let (_folder, file) = self::template(template);
+    on_default(&["define", "x", "--template", &file, "--dry-run"]).with(1).saying(&["blocked: libvirt network office does not exist"]);
     fs::create_dir_all(tree.path().join("sys/class/net/eno9/bridge")).unwrap();
-    assert!(!define("bridge=eno9").stderr.contains("eno9"));
+    assert!(!define("bridge=eno9").stderr.contains("interface eno9"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_pa
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
+use crate::domain_xml::{Interface, interfaces};
 use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::xml::is_xml;
@@ -24,7 +25,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
     findings.extend(words(base, wanted));
     findings.extend(virtualization_off(base, host));
-    findings.extend(network(base, wanted, files));
+    findings.extend(networks(base, wanted, files));
     findings.extend(of_cards(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
@@ -177,9 +178,22 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
     })
 }
 
-/// Does the network, bridge or interface exist? libvirt checks this only when the domain starts.
-fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
-    let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
+/// The network that is requested, and libvirt's networks in the user's template.
+fn networks(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
+    let asked = wanted.extras.network.clone().filter(|_| base.differs(|request| request.extras.network.clone()));
+    let is_of_libvirt = |interface: &Interface| base.is_new && interface.kind == "network";
+    let brought = interfaces(base.domain.root()).filter(is_of_libvirt).filter_map(|interface| interface.source.map(Network::Nat));
+    let mut all: Vec<Network> = Vec::new();
+    for network in asked.into_iter().chain(brought) {
+        if !all.contains(&network) {
+            all.push(network);
+        }
+    }
+    all.iter().filter_map(|asked| network(asked, files)).collect()
+}
+
+/// Does the network, bridge or interface exist, and is it active? libvirt checks this only when the domain starts.
+fn network(asked: &Network, files: &Files) -> Option<Finding> {
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let no_such =
         |what: &str, name: &str, remedy: String| Finding::blocked("no-such-network", format!("{what} {name} does not exist"), remedy);
@@ -212,6 +226,11 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
             let remedy = format!("create a bridge and add {name} to it, or use --network macvtap={name}");
             Some(Finding::blocked("no-bridge", format!("the network interface {name} is not a bridge"), remedy))
         }
+        Network::Bridge(name) | Network::Macvtap(name) if files.of(&interface_path(name))?.is_up == Some(false) => Some(Finding::warning(
+            "network-inactive",
+            format!("the network interface {name} is not active; the guest has no connection without it"),
+            format!("ip link set {} up", shell_word(name)),
+        )),
         _ => None,
     }
 }
