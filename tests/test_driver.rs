@@ -315,7 +315,7 @@ fn devices_that_are_not_there() {
     fs::create_dir_all(tree.path().join("dev/input/by-id")).unwrap();
     fs::write(tree.path().join(&keyboard[1..]), "").unwrap();
     let stderr = define().with(0).stderr;
-    assert!(!stderr.contains("mediated device") && !stderr.contains("input device"), "{stderr}");
+    assert!(!stderr.contains("does not exist"), "{stderr}");
 }
 
 // --- Templates ---
@@ -539,7 +539,7 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
     define(&recorded, &[]).with(0).saying(&["4096 huge pages of 2 MiB are needed, but only 0 are free"]);
     let hooked = format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n");
     let ran = define(&hooked, &[]).with(0);
-    assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("huge pages of"), "{}", ran.stderr);
     define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, but only 0 are free"]);
 }
 

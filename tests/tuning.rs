@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
 use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
@@ -146,6 +146,11 @@ fn what_makes_no_sense_is_said() {
     {
         assert_eq!(codes_of(Request { title: Some(title.into()), ..Request::default() }).contains(&"not-a-title"), is_refused, "{title:?}");
     }
+    let without_spice = Libvirt { graphics: Some(["vnc".to_owned()].into()), ..NEW };
+    for (display, is_refused) in [(Display::Spice, true), (Display::Vnc, false), (Display::None, false)] {
+        let wish = extras(Extras { display: Some(display), ..Extras::default() });
+        assert_eq!(codes(&new(&host, &wish, &without_spice).1).contains(&"no-such-window"), is_refused, "{display:?}");
+    }
     for (text, is_refused) in [("two\nlines", false), ("", true), ("a\u{1b}", true), ("a\r", true)] {
         let codes = codes_of(Request { description: Some(text.into()), ..Request::default() });
         assert_eq!(codes.contains(&"not-a-description"), is_refused, "{text:?}");
@@ -280,7 +285,8 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
         let host = host(&file);
         let gpu: Vec<_> = vgapt::model::Card::all(&host).into_iter().map(|card| domain::GpuChoice::At(card.address)).take(1).collect();
         for os in ["win11", "win10", "win8.1", "win7", "linux"] {
-            let extras = Extras { share: vec!["/srv/x".into()], sound: Some(domain::Sound::PipeWire), ..Extras::default() };
+            let (sound, display) = (Some(domain::Sound::PipeWire), Some(Display::Spice));
+            let extras = Extras { share: vec!["/srv/x".into()], sound, display, ..Extras::default() };
             let title = Some("A title".to_owned());
             let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, ..Request::default() };
             let (xml, _) = new(&host, &request, &NEW);

@@ -1,5 +1,7 @@
 //! What becomes different in a domain, in words: `memory 4 GiB → 5 GiB`, `card 01:00.0 added`. vgapt's record is no part of it.
 
+use std::collections::HashMap;
+
 use super::alias;
 use super::record::RECORD_MARK;
 use crate::domain_xml::{HostDevice, Interface, Source, alias_of, host_device, page_size, pins, size_of, video_model};
@@ -13,10 +15,10 @@ pub fn changes(before: &Document, after: &Document, host: &Host) -> Vec<String> 
         old.retain(|thing| thing.key != MEMORY_AT_START);
         new.retain(|thing| thing.key != MEMORY_AT_START);
     }
-    let find = |all: &[Thing], key: &str| all.iter().find(|thing| thing.key == key).cloned();
-    let mut changes: Vec<String> = new.iter().filter_map(|thing| thing.since(find(&old, &thing.key).as_ref())).collect();
-    let gone = old.iter().filter(|thing| find(&new, &thing.key).is_none());
-    changes.extend(gone.map(|thing| format!("{} removed", thing.whole())));
+    let by_key = |things: &[Thing]| things.iter().map(|thing| (thing.key.clone(), thing.clone())).collect::<HashMap<_, _>>();
+    let (known, kept) = (by_key(&old), by_key(&new));
+    let mut changes: Vec<String> = new.iter().filter_map(|thing| thing.since(known.get(&thing.key))).collect();
+    changes.extend(old.iter().filter(|thing| !kept.contains_key(&thing.key)).map(|thing| format!("{} removed", thing.whole())));
     changes
 }
 
@@ -122,6 +124,14 @@ fn things(domain: &Document, host: &Host) -> Vec<Thing> {
                 "hugepages" => vec![Thing::new("huge pages", pages(child), all(child))],
                 _ => elements("memoryBacking", child),
             })),
+            "cpu" => {
+                let this = Thing::value("cpu", said(child));
+                let inner = child.children().flat_map(|child| match child.name() {
+                    "topology" => vec![Thing::new("seen by the guest as", topology(child), all(child))],
+                    _ => elements("cpu", child),
+                });
+                things.extend((!this.shown.is_empty()).then_some(this).into_iter().chain(inner));
+            }
             "devices" => things.extend(child.children().filter_map(|device| self::device(device, host))),
             _ => things.extend(elements("", child)),
         }
@@ -129,14 +139,17 @@ fn things(domain: &Document, host: &Host) -> Vec<Thing> {
     joined(things)
 }
 
-/// Things with the same key are one: the functions of a card. What has no name of its own is told apart by its number.
+/// Things with the same key are one: the functions of a card.
 fn joined(things: Vec<Thing>) -> Vec<Thing> {
     let mut joined: Vec<Thing> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for thing in things {
-        match joined.iter_mut().find(|known| known.key == thing.key) {
-            Some(known) if known.content != thing.content => known.content += &thing.content,
-            Some(_) => {}
-            None => joined.push(thing),
+        match places.get(&thing.key) {
+            Some(place) => joined[*place].content += &thing.content,
+            None => {
+                places.insert(thing.key.clone(), joined.len());
+                joined.push(thing);
+            }
         }
     }
     joined
@@ -157,6 +170,15 @@ fn tuning(root: Element<'_>, tune: Element<'_>) -> Vec<Thing> {
             _ => elements("cputune", child),
         });
     pinning.into_iter().chain(others).collect()
+}
+
+/// How the guest sees its processors.
+fn topology(topology: Element<'_>) -> String {
+    let count = |name: &str| topology.attribute(name).map_or_else(|| "1".to_owned(), |count| line(&count));
+    let words = [("sockets", count("sockets")), ("dies", count("dies")), ("clusters", count("clusters"))];
+    let above: String = words.iter().filter(|(_, count)| count != "1").map(|(name, count)| format!("{count} {name} of ")).collect();
+    let plural = |count: String, one: &str| if count == "1" { format!("1 {one}") } else { format!("{count} {one}s") };
+    format!("{above}{} of {}", plural(count("cores"), "core"), plural(count("threads"), "thread"))
 }
 
 fn pages(hugepages: Element<'_>) -> String {
@@ -299,6 +321,8 @@ mod tests {
         let less = both.replace("<currentMemory unit='GiB'>4", "<currentMemory unit='GiB'>2");
         assert_eq!(of(&less, both), ["memory at the start 2 GiB → 4 GiB"]);
         assert_eq!(of("<vcpu>4</vcpu>", "<vcpu placement='static'>6</vcpu>"), ["processors 4 → 6"]);
+        let cpu = "<cpu mode='x'><topology sockets='1' cores='2' threads='2'/></cpu>";
+        assert_eq!(of(cpu, &cpu.replace("cores='2'", "cores='3'")), ["seen by the guest as 2 cores of 2 threads → 3 cores of 2 threads"]);
         let disk =
             "<devices><disk type='file'><driver cache='none'/><source file='/a'/><target dev='sda'/><address unit='1'/></disk></devices>";
         assert_eq!(of(disk, &disk.replace("'/a'", "'/b'")), ["disk sda /a → /b"]);

@@ -5,11 +5,14 @@ use super::guide_flags::native;
 use super::libvirt::{Libvirt, have};
 use super::lines::changes;
 
-/// The lines that came and went, but for the record and the places that libvirt found for devices.
+/// Lines of the PCI ports and bridges that libvirt adds for devices, and keeps after them.
+const PORTS: [&str; 4] = ["<controller type='pci'", "<model name='pcie-", "<target chassis=", "</controller>"];
+
+/// The lines that came and went, but for the places that libvirt found for devices.
 fn seen(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
     let (mut gone, mut come) = changes(before, after);
     for lines in [&mut gone, &mut come] {
-        lines.retain(|line| !line.starts_with("<vgapt:domain") && !line.starts_with("<address "));
+        lines.retain(|line| !line.starts_with("<address ") && !PORTS.iter().any(|port| line.starts_with(port)));
     }
     (gone, come)
 }
