@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, NewDomain, Origin, Request, Tuning};
+use vgapt::domain::{self, Base, Cpus, Display, Extras, NewDomain, Origin, Request, Tuning};
 use vgapt::model::{Files, Host, Libvirt, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -121,6 +121,8 @@ fn what_was_put_in_can_be_taken_out() {
             no_looking_glass: true,
             no_share: true,
             no_sound: true,
+            no_title: true,
+            no_description: true,
             no_autostart: true,
             no_handover: true,
         },
@@ -135,6 +137,73 @@ fn what_was_put_in_can_be_taken_out() {
     let topology = ["<cpu>", "<topology sockets='1' cores='2' threads='1'/>", "</cpu>"];
     assert_eq!(left[..3], topology);
     assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
+}
+
+/// A window comes and goes without a trace; what the domain has of it already is used as it is.
+#[test]
+fn a_window_comes_and_goes() {
+    let wish = |display| Request { extras: Extras { display: Some(display), ..Extras::default() }, ..Request::default() };
+    let count = |text: &str| text.matches("ua-vgapt-video").count() + text.matches("ua-vgapt-window-").count();
+    let own = "<domain>\n  <name>x</name>\n  <devices>\n    <input type='tablet' bus='usb'/>\n    <graphics type='spice' passwd='geheim'/>\n    \
+               <video>\n      <model type='qxl'/>\n    </video>\n    <channel type='spicevmc'/>\n  </devices>\n</domain>\n";
+    let plain = |template: &str| merged(template, &wish(Display::None), "x");
+    for template in [ELABORATE, domain::template("windows"), domain::template("win7"), own, "<domain/>", "<domain><devices/></domain>"] {
+        let before = plain(template);
+        let spice = merged(&before, &wish(Display::Spice), "x");
+        assert_eq!(merged(&spice, &wish(Display::Spice), "x"), spice);
+        assert_eq!(merged(&spice, &Request::default(), "x"), spice, "an option that is not given keeps its value");
+        let vnc = merged(&spice, &wish(Display::Vnc), "x");
+        assert!(vnc.contains("<graphics type='vnc' autoport='yes' listen='127.0.0.1'/>") && !vnc.contains("spicevmc'>"), "{vnc}");
+        assert_eq!(vnc.contains("type='spice'"), template == own, "{vnc}");
+        assert!(!vnc.contains("<model type='none'/>"), "{vnc}");
+        for with in [&spice, &vnc] {
+            let out = merged(with, &wish(Display::None), "x");
+            if !template.contains('\n') {
+                assert!(!out.contains("graphics") && count(&out) == 0, "an empty element was opened up: {out}");
+            } else {
+                assert_eq!(out, before);
+            }
+        }
+        let glass = Request { extras: Extras { looking_glass: "1920x1080".parse().ok(), ..Extras::default() }, ..Request::default() };
+        let with = merged(template, &glass, "x");
+        assert!(with.contains("<graphics type='spice'") && with.contains("<input type='mouse' bus='virtio'>"), "{with}");
+        assert_eq!(with.contains("type='tablet'"), template == own, "{with}");
+        let without = Request { without: domain::Without { no_looking_glass: true, ..domain::Without::default() }, ..Request::default() };
+        assert_eq!(count(&merged(&with, &without, "x")), 0);
+    }
+    let rest = |text: &str| text.lines().filter(|line| !line.contains("vgapt:domain")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rest(&plain(own)), rest(&merged(&plain(own), &wish(Display::Spice), "x")), "all of it was there");
+    // What somebody changed by hand is no longer vgapt's to take out.
+    let changed = merged(domain::template("linux"), &wish(Display::Spice), "x").replace("autoport='yes'", "port='5901'");
+    let out = merged(&changed, &wish(Display::None), "x");
+    assert!(out.contains("<graphics type='spice' port='5901' listen='127.0.0.1'/>") && out.contains("<model type='none'/>"), "{out}");
+}
+
+/// In place of the title that is there, or where libvirt writes it.
+#[test]
+fn a_title_is_set_changed_kept_and_removed() {
+    let titled = |title: &str| Request { title: Some(title.to_owned()), ..Request::default() };
+    let without = Request { without: domain::Without { no_title: true, ..domain::Without::default() }, ..Request::default() };
+    let of = |text: &str| Document::parse(text).unwrap().root().child("title").map(|title| title.text().to_owned());
+    for template in [ELABORATE, domain::template("windows"), "<domain/>", "<domain>\n  <name>x</name>\n  <devices/>\n</domain>"] {
+        let once = merged(template, &titled("Games & <work>"), "x");
+        assert_eq!(of(&once).as_deref(), Some("Games & <work>"), "{once}");
+        assert_eq!(merged(&once, &titled("Games & <work>"), "x"), once);
+        assert_eq!(merged(&once, &Request::default(), "x"), once, "an option that is not given keeps its value");
+        let changed = merged(&once, &titled("Work"), "x");
+        assert_eq!((of(&changed).as_deref(), changed.matches("<title>").count()), (Some("Work"), 1), "{changed}");
+        let removed = merged(&changed, &without, "x");
+        assert!(!removed.contains("title"), "neither in the domain nor in the record: {removed}");
+        assert_eq!(merged(&removed, &without, "x"), removed);
+    }
+    let by_hand = merged(ELABORATE, &without, "elaborate");
+    assert_eq!(of(&by_hand), of(ELABORATE), "a title of others stays");
+    let both = Request { description: Some("one\ntwo".to_owned()), ..titled("T") };
+    let placed = merged("<domain>\n  <name>x</name>\n  <memory>1</memory>\n</domain>", &both, "x");
+    assert!(placed.contains("<name>x</name>\n  <title>T</title>\n  <description>one\ntwo</description>\n"), "{placed}");
+    let gone = Request { without: domain::Without { no_description: true, ..domain::Without::default() }, ..Request::default() };
+    let gone = merged(&placed, &gone, "x");
+    assert!(!gone.contains("description") && gone.contains("<title>T</title>"), "{gone}");
 }
 
 fn attached(text: &str) -> (String, Vec<&'static str>) {

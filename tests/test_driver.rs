@@ -143,6 +143,28 @@ fn define_for_a_host_of_node_devices() {
     on_node(&["define", "off", "--replace", "--dry-run"]).with(0).saying(&["--replace discards everything in it except its UUID"]);
 }
 
+#[test]
+fn a_title_is_written_as_libvirt_reads_it() {
+    let title = "Games & <work>, the \"second\"";
+    let defined = on_default(&["define", "new", "--force", "--title", title]).with(0);
+    defined.saying(&["'new' is defined"]);
+    on_default(&["define", "new", "--force", "--title", "a\nb"]).with(1).saying(&["cannot be the title", "remedy: use another one"]);
+    on_default(&["define", "new", "--title", title, "--no-title"]).with(2);
+    // The driver forgets its domains when its program ends: the next one gets this domain from a file.
+    let xml = on_default(&["define", "new", "--force", "--title", title, "--dry-run"]).with(0).stdout;
+    let place = TempDir::new().unwrap();
+    let node = place.path().join("node.xml");
+    fs::write(&node, format!("<node>{}</node>", xml.replace("type='kvm'", "type='test'"))).unwrap();
+    let uri = format!("test://{}", node.display());
+    let on = |arguments: &[&str]| run(&mut vgapt(["--root", Z170, "-c", &uri].iter().chain(arguments)));
+    on(&["define", "new", "--force"]).with(0).saying(&["'new' is already up to date"]);
+    let explained = on(&["explain", "new"]).with(0).stdout;
+    assert!(explained.contains(&format!("title {title}: the requested title")), "{explained}");
+    assert!(on(&["show", "new"]).with(0).stdout.contains("title"));
+    let without = on(&["define", "new", "--force", "--no-title", "--dry-run"]).with(0).stdout;
+    assert!(!without.contains("title"), "{without}");
+}
+
 /// The test driver's domains run unless it is said that they do not.
 const OFF: &str = "<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>";
 
@@ -293,7 +315,7 @@ fn devices_that_are_not_there() {
     fs::create_dir_all(tree.path().join("dev/input/by-id")).unwrap();
     fs::write(tree.path().join(&keyboard[1..]), "").unwrap();
     let stderr = define().with(0).stderr;
-    assert!(!stderr.contains("mediated device") && !stderr.contains("input device"), "{stderr}");
+    assert!(!stderr.contains("does not exist"), "{stderr}");
 }
 
 // --- Templates ---
@@ -517,7 +539,7 @@ fn huge_pages_that_the_hook_reserves_are_not_missed() {
     define(&recorded, &[]).with(0).saying(&["4096 huge pages of 2 MiB are needed, but only 0 are free"]);
     let hooked = format!("{recorded}[/etc/libvirt/hooks/qemu.d]\nvgapt = #!/bin/sh\n");
     let ran = define(&hooked, &[]).with(0);
-    assert!(!ran.stderr.contains("huge pages"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("huge pages of"), "{}", ran.stderr);
     define(&hooked, &["--hugepage-size", "1G"]).with(0).saying(&["8 huge pages of 1 GiB are needed, but only 0 are free"]);
 }
 
@@ -606,9 +628,18 @@ fn names_of_systems_and_networks() {
     define("bridge=br7").with(1).saying(&["blocked: network interface br7 does not exist"]);
     define("bridge=eno9").with(1).saying(&["blocked: the network interface eno9 is not a bridge", "--network macvtap=eno9"]);
     define("macvtap=eno8").with(1).saying(&["blocked: network interface eno8 does not exist"]);
-    assert!(!define("macvtap=eno9").stderr.contains("eno9"));
+    assert!(!define("macvtap=eno9").stderr.contains("interface eno9"), "unknown whether it is active");
+    let flags = tree.path().join("sys/class/net/eno9/flags");
+    fs::write(&flags, "0x1002\n").unwrap();
+    define("macvtap=eno9").with(0).saying(&["warning: the network interface eno9 is not active", "remedy: ip link set eno9 up"]);
+    fs::write(&flags, "0x1003\n").unwrap();
+    assert!(!define("macvtap=eno9").stderr.contains("interface eno9"));
+    let template = "<domain type='test'><name>x</name><memory>1</memory><os><type>hvm</type></os><devices>\
+                    <interface type='network'><source network='office'/></interface></devices></domain>";
+    let (_folder, file) = self::template(template);
+    on_default(&["define", "x", "--template", &file, "--dry-run"]).with(1).saying(&["blocked: libvirt network office does not exist"]);
     fs::create_dir_all(tree.path().join("sys/class/net/eno9/bridge")).unwrap();
-    assert!(!define("bridge=eno9").stderr.contains("eno9"));
+    assert!(!define("bridge=eno9").stderr.contains("interface eno9"));
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, CoreKind, Cpus, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
+use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
 use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
-const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None };
+const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None, graphics: None };
 
 fn host(file: impl AsRef<Path>) -> Host {
     discovery::read(&Root::open(file.as_ref()).unwrap(), Scope::All)
@@ -141,6 +141,20 @@ fn what_makes_no_sense_is_said() {
     assert!(codes_of(extras(Extras { rom: Some("/x".into()), ..Extras::default() })).contains(&"no-card"));
     assert!(codes_of(Request { disk: vec!["/a".into(), "/a".into()], ..Request::default() }).contains(&"one-disk-twice"));
     assert!(codes_of(Request { memory: "8".parse().ok(), ..Request::default() }).contains(&"too-little-memory"));
+    for (title, is_refused) in
+        [("Spiele – 100% <ok>", false), ("", true), (" ", true), ("a\nb", true), ("a\u{1b}", true), ("\u{fffe}", true)]
+    {
+        assert_eq!(codes_of(Request { title: Some(title.into()), ..Request::default() }).contains(&"not-a-title"), is_refused, "{title:?}");
+    }
+    let without_spice = Libvirt { graphics: Some(["vnc".to_owned()].into()), ..NEW };
+    for (display, is_refused) in [(Display::Spice, true), (Display::Vnc, false), (Display::None, false)] {
+        let wish = extras(Extras { display: Some(display), ..Extras::default() });
+        assert_eq!(codes(&new(&host, &wish, &without_spice).1).contains(&"no-such-window"), is_refused, "{display:?}");
+    }
+    for (text, is_refused) in [("two\nlines", false), ("", true), ("a\u{1b}", true), ("a\r", true)] {
+        let codes = codes_of(Request { description: Some(text.into()), ..Request::default() });
+        assert_eq!(codes.contains(&"not-a-description"), is_refused, "{text:?}");
+    }
     assert!(codes_of(Request { cpus: Some(Cpus::Count(300)), ..Request::default() }).contains(&"too-many-cpus"));
     let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
     assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
@@ -164,6 +178,18 @@ fn what_became_of_a_disk_is_said_as_it_is() {
     }
     let without = xml.replace("ua-vgapt-disk-0", "ua-mine");
     assert_eq!(said(&without), ["the disk /a.raw was requested, but was removed by hand; this stays unchanged"]);
+}
+
+#[test]
+fn a_title_that_was_changed_by_hand_stays() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let titled = |title: &str| Request { title: Some(title.to_owned()), ..Request::default() };
+    let (xml, _) = new(&host, &titled("mine"), &NEW);
+    let by_hand = xml.replace("<title>mine</title>", "<title>yours</title>");
+    let said = "title was changed by hand to yours and stays as it is (vgapt wrote mine); use --title with a new value to change it";
+    assert_eq!(again(&by_hand, &host, &titled("mine")), (by_hand.clone(), vec![said.to_owned()]));
+    let (other, said) = again(&by_hand, &host, &titled("another"));
+    assert!(other.contains("<title>another</title>") && said.is_empty(), "{other} {said:?}");
 }
 
 #[test]
@@ -259,8 +285,10 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
         let host = host(&file);
         let gpu: Vec<_> = vgapt::model::Card::all(&host).into_iter().map(|card| domain::GpuChoice::At(card.address)).take(1).collect();
         for os in ["win11", "win10", "win8.1", "win7", "linux"] {
-            let extras = Extras { share: vec!["/srv/x".into()], sound: Some(domain::Sound::PipeWire), ..Extras::default() };
-            let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), extras, hugepages: true, ..Request::default() };
+            let (sound, display) = (Some(domain::Sound::PipeWire), Some(Display::Spice));
+            let extras = Extras { share: vec!["/srv/x".into()], sound, display, ..Extras::default() };
+            let title = Some("A title".to_owned());
+            let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, ..Request::default() };
             let (xml, _) = new(&host, &request, &NEW);
             let what = format!("{os} on {}", file.display());
             assert_eq!(again(&xml, &host, &Request::default()).0, xml, "{what}");

@@ -62,6 +62,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         exists: root.presence(path),
         is_dir: status.is_some_and(|status| status.is_dir),
         is_stream: status.is_some_and(|status| status.is_stream),
+        is_up: is_up(root, path),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
         names: outside(root, path, &below),
@@ -70,6 +71,13 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         in_use: uses::use_of(root, path),
         closed_folders: account.map(|account| closed_folders(root, path, account)).unwrap_or_default(),
     }
+}
+
+/// Whether a network interface is up: `IFF_UP`, bit 0 of its flags (linux/if.h). Unknown where the flags are not recorded.
+fn is_up(root: &Root, path: &str) -> Option<bool> {
+    let name = path.strip_prefix("/sys/class/net/").filter(|name| !name.contains('/'))?;
+    let flags = root.text(&format!("/sys/class/net/{name}/flags")).ok()?;
+    Some(u32::from_str_radix(flags.trim().strip_prefix("0x")?, 16).ok()? & 1 == 1)
 }
 
 /// The files that an image refers to, directly or through other images.

@@ -22,6 +22,9 @@ pub(crate) enum Part {
     Hugepages,
     Firmware,
     Emulator,
+    /// The title and the description that virt-manager shows.
+    Title,
+    Description,
     /// The host CPUs of the vCPUs and the emulator.
     Pinning,
     /// The NUMA nodes of the memory.
@@ -36,6 +39,8 @@ pub(crate) enum Part {
     Regions,
     /// Settings that other host programs need.
     Sharing,
+    /// The window that shows the guest, and its emulated graphics adapter.
+    Display,
     /// The memory balloon, which makes room for passed devices.
     Balloon,
     Identity,

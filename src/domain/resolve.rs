@@ -16,7 +16,7 @@ use super::request::gpu::GpuChoice;
 use super::request::without::Without;
 use super::spec::{Cdrom, Processors, Spec};
 use super::write::apply::Draft;
-use super::write::{balloon, basics, devices, disks, hostdevs};
+use super::write::{balloon, basics, devices, disks, hostdevs, window};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Size, shell_word};
 
 /// What to write, and the problems that were found.
@@ -76,6 +76,8 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
     findings.extend(checks::guest::of_guest(base, &spec, &left));
     findings.extend(not_fitting);
+    findings.extend(checks::lacking::lacking(base, &draft.domain, &record, host));
+    findings.extend(checks::lacking::of_window(base, &draft.domain, &record, host, libvirt));
     spec.edits = draft.edits;
     findings.extend(checks::request::of_request(base, &record.request, &spec, host, files));
     record.request.without = Without::default();
@@ -122,6 +124,12 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
     if let Some(emulator) = wanted.emulator.as_ref().filter(|_| base.differs(|request| request.emulator.clone())) {
         basics::emulator(&mut draft, emulator);
     }
+    if base.differs(|request| request.title.clone()) {
+        basics::words(&mut draft, Part::Title, "title", wanted.title.as_deref());
+    }
+    if base.differs(|request| request.description.clone()) {
+        basics::words(&mut draft, Part::Description, "description", wanted.description.as_deref());
+    }
     if let Some(disks) = &spec.disks {
         disks::set(&mut draft, disks);
     }
@@ -142,6 +150,7 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
         hostdevs::set_rom(&mut draft, *function, file.as_deref());
     }
     devices::devices(&mut draft, base, wanted);
+    window::window(&mut draft, base, wanted);
     for edit in spec.edits.drain(..) {
         draft.apply(edit);
     }

@@ -31,6 +31,9 @@ pub struct FileFacts {
     /// Whether it is a named pipe, a socket or a character device.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_stream: bool,
+    /// Whether it is a network interface that is up; `None` if it is none, or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_up: Option<bool>,
     /// Its size in bytes.
     pub size: Option<u64>,
     /// The format according to its first bytes: `qcow2`, `vmdk`, …; `raw` for anything else; `None` if it could not be read.

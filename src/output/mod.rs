@@ -11,6 +11,7 @@ mod list;
 mod next;
 mod plan;
 mod style;
+mod summary;
 mod svg;
 mod table;
 mod terminal;
@@ -18,7 +19,7 @@ mod topology;
 mod wrap;
 
 pub use checks::{Detail, checks};
-pub use diff::diff;
+pub use diff::{changes, diff};
 pub use document::{Answer, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use domains::{domains, short_name};
 pub use explain::reasons;
@@ -28,6 +29,7 @@ pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, 
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use style::shown;
+pub use summary::summary;
 pub use svg::svg;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
 pub use topology::{CardPlacement, TopologyView, topology};

@@ -15,9 +15,14 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Whether the guest has an input device.
+    /// Whether the guest has an input device, or a window that takes keyboard and mouse.
     pub(super) fn has_input(&self) -> bool {
-        !self.request.extras.evdev.is_empty() || !self.request.usb_ids().is_empty()
+        !self.request.extras.evdev.is_empty() || !self.request.usb_ids().is_empty() || self.has_window()
+    }
+
+    /// Whether a window on the host shows the guest.
+    pub(super) fn has_window(&self) -> bool {
+        self.request.extras.window().is_some()
     }
 
     /// Whether the guest is a Windows, which needs the virtio drivers.

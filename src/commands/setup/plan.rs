@@ -122,6 +122,8 @@ impl Plan {
         };
         let input = if !request.extras.evdev.is_empty() {
             "keyboard and mouse switch between host and guest with both control keys"
+        } else if self.answers.request.usb_ids().is_empty() && self.answers.has_window() {
+            "the window on this host"
         } else if self.answers.has_input() {
             "USB devices of the host, which the guest has alone while it runs"
         } else {

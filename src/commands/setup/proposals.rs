@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::answers::Answers;
 use super::found::{Found, IMAGES};
-use crate::domain::{Cpus, GpuChoice, Os, Profile};
-use crate::model::{PciAddress, Size};
+use crate::domain::{Cpus, Display, GpuChoice, Os, Profile};
+use crate::model::Size;
 use crate::passthrough::{self, Assessment, Verdict};
 use crate::problem::Problem;
 
@@ -38,6 +38,9 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     answers.request.cpus = answers.request.cpus.or(Some(Cpus::Auto));
     if !answers.has_input() {
         answers.request.extras.evdev.clone_from(&found.inputs);
+    }
+    if !answers.has_input() || needs_window(&answers, found) {
+        answers.request.extras.display = answers.request.extras.display.or(Some(Display::Spice));
     }
     answers.name = Some(name);
     Ok(answers)
@@ -83,9 +86,29 @@ pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
     found.cards.iter().filter(is_passed).any(|card| !card.host_keeps_display)
 }
 
+/// Whether no monitor can be plugged into the passed cards.
+pub(super) fn is_blind(answers: &Answers, found: &Found) -> bool {
+    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
+    let has_none = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
+    let mut cards = found.cards.iter().filter(is_passed).peekable();
+    cards.peek().is_some() && cards.all(has_none)
+}
+
+/// Whether the guest's picture would be nowhere.
+pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
+    let extras = &answers.request.extras;
+    extras.display.is_none() && extras.looking_glass.is_none() && is_blind(answers, found)
+}
+
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
-    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
-    let cards: Vec<PciAddress> = found.cards.iter().filter(is_passed).map(|card| card.address).collect();
-    passthrough::picture(&found.host, &cards, answers.request.handover).unwrap_or("on a monitor that is plugged into the card")
+    match (is_blind(answers, found), answers.has_window()) {
+        (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
+        (true, false) => "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest",
+        (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
+        (false, true) => {
+            "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"
+        }
+        (false, false) => "on a monitor that is plugged into the card",
+    }
 }

@@ -1,5 +1,5 @@
 //! Carries out a decision for `define`, `attach` and `detach`: shows it, defines the domain, checks what libvirt made
-//! of it, and reports the outcome.
+//! of it, and reports what changed and the outcome.
 
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use super::decision::Decision;
 use super::existing::changed;
 use super::facts::Facts;
 use super::{next, schema};
-use crate::domain::{self, Base, Purpose};
+use crate::domain::{self, Base, Purpose, Summary};
 use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Next, PciAddress, shell_word};
@@ -72,6 +72,10 @@ impl Outcome {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::commands) struct DefinedDomain {
     name: String,
+    /// What the domain is for its user.
+    summary: Summary,
+    /// What becomes different from the present domain, in words.
+    changes: Vec<String>,
     /// The difference from the present domain, as text.
     diff: String,
     /// The domain's XML: with --dry-run the one that would be defined, with --print-xml what libvirt made of it.
@@ -111,8 +115,14 @@ impl Definition<'_> {
         };
         let next = self.next(decision, &outcome)?;
         let xml = self.report(decision, &outcome, next.as_ref())?;
-        let facts =
-            DefinedDomain { name: self.base.name.clone(), diff: output::plain(&decision.diff), xml, kept: decision.manual_changes.clone() };
+        let facts = DefinedDomain {
+            name: self.base.name.clone(),
+            summary: decision.summary.clone(),
+            changes: decision.changes.clone(),
+            diff: output::plain(&decision.diff),
+            xml,
+            kept: decision.manual_changes.clone(),
+        };
         let findings = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
         let answer = Answer::new(outcome.word(is_blocked)).with(facts).finding(findings).next(next);
         Ok((outcome, answer))
@@ -126,7 +136,23 @@ impl Definition<'_> {
         for line in &decision.manual_changes {
             self.context.note(&format!("note: {line}"));
         }
-        self.context.note(decision.diff.trim_end());
+    }
+
+    /// Shows what becomes different, and what the domain will be where it is new, or new to vgapt.
+    fn show_changes(&self, decision: &Decision) -> Result<()> {
+        let Self { context, connection, base, .. } = self;
+        if self.before.is_some_and(|before| before != decision.xml) {
+            context.note(&output::changes(&base.name, &decision.changes));
+            if !decision.changes.is_empty() && connection.state(&base.name)?.is_active() {
+                context.note(&format!("'{}' is running: that holds from its next start on", base.name));
+            }
+            context.detail(decision.diff.trim_end());
+        }
+        let is_known = self.before.is_some() && base.last.is_some();
+        if base.purpose == Purpose::Define && (!is_known || context.global.verbose) {
+            context.note(&output::summary(&decision.summary));
+        }
+        Ok(())
     }
 
     /// Defines the domain, and compares what libvirt made of it with the decision.
@@ -192,6 +218,9 @@ impl Definition<'_> {
         };
         if context.global.json {
             return Ok(xml);
+        }
+        if matches!(outcome, Outcome::DryRun | Outcome::Defined | Outcome::Altered(_)) {
+            self.show_changes(decision)?;
         }
         match outcome {
             Outcome::DryRun => {}

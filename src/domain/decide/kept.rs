@@ -65,6 +65,8 @@ fn policy(part: Part) -> Kept {
         Part::Memory => Kept::Until("memory"),
         Part::Cpus => Kept::Until("cpus"),
         Part::Emulator => Kept::Until("emulator"),
+        Part::Title => Kept::Until("title"),
+        Part::Description => Kept::Until("description"),
         Part::Firmware => Kept::Until("loader"),
         Part::Pinning => {
             Kept::Whole("the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's")
@@ -75,6 +77,9 @@ fn policy(part: Part) -> Kept {
         Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),
         Part::Regions => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: address space for cards"),
         Part::Sharing => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: shared memory and sound"),
+        Part::Display => Kept::Whole(
+            "the window of --display was changed or removed by hand and stays as it is; use --display none and then --display again to replace it",
+        ),
         Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
             Kept::Silently
         }

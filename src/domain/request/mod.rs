@@ -108,6 +108,14 @@ pub struct Request {
     #[arg(long, value_name = "SYSTEM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
+    /// Title of the domain, one line, which virt-manager shows in place of the name
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Description of the domain, which virt-manager and Cockpit show
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Start the domain automatically when the host boots
     #[arg(long, num_args = 0, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]

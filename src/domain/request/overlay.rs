@@ -8,8 +8,20 @@ impl Request {
     /// This request, overridden by the options that are set in `given`.
     #[must_use]
     pub fn overlaid_by(&self, given: &Self) -> Self {
-        let Without { no_gpu, no_pci, no_usb, no_hugepages, no_disk, no_cdrom, no_virtio_iso, no_autostart, no_handover, .. } =
-            given.without;
+        let Without {
+            no_gpu,
+            no_pci,
+            no_usb,
+            no_hugepages,
+            no_disk,
+            no_cdrom,
+            no_virtio_iso,
+            no_title,
+            no_description,
+            no_autostart,
+            no_handover,
+            ..
+        } = given.without;
         Self {
             gpu: list(&self.gpu, &given.gpu, no_gpu),
             // The audio function belongs to the card: a new card replaces both.
@@ -35,6 +47,8 @@ impl Request {
             ),
             emulator: option(self.emulator.as_ref(), given.emulator.as_ref(), false),
             os: option(self.os.as_ref(), given.os.as_ref(), false),
+            title: option(self.title.as_ref(), given.title.as_ref(), no_title),
+            description: option(self.description.as_ref(), given.description.as_ref(), no_description),
             autostart: given.autostart.or(no_autostart.then_some(false)).or(self.autostart),
             extras: self.extras.overlaid_by(&given.extras, given.without, no_disk || !given.disk.is_empty()),
             without: given.without,
@@ -51,6 +65,7 @@ impl Extras {
             evdev: list(&self.evdev, &given.evdev, no_evdev),
             evdev_toggle: given.evdev_toggle.or(self.evdev_toggle),
             looking_glass: option(self.looking_glass.as_ref(), given.looking_glass.as_ref(), no_looking_glass),
+            display: given.display.or(self.display),
             network: option(self.network.as_ref(), given.network.as_ref(), false),
             share: list(&self.share, &given.share, no_share),
             share_smb: list(&self.share_smb, &given.share_smb, no_share),

@@ -24,6 +24,12 @@ pub struct Without {
     /// Remove the disks
     #[arg(long, conflicts_with = "disk")]
     pub no_disk: bool,
+    /// Remove the title
+    #[arg(long, conflicts_with = "title")]
+    pub no_title: bool,
+    /// Remove the description
+    #[arg(long, conflicts_with = "description")]
+    pub no_description: bool,
     /// Do not start the domain automatically
     #[arg(long, conflicts_with = "autostart")]
     pub no_autostart: bool,

@@ -1,4 +1,4 @@
-//! The elements that occur once in a domain: name, memory, processors, firmware.
+//! The elements that occur once in a domain: name, title, description, memory, processors, firmware.
 
 use super::apply::Draft;
 use super::cells;
@@ -60,6 +60,11 @@ pub(crate) fn hugepages(draft: &mut Draft, wanted: bool) {
 
 pub(crate) fn emulator(draft: &mut Draft, path: &str) {
     draft.apply(Edit::put(Part::Emulator, "devices/emulator").text(path));
+}
+
+/// Sets the title or the description, or removes it.
+pub(crate) fn words(draft: &mut Draft, part: Part, name: &str, text: Option<&str>) {
+    draft.apply(text.map_or_else(|| removed(part, name), |text| Edit::put(part, name).text(text)));
 }
 
 /// The two flash images: the read-only code, and the template of the variables.

@@ -2,15 +2,17 @@
 //! request.
 
 use super::{devices, files as file_checks, resources};
-use crate::domain::base::{Base, Purpose};
+use crate::domain::base::Base;
 use crate::domain::request::Request;
 use crate::domain::request::extras::Extras;
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
+use crate::domain_xml::{Interface, interfaces};
 use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
+use crate::xml::is_xml;
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
@@ -21,8 +23,9 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(other_system(base));
     findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
     findings.extend(spec.usb.as_deref().and_then(|ids| devices::of_keyboard(ids, host, &files.uses)));
+    findings.extend(words(base, wanted));
     findings.extend(virtualization_off(base, host));
-    findings.extend(network(base, wanted, files));
+    findings.extend(networks(base, wanted, files));
     findings.extend(of_cards(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
@@ -40,7 +43,6 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));
     findings.extend(without_card(base, wanted));
-    findings.extend(no_display(base, wanted));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(on_the_host(&new_extras(base, wanted)));
     findings
@@ -67,6 +69,24 @@ fn other_system(base: &Base) -> Option<Finding> {
             "recreate it with --replace, or leave --os out",
         )
     })
+}
+
+/// libvirt refuses a title that is empty or has several lines; a description may have several.
+fn words(base: &Base, wanted: &Request) -> Vec<Finding> {
+    let is_text = |text: &str, allowed: &[char]| {
+        !text.trim().is_empty() && is_xml(text) && !text.contains(|c: char| c.is_control() && !allowed.contains(&c))
+    };
+    let title = wanted.title.as_ref().filter(|_| base.differs(|request| request.title.clone()));
+    let title = title.filter(|title| !is_text(title, &[])).map(|title| {
+        let message = format!("{title:?} cannot be the title: it has to be one line of text without control characters");
+        Finding::error("not-a-title", message, "use another one: --title TEXT; or none: --no-title")
+    });
+    let description = wanted.description.as_ref().filter(|_| base.differs(|request| request.description.clone()));
+    let description = description.filter(|text| !is_text(text, &['\n', '\t'])).map(|text| {
+        let message = format!("{text:?} cannot be the description: it has to be text without control characters");
+        Finding::error("not-a-description", message, "use another one: --description TEXT; or none: --no-description")
+    });
+    title.into_iter().chain(description).collect()
 }
 
 /// The shared folders that this request adds.
@@ -115,11 +135,10 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
         return Vec::new();
     }
     let matters = |code: &str| match code {
-        // Reported with the functions already, or irrelevant for a domain.
-        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
+        // Reported with the functions already, with what the guest lacks, or irrelevant for a domain.
+        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" | "muxless" | "no-outputs" => false,
         // What the remedy recommends is already in the request.
         "apu" | "boot-display" => wanted.extras.rom.is_none(),
-        "muxless" | "no-outputs" => wanted.extras.looking_glass.is_none(),
         _ => true,
     };
     let is_wanted = |card: &Assessment| wanted.gpu.contains(&GpuChoice::At(card.address));
@@ -159,9 +178,22 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
     })
 }
 
-/// Does the network, bridge or interface exist? libvirt checks this only when the domain starts.
-fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
-    let asked = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()))?;
+/// The network that is requested, and libvirt's networks in the user's template.
+fn networks(base: &Base, wanted: &Request, files: &Files) -> Vec<Finding> {
+    let asked = wanted.extras.network.clone().filter(|_| base.differs(|request| request.extras.network.clone()));
+    let is_of_libvirt = |interface: &Interface| base.is_new && interface.kind == "network";
+    let brought = interfaces(base.domain.root()).filter(is_of_libvirt).filter_map(|interface| interface.source.map(Network::Nat));
+    let mut all: Vec<Network> = Vec::new();
+    for network in asked.into_iter().chain(brought) {
+        if !all.contains(&network) {
+            all.push(network);
+        }
+    }
+    all.iter().filter_map(|asked| network(asked, files)).collect()
+}
+
+/// Does the network, bridge or interface exist, and is it active? libvirt checks this only when the domain starts.
+fn network(asked: &Network, files: &Files) -> Option<Finding> {
     let is_missing = |path: &str| files.of(path).is_some_and(|facts| facts.exists == Some(false));
     let no_such =
         |what: &str, name: &str, remedy: String| Finding::blocked("no-such-network", format!("{what} {name} does not exist"), remedy);
@@ -194,23 +226,13 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
             let remedy = format!("create a bridge and add {name} to it, or use --network macvtap={name}");
             Some(Finding::blocked("no-bridge", format!("the network interface {name} is not a bridge"), remedy))
         }
+        Network::Bridge(name) | Network::Macvtap(name) if files.of(&interface_path(name))?.is_up == Some(false) => Some(Finding::warning(
+            "network-inactive",
+            format!("the network interface {name} is not active; the guest has no connection without it"),
+            format!("ip link set {} up", shell_word(name)),
+        )),
         _ => None,
     }
-}
-
-/// The guest has no display: vgapt's templates have none, because the passed card is the display.
-fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
-    let asked = base.is_new || base.differs(|request| request.gpu.clone());
-    let devices = base.domain.root().child("devices")?;
-    let video = devices.at("video/model").and_then(|model| model.attribute("type"));
-    let has_own = devices.child("graphics").is_some() || video.is_some_and(|video| video != "none");
-    let is_given =
-        !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
-    (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
-        let add = format!("virt-xml -c {} {} --add-device", shell_word(&base.uri), shell_word(&base.name));
-        let remedy = format!("pass a card with --gpu, or add a display: {add} --graphics spice && {add} --video virtio");
-        Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
-    })
 }
 
 /// Options that need a card, although no card is passed.
