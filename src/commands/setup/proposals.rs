@@ -25,7 +25,7 @@ pub(super) const DISK_SIZE: Size = Size::from_mib(100 << 10);
 pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
         let choice = passthrough::choose(&found.cards);
-        let card = choice.card().ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
+        let card = choice.card().or(choice.sole()).ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
         answers.request.gpu = vec![GpuChoice::At(card.address)];
     }
     let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();
@@ -36,11 +36,58 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     }
     answers.request.memory = answers.request.memory.or_else(|| memory(found));
     answers.request.cpus = answers.request.cpus.or(Some(Cpus::Auto));
+    let installs = !found.has(&answers.request.disk[0]);
+    if answers.request.cdrom.is_none() && installs {
+        answers.request.cdrom = only(&installers(found));
+    }
+    if answers.request.virtio_iso.is_none() && installs && answers.is_windows() {
+        answers.request.virtio_iso = only(&drivers(found));
+    }
     if !answers.has_input() {
         answers.request.extras.evdev.clone_from(&found.inputs);
     }
     answers.name = Some(name);
     Ok(answers)
+}
+
+/// The images that may be installers.
+pub(super) fn installers(found: &Found) -> Vec<String> {
+    found.discs.iter().filter(|path| !has_drivers(path)).cloned().collect()
+}
+
+/// The images with the virtio drivers for Windows.
+pub(super) fn drivers(found: &Found) -> Vec<String> {
+    found.discs.iter().filter(|path| has_drivers(path)).cloned().collect()
+}
+
+fn has_drivers(path: &str) -> bool {
+    path.to_lowercase().rsplit('/').next().is_some_and(|name| name.contains("virtio"))
+}
+
+/// The proposal, if it is the only one: nobody is asked which of several.
+fn only(paths: &[String]) -> Option<String> {
+    if let [path] = paths { Some(path.clone()) } else { None }
+}
+
+/// From what the guest system is installed on its new disk, and what is missing for that.
+pub(super) fn install(answers: &Answers, found: &Found, is_new: bool) -> String {
+    let several = |paths: &[String]| if paths.len() > 1 { format!(" one of {}", paths.join(", ")) } else { String::new() };
+    let request = &answers.request;
+    let installer = match &request.cdrom {
+        Some(path) => format!("from {path}"),
+        None if is_new => {
+            format!("nothing: the new disk is empty, and no installer is given; add --cdrom{}", several(&installers(found)))
+        }
+        None => return String::new(),
+    };
+    let drivers = match &request.virtio_iso {
+        Some(path) => format!(", drivers from {path}"),
+        None if answers.is_windows() => {
+            format!("; without virtio-win.iso the installer of Windows shows no disk: add --virtio-iso{}", several(&drivers(found)))
+        }
+        None => String::new(),
+    };
+    installer + &drivers
 }
 
 /// The path of a new disk.
