@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
-use vgapt::domain::{self, Base, Cpus, Extras, NewDomain, Origin, Request, Tuning};
+use vgapt::domain::{self, Base, Cpus, Display, Extras, NewDomain, Origin, Request, Tuning};
 use vgapt::model::{Files, Host, Libvirt, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
@@ -135,6 +135,45 @@ fn what_was_put_in_can_be_taken_out() {
     let topology = ["<cpu>", "<topology sockets='1' cores='2' threads='1'/>", "</cpu>"];
     assert_eq!(left[..3], topology);
     assert_eq!(left[3..], ["<controller type='scsi' index='0' model='virtio-scsi'>", "<alias name='ua-vgapt-scsi'/>", "</controller>"]);
+}
+
+/// A window comes and goes without a trace; what the domain has of it already is used as it is.
+#[test]
+fn a_window_comes_and_goes() {
+    let wish = |display| Request { extras: Extras { display: Some(display), ..Extras::default() }, ..Request::default() };
+    let count = |text: &str| text.matches("ua-vgapt-video").count() + text.matches("ua-vgapt-window-").count();
+    let own = "<domain>\n  <name>x</name>\n  <devices>\n    <input type='tablet' bus='usb'/>\n    <graphics type='spice' passwd='geheim'/>\n    \
+               <video>\n      <model type='qxl'/>\n    </video>\n    <channel type='spicevmc'/>\n  </devices>\n</domain>\n";
+    let plain = |template: &str| merged(template, &wish(Display::None), "x");
+    for template in [ELABORATE, domain::template("windows"), domain::template("win7"), own, "<domain/>", "<domain><devices/></domain>"] {
+        let before = plain(template);
+        let spice = merged(&before, &wish(Display::Spice), "x");
+        assert_eq!(merged(&spice, &wish(Display::Spice), "x"), spice);
+        assert_eq!(merged(&spice, &Request::default(), "x"), spice, "an option that is not given keeps its value");
+        let vnc = merged(&spice, &wish(Display::Vnc), "x");
+        assert!(vnc.contains("<graphics type='vnc' autoport='yes' listen='127.0.0.1'/>") && !vnc.contains("spicevmc'>"), "{vnc}");
+        assert_eq!(vnc.contains("type='spice'"), template == own, "{vnc}");
+        assert!(!vnc.contains("<model type='none'/>"), "{vnc}");
+        for with in [&spice, &vnc] {
+            let out = merged(with, &wish(Display::None), "x");
+            if template.len() < ELABORATE.len().min(50) {
+                assert!(!out.contains("graphics") && count(&out) == 0, "an empty element was opened up: {out}");
+            } else {
+                assert_eq!(out, before);
+            }
+        }
+        let glass = Request { extras: Extras { looking_glass: "1920x1080".parse().ok(), ..Extras::default() }, ..Request::default() };
+        let with = merged(template, &glass, "x");
+        assert!(with.contains("<graphics type='spice'") && with.contains("<input type='mouse' bus='virtio'>"), "{with}");
+        assert_eq!(with.contains("type='tablet'"), template == own, "{with}");
+        let without = Request { without: domain::Without { no_looking_glass: true, ..domain::Without::default() }, ..Request::default() };
+        assert_eq!(count(&merged(&with, &without, "x")), 0);
+    }
+    assert_eq!(insertions(&plain(own), &merged(&plain(own), &wish(Display::Spice), "x")).len(), 1, "only the record");
+    // What somebody changed by hand is no longer vgapt's to take out.
+    let changed = merged(domain::template("linux"), &wish(Display::Spice), "x").replace("autoport='yes'", "port='5901'");
+    let out = merged(&changed, &wish(Display::None), "x");
+    assert!(out.contains("<graphics type='spice' port='5901' listen='127.0.0.1'/>") && out.contains("<model type='none'/>"), "{out}");
 }
 
 fn attached(text: &str) -> (String, Vec<&'static str>) {

@@ -19,6 +19,10 @@ pub(crate) const MDEV: &str = "ua-vgapt-mdev-";
 pub(crate) const EVDEV: &str = "ua-vgapt-evdev-";
 pub(crate) const SHARE: &str = "ua-vgapt-share-";
 pub(crate) const SHMEM: &str = "ua-vgapt-shmem-";
+/// The emulated graphics adapter of a window.
+pub(crate) const VIDEO: &str = "ua-vgapt-video";
+/// The input devices of a window, and its clipboard.
+pub(crate) const WINDOW: &str = "ua-vgapt-window-";
 pub(crate) const SOUND: &str = "ua-vgapt-sound-";
 pub(crate) const NETWORK: &str = "ua-vgapt-net-";
 

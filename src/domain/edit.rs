@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Regions,
     /// Settings that other host programs need.
     Sharing,
+    /// The window that shows the guest, and its emulated graphics adapter.
+    Display,
     /// The memory balloon, which makes room for passed devices.
     Balloon,
     Identity,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::edit::Part;
 use super::record::Record;
 use super::{alias, edit};
 use crate::domain_xml::{devices_with_alias, pci_hostdevs};
@@ -108,6 +109,16 @@ const REASONS: &[(&str, &str, &str)] = &[
         "kernel Documentation/driver-api/vfio",
     ),
     ("features/kvm/hidden", "old NVIDIA drivers fail with error 43 if they detect KVM", "the guide"),
+    (
+        "devices/graphics",
+        "a window on the host with the guest's picture, keyboard and mouse; only this host can connect to it",
+        "--display, --looking-glass; libvirt formatdomain, graphical framebuffers",
+    ),
+    (
+        "devices/video[",
+        "the emulated graphics adapter of the window: every system shows a picture on it without a driver, also while it is installed",
+        "--display, --looking-glass; looking-glass.io",
+    ),
     ("devices/video", "the card is the display; an emulated one would become the guest's primary display", "the guide's -vga none"),
     ("vcpu", "the requested number of vCPUs, with the topology of the host", "--cpus"),
     ("memory", "the requested memory; all of it is allocated at the start, because it is pinned for the device", "--memory"),
@@ -156,6 +167,7 @@ const DEVICES: &[(&str, &str, &str)] = &[
     ),
     (alias::SHARE, "a folder of the host, by virtiofs", "--share; libvirt kbase, virtiofs"),
     (alias::SHMEM, "memory through which Looking Glass reads the guest's screen", "--looking-glass; looking-glass.io"),
+    (alias::WINDOW, "keyboard, mouse or clipboard of the window", "--display, --looking-glass; looking-glass.io"),
     (alias::SOUND, "a sound card", "--sound"),
     (alias::NETWORK, "the network card", "--network"),
     (
@@ -201,7 +213,8 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         }
     }
     if !record.attached && record.template.is_some() {
-        let there = OF_TEMPLATE.iter().filter_map(|path| Some((path, edit::find(root, path)?)));
+        let is_replaced = |path: &str| path == "devices/video" && record.written.has(Part::Display);
+        let there = OF_TEMPLATE.iter().filter(|path| !is_replaced(path)).filter_map(|path| Some((path, edit::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
     }
     if record.request.extras.rom.is_some() {

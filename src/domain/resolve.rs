@@ -16,7 +16,7 @@ use super::request::gpu::GpuChoice;
 use super::request::without::Without;
 use super::spec::{Cdrom, Processors, Spec};
 use super::write::apply::Draft;
-use super::write::{balloon, basics, devices, disks, hostdevs};
+use super::write::{balloon, basics, devices, disks, hostdevs, window};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Size, shell_word};
 
 /// What to write, and the problems that were found.
@@ -142,6 +142,7 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
         hostdevs::set_rom(&mut draft, *function, file.as_deref());
     }
     devices::devices(&mut draft, base, wanted);
+    window::window(&mut draft, base, wanted);
     for edit in spec.edits.drain(..) {
         draft.apply(edit);
     }

@@ -27,6 +27,23 @@ pub fn device_with_alias<'d>(domain: Element<'d>, alias: &str) -> Option<Element
     devices(domain).find(|device| alias_of(*device).as_deref() == Some(alias))
 }
 
+/// Whether the domain has an emulated input device of this kind on this bus.
+pub fn has_input(domain: Element<'_>, kind: &str, bus: &str) -> bool {
+    let is = |input: Element<'_>, name: &str, value: &str| input.attribute(name).as_deref() == Some(value);
+    devices_named(domain, "input").any(|input| is(input, "type", kind) && is(input, "bus", bus))
+}
+
+/// Whether the domain has no USB by its own words.
+pub fn is_usb_off(domain: Element<'_>) -> bool {
+    let is = |controller: Element<'_>, name: &str, value: &str| controller.attribute(name).as_deref() == Some(value);
+    devices_named(domain, "controller").any(|controller| is(controller, "type", "usb") && is(controller, "model", "none"))
+}
+
+/// The model of an emulated graphics adapter; `none` is an adapter that does not exist.
+pub fn video_model(video: Element<'_>) -> Option<String> {
+    video.child("model")?.attribute("type").map(std::borrow::Cow::into_owned)
+}
+
 /// The number in an attribute: decimal, or hexadecimal behind `0x`.
 pub fn number(element: Element<'_>, attribute: &str) -> Option<u32> {
     parse_number(&element.attribute(attribute)?)

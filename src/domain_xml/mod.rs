@@ -10,8 +10,8 @@ mod taken;
 
 pub use commandline::{Drive, Drives, drives, functions as functions_of_commandline};
 pub use devices::{
-    alias_of, device_with_alias, devices, devices_named, devices_with_alias, is_first, joinable, next_bus, number, on_slot, place,
-    taken_slots,
+    alias_of, device_with_alias, devices, devices_named, devices_with_alias, has_input, is_first, is_usb_off, joinable, next_bus, number,
+    on_slot, place, taken_slots, video_model,
 };
 pub use disks::{Disk, Source, disks};
 pub use hostdevs::{HostDevice, Interface, host_device, hostdev_of, interfaces, passes_usb, pci_address, pci_hostdevs};

@@ -14,6 +14,7 @@ pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>)
         version,
         // libvirt before 8.9 does not report the list; for TCG it is empty, and such a domain uses none.
         enlightenments: hyperv.filter(|names| !names.is_empty()),
+        graphics: capabilities.and_then(|root| root.at("devices/graphics")).map(|graphics| values(graphics, "type")),
         tpms: tpm.map(|tpm| if has_2 { values(tpm, "model") } else { BTreeSet::new() }),
     }
 }

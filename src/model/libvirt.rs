@@ -14,6 +14,8 @@ pub struct Libvirt {
     pub enlightenments: Option<BTreeSet<String>>,
     /// The models of emulated TPMs, version 2.0.
     pub tpms: Option<BTreeSet<String>>,
+    /// The kinds of windows that its QEMU was built with: `spice`, `vnc`, …
+    pub graphics: Option<BTreeSet<String>>,
 }
 
 /// The oldest supported libvirt (Debian 12), assumed if the version is unknown.

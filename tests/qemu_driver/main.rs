@@ -22,6 +22,7 @@ mod small_scripts;
 mod three_way;
 mod two_writers;
 mod virt_manager;
+mod window;
 
 /// What the driver inside a client needs.
 const QEMU: [&str; 2] = ["virsh", "qemu-system-x86_64"];

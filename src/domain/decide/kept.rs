@@ -75,6 +75,9 @@ fn policy(part: Part) -> Kept {
         Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),
         Part::Regions => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: address space for cards"),
         Part::Sharing => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: shared memory and sound"),
+        Part::Display => Kept::Whole(
+            "the window of --display was changed or removed by hand and stays as it is; use --display none and then --display again to replace it",
+        ),
         Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
             Kept::Silently
         }

@@ -34,6 +34,10 @@ pub struct Extras {
     #[arg(long, value_name = "WxH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looking_glass: Option<Screen>,
+    /// Window on this host that shows the guest and takes keyboard and mouse; none removes it [default: spice with --looking-glass, else none]
+    #[arg(long, value_name = "KIND")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<Display>,
     /// Network: user, passt, nat[=NETWORK], bridge=BRIDGE, macvtap=INTERFACE, none [default: user]
     #[arg(long, value_name = "KIND")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +62,49 @@ pub struct Extras {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_format: Option<DiskFormat>,
+}
+
+impl Extras {
+    /// The window of the guest. Looking Glass takes keyboard, mouse and clipboard through SPICE (looking-glass.io/docs/B7,
+    /// libvirt installation).
+    pub(crate) fn window(&self) -> Option<Window> {
+        match (self.display, self.looking_glass) {
+            (Some(Display::Spice), _) | (None, Some(_)) => Some(Window::Spice),
+            (Some(Display::Vnc), _) => Some(Window::Vnc),
+            (Some(Display::None) | None, _) => None,
+        }
+    }
+}
+
+/// The value of `--display`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Display {
+    /// SPICE, with a shared clipboard; Looking Glass needs it.
+    Spice,
+    /// VNC.
+    Vnc,
+    /// No window.
+    None,
+}
+
+/// The protocol of a guest's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    Spice,
+    Vnc,
+}
+
+impl Window {
+    pub(crate) const ALL: [Self; 2] = [Self::Spice, Self::Vnc];
+
+    /// libvirt's name for it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Spice => "spice",
+            Self::Vnc => "vnc",
+        }
+    }
 }
 
 /// Keys that switch keyboard and mouse between host and guest; libvirt's names.

@@ -51,6 +51,7 @@ impl Extras {
             evdev: list(&self.evdev, &given.evdev, no_evdev),
             evdev_toggle: given.evdev_toggle.or(self.evdev_toggle),
             looking_glass: option(self.looking_glass.as_ref(), given.looking_glass.as_ref(), no_looking_glass),
+            display: given.display.or(self.display),
             network: option(self.network.as_ref(), given.network.as_ref(), false),
             share: list(&self.share, &given.share, no_share),
             share_smb: list(&self.share_smb, &given.share_smb, no_share),

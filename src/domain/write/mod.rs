@@ -8,3 +8,4 @@ pub(super) mod devices;
 pub(super) mod disks;
 pub(super) mod hostdevs;
 pub(super) mod merge;
+pub(super) mod window;

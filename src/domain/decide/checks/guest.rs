@@ -2,7 +2,7 @@
 
 use crate::domain::base::{Base, Purpose};
 use crate::domain::spec::{Slot, Spec};
-use crate::domain_xml::{cells, devices_named, functions_of_commandline, machine};
+use crate::domain_xml::{cells, functions_of_commandline, is_usb_off, machine};
 use crate::model::{Finding, PciAddress, shell_word};
 use crate::xml::Element;
 
@@ -88,10 +88,7 @@ fn in_command_line<'s>(base: &Base, slots: impl Iterator<Item = &'s Slot>) -> Op
 }
 
 fn usb_off(base: &Base) -> Option<Finding> {
-    let is_off = |controller: Element<'_>| {
-        controller.attribute("type").as_deref() == Some("usb") && controller.attribute("model").as_deref() == Some("none")
-    };
-    devices_named(base.domain.root(), "controller").any(is_off).then(|| {
+    is_usb_off(base.domain.root()).then(|| {
         let remedy =
             "add a USB controller to the domain: replace model='none' with model='qemu-xhci' (virsh edit); or leave the USB devices out";
         Finding::error("usb-off", "USB is disabled in the domain (<controller type='usb' model='none'/>)", remedy)

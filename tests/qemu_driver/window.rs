@@ -1,0 +1,70 @@
+//! The window that shows the guest on the host: libvirt takes it, QEMU would be told of it, and it goes without a trace.
+
+use super::QEMU;
+use super::guide_flags::native;
+use super::libvirt::{Libvirt, have};
+use super::lines::changes;
+
+/// The lines that came and went, but for the record and the places that libvirt found for devices.
+fn seen(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    let (mut gone, mut come) = changes(before, after);
+    for lines in [&mut gone, &mut come] {
+        lines.retain(|line| !line.starts_with("<vgapt:domain") && !line.starts_with("<address "));
+    }
+    (gone, come)
+}
+
+#[test]
+fn a_window_on_this_host_comes_and_goes() {
+    if !have("a window on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    libvirt.define_new(&["win10", "--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"]).with(0);
+    let without = libvirt.xml("win10");
+    for (kind, agents) in [("spice", 1), ("vnc", 0)] {
+        libvirt.vgapt(&["define", "win10", "--display", kind]).with(0);
+        let with = libvirt.xml("win10");
+        let graphics = format!("<graphics type='{kind}' autoport='yes' listen='127.0.0.1'>");
+        for line in [graphics.as_str(), "<model type='vga' ", "<alias name='ua-vgapt-video'/>", "<input type='tablet' bus='usb'>"] {
+            assert!(with.contains(line), "no {line} in\n{with}");
+        }
+        assert_eq!((with.matches("<channel type='spicevmc'>").count(), with.matches("<graphics ").count()), (agents, 1), "{with}");
+        libvirt.vgapt(&["define", "win10", "--display", kind]).with(0).saying(&["already up to date"]);
+        let argv = native(&libvirt, &with).0;
+        let has = |words: &str| argv.iter().any(|option| option.contains(words));
+        assert!(has("\"driver\":\"VGA\"") && has("\"driver\":\"usb-tablet\"") && has("127.0.0.1"), "{argv:#?}");
+        assert!(argv.iter().any(|option| option.starts_with(&format!("-{kind} "))), "{argv:#?}");
+        libvirt.vgapt(&["define", "win10", "--display", "none"]).with(0);
+        assert_eq!(seen(&without, &libvirt.xml("win10")), (vec![], vec![]), "after {kind}");
+    }
+}
+
+#[test]
+fn looking_glass_brings_the_input_that_it_needs() {
+    if !have("Looking Glass on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let card = ["win10", "--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"];
+    libvirt.define_new(&card).with(0);
+    let without = libvirt.xml("win10");
+    libvirt.vgapt(&["define", "win10", "--looking-glass", "1920x1080"]).with(0);
+    let with = libvirt.xml("win10");
+    for line in [
+        "<graphics type='spice' ",
+        "<input type='mouse' bus='virtio'>",
+        "<input type='keyboard' bus='virtio'>",
+        "<channel type='spicevmc'>",
+    ] {
+        assert!(with.contains(line), "no {line} in\n{with}");
+    }
+    assert!(!with.contains("type='tablet'"), "{with}");
+    let argv = native(&libvirt, &with).0;
+    assert!(argv.iter().any(|option| option.contains("virtio-mouse-pci")), "{argv:#?}");
+    libvirt.vgapt(&["define", "win10", "--no-looking-glass"]).with(0);
+    assert_eq!(seen(&without, &libvirt.xml("win10")), (vec![], vec![]));
+    // Without the window: its user has other input.
+    libvirt.vgapt(&["define", "win10", "--looking-glass", "1920x1080", "--display", "none"]).with(0);
+    assert!(!libvirt.xml("win10").contains("<graphics"), "{}", libvirt.xml("win10"));
+}
