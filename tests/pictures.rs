@@ -2,6 +2,7 @@
 //! test driver. `VGAPT_WRITE_PICTURES=1 cargo test --test pictures` draws them anew.
 
 #[path = "support/command.rs"]
+#[expect(dead_code, reason = "what it says is drawn")]
 mod command;
 
 use std::fmt::Write as _;
@@ -103,7 +104,8 @@ fn session(commands: &[&[&str]]) -> String {
 
 #[test]
 fn the_pictures_are_what_the_program_prints() {
-    let drawn = svg(&session(&[&["list"], &["setup", "win11", "--cdrom", "/iso/win11.iso", "--virtio-iso", "/iso/virtio-win.iso", "--yes"]]));
+    let drawn =
+        svg(&session(&[&["list"], &["setup", "win11", "--cdrom", "/iso/win11.iso", "--virtio-iso", "/iso/virtio-win.iso", "--yes"]]));
     let file = format!("{FOLDER}/setup.svg");
     if std::env::var_os("VGAPT_WRITE_PICTURES").is_some() {
         fs::create_dir_all(FOLDER).unwrap();

@@ -112,7 +112,8 @@ fn its_links_lead_somewhere() {
             let target = folder.parent().unwrap().join(file);
             assert!(target.exists(), "{name} links to {link}");
             let anchor = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
-            let is_there = heading.is_empty() || fs::read_to_string(&target).unwrap().lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+            let is_there = heading.is_empty()
+                || fs::read_to_string(&target).unwrap().lines().any(|line| line.starts_with('#') && anchor(line) == heading);
             assert!(is_there, "{name} links to {link}, which has no such heading");
         }
     }

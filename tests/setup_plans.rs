@@ -95,6 +95,7 @@ fn with_two_equal_cards() {
             "(27:00.0)",
             "$ vgapt prepare --install --gpu 0000:27:00.0",
             "picture  on a monitor that is plugged into the card",
+            "input    keyboard and mouse in a window on this host",
         ],
     );
 }
@@ -104,7 +105,19 @@ fn on_a_laptop_whose_card_has_no_outputs() {
     plan(
         "laptop-5625u-rtx3050m-muxless",
         &[],
-        &["$ vgapt prepare --install --gpu 0000:01:00.0", "picture  nowhere yet: the card has no outputs"],
+        &[
+            "$ vgapt prepare --install --gpu 0000:01:00.0",
+            "picture  in a window on this host: the card computes, but has no outputs for a monitor",
+        ],
+    );
+}
+
+#[test]
+fn a_card_without_outputs_has_no_picture_where_no_window_is_wanted() {
+    plan(
+        "laptop-5625u-rtx3050m-muxless",
+        &["--display", "none"],
+        &["picture  nowhere: the card has no outputs; add --display spice", "input    none: add --display spice, --evdev or --usb"],
     );
 }
 
@@ -120,7 +133,10 @@ fn on_a_server() {
     plan(
         "epyc-two-h100",
         &["--gpu", "c1:00.0"],
-        &["$ vgapt prepare --install --gpu 0000:c1:00.0", "picture  nowhere yet: the card has no outputs"],
+        &[
+            "$ vgapt prepare --install --gpu 0000:c1:00.0",
+            "picture  in a window on this host: the card computes, but has no outputs for a monitor",
+        ],
     );
 }
 

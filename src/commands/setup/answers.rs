@@ -15,9 +15,15 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Whether the guest has an input device.
+    /// Whether the guest has an input device, or whoever answered wants none.
     pub(super) fn has_input(&self) -> bool {
-        !self.request.extras.evdev.is_empty() || !self.request.usb_ids().is_empty()
+        let extras = &self.request.extras;
+        !extras.evdev.is_empty() || !self.request.usb_ids().is_empty() || self.has_window() || extras.display.is_some()
+    }
+
+    /// Whether the guest has a window on the host.
+    pub(super) fn has_window(&self) -> bool {
+        self.request.extras.window().is_some()
     }
 
     /// Whether the guest is a Windows, which needs the virtio drivers.

@@ -30,11 +30,9 @@ pub(super) fn place(request: &mut Request, found: &Found) -> Result<Vec<Move>> {
             *path = to;
         } else if !found.closed(path).is_empty() {
             if !is_free {
-                return Err(Problem::usage(
-                    format!("QEMU's user cannot read {path}, and there is another {to}"),
-                    "rename one of the two",
-                )
-                .into());
+                return Err(
+                    Problem::usage(format!("QEMU's user cannot read {path}, and there is another {to}"), "rename one of the two").into()
+                );
             }
             moves.push(Move { from: std::mem::replace(path, to.clone()), to });
         }

@@ -142,10 +142,12 @@ impl Plan {
         };
         let input = if !request.extras.evdev.is_empty() {
             "keyboard and mouse switch between host and guest with both control keys"
-        } else if self.answers.has_input() {
+        } else if !request.usb_ids().is_empty() {
             "USB devices of the host, which the guest has alone while it runs"
+        } else if self.answers.has_window() {
+            "keyboard and mouse in a window on this host"
         } else {
-            "none: add --evdev or --usb, or use the guest over the network"
+            "none: add --display spice, --evdev or --usb, or use the guest over the network"
         };
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
@@ -276,8 +278,14 @@ impl Plan {
             lines.push(format!("start it: vgapt start {name}"));
         }
         lines.push(format!("its picture is {}", self.picture));
+        if self.answers.has_window() {
+            lines.push(format!("open its window: virt-viewer {name}, or virt-manager"));
+        }
         if request.cdrom.is_some() && request.virtio_iso.is_some() && self.answers.is_windows() {
-            lines.push("its installer shows no disk until you load the driver vioscsi from the virtio CD, from the folder of the system".to_owned());
+            lines.push(
+                "its installer shows no disk until you load the driver vioscsi from the virtio CD, from the folder of the system"
+                    .to_owned(),
+            );
             lines.push("in Windows, run virtio-win-guest-tools from the virtio CD, and install the card's driver".to_owned());
         }
         if request.cdrom.is_some() {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::answers::Answers;
 use super::found::{Found, IMAGES};
-use crate::domain::{Cpus, GpuChoice, Os, Profile};
+use crate::domain::{Cpus, Display, GpuChoice, Os, Profile};
 use crate::model::Size;
 use crate::passthrough::{self, Assessment, Verdict};
 use crate::problem::Problem;
@@ -46,6 +46,7 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if !answers.has_input() {
         answers.request.extras.evdev.clone_from(&found.inputs);
     }
+    window(&mut answers, found);
     answers.name = Some(name);
     Ok(answers)
 }
@@ -90,6 +91,14 @@ pub(super) fn install(answers: &Answers, found: &Found, is_new: bool) -> String 
     installer + &drivers
 }
 
+/// A window for a guest that shows nothing without one, or that nobody could type into.
+pub(super) fn window(answers: &mut Answers, found: &Found) {
+    let is_needed = is_blind(answers, found) || !answers.has_input();
+    if is_needed && answers.request.extras.display.is_none() && !answers.has_window() {
+        answers.request.extras.display = Some(Display::Spice);
+    }
+}
+
 /// The path of a new disk.
 pub(super) fn disk(name: &str) -> String {
     format!("{IMAGES}/{name}.qcow2")
@@ -130,13 +139,22 @@ pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
     found.cards.iter().filter(is_passed).any(|card| !card.host_keeps_display)
 }
 
-/// Where the guest's picture will be.
-pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
+/// Whether none of the passed cards has outputs.
+fn is_blind(answers: &Answers, found: &Found) -> bool {
     let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
     let is_blind = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
     let mut cards = found.cards.iter().filter(is_passed).peekable();
-    if cards.peek().is_some() && cards.all(is_blind) {
-        "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest"
+    cards.peek().is_some() && cards.all(is_blind)
+}
+
+/// Where the guest's picture will be.
+pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
+    if is_blind(answers, found) {
+        if answers.has_window() {
+            "in a window on this host: the card computes, but has no outputs for a monitor"
+        } else {
+            "nowhere: the card has no outputs; add --display spice, or use a remote desktop"
+        }
     } else if answers.request.handover {
         "on the host's own monitor, which returns to the host when the guest ends"
     } else {

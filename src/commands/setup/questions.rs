@@ -8,7 +8,7 @@ use super::answers::Answers;
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
 use crate::commands::shared::request_file::domain_name;
-use crate::domain::{Cpus, GpuChoice};
+use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
 use crate::interrupt::Interrupted;
 use crate::model::{CardKind, Size, UsbDevice};
@@ -52,9 +52,10 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.cpus.is_none() {
         answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
     }
-    if !answers.has_input() && has_input_devices(found) {
+    if !answers.has_input() {
         input_devices(&mut answers, found)?;
     }
+    proposals::window(&mut answers, found);
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
                         (no: the host is reached by ssh only)";
@@ -103,11 +104,7 @@ fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
     found.host.usb.iter().filter(|device| device.drivers.iter().any(|name| name == "usbhid"))
 }
 
-fn has_input_devices(found: &Found) -> bool {
-    !found.inputs.is_empty() || usb_input(found).next().is_some()
-}
-
-/// Keyboard and mouse: switched between host and guest, passed through, or none.
+/// Keyboard and mouse: switched between host and guest, passed through, in a window, or none.
 fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     let hid: Vec<&UsbDevice> = usb_input(found).collect();
     let mut lines = Vec::new();
@@ -117,7 +114,8 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     if !hid.is_empty() {
         lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
     }
-    lines.push(("none: I use them over the network", 2));
+    lines.push(("in a window on this host, which also shows the guest", 2));
+    lines.push(("none: I use the guest over the network", 3));
     let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
     match lines[select("Keyboard and mouse", &shown, 0)?].1 {
         0 => answers.request.extras.evdev = chosen("Devices to switch", &found.inputs)?.into_iter().cloned().collect(),
@@ -128,7 +126,8 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
             let is_chosen = |named: &String| names.contains(&named);
             answers.request.usb = hid.iter().zip(&named).filter(|(_, named)| is_chosen(named)).map(|(device, _)| device.id).collect();
         }
-        _ => {}
+        2 => answers.request.extras.display = Some(Display::Spice),
+        _ => answers.request.extras.display = Some(Display::None),
     }
     Ok(())
 }
