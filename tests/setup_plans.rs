@@ -77,7 +77,7 @@ fn with_one_card() {
     says(
         &said,
         &[
-            "host     0 files, 1 command (apt-get)\n",
+            "host     1 command (apt-get)\n",
             "firmware enable SVM (AMD-V) in the firmware settings, then run this again",
             "$ vgapt prepare --install --gpu 0000:10:00.0 --bind start",
             "picture  on the host's own monitor, which returns to the host when the guest ends",
@@ -213,6 +213,19 @@ fn images_that_qemu_cannot_read_are_moved() {
     let (code, said) = in_home(&root, &named);
     assert_eq!(code, Some(2), "{said}");
     says(&said, &["cannot read /home/me/Downloads/win11.iso", "rename one of the two"]);
+}
+
+/// On Arch Linux QEMU and libvirt need no TPM, and Windows 11 is not installed without one.
+#[test]
+fn what_an_installation_needs_is_installed() {
+    let root = unpacked(&[Path::new(MACHINE), Path::new("fixtures/distributions/arch-grub.host")]);
+    let root = root.path().to_str().unwrap();
+    let ran = run(&mut vgapt(["--root", root, "prepare", "--gpu", "01:00.0", "--install", "--dry-run"])).with(0);
+    let install = ran.stdout.lines().find(|line| line.contains("pacman -S")).unwrap_or_else(|| panic!("{}", ran.stdout));
+    for package in ["libvirt", "qemu-desktop", "edk2-ovmf", "qemu-img", "swtpm"] {
+        assert!(install.contains(package), "{install}");
+    }
+    assert!(!install.contains("samba") && !install.contains("guestfs"), "{install}");
 }
 
 #[test]

@@ -116,7 +116,9 @@ impl Plan {
         if self.outcome() == "planned" {
             let programs: Vec<&str> =
                 self.host["plan"]["commands"].as_array().into_iter().flatten().filter_map(|command| command["argv"][0].as_str()).collect();
-            parts.push(number(self.count("writes"), "file"));
+            if self.count("writes") > 0 {
+                parts.push(number(self.count("writes"), "file"));
+            }
             if !programs.is_empty() {
                 parts.push(format!("{} ({})", number(programs.len(), "command"), programs.join(", ")));
             }
