@@ -107,11 +107,12 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
     let said = session.exp_eof().unwrap();
     for line in [
         "then a reboot",
+        "in a window on this host",
         "win11.qcow2, new, 100G",
         "$ vgapt disk create /var/lib/libvirt/images/win11.qcow2 100G",
         "$ vgapt prepare --install --gpu 0000:01:00.0",
         "-- win11",
-        "input    keyboard and mouse in a window on this host",
+        "input    the window on this host",
         "$ vgapt start -- win11",
         "this is not the running host: nothing was changed",
     ] {
@@ -137,7 +138,7 @@ const ALL: [&str; 16] = [
     "2G",
     "--cpus",
     "2",
-    "--display=none",
+    "--display=spice",
 ];
 
 #[test]
@@ -197,6 +198,24 @@ fn how_the_host_does_without_its_display_is_asked() {
         let said = session.exp_eof().unwrap();
         assert!(said.contains(option), "{answer}: no {option} in:\n{said}");
     }
+}
+
+/// A card without outputs: the window is proposed, and an answer of the file counts.
+#[test]
+fn a_card_without_outputs_gets_a_window_unless_the_answers_say_otherwise() {
+    let home = TempDir::new().unwrap();
+    let setup = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
+        command.args(["--root", "fixtures/hosts/epyc-two-h100.host", "--connect", "test:///default", "setup", "it", "--dry-run"]);
+        let output = command.args(arguments).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = setup(&["--gpu", "c1:00.0"]);
+    assert!(said.contains("picture  in a window on this host") && said.contains("input    the window on this host"), "{said}");
+    let answers = home.path().join("answers.toml");
+    std::fs::write(&answers, "display = \"none\"\n").unwrap();
+    let said = setup(&["--gpu", "c1:00.0", "--answers", answers.to_str().unwrap()]);
+    assert!(said.contains("picture  nowhere yet: the card has no outputs") && said.contains("input    none"), "{said}");
 }
 
 /// Nobody allowed it, so setup does not, however it is run; and a name cannot lead out of the folder of the answers.

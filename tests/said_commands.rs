@@ -26,7 +26,6 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
     ("virt-install", "--boot --unattended"),
-    ("virt-xml", "--add-device --graphics --video"),
     ("mdevctl", "--auto --type"),
     ("virtctl", "--image-path --size"),
 ];

@@ -95,7 +95,7 @@ fn with_two_equal_cards() {
             "(27:00.0)",
             "$ vgapt prepare --install --gpu 0000:27:00.0",
             "picture  on a monitor that is plugged into the card",
-            "input    keyboard and mouse in a window on this host",
+            "input    the window on this host",
         ],
     );
 }
@@ -107,7 +107,7 @@ fn on_a_laptop_whose_card_has_no_outputs() {
         &[],
         &[
             "$ vgapt prepare --install --gpu 0000:01:00.0",
-            "picture  in a window on this host: the card computes, but has no outputs for a monitor",
+            "picture  in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
         ],
     );
 }
@@ -117,7 +117,7 @@ fn a_card_without_outputs_has_no_picture_where_no_window_is_wanted() {
     plan(
         "laptop-5625u-rtx3050m-muxless",
         &["--display", "none"],
-        &["picture  nowhere: the card has no outputs; add --display spice", "input    none: add --display spice, --evdev or --usb"],
+        &["picture  nowhere yet: the card has no outputs; add --display spice", "input    none: add --display spice, --evdev or --usb"],
     );
 }
 
@@ -135,7 +135,7 @@ fn on_a_server() {
         &["--gpu", "c1:00.0"],
         &[
             "$ vgapt prepare --install --gpu 0000:c1:00.0",
-            "picture  in a window on this host: the card computes, but has no outputs for a monitor",
+            "picture  in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
         ],
     );
 }

@@ -1,11 +1,12 @@
 //! Turns a request into the XML of a libvirt domain. The steps, in reading order:
 //!
 //! 1. The input: `request/` (the user's request), `profile/` (the settings for a guest system), `record` (vgapt's metadata in
-//!    a domain), `base` (the input of one definition).
+//!    a domain), `summary` (what a domain is for its user), `base` (the input of one definition).
 //! 2. `resolve`: the whole of a definition. `decide/` says what is to be written (`spec`) and what prevents it.
 //! 3. `write/`: what is to be written becomes a list of edits (`edit`, with the names of `alias`), which `merge` repeats on the
 //!    base.
-//! 4. `verify`: whether the domain has what the edits say; `explain`: why each element exists.
+//! 4. `verify`: whether the domain has what the edits say; `changes`: what becomes different, in words; `explain`: why each element
+//!    exists.
 //!
 //! Pure code without side effects. No file imports from a later step. `domain_xml` reads the XML of any domain.
 
@@ -19,6 +20,8 @@ mod edit;
 mod format1;
 mod record;
 
+mod summary;
+
 mod base;
 mod spec;
 
@@ -28,10 +31,12 @@ mod write;
 
 mod resolve;
 
+mod changes;
 mod explain;
 mod verify;
 
 pub use base::{Base, NewDomain, Origin, Purpose};
+pub use changes::{changes, without_record};
 pub use decide::checks::devices::{of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
 pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};
@@ -54,6 +59,7 @@ pub use request::variables::{from_environment, from_variables};
 pub use request::without::Without;
 pub use resolve::{Resolved, resolve};
 pub use spec::Spec;
+pub use summary::{Input, Installer, Network as GuestNetwork, PassedCard, PassedFunction, Picture, Summary};
 pub use verify::differences;
 pub use write::hostdevs::{pci_hostdev, recognise};
 pub use write::merge::merge;

@@ -76,6 +76,8 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
     findings.extend(checks::guest::of_guest(base, &spec, &left));
     findings.extend(not_fitting);
+    findings.extend(checks::lacking::lacking(base, &draft.domain, &record, host));
+    findings.extend(checks::lacking::of_window(base, &draft.domain, &record, host, libvirt));
     spec.edits = draft.edits;
     findings.extend(checks::request::of_request(base, &record.request, &spec, host, files));
     record.request.without = Without::default();

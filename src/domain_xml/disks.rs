@@ -1,5 +1,7 @@
 //! The disks of a domain, including CDs and floppies.
 
+use std::fmt;
+
 use super::devices::devices_named;
 use super::hostdevs::pci_address;
 use crate::model::PciAddress;
@@ -59,6 +61,18 @@ impl Source {
         match self {
             Self::Path(path) => Some(path),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::Volume { pool, volume } => write!(f, "{pool}/{volume}"),
+            Self::Remote { protocol, name } => write!(f, "{protocol}:{name}"),
+            Self::Nvme(Some(address)) => write!(f, "NVMe controller {}", address.short()),
+            Self::Nvme(None) => f.write_str("NVMe controller"),
         }
     }
 }

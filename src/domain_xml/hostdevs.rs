@@ -68,6 +68,8 @@ pub struct Interface {
     pub kind: String,
     /// The host bridge to which it is connected.
     pub bridge: Option<String>,
+    /// The network, bridge or interface of the host.
+    pub source: Option<String>,
     pub mac: Option<String>,
 }
 
@@ -75,7 +77,8 @@ impl Interface {
     pub fn of(interface: Element<'_>) -> Self {
         let below = |child: &str, name: &str| interface.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
         let kind = interface.attribute("type").map(std::borrow::Cow::into_owned).unwrap_or_default();
-        Self { kind, bridge: below("source", "bridge"), mac: below("mac", "address") }
+        let source = ["network", "bridge", "dev"].into_iter().find_map(|name| below("source", name));
+        Self { kind, bridge: below("source", "bridge"), source, mac: below("mac", "address") }
     }
 }
 

@@ -11,6 +11,14 @@ pub fn machine(domain: Element<'_>) -> Option<String> {
     domain.at("os/type")?.attribute("machine").map(std::borrow::Cow::into_owned)
 }
 
+/// The guest system, by its id in libosinfo's database.
+pub fn osinfo(domain: Element<'_>) -> Option<String> {
+    const NAMESPACE: &str = "http://libosinfo.org/xmlns/libvirt/domain/1.0";
+    let is = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
+    let notes = domain.child("metadata")?.children().find(|child| is(child, "libosinfo"))?;
+    notes.children().find(|child| is(child, "os"))?.attribute("id").map(std::borrow::Cow::into_owned)
+}
+
 /// Whether the machine has PCI Express: q35, or one with a pcie-root.
 pub fn is_express(domain: Element<'_>) -> bool {
     machine(domain).is_some_and(|machine| machine.contains("q35") || machine.starts_with("virt"))

@@ -1,8 +1,17 @@
-//! The difference between two texts.
+//! The difference between two texts, and the changes in words.
 
 use similar::{ChangeTag, TextDiff};
 
-use super::style::{BAD, FAINT, GOOD, paint};
+use super::style::{BAD, FAINT, GOOD, paint, shown};
+
+/// Changes in words, one a line.
+pub fn changes(name: &str, changes: &[String]) -> String {
+    let lines = |changes: &[String]| changes.iter().map(|change| format!("\n  {}", shown(change))).collect::<String>();
+    match changes {
+        [] => format!("changes of '{name}': only vgapt's record of the request"),
+        changes => format!("changes of '{name}':{}", lines(changes)),
+    }
+}
 
 /// A unified diff with three lines around each change; empty where nothing changes.
 pub fn diff(name: &str, before: &str, after: &str) -> String {

@@ -73,10 +73,11 @@ fn what_others_change_stays() {
     assert_eq!(libvirt.xml("win10"), changed);
 
     // One option has another value: that alone.
-    libvirt
-        .vgapt(&["define", "win10", "--cpus", "6"])
-        .with(0)
-        .saying(&["-  <vcpu placement='static'>4</vcpu>", "+  <vcpu placement='static'>6</vcpu>"]);
+    libvirt.vgapt(&["-v", "define", "win10", "--cpus", "6"]).with(0).saying(&[
+        "processors 4 → 6",
+        "-  <vcpu placement='static'>4</vcpu>",
+        "+  <vcpu placement='static'>6</vcpu>",
+    ]);
     let six = libvirt.xml("win10");
     only_cpus(&changed, &six);
 

@@ -15,13 +15,12 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Whether the guest has an input device, or whoever answered wants none.
+    /// Whether the guest has an input device, or a window that takes keyboard and mouse.
     pub(super) fn has_input(&self) -> bool {
-        let extras = &self.request.extras;
-        !extras.evdev.is_empty() || !self.request.usb_ids().is_empty() || self.has_window() || extras.display.is_some()
+        !self.request.extras.evdev.is_empty() || !self.request.usb_ids().is_empty() || self.has_window()
     }
 
-    /// Whether the guest has a window on the host.
+    /// Whether a window on the host shows the guest.
     pub(super) fn has_window(&self) -> bool {
         self.request.extras.window().is_some()
     }

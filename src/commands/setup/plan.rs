@@ -147,7 +147,7 @@ impl Plan {
         } else if !request.usb_ids().is_empty() {
             "USB devices of the host, which the guest has alone while it runs"
         } else if self.answers.has_window() {
-            "keyboard and mouse in a window on this host"
+            "the window on this host"
         } else {
             "none: add --display spice, --evdev or --usb, or use the guest over the network"
         };

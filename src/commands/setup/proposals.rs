@@ -46,7 +46,9 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if !answers.has_input() {
         answers.request.extras.evdev.clone_from(&found.inputs);
     }
-    window(&mut answers, found);
+    if !answers.has_input() || needs_window(&answers, found) {
+        answers.request.extras.display = answers.request.extras.display.or(Some(Display::Spice));
+    }
     answers.name = Some(name);
     Ok(answers)
 }
@@ -91,14 +93,6 @@ pub(super) fn install(answers: &Answers, found: &Found, is_new: bool) -> String 
     installer + &drivers
 }
 
-/// A window for a guest that shows nothing without one, or that nobody could type into.
-pub(super) fn window(answers: &mut Answers, found: &Found) {
-    let is_needed = is_blind(answers, found) || !answers.has_input();
-    if is_needed && answers.request.extras.display.is_none() && !answers.has_window() {
-        answers.request.extras.display = Some(Display::Spice);
-    }
-}
-
 /// The path of a new disk.
 pub(super) fn disk(name: &str) -> String {
     format!("{IMAGES}/{name}.qcow2")
@@ -139,25 +133,29 @@ pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
     found.cards.iter().filter(is_passed).any(|card| !card.host_keeps_display)
 }
 
-/// Whether none of the passed cards has outputs.
-fn is_blind(answers: &Answers, found: &Found) -> bool {
+/// Whether no monitor can be plugged into the passed cards.
+pub(super) fn is_blind(answers: &Answers, found: &Found) -> bool {
     let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
-    let is_blind = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
+    let has_none = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
     let mut cards = found.cards.iter().filter(is_passed).peekable();
-    cards.peek().is_some() && cards.all(is_blind)
+    cards.peek().is_some() && cards.all(has_none)
+}
+
+/// Whether the guest's picture would be nowhere.
+pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
+    let extras = &answers.request.extras;
+    extras.display.is_none() && extras.looking_glass.is_none() && is_blind(answers, found)
 }
 
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
-    if is_blind(answers, found) {
-        if answers.has_window() {
-            "in a window on this host: the card computes, but has no outputs for a monitor"
-        } else {
-            "nowhere: the card has no outputs; add --display spice, or use a remote desktop"
+    match (is_blind(answers, found), answers.has_window()) {
+        (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
+        (true, false) => "nowhere yet: the card has no outputs; add --display spice, or use a remote desktop",
+        (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
+        (false, true) => {
+            "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"
         }
-    } else if answers.request.handover {
-        "on the host's own monitor, which returns to the host when the guest ends"
-    } else {
-        "on a monitor that is plugged into the card"
+        (false, false) => "on a monitor that is plugged into the card",
     }
 }

@@ -52,10 +52,15 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.cpus.is_none() {
         answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
     }
-    if !answers.has_input() {
+    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
+    if !answers.has_input() && has_choice {
         input_devices(&mut answers, found)?;
     }
-    proposals::window(&mut answers, found);
+    if proposals::needs_window(&answers, found) {
+        let question = "The card has no outputs for a monitor. Show the guest in a window on this host (SPICE)?";
+        let is_wanted = confirm(question, true)?;
+        answers.request.extras.display = Some(if is_wanted { Display::Spice } else { Display::None });
+    }
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
                         (no: the host is reached by ssh only)";
@@ -104,7 +109,7 @@ fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
     found.host.usb.iter().filter(|device| device.drivers.iter().any(|name| name == "usbhid"))
 }
 
-/// Keyboard and mouse: switched between host and guest, passed through, in a window, or none.
+/// Keyboard and mouse: switched between host and guest, passed through, through a window, or none.
 fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     let hid: Vec<&UsbDevice> = usb_input(found).collect();
     let mut lines = Vec::new();
@@ -114,8 +119,10 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     if !hid.is_empty() {
         lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
     }
-    lines.push(("in a window on this host, which also shows the guest", 2));
-    lines.push(("none: I use the guest over the network", 3));
+    if answers.request.extras.display.is_none() {
+        lines.push(("a window on this host (SPICE), which shows the guest too, also while it is installed", 2));
+    }
+    lines.push(("none: I use them over the network", 3));
     let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
     match lines[select("Keyboard and mouse", &shown, 0)?].1 {
         0 => answers.request.extras.evdev = chosen("Devices to switch", &found.inputs)?.into_iter().cloned().collect(),
@@ -127,7 +134,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
             answers.request.usb = hid.iter().zip(&named).filter(|(_, named)| is_chosen(named)).map(|(device, _)| device.id).collect();
         }
         2 => answers.request.extras.display = Some(Display::Spice),
-        _ => answers.request.extras.display = Some(Display::None),
+        _ => {}
     }
     Ok(())
 }

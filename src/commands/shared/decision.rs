@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::facts::Facts;
-use crate::domain::{self, Base, Purpose, Resolved, Spec};
+use crate::domain::{self, Base, Purpose, Resolved, Spec, Summary};
 use crate::domain_xml;
 use crate::model::Finding;
 use crate::output;
@@ -16,8 +16,12 @@ pub(in crate::commands) struct Decision {
     pub(in crate::commands) spec: Spec,
     /// The domain's new XML.
     pub(in crate::commands) xml: String,
-    /// The difference from the present domain.
+    /// The difference from the present domain, without vgapt's record.
     pub(in crate::commands) diff: String,
+    /// The same in words.
+    pub(in crate::commands) changes: Vec<String>,
+    /// What the domain will be for its user.
+    pub(in crate::commands) summary: Summary,
     /// The most severe one first.
     pub(in crate::commands) findings: Vec<Finding>,
     /// Further warnings about the cards that are passed through.
@@ -41,9 +45,19 @@ pub(in crate::commands) fn decide(base: &Base, facts: &Facts, before: Option<&st
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let mut card_warnings = card_warnings(facts, &spec);
     card_warnings.retain(|warning| !findings.iter().any(|finding| finding.code == warning.code));
-    let xml = merged.to_string();
-    let diff = before.map(|before| output::diff(&base.name, before, &xml)).unwrap_or_default();
-    Decision { manual_changes: domain::manual_changes(base, &spec), spec, xml, diff, findings, card_warnings }
+    // What libvirt printed can be parsed: the base was made from it, unless it is replaced.
+    let before = before.and_then(|before| Document::parse(before).ok());
+    let in_diff = |before: &Document| output::diff(&base.name, &domain::without_record(before), &domain::without_record(&merged));
+    Decision {
+        manual_changes: domain::manual_changes(base, &spec),
+        diff: before.as_ref().map(in_diff).unwrap_or_default(),
+        changes: before.as_ref().map(|before| domain::changes(before, &merged, &facts.host)).unwrap_or_default(),
+        summary: Summary::of(&merged, spec.record.as_ref(), &facts.host),
+        xml: merged.to_string(),
+        spec,
+        findings,
+        card_warnings,
+    }
 }
 
 /// What the domain would take, and other domains and hooks take as well.

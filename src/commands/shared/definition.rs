@@ -1,5 +1,5 @@
 //! Carries out a decision for `define`, `attach` and `detach`: shows it, defines the domain, checks what libvirt made
-//! of it, and reports the outcome.
+//! of it, and reports what changed and the outcome.
 
 use std::process::ExitCode;
 
@@ -109,7 +109,23 @@ impl Definition<'_> {
         for line in &decision.manual_changes {
             self.context.note(&format!("note: {line}"));
         }
-        self.context.note(decision.diff.trim_end());
+    }
+
+    /// Shows what becomes different, and what the domain will be where it is new, or new to vgapt.
+    fn show_changes(&self, decision: &Decision) -> Result<()> {
+        let Self { context, connection, base, .. } = self;
+        if self.before.is_some_and(|before| before != decision.xml) {
+            context.note(&output::changes(&base.name, &decision.changes));
+            if !decision.changes.is_empty() && connection.state(&base.name)?.is_active() {
+                context.note(&format!("'{}' is running: that holds from its next start on", base.name));
+            }
+            context.detail(decision.diff.trim_end());
+        }
+        let is_known = self.before.is_some() && base.last.is_some();
+        if base.purpose == Purpose::Define && (!is_known || context.global.verbose) {
+            context.note(&output::summary(&decision.summary));
+        }
+        Ok(())
     }
 
     /// Defines the domain, and compares what libvirt made of it with the decision.
@@ -155,8 +171,14 @@ impl Definition<'_> {
         };
         if context.global.json {
             let findings: Vec<Finding> = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
-            let value = json!({"name": name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "diff": output::plain(&decision.diff), "xml": xml});
+            let value = json!({
+                "name": name, "outcome": outcome.word(), "findings": output::findings_json(&findings), "summary": decision.summary,
+                "changes": decision.changes, "diff": output::plain(&decision.diff), "xml": xml,
+            });
             return Ok(output::print(&output::json(&value))?);
+        }
+        if matches!(outcome, Outcome::DryRun | Outcome::Defined | Outcome::Altered(_)) {
+            self.show_changes(decision)?;
         }
         match outcome {
             Outcome::DryRun => {}

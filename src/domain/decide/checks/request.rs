@@ -2,7 +2,7 @@
 //! request.
 
 use super::{devices, files as file_checks, resources};
-use crate::domain::base::{Base, Purpose};
+use crate::domain::base::Base;
 use crate::domain::request::Request;
 use crate::domain::request::extras::Extras;
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
@@ -40,7 +40,6 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));
     findings.extend(without_card(base, wanted));
-    findings.extend(no_display(base, wanted));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(on_the_host(&new_extras(base, wanted)));
     findings
@@ -115,11 +114,10 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
         return Vec::new();
     }
     let matters = |code: &str| match code {
-        // Reported with the functions already, or irrelevant for a domain.
-        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" => false,
+        // Reported with the functions already, with what the guest lacks, or irrelevant for a domain.
+        "no-group" | "function-without-group" | "bmc" | "twins" | "host-blind" | "muxless" | "no-outputs" => false,
         // What the remedy recommends is already in the request.
         "apu" | "boot-display" => wanted.extras.rom.is_none(),
-        "muxless" | "no-outputs" => wanted.extras.looking_glass.is_none(),
         _ => true,
     };
     let is_wanted = |card: &Assessment| wanted.gpu.contains(&GpuChoice::At(card.address));
@@ -196,21 +194,6 @@ fn network(base: &Base, wanted: &Request, files: &Files) -> Option<Finding> {
         }
         _ => None,
     }
-}
-
-/// The guest has no display: vgapt's templates have none, because the passed card is the display.
-fn no_display(base: &Base, wanted: &Request) -> Option<Finding> {
-    let asked = base.is_new || base.differs(|request| request.gpu.clone());
-    let devices = base.domain.root().child("devices")?;
-    let video = devices.at("video/model").and_then(|model| model.attribute("type"));
-    let has_own = devices.child("graphics").is_some() || video.is_some_and(|video| video != "none");
-    let is_given =
-        !wanted.gpu.is_empty() || !wanted.pci.is_empty() || !wanted.extras.mdev.is_empty() || wanted.extras.looking_glass.is_some();
-    (asked && !has_own && !is_given && base.purpose == Purpose::Define).then(|| {
-        let add = format!("virt-xml -c {} {} --add-device", shell_word(&base.uri), shell_word(&base.name));
-        let remedy = format!("pass a card with --gpu, or add a display: {add} --graphics spice && {add} --video virtio");
-        Finding::warning("no-display", "the domain has no graphics card and no other display", remedy)
-    })
 }
 
 /// Options that need a card, although no card is passed.

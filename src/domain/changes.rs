@@ -1,0 +1,340 @@
+//! What becomes different in a domain, in words: `memory 4 GiB → 5 GiB`, `card 01:00.0 added`. vgapt's record is no part of it.
+
+use super::alias;
+use super::record::RECORD_MARK;
+use crate::domain_xml::{HostDevice, Interface, Source, alias_of, host_device, page_size, pins, size_of, video_model};
+use crate::model::{Card, CpuSet, Host, PciAddress, PciDevice};
+use crate::xml::{Document, Element};
+
+/// What becomes different; `before` and `after` are the domain now and then.
+pub fn changes(before: &Document, after: &Document, host: &Host) -> Vec<String> {
+    let (mut old, mut new) = (things(before, host), things(after, host));
+    if starts_with_all_memory(&old) && starts_with_all_memory(&new) {
+        old.retain(|thing| thing.key != MEMORY_AT_START);
+        new.retain(|thing| thing.key != MEMORY_AT_START);
+    }
+    let find = |all: &[Thing], key: &str| all.iter().find(|thing| thing.key == key).cloned();
+    let mut changes: Vec<String> = new.iter().filter_map(|thing| thing.since(find(&old, &thing.key).as_ref())).collect();
+    let gone = old.iter().filter(|thing| find(&new, &thing.key).is_none());
+    changes.extend(gone.map(|thing| format!("{} removed", thing.whole())));
+    changes
+}
+
+/// libvirt writes it even where it is all of the memory.
+const MEMORY_AT_START: &str = "memory at the start";
+
+fn starts_with_all_memory(things: &[Thing]) -> bool {
+    let shown = |key: &str| things.iter().find(|thing| thing.key == key).map(|thing| &thing.shown);
+    shown(MEMORY_AT_START).is_none_or(|start| Some(start) == shown("memory"))
+}
+
+/// A domain's XML without vgapt's record, for a comparison.
+pub fn without_record(domain: &Document) -> String {
+    let mut domain = domain.clone();
+    let is_record = |child: &Element<'_>| child.namespace().is_some_and(|namespace| namespace.starts_with(RECORD_MARK));
+    let metadata: Vec<Element<'_>> = domain.root().children_named("metadata").collect();
+    let only_record = |metadata: &Element<'_>| metadata.children().all(|child| is_record(&child));
+    let records = metadata.iter().flat_map(|metadata| {
+        if only_record(metadata) { vec![metadata.id()] } else { metadata.children().filter(is_record).map(Element::id).collect() }
+    });
+    let records: Vec<_> = records.collect();
+    domain.remove_all(&records);
+    domain.to_string()
+}
+
+/// Something that a domain has.
+#[derive(Clone)]
+struct Thing {
+    /// What it is the same thing by.
+    key: String,
+    /// Its name in words.
+    label: String,
+    /// Its value in words; empty for a thing that is only there or not.
+    shown: String,
+    /// All that it says, to be compared.
+    content: String,
+}
+
+impl Thing {
+    fn new(label: impl Into<String>, shown: impl Into<String>, content: impl Into<String>) -> Self {
+        let label = label.into();
+        Self { key: label.clone(), label, shown: shown.into(), content: content.into() }
+    }
+
+    /// A value, which is all that it says.
+    fn value(label: &str, shown: impl Into<String>) -> Self {
+        let shown = shown.into();
+        Self::new(label, shown.clone(), shown)
+    }
+
+    /// The same thing by something else than its name.
+    fn by(self, key: impl Into<String>) -> Self {
+        Self { key: key.into(), ..self }
+    }
+
+    fn whole(&self) -> String {
+        if self.shown.is_empty() { self.label.clone() } else { format!("{} {}", self.label, self.shown) }
+    }
+
+    /// The difference from what it was before.
+    fn since(&self, before: Option<&Self>) -> Option<String> {
+        match before {
+            None => Some(format!("{} added", self.whole())),
+            Some(before) if before.content == self.content && before.shown == self.shown => None,
+            Some(before) if before.shown == self.shown || before.shown.is_empty() => Some(format!("{} changed", self.whole())),
+            Some(before) => Some(format!("{} {} → {}", self.label, before.shown, self.shown)),
+        }
+    }
+}
+
+/// All that a domain has, in its order; the functions of one card are one thing.
+fn things(domain: &Document, host: &Host) -> Vec<Thing> {
+    let root = domain.root();
+    let mut things = Vec::new();
+    let attributes = Thing::new("domain", said(root), said(root));
+    things.extend((!attributes.shown.is_empty()).then_some(attributes));
+    for child in root.children() {
+        match child.name() {
+            "name" | "title" | "description" | "uuid" => things.push(Thing::value(child.name(), line(child.text()))),
+            "metadata" => {
+                let is_record = |note: &Element<'_>| note.namespace().is_some_and(|namespace| namespace.starts_with(RECORD_MARK));
+                things.extend(
+                    child
+                        .children()
+                        .filter(|note| !is_record(note))
+                        .map(|note| Thing::new(format!("notes of {}", note.local_name()), "", note.source())),
+                );
+            }
+            "memory" | "currentMemory" => {
+                let label = if child.name() == "memory" { "memory" } else { MEMORY_AT_START };
+                things.push(
+                    size_of(child).map_or_else(|| Thing::value(label, line(child.text())), |size| Thing::value(label, size.to_string())),
+                );
+            }
+            "vcpu" => things.push(Thing::new("processors", line(child.text()), own(child))),
+            "cputune" => things.extend(tuning(root, child)),
+            "os" => things.extend(child.children().flat_map(|child| match child.name() {
+                "loader" => vec![Thing::new("firmware", line(child.text()), own(child))],
+                "nvram" => vec![Thing::new("firmware variables", line(child.text()), own(child))],
+                _ => elements("os", child),
+            })),
+            "memoryBacking" => things.extend(child.children().flat_map(|child| match child.name() {
+                "hugepages" => vec![Thing::new("huge pages", pages(child), all(child))],
+                _ => elements("memoryBacking", child),
+            })),
+            "devices" => things.extend(child.children().filter_map(|device| self::device(device, host))),
+            _ => things.extend(elements("", child)),
+        }
+    }
+    joined(things)
+}
+
+/// Things with the same key are one: the functions of a card. What has no name of its own is told apart by its number.
+fn joined(things: Vec<Thing>) -> Vec<Thing> {
+    let mut joined: Vec<Thing> = Vec::new();
+    for thing in things {
+        match joined.iter_mut().find(|known| known.key == thing.key) {
+            Some(known) if known.content != thing.content => known.content += &thing.content,
+            Some(_) => {}
+            None => joined.push(thing),
+        }
+    }
+    joined
+}
+
+/// Which host CPUs the threads of the guest and of QEMU use.
+fn tuning(root: Element<'_>, tune: Element<'_>) -> Vec<Thing> {
+    let each: String = tune.children_named("vcpupin").map(all).collect();
+    let cpus = pins(root).map(|(pins, _)| CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect()).to_string());
+    let pinning = (!each.is_empty()).then(|| Thing::new("pinning to the host's CPUs", cpus.unwrap_or_default(), each));
+    let others =
+        tune.children().filter(|child| child.name() != "vcpupin").flat_map(|child| match (child.name(), child.attribute("cpuset")) {
+            ("emulatorpin", Some(cpus)) => vec![Thing::value("QEMU's own threads on the host's CPUs", cpus)],
+            ("iothreadpin", Some(cpus)) => {
+                let number = child.attribute("iothread").unwrap_or_default();
+                vec![Thing::value(&format!("I/O thread {number} on the host's CPUs"), cpus)]
+            }
+            _ => elements("cputune", child),
+        });
+    pinning.into_iter().chain(others).collect()
+}
+
+fn pages(hugepages: Element<'_>) -> String {
+    let sizes: Vec<String> = hugepages.children_named("page").filter_map(page_size).map(|size| format!("of {size}")).collect();
+    sizes.join(" and ")
+}
+
+/// A device; `None` for what only carries others: PCI bridges and ports.
+fn device(device: Element<'_>, host: &Host) -> Option<Thing> {
+    let attribute = |name: &str| device.attribute(name).map(|value| line(&value)).unwrap_or_default();
+    let below =
+        |child: &str, name: &str| device.child(child).and_then(|child| child.attribute(name)).map(|value| line(&value)).unwrap_or_default();
+    let says = content(device);
+    Some(match device.name() {
+        "controller" if attribute("type") == "pci" => return None,
+        "controller" => Thing::new(format!("{} controller {}", attribute("type"), attribute("index")), attribute("model"), says),
+        "emulator" => Thing::value("QEMU", line(device.text())),
+        "hostdev" => match host_device(device) {
+            Some(HostDevice::Function(address)) => function(address, device, host, says),
+            Some(HostDevice::Usb(id)) => {
+                let name = host.usb.iter().find(|known| known.id == id).and_then(|known| known.name.clone());
+                Thing::new(format!("USB device {id}{}", name.map(|name| format!(" ({name})")).unwrap_or_default()), "", says)
+            }
+            Some(HostDevice::UsbAt { .. }) => Thing::new("USB device at its port", "", says.clone()).by(says),
+            Some(HostDevice::Mediated(uuid)) => Thing::new(format!("mediated device {uuid}"), "", says),
+            None => Thing::new("host device", "", says.clone()).by(says),
+        },
+        "disk" => {
+            let what = if attribute("device") == "cdrom" { "CD" } else { "disk" };
+            let source = Source::of(device).map_or_else(|| "without a medium".to_owned(), |source| line(&source.to_string()));
+            Thing::new(format!("{what} {}", below("target", "dev")), source, says)
+        }
+        "interface" => {
+            let Interface { kind, source, mac, .. } = Interface::of(device);
+            let key = format!("interface {}", mac.unwrap_or_default());
+            Thing::new("network", [kind].into_iter().chain(source).collect::<Vec<_>>().join(" "), says).by(key)
+        }
+        "graphics" => Thing::new(format!("window ({})", attribute("type")), "", says),
+        "video" => Thing::new("emulated graphics adapter", video_model(device).unwrap_or_default(), says),
+        "input" => {
+            let path = [below("source", "dev"), below("source", "evdev")].concat();
+            let words = [attribute("bus"), attribute("type"), path].into_iter().filter(|word| !word.is_empty());
+            Thing::new(format!("input {}", words.collect::<Vec<_>>().join(" ")), "", says)
+        }
+        "filesystem" => Thing::new(format!("shared folder {}", below("target", "dir")), below("source", "dir"), says),
+        "shmem" => {
+            let size = device.child("size").and_then(size_of).map(|size| size.to_string()).unwrap_or_default();
+            let label = if attribute("name") == "looking-glass" {
+                "Looking Glass".to_owned()
+            } else {
+                format!("shared memory {}", attribute("name"))
+            };
+            Thing::new(label, size, says)
+        }
+        "channel" => Thing::new(format!("channel {}", below("target", "name")), "", says),
+        "memballoon" => Thing::new("memory balloon", attribute("model"), says),
+        "sound" => Thing::new("sound card", attribute("model"), says),
+        "audio" => Thing::new(format!("sound on the host {}", attribute("id")), attribute("type"), says),
+        "tpm" => Thing::new("TPM", attribute("model"), says),
+        name => Thing::new(format!("device {name}"), attribute("model"), says.clone())
+            .by(format!("{name} {}", alias_of(device).unwrap_or(says))),
+    })
+}
+
+/// A function; all functions of a card are the card.
+fn function(address: PciAddress, hostdev: Element<'_>, host: &Host, says: String) -> Thing {
+    let named = |what: &str, address: PciAddress| {
+        let name = host.device(address).map(|device| format!(" ({})", PciDevice::label(device))).unwrap_or_default();
+        format!("{what} {}{name}", address.short())
+    };
+    let is_card = || alias_of(hostdev).is_some_and(|name| name.starts_with(alias::GPU));
+    let label = match Card::with(host, address) {
+        Some(card) => named("card", card.address),
+        None if is_card() => named("function of a card", address),
+        None => named("PCI function", address),
+    };
+    Thing::new(label, "", says)
+}
+
+/// An element of which nothing more is known, and those in it, by their paths.
+fn elements(above: &str, element: Element<'_>) -> Vec<Thing> {
+    let name = ["name", "id", "cpu", "dev"].into_iter().find_map(|name| element.attribute(name)).map(|name| format!(" {}", line(&name)));
+    let path = if above.is_empty() { element.name().to_owned() } else { format!("{above}/{}", element.name()) };
+    let words = said(element);
+    let has_children = element.children().next().is_some();
+    let this = (!words.is_empty() || !has_children)
+        .then(|| Thing::new(format!("{path}{}", name.clone().unwrap_or_default()), words.clone(), words.clone()));
+    let deeper = element.children().flat_map(|child| elements(&path, child));
+    this.into_iter().chain(deeper).collect()
+}
+
+/// Its own attributes, but for the name that its path has, and its text.
+fn said(element: Element<'_>) -> String {
+    let is_own = |name: &&str| !name.starts_with("xmlns") && *name != "name";
+    let attribute = |name: &str| Some(format!("{name}='{}'", line(&element.attribute(name)?)));
+    let attributes = element.attribute_names().filter(is_own).filter_map(attribute);
+    let text = if element.children().next().is_some() { "" } else { element.text() };
+    attributes.chain((!text.is_empty()).then(|| line(text))).collect::<Vec<_>>().join(" ")
+}
+
+/// Its own attributes and its text, to be compared.
+fn own(element: Element<'_>) -> String {
+    format!("{} {}", element.name(), said(element))
+}
+
+/// An element with all that is in it, to be compared.
+fn all(element: Element<'_>) -> String {
+    let name = element.attribute("name").unwrap_or_default();
+    let inner: String = element.children().map(all).collect();
+    format!("<{} {name} {}>{inner}", element.name(), said(element))
+}
+
+/// A device to be compared: where it is in the guest, and under which alias, does not matter.
+fn content(device: Element<'_>) -> String {
+    let inner: String = device.children().filter(|child| !matches!(child.name(), "address" | "alias")).map(all).collect();
+    format!("{}{inner}", own(device))
+}
+
+/// A text as one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::NAMESPACE;
+
+    fn of(before: &str, after: &str) -> Vec<String> {
+        let parsed = |text: &str| Document::parse(&format!("<domain type='kvm'>{text}</domain>")).unwrap();
+        changes(&parsed(before), &parsed(after), &Host::default())
+    }
+
+    #[test]
+    fn values_and_devices() {
+        assert_eq!(of("<memory unit='GiB'>4</memory>", "<memory unit='KiB'>5242880</memory>"), ["memory 4 GiB → 5 GiB"]);
+        assert_eq!(of("<memory unit='GiB'>4</memory>", "<memory unit='KiB'>4194304</memory>"), [""; 0]);
+        let both = "<memory unit='GiB'>4</memory><currentMemory unit='GiB'>4</currentMemory>";
+        assert_eq!(of(both, &both.replace('4', "5")), ["memory 4 GiB → 5 GiB"]);
+        let less = both.replace("<currentMemory unit='GiB'>4", "<currentMemory unit='GiB'>2");
+        assert_eq!(of(&less, both), ["memory at the start 2 GiB → 4 GiB"]);
+        assert_eq!(of("<vcpu>4</vcpu>", "<vcpu placement='static'>6</vcpu>"), ["processors 4 → 6"]);
+        let disk =
+            "<devices><disk type='file'><driver cache='none'/><source file='/a'/><target dev='sda'/><address unit='1'/></disk></devices>";
+        assert_eq!(of(disk, &disk.replace("'/a'", "'/b'")), ["disk sda /a → /b"]);
+        assert_eq!(of(disk, &disk.replace("'none'", "'unsafe'")), ["disk sda /a changed"]);
+        assert_eq!(of(disk, &disk.replace("unit='1'", "unit='2'")), [""; 0], "where it is in the guest");
+        assert_eq!(of(disk, "<devices/>"), ["disk sda /a removed"]);
+        let network = "<devices><interface type='user'><mac address='52:54:00:00:00:01'/></interface></devices>";
+        assert_eq!(of(network, &network.replace("'user'><", "'network'><source network='default'/><")), ["network user → network default"]);
+        let card = "<devices><controller type='pci' index='5' model='pcie-root-port'/><hostdev type='pci'><source>\
+            <address domain='0' bus='1' slot='0' function='0'/></source><alias name='ua-vgapt-gpu-0000-01-00-0'/></hostdev></devices>";
+        assert_eq!(of("<devices/>", card), ["function of a card 01:00.0 added"]);
+        let pin = |cpus: [&str; 2]| {
+            format!("<cputune><vcpupin vcpu='0' cpuset='{}'/><vcpupin vcpu='1' cpuset='{}'/></cputune>", cpus[0], cpus[1])
+        };
+        assert_eq!(of(&pin(["1", "5"]), &pin(["2", "6"])), ["pinning to the host's CPUs 1,5 → 2,6"]);
+        assert_eq!(of(&pin(["1", "5"]), &pin(["5", "1"])), ["pinning to the host's CPUs 1,5 changed"]);
+    }
+
+    #[test]
+    fn what_has_no_words_of_its_own_is_named_by_its_path() {
+        let timers = "<clock offset='utc'><timer name='rtc' tickpolicy='delay'/><timer name='hpet' present='no'/></clock>";
+        assert_eq!(of(timers, &timers.replace("delay", "catchup")), ["clock/timer rtc tickpolicy='delay' → tickpolicy='catchup'"]);
+        assert_eq!(of(timers, "<clock offset='utc'/>").len(), 2);
+        assert_eq!(of("", "<features><ioapic driver='kvm'/></features>"), ["features/ioapic driver='kvm' added"]);
+        assert_eq!(of("<features><acpi/></features>", ""), ["features/acpi removed"]);
+        let watchdogs = "<devices><watchdog model='itco' action='reset'/></devices>";
+        assert_eq!(of("<devices/>", watchdogs), ["device watchdog itco added"]);
+    }
+
+    #[test]
+    fn the_record_is_none_of_the_domains_changes() {
+        let text = |record: &str| format!("<domain><metadata><v:domain xmlns:v='{NAMESPACE}'>{record}</v:domain></metadata></domain>");
+        let parsed = |record: &str| Document::parse(&text(record)).unwrap();
+        assert_eq!(changes(&parsed("{}"), &parsed("{\"version\":2}"), &Host::default()), [""; 0]);
+        assert_eq!(without_record(&parsed("{}")), "<domain></domain>");
+        let both = text("{}").replace("<metadata>", "<metadata><x:y xmlns:x='urn:x'/>");
+        assert!(without_record(&Document::parse(&both).unwrap()).contains("<metadata><x:y xmlns:x='urn:x'/></metadata>"));
+    }
+}
