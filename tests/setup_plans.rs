@@ -117,7 +117,7 @@ fn a_card_without_outputs_has_no_picture_where_no_window_is_wanted() {
     plan(
         "laptop-5625u-rtx3050m-muxless",
         &["--display", "none"],
-        &["picture  nowhere yet: the card has no outputs; add --display spice", "input    none: add --display spice, --evdev or --usb"],
+        &["picture  nowhere yet: the card has no outputs; add --display vnc", "input    none: add --display vnc, --evdev or --usb"],
     );
 }
 

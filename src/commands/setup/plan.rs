@@ -149,7 +149,7 @@ impl Plan {
         } else if self.answers.has_window() {
             "the window on this host"
         } else {
-            "none: add --display spice, --evdev or --usb, or use the guest over the network"
+            "none: add --display vnc, --evdev or --usb, or use the guest over the network"
         };
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };

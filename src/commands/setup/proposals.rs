@@ -18,6 +18,9 @@ const MOST_MEMORY: Size = Size::from_mib(16 << 10);
 /// The size of a new disk.
 pub(super) const DISK_SIZE: Size = Size::from_mib(100 << 10);
 
+/// Every QEMU has VNC; those of RHEL 9 and Debian's without its recommended packages have no SPICE.
+pub(super) const WINDOW: Display = Display::Vnc;
+
 /// Answers every open question with its proposal.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.request.extras.evdev.clone_from(&found.inputs);
     }
     if !answers.has_input() || needs_window(&answers, found) {
-        answers.request.extras.display = answers.request.extras.display.or(Some(Display::Spice));
+        answers.request.extras.display = answers.request.extras.display.or(Some(WINDOW));
     }
     answers.name = Some(name);
     Ok(answers)
@@ -151,7 +154,7 @@ pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
     match (is_blind(answers, found), answers.has_window()) {
         (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
-        (true, false) => "nowhere yet: the card has no outputs; add --display spice, or use a remote desktop",
+        (true, false) => "nowhere yet: the card has no outputs; add --display vnc, or use a remote desktop",
         (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
         (false, true) => {
             "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"

@@ -57,9 +57,9 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         input_devices(&mut answers, found)?;
     }
     if proposals::needs_window(&answers, found) {
-        let question = "The card has no outputs for a monitor. Show the guest in a window on this host (SPICE)?";
+        let question = "The card has no outputs for a monitor. Show the guest in a window on this host?";
         let is_wanted = confirm(question, true)?;
-        answers.request.extras.display = Some(if is_wanted { Display::Spice } else { Display::None });
+        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
     }
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
@@ -120,7 +120,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
         lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
     }
     if answers.request.extras.display.is_none() {
-        lines.push(("a window on this host (SPICE), which shows the guest too, also while it is installed", 2));
+        lines.push(("a window on this host, which shows the guest too, also while it is installed", 2));
     }
     lines.push(("none: I use them over the network", 3));
     let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
@@ -133,7 +133,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
             let is_chosen = |named: &String| names.contains(&named);
             answers.request.usb = hid.iter().zip(&named).filter(|(_, named)| is_chosen(named)).map(|(device, _)| device.id).collect();
         }
-        2 => answers.request.extras.display = Some(Display::Spice),
+        2 => answers.request.extras.display = Some(proposals::WINDOW),
         _ => {}
     }
     Ok(())
