@@ -112,7 +112,7 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
         "$ vgapt disk create /var/lib/libvirt/images/win11.qcow2 100G",
         "$ vgapt prepare --install --gpu 0000:01:00.0",
         "-- win11",
-        "input    the window on this host",
+        "input    a window: virt-viewer",
         "$ vgapt start -- win11",
         "this is not the running host: nothing was changed",
     ] {
@@ -211,7 +211,7 @@ fn a_card_without_outputs_gets_a_window_unless_the_answers_say_otherwise() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = setup(&["--gpu", "c1:00.0"]);
-    assert!(said.contains("picture  in a window on this host") && said.contains("input    the window on this host"), "{said}");
+    assert!(said.contains("picture  in a window on this host") && said.contains("input    a window: virt-viewer"), "{said}");
     let answers = home.path().join("answers.toml");
     std::fs::write(&answers, "display = \"none\"\n").unwrap();
     let said = setup(&["--gpu", "c1:00.0", "--answers", answers.to_str().unwrap()]);

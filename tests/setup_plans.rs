@@ -81,6 +81,7 @@ fn with_one_card() {
             "firmware enable SVM (AMD-V) in the firmware settings, then run this again",
             "$ vgapt prepare --install --gpu 0000:10:00.0 --bind start",
             "picture  on the host's own monitor, which returns to the host when the guest ends",
+            "input    a window: from another machine, virt-viewer -c qemu+ssh://HOST/system win11",
         ],
     );
 }
@@ -95,7 +96,7 @@ fn with_two_equal_cards() {
             "(27:00.0)",
             "$ vgapt prepare --install --gpu 0000:27:00.0",
             "picture  on a monitor that is plugged into the card",
-            "input    the window on this host",
+            "input    a window: virt-viewer",
         ],
     );
 }

@@ -48,6 +48,8 @@ pub(super) struct Plan {
     install: String,
     /// Where the guest's picture will be.
     picture: &'static str,
+    /// How its window is opened, if it has one.
+    window: Option<String>,
 }
 
 impl Plan {
@@ -84,6 +86,7 @@ impl Plan {
             start: starts.then(|| words(&["start", "--", &name])),
             install: proposals::install(&answers, found, create.is_some()),
             picture: proposals::picture(&answers, found),
+            window: answers.has_window().then(|| proposals::viewer(&answers, found, &shell_word(&name))),
             name,
             answers,
             asked: asked.request.clone(),
@@ -142,14 +145,11 @@ impl Plan {
             Some(Cpus::Count(count)) => number(usize::try_from(count).unwrap_or_default(), "processor"),
             None => "4 processors".to_owned(),
         };
-        let input = if !request.extras.evdev.is_empty() {
-            "keyboard and mouse switch between host and guest with both control keys"
-        } else if !request.usb_ids().is_empty() {
-            "USB devices of the host, which the guest has alone while it runs"
-        } else if self.answers.has_window() {
-            "the window on this host"
-        } else {
-            "none: add --display vnc, --evdev or --usb, or use the guest over the network"
+        let input = match &self.window {
+            _ if !request.extras.evdev.is_empty() => "keyboard and mouse switch between host and guest with both control keys".to_owned(),
+            _ if !request.usb_ids().is_empty() => "USB devices of the host, which the guest has alone while it runs".to_owned(),
+            Some(window) => format!("a window: {window}"),
+            None => "none: add --display vnc, --evdev or --usb, or use the guest over the network".to_owned(),
         };
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
@@ -161,7 +161,7 @@ impl Plan {
             ("install", self.install.clone()),
             ("moved", moved),
             ("domain", format!("{} (system {system}), {memory}, {cpus}, {}", self.name, named.join(", "))),
-            ("input", input.to_owned()),
+            ("input", input),
             ("picture", self.picture.to_owned()),
         ];
         let rows = rows.iter().filter(|(_, text)| !text.is_empty());
@@ -280,9 +280,7 @@ impl Plan {
             lines.push(format!("start it: vgapt start {name}"));
         }
         lines.push(format!("its picture is {}", self.picture));
-        if self.answers.has_window() {
-            lines.push(format!("open its window: virt-viewer {name}, or virt-manager"));
-        }
+        lines.extend(self.window.iter().map(|window| format!("open its window: {window}")));
         if request.cdrom.is_some() && request.virtio_iso.is_some() && self.answers.is_windows() {
             lines.push(
                 "its installer shows no disk until you load the driver vioscsi from the virtio CD, from the folder of the system"

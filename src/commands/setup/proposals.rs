@@ -150,15 +150,29 @@ pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
     extras.display.is_none() && extras.looking_glass.is_none() && is_blind(answers, found)
 }
 
+/// Whether the host shows no picture while the guest runs, so that only another machine can open a window.
+fn is_dark(answers: &Answers, found: &Found) -> bool {
+    answers.request.handover || is_only_display(answers, found)
+}
+
+/// What opens the guest's window.
+pub(super) fn viewer(answers: &Answers, found: &Found, name: &str) -> String {
+    if is_dark(answers, found) {
+        format!("from another machine, virt-viewer -c qemu+ssh://HOST/system {name}")
+    } else {
+        format!("virt-viewer {name}, or virt-manager")
+    }
+}
+
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
     match (is_blind(answers, found), answers.has_window()) {
         (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
         (true, false) => "nowhere yet: the card has no outputs; add --display vnc, or use a remote desktop",
         (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
-        (false, true) => {
+        (false, true) if !is_dark(answers, found) => {
             "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"
         }
-        (false, false) => "on a monitor that is plugged into the card",
+        (false, _) => "on a monitor that is plugged into the card",
     }
 }
