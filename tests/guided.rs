@@ -33,7 +33,11 @@ impl Place {
     }
 
     fn on_a_terminal(&self) -> PtySession {
-        spawn_command(self.setup(&[]), Some(60_000)).unwrap()
+        self.asking(&[])
+    }
+
+    fn asking(&self, arguments: &[&str]) -> PtySession {
+        spawn_command(self.setup(arguments), Some(60_000)).unwrap()
     }
 
     fn answers(&self) -> PathBuf {
@@ -61,6 +65,22 @@ fn asked(session: &mut PtySession, question: &str) {
     sleep(Duration::from_millis(200));
 }
 
+/// Takes the proposal.
+fn proposal(session: &mut PtySession, question: &str) {
+    asked(session, question);
+    session.send("\r").unwrap();
+    session.flush().unwrap();
+}
+
+#[track_caller]
+fn interrupted(mut session: PtySession, question: &str) {
+    asked(&mut session, question);
+    session.send_control('c').unwrap();
+    session.exp_string("nothing was changed").unwrap_or_else(|error| panic!("{question}: {error}"));
+    session.exp_eof().unwrap();
+    assert!(matches!(session.process().wait().unwrap(), WaitStatus::Exited(_, 130)), "{question}");
+}
+
 #[test]
 fn an_interrupt_at_any_question_changes_nothing() {
     let place = Place::new();
@@ -68,15 +88,9 @@ fn an_interrupt_at_any_question_changes_nothing() {
     for last in 0..QUESTIONS.len() {
         let mut session = place.on_a_terminal();
         for question in &QUESTIONS[..last] {
-            asked(&mut session, question);
-            session.send("\r").unwrap();
-            session.flush().unwrap();
+            proposal(&mut session, question);
         }
-        asked(&mut session, QUESTIONS[last]);
-        session.send_control('c').unwrap();
-        session.exp_string("nothing was changed").unwrap_or_else(|error| panic!("{}: {error}", QUESTIONS[last]));
-        session.exp_eof().unwrap();
-        assert!(matches!(session.process().wait().unwrap(), WaitStatus::Exited(_, 130)), "{}", QUESTIONS[last]);
+        interrupted(session, QUESTIONS[last]);
         assert_same(&before, &walk(place.tree.path()), QUESTIONS[last]);
         assert!(!place.answers().exists(), "{}", QUESTIONS[last]);
     }
@@ -88,9 +102,7 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
     let before = walk(place.tree.path());
     let mut session = place.on_a_terminal();
     for question in QUESTIONS {
-        asked(&mut session, question);
-        session.send("\r").unwrap();
-        session.flush().unwrap();
+        proposal(&mut session, question);
     }
     let said = session.exp_eof().unwrap();
     for line in [
@@ -100,12 +112,92 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
         "$ vgapt disk create /var/lib/libvirt/images/win11.qcow2 100G",
         "$ vgapt prepare --install --gpu 0000:01:00.0",
         "-- win11",
+        "input    a window: virt-viewer",
         "$ vgapt start -- win11",
         "this is not the running host: nothing was changed",
     ] {
         assert!(said.contains(line), "no '{line}' in:\n{said}");
     }
     assert_same(&before, &walk(place.tree.path()), "a declined plan");
+}
+
+/// Options that answer every question.
+const ALL: [&str; 16] = [
+    "it",
+    "--gpu",
+    "01:00.0",
+    "--os",
+    "linux",
+    "--disk",
+    "/vm/it.qcow2",
+    "--disk-size",
+    "20G",
+    "--cdrom",
+    "/vm/it.iso",
+    "--memory",
+    "2G",
+    "--cpus",
+    "2",
+    "--display=spice",
+];
+
+#[test]
+fn nothing_is_asked_that_an_option_answers() {
+    let place = Place::new();
+    let said = place.asking(&ALL).exp_eof().unwrap();
+    assert!(said.contains("The plan:") && said.contains("this is not the running host"), "{said}");
+    let asked: Vec<&&str> = QUESTIONS.iter().filter(|question| said.contains(**question)).collect();
+    assert!(asked.is_empty(), "{asked:?} in:\n{said}");
+    for left_out in [3, 5, 7, 9, 11, 13, 15] {
+        let options = if left_out == 15 { [&ALL[..15], &[]].concat() } else { [&ALL[..left_out], &ALL[left_out + 2..]].concat() };
+        let question =
+            ["Guest system", "Disk (an image", "Size of the new disk", "Installer", "Memory", "Processors (threads", "Keyboard and mouse"]
+                [(left_out - 3) / 2];
+        interrupted(place.asking(&options), question);
+    }
+}
+
+#[test]
+fn keyboard_and_mouse_can_be_switched() {
+    let place = Place::new();
+    let devices = place.tree.path().join("dev/input/by-id");
+    std::fs::create_dir_all(&devices).unwrap();
+    for name in ["usb-A-event-kbd", "usb-B-event-mouse", "usb-B-mouse"] {
+        std::fs::write(devices.join(name), "").unwrap();
+    }
+    let options = &ALL[..15];
+    let mut session = place.asking(options);
+    proposal(&mut session, "Keyboard and mouse");
+    interrupted(session, "Devices to switch");
+    let mut session = place.asking(options);
+    proposal(&mut session, "Keyboard and mouse");
+    proposal(&mut session, "Devices to switch");
+    let said = session.exp_eof().unwrap();
+    assert!(said.contains("input    keyboard and mouse switch between host and guest with both control keys"), "{said}");
+}
+
+/// On a host with one card: hand the display over, or use the host over ssh.
+#[test]
+fn how_the_host_does_without_its_display_is_asked() {
+    let home = TempDir::new().unwrap();
+    let asking = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
+        command.args(["--root", "fixtures/hosts/b450m-gtx1660-svm-off.host", "--connect", "test:///default", "setup"]).args(&ALL[..1]);
+        command.args(&ALL[3..]).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
+        let mut session = spawn_command(command, Some(60_000)).unwrap();
+        proposal(&mut session, "Graphics card for the guest");
+        session
+    };
+    let question = "The host has no other display";
+    interrupted(asking(), question);
+    for (answer, option) in [("\r", "--gpu 0000:10:00.0 --bind start"), ("n", "--gpu 0000:10:00.0 --allow only-display")] {
+        let mut session = asking();
+        asked(&mut session, question);
+        session.send(answer).unwrap();
+        session.flush().unwrap();
+        let said = session.exp_eof().unwrap();
+        assert!(said.contains(option), "{answer}: no {option} in:\n{said}");
+    }
 }
 
 /// A card without outputs: the window is proposed, and an answer of the file counts.
@@ -119,11 +211,11 @@ fn a_card_without_outputs_gets_a_window_unless_the_answers_say_otherwise() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = setup(&["--gpu", "c1:00.0"]);
-    assert!(said.contains("picture in a window on this host") && said.contains("input   the window on this host"), "{said}");
+    assert!(said.contains("picture  in a window on this host") && said.contains("input    a window: virt-viewer"), "{said}");
     let answers = home.path().join("answers.toml");
     std::fs::write(&answers, "display = \"none\"\n").unwrap();
     let said = setup(&["--gpu", "c1:00.0", "--answers", answers.to_str().unwrap()]);
-    assert!(said.contains("picture nowhere yet: the card has no outputs") && said.contains("input   none"), "{said}");
+    assert!(said.contains("picture  nowhere yet: the card has no outputs") && said.contains("input    none"), "{said}");
 }
 
 /// Nobody allowed it, so setup does not, however it is run; and a name cannot lead out of the folder of the answers.

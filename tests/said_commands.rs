@@ -25,6 +25,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("qemu-img", "--backing-chain --object --image-opts --output"),
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
+    ("virt-install", "--boot --unattended"),
     ("mdevctl", "--auto --type"),
     ("virtctl", "--image-path --size"),
 ];

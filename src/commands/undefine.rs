@@ -57,7 +57,12 @@ impl Arguments {
             }
         };
         if lost.iter().any(|finding| finding.refuses(self.force)) {
-            return Err(Refused { findings: lost, end: format!("'{name}' was not undefined: see above; use --force to override."), next: None }.into());
+            return Err(Refused {
+                findings: lost,
+                end: format!("'{name}' was not undefined: see above; use --force to override."),
+                next: None,
+            }
+            .into());
         }
         context.tell(&lost);
         connection.undefine(name)?;

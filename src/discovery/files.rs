@@ -39,6 +39,22 @@ pub fn owner(root: &Root, folder: &str) -> Option<String> {
     records(root, "/etc/passwd")?.into_iter().find(its).and_then(|account| account.into_iter().next())
 }
 
+/// The home folder of an account.
+pub fn home(root: &Root, user: &str) -> Option<String> {
+    let account = records(root, "/etc/passwd")?.into_iter().find(|account| account.first().is_some_and(|name| name == user))?;
+    account.into_iter().nth(5).filter(|home| home.starts_with('/'))
+}
+
+/// The parent folders of a path that QEMU's user cannot access. Before libvirt is installed, there is no such user yet:
+/// then those that are closed to others.
+pub fn closed_to_qemu(root: &Root, path: &str) -> Vec<String> {
+    let later = || Account { name: String::new(), uid: u32::MAX, gids: Vec::new() };
+    match qemu_user(root) {
+        Some(user) if user.uid == 0 => Vec::new(),
+        user => closed_folders(root, path, &user.unwrap_or_else(later)),
+    }
+}
+
 /// The fields of each line of a file such as /etc/passwd.
 fn records(root: &Root, path: &str) -> Option<Vec<Vec<String>>> {
     let text = root.text(path).ok()?;
@@ -179,6 +195,11 @@ pub(super) struct Account {
 /// The user in `qemu.conf`, else the distribution's default, also if that file cannot be read
 /// ([`Files::assumed_user`]); `None` if it has no account or is root.
 pub(super) fn qemu_account(root: &Root) -> Option<Account> {
+    qemu_user(root).filter(|user| user.uid != 0)
+}
+
+/// The same, if it is root too.
+fn qemu_user(root: &Root) -> Option<Account> {
     let conf = root.reading(QEMU_CONF).known().unwrap_or_default();
     let configured = conf.lines().find_map(|line| line.trim().strip_prefix("user")?.trim_start().strip_prefix('='));
     let configured = configured.map(|value| value.trim().trim_matches(['"', '\'', '+']).to_owned());
@@ -190,7 +211,7 @@ pub(super) fn qemu_account(root: &Root) -> Option<Account> {
     let member = |entry: &&Vec<String>| entry.get(3).is_some_and(|members| members.split(',').any(|member| member == name));
     let mut gids: Vec<u32> = groups.iter().filter(member).filter_map(|entry| entry.get(2)?.parse().ok()).collect();
     gids.push(gid);
-    (uid != 0).then_some(Account { name, uid, gids })
+    Some(Account { name, uid, gids })
 }
 
 /// The parent folders of a path that an account cannot access.

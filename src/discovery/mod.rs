@@ -22,7 +22,7 @@ mod setup;
 mod uses;
 
 pub use capture::capture;
-pub use files::{backing_chain, files, image_format, owner, runs_systemd};
+pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner, runs_systemd};
 pub use hook::{daemon, descends_from, other_hooks};
 pub use node_devices::from_node_devices;
 pub use observed::{holders, observe, roms};

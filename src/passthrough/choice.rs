@@ -20,6 +20,18 @@ impl<'a> Choice<'a> {
         }
     }
 
+    /// The only candidate, if nothing stands in its way but that the host has no other display, or that the IOMMU is off:
+    /// both end, if the user wants it.
+    pub fn sole(&self) -> Option<&'a Assessment> {
+        match self {
+            Self::None(cards, _) => match cards[..] {
+                [card] if matches!(card.verdict, Verdict::OnlyDisplay | Verdict::Unknown) => Some(card),
+                _ => None,
+            },
+            Self::Chosen(..) | Self::Ambiguous(..) => None,
+        }
+    }
+
     /// What to do if none is chosen.
     pub fn remedy(&self) -> String {
         let first = match self {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::commands::Context;
 use crate::commands::shared::request_file;
-use crate::discovery::Scope;
+use crate::discovery::{self, Scope};
 use crate::domain::Request;
 use crate::model::Host;
 use crate::passthrough::{self, Assessment};
@@ -42,8 +42,7 @@ pub(super) struct Earlier {
 }
 
 impl Found {
-    pub(super) fn read(context: &Context, name: Option<&str>) -> Result<Self> {
-        let root = context.root()?;
+    pub(super) fn read(context: &Context, root: Option<Root>, name: Option<&str>) -> Result<Self> {
         let host = context.host(root.as_ref(), Scope::All)?;
         let folder = folder()?;
         let earlier = earlier(&folder, name)?;
@@ -66,6 +65,11 @@ impl Found {
     /// Whether the host has this file; unknown on another machine.
     pub(super) fn has(&self, path: &str) -> bool {
         self.root.as_ref().is_some_and(|root| root.exists(path))
+    }
+
+    /// The folders on the way to this file that QEMU's user cannot access.
+    pub(super) fn closed(&self, path: &str) -> Vec<String> {
+        self.root.as_ref().map(|root| discovery::closed_to_qemu(root, path)).unwrap_or_default()
     }
 }
 
@@ -99,7 +103,9 @@ fn earlier(folder: &Path, name: Option<&str>) -> Result<Option<Earlier>> {
 
 /// The images of CDs and DVDs in the folders where people keep them.
 fn discs(root: &Root) -> Vec<String> {
-    let home = std::env::var("HOME").unwrap_or_default();
+    // Through sudo, HOME is root's.
+    let home = std::env::var("SUDO_USER").ok().and_then(|user| discovery::home(root, &user)).or_else(|| std::env::var("HOME").ok());
+    let home = home.unwrap_or_default();
     let here = std::env::current_dir().map(|here| here.to_string_lossy().into_owned()).unwrap_or_default();
     let downloads = format!("{home}/Downloads");
     let mut found: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! `vgapt setup`.
 
 mod answers;
+mod discs;
 mod found;
 mod plan;
 mod proposals;
@@ -26,7 +27,7 @@ use plan::Plan;
 /// Set up a domain with a graphics card, step by step: ask, show one plan, carry it out
 ///
 /// Asks what no option and no file answers, shows one plan for the host and the domain, and carries it out with the
-/// vgapt commands that it prints. Until the plan is accepted, nothing is changed. If the host has to be rebooted,
+/// commands that it prints. Until the plan is accepted, nothing is changed. If the host has to be rebooted,
 /// run the same command again afterwards: it continues where the host and the domain are.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -63,11 +64,15 @@ impl Arguments {
                 Problem::usage("setup asks questions, and this is not a terminal", "use --yes, with --answers FILE or options").into()
             );
         }
+        let root = context.root()?;
+        if let Some(root) = root.as_ref().filter(|_| !self.dry_run) {
+            Consent::as_root(context, root)?;
+        }
         // At a question Ctrl-C is an answer: nothing is changed, the terminal is restored, and the exit code says so.
         let _interrupt = Interrupt::watch()?;
-        let found = Found::read(context, self.name.as_deref())?;
+        let found = Found::read(context, root, self.name.as_deref())?;
         let answers = self.answers(context, &found, can_ask && !self.dry_run)?;
-        let plan = Plan::make(context, &found, answers, !self.no_start)?;
+        let plan = Plan::make(context, &found, &answers, !self.no_start)?;
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.into());
         }
@@ -80,7 +85,7 @@ impl Arguments {
             context.note("nothing was changed");
             return Ok(Answer::new(Outcome::Planned).with(plan.facts()));
         }
-        plan.carry_out(context, can_ask)
+        plan.carry_out(context, &found, can_ask)
     }
 
     /// The options, over the file of --answers, over an earlier run of setup, over the answers on the terminal.

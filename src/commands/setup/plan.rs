@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answers::Answers;
+use super::discs::{self, Move};
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
-use super::questions::{confirm, short};
+use super::questions::{confirm, confirm_or, short};
 use crate::commands::Context;
 use crate::commands::exit_code;
 use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
-use crate::domain::{Cpus, GpuChoice};
+use crate::domain::{Cpus, GpuChoice, Request};
 use crate::host;
 use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{Answer, Failure, Outcome};
@@ -24,27 +25,42 @@ use crate::passthrough::Assessment;
 use crate::problem::Problem;
 use crate::run;
 
+/// The two ways out, as options of setup.
+const ONLY_DISPLAY: &str = "add --handover: the desktop stops while the guest runs, and returns afterwards; or add --allow only-display: \
+                            the host is then used over ssh only";
+
 /// What is to be done for a domain.
 pub(super) struct Plan {
     name: String,
     answers: Answers,
+    /// The answers before the images are moved.
+    asked: Request,
     /// Where the answers are kept until the domain is defined.
     file: PathBuf,
-    /// The new disk.
-    create: Option<Vec<String>>,
     prepare: Vec<String>,
     /// What `prepare` would do.
     host: Said<HostPart>,
+    /// What only the user can do, in the firmware settings.
+    firmware: Vec<String>,
+    /// The new disk.
+    create: Option<Vec<String>>,
+    moves: Vec<Move>,
     check: Vec<String>,
     define: Vec<String>,
     start: Option<Vec<String>>,
+    /// What the installation needs and has.
+    install: String,
     /// Where the guest's picture will be.
     picture: &'static str,
+    /// How its window is opened, if it has one.
+    window: Option<String>,
 }
 
 impl Plan {
     /// Decides the commands, and asks `prepare` what it would do.
-    pub(super) fn make(context: &Context, found: &Found, answers: Answers, starts: bool) -> Result<Self> {
+    pub(super) fn make(context: &Context, found: &Found, asked: &Answers, starts: bool) -> Result<Self> {
+        let mut answers = asked.clone();
+        let moves = discs::place(&mut answers.request, found)?;
         let name = answers.name.clone().unwrap_or_default();
         let file = found.folder.join(format!("{name}.toml"));
         let request = &answers.request;
@@ -56,8 +72,10 @@ impl Plan {
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
         let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others].concat();
+        let mut check = [words(&["check"]), of_cards].concat();
         if request.handover {
             prepare.extend(words(&["--bind", "start"]));
+            check.extend(words(&["--bind", "start"]));
         }
         prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
@@ -65,16 +83,21 @@ impl Plan {
         }
         let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
         Ok(Self {
-            check: [words(&["check"]), of_cards].concat(),
+            firmware: firmware(&said::<Value>(context, &check)?.facts),
+            check,
             define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
             start: starts.then(|| words(&["start", "--", &name])),
+            install: proposals::install(&answers, found, create.is_some()),
             picture: proposals::picture(&answers, found),
+            window: answers.has_window().then(|| proposals::viewer(&answers, found, &shell_word(&name))),
             name,
             answers,
+            asked: asked.request.clone(),
             file,
-            create,
             prepare,
             host,
+            create,
+            moves,
         })
     }
 
@@ -84,8 +107,11 @@ impl Plan {
 
     /// What the command answers before anything is run.
     pub(super) fn facts(&self) -> SetUp {
-        let commands = self.commands().into_iter().cloned().collect();
-        SetUp { name: self.name.clone(), commands, steps: Vec::new(), reboot: false, again: None }
+        SetUp { name: self.name.clone(), commands: self.commands(), steps: Vec::new(), reboot: false, again: None }
+    }
+
+    fn reboots(&self) -> bool {
+        self.is_to_prepare() && !self.host.facts.plan.reboot.is_empty()
     }
 
     /// The plan in a few lines.
@@ -96,11 +122,13 @@ impl Plan {
         if self.is_to_prepare() {
             let plan = &self.host.facts.plan;
             let programs: Vec<&str> = plan.commands.iter().filter_map(|command| Some(command.argv.first()?.as_str())).collect();
-            parts.push(number(plan.writes.len(), "file"));
+            if !plan.writes.is_empty() {
+                parts.push(number(plan.writes.len(), "file"));
+            }
             if !programs.is_empty() {
                 parts.push(format!("{} ({})", number(programs.len(), "command"), programs.join(", ")));
             }
-            if !plan.reboot.is_empty() {
+            if self.reboots() {
                 parts.push("then a reboot".to_owned());
             }
         }
@@ -120,37 +148,50 @@ impl Plan {
             Some(Cpus::Count(count)) => number(usize::try_from(count).unwrap_or_default(), "processor"),
             None => "4 processors".to_owned(),
         };
-        let input = if !request.extras.evdev.is_empty() {
-            "keyboard and mouse switch between host and guest with both control keys"
-        } else if self.answers.request.usb_ids().is_empty() && self.answers.has_window() {
-            "the window on this host"
-        } else if self.answers.has_input() {
-            "USB devices of the host, which the guest has alone while it runs"
-        } else {
-            "none"
+        let input = match &self.window {
+            _ if !request.extras.evdev.is_empty() => "keyboard and mouse switch between host and guest with both control keys".to_owned(),
+            _ if !request.usb_ids().is_empty() => "USB devices of the host, which the guest has alone while it runs".to_owned(),
+            Some(window) => format!("a window: {window}"),
+            None => "none: add --display vnc, --evdev or --usb, or use the guest over the network".to_owned(),
         };
+        let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
+        let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
+        let when = if self.reboots() { "at the reboot" } else { "then run this again" };
         let rows = [
             ("host", host),
+            ("firmware", self.firmware.iter().map(|what| format!("{what}, {when}")).collect::<Vec<_>>().join("; ")),
             ("disk", disk),
+            ("install", self.install.clone()),
+            ("moved", moved),
             ("domain", format!("{} (system {system}), {memory}, {cpus}, {}", self.name, named.join(", "))),
-            ("input", input.to_owned()),
+            ("input", input),
             ("picture", self.picture.to_owned()),
         ];
-        let rows: String = rows.iter().map(|(what, text)| format!("  {what:<8}{text}\n")).collect();
-        let commands: String = self.commands().iter().map(|argv| format!("  $ {}\n", shown(argv))).collect();
+        let rows = rows.iter().filter(|(_, text)| !text.is_empty());
+        let rows: String = rows.map(|(what, text)| format!("  {what:<9}{text}\n")).collect();
+        let commands: String = self.commands().iter().map(|line| format!("  $ {line}\n")).collect();
         format!("The plan:\n{rows}Its commands:\n{commands}")
     }
 
-    /// The commands, in their order.
-    fn commands(&self) -> Vec<&Vec<String>> {
+    /// The commands, in their order. The disk comes after `prepare`, which installs the program that makes it.
+    fn commands(&self) -> Vec<String> {
         let prepare = Some(&self.prepare).filter(|_| self.host.outcome != Outcome::Unchanged);
-        self.create.iter().chain(prepare).chain([&self.define]).chain(&self.start).collect()
+        let moves = self.moves.iter().map(|image| line(&image.command()));
+        let before = prepare.into_iter().chain(&self.create).map(|argv| shown(argv));
+        before.chain(moves).chain([&self.define].into_iter().chain(&self.start).map(|argv| shown(argv))).collect()
     }
 
     /// Where `prepare` refuses: what it says.
     pub(super) fn refusal(&self) -> Option<Refused> {
+        if self.host.outcome != Outcome::Refused {
+            return None;
+        }
+        let by_setup = |finding: &Finding| match &*finding.code {
+            "only-display" => Finding { remedy: ONLY_DISPLAY.to_owned(), ..finding.clone() },
+            _ => finding.clone(),
+        };
         let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
-        (self.host.outcome == Outcome::Refused).then(|| Refused { findings: self.host.findings.clone(), end, next: self.host.next.clone() })
+        Some(Refused { findings: self.host.findings.iter().map(by_setup).collect(), end, next: None })
     }
 
     /// Asks on the terminal, with the details on demand.
@@ -162,21 +203,31 @@ impl Plan {
     }
 
     /// Runs the commands one after the other, and stops where one fails or the host has to be rebooted.
-    pub(super) fn carry_out(&self, context: &Context, can_ask: bool) -> Result<Answer> {
-        self.save()?;
+    pub(super) fn carry_out(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answer> {
+        self.save(&self.asked)?;
         let mut done = self.facts();
-        let again = shown(&[words(&["setup", &self.name]), allowed(&self.answers)].concat());
-        let before = self.create.iter().map(|argv| (argv.clone(), argv.clone()));
+        let size = self.answers.disk_size.filter(|_| self.create.is_some());
+        let size = size.map(|size| words(&["--disk-size", &short(size)])).unwrap_or_default();
+        let again = self.again(&size);
         let prepare = [self.prepare.clone(), words(&["--yes"])].concat();
-        let prepare = Some((self.prepare.clone(), prepare)).filter(|_| self.is_to_prepare());
-        for (told, argv) in before.chain(prepare) {
-            if let Some(failed) = done.step(context, &told, &argv, &again)? {
+        let prepare = Some((&self.prepare, &prepare)).filter(|_| self.is_to_prepare());
+        for (told, argv) in prepare.into_iter().chain(self.create.iter().map(|argv| (argv, argv))) {
+            if let Some(failed) = done.step(context, told, argv, &again)? {
                 return Ok(failed.with(done));
             }
         }
+        let again = self.again(&[]);
+        for image in &self.moves {
+            let argv = image.command();
+            context.note(&format!("$ {}", line(&argv)));
+            let ran = run::output(&argv)?;
+            let moved = ran.success() && found.has(&image.to);
+            anyhow::ensure!(moved, "cannot move to {}: {}; continue with: {again}", image.to, ran.last_lines());
+        }
+        self.save(&self.answers.request)?;
         let Said { facts: check, next, .. } = said::<Value>(context, &self.check)?;
-        if check["step"].as_str() == Some("reboot") {
-            reboot(context, &again, can_ask)?;
+        if check["step"].as_str() == Some("reboot") || (self.reboots() && !self.firmware.is_empty()) {
+            self.reboot(context, &again, can_ask)?;
             return Ok(Answer::done(SetUp { reboot: true, again: Some(again), ..done }));
         }
         if check["ready"].as_bool() == Some(false) {
@@ -196,31 +247,52 @@ impl Plan {
         Ok(Answer::done(done))
     }
 
+    /// The command that continues.
+    fn again(&self, more: &[String]) -> String {
+        let no_start = if self.start.is_none() { words(&["--no-start"]) } else { Vec::new() };
+        shown(&[words(&["setup", &self.name]), allowed(&self.answers), no_start, more.to_vec()].concat())
+    }
+
+    fn reboot(&self, context: &Context, again: &str, can_ask: bool) -> Result<()> {
+        let firmware: String = self.firmware.iter().map(|what| format!(" When it starts, {what}.")).collect();
+        context.say(&format!("The host has to be rebooted.{firmware} Then continue with: {again}\n"));
+        if can_ask && confirm_or("Reboot now?", false, "the host was not rebooted")? {
+            let ran = run::output(&words(&["systemctl", "reboot"]))?;
+            anyhow::ensure!(ran.success(), "systemctl reboot failed: {}", ran.last_lines());
+        }
+        Ok(())
+    }
+
     /// Keeps the answers for the run after the reboot, as an ordinary file for `define -f`.
-    fn save(&self) -> Result<()> {
+    fn save(&self, request: &Request) -> Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        request_file::write(&self.file, &self.name, &self.answers.request)
+        request_file::write(&self.file, &self.name, request)
     }
 
     /// What the user does next.
     fn afterwards(&self) -> String {
         let name = shell_word(&self.name);
-        let mut lines = vec![format!("'{}' is set up.", self.name)];
+        let request = &self.answers.request;
+        let mut lines = vec![format!("'{}' is set up. What to do now:", self.name)];
         if self.start.is_none() {
-            lines.push(format!("Start it with: vgapt start {name}"));
+            lines.push(format!("start it: vgapt start {name}"));
         }
-        lines.push(format!("Its picture is {}.", self.picture));
-        if self.answers.request.cdrom.is_some() && self.answers.request.virtio_iso.is_some() {
+        lines.push(format!("its picture is {}", self.picture));
+        lines.extend(self.window.iter().map(|window| format!("open its window: {window}")));
+        if request.cdrom.is_some() && request.virtio_iso.is_some() && self.answers.is_windows() {
             lines.push(
-                "Its installer shows no disk until you load the driver from the virtio CD: vioscsi, in the folder of the system."
+                "its installer shows no disk until you load the driver vioscsi from the virtio CD, from the folder of the system"
                     .to_owned(),
             );
+            lines.push("in Windows, run virtio-win-guest-tools from the virtio CD, and install the card's driver".to_owned());
         }
-        lines.push(format!(
-            "Manage it with vgapt status {name}, vgapt stop {name}, virsh or virt-manager; vgapt undo takes the host's part back."
-        ));
-        lines.join("\n") + "\n"
+        if request.cdrom.is_some() {
+            lines.push(format!("after the installation, take the CDs out: vgapt define {name} --no-cdrom --no-virtio-iso"));
+        }
+        lines.push(format!("manage it: vgapt status {name}, vgapt stop {name}, virsh or virt-manager"));
+        lines.push("take the host's part back: vgapt undo".to_owned());
+        lines.join("\n- ") + "\n"
     }
 }
 
@@ -229,21 +301,20 @@ fn allowed(answers: &Answers) -> Vec<String> {
     answers.allow.iter().flat_map(|allow| ["--allow".to_owned(), allow.name().to_owned()]).collect()
 }
 
-fn reboot(context: &Context, again: &str, can_ask: bool) -> Result<()> {
-    context.say(&format!("The host has to be rebooted. Then continue with: {again}\n"));
-    if can_ask && confirm("Reboot now?", false)? {
-        let ran = run::output(&words(&["systemctl", "reboot"]))?;
-        anyhow::ensure!(ran.success(), "systemctl reboot failed: {}", ran.last_lines());
-    }
-    Ok(())
+/// What `vgapt check` misses in the firmware settings.
+fn firmware(report: &Value) -> Vec<String> {
+    let checks = report["checks"].as_array().into_iter().flatten();
+    let is_of_platform = |check: &&Value| ["processor", "iommu"].iter().any(|group| check["group"] == *group);
+    let missing = checks.filter(is_of_platform).filter(|check| check["state"] == "missing" && check["step"] == "firmware");
+    missing.filter_map(|check| check["remedy"].as_str().map(str::to_owned)).collect()
 }
 
 /// What `vgapt setup` answers.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::commands) struct SetUp {
     name: String,
-    /// The vgapt commands of the plan, in their order.
-    commands: Vec<Vec<String>>,
+    /// The commands of the plan, in their order.
+    commands: Vec<String>,
     /// Those that were run, and those that prepare the rest.
     steps: Vec<Step>,
     /// Whether the host has to be rebooted.
@@ -268,7 +339,8 @@ impl SetUp {
             let document = document(context, argv)?;
             let said: Said<Value> = Said::of(argv, &document)?;
             self.steps.push(Step { argv: argv.to_vec(), document });
-            (exit_code::of(said.outcome) != 0).then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings).next(said.next) })
+            (exit_code::of(said.outcome) != 0)
+                .then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings).next(said.next) })
         } else {
             let code = run::own(&global(context, argv))?;
             (code != 0).then(|| Answer::new(exit_code::outcome(code)))
@@ -338,8 +410,13 @@ fn global(context: &Context, argv: &[String]) -> Vec<String> {
 }
 
 fn shown(argv: &[String]) -> String {
-    let words: Vec<String> = argv.iter().map(|word| shell_word(word).clone()).collect();
-    format!("vgapt {}", words.join(" "))
+    format!("vgapt {}", line(argv))
+}
+
+/// As it is typed in a shell.
+fn line(argv: &[String]) -> String {
+    let words: Vec<String> = argv.iter().map(|word| shell_word(word)).collect();
+    words.join(" ")
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -18,6 +18,9 @@ const MOST_MEMORY: Size = Size::from_mib(16 << 10);
 /// The size of a new disk.
 pub(super) const DISK_SIZE: Size = Size::from_mib(100 << 10);
 
+/// Every QEMU has VNC; those of RHEL 9 and Debian's without its recommended packages have no SPICE.
+pub(super) const WINDOW: Display = Display::Vnc;
+
 /// Answers every open question with its proposal.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ pub(super) const DISK_SIZE: Size = Size::from_mib(100 << 10);
 pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
         let choice = passthrough::choose(&found.cards);
-        let card = choice.card().ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
+        let card = choice.card().or(choice.sole()).ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
         answers.request.gpu = vec![GpuChoice::At(card.address)];
     }
     let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();
@@ -36,14 +39,61 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     }
     answers.request.memory = answers.request.memory.or_else(|| memory(found));
     answers.request.cpus = answers.request.cpus.or(Some(Cpus::Auto));
+    let installs = !found.has(&answers.request.disk[0]);
+    if answers.request.cdrom.is_none() && installs {
+        answers.request.cdrom = only(&installers(found));
+    }
+    if answers.request.virtio_iso.is_none() && installs && answers.is_windows() {
+        answers.request.virtio_iso = only(&drivers(found));
+    }
     if !answers.has_input() {
         answers.request.extras.evdev.clone_from(&found.inputs);
     }
     if !answers.has_input() || needs_window(&answers, found) {
-        answers.request.extras.display = answers.request.extras.display.or(Some(Display::Spice));
+        answers.request.extras.display = answers.request.extras.display.or(Some(WINDOW));
     }
     answers.name = Some(name);
     Ok(answers)
+}
+
+/// The images that may be installers.
+pub(super) fn installers(found: &Found) -> Vec<String> {
+    found.discs.iter().filter(|path| !has_drivers(path)).cloned().collect()
+}
+
+/// The images with the virtio drivers for Windows.
+pub(super) fn drivers(found: &Found) -> Vec<String> {
+    found.discs.iter().filter(|path| has_drivers(path)).cloned().collect()
+}
+
+fn has_drivers(path: &str) -> bool {
+    path.to_lowercase().rsplit('/').next().is_some_and(|name| name.contains("virtio"))
+}
+
+/// The proposal, if it is the only one: nobody is asked which of several.
+fn only(paths: &[String]) -> Option<String> {
+    if let [path] = paths { Some(path.clone()) } else { None }
+}
+
+/// From what the guest system is installed on its new disk, and what is missing for that.
+pub(super) fn install(answers: &Answers, found: &Found, is_new: bool) -> String {
+    let several = |paths: &[String]| if paths.len() > 1 { format!(" one of {}", paths.join(", ")) } else { String::new() };
+    let request = &answers.request;
+    let installer = match &request.cdrom {
+        Some(path) => format!("from {path}"),
+        None if is_new => {
+            format!("nothing: the new disk is empty, and no installer is given; add --cdrom{}", several(&installers(found)))
+        }
+        None => return String::new(),
+    };
+    let drivers = match &request.virtio_iso {
+        Some(path) => format!(", drivers from {path}"),
+        None if answers.is_windows() => {
+            format!("; without virtio-win.iso the installer of Windows shows no disk: add --virtio-iso{}", several(&drivers(found)))
+        }
+        None => String::new(),
+    };
+    installer + &drivers
 }
 
 /// The path of a new disk.
@@ -100,15 +150,29 @@ pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
     extras.display.is_none() && extras.looking_glass.is_none() && is_blind(answers, found)
 }
 
+/// Whether the host shows no picture while the guest runs, so that only another machine can open a window.
+fn is_dark(answers: &Answers, found: &Found) -> bool {
+    answers.request.handover || is_only_display(answers, found)
+}
+
+/// What opens the guest's window.
+pub(super) fn viewer(answers: &Answers, found: &Found, name: &str) -> String {
+    if is_dark(answers, found) {
+        format!("from another machine, virt-viewer -c qemu+ssh://HOST/system {name}")
+    } else {
+        format!("virt-viewer {name}, or virt-manager")
+    }
+}
+
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
     match (is_blind(answers, found), answers.has_window()) {
         (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
-        (true, false) => "nowhere yet: the card has no outputs; use a remote desktop, or Looking Glass with a virtual display in the guest",
+        (true, false) => "nowhere yet: the card has no outputs; add --display vnc, or use a remote desktop",
         (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
-        (false, true) => {
+        (false, true) if !is_dark(answers, found) => {
             "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"
         }
-        (false, false) => "on a monitor that is plugged into the card",
+        (false, _) => "on a monitor that is plugged into the card",
     }
 }

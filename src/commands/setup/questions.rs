@@ -15,6 +15,9 @@ use crate::model::{CardKind, Size, UsbDevice};
 use crate::passthrough;
 use crate::problem::Problem;
 
+/// What an interrupt at a question leaves.
+const UNCHANGED: &str = "nothing was changed";
+
 /// Asks what is not answered, in the order in which a machine is put together.
 pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
@@ -37,10 +40,10 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE))?);
     }
     if answers.request.cdrom.is_none() {
-        answers.request.cdrom = disc("Installer", found, |name| !name.contains("virtio"))?;
+        answers.request.cdrom = disc("Installer", proposals::installers(found))?;
     }
     if answers.request.virtio_iso.is_none() && answers.is_windows() {
-        answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", found, |name| name.contains("virtio"))?;
+        answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", proposals::drivers(found))?;
     }
     if answers.request.memory.is_none() {
         let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), short);
@@ -49,13 +52,14 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.cpus.is_none() {
         answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
     }
-    if !answers.has_input() {
+    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
+    if !answers.has_input() && has_choice {
         input_devices(&mut answers, found)?;
     }
     if proposals::needs_window(&answers, found) {
-        let question = "The card has no outputs for a monitor. Show the guest in a window on this host (SPICE)?";
+        let question = "The card has no outputs for a monitor. Show the guest in a window on this host?";
         let is_wanted = confirm(question, true)?;
-        answers.request.extras.display = Some(if is_wanted { Display::Spice } else { Display::None });
+        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
     }
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
@@ -73,7 +77,7 @@ fn card(found: &Found) -> Result<crate::model::PciAddress> {
     let mut cards: Vec<_> = found.cards.iter().collect();
     cards.sort_by_key(|card| (card.kind != CardKind::Discrete, card.address));
     let choice = passthrough::choose(&found.cards);
-    let proposed = choice.card().map(|card| card.address);
+    let proposed = choice.card().or(choice.sole()).map(|card| card.address);
     let lines: Vec<String> = cards
         .iter()
         .map(|card| {
@@ -90,8 +94,7 @@ fn card(found: &Found) -> Result<crate::model::PciAddress> {
 }
 
 /// One of the discs that were found, another one, or none.
-fn disc(what: &str, found: &Found, is_meant: impl Fn(&str) -> bool) -> Result<Option<String>> {
-    let mut lines: Vec<String> = found.discs.iter().filter(|path| is_meant(&path.to_lowercase())).cloned().collect();
+fn disc(what: &str, mut lines: Vec<String>) -> Result<Option<String>> {
     let known = lines.len();
     lines.extend(["another file".to_owned(), "none".to_owned()]);
     let at = select(what, &lines, usize::from(known == 0))?;
@@ -117,7 +120,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
         lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
     }
     if answers.request.extras.display.is_none() {
-        lines.push(("a window on this host (SPICE), which shows the guest too, also while it is installed", 2));
+        lines.push(("a window on this host, which shows the guest too, also while it is installed", 2));
     }
     lines.push(("none: I use them over the network", 3));
     let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
@@ -130,7 +133,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
             let is_chosen = |named: &String| names.contains(&named);
             answers.request.usb = hid.iter().zip(&named).filter(|(_, named)| is_chosen(named)).map(|(device, _)| device.id).collect();
         }
-        2 => answers.request.extras.display = Some(Display::Spice),
+        2 => answers.request.extras.display = Some(proposals::WINDOW),
         _ => {}
     }
     Ok(())
@@ -175,16 +178,25 @@ fn parsed<T: std::str::FromStr<Err = String>>(what: &str, proposal: &str) -> Res
 }
 
 pub(super) fn confirm(question: &str, proposal: bool) -> Result<bool> {
-    answer(Confirm::with_theme(&ColorfulTheme::default()).with_prompt(question).default(proposal).interact())
+    confirm_or(question, proposal, UNCHANGED)
+}
+
+/// The same, with what an interrupt leaves.
+pub(super) fn confirm_or(question: &str, proposal: bool, state: &str) -> Result<bool> {
+    answer_or(Confirm::with_theme(&ColorfulTheme::default()).with_prompt(question).default(proposal).interact(), state)
+}
+
+fn answer<T>(result: dialoguer::Result<T>) -> Result<T> {
+    answer_or(result, UNCHANGED)
 }
 
 /// Ctrl-C ends the program; the cursor that a list hides is shown again.
-fn answer<T>(result: dialoguer::Result<T>) -> Result<T> {
+fn answer_or<T>(result: dialoguer::Result<T>, state: &str) -> Result<T> {
     result.map_err(|dialoguer::Error::IO(error)| {
         // The terminal may be gone, and then there is no cursor.
         let _ = dialoguer::console::Term::stderr().show_cursor();
         match error.kind() {
-            std::io::ErrorKind::Interrupted => anyhow::Error::new(Interrupted("nothing was changed".to_owned())),
+            std::io::ErrorKind::Interrupted => anyhow::Error::new(Interrupted(state.to_owned())),
             _ => error.into(),
         }
     })

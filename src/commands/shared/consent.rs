@@ -22,7 +22,12 @@ pub(in crate::commands) struct Consent {
 impl Consent {
     /// Runs this command again by sudo where it needs root.
     pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<()> {
-        if self.dry_run || !root.is_live() || rustix::process::geteuid().is_root() {
+        if self.dry_run { Ok(()) } else { Self::as_root(context, root) }
+    }
+
+    /// Runs this command again by sudo where it changes this host and is not root.
+    pub(in crate::commands) fn as_root(context: &Context, root: &Root) -> Result<()> {
+        if !root.is_live() || rustix::process::geteuid().is_root() {
             return Ok(());
         }
         context.note("changing this host requires root: running sudo");

@@ -59,8 +59,7 @@ impl Summary {
                 cards.map_or_else(unknown, |cards| if cards.is_empty() { "none".to_owned() } else { cards }),
             ]
         };
-        let unread =
-            |domain: &Unread| [domain.name.clone(), unknown(), unknown(), unknown(), format!("unknown: {}", domain.because)];
+        let unread = |domain: &Unread| [domain.name.clone(), unknown(), unknown(), unknown(), format!("unknown: {}", domain.because)];
         let rows: Vec<[String; 5]> = self.domains.iter().map(row).chain(self.unread.iter().map(unread)).collect();
         output::domains(&rows)
     }

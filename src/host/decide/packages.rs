@@ -86,9 +86,14 @@ pub(super) fn is_debian(host: &Host) -> bool {
     family(&host.platform.distribution) == Some(0)
 }
 
-/// One command that installs what is required and missing. `vgapt undo` does not remove packages.
+/// One command that installs what is missing and required, also for an installation. `vgapt undo` does not remove packages.
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
-    let is_needed = |software: &&SoftwarePackage| software.required || (software.program == "smbd" && !wanted.shares.shares.is_empty());
+    let is_needed = |software: &&SoftwarePackage| match software.program {
+        // No guest needs them to run, but without them no disk is created, and Windows 11 is not installed.
+        "qemu-img" | "swtpm" => true,
+        "smbd" => !wanted.shares.shares.is_empty(),
+        _ => software.required,
+    };
     let missing: Vec<&SoftwarePackage> = SOFTWARE.iter().filter(is_needed).filter(|software| !software.is_there(setup)).collect();
     let mut edits = Edits::default();
     if missing.is_empty() {
