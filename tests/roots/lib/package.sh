@@ -64,7 +64,7 @@ the_completions() {
     "$(function_of vgapt)" vgapt def vgapt
     printf "%s\n" "${COMPREPLY[@]}"'
   says "$said" '^define ?$'
-  exits 0 fish --no-config -c 'complete -C "vgapt def"'
+  exits 0 fish -c 'complete -C "vgapt def"'
   says "$said" '^define'
   # shellcheck disable=SC2016 # for the inner shell
   exits 0 zsh -fc 'autoload -Uz compinit && compinit -uD && echo "$_comps[vgapt]" && autoload +X _vgapt && echo loaded'
