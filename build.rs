@@ -1,11 +1,12 @@
 //! Writes the table of the pci-ids crate as text in the format of `pci.ids`, so that one parser
 //! serves for both and a start pays nothing for the table; and the lists of the templates and of the
-//! guest profiles, so that a new one is a new file and nothing else.
+//! guest profiles, so that a new one is a new file and nothing else. And the version with its commit.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use pci_ids::Vendors;
@@ -23,10 +24,36 @@ fn main() {
     fs::write(directory.join("templates.rs"), texts(TEMPLATES, "xml")).expect("OUT_DIR can be written");
     fs::write(directory.join("profiles.rs"), texts(PROFILES, "toml")).expect("OUT_DIR can be written");
     fs::write(directory.join("words"), words()).expect("OUT_DIR can be written");
+    println!("cargo:rustc-env=VGAPT_VERSION={}", version());
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed={DISTRIBUTIONS}");
     println!("cargo:rerun-if-changed={TEMPLATES}");
+}
+
+/// `0.1.0 (16f37c3a2b1c of 2026-11-26)`; the version alone where this is not a checkout of git.
+fn version() -> String {
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets CARGO_PKG_VERSION");
+    let Some(commit) = git(&["log", "-1", "--abbrev=12", "--format=%h of %cs"]) else { return version };
+    // While somebody works, a commit does not compile every test again: programs for debugging may be of a later one.
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        // git appends to this file whenever HEAD moves. It may be turned off; cargo would always build if it waited for
+        // a file that does not exist.
+        if let Some(moves) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|moves| Path::new(moves).exists()) {
+            println!("cargo:rerun-if-changed={moves}");
+        }
+        if git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| changes.is_empty()) {
+            return format!("{version} ({commit})");
+        }
+    }
+    format!("{version} ({commit}, or later)")
+}
+
+/// What git says of this checkout; nothing of another one that this folder is unpacked in.
+fn git(arguments: &[&str]) -> Option<String> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let output = Command::new("git").arg("--git-dir").arg(root.join(".git")).arg("--work-tree").arg(root).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn pci_ids() -> String {

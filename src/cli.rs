@@ -20,7 +20,7 @@ use crate::{output, problem, run};
 #[derive(Debug, Parser)]
 #[command(
     name = "vgapt",
-    version,
+    version = env!("VGAPT_VERSION"),
     after_help = "Exit codes: 0 success, 1 blocked or not ready, 2 wrong usage, 3 failed, 4 guest not up in time, 130 interrupted."
 )]
 pub struct Cli {

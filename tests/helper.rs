@@ -48,6 +48,22 @@ fn connected() -> String {
     format!(r#"echo '{{"version":"{}","connected":{{"ok":null}}}}'"#, env!("CARGO_PKG_VERSION"))
 }
 
+/// A package has `bin/vgapt`, and the helper where nobody types it.
+#[test]
+fn the_helper_is_found_where_packages_put_it() {
+    for directory in ["bin", "libexec/vgapt", "lib/vgapt"] {
+        let prefix = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::create_dir(prefix.path().join("bin")).unwrap();
+        fs::create_dir_all(prefix.path().join(directory)).unwrap();
+        let vgapt = prefix.path().join("bin/vgapt");
+        fs::hard_link(env!("CARGO_BIN_EXE_vgapt"), &vgapt).unwrap();
+        let status = || run(command::command(&vgapt).args(["--connect", "test:///default", "status", "test"]));
+        status().with(3).saying(&["vgapt-libvirt is missing", "/libexec/vgapt or "]);
+        fs::hard_link(env!("CARGO_BIN_EXE_vgapt-libvirt"), prefix.path().join(directory).join("vgapt-libvirt")).unwrap();
+        status().with(0);
+    }
+}
+
 #[test]
 fn without_the_helper_only_what_asks_libvirt_fails() {
     let installed = Installed::new();

@@ -41,7 +41,7 @@ pub enum HelperError {
 }
 
 impl Helper {
-    /// Starts the program of this name that is installed beside this one.
+    /// Starts the program of this name that is installed with this one.
     ///
     /// # Errors
     /// Where it is not installed.
@@ -137,14 +137,16 @@ impl Drop for Helper {
     }
 }
 
-/// Looks beside this program, then where distributions install helper programs.
+/// Looks beside this program, then where packages put programs that nobody types: Arch has lib, the others libexec.
 fn find(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot determine where this program is installed")?;
-    let directory = own.parent().unwrap_or(&own);
-    let places = [".", "../libexec/vgapt", "../lib/vgapt"].map(|place| directory.join(place).join(name));
-    places.into_iter().find(|place| place.exists()).ok_or_else(|| {
+    let beside = own.parent().unwrap_or(&own);
+    let prefix = beside.parent().unwrap_or(beside);
+    let places = [beside.to_owned(), prefix.join("libexec/vgapt"), prefix.join("lib/vgapt")];
+    places.iter().map(|place| place.join(name)).find(|program| program.exists()).ok_or_else(|| {
+        let [beside, libexec, lib] = places.map(|place| place.display().to_string());
         Problem::new(
-            format!("{name} is missing; it must be installed beside {}", own.display()),
+            format!("{name} is missing; it must be in {beside}, {libexec} or {lib}"),
             "install both programs (in a checkout: cargo build --bins)",
         )
         .into()
