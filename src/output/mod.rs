@@ -14,7 +14,7 @@ mod topology;
 
 pub use checks::{Detail, checks};
 pub use diff::diff;
-pub use document::{Answer, Envelope, Failure, Form, Outcome, SCHEMA};
+pub use document::{Answer, Document, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use findings::finding;
 pub use imported::imported;
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, cards, env, functions, groups, hosts, usb};
