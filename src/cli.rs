@@ -135,15 +135,19 @@ fn misused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || !words.any(|word| word == "--json") {
         error.exit();
     }
-    let text = error.render().to_string();
-    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
-    let message = paragraphs.next().unwrap_or_default();
-    let failure = Failure {
-        message: message.trim_start_matches("error: ").to_owned(),
-        causes: Vec::new(),
-        remedy: Some(paragraphs.collect::<Vec<_>>().join("; ")),
+    let command = named();
+    let (message, remedy) = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Its text is all of the help.
+        let program = ["vgapt"].into_iter().chain(command.as_deref()).collect::<Vec<_>>().join(" ");
+        (format!("'{program}' requires a subcommand but one was not provided"), format!("see {program} --help"))
+    } else {
+        let text = error.render().to_string();
+        let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+        let message = paragraphs.next().unwrap_or_default();
+        (message.trim_start_matches("error: ").to_owned(), paragraphs.collect::<Vec<_>>().join("; "))
     };
-    finished(&Answer { error: Some(failure), ..Answer::new(Outcome::Usage) }, named().as_deref())
+    let failure = Failure { message, causes: Vec::new(), remedy: Some(remedy) };
+    finished(&Answer { error: Some(failure), ..Answer::new(Outcome::Usage) }, command.as_deref())
 }
 
 fn words() -> impl Iterator<Item = String> {

@@ -61,7 +61,7 @@ fn stop() {
 #[test]
 fn undefine() {
     on_node(&["undefine", "off"]).with(0).saying(&["'off' is undefined"]);
-    on_node(&["undefine", "on"]).with(3).saying(&["'on' is running", "remedy: stop it first: vgapt stop on"]);
+    on_node(&["undefine", "on"]).with(1).saying(&["'on' is running", "remedy: stop it first: vgapt stop on"]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn undefine_tells_what_is_lost() {
 fn no_such_domain() {
     for command in ["status", "start", "stop", "undefine"] {
         let ran = on_node(&[command, "nosuch"]).with(3).saying(&["no domain 'nosuch'", "remedy: "]);
-        assert!(ran.stderr.contains("the domains here are ") || ran.stderr.contains("virsh list --all"), "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains("the domains here are "), "{command}: {}", ran.stderr);
         assert!(ran.stdout.is_empty(), "{command}: {}", ran.stdout);
     }
 }
@@ -521,7 +521,7 @@ fn a_picture_of_who_has_which_core() {
         (&1.into(), &"1-2,5-6".into(), &4.into()),
         "{json:#}"
     );
-    on_default(&["topology", "--cpus", "8"]).with(3).saying(&["room for only 6 virtual CPUs", "use at most --cpus 6"]);
+    on_default(&["topology", "--cpus", "8"]).with(1).saying(&["room for only 6 virtual CPUs", "use at most --cpus 6"]);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::slice;
 use anyhow::Result;
 
 use super::Context;
+use super::shared::card;
 use super::shared::next::Seen;
-use super::shared::{card, refused};
+use super::shared::refused::{self, Refused};
 use crate::discovery::Scope;
-use crate::model::{Host, Next, PciAddress};
+use crate::model::{Finding, Host, Next, PciAddress};
 use crate::output::{self, Answer, CardsOfHost, Failure, Hosts, Listing, Outcome, Variables};
 use crate::passthrough::{self, Assessment};
 use crate::problem::{self, Problem};
@@ -43,7 +44,7 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         if context.global.connect.len() > 1 {
             if self.groups || self.usb || self.all || self.env || self.gpu.is_some() {
-                return Err(Problem::new("with several hosts, only the cards are listed", "name one host with --connect").into());
+                return Err(Problem::usage("with several hosts, only the cards are listed", "name one host with --connect").into());
             }
             return list_hosts(context);
         }
@@ -117,7 +118,7 @@ fn chosen(cards: &[Assessment], is_named: bool) -> Result<&Assessment> {
         return Ok(card);
     }
     let choice = passthrough::choose(cards);
-    choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()).into())
+    choice.card().ok_or_else(|| Refused::from(Finding::error("no-clear-choice", choice.because(), choice.remedy())).into())
 }
 
 /// Lists the cards of all given hosts, also if some hosts do not answer.

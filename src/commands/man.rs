@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::output::{self, Answer, Outcome};
+use crate::problem::Problem;
 
 /// Print the manual page
 ///
@@ -18,7 +19,7 @@ impl Arguments {
         command.build();
         if let Some(name) = &self.subcommand {
             let known = command.find_subcommand(name).cloned();
-            command = known.ok_or_else(|| anyhow::anyhow!("unknown subcommand '{name}'; see vgapt --help"))?;
+            command = known.ok_or_else(|| Problem::usage(format!("unknown subcommand '{name}'"), "see vgapt --help"))?;
         }
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;

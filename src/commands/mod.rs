@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod define;
 pub(crate) mod detach;
 pub(crate) mod disk;
+mod documents;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod hook;
@@ -26,6 +27,7 @@ pub(crate) mod topology;
 pub(crate) mod undefine;
 pub(crate) mod undo;
 
+pub use documents::schemas;
 pub use shared::context::Context;
 pub use shared::options::{Color, Global};
 pub(crate) use shared::{exit_code, refused};

@@ -10,8 +10,9 @@ use super::Context;
 use super::shared::card;
 use super::shared::consent::Consent;
 use super::shared::next::{self, Seen, again};
+use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
-use crate::domain;
+use crate::domain::{self, GpuChoice};
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
@@ -31,7 +32,7 @@ use crate::target::Target;
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
-    gpu: Vec<String>,
+    gpu: Vec<GpuChoice>,
     /// Another PCI function for a guest
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
@@ -131,11 +132,13 @@ impl Arguments {
         }
         context.note("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
-            return Err(Problem::new("files that the run had written were edited since", "vgapt undo shows them and how to proceed").into());
+            let message = "files that the run had written were edited since";
+            return Err(Refused::from(Finding::blocked("edited", message, "vgapt undo shows them and how to proceed")).into());
         }
         context.print(&output::undoing(&undoing))?;
         if !self.consent.given(context, None)? {
-            return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
+            let remedy = "roll it back with vgapt undo, or use --yes";
+            return Err(Refused::from(Finding::blocked("interrupted", "nothing was changed", remedy)).into());
         }
         host::undo(&undoing, target, &|step| context.detail(step))
     }
@@ -144,13 +147,11 @@ impl Arguments {
     fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<Finding>)> {
         let names_none = self.gpu.is_empty() && self.pci.is_empty();
         let (mut functions, mut unbound) = (self.pci.clone(), None);
-        for name in &self.gpu {
-            if name == "auto" {
-                functions.extend(automatic(context, host)?);
-            } else {
-                let address: PciAddress = name.parse().map_err(|what: String| Problem::new(what, "vgapt list shows the cards"))?;
-                functions.extend(card::named(Some(root), host, address)?.functions);
-            }
+        for choice in &self.gpu {
+            functions.extend(match choice {
+                GpuChoice::Auto => automatic(context, host).map_err(not_clear)?,
+                GpuChoice::At(address) => card::named(Some(root), host, *address)?.functions,
+            });
         }
         if names_none && host::bound(setup).is_empty() {
             match automatic(context, host) {
@@ -161,14 +162,15 @@ impl Arguments {
         functions.sort_unstable();
         functions.dedup();
         // Cards that the user did not name are bound in the way that `vgapt check` recommends.
-        let bind = if self.gpu.iter().all(|name| name == "auto") && self.pci.is_empty() && host::only_virtual(host, &functions) {
-            context.note(
+        let bind =
+            if self.gpu.iter().all(|choice| *choice == GpuChoice::Auto) && self.pci.is_empty() && host::only_virtual(host, &functions) {
+                context.note(
                 "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts",
             );
-            Bind::Start
-        } else {
-            self.bind
-        };
+                Bind::Start
+            } else {
+                self.bind
+            };
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -199,7 +201,9 @@ impl Arguments {
                 let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
                 return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
-            context.note(&format!("note: {why}"));
+            if !context.global.json {
+                context.note(&format!("note: {why}"));
+            }
         }
         match outcome {
             Outcome::Refused => context.say("nothing was changed: see above\n"),
@@ -304,6 +308,10 @@ fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem>
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
     }
     Ok(card.functions.clone())
+}
+
+fn not_clear(why: Problem) -> Refused {
+    Refused::from(Finding::error("no-clear-choice", why.message, why.remedy))
 }
 
 fn not_bound(host: &Host, why: &Problem) -> Finding {

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
-use crate::hypervisor::Hypervisor;
+use super::shared::existing;
+use crate::hypervisor::{Hypervisor, Secrets};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::model::shell_word;
 use crate::output::{Answer, Outcome};
@@ -32,6 +33,9 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let name = &self.name;
+        if connection.domain_xml(name, Secrets::LeftOut)?.is_none() {
+            return Err(existing::none(connection, name).into());
+        }
         if !connection.state(name)?.is_active() {
             context.note(&format!("'{name}' is off"));
             return Ok(Answer::new(Outcome::Unchanged).with(Stopped { name: name.clone(), off: true }));

@@ -7,11 +7,12 @@ use anyhow::Result;
 
 use super::Context;
 use super::shared::existing::Existing;
+use super::shared::refused::Refused;
 use super::shared::{card, user_file};
 use crate::discovery::Scope;
 use crate::domain::{CoreKind, Cpus};
 use crate::domain_xml;
-use crate::model::{Card, CpuSet, Host, PciAddress, shell_word};
+use crate::model::{Card, CpuSet, Finding, Host, PciAddress, shell_word};
 use crate::output::{self, Answer, CardPlacement, TopologyView};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -73,17 +74,19 @@ impl Arguments {
             Ok(pinning) => pinning,
             Err(PinningError::Unknown) => return Ok(seats(host, &functions)),
             Err(PinningError::OneCore) => {
-                return Err(Problem::new(
+                return Err(Refused::from(Finding::error(
+                    "too-few-cores",
                     "the host has only one core, which the host needs",
                     "do not pin: the host's scheduler shares the core",
-                )
+                ))
                 .into());
             }
             Err(PinningError::TooFew(most)) => {
-                return Err(Problem::new(
+                return Err(Refused::from(Finding::error(
+                    "too-few-cores",
                     format!("these cores have room for only {most} virtual CPUs"),
                     format!("use at most --cpus {most}; --core-kind any uses the efficiency cores too"),
-                )
+                ))
                 .into());
             }
         };

@@ -7,14 +7,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
-use super::shared::existing::Existing;
+use super::shared::existing::{self, Existing};
 use super::shared::refused::Refused;
 use crate::disk::{DiskUse, disk_uses};
 use crate::domain_xml::Source;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::{Finding, shell_word};
 use crate::output::Answer;
-use crate::problem::Problem;
 use crate::xml::{Document, Element};
 
 /// Where libvirt (`qemu:///system`) stores the state of emulated TPMs.
@@ -37,8 +36,13 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let connection = context.connect()?;
         let name = &self.name;
+        // One that cannot be read may be undefined.
+        if matches!(connection.domain_xml(name, Secrets::LeftOut), Ok(None)) {
+            return Err(existing::none(connection, name).into());
+        }
         if connection.state(name)?.is_active() {
-            return Err(Problem::new(format!("'{name}' is running"), format!("stop it first: vgapt stop {}", shell_word(name))).into());
+            let remedy = format!("stop it first: vgapt stop {}", shell_word(name));
+            return Err(Refused::from(Finding::error("in-use", format!("'{name}' is running"), remedy)).into());
         }
         let mut lost = kept_beside(connection, name);
         let disks = match Existing::open(connection, name) {

@@ -65,6 +65,15 @@ pub struct Envelope<'a> {
     error: Option<&'a Failure>,
 }
 
+/// A document: the envelope with a command's own facts.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a, T> {
+    #[serde(flatten)]
+    envelope: &'a Envelope<'a>,
+    #[serde(flatten)]
+    facts: &'a T,
+}
+
 /// What a command answers.
 pub struct Answer {
     pub outcome: Outcome,
@@ -91,13 +100,6 @@ pub enum Form {
 
 impl<T: Serialize> Facts for T {
     fn document(&self, envelope: &Envelope, form: Form) -> String {
-        #[derive(Serialize)]
-        struct Document<'a, T> {
-            #[serde(flatten)]
-            envelope: &'a Envelope<'a>,
-            #[serde(flatten)]
-            facts: &'a T,
-        }
         text(&Document { envelope, facts: self }, form)
     }
 }

@@ -20,7 +20,7 @@ mod wrap;
 
 pub use checks::{Detail, checks};
 pub use diff::{changes, diff};
-pub use document::{Answer, Envelope, Failure, Form, Outcome, SCHEMA};
+pub use document::{Answer, Document, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use domains::{domains, short_name};
 pub use explain::reasons;
 pub use findings::finding;

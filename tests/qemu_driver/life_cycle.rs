@@ -54,7 +54,7 @@ fn life_cycle() {
     );
 
     libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: the domain is already running; see `vgapt status NAME`"]);
-    libvirt.vgapt(&["undefine", "plain"]).with(3).saying(&["'plain' is running", "vgapt stop plain"]);
+    libvirt.vgapt(&["undefine", "plain"]).with(1).saying(&["'plain' is running", "vgapt stop plain"]);
     // Changed while it runs: from the next start on.
     libvirt.vgapt(&["define", "plain", "--memory", "96M"]).with(0);
     assert!(libvirt.xml("plain").contains("<memory unit='KiB'>98304</memory>"));

@@ -21,6 +21,15 @@ use anyhow::Result;
 use super::Context;
 use crate::output::Answer;
 
+pub(super) use commit::Committed;
+pub(super) use compact::Compacted;
+pub(super) use copy_in::Copied;
+pub(super) use create::Created;
+pub(super) use info::Info;
+pub(super) use merge::Merged;
+pub(super) use overlay::Overlaid;
+pub(super) use swap::Swapped;
+
 /// Create, merge, compact and change disk images
 ///
 /// Commands that would do harm are refused: on a disk that a running domain uses, if the target exists, or if there is

@@ -24,6 +24,8 @@ use answers::Answers;
 use found::Found;
 use plan::Plan;
 
+pub(super) use plan::SetUp;
+
 /// Set up a domain with a graphics card, step by step: ask, show one plan, carry it out
 ///
 /// Asks what no option and no file answers, shows one plan for the host and the domain, and carries it out with the

@@ -1,6 +1,6 @@
 //! The context of every command: the global options, the host, the connection to libvirt.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::env::VarError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,21 @@ pub struct Context {
     /// Why libvirt's own setting for the URI could not be read.
     uri_unknown: Option<String>,
     connection: OnceCell<Box<dyn Hypervisor>>,
+    /// With --json, the findings that would have been printed so far: a command that then fails answers them too.
+    told: RefCell<Vec<Finding>>,
 }
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
         let uri = connection_uri(global.connect.first().map(String::as_str));
         let uri_unknown = uri.unknown().map(str::to_owned);
-        Self { global, uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)), uri_unknown, connection: OnceCell::new() }
+        Self {
+            global,
+            uri: uri.known().unwrap_or_else(|| Uri::new(Uri::DEFAULT)),
+            uri_unknown,
+            connection: OnceCell::new(),
+            told: RefCell::default(),
+        }
     }
 
     /// A context for each --connect.
@@ -137,10 +145,18 @@ impl Context {
         }
     }
 
+    /// The findings that were told before an error.
+    pub(crate) fn told(&self) -> Vec<Finding> {
+        self.told.take()
+    }
+
     /// Prints findings to standard error, not with --json; without warnings if --quiet is given.
     pub fn tell(&self, findings: &[Finding]) {
+        if self.global.json {
+            return self.told.borrow_mut().extend_from_slice(findings);
+        }
         for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
-            self.say(&output::finding(finding));
+            output::tell(&output::finding(finding));
         }
     }
 

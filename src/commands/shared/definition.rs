@@ -100,6 +100,7 @@ pub(in crate::commands) struct Definition<'a> {
 impl Definition<'_> {
     /// Shows the decision, writes it unless that is refused, and reports the outcome.
     pub(in crate::commands) fn carry_out(&self, decision: &Decision) -> Result<(Outcome, Answer)> {
+        self.context.tell(&decision.findings);
         if !self.context.global.json {
             self.show(decision);
         }
@@ -129,7 +130,6 @@ impl Definition<'_> {
     }
 
     fn show(&self, decision: &Decision) {
-        self.context.tell(&decision.findings);
         if self.context.global.verbose {
             self.context.tell(&decision.card_warnings);
         }

@@ -25,7 +25,7 @@ impl Existing {
 
     pub(in crate::commands) fn open_with(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Self> {
         let existing = Self::find(connection, name, secrets)?;
-        Ok(existing.ok_or_else(|| Problem::new(format!("there is no domain '{name}'"), others(connection, name)))?)
+        Ok(existing.ok_or_else(|| none(connection, name))?)
     }
 
     /// The domain of this name, if it exists.
@@ -64,6 +64,11 @@ impl Existing {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         domain::passed(&self.document, recorded)
     }
+}
+
+/// No domain has this name.
+pub(in crate::commands) fn none(connection: &dyn Hypervisor, name: &str) -> Problem {
+    Problem::new(format!("there is no domain '{name}'"), others(connection, name))
 }
 
 /// What to do where no domain has this name. Not `virsh list`: for a user other than root it connects to another libvirt.

@@ -40,6 +40,7 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
     match error.downcast::<Refused>() {
         Ok(Refused { findings, end, next }) => {
             context.tell(&findings);
+            let findings = if context.global.json { context.told() } else { findings };
             if !end.is_empty() {
                 context.say(&format!("{end}\n"));
             }
@@ -48,7 +49,7 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
         }
         Err(error) => {
             context.say(&format!("{}\n", problem::describe(&error)));
-            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)) }
+            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()) }
         }
     }
 }
