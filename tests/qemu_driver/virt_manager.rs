@@ -37,7 +37,7 @@ fn the_details_open_without_a_complaint() {
     let place = libvirt.path("manager");
     fs::create_dir(&place).unwrap();
     // Overview to the shared folder, which is the last.
-    let look = ["--", "xvfb-run", "-a", "-s", "-screen 0 1280x1024x24", "sh", "-c", LOOK, "look", &libvirt.uri, &place, "20"];
+    let look = ["--", "xvfb-run", "-a", "-s", "-screen 0 1280x1024x24", "sh", "-c", LOOK, "look", &libvirt.uri, &place, "26"];
     run(command("dbus-run-session").env("HOME", &place).args(look)).with(0);
     let log = fs::read_to_string(format!("{place}/log")).unwrap();
     let complaints: Vec<&str> =
