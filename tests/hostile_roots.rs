@@ -224,8 +224,10 @@ proptest! {
         fs::write(place.path(), capture.to_string()).unwrap();
         let root = Root::open(place.path()).unwrap();
         let host = discovery::read(&root, Scope::All);
-        output::cards(&host, &passthrough::assess(&host));
-        output::Listing::answer(host.clone(), passthrough::assess(&host)).document(Some("list"), output::Form::Indented);
+        let cards = passthrough::assess(&host);
+        output::cards(&host, &cards);
+        output::card_details(&host, &cards);
+        output::Listing::answer(host.clone(), cards).document(Some("list"), output::Form::Indented);
         discovery::files(&root, &["/vm/disk".into()]);
     }
 

@@ -97,6 +97,9 @@ fn short_name(card: &Assessment) -> String {
         ("ASPEED Technology, Inc. ", ""),
     ];
     let Some(name) = &card.name else { return format!("unknown graphics [{}]", card.id) };
+    if let Some((_, maker)) = MAKERS.iter().find(|(long, _)| name == long.trim_end()) {
+        return format!("{maker}[{}]", card.id);
+    }
     let short = MAKERS.iter().find_map(|(long, short)| Some(format!("{short}{}", name.strip_prefix(long)?)));
     short.unwrap_or_else(|| name.clone())
 }

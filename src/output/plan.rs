@@ -50,7 +50,7 @@ impl PlanView<'_> {
             text.push('\n');
         }
         for command in &plan.commands {
-            let done = if self.is_live { "" } else { " (not run; run it in that system)" };
+            let done = if self.is_live { "" } else { " (not run)" };
             text.push_str(&format!("{}\n    {}{done}\n", paint(STRONG, format_args!("$ {}", command.argv.join(" "))), command.why));
         }
         for parameter in &plan.parameters {
@@ -88,9 +88,11 @@ impl PlanView<'_> {
         let verbs = plan.writes.iter().map(|write| verb(write.before.as_deref(), write.after.as_deref())).collect::<Vec<_>>();
         let files = ["new", "changed", "removed"].map(|verb| (verb, verbs.iter().filter(|own| **own == verb).count()));
         let files: Vec<String> = files.into_iter().filter(|(_, count)| *count > 0).map(|(verb, count)| format!("{count} {verb}")).collect();
-        let programs: Vec<&str> = plan.commands.iter().filter_map(|command| command.argv.first()).map(String::as_str).collect();
-        let not_run = if self.is_live { "" } else { "; they are not run here, but have to be run in that system" };
-        let commands = if programs.is_empty() { "0".to_owned() } else { format!("{} ({}){not_run}", programs.len(), programs.join(", ")) };
+        let mut programs: Vec<&str> = plan.commands.iter().filter_map(|command| command.argv.first()).map(String::as_str).collect();
+        programs.dedup();
+        let not_run = if self.is_live { "" } else { ", to be run in that system" };
+        let commands =
+            if programs.is_empty() { "0".to_owned() } else { format!("{} ({}){not_run}", plan.commands.len(), programs.join(", ")) };
         let reboots = if plan.reboot.is_empty() { "0" } else { "1" };
         [if files.is_empty() { "0".to_owned() } else { files.join(", ") }, commands, reboots.to_owned()]
     }

@@ -2,7 +2,7 @@
 
 use super::topology::{CacheBox, CpuUse, NodeBox, TopologyView};
 
-const BOX: usize = 92;
+const BOX: usize = 108;
 const GAP: usize = 8;
 const LINE: usize = 20;
 /// Cores in one row.
@@ -103,6 +103,7 @@ fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &NodeBox<'_>) {
 
 fn draw_cache(picture: &mut Picture, seats: &TopologyView, cache: &CacheBox<'_>) {
     let top = picture.y;
+    picture.y += GAP / 4;
     picture.text(3 * GAP, 12, &cache.words());
     picture.y += LINE;
     for row in cache.cores.chunks(ROW) {
