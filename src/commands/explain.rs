@@ -13,6 +13,9 @@ use crate::output;
 ///
 /// Prints each element that vgapt added to a domain, with its reason and source, one per line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt explain win11")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -19,6 +19,11 @@ use crate::problem::{self, Problem};
 /// Lists for each graphics card its functions, their IOMMU groups, whether it can be passed through to a guest,
 /// what blocks it, and the remedy. With --connect more than once: one table of the cards of all hosts.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt list                       # the graphics cards of this host
+  vgapt list --groups --usb        # also all IOMMU groups and USB devices
+  vgapt list -c qemu+ssh://root@box1/system -c qemu+ssh://root@box2/system")]
 pub struct Arguments {
     /// Print all IOMMU groups
     #[arg(long)]

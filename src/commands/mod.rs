@@ -10,6 +10,7 @@ pub(crate) mod detach;
 pub(crate) mod disk;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod help;
 pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod list;

@@ -22,6 +22,10 @@ use crate::root::Root;
 ///
 /// Works also for domains that vgapt did not define.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt status win11
+  vgapt status win11 --watch")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -1,4 +1,4 @@
-//! Exit codes other than 0 (success).
+//! The exit codes.
 
 /// Blocked, or not ready.
 pub(crate) const BLOCKED: u8 = 1;
@@ -10,3 +10,19 @@ pub(crate) const FAILED: u8 = 3;
 pub(crate) const TIMED_OUT: u8 = 4;
 /// Exit code: interrupted; the code that shells report for Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Each with its meaning, for the help and the manual.
+pub(crate) const MEANINGS: [(u8, &str); 6] = [
+    (0, "success"),
+    (BLOCKED, "blocked or not ready"),
+    (USAGE, "wrong usage"),
+    (FAILED, "failed"),
+    (TIMED_OUT, "guest not up in time"),
+    (INTERRUPTED, "interrupted"),
+];
+
+/// All of them, for the help.
+pub(crate) fn in_a_line() -> String {
+    let each: Vec<String> = MEANINGS.iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
+    format!("Exit codes: {}.", each.join(", "))
+}
