@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
-    Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, hook, import, list, man,
-    overview, prepare, refused, setup, show, start, status, stop, topology, undefine, undo,
+    Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, help, hook, import,
+    list, man, overview, prepare, refused, setup, show, start, status, stop, topology, undefine, undo,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run};
@@ -21,12 +21,17 @@ use crate::{output, problem, run};
 #[command(
     name = "vgapt",
     version = env!("VGAPT_VERSION"),
-    after_help = "Exit codes: 0 success, 1 blocked or not ready, 2 wrong usage, 3 failed, 4 guest not up in time, 130 interrupted."
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = exit_code::in_a_line()
 )]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub global: Global,
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = "Global options")]
+    version: Option<bool>,
     /// What to do; without it, the state of this host and its domains is printed.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -50,6 +55,7 @@ pub enum Command {
     Stop(stop::Arguments),
     Status(status::Arguments),
     Undefine(undefine::Arguments),
+    #[command(hide = true)]
     Hook(hook::Arguments),
     Import(import::Arguments),
     Export(export::Arguments),
@@ -105,7 +111,7 @@ pub fn main() -> ExitCode {
     }
     let (cli, name) = match parsed() {
         Ok(parsed) => parsed,
-        Err(error) => return misused(&error),
+        Err(error) => return misused(&help::improved(error, &Cli::command())),
     };
     match cli.global.color {
         Color::Auto => {}
@@ -175,4 +181,45 @@ fn finished(answer: &Answer, command: Option<&str>) -> ExitCode {
         return ExitCode::from(exit_code::of(Outcome::Failed));
     }
     ExitCode::from(exit_code::of(answer.outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use help::groups::GROUPS;
+    use help::meaning::{OPTIONS, SUBCOMMANDS};
+
+    use super::*;
+
+    fn built() -> clap::Command {
+        let mut command = Cli::command();
+        command.build();
+        command
+    }
+
+    #[test]
+    fn each_subcommand_is_in_one_group() {
+        let command = built();
+        let mut shown: Vec<&str> = command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name).collect();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        shown.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, shown);
+    }
+
+    #[test]
+    fn words_from_elsewhere_are_none_of_here_and_lead_to_options_of_here() {
+        fn options(command: &clap::Command, found: &mut BTreeSet<String>) {
+            found.extend(command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned));
+            command.get_subcommands().for_each(|one| options(one, found));
+        }
+        let command = built();
+        let words: Vec<&str> = SUBCOMMANDS.iter().flat_map(|(words, _)| words.iter().copied()).collect();
+        assert_eq!(words.iter().find(|word| command.find_subcommand(word).is_some()), None, "it is a subcommand");
+        assert_eq!(words.len(), words.iter().collect::<BTreeSet<_>>().len(), "a word stands twice");
+        let mut known = BTreeSet::new();
+        options(&command, &mut known);
+        assert_eq!(OPTIONS.iter().find(|(_, option, _)| !known.contains(*option)), None, "no command has this option");
+    }
 }

@@ -19,6 +19,10 @@ use crate::problem::Problem;
 /// Adds host devices to an existing domain and leaves everything else unchanged, also what was attached before;
 /// `vgapt detach` removes the devices again. What has to be replaced is recorded in the domain's metadata.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt attach win11 --gpu auto
+  vgapt attach win11 --usb 046d:c31c --dry-run")]
 pub struct Arguments {
     /// The domain's name
     name: String,

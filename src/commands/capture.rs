@@ -21,6 +21,10 @@ use crate::root::CapturedPath;
 /// and the kernel's own names; no comments, passwords, or names of people, hosts, networks and disks.
 /// The contents are listed before the file is written. Every command reads a capture in place of the host with --root.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt capture host.txt           # lists what is in it, and asks
+  vgapt check --root host.txt      # on any machine")]
 pub struct Arguments {
     /// The file to write, compressed if its name ends in .gz [default: standard output]
     file: Option<PathBuf>,

@@ -29,6 +29,10 @@ use crate::xml::Document;
 /// software; prints what is missing, the remedy for each, and what to do next.
 /// Requires neither root nor libvirt; what only root can read is reported as unknown. Changes nothing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt check                      # is this host ready, and what is next?
+  vgapt check --gpu 01:00.0 -v     # all that is checked, and why")]
 pub struct Arguments {
     /// The card for the guest, by the address of any of its functions [default: the bound card, else the one that can be passed through]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]

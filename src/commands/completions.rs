@@ -8,6 +8,11 @@ use crate::output::{self, Answer, Outcome};
 ///
 /// Prints the completions to standard output: `vgapt completions bash > /etc/bash_completion.d/vgapt`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt completions bash > ~/.local/share/bash-completion/completions/vgapt
+  vgapt completions zsh > \"${fpath[1]}/_vgapt\"
+  vgapt completions fish > ~/.config/fish/completions/vgapt.fish")]
 pub struct Arguments {
     /// The shell
     shell: clap_complete::Shell,

@@ -26,6 +26,13 @@ use crate::xml::Document;
 /// Creates the domain from a template, or changes it if it exists: an option that is not given keeps its value
 /// from the last request, and what others changed stays unchanged. All problems are reported at once.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt define win11 --os win11 --gpu auto --disk win11.qcow2 --cdrom win11.iso
+  vgapt define win11 --memory 24G  # changes only the memory
+  vgapt define win11 --no-cdrom    # removes the installer
+  vgapt define win11 --gpu auto --dry-run
+  vgapt define win11 -f win11.toml")]
 pub struct Arguments {
     /// The domain's name
     #[arg(value_parser = domain_name)]

@@ -19,6 +19,9 @@ use crate::problem::Problem;
 /// Removes everything that `vgapt attach` added to a domain, and restores what it replaced: the domain is as
 /// before, except for later changes by others and by `vgapt define`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt detach win11")]
 pub struct Arguments {
     /// The domain's name
     name: String,

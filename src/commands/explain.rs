@@ -13,6 +13,9 @@ use crate::output::{self, Answer};
 ///
 /// Prints each element that vgapt added to a domain, with its reason and source; elements with the same reason together.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt explain win11")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -18,6 +18,10 @@ use crate::problem::Problem;
 ///
 /// Nothing is changed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt export win11 --to qemu
+  vgapt export win11 --to kubevirt > win11.yaml")]
 pub struct Arguments {
     /// The domain's name
     name: String,

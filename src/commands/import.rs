@@ -33,6 +33,11 @@ const LONGEST: u64 = 1 << 20;
 /// Reads the script and never runs it. Without one of the last three options, only shows what each QEMU option
 /// would be converted to.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt import start-windows.sh    # what each option would be converted to
+  vgapt import start-windows.sh --set nproc=8 --print-xml
+  vgapt import start-windows.sh --define")]
 pub struct Arguments {
     /// The script
     script: PathBuf,

@@ -22,6 +22,11 @@ use crate::root::Root;
 /// --gpu, also its functions, their IOMMU groups, what blocks it, the remedy, and warnings. With --connect more than
 /// once: one table of the cards of all hosts.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt list                       # the graphics cards of this host
+  vgapt list --groups --usb        # also all IOMMU groups and USB devices
+  vgapt list -c qemu+ssh://root@box1/system -c qemu+ssh://root@box2/system")]
 pub struct Arguments {
     /// Print all IOMMU groups
     #[arg(long)]

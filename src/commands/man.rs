@@ -9,6 +9,9 @@ use crate::problem::Problem;
 ///
 /// Prints the manual page to standard output: `vgapt man define | man -l -`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt man define | man -l -")]
 pub struct Arguments {
     /// Print the page of this subcommand [default: of vgapt itself]
     subcommand: Option<String>,

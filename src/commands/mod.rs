@@ -11,6 +11,7 @@ pub(crate) mod disk;
 mod documents;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod help;
 pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod list;

@@ -29,6 +29,12 @@ use crate::target::Target;
 /// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
 /// be run in it are printed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt prepare --gpu auto --dry-run   # only shows the plan
+  vgapt prepare --gpu auto             # shows the plan, asks, carries it out
+  vgapt prepare --gpu 01:00.0 --hugepages 16G --page-size 1G
+  vgapt prepare --gpu auto --allow only-display")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]

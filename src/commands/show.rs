@@ -17,6 +17,9 @@ use crate::output::Answer;
 /// Prints the request that a domain was defined from, read from its metadata, as a file for `vgapt define -f`. The
 /// disks and CDs are those that the domain has now.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt show win11 > win11.toml    # for the option -f of define")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -26,6 +26,10 @@ use crate::xml::{Document, Element};
 ///
 /// Works also for domains that vgapt did not define. What cannot be read is reported as unknown.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt status win11
+  vgapt status win11 --watch")]
 pub struct Arguments {
     /// The domain's name [default: all domains, one line each]
     name: Option<String>,

@@ -18,6 +18,10 @@ use crate::problem::Problem;
 ///
 /// Asks the guest to shut down, and waits until it is off.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt stop win11
+  vgapt stop win11 --force         # powers it off")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -23,6 +23,11 @@ use crate::topology::{self, Count, PinningError, PinningRequest};
 /// Shows packages, NUMA nodes, L3 caches, cores and cards, and which of them a domain uses; without a name, what a
 /// new domain would use.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt topology win11             # the cores of this domain
+  vgapt topology --cpus 8          # those that a new one would get
+  vgapt topology --svg cores.svg")]
 pub struct Arguments {
     /// The domain's name
     name: Option<String>,

@@ -24,6 +24,9 @@ const TPM_STATES: &str = "/var/lib/libvirt/swtpm";
 /// Removes the domain with its firmware variables, managed save, snapshot metadata and TPM state; its disks are
 /// listed, not deleted. What cannot be restored is reported first, and removed only with --force.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt undefine win11             # its disks stay")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -16,6 +16,10 @@ use crate::problem::Problem;
 /// Reverts everything that 'vgapt prepare' changed: every file gets its previous bytes and mode, new files are
 /// removed, boot images are restored. Files that were edited since are shown and left unchanged.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt undo --dry-run             # what would be restored
+  vgapt undo")]
 pub struct Arguments {
     /// Keep later edits of files, and remove only what vgapt added; a file in which the two cannot be told apart is left unchanged
     #[arg(long)]

@@ -32,6 +32,10 @@ use crate::problem::Problem;
 /// in any other folder is not found: name the folder with --search, or merge the overlay into a new disk instead, which
 /// changes nothing (vgapt disk merge).
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk commit win11.qcow2.diff
+  vgapt disk commit win11.qcow2.diff --search /srv/images")]
 pub(super) struct Arguments {
     /// The overlay to commit
     overlay: PathBuf,

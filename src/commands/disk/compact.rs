@@ -22,6 +22,9 @@ use crate::output::Answer;
 /// Copies a disk compressed, without the blocks that the guest's file systems do not use (by libguestfs). The
 /// temporary files are written beside the disk.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk compact win11.qcow2 small.qcow2")]
 pub(super) struct Arguments {
     /// The disk to copy
     disk: PathBuf,

@@ -29,6 +29,9 @@ const BESIDE: Size = Size::from_mib(64);
 /// Copies the files into a temporary overlay first, and commits it when the copy is complete: until then the disk is
 /// unchanged, byte for byte. A commit that is interrupted is finished by the next run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk copy-in drivers win11.qcow2 /")]
 pub(super) struct Arguments {
     /// The file or directory to copy
     path: PathBuf,

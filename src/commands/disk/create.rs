@@ -17,6 +17,9 @@ use crate::output::Answer;
 ///
 /// Creates an empty disk; it uses space only as the guest writes to it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk create win11.qcow2 100G")]
 pub(super) struct Arguments {
     /// The image to create
     path: PathBuf,

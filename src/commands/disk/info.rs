@@ -19,6 +19,9 @@ use crate::output::{Answer, Outcome};
 ///
 /// Shows a disk, also while a domain uses it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk info win11.qcow2")]
 pub(super) struct Arguments {
     /// The disk
     disk: PathBuf,

@@ -22,6 +22,9 @@ use crate::problem::Problem;
 ///
 /// Copies the complete content of an overlay into a new disk; the overlay and its backing chain stay unchanged.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk merge win11.qcow2.diff new.qcow2")]
 pub(super) struct Arguments {
     /// The disk to copy, an overlay or not
     overlay: PathBuf,

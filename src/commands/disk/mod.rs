@@ -35,6 +35,11 @@ pub(super) use swap::Swapped;
 /// Commands that would do harm are refused: on a disk that a running domain uses, if the target exists, or if there is
 /// too little space. An interrupted command leaves its sources unchanged and no incomplete target.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk create win11.qcow2 100G
+  vgapt disk overlay win11.qcow2   # win11.qcow2.diff takes the changes
+  vgapt disk info win11.qcow2.diff")]
 pub struct Arguments {
     #[command(subcommand)]
     recipe: Recipe,

@@ -22,6 +22,9 @@ const TABLES: Size = Size::from_mib(4);
 ///
 /// Creates an overlay of BASE. From then on BASE must only be read: writing to it corrupts its overlays.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk overlay win11.qcow2   # makes win11.qcow2.diff")]
 pub(super) struct Arguments {
     /// The backing file of the new disk
     base: PathBuf,

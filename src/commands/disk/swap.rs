@@ -28,6 +28,10 @@ use crate::xml::{Document, Element, Fragment, Id};
 /// Switches a domain's disk to OVERLAY. The current disk must be in the backing chain of OVERLAY, or an overlay of it:
 /// so the command also switches back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt disk swap win11 win11.qcow2.diff
+  vgapt disk swap win11 win11.qcow2 --dry-run")]
 pub(super) struct Arguments {
     /// The domain's name
     name: String,

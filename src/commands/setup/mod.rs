@@ -32,6 +32,11 @@ pub(super) use plan::SetUp;
 /// commands that it prints. Until the plan is accepted, nothing is changed. If the host has to be rebooted,
 /// run the same command again afterwards: it continues where the host and the domain are.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt setup                      # asks for everything
+  vgapt setup win11 --os win11 --cdrom win11.iso --virtio-iso virtio-win.iso
+  vgapt setup win11 --answers win11.toml --yes")]
 pub struct Arguments {
     /// The domain's name [default: the name of the guest system]
     #[arg(value_parser = domain_name)]

@@ -31,6 +31,9 @@ pub struct Global {
     /// Print less: no notes, no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Print help: -h the usual options, --help all of them with more about each
+    #[arg(short, long, global = true, action = clap::ArgAction::Help)]
+    pub help: Option<bool>,
 }
 
 /// When to colour the output.

@@ -23,6 +23,10 @@ use wait::{Guest, WaitResult};
 /// Checks first that every device is still the one that was assigned, that its group is not in use, and that no
 /// process has its device nodes open: unbinding a device that a process has open hangs the kernel.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt start win11
+  vgapt start win11 --wait --timeout 300")]
 pub struct Arguments {
     /// The domain's name
     name: String,

@@ -19,6 +19,10 @@ pub fn template(name: &str) -> &'static str {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Profile {
+    /// The systems that it is for, in words.
+    what: String,
+    /// Its other names, in lower case and without blanks, dashes and underscores. A `*` at the end is any version.
+    aliases: Vec<String>,
     /// Another profile that provides the values missing here.
     like: Option<String>,
     /// The template that a new domain is made from.
@@ -46,6 +50,8 @@ fn completed(profile: &Profile, all: &[(&str, Profile)]) -> Profile {
     let Some((_, other)) = other else { return profile.clone() };
     let own = profile.clone();
     Profile {
+        what: own.what,
+        aliases: own.aliases,
         like: own.like,
         template: own.template.or_else(|| other.template.clone()),
         osinfo: own.osinfo.or_else(|| other.osinfo.clone()),
@@ -61,9 +67,31 @@ impl Profile {
         FILES.iter().map(|(name, _)| *name)
     }
 
+    /// All profiles with their names.
+    pub fn all() -> impl Iterator<Item = (&'static str, &'static Self)> {
+        PROFILES.iter().map(|(name, profile)| (*name, profile))
+    }
+
     /// The profile with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|(known, _)| *known == name).map(|(_, profile)| profile)
+    }
+
+    /// The name of the profile that people call this: `Windows 11`, `ubuntu24.04`.
+    pub fn name_of(called: &str) -> Option<&'static str> {
+        let simple: String = called.to_lowercase().chars().filter(|letter| !" -_".contains(*letter)).collect();
+        let is_version = |rest: &str| rest.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
+        let is_meant = |alias: &String| match alias.strip_suffix('*') {
+            Some(system) => simple.strip_prefix(system).is_some_and(is_version),
+            None => *alias == simple,
+        };
+        let is_one = |(name, profile): &&(&str, Profile)| *name == simple || profile.aliases.iter().any(is_meant);
+        PROFILES.iter().find(is_one).map(|(name, _)| *name)
+    }
+
+    /// The systems that it is for, in words.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     /// The name of its template.
@@ -105,6 +133,10 @@ mod tests {
             assert!(!crate::domain::template(profile.template()).is_empty(), "{name}: no template");
             assert!(profile.like.as_deref().is_none_or(|like| Profile::named(like).is_some_and(|other| other.like.is_none())), "{name}");
         }
+        let aliases: Vec<&String> = PROFILES.iter().flat_map(|(_, profile)| &profile.aliases).collect();
+        assert!(aliases.iter().all(|alias| alias.chars().all(|letter| !letter.is_uppercase() && !" -_".contains(letter))), "{aliases:?}");
+        assert_eq!(aliases.len(), aliases.iter().collect::<std::collections::BTreeSet<_>>().len(), "an alias stands twice");
+        assert!(PROFILES.iter().all(|(name, profile)| !profile.what.is_empty() && Profile::name_of(name) == Some(name)));
         let eleven = Profile::named("win11").unwrap();
         assert!(eleven.tpm() && eleven.secure_boot() && eleven.enlightenments().len() > 10);
     }

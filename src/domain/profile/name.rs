@@ -30,18 +30,9 @@ impl Os {
     }
 }
 
-/// Alternative spellings of a Windows name such as `win11`.
-fn other_names(name: &str) -> Vec<String> {
-    match name.strip_prefix("win").filter(|version| version.starts_with(|c: char| c.is_ascii_digit())) {
-        Some(version) => ["windows", "windows-", "win-", "w"].iter().map(|prefix| format!("{prefix}{version}")).collect(),
-        None => Vec::new(),
-    }
-}
-
 impl From<String> for Os {
     fn from(name: String) -> Self {
-        let known = Profile::names().find(|known| other_names(known).contains(&name.to_lowercase()));
-        Self(known.map_or(name, str::to_owned))
+        Self(Profile::name_of(&name).map_or(name, str::to_owned))
     }
 }
 
@@ -84,7 +75,7 @@ impl TypedValueParser for Parser {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(Profile::names().map(PossibleValue::new)))
+        Some(Box::new(Profile::all().map(|(name, profile)| PossibleValue::new(name).help(profile.what()))))
     }
 }
 
@@ -93,13 +84,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_windows() {
-        for name in ["win11", "windows11", "windows-11", "win-11", "w11", "Windows11"] {
+    fn what_people_call_it() {
+        for name in ["win11", "windows11", "windows-11", "win-11", "w11", "Windows11", "Windows 11", "WIN_11", "win2k25"] {
             assert_eq!(Os::from(name).to_string(), "win11", "{name}");
         }
-        assert_eq!(Os::from("w8.1").to_string(), "win8.1");
-        assert_eq!([Os::from("windows").to_string(), Os::from("linux").to_string()], ["windows", "linux"]);
-        assert_eq!(Os::from("w95").to_string(), "w95");
-        assert!(Os::from("w95").profile().is_none());
+        for name in ["linux", "Ubuntu", "ubuntu24.04", "debian-13", "openSUSE Leap 15.6", "arch", "fedora42"] {
+            assert_eq!(Os::from(name).to_string(), "linux", "{name}");
+        }
+        assert_eq!([Os::from("w8.1").to_string(), Os::from("windows").to_string()], ["win8.1", "windows"]);
+        for unknown in ["w95", "windows12", "ubuntux", "archer", "", "*"] {
+            assert_eq!(Os::from(unknown).to_string(), unknown);
+            assert!(Os::from(unknown).profile().is_none(), "{unknown}");
+        }
     }
 }

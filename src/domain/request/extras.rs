@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::heading;
 use super::network::Network;
 use super::screen::Screen;
 use super::text;
@@ -13,22 +14,22 @@ use super::text;
 /// Options for further devices.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "Further devices")]
+#[command(next_help_heading = heading::BESIDE)]
 pub struct Extras {
     /// File with the firmware (ROM) of the graphics card, if the guest cannot read the card's own
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = heading::CARD, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rom: Option<String>,
     /// Mediated device (mdev, a part of a card), by its UUID
-    #[arg(long, value_name = "UUID", num_args = 1..)]
+    #[arg(long, help_heading = heading::INPUT, hide_short_help = true, value_name = "UUID", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub mdev: Vec<String>,
     /// Keyboard or mouse to switch between host and guest: /dev/input/by-id/…-event-kbd, …-event-mouse
-    #[arg(long, value_name = "DEVICE", num_args = 1..)]
+    #[arg(long, help_heading = heading::INPUT, value_name = "DEVICE", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub evdev: Vec<String>,
     /// Keys that switch keyboard and mouse between host and guest [default: ctrl-ctrl, both control keys]
-    #[arg(long, value_name = "KEYS")]
+    #[arg(long, help_heading = heading::INPUT, hide_short_help = true, value_name = "KEYS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evdev_toggle: Option<Toggle>,
     /// Shared memory for Looking Glass, large enough for this resolution: 2560x1440, or 2560x1440-hdr
@@ -56,11 +57,11 @@ pub struct Extras {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sound: Option<Sound>,
     /// Cache mode of the disks [default: writeback for files, none for block devices]
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_cache: Option<DiskCache>,
     /// Format of the disks [default: the one in the domain, else the one that file name and content agree on; raw for block devices]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_format: Option<DiskFormat>,
 }

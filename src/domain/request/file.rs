@@ -109,7 +109,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let wrong = |text| Request::from_toml(text).unwrap_err();
         assert_eq!(wrong("# x\n\nmemroy = \"8G\""), "line 3: unknown key 'memroy'; did you mean 'memory'?");
-        assert!(wrong("xyzzyxyzzy = 1").contains("known keys are gpu"), "{}", wrong("xyzzyxyzzy = 1"));
+        assert!(wrong("xyzzyxyzzy = 1").contains("known keys are os, memory"), "{}", wrong("xyzzyxyzzy = 1"));
         assert!(wrong("cpus = 4\nmemory = \"lots\"").starts_with("line 2: "), "{}", wrong("cpus = 4\nmemory = \"lots\""));
         assert!(wrong("no-disk = true").contains("not allowed here") && wrong("= 1").starts_with("line 1: "));
         assert!(wrong("cpus = 0").contains("not a valid number of vCPUs"), "{}", wrong("cpus = 0"));

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{heading, text};
 use crate::model::Size;
 
 use crate::topology::CoreKinds;
@@ -13,7 +13,7 @@ use crate::topology::CoreKinds;
 /// Options for CPU pinning and huge pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case", default)]
-#[command(next_help_heading = "CPU pinning and huge pages")]
+#[command(next_help_heading = heading::TUNING)]
 pub struct Tuning {
     /// Pin the virtual CPUs to cores of the host; automatic for a new domain with a passed-through device
     #[arg(long, conflicts_with = "no_pin")]
@@ -24,11 +24,11 @@ pub struct Tuning {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_pin: bool,
     /// Kind of cores to use on a hybrid processor [default: performance, if there are enough]
-    #[arg(long, value_name = "KIND", conflicts_with = "no_pin")]
+    #[arg(long, hide_short_help = true, value_name = "KIND", conflicts_with = "no_pin")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_kind: Option<CoreKind>,
     /// Size of the huge pages [default: 1G if enough such pages are free and hugetlbfs is mounted for them, else the host's default]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, hide_short_help = true, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     pub hugepage_size: Option<Size>,
 }
