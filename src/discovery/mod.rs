@@ -16,6 +16,7 @@ mod node_devices;
 mod observed;
 mod ostree;
 mod platform;
+mod processes;
 mod read;
 mod scope;
 mod setup;
@@ -26,6 +27,7 @@ pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner,
 pub use hook::{daemon, descends_from, other_hooks};
 pub use node_devices::from_node_devices;
 pub use observed::{holders, observe, roms};
+pub use processes::qemu_processes;
 pub use read::read;
 pub use scope::Scope;
 pub use setup::setup;

@@ -24,7 +24,7 @@ pub use document::{Answer, Document, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use domains::{domains, short_name};
 pub use explain::reasons;
 pub use findings::finding;
-pub use imported::imported;
+pub use imported::{compared, imported};
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, cards, env, functions, groups, hosts, usb};
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};

@@ -17,3 +17,4 @@ pub(crate) mod refused;
 pub(super) mod request_file;
 mod schema;
 pub(super) mod user_file;
+pub(super) mod verified;
