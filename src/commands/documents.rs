@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::disk::{Committed, Compacted, Copied, Created, Info, Merged, Overlaid, Swapped};
 use super::shared::definition::DefinedDomain;
-use super::{capture, explain, export, import, prepare, setup, show, start, status, stop, undefine, undo};
-use crate::import::Imported;
+use super::{capture, explain, export, import, overview, prepare, setup, show, start, status, stop, undefine, undo};
 use crate::output::{Document, Envelope, Hosts, Listing, Outcome, SCHEMA, TopologyView, Variables};
 use crate::readiness::Report;
 
@@ -17,7 +16,7 @@ type Kind = fn(&mut SchemaGenerator) -> Schema;
 /// Each command and the kinds of its answer; without one it prints a document only if it fails. The command without a
 /// name is a command line that names none.
 const COMMANDS: [(&str, &[Kind]); 31] = [
-    ("", &[]),
+    ("", &[of::<overview::Overview>]),
     ("list", &[of::<Listing>, of::<Hosts>, of::<Variables>]),
     ("check", &[of::<Report>]),
     ("setup", &[of::<setup::SetUp>]),
@@ -33,7 +32,7 @@ const COMMANDS: [(&str, &[Kind]); 31] = [
     ("status", &[of::<status::Status>]),
     ("undefine", &[of::<undefine::Undefined>]),
     ("hook", &[]),
-    ("import", &[of::<Imported>, of::<import::AsRequest>, of::<import::Notes>]),
+    ("import", &[of::<import::ImportedDomain>, of::<import::AsRequest>, of::<import::Notes>]),
     ("export", &[of::<export::Options>, of::<export::Manifest>]),
     ("disk", &[]),
     ("disk create", &[of::<Created>]),
