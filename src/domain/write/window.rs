@@ -30,9 +30,9 @@ pub(crate) fn window(draft: &mut Draft, base: &Base, wanted: &Request) {
         graphics(draft, kind, window == Some(kind));
     }
     if window.is_some() {
-        add_video(draft)
+        add_video(draft);
     } else {
-        remove_video(draft)
+        remove_video(draft);
     }
     let devices = window.map(|window| devices(draft.root(), window, wanted.extras.looking_glass.is_some())).unwrap_or_default();
     let names: Vec<&str> = devices.iter().map(|(name, _)| *name).collect();
