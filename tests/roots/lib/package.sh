@@ -10,7 +10,8 @@ package() {
   cp "$checkout/fixtures/hosts/z170-gtx960.host" "$root/tmp"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
   inside apt-get -qq update
-  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh
+  # libidn2-0 would stay for libc6, which recommends it.
+  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh libidn2-0
   remember
 
   since=$EPOCHREALTIME
