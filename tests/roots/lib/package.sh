@@ -10,7 +10,8 @@ package() {
   cp "$checkout/fixtures/hosts/z170-gtx960.host" "$root/tmp"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
   inside apt-get -qq update
-  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh
+  # libidn2-0 would stay for libc6, which recommends it.
+  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh libidn2-0
   remember
 
   since=$EPOCHREALTIME
@@ -28,13 +29,13 @@ package() {
   # What prepare changed stays when the package is removed, and that is said; upgrades say nothing.
   mkdir -p "$root/var/lib/vgapt/1"
   touch "$root/var/lib/vgapt/1/receipt.json"
-  exits 0 apt-get -y --reinstall install /tmp/vgapt.deb
+  exits 0 apt-get -y --no-install-recommends --reinstall install /tmp/vgapt.deb
   never_says "$said" 'still prepared'
   exits 0 apt-get -y remove vgapt
   says "$said" 'this host is still prepared'
   [ -e "$root/var/lib/vgapt/1/receipt.json" ] || wrong 'the receipt is gone'
   rm -r "$root/var/lib/vgapt"
-  exits 0 apt-get -y install /tmp/vgapt.deb
+  exits 0 apt-get -y --no-install-recommends install /tmp/vgapt.deb
 
   exits 0 apt-get -y purge --autoremove vgapt
   never_says "$said" 'still prepared|not empty so not removed'
@@ -64,10 +65,10 @@ the_completions() {
     "$(function_of vgapt)" vgapt def vgapt
     printf "%s\n" "${COMPREPLY[@]}"'
   says "$said" '^define ?$'
-  exits 0 fish -c 'complete -C "vgapt def"'
+  exits 0 env HOME=/tmp fish -c 'complete -C "vgapt def"'
   says "$said" '^define'
   # shellcheck disable=SC2016 # for the inner shell
-  exits 0 zsh -fc 'autoload -Uz compinit && compinit -uD && echo "$_comps[vgapt]" && autoload +X _vgapt && echo loaded'
+  exits 0 env HOME=/tmp zsh -fc 'autoload -Uz compinit && compinit -u && echo "$_comps[vgapt]" && autoload +X _vgapt && echo loaded'
   says "$said" '^_vgapt$'
   says "$said" '^loaded$'
 }
