@@ -225,7 +225,7 @@ proptest! {
         let root = Root::open(place.path()).unwrap();
         let host = discovery::read(&root, Scope::All);
         output::cards(&host, &passthrough::assess(&host));
-        output::host_json(&host, &passthrough::assess(&host));
+        output::host_json(&host, &passthrough::assess(&host), None);
         discovery::files(&root, &["/vm/disk".into()]);
     }
 
@@ -248,7 +248,7 @@ proptest! {
         let mut observed = discovery::observe(&root, &host, &setup, true);
         let cards = readiness::meant(&host, &setup, &[]);
         observed.roms = discovery::roms(&root, &cards.iter().map(|card| card.address).collect::<Vec<_>>());
-        for bind in [Bind::Boot, Bind::Start] {
+        for bind in [None, Some(Bind::Boot), Some(Bind::Start)] {
             let facts = Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind, noted: &[], session: true };
             output::checks(&readiness::check(&facts), output::Detail::More);
         }

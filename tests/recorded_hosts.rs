@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vgapt::discovery::{self, Scope};
-use vgapt::host::Bind;
 use vgapt::model::{Host, PciAddress, PciId};
 use vgapt::readiness::{self, CheckState, Input, Report};
 use vgapt::root::{Capture, Root};
@@ -32,7 +31,7 @@ fn listings_are_right() {
         let host = read(&file, Scope::Cards);
         let table = output::cards(&host, &passthrough::assess(&host));
         let all = read(&file, Scope::All);
-        let json: serde_json::Value = serde_json::from_str(&output::host_json(&all, &passthrough::assess(&all))).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&output::host_json(&all, &passthrough::assess(&all), None)).unwrap();
         let verdicts = serde_json::json!({"iommu": json["iommu"], "gpus": json["gpus"], "warnings": json["warnings"]});
         insta::with_settings!({snapshot_path => "../fixtures/hosts", prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_snapshot!(format!("{name}.table"), output::plain(&table));
@@ -47,15 +46,7 @@ fn check(file: &Path) -> Report {
     let setup = discovery::setup(&root, &host);
     let observed = discovery::observe(&root, &host, &setup, false);
     let cards = readiness::meant(&host, &setup, &[]);
-    readiness::check(&Input {
-        host: &host,
-        setup: &setup,
-        observed: &observed,
-        cards: &cards,
-        bind: Bind::Boot,
-        noted: &[],
-        session: false,
-    })
+    readiness::check(&Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind: None, noted: &[], session: false })
 }
 
 /// What `vgapt check` says of each, and below it all checks as JSON, one a line.
@@ -95,7 +86,7 @@ fn json_says_what_the_table_says() {
     for file in recordings() {
         let host = read(&file, Scope::All);
         let cards = passthrough::assess(&host);
-        let json: serde_json::Value = serde_json::from_str(&output::host_json(&host, &cards)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&output::host_json(&host, &cards, None)).unwrap();
         let strings = strings(&json).join("\n");
         let text = output::plain(&output::cards(&host, &cards));
         for line in text.lines().filter(|line| line.contains("remedy: ") || line.contains("next ") || line.contains("warning ")) {

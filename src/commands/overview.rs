@@ -12,7 +12,6 @@ use crate::discovery::Scope;
 use crate::model::{Host, Iommu};
 use crate::output;
 use crate::passthrough::{self, Assessment};
-use crate::problem;
 use crate::root::Root;
 
 /// Prints the state of this host and of its domains in a few lines, and the next step.
@@ -32,7 +31,7 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode> {
     if context.global.json {
         let domains = match &domains {
             Some(Ok(domains)) => json!(domains),
-            Some(Err(error)) => json!({"unknown": problem::describe(error)}),
+            Some(Err(error)) => json!({"unknown": because(error)}),
             None => json!({"unknown": "only files of a host were read"}),
         };
         let value = json!({"host": {"iommu": host.platform.iommu, "kernel": host.platform.kernel, "state": state}, "gpus": cards, "domains": domains, "next": next});
@@ -41,11 +40,15 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode> {
     }
     let domains = match &domains {
         Some(Ok(domains)) => domains.text(&cards),
-        Some(Err(error)) => format!("Domains unknown: {}\n", problem::describe(error)),
+        Some(Err(error)) => format!("domains unknown: {}\n", because(error)),
         None => String::new(),
     };
     output::print(&format!("{}{}{domains}{}", head(&host, &state), of_cards(&cards), output::next(&next)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn because(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn head(host: &Host, state: &str) -> String {
