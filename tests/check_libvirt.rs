@@ -10,7 +10,6 @@ use std::process::Command;
 use command::{Z170, run};
 use serde_json::Value;
 use vgapt::discovery::{self, Scope};
-use vgapt::host::Bind;
 use vgapt::model::{CardUser, LibvirtAnswer};
 use vgapt::readiness::{self, Input, Report};
 use vgapt::root::Root;
@@ -23,15 +22,7 @@ fn report(answer: LibvirtAnswer) -> Report {
     let cards = readiness::meant(&host, &setup, &["01:00.0".parse().unwrap()]);
     let mut observed = discovery::observe(&root, &host, &setup, false);
     observed.libvirt = Some(answer);
-    readiness::check(&Input {
-        host: &host,
-        setup: &setup,
-        observed: &observed,
-        cards: &cards,
-        bind: Bind::Boot,
-        noted: &[],
-        session: false,
-    })
+    readiness::check(&Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind: None, noted: &[], session: false })
 }
 
 #[test]

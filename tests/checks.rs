@@ -54,14 +54,15 @@ fn before_and_after_prepare() {
         Capture::load(Path::new(&format!("{HOSTS}/{name}.host"))).unwrap().unpack(tree.path()).unwrap();
         let (code, before) = check(tree.path(), &["--gpu", gpu]);
         assert_eq!(
-            (code, before["step"].as_str(), before["next"].as_str()),
+            (code, before["step"].as_str(), before["next"]["command"].as_str()),
             (Some(1), Some("prepare"), Some(format!("vgapt prepare --gpu {gpu}").as_str())),
             "{name}"
         );
         prepare(tree.path(), &["--gpu", gpu]);
         let (code, after) = check(tree.path(), &[]);
         assert_eq!((code, after["step"].as_str()), (Some(1), Some("reboot")), "{name}: {after}");
-        assert!(after["next"].as_str().unwrap().starts_with("run in that system: "), "{name}: {after}");
+        let next = after["next"]["reason"].as_str().unwrap();
+        assert!(next.starts_with("run it in that system and reboot it; afterwards: vgapt check --gpu "), "{name}: {after}");
         assert!(!after["checks"].to_string().contains("\"vgapt prepare"), "{name}: {after}");
     }
 }
@@ -83,7 +84,7 @@ fn exit_codes() {
 fn a_card_that_moved() {
     let bound = "[/etc/modprobe.d]\nvgapt.conf |\n| #bound 0000:03:00.0 10de:1401 0000:0000 GTX 960\n| options vfio-pci ids=10de:1401\n";
     let (code, report) = check(machine("z170-gtx960", bound).path(), &[]);
-    assert_eq!((code, report["next"].as_str()), (Some(1), Some("vgapt prepare --gpu 01:00.0")));
+    assert_eq!((code, report["next"]["command"].as_str()), (Some(1), Some("vgapt prepare --gpu 01:00.0")));
     says(one(&report, "moved"), "missing", &["03:00.0", "is there now", "xhci_hcd", "the card is at 01:00.0", "PCI addresses change"]);
 }
 
@@ -238,7 +239,10 @@ fn text_and_json_say_the_same() {
                 assert!(text.contains(check[part].as_str().unwrap()), "{name}: {check}\n{text}");
             }
         }
-        assert!(text.ends_with(&format!("{}\n", report["summary"].as_str().unwrap())));
+        for part in [&report["summary"], &report["next"]["reason"]] {
+            assert!(text.contains(part.as_str().unwrap()), "{name}: {part}\n{text}");
+        }
+        assert!(text.contains(report["next"]["command"].as_str().unwrap_or_default()), "{name}:\n{text}");
     }
 }
 
@@ -337,10 +341,12 @@ fn tree_of(name: &str, files: &[(&str, &str)]) -> TempDir {
 }
 
 /// The exit code and all that is said.
+/// The exit code, and what is planned; without the last line, which names the tree.
 fn planned(tree: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_vgapt")).arg("--root").arg(tree).args(["prepare", "--dry-run"]).args(arguments).output().unwrap();
-    (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), said.lines().filter(|line| !line.starts_with("next: ")).map(|line| format!("{line}\n")).collect())
 }
 
 /// Somebody else's file that takes the card at boot is named, by whatever means it does it.
@@ -562,7 +568,7 @@ fn generated_configurations() {
         let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
         says(one(&report, "generated"), "missing", &["vgapt"]);
         // What prepare refuses is no remedy, and not the next step.
-        assert!(report["next"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
+        assert!(report["next"]["reason"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }

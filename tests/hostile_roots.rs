@@ -250,7 +250,7 @@ proptest! {
         let mut observed = discovery::observe(&root, &host, &setup, true);
         let cards = readiness::meant(&host, &setup, &[]);
         observed.roms = discovery::roms(&root, &cards.iter().map(|card| card.address).collect::<Vec<_>>());
-        for bind in [Bind::Boot, Bind::Start] {
+        for bind in [None, Some(Bind::Boot), Some(Bind::Start)] {
             let facts = Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind, noted: &[], session: true };
             output::checks(&readiness::check(&facts), output::Detail::More);
         }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vgapt::discovery::{self, Scope};
-use vgapt::host::Bind;
 use vgapt::model::{Host, PciAddress, PciId};
 use vgapt::readiness::{self, CheckState, Input, Report};
 use vgapt::root::{Capture, Root};
@@ -58,15 +57,7 @@ fn check(file: &Path) -> Report {
     let setup = discovery::setup(&root, &host);
     let observed = discovery::observe(&root, &host, &setup, false);
     let cards = readiness::meant(&host, &setup, &[]);
-    readiness::check(&Input {
-        host: &host,
-        setup: &setup,
-        observed: &observed,
-        cards: &cards,
-        bind: Bind::Boot,
-        noted: &[],
-        session: false,
-    })
+    readiness::check(&Input { host: &host, setup: &setup, observed: &observed, cards: &cards, bind: None, noted: &[], session: false })
 }
 
 /// What `vgapt check` says of each, and below it all checks as JSON, one a line.

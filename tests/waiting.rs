@@ -26,11 +26,16 @@ struct Host {
 
 impl Host {
     fn with(devices: &str) -> Self {
+        // Off, as `virDomainState` counts.
+        Self::in_state(devices, 5)
+    }
+
+    fn in_state(devices: &str, state: u32) -> Self {
         let folder = TempDir::new().unwrap();
         let node = folder.path().join("node.xml");
         let guest = format!(
             "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>guest</name><memory>65536</memory>\
-             <os><type>hvm</type></os><devices>{devices}</devices><test:runstate>5</test:runstate></domain>"
+             <os><type>hvm</type></os><devices>{devices}</devices><test:runstate>{state}</test:runstate></domain>"
         );
         let network = "<network><name>lan</name><bridge name='virbr7'/><ip address='192.168.7.1' netmask='255.255.255.0'>\
              <dhcp><range start='192.168.7.2' end='192.168.7.9'/></dhcp></ip></network>";
@@ -72,6 +77,44 @@ fn progress_is_for_people() {
     let host = Host::with("<interface type='user'/>");
     assert_eq!(host.vgapt(&["-q", "start", "guest", "--wait"]).with(0).stderr, "");
     assert!(!host.vgapt(&["--json", "start", "guest", "--wait"]).with(0).stderr.contains("waiting"));
+}
+
+const DISKS: &str = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/images/a.qcow2'/><target dev='vda' bus='virtio'/></disk>\
+     <disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>";
+
+#[test]
+fn status_tells_what_is_known() {
+    let running = Host::in_state(&[NETWORK, DISKS].concat(), 1);
+    let said = running.vgapt(&["status", "guest"]).with(0).stdout;
+    for line in [
+        "guest: running, since when is unknown",
+        "  memory      64 MiB",
+        "  processors  1, not pinned",
+        "  disk        vda /images/a.qcow2 (disk, qcow2)",
+        "  disk        sda empty (cdrom)",
+        "  agent       none: the domain has no channel for it",
+    ] {
+        assert!(said.lines().any(|one| one == line), "{line}:\n{said}");
+    }
+    // The test driver gives the addresses of the network in turn, and has another answer from an agent.
+    assert!(said.contains("  address     192.168.7.") && said.contains(" (lease)"), "{said}");
+    assert!(said.ends_with(&format!("next: vgapt -c {} stop guest   (when the guest is no longer needed)\n", running.uri)), "{said}");
+    let value: Value = serde_json::from_str(&running.vgapt(&["--json", "status", "guest"]).with(0).stdout).unwrap();
+    assert_eq!((value["memory"].as_u64(), value["since"].as_u64(), value["agent"].as_str()), (Some(64 << 20), None, Some("no-channel")));
+    assert_eq!((value["addresses"][0]["source"].as_str(), value["disks"][0]["format"].as_str()), (Some("lease"), Some("qcow2")), "{value}");
+
+    let off = Host::with(AGENT);
+    let said = off.vgapt(&["status", "guest"]).with(0).stdout;
+    assert!(said.contains("guest: shut off\n") && said.contains("  agent       not connected\n") && !said.contains("address"), "{said}");
+    assert!(said.ends_with(&format!("next: vgapt -c {} start guest   (it is defined, and shut off)\n", off.uri)), "{said}");
+    // All domains: guest, and the two of the fixture.
+    let all = off.vgapt(&["status"]).with(0).stdout;
+    assert!(
+        all.lines().any(|line| line == "guest  shut off  64 MiB  1     none")
+            && all.lines().all(|line| line.starts_with("next: ") || line.chars().count() <= 80),
+        "{all}"
+    );
+    off.vgapt(&["status", "--watch"]).with(2);
 }
 
 /// The lines until Ctrl-C, of which the first is waited for; and the exit code.

@@ -11,7 +11,6 @@ use crate::discovery::Scope;
 use crate::model::{Host, Iommu};
 use crate::output::{self, Answer};
 use crate::passthrough::{self, Assessment};
-use crate::problem;
 use crate::root::Root;
 
 /// Prints the state of this host and of its domains in a few lines, and the next step.
@@ -30,13 +29,13 @@ pub(crate) fn run(context: &Context) -> Result<Answer> {
     let next = of_domain.unwrap_or(of_host);
     let text = match &domains {
         Some(Ok(domains)) => domains.text(&cards),
-        Some(Err(error)) => format!("Domains unknown: {}\n", problem::describe(error)),
+        Some(Err(error)) => format!("domains unknown: {}\n", because(error)),
         None => String::new(),
     };
     context.print(&format!("{}{}{text}{}", head(&host, &state), of_cards(&cards), output::next(&next)))?;
     let (domains, domains_unknown) = match domains {
         Some(Ok(summary)) => (Some(summary.domains), None),
-        Some(Err(error)) => (None, Some(problem::describe(&error))),
+        Some(Err(error)) => (None, Some(because(&error))),
         None => (None, Some("only files of a host were read".to_owned())),
     };
     let host = HostState { iommu: host.platform.iommu, kernel: host.platform.kernel, state };
@@ -61,6 +60,10 @@ struct HostState {
     kernel: Option<String>,
     /// Whether it is ready for a guest with a card, in a line.
     state: String,
+}
+
+fn because(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn head(host: &Host, state: &str) -> String {

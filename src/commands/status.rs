@@ -203,7 +203,7 @@ impl SeenDisk {
             domain_xml::Source::Path(path) => path.clone(),
             domain_xml::Source::Volume { pool, volume } => format!("volume {volume} of the pool {pool}"),
             domain_xml::Source::Remote { protocol, name } => format!("{protocol}:{name}"),
-            domain_xml::Source::Nvme(address) => format!("NVMe {}", address.map(|address| address.short()).unwrap_or_default()),
+            domain_xml::Source::Nvme(address) => format!("NVMe {}", address.map(PciAddress::short).unwrap_or_default()),
         });
         Self { target: disk.target.clone(), kind: disk.kind.clone(), source, format: disk.format.clone() }
     }

@@ -12,7 +12,7 @@ pub(super) fn isolation_remedy(soldered: bool) -> String {
 
 /// Whether none of these functions can be moved to another slot: a part of the processor or the
 /// chipset (bus 0), or a machine whose card is soldered on.
-pub(super) fn is_soldered(host: &Host, functions: &[PciAddress]) -> bool {
+pub fn is_soldered(host: &Host, functions: &[PciAddress]) -> bool {
     let cards = Card::all(host);
     let of_processor = |function: &PciAddress| {
         function.bus == 0 || cards.iter().any(|card| card.kind != CardKind::Discrete && card.functions.contains(function))

@@ -17,7 +17,7 @@ pub use dangers::{
     Danger, DangerKind, dangers, displays_on_vfio, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
     only_display_remedy,
 };
-pub use group::missing_iommu;
+pub use group::{is_soldered, missing_iommu};
 pub use picture::picture;
 pub use verdict::Verdict;
 pub use warnings::of_host;

@@ -93,6 +93,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
     let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
     let groups = format!("IOMMU group{} {}", if groups.len() == 1 { "" } else { "s" }, groups.join(", "));
     let check = |seen: String| Check::ok("card", Topic::Cards, subject(card), seen);
+    let remedy = card.remedy.clone().unwrap_or_default();
     match card.verdict {
         Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay => check(format!("{name}: the host uses nothing else in {groups}")),
         Verdict::Blocked => {
@@ -100,13 +101,13 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
             check(format!("{name}: the host uses other devices in {groups}: {blockers}")).missing(
                 NextStep::Firmware,
                 WHY_GROUP,
-                card.remedy.clone().unwrap_or_default(),
+                remedy.clone(),
             )
         }
         Verdict::Reserved => check(format!("{name}: the firmware reserves memory for it (RMRR)")).missing(
             NextStep::Firmware,
             "the kernel refuses to give a device with such memory to a guest",
-            card.remedy.clone().unwrap_or_default(),
+            remedy.clone(),
         ),
         Verdict::Console => {
             check(format!("{name}: it is the server's console")).missing(NextStep::Choose, why("bmc"), "name another card with --gpu")
@@ -114,7 +115,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,
             "passing a function through removes its virtual functions",
-            card.remedy.clone().unwrap_or_default(),
+            remedy.clone(),
         ),
         Verdict::Unknown => {
             let (seen, remedy) = missing_iommu(facts.host);

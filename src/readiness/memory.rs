@@ -87,7 +87,6 @@ pub(super) fn locked(facts: &Facts) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Bind;
     use crate::model::{Host, Setup};
     use crate::readiness::{CheckState, Input};
 

@@ -4,7 +4,7 @@ use super::check::{Check, CheckState, NextStep};
 use super::facts::Facts;
 use crate::host::Bind;
 use crate::model::{Finding, Iommu, Next, PciAddress, Severity};
-use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, in_the_way};
+use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, in_the_way, is_soldered};
 
 /// The kind of the next step for the host and the cards that were looked at, and that step.
 pub(super) fn decide(facts: &Facts, checks: &[Check]) -> (NextStep, Next) {
@@ -89,7 +89,8 @@ fn sentence(facts: &Facts, first: &Check) -> Next {
         "card" if facts.cards.is_empty() => first.seen.clone(),
         "card" if stays => format!("{}, and stays with the host", said(facts, first)),
         "card" if facts.cards.iter().any(|card| card.verdict == Verdict::Blocked) => {
-            format!("{}; a newer firmware, its ACS setting or another slot may separate them", said(facts, first))
+            let slot = if is_soldered(facts.host, &facts.functions) { "" } else { ", or another slot," };
+            format!("{}; a newer firmware or its ACS setting{slot} may separate them", said(facts, first))
         }
         _ => format!("{}: {}", first.remedy, said(facts, first)),
     })
@@ -100,10 +101,9 @@ fn said(facts: &Facts, check: &Check) -> String {
     let card = facts.cards.iter().find(|card| card.address.short() == check.subject);
     match (check.code, card) {
         ("card", Some(card)) if card.verdict != Verdict::Unknown => in_the_way(card),
-        ("card", _) => check.seen.clone(),
         ("iommu", _) if facts.host.platform.iommu == Iommu::Off && check.step == Some(NextStep::Prepare) => "the IOMMU is off".to_owned(),
         ("binding", Some(card)) if check.step == Some(NextStep::Prepare) => who_has(facts, card),
-        ("binding" | "iommu" | "virtualization", _) => check.seen.clone(),
+        ("card" | "binding" | "iommu" | "virtualization", _) => check.seen.clone(),
         _ => format!("{}: {}", check.subject, check.seen),
     }
 }
