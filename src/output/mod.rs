@@ -23,5 +23,6 @@ pub use list::{addresses, card_details, cards, env, env_values, functions, group
 pub use plan::{PlanView, edited, plan_json, undoing};
 pub use style::shown;
 pub use svg::svg;
+pub use table::row;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
 pub use topology::{CardPlacement, TopologyView, topology};

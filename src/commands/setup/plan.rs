@@ -126,7 +126,7 @@ impl Plan {
             ("input", input.to_owned()),
             ("picture", self.picture.to_owned()),
         ];
-        let rows: String = rows.iter().map(|(what, text)| format!("  {what:<8}{text}\n")).collect();
+        let rows: String = rows.iter().map(|(what, text)| output::row(what, 7, text)).collect();
         let commands: String = self.commands().iter().map(|argv| format!("  $ {}\n", shown(argv))).collect();
         format!("The plan:\n{rows}Its commands:\n{commands}")
     }
