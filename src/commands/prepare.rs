@@ -25,7 +25,7 @@ use crate::target::Target;
 /// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
 ///
 /// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
-/// pages. Every change is shown first, file by file and command by command; nothing else is changed. The result
+/// pages. Every file and command is shown first, and with --verbose the text of each file; nothing else is changed. The result
 /// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
 /// be run in it are printed.
 #[derive(Debug, clap::Args)]

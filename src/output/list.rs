@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::document::{Answer, Failure};
 use super::findings::finding;
-use super::style::{BAD, FAINT, GOOD, HANG, STRONG, Style, WARNING, paint, shown};
-use super::table::table;
+use super::style::{BAD, FAINT, GOOD, STRONG, Style, WARNING, paint, shown};
+use super::table::{self, table};
 use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
@@ -128,7 +128,7 @@ fn meanings(host: &Host, cards: &[&Assessment]) -> String {
 fn block(host: &Host, card: &Assessment) -> String {
     let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
     let mut text = format!("\n{}  {} [{}]\n", paint(STRONG, card.address), paint(STRONG, name), card.id);
-    let mut line = |key: &str, value: &str| text.push_str(&format!("  {} {HANG}{value}\n", paint(FAINT, format_args!("{key:<9}"))));
+    let mut line = |key: &str, value: &str| text.push_str(&table::row(key, 9, value));
     let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
     line("kind", &format!("{}{virtual_function}{boot}", kind(card.kind).2));

@@ -31,5 +31,6 @@ pub use plan::{PlanView, Planned, edited, undoing};
 pub use style::shown;
 pub use summary::summary;
 pub use svg::svg;
+pub use table::row;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
 pub use topology::{CardPlacement, TopologyView, topology};

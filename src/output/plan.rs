@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::diff::diff;
-use super::style::{FAINT, HANG, STRONG, WARNING, paint};
+use super::style::{FAINT, STRONG, WARNING, paint};
+use super::table::row;
 use crate::host::{Plan, Undoing, Write};
 
 /// A plan for people.
@@ -68,9 +69,8 @@ impl PlanView<'_> {
     fn summary(&self) -> String {
         let [files, commands, reboots] = self.counts();
         let bound = if self.bound.is_empty() { "nothing" } else { self.bound };
-        let line = |key: &str, value: &str| format!("  {} {HANG}{value}\n", paint(FAINT, format_args!("{key:<8}")));
         let lines = [("bound", bound), ("files", &files), ("commands", &commands), ("reboots", &reboots)];
-        format!("{}\n{}\n", paint(STRONG, "The plan"), lines.map(|(key, value)| line(key, value)).concat())
+        format!("{}\n{}\n", paint(STRONG, "The plan"), lines.map(|(key, value)| row(key, 8, value)).concat())
     }
 
     /// The same in one line, for the end.

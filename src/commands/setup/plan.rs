@@ -20,7 +20,7 @@ use crate::commands::shared::request_file;
 use crate::domain::{Cpus, GpuChoice, Request};
 use crate::host;
 use crate::model::{Finding, Next, PciAddress, shell_word};
-use crate::output::{Answer, Failure, Outcome};
+use crate::output::{self, Answer, Failure, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
 use crate::run;
@@ -168,7 +168,7 @@ impl Plan {
             ("picture", self.picture.to_owned()),
         ];
         let rows = rows.iter().filter(|(_, text)| !text.is_empty());
-        let rows: String = rows.map(|(what, text)| format!("  {what:<9}{text}\n")).collect();
+        let rows: String = rows.map(|(what, text)| output::row(what, 8, text)).collect();
         let commands: String = self.commands().iter().map(|line| format!("  $ {line}\n")).collect();
         format!("The plan:\n{rows}Its commands:\n{commands}")
     }
