@@ -22,6 +22,7 @@ use crate::output;
 use crate::problem::Problem;
 use answers::Answers;
 use found::Found;
+pub(in crate::commands) use found::inputs;
 use plan::Plan;
 
 /// Set up a domain with a graphics card, step by step: ask, show one plan, carry it out
