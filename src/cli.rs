@@ -97,8 +97,8 @@ impl Command {
             Self::Disk(arguments) => arguments.run(context),
             Self::Topology(arguments) => arguments.run(context),
             Self::Capture(arguments) => arguments.run(context),
-            Self::Completions(arguments) => arguments.run(Cli::command()),
-            Self::Man(arguments) => arguments.run(Cli::command()),
+            Self::Completions(arguments) => arguments.run(),
+            Self::Man(arguments) => arguments.run(context, Cli::command()),
         }
     }
 }
@@ -108,6 +108,9 @@ pub fn main() -> ExitCode {
     if let Some(error) = run::execute(std::env::args_os().skip(1)) {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
+    }
+    if let Some(code) = completions::answer(Cli::command) {
+        return code;
     }
     let (cli, name) = match parsed() {
         Ok(parsed) => parsed,
@@ -206,6 +209,24 @@ mod tests {
         shown.sort_unstable();
         grouped.sort_unstable();
         assert_eq!(grouped, shown);
+    }
+
+    #[test]
+    fn each_value_can_be_completed_or_is_anything() {
+        fn undecided(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+            for argument in command.get_arguments().filter(|one| one.get_num_args().is_some_and(|number| number.takes_values())) {
+                let is_named = !argument.get_possible_values().is_empty() || argument.get_value_hint() != clap::ValueHint::Unknown;
+                if !is_named && completions::source(path, argument.get_id().as_str()).is_none() {
+                    found.push(format!("{path} {}", argument.get_id()));
+                }
+            }
+            for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
+                undecided(one, format!("{path} {}", one.get_name()).trim_start(), found);
+            }
+        }
+        let mut found = Vec::new();
+        undecided(&built(), "", &mut found);
+        assert!(found.is_empty(), "name their values in completions/table.rs: {found:?}");
     }
 
     #[test]

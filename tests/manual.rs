@@ -1,8 +1,21 @@
-//! The help, the completions, the manual and what is said about a wrong command line come from the program itself.
+//! The help, the manual and what is said about a wrong command line come from the program itself.
 
+#[allow(dead_code)] // The support of others; the check for programs is needed here.
+#[path = "support/command.rs"]
+mod command;
+#[allow(dead_code)]
+#[path = "support/libvirt.rs"]
+mod libvirt;
+#[path = "support/sources.rs"]
+mod sources;
+
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory as _;
+use libvirt::have;
+use sources::sources;
 use vgapt::cli::Cli;
 
 fn printed(arguments: &[&str]) -> String {
@@ -24,36 +37,118 @@ fn options(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn completions_know_every_subcommand_and_option() {
-    let scripts: Vec<String> =
-        ["bash", "zsh", "fish", "elvish", "powershell"].iter().map(|shell| printed(&["completions", shell])).collect();
-    let names = subcommands();
-    assert!(names.len() > 20, "{names:?}");
-    for name in &names {
-        let help = printed(&[name, "--help"]);
-        let defined: Vec<&str> =
-            help.lines().filter(|line| line.starts_with("  ")).filter_map(|line| options(line).first().copied()).collect();
-        for script in &scripts {
-            assert!(script.contains(name.as_str()), "{name}");
-            for option in &defined {
-                assert!(script.contains(option.trim_start_matches('-')), "{name} {option}");
-            }
+fn each_shell_has_a_script_that_asks_vgapt() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]);
+        assert!(script.contains("VGAPT_COMPLETE") && script.contains(shell), "{script}");
+        // It works wherever vgapt is installed.
+        assert!(!script.contains("/vgapt"), "{script}");
+    }
+}
+
+/// Every command, as its words behind `vgapt`; of hidden ones only on demand.
+fn all(command: &clap::Command, above: &[String]) -> Vec<Vec<String>> {
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help");
+    let below = shown.flat_map(|one| all(one, &[above, &[one.get_name().to_owned()]].concat()));
+    std::iter::once(above.to_vec()).chain(below).collect()
+}
+
+#[test]
+fn every_command_has_a_page_with_all_that_its_help_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("share/man/man1");
+    assert_eq!(printed(&["-q", "man", "--dir", place.to_str().unwrap()]), "");
+    let mut written: Vec<String> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let commands = all(&Cli::command(), &[]);
+    assert!(commands.len() > 25, "{commands:?}");
+    for words in &commands {
+        let name = [&["vgapt".to_owned()], &words[..]].concat().join("-");
+        let file = format!("{name}.1");
+        let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        let page = printed(&[&["man"], &arguments[..]].concat());
+        assert_eq!(fs::read_to_string(place.join(&file)).unwrap(), page);
+        written.retain(|other| *other != file);
+        assert!(page.contains(&format!(".TH {name} 1 ")), "{page}");
+        let sections =
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES", "\"SEE ALSO\""];
+        for section in sections.iter().filter(|section| name != "vgapt" || **section != "EXAMPLES") {
+            assert_eq!(page.matches(&format!("\n.SH {section}\n")).count(), 1, "{name}: {section}");
+        }
+        let help = printed(&[&arguments[..], &["--help"]].concat());
+        let plain = page.replace("\\-", "-").replace("\\*(Aq", "'");
+        for option in options(&help) {
+            assert!(plain.contains(option), "{option} is not in the page of {name}");
+        }
+        for heading in help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).map(|line| line.trim_end_matches(':')) {
+            let is_own = !["Options", "Arguments", "Commands", "Examples"].contains(&heading);
+            assert!(
+                !is_own || plain.contains(&format!(".SS \"{heading}\"\n")) || plain.contains(&format!(".SS {heading}\n")),
+                "{name}: {heading}"
+            );
+        }
+        if let Some((_, examples)) = help.split_once("\nExamples:\n") {
+            let shown = plain.split_once(".EX\n").unwrap().1.split_once(".EE\n").unwrap().0;
+            assert_eq!(shown.replace("\\&", "").replace("\\\\", "\\"), examples, "{name}");
+        }
+    }
+    assert!(written.is_empty(), "{written:?}");
+    assert!(printed(&["man", "hook"]).contains(".TH vgapt-hook "));
+    assert!(refused(&["man", "disk", "crate"]).contains("there is no command 'vgapt disk crate'"));
+}
+
+/// The programs that show manual pages find nothing wrong with them.
+#[test]
+fn the_pages_are_well_formed() {
+    let folder = tempfile::tempdir().unwrap();
+    printed(&["man", "--dir", folder.path().to_str().unwrap()]);
+    let pages: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let judges: [(&str, &[&str]); 2] =
+        [("mandoc", &["-T", "lint", "-W", "warning"]), ("groff", &["-man", "-K", "utf8", "-T", "utf8", "-ww", "-z"])];
+    for (judge, arguments) in judges {
+        if !have("manual pages", &[judge]) {
+            continue;
+        }
+        for page in &pages {
+            let output = Command::new(judge).args(arguments).arg(page).env("LC_ALL", "C.UTF-8").output().unwrap();
+            // The pages have no date: one source makes the same page on every day.
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            let faults: Vec<&str> = said.lines().filter(|line| !line.contains("missing date")).collect();
+            assert!(faults.is_empty() && (output.status.success() || !said.is_empty()), "{}: {said}", page.display());
+        }
+    }
+    if have("manual pages", &["man"]) {
+        let mut man = Command::new("man");
+        man.args(["-P", "cat", "-l"]).arg(folder.path().join("vgapt-define.1")).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80");
+        let output = man.output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        for words in ["VGAPT_VGA_BUS", "EXIT STATUS", "vgapt define win11 -f win11.toml", "vgapt-start(1)", "Graphics card"] {
+            assert!(shown.contains(words), "{words}: {shown}");
         }
     }
 }
 
+/// Each variable that the program reads is in the manual, and the help of an option names its variable.
 #[test]
-fn every_subcommand_has_a_page_with_all_its_options() {
-    let page = printed(&["man"]);
-    assert!(page.contains(".TH vgapt"));
-    for name in subcommands() {
-        assert!(page.contains(&format!("vgapt\\-{name}")), "{name} is not in the page of vgapt");
-        let page = printed(&["man", &name]);
-        assert!(page.contains(&format!(".TH vgapt-{name} ")) && page.contains(".SH SYNOPSIS"), "{name}");
-        let plain = page.replace("\\-", "-");
-        for option in options(&printed(&[&name, "--help"])) {
-            assert!(plain.contains(option), "{option} is not in the page of {name}");
+fn the_manual_names_each_environment_variable() {
+    let page = printed(&["man"]).replace("\\-", "-");
+    let mut named = Vec::new();
+    for file in sources(Path::new("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for call in ["env::var(\"", "env::var_os(\"", "variable(\""] {
+            named.extend(text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
         }
+        let constants = text.lines().filter(|line| line.contains("VARIABLE: &str = \""));
+        named.extend(constants.map(|line| line.split('"').nth(1).unwrap().to_owned()));
+    }
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(page.contains(&format!("\\fB{name}\\fR")) || page.contains(&name), "{name} is not in the manual");
+    }
+    let define = printed(&["define", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    for (name, option) in vgapt::domain::VARIABLES {
+        let own = define.split(&format!("--{option} ")).nth(1).unwrap_or_else(|| panic!("--{option}"));
+        let own = own.split(" --").next().unwrap();
+        assert!(own.contains(&format!("[env: {name}]")), "--{option}: {own}");
     }
 }
 

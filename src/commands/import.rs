@@ -24,7 +24,7 @@ use crate::problem::Problem;
 use crate::xml::Document;
 
 /// Environment variables that are used where the script does not set them.
-const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
+pub(in crate::commands) const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
 
 /// The largest script that is read; the shell parser refuses a script of this size anyway.
 const LONGEST: u64 = 1 << 20;

@@ -56,7 +56,7 @@ pub use request::gpu::GpuChoice;
 pub use request::network::Network;
 pub use request::screen::Screen;
 pub use request::tuning::{CoreKind, Tuning};
-pub use request::variables::{from_environment, from_variables};
+pub use request::variables::{VARIABLES, from_environment, from_variables};
 pub use request::without::Without;
 pub use resolve::{Resolved, resolve};
 pub use spec::Spec;

@@ -18,7 +18,9 @@ const LOCAL: Duration = Duration::from_secs(60);
 /// Time limit for a connection to another host; a password may have to be typed.
 const REMOTE: Duration = Duration::from_secs(300);
 /// Environment variable: seconds for each question, in place of all these limits.
-const VARIABLE: &str = "VGAPT_LIBVIRT_TIMEOUT";
+pub const TIMEOUT_VARIABLE: &str = "VGAPT_LIBVIRT_TIMEOUT";
+/// The argument of the helper after which libvirt lets it change nothing, and asks nobody for a password.
+pub const READ_ONLY: &str = "--read-only";
 /// The program that links libvirt.
 const PROGRAM: &str = "vgapt-libvirt";
 
@@ -30,11 +32,23 @@ struct Client(RefCell<Helper>);
 /// # Errors
 /// Where the helper program, libvirt's library or the connection is not available.
 pub fn connect(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
+    start(uri, &[uri.as_str()])
+}
+
+/// The same for reading only, which an ordinary user may do without a password.
+///
+/// # Errors
+/// As above.
+pub fn connect_read_only(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
+    start(uri, &[uri.as_str(), READ_ONLY])
+}
+
+fn start(uri: &Uri, arguments: &[&str]) -> Result<Box<dyn Hypervisor>> {
     // libvirt's log goes to standard error; it is disabled unless the user has set the variable. libvirt reads it when
     // it is loaded, so the helper itself would set it too late.
     let wants_log = std::env::var_os("LIBVIRT_DEBUG").is_some();
     let environment: &[(&str, &str)] = if wants_log { &[] } else { &[("LIBVIRT_DEBUG", "4")] };
-    let mut helper = Helper::start(PROGRAM, &[uri.as_str()], environment, wants_log)?;
+    let mut helper = Helper::start(PROGRAM, arguments, environment, wants_log)?;
     let limit = limit(if uri.is_remote() { REMOTE } else { LOCAL });
     let line = helper.hear(limit).map_err(|silence| failed(silence, "connecting", limit))?;
     let greeting = serde_json::from_str::<Greeting>(&line).ok().filter(|greeting| greeting.version == VERSION);
@@ -64,7 +78,7 @@ impl Ask for Client {
 }
 
 fn limit(limit: Duration) -> Duration {
-    let said = std::env::var(VARIABLE).ok().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let said = std::env::var(TIMEOUT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     said.unwrap_or(limit)
 }
 
@@ -74,7 +88,7 @@ fn failed(silence: HelperError, doing: &str, limit: Duration) -> anyhow::Error {
         HelperError::TimedOut => Problem::new(
             format!("libvirt does not answer: {doing} took longer than {} seconds", limit.as_secs()),
             format!(
-                "check whether its daemon hangs (systemctl status libvirtd virtqemud) and restart it; {VARIABLE}=SECONDS waits longer. \
+                "check whether its daemon hangs (systemctl status libvirtd virtqemud) and restart it; {TIMEOUT_VARIABLE}=SECONDS waits longer. \
                  libvirt may still complete the request"
             ),
         )

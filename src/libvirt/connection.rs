@@ -26,15 +26,15 @@ fn explain(error: &Error, doing: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(said).context(doing.into())
 }
 
-/// Opens a connection for reading and writing.
-pub(super) fn open(uri: &Uri) -> Result<Box<dyn Hypervisor>> {
+/// Opens a connection, with libvirt's function for the access that is needed.
+pub(super) fn open(uri: &Uri, open: fn(Option<&str>) -> std::result::Result<Connect, Error>) -> Result<Box<dyn Hypervisor>> {
     if uri.as_str().contains('\0') {
         bail!("the connection URI contains a NUL byte");
     }
     if uri.as_str().starts_with("qemu:///embed") {
         run_event_loop()?;
     }
-    let connect = Connect::open(Some(uri.as_str())).map_err(|error| explain(&error, format!("cannot connect to {uri}")))?;
+    let connect = open(Some(uri.as_str())).map_err(|error| explain(&error, format!("cannot connect to {uri}")))?;
     Ok(Box::new(Libvirt { connect, is_remote: uri.is_remote() }))
 }
 

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use vgapt::hypervisor;
 use vgapt::model::Uri;
+use virt::connect::Connect;
 
 fn main() -> ExitCode {
     match serve() {
@@ -28,8 +29,13 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(uri), None) = (arguments.next(), arguments.next()) else {
+    let (Some(uri), access, None) = (arguments.next(), arguments.next(), arguments.next()) else {
         bail!("this is a helper program of vgapt, which starts it when needed")
+    };
+    let open = match access.as_deref() {
+        None => Connect::open,
+        Some(hypervisor::READ_ONLY) => Connect::open_read_only,
+        Some(other) => bail!("unknown argument '{other}'"),
     };
     if uri == "--version" {
         println!("vgapt-libvirt {}", env!("CARGO_PKG_VERSION"));
@@ -44,7 +50,7 @@ fn serve() -> Result<()> {
     let mut answers = File::from(io::stdout().as_fd().try_clone_to_owned().context("standard output is closed")?);
     rustix::stdio::dup2_stdout(io::stderr()).context("standard error is closed")?;
     let calls = parent::calls().context("signals cannot be handled")?;
-    let served = hypervisor::serve(|| connection::open(&Uri::new(&uri)), calls, &mut answers);
+    let served = hypervisor::serve(|| connection::open(&Uri::new(&uri), open), calls, &mut answers);
     parent::end_soon();
     served
 }

@@ -15,3 +15,4 @@ mod taken;
 pub use display::Holders;
 pub use pages::PagesWanted;
 pub use stages::{End, Share, before_start, called, ended, started};
+pub use taken::DIRECTORY as TAKEN;

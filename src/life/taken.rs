@@ -17,7 +17,8 @@ use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Target, own};
 
-const DIRECTORY: &str = "/run/vgapt";
+/// Where it is recorded.
+pub const DIRECTORY: &str = "/run/vgapt";
 const ENDING: &str = ".json";
 /// How long one domain's hook waits for another's: as long as compacting memory may take.
 const PATIENCE: Duration = Duration::from_secs(60);

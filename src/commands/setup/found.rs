@@ -120,7 +120,8 @@ fn discs(root: &Root) -> Vec<String> {
     found
 }
 
-fn inputs(root: &Root) -> Vec<String> {
+/// Keyboards and mice that can be switched between host and guest.
+pub(in crate::commands) fn inputs(root: &Root) -> Vec<String> {
     let names = root.names(INPUT);
     let is_wanted = |name: &&String| name.ends_with("-event-kbd") || name.ends_with("-event-mouse");
     names.iter().filter(is_wanted).map(|name| format!("{INPUT}/{name}")).collect()

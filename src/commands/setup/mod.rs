@@ -22,6 +22,7 @@ use crate::output::{Answer, Outcome};
 use crate::problem::Problem;
 use answers::Answers;
 use found::Found;
+pub(in crate::commands) use found::inputs;
 use plan::Plan;
 
 pub(super) use plan::SetUp;

@@ -16,6 +16,9 @@ use crate::problem::Problem;
 use crate::root::Root;
 use crate::target::Target;
 
+/// libvirt's environment variable for the URI.
+pub(in crate::commands) const URI_VARIABLE: &str = "LIBVIRT_DEFAULT_URI";
+
 /// The context of every command.
 pub struct Context {
     /// The global options.
@@ -173,11 +176,10 @@ impl Context {
 
 /// The URI of the option, else of libvirt's environment variable, else of its configuration; absent where none is set.
 fn connection_uri(option: Option<&str>) -> Reading<Uri> {
-    const VARIABLE: &str = "LIBVIRT_DEFAULT_URI";
-    match (option, std::env::var(VARIABLE)) {
+    match (option, std::env::var(URI_VARIABLE)) {
         (Some(uri), _) => Reading::Known(Uri::new(uri)),
         (None, Ok(uri)) if !uri.is_empty() => Reading::Known(Uri::new(uri)),
-        (None, Err(VarError::NotUnicode(_))) => Reading::Unknown(format!("{VARIABLE} is not valid UTF-8")),
+        (None, Err(VarError::NotUnicode(_))) => Reading::Unknown(format!("{URI_VARIABLE} is not valid UTF-8")),
         (None, _) => configured_uri(),
     }
 }

@@ -36,7 +36,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// Memory: 8G, 8192M, or a number in MiB as for QEMU [default: 8G] [env: VGAPT_MEMORY]
-    #[arg(long, aliases = ["ram", "mem"], help_heading = heading::GUEST, value_name = "SIZE")]
+    #[arg(long, visible_alias = "ram", alias = "mem", help_heading = heading::GUEST, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     #[schemars(with = "Option<String>")]
     pub memory: Option<Size>,
@@ -76,7 +76,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub disk: Vec<String>,
     /// Image of a CD or DVD, such as the installer of the guest system
-    #[arg(long, alias = "iso", help_heading = heading::DISKS, value_name = "PATH")]
+    #[arg(long, visible_alias = "iso", help_heading = heading::DISKS, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<String>,
     /// Image of the CD with the virtio drivers for Windows [env: VGAPT_VIRTIO_DRIVERS_CD]

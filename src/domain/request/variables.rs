@@ -4,19 +4,19 @@ use std::str::FromStr;
 
 use super::Request;
 
-/// The guide's variables.
-const VARIABLES: [&str; 11] = [
-    "VGAPT_VGA_BUS",
-    "VGAPT_VGA_AUDIO_BUS",
-    "VGAPT_KEYBOARD_ID",
-    "VGAPT_MOUSE_ID",
-    "VGAPT_MEMORY",
-    "CORES_NUMBER",
-    "VGAPT_DISK_IMAGE",
-    "VGAPT_VIRTIO_DRIVERS_CD",
-    "VGAPT_FIRMWARE_BIN",
-    "VGAPT_FIRMWARE_VARS_TMP",
-    "QEMU_BINARY",
+/// The guide's variables, and the options whose defaults they are.
+pub const VARIABLES: [(&str, &str); 11] = [
+    ("VGAPT_VGA_BUS", "gpu"),
+    ("VGAPT_VGA_AUDIO_BUS", "gpu-audio"),
+    ("VGAPT_KEYBOARD_ID", "keyboard"),
+    ("VGAPT_MOUSE_ID", "mouse"),
+    ("VGAPT_MEMORY", "memory"),
+    ("CORES_NUMBER", "cpus"),
+    ("VGAPT_DISK_IMAGE", "disk"),
+    ("VGAPT_VIRTIO_DRIVERS_CD", "virtio-iso"),
+    ("VGAPT_FIRMWARE_BIN", "loader"),
+    ("VGAPT_FIRMWARE_VARS_TMP", "nvram-template"),
+    ("QEMU_BINARY", "emulator"),
 ];
 
 /// A request from the variables of this process.
@@ -24,9 +24,9 @@ const VARIABLES: [&str; 11] = [
 /// # Errors
 /// If a value is invalid or not UTF-8; the message names the variable.
 pub fn from_environment() -> Result<Request, String> {
-    let is_odd = |name: &&&str| matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
+    let is_odd = |(name, _): &&(&str, &str)| matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
     match VARIABLES.iter().find(is_odd) {
-        Some(name) => Err(format!("{name}: its value is not valid UTF-8")),
+        Some((name, _)) => Err(format!("{name}: its value is not valid UTF-8")),
         None => from_variables(|name| std::env::var(name).ok()),
     }
 }

@@ -10,6 +10,8 @@ use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Folder, Target, own, own_folder};
 
+/// Where receipts are stored on the host.
+pub const RECEIPTS: &str = "/var/lib/vgapt";
 const RECEIPT: &str = "receipt.json";
 /// The name of an incomplete receipt.
 const UNFINISHED: &str = "unfinished";
@@ -35,8 +37,7 @@ pub(super) struct Stored {
 }
 
 impl Store {
-    /// Where receipts are stored on the host.
-    pub(super) const PATH: &str = "/var/lib/vgapt";
+    pub(super) const PATH: &str = RECEIPTS;
 
     /// An error if it does not belong to the caller: then its contents are not trusted.
     pub(super) fn open(target: &Target) -> Result<Self> {

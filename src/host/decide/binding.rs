@@ -12,7 +12,7 @@ use crate::model::{Finding, Host, PciDevice, Setup};
 /// Dependencies that have to be read before the files of other tools.
 const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
 /// The script that binds by address.
-const SCRIPT: &str = "/etc/vgapt/bind";
+pub const SCRIPT: &str = "/etc/vgapt/bind";
 const SCRIPT_TEXT: &str = include_str!("bind.sh");
 const DRIVER: &str = "vfio-pci";
 

@@ -3,7 +3,7 @@
 use crate::model::{Finding, PciAddress, PciDevice, PciId, Setup};
 
 /// vgapt's configuration for modprobe.
-pub(super) const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
+pub const MODPROBE: &str = "/etc/modprobe.d/vgapt.conf";
 /// Marks the lines that list the bound functions; vgapt reads them back from the file.
 pub(super) const MARK: &str = "#bound ";
 /// Why a file of the binding is removed.

@@ -20,7 +20,8 @@ mod planning;
 mod refusals;
 mod samba;
 
-pub use bound::{Bound, bound};
+pub use binding::SCRIPT;
+pub use bound::{Bound, MODPROBE, bound};
 pub use drivers::kept_out;
 pub use hook::{HOOK_TEXT, calls_hooks};
 pub(crate) use hugepages::most_in_hugepages;
