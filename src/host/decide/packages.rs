@@ -112,3 +112,22 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     edits.commands.push(Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names.join(", "))));
     Ok(edits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packages_of_vgapt_name_what_guests_need() {
+        let debian = include_str!("../../../packaging/debian/control");
+        let rpm = include_str!("../../../packaging/rpm/vgapt.spec");
+        let arch = include_str!("../../../packaging/arch/PKGBUILD");
+        // In the order of FAMILIES; one .rpm is for two of them.
+        for (family, text) in [debian, rpm, arch, rpm].iter().enumerate() {
+            let named: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).collect();
+            for software in &SOFTWARE {
+                assert!(named.contains(&software.packages[family]), "{}", software.packages[family]);
+            }
+        }
+    }
+}

@@ -10,8 +10,7 @@ package() {
   cp "$checkout/fixtures/hosts/z170-gtx960.host" "$root/tmp"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
   inside apt-get -qq update
-  # libidn2-0 would stay for libc6, which recommends it.
-  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh libidn2-0
+  inside apt-get -qq -y --no-install-recommends install man-db bash-completion fish zsh
   remember
 
   since=$EPOCHREALTIME
@@ -37,7 +36,9 @@ package() {
   rm -r "$root/var/lib/vgapt"
   exits 0 apt-get -y --no-install-recommends install /tmp/vgapt.deb
 
-  exits 0 apt-get -y purge --autoremove vgapt
+  # Libraries that came with it would stay where a package that was there recommends or suggests them.
+  exits 0 apt-get -y -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false \
+    purge --autoremove vgapt
   never_says "$said" 'still prepared|not empty so not removed'
   as_before ' \./(etc/ld\.so\.cache|var/(cache|lib/(apt|dpkg)|log)/)'
 }
