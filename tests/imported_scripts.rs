@@ -283,3 +283,122 @@ fn it_defines() {
     import(script, &["--define"]).with(0).saying(&["'win11' is defined", "vgapt export win11 --to qemu"]);
     import(script, &["--define", "--name", "test"]).with(1).saying(&["the domain 'test' already exists", "--name"]);
 }
+
+/// A host on which one QEMU runs, as `/proc` shows it.
+fn host_with_qemu(argv: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let process = root.path().join("proc/4711");
+    for folder in ["fd", "fdinfo"] {
+        fs::create_dir_all(process.join(folder)).unwrap();
+    }
+    let strings = |words: &[&str]| words.iter().map(|word| format!("{word}\0")).collect::<String>();
+    fs::write(process.join("cmdline"), strings(argv)).unwrap();
+    fs::write(process.join("environ"), strings(&["PWD=/elsewhere", "QEMU_AUDIO_DRV=pa"])).unwrap();
+    fs::write(process.join("status"), "Name:\tqemu-system-x86\nCpus_allowed_list:\t2-3\n").unwrap();
+    fs::write(process.join("fdinfo/30"), "pos:\t0\niff:\ttap0\n").unwrap();
+    for (thread, name, cpus) in [("4711", "qemu-system-x86", "2-3"), ("4712", "CPU 0/KVM", "3"), ("4713", "CPU 1/KVM", "2-3")] {
+        let task = process.join("task").join(thread);
+        fs::create_dir_all(&task).unwrap();
+        fs::write(task.join("comm"), format!("{name}\n")).unwrap();
+        fs::write(task.join("status"), format!("Cpus_allowed_list:\t{cpus}\n")).unwrap();
+    }
+    let net = root.path().join("sys/class/net/tap0");
+    fs::create_dir_all(&net).unwrap();
+    fs::create_dir_all(root.path().join("sys/devices/system/cpu")).unwrap();
+    fs::write(root.path().join("sys/devices/system/cpu/online"), "0-3\n").unwrap();
+    for (link, to) in [
+        (process.join("exe"), "/opt/qemu/bin/qemu-system-x86_64"),
+        (process.join("cwd"), "/vm"),
+        (process.join("fd/30"), "/dev/net/tun"),
+        (process.join("fd/9"), "/srv/a b.img"),
+        (net.join("master"), "../br7"),
+    ] {
+        std::os::unix::fs::symlink(to, link).unwrap();
+    }
+    // No QEMU, and a process that has ended.
+    fs::create_dir_all(root.path().join("proc/1")).unwrap();
+    fs::write(root.path().join("proc/1/cmdline"), "init\0").unwrap();
+    fs::create_dir_all(root.path().join("proc/2")).unwrap();
+    root
+}
+
+#[test]
+fn a_qemu_that_runs_is_read_exactly() {
+    let root = host_with_qemu(&[
+        "qemu-system-x86_64",
+        "-name",
+        "guest=win 10",
+        "-smp",
+        "2",
+        "-m",
+        "512",
+        "-M",
+        "q35",
+        "-nodefaults",
+        "-append",
+        "a b",
+        "-hda",
+        "c.img",
+        "-add-fd",
+        "fd=9,set=2",
+        "-drive",
+        "file=/dev/fdset/2,format=raw,if=virtio",
+        "-netdev",
+        "tap,id=n,fd=30",
+        "-device",
+        "virtio-net-pci,netdev=n",
+    ]);
+    let place = root.path().to_str().unwrap();
+    let import = |which: &[&str], code: i32| {
+        let mut import = vgapt(["--root", place, "import"]);
+        run(import.args(which)).with(code)
+    };
+    let ran = import(&["--print-xml", "--running"], 0);
+    for right in [
+        "<name>win 10</name>",
+        "<emulator>/opt/qemu/bin/qemu-system-x86_64</emulator>",
+        "<cmdline>a b</cmdline>",
+        "<source file='/vm/c.img'/>",
+        "<source file='/srv/a b.img'/>",
+        "<source bridge='br7'/>",
+        "cpuset='2-3'>2</vcpu>",
+        "<cputune>\n    <vcpupin vcpu='0' cpuset='3'/>\n  </cputune>",
+    ] {
+        assert!(ran.stdout.contains(right), "{right}\n{}", ran.stdout);
+    }
+    assert!(!ran.stderr.contains("is on no network"), "{}", ran.stderr);
+    for which in ["4711", "win 10"] {
+        assert_eq!(import(&["--print-xml", "--running", which], 0).stdout, ran.stdout);
+    }
+    import(&["--running", "win11"], 3).saying(&["no QEMU 'win11' runs here; these do: 4711 (win 10)"]);
+    fs::remove_dir_all(root.path().join("proc/4711")).unwrap();
+    import(&["--running"], 3).saying(&["no QEMU is seen among the processes of this host"]);
+    run(&mut vgapt(["--root", command::Z170, "import", "--running"])).with(3).saying(&["a capture contains no processes"]);
+    let root = host_with_qemu(&["qemu-system-aarch64", "-m", "512", "-M", "virt"]);
+    fs::remove_file(root.path().join("proc/4711/exe")).unwrap();
+    run(vgapt(["--root", root.path().to_str().unwrap(), "import"]).arg("--running")).with(1).saying(&["emulates aarch64"]);
+}
+
+#[test]
+fn a_copied_command_line_is_read_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("argv.txt");
+    let path = path.to_str().unwrap();
+    let import = |text: &str, more: &[&str], code: i32| {
+        fs::write(path, text).unwrap();
+        let ran = run(vgapt(["import", "--print-xml", "--argv", path]).args(more)).with(code);
+        ran.stderr + &ran.stdout
+    };
+    let ps = "root 4711 1.0 qemu-system-x86_64 -m 512 -M q35 -nodefaults -append console=ttyS0 rw -hda a.img\n";
+    assert!(import(ps, &[], 1).contains("--set PWD=DIRECTORY"));
+    let said = import(ps, &["--set", "PWD=/vm"], 0);
+    assert!(said.contains("<source file='/vm/a.img'/>") && said.contains("<cmdline>console=ttyS0 rw</cmdline>"), "{said}");
+    assert!(said.contains("'console=ttyS0 rw' is read as one word"), "{said}");
+    let unit = "[Service]\nWorkingDirectory=/vm\nEnvironment=\"NAME=a b\"\nExecStart=/usr/bin/qemu-system-x86_64 -m 512 -nodefaults \\\n  -name ${NAME} -hda %i.img\n";
+    assert!(import(unit, &[], 1).contains("--set 'INSTANCE=VALUE'"));
+    let said = import(unit, &["--set", "INSTANCE=one"], 0);
+    assert!(said.contains("<name>a b</name>") && said.contains("<source file='/vm/one.img'/>"), "{said}");
+    let said = import("# Page\n```sh\n$ sudo qemu-system-x86_64 -m 512 -nodefaults -hda /a.img\n```\n", &[], 0);
+    assert!(said.contains("<source file='/a.img'/>"), "{said}");
+    assert!(import("nothing\n", &[], 3).contains("no command that starts QEMU was found"));
+}

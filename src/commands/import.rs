@@ -1,7 +1,7 @@
 //! `vgapt import`.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,11 +14,12 @@ use super::Context;
 use super::exit_code::BLOCKED;
 use super::shared::existing::changed;
 use super::shared::facts::files;
+use super::shared::verified::{REFUSED, UNKNOWN, Verified, verify};
 use crate::discovery;
 use crate::domain;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, ImportContext, Imported, Script};
-use crate::model::{Files, Finding, shell_word};
+use crate::import::{self, Comparison, ImportContext, Imported, Script};
+use crate::model::{Files, Finding, QemuProcess, Reading, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::xml::Document;
@@ -29,14 +30,22 @@ const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_F
 /// The largest script that is read; the shell parser refuses a script of this size anyway.
 const LONGEST: u64 = 1 << 20;
 
-/// Convert a shell script that starts QEMU to a domain
+/// Convert a shell script that starts QEMU, or a QEMU that runs, to a domain
 ///
-/// Reads the script and never runs it. Without one of the last three options, only shows what each QEMU option
-/// would be converted to.
+/// Reads the script and never runs it. Where a script cannot be followed, start it and use --running, or give its
+/// command line with --argv: both take QEMU's options as they are. Without one of the last three options, only shows what each
+/// QEMU option would be converted to.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The script
-    script: PathBuf,
+    #[arg(required_unless_present_any = ["running", "argv"])]
+    script: Option<PathBuf>,
+    /// A QEMU that runs on this host, by its name or process number; without one the only one
+    #[arg(long, value_name = "NAME|PID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["script", "argv"])]
+    running: Option<String>,
+    /// A file with a QEMU command line that was copied out of ps, a log of libvirt, a page or a systemd unit; '-' is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "script")]
+    argv: Option<PathBuf>,
     /// The domain's name [default: from -name, else the script's file name]
     #[arg(long)]
     name: Option<String>,
@@ -61,13 +70,16 @@ fn setting(text: &str) -> Result<String, String> {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         // Read.
-        let path = std::path::absolute(&self.script).context("cannot determine the current directory")?;
-        let script = self.read(&path)?;
+        let (script, stem) = self.source(context)?;
         if !script.unset.is_empty() {
-            return refuse(context, &script.unset.iter().map(|name| unset(name)).collect::<Vec<_>>(), &script.notes);
+            let mut findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
+            if let (true, Some(last)) = (self.script.is_some(), findings.last_mut()) {
+                last.remedy.push_str("; or start the script, and import the QEMU that then runs: vgapt import --running");
+            }
+            return refuse(context, &findings, &script.notes);
         }
         // Decide.
-        let imported = self.translate(context, &script, &path)?;
+        let imported = self.translate(context, &script, &stem)?;
         if !imported.refusals.is_empty() {
             let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
             return refuse(context, &findings.collect::<Vec<_>>(), &imported.notes);
@@ -77,24 +89,55 @@ impl Arguments {
             return show_request(context, &domain);
         }
         let mut findings = self.against_disks(context, &domain)?;
+        let comparison = match verify(context, &script, &imported, &|fewer| self.translate(context, fewer, &stem)) {
+            Verified::Accepted { comparison, findings: unknown } => {
+                findings.extend(unknown);
+                comparison
+            }
+            Verified::Refused(finding) => {
+                findings.push(finding);
+                None
+            }
+            Verified::Unknown(because) => {
+                context.note(&format!("note: libvirt was not asked whether it accepts the domain: {because}"));
+                None
+            }
+        };
         // Write.
-        let mut is_refused = self.define && findings.iter().any(|finding| finding.refuses(false));
+        // The XML that is printed may be for another host.
+        // Whether it is defined is for the definition to say.
+        let stops =
+            |finding: &Finding| if [REFUSED, UNKNOWN].contains(&finding.code) { !self.print_xml && !self.define } else { self.define };
+        let mut is_refused = findings.iter().any(|finding| stops(finding) && finding.refuses(false));
         if self.define && !is_refused {
             let finding = define(context, &imported)?;
             is_refused = finding.is_some();
             findings.extend(finding);
         }
-        self.show(context, &imported, &findings, is_refused)?;
+        self.show(context, &imported, comparison.as_ref(), &findings, is_refused)?;
         Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
     }
 
-    /// Reads the script, which has to start QEMU.
-    fn read(&self, path: &Path) -> Result<Script> {
-        let shown = self.script.display();
-        let mut text = Vec::new();
-        let file = File::open(&self.script).with_context(|| format!("cannot read the script {shown}"))?;
-        file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read the script {shown}"))?;
-        let script = import::read(&String::from_utf8_lossy(&text), &path.to_string_lossy(), &|name| self.given(name), &sourced);
+    /// What QEMU is run with, and a name for a domain that has none.
+    fn source(&self, context: &Context) -> Result<(Script, String)> {
+        let given = |name: &str| self.given(name);
+        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (script, shown, stem) = if let Some(which) = &self.running {
+            let process = running(context, which)?;
+            (import::running(&process, &given), format!("process {}", process.pid), format!("qemu-{}", process.pid))
+        } else if let Some(path) = &self.argv {
+            let (text, stem) = if path.as_os_str() == "-" {
+                (limited(std::io::stdin(), "standard input")?, "imported".to_owned())
+            } else {
+                (text(path, "command line")?, stem(path))
+            };
+            (import::pasted(&text, &given), path.display().to_string(), stem)
+        } else {
+            let path = self.script.as_deref().context("clap requires a script")?;
+            let whole = std::path::absolute(path).context("cannot determine the current directory")?;
+            let script = import::read(&text(path, "script")?, &whole.to_string_lossy(), &given, &sourced);
+            (script, path.display().to_string(), stem(path))
+        };
         if let Some((why, remedy)) = script.refusal {
             return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
         }
@@ -102,7 +145,7 @@ impl Arguments {
             let remedy = "name the script that contains the command qemu-system-x86_64 …";
             return Err(Problem::new(format!("{shown} does not start QEMU"), remedy).into());
         }
-        Ok(script)
+        Ok((script, stem))
     }
 
     fn given(&self, name: &str) -> Option<String> {
@@ -112,18 +155,22 @@ impl Arguments {
         set.or_else(|| std::env::var(name).ok().filter(|_| may))
     }
 
-    fn translate(&self, context: &Context, script: &Script, path: &Path) -> Result<Imported> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let folder = path.parent().unwrap_or(path).to_string_lossy();
+    fn translate(&self, context: &Context, script: &Script, stem: &str) -> Result<Imported> {
         // The images are on this machine, unless the domain is for another one.
         let root = if context.uri().is_remote() { None } else { Some(context.own_root()?) };
         let format = |path: &str| discovery::image_format(root.as_ref()?, path);
-        let around = ImportContext { folder: &folder, format: &format };
-        Ok(import::translate(script, &stem, self.name.as_deref(), around))
+        Ok(import::translate(script, stem, self.name.as_deref(), ImportContext { format: &format }))
     }
 
-    fn show(&self, context: &Context, imported: &Imported, findings: &[Finding], is_refused: bool) -> Result<()> {
-        let told = output::imported(imported);
+    fn show(
+        &self,
+        context: &Context,
+        imported: &Imported,
+        comparison: Option<&Comparison>,
+        findings: &[Finding],
+        is_refused: bool,
+    ) -> Result<()> {
+        let told = output::imported(imported) + &comparison.map(output::compared).unwrap_or_default();
         if context.global.json {
             let mut value = serde_json::to_value(imported).context("plain data serialises")?;
             let outcome = match (is_refused, self.define) {
@@ -133,6 +180,7 @@ impl Arguments {
             };
             value["outcome"] = outcome.into();
             value["findings"] = output::findings_json(findings).into();
+            value["comparison"] = serde_json::to_value(comparison).context("plain data serialises")?;
             return output::print(&output::json(&value)).map_err(Into::into);
         }
         if !self.print_xml && !self.define {
@@ -171,6 +219,43 @@ impl Arguments {
         findings.retain(|finding| self.define || finding.code.starts_with("format-") || finding.code.starts_with("backing-"));
         Ok(findings)
     }
+}
+
+/// The QEMU process that is meant: by its name or number, or the only one.
+fn running(context: &Context, which: &str) -> Result<QemuProcess> {
+    let processes = match discovery::qemu_processes(&context.own_root()?) {
+        Reading::Known(processes) => processes,
+        Reading::Absent => return Err(Problem::new("/proc is not here: no process can be read", "run vgapt where QEMU runs").into()),
+        Reading::Unknown(because) => return Err(Problem::new(because, "run vgapt where QEMU runs, without --root").into()),
+    };
+    let name = |process: &QemuProcess| import::name_of(&process.argv);
+    let shown = |process: &QemuProcess| name(process).map_or(process.pid.to_string(), |name| format!("{} ({name})", process.pid));
+    let all: Vec<String> = processes.iter().map(shown).collect();
+    let is_it = |process: &QemuProcess| which.is_empty() || which == process.pid.to_string() || name(process).as_deref() == Some(which);
+    let mut found: Vec<QemuProcess> = processes.into_iter().filter(is_it).collect();
+    let remedy =
+        format!("name one: {} import --running {}", context.again(), found.first().map_or("PID".into(), |first| first.pid.to_string()));
+    match (found.len(), all.is_empty()) {
+        (1, _) => Ok(found.remove(0)),
+        (_, true) => {
+            let remedy = "start it, as root if its processes are hidden from other users (hidepid)";
+            Err(Problem::new("no QEMU is seen among the processes of this host", remedy).into())
+        }
+        (0, _) => Err(Problem::new(format!("no QEMU '{which}' runs here; these do: {}", all.join(", ")), remedy).into()),
+        (..) => Err(Problem::new(format!("several QEMU run here: {}", all.join(", ")), remedy).into()),
+    }
+}
+
+/// A file that the user named, up to the limit for a script.
+fn text(path: &Path, what: &str) -> Result<String> {
+    let shown = format!("the {what} {}", path.display());
+    limited(File::open(path).with_context(|| format!("cannot read {shown}"))?, &shown)
+}
+
+fn limited(file: impl Read, shown: &str) -> Result<String> {
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).with_context(|| format!("cannot read {shown}"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The text of a file that the script sources, up to the limit for a script.

@@ -123,6 +123,8 @@ questions! {
     QUESTION "listing the storage pools" pools() -> Pools;
     /// The QEMU command line that it would run for this XML.
     QUESTION "translating a domain" native(xml: &str) -> String;
+    /// What the schema has against this XML; `None` where nothing, or where no schema is installed for this libvirt.
+    QUESTION "checking a domain" schema(xml: &str) -> Option<String>;
     /// Defines a domain if it is unchanged since it was read (`before`; `None` if it did not exist). The schema is checked
     /// first, which keeps the time between comparison and definition short: libvirt cannot do both atomically.
     QUESTION "defining a domain" define(name: &str, before: Option<&str>, xml: &str) -> Defined;

@@ -109,8 +109,7 @@ fn pins(draft: &mut Draft) {
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
     let index = *given.last()?;
-    let given_counts =
-        ["cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"].map(|name| draft.number(index, name).unwrap_or(0));
+    let given_counts = COUNTS.map(|name| draft.number(index, name).unwrap_or(0));
     let machine = draft.domain.at("os/type").and_then(|kind| kind.attribute("machine"));
     let counts = counts(given_counts, machine.is_some_and(prefers_sockets));
     draft.domain.set("vcpu@placement", "static");
@@ -134,6 +133,25 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
         }
     }
     Some(topology.with("cores", counts.cores).with("threads", counts.threads))
+}
+
+/// The counts of `-smp`, in the order of [`counts`].
+const COUNTS: [&str; 7] = ["cpus", "sockets", "dies", "clusters", "cores", "threads", "maxcpus"];
+
+/// All counts of an `-smp`, by name, also those that it leaves to QEMU.
+pub(super) fn counts_of<'v>(said: impl Fn(&str) -> Option<&'v str>, machine: &str) -> [(&'static str, u32); 7] {
+    let given = COUNTS.map(|name| said(name).and_then(|count| count.parse().ok()).unwrap_or(0));
+    let counts = counts(given, prefers_sockets(machine));
+    let Counts { online, all, sockets, dies, clusters, cores, threads } = counts;
+    [
+        ("cpus", online),
+        ("sockets", sockets),
+        ("dies", dies),
+        ("clusters", clusters),
+        ("cores", cores),
+        ("threads", threads),
+        ("maxcpus", all),
+    ]
 }
 
 /// The number of CPUs and their topology.

@@ -155,6 +155,12 @@ fn vnc(draft: &mut Draft, index: usize) {
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
     let mut graphics = graphics.with("listen", listen);
     draft.fill(index, "vnc", &mut graphics);
+    // libvirt numbers the backends in their order.
+    let backends = || draft.options.iter().filter(|option| option.name == "audiodev");
+    if let Some(at) = draft.peek(index, "audiodev").and_then(|name| backends().position(|backend| backend.peek("id") == Some(name))) {
+        graphics.set("audio@id", at + 1);
+        draft.take(index, "audiodev");
+    }
     show(draft, graphics);
     draft.native(index, "<graphics type='vnc'>");
 }

@@ -1,8 +1,11 @@
 //! A domain under construction, and what became of each option: exactly one outcome each.
 
+use std::collections::BTreeMap;
+
 use super::options::{Conversion, QemuOption};
 use super::props::Props;
 use super::table::{self, Converted, PROPERTIES};
+use crate::model::Descriptor;
 use crate::xml::Fragment;
 
 /// A domain under construction.
@@ -20,6 +23,8 @@ pub(super) struct Draft {
     pub(super) overrides: Vec<(String, String, String)>,
     /// Controllers that libvirt names differently: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
+    /// The open files of QEMU, by number.
+    pub(super) descriptors: BTreeMap<u32, Descriptor>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
     places: usize,
     pub(super) name: Option<String>,
@@ -38,6 +43,7 @@ impl Draft {
             arguments: Vec::new(),
             overrides: Vec::new(),
             renamed: Vec::new(),
+            descriptors: BTreeMap::new(),
             places: 0,
             name: None,
             is_express: false,

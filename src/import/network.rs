@@ -4,6 +4,7 @@ use super::draft::Draft;
 use super::options::QemuOption;
 use super::props::Props;
 use super::table;
+use crate::model::Tap;
 use crate::xml::Fragment;
 
 const NO_PORT_FORWARDING: &str =
@@ -159,12 +160,19 @@ fn keep(draft: &mut Draft, card: &Card, why: &str) {
     }
 }
 
+/// The network device behind the open file that a card was given.
+fn tap(draft: &Draft, backend: usize) -> Option<Tap> {
+    let numbers = draft.peek(backend, "fd").or_else(|| draft.peek(backend, "fds"))?;
+    draft.descriptors.get(&numbers.split(':').next()?.parse().ok()?)?.tap.clone()
+}
+
 fn interface(draft: &mut Draft, card: Card) {
     let backend = card.backend;
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
     let is_handed = has(draft, "fd") || has(draft, "fds");
+    let tap = tap(draft, backend);
     if is_handed {
-        draft.notes.push(TAP_BY_FD.into());
+        draft.notes.extend(tap.is_none().then(|| TAP_BY_FD.to_owned()));
         draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
     }
     let own = |name: &str| draft.peek(backend, name).is_some_and(|value| (name, value) != ("restrict", "off"));
@@ -177,9 +185,15 @@ fn interface(draft: &mut Draft, card: Card) {
     let kind = draft.take(backend, "type").unwrap_or_default();
     // The helper's default bridge (`DEFAULT_BRIDGE_INTERFACE`).
     let by_helper = (kind == "bridge" || (kind == "tap" && has(draft, "helper"))).then(|| "br0".to_owned());
-    let bridge = draft.take(backend, "br").or(by_helper);
-    let name = draft.take(backend, "ifname");
+    let bridge = draft.take(backend, "br").or(by_helper).or_else(|| tap.as_ref()?.bridge.clone());
+    let name = draft.take(backend, "ifname").or_else(|| Some(tap.as_ref()?.name.clone()));
+    let below = tap.and_then(|tap| tap.below);
     let (kind, inner) = match (kind.as_str(), bridge) {
+        ("tap", _) if below.is_some() => {
+            let below = below.unwrap_or_default();
+            draft.notes.push(format!("the network card is a macvtap of {below}: mode='bridge' is assumed, see ip -d link"));
+            ("direct", Some(Fragment::new("source").with("dev", below).with("mode", "bridge")))
+        }
         ("user", _) => ("user", None),
         ("bridge" | "tap", Some(bridge)) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
         // A tap with a name was created by the user; without a name libvirt creates one.

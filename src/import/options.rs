@@ -111,6 +111,20 @@ pub(super) fn options(argv: &[String]) -> Vec<QemuOption> {
     options
 }
 
+/// A command line without one of its options.
+pub fn without(argv: &[String], index: usize) -> Vec<String> {
+    let mut words: Vec<String> = argv.iter().take(1).cloned().collect();
+    let mut at = words.len();
+    for (number, option) in options(argv).iter().enumerate() {
+        // A bare word is an option and its value at once.
+        let is_bare = argv.get(at).is_some_and(|word| word.trim_start_matches('-').is_empty() || !word.starts_with('-'));
+        let end = at + if is_bare { 1 } else { 1 + usize::from(option.value.is_some()) };
+        words.extend(argv[at..end].iter().filter(|_| number != index).cloned());
+        at = end;
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +135,16 @@ mod tests {
             ["qemu", "-enable-kvm", "--usbdevice", "host:1:2", "-M", "q35", "disk.img", "-frobnicate", "-m", "8G"].map(str::to_owned);
         let texts: Vec<String> = options(&argv).into_iter().map(|option| option.written).collect();
         assert_eq!(texts, ["-enable-kvm", "-usbdevice host:1:2", "-machine q35", "-hda disk.img", "-frobnicate", "-m 8G"]);
+    }
+
+    #[test]
+    fn one_option_less() {
+        let argv = ["qemu", "-usb", "disk.img", "-m", "8G", "-smp", "2"].map(str::to_owned);
+        let words = |index| without(&argv, index)[1..].join(" ");
+        assert_eq!(
+            [words(0), words(1), words(2), words(3)],
+            ["disk.img -m 8G -smp 2", "-usb -m 8G -smp 2", "-usb disk.img -smp 2", "-usb disk.img -m 8G"]
+        );
     }
 
     #[test]

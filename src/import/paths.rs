@@ -1,13 +1,12 @@
 //! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
 use super::options::QemuOption;
+use super::shell::Script;
 use super::table::{self, LINES, PATH_PROPERTIES, PATHS};
 
 /// What import knows of the host, apart from the script; it reads nothing itself.
 #[derive(Clone, Copy)]
 pub struct ImportContext<'a> {
-    /// The script's directory.
-    pub folder: &'a str,
     /// The format of an image, by its first bytes; `None` where it cannot be read.
     pub format: &'a dyn Fn(&str) -> Option<&'static str>,
 }
@@ -15,9 +14,27 @@ pub struct ImportContext<'a> {
 /// Where QEMU searches firmware and ROMs that are not in its working directory (`qemu_find_file`).
 const DATA: &str = "/usr/share/qemu";
 
-/// Makes every path absolute; returns notes about it.
-pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -> Vec<String> {
+/// A path of an open file that QEMU was given (`-add-fd`).
+const DESCRIPTORS: &str = "/dev/fdset/";
+
+/// What was made of the paths.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    pub(super) notes: Vec<String>,
+    /// Paths whose place is not known, each with the remedy.
+    pub(super) refusals: Vec<(String, String)>,
+}
+
+/// Makes every path absolute.
+pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &ImportContext<'_>) -> Placed {
     let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
+    let sets: Vec<(String, Option<String>)> = options
+        .iter()
+        .filter(|option| option.name == "add-fd")
+        .filter_map(|option| Some((option.peek("set")?.to_owned(), open_file(option, script))))
+        .collect();
+    let mut placed = Placed::default();
+    let folder = script.folder.as_deref();
     for option in options {
         let mut found: Vec<(Option<&str>, String)> = Vec::new();
         for name in table::of(PATH_PROPERTIES, &option.name).into_iter().flat_map(|names| names.split(' ')) {
@@ -30,10 +47,24 @@ pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -
         let line = option.value.as_deref().filter(|_| table::has(LINES, &option.name)).and_then(|value| value.split_once(':'));
         if let Some((kind, path)) = line.filter(|(kind, path)| ["file", "unix", "pipe"].contains(kind) && is_relative(path)) {
             from_folder.push(path.split(',').next().unwrap_or_default().to_owned());
-            option.value = Some(format!("{kind}:{}", joined(around.folder, path)));
+            option.value = Some(format!("{kind}:{}", joined(folder.unwrap_or_default(), path)));
         }
-        for (property, path) in found.into_iter().filter(|(_, path)| is_relative(path)) {
-            let here = joined(around.folder, &path);
+        for (property, path) in found {
+            if let Some(set) = path.strip_prefix(DESCRIPTORS) {
+                match (property, sets.iter().find(|(known, _)| known == set).and_then(|(_, path)| path.as_ref())) {
+                    (Some(property), Some(path)) => option.set(property, Some(path)),
+                    (None, Some(path)) => option.value = Some(path.clone()),
+                    (_, None) => placed.refusals.push((
+                        format!("{}: it is an open file that QEMU was given, whose path is not known", option.written),
+                        "import the QEMU that runs, as root: sudo vgapt import --running; or write the file's path in place of it".into(),
+                    )),
+                }
+                continue;
+            }
+            if !is_relative(&path) {
+                continue;
+            }
+            let here = joined(folder.unwrap_or_default(), &path);
             let is_data = (option.name == "bios" || property == Some("romfile")) && !path.contains('/');
             let absolute = if is_data && (around.format)(&here).is_none() {
                 from_data.push(path.clone());
@@ -48,15 +79,26 @@ pub(super) fn absolute(options: &mut [QemuOption], around: &ImportContext<'_>) -
             }
         }
     }
-    let mut notes = Vec::new();
-    if !from_folder.is_empty() {
-        let what = from_folder.join(", ");
-        notes.push(format!("{what}: resolved in the script's directory {}, since libvirt does not run QEMU there", around.folder));
+    let what = from_folder.join(", ");
+    match folder {
+        _ if from_folder.is_empty() => {}
+        Some(folder) => {
+            placed.notes.push(format!("{what}: resolved in the script's directory {folder}, since libvirt does not run QEMU there"))
+        }
+        None => placed
+            .refusals
+            .push((format!("{what}: the directory in which QEMU was started is not known"), "give it: --set PWD=DIRECTORY".into())),
     }
     if !from_data.is_empty() {
-        notes.push(format!("{}: not in the script's directory, so QEMU's own in {DATA} is used", from_data.join(", ")));
+        placed.notes.push(format!("{}: not in the script's directory, so QEMU's own in {DATA} is used", from_data.join(", ")));
     }
-    notes
+    placed
+}
+
+/// The path of the open file that `-add-fd` adds to a set.
+fn open_file(option: &QemuOption, script: &Script) -> Option<String> {
+    let descriptor = script.descriptors.get(&option.peek("fd")?.parse().ok()?)?;
+    descriptor.path.starts_with('/').then(|| descriptor.path.clone())
 }
 
 /// Neither absolute, nor a protocol's (`nbd:…`, `fat:rw:…`, `json:{…}`), nor unknown.
@@ -84,17 +126,29 @@ fn joined(folder: &str, path: &str) -> String {
 mod tests {
     use super::*;
     use crate::import::options::options;
+    use crate::model::Descriptor;
 
     #[test]
     fn from_the_scripts_folder() {
         let argv =
             ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
         let mut all = options(&argv.map(str::to_owned));
-        let around = ImportContext { folder: "/vm/one", format: &|_| None };
-        let notes = absolute(&mut all, &around);
+        let around = ImportContext { format: &|_| None };
+        let script = |folder: Option<&str>| Script { folder: folder.map(str::to_owned), ..Script::default() };
+        assert_eq!(absolute(&mut all.clone(), &script(None), &around).refusals.len(), 1);
+        let notes = absolute(&mut all, &script(Some("/vm/one")), &around).notes;
         let values: Vec<&str> = all.iter().map(QemuOption::value).collect();
         assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/qemu/b.bin", "/c"]);
         assert_eq!((all[1].peek("file"), all[1].written.as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
         assert_eq!(notes.len(), 2);
+    }
+
+    #[test]
+    fn an_open_file_is_its_path() {
+        let argv = ["qemu", "-add-fd", "fd=9,set=2", "-drive", "file=/dev/fdset/2,if=virtio", "-cdrom", "/dev/fdset/3"];
+        let mut all = options(&argv.map(str::to_owned));
+        let descriptors = [(9, Descriptor { path: "/vm/a.img".into(), tap: None })].into();
+        let placed = absolute(&mut all, &Script { descriptors, ..Script::default() }, &ImportContext { format: &|_| None });
+        assert_eq!((all[1].peek("file"), placed.refusals.len()), (Some("/vm/a.img"), 1));
     }
 }

@@ -9,7 +9,7 @@ use super::paths::ImportContext;
 use super::shell::Script;
 use super::table::MEANINGLESS;
 use super::{before, channels, cpu, display, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb};
-use crate::xml::is_xml;
+use crate::xml::{Fragment, is_xml};
 
 /// A part of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,12 +44,18 @@ pub struct Imported {
 /// Converts a script into a domain; `name` is used if its options set no name.
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
     let mut options = options(&script.argv);
-    let placed = paths::absolute(&mut options, &around);
+    let placed = paths::absolute(&mut options, script, &around);
     let mut draft = Draft::new(options);
-    draft.notes.extend(placed);
+    draft.notes.extend(placed.notes);
+    draft.refusals.extend(placed.refusals);
+    draft.descriptors.clone_from(&script.descriptors);
+    other_architectures(&mut draft, script);
     sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
+    for (vcpu, set) in &script.pins {
+        draft.domain.push("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
+    }
     firmware::translate(&mut draft);
     small::translate(&mut draft);
     memory::translate(&mut draft);
@@ -60,7 +66,9 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     display::translate(&mut draft);
     sound::translate(&mut draft, &script.environment);
     channels::translate(&mut draft);
+    option_files(&mut draft);
     settle(&mut draft);
+    open_files(&mut draft);
     let moved: Vec<String> = draft.options.iter().filter_map(|option| draft.moved(option)).collect();
     draft.notes.extend(moved);
     let left = before::translate(&mut draft, &script.before);
@@ -78,6 +86,33 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
         draft.refusals.push((why, "remove the character from the script".to_owned()));
     }
     Imported { name, xml, parts: draft.options.iter().map(part).collect(), notes, refusals: draft.refusals }
+}
+
+/// Refuses a QEMU of another architecture: the domains are x86.
+fn other_architectures(draft: &mut Draft, script: &Script) {
+    let program = script.argv.first().map_or("", String::as_str);
+    let architecture = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
+    if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name)) {
+        let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
+        draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
+    }
+}
+
+/// Refuses what is passed to QEMU unchanged with the number of a file that libvirt does not open.
+fn open_files(draft: &mut Draft) {
+    let kept = draft.options.iter().filter(|option| option.is_kept());
+    let by_number = kept.filter(|option| ["fd", "fds", "vhostfd", "vhostfds"].iter().any(|name| option.peek(name).is_some()));
+    let why = by_number.map(|option| format!("{}: it uses an open file of another process (fd=)", option.written));
+    let remedy = "name the file, the socket or the network device in the script in place of fd=";
+    draft.refusals.extend(why.map(|why| (why, remedy.to_owned())).collect::<Vec<_>>());
+}
+
+/// Refuses options that are in a file.
+fn option_files(draft: &mut Draft) {
+    for index in draft.named(&["readconfig"]) {
+        let remedy = "write the options of the file into the command line, and give it with --argv FILE";
+        draft.refuse(index, "the options in this file are not read", remedy);
+    }
 }
 
 /// Settles the options that no subject has taken.

@@ -129,6 +129,11 @@ impl Hypervisor for Libvirt {
         domain.xml_desc(flags).map(Some).map_err(|error| explain(&error, format!("cannot read the XML of '{name}'")))
     }
 
+    fn schema(&self, xml: &str) -> Result<Option<String>> {
+        // The local schema does not apply to libvirt on another host.
+        Ok(dropped::by_schema(xml).filter(|_| !self.is_remote).and_then(Result::err))
+    }
+
     fn define(&self, name: &str, before: Option<&str>, xml: &str) -> Result<Defined> {
         // The local schema does not apply to libvirt on another host.
         match dropped::by_schema(xml).filter(|_| !self.is_remote) {

@@ -1,7 +1,7 @@
 //! What each part of an imported script was converted to.
 
 use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
-use crate::import::{Conversion, Imported};
+use crate::import::{Comparison, Conversion, Imported};
 
 pub fn imported(imported: &Imported) -> String {
     let lists = [
@@ -22,6 +22,26 @@ pub fn imported(imported: &Imported) -> String {
     }
     for note in &imported.notes {
         text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+/// How the command line that libvirt makes of the domain differs from the script's.
+pub fn compared(comparison: &Comparison) -> String {
+    let Comparison { same, meaning, left_out, silent, added } = comparison;
+    let mut text = paint(STRONG, "libvirt's command line");
+    text.push_str(&format!(
+        ": {} options are the same, {} in other words, {} left out, {} differ\n",
+        same.len(),
+        meaning.len(),
+        left_out.len(),
+        silent.len()
+    ));
+    for (option, how) in silent {
+        text.push_str(&format!("  {option}  {}\n", paint(WARNING, how)));
+    }
+    if !added.is_empty() {
+        text.push_str(&format!("  {}\n", paint(FAINT, &format!("libvirt adds: {}", added.join(", ")))));
     }
     text
 }

@@ -14,7 +14,7 @@ mod topology;
 pub use checks::{Detail, checks};
 pub use diff::diff;
 pub use findings::{finding, findings_json, json};
-pub use imported::imported;
+pub use imported::{compared, imported};
 pub use list::{addresses, cards, env, env_values, functions, groups, host_json, hosts, usb};
 pub use plan::{edited, plan, plan_json, undoing};
 pub use style::shown;

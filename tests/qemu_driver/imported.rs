@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::command::{command, run, vgapt};
 use super::guide_flags::{check, native};
 use super::libvirt::{Libvirt, Version, have, skip};
@@ -131,4 +133,108 @@ fn the_guides_own_script() {
     for (beginning, why) in check(&page, None, &argv, beyond) {
         skip(&format!("{beginning}… among the flags of the guide's script"), why);
     }
+}
+
+/// What the comparison of each script with libvirt's command line finds, and what libvirt refuses.
+fn compared(libvirt: &Libvirt, script: &Path) -> (Value, Vec<String>) {
+    let mut import = vgapt(["import", "--json", "-c", &libvirt.uri]);
+    import.arg(script).args(GIVEN.split_whitespace().flat_map(|given| ["--set", given]));
+    import.args(["--set", "cat /sys/class/net/macvtap0/address=52:54:00:00:00:16", "--set", "cat /sys/class/net/macvtap0/ifindex=7"]);
+    let ran = run(&mut import);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+    let refused = json["findings"].as_array().into_iter().flatten().filter(|finding| finding["code"] == "libvirt-refuses");
+    (json["comparison"].clone(), refused.map(|finding| finding["message"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+/// What a machine of the tests does not have: libvirt then makes no command line, and says so.
+const NOT_HERE: [&str; 9] = [
+    "hugetlbfs",
+    "/dev/tpm0",
+    "/dev/dri",
+    "NUMA node",
+    "/usr/libexec/qemu-kvm",
+    "KVM is not available",
+    "swtpm",
+    "TSC frequency",
+    "Emulator '/usr/bin/qemu-system-x86_64' does not support machine type",
+];
+
+#[test]
+fn no_difference_to_libvirts_command_line_is_silent() {
+    if !have("imported scripts against libvirt's command line", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let folder = tempfile::tempdir().unwrap();
+    let small = small_scripts::all(folder.path());
+    let mut scripts: Vec<_> = fs::read_dir("fixtures/scripts").unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|ending| ending == "sh"));
+    let right = small.iter().enumerate().filter(|(_, small)| !small.is_refused());
+    scripts.extend(right.map(|(number, _)| folder.path().join(format!("small-{number}.sh"))));
+    let (mut wrong, mut same, mut not_here) = (Vec::new(), 0, 0);
+    for script in &scripts {
+        let (comparison, refused) = compared(&libvirt, script);
+        let said = || format!("{}: {refused:?} {}", script.display(), fs::read_to_string(script).unwrap());
+        if refused.iter().any(|why| NOT_HERE.iter().any(|what| why.contains(what))) {
+            not_here += 1;
+            continue;
+        }
+        if !refused.is_empty() || comparison.is_null() || comparison["silent"].as_array().is_none_or(|silent| !silent.is_empty()) {
+            wrong.push(format!("{}\n{}", said(), comparison["silent"]));
+        }
+        same += comparison["same"].as_array().map_or(0, Vec::len);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(same > 400 && not_here < 12, "{same} options are the same, {not_here} scripts need what is not here");
+}
+
+#[test]
+fn what_libvirt_refuses_is_said_with_the_line() {
+    if !have("a refused option against the QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("start.sh");
+    fs::write(&script, "#!/bin/sh\n\nqemu-system-x86_64 -m 256 -nodefaults -M q35 -smp 2 -cpu nosuchmodel\n").unwrap();
+    let (_, refused) = compared(&libvirt, &script);
+    assert!(refused.len() == 1 && refused[0].starts_with("line 3: -cpu nosuchmodel: "), "{refused:?}");
+}
+
+#[test]
+fn a_qemu_that_runs_is_imported() {
+    if !have("a QEMU that runs", &QEMU) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a b.img"), [0; 4096]).unwrap();
+    let name = format!("vgapt-test-{}", std::process::id());
+    let mut qemu = std::process::Command::new("qemu-system-x86_64")
+        .args([
+            "-name",
+            &name,
+            "-machine",
+            "q35",
+            "-m",
+            "64",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-S",
+            "-drive",
+            "file=a b.img,format=raw,if=virtio",
+        ])
+        .current_dir(folder.path())
+        .spawn()
+        .unwrap();
+    let read = || run(&mut vgapt(["import", "--print-xml", "--running", &name]));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut ran = read();
+    while ran.stdout.is_empty() && std::time::Instant::now() < deadline {
+        ran = read();
+    }
+    qemu.kill().unwrap();
+    qemu.wait().unwrap();
+    assert!(ran.stdout.contains(&format!("<source file='{}/a b.img'/>", folder.path().display())), "{}{}", ran.stderr, ran.stdout);
+    assert!(ran.stdout.contains(&format!("<name>{name}</name>")), "{}", ran.stdout);
 }

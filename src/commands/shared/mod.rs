@@ -14,3 +14,4 @@ pub(super) mod options;
 pub(super) mod request_file;
 mod schema;
 pub(super) mod user_file;
+pub(super) mod verified;

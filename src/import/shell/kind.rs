@@ -17,11 +17,6 @@ pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
     languages.into_iter().find(|(name, extensions, _)| first.contains(name) || by_name(extensions)).map(|(.., words)| words)
 }
 
-/// Whether it is a systemd unit.
-pub(super) fn is_unit(text: &str) -> bool {
-    !text.starts_with("#!") && text.lines().any(|line| line.trim() == "[Service]")
-}
-
 /// Whether it is Markdown with code blocks.
 pub(super) fn is_markdown(text: &str) -> bool {
     !text.starts_with("#!") && text.lines().filter(|line| line.starts_with("```")).count() > 1
@@ -35,7 +30,10 @@ pub(super) fn from_markdown(text: &str) -> String {
     for pair in fences.chunks(2) {
         let [from, to] = pair[..] else { continue };
         if lines[from..to].iter().any(|line| line.contains("qemu-system-") || line.contains("qemu-kvm")) {
-            kept[from + 1..to].copy_from_slice(&lines[from + 1..to]);
+            for at in from + 1..to {
+                // A page shows the shell's prompt.
+                kept[at] = lines[at].strip_prefix("$ ").unwrap_or(lines[at]);
+            }
         }
     }
     kept.join("\n") + "\n"
@@ -55,47 +53,6 @@ pub(super) fn join_option_lines(text: &str) -> Option<String> {
     Some(joined.collect())
 }
 
-/// A unit as a shell script with the same line numbers: what it starts, and with which variables.
-pub(super) fn from_unit(text: &str) -> String {
-    let mut script = String::new();
-    let mut goes_on = false;
-    let said = |name: &str| text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-    // A unit's CPU settings, as the equivalent command.
-    let mut before = String::new();
-    if let Some(set) = said("AllowedCPUs").or_else(|| said("CPUAffinity")).filter(|set| !set.is_empty()) {
-        before += &format!("taskset -c {} ", set.split_whitespace().collect::<Vec<_>>().join(","));
-    }
-    if let Some(policy) = said("CPUSchedulingPolicy").filter(|policy| ["rr", "fifo", "batch", "idle"].contains(policy)) {
-        before += &format!("chrt --{policy} {} ", said("CPUSchedulingPriority").unwrap_or("0"));
-    }
-    for line in text.lines() {
-        let line = line.trim_end();
-        let kept = if goes_on {
-            line.trim_start().to_owned()
-        } else if let Some(command) = line.strip_prefix("ExecStart=") {
-            before.clone() + command.trim_start_matches(['-', '@', ':', '+', '!'])
-        } else if let Some(variables) = line.strip_prefix("Environment=") {
-            variables.split_once('=').map_or_else(String::new, |_| unquoted(variables))
-        } else if let Some(file) = line.strip_prefix("EnvironmentFile=") {
-            format!(". {}", file.trim_start_matches('-'))
-        } else {
-            String::new()
-        };
-        goes_on = line.ends_with('\\') && !kept.is_empty();
-        script.push_str(&kept);
-        script.push('\n');
-    }
-    script
-}
-
-/// `"NAME=value with spaces"`: the quotes around the value alone.
-fn unquoted(variables: &str) -> String {
-    match variables.strip_prefix('"').and_then(|inside| inside.strip_suffix('"')).and_then(|inside| inside.split_once('=')) {
-        Some((name, value)) if !value.contains('"') => format!("{name}=\"{value}\""),
-        _ => variables.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,15 +61,10 @@ mod tests {
     fn kinds() {
         assert_eq!(other_language("#!/usr/bin/env python3\n", "start"), Some("a Python script"));
         assert_eq!([other_language("@echo off", "C/vm.BAT"), other_language("#!/bin/sh", "a.py")], [Some("a Windows batch file"), None]);
-        let unit = "[Unit]\n[Service]\nEnvironment=\"A=b c\" \nExecStart=-/usr/bin/kvm \\\n  -m 1\nRestart=always\n";
-        assert!(is_unit(unit) && !is_unit("#!/bin/sh\ncat <<E\n[Service]\nE"));
-        let pinned = "[Service]\nAllowedCPUs=4-7 9\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=1\nExecStart=kvm -m 1\n";
-        assert_eq!(from_unit(pinned), "\n\n\n\ntaskset -c 4-7,9 chrt --rr 1 kvm -m 1\n");
-        let page = "The dog's\n```\nls\n```\n```sh\nkvm\nqemu-kvm -m 1\n```\n";
+        let page = "The dog's\n```\nls\n```\n```sh\n$ kvm\nqemu-kvm -m 1\n```\n";
         assert!(is_markdown(page) && !is_markdown("#!/bin/sh\n```\n```"));
         assert_eq!(from_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
         assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
         assert_eq!([join_option_lines("kvm -m 1\n-usb"), join_option_lines("kvm")], [None, None]);
-        assert_eq!(from_unit(unit), "\n\nA=\"b c\"\n/usr/bin/kvm \\\n-m 1\n\n");
     }
 }

@@ -9,10 +9,14 @@ mod kind;
 mod lexer;
 mod marks;
 mod parser;
+mod pasted;
 mod pattern;
 mod programs;
 mod script;
+mod unit;
 mod word;
 
+pub use pasted::pasted;
 pub(super) use programs::is_wrapper;
+pub(super) use script::ENVIRONMENT;
 pub use script::{Script, read};

@@ -190,8 +190,11 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
         discard: draft.take(index, "discard"),
         options: vec![index],
     };
-    let kind = if draft.take(index, "media").as_deref() == Some("cdrom") { "cdrom" } else { "disk" };
+    let is_cd = draft.take(index, "media").as_deref() == Some("cdrom");
+    // On virtio a CD is a disk that cannot be written.
+    let kind = if is_cd && interface != "virtio" { "cdrom" } else { "disk" };
     let mut disk = Disk::new(file, &interface, kind, index);
+    disk.file.read_only |= is_cd;
     disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
     cache_by_parts(draft, index, &mut disk);
     draft.fill(index, "drive", &mut disk.element);
@@ -216,6 +219,10 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         disk.element.set("driver@iothread", thread);
     }
     draft.fill(index, "disk", &mut disk.element);
+    if draft.flag(index, "write-cache") == Some(false) {
+        let direct = disk.element.at("driver").is_some_and(|driver| matches!(driver.attribute("cache"), Some("none" | "directsync")));
+        disk.element.set("driver@cache", if direct { "directsync" } else { "writethrough" });
+    }
     let model = draft.virtio_model(index);
     if disk.bus == "virtio" && model != "virtio" {
         disk.element.set("@model", model);

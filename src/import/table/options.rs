@@ -21,7 +21,7 @@ pub(in crate::import) const WITH_PROPERTIES: &[(&str, &str)] = &[
     ("vnc", "display"),
     ("sandbox", "enable"),
     ("mon", "chardev"),
-    ("drive rtc overcommit realtime spice smbios global msg action acpitable fw_cfg vcpu", ""),
+    ("add-fd drive rtc overcommit realtime spice smbios global msg action acpitable fw_cfg vcpu", ""),
 ];
 
 /// Options whose whole value is a path.
@@ -68,7 +68,7 @@ pub(in crate::import) const MEANINGLESS: &[(&str, &str)] = &[
     ("full-screen alt-grab ctrl-grab no-frame portrait rotate", "libvirt opens no window"),
     ("incoming loadvm", "libvirt loads saved states itself: virsh restore, virsh snapshot-revert"),
     ("D d trace", "QEMU's log is in /var/log/libvirt/qemu"),
-    ("readconfig writeconfig", "option files are not read: copy the options into the script"),
+    ("writeconfig", "it writes the options of the script to a file"),
     ("no-fd-bootchk win2k-hack no-kvm-irqchip no-kvm old-param no-kvm-pit tdf show-cursor enable-fips", "QEMU no longer has this option"),
     ("smb", "QEMU no longer has this option; it started a Samba server, which libvirt forbids: share the folder with <filesystem>"),
     ("tftp bootp", "QEMU no longer has this option: use tftp= and bootfile= of -netdev user"),

@@ -82,7 +82,10 @@ impl Reader<'_> {
                         self.assign(&name, append, text);
                     }
                 }
-                Part::Array { name, append, values } => self.assign_array(name, *append, values),
+                Part::Array { name, append, values } => {
+                    self.note_arguments(values.iter());
+                    self.assign_array(name, *append, values);
+                }
             }
         }
     }

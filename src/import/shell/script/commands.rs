@@ -42,6 +42,9 @@ impl Reader<'_> {
         let mut argv = Vec::new();
         // Computed once, since it examines all words.
         let is_qemu = starts_qemu(step);
+        if is_qemu {
+            self.note_arguments(rest.iter().filter_map(Part::word));
+        }
         for word in rest.iter().filter_map(Part::word) {
             if is_qemu && word.finds_files() {
                 let words = shown(&self.variables.text(word));
@@ -137,6 +140,16 @@ impl Reader<'_> {
             }
         }
         Truth::of(true)
+    }
+
+    /// Says that words are the script's arguments, of which there are none.
+    pub(super) fn note_arguments<'w>(&mut self, mut words: impl Iterator<Item = &'w Word>) {
+        if words.any(|word| self.asks_for_arguments(word)) {
+            self.note(format!(
+                "line {}: the script takes arguments; without any, none are added here; --set '1=VALUE' sets the first",
+                self.line
+            ));
+        }
     }
 
     /// The commands of a file in the script's directory.

@@ -15,9 +15,10 @@ use super::budget::{Budget, COMMAND, WORD};
 use super::command::{Command, Joined, Statement};
 use super::condition::Truth;
 use super::expand::{Lookup, Variables};
-use super::kind;
 use super::marks::{has_unknown, shown, unknowns};
 use super::parser::parse;
+use super::{kind, unit};
+use crate::model::Descriptor;
 
 /// What a script would run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,18 +33,26 @@ pub struct Script {
     pub unset: Vec<String>,
     /// Notes about how the script was read.
     pub notes: Vec<String>,
+    /// The host CPUs of vCPUs, where their threads are pinned.
+    pub pins: Vec<(u32, String)>,
+    /// The line of the QEMU command.
+    pub line: Option<usize>,
+    /// The directory of its relative paths; `None` where that is not known.
+    pub folder: Option<String>,
+    /// The open files that QEMU has, by number.
+    pub descriptors: BTreeMap<u32, Descriptor>,
     /// Why no QEMU command was read, and the remedy.
     pub refusal: Option<(String, String)>,
 }
 
 impl Script {
-    fn refused(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(in crate::import) fn refused(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { refusal: Some((why.into(), remedy.into())), ..Self::default() }
     }
 }
 
 /// Environment variables that QEMU reads (`audio/audio_legacy.c`).
-const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
+pub(in crate::import) const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
 /// Commands that declare variables.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// The most iterations of a loop; real scripts need fewer.
@@ -56,8 +65,9 @@ const LONGEST_SCRIPT: usize = 256 << 10;
 const MOST_WORDS: usize = 2_000;
 const LONGEST_WORD: usize = 16 << 10;
 const LONGEST_COMMAND: usize = 128 << 10;
-/// The remedy.
-const BY_HAND: &str = "write the QEMU command that it runs into a separate script: ps -ww -o args= -C qemu-system-x86_64 prints it";
+/// The remedy: the ways that follow nothing.
+const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
+                       vgapt import --argv FILE";
 
 /// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
 pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
@@ -96,8 +106,10 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         qemu_commands: 0,
         unread: BTreeMap::new(),
     };
-    let unit = kind::is_unit(text).then(|| kind::from_unit(text));
-    let text = unit.as_deref().unwrap_or(text);
+    let folder = if unit::is_unit(text) { unit::folder(text) } else { Some(reader.variables.folder()) };
+    reader.script.folder = given("PWD").or(folder.map(str::to_owned));
+    let shell = unit::is_unit(text).then(|| unit::from_unit(text));
+    let text = shell.as_deref().unwrap_or(text);
     let fenced = kind::is_markdown(text).then(|| kind::from_markdown(text));
     if fenced.is_some() {
         reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
@@ -122,7 +134,9 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             reader.run(&steps);
             reader.finish(&text)
         }
-        Err(line) => Script::refused(format!("line {line}: a quote or bracket that opens there is never closed"), "close it"),
+        Err(line) => {
+            Script::refused(format!("line {line}: a quote or bracket that opens there is never closed"), format!("close it; or {BY_HAND}"))
+        }
     }
 }
 
@@ -278,6 +292,7 @@ impl Reader<'_> {
         let out = if is_longer { self.script.argv.clone() } else { argv.to_vec() };
         if is_longer {
             self.script.argv = argv.to_vec();
+            self.script.line = Some(step.line);
             self.script.before.clone_from(&self.prefix);
             self.script.environment = ENVIRONMENT
                 .iter()
@@ -329,7 +344,7 @@ impl Reader<'_> {
 
     /// Reports where a script mentions QEMU if no command was read.
     fn refuse(&mut self, text: &str) {
-        let remedy = "write the QEMU command alone into a script, and import that";
+        let remedy = BY_HAND;
         // A command without options only checks whether QEMU exists.
         let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
         let names = |line: &str| !line.trim_start().starts_with('#') && (line.contains("qemu-system-") || line.contains("qemu-kvm"));

@@ -1,0 +1,476 @@
+//! The normal form of a QEMU command line: its devices with what is behind them, and its settings, each as properties. What has
+//! several spellings in QEMU has one here; a property at QEMU's default is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::cpu;
+use super::super::memory::{read, read_bytes};
+use super::super::options::{QemuOption, options};
+use super::super::table::{is_on, number};
+use crate::model::PciAddress;
+
+/// A device or a setting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Item {
+    /// The driver of a device, or the option.
+    pub(super) kind: String,
+    pub(super) props: BTreeMap<String, String>,
+    /// The options that it is made of, by their position.
+    pub(super) options: Vec<usize>,
+}
+
+/// Drivers with another name of the same device.
+const SAME_DRIVER: [(&str, &str); 19] = [
+    ("virtio-net", "virtio-net-pci"),
+    ("virtio-blk", "virtio-blk-pci"),
+    ("virtio-scsi", "virtio-scsi-pci"),
+    ("virtio-serial", "virtio-serial-pci"),
+    ("virtio-rng", "virtio-rng-pci"),
+    ("virtio-balloon", "virtio-balloon-pci"),
+    ("virtio-9p", "virtio-9p-pci"),
+    ("virtio-keyboard", "virtio-keyboard-pci"),
+    ("virtio-mouse", "virtio-mouse-pci"),
+    ("virtio-tablet", "virtio-tablet-pci"),
+    ("vhost-user-fs", "vhost-user-fs-pci"),
+    ("vfio-pci-nohotplug", "vfio-pci"),
+    ("e1000-82540em", "e1000"),
+    ("lsi53c895a", "lsi"),
+    ("ahci", "ich9-ahci"),
+    ("virtio", "virtio-net-pci"),
+    ("hda", "intel-hda"),
+    ("ac97", "AC97"),
+    ("es1370", "ES1370"),
+];
+/// What `-vga` stands for.
+const VGA: [(&str, &str); 5] =
+    [("std", "VGA"), ("cirrus", "cirrus-vga"), ("vmware", "vmware-svga"), ("qxl", "qxl-vga"), ("virtio", "virtio-vga")];
+/// Properties that name another option, that option, and the prefix of its properties.
+const BEHIND: [(&str, &str, &str); 9] = [
+    ("netdev", "netdev", "netdev."),
+    ("chardev", "chardev", "chardev."),
+    ("audiodev", "audiodev", "audiodev."),
+    ("tpmdev", "tpmdev", "tpmdev."),
+    ("memdev", "object", "memdev."),
+    ("memory-backend", "object", "memory."),
+    ("rng", "object", "rng."),
+    ("iothread", "object", "iothread."),
+    ("fsdev", "fsdev", "fsdev."),
+];
+/// Names and places, which libvirt assigns.
+const PLACES: &str = "id bus addr port chassis slot multifunction node-name drive netdev chardev audiodev tpmdev memdev rng iothread fsdev driver \
+                      qom-type type vlan name cad nr index unit if media scsi-id lun channel device_id netdev.id";
+/// Properties at QEMU's default.
+const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
+                        drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
+                        acpi=on share=off prealloc=off memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
+                        disable-legacy=auto migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
+                        graphics=on";
+/// Settings that several options make together.
+const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
+
+/// The normal form.
+pub(super) fn items(argv: &[String]) -> Vec<Item> {
+    let options = options(argv);
+    let mut line = Line { options: &options, items: Vec::new(), behind: BTreeSet::new() };
+    for index in 0..options.len() {
+        line.option(index);
+    }
+    let behind = line.behind;
+    let mut items = line.items;
+    items.retain(|item| !item.options.first().is_some_and(|first| item.options.len() == 1 && behind.contains(first)));
+    for item in &mut items {
+        item.props = std::mem::take(&mut item.props)
+            .into_iter()
+            .map(|(name, value)| (if name == "write-cache" { "drive.writeback".into() } else { name.replace('_', "-") }, spelt(&value)))
+            .filter(|(name, value)| !PLACES.split(' ').any(|place| place.replace('_', "-") == *name) && !is_default(name, value))
+            .collect();
+    }
+    items
+}
+
+fn is_default(name: &str, value: &str) -> bool {
+    DEFAULTS.split_whitespace().any(|default| default.split_once('=').is_some_and(|(of, to)| of == name && to == value))
+}
+
+/// One spelling of a value.
+fn spelt(value: &str) -> String {
+    match value {
+        "yes" | "true" => "on".into(),
+        "no" | "false" => "off".into(),
+        _ if value.starts_with("0x") => number(value).map_or_else(|| value.to_owned(), |number| number.to_string()),
+        _ => value.to_owned(),
+    }
+}
+
+struct Line<'o> {
+    options: &'o [QemuOption],
+    items: Vec<Item>,
+    /// Options that are a part of another one's item.
+    behind: BTreeSet<usize>,
+}
+
+impl Line<'_> {
+    /// The item of a setting, or a new one for a device.
+    fn item(&mut self, kind: &str, index: usize) -> &mut Item {
+        let known = self.items.iter().position(|item| item.kind == kind && TOGETHER.split(' ').any(|one| one == kind));
+        let at = known.unwrap_or_else(|| {
+            self.items.push(Item { kind: kind.to_owned(), ..Item::default() });
+            self.items.len() - 1
+        });
+        self.items[at].options.push(index);
+        &mut self.items[at]
+    }
+
+    fn with(&mut self, kind: &str, index: usize, props: &[(&str, &str)]) {
+        let item = self.item(kind, index);
+        item.props.extend(props.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    }
+
+    fn option(&mut self, index: usize) {
+        let option = &self.options[index];
+        let value = option.value();
+        match option.name.as_str() {
+            "enable-kvm" => self.with("machine", index, &[("accel", "kvm")]),
+            "accel" => self.all("machine", index),
+            "no-acpi" => self.with("machine", index, &[("acpi", "off")]),
+            "no-hpet" => self.with("machine", index, &[("hpet", "off")]),
+            "machine" => self.machine(index),
+            "cpu" => self.cpu(index),
+            "global" => self.global(index),
+            "smp" => self.smp(index),
+            "m" => self.memory(index),
+            "mem-path" => self.with("memory", index, &[("memory.mem-path", value)]),
+            "mem-prealloc" => self.with("memory", index, &[("memory.prealloc", "on")]),
+            "localtime" => self.with("rtc", index, &[("base", "localtime")]),
+            "realtime" => self.with("overcommit", index, &[("mem-lock", option.peek("mlock").unwrap_or("off"))]),
+            "overcommit" | "rtc" | "boot" => self.all(&option.name, index),
+            "name" => self.with("name", index, &[("guest", option.peek("guest").unwrap_or_default())]),
+            "hda" | "hdb" | "hdc" | "hdd" => self.with("ide-hd", index, &[("drive.file", value)]),
+            "cdrom" => self.with("ide-cd", index, &[("drive.file", value), ("drive.readonly", "on")]),
+            "fda" | "fdb" => self.with("floppy", index, &[("drive.file", value)]),
+            "drive" => self.drive(index),
+            "vga" => {
+                let model = option.peek("model").unwrap_or_default();
+                if let Some((_, driver)) = VGA.iter().find(|(name, _)| *name == model) {
+                    self.with(driver, index, &[]);
+                }
+            }
+            "net" | "nic" => self.card(index),
+            "usbdevice" => self.usb(index),
+            // A port of the user network, which is said with it.
+            "redir" => {}
+            "soundhw" => value.split(',').for_each(|card| self.with(driver(if card == "hda" { "intel-hda" } else { card }), index, &[])),
+            "device" => self.device(index),
+            // What these are for is compared with the device.
+            "netdev" | "chardev" | "blockdev" | "tpmdev" | "fsdev" | "audiodev" | "object" => {
+                let kind = option.peek(if option.name == "object" { "qom-type" } else { "driver" }).unwrap_or_default();
+                self.all(&format!("{} {kind}", option.name), index);
+            }
+            "vnc" => self.vnc(index),
+            name => {
+                let name = name.to_owned();
+                if option.props.left().is_empty() {
+                    self.with(&name, index, &[("value", value)]);
+                } else {
+                    self.all(&name, index);
+                }
+            }
+        }
+    }
+
+    /// All properties of an option, and of what is behind it.
+    fn all(&mut self, kind: &str, index: usize) {
+        let mut item = Item::default();
+        self.collect(&mut item, index, "", &mut BTreeSet::new());
+        if let Some(size) = item.props.get("memdev.size").and_then(|size| read_bytes(size)) {
+            item.props.insert("memdev.size".into(), size.bytes().to_string());
+        }
+        let made = self.item(kind, index);
+        made.props.extend(item.props);
+        made.options.extend(item.options);
+    }
+
+    fn collect(&mut self, item: &mut Item, index: usize, prefix: &str, seen: &mut BTreeSet<usize>) {
+        if !seen.insert(index) {
+            return;
+        }
+        let options = self.options;
+        for (name, value) in options[index].props.left() {
+            if name == "drive" && options[index].name == "device" {
+                self.image(item, &value);
+                continue;
+            }
+            let target = BEHIND.iter().find(|(property, ..)| name.replace('_', "-") == *property);
+            let found =
+                target.and_then(|(_, of, _)| options.iter().position(|other| other.name == *of && other.peek("id") == Some(&value)));
+            match target.zip(found) {
+                Some(((.., within), at)) => {
+                    item.options.push(at);
+                    self.behind.insert(at);
+                    let kind = options[at]
+                        .peek("qom-type")
+                        .or(options[at].peek("backend"))
+                        .or(options[at].peek("driver"))
+                        .or(options[at].peek("type"));
+                    item.props.insert(format!("{within}kind"), kind.unwrap_or_default().to_owned());
+                    let own = |name: &str| PLACES.split(' ').any(|place| place == name) || ["id", "backend", "qom-type"].contains(&name);
+                    let mut inner = Item::default();
+                    self.collect(&mut inner, at, within, seen);
+                    inner.props.retain(|name, _| !own(name.trim_start_matches(within)));
+                    item.props.extend(inner.props);
+                    item.options.extend(inner.options);
+                }
+                None => drop(item.props.insert(format!("{prefix}{name}"), value)),
+            }
+        }
+    }
+
+    /// The image behind a device: a drive, or a tree of nodes.
+    fn image(&mut self, item: &mut Item, id: &str) {
+        let options = self.options;
+        if let Some(at) = options.iter().position(|option| option.name == "drive" && option.peek("id") == Some(id)) {
+            self.behind.insert(at);
+            item.options.push(at);
+            item.props.extend(drive_props(&options[at]));
+            return;
+        }
+        let mut name = id.to_owned();
+        for _ in 0..8 {
+            let Some(at) = options.iter().position(|option| option.name == "blockdev" && option.peek("node-name") == Some(&name)) else {
+                return;
+            };
+            self.behind.insert(at);
+            item.options.push(at);
+            let node = &options[at];
+            let mut put = |of: &str, value: &str| drop(item.props.insert(format!("drive.{of}"), value.to_owned()));
+            for prefix in ["", "file."] {
+                for (from, to) in [
+                    ("filename", "file"),
+                    ("cache.direct", "direct"),
+                    ("cache.no-flush", "no-flush"),
+                    ("aio", "aio"),
+                    ("detect-zeroes", "detect-zeroes"),
+                    ("read-only", "readonly"),
+                    ("discard", "discard"),
+                ] {
+                    if let Some(value) = node.peek(&format!("{prefix}{from}")) {
+                        put(to, value);
+                    }
+                }
+            }
+            match node.peek("driver") {
+                Some("file" | "host_device" | "host_cdrom") | None => {}
+                Some("copy-on-read") => put("copy-on-read", "on"),
+                Some(format) => put("format", format),
+            }
+            match node.peek("file") {
+                Some(below) => below.clone_into(&mut name),
+                None => return,
+            }
+        }
+    }
+
+    fn machine(&mut self, index: usize) {
+        let option = &self.options[index];
+        let model = option.peek("type").map(str::to_owned);
+        for (name, value) in option.props.left() {
+            if let ("pflash0" | "pflash1", at) = (name.as_str(), index) {
+                let mut flash = Item { kind: name.clone(), options: vec![at], ..Item::default() };
+                self.image(&mut flash, &value);
+                self.items.push(flash);
+            }
+        }
+        self.all("machine", index);
+        let item = self.item("machine", index);
+        item.props.retain(|name, _| !name.starts_with("pflash"));
+        item.props.extend(model.map(|model| ("machine".to_owned(), model)));
+        let memory: BTreeMap<String, String> =
+            item.props.iter().filter(|(name, _)| name.starts_with("memory.")).map(|(n, v)| (n.clone(), v.clone())).collect();
+        item.props.retain(|name, _| !name.starts_with("memory."));
+        if !memory.is_empty() {
+            let memory = memory.into_iter().filter(|(name, _)| name != "memory.size" && name != "memory.kind");
+            let memory: BTreeMap<String, String> = memory.collect();
+            self.item("memory", index).props.extend(memory);
+        }
+    }
+
+    fn cpu(&mut self, index: usize) {
+        let left = self.options[index].props.left();
+        let item = self.item("cpu", index);
+        for (name, value) in left {
+            let (name, value) = match name.split_at_checked(1) {
+                Some(("+", feature)) => (feature.to_owned(), "on".to_owned()),
+                Some(("-", feature)) => (feature.to_owned(), "off".to_owned()),
+                _ => (name, value),
+            };
+            item.props.insert(name, value);
+        }
+    }
+
+    /// A property of the processor, which may be set with `-global` too.
+    fn global(&mut self, index: usize) {
+        let value = self.options[index].value();
+        match value.split_once('=').and_then(|(name, value)| Some((name.split_once("x86_64-cpu.")?.1, value))) {
+            Some((name, value)) => {
+                let item = self.item("cpu", index);
+                item.props.insert(name.to_owned(), value.to_owned());
+            }
+            None => {
+                let (name, to) = value.split_once('=').unwrap_or((value, ""));
+                let name = name.replace('_', "-");
+                self.with("global", index, &[(&name, to)]);
+            }
+        }
+    }
+
+    fn smp(&mut self, index: usize) {
+        let option = &self.options[index];
+        let machine = self.options.iter().rev().find_map(|option| option.peek("type").filter(|_| option.name == "machine"));
+        let counts = cpu::counts_of(|name| option.peek(name), machine.unwrap_or("pc"));
+        let item = self.item("smp", index);
+        item.props.extend(counts.map(|(name, count)| (name.to_owned(), count.to_string())));
+    }
+
+    fn memory(&mut self, index: usize) {
+        let option = &self.options[index];
+        let amounts = [("size", option.peek("size")), ("maxmem", option.peek("maxmem"))];
+        let item = self.item("m", index);
+        for (name, amount) in amounts {
+            if let Some(size) = amount.and_then(read) {
+                item.props.insert(name.into(), size.bytes().to_string());
+            }
+        }
+    }
+
+    fn drive(&mut self, index: usize) {
+        let option = &self.options[index];
+        let is_cd = option.peek("media") == Some("cdrom");
+        let kind = match option.peek("if").unwrap_or("ide") {
+            "none" => return self.with("drive", index, &[]),
+            "virtio" => "virtio-blk-pci".to_owned(),
+            "scsi" => if is_cd { "scsi-cd" } else { "scsi-hd" }.to_owned(),
+            "pflash" => {
+                let before = self.items.iter().filter(|item| item.kind.starts_with("pflash")).count();
+                format!("pflash{}", option.peek("unit").map_or(before.to_string(), str::to_owned))
+            }
+            "floppy" => "floppy".to_owned(),
+            _ => if is_cd { "ide-cd" } else { "ide-hd" }.to_owned(),
+        };
+        let props = drive_props(option);
+        self.item(&kind, index).props.extend(props);
+    }
+
+    fn card(&mut self, index: usize) {
+        let option = &self.options[index];
+        let has_card = option.name == "nic" || option.peek("type") == Some("nic");
+        if !has_card || option.peek("type") == Some("none") {
+            return;
+        }
+        let model = option.peek("model").map(driver);
+        let mac = option.peek("mac").or(option.peek("macaddr")).map(|mac| ("mac", mac));
+        // QEMU's default card (`default_nic` of `pc_q35.c` and `pc_piix.c`).
+        let is_express =
+            self.options.iter().any(|option| option.name == "machine" && option.peek("type").is_some_and(|kind| kind.contains("q35")));
+        self.with(model.unwrap_or(if is_express { "e1000e" } else { "e1000" }), index, mac.as_slice());
+    }
+
+    fn usb(&mut self, index: usize) {
+        let value = self.options[index].value();
+        let kind = if value.starts_with("host:") { "usb-host" } else { return self.with(&format!("usb-{value}"), index, &[]) };
+        self.with(kind, index, &[]);
+    }
+
+    fn device(&mut self, index: usize) {
+        let name = self.options[index].driver().unwrap_or_default().to_owned();
+        let is_cd = || {
+            let drive = self.options[index].peek("drive").unwrap_or_default();
+            self.options
+                .iter()
+                .any(|option| option.name == "drive" && option.peek("id") == Some(drive) && option.peek("media") == Some("cdrom"))
+        };
+        let kind = match name.as_str() {
+            "ide-drive" => if is_cd() { "ide-cd" } else { "ide-hd" }.to_owned(),
+            "scsi-disk" => if is_cd() { "scsi-cd" } else { "scsi-hd" }.to_owned(),
+            name => driver(name).trim_end_matches("-non-transitional").trim_end_matches("-transitional").to_owned(),
+        };
+        let transitional = if name.ends_with("-non-transitional") {
+            Some(("on", "off"))
+        } else {
+            name.ends_with("-transitional").then_some(("off", "off"))
+        };
+        let first = self.items.len();
+        self.all(&kind, index);
+        if let Some((legacy, modern)) = transitional {
+            let props = &mut self.items[first].props;
+            props.insert("disable-legacy".into(), legacy.into());
+            props.insert("disable-modern".into(), modern.into());
+        }
+        let props = &mut self.items[first].props;
+        let in_mib: Vec<(String, String)> = props
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_suffix("_mb")?.to_owned(), value.clone())))
+            .filter(|(name, _)| name != "vgamem")
+            .collect();
+        for (name, mib) in in_mib {
+            props.remove(&format!("{name}_mb"));
+            props.insert(name, mib.parse::<u64>().map_or(mib, |mib| (mib << 20).to_string()));
+        }
+        if props.get("iothread.kind").is_some() {
+            props.retain(|name, _| !name.starts_with("iothread.") || name == "iothread.kind");
+        }
+        if let Some(function) = props.get("sysfsdev").and_then(|path| path.rsplit('/').next()?.parse::<PciAddress>().ok()) {
+            props.remove("sysfsdev");
+            props.insert("host".into(), function.to_string());
+        }
+        for name in ["host", "mac"] {
+            if let Some(value) = props.get_mut(name) {
+                *value = value.to_lowercase();
+                if name == "host" && value.matches(':').count() == 1 {
+                    *value = format!("0000:{value}");
+                }
+            }
+        }
+    }
+
+    fn vnc(&mut self, index: usize) {
+        let option = &self.options[index];
+        let display = option.peek("display").unwrap_or_default();
+        let display = if display.starts_with(':') { format!("0.0.0.0{display}") } else { display.to_owned() };
+        self.all("vnc", index);
+        if let Some(item) = self.items.last_mut() {
+            item.props.insert("display".into(), display);
+        }
+    }
+}
+
+/// One name of a driver.
+fn driver(name: &str) -> &str {
+    SAME_DRIVER.iter().find(|(other, _)| *other == name).map_or(name, |(_, one)| one)
+}
+
+/// The properties of a drive; `cache=` in its parts (the table in `qemu-options.hx`).
+fn drive_props(option: &QemuOption) -> BTreeMap<String, String> {
+    let mut props = BTreeMap::new();
+    let mut put = |name: &str, value: &str| drop(props.insert(name.to_owned(), value.to_owned()));
+    for (name, value) in option.props.left() {
+        let on = |is_on: bool| if is_on { "on" } else { "off" };
+        match name.replace('_', "-").as_str() {
+            "cache" => {
+                put("drive.writeback", on(!matches!(value.as_str(), "writethrough" | "directsync")));
+                put("drive.direct", on(matches!(value.as_str(), "none" | "off" | "directsync")));
+                put("drive.no-flush", on(value == "unsafe"));
+            }
+            "cache.writeback" | "cache.direct" | "cache.no-flush" => put(&name.replace("cache.", "drive."), on(is_on(&value))),
+            "discard" => put("drive.discard", if value == "on" { "unmap" } else { &value }),
+            "readonly" | "read-only" => put("drive.readonly", on(is_on(&value))),
+            // These are the device's in libvirt's command line.
+            "serial" | "werror" | "rerror" => put(&name, &value),
+            "id" | "if" | "index" | "unit" | "bus" | "media" | "snapshot" => {}
+            other => put(&format!("drive.{other}"), &value),
+        }
+    }
+    if option.peek("media") == Some("cdrom") {
+        put("drive.readonly", "on");
+    }
+    props
+}
