@@ -296,6 +296,12 @@ fn host_with_qemu(argv: &[&str]) -> tempfile::TempDir {
     fs::write(process.join("environ"), strings(&["PWD=/elsewhere", "QEMU_AUDIO_DRV=pa"])).unwrap();
     fs::write(process.join("status"), "Name:\tqemu-system-x86\nCpus_allowed_list:\t2-3\n").unwrap();
     fs::write(process.join("fdinfo/30"), "pos:\t0\niff:\ttap0\n").unwrap();
+    for (thread, name, cpus) in [("4711", "qemu-system-x86", "2-3"), ("4712", "CPU 0/KVM", "3"), ("4713", "CPU 1/KVM", "2-3")] {
+        let task = process.join("task").join(thread);
+        fs::create_dir_all(&task).unwrap();
+        fs::write(task.join("comm"), format!("{name}\n")).unwrap();
+        fs::write(task.join("status"), format!("Cpus_allowed_list:\t{cpus}\n")).unwrap();
+    }
     let net = root.path().join("sys/class/net/tap0");
     fs::create_dir_all(&net).unwrap();
     fs::create_dir_all(root.path().join("sys/devices/system/cpu")).unwrap();
@@ -322,6 +328,8 @@ fn a_qemu_that_runs_is_read_exactly() {
         "qemu-system-x86_64",
         "-name",
         "guest=win 10",
+        "-smp",
+        "2",
         "-m",
         "512",
         "-M",
@@ -353,7 +361,8 @@ fn a_qemu_that_runs_is_read_exactly() {
         "<source file='/vm/c.img'/>",
         "<source file='/srv/a b.img'/>",
         "<source bridge='br7'/>",
-        "cpuset='2-3'>1</vcpu>",
+        "cpuset='2-3'>2</vcpu>",
+        "<cputune>\n    <vcpupin vcpu='0' cpuset='3'/>\n  </cputune>",
     ] {
         assert!(ran.stdout.contains(right), "{right}\n{}", ran.stdout);
     }
@@ -363,7 +372,7 @@ fn a_qemu_that_runs_is_read_exactly() {
     }
     import(&["--running", "win11"], 3).saying(&["no QEMU 'win11' runs here; these do: 4711 (win 10)"]);
     fs::remove_dir_all(root.path().join("proc/4711")).unwrap();
-    import(&["--running"], 3).saying(&["no QEMU runs on this host"]);
+    import(&["--running"], 3).saying(&["no QEMU is seen among the processes of this host"]);
     run(&mut vgapt(["--root", command::Z170, "import", "--running"])).with(3).saying(&["a capture contains no processes"]);
     let root = host_with_qemu(&["qemu-system-aarch64", "-m", "512", "-M", "virt"]);
     fs::remove_file(root.path().join("proc/4711/exe")).unwrap();

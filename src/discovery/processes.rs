@@ -38,6 +38,7 @@ fn qemu(root: &Root, pid: u32) -> Option<QemuProcess> {
         }),
         descriptors: descriptors(root, pid),
         processors: processors(root, pid),
+        pins: pins(root, pid),
         argv,
         program,
     })
@@ -84,9 +85,27 @@ fn in_sys(name: &str, file: &str) -> String {
 
 /// The CPUs that a process may use, where these are not all of the host.
 fn processors(root: &Root, pid: u32) -> Option<String> {
-    let status = root.text(&format!("/proc/{pid}/status")).ok()?;
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?.trim().to_owned();
+    let allowed = allowed(root, &format!("/proc/{pid}/status"))?;
     let all = ["possible", "online"].map(|which| root.attribute(&format!("/sys/devices/system/cpu/{which}")));
     let is_all = all.iter().any(|all| all.as_deref() == Some(&allowed));
     (!is_all && all.iter().any(Option::is_some)).then_some(allowed)
+}
+
+fn allowed(root: &Root, status: &str) -> Option<String> {
+    let status = root.text(status).ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?.trim().to_owned())
+}
+
+/// The host CPUs of the threads `CPU 0/KVM` and so on (`kvm_start_vcpu_thread`), where they are others than the process's.
+fn pins(root: &Root, pid: u32) -> Vec<(u32, String)> {
+    let all = allowed(root, &format!("/proc/{pid}/status"));
+    let pin = |thread: String| {
+        let name = root.attribute(&format!("/proc/{pid}/task/{thread}/comm"))?;
+        let vcpu = name.strip_prefix("CPU ")?.split('/').next()?.parse().ok()?;
+        let own = allowed(root, &format!("/proc/{pid}/task/{thread}/status"))?;
+        (all.as_ref() != Some(&own)).then_some((vcpu, own))
+    };
+    let mut pins: Vec<(u32, String)> = root.names(&format!("/proc/{pid}/task")).into_iter().filter_map(pin).collect();
+    pins.sort_unstable();
+    pins
 }

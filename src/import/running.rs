@@ -44,7 +44,8 @@ pub fn running(process: &QemuProcess, given: &dyn Fn(&str) -> Option<String>) ->
     }
     let before = process.processors.iter().flat_map(|set| ["taskset".to_owned(), "-c".to_owned(), set.clone()]).collect();
     let environment = environment.into_iter().filter(|(name, _)| ENVIRONMENT.contains(&name.as_str())).collect();
-    Script { argv, before, environment, notes, descriptors, folder: given("PWD").or(folder), ..Script::default() }
+    let pins = process.pins.clone();
+    Script { argv, pins, before, environment, notes, descriptors, folder: given("PWD").or(folder), ..Script::default() }
 }
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ mod tests {
             environment: Reading::Known(vec![("PWD".into(), "/vm".into()), ("QEMU_AUDIO_DRV".into(), "pa".into())]),
             descriptors: Reading::Unknown("cannot read /proc/7/fd".into()),
             processors: Some("2-3".into()),
+            pins: vec![(0, "2".into())],
         }
     }
 

@@ -10,7 +10,7 @@ use super::paths::ImportContext;
 use super::shell::Script;
 use super::table::MEANINGLESS;
 use super::{before, channels, cpu, display, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb};
-use crate::xml::is_xml;
+use crate::xml::{Fragment, is_xml};
 
 /// A part of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -54,6 +54,9 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
+    for (vcpu, set) in &script.pins {
+        draft.domain.push("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
+    }
     firmware::translate(&mut draft);
     small::translate(&mut draft);
     memory::translate(&mut draft);
@@ -92,7 +95,7 @@ fn other_architectures(draft: &mut Draft, script: &Script) {
     let architecture = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
     if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name)) {
         let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
-        draft.refusals.push((why, "virt-install --arch makes a domain of another architecture".into()));
+        draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
     }
 }
 

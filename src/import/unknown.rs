@@ -8,7 +8,7 @@ use super::translate::Imported;
 pub fn unknown_to_qemu<'i>(imported: &'i Imported, help: &str, devices: &str) -> Vec<&'i str> {
     let kept = imported.parts.iter().filter(|part| part.fate == Conversion::Unchanged);
     let has_option = |name: &str| {
-        let words = help.lines().filter_map(|line| line.split_whitespace().next());
+        let words = help.lines().filter(|line| line.starts_with('-')).filter_map(|line| line.split_whitespace().next());
         words.flat_map(|word| word.split(['/', ','])).any(|word| word.strip_prefix('-') == Some(name))
     };
     let has_device = |value: &str| {

@@ -19,6 +19,8 @@ pub struct QemuProcess {
     pub descriptors: Reading<BTreeMap<u32, Descriptor>>,
     /// The host CPUs that it may use, where these are not all.
     pub processors: Option<String>,
+    /// The host CPUs of each vCPU's thread, where they are others than the process's. The threads have names with `debug-threads=on` only.
+    pub pins: Vec<(u32, String)>,
 }
 
 /// An open file of a process.

@@ -24,22 +24,19 @@ pub struct Comparison {
     pub added: Vec<String>,
 }
 
+/// A value of more letters than this does not occur in a note by chance.
+const LONG: usize = 8;
+
 /// Properties that libvirt sets in other words: the kind of device, the property, and how.
 const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("*", "bootindex", "libvirt counts the boot order over all devices"),
     ("boot", "order", "libvirt writes the order as the bootindex of each device"),
     ("boot", "once", "libvirt has the order of each start only"),
-    ("machine", "machine", "the machine type that the name stands for"),
     ("machine", "accel", "<domain type=…>"),
     ("cpu", "check", "it only warns, as without it"),
     ("cpu", "enforce", "libvirt checks the processor before the start"),
-    ("cpu", "host-phys-bits", "libvirt sets the number of bits"),
     ("cpu", "hv-passthrough", "libvirt sets each enlightenment that the kernel supports"),
     ("usb-host", "*", "libvirt finds the device by its ids at each start"),
-    ("vfio-pci", "romfile", "libvirt's <rom>"),
-    ("*", "drive.file", "libvirt opens the image"),
-    ("*", "drive.aio", "libvirt writes it into the node of the file"),
-    ("*", "num-queues", "libvirt sets the number of queues"),
     ("*", "mq", "libvirt derives it from the number of queues"),
     (
         "virtio-net-pci",
@@ -54,6 +51,7 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("*", "drive.throttling.*", "libvirt sets limits after the start"),
     ("*", "drive.bps*", "libvirt sets limits after the start"),
     ("*", "drive.iops*", "libvirt sets limits after the start"),
+    ("pflash1", "drive.file", "libvirt copies the template"),
     ("memory", "*", "<memoryBacking>"),
     ("numa", "memdev.*", "<memoryBacking>, <numatune>"),
     ("*", "drive.detect-zeroes", "without discard=unmap, unmap is on (virDomainDiskGetDetectZeroesMode)"),
@@ -114,6 +112,16 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
         if theirs == Some(value) {
             continue;
         }
+        // A machine type without a version is the newest (`mc->alias` of `hw/i386/pc_*.c`).
+        let alias = [("q35", "pc-q35-"), ("pc", "pc-i440fx-")].iter().find(|(alias, _)| name == "machine" && value == alias);
+        if let Some(theirs) = theirs.filter(|theirs| alias.is_some_and(|(_, versions)| theirs.starts_with(versions))) {
+            meanings.push(format!("{value} is {theirs} here"));
+            continue;
+        }
+        if theirs.is_some_and(|theirs| theirs.starts_with('/') && theirs.ends_with(&format!("/{value}"))) {
+            meanings.push(format!("{name}={value} is absolute"));
+            continue;
+        }
         let told = theirs.map_or_else(|| format!("{name}={value}"), |theirs| format!("{name}={value} is {name}={theirs}"));
         let matches = |pattern: &str, text: &str| pattern.strip_suffix('*').map_or(pattern == text, |start| text.starts_with(start));
         let known = OTHER_WORDS
@@ -121,12 +129,16 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
             .find(|(kind, properties, _)| matches(kind, &item.kind) && properties.split(' ').any(|property| matches(property, name)));
         // Import itself says of a property what it did with it.
         let bare = name.rsplit('.').next().unwrap_or_default();
-        let is_said = parts().flat_map(|part| &part.left).any(|left| left.replace('_', "-").starts_with(&format!("{bare}=")))
-            || imported
-                .notes
-                .iter()
-                .any(|note| !written.starts_with("-device") && note.contains(written.split(' ').next().unwrap_or_default()))
-            || imported.notes.iter().any(|note| note.replace('_', "-").contains(bare) || note.contains(value.as_str()));
+        let is_named = |note: &String| {
+            let note = note.replace('_', "-");
+            let is_property = note.contains(&format!("{bare}=")) || (bare.contains('-') && note.contains(bare));
+            // A MAC address, or a path.
+            let is_value = value.len() > LONG && note.contains(value.as_str());
+            let is_setting = item.kind == "smp" && note.contains("-smp");
+            is_property || is_value || is_setting
+        };
+        let is_left = || parts().flat_map(|part| &part.left).any(|left| left.replace('_', "-").starts_with(&format!("{bare}=")));
+        let is_said = imported.notes.iter().any(is_named) || is_left();
         match known {
             Some((.., why)) => meanings.push(format!("{told}: {why}")),
             None if is_said => meanings.push(format!("{told}: see above")),
@@ -185,6 +197,9 @@ mod tests {
         assert_eq!(silent("-drive file=/a,format=raw,if=virtio,readonly=on", disk), ["drive.readonly=on"]);
         assert_eq!(silent("-drive file=/a,format=raw,if=virtio,cache=unsafe", disk), ["drive.no-flush=on"]);
         assert_eq!(silent("-m 1G", "-m 2G"), ["size=1073741824 is size=2147483648"]);
+        assert_eq!(silent("-M q35", "-M pc-q35-9.0 -machine nvdimm=on"), Vec::<String>::new());
+        assert_eq!(silent("-acpitable file=t.dat", "-acpitable file=/vm/t.dat"), Vec::<String>::new());
+        assert_eq!(silent("-M q35", "-M pc-i440fx-9.0"), ["machine=q35 is machine=pc-i440fx-9.0"]);
         assert_eq!(silent("-cpu host,+svm", "-cpu host"), ["svm=on"]);
         assert_eq!(silent("-device nvme,serial=x", "-device qxl"), ["libvirt's command line has no such device"]);
     }

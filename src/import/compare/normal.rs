@@ -63,7 +63,7 @@ const PLACES: &str = "id bus addr port chassis slot multifunction node-name driv
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
                         acpi=on share=off prealloc=off memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
-                        disable-legacy=auto migratable=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
+                        disable-legacy=auto migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
                         graphics=on";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
@@ -272,7 +272,7 @@ impl Line<'_> {
 
     fn machine(&mut self, index: usize) {
         let option = &self.options[index];
-        let model = option.peek("type").unwrap_or("pc").to_owned();
+        let model = option.peek("type").map(str::to_owned);
         for (name, value) in option.props.left() {
             if let ("pflash0" | "pflash1", at) = (name.as_str(), index) {
                 let mut flash = Item { kind: name.clone(), options: vec![at], ..Item::default() };
@@ -283,7 +283,7 @@ impl Line<'_> {
         self.all("machine", index);
         let item = self.item("machine", index);
         item.props.retain(|name, _| !name.starts_with("pflash"));
-        item.props.insert("machine".into(), model);
+        item.props.extend(model.map(|model| ("machine".to_owned(), model)));
         let memory: BTreeMap<String, String> =
             item.props.iter().filter(|(name, _)| name.starts_with("memory.")).map(|(n, v)| (n.clone(), v.clone())).collect();
         item.props.retain(|name, _| !name.starts_with("memory."));

@@ -33,6 +33,8 @@ pub struct Script {
     pub unset: Vec<String>,
     /// Notes about how the script was read.
     pub notes: Vec<String>,
+    /// The host CPUs of vCPUs, where their threads are pinned.
+    pub pins: Vec<(u32, String)>,
     /// The line of the QEMU command.
     pub line: Option<usize>,
     /// The directory of its relative paths; `None` where that is not known.

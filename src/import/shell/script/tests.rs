@@ -95,10 +95,12 @@ fn commands_within_commands() {
         "screen -dmS vm sudo kvm -m '4 G'",
         "su - user -c \"kvm -m '4 G'\"",
         "{ kvm -m '4 G' | tee log; } &",
-        "[Service]\nEnvironment=\"M=4 G\"\nExecStart=/usr/bin/env kvm \\\n -m \"$M\"\nRestart=no",
+        "[Service]\nEnvironment=\"M=4 G\"\nExecStart=/usr/bin/env kvm \\\n -m ${M}\nRestart=no",
     ] {
         assert_eq!(argv(script), "kvm|-m|4 G", "{script}");
     }
+    // systemd splits `$M` as a word of its own, also in quotes, which are gone by then (`replace_env_argv`).
+    assert_eq!(argv("[Service]\nEnvironment=\"M=4 G\"\nExecStart=kvm -m \"$M\"\n"), "kvm|-m|4|G");
 }
 
 #[test]
