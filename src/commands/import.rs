@@ -19,11 +19,7 @@ use crate::domain::{self, Request};
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Comparison, ImportContext, Imported, Script};
 use crate::model::{Files, Finding, QemuProcess, Reading, shell_word};
-<<<<<<< HEAD
 use crate::output::{self, Answer, Outcome};
-=======
-use crate::output;
->>>>>>> r-import
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -89,15 +85,11 @@ impl Arguments {
         // Read.
         let (script, stem) = self.source(context)?;
         if !script.unset.is_empty() {
-<<<<<<< HEAD
-            return Ok(refuse(context, script.unset.iter().map(|name| unset(name)).collect(), script.notes));
-=======
             let mut findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
             if let (true, Some(last)) = (self.script.is_some(), findings.last_mut()) {
                 last.remedy.push_str("; or start the script, and import the QEMU that then runs: vgapt import --running");
             }
-            return refuse(context, &findings, &script.notes);
->>>>>>> r-import
+            return Ok(refuse(context, findings, script.notes));
         }
         // Decide.
         let imported = self.translate(context, &script, &stem)?;
@@ -136,16 +128,12 @@ impl Arguments {
             findings.extend(finding);
         }
         self.show(context, &imported, comparison.as_ref(), &findings, is_refused)?;
-<<<<<<< HEAD
         let outcome = match (is_refused, self.define) {
             (true, _) => Outcome::Refused,
             (false, true) => Outcome::Done,
             (false, false) => Outcome::Planned,
         };
         Ok(Answer::new(outcome).with(ImportedDomain { imported, comparison }).finding(findings))
-=======
-        Ok(if is_refused { ExitCode::from(BLOCKED) } else { ExitCode::SUCCESS })
->>>>>>> r-import
     }
 
     /// What QEMU is run with, and a name for a domain that has none.
@@ -156,17 +144,12 @@ impl Arguments {
             let process = running(context, which)?;
             (import::running(&process, &given), format!("process {}", process.pid), format!("qemu-{}", process.pid))
         } else if let Some(path) = &self.argv {
-<<<<<<< HEAD
-            let text = if path.as_os_str() == "-" { limited(std::io::stdin(), "standard input")? } else { text(path, "command line")? };
-            (import::pasted(&text, &given), path.display().to_string(), stem(path).replace('-', "imported"))
-=======
             let (text, stem) = if path.as_os_str() == "-" {
                 (limited(std::io::stdin(), "standard input")?, "imported".to_owned())
             } else {
                 (text(path, "command line")?, stem(path))
             };
             (import::pasted(&text, &given), path.display().to_string(), stem)
->>>>>>> r-import
         } else {
             let path = self.script.as_deref().context("clap requires a script")?;
             let whole = std::path::absolute(path).context("cannot determine the current directory")?;
@@ -205,23 +188,8 @@ impl Arguments {
         findings: &[Finding],
         is_refused: bool,
     ) -> Result<()> {
-<<<<<<< HEAD
         if context.global.json {
             return Ok(());
-=======
-        let told = output::imported(imported) + &comparison.map(output::compared).unwrap_or_default();
-        if context.global.json {
-            let mut value = serde_json::to_value(imported).context("plain data serialises")?;
-            let outcome = match (is_refused, self.define) {
-                (true, _) => "refused",
-                (false, true) => "defined",
-                (false, false) => "shown",
-            };
-            value["outcome"] = outcome.into();
-            value["findings"] = output::findings_json(findings).into();
-            value["comparison"] = serde_json::to_value(comparison).context("plain data serialises")?;
-            return output::print(&output::json(&value)).map_err(Into::into);
->>>>>>> r-import
         }
         let told = output::imported(imported) + &comparison.map(output::compared).unwrap_or_default();
         if !self.print_xml && !self.define {
@@ -280,11 +248,7 @@ fn running(context: &Context, which: &str) -> Result<QemuProcess> {
         (1, _) => Ok(found.remove(0)),
         (_, true) => {
             let remedy = "start it, as root if its processes are hidden from other users (hidepid)";
-<<<<<<< HEAD
-            Err(Problem::new("no QEMU runs on this host", remedy).into())
-=======
             Err(Problem::new("no QEMU is seen among the processes of this host", remedy).into())
->>>>>>> r-import
         }
         (0, _) => Err(Problem::new(format!("no QEMU '{which}' runs here; these do: {}", all.join(", ")), remedy).into()),
         (..) => Err(Problem::new(format!("several QEMU run here: {}", all.join(", ")), remedy).into()),
