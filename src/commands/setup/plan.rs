@@ -51,10 +51,8 @@ impl Plan {
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
-        let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others].concat();
-        if request.handover {
-            prepare.extend(words(&["--bind", "start"]));
-        }
+        let bind = if request.handover { words(&["--bind", "start"]) } else { Vec::new() };
+        let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others, bind.clone()].concat();
         prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
             prepare.extend(words(&["--hugepages", &short(memory)]));
@@ -62,7 +60,7 @@ impl Plan {
         let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
         anyhow::ensure!(host["outcome"].is_string(), "`{}` did not say what it would do", shown(&prepare));
         Ok(Self {
-            check: [words(&["check"]), of_cards].concat(),
+            check: [words(&["check"]), of_cards, bind].concat(),
             define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
             start: starts.then(|| words(&["start", "--", &name])),
             picture: proposals::picture(&answers, found),
