@@ -219,7 +219,8 @@ impl Arguments {
             }
             Outcome::NothingToDo => "the host is prepared; already up to date",
             Outcome::Applied if !root.is_live() => TREE,
-            Outcome::Applied => "the host is prepared",
+            Outcome::Applied if plan.reboot.is_empty() => "the host is prepared",
+            Outcome::Applied => "the host is prepared; reboot it",
             Outcome::Planned if root.is_capture() => "this is a capture of a host: nothing was changed",
             Outcome::Planned if self.consent.dry_run => "nothing was changed",
             Outcome::Planned => {
