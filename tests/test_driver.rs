@@ -28,8 +28,16 @@ fn status() {
     let off = on_node(&["status", "off"]).with(0).saying(&["unknown on this host: drivers"]);
     assert!(off.stdout.starts_with("off: shut off\n"), "{}", off.stdout);
     assert!(off.stdout.contains("01:00.0") && off.stdout.contains("[10de:1401]") && off.stdout.contains("01:00.1"), "{}", off.stdout);
-    assert_eq!(on_node(&["status", "on"]).with(0).stdout, "on: running\n");
-    on_node(&["status", "moved"]).with(0).saying(&["PCI function 0a:00.0 does not exist"]);
+    assert!(
+        off.stdout.contains("next: vgapt -c test:///") && off.stdout.ends_with(" start off   (it is defined, and shut off)\n"),
+        "{}",
+        off.stdout
+    );
+    let on = on_node(&["status", "on"]).with(0).stdout;
+    assert!(on.starts_with("on: running, since when is unknown\n  memory      4 GiB\n") && !on.contains("[10de:"), "{on}");
+    // A start that is refused is no next step.
+    let moved = on_node(&["status", "moved"]).with(0).saying(&["PCI function 0a:00.0 does not exist"]);
+    assert!(!moved.stdout.contains("start moved"), "{}", moved.stdout);
 
     let json: Value = serde_json::from_str(&on_node(&["--json", "status", "moved"]).with(0).stdout).unwrap();
     assert_eq!((json["state"].as_str(), json["findings"][0]["code"].as_str()), (Some("shut-off"), Some("no-such-device")), "{json:#}");

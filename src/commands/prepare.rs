@@ -221,7 +221,8 @@ impl Arguments {
             Outcome::Planned => context.note("nothing was changed"),
             Outcome::Unconfirmed => context.say("nothing was changed\n"),
             _ if !root.is_live() => context.note(TREE),
-            _ => context.note("the host is prepared"),
+            _ if plan.reboot.is_empty() => context.note("the host is prepared"),
+            _ => context.note("the host is prepared; reboot it"),
         }
         outcome
     }

@@ -105,11 +105,16 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let host = context.host(root, if state.is_active() { Scope::Devices } else { Scope::All })?;
     let passed = existing.passed();
     // While the domain is running, its devices are in use by it: nothing to check.
-    let findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
+    let mut findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
     let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
     let handover = existing.record.as_ref().is_some_and(|record| record.request.handover);
+    // A display that is handed over is returned.
+    findings.retain(|finding| finding.code != "only-display" || !handover);
     let bind = handover.then_some(crate::host::Bind::Start);
     let of_host = if state.is_active() { None } else { next::of_host(context, root, &host, &functions, bind)? };
+    // A start that is refused is no next step.
+    let refusal = findings.iter().find(|finding| finding.refuses(false));
+    let lacks = of_host.or_else(|| refusal.map(|finding| Next::sentence(format!("{}: {}", finding.remedy, finding.message))));
     let picture = passthrough::picture(&host, &functions, handover);
     // Only the XML of the running domain tells whether its agent is connected.
     let active = if state.is_active() { active_xml(connection, name)? } else { None };
@@ -131,7 +136,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
         agent,
         devices: only(&host, &functions),
         findings,
-        next: next::of_domain(context, name, next::stage(state), picture, of_host),
+        next: next::of_domain(context, name, next::stage(state), picture, lacks),
     })
 }
 

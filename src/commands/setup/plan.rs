@@ -71,12 +71,9 @@ impl Plan {
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
-        let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others].concat();
-        let mut check = [words(&["check"]), of_cards].concat();
-        if request.handover {
-            prepare.extend(words(&["--bind", "start"]));
-            check.extend(words(&["--bind", "start"]));
-        }
+        let bind = if request.handover { words(&["--bind", "start"]) } else { Vec::new() };
+        let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others, bind.clone()].concat();
+        let check = [words(&["check"]), of_cards, bind].concat();
         prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
             prepare.extend(words(&["--hugepages", &short(memory)]));

@@ -198,8 +198,7 @@ impl Definition<'_> {
         let of_host = || next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start));
         let name = self.base.name.as_str();
         Ok(match outcome {
-            Outcome::DryRun => Some(next::without_dry_run()),
-            Outcome::Refused => of_host()?,
+            Outcome::DryRun | Outcome::Refused => of_host()?,
             Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
             Outcome::Defined | Outcome::Unchanged => {
                 let stage = next::stage(self.connection.state(name)?);

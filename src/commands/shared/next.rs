@@ -139,11 +139,6 @@ pub(in crate::commands) fn of_domain(context: &Context, name: &str, stage: Stage
     readiness::of_domain(&DomainState { name: &word, vgapt: &context.again(), uri: &uri, stage, picture }, host)
 }
 
-/// After a dry run: the same command without that option.
-pub(in crate::commands) fn without_dry_run() -> Next {
-    Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")
-}
-
 /// This command line with further words, and without some.
 pub(in crate::commands) fn again(more: &[&str], without: &[&str]) -> String {
     let given = std::env::args().skip(1).filter(|word| !without.contains(&word.as_str())).map(|word| shell_word(&word));

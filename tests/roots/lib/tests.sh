@@ -7,7 +7,7 @@ by_ids() { # [MACHINE ADDRESS]
   machine "${1-z170-gtx960}"
   remember
   exits 0 vgapt prepare --gpu "$gpu" --allow only-display --yes
-  says "$said" 'next: reboot'
+  says "$said" 'is prepared; reboot'
   images_have etc/modprobe.d/vgapt.conf
   every_entry_says intel_iommu=on
 
