@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use super::shared::card;
 use super::shared::consent::Consent;
-use super::shared::next::{self, Seen, again};
+use super::shared::next::{Seen, again};
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
@@ -231,7 +231,7 @@ impl Arguments {
 /// What comes next on the host, as it is now.
 fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome) -> Result<Next> {
     match outcome {
-        Outcome::Planned if !root.is_capture() => return Ok(next::without_dry_run()),
+        Outcome::Planned if !root.is_capture() => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
         _ => {}
     }
