@@ -33,7 +33,7 @@ const COMMANDS: [(&str, &[Kind]); 31] = [
     ("undefine", &[of::<undefine::Undefined>]),
     ("hook", &[]),
     ("import", &[of::<import::ImportedDomain>, of::<import::AsRequest>, of::<import::Notes>]),
-    ("export", &[of::<export::Options>, of::<export::Manifest>]),
+    ("export", &[of::<export::ForQemu>, of::<export::ForCluster>]),
     ("disk", &[]),
     ("disk create", &[of::<Created>]),
     ("disk overlay", &[of::<Overlaid>]),

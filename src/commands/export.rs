@@ -69,7 +69,7 @@ impl Arguments {
         export::set_vfio_driver(&mut existing.document);
         let options = export::one_option_per_line(&connection.native(&existing.document.to_string())?);
         context.print_document(&options)?;
-        Ok(Answer::done(Options { options: options.lines().map(str::to_owned).collect(), notes }))
+        Ok(Answer::done(ForQemu { options: options.lines().map(str::to_owned).collect(), notes }))
     }
 
     fn kubevirt(&self, context: &Context, connection: &dyn Hypervisor, existing: &Existing) -> Result<Answer> {
@@ -95,13 +95,13 @@ impl Arguments {
         }
         context.print_document(&text)?;
         let export::Exported { manifest, permitted, unsupported, notes } = exported;
-        Ok(Answer::done(Manifest { manifest, permitted, beyond: unsupported, notes }))
+        Ok(Answer::done(ForCluster { manifest, permitted, beyond: unsupported, notes }))
     }
 }
 
 /// What `vgapt export --to qemu` answers.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Options {
+pub(super) struct ForQemu {
     /// QEMU's options, each with its value.
     options: Vec<String>,
     notes: Vec<String>,
@@ -109,7 +109,7 @@ pub(super) struct Options {
 
 /// What `vgapt export --to kubevirt` answers.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Manifest {
+pub(super) struct ForCluster {
     /// KubeVirt's VirtualMachine.
     manifest: Value,
     /// What the cluster's administrator must add to the KubeVirt resource; null if no function is passed through.

@@ -214,7 +214,7 @@ impl Arguments {
         match outcome {
             Outcome::Refused => context.say("nothing was changed: see above\n"),
             Outcome::Unchanged if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
-                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above")
+                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
             }
             Outcome::Unchanged => context.note("the host is prepared; already up to date"),
             Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
