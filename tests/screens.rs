@@ -227,7 +227,7 @@ fn the_picture_the_text_and_the_data_agree() {
         assert_eq!(uses_in_text(&text), uses, "{arguments:?}\n{text}");
         assert_eq!(uses_in_picture(&svg), uses, "{arguments:?}\n{svg}");
         // Titles, nodes, caches, cards and what the words mean.
-        let said = |line: &str| line.trim_start_matches(|c: char| c == ' ').replace('&', "&amp;").replace('<', "&lt;");
+        let said = |line: &str| line.trim_start_matches(' ').replace('&', "&amp;").replace('<', "&lt;");
         for line in text.lines().filter(|line| !line.starts_with("    ")).take_while(|line| !line.is_empty()) {
             assert!(svg.contains(&format!(">{}<", said(line))), "the picture does not say: {line}\n{svg}");
         }
