@@ -76,7 +76,7 @@ fn each_command_has_a_schema() {
     assert_eq!(known, all);
 }
 
-/// Keys of vgapt are in snake_case; those of options, of libvirt, QEMU and KubeVirt stay as they are.
+/// Keys of vgapt are in `snake_case`; those of options, of libvirt, QEMU and KubeVirt stay as they are.
 #[test]
 fn keys_are_in_snake_case() {
     fn keys(schema: &Value, found: &mut BTreeSet<String>) {
@@ -269,6 +269,7 @@ fn disks() {
 
 /// The same mistake has the same exit code in every command that it can be made with.
 #[test]
+#[allow(clippy::too_many_lines)] // A table.
 fn mistakes() {
     let place = TempDir::new().unwrap();
     let uri = node(&place);
