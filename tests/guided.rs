@@ -27,7 +27,7 @@ impl Place {
     fn setup(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
         command.args(["--root", self.tree.path().to_str().unwrap(), "--connect", "test:///default", "setup"]).args(arguments);
-        command.env("HOME", self.home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
+        command.env("HOME", self.home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1").env("COLUMNS", "120");
         command.current_dir(self.home.path());
         command
     }

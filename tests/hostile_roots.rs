@@ -224,7 +224,9 @@ proptest! {
         fs::write(place.path(), capture.to_string()).unwrap();
         let root = Root::open(place.path()).unwrap();
         let host = discovery::read(&root, Scope::All);
-        output::cards(&host, &passthrough::assess(&host));
+        let cards = passthrough::assess(&host);
+        output::cards(&host, &cards);
+        output::card_details(&host, &cards);
         output::host_json(&host, &passthrough::assess(&host));
         discovery::files(&root, &["/vm/disk".into()]);
     }

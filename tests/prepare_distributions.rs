@@ -41,9 +41,10 @@ fn plans_are_right() {
         let root = root.path();
         let before = walk(root);
         let refused = REFUSED.contains(&name.as_str());
+        let full = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run", "--verbose"]).stdout;
         let first = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(i32::from(refused));
         insta::with_settings!({snapshot_path => "../fixtures/distributions", prepend_module_to_snapshot => false, omit_expression => true}, {
-            insta::assert_snapshot!(format!("{name}.plan"), format!("{}----\n{}", first.stdout, first.stderr));
+            insta::assert_snapshot!(format!("{name}.plan"), format!("{full}----\n{}----\n{}", first.stdout, first.stderr));
         });
         if refused {
             assert_same(&before, &walk(root), &name);
@@ -115,7 +116,7 @@ fn rpm_ostree_regenerates_as_before() {
                 fs::write(root.join(ORIGIN), format!("[origin]\nrefspec=x\n{before}")).unwrap();
             }
             let ran = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
-            assert!(ran.stdout.contains(&format!("$ rpm-ostree initramfs {done}: ")), "{before}: {}", ran.stdout);
+            assert!(ran.stdout.contains(&format!("$ rpm-ostree initramfs {done}\n")), "{before}: {}", ran.stdout);
             let ran = on(root, &["undo", "--yes"]).with(0);
             let said = format!("{}{}", ran.stdout, ran.stderr);
             assert!(

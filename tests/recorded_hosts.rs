@@ -30,7 +30,8 @@ fn listings_are_right() {
     for file in recordings() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let host = read(&file, Scope::Cards);
-        let table = output::cards(&host, &passthrough::assess(&host));
+        let cards = passthrough::assess(&host);
+        let table = format!("{}\n----\n{}", output::cards(&host, &cards), output::card_details(&host, &cards));
         let all = read(&file, Scope::All);
         let json: serde_json::Value = serde_json::from_str(&output::host_json(&all, &passthrough::assess(&all))).unwrap();
         let verdicts = serde_json::json!({"iommu": json["iommu"], "gpus": json["gpus"], "warnings": json["warnings"]});
@@ -97,7 +98,7 @@ fn json_says_what_the_table_says() {
         let cards = passthrough::assess(&host);
         let json: serde_json::Value = serde_json::from_str(&output::host_json(&host, &cards)).unwrap();
         let strings = strings(&json).join("\n");
-        let text = output::plain(&output::cards(&host, &cards));
+        let text = output::plain(&(output::cards(&host, &cards) + &output::card_details(&host, &cards)));
         for line in text.lines().filter(|line| line.contains("remedy: ") || line.contains("next ") || line.contains("warning ")) {
             let said =
                 line.split_once("remedy: ").or_else(|| line.split_once("next ")).or_else(|| line.split_once("warning ")).unwrap().1.trim();

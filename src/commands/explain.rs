@@ -11,7 +11,7 @@ use crate::output;
 
 /// Explain each element that vgapt added to a domain
 ///
-/// Prints each element that vgapt added to a domain, with its reason and source, one per line.
+/// Prints each element that vgapt added to a domain, with its reason and source; elements with the same reason together.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain's name
@@ -28,11 +28,7 @@ impl Arguments {
             output::print(&output::json(&reasons))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let line = |reason: &domain::Reason| {
-            let changed = if reason.changed { " (changed since, not by vgapt)" } else { "" };
-            format!("{} {}: {}{changed} [{}]\n", reason.element, reason.says, reason.why, reason.source)
-        };
-        output::print(&reasons.iter().map(line).collect::<String>())?;
+        output::print(&output::reasons(&reasons))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -15,7 +15,7 @@ use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Host, PciAddress, Setup, Severity, Size, SmbShare};
-use crate::output;
+use crate::output::{self, PlanView};
 use crate::passthrough;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -24,7 +24,7 @@ use crate::target::Target;
 /// Prepare the host: IOMMU, early binding, huge pages; shows the plan first, verifies the result, undo reverts it
 ///
 /// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
-/// pages. Every change is shown first, file by file and command by command; nothing else is changed. The result
+/// pages. Every file and command is shown first, and with --verbose the text of each file; nothing else is changed. The result
 /// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
 /// be run in it are printed.
 #[derive(Debug, clap::Args)]
@@ -101,15 +101,17 @@ impl Arguments {
         plan.leave_out(&host::noted(&target)?);
 
         // Show, ask, write.
+        let bound = bound(&host, &wanted);
+        let shown = PlanView { plan: &plan, bound: &bound, is_live: target.is_live() };
         if !context.global.json {
-            output::print(&output::plan(&plan, target.is_live()))?;
+            output::print(&if context.global.verbose { shown.details() } else { shown.text() })?;
             context.tell(&plan.findings);
         }
         let outcome = if plan.findings.iter().any(|finding| finding.severity > Severity::Warning) {
             Outcome::Refused
         } else if plan.is_empty() {
             Outcome::NothingToDo
-        } else if !may_change || !self.consent.given(context)? {
+        } else if !self.is_accepted(context, may_change, shown)? {
             Outcome::Planned
         } else {
             carry_out(context, &root, &wanted, &plan, &target)?;
@@ -136,10 +138,18 @@ impl Arguments {
         if !context.global.json {
             output::print(&output::undoing(&undoing))?;
         }
-        if !self.consent.given(context)? {
+        if !self.consent.given(context, None)? {
             return Err(Problem::new("nothing was changed", "roll it back with vgapt undo, or use --yes").into());
         }
         host::undo(&undoing, target, &|step| context.detail(step))
+    }
+
+    /// Whether the plan is carried out; its end is said in one line before that is asked.
+    fn is_accepted(&self, context: &Context, may_change: bool, plan: PlanView<'_>) -> Result<bool> {
+        if !context.global.json {
+            output::print(&plan.total())?;
+        }
+        Ok(may_change && self.consent.given(context, Some(&|| plan.details() + &plan.total()))?)
     }
 
     /// What is wanted; and why no card is bound, where none was named and none can be chosen.
@@ -213,7 +223,7 @@ impl Arguments {
             Outcome::NothingToDo => "the host is prepared; already up to date",
             Outcome::Applied if !root.is_live() => TREE,
             Outcome::Applied if plan.reboot.is_empty() => "the host is prepared",
-            Outcome::Applied => "the host is prepared; reboot, then run: vgapt check",
+            Outcome::Applied => "the host is prepared; reboot it\nafter the reboot: vgapt check",
             Outcome::Planned if root.is_capture() => "this is a capture of a host: nothing was changed",
             Outcome::Planned if self.consent.dry_run => "nothing was changed",
             Outcome::Planned => {
@@ -224,6 +234,17 @@ impl Arguments {
         context.note(note);
         ExitCode::SUCCESS
     }
+}
+
+/// The functions that are bound to vfio-pci, and when.
+fn bound(host: &Host, wanted: &Wanted) -> String {
+    let when = match wanted.bind {
+        Bind::Boot => "at boot",
+        Bind::Start => "when the domain starts",
+    };
+    let functions: Vec<String> =
+        host.devices(&wanted.functions).map(|device| format!("{} {}", device.address.short(), device.class.noun())).collect();
+    if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}", functions.join(", ")) }
 }
 
 /// Carries out and verifies the plan; rolls it back on a failure.

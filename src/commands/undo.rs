@@ -62,7 +62,7 @@ impl Arguments {
             Outcome::Edited
         } else if self.consent.dry_run {
             Outcome::DryRun
-        } else if self.consent.given(context)? {
+        } else if self.consent.given(context, None)? {
             Outcome::Undone
         } else {
             Outcome::NotDone

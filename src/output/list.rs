@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::findings::{finding, findings_json, json};
-use super::style::{BAD, FAINT, GOOD, HANG, STRONG, Style, WARNING, paint, shown};
-use super::table::table;
+use super::style::{BAD, FAINT, GOOD, STRONG, Style, WARNING, paint, shown};
+use super::table::{self, table};
 use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
 use crate::passthrough::{self, Assessment, Verdict};
 
@@ -95,6 +95,9 @@ fn short_name(card: &Assessment) -> String {
         ("ASPEED Technology, Inc. ", ""),
     ];
     let Some(name) = &card.name else { return format!("unknown graphics [{}]", card.id) };
+    if let Some((_, maker)) = MAKERS.iter().find(|(long, _)| name == long.trim_end()) {
+        return format!("{maker}[{}]", card.id);
+    }
     let short = MAKERS.iter().find_map(|(long, short)| Some(format!("{short}{}", name.strip_prefix(long)?)));
     short.unwrap_or_else(|| name.clone())
 }
@@ -107,20 +110,23 @@ fn meanings(host: &Host, cards: &[&Assessment]) -> String {
             verdicts.push(card.verdict);
         }
     }
-    let mut text: String =
-        verdicts.into_iter().map(|verdict| format!("{}: {}\n", paint(style(verdict), verdict), meaning(verdict))).collect();
-    for card in cards.iter().filter(|card| !card.blockers.is_empty()) {
-        let blockers: Vec<String> =
-            host.devices(&card.blockers).map(|device| format!("{} {}", device.address.short(), device.class.noun())).collect();
-        text.push_str(&format!("{} is in one group with {}\n", card.address.short(), blockers.join(", ")));
-    }
-    text
+    let blocker = |device: &PciDevice| format!("{} {}", device.address.short(), device.class.noun());
+    let blockers = |card: &&&Assessment| {
+        let blockers: Vec<String> = host.devices(&card.blockers).map(blocker).collect();
+        format!("; that of {} has {}", card.address.short(), blockers.join(", "))
+    };
+    let line = |verdict: Verdict| {
+        let blocked: String =
+            cards.iter().filter(|card| card.verdict == verdict && !card.blockers.is_empty()).map(|card| blockers(&card)).collect();
+        format!("{}: {}{blocked}\n", paint(style(verdict), verdict), meaning(verdict))
+    };
+    verdicts.into_iter().map(line).collect()
 }
 
 fn block(host: &Host, card: &Assessment) -> String {
     let name = card.name.clone().unwrap_or_else(|| "unknown graphics".into());
     let mut text = format!("\n{}  {} [{}]\n", paint(STRONG, card.address), paint(STRONG, name), card.id);
-    let mut line = |key: &str, value: &str| text.push_str(&format!("  {} {HANG}{value}\n", paint(FAINT, format_args!("{key:<9}"))));
+    let mut line = |key: &str, value: &str| text.push_str(&table::row(key, 9, value));
     let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
     line("kind", &format!("{}{virtual_function}{boot}", kind(card.kind).2));

@@ -1,12 +1,15 @@
-//! Which guest uses which core, as an SVG picture of nested boxes.
+//! Which guest uses which core, as an SVG picture of nested boxes, with the words of `topology.rs`.
 
 use super::topology::{CacheBox, CpuUse, NodeBox, TopologyView};
 
-const BOX: usize = 58;
+const BOX: usize = 108;
 const GAP: usize = 8;
 const LINE: usize = 20;
 /// Cores in one row.
-const ROW: usize = 12;
+const ROW: usize = 8;
+
+/// Marks an efficiency core.
+const EFFICIENT: &str = "E";
 
 /// Colours for people with any colour vision (Okabe and Ito, 2008), each with a word beside it.
 const GUEST: &str = "#009e73";
@@ -38,40 +41,56 @@ impl Picture {
     }
 }
 
+fn colour(used: &CpuUse) -> &'static str {
+    match used {
+        CpuUse::Guest(_) => GUEST,
+        CpuUse::Unused => UNUSED,
+        CpuUse::Emulator => EMULATOR,
+        CpuUse::Host => HOST,
+    }
+}
+
 pub fn svg(seats: &TopologyView) -> String {
     let mut picture = Picture { body: String::new(), width: 0, y: GAP };
     picture.text(GAP, 16, &seats.title());
     picture.y += LINE + GAP;
+    if seats.cores.is_empty() {
+        picture.text(GAP, 12, "the cores of this host are unknown");
+        picture.y += LINE;
+    }
     for node in seats.nodes() {
         draw_node(&mut picture, seats, &node);
     }
-    for card in seats.cards.iter().filter(|card| card.node.is_none()) {
-        picture.text(GAP, 12, &format!("{} (NUMA node unknown)", card.label));
+    for card in seats.cards_of(None) {
+        picture.text(GAP, 12, &card.words());
         picture.y += LINE;
     }
-    for (colour, word) in
-        [(GUEST, "the guest"), (EMULATOR, "the host and the emulator"), (UNUSED, "unused sibling of a guest CPU"), (HOST, "the host")]
-    {
+    for used in seats.legend() {
         let y = picture.y;
-        picture.body.push_str(&format!("<rect x=\"{GAP}\" y=\"{y}\" width=\"14\" height=\"14\" fill=\"{colour}\" stroke=\"#333\"/>\n"));
-        picture.text(GAP + 22, 12, word);
+        picture
+            .body
+            .push_str(&format!("<rect x=\"{GAP}\" y=\"{y}\" width=\"14\" height=\"14\" fill=\"{}\" stroke=\"#333\"/>\n", colour(&used)));
+        picture.text(GAP + 22, 12, &format!("{}: {}", used.word(), used.meaning()));
+        picture.y += LINE;
+    }
+    if seats.is_hybrid() {
+        picture.text(GAP, 12, &format!("{EFFICIENT}: efficiency core"));
         picture.y += LINE;
     }
     let Picture { body, width, y } = picture;
+    let height = y + GAP;
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{}\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n",
-        y + GAP
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
     )
 }
 
 fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &NodeBox<'_>) {
     let top = picture.y;
     picture.y += GAP / 2;
-    picture.text(2 * GAP, 13, &format!("package {}, NUMA node {}", node.package, node.number));
+    picture.text(2 * GAP, 13, &node.words());
     picture.y += LINE;
-    for card in seats.cards.iter().filter(|card| card.node == Some(node.number)) {
-        let groups: Vec<String> = card.groups.iter().map(u32::to_string).collect();
-        picture.text(2 * GAP, 12, &format!("{} (IOMMU group {})", card.label, groups.join(", ")));
+    for card in seats.cards_of(Some(node.number)) {
+        picture.text(2 * GAP, 12, &card.words());
         picture.y += LINE;
     }
     for cache in &node.caches {
@@ -84,23 +103,22 @@ fn draw_node(picture: &mut Picture, seats: &TopologyView, node: &NodeBox<'_>) {
 
 fn draw_cache(picture: &mut Picture, seats: &TopologyView, cache: &CacheBox<'_>) {
     let top = picture.y;
-    picture.text(3 * GAP, 12, &format!("L3 {} MiB", cache.kib >> 10));
+    picture.y += GAP / 4;
+    picture.text(3 * GAP, 12, &cache.words());
     picture.y += LINE;
     for row in cache.cores.chunks(ROW) {
         let threads = row.iter().map(|core| core.cpus.len()).max().unwrap_or(1);
         for (column, core) in row.iter().enumerate() {
+            let x = 3 * GAP + column * (BOX + GAP);
             for (thread, cpu) in core.cpus.iter().enumerate() {
-                let (colour, word) = match seats.seat(*cpu) {
-                    CpuUse::Guest(vcpu) => (GUEST, format!("v{vcpu}")),
-                    CpuUse::Unused => (UNUSED, "unused".to_owned()),
-                    CpuUse::Emulator => (EMULATOR, "host".to_owned()),
-                    CpuUse::Host => (HOST, "host".to_owned()),
-                };
-                let (x, y) = (3 * GAP + column * (BOX + GAP), picture.y + thread * LINE);
+                let (used, y) = (seats.seat(*cpu), picture.y + thread * LINE);
+                let mark = if core.is_efficient { format!(" {EFFICIENT}") } else { String::new() };
                 picture.body.push_str(&format!(
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX}\" height=\"{LINE}\" fill=\"{colour}\" stroke=\"#333\"/>\n<text x=\"{}\" y=\"{}\" font-size=\"11\">{cpu}: {word}</text>\n",
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{BOX}\" height=\"{LINE}\" fill=\"{}\" stroke=\"#333\"/>\n<text x=\"{}\" y=\"{}\" font-size=\"11\">{cpu}{mark}: {}</text>\n",
+                    colour(&used),
                     x + 4,
-                    y + 14
+                    y + 14,
+                    used.words()
                 ));
             }
         }

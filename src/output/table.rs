@@ -1,6 +1,6 @@
-//! A table: each column is as wide as its longest cell; the last one is as wide as the terminal has room.
+//! Tables: each column is as wide as its longest cell; the last one is as wide as the terminal has room.
 
-use super::style::{HANG, STRONG, columns, paint};
+use super::style::{FAINT, HANG, STRONG, columns, paint};
 
 /// The titles and the rows, one line each.
 pub(super) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
@@ -16,4 +16,9 @@ pub(super) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> 
         text.push_str(&format!("{HANG}{}\n", row[last]));
     }
     text
+}
+
+/// A line of a list of names with their values, below each other.
+pub fn row(name: &str, width: usize, value: &str) -> String {
+    format!("  {} {HANG}{value}\n", paint(FAINT, format_args!("{name:<width$}")))
 }

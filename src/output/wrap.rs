@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str, width: usize) -> Vec<String> {
-        wrapped(text, width).lines().map(|line| super::super::plain(line)).collect()
+        wrapped(text, width).lines().map(super::super::plain).collect()
     }
 
     #[test]

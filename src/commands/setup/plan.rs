@@ -126,7 +126,7 @@ impl Plan {
             ("input", input.to_owned()),
             ("picture", self.picture.to_owned()),
         ];
-        let rows: String = rows.iter().map(|(what, text)| format!("  {what:<8}{text}\n")).collect();
+        let rows: String = rows.iter().map(|(what, text)| output::row(what, 7, text)).collect();
         let commands: String = self.commands().iter().map(|argv| format!("  $ {}\n", shown(argv))).collect();
         format!("The plan:\n{rows}Its commands:\n{commands}")
     }
@@ -154,7 +154,7 @@ impl Plan {
     /// Asks on the terminal, with the details on demand.
     pub(super) fn is_accepted(&self, context: &Context) -> Result<bool> {
         if self.outcome() == "planned" && confirm("Show every file and command of the host's part?", false)? {
-            run::own(&global(context, &[self.prepare.clone(), words(&["--dry-run"])].concat()))?;
+            run::own(&global(context, &[self.prepare.clone(), words(&["--dry-run", "--verbose"])].concat()))?;
         }
         confirm("Carry this plan out?", false)
     }

@@ -29,12 +29,18 @@ impl Consent {
         Err(run::become_root())
     }
 
-    /// The option, else the answer on a terminal; without a terminal: no.
-    pub(in crate::commands) fn given(&self, context: &Context) -> Result<bool> {
+    /// The option, else the answer on a terminal; without a terminal: no. The answer may be to show the details first.
+    pub(in crate::commands) fn given(&self, context: &Context, details: Option<&dyn Fn() -> String>) -> Result<bool> {
         if self.yes || !Self::can_ask(context) {
             return Ok(self.yes);
         }
-        Self::ask("Make these changes?")
+        let Some(details) = details else { return Self::ask("Make these changes?") };
+        loop {
+            match Self::answer("Make these changes? [y/N/d; d shows every line] ")?.as_str() {
+                "d" | "D" => output::print(&details())?,
+                answer => return Ok(is_yes(answer)),
+            }
+        }
     }
 
     /// Whether there is a terminal on which to ask.
@@ -44,10 +50,18 @@ impl Consent {
 
     /// The answer on a terminal.
     pub(in crate::commands) fn ask(question: &str) -> Result<bool> {
-        output::tell(&format!("{question} [y/N] "));
+        Ok(is_yes(&Self::answer(&format!("{question} [y/N] "))?))
+    }
+
+    fn answer(question: &str) -> Result<String> {
+        output::tell(question);
         std::io::stderr().flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        Ok(answer.trim().to_owned())
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer, "y" | "Y" | "yes")
 }
