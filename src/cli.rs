@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = completions::answer(Cli::command) {
         return code;
     }
-    let cli = Cli::try_parse().unwrap_or_else(|error| help::improved(error, &Cli::command()).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| help::improved(error, Cli::command).exit());
     if cli.global.connect.len() > 1 && !matches!(cli.command, Command::List(_)) {
         Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect").exit();
     }
