@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
     }
     let (cli, name) = match parsed() {
         Ok(parsed) => parsed,
-        Err(error) => return misused(&help::improved(error, &Cli::command())),
+        Err(error) => return misused(&help::improved(error, Cli::command)),
     };
     match cli.global.color {
         Color::Auto => {}

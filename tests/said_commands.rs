@@ -15,7 +15,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("transactional-update", "--continue"),
     ("rmdir", "--ignore-fail-on-non-empty"),
     ("grubby", "--remove-args --update-kernel"),
-    ("vgapt itself, between its processes", "--execute-tied-to"),
+    ("vgapt itself, between its processes", "--execute-tied-to --read-only"),
     ("cargo", "--bins --lib --locked --no-fail-fast --path --test"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
     ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable --arg --reproducible"),
@@ -169,7 +169,8 @@ fn options(text: &str) -> BTreeSet<String> {
 }
 
 fn own_options(command: &clap::Command, into: &mut BTreeSet<String>) {
-    into.extend(command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+    let names = command.get_arguments().filter_map(clap::Arg::get_long_and_visible_aliases).flatten();
+    into.extend(names.map(|name| format!("--{name}")));
     for command in command.get_subcommands() {
         own_options(command, into);
     }

@@ -14,6 +14,7 @@ const SCREENS: &[&str] = &["1920x1080", "2560x1440", "3440x1440", "3840x2160"];
 const FORMATS: &[&str] = &["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc"];
 
 /// The values of an argument of a command (`disk swap`); `None` where its type says what they are.
+#[allow(clippy::match_same_arms)] // The first line that fits counts.
 pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
     Some(match (command, argument) {
         ("man", "subcommand") => Source::Subcommands,

@@ -59,7 +59,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("topology", &["lstopo", "lscpu"]),
 ];
 
-/// The variables that matter to a command; to vgapt itself (``) all.
+/// The variables that matter to a command; to vgapt itself, which has no name here, all.
 pub(super) fn environment(command: &str) -> Vec<(String, String)> {
     let mut found = fitting(ENVIRONMENT, command);
     if command.is_empty() || DEFINING.contains(&command) {
@@ -74,7 +74,7 @@ pub(super) fn environment(command: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The files that matter to a command; to vgapt itself (``) all.
+/// The files that matter to a command; to vgapt itself, which has no name here, all.
 pub(super) fn files(command: &str) -> Vec<(String, String)> {
     fitting(FILES, command)
 }
