@@ -41,7 +41,7 @@ pub fn compared(comparison: &Comparison) -> String {
         text.push_str(&format!("  {option}  {}\n", paint(WARNING, how)));
     }
     if !added.is_empty() {
-        text.push_str(&format!("  {}\n", paint(FAINT, &format!("libvirt adds: {}", added.join(", ")))));
+        text.push_str(&format!("  {}\n", paint(FAINT, format!("libvirt adds: {}", added.join(", ")))));
     }
     text
 }
