@@ -313,7 +313,7 @@ fn mistakes() {
         (2, "only 'list' takes more than one --connect", both(&["-c test:///default status on", "-c test:///default define x"])),
         (2, "with several hosts, only the cards are listed", both(&["-c test:///default list --usb"])),
         (2, "this is not a terminal", both(&["setup"])),
-        (2, "unknown subcommand 'nosuch'", vec!["man nosuch".into()]),
+        (2, "there is no command 'vgapt nosuch'", vec!["man nosuch".into()]),
         (
             3,
             "there is no domain 'nosuch'",

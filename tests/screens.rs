@@ -36,7 +36,9 @@ fn on_a_terminal(columns: usize, arguments: &[&str]) -> PtySession {
 }
 
 fn screen(columns: usize, arguments: &[&str]) -> String {
-    on_a_terminal(columns, arguments).exp_eof().unwrap().replace("\r\n", "\n")
+    // rexpect makes a character of each byte.
+    let bytes = on_a_terminal(columns, arguments).exp_eof().unwrap().chars().map(|byte| u8::try_from(u32::from(byte)).unwrap()).collect();
+    String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
 }
 
 /// The same where the output is not a terminal.

@@ -29,7 +29,7 @@ const COMMANDS: [(&str, &[Kind]); 31] = [
     ("explain", &[of::<explain::Explained>]),
     ("start", &[of::<start::Started>]),
     ("stop", &[of::<stop::Stopped>]),
-    ("status", &[of::<status::Status>]),
+    ("status", &[of::<status::StatusOfOne>, of::<status::StatusOfAll>]),
     ("undefine", &[of::<undefine::Undefined>]),
     ("hook", &[]),
     ("import", &[of::<import::ImportedDomain>, of::<import::AsRequest>, of::<import::Notes>]),

@@ -125,7 +125,7 @@ impl Arguments {
         drop(lock);
         let next = next_step(context, &root, (&host, &setup), &wanted, outcome)?;
         let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
-        context.note(output::next(&next).trim_end());
+        context.next(&next);
         let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
         Ok(Answer::new(outcome).with(prepared).finding(plan.findings.into_iter().chain(unbound).collect()).next(next))
     }

@@ -71,7 +71,7 @@ fn all(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> R
         None => next::on_host(context, root, &host, &cards)?.1,
     };
     context.print(&format!("{}{}", summary.text(&cards), output::next(&next)))?;
-    Ok(Answer::done(Status::All { domains: summary.domains, unread: summary.unread }).next(next))
+    Ok(Answer::done(StatusOfAll { domains: summary.domains, unread: summary.unread }).next(next))
 }
 
 fn watch(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, name: &str) -> Result<Answer> {
@@ -220,12 +220,11 @@ impl SeenDisk {
     }
 }
 
-/// What `vgapt status` answers.
+/// What `vgapt status` answers without a name.
 #[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum Status {
-    One(Box<StatusOfOne>),
-    All { domains: Vec<Short>, unread: Vec<Unread> },
+pub(super) struct StatusOfAll {
+    domains: Vec<Short>,
+    unread: Vec<Unread>,
 }
 
 /// The status of a domain. What is unknown is null.
@@ -282,7 +281,7 @@ impl Seen {
             agent,
             devices: self.devices.pci.clone(),
         };
-        Answer::done(Status::One(Box::new(one))).finding(self.findings.clone()).next(self.next.clone())
+        Answer::done(one).finding(self.findings.clone()).next(self.next.clone())
     }
 
     fn text(&self) -> String {

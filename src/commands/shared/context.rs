@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::options::Global;
 use crate::discovery::{self, Scope};
 use crate::hypervisor::{self, Hypervisor};
-use crate::model::{Finding, Host, Reading, Severity, Uri, shell_word};
+use crate::model::{Finding, Host, Next, Reading, Severity, Uri, shell_word};
 use crate::output;
 use crate::problem::Problem;
 use crate::root::Root;
@@ -121,6 +121,13 @@ impl Context {
     pub fn note(&self, text: &str) {
         if !self.global.quiet && !text.is_empty() {
             output::tell(&format!("{text}\n"));
+        }
+    }
+
+    /// Prints the next step to standard error; with --json it is in the document.
+    pub(crate) fn next(&self, next: &Next) {
+        if !self.global.json {
+            self.note(output::next(next).trim_end());
         }
     }
 

@@ -239,7 +239,7 @@ impl Definition<'_> {
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
-        context.note(next.map(output::next).unwrap_or_default().trim_end());
+        next.into_iter().for_each(|next| context.next(next));
         output::print_document(xml.as_deref().unwrap_or_default())?;
         Ok(xml)
     }

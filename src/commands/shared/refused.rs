@@ -7,7 +7,7 @@ use anyhow::Error;
 use super::context::Context;
 use crate::interrupt::Interrupted;
 use crate::model::{Finding, Next};
-use crate::output::{self, Answer, Failure, Outcome};
+use crate::output::{Answer, Failure, Outcome};
 use crate::problem::{self, Problem};
 
 /// Findings because of which a command changes nothing.
@@ -44,7 +44,7 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
             if !end.is_empty() {
                 context.say(&format!("{end}\n"));
             }
-            context.note(next.as_ref().map(output::next).unwrap_or_default().trim_end());
+            next.iter().for_each(|next| context.next(next));
             Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {

@@ -13,7 +13,7 @@ use super::Context;
 use super::shared::existing::Existing;
 use super::shared::next;
 use super::shared::refused::Refused;
-use crate::output::{self, Answer, Outcome};
+use crate::output::{Answer, Outcome};
 use crate::readiness::Stage;
 use checks::Facts;
 use wait::{Guest, WaitResult};
@@ -72,7 +72,7 @@ impl Arguments {
         let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest))?;
         let stage = if self.paused { Stage::Paused } else { Stage::Started };
         let next = next::of_domain(context, &self.name, stage, facts.picture(), None);
-        step_note(context, output::next(&next).trim_end());
+        context.next(&next);
         let started = Started { name: self.name.clone(), paused: self.paused, steps, guest };
         Ok(Answer::new(outcome).with(started).finding(findings).next(next))
     }
