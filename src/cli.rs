@@ -124,7 +124,11 @@ pub fn main() -> ExitCode {
     let context = Context::new(cli.global);
     let ran = cli.command.map_or_else(|| overview::run(&context), |command| command.run(&context));
     let answer = ran.unwrap_or_else(|error| refused::answer(&context, error));
-    if context.global.json { finished(&answer, Some(&name)) } else { ExitCode::from(exit_code::of(answer.outcome)) }
+    if context.global.json {
+        finished(&answer, Some(name.as_str()).filter(|name| !name.is_empty()))
+    } else {
+        ExitCode::from(exit_code::of(answer.outcome))
+    }
 }
 
 /// The command line, and the name of its command.

@@ -163,7 +163,7 @@ fn refused(arguments: &[&str]) -> String {
 fn the_help_lists_each_subcommand_in_a_group() {
     for argument in ["-h", "--help", "help"] {
         let help = printed(&[argument]);
-        assert!(help.contains("Usage: vgapt [OPTIONS] <COMMAND>\n\nFrom the bare host to the guest:\n  setup "), "{help}");
+        assert!(help.contains("Usage: vgapt [OPTIONS] [COMMAND]\n\nFrom the bare host to the guest:\n  setup "), "{help}");
         for name in subcommands() {
             assert_eq!(help.matches(&format!("\n  {name} ")).count(), 1, "{name}: {help}");
         }

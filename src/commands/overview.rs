@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
-use super::shared::domains::{Short, Summary};
+use super::shared::domains::{Domains, Short};
 use super::shared::next;
 use crate::discovery::Scope;
 use crate::model::{Host, Iommu};
@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context) -> Result<Answer> {
     let host = context.host(root.as_ref(), Scope::All)?;
     let cards = passthrough::assess(&host);
     let asks = root.as_ref().is_none_or(Root::is_live) || !context.global.connect.is_empty();
-    let domains = asks.then(|| context.connect().and_then(|connection| Summary::read(connection, &cards)));
+    let domains = asks.then(|| context.connect().and_then(|connection| Domains::read(connection, &host, &cards)));
     let (state, of_host) = next::on_host(context, root.as_ref(), &host, &cards)?;
     let state = state.unwrap_or_else(|| "what it lacks cannot be read from here".to_owned());
     let of_domain = match &domains {

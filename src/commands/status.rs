@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
-use super::shared::domains::{Short, Summary};
+use super::shared::domains::{Domains, Short};
 use super::shared::existing::Existing;
 use super::shared::{next, refused};
 use crate::discovery::{self, Scope};
-use crate::domain;
+use crate::domain::{self, Summary};
 use crate::domain_xml::{self, agent_channel, disks, pins};
 use crate::hypervisor::{GuestAddress, Hypervisor, State, Unread};
 use crate::interrupt::Interrupt;
@@ -65,7 +65,7 @@ impl Arguments {
 fn all(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>) -> Result<Answer> {
     let host = context.host(root, Scope::All)?;
     let cards = passthrough::assess(&host);
-    let summary = Summary::read(connection, &cards)?;
+    let summary = Domains::read(connection, &host, &cards)?;
     let next = match summary.next(context, root, &host)? {
         Some(next) => next,
         None => next::on_host(context, root, &host, &cards)?.1,
@@ -115,7 +115,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     // A start that is refused is no next step.
     let refusal = findings.iter().find(|finding| finding.refuses(false));
     let lacks = of_host.or_else(|| refusal.map(|finding| Next::sentence(format!("{}: {}", finding.remedy, finding.message))));
-    let picture = passthrough::picture(&host, &functions, handover);
+    let picture = output::picture(&Summary::of(&existing.document, existing.record.as_ref(), &host));
     // Only the XML of the running domain tells whether its agent is connected.
     let active = if state.is_active() { active_xml(connection, name)? } else { None };
     let agent = agent(existing.document.root(), active.as_ref(), state);
@@ -136,7 +136,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
         agent,
         devices: only(&host, &functions),
         findings,
-        next: next::of_domain(context, name, next::stage(state), picture, lacks),
+        next: next::of_domain(context, name, next::stage(state), picture.as_deref(), lacks),
     })
 }
 

@@ -29,7 +29,7 @@ pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, 
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use style::shown;
-pub use summary::summary;
+pub use summary::{picture, summary};
 pub use svg::svg;
 pub use table::row;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};

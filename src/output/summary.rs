@@ -31,6 +31,11 @@ pub fn summary(summary: &Summary) -> String {
     text
 }
 
+/// Where the picture of a guest with a card is.
+pub fn picture(summary: &Summary) -> Option<String> {
+    (!summary.cards.is_empty()).then(|| pictures(summary).join("; "))
+}
+
 /// What the user has not got is marked.
 fn marked(value: &str) -> String {
     let is_missing = value == "none" || value.starts_with("nowhere");

@@ -7,7 +7,6 @@ mod choice;
 mod dangers;
 mod families;
 mod group;
-mod picture;
 mod verdict;
 mod warnings;
 
@@ -18,6 +17,5 @@ pub use dangers::{
     only_display_remedy,
 };
 pub use group::{is_soldered, missing_iommu};
-pub use picture::picture;
 pub use verdict::Verdict;
 pub use warnings::of_host;

@@ -24,6 +24,8 @@ const ENVIRONMENT: &[Entry] = &[
     ("PATH", "where other programs are searched; only in its absolute folders", &[]),
     ("XDG_CONFIG_HOME", "the folder of libvirt/libvirt.conf, and of the answers of setup, in place of ~/.config", &[]),
     ("HOME", "the home folder", &[]),
+    ("SUDO_USER", "the user whose home folder setup searches for images, where it runs through sudo", &["setup"]),
+    ("COLUMNS", "the width of the terminal at which lines are broken, from 40 to 120", &[]),
     ("XDG_RUNTIME_DIR", "the folder of the lock files of an ordinary user", &[]),
     (
         completions::VARIABLE,

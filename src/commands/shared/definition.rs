@@ -15,7 +15,6 @@ use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{self, Answer};
-use crate::passthrough;
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -202,8 +201,8 @@ impl Definition<'_> {
             Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
             Outcome::Defined | Outcome::Unchanged => {
                 let stage = next::stage(self.connection.state(name)?);
-                let picture = passthrough::picture(host, &functions, handover);
-                Some(next::of_domain(self.context, name, stage, picture, of_host()?))
+                let picture = output::picture(&decision.summary);
+                Some(next::of_domain(self.context, name, stage, picture.as_deref(), of_host()?))
             }
         })
     }

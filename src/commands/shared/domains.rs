@@ -6,17 +6,19 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::next;
+use crate::domain::{Record, Summary};
 use crate::domain_xml;
+use crate::host::Bind;
 use crate::hypervisor::{Hypervisor, Known, State, Unread};
 use crate::model::{Host, Next, PciAddress, Size};
 use crate::output;
-use crate::passthrough::{self, Assessment};
+use crate::passthrough::Assessment;
 use crate::root::Root;
 use crate::xml::Document;
 
 /// All domains, and those that cannot be read.
 #[derive(Debug)]
-pub(in crate::commands) struct Summary {
+pub(in crate::commands) struct Domains {
     pub(in crate::commands) domains: Vec<Short>,
     pub(in crate::commands) unread: Vec<Unread>,
 }
@@ -34,12 +36,18 @@ pub(in crate::commands) struct Short {
     /// The functions that are passed through to it.
     #[serde(skip)]
     functions: Vec<PciAddress>,
+    /// Whether it gets the host's only display.
+    #[serde(skip)]
+    is_handed_over: bool,
+    /// Where its picture is, if it has a card.
+    #[serde(skip)]
+    picture: Option<String>,
 }
 
-impl Summary {
-    pub(in crate::commands) fn read(connection: &dyn Hypervisor, cards: &[Assessment]) -> Result<Self> {
+impl Domains {
+    pub(in crate::commands) fn read(connection: &dyn Hypervisor, host: &Host, cards: &[Assessment]) -> Result<Self> {
         let all = connection.domains()?;
-        Ok(Self { domains: all.known.into_iter().map(|known| Short::of(known, cards)).collect(), unread: all.unread })
+        Ok(Self { domains: all.known.into_iter().map(|known| Short::of(known, host, cards)).collect(), unread: all.unread })
     }
 
     /// A table.
@@ -70,15 +78,15 @@ impl Summary {
         let first = with_card.clone().find(|domain| !domain.state.is_active()).or_else(|| with_card.next());
         let Some(first) = first else { return Ok(None) };
         let stage = next::stage(first.state);
-        let picture = passthrough::picture(host, &first.functions, false).filter(|_| first.state.is_active());
         // What a domain uses now, it has.
-        let of_host = if first.state.is_active() { None } else { next::of_host(context, root, host, &first.functions, None)? };
-        Ok(Some(next::of_domain(context, &first.name, stage, picture, of_host)))
+        let bind = first.is_handed_over.then_some(Bind::Start);
+        let of_host = if first.state.is_active() { None } else { next::of_host(context, root, host, &first.functions, bind)? };
+        Ok(Some(next::of_domain(context, &first.name, stage, first.picture.as_deref(), of_host)))
     }
 }
 
 impl Short {
-    fn of(known: Known, cards: &[Assessment]) -> Self {
+    fn of(known: Known, host: &Host, cards: &[Assessment]) -> Self {
         // The active XML of a running domain comes last.
         let document = known.xml.last().and_then(|xml| Document::parse(xml).ok());
         let root = document.as_ref().map(Document::root);
@@ -88,7 +96,11 @@ impl Short {
             let passed = cards.iter().filter(|card| card.functions.iter().any(|function| functions.contains(function)));
             passed.map(|card| card.address).collect()
         };
+        // An unreadable record is told by the commands that name the domain.
+        let record = document.as_ref().and_then(|document| Record::of(document).known());
         Self {
+            is_handed_over: record.as_ref().is_some_and(|record| record.request.handover),
+            picture: document.as_ref().and_then(|document| output::picture(&Summary::of(document, record.as_ref(), host))),
             name: known.name,
             state: known.state,
             cards: functions.as_ref().map(of),

@@ -8,12 +8,12 @@ use super::super::shared::facts::{HostPaths, other_domains};
 use super::super::shared::holders::held;
 use super::super::shared::next;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, HostResources, OtherDomain, Passed};
+use crate::domain::{self, HostResources, OtherDomain, Passed, Record, Summary};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, Uses};
-use crate::passthrough;
+use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
 
@@ -21,6 +21,7 @@ use crate::xml::Document;
 pub(super) struct Facts<'a> {
     name: &'a str,
     domain: &'a Document,
+    record: Option<&'a Record>,
     /// The root of the host's files; `None` where only libvirt describes the host.
     root: Option<&'a Root>,
     host: Host,
@@ -44,6 +45,7 @@ impl<'a> Facts<'a> {
         Ok(Self {
             name,
             domain: &existing.document,
+            record: existing.record.as_ref(),
             root,
             host: context.host(root, Scope::Devices)?,
             uses: discovery::uses(root),
@@ -91,8 +93,8 @@ impl<'a> Facts<'a> {
     }
 
     /// Where the guest's picture is, if it has a card.
-    pub(super) fn picture(&self) -> Option<&'static str> {
-        passthrough::picture(&self.host, &self.functions, self.is_handed_over())
+    pub(super) fn picture(&self) -> Option<String> {
+        output::picture(&Summary::of(self.domain, self.record, &self.host))
     }
 
     fn is_handed_over(&self) -> bool {

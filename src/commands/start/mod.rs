@@ -71,7 +71,7 @@ impl Arguments {
         context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));
         let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest))?;
         let stage = if self.paused { Stage::Paused } else { Stage::Started };
-        let next = next::of_domain(context, &self.name, stage, facts.picture(), None);
+        let next = next::of_domain(context, &self.name, stage, facts.picture().as_deref(), None);
         context.next(&next);
         let started = Started { name: self.name.clone(), paused: self.paused, steps, guest };
         Ok(Answer::new(outcome).with(started).finding(findings).next(next))
