@@ -74,6 +74,7 @@ impl Arguments {
 
     fn report(&self, context: &Context, root: &Root, host: &Host) -> Result<Report> {
         let mut seen = Seen::read(context, root, host)?;
+        seen.read_log();
         let cards = self.cards(root, host, &seen.setup)?;
         let displays: Vec<PciAddress> = cards.iter().map(|card| card.address).collect();
         seen.observed.roms = discovery::roms(root, &displays);

@@ -45,7 +45,7 @@ fn matters(line: &str) -> bool {
 const MOST_LINES: usize = 500;
 
 /// The relevant lines; `None` if no log could be read.
-pub(super) fn read(root: &Root) -> Option<Vec<String>> {
+pub fn read(root: &Root) -> Option<Vec<String>> {
     let text = LOGS.iter().find_map(|path| root.log(path, pick).ok())?;
     Some(text.lines().map(str::to_owned).collect())
 }

@@ -17,6 +17,11 @@ const READ_AND_WRITE: u32 = 6;
 
 /// Reads the present state of a host; `is_root` says whether vgapt runs as root.
 pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observed {
+    Observed { log: kernel_log::read(root), ..observe_without_log(root, host, setup, is_root) }
+}
+
+/// The same without the kernel log, of which each line is read on its own.
+pub fn observe_without_log(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observed {
     let reach = match () {
         () if root.is_live() => HostSource::Live { root: is_root },
         () if root.is_capture() => HostSource::Recorded,
@@ -40,7 +45,6 @@ pub fn observe(root: &Root, host: &Host, setup: &Setup, is_root: bool) -> Observ
         libvirt_sockets: told(sockets(root)),
         qemu_driver: (whole || qemu_driver).then_some(qemu_driver),
         virtio_discs: told(virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
-        log: kernel_log::read(root),
         smb_listeners: smb_listeners(root),
         hook: hook::read(root),
         ..Observed::default()

@@ -183,7 +183,7 @@ impl Plan {
         if self.host.outcome != Outcome::Refused {
             return None;
         }
-        let by_setup = |finding: &Finding| match &*finding.code {
+        let by_setup = |finding: &Finding| match finding.code {
             "only-display" => Finding { remedy: ONLY_DISPLAY.to_owned(), ..finding.clone() },
             _ => finding.clone(),
         };

@@ -238,7 +238,9 @@ impl Definition<'_> {
             }
             Outcome::SchemaRefuses(finding) | Outcome::Altered(finding) => output::tell(&output::finding(finding)),
         }
-        next.into_iter().for_each(|next| context.next(next));
+        if let Some(next) = next {
+            context.next(next);
+        }
         output::print_document(xml.as_deref().unwrap_or_default())?;
         Ok(xml)
     }

@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::discovery;
 use crate::host::{self, Bind};
 use crate::hypervisor::State;
-use crate::model::{Host, HostSource, Next, Observed, PciAddress, Setup, shell_word};
+use crate::model::{Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::readiness::{self, DomainState, Input, Report, Stage};
 use crate::root::Root;
@@ -28,7 +28,7 @@ impl<'a> Seen<'a> {
     pub(in crate::commands) fn read(context: &Context, root: &'a Root, host: &'a Host) -> Result<Self> {
         let setup = discovery::setup(root, host);
         Ok(Self {
-            observed: discovery::observe(root, host, &setup, rustix::process::geteuid().is_root()),
+            observed: discovery::observe_without_log(root, host, &setup, rustix::process::geteuid().is_root()),
             setup,
             noted: host::noted(&context.target(root)?)?,
             session: context.uri().is_session(),
@@ -56,6 +56,11 @@ impl<'a> Seen<'a> {
 
     /// The report where only its next step matters: what takes long is read only where that depends on it.
     pub(in crate::commands) fn in_short(&mut self, cards: &[Assessment], bind: Option<Bind>) -> Report {
+        // Where no interrupt controller shows that interrupts are remapped, the log may say it.
+        let is_remapped = self.observed.interrupt_chips.iter().any(|chip| chip.starts_with("IR-"));
+        if !self.root.is_live() || (self.host.platform.iommu == Iommu::On && !is_remapped) {
+            self.read_log();
+        }
         if self.root.is_live() {
             let functions: Vec<PciAddress> = cards.iter().flat_map(|card| card.functions.iter().copied()).collect();
             // A process that has a virtual function open is in the way: nothing binds these at boot.
@@ -72,6 +77,13 @@ impl<'a> Seen<'a> {
             }
         }
         self.report(cards, bind)
+    }
+
+    /// The kernel log.
+    pub(in crate::commands) fn read_log(&mut self) {
+        if self.observed.log.is_none() {
+            self.observed.log = discovery::kernel_log(self.root);
+        }
     }
 
     /// The processes that have the cards open.

@@ -44,7 +44,9 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
             if !end.is_empty() {
                 context.say(&format!("{end}\n"));
             }
-            next.iter().for_each(|next| context.next(next));
+            if let Some(next) = &next {
+                context.next(next);
+            }
             Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {
