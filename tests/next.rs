@@ -55,7 +55,10 @@ fn list_check_and_vgapt_alone_say_the_same() {
     for arguments in [["list"].as_slice(), &["status"], &[]] {
         assert_eq!(line(&on(name, arguments)), said, "{arguments:?}");
     }
-    assert_eq!(line(&on(name, &["list", "--gpu", "e1:00.0"])), "vgapt prepare --gpu e1:00.0   (the host uses e1:00.0 by nouveau)");
+    // The details of one card end with it, so it is not said again.
+    let details = on(name, &["list", "--gpu", "e1:00.0"]).stdout;
+    assert!(details.contains("\n  next      vgapt prepare --gpu e1:00.0   (the host uses e1:00.0 by nouveau)\n"), "{details}");
+    assert!(!details.contains("\nnext: "), "{details}");
 }
 
 /// What is advised is done by the program that is advised, and leads to another step.

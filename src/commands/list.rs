@@ -68,7 +68,11 @@ impl Arguments {
             return Ok(Answer::done(variables));
         }
         let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
-        context.print(&(self.text(&host, &cards, context.global.verbose) + &next.as_ref().map(output::next).unwrap_or_default()))?;
+        let has_details = context.global.verbose || self.gpu.is_some();
+        // The details of a card end with its next step.
+        let is_said = matches!(&cards[..], [card] if has_details && card.next == next);
+        let end = next.as_ref().filter(|_| !is_said).map(output::next).unwrap_or_default();
+        context.print(&(self.text(&host, &cards, has_details) + &end))?;
         Ok(Listing::answer(host, cards).next(next))
     }
 
@@ -104,12 +108,12 @@ impl Arguments {
         !(self.env || self.groups || self.usb || self.all)
     }
 
-    fn text(&self, host: &Host, cards: &[Assessment], is_verbose: bool) -> String {
+    fn text(&self, host: &Host, cards: &[Assessment], has_details: bool) -> String {
         let parts = [(self.groups, output::groups as fn(&Host) -> String), (self.usb, output::usb), (self.all, output::functions)];
         let wanted: Vec<String> = parts.iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part(host)).collect();
         if !wanted.is_empty() {
             wanted.join("\n")
-        } else if is_verbose || self.gpu.is_some() {
+        } else if has_details {
             output::card_details(host, cards)
         } else {
             output::cards(host, cards)
