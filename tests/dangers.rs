@@ -164,7 +164,7 @@ fn the_only_card_leads_in_no_circle() {
     put(root, "sys/bus/pci/devices/0000:01:00.0/boot_vga", "1\n");
     // Its driver has it: what is advised is neither what is being done nor what is refused.
     let ran = on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).saying(&[
-        "has no display while a guest uses it",
+        "while a guest uses it: without 01:00.0, 01:00.1 the host has no display",
         "vgapt define NAME --gpu 01:00.0 --handover",
         "01:00.0 is the boot display",
     ]);

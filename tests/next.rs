@@ -85,7 +85,7 @@ fn five_machines() {
         ("laptop-8300h-gtx1050-iommu-off", "vgapt prepare --gpu 01:00.0   (the IOMMU is off)"),
         (
             "b450m-gtx1660-svm-off",
-            "enable SVM (AMD-V) in the firmware settings: the processor reports no SVM (AMD-V): KVM cannot work, with or without an IOMMU",
+            "enable SVM (AMD-V) in the firmware settings   (the processor reports no SVM (AMD-V): KVM cannot work, with or without an IOMMU)",
         ),
         ("c246-server-bmc-only", "no card can be passed through at present: 06:00.0 is the server's console"),
         ("z690-rx6700xt-rx560-vmd", "vgapt define NAME --gpu 04:00.0   (04:00.0 is ready for a guest)"),

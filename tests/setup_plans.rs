@@ -125,10 +125,10 @@ fn a_card_without_outputs_has_no_picture_where_no_window_is_wanted() {
 #[test]
 fn on_a_server() {
     let (code, said) = setup("epyc-two-h100", &["--yes"]);
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(1), "{said}");
     assert_eq!(
         said,
-        "vgapt: more than one card is possible: c1:00.0 (NVIDIA Corporation GH100); e1:00.0 (NVIDIA Corporation GH100)\n  \
+        "error: more than one card is possible: c1:00.0 (NVIDIA Corporation GH100); e1:00.0 (NVIDIA Corporation GH100)\n  \
          remedy: name one, such as --gpu c1:00.0\n"
     );
     plan(

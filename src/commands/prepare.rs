@@ -48,9 +48,9 @@ pub struct Arguments {
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
-    /// When the card is bound to vfio-pci
-    #[arg(long, value_name = "WHEN", default_value = "boot")]
-    bind: Bind,
+    /// When the card is bound to vfio-pci [default: boot; start for virtual functions]
+    #[arg(long, value_name = "WHEN")]
+    bind: Option<Bind>,
     /// Continue even if the host loses this
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
@@ -123,7 +123,7 @@ impl Arguments {
             Outcome::Done
         };
         drop(lock);
-        let next = next_step(context, &root, (&host, &setup), &wanted, outcome)?;
+        let next = next_step(context, &root, (&host, &setup), &wanted, outcome, !plan.reboot.is_empty())?;
         let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
         context.next(&next);
         let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
@@ -167,16 +167,15 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
-        // Cards that the user did not name are bound in the way that `vgapt check` recommends.
-        let bind =
-            if self.gpu.iter().all(|choice| *choice == GpuChoice::Auto) && self.pci.is_empty() && host::only_virtual(host, &functions) {
-                context.note(
+        let bind = self.bind.unwrap_or_else(|| {
+            if !host::only_virtual(host, &functions) {
+                return Bind::Boot;
+            }
+            context.note(
                 "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts",
             );
-                Bind::Start
-            } else {
-                self.bind
-            };
+            Bind::Start
+        });
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -229,7 +228,7 @@ impl Arguments {
 }
 
 /// What comes next on the host, as it is now.
-fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome) -> Result<Next> {
+fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, reboots: bool) -> Result<Next> {
     match outcome {
         Outcome::Planned if !root.is_capture() => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
@@ -239,16 +238,27 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
     let mut seen = Seen::read(context, root, &host)?;
     let mut cards = passthrough::assess(&host);
     cards.retain(|card| card.functions.iter().any(|function| wanted.functions.contains(function)));
+    if cards.is_empty() && !wanted.functions.is_empty() && outcome != Outcome::Refused {
+        return Ok(of_functions(wanted, outcome, reboots));
+    }
     if cards.is_empty() {
         cards = seen.meant();
     }
-    // Where this way is refused, another one may be possible.
-    let bind = (outcome != Outcome::Refused).then_some(wanted.bind);
-    let next = seen.in_short(&cards, bind).next;
-    let is_same = bind.is_none()
-        && next.command.as_ref().is_some_and(|command| command.starts_with("vgapt prepare"))
-        && readiness::proposed_bind(&host, before.1, &wanted.functions) == wanted.bind;
-    Ok(if is_same { Next::sentence("correct what blocks it: see above") } else { next })
+    if outcome != Outcome::Refused {
+        return Ok(seen.in_short(&cards, Some(wanted.bind)).next);
+    }
+    // Where the early binding is refused, the other way may be possible.
+    let is_other_way = wanted.bind == Bind::Boot && readiness::proposed_bind(&host, before.1, &wanted.functions) == Bind::Start;
+    Ok(if is_other_way { seen.in_short(&cards, None).next } else { Next::sentence("correct what blocks it: see above") })
+}
+
+/// What comes next for functions that are no cards.
+fn of_functions(wanted: &Wanted, outcome: Outcome, reboots: bool) -> Next {
+    let functions: Vec<String> = wanted.functions.iter().map(|address| address.short()).collect();
+    if outcome == Outcome::Done && reboots {
+        return Next::command("reboot", format!("vfio-pci takes {} then", functions.join(" and ")));
+    }
+    Next::command(format!("vgapt define NAME --pci {}", functions.join(" ")), "they are for a guest")
 }
 
 /// The functions that are bound to vfio-pci, and when.

@@ -34,14 +34,13 @@ impl<'a> Choice<'a> {
 
     /// What to do if none is chosen.
     pub fn remedy(&self) -> String {
-        let first = match self {
+        let first = |cards: &[&Assessment]| cards.first().map(|card| card.address.short());
+        let told = match self {
             Self::Chosen(..) => None,
-            Self::Ambiguous(cards, _) | Self::None(cards, _) => cards.first(),
+            Self::Ambiguous(cards, _) => first(cards).map(|address| format!("name one, such as --gpu {address}")),
+            Self::None(cards, _) => first(cards).map(|address| format!("see what is in the way: vgapt check --gpu {address}")),
         };
-        first.map_or_else(
-            || "vgapt list --all shows all devices; name one that is not a graphics card with --pci".to_owned(),
-            |card| format!("name one, such as --gpu {}", card.address.short()),
-        )
+        told.unwrap_or_else(|| "vgapt list --all shows all devices; name one that is not a graphics card with --pci".to_owned())
     }
 
     pub fn because(&self) -> &str {

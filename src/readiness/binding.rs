@@ -193,15 +193,18 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
     if finding.severity == Severity::Warning {
         return check.care(why, finding.remedy.clone());
     }
-    check.missing(NextStep::Prepare, why, finding.remedy_by(&facts.command()))
+    check.blocked(NextStep::Prepare, why, finding, &facts.command())
 }
 
 /// A finding because of which prepare cannot do what is missing, if something is.
 pub(super) fn refused(facts: &Facts, finding: &Finding, is_needed: bool) -> Check {
     let why = "vgapt prepare changes all that is needed, or nothing";
     let check = Check::ok(finding.code, Topic::Boot, finding.code.replace('-', " "), finding.message.clone());
-    let remedy = finding.remedy_by(&facts.command());
-    if is_needed { check.missing(NextStep::Prepare, why, remedy) } else { check.care(why, remedy) }
+    if is_needed {
+        check.blocked(NextStep::Prepare, why, finding, &facts.command())
+    } else {
+        check.care(why, finding.remedy_by(&facts.command()))
+    }
 }
 
 fn subject(facts: &Facts, finding: &Finding) -> String {

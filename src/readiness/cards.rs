@@ -157,10 +157,13 @@ pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
         .map(|finding| {
             let check = Check::ok(finding.code, Topic::Cards, subject.clone(), finding.message.clone());
             let why = "the host needs what it would lose with the card";
-            let remedy = finding.remedy_by(&facts.command());
             // If nothing is left to prepare, the user has allowed it.
             let is_blocked = facts.writes() && finding.severity == Severity::Blocked;
-            if is_blocked { check.missing(NextStep::Firmware, why, remedy) } else { check.care(why, finding.remedy_alone()) }
+            if is_blocked {
+                check.blocked(NextStep::Firmware, why, finding, &facts.command())
+            } else {
+                check.care(why, finding.remedy_alone())
+            }
         })
         .collect()
 }

@@ -67,6 +67,9 @@ pub struct Check {
     /// Shown only with --verbose.
     #[serde(skip)]
     pub minor: bool,
+    /// The remedy without the option that overrides what blocks it, if there is one.
+    #[serde(skip)]
+    pub(super) remedy_alone: Option<String>,
 }
 
 impl Check {
@@ -83,6 +86,7 @@ impl Check {
             command: None,
             step: None,
             minor: false,
+            remedy_alone: None,
         }
     }
 
@@ -107,6 +111,11 @@ impl Check {
     /// The same check, shown only with --verbose.
     pub(super) fn minor(self) -> Self {
         Self { minor: true, ..self }
+    }
+
+    /// The same check as missing because of a finding of prepare's.
+    pub(super) fn blocked(self, step: NextStep, why: impl Into<String>, finding: &Finding, command: &str) -> Self {
+        Self { remedy_alone: Some(finding.remedy_alone().to_owned()), ..self.missing(step, why, finding.remedy_by(command)) }
     }
 
     /// Whether the remedy is a `vgapt prepare` command, not a sentence about another tool's file.

@@ -166,7 +166,11 @@ pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bi
         let bound = host::bound(setup);
         host.devices(functions).any(|device| bound.iter().any(|bound| bound.is_still(device)))
     };
-    if host::only_virtual(host, functions) || (is_only_display(host, functions) && !is_set_up()) { Bind::Start } else { Bind::Boot }
+    // A display without a driver, whose driver is kept from loading, shows the host nothing that could be handed over.
+    let may_show =
+        || !host.unknown.is_empty() || host.devices(functions).any(|device| device.class.is_display() && device.driver.is_some());
+    let is_handed_over = || is_only_display(host, functions) && may_show() && !is_set_up();
+    if host::only_virtual(host, functions) || is_handed_over() { Bind::Start } else { Bind::Boot }
 }
 
 /// The cards that were named; else those that are set up to be bound, or are bound; else the one

@@ -53,7 +53,7 @@ pub(super) fn example(facts: &Facts) -> Option<(Assessment, String)> {
 fn refused(facts: &Facts, first: &Check) -> Option<Next> {
     let blocked = || facts.plan.findings.iter().find(|finding| finding.severity > Severity::Warning && first.is_by_prepare());
     let finding: &Finding = facts.refusals().next().or_else(blocked)?;
-    Some(Next::sentence(format!("{} ({})", finding.remedy_by(&facts.command()), finding.message)))
+    Some(Next::sentence(format!("{}   ({})", finding.remedy_alone(), finding.message)))
 }
 
 fn reboot(facts: &Facts, first: &Check) -> Next {
@@ -92,7 +92,7 @@ fn sentence(facts: &Facts, first: &Check) -> Next {
             let slot = if is_soldered(facts.host, &facts.functions) { "" } else { ", or another slot," };
             format!("{}; a newer firmware or its ACS setting{slot} may separate them", said(facts, first))
         }
-        _ => format!("{}: {}", first.remedy, said(facts, first)),
+        _ => format!("{}   ({})", first.remedy_alone.as_ref().unwrap_or(&first.remedy), said(facts, first)),
     })
 }
 

@@ -61,6 +61,9 @@ fn in_full(argument: Arg) -> Arg {
     let Some(names) = argument.get_visible_aliases() else { return argument };
     let text = argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
     let names: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+    if names.is_empty() {
+        return argument;
+    }
     argument.long_help(format!("{text} [alias: {}]", names.join(", ")))
 }
 

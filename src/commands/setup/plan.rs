@@ -104,7 +104,7 @@ impl Plan {
 
     /// What the command answers before anything is run.
     pub(super) fn facts(&self) -> SetUp {
-        SetUp { name: self.name.clone(), commands: self.commands(), steps: Vec::new(), reboot: false, again: None }
+        SetUp { name: self.name.clone(), commands: self.commands(), steps: Vec::new(), reboot: self.reboots(), again: None }
     }
 
     fn reboots(&self) -> bool {

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use super::answers::Answers;
 use super::found::{Found, IMAGES};
+use crate::commands::shared::refused::Refused;
 use crate::domain::{Cpus, Display, GpuChoice, Os, Profile};
-use crate::model::Size;
+use crate::model::{Finding, Size};
 use crate::passthrough::{self, Assessment, Verdict};
-use crate::problem::Problem;
 
 /// The least memory that is proposed; an installer of Windows needs half of it.
 const LEAST_MEMORY: Size = Size::from_mib(4 << 10);
@@ -28,7 +28,10 @@ pub(super) const WINDOW: Display = Display::Vnc;
 pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
         let choice = passthrough::choose(&found.cards);
-        let card = choice.card().or(choice.sole()).ok_or_else(|| Problem::usage(choice.because().to_owned(), choice.remedy()))?;
+        let card = choice
+            .card()
+            .or(choice.sole())
+            .ok_or_else(|| Refused::from(Finding::error("no-clear-choice", choice.because(), choice.remedy())))?;
         answers.request.gpu = vec![GpuChoice::At(card.address)];
     }
     let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();

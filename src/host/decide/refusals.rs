@@ -27,7 +27,7 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     if matches!(kind, DangerKind::OnlyDisplay | DangerKind::OnlyPicture) && wanted.bind == Bind::Start {
         return Some(Finding::warning(
             kind.code(),
-            format!("{message} while a guest uses it"),
+            format!("while a guest uses it: {message}"),
             only_display_remedy(host, &wanted.functions),
         ));
     }
