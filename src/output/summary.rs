@@ -8,7 +8,7 @@ pub fn summary(summary: &Summary) -> String {
     let Summary { name, title, system, memory, hugepages, processors, pinned, cards, functions, mediated, .. } = summary;
     let pages = if *hugepages { " in huge pages" } else { "" };
     let memory = memory.map(|memory| format!("{memory}{pages}"));
-    let pins = if *pinned { ", pinned to the host's" } else { "" };
+    let pins = if *pinned { ", pinned to cores of the host" } else { "" };
     let processors = processors.map(|count| format!("{count} {}{pins}", if count == 1 { "processor" } else { "processors" }));
     let title = title.as_ref().map(|title| format!("\"{title}\""));
     let whole: Vec<String> = [title, system.clone(), memory, processors].into_iter().flatten().collect();

@@ -129,6 +129,8 @@ pub enum Stage {
     /// It was started just now.
     Started,
     Running,
+    /// It is running, and its definition has changed since it was started.
+    Changed,
     Paused,
     ShuttingDown,
     Crashed,
@@ -154,6 +156,9 @@ pub fn of_domain(domain: &DomainState, host: Option<Next>) -> Next {
     let picture = picture.map(|place| format!("its picture is {place}"));
     match stage {
         Stage::Off => host.unwrap_or_else(|| Next::command(format!("{vgapt} start {name}"), "it is defined, and shut off")),
+        Stage::Changed => {
+            host.unwrap_or_else(|| Next::command(format!("{vgapt} stop {name}"), "the change takes effect at its next start"))
+        }
         Stage::Started => Next::command(
             format!("{vgapt} status {name}"),
             picture.unwrap_or_else(|| "it shows whether the guest is up, and its address".to_owned()),

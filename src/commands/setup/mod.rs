@@ -64,6 +64,9 @@ pub struct Arguments {
     request: Request,
 }
 
+/// A smaller disk is a size without its unit.
+const SMALLEST_DISK: Size = Size::from_mib(1024);
+
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let can_ask = Consent::can_ask(context) && !self.yes;
@@ -71,6 +74,13 @@ impl Arguments {
             return Err(
                 Problem::usage("setup asks questions, and this is not a terminal", "use --yes, with --answers FILE or options").into()
             );
+        }
+        if let Some(size) = self.disk_size.filter(|size| *size < SMALLEST_DISK) {
+            return Err(Problem::usage(
+                format!("a disk of {size} is too small for a system"),
+                "name its size with a unit: --disk-size 100G",
+            )
+            .into());
         }
         let root = context.root()?;
         if let Some(root) = root.as_ref().filter(|_| !self.dry_run) {

@@ -160,7 +160,7 @@ impl Plan {
             ("disk", disk),
             ("install", self.install.clone()),
             ("moved", moved),
-            ("domain", format!("{} (system {system}), {memory}, {cpus}, {}", self.name, named.join(", "))),
+            ("domain", [format!("{} (system {system})", self.name), memory, cpus].into_iter().chain(named).collect::<Vec<_>>().join(", ")),
             ("input", input),
             ("picture", self.picture.to_owned()),
         ];

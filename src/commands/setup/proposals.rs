@@ -169,6 +169,13 @@ pub(super) fn viewer(answers: &Answers, found: &Found, name: &str) -> String {
 
 /// Where the guest's picture will be.
 pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
+    if answers.request.gpu.is_empty() {
+        return if answers.has_window() {
+            "in a window on this host, which virt-manager or virt-viewer opens"
+        } else {
+            "nowhere yet: there is no card; add --display vnc, or use a remote desktop"
+        };
+    }
     match (is_blind(answers, found), answers.has_window()) {
         (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
         (true, false) => "nowhere yet: the card has no outputs; add --display vnc, or use a remote desktop",

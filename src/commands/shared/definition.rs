@@ -15,6 +15,7 @@ use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{self, Answer};
+use crate::readiness::Stage;
 use crate::xml::Document;
 
 /// How a domain is defined.
@@ -200,7 +201,11 @@ impl Definition<'_> {
             Outcome::DryRun | Outcome::Refused => of_host()?,
             Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
             Outcome::Defined | Outcome::Unchanged => {
-                let stage = next::stage(self.connection.state(name)?);
+                let is_changed = matches!(outcome, Outcome::Defined);
+                let stage = match next::stage(self.connection.state(name)?) {
+                    Stage::Running if is_changed => Stage::Changed,
+                    stage => stage,
+                };
                 let picture = output::picture(&decision.summary);
                 Some(next::of_domain(self.context, name, stage, picture.as_deref(), of_host()?))
             }

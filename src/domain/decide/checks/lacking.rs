@@ -30,7 +30,7 @@ pub(crate) fn lacking(base: &Base, domain: &Document, record: &Record, host: &Ho
     }
     let has_new_card = base.differs(|request| request.gpu.clone());
     if after.picture.is_empty() && !after.cards.is_empty() && (has_new_card || is_lost(|summary| summary.picture.is_empty())) {
-        findings.extend(without_outputs(base, &after.cards, host));
+        findings.extend(without_outputs(&after.cards, host));
     }
     if has_no_input && !has_no_display {
         findings.push(Finding::warning(
@@ -53,13 +53,12 @@ pub(crate) fn lacking(base: &Base, domain: &Document, record: &Record, host: &Ho
 }
 
 /// Cards that no monitor can be plugged into, in the words of `list` and `check`.
-fn without_outputs(base: &Base, cards: &[PassedCard], host: &Host) -> Vec<Finding> {
+fn without_outputs(cards: &[PassedCard], host: &Host) -> Vec<Finding> {
     let is_passed = |card: &passthrough::Assessment| cards.iter().any(|passed| passed.address == card.address);
     let of_card = |card: passthrough::Assessment| {
         let at = card.address.short();
         card.warnings.into_iter().filter(|warning| matches!(warning.code, "muxless" | "no-outputs")).map(move |mut warning| {
             warning.message = format!("{at}: {}", warning.message);
-            warning.remedy = warning.remedy.replace(" NAME ", &format!(" {} ", shell_word(&base.name)));
             warning
         })
     };
