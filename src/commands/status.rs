@@ -120,24 +120,29 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let active = if state.is_active() { active_xml(connection, name)? } else { None };
     let agent = agent(existing.document.root(), active.as_ref(), state);
     let domain = active.as_ref().unwrap_or(&existing.document).root();
-    Ok(Seen {
+    let (pins, pins_unknown) = match pins(domain) {
+        Ok((vcpus, emulator)) => {
+            let vcpus = vcpus.into_iter().map(|(vcpu, cpus)| Pin { vcpu, cpus }).collect();
+            (Some(Pins { vcpus, emulator }), None)
+        }
+        Err(because) => (None, Some(because)),
+    };
+    let seen = only(&host, &functions);
+    let status = StatusOfOne {
         name: name.to_owned(),
         state,
         autostart: connection.autostart(name)?,
         since: root.filter(|root| root.is_live() && state.is_active()).and_then(|root| root.changed(&format!("{PID_FILES}/{name}.pid"))),
         memory: domain_xml::memory(domain),
         cpus: domain_xml::vcpus(domain),
-        pins: pins(domain).map(|(vcpus, emulator)| {
-            let vcpus = vcpus.into_iter().map(|(vcpu, cpus)| Pin { vcpu, cpus }).collect();
-            Pins { vcpus, emulator }
-        }),
+        pins,
         disks: disks(domain).map(|disk| SeenDisk::of(&disk)).collect(),
         addresses: if state.is_active() { connection.addresses(name, agent == Agent::Connected)? } else { Some(Vec::new()) },
         agent,
-        devices: only(&host, &functions),
-        findings,
-        next: next::of_domain(context, name, next::stage(state), picture.as_deref(), lacks),
-    })
+        devices: seen.pci.clone(),
+    };
+    let next = next::of_domain(context, name, next::stage(state), picture.as_deref(), lacks);
+    Ok(Seen { status, pins_unknown, host: seen, findings, next })
 }
 
 /// The XML of the running domain; `None` where it ended meanwhile.
@@ -228,7 +233,7 @@ pub(super) struct StatusOfAll {
 }
 
 /// The status of a domain. What is unknown is null.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct StatusOfOne {
     name: String,
     state: State,
@@ -248,69 +253,50 @@ pub(super) struct StatusOfOne {
 
 /// The status of a domain.
 struct Seen {
-    name: String,
-    state: State,
-    autostart: bool,
-    /// When it was started, in seconds since 1970.
-    since: Option<u64>,
-    memory: Option<Size>,
-    cpus: Option<u32>,
-    pins: Result<Pins, String>,
-    disks: Vec<SeenDisk>,
-    addresses: Option<Vec<GuestAddress>>,
-    agent: Agent,
+    status: StatusOfOne,
+    /// Why it is unknown where its processors run.
+    pins_unknown: Option<String>,
     /// The host, reduced to the domain's functions.
-    devices: Host,
+    host: Host,
     findings: Vec<Finding>,
     next: Next,
 }
 
 impl Seen {
     fn answer(&self) -> Answer {
-        let Self { state, autostart, since, memory, cpus, agent, .. } = *self;
-        let one = StatusOfOne {
-            name: self.name.clone(),
-            state,
-            autostart,
-            since,
-            memory,
-            cpus,
-            pins: self.pins.as_ref().ok().cloned(),
-            disks: self.disks.clone(),
-            addresses: self.addresses.clone(),
-            agent,
-            devices: self.devices.pci.clone(),
-        };
-        Answer::done(one).finding(self.findings.clone()).next(self.next.clone())
+        Answer::done(self.status.clone()).finding(self.findings.clone()).next(self.next.clone())
     }
 
     fn text(&self) -> String {
         let unknown = || "unknown".to_owned();
         let mut rows = vec![
-            ("memory", self.memory.map_or_else(unknown, |memory| memory.to_string())),
-            ("processors", format!("{}, {}", self.cpus.map_or_else(unknown, |cpus| cpus.to_string()), self.pinned())),
+            ("memory", self.status.memory.map_or_else(unknown, |memory| memory.to_string())),
+            ("processors", format!("{}, {}", self.status.cpus.map_or_else(unknown, |cpus| cpus.to_string()), self.pinned())),
         ];
-        rows.extend(self.disks.iter().map(|disk| ("disk", disk.text())));
-        if self.state.is_active() {
+        rows.extend(self.status.disks.iter().map(|disk| ("disk", disk.text())));
+        if self.status.state.is_active() {
             rows.push(("address", self.address()));
         }
         rows.push(("agent", self.agent().to_owned()));
         let rows: String = rows.iter().map(|(what, text)| format!("  {what:<11} {}\n", output::shown(text))).collect();
-        format!("{}\n{rows}{}", self.head(), output::functions(&self.devices))
+        format!("{}\n{rows}{}", self.head(), output::functions(&self.host))
     }
 
     fn pinned(&self) -> String {
-        self.pins.as_ref().map_or_else(|because| format!("pinning unknown: {because}"), Pins::text)
+        match (&self.status.pins, &self.pins_unknown) {
+            (Some(pins), _) => pins.text(),
+            (None, because) => format!("pinning unknown: {}", because.as_deref().unwrap_or_default()),
+        }
     }
 
     fn address(&self) -> String {
-        let Some(addresses) = &self.addresses else { return "unknown".to_owned() };
+        let Some(addresses) = &self.status.addresses else { return "unknown".to_owned() };
         let known: Vec<String> = addresses.iter().map(|one| format!("{} ({})", one.address, one.source)).collect();
         if known.is_empty() { "none is known".to_owned() } else { known.join(", ") }
     }
 
     fn agent(&self) -> &'static str {
-        match self.agent {
+        match self.status.agent {
             Agent::Connected => "connected",
             Agent::NotConnected => "not connected",
             Agent::NoChannel => "none: the domain has no channel for it",
@@ -326,25 +312,25 @@ impl Seen {
     /// All of it on one line.
     fn line(&self) -> String {
         let driver = |device: &crate::model::PciDevice| {
-            let none = if self.devices.unknown.iter().any(|what| what.starts_with("drivers")) { "an unknown driver" } else { "no driver" };
+            let none = if self.host.unknown.iter().any(|what| what.starts_with("drivers")) { "an unknown driver" } else { "no driver" };
             format!(", {} on {}", device.address.short(), device.driver.as_deref().unwrap_or(none))
         };
-        let devices: String = self.devices.pci.iter().map(driver).collect();
+        let devices: String = self.host.pci.iter().map(driver).collect();
         let findings: String = self.findings.iter().map(|finding| format!(", {}", finding.message)).collect();
         self.named() + &devices + &findings
     }
 
     fn named(&self) -> String {
-        format!("{}: {}{}", self.name, self.state, if self.autostart { ", starts with the host" } else { "" })
+        format!("{}: {}{}", self.status.name, self.status.state, if self.status.autostart { ", starts with the host" } else { "" })
     }
 
     /// Its name and state, and for how long.
     fn head(&self) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|now| now.as_secs());
-        let lasting = self.since.zip(now.ok()).map(|(since, now)| lasting(now.saturating_sub(since)));
+        let lasting = self.status.since.zip(now.ok()).map(|(since, now)| lasting(now.saturating_sub(since)));
         match lasting {
             Some(lasting) => format!("{}, for {lasting}", self.named()),
-            None if self.state.is_active() => format!("{}, since when is unknown", self.named()),
+            None if self.status.state.is_active() => format!("{}, since when is unknown", self.named()),
             None => self.named(),
         }
     }
