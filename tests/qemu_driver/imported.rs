@@ -58,12 +58,17 @@ fn each_script_is_defined() {
     }
     assert!(commands.len() >= 20, "{commands:?}");
     let ran = run(command("virsh").args(["-q", "-c", &libvirt.uri, &commands.join("; ")]));
-    let (libvirt_is, qemu_is) = libvirt.versions();
     let refused = ran.stderr.lines().filter_map(|line| line.strip_prefix("error: Failed to define domain from "));
     let mut refused: Vec<&str> = refused.map(|path| Path::new(path).file_stem().unwrap().to_str().unwrap()).collect();
     refused.sort_unstable();
-    let too_new = NEWER.iter().filter(|(_, libvirt, qemu)| *libvirt > libvirt_is || *qemu > qemu_is);
-    assert_eq!(refused, too_new.map(|(script, ..)| *script).collect::<Vec<_>>(), "{}", ran.stderr);
+    assert_eq!(refused, too_new(&libvirt).collect::<Vec<_>>(), "{}", ran.stderr);
+}
+
+/// The scripts that need a newer libvirt or QEMU than these.
+fn too_new(libvirt: &Libvirt) -> impl Iterator<Item = &'static str> {
+    let (libvirt_is, qemu_is) = libvirt.versions();
+    let newer = NEWER.iter().filter(move |(_, libvirt, qemu)| *libvirt > libvirt_is || *qemu > qemu_is);
+    newer.map(|(script, ..)| *script)
 }
 
 #[test]
@@ -168,7 +173,9 @@ fn no_difference_to_libvirts_command_line_is_silent() {
     let folder = tempfile::tempdir().unwrap();
     let small = small_scripts::all(folder.path());
     let mut scripts: Vec<_> = fs::read_dir("fixtures/scripts").unwrap().map(|entry| entry.unwrap().path()).collect();
-    scripts.retain(|path| path.extension().is_some_and(|ending| ending == "sh"));
+    scripts.retain(|path| {
+        path.extension().is_some_and(|ending| ending == "sh") && !too_new(&libvirt).any(|name| path.ends_with(format!("{name}.sh")))
+    });
     let right = small.iter().enumerate().filter(|(_, small)| !small.is_refused());
     scripts.extend(right.map(|(number, _)| folder.path().join(format!("small-{number}.sh"))));
     let (mut wrong, mut same, mut not_here) = (Vec::new(), 0, 0);
