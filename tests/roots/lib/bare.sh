@@ -10,7 +10,7 @@ finish() {
 
 # What the users of one system share: a plain clone with fixed times, Rust's downloads, what was compiled.
 ready() { # USER
-  local home=/root shared=$work/bare name
+  local home=/root shared=$work/bare-$release name
   [ "$1" = root ] || home=/home/$1
   if [ ! -e "$shared/clone" ]; then
     mkdir -p "$shared/cargo/bin"
@@ -18,15 +18,15 @@ ready() { # USER
     cp -a "${CARGO_HOME:-$HOME/.cargo}/registry" "$shared/cargo/"
     for name in cargo rustc rustdoc; do ln -s "/opt/rust/bin/$name" "$shared/cargo/bin/$name"; done
   fi
-  mkdir -p "$shared/target-$release" "$root$clone" "$root$home/.cargo" "$root/opt/rust"
+  mkdir -p "$shared/target" "$root$clone" "$root$home/.cargo" "$root/opt/rust"
   cp -a "$shared/clone/." "$root$clone"
   mkdir -p "$root$clone/target"
   mount --bind "$(rustc --print sysroot)" "$root/opt/rust"
-  mount --bind "$shared/target-$release" "$root$clone/target"
+  mount --bind "$shared/target" "$root$clone/target"
   mount --bind "$shared/cargo" "$root$home/.cargo"
   # What the tests before unpacked or noted down belongs to their system.
   rm -rf "$root$clone"/target/setup-*
-  chown -R --no-dereference "$(inside id -u "$1"):$(inside id -g "$1")" "$root$clone" "$shared/target-$release" "$shared/cargo"
+  chown -R --no-dereference "$(inside id -u "$1"):$(inside id -g "$1")" "$root$clone" "$shared/target" "$shared/cargo"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
 }
 

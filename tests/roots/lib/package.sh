@@ -2,11 +2,9 @@
 
 package() {
   local since
-  # The programs of one build serve every root.
-  [ -e "$work/packages" ] ||
-    VGAPT_BIN_DIR=$programs VGAPT_COMPRESSION=1 "$checkout/packaging/build" "$work/packages" deb
+  VGAPT_BIN_DIR=$programs VGAPT_COMPRESSION=1 "$checkout/packaging/build" "$place/packages" deb
   rm "$root/usr/bin/vgapt" "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap # it keeps manuals out
-  cp "$work"/packages/vgapt_*.deb "$root/tmp/vgapt.deb"
+  cp "$place"/packages/vgapt_*.deb "$root/tmp/vgapt.deb"
   cp "$checkout/fixtures/hosts/z170-gtx960.host" "$root/tmp"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
   inside apt-get -qq update
