@@ -56,7 +56,7 @@ fn ids_that_take_a_display_of_the_host_are_not_recommended() {
     let by_address =
         "for at in 0000:01:00.0 0000:01:00.1; do echo vfio-pci > /sys/bus/pci/devices/$at/driver_override; done; modprobe -i vfio-pci";
     for (release, lines) in [
-        ("ID=nixos\n", "boot.initrd.preDeviceCommands = ''"),
+        ("ID=nixos\n", "\n    boot.initrd.preDeviceCommands = ''"),
         ("ID=steamos\n", "would also take 05:00.0, which stays with the host"),
         ("ID=guix\n", "would also take 05:00.0, which stays with the host"),
     ] {

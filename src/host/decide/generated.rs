@@ -273,21 +273,21 @@ fn nixos(needed: &Needed) -> String {
     if !parameters.is_empty() {
         lines.push(format!("boot.kernelParams = [ {} ];", quoted(&parameters).join(" ")));
     }
-    lines.extend(needed.removed.iter().map(|token| format!("remove \"{token}\" from boot.kernelParams")));
+    lines.extend(needed.removed.iter().map(|token| format!("# remove \"{token}\" from boot.kernelParams")));
     let ids = ids(needed);
     if !needed.twins.is_empty() {
         lines.push("boot.initrd.availableKernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
-        lines.push(format!(
-            "boot.initrd.preDeviceCommands = ''{}''; (by address, since an id would also take {}; with boot.initrd.systemd.enable the same in a service of boot.initrd.systemd.services, before systemd-udevd.service)",
-            by_address(needed),
-            PciAddress::list(&needed.twins)
-        ));
+        lines.push(format!("# by address, since an id would also take {}", PciAddress::list(&needed.twins)));
+        lines.push(
+            "# with boot.initrd.systemd.enable: in a service of boot.initrd.systemd.services, before systemd-udevd.service".to_owned(),
+        );
+        lines.push(format!("boot.initrd.preDeviceCommands = ''{}'';", by_address(needed)));
     } else if !ids.is_empty() {
         lines.push("boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ];".to_owned());
         lines.push(format!("boot.extraModprobeConfig = \"options vfio-pci ids={}\";", ids.join(",")));
     }
-    lines.push("virtualisation.libvirtd.enable = true; (and its hooks by virtualisation.libvirtd.hooks.qemu)".to_owned());
-    format!("in configuration.nix: {} Then: nixos-rebuild boot, and reboot", lines.join(" "))
+    lines.push("virtualisation.libvirtd.enable = true; # its hooks: virtualisation.libvirtd.hooks.qemu".to_owned());
+    format!("in configuration.nix:\n    {}\nthen: nixos-rebuild boot, and reboot", lines.join("\n    "))
 }
 
 fn guix(needed: &Needed) -> String {

@@ -37,12 +37,19 @@ fn of_kind(kind: InitramfsTool, setup: &Setup) -> Option<&'static Tool> {
 }
 
 fn maker_unknown(images: &[String], booster: bool) -> Finding {
-    let what = if booster {
-        "the booted initramfs is made by booster, which vgapt cannot configure"
-    } else {
-        "the tool that makes the booted initramfs was not found"
-    };
-    Finding::error("initramfs", format!("{what}: {}", images.join(", ")), BY_HAND)
+    if booster {
+        return by_booster(&format!("the booted initramfs is made by booster, which vgapt does not configure: {}", images.join(", ")));
+    }
+    Finding::error("initramfs", format!("the tool that makes the booted initramfs was not found: {}", images.join(", ")), BY_HAND)
+}
+
+/// Booster includes what it is told to load, and the options of these modules, but runs no script (booster(1)).
+fn by_booster(message: &str) -> Finding {
+    Finding::error(
+        "initramfs",
+        message,
+        "leave the card with the host until the domain starts: --bind start; or the options of vfio-pci with the card's ids in /etc/modprobe.d, modules_force_load: vfio_pci,vfio_iommu_type1 in /etc/booster.yaml, then /usr/lib/booster/regenerate_images",
+    )
 }
 
 /// The image that is booted, if the tool does not make it by default: its path, and the kernel release.
@@ -95,14 +102,12 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         .or_else(|| one_of(&installed))
         .or_else(|| one_of(&configured))
         .ok_or_else(|| {
-            let booster = host.platform.initramfs_tools.contains(&InitramfsTool::Booster);
+            if host.platform.initramfs_tools.contains(&InitramfsTool::Booster) {
+                return by_booster("the initramfs is made by booster, which vgapt does not configure");
+            }
             Finding::error(
                 "initramfs",
-                if booster {
-                    "the initramfs is made by booster, which vgapt cannot configure"
-                } else {
-                    "the tool that makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio"
-                },
+                "the tool that makes the initramfs was not found: neither initramfs-tools, dracut nor mkinitcpio",
                 BY_HAND,
             )
         })
