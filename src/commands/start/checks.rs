@@ -8,7 +8,7 @@ use super::super::shared::facts::{HostPaths, other_domains};
 use super::super::shared::holders::held;
 use super::super::shared::next;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, HostResources, OtherDomain, Passed, Record, Summary};
+use crate::domain::{self, HostResources, OtherDomain, Passed, PassedTo, Record, Summary};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::Hypervisor;
@@ -59,7 +59,8 @@ impl<'a> Facts<'a> {
     /// What is against the start.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let Self { host, uses, .. } = self;
-        let mut findings = domain::of_functions(&self.passed, host, uses);
+        let groups = self.record.map(|record| record.groups.as_slice()).unwrap_or_default();
+        let mut findings = domain::of_functions(&PassedTo { name: self.name, passed: &self.passed, groups }, host, uses);
         // A display that is handed over is returned.
         findings.retain(|finding| finding.code != "only-display" || !self.is_handed_over());
         let taken = domain_xml::taken(self.domain, host);
@@ -145,7 +146,7 @@ impl<'a> Facts<'a> {
         // group is in use is then unknown.
         if !self.host.unknown.is_empty() {
             unknown.push("the drivers in their group");
-        } else if !has(&["group-not-viable", "no-group", "not-known"]) {
+        } else if !has(&["group-grew", "group-not-viable", "no-group", "not-known"]) {
             text.push_str(", their group not in use");
         }
         if !self.holders_are_known(findings) {
