@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "Definition")]
     replace: bool,
     /// The devices have other PCI addresses now, because a card was added or removed: find them by their ids
-    #[arg(long, conflicts_with_all = ["replace", "template"], help_heading = "Definition")]
+    #[arg(long, conflicts_with_all = ["replace", "template", "gpu", "pci"], help_heading = "Definition")]
     moved: bool,
     /// A TOML file with options by their names; options on the command line override it
     #[arg(short, long, value_name = "FILE", help_heading = "Definition")]

@@ -43,13 +43,22 @@ pub(crate) fn follow(wanted: &mut Request, base: &Base, host: &Host, findings: &
             "nothing has to be done: leave --moved out",
         ));
     }
-    let mut found: Vec<(PciAddress, PciAddress)> = Vec::new();
+    let (mut found, mut lost): (Vec<(PciAddress, PciAddress)>, Vec<PciAddress>) = (Vec::new(), Vec::new());
     for passed in missing {
         match place(passed, last, host, &found) {
             Ok(place) => found.push((passed.address, place)),
-            Err((message, remedy)) => findings.push(Finding::error("not-found", message, remedy.replace("NAME", &shell_word(&base.name)))),
+            Err((message, remedy)) => {
+                // The functions of one card have one cause.
+                if !lost.iter().any(|other| other.same_slot(passed.address)) {
+                    findings.push(Finding::error("not-found", message, remedy.replace("NAME", &shell_word(&base.name))));
+                }
+                lost.push(passed.address);
+            }
         }
     }
+    // What is lost is said; it is refused for that alone.
+    wanted.gpu.retain(|choice| !matches!(choice, GpuChoice::At(address) if lost.contains(address)));
+    wanted.pci.retain(|address| !lost.contains(address));
     let now = |address: &mut PciAddress| {
         if let Some((_, place)) = found.iter().find(|(before, _)| before == address) {
             *address = *place;
