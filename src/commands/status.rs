@@ -105,8 +105,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let host = context.host(root, if state.is_active() { Scope::Devices } else { Scope::All })?;
     let passed = existing.passed();
     // While the domain is running, its devices are in use by it: nothing to check.
-    let groups = existing.record.as_ref().map(|record| record.groups.as_slice()).unwrap_or_default();
-    let domain = PassedTo { name, passed: &passed, groups };
+    let domain = PassedTo { name, passed: &passed, groups: existing.groups() };
     let mut findings = if state.is_active() { Vec::new() } else { domain::of_functions(&domain, &host, &discovery::uses(root)) };
     let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
     let handover = existing.record.as_ref().is_some_and(|record| record.request.handover);

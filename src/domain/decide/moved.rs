@@ -84,11 +84,11 @@ fn place(passed: &Passed, last: &Record, host: &Host, found: &[(PciAddress, PciA
         [place] => Ok(place),
         [] => Err((
             format!("the device {named}, is not on this host"),
-            "put it back, or name another one: vgapt define NAME --gpu ADDRESS (or --pci); vgapt list shows the host's devices".to_owned(),
+            "put it back, or name another one with --gpu or --pci, such as: vgapt define NAME --gpu ADDRESS; vgapt list shows the host's devices".to_owned(),
         )),
         _ => Err((
             format!("the device {named}, may be at {}: these have the same ids", PciAddress::list(&places)),
-            "name the right one: vgapt define NAME --gpu ADDRESS (or --pci)".to_owned(),
+            "name the right one with --gpu or --pci, such as: vgapt define NAME --gpu ADDRESS".to_owned(),
         )),
     }
 }
