@@ -113,6 +113,10 @@ fn a_group_that_grew_by_what_the_host_uses_is_refused() {
     assert!(state == "missing" && seen.contains("00:17.0 SATA on ahci"), "{seen}");
     let text = machine.on(&["check"]).with(1).stdout;
     assert!(text.contains("boot the kernel 6.12.0 again"), "{text}");
+    // A domain whose record is damaged is not counted as one without groups.
+    machine.set("etc/libvirt/qemu/it.xml", &machine.xml.replace(r#","groups":["#, r#","groups":7,"x":["#));
+    let (state, seen) = machine.check("group-changed").unwrap();
+    assert!(state == "unknown" && seen.contains("is damaged"), "{seen}");
 
     // It is accepted by a definition, which says what it means.
     let accepted =

@@ -95,6 +95,10 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     record.request.without = Without::default();
     record.guest_cpus = record.guest_cpus.filter(|_| draft.written.has(Part::Pinning));
     record.written = draft.written;
+    // A record of before groups were recorded gets them with its next other change: they alone are none.
+    if base.last.as_ref().is_some_and(|last| last.groups.is_empty() && Record { groups: Vec::new(), ..record.clone() } == *last) {
+        record.groups.clear();
+    }
     spec.record = (base.purpose != Purpose::Detach).then_some(record);
     Resolved { spec, findings }
 }
