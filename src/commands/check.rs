@@ -15,7 +15,10 @@ use crate::domain::{self, Record};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::{Hypervisor, Known};
-use crate::model::{CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, Rom, RomState, Setup, Size};
+use crate::model::{
+    CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, RecordedGroup, RecordedGroups, Rom, RomState, Setup,
+    Size,
+};
 use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
@@ -84,7 +87,10 @@ impl Arguments {
             };
             seen.observed.roms.insert(card, RomState::Read(rom(file)?));
         }
-        (seen.observed.smb_wanted, seen.observed.smb_unknown) = smb_wanted(root, &seen.setup);
+        let defined = records(root);
+        (seen.observed.smb_wanted, seen.observed.smb_unknown) = smb_wanted(root, &seen.setup, &defined);
+        let of_prepare = crate::host::recorded_groups(&context.target(root)?);
+        (seen.observed.recorded_groups, seen.observed.recorded_groups_unknown) = recorded_groups(of_prepare, &defined);
         if root.is_live() {
             seen.observed.libvirt = ask_libvirt(context, &seen.setup);
             look_at_what_runs(&mut seen, &cards);
@@ -102,29 +108,53 @@ impl Arguments {
 }
 
 /// The folders that defined domains share by Samba, and why some are unknown; only root can read the domains.
-fn smb_wanted(root: &Root, setup: &Setup) -> (Vec<String>, Vec<String>) {
+fn smb_wanted(root: &Root, setup: &Setup, (records, unknown): &(Vec<Record>, Vec<String>)) -> (Vec<String>, Vec<String>) {
     // A capture contains only the PCI functions of a domain.
     if root.is_capture() {
         let has_libvirt = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
         let unknown = has_libvirt.then(|| HostSource::Recorded.because().to_owned());
         return (Vec::new(), unknown.into_iter().collect());
     }
+    let shares = records.iter().flat_map(|record| &record.request.extras.share_smb);
+    let folders: BTreeSet<String> = shares.map(|share| domain::shared_folder(share).0.to_owned()).collect();
+    (folders.into_iter().collect(), unknown.clone())
+}
+
+/// The IOMMU groups that prepare and the domains recorded, and why some are unknown.
+fn recorded_groups(
+    of_prepare: Result<Vec<RecordedGroup>>,
+    (records, unknown): &(Vec<Record>, Vec<String>),
+) -> (Vec<RecordedGroups>, Vec<String>) {
+    let mut unknown = unknown.clone();
+    let of_record = |record: &Record| RecordedGroups {
+        functions: record.passed.iter().map(|passed| passed.address).collect(),
+        groups: record.groups.clone(),
+    };
+    let mut groups: Vec<RecordedGroups> = records.iter().map(of_record).collect();
+    match of_prepare {
+        Ok(of_prepare) => groups.push(RecordedGroups { functions: Vec::new(), groups: of_prepare }),
+        Err(error) => unknown.push(format!("{error:#}")),
+    }
+    (groups, unknown)
+}
+
+/// The records of the defined domains, and why some are unknown. A capture has none.
+fn records(root: &Root) -> (Vec<Record>, Vec<String>) {
     let names = match root.entries(DOMAINS) {
+        _ if root.is_capture() => Vec::new(),
         Reading::Known(names) => names,
         Reading::Absent => Vec::new(),
         Reading::Unknown(because) => return (Vec::new(), vec![because]),
     };
-    let (mut folders, mut unknown) = (BTreeSet::new(), Vec::new());
+    let (mut records, mut unknown) = (Vec::new(), Vec::new());
     for path in names.iter().filter(|name| name.ends_with(".xml")).map(|name| format!("{DOMAINS}/{name}")) {
         match root.reading(&path).then(|text| record(&text, &path)) {
-            Reading::Known(record) => {
-                folders.extend(record.request.extras.share_smb.iter().map(|share| domain::shared_folder(share).0.to_owned()));
-            }
+            Reading::Known(record) => records.push(record),
             Reading::Absent => {}
             Reading::Unknown(because) => unknown.push(because),
         }
     }
-    (folders.into_iter().collect(), unknown)
+    (records, unknown)
 }
 
 /// vgapt's record in a domain.

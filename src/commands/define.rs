@@ -31,6 +31,7 @@ Examples:
   vgapt define win11 --os win11 --gpu auto --disk win11.qcow2 --cdrom win11.iso
   vgapt define win11 --memory 24G  # changes only the memory
   vgapt define win11 --no-cdrom    # removes the installer
+  vgapt define win11 --moved       # its card has another PCI address now
   vgapt define win11 --gpu auto --dry-run
   vgapt define win11 -f win11.toml")]
 pub struct Arguments {
@@ -45,6 +46,9 @@ pub struct Arguments {
     /// Create an existing domain again from the template, keeping only its UUID
     #[arg(long, help_heading = "Definition")]
     replace: bool,
+    /// The devices have other PCI addresses now, because a card was added or removed: find them by their ids
+    #[arg(long, conflicts_with_all = ["replace", "template", "gpu", "pci"], help_heading = "Definition")]
+    moved: bool,
     /// A TOML file with options by their names; options on the command line override it
     #[arg(short, long, value_name = "FILE", help_heading = "Definition")]
     file: Option<PathBuf>,
@@ -94,8 +98,12 @@ impl Arguments {
         Ok(answer)
     }
 
-    /// Refuses a template for a domain that exists.
+    /// Refuses a template for a domain that exists, and --moved for one without recorded devices.
     fn refusal(&self, existing: Option<&Existing>) -> Option<Finding> {
+        if self.moved && existing.is_none_or(|existing| existing.record.is_none()) {
+            let message = format!("vgapt did not pass any device to '{}', so that none can have moved", self.name);
+            return Some(Finding::error("not-defined-by-vgapt", message, "name the device: --gpu ADDRESS"));
+        }
         (existing.is_some() && self.template.is_some() && !self.replace).then(|| {
             Finding::error(
                 "exists",
@@ -137,7 +145,8 @@ impl Arguments {
             }
         };
         let origin = Origin { domain, name: &self.name, uri: context.uri().as_str(), new };
-        Ok(Base::define(origin, given, &variables))
+        let base = Base::define(origin, given, &variables);
+        Ok(if self.moved { base.following_moved() } else { base })
     }
 
     fn template(&self, profile: Option<&Profile>) -> Result<Document> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Context;
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, HostResources};
+use crate::domain::{self, HostResources, PassedTo};
 use crate::domain_xml::Pages;
 use crate::life::{self, End, PagesWanted, Share};
 use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
@@ -92,7 +92,8 @@ impl Arguments {
     fn before_start(&self, needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
         let host = discovery::read(root, Scope::Devices);
         let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-        let mut findings = domain::of_functions(&needs.passed, &host, &discovery::uses(Some(root)));
+        let domain = PassedTo { name: &self.name, passed: &needs.passed, groups: &needs.groups };
+        let mut findings = domain::of_functions(&domain, &host, &discovery::uses(Some(root)));
         let share = self.share(needs, &host)?;
         if !share.handover {
             findings.extend(held(root, &host, &functions));

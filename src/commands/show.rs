@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use super::shared::existing::Existing;
 use crate::domain::{self, Passed, Record, Request, Written};
-use crate::model::{CpuSet, PciAddress};
+use crate::model::{CpuSet, GroupMember, PciAddress, RecordedGroup};
 use crate::output::Answer;
 
 /// Show the request that a domain was defined from
@@ -42,14 +42,25 @@ impl Arguments {
             let id = passed.id.map(|id| format!(" is {id}")).unwrap_or_default();
             text.push_str(&format!("# passed through: {}{id}\n", passed.address));
         }
+        for group in &record.groups {
+            let members: Vec<String> = group.members.iter().map(member).collect();
+            let kernel = group.kernel.as_ref().map(|kernel| format!(" (kernel {kernel})")).unwrap_or_default();
+            text.push_str(&format!("# in one IOMMU group then{kernel}: {}\n", members.join(", ")));
+        }
         for line in &changed {
             text.push_str(&format!("# {line}\n"));
         }
         context.print(&(text + &request.to_toml()))?;
-        let Record { passed, attached, template, guest_cpus, by_hand, single_functions, written, .. } = record.clone();
-        let shown = Shown { request, passed, attached, template, guest_cpus, by_hand, single_functions, written, changed, autostart };
+        let Record { passed, groups, attached, template, guest_cpus, by_hand, single_functions, written, .. } = record.clone();
+        let shown =
+            Shown { request, passed, groups, attached, template, guest_cpus, by_hand, single_functions, written, changed, autostart };
         Ok(Answer::done(shown))
     }
+}
+
+fn member(member: &GroupMember) -> String {
+    let driver = member.driver.as_ref().map(|driver| format!(" on {driver}")).unwrap_or_default();
+    format!("{} [{}]{driver}", member.address.short(), member.id)
 }
 
 /// What `vgapt show` answers: the record in the domain.
@@ -59,6 +70,8 @@ pub(super) struct Shown {
     request: Request,
     /// The PCI functions that are passed through, with their ids.
     passed: Vec<Passed>,
+    /// Their IOMMU groups, as they were when these functions were passed.
+    groups: Vec<RecordedGroup>,
     /// Whether vgapt did not define the domain, but attached devices to it.
     attached: bool,
     /// The guest system of the template that the domain was made from.

@@ -12,7 +12,7 @@ use super::shared::domains::{Domains, Short};
 use super::shared::existing::Existing;
 use super::shared::{next, refused};
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Summary};
+use crate::domain::{self, PassedTo, Summary};
 use crate::domain_xml::{self, agent_channel, disks, pins};
 use crate::hypervisor::{GuestAddress, Hypervisor, State, Unread};
 use crate::interrupt::Interrupt;
@@ -105,7 +105,8 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let host = context.host(root, if state.is_active() { Scope::Devices } else { Scope::All })?;
     let passed = existing.passed();
     // While the domain is running, its devices are in use by it: nothing to check.
-    let mut findings = if state.is_active() { Vec::new() } else { domain::of_functions(&passed, &host, &discovery::uses(root)) };
+    let domain = PassedTo { name, passed: &passed, groups: existing.groups() };
+    let mut findings = if state.is_active() { Vec::new() } else { domain::of_functions(&domain, &host, &discovery::uses(root)) };
     let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
     let handover = existing.record.as_ref().is_some_and(|record| record.request.handover);
     // A display that is handed over is returned.

@@ -30,6 +30,8 @@ pub struct Base {
     pub unreadable: Option<String>,
     /// The last request, overridden by the present one.
     pub wanted: Request,
+    /// Whether devices that have another address now are to be found there.
+    pub follows_moved: bool,
 }
 
 /// The operation that a definition serves.
@@ -72,6 +74,12 @@ impl Base {
         Self::new(origin, Purpose::Define, variables, |last| last.overlaid_by(given))
     }
 
+    /// The same, with the recorded devices where they are now.
+    #[must_use]
+    pub fn following_moved(self) -> Self {
+        Self { follows_moved: true, ..self }
+    }
+
     /// To add devices: what was attached before stays.
     pub fn attach(origin: Origin<'_>, devices: &Request) -> Self {
         Self::new(origin, Purpose::Attach, &Request::default(), |last| Request {
@@ -98,7 +106,7 @@ impl Base {
         let is_new = origin.new.is_some();
         let NewDomain { uuid, profile } = origin.new.unwrap_or_default();
         let (name, uri) = (origin.name.to_owned(), origin.uri.to_owned());
-        Self { domain: origin.domain, is_new, name, uuid, profile, purpose, uri, last, unreadable, wanted }
+        Self { domain: origin.domain, is_new, name, uuid, profile, purpose, uri, last, unreadable, wanted, follows_moved: false }
     }
 
     /// Whether the domain exists and was not defined by vgapt, so that `detach` can remove what vgapt adds.

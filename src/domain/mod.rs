@@ -37,7 +37,7 @@ mod verify;
 
 pub use base::{Base, NewDomain, Origin, Purpose};
 pub use changes::{changes, without_record};
-pub use decide::checks::devices::{of_functions, of_handover, of_keyboard};
+pub use decide::checks::devices::{PassedTo, of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
 pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};
 pub use decide::checks::resources::of_start;

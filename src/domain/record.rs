@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::edit::Written;
 use super::format1;
 use super::request::Request;
-use crate::model::{CpuSet, Finding, PciAddress, PciId, Reading, shell_word};
+use crate::model::{CpuSet, Finding, PciAddress, PciId, Reading, RecordedGroup, shell_word};
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
@@ -37,6 +37,9 @@ pub struct Record {
     pub request: Request,
     /// The PCI functions that were passed.
     pub passed: Vec<Passed>,
+    /// Their IOMMU groups, as they were when these functions were passed. Records before these were stored have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<RecordedGroup>,
     /// Whether vgapt did not define the domain, so that `detach` restores what was replaced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attached: bool,

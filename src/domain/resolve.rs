@@ -4,8 +4,10 @@
 use super::alias;
 use super::base::{Base, Purpose};
 use super::decide::checks;
+use super::decide::checks::devices::PassedTo;
 use super::decide::firmware::firmware;
 use super::decide::functions::{by_slot, cards, passed};
+use super::decide::moved;
 use super::decide::tuning::decide::decide as tuning;
 use super::decide::tuning::question::TuningInput;
 use super::edit::Part;
@@ -18,6 +20,7 @@ use super::spec::{Cdrom, Processors, Spec};
 use super::write::apply::Draft;
 use super::write::{balloon, basics, devices, disks, hostdevs, window};
 use crate::model::{Card, Files, Finding, Host, Libvirt, PciAddress, Size, shell_word};
+use crate::passthrough::record_again;
 
 /// What to write, and the problems that were found.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ pub struct Resolved {
 pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Resolved {
     let mut findings = of_base(base);
     let mut wanted = base.wanted.clone();
+    if base.follows_moved {
+        moved::follow(&mut wanted, base, host, &mut findings);
+    }
     let cards = cards(&mut wanted, host, &mut findings);
     let functions = by_slot(&wanted.pci, &cards);
     let cards_differ = base
@@ -42,7 +48,11 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     let firmware = firmware(base, files, &mut findings);
     let mut assigned = passed(base, alias::GPU, cards_differ, &cards, host);
     assigned.extend(passed(base, alias::PCI, functions_differ, &functions, host));
-    let of_functions = checks::devices::of_functions(&assigned, host, &files.uses).into_iter();
+    let of_functions = {
+        // Their groups are recorded as they are now.
+        let assigned = PassedTo { name: &base.name, passed: &assigned, groups: &[] };
+        checks::devices::of_functions(&assigned, host, &files.uses).into_iter()
+    };
     // Do not report again what the user accepted with an earlier request; a display that is handed over is returned.
     let is_decided = |code: &str| match code {
         "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
@@ -50,7 +60,9 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         _ => false,
     };
     findings.extend(of_functions.filter(|finding| !is_decided(finding.code)));
-    let addresses = assigned.iter().map(|passed| passed.address).collect();
+    let addresses: Vec<PciAddress> = assigned.iter().map(|passed| passed.address).collect();
+    let last_groups = base.last.as_ref().map(|last| last.groups.as_slice()).unwrap_or_default();
+    let groups = record_again(last_groups, host, &addresses);
     let tuned = tuning(&TuningInput { base, wanted: &wanted, host, libvirt, passed: addresses });
     findings.extend(tuned.findings);
     let mut spec = Spec {
@@ -71,7 +83,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
-    let mut record = remembered(base, wanted, assigned, &spec);
+    let mut record = Record { groups, ..remembered(base, wanted, assigned, &spec) };
     let (draft, not_fitting) = edit(base, &record, &mut spec);
     let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
     findings.extend(checks::guest::of_guest(base, &spec, &left));
@@ -83,6 +95,10 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     record.request.without = Without::default();
     record.guest_cpus = record.guest_cpus.filter(|_| draft.written.has(Part::Pinning));
     record.written = draft.written;
+    // A record of before groups were recorded gets them with its next other change: they alone are none.
+    if base.last.as_ref().is_some_and(|last| last.groups.is_empty() && Record { groups: Vec::new(), ..record.clone() } == *last) {
+        record.groups.clear();
+    }
     spec.record = (base.purpose != Purpose::Detach).then_some(record);
     Resolved { spec, findings }
 }
@@ -99,6 +115,7 @@ fn remembered(base: &Base, request: Request, passed: Vec<Passed>, spec: &Spec) -
         written: last.written,
         request,
         passed,
+        groups: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ mod plan;
 mod request;
 mod text;
 
-pub use carry_out::{RECEIPTS, RestoredFile, Run, Undoing, Which, noted, prove_initramfs, undo, undoing};
+pub use carry_out::{RECEIPTS, RestoredFile, Run, Undoing, Which, noted, prove_initramfs, recorded_groups, undo, undoing};
 pub(crate) use decide::most_in_hugepages;
 pub use decide::{Bound, ExternalBinding, HOOK_TEXT, MODPROBE, SCRIPT};
 pub use decide::{bound, calls_hooks, is_shared, kept_out, only_virtual, others, plan, removing};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConfigFile, Finding, Setup};
+use crate::model::{ConfigFile, Finding, RecordedGroup, Setup};
 
 /// Everything that will be done, and nothing else is done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct Plan {
     pub switch_off: Option<String>,
     /// What must be in the initramfs: paths, or suffixes of paths.
     pub in_initramfs: Vec<String>,
+    /// The IOMMU groups of what is prepared, as they are now; the receipt keeps them.
+    #[serde(skip)]
+    pub groups: Vec<RecordedGroup>,
     /// Blockers and warnings.
     #[serde(skip)]
     pub findings: Vec<Finding>,

@@ -77,7 +77,12 @@ impl PciDevice {
 
     /// Bound to a driver that prevents passing the rest of its group to a guest.
     pub fn blocks_its_group(&self) -> bool {
-        !self.is_bridge() && self.driver.as_deref().is_some_and(|driver| !is_vfio(driver) && driver != "pci-stub")
+        self.would_block_with(self.driver.as_deref())
+    }
+
+    /// Whether it would prevent that with this driver.
+    pub fn would_block_with(&self, driver: Option<&str>) -> bool {
+        !self.is_bridge() && driver.is_some_and(|driver| !is_vfio(driver) && driver != "pci-stub")
     }
 
     /// Its name, or its ids if the name is unknown.

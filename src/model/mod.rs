@@ -19,6 +19,7 @@ mod observed;
 mod platform;
 mod process;
 mod reading;
+mod recorded_group;
 mod rom;
 mod setup;
 mod text;
@@ -36,10 +37,13 @@ pub use libvirt::{Libvirt, SmbShare, Uri, VirtualNetwork};
 pub use memory::{HugepagePool, Memory, Size};
 pub use names::{NamedFile, Role, is_known_format, named_by};
 pub use next::Next;
-pub use observed::{CardUser, FreeBlocks, Holder, Holders, HostSource, KvmNode, LibvirtAnswer, ModuleState, Observed, RomState};
+pub use observed::{
+    CardUser, FreeBlocks, Holder, Holders, HostSource, KvmNode, LibvirtAnswer, ModuleState, Observed, RecordedGroups, RomState,
+};
 pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
 pub use process::{Descriptor, QemuProcess, Tap};
 pub use reading::Reading;
+pub use recorded_group::{GroupMember, RecordedGroup};
 pub use rom::{Rom, RomCode, RomImage};
 pub(crate) use text::{serde_as_text, serialize_as_text};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{HookState, PciAddress, Rom, Size};
+use super::{HookState, PciAddress, RecordedGroup, Rom, Size};
 
 /// The present state of a host; what could not be read is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,9 +44,21 @@ pub struct Observed {
     pub smb_unknown: Vec<String>,
     /// The addresses on which a program listens on Samba's port.
     pub smb_listeners: Option<Vec<std::net::Ipv4Addr>>,
+    /// The IOMMU groups that prepare and the domains recorded.
+    pub recorded_groups: Vec<RecordedGroups>,
+    /// Why not all of these are known.
+    pub recorded_groups_unknown: Vec<String>,
     pub hook: HookState,
     /// How much memory a process of the user may lock (memlock limit).
     pub memory_lock: Option<Size>,
+}
+
+/// The IOMMU groups that were recorded at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedGroups {
+    /// The functions that are passed through to the domain; none for what prepare recorded.
+    pub functions: Vec<PciAddress>,
+    pub groups: Vec<RecordedGroup>,
 }
 
 /// A domain that PCI functions are passed through to.

@@ -7,6 +7,7 @@ mod choice;
 mod dangers;
 mod families;
 mod group;
+mod recorded_group;
 mod verdict;
 mod warnings;
 
@@ -17,5 +18,6 @@ pub use dangers::{
     only_display_remedy,
 };
 pub use group::{is_soldered, missing_iommu};
+pub use recorded_group::{GroupChange, group_changes, record_again, record_groups};
 pub use verdict::Verdict;
 pub use warnings::of_host;

@@ -8,6 +8,7 @@ mod boot;
 mod cards;
 mod check;
 mod facts;
+mod groups;
 mod hook;
 mod kernel_log;
 mod kernels;

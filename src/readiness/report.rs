@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
-use super::{binding, boot, cards, hook, kernel_log, kernels, memory, next, platform, software};
+use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, platform, software};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -49,6 +49,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(platform::other_warnings(facts));
     checks.extend(cards::none(facts));
     checks.extend(cards::removed(facts));
+    checks.extend(groups::changed(facts));
     for card in facts.cards {
         checks.push(cards::verdict(facts, card));
         checks.extend(cards::warnings(facts, card));

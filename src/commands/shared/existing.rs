@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 
 use crate::domain::{self, HostResources, Passed, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::{Reading, shell_word};
+use crate::model::{Reading, RecordedGroup, shell_word};
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -63,6 +63,11 @@ impl Existing {
     pub(in crate::commands) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         domain::passed(&self.document, recorded)
+    }
+
+    /// The IOMMU groups of these, as vgapt recorded them.
+    pub(in crate::commands) fn groups(&self) -> &[RecordedGroup] {
+        self.record.as_ref().map(|record| record.groups.as_slice()).unwrap_or_default()
     }
 }
 

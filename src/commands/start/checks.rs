@@ -8,11 +8,11 @@ use super::super::shared::facts::{HostPaths, other_domains};
 use super::super::shared::holders::held;
 use super::super::shared::next;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, HostResources, OtherDomain, Passed, Record, Summary};
+use crate::domain::{self, HostResources, OtherDomain, Passed, PassedTo, Record, Summary};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::Hypervisor;
-use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, Uses};
+use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, RecordedGroup, Uses};
 use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
@@ -28,6 +28,7 @@ pub(super) struct Facts<'a> {
     uses: Uses,
     other_domains: Vec<OtherDomain>,
     passed: Vec<Passed>,
+    groups: &'a [RecordedGroup],
     functions: Vec<PciAddress>,
     /// What the domain takes from the host, if vgapt manages it.
     needs: Option<HostResources>,
@@ -52,6 +53,7 @@ impl<'a> Facts<'a> {
             other_domains: other_domains(connection, name)?,
             functions: passed.iter().map(|passed| passed.address).collect(),
             passed,
+            groups: existing.groups(),
             needs: existing.needs(name)?,
         })
     }
@@ -59,7 +61,8 @@ impl<'a> Facts<'a> {
     /// What is against the start.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let Self { host, uses, .. } = self;
-        let mut findings = domain::of_functions(&self.passed, host, uses);
+        let domain = PassedTo { name: self.name, passed: &self.passed, groups: self.groups };
+        let mut findings = domain::of_functions(&domain, host, uses);
         // A display that is handed over is returned.
         findings.retain(|finding| finding.code != "only-display" || !self.is_handed_over());
         let taken = domain_xml::taken(self.domain, host);
@@ -145,7 +148,7 @@ impl<'a> Facts<'a> {
         // group is in use is then unknown.
         if !self.host.unknown.is_empty() {
             unknown.push("the drivers in their group");
-        } else if !has(&["group-not-viable", "no-group", "not-known"]) {
+        } else if !has(&["group-grew", "group-not-viable", "no-group", "not-known"]) {
             text.push_str(", their group not in use");
         }
         if !self.holders_are_known(findings) {

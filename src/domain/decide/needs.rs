@@ -2,7 +2,7 @@
 
 use crate::domain::record::{Passed, Record};
 use crate::domain_xml::{Pages, functions, pages, pins};
-use crate::model::{CpuSet, Reading};
+use crate::model::{CpuSet, Reading, RecordedGroup};
 use crate::xml::{Document, Element};
 
 /// The host resources that a domain uses while it runs.
@@ -12,6 +12,8 @@ pub struct HostResources {
     pub name: String,
     /// The PCI functions, with the ids they had when vgapt passed them.
     pub passed: Vec<Passed>,
+    /// Their IOMMU groups as they were then.
+    pub groups: Vec<RecordedGroup>,
     /// Its memory in huge pages.
     pub pages: Option<Pages>,
     /// The host CPUs that its vCPUs are pinned to, and the sibling threads that stay unused for it.
@@ -38,6 +40,7 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
     Ok(HostResources {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed(domain, &record.passed),
+        groups: record.groups.clone(),
         pages: pages(root)?,
         cpus: taken(root, record)?,
         handover: record.request.handover,

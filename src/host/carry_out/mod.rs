@@ -11,5 +11,5 @@ mod undo;
 pub use file::RestoredFile;
 pub use proof::prove_initramfs;
 pub use run::Run;
-pub use store::{RECEIPTS, noted};
+pub use store::{RECEIPTS, noted, recorded_groups};
 pub use undo::{Undoing, Which, undo, undoing};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::host::plan::{Command, Write};
+use crate::model::RecordedGroup;
 use crate::target::files::Meta;
 
 /// The format that is written. Format 1 has no format number and no file attributes. All formats up to this one are read.
@@ -37,6 +38,9 @@ pub(super) struct Receipt {
     pub(super) files: Vec<Write<StoredContent>>,
     /// The commands that are run after that, in order.
     pub(super) commands: Vec<CommandRun>,
+    /// The IOMMU groups of the prepared functions, as they were. Receipts before these were stored have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<RecordedGroup>,
 }
 
 /// How far it got.

@@ -45,6 +45,7 @@ impl Run {
                 directories: directories.clone(),
                 files: writes.map(|(index, (write, states))| write.stored(index, states, folder)).collect::<Result<_>>()?,
                 commands: commands.map(|command| CommandRun { command, begun: false, made: Vec::new() }).collect(),
+                groups: plan.groups.clone(),
             })
         });
         match begun {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Error, Result, bail};
 use rustix::fs::{AtFlags, FileType, unlinkat};
 
 use super::receipt::{FORMAT, Head, Receipt, StoredContent};
+use crate::model::RecordedGroup;
 use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Folder, Target, own, own_folder};
@@ -178,6 +179,24 @@ pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
     let (receipts, _) = Store::open(target)?.receipts()?;
     let commands = receipts.into_iter().flat_map(|stored| stored.receipt.commands);
     Ok(commands.filter(|run| !run.begun).map(|run| run.command.argv).collect())
+}
+
+/// The IOMMU groups of the functions that were prepared, as they were; of a function that was prepared twice only the last.
+///
+/// # Errors
+/// Where the receipts cannot be read: then it is unknown.
+pub fn recorded_groups(target: &Target) -> Result<Vec<RecordedGroup>> {
+    if target.is_capture() {
+        return Ok(Vec::new());
+    }
+    let (receipts, _) = Store::open(target)?.receipts()?;
+    let mut groups: Vec<RecordedGroup> = Vec::new();
+    for group in receipts.into_iter().rev().flat_map(|stored| stored.receipt.groups) {
+        if !groups.iter().any(|later| group.members.iter().any(|member| later.has(member.address))) {
+            groups.push(group);
+        }
+    }
+    Ok(groups)
 }
 
 /// The directories above a path without the root, the outer ones first.

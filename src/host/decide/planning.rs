@@ -9,10 +9,12 @@ use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, HOOK_PROGRAMS, Host, Setup};
+use crate::passthrough::record_groups;
 
 /// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
-    let mut plan = Plan { findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    let groups = record_groups(host, &wanted.functions);
+    let mut plan = Plan { groups, findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host));
     if wanted.bind == Bind::Start {
         plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));

@@ -1,11 +1,23 @@
 //! Checks of passed devices: missing, moved, not an endpoint, or needed by the host.
 
+use crate::domain::decide::moved::{is_same, places};
 use crate::domain::record::Passed;
-use crate::model::{Finding, Host, Iommu, PciAddress, PciDevice, UsbId, Uses};
-use crate::passthrough::{Danger, DangerKind, dangers, last_keyboard_at, missing_iommu};
+use crate::model::{Finding, Host, Iommu, PciAddress, PciDevice, RecordedGroup, UsbId, Uses, shell_word};
+use crate::passthrough::{Danger, DangerKind, GroupChange, dangers, group_changes, last_keyboard_at, missing_iommu};
 
-/// Problems with passing these functions, no matter who added them to the domain.
-pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding> {
+/// What is passed through to a domain, no matter who added it.
+#[derive(Debug, Clone, Copy)]
+pub struct PassedTo<'a> {
+    /// The domain's name.
+    pub name: &'a str,
+    pub passed: &'a [Passed],
+    /// Their groups as recorded; empty where they are to be recorded now.
+    pub groups: &'a [RecordedGroup],
+}
+
+/// Problems with passing these functions.
+pub fn of_functions(domain: &PassedTo, host: &Host, uses: &Uses) -> Vec<Finding> {
+    let PassedTo { passed, groups, .. } = *domain;
     if passed.is_empty() {
         return Vec::new();
     }
@@ -18,9 +30,15 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
     }
     let functions: Vec<PciAddress> = passed.iter().map(|passed| passed.address).collect();
     let mut findings: Vec<Finding> =
-        passed.iter().filter_map(|passed| identity(passed, host).or_else(|| endpoint(passed.address, host))).collect();
+        passed.iter().filter_map(|passed| identity(passed, domain, host).or_else(|| endpoint(passed.address, host))).collect();
     findings.extend(without_group(&functions, host));
-    findings.extend(dangers(host, uses, &functions).into_iter().filter_map(lost));
+    let changes = group_changes(groups, host, &functions);
+    let newly_used: Vec<PciAddress> = changes.iter().flat_map(GroupChange::used).collect();
+    // What the change of a group says is not said twice.
+    let is_said = host.blockers_of(&functions).iter().all(|blocker| newly_used.contains(blocker));
+    findings.extend(changes.iter().map(GroupChange::finding));
+    let dangers = dangers(host, uses, &functions).into_iter();
+    findings.extend(dangers.filter(|danger| danger.kind != DangerKind::BlockedGroup || !is_said).filter_map(lost));
     findings.extend(usb_behind(&functions, host));
     for unknown in &host.unknown {
         findings.push(Finding::warning(
@@ -33,22 +51,20 @@ pub fn of_functions(passed: &[Passed], host: &Host, uses: &Uses) -> Vec<Finding>
 }
 
 /// Does the function exist, and is it still the same device?
-fn identity(passed: &Passed, host: &Host) -> Option<Finding> {
+fn identity(passed: &Passed, domain: &PassedTo, host: &Host) -> Option<Finding> {
     let address = passed.address.short();
-    let elsewhere = || {
-        let now: Vec<String> = host.pci.iter().filter(|device| Some(device.id) == passed.id).map(|device| device.address.short()).collect();
-        if now.is_empty() {
-            "run `vgapt list` to see the host's devices".to_owned()
-        } else {
-            format!("that device is now at {}: run vgapt define again with that address", now.join(" or "))
+    let elsewhere = || match places(passed, domain.passed, host)[..] {
+        [] => "run `vgapt list` to see the host's devices".to_owned(),
+        [place] => {
+            format!("that device is now at {}: vgapt define {} --moved changes the domain to it", place.short(), shell_word(domain.name))
         }
+        ref several => format!("that device may be at {}: run vgapt define again with its address", PciAddress::list(several)),
     };
     let Some(device) = host.device(passed.address) else {
         let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
         return Some(Finding::error("no-such-device", format!("PCI function {address} does not exist{what}"), elsewhere()));
     };
-    let same_subsystem = passed.subsystem.is_none() || device.subsystem.is_none() || passed.subsystem == device.subsystem;
-    if passed.id.is_some_and(|id| id != device.id) || !same_subsystem {
+    if !is_same(passed, device) {
         let was = passed.id.map(|id| id.to_string()).unwrap_or_default();
         let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
         let message =
