@@ -654,7 +654,8 @@ fn names_of_systems_and_networks() {
 fn virtualization_that_is_switched_off() {
     let host = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b450m-gtx1660-svm-off.host");
     run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
-        .saying(&["warning: the processor reports no SVM (AMD-V)", "enable SVM (AMD-V) in the firmware settings"]);
+        .with(1)
+        .saying(&["blocked: the processor reports no SVM (AMD-V)", "enable SVM (AMD-V) in the firmware settings"]);
 }
 
 /// What is told to do lies where the fault does: with ssh, with the URI, with libvirt.

@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::interrupt::Interrupted;
 use crate::model::{Finding, Next};
 use crate::output::{Answer, Failure, Outcome};
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 
 /// Findings because of which a command changes nothing.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
             Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {
-            context.say(&format!("{}\n", problem::describe(&error)));
+            context.say(&format!("{}\n", context.described(&error)));
             Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()) }
         }
     }
@@ -66,7 +66,7 @@ fn outcome(error: &Error) -> Outcome {
     }
 }
 
-/// An error for programs, as complete as [`problem::describe`].
+/// An error for programs, as complete as [`describe`](crate::problem::describe).
 pub(crate) fn failure(error: &Error) -> Failure {
     let remedies: Vec<&str> = problems(error).map(|problem| problem.remedy.as_str()).collect();
     Failure {
