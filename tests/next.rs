@@ -122,6 +122,7 @@ fn check_prepare_and_define_are_of_one_mind() {
                 let planned = on(&name, &["prepare", "--gpu", address, "--bind", bind, "--dry-run"]);
                 let what = format!("{name} {address} {bind}");
                 assert!(checked["ready"] != true || planned.code() == Some(0), "{what}: ready, and prepare refuses\n{}", planned.stderr);
+                ready += u32::from(checked["ready"] == true);
                 let to_prepare = checked["next"]["command"].as_str().is_some_and(|command| command.starts_with("vgapt prepare"));
                 assert!(!to_prepare || planned.code() == Some(0), "{what}: the next step is refused\n{}", planned.stderr);
             }
@@ -130,7 +131,6 @@ fn check_prepare_and_define_are_of_one_mind() {
             let options = ["define", "x", "--gpu", address, "--dry-run"];
             let defined = on(&name, &[&options[..], if hands_over { &["--handover"] } else { &[] }].concat());
             if checked["ready"] == true {
-                ready += 1;
                 assert_eq!(defined.code(), Some(0), "{name} {address}: ready, and define refuses\n{}", defined.stderr);
                 assert!(line(&defined).ends_with("(nothing was defined)"), "{name} {address}: {}", defined.stderr);
             } else if defined.code() == Some(1) {
@@ -246,6 +246,10 @@ fn after_a_definition() {
     );
     let value = json("z690-rx6700xt-rx560-vmd", &["define", "x", "--gpu", "04:00.0"]);
     assert_eq!(value["next"]["command"], "vgapt start x", "{value}");
+    // One cause is said once: no card, so no picture.
+    let unclear =
+        on("epyc-two-h100", &["define", "x", "--gpu", "auto"]).with(1).saying(&["error: --gpu auto: more than one card is possible"]);
+    assert!(!unclear.stderr.contains("no graphics card"), "{}", unclear.stderr);
     let dry = on("z490-rx6900xt-iommu-off", &["define", "x", "--gpu", "03:00.0", "--handover", "--dry-run"]);
     assert_eq!(line(&dry), "vgapt prepare --gpu 03:00.0 --bind start   (the IOMMU is off)");
 }
@@ -260,6 +264,9 @@ fn after_prepare() {
     let too_much = ["prepare", "--gpu", "01:00.0", "--hugepages", "900G", "--dry-run"];
     let refused = on("laptop-8300h-gtx1050-iommu-off", &too_much).with(1);
     assert_eq!(format!("{}\n", line(&refused)), way_out(&refused));
+    // Where it chooses no card, it says what `check` says of the host.
+    let name = "x870e-rtx4080-igpu-idle";
+    assert_eq!(line(&on(name, &["prepare", "--dry-run"])), line(&on(name, &["check"])));
     let value = json("z170-gtx960", &["prepare", "--gpu", "01:00.0", "--dry-run"]);
     assert_eq!(value["next"]["command"], "vgapt prepare --gpu 01:00.0", "{value}");
 }

@@ -245,7 +245,9 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
         cards = seen.meant();
     }
     if outcome != Outcome::Refused {
-        return Ok(seen.in_short(&cards, Some(wanted.bind)).next);
+        // Where no card was bound, it is for the step on this host to say when one is.
+        let bind = (!wanted.functions.is_empty()).then_some(wanted.bind);
+        return Ok(seen.in_short(&cards, bind).next);
     }
     // Where the early binding is refused, the other way may be possible.
     let is_other_way = wanted.bind == Bind::Boot && readiness::proposed_bind(&host, before.1, &wanted.functions) == Bind::Start;

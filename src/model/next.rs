@@ -23,7 +23,12 @@ impl Next {
 
     /// What is to be done about a finding that is in the way; without the option that overrides it.
     pub fn out_of(finding: &Finding) -> Self {
-        Self::sentence(format!("{}   ({})", finding.remedy_alone(), finding.message))
+        Self::about(finding.remedy_alone(), &finding.message)
+    }
+
+    /// What is to be done about this, in the form of all next steps.
+    pub fn about(remedy: &str, what: &str) -> Self {
+        Self::sentence(format!("{remedy}   ({what})"))
     }
 
     /// A step that no command does, or that nothing is left to do.

@@ -115,9 +115,11 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
             "the kernel refuses to give a device with such memory to a guest",
             remedy.clone(),
         ),
-        Verdict::Console => {
-            check(format!("{name}: it is the server's console")).missing(NextStep::Choose, why("bmc"), "name another card with --gpu")
-        }
+        Verdict::Console => check(format!("{name}: it is the server's console")).missing(
+            NextStep::Choose,
+            why("bmc"),
+            "name another card with --gpu; vgapt list shows them",
+        ),
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,
             "passing a function through removes its virtual functions",
@@ -348,7 +350,7 @@ pub(super) fn holders(facts: &Facts) -> Option<Check> {
             why,
             format!("end those that do not end with the desktop, which stops before the guest starts (kill {})", pids.join(" ")),
         ),
-        Bind::Boot => check.care(why, "bind the card at boot, before any of these programs starts: see below"),
+        Bind::Boot => check.care(why, format!("bind the card at boot, before any of these programs starts: {}", facts.command())),
         Bind::Start => check.missing(
             NextStep::Software,
             why,

@@ -251,9 +251,12 @@ impl Definition<'_> {
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is already up to date")),
             Outcome::Defined => {
+                let is_on = self.connection.state(name)?.is_active();
                 let done = match self.base.purpose {
                     Purpose::Define => "is defined",
+                    Purpose::Attach if is_on => "gets the devices at its next start",
                     Purpose::Attach => "now has the devices",
+                    Purpose::Detach if is_on => "is as before from its next start on",
                     Purpose::Detach => "is as before",
                 };
                 context.note(&format!("'{name}' {done}"));

@@ -50,8 +50,10 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
             Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {
+            // The text ends with the remedy, so the next step is not said again.
             context.say(&format!("{}\n", context.described(&error)));
-            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()) }
+            let next = problems(&error).next().map(|problem| Next::about(&problem.remedy, &problem.message));
+            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()).next(next) }
         }
     }
 }
