@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
     }
     let context = Context::new(cli.global);
     let ran = cli.command.map_or_else(|| overview::run(&context), |command| command.run(&context));
-    let answer = ran.unwrap_or_else(|error| refused::answer(&context, error));
+    let answer = context.completed(ran.unwrap_or_else(|error| refused::answer(&context, error)));
     if context.global.json {
         finished(&answer, Some(name.as_str()).filter(|name| !name.is_empty()))
     } else {
@@ -149,6 +149,7 @@ fn misused(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     let command = named();
+    let mut causes = Vec::new();
     let (message, remedy) = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Its text is all of the help.
         let program = ["vgapt"].into_iter().chain(command.as_deref()).collect::<Vec<_>>().join(" ");
@@ -157,9 +158,14 @@ fn misused(error: &clap::Error) -> ExitCode {
         let text = error.render().to_string();
         let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
         let message = paragraphs.next().unwrap_or_default();
-        (message.trim_start_matches("error: ").to_owned(), paragraphs.collect::<Vec<_>>().join("; "))
+        let (usage, said): (Vec<_>, Vec<_>) = paragraphs.partition(|paragraph| paragraph.starts_with("Usage: "));
+        causes = usage;
+        let tips: Vec<&str> = said.iter().filter_map(|paragraph| paragraph.strip_prefix("tip: ")).collect();
+        let program = ["vgapt"].into_iter().chain(command.as_deref()).collect::<Vec<_>>().join(" ");
+        let remedy = if tips.is_empty() { format!("see {program} --help") } else { tips.join("; ") };
+        (message.trim_start_matches("error: ").to_owned(), remedy)
     };
-    let failure = Failure { message, causes: Vec::new(), remedy: Some(remedy) };
+    let failure = Failure { message, causes, remedy: Some(remedy) };
     finished(&Answer { error: Some(failure), ..Answer::new(Outcome::Usage) }, command.as_deref())
 }
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 
-use command::{Ran, run, vgapt};
+use command::{Ran, run, vgapt, without_options};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::discovery::from_node_devices;
@@ -186,6 +186,22 @@ fn the_only_card_leads_in_no_circle() {
     let after = check();
     assert!(after["state"] == "warning" && !after["remedy"].as_str().unwrap().contains("--allow"), "{after}");
 
+    // Nothing is left to write, so prepare does not refuse either; it says the same.
+    on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"])
+        .with(0)
+        .saying(&["warning: the host has no display: 01:00.0 is bound to vfio-pci by"]);
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).with(1).saying(&["blocked: /etc/modprobe.d/vfio.conf"]);
+    // It is said once, in each.
+    for command in [["check"].as_slice(), &["prepare", "--dry-run"]] {
+        let ran = on(root, &[command, &["--gpu", "01:00.0"]].concat());
+        let said = ran.stdout + &ran.stderr;
+        assert_eq!(said.matches("the host has no display").count(), 1 + usize::from(command == ["check"]), "{said}");
+    }
+    put(root, "etc/modprobe.d/x.conf", "blacklist nouveau\n");
+    let named = on(root, &["check", "--gpu", "01:00.0"]).stdout;
+    assert!(named.contains("/etc/modprobe.d/x.conf, line 1 says `blacklist nouveau`"), "{named}");
+    fs::remove_file(root.join("etc/modprobe.d/x.conf")).unwrap();
+
     // On vfio-pci already, nothing has to be released for it.
     let start = on(root, &["check", "--gpu", "01:00.0", "--bind", "start"]).stdout;
     assert!(!start.contains("or use --bind boot"), "{start}");
@@ -268,9 +284,9 @@ fn define_says_what_is_known_of_a_card() {
 #[test]
 fn the_connection_is_kept() {
     let root = machine("z170-gtx960");
-    on(root.path(), &["define", "w", "--force"]).with(0).saying(&["next: vgapt -c test:///default start w"]);
+    on(root.path(), &["define", "w", "--force"]).with(0).saying(&["next: vgapt start w"]);
     let default = run(&mut vgapt(["--root", root.path().to_str().unwrap(), "define", "w", "--force"])).with(0);
-    assert!(default.stderr.contains("next: vgapt start w"), "{}", default.stderr);
+    assert!(without_options(&default.stderr).contains("next: vgapt start w"), "{}", default.stderr);
     let behind = run(&mut vgapt(["-c", "test:///default", "define", "w", "--disk", "/nowhere/x.qcow2", "--dry-run"]));
     behind.saying(&["these files could not be checked: /nowhere/x.qcow2", "vgapt does not read files of a host behind this connection"]);
 }

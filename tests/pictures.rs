@@ -8,7 +8,7 @@ mod command;
 use std::fmt::Write as _;
 use std::fs;
 
-use command::{Z170, run, vgapt};
+use command::{Z170, run, vgapt, without_options};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pictures");
 /// Columns of the terminal; longer lines are broken, as a terminal breaks them.
@@ -97,7 +97,14 @@ fn session(commands: &[&[&str]]) -> String {
         let mut command = vgapt(["--root", Z170, "--connect", "test:///default", "--color", "always", "--quiet"]);
         command.args(*arguments).env("HOME", "/home/you").env_remove("SUDO_USER").env("COLUMNS", COLUMNS.to_string());
         let ran = run(&mut command).with(0);
-        writeln!(text, "\u{1b}[1m$ vgapt {}\u{1b}[0m\n{}{}", arguments.join(" "), ran.stdout, ran.stderr).unwrap();
+        writeln!(
+            text,
+            "\u{1b}[1m$ vgapt {}\u{1b}[0m\n{}{}",
+            arguments.join(" "),
+            without_options(&ran.stdout),
+            without_options(&ran.stderr)
+        )
+        .unwrap();
     }
     text
 }

@@ -9,7 +9,7 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use command::{Ran, run, vgapt};
+use command::{Ran, run, vgapt, without_options};
 use serde_json::Value;
 use tempfile::TempDir;
 use tree::{assert_same, distribution, unpacked, walk};
@@ -54,7 +54,7 @@ fn allowed_by(root: &Path, card: &str) -> Vec<&'static str> {
 /// What `check` still misses after `prepare` is not `prepare`'s to do, and what it says is all that it changes.
 fn assert_is_left_to_others(root: &Path, card: &str, what: &str) {
     let before = walk(root);
-    let report = on(root, &["check", "--gpu", card, "--json"]).stdout;
+    let report = without_options(&on(root, &["check", "--gpu", card, "--json"]).stdout);
     let report: Value = serde_json::from_str(&report).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_ne!(report["step"], "prepare", "{what}: {report:#}");
     assert!(!report["checks"].to_string().contains("\"vgapt prepare"), "{what}: {report:#}");

@@ -5,13 +5,14 @@ mod command;
 
 use std::fs;
 
-use command::{Ran, Z170, command as program, run, vgapt};
+use command::{Ran, Z170, command as program, run, vgapt, without_options};
 
 fn define(arguments: &[&str]) -> Ran {
     run(&mut vgapt(["--root", Z170, "define", "new"].iter().chain(arguments)))
 }
 
 fn remedy(told: &str, of: &str) -> String {
+    let told = without_options(told);
     let behind = told.split(of).nth(1).unwrap_or_else(|| panic!("no '{of}' in:\n{told}"));
     let remedy = behind.split("remedy: ").nth(1).unwrap_or_else(|| panic!("no remedy of '{of}' in:\n{told}"));
     remedy.lines().next().unwrap().to_owned()

@@ -50,7 +50,7 @@ fn start() {
         "checked: 01:00.0, 01:00.1 present; unknown: the drivers in their group, which processes have them open",
     ]);
     assert!(!off.stderr.contains("as recorded"), "nobody wrote down what they were: {}", off.stderr);
-    on_node(&["start", "on"]).with(3).saying(&["cannot start 'on'", "already running"]);
+    on_node(&["start", "on"]).with(0).saying(&["'on' is running already"]);
     // Nothing overrides a device that is not there.
     on_node(&["start", "moved"]).with(1).saying(&["PCI function 0a:00.0 does not exist", "Nothing was changed"]);
     on_node(&["start", "moved", "--force"]).with(1).saying(&["'moved' was not started"]);
@@ -420,7 +420,7 @@ fn exit_codes() {
         .with(1)
         .saying(&["PCI function 0f:00.0 does not exist", "the graphics cards of this host are 00:02.0, 01:00.0"]);
     assert!(!fatal.stderr.contains("--force"), "it would not help: {}", fatal.stderr);
-    on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt -c test:///default start -- -x"]);
+    on_default(&["define", "--print-xml", "--", "-x"]).with(0).saying(&["vgapt start -- -x"]);
     on_default(&["define", &"x".repeat(250)]).with(0);
     assert!(on_default(&["define", " it ", "--print-xml"]).with(0).stdout.contains("<name> it </name>"));
     on_default(&["define", "new", "--gpu", "00:1f.3"]).with(1).saying(&["00:1f.3 is not a graphics card", "--pci 00:1f.3"]);
@@ -654,7 +654,8 @@ fn names_of_systems_and_networks() {
 fn virtualization_that_is_switched_off() {
     let host = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b450m-gtx1660-svm-off.host");
     run(&mut vgapt(["--root", host, "-c", "test:///default", "define", "x", "--gpu", "10:00.0", "--dry-run"]))
-        .saying(&["warning: the processor reports no SVM (AMD-V)", "enable SVM (AMD-V) in the firmware settings"]);
+        .with(1)
+        .saying(&["blocked: the processor reports no SVM (AMD-V)", "enable SVM (AMD-V) in the firmware settings"]);
 }
 
 /// What is told to do lies where the fault does: with ssh, with the URI, with libvirt.

@@ -13,14 +13,16 @@ use serde::Serialize;
 use super::Context;
 use super::shared::existing::changed;
 use super::shared::facts::files;
+use super::shared::next;
 use super::shared::verified::{REFUSED, UNKNOWN, Verified, verify};
 use crate::discovery;
 use crate::domain::{self, Request};
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Comparison, ImportContext, Imported, Script};
-use crate::model::{Files, Finding, QemuProcess, Reading, shell_word};
+use crate::model::{Files, Finding, Next, QemuProcess, Reading, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
+use crate::readiness::Stage;
 use crate::xml::Document;
 
 /// Environment variables that are used where the script does not set them.
@@ -133,7 +135,21 @@ impl Arguments {
             (false, true) => Outcome::Done,
             (false, false) => Outcome::Planned,
         };
-        Ok(Answer::new(outcome).with(ImportedDomain { imported, comparison }).finding(findings))
+        let next = self.next_step(context, outcome, &imported.name, &findings);
+        if let Some(next) = &next {
+            context.next(next);
+        }
+        Ok(Answer::new(outcome).with(ImportedDomain { imported, comparison }).finding(findings).next(next))
+    }
+
+    /// What comes next; nothing where the command line cannot be repeated, because it was read from standard input.
+    fn next_step(&self, context: &Context, outcome: Outcome, name: &str, findings: &[Finding]) -> Option<Next> {
+        match outcome {
+            Outcome::Done => Some(next::of_domain(context, name, Stage::Off, None, None)),
+            Outcome::Refused => findings.iter().find(|finding| finding.refuses(false)).map(Next::out_of),
+            _ if self.print_xml || self.argv.as_deref().is_some_and(|path| path.as_os_str() == "-") => None,
+            _ => Some(Next::command(next::again(&["--define"], &["--print-xml", "--json"]), "nothing was defined")),
+        }
     }
 
     /// What QEMU is run with, and a name for a domain that has none.
@@ -310,7 +326,11 @@ fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answ
         context.note(&format!("note: {note}"));
     }
     context.say("nothing was imported: see above.\n");
-    Answer::new(Outcome::Refused).with(Notes { notes }).finding(findings)
+    let next = findings.iter().find(|finding| finding.refuses(false)).map(Next::out_of);
+    if let Some(next) = &next {
+        context.next(next);
+    }
+    Answer::new(Outcome::Refused).with(Notes { notes }).finding(findings).next(next)
 }
 
 /// Defines the domain; returns a finding where that is refused.

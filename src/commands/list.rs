@@ -12,7 +12,7 @@ use crate::discovery::Scope;
 use crate::model::{Finding, Host, Next, PciAddress};
 use crate::output::{self, Answer, CardsOfHost, Failure, Hosts, Listing, Outcome, Variables};
 use crate::passthrough::{self, Assessment};
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::readiness;
 use crate::root::Root;
 
@@ -68,11 +68,13 @@ impl Arguments {
             return Ok(Answer::done(variables));
         }
         let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
+        let next = next.map(|next| context.repeated(next));
+        let cards = context.repeated(cards);
         let has_details = context.global.verbose || self.gpu.is_some();
         // The details of a card end with its next step.
         let is_said = matches!(&cards[..], [card] if has_details && card.next == next);
         let end = next.as_ref().filter(|_| !is_said).map(output::next).unwrap_or_default();
-        context.print(&(self.text(&host, &cards, has_details) + &end))?;
+        context.print(&context.repeated(self.text(&host, &cards, has_details) + &end))?;
         Ok(Listing::answer(host, cards).next(next))
     }
 
@@ -95,7 +97,7 @@ impl Arguments {
         };
         let mut seen = match Seen::read(context, root, host) {
             Ok(seen) => seen,
-            Err(error) => return Some(Next::sentence(format!("unknown: {}", problem::describe(&error)))),
+            Err(error) => return Some(Next::sentence(format!("unknown: {}", context.described(&error)))),
         };
         for card in &mut *cards {
             card.next = Some(seen.in_short(slice::from_ref(card), None).next);
@@ -135,7 +137,7 @@ fn list_hosts(context: &Context) -> Result<Answer> {
     let asked: Vec<(String, Result<Vec<Assessment>>)> = context.each().iter().map(|one| (one.uri().to_string(), cards(one))).collect();
     let failed: Vec<(&str, &anyhow::Error)> = asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_ref().err()?))).collect();
     for (uri, error) in &failed {
-        context.say(&format!("{uri}: {}\n", problem::describe(error)));
+        context.say(&format!("{uri}: {}\n", context.described(error)));
     }
     let answered: Vec<(&str, &[Assessment])> =
         asked.iter().filter_map(|(uri, cards)| Some((uri.as_str(), cards.as_deref().ok()?))).collect();
@@ -156,5 +158,5 @@ fn list_hosts(context: &Context) -> Result<Answer> {
 
 fn cards(context: &Context) -> Result<Vec<Assessment>> {
     let root = context.root()?;
-    Ok(passthrough::assess(&context.host(root.as_ref(), Scope::Cards)?))
+    Ok(context.repeated(passthrough::assess(&context.host(root.as_ref(), Scope::Cards)?)))
 }

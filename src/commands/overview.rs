@@ -17,7 +17,7 @@ use crate::root::Root;
 pub(crate) fn run(context: &Context) -> Result<Answer> {
     let root = context.root()?;
     let host = context.host(root.as_ref(), Scope::All)?;
-    let cards = passthrough::assess(&host);
+    let cards = context.repeated(passthrough::assess(&host));
     let asks = root.as_ref().is_none_or(Root::is_live) || !context.global.connect.is_empty();
     let domains = asks.then(|| context.connect().and_then(|connection| Domains::read(connection, &host, &cards)));
     let (state, of_host) = next::on_host(context, root.as_ref(), &host, &cards)?;

@@ -123,7 +123,7 @@ impl Arguments {
             Outcome::Done
         };
         drop(lock);
-        let next = next_step(context, &root, (&host, &setup), &wanted, outcome, !plan.reboot.is_empty())?;
+        let next = next_step(context, &root, (&host, &setup), &wanted, outcome, &plan)?;
         let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
         context.next(&next);
         let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
@@ -228,7 +228,7 @@ impl Arguments {
 }
 
 /// What comes next on the host, as it is now.
-fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, reboots: bool) -> Result<Next> {
+fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, plan: &Plan) -> Result<Next> {
     match outcome {
         Outcome::Planned if !root.is_capture() => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
@@ -239,17 +239,20 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
     let mut cards = passthrough::assess(&host);
     cards.retain(|card| card.functions.iter().any(|function| wanted.functions.contains(function)));
     if cards.is_empty() && !wanted.functions.is_empty() && outcome != Outcome::Refused {
-        return Ok(of_functions(wanted, outcome, reboots));
+        return Ok(of_functions(wanted, outcome, !plan.reboot.is_empty()));
     }
     if cards.is_empty() {
         cards = seen.meant();
     }
     if outcome != Outcome::Refused {
-        return Ok(seen.in_short(&cards, Some(wanted.bind)).next);
+        // Where no card was bound, it is for the step on this host to say when one is.
+        let bind = (!wanted.functions.is_empty()).then_some(wanted.bind);
+        return Ok(seen.in_short(&cards, bind).next);
     }
     // Where the early binding is refused, the other way may be possible.
     let is_other_way = wanted.bind == Bind::Boot && readiness::proposed_bind(&host, before.1, &wanted.functions) == Bind::Start;
-    Ok(if is_other_way { seen.in_short(&cards, None).next } else { Next::sentence("correct what blocks it: see above") })
+    let refusal = plan.findings.iter().find(|finding| finding.severity > Severity::Warning).map(Next::out_of);
+    Ok(refusal.filter(|_| !is_other_way).unwrap_or_else(|| seen.in_short(&cards, None).next))
 }
 
 /// What comes next for functions that are no cards.

@@ -114,8 +114,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let bind = handover.then_some(crate::host::Bind::Start);
     let of_host = if state.is_active() { None } else { next::of_host(context, root, &host, &functions, bind)? };
     // A start that is refused is no next step.
-    let refusal = findings.iter().find(|finding| finding.refuses(false));
-    let lacks = of_host.or_else(|| refusal.map(|finding| Next::sentence(format!("{}: {}", finding.remedy, finding.message))));
+    let lacks = next::out_of(&mut findings, false, of_host.as_ref()).or(of_host);
     let picture = output::picture(&Summary::of(&existing.document, existing.record.as_ref(), &host));
     // Only the XML of the running domain tells whether its agent is connected.
     let active = if state.is_active() { active_xml(connection, name)? } else { None };

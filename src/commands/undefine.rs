@@ -12,7 +12,7 @@ use super::shared::refused::Refused;
 use crate::disk::{DiskUse, disk_uses};
 use crate::domain_xml::Source;
 use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::{Finding, shell_word};
+use crate::model::{Finding, Next, shell_word};
 use crate::output::Answer;
 use crate::xml::{Document, Element};
 
@@ -44,8 +44,10 @@ impl Arguments {
             return Err(existing::none(connection, name).into());
         }
         if connection.state(name)?.is_active() {
-            let remedy = format!("stop it first: vgapt stop {}", shell_word(name));
-            return Err(Refused::from(Finding::error("in-use", format!("'{name}' is running"), remedy)).into());
+            let (seen, stop) = (format!("'{name}' is running"), format!("vgapt stop {}", shell_word(name)));
+            let next = Some(Next::command(stop.clone(), "then undefine it"));
+            let findings = vec![Finding::error("in-use", seen, format!("stop it first: {stop}"))];
+            return Err(Refused { findings, end: String::new(), next }.into());
         }
         let mut lost = kept_beside(connection, name);
         let disks = match Existing::open(connection, name) {

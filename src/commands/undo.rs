@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::consent::Consent;
+use super::shared::next;
 use crate::host::{self, Undoing, Which};
-use crate::model::Finding;
+use crate::model::{Finding, Next};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 
@@ -69,8 +70,31 @@ impl Arguments {
         }
         drop(lock);
         let (outcome, findings) = report(context, outcome, &undoing);
-        Ok(Answer::new(outcome).with(Undone { undo: undoing, edited }).finding(findings))
+        let next = next_step(outcome, &undoing, target.is_live());
+        if let Some(next) = &next {
+            context.next(next);
+        }
+        Ok(Answer::new(outcome).with(Undone { undo: undoing, edited }).finding(findings).next(next))
     }
+}
+
+/// What comes next, if something does.
+fn next_step(outcome: Outcome, undoing: &Undoing, is_live: bool) -> Option<Next> {
+    let without = ["--dry-run", "--json"];
+    Some(match outcome {
+        Outcome::Planned => Next::command(next::again(&[], &without), "nothing was changed"),
+        Outcome::Unconfirmed => Next::command(next::again(&["--yes"], &without), "nothing was changed"),
+        Outcome::Refused => Next::command(next::again(&["--force"], &without), "later edits are kept, and what vgapt added is removed"),
+        Outcome::Incomplete => {
+            Next::command(next::again(&[], &without), format!("after vgapt's lines are removed from {}", undoing.left_alone().join(", ")))
+        }
+        Outcome::Done if is_live => Next::command("reboot", "until then drivers and kernel parameters are as they were loaded"),
+        Outcome::Done if !undoing.noted.is_empty() => {
+            let commands: Vec<String> = undoing.noted.iter().map(|argv| argv.join(" ")).collect();
+            Next::command(commands.join(" && "), "run it in that system")
+        }
+        _ => return None,
+    })
 }
 
 /// Reports what became of the receipts: not all is undone where edited files are left unchanged.

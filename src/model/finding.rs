@@ -81,6 +81,12 @@ impl Finding {
         }
     }
 
+    /// The same finding as a warning, where somebody has decided what the option is for; it stays one that an option overrides.
+    #[must_use]
+    pub fn decided(self) -> Self {
+        Self { severity: Severity::Warning, remedy: self.remedy_alone().to_owned(), ..self }
+    }
+
     /// Whether it prevents a command, with or without `--force`.
     pub fn refuses(&self, force: bool) -> bool {
         self.severity == Severity::Error || (self.severity == Severity::Blocked && !force)

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Finding;
+
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Next {
@@ -17,6 +19,16 @@ pub struct Next {
 impl Next {
     pub fn command(command: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), command: Some(command.into()) }
+    }
+
+    /// What is to be done about a finding that is in the way; without the option that overrides it.
+    pub fn out_of(finding: &Finding) -> Self {
+        Self::about(finding.remedy_alone(), &finding.message)
+    }
+
+    /// What is to be done about this, in the form of all next steps.
+    pub fn about(remedy: &str, what: &str) -> Self {
+        Self::sentence(format!("{remedy}   ({what})"))
     }
 
     /// A step that no command does, or that nothing is left to do.

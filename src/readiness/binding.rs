@@ -133,6 +133,18 @@ fn moved_check(facts: &Facts, bound: &Bound) -> Check {
     }
 }
 
+/// A line that keeps the host's driver of a card from loading: it explains why the card has none, and it stays when the card is to
+/// be given back to the host.
+pub(super) fn driver_kept_out(facts: &Facts, card: &Assessment) -> Option<Check> {
+    let is_told = ["no-display", "display-kept-out"].iter().any(|code| facts.finding(code).is_some());
+    let has_driver = facts.host.device(card.address).is_none_or(|device| device.driver.is_some() && !device.on_vfio());
+    let lines = host::drivers_kept_out(facts.host, facts.setup, &[card.address]);
+    (!lines.is_empty() && !is_told && !has_driver).then(|| {
+        let seen = format!("{}: the host does not use the card, whether or not a guest has it", lines.join(", "));
+        Check::ok("driver-kept-out", Topic::Binding, format!("{}, its host driver", card.address.short()), seen)
+    })
+}
+
 /// Why unbinding a card from the running host may fail.
 pub(super) fn doubts(facts: &Facts) -> Vec<Check> {
     let subject = facts.cards.first().map(|card| card.address.short()).unwrap_or_default();
@@ -180,16 +192,6 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
         "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
         _ => WHY_OTHER,
     };
-    // If it is in effect already and nothing is left to prepare, the user has decided it.
-    let is_decided = match finding.code {
-        "no-display" => !facts.writes(),
-        // With `--bind start`, the host uses the card until the domain starts, so it needs a working display driver.
-        "display-kept-out" => !facts.writes() && facts.bind == Bind::Boot,
-        _ => false,
-    };
-    if is_decided {
-        return check.care(why, finding.remedy_alone());
-    }
     if finding.severity == Severity::Warning {
         return check.care(why, finding.remedy.clone());
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Check, NextStep, Topic};
-use super::facts::Facts;
+use super::facts::{Facts, says};
 use crate::host::loaders::Entry;
 use crate::host::modprobe::{self, Line};
 use crate::model::{Cmdline, Iommu};
@@ -61,7 +61,8 @@ pub(super) fn parameters(facts: &Facts) -> Check {
         .join(", and ");
     // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
     if facts.writes() || needs.next_boot_has_them() == Some(false) {
-        return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
+        let next = if needs.next_boot_has_them() == Some(true) { "; the next boot has the correct parameters" } else { "" };
+        return check(seen + next).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
     check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())
@@ -72,11 +73,16 @@ pub(super) fn next_boot(facts: &Facts) -> Option<Check> {
     let needs = &facts.needs;
     let check = |seen: String| Check::ok("next-boot", Topic::Boot, "next boot", seen);
     let Some(entry) = needs.lacking.first() else {
+        if let Some(of_this_boot) = only_this_boot_has(facts) {
+            return Some(of_this_boot);
+        }
         return needs.next_boot_has_them().map(|_| check(format!("{} has the required parameters", entries(needs.entries.len()))).minor());
     };
     let off = Cmdline(entry.cmdline.clone()).iommu_off();
     if needs.lacks_now.is_empty() || off.is_some() {
-        let what = off.map_or_else(|| "lacks parameters that this boot has".to_owned(), |name| format!("says {name}=off"));
+        let line = Cmdline(entry.cmdline.clone());
+        let lacks = || facts.plan.parameters.iter().map(|one| one.token.as_str()).filter(|token| !says(&line, token)).collect::<Vec<_>>();
+        let what = off.map_or_else(|| different_from_this_boot(&lacks()), |name| format!("says {name}=off"));
         let check = check(format!("{} {what}", entry.source)).missing(
             NextStep::Prepare,
             "the IOMMU or the binding would not work after the next boot",
@@ -85,6 +91,43 @@ pub(super) fn next_boot(facts: &Facts) -> Option<Check> {
         return Some(check.by_command());
     }
     None
+}
+
+/// How a next boot differs from this one, which has all parameters as they are needed.
+fn different_from_this_boot(tokens: &[&str]) -> String {
+    let (taken, added): (Vec<&str>, Vec<&str>) = tokens.iter().partition(|token| token.starts_with('-'));
+    let lacks = (!added.is_empty()).then(|| format!("lacks {}, which this boot has", added.join(" ")));
+    let taken: Vec<&str> = taken.iter().map(|token| token.trim_start_matches('-')).collect();
+    let says = (!taken.is_empty()).then(|| format!("says {}, which this boot does not", taken.join(" ")));
+    lacks.into_iter().chain(says).collect::<Vec<_>>().join(", and ")
+}
+
+/// A parameter that was typed at the boot menu, or written into a generated file only: prepare would still add it to what the
+/// boot entries are generated from.
+fn only_this_boot_has(facts: &Facts) -> Option<Check> {
+    if !facts.needs.lacks_now.is_empty() || facts.host.platform.cmdline.is_none() {
+        return None;
+    }
+    let word =
+        |text: &str, token: &str| text.split(|letter: char| letter.is_whitespace() || "\"'".contains(letter)).any(|word| word == token);
+    let is_added = |token: &str| {
+        let write = facts.plan.writes.iter().find(|write| {
+            let [before, after] = [&write.before, &write.after].map(|text| text.as_deref().is_some_and(|text| word(text, token)));
+            after && !before && write.before.is_some()
+        });
+        let command = || facts.plan.commands.iter().find(|command| command.argv.iter().any(|argument| word(argument, token)));
+        write.map(|write| write.path.clone()).or_else(|| command().map(|_| "the boot loader's configuration".to_owned()))
+    };
+    let mut tokens = facts.plan.parameters.iter().map(|one| one.token.as_str()).filter(|token| !token.starts_with('-'));
+    let (place, token) = tokens.find_map(|token| Some((is_added(token)?, token)))?;
+    // Entries that cannot be read may have it all the same.
+    let entries = match facts.needs.next_boot_has_them() {
+        Some(_) => "the boot entries have it until they are generated again",
+        None => "whether the boot entries have it is unknown",
+    };
+    let seen = format!("{place} lacks {token}, which this boot has; {entries}");
+    let why = "the IOMMU or the binding would not work after such a boot";
+    Some(Check::ok("next-boot", Topic::Boot, "next boot", seen).care(why, facts.command()))
 }
 
 fn entries(count: usize) -> String {

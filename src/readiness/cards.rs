@@ -11,7 +11,7 @@ const WHY_GROUP: &str =
     "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
 
 /// Refusals of prepare that the verdict already covers.
-const COVERED_BY_VERDICT: [&str; 3] = ["blocked-group", "bmc", "has-virtual-functions"];
+const COVERED_BY_VERDICT: [&str; 4] = ["blocked-group", "bmc", "has-virtual-functions", "reserved-memory"];
 
 /// The domains that the card is passed through to.
 pub(super) fn domains(facts: &Facts, card: &Assessment) -> Option<Check> {
@@ -80,7 +80,13 @@ pub(super) fn warnings(facts: &Facts, card: &Assessment) -> Vec<Check> {
     // Devices with the same id matter only for binding by id; what is bound or facts already was bound correctly.
     let is_bound = card.verdict == Verdict::Ready || !facts.writes();
     // The check of the IOMMU reports that there is no group.
-    let told = |warning: &&Finding| warning.code != "no-group" && !(is_bound && warning.code == "twins");
+    let told = |warning: &&Finding| match warning.code {
+        "no-group" => false,
+        "twins" => !is_bound,
+        // Prepare's finding says the same, and why.
+        "host-blind" => facts.finding("no-display").is_none(),
+        _ => true,
+    };
     let check = |warning: &Finding| {
         let check = Check::of_finding(warning, Topic::Cards, &subject(card), why(warning.code));
         if warning.code == "twins" { Check { remedy: format!("{} (it binds by address)", facts.command()), ..check } } else { check }
@@ -109,9 +115,11 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
             "the kernel refuses to give a device with such memory to a guest",
             remedy.clone(),
         ),
-        Verdict::Console => {
-            check(format!("{name}: it is the server's console")).missing(NextStep::Choose, why("bmc"), "name another card with --gpu")
-        }
+        Verdict::Console => check(format!("{name}: it is the server's console")).missing(
+            NextStep::Choose,
+            why("bmc"),
+            "name another card with --gpu; vgapt list shows them",
+        ),
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,
             "passing a function through removes its virtual functions",
@@ -148,7 +156,8 @@ fn why(code: &str) -> &'static str {
 /// What prepare refuses unless an option allows it.
 pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
     let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
-    let against = facts.plan.findings.iter().filter(|finding| finding.severity == Severity::Blocked || only_display(finding));
+    let is_one = |finding: &&Finding| finding.severity == Severity::Blocked || finding.unless.is_some() || only_display(finding);
+    let against = facts.plan.findings.iter().filter(is_one);
     let subject = facts.functions.first().map(|address| address.short()).unwrap_or_default();
     against
         .filter(|finding| {
@@ -157,9 +166,7 @@ pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
         .map(|finding| {
             let check = Check::ok(finding.code, Topic::Cards, subject.clone(), finding.message.clone());
             let why = "the host needs what it would lose with the card";
-            // If nothing is left to prepare, the user has allowed it.
-            let is_blocked = facts.writes() && finding.severity == Severity::Blocked;
-            if is_blocked {
+            if finding.severity == Severity::Blocked {
                 check.blocked(NextStep::Firmware, why, finding, &facts.command())
             } else {
                 check.care(why, finding.remedy_alone())
@@ -343,7 +350,7 @@ pub(super) fn holders(facts: &Facts) -> Option<Check> {
             why,
             format!("end those that do not end with the desktop, which stops before the guest starts (kill {})", pids.join(" ")),
         ),
-        Bind::Boot => check.care(why, "bind the card at boot, before any of these programs starts: see below"),
+        Bind::Boot => check.care(why, format!("bind the card at boot, before any of these programs starts: {}", facts.command())),
         Bind::Start => check.missing(
             NextStep::Software,
             why,

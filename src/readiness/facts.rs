@@ -147,7 +147,7 @@ impl NeededParameters {
 }
 
 /// Whether a command line has a parameter as [`Parameter::token`] writes it.
-fn says(line: &Cmdline, token: &str) -> bool {
+pub(super) fn says(line: &Cmdline, token: &str) -> bool {
     let (token, wanted) = token.strip_prefix('-').map_or((token, true), |token| (token, false));
     let has = |token: &str| {
         let (name, value) = token.split_once('=').unwrap_or((token, ""));

@@ -37,8 +37,7 @@ pub(super) fn own(facts: &Facts) -> Vec<Check> {
             return vec![check("hook", "libvirt's hook", String::new()).unknown(because)];
         }
         let check = check("hook", "libvirt's hook", "is not installed".into());
-        // vgapt installs it only on the running system.
-        return vec![if facts.hands_over && facts.observed.reach.is_live() {
+        return vec![if facts.hands_over {
             check
                 .missing(NextStep::Prepare, "it hands the host's display over to the guest, and takes it back", facts.command())
                 .by_command()

@@ -3,7 +3,7 @@
 use super::check::{Check, CheckState, NextStep};
 use super::facts::Facts;
 use crate::host::Bind;
-use crate::model::{Finding, Iommu, Next, PciAddress, Severity};
+use crate::model::{Iommu, Next, PciAddress, Severity};
 use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, in_the_way, is_soldered};
 
 /// The kind of the next step for the host and the cards that were looked at, and that step.
@@ -52,8 +52,7 @@ pub(super) fn example(facts: &Facts) -> Option<(Assessment, String)> {
 /// Why prepare is no next step: what it refuses has to be corrected first.
 fn refused(facts: &Facts, first: &Check) -> Option<Next> {
     let blocked = || facts.plan.findings.iter().find(|finding| finding.severity > Severity::Warning && first.is_by_prepare());
-    let finding: &Finding = facts.refusals().next().or_else(blocked)?;
-    Some(Next::sentence(format!("{}   ({})", finding.remedy_alone(), finding.message)))
+    facts.refusals().next().or_else(blocked).map(Next::out_of)
 }
 
 fn reboot(facts: &Facts, first: &Check) -> Next {

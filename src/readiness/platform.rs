@@ -22,6 +22,12 @@ pub(super) fn virtualization(facts: &Facts) -> Check {
     }
 }
 
+/// How the processor's virtualization is switched on.
+fn switch_on(facts: &Facts) -> String {
+    let off = of_host(facts.host).into_iter().find(|finding| finding.code == "virtualization-off");
+    off.map(|finding| finding.remedy).unwrap_or_default()
+}
+
 pub(super) fn kvm(facts: &Facts) -> Check {
     let (host, observed) = (facts.host, facts.observed);
     let check = |seen: String| Check::ok("kvm", Topic::Processor, "/dev/kvm", seen);
@@ -31,13 +37,13 @@ pub(super) fn kvm(facts: &Facts) -> Check {
     // udev makes the node at boot, whether or not the module can use the processor (kmod's static nodes).
     if node.there && host.cpu.virtualization() == Some(false) {
         return check("exists, but cannot be used: virtualization is disabled in the processor".into())
-            .missing(NextStep::Firmware, WHY_KVM, "enable virtualization first, see above")
+            .missing(NextStep::Firmware, WHY_KVM, switch_on(facts))
             .minor();
     }
     if !node.there {
         let module = if host.cpu.is_intel() { "kvm_intel" } else { "kvm_amd" };
         let remedy = match host.cpu.virtualization() {
-            Some(false) => "enable virtualization first, see above".to_owned(),
+            Some(false) => switch_on(facts),
             _ => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
         };
         return check("does not exist".into()).missing(NextStep::Kernel, WHY_KVM, remedy);
@@ -99,7 +105,10 @@ pub(super) fn interrupt_remapping(facts: &Facts) -> Option<Check> {
     if remapped || logged(&["Enabled IRQ remapping", "Interrupt remapping enabled"]) {
         let check = check("on");
         return Some(if accepted {
-            check.care("vfio_iommu_type1.allow_unsafe_interrupts is set, but not needed here", "remove allow_unsafe_interrupts=1")
+            check.care(
+                "vfio_iommu_type1.allow_unsafe_interrupts is set, but not needed here",
+                "remove allow_unsafe_interrupts=1 from the file that has it: grep -rn allow_unsafe_interrupts /etc/modprobe.d /etc/default",
+            )
         } else {
             check
         });

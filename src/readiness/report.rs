@@ -78,6 +78,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(kernels::initramfs(facts));
     checks.extend(binding::moved(facts));
     checks.extend(binding::bound(facts));
+    checks.extend(facts.cards.iter().filter_map(|card| binding::driver_kept_out(facts, card)));
     checks.extend(binding::doubts(facts));
     checks.extend(binding::others(facts));
     checks.push(memory::hugepages(facts));
@@ -116,7 +117,7 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
 /// Whether nothing is missing, and that in one line.
 fn summary(checks: &[Check]) -> (bool, String) {
     let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
-    let blind = if checks.iter().any(|check| ["host-blind", "display-kept-out"].contains(&check.code)) {
+    let blind = if checks.iter().any(|check| ["host-blind", "no-display", "display-kept-out"].contains(&check.code)) {
         ", and the host has no display"
     } else {
         ""

@@ -5,14 +5,15 @@ use std::env::VarError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::options::Global;
+use super::repeated::NamesCommands;
 use crate::discovery::{self, Scope};
 use crate::hypervisor::{self, Hypervisor};
 use crate::model::{Finding, Host, Next, Reading, Severity, Uri, shell_word};
-use crate::output;
-use crate::problem::Problem;
+use crate::output::{self, Answer};
+use crate::problem::{self, Problem};
 use crate::root::Root;
 use crate::target::Target;
 
@@ -55,10 +56,28 @@ impl Context {
         &self.uri
     }
 
-    /// The command that runs vgapt with the same --connect, for remedies.
+    /// The command that runs vgapt with the same --root and --connect, for remedies.
     pub fn again(&self) -> String {
-        let given = self.global.connect.first();
-        given.map_or_else(|| "vgapt".to_owned(), |uri| format!("vgapt -c {}", shell_word(uri)))
+        let root = self.global.root.iter().map(|root| format!(" --root {}", shell_word(&root.display().to_string())));
+        let uri = self.global.connect.iter().take(1).map(|uri| format!(" -c {}", shell_word(uri)));
+        format!("vgapt{}", root.chain(uri).collect::<String>())
+    }
+
+    /// What names commands of vgapt, with the options of this one in each.
+    pub(in crate::commands) fn repeated<T: NamesCommands>(&self, names: T) -> T {
+        names.by(&self.again())
+    }
+
+    /// The answer of a command, with these options in each command that it names.
+    pub(crate) fn completed(&self, answer: Answer) -> Answer {
+        let Answer { findings, next, error, .. } = answer;
+        let (next, error) = (next.map(|next| self.repeated(next)), error.map(|error| self.repeated(error)));
+        Answer { findings: self.repeated(findings), next, error, ..answer }
+    }
+
+    /// An error as text.
+    pub(in crate::commands) fn described(&self, error: &Error) -> String {
+        self.repeated(problem::describe(error))
     }
 
     /// Whether only libvirt can describe the host: it is another machine, or the test driver's.
@@ -127,7 +146,7 @@ impl Context {
     /// Prints the next step to standard error; with --json it is in the document.
     pub(crate) fn next(&self, next: &Next) {
         if !self.global.json {
-            self.note(output::next(next).trim_end());
+            self.note(output::next(&self.repeated(next.clone())).trim_end());
         }
     }
 
@@ -166,7 +185,7 @@ impl Context {
             return self.told.borrow_mut().extend_from_slice(findings);
         }
         for finding in findings.iter().filter(|finding| !self.global.quiet || finding.severity > Severity::Warning) {
-            output::tell(&output::finding(finding));
+            output::tell(&output::finding(&self.repeated(finding.clone())));
         }
     }
 

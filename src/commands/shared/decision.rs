@@ -42,6 +42,10 @@ pub(in crate::commands) fn decide(base: &Base, facts: &Facts, before: Option<&st
     if !findings.iter().any(|finding| finding.refuses(true)) {
         findings.extend(not_written(base, &spec, &merged));
     }
+    // The card that was asked for is the picture; why there is none is said.
+    if findings.iter().any(|finding| finding.code == "no-clear-choice") {
+        findings.retain(|finding| finding.code != "no-display");
+    }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let mut card_warnings = card_warnings(facts, &spec);
     card_warnings.retain(|warning| !findings.iter().any(|finding| finding.code == warning.code));

@@ -100,11 +100,14 @@ pub(in crate::commands) struct Definition<'a> {
 impl Definition<'_> {
     /// Shows the decision, writes it unless that is refused, and reports the outcome.
     pub(in crate::commands) fn carry_out(&self, decision: &Decision) -> Result<(Outcome, Answer)> {
-        self.context.tell(&decision.findings);
+        let is_blocked = decision.findings.iter().any(|finding| finding.refuses(self.how.force));
+        let of_host = self.next_on_host(decision)?;
+        let mut findings = self.named(&decision.findings);
+        let out_of = next::out_of(&mut findings, self.how.force, of_host.as_ref());
+        self.context.tell(&findings);
         if !self.context.global.json {
             self.show(decision);
         }
-        let is_blocked = decision.findings.iter().any(|finding| finding.refuses(self.how.force));
         let outcome = if self.how.dry_run {
             Outcome::DryRun
         } else if is_blocked {
@@ -114,7 +117,7 @@ impl Definition<'_> {
         } else {
             self.write(decision)?
         };
-        let next = self.next(decision, &outcome)?;
+        let next = if is_blocked { out_of } else { self.next(decision, &outcome, of_host)? };
         let xml = self.report(decision, &outcome, next.as_ref())?;
         let facts = DefinedDomain {
             name: self.base.name.clone(),
@@ -124,7 +127,7 @@ impl Definition<'_> {
             xml,
             kept: decision.manual_changes.clone(),
         };
-        let findings = outcome.finding().into_iter().chain(&decision.findings).cloned().collect();
+        let findings = outcome.finding().cloned().into_iter().chain(findings).collect();
         let answer = Answer::new(outcome.word(is_blocked)).with(facts).finding(findings).next(next);
         Ok((outcome, answer))
     }
@@ -189,17 +192,31 @@ impl Definition<'_> {
         }
     }
 
-    /// What comes next: what the host lacks for the domain's cards, else the domain's own step.
-    fn next(&self, decision: &Decision, outcome: &Outcome) -> Result<Option<Next>> {
+    /// The findings, whose remedies name this domain.
+    fn named(&self, findings: &[Finding]) -> Vec<Finding> {
+        let own = format!("vgapt define {}", shell_word(&self.base.name));
+        let named = |finding: &Finding| Finding { remedy: finding.remedy.replace("vgapt define NAME", &own), ..finding.clone() };
+        findings.iter().map(named).collect()
+    }
+
+    /// What the host lacks for the domain's cards.
+    fn next_on_host(&self, decision: &Decision) -> Result<Option<Next>> {
         let Facts { root, host, .. } = self.facts;
         let record = decision.spec.record.as_ref();
         let functions: Vec<PciAddress> = record.iter().flat_map(|record| &record.passed).map(|passed| passed.address).collect();
         let handover = record.is_some_and(|record| record.request.handover);
-        let of_host = || next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start));
+        next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start))
+    }
+
+    /// What comes next where nothing is in the way: what the host lacks for the domain's cards, else the domain's own step.
+    fn next(&self, decision: &Decision, outcome: &Outcome, of_host: Option<Next>) -> Result<Option<Next>> {
         let name = self.base.name.as_str();
         Ok(match outcome {
-            Outcome::DryRun | Outcome::Refused => of_host()?,
-            Outcome::Altered(_) | Outcome::SchemaRefuses(_) => None,
+            Outcome::DryRun => {
+                Some(of_host.unwrap_or_else(|| Next::command(next::again(&[], &["--dry-run", "--json"]), "nothing was defined")))
+            }
+            Outcome::Altered(finding) | Outcome::SchemaRefuses(finding) => Some(Next::out_of(finding)),
+            Outcome::Refused => None,
             Outcome::Defined | Outcome::Unchanged => {
                 let is_changed = matches!(outcome, Outcome::Defined);
                 let stage = match next::stage(self.connection.state(name)?) {
@@ -207,7 +224,7 @@ impl Definition<'_> {
                     stage => stage,
                 };
                 let picture = output::picture(&decision.summary);
-                Some(next::of_domain(self.context, name, stage, picture.as_deref(), of_host()?))
+                Some(next::of_domain(self.context, name, stage, picture.as_deref(), of_host))
             }
         })
     }
@@ -234,9 +251,12 @@ impl Definition<'_> {
             }
             Outcome::Unchanged => context.note(&format!("'{name}' is already up to date")),
             Outcome::Defined => {
+                let is_on = self.connection.state(name)?.is_active();
                 let done = match self.base.purpose {
                     Purpose::Define => "is defined",
+                    Purpose::Attach if is_on => "gets the devices at its next start",
                     Purpose::Attach => "now has the devices",
+                    Purpose::Detach if is_on => "is as before from its next start on",
                     Purpose::Detach => "is as before",
                 };
                 context.note(&format!("'{name}' {done}"));

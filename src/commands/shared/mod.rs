@@ -14,6 +14,7 @@ pub(super) mod lock;
 pub(super) mod next;
 pub(super) mod options;
 pub(crate) mod refused;
+mod repeated;
 pub(super) mod request_file;
 mod schema;
 pub(super) mod user_file;

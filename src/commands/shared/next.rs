@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::context::Context;
+use super::repeated::NamesCommands as _;
 use crate::discovery;
 use crate::host::{self, Bind};
 use crate::hypervisor::State;
-use crate::model::{Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
+use crate::model::{Finding, Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::readiness::{self, DomainState, Input, Report, Stage};
 use crate::root::Root;
@@ -22,6 +23,8 @@ pub(in crate::commands) struct Seen<'a> {
     pub(in crate::commands) observed: Observed,
     noted: Vec<Vec<String>>,
     session: bool,
+    /// The command that runs vgapt with the same options.
+    again: String,
 }
 
 impl<'a> Seen<'a> {
@@ -32,6 +35,7 @@ impl<'a> Seen<'a> {
             setup,
             noted: host::noted(&context.target(root)?)?,
             session: context.uri().is_session(),
+            again: context.again(),
             root,
             host,
         })
@@ -43,7 +47,7 @@ impl<'a> Seen<'a> {
     }
 
     pub(in crate::commands) fn report(&self, cards: &[Assessment], bind: Option<Bind>) -> Report {
-        readiness::check(&Input {
+        let report = readiness::check(&Input {
             host: self.host,
             setup: &self.setup,
             observed: &self.observed,
@@ -51,7 +55,8 @@ impl<'a> Seen<'a> {
             bind,
             noted: &self.noted,
             session: self.session,
-        })
+        });
+        Report { next: report.next.by(&self.again), checks: report.checks.by(&self.again), ..report }
     }
 
     /// The report where only its next step matters: what takes long is read only where that depends on it.
@@ -139,8 +144,18 @@ pub(in crate::commands) fn on_host(
         return Ok((Some(report.summary), report.next));
     }
     let choice = passthrough::choose(cards);
-    let next = choice.card().map_or_else(|| Next::sentence(choice.because()), |card| readiness::elsewhere(card.address));
+    let next = choice.card().map_or_else(|| Next::sentence(choice.because()), |card| context.repeated(readiness::elsewhere(card.address)));
     Ok((None, next))
+}
+
+/// The way out of a refusal: that of the finding that refuses first. Where the host lacks what the finding is about, that is the
+/// next step on the host, and the finding's remedy names the same command.
+pub(in crate::commands) fn out_of(findings: &mut [Finding], force: bool, host: Option<&Next>) -> Option<Next> {
+    let first = findings.iter_mut().find(|finding| finding.refuses(force))?;
+    let command = host.and_then(|next| next.command.as_ref()).filter(|command| command.starts_with("vgapt"));
+    let (Some(host), Some(command)) = (host.filter(|_| first.code == "no-group"), command) else { return Some(Next::out_of(first)) };
+    first.remedy = first.remedy.replacen("vgapt prepare", command, 1);
+    Some(host.clone())
 }
 
 /// The next step for a domain of this name.

@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::interrupt::Interrupted;
 use crate::model::{Finding, Next};
 use crate::output::{Answer, Failure, Outcome};
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 
 /// Findings because of which a command changes nothing.
 #[derive(Debug)]
@@ -50,8 +50,10 @@ pub(crate) fn answer(context: &Context, error: Error) -> Answer {
             Answer::new(Outcome::Refused).finding(findings).next(next)
         }
         Err(error) => {
-            context.say(&format!("{}\n", problem::describe(&error)));
-            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()) }
+            // The text ends with the remedy, so the next step is not said again.
+            context.say(&format!("{}\n", context.described(&error)));
+            let next = problems(&error).next().map(|problem| Next::about(&problem.remedy, &problem.message));
+            Answer { error: Some(failure(&error)), ..Answer::new(outcome(&error)).finding(context.told()).next(next) }
         }
     }
 }
@@ -66,7 +68,7 @@ fn outcome(error: &Error) -> Outcome {
     }
 }
 
-/// An error for programs, as complete as [`problem::describe`].
+/// An error for programs, as complete as [`describe`](crate::problem::describe).
 pub(crate) fn failure(error: &Error) -> Failure {
     let remedies: Vec<&str> = problems(error).map(|problem| problem.remedy.as_str()).collect();
     Failure {

@@ -13,6 +13,8 @@ use super::Context;
 use super::shared::existing::Existing;
 use super::shared::next;
 use super::shared::refused::Refused;
+use crate::hypervisor::State;
+use crate::model::Finding;
 use crate::output::{Answer, Outcome};
 use crate::readiness::Stage;
 use checks::Facts;
@@ -51,12 +53,17 @@ impl Arguments {
         let connection = context.connect()?;
         let existing = Existing::open(connection, &self.name)?;
         let root = context.root()?;
+        let state = connection.state(&self.name)?;
         let facts = Facts::read(context, connection, &self.name, &existing, root.as_ref())?;
 
         // Decide.
-        let findings = facts.findings();
+        if state.is_active() {
+            let picture = facts.picture();
+            return self.is_on(context, &Guest::of_running(connection, &self.name, &existing.document), state, picture.as_deref());
+        }
+        let mut findings = facts.findings();
         if findings.iter().any(|finding| finding.refuses(self.force)) {
-            let next = facts.next_on_host(context)?;
+            let next = next::out_of(&mut findings, self.force, facts.next_on_host(context)?.as_ref());
             return Err(Refused { findings, end: format!("'{}' was not started: see above. Nothing was changed.", self.name), next }.into());
         }
         context.tell(&findings);
@@ -75,6 +82,27 @@ impl Arguments {
         context.next(&next);
         let started = Started { name: self.name.clone(), paused: self.paused, steps, guest };
         Ok(Answer::new(outcome).with(started).finding(findings).next(next))
+    }
+
+    /// The domain was started before: that is what was asked, or it is in the way.
+    fn is_on(&self, context: &Context, guest: &Guest<'_>, state: State, picture: Option<&str>) -> Result<Answer> {
+        let name = &self.name;
+        let mut next = next::of_domain(context, name, next::stage(state), picture, None);
+        let is_as_asked = state == if self.paused { State::Paused } else { State::Running };
+        if !is_as_asked {
+            if state == State::Running {
+                next.reason = "it can be started anew, and paused, once it is off".to_owned();
+            }
+            let remedy = next.command.clone().unwrap_or_else(|| next.reason.clone());
+            let findings = vec![Finding::error("is-on", format!("'{name}' is {state}, so it cannot be started"), remedy)];
+            return Err(Refused { findings, end: String::new(), next: Some(next) }.into());
+        }
+        context.note(&format!("'{name}' is {state} already"));
+        let (outcome, up) = if self.wait { self.wait_for(context, guest)? } else { (Outcome::Done, None) };
+        context.next(&next);
+        let outcome = if outcome == Outcome::Done { Outcome::Unchanged } else { outcome };
+        let started = Started { name: name.clone(), paused: self.paused, steps: Vec::new(), guest: up };
+        Ok(Answer::new(outcome).with(started).next(next))
     }
 
     /// Waits for the guest; also how it is known to be up.

@@ -23,7 +23,7 @@ pub(super) enum WaitResult {
     TimedOut,
 }
 
-/// A guest that was started just now.
+/// A guest whose domain is running.
 pub(super) struct Guest<'a> {
     connection: &'a dyn Hypervisor,
     name: &'a str,
@@ -37,6 +37,11 @@ impl<'a> Guest<'a> {
     pub(super) fn new(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Result<Self> {
         let has_new_lease = is_on_network(domain) && connection.leases(name)?.is_some_and(|known| known.is_empty());
         Ok(Self { connection, name, has_agent: has_agent(domain), has_new_lease })
+    }
+
+    /// A guest that was started some time ago: an address that it has may be of its last run.
+    pub(super) fn of_running(connection: &'a dyn Hypervisor, name: &'a str, domain: &Document) -> Self {
+        Self { connection, name, has_agent: has_agent(domain), has_new_lease: false }
     }
 
     /// Waits until the guest is up, or for this time.

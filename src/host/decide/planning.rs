@@ -34,6 +34,10 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     take(&mut plan, parameters::nested_paging(host, setup));
 
     plan.findings.extend(others::findings(host, setup, wanted));
+    if plan.findings.iter().any(|finding| finding.code == "no-display") {
+        // Which says the same, and why.
+        plan.findings.retain(|finding| finding.code != "host-blind");
+    }
     take(&mut plan, binding.edits(host, setup));
     let overruled = overruled::findings(setup, &plan, wanted, &binding);
     plan.findings.extend(overruled);
@@ -50,6 +54,9 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::warnings(setup, &wanted.shares.shares));
     correct_labels(setup, &mut plan);
+    if plan.writes.is_empty() {
+        plan.findings = plan.findings.into_iter().map(|finding| refusals::decided(finding, wanted)).collect();
+    }
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
         let findings = checks::findings(host, setup, &plan, wanted);

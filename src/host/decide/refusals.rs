@@ -42,6 +42,14 @@ fn refusal(host: &Host, setup: &Setup, danger: Danger, wanted: &Wanted) -> Optio
     Some(Finding::blocked(kind.code(), message, remedy).unless(Allow::HINT, allow.option()))
 }
 
+/// Where nothing is left to write, the host is already as this finding says: somebody has decided it, and a refusal would save
+/// nothing. A card that is left with the host is not bound yet, so nobody has decided what that does; only the host's display may
+/// be gone without it.
+pub(super) fn decided(finding: Finding, wanted: &Wanted) -> Finding {
+    let is_so = wanted.bind == Bind::Boot || finding.code == "no-display";
+    if finding.unless.is_some() && is_so { finding.decided() } else { finding }
+}
+
 fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
         None => Some(Finding::error("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows all functions")),

@@ -10,7 +10,7 @@ use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
 use crate::domain_xml::{Interface, interfaces};
-use crate::model::{Files, Finding, Host, PciAddress, PciDevice, is_uuid, shell_word};
+use crate::model::{Files, Finding, Host, PciAddress, PciDevice, Severity, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::xml::is_xml;
 
@@ -122,11 +122,14 @@ fn one_disk_twice(base: &Base, wanted: &Request) -> Option<Finding> {
     base.differs(|request| request.disk.clone()).then(|| Finding::error("one-disk-twice", message, "name it once"))
 }
 
-/// A KVM domain on a host whose virtualization is switched off.
+/// A KVM domain on a host whose virtualization is switched off. Not only a warning: without KVM, QEMU's capabilities lack this type
+/// of domain, and libvirt refuses to define one (its `qemu_validate.c`: "does not support virt type 'kvm'"). With `--force`
+/// libvirt decides, because the domain may be for a host that is set up later.
 fn virtualization_off(base: &Base, host: &Host) -> Option<Finding> {
     let is_for_kvm = base.domain.root().attribute("type").as_deref() == Some("kvm");
     let asked = base.is_new || base.differs(|request| request.gpu.clone());
-    passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off").filter(|_| is_for_kvm && asked)
+    let finding = passthrough::of_host(host).into_iter().find(|finding| finding.code == "virtualization-off")?;
+    (is_for_kvm && asked).then_some(Finding { severity: Severity::Blocked, ..finding })
 }
 
 /// The warnings about newly passed cards, as `vgapt list` and `vgapt check` show them.

@@ -20,6 +20,11 @@ pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found
 }
 
+/// The lines that prevent the host drivers of these functions from loading, each with its place.
+pub fn drivers_kept_out(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Vec<String> {
+    display_drivers_kept_out(host, setup, functions).iter().map(ModuleBlocker::says).collect()
+}
+
 /// The lines that prevent the host drivers of these displays from loading.
 pub(in crate::host::decide) fn display_drivers_kept_out(host: &Host, setup: &Setup, displays: &[PciAddress]) -> Vec<ModuleBlocker> {
     let drivers: Vec<String> = host.devices(displays).flat_map(|device| drivers::of_host(setup, device)).collect();

@@ -12,6 +12,6 @@ pub use external::ExternalBinding;
 pub(super) use external::ModuleBlocker;
 pub(super) use findings::findings;
 pub(super) use found::display_drivers_kept_out;
-pub use found::others;
+pub use found::{drivers_kept_out, others};
 pub(super) use modules::ids;
 pub use scripts::removing;
