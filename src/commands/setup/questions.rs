@@ -7,6 +7,7 @@ use dialoguer::{Confirm, Input, Select};
 use super::answers::Answers;
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
+use crate::commands::shared::options::with_unit;
 use crate::commands::shared::request_file::domain_name;
 use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
@@ -37,27 +38,29 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.request.disk = vec![absolute(&input("Disk (an image, or a block device)", &proposals::disk(&name))?)];
     }
     if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !answers.request.disk[0].starts_with("/dev/") {
-        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE))?);
+        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE), with_unit)?);
     }
-    if answers.request.cdrom.is_none() {
+    if answers.request.cdrom.is_none() && !answers.request.without.no_cdrom {
         answers.request.cdrom = disc("Installer", proposals::installers(found))?;
     }
-    if answers.request.virtio_iso.is_none() && answers.is_windows() {
+    if answers.request.virtio_iso.is_none() && answers.is_windows() && !answers.request.without.no_virtio_iso {
         answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", proposals::drivers(found))?;
     }
     if answers.request.memory.is_none() {
         let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), short);
-        answers.request.memory = Some(parsed("Memory", &proposal)?);
+        answers.request.memory = Some(parsed("Memory", &proposal, Size::asked)?);
     }
     if answers.request.cpus.is_none() {
-        answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
+        let proposal = proposals::cpus(found).to_string();
+        answers.request.cpus =
+            Some(parsed("Processors (threads; auto: as many as one L3 cache of the host can provide)", &proposal, str::parse::<Cpus>)?);
     }
     let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
     if !answers.has_input() && has_choice {
         input_devices(&mut answers, found)?;
     }
     if proposals::needs_window(&answers, found) {
-        let question = "The card has no outputs for a monitor. Show the guest in a window on this host?";
+        let question = "No monitor can show the guest. Show it in a window on this host?";
         let is_wanted = confirm(question, true)?;
         answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
     }
@@ -170,11 +173,11 @@ fn named(proposal: &str) -> Result<String> {
 }
 
 /// Asks again until the answer can be parsed.
-fn parsed<T: std::str::FromStr<Err = String>>(what: &str, proposal: &str) -> Result<T> {
+fn parsed<T>(what: &str, proposal: &str, parse: fn(&str) -> Result<T, String>) -> Result<T> {
     let theme = ColorfulTheme::default();
     let dialog = Input::<String>::with_theme(&theme).with_prompt(what).default(proposal.to_owned());
-    let text = answer(dialog.validate_with(|text: &String| text.parse::<T>().map(drop)).interact_text())?;
-    text.parse().map_err(|what: String| Problem::new(what, "run setup again").into())
+    let text = answer(dialog.validate_with(|text: &String| parse(text).map(drop)).interact_text())?;
+    parse(&text).map_err(|what| Problem::new(what, "run setup again").into())
 }
 
 pub(super) fn confirm(question: &str, proposal: bool) -> Result<bool> {
