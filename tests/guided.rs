@@ -183,14 +183,19 @@ fn keyboard_and_mouse_can_be_switched() {
 #[test]
 fn how_the_host_does_without_its_display_is_asked() {
     let home = TempDir::new().unwrap();
-    let asking = || {
+    let asking_with = |options: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
         command.args(["--root", "fixtures/hosts/b450m-gtx1660-svm-off.host", "--connect", "test:///default", "setup"]).args(&ALL[..1]);
-        command.args(&ALL[3..]).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
+        command.args(options).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
         let mut session = spawn_command(command, Some(60_000)).unwrap();
-        proposal(&mut session, "Graphics card for the guest");
+        asked(&mut session, "Graphics card for the guest");
+        let line = "10:00.0 NVIDIA Corporation TU116 [GeForce GTX 1660]: the host's only display (proposed: no other card is possible)";
+        session.exp_string(line).unwrap();
+        session.send("\r").unwrap();
+        session.flush().unwrap();
         session
     };
+    let asking = || asking_with(&ALL[3..]);
     let question = "The host has no other display";
     interrupted(asking(), question);
     for (answer, option) in [("\r", "--gpu 0000:10:00.0 --bind start"), ("n", "--gpu 0000:10:00.0 --allow only-display")] {
@@ -201,6 +206,11 @@ fn how_the_host_does_without_its_display_is_asked() {
         let said = session.exp_eof().unwrap();
         assert!(said.contains(option), "{answer}: no {option} in:\n{said}");
     }
+    // Such a host shows no window while the guest runs.
+    let mut session = asking_with(&ALL[3..15]);
+    proposal(&mut session, question);
+    asked(&mut session, "Keyboard and mouse");
+    session.exp_string("a window on another machine, which reaches this host by ssh").unwrap();
 }
 
 /// A card without outputs: the window is proposed, and an answer of the file counts.

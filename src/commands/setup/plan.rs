@@ -196,11 +196,12 @@ impl Plan {
         before.chain(moves).chain([&self.define].into_iter().chain(&self.start).map(|argv| shown(argv))).collect()
     }
 
-    /// Where `prepare` or `define` will refuse: what they say.
+    /// Where `prepare` or `define` will refuse: what they say. What they warn of is said once there is a plan.
     pub(super) fn refusal(&self) -> Option<Refused> {
-        let is_refused = self.host.outcome == Outcome::Refused || self.findings.iter().any(|finding| finding.refuses(false));
+        let refusing: Vec<Finding> = self.findings.iter().filter(|finding| finding.refuses(false)).cloned().collect();
+        let is_refused = self.host.outcome == Outcome::Refused || !refusing.is_empty();
         let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
-        is_refused.then(|| Refused { findings: self.findings.clone(), end, next: None })
+        is_refused.then(|| Refused { findings: refusing, end, next: None })
     }
 
     /// Asks on the terminal, with the details on demand.

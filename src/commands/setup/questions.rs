@@ -55,15 +55,6 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.request.cpus =
             Some(parsed("Processors (threads; auto: as many as one L3 cache of the host can provide)", &proposal, str::parse::<Cpus>)?);
     }
-    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
-    if !answers.has_input() && has_choice {
-        input_devices(&mut answers, found)?;
-    }
-    if proposals::needs_window(&answers, found) {
-        let question = "No monitor can show the guest. Show it in a window on this host?";
-        let is_wanted = confirm(question, true)?;
-        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
-    }
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
                         (no: the host is reached by ssh only)";
@@ -71,6 +62,15 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         if !answers.request.handover {
             answers.allow.push(Allow::OnlyDisplay);
         }
+    }
+    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
+    if !answers.has_input() && has_choice {
+        input_devices(&mut answers, found)?;
+    }
+    if proposals::needs_window(&answers, found) {
+        let question = format!("No monitor can show the guest. Show it in {}?", window(&answers, found));
+        let is_wanted = confirm(&question, true)?;
+        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
     }
     Ok(answers)
 }
@@ -85,7 +85,11 @@ fn card(found: &Found) -> Result<crate::model::PciAddress> {
         .iter()
         .map(|card| {
             let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
-            let why = if Some(card.address) == proposed { format!(" (proposed: {})", choice.because()) } else { String::new() };
+            let why = match choice.card() {
+                _ if Some(card.address) != proposed => String::new(),
+                Some(_) => format!(" (proposed: {})", choice.because()),
+                None => " (proposed: no other card is possible)".to_owned(),
+            };
             format!("{} {name}: {}{why}", card.address.short(), proposals::meaning(card))
         })
         .collect();
@@ -112,21 +116,31 @@ fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
     found.host.usb.iter().filter(|device| device.drivers.iter().any(|name| name == "usbhid"))
 }
 
+/// Where a window can be seen: a host without a display has none.
+fn window(answers: &Answers, found: &Found) -> &'static str {
+    if proposals::is_only_display(answers, found) {
+        "a window on another machine, which reaches this host by ssh"
+    } else {
+        "a window on this host"
+    }
+}
+
 /// Keyboard and mouse: switched between host and guest, passed through, through a window, or none.
 fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     let hid: Vec<&UsbDevice> = usb_input(found).collect();
     let mut lines = Vec::new();
     if !found.inputs.is_empty() {
-        lines.push(("switch keyboard and mouse between host and guest with both control keys", 0));
+        lines.push(("switch keyboard and mouse between host and guest with both control keys".to_owned(), 0));
     }
     if !hid.is_empty() {
-        lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
+        lines.push(("pass USB devices through: the guest has them alone while it runs".to_owned(), 1));
     }
     if answers.request.extras.display.is_none() {
-        lines.push(("a window on this host, which shows the guest too, also while it is installed", 2));
+        let window = window(answers, found);
+        lines.push((format!("{window}, which shows the guest too, also while it is installed"), 2));
     }
-    lines.push(("none: I use them over the network", 3));
-    let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
+    lines.push(("none: I use them over the network".to_owned(), 3));
+    let shown: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
     match lines[select("Keyboard and mouse", &shown, 0)?].1 {
         0 => answers.request.extras.evdev = chosen("Devices to switch", &found.inputs)?.into_iter().cloned().collect(),
         1 => {
