@@ -21,7 +21,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { tree: distribution("debian13-grub-initramfs-tools"), home: TempDir::new().unwrap() }
+        let tree = distribution("debian13-grub-initramfs-tools");
+        std::fs::create_dir_all(tree.path().join("vm")).unwrap();
+        std::fs::write(tree.path().join("vm/it.iso"), "an image").unwrap();
+        Self { tree, home: TempDir::new().unwrap() }
     }
 
     fn setup(&self, arguments: &[&str]) -> Command {
@@ -107,12 +110,12 @@ fn the_proposals_make_one_plan_which_can_be_declined() {
     let said = session.exp_eof().unwrap();
     for line in [
         "then a reboot",
-        "in a window on this host",
-        "win11.qcow2, new, 100G",
+        "in a window on this host (VNC)",
+        "win11.qcow2, 100 GiB",
         "$ vgapt disk create /var/lib/libvirt/images/win11.qcow2 100G",
-        "$ vgapt prepare --install --gpu 0000:01:00.0",
+        "$ vgapt prepare --install disk tpm --gpu 0000:01:00.0",
         "-- win11",
-        "input    a window: virt-viewer",
+        "input     the window (VNC)",
         "$ vgapt start -- win11",
         "this is not the running host: nothing was changed",
     ] {
@@ -173,21 +176,26 @@ fn keyboard_and_mouse_can_be_switched() {
     proposal(&mut session, "Keyboard and mouse");
     proposal(&mut session, "Devices to switch");
     let said = session.exp_eof().unwrap();
-    assert!(said.contains("input    keyboard and mouse switch between host and guest with both control keys"), "{said}");
+    assert!(said.contains("input     the host's devices, which both control keys switch between host and guest"), "{said}");
 }
 
 /// On a host with one card: hand the display over, or use the host over ssh.
 #[test]
 fn how_the_host_does_without_its_display_is_asked() {
     let home = TempDir::new().unwrap();
-    let asking = || {
+    let asking_with = |options: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vgapt"));
         command.args(["--root", "fixtures/hosts/b450m-gtx1660-svm-off.host", "--connect", "test:///default", "setup"]).args(&ALL[..1]);
-        command.args(&ALL[3..]).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
+        command.args(options).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").env("TERM", "xterm").env("NO_COLOR", "1");
         let mut session = spawn_command(command, Some(60_000)).unwrap();
-        proposal(&mut session, "Graphics card for the guest");
+        asked(&mut session, "Graphics card for the guest");
+        let line = "10:00.0 NVIDIA Corporation TU116 [GeForce GTX 1660]: the host's only display (proposed: no other card is possible)";
+        session.exp_string(line).unwrap();
+        session.send("\r").unwrap();
+        session.flush().unwrap();
         session
     };
+    let asking = || asking_with(&ALL[3..]);
     let question = "The host has no other display";
     interrupted(asking(), question);
     for (answer, option) in [("\r", "--gpu 0000:10:00.0 --bind start"), ("n", "--gpu 0000:10:00.0 --allow only-display")] {
@@ -198,6 +206,11 @@ fn how_the_host_does_without_its_display_is_asked() {
         let said = session.exp_eof().unwrap();
         assert!(said.contains(option), "{answer}: no {option} in:\n{said}");
     }
+    // Such a host shows no window while the guest runs.
+    let mut session = asking_with(&ALL[3..15]);
+    proposal(&mut session, question);
+    asked(&mut session, "Keyboard and mouse");
+    session.exp_string("a window on another machine, which reaches this host by ssh").unwrap();
 }
 
 /// A card without outputs: the window is proposed, and an answer of the file counts.
@@ -211,11 +224,11 @@ fn a_card_without_outputs_gets_a_window_unless_the_answers_say_otherwise() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = setup(&["--gpu", "c1:00.0"]);
-    assert!(said.contains("picture  in a window on this host") && said.contains("input    a window: virt-viewer"), "{said}");
+    assert!(said.contains("picture   in a window on this host") && said.contains("input     the window (VNC)"), "{said}");
     let answers = home.path().join("answers.toml");
     std::fs::write(&answers, "display = \"none\"\n").unwrap();
     let said = setup(&["--gpu", "c1:00.0", "--answers", answers.to_str().unwrap()]);
-    assert!(said.contains("picture  nowhere yet: the card has no outputs") && said.contains("input    none"), "{said}");
+    assert!(said.contains("picture   nowhere: the card has no outputs") && said.contains("input     none"), "{said}");
 }
 
 /// Nobody allowed it, so setup does not, however it is run; and a name cannot lead out of the folder of the answers.

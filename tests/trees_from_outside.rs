@@ -316,7 +316,7 @@ fn links_that_are_swapped_meanwhile_lead_nowhere() {
                 }
                 let round = || {
                     let mut run = host::Run::begin(&plan(), &target)?;
-                    let applied = run.carry_out(&|_| ()).and_then(|()| run.confirm());
+                    let applied = run.carry_out(&|_| ()).and_then(|_| run.confirm());
                     let back = host::undoing(&target, Which::All).and_then(|undoing| host::undo(&undoing, &target, &|_| ()));
                     applied.and(back)
                 };

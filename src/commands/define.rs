@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Context;
+use super::shared::base::{self, Start};
 use super::shared::decision::decide;
 use super::shared::definition::{DefineOptions, Definition, Outcome};
 use super::shared::existing::Existing;
@@ -14,12 +15,11 @@ use super::shared::lock::Lock;
 use super::shared::refused::Refused;
 use super::shared::request_file::{self, SAVED, domain_name, working_directory};
 use super::shared::user_file;
-use crate::domain::{self, Base, NewDomain, Origin, Os, Profile, Request};
+use crate::domain::{self, Base, Request};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::Finding;
 use crate::output::Answer;
 use crate::problem::Problem;
-use crate::xml::Document;
 
 /// Define a domain with a graphics card, or change one
 ///
@@ -132,42 +132,15 @@ impl Arguments {
 
     /// The domain as it is; for a new one the template.
     fn base(&self, context: &Context, existing: Option<&Existing>, given: &Request) -> Result<Base> {
-        let variables = domain::from_environment().map_err(|what| Problem::usage(what, "correct the variable, or unset it"))?;
-        let variables = variables.with_absolute_paths(&working_directory()?.to_string_lossy());
-        let (domain, new) = match existing.filter(|_| !self.replace) {
-            Some(existing) => (existing.document.clone(), None),
+        let start = match existing.filter(|_| !self.replace) {
+            Some(existing) => Start::Domain(existing),
             None => {
-                // The user's template has a profile only if a guest system is named.
-                let os = given.os.clone().or(self.template.is_none().then(Os::default));
-                let profile = os.as_ref().and_then(Os::profile);
                 let uuid = existing.and_then(|existing| Some(existing.document.root().child("uuid")?.text().to_owned()));
-                (self.template(profile)?, Some(NewDomain { uuid, profile }))
+                Start::Template { file: self.template.as_deref(), uuid }
             }
         };
-        let origin = Origin { domain, name: &self.name, uri: context.uri().as_str(), new };
-        let base = Base::define(origin, given, &variables);
+        let base = base::of(context, &self.name, start, given)?;
         Ok(if self.moved { base.following_moved() } else { base })
-    }
-
-    fn template(&self, profile: Option<&Profile>) -> Result<Document> {
-        let Some(file) = &self.template else {
-            let name = profile.map(Profile::template).unwrap_or_default();
-            return Document::parse(domain::template(name))
-                .map_err(|what| anyhow::anyhow!("vgapt's built-in template cannot be parsed: {what}"));
-        };
-        let shown = file.display();
-        let text = user_file::read(file).with_context(|| format!("cannot read the template {shown}"))?;
-        let domain = Document::parse(&text).map_err(|what| {
-            Problem::new(format!("{shown}: {what}"), "a template is a complete libvirt domain; virt-xml-validate checks one")
-        })?;
-        if domain.root().name() != "domain" {
-            return Err(Problem::new(
-                format!("{shown} holds a <{}>, not a <domain>", domain.root().name()),
-                "a template is a complete libvirt domain, as `virsh dumpxml` prints one",
-            )
-            .into());
-        }
-        Ok(domain)
     }
 
     /// Refuses a file of --save that vgapt did not save. One that cannot be read does not count as saved by vgapt.

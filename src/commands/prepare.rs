@@ -13,7 +13,7 @@ use super::shared::next::{Seen, again};
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
-use crate::host::{self, Allow, Bind, Hugepages, PageSize, Plan, Run, Shares, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough;
@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
     /// Reserve huge pages for a guest with this much memory, such as 16G
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = Size::asked)]
     hugepages: Option<Size>,
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
@@ -57,9 +57,9 @@ pub struct Arguments {
     /// Continue even if a disk that the TPM unlocks may ask for its key
     #[arg(long)]
     accept_tpm: bool,
-    /// Also install missing packages
-    #[arg(long)]
-    install: bool,
+    /// Also install missing packages: those that every guest needs, and those for this [default without a value: disk,tpm]
+    #[arg(long, value_name = "FOR", num_args = 0.., value_delimiter = ',', default_missing_values = ["disk", "tpm"])]
+    install: Option<Vec<PackageUse>>,
     /// Folder that the host's Samba shares with guests [default name of the share: the folder's name]
     #[arg(long, value_name = "DIR[=NAME]", num_args = 1..)]
     share_smb: Vec<String>,
@@ -73,7 +73,24 @@ pub struct Arguments {
 /// What `vgapt prepare` answers.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Prepared {
+    /// What is bound to vfio-pci.
+    bound: Binding,
     plan: Planned,
+}
+
+/// The functions that are bound to vfio-pci, and when.
+#[derive(Serialize, JsonSchema)]
+struct Binding {
+    functions: Vec<BoundFunction>,
+    /// `boot`, or `start` for when the domain starts.
+    when: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BoundFunction {
+    address: PciAddress,
+    /// What it is: `graphics`, `audio`, …
+    what: &'static str,
 }
 
 impl Arguments {
@@ -102,7 +119,8 @@ impl Arguments {
         plan.leave_out(&host::noted(&target)?);
 
         // Show, ask, write.
-        let bound = bound(&host, &wanted);
+        let binding = Binding::of(&host, &wanted);
+        let bound = binding.in_words();
         let shown = PlanView { plan: &plan, bound: &bound, is_live: target.is_live() };
         context.print(&if context.global.verbose { shown.details() } else { shown.text() })?;
         context.tell(&plan.findings);
@@ -110,6 +128,7 @@ impl Arguments {
         if !is_refused && !plan.is_empty() {
             context.print(&shown.total())?;
         }
+        let mut warnings = Vec::new();
         let outcome = if is_refused {
             Outcome::Refused
         } else if plan.is_empty() {
@@ -119,15 +138,17 @@ impl Arguments {
         } else if !self.consent.given(context, Some(&|| shown.details() + &shown.total()))? {
             Outcome::Unconfirmed
         } else {
-            carry_out(context, &root, &wanted, &plan, &target)?;
+            warnings = carry_out(context, &root, &wanted, &plan, &target)?;
+            context.tell(&warnings);
             Outcome::Done
         };
         drop(lock);
         let next = next_step(context, &root, (&host, &setup), &wanted, outcome, &plan)?;
         let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
         context.next(&next);
-        let prepared = Prepared { plan: Planned::of(&plan, target.is_live()) };
-        Ok(Answer::new(outcome).with(prepared).finding(plan.findings.into_iter().chain(unbound).collect()).next(next))
+        let prepared = Prepared { bound: binding, plan: Planned::of(&plan, target.is_live()) };
+        let findings = plan.findings.into_iter().chain(warnings).chain(unbound).collect();
+        Ok(Answer::new(outcome).with(prepared).finding(findings).next(next))
     }
 
     /// Rolls back an earlier run that was interrupted, before anything is read.
@@ -184,7 +205,7 @@ impl Arguments {
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
             program: program_for_hook(root, setup)?,
-            install: self.install,
+            install: self.install.as_ref().map(|uses| uses.iter().copied().collect()),
             shares: Shares { shares, network: self.share_network.clone() },
         };
         Ok((wanted, unbound))
@@ -203,7 +224,7 @@ impl Arguments {
             if let Some(done) = done {
                 context.say(&format!("{done}; {why}\n"));
                 // Where something else was requested, that determines the outcome.
-                let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install;
+                let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install.is_some();
                 return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
             if !context.global.json {
@@ -264,24 +285,34 @@ fn of_functions(wanted: &Wanted, outcome: Outcome, reboots: bool) -> Next {
     Next::command(format!("vgapt define NAME --pci {}", functions.join(" ")), "they are for a guest")
 }
 
-/// The functions that are bound to vfio-pci, and when.
-fn bound(host: &Host, wanted: &Wanted) -> String {
-    let when = match wanted.bind {
-        Bind::Boot => "at boot",
-        Bind::Start => "when the domain starts",
-    };
-    let functions: Vec<String> =
-        host.devices(&wanted.functions).map(|device| format!("{} {}", device.address.short(), device.class.noun())).collect();
-    if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}", functions.join(", ")) }
+impl Binding {
+    fn of(host: &Host, wanted: &Wanted) -> Self {
+        let functions = host.devices(&wanted.functions).map(|device| BoundFunction { address: device.address, what: device.class.noun() });
+        let when = match wanted.bind {
+            Bind::Boot => "boot",
+            Bind::Start => "start",
+        };
+        Self { functions: functions.collect(), when }
+    }
+
+    fn in_words(&self) -> String {
+        let when = if self.when == "boot" { "at boot" } else { "when the domain starts" };
+        let functions: Vec<String> =
+            self.functions.iter().map(|function| format!("{} {}", function.address.short(), function.what)).collect();
+        if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}", functions.join(", ")) }
+    }
 }
 
-/// Carries out and verifies the plan; rolls it back on a failure.
-fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, target: &Target) -> Result<()> {
+/// Carries out and verifies the plan; rolls it back on a failure. Returns warnings of what could not be done and is not needed.
+fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, target: &Target) -> Result<Vec<Finding>> {
     let tell = |step: &str| context.note(step);
     let mut run = Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
     let applied = run.carry_out(&tell);
-    let proved = applied.and_then(|()| prove(root, wanted, plan, &run, target, &tell));
-    let Err(error) = proved.and_then(|()| run.confirm()) else { return Ok(()) };
+    let proved = applied.and_then(|warnings| prove(root, wanted, plan, &run, target, &tell).map(|()| warnings));
+    let error = match proved.and_then(|warnings| run.confirm().map(|()| warnings)) {
+        Ok(warnings) => return Ok(warnings),
+        Err(error) => error,
+    };
     context.note("failed; rolling back");
     Err(match run.roll_back(&tell) {
         Ok(()) => error.context("all changes were rolled back; each file was compared with its previous contents"),
@@ -302,7 +333,8 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
     }
     let mut missing: Vec<String> = again.writes.iter().map(|write| write.path.clone()).collect();
     if target.is_live() {
-        missing.extend(again.commands.iter().map(|command| command.argv.join(" ")));
+        let needed = again.commands.iter().filter(|command| command.lacking.is_none());
+        missing.extend(needed.map(|command| command.argv.join(" ")));
     }
     if !missing.is_empty() {
         let message = format!("after all changes were made, these are still missing: {}", missing.join("; "));

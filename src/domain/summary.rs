@@ -13,7 +13,7 @@ use crate::domain_xml::{
     osinfo, pci_hostdevs, vcpus, video_model,
 };
 use crate::model::{Card, Host, PciAddress, Size};
-use crate::passthrough::has_outlets;
+use crate::passthrough::{has_outlets, keeps_display};
 use crate::xml::{Document, Element};
 
 /// What a domain is for its user.
@@ -72,7 +72,11 @@ pub enum Picture {
     /// In the window of Looking Glass.
     LookingGlass,
     /// In a window: `spice`, `vnc`, …
-    Window { protocol: String },
+    Window {
+        protocol: String,
+        /// Whether only another machine can show it, because this host has no picture while the guest runs.
+        elsewhere: bool,
+    },
 }
 
 /// Where keyboard and mouse are.
@@ -123,7 +127,7 @@ impl Summary {
             hugepages: root.at("memoryBacking/hugepages").is_some(),
             processors: vcpus(root),
             pinned: are_pinned(root),
-            picture: pictures(root, record, &cards, &windows),
+            picture: pictures(root, record, &cards, &windows, is_dark(domain, record, host)),
             input: inputs(root, &functions, host, windows),
             functions: functions.iter().map(|address| PassedFunction { address: *address, name: name(*address, host) }).collect(),
             mediated: mediated(root),
@@ -190,7 +194,16 @@ fn windows(root: Element<'_>) -> Vec<String> {
     kinds.into_iter().collect()
 }
 
-fn pictures(root: Element<'_>, record: Option<&Record>, cards: &[PassedCard], windows: &[String]) -> Vec<Picture> {
+/// Whether the host shows no picture while the guest runs.
+fn is_dark(domain: &Document, record: Option<&Record>, host: &Host) -> bool {
+    let functions: Vec<PciAddress> =
+        pci_hostdevs(domain.root()).map(|(_, address)| address).chain(functions_of_commandline(domain)).collect();
+    // Of a host whose devices are unknown, this is unknown too.
+    let is_known = !host.pci.is_empty() && !functions.is_empty();
+    record.is_some_and(|record| record.request.handover) || (is_known && !keeps_display(host, &functions))
+}
+
+fn pictures(root: Element<'_>, record: Option<&Record>, cards: &[PassedCard], windows: &[String], elsewhere: bool) -> Vec<Picture> {
     let handover = record.is_some_and(|record| record.request.handover);
     let on_card =
         |card: &PassedCard| if handover { Picture::HostMonitor { card: card.address } } else { Picture::Monitor { card: card.address } };
@@ -200,7 +213,7 @@ fn pictures(root: Element<'_>, record: Option<&Record>, cards: &[PassedCard], wi
     // libvirt adds an adapter where a window has none.
     let videos: Vec<String> = devices_named(root, "video").filter_map(video_model).collect();
     let is_shown = videos.is_empty() || videos.iter().any(|model| model != "none");
-    let windows = windows.iter().filter(|_| is_shown).map(|protocol| Picture::Window { protocol: protocol.clone() });
+    let windows = windows.iter().filter(|_| is_shown).map(|protocol| Picture::Window { protocol: protocol.clone(), elsewhere });
     cards.chain(looking_glass).chain(windows).collect()
 }
 

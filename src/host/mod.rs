@@ -15,4 +15,4 @@ pub use decide::{Bound, ExternalBinding, HOOK_TEXT, MODPROBE, SCRIPT};
 pub use decide::{bound, calls_hooks, drivers_kept_out, is_shared, kept_out, only_virtual, others, plan, removing};
 pub use decide::{initramfs, loaders, modprobe, packages};
 pub use plan::{Command, Parameter, Plan, Write};
-pub use request::{Allow, Bind, Hugepages, PageSize, Shares, Wanted};
+pub use request::{Allow, Bind, Hugepages, PackageUse, PageSize, Shares, Wanted};

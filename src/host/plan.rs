@@ -82,11 +82,20 @@ pub struct Command {
     pub makes: Vec<String>,
     /// The command that undoes it, if restoring the files that it made is not enough.
     pub undo: Option<Vec<String>>,
+    /// What is missing without it, if the rest of the plan does not need it: where it fails, that is a warning.
+    #[serde(default)]
+    pub lacking: Option<String>,
 }
 
 impl Command {
     pub(super) fn of(argv: &[&str], why: &str) -> Self {
-        Self { argv: argv.iter().map(|word| (*word).to_owned()).collect(), why: why.to_owned(), makes: Vec::new(), undo: None }
+        Self {
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            why: why.to_owned(),
+            makes: Vec::new(),
+            undo: None,
+            lacking: None,
+        }
     }
 
     pub(super) fn making(mut self, files: impl IntoIterator<Item = impl Into<String>>) -> Self {

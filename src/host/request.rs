@@ -21,10 +21,38 @@ pub struct Wanted {
     /// The path of the running vgapt, if libvirt's hook would run another program or none; never in a tree that is not the
     /// running system.
     pub program: Option<String>,
-    /// Whether missing packages are installed.
-    pub install: bool,
+    /// What missing packages are installed for; `None`: none are installed.
+    pub install: Option<BTreeSet<PackageUse>>,
     /// The folders that are shared with guests.
     pub shares: Shares,
+}
+
+/// What packages are installed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PackageUse {
+    /// Any guest: it is always included.
+    Guest,
+    /// A new disk.
+    Disk,
+    /// A TPM, which Windows 11 requires.
+    Tpm,
+    /// Folders that are shared by virtiofs.
+    Virtiofs,
+}
+
+impl PackageUse {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Guest, Self::Disk, Self::Tpm, Self::Virtiofs];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Disk => "disk",
+            Self::Tpm => "tpm",
+            Self::Virtiofs => "virtiofs",
+        }
+    }
 }
 
 /// Folders that the host's Samba shares with guests.

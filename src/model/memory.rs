@@ -46,6 +46,17 @@ impl fmt::Display for Size {
     }
 }
 
+impl Size {
+    /// A size that somebody asks for, which is more than nothing.
+    ///
+    /// # Errors
+    /// Where the text is no size, or zero.
+    pub fn asked(text: &str) -> Result<Self, String> {
+        let size: Self = text.parse()?;
+        if size.bytes() > 0 { Ok(size) } else { Err(format!("'{text}' is nothing; examples: 8G, 8192M, or 8192 (MiB)")) }
+    }
+}
+
 impl FromStr for Size {
     type Err = String;
 

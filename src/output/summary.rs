@@ -2,6 +2,7 @@
 
 use super::style::{WARNING, paint, shown};
 use crate::domain::{GuestNetwork, Input, Installer, PassedCard, Picture, Summary};
+use crate::model::shell_word;
 
 /// A domain in a few lines.
 pub fn summary(summary: &Summary) -> String {
@@ -53,8 +54,12 @@ fn pictures(summary: &Summary) -> Vec<String> {
         Picture::Monitor { .. } => "on a monitor that is plugged into the card".to_owned(),
         Picture::HostMonitor { .. } => "on the host's own monitor, which returns to the host when the guest ends".to_owned(),
         Picture::LookingGlass => "in Looking Glass on this host".to_owned(),
-        Picture::Window { protocol } => {
+        Picture::Window { protocol, elsewhere: false } => {
             format!("in a window on this host ({}): virt-manager or virt-viewer opens it", protocol.to_uppercase())
+        }
+        Picture::Window { protocol, elsewhere: true } => {
+            let name = shell_word(&summary.name);
+            format!("in a window on another machine ({}): virt-viewer -c qemu+ssh://HOST/system {name} opens it", protocol.to_uppercase())
         }
     };
     let is_blind = |card: &PassedCard| card.outputs == Some(false);

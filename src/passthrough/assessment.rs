@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::dangers::{RESERVED_MEMORY_REMEDY, displays_that_stay, has_outlets};
+use super::dangers::{RESERVED_MEMORY_REMEDY, has_outlets, keeps_display};
 use super::verdict::Verdict;
 use super::{group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, Next, PciAddress, PciDevice, PciId};
@@ -57,7 +57,7 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let blockers = host.blockers_of(&card.functions);
     let verdict = verdict(host, &card, &groups, &blockers);
     let virtual_functions = host.virtual_functions_of(&card.functions);
-    let host_keeps_display = displays_that_stay(host, &card.functions).next().is_some();
+    let host_keeps_display = keeps_display(host, &card.functions);
     let twins = host.pci.iter().filter(|other| other.id == display.id && other.address != display.address);
     Some(Assessment {
         address: card.address,
@@ -93,7 +93,7 @@ fn verdict(host: &Host, card: &Card, groups: &[u32], blockers: &[PciAddress]) ->
         Verdict::Blocked
     } else if host.devices(&card.functions).all(PciDevice::on_vfio) {
         Verdict::Ready
-    } else if displays_that_stay(host, &card.functions).next().is_some() || !host.devices(&card.functions).any(has_outlets) {
+    } else if keeps_display(host, &card.functions) || !host.devices(&card.functions).any(has_outlets) {
         // A card without display outputs is no loss of a display.
         Verdict::Available
     } else {

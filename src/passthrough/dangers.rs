@@ -111,6 +111,11 @@ pub fn is_only_display(host: &Host, functions: &[PciAddress]) -> bool {
     goes && displays_that_stay(host, functions).next().is_none()
 }
 
+/// Whether the host still shows a picture when these functions are passed through.
+pub fn keeps_display(host: &Host, functions: &[PciAddress]) -> bool {
+    displays_that_stay(host, functions).next().is_some()
+}
+
 /// The displays that the host keeps when these functions are passed through. If a driver is bound to a display among these
 /// functions, another one counts only if it shows a picture too: through a driver, or as the boot display.
 pub(super) fn displays_that_stay<'a>(host: &'a Host, functions: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {

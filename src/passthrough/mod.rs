@@ -14,7 +14,7 @@ mod warnings;
 pub use assessment::{Assessment, assess};
 pub use choice::{Choice, choose, in_the_way};
 pub use dangers::{
-    Danger, DangerKind, dangers, displays_on_vfio, displays_without_driver, has_outlets, is_only_display, last_keyboard_at,
+    Danger, DangerKind, dangers, displays_on_vfio, displays_without_driver, has_outlets, is_only_display, keeps_display, last_keyboard_at,
     only_display_remedy,
 };
 pub use group::{is_soldered, missing_iommu};

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::super::Context;
 use super::disk_context::{DiskContext, human_size};
 use super::options::{format_name, new_format};
+use crate::commands::shared::options::with_unit;
 use crate::disk::{Staged, argv, directory, free_space};
 use crate::model::Size;
 use crate::output::Answer;
@@ -29,14 +30,6 @@ pub(super) struct Arguments {
     /// Its format: qcow2, raw, … [default: from the file name's extension, else qcow2]
     #[arg(long, value_parser = format_name)]
     format: Option<String>,
-}
-
-/// A number without a unit is refused: it would mean MiB to vgapt and bytes to qemu-img.
-fn with_unit(text: &str) -> Result<Size, String> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("add a unit, such as 100G".into());
-    }
-    text.parse()
 }
 
 impl Arguments {

@@ -2,15 +2,10 @@
 
 use anyhow::Result;
 
+use super::facts::Move;
 use super::found::{Found, IMAGES};
 use crate::domain::Request;
 use crate::problem::Problem;
-
-/// An image that is moved.
-pub(super) struct Move {
-    from: String,
-    pub(super) to: String,
-}
 
 impl Move {
     /// The command; it overwrites nothing.

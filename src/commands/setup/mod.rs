@@ -2,7 +2,10 @@
 
 mod answers;
 mod discs;
+mod domain;
+mod facts;
 mod found;
+mod own;
 mod plan;
 mod proposals;
 mod questions;
@@ -12,20 +15,21 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::Context;
-use super::shared::consent::Consent;
+use super::shared::consent::{Consent, DRY_RUN_COUNTS};
+use super::shared::options::with_unit;
 use super::shared::request_file::{self, domain_name, working_directory};
-use crate::domain::Request;
+use crate::domain::{GpuChoice, Request};
 use crate::host::Allow;
 use crate::interrupt::Interrupt;
 use crate::model::Size;
-use crate::output::{Answer, Outcome};
+use crate::output::Answer;
 use crate::problem::Problem;
 use answers::Answers;
 use found::Found;
 pub(in crate::commands) use found::inputs;
 use plan::Plan;
 
-pub(super) use plan::SetUp;
+pub(super) use facts::SetUp;
 
 /// Set up a domain with a graphics card, step by step: ask, show one plan, carry it out
 ///
@@ -38,6 +42,7 @@ Examples:
   vgapt setup                      # asks for everything
   vgapt setup win11 --os win11 --cdrom win11.iso --virtio-iso virtio-win.iso
   vgapt setup win11 --answers win11.toml --yes")]
+#[command(mut_args = proposed)]
 pub struct Arguments {
     /// The domain's name [default: the name of the guest system]
     #[arg(value_parser = domain_name)]
@@ -45,8 +50,8 @@ pub struct Arguments {
     /// Answer the questions from this TOML file: the options of `vgapt define` by their names
     #[arg(long, value_name = "FILE", help_heading = "Setup")]
     answers: Option<PathBuf>,
-    /// Size of the disk, if it does not exist yet [default: 100G]
-    #[arg(long, value_name = "SIZE", help_heading = "Setup")]
+    /// Size of the disk with a unit, if the disk does not exist yet [default: 100G]
+    #[arg(long, value_name = "SIZE", value_parser = with_unit, help_heading = "Setup")]
     disk_size: Option<Size>,
     /// Continue although the host loses this, as for `vgapt prepare`
     #[arg(long, value_name = "WHAT", value_delimiter = ',', help_heading = "Setup")]
@@ -54,8 +59,8 @@ pub struct Arguments {
     /// Ask nothing: a question without an answer takes the proposal; the host is not rebooted
     #[arg(long, short, help_heading = "Setup")]
     yes: bool,
-    /// Show the plan and change nothing
-    #[arg(long, conflicts_with = "yes", help_heading = "Setup")]
+    /// Show the plan and change nothing, also with --yes
+    #[arg(long, help_heading = "Setup")]
     dry_run: bool,
     /// Define the domain, and do not start it
     #[arg(long, help_heading = "Setup")]
@@ -64,7 +69,29 @@ pub struct Arguments {
     request: Request,
 }
 
-/// A smaller disk is a size without its unit.
+/// The options of `define` whose help says what setup proposes where they are not given.
+const PROPOSED: [(&str, &str); 9] = [
+    ("os", "Guest system [default: the newest Windows, or what you choose]"),
+    ("memory", "Memory: 16G, 8192M, or a number in MiB [default: half of the host's, from 4G to 16G]"),
+    ("cpus", "Number of virtual CPUs (threads, not cores) [default: auto, as many as one L3 cache of the host can provide]"),
+    ("gpu", "Graphics card, by the PCI address of any of its functions [default: auto, the best one if the choice is unambiguous]"),
+    ("disk", "Disk image, created if it does not exist, or block device [default: /var/lib/libvirt/images/NAME.qcow2]"),
+    ("cdrom", "Image of the installer [default: the only one in the home folder, Downloads or libvirt's images, for a new disk]"),
+    ("virtio_iso", "Image of the CD with the virtio drivers for Windows [default: found in the same way, by its name]"),
+    ("evdev", "Keyboards and mice to switch between host and guest [default: all in /dev/input/by-id, unless another input is given]"),
+    (
+        "display",
+        "Window on this host that shows the guest and takes keyboard and mouse [default: vnc if the guest has no other picture or input]",
+    ),
+];
+
+/// The help of an option, in setup's words.
+fn proposed(option: clap::Arg) -> clap::Arg {
+    let help = PROPOSED.iter().find(|(name, _)| *name == option.get_id().as_str());
+    help.map_or_else(|| option.clone(), |(_, help)| option.clone().help(*help))
+}
+
+/// No system fits on a smaller disk.
 const SMALLEST_DISK: Size = Size::from_mib(1024);
 
 impl Arguments {
@@ -75,12 +102,13 @@ impl Arguments {
                 Problem::usage("setup asks questions, and this is not a terminal", "use --yes, with --answers FILE or options").into()
             );
         }
+        if self.dry_run && self.yes {
+            context.note(DRY_RUN_COUNTS);
+        }
         if let Some(size) = self.disk_size.filter(|size| *size < SMALLEST_DISK) {
-            return Err(Problem::usage(
-                format!("a disk of {size} is too small for a system"),
-                "name its size with a unit: --disk-size 100G",
-            )
-            .into());
+            return Err(
+                Problem::usage(format!("a disk of {size} is too small for a system"), "name a larger size: --disk-size 100G").into()
+            );
         }
         let root = context.root()?;
         if let Some(root) = root.as_ref().filter(|_| !self.dry_run) {
@@ -94,14 +122,17 @@ impl Arguments {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.into());
         }
-        context.say(&plan.summary(&found));
+        context.say(&plan.summary());
+        if !context.global.json {
+            context.tell(plan.findings());
+        }
         if !found.is_this_host() {
             context.note("this is not the running host: nothing was changed");
-            return Ok(Answer::new(Outcome::Planned).with(plan.facts()));
+            return Ok(plan.planned());
         }
         if self.dry_run || !(self.yes || plan.is_accepted(context)?) {
             context.note("nothing was changed");
-            return Ok(Answer::new(Outcome::Planned).with(plan.facts()));
+            return Ok(plan.planned());
         }
         plan.carry_out(context, &found, can_ask)
     }
@@ -110,10 +141,13 @@ impl Arguments {
     fn answers(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answers> {
         let directory = working_directory()?;
         let options = self.request.clone().with_absolute_paths(&directory.to_string_lossy());
-        let given = match &self.answers {
+        let mut given = match &self.answers {
             Some(file) => request_file::read(file)?.overlaid_by(&options),
             None => options,
         };
+        for choice in given.gpu.iter_mut().filter(|choice| **choice == GpuChoice::Auto) {
+            *choice = GpuChoice::At(proposals::card(found)?);
+        }
         let mut answers = Answers { name: self.name.clone(), request: given, disk_size: self.disk_size, allow: self.allow.clone() };
         if let Some(earlier) = &found.earlier {
             context.note(&format!("continuing with the answers in {}; remove that file to be asked again", earlier.file.display()));

@@ -1,28 +1,28 @@
 //! One plan for the host and the domain: the vgapt commands that are run, in their order.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answers::Answers;
-use super::discs::{self, Move};
+use super::discs;
+use super::domain::{self, Before};
+use super::facts::{HostPart, Move, NewDisk, PlannedHost, SetUp};
 use super::found::Found;
+use super::own::{Said, global, line, said, shown, words};
 use super::proposals::{self, DISK_SIZE};
 use super::questions::{confirm, confirm_or, short};
 use crate::commands::Context;
-use crate::commands::exit_code;
+use crate::commands::shared::decision::Decision;
 use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
-use crate::domain::{Cpus, GpuChoice, Request};
-use crate::host;
-use crate::model::{Finding, Next, PciAddress, shell_word};
-use crate::output::{self, Answer, Failure, Outcome};
-use crate::passthrough::Assessment;
-use crate::problem::Problem;
+use crate::domain::{Profile, Request};
+use crate::host::{Allow, PackageUse};
+use crate::model::{Finding, Next, PciAddress, Severity, shell_word};
+use crate::output::{self, Answer, Outcome};
 use crate::run;
 
 /// The two ways out, as options of setup.
@@ -40,20 +40,17 @@ pub(super) struct Plan {
     prepare: Vec<String>,
     /// What `prepare` would do.
     host: Said<HostPart>,
-    /// What only the user can do, in the firmware settings.
-    firmware: Vec<String>,
-    /// The new disk.
-    create: Option<Vec<String>>,
+    /// The same, and what only the user can do, for the answer.
+    planned: PlannedHost,
+    new_disk: Option<NewDisk>,
     moves: Vec<Move>,
     check: Vec<String>,
+    /// What `define` will make of the request.
+    domain: Decision,
     define: Vec<String>,
     start: Option<Vec<String>>,
-    /// What the installation needs and has.
-    install: String,
-    /// Where the guest's picture will be.
-    picture: &'static str,
-    /// How its window is opened, if it has one.
-    window: Option<String>,
+    /// What the host's part, the installation and the domain's part warn of, or refuse.
+    findings: Vec<Finding>,
 }
 
 impl Plan {
@@ -64,38 +61,60 @@ impl Plan {
         let name = answers.name.clone().unwrap_or_default();
         let file = found.folder.join(format!("{name}.toml"));
         let request = &answers.request;
-        let create = request.disk.first().filter(|path| !path.starts_with("/dev/") && !found.has(path));
-        let size = answers.disk_size.unwrap_or(DISK_SIZE);
-        let create = create.map(|path| words(&["disk", "create", path, &short(size)]));
+        let new_disk = request.disk.first().filter(|path| !path.starts_with("/dev/") && !found.has(path));
+        let new_disk = new_disk.map(|path| NewDisk { path: path.clone(), size: answers.disk_size.unwrap_or(DISK_SIZE) });
         let cards: Vec<String> = request.gpu.iter().map(std::string::ToString::to_string).collect();
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
         let bind = if request.handover { words(&["--bind", "start"]) } else { Vec::new() };
-        let mut prepare = [words(&["prepare", "--install"]), of_cards.clone(), of_others, bind.clone()].concat();
+        let install = words(&packages_for(request, new_disk.is_some()));
+        let mut prepare = [words(&["prepare", "--install"]), install, of_cards.clone(), of_others, bind.clone()].concat();
         let check = [words(&["check"]), of_cards, bind].concat();
         prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
             prepare.extend(words(&["--hugepages", &short(memory)]));
         }
-        let host = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
-        Ok(Self {
+        let host: Said<HostPart> = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
+        let planned = PlannedHost {
+            files: host.facts.plan.writes.iter().map(|file| file.path.clone()).collect(),
+            commands: host.facts.plan.commands.clone(),
+            reboot: host.facts.plan.reboot.clone(),
             firmware: firmware(&said::<Value>(context, &check)?.facts),
+        };
+        let installed = planned.commands.iter().flat_map(|command| &command.argv).map(String::as_str).collect();
+        let before = Before { new_disk: new_disk.as_ref(), moves: &moves, installed };
+        let domain = domain::decided(context, found, &name, request, &before)?;
+        let installation = proposals::lacking(&answers, found, new_disk.is_some(), domain.summary.installer.is_some());
+        let mut findings: Vec<Finding> = host.findings.iter().map(by_setup).collect();
+        for finding in installation.into_iter().chain(domain.findings.iter().cloned()) {
+            if findings.iter().all(|known| known.code != finding.code && known.message != finding.message) {
+                findings.push(finding);
+            }
+        }
+        findings.retain(|finding| !is_answered(finding, &answers));
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        Ok(Self {
             check,
             define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
             start: starts.then(|| words(&["start", "--", &name])),
-            install: proposals::install(&answers, found, create.is_some()),
-            picture: proposals::picture(&answers, found),
-            window: answers.has_window().then(|| proposals::viewer(&answers, found, &shell_word(&name))),
             name,
             answers,
             asked: asked.request.clone(),
             file,
             prepare,
             host,
-            create,
+            planned,
+            new_disk,
             moves,
+            domain,
+            findings,
         })
+    }
+
+    /// The command that makes the disk.
+    fn create(&self) -> Option<Vec<String>> {
+        self.new_disk.as_ref().map(|disk| words(&["disk", "create", &disk.path, &short(disk.size)]))
     }
 
     fn is_to_prepare(&self) -> bool {
@@ -104,91 +123,85 @@ impl Plan {
 
     /// What the command answers before anything is run.
     pub(super) fn facts(&self) -> SetUp {
-        SetUp { name: self.name.clone(), commands: self.commands(), steps: Vec::new(), reboot: self.reboots(), again: None }
+        SetUp {
+            name: self.name.clone(),
+            host: self.planned.clone(),
+            new_disk: self.new_disk.clone(),
+            moves: self.moves.clone(),
+            summary: self.domain.summary.clone(),
+            changes: self.domain.changes.clone(),
+            commands: self.commands(),
+            steps: Vec::new(),
+            reboot: self.reboots(),
+            again: None,
+        }
+    }
+
+    /// The answer where nothing was run.
+    pub(super) fn planned(&self) -> Answer {
+        Answer::new(Outcome::Planned).with(self.facts()).finding(self.findings.clone())
     }
 
     fn reboots(&self) -> bool {
-        self.is_to_prepare() && !self.host.facts.plan.reboot.is_empty()
+        self.is_to_prepare() && !self.planned.reboot.is_empty()
     }
 
-    /// The plan in a few lines.
-    pub(super) fn summary(&self, found: &Found) -> String {
-        let request = &self.answers.request;
+    /// The plan in a few lines: the host's part, the domain, and the commands.
+    pub(super) fn summary(&self) -> String {
         let mut parts = Vec::new();
         let number = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         if self.is_to_prepare() {
-            let plan = &self.host.facts.plan;
-            let programs: Vec<&str> = plan.commands.iter().filter_map(|command| Some(command.argv.first()?.as_str())).collect();
-            if !plan.writes.is_empty() {
-                parts.push(number(plan.writes.len(), "file"));
+            let PlannedHost { files, commands, .. } = &self.planned;
+            let mut programs: Vec<&str> = commands.iter().filter_map(|command| Some(command.argv.first()?.as_str())).collect();
+            programs.dedup();
+            if !files.is_empty() {
+                parts.push(number(files.len(), "file"));
             }
-            if !programs.is_empty() {
-                parts.push(format!("{} ({})", number(programs.len(), "command"), programs.join(", ")));
+            if !commands.is_empty() {
+                parts.push(format!("{} ({})", number(commands.len(), "command"), programs.join(", ")));
             }
             if self.reboots() {
                 parts.push("then a reboot".to_owned());
             }
         }
         let host = if parts.is_empty() { "is already prepared".to_owned() } else { parts.join(", ") };
-        let disk = match (request.disk.first(), &self.create) {
-            (None, _) => "none".to_owned(),
-            (Some(path), Some(create)) => format!("{path}, new, {}", create[3]),
-            (Some(path), None) => path.clone(),
-        };
-        let system = request.os.clone().unwrap_or_default();
-        let cards: Vec<&Assessment> = found.cards.iter().filter(|card| request.gpu.contains(&GpuChoice::At(card.address))).collect();
-        let named: Vec<String> =
-            cards.iter().map(|card| format!("{} ({})", card.name.clone().unwrap_or_default(), card.address.short())).collect();
-        let memory = request.memory.map_or_else(|| "8 GiB".to_owned(), |memory| memory.to_string());
-        let cpus = match request.cpus {
-            Some(Cpus::Auto) => "the processors of one L3 cache".to_owned(),
-            Some(Cpus::Count(count)) => number(usize::try_from(count).unwrap_or_default(), "processor"),
-            None => "4 processors".to_owned(),
-        };
-        let input = match &self.window {
-            _ if !request.extras.evdev.is_empty() => "keyboard and mouse switch between host and guest with both control keys".to_owned(),
-            _ if !request.usb_ids().is_empty() => "USB devices of the host, which the guest has alone while it runs".to_owned(),
-            Some(window) => format!("a window: {window}"),
-            None => "none: add --display vnc, --evdev or --usb, or use the guest over the network".to_owned(),
-        };
+        let new_disk = self.new_disk.as_ref().map(|disk| format!("{}, {}", disk.path, disk.size)).unwrap_or_default();
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
         let when = if self.reboots() { "at the reboot" } else { "then run this again" };
         let rows = [
             ("host", host),
-            ("firmware", self.firmware.iter().map(|what| format!("{what}, {when}")).collect::<Vec<_>>().join("; ")),
-            ("disk", disk),
-            ("install", self.install.clone()),
+            ("firmware", self.planned.firmware.iter().map(|what| format!("{what}, {when}")).collect::<Vec<_>>().join("; ")),
+            ("new disk", new_disk),
             ("moved", moved),
-            ("domain", [format!("{} (system {system})", self.name), memory, cpus].into_iter().chain(named).collect::<Vec<_>>().join(", ")),
-            ("input", input),
-            ("picture", self.picture.to_owned()),
+            ("changes", self.domain.changes.join("; ")),
         ];
         let rows = rows.iter().filter(|(_, text)| !text.is_empty());
-        let rows: String = rows.map(|(what, text)| output::row(what, 8, text)).collect();
+        let rows: String = rows.map(|(what, text)| output::row(what, 9, text)).collect();
         let commands: String = self.commands().iter().map(|line| format!("  $ {line}\n")).collect();
-        format!("The plan:\n{rows}Its commands:\n{commands}")
+        format!("The plan:\n{rows}{}\nIts commands:\n{commands}", output::summary(&self.domain.summary))
+    }
+
+    /// What it warns of.
+    pub(super) fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The commands, in their order. The disk comes after `prepare`, which installs the program that makes it.
     fn commands(&self) -> Vec<String> {
         let prepare = Some(&self.prepare).filter(|_| self.host.outcome != Outcome::Unchanged);
         let moves = self.moves.iter().map(|image| line(&image.command()));
-        let before = prepare.into_iter().chain(&self.create).map(|argv| shown(argv));
+        let create = self.create();
+        let before = prepare.into_iter().chain(&create).map(|argv| shown(argv));
         before.chain(moves).chain([&self.define].into_iter().chain(&self.start).map(|argv| shown(argv))).collect()
     }
 
-    /// Where `prepare` refuses: what it says.
+    /// Where `prepare` or `define` will refuse: what they say. What they warn of is said once there is a plan.
     pub(super) fn refusal(&self) -> Option<Refused> {
-        if self.host.outcome != Outcome::Refused {
-            return None;
-        }
-        let by_setup = |finding: &Finding| match finding.code {
-            "only-display" => Finding { remedy: ONLY_DISPLAY.to_owned(), ..finding.clone() },
-            _ => finding.clone(),
-        };
+        let refusing: Vec<Finding> = self.findings.iter().filter(|finding| finding.refuses(false)).cloned().collect();
+        let is_refused = self.host.outcome == Outcome::Refused || !refusing.is_empty();
         let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
-        Some(Refused { findings: self.host.findings.iter().map(by_setup).collect(), end, next: None })
+        is_refused.then(|| Refused { findings: refusing, end, next: None })
     }
 
     /// Asks on the terminal, with the details on demand.
@@ -203,12 +216,13 @@ impl Plan {
     pub(super) fn carry_out(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answer> {
         self.save(&self.asked)?;
         let mut done = self.facts();
-        let size = self.answers.disk_size.filter(|_| self.create.is_some());
+        let create = self.create();
+        let size = self.answers.disk_size.filter(|_| create.is_some());
         let size = size.map(|size| words(&["--disk-size", &short(size)])).unwrap_or_default();
         let again = self.again(&size);
         let prepare = [self.prepare.clone(), words(&["--yes"])].concat();
         let prepare = Some((&self.prepare, &prepare)).filter(|_| self.is_to_prepare());
-        for (told, argv) in prepare.into_iter().chain(self.create.iter().map(|argv| (argv, argv))) {
+        for (told, argv) in prepare.into_iter().chain(create.iter().map(|argv| (argv, argv))) {
             if let Some(failed) = done.step(context, told, argv, &again)? {
                 return Ok(failed.with(done));
             }
@@ -223,15 +237,16 @@ impl Plan {
         }
         self.save(&self.answers.request)?;
         let Said { facts: check, next, .. } = said::<Value>(context, &self.check)?;
-        if check["step"].as_str() == Some("reboot") || (self.reboots() && !self.firmware.is_empty()) {
+        if check["step"].as_str() == Some("reboot") || (self.reboots() && !self.planned.firmware.is_empty()) {
             self.reboot(context, &again, can_ask)?;
-            return Ok(Answer::done(SetUp { reboot: true, again: Some(again), ..done }));
+            let done = SetUp { reboot: true, again: Some(again), ..done };
+            return Ok(Answer::done(done).finding(self.findings.clone()));
         }
         if check["ready"].as_bool() == Some(false) {
             let next = next.unwrap_or_else(|| Next::sentence("see vgapt check"));
             context.say(&format!("the host is not ready: {next}\nAfterwards, continue with: {again}\n"));
             let done = SetUp { again: Some(again), ..done };
-            return Ok(Answer::new(Outcome::NotReady).with(done).next(next));
+            return Ok(Answer::new(Outcome::NotReady).with(done).finding(self.findings.clone()).next(next));
         }
         for argv in [&self.define].into_iter().chain(&self.start) {
             if let Some(failed) = done.step(context, argv, argv, &again)? {
@@ -241,7 +256,7 @@ impl Plan {
         // The domain has the request in its record from now on.
         fs::remove_file(&self.file).with_context(|| format!("cannot remove {}", self.file.display()))?;
         context.say(&self.afterwards());
-        Ok(Answer::done(done))
+        Ok(Answer::done(done).finding(self.findings.clone()))
     }
 
     /// The command that continues.
@@ -251,7 +266,7 @@ impl Plan {
     }
 
     fn reboot(&self, context: &Context, again: &str, can_ask: bool) -> Result<()> {
-        let firmware: String = self.firmware.iter().map(|what| format!(" When it starts, {what}.")).collect();
+        let firmware: String = self.planned.firmware.iter().map(|what| format!(" When it starts, {what}.")).collect();
         context.say(&format!("The host has to be rebooted.{firmware} Then continue with: {again}\n"));
         if can_ask && confirm_or("Reboot now?", false, "the host was not rebooted")? {
             let ran = run::output(&words(&["systemctl", "reboot"]))?;
@@ -275,13 +290,12 @@ impl Plan {
         if self.start.is_none() {
             lines.push(format!("start it: vgapt start {name}"));
         }
-        lines.push(format!("its picture is {}", self.picture));
-        lines.extend(self.window.iter().map(|window| format!("open its window: {window}")));
-        if request.cdrom.is_some() && request.virtio_iso.is_some() && self.answers.is_windows() {
-            lines.push(
-                "its installer shows no disk until you load the driver vioscsi from the virtio CD, from the folder of the system"
-                    .to_owned(),
-            );
+        let summary = &self.domain.summary;
+        lines.extend(output::picture(summary).map(|picture| format!("its picture is {picture}")));
+        if let Some(driver) = summary.installer.as_ref().filter(|installer| installer.cd).map(|installer| &installer.driver) {
+            lines.push(format!(
+                "its installer shows no disk until you load the driver {driver} from the virtio CD, from the folder of the system"
+            ));
             lines.push("in Windows, run virtio-win-guest-tools from the virtio CD, and install the card's driver".to_owned());
         }
         if request.cdrom.is_some() {
@@ -298,124 +312,40 @@ fn allowed(answers: &Answers) -> Vec<String> {
     answers.allow.iter().flat_map(|allow| ["--allow".to_owned(), allow.name().to_owned()]).collect()
 }
 
+/// What `prepare` is to install packages for.
+fn packages_for(request: &Request, is_new: bool) -> Vec<&'static str> {
+    let os = request.os.clone().unwrap_or_default();
+    let uses = [
+        (PackageUse::Disk, is_new),
+        (PackageUse::Tpm, os.profile().is_some_and(Profile::tpm)),
+        (PackageUse::Virtiofs, !request.extras.share.is_empty()),
+    ];
+    let uses: Vec<&str> = uses.into_iter().filter(|(_, is_needed)| *is_needed).map(|(of, _)| of.name()).collect();
+    if uses.is_empty() { vec![PackageUse::Guest.name()] } else { uses }
+}
+
+/// Whether it warns of what the user was asked about, or of what the handover is there for.
+fn is_answered(finding: &Finding, Answers { request, allow, .. }: &Answers) -> bool {
+    finding.severity == Severity::Warning
+        && match finding.code {
+            "only-display" => request.handover || allow.contains(&Allow::OnlyDisplay),
+            "bind-start" => request.handover,
+            _ => false,
+        }
+}
+
+/// A finding of `prepare`, with the options of setup.
+fn by_setup(finding: &Finding) -> Finding {
+    match finding.code {
+        "only-display" => Finding { remedy: ONLY_DISPLAY.to_owned(), ..finding.clone() },
+        _ => finding.clone(),
+    }
+}
+
 /// What `vgapt check` misses in the firmware settings.
 fn firmware(report: &Value) -> Vec<String> {
     let checks = report["checks"].as_array().into_iter().flatten();
     let is_of_platform = |check: &&Value| ["processor", "iommu"].iter().any(|group| check["group"] == *group);
     let missing = checks.filter(is_of_platform).filter(|check| check["state"] == "missing" && check["step"] == "firmware");
     missing.filter_map(|check| check["remedy"].as_str().map(str::to_owned)).collect()
-}
-
-/// What `vgapt setup` answers.
-#[derive(Serialize, JsonSchema)]
-pub(in crate::commands) struct SetUp {
-    name: String,
-    /// The commands of the plan, in their order.
-    commands: Vec<String>,
-    /// Those that were run, and those that prepare the rest.
-    steps: Vec<Step>,
-    /// Whether the host has to be rebooted.
-    reboot: bool,
-    /// The command that continues, if not all is done.
-    again: Option<String>,
-}
-
-/// A vgapt command that was run.
-#[derive(Serialize, JsonSchema)]
-struct Step {
-    argv: Vec<String>,
-    /// Its document.
-    document: Value,
-}
-
-impl SetUp {
-    /// Runs a command of vgapt's on this terminal, or for its document; an answer where it failed.
-    fn step(&mut self, context: &Context, told: &[String], argv: &[String], again: &str) -> Result<Option<Answer>> {
-        context.note(&format!("$ {}", shown(told)));
-        let failed = if context.global.json {
-            let document = document(context, argv)?;
-            let said: Said<Value> = Said::of(argv, &document)?;
-            self.steps.push(Step { argv: argv.to_vec(), document });
-            (exit_code::of(said.outcome) != 0)
-                .then(|| Answer { error: said.error, ..Answer::new(said.outcome).finding(said.findings).next(said.next) })
-        } else {
-            let code = run::own(&global(context, argv))?;
-            (code != 0).then(|| Answer::new(exit_code::outcome(code)))
-        };
-        if failed.is_some() {
-            context.say(&format!("that step failed; correct what it names, then continue with: {again}\n"));
-            self.again = Some(again.to_owned());
-        }
-        Ok(failed)
-    }
-}
-
-/// The document of a vgapt command, as far as setup reads it.
-#[derive(Deserialize)]
-struct Said<T> {
-    outcome: Outcome,
-    findings: Vec<Finding>,
-    next: Option<Next>,
-    error: Option<Failure>,
-    #[serde(flatten)]
-    facts: T,
-}
-
-/// What `prepare` would do.
-#[derive(Deserialize)]
-struct HostPart {
-    plan: HostPlan,
-}
-
-#[derive(Deserialize)]
-struct HostPlan {
-    writes: Vec<Value>,
-    commands: Vec<host::Command>,
-    reboot: Vec<String>,
-}
-
-impl<T: for<'a> Deserialize<'a>> Said<T> {
-    fn of(argv: &[String], document: &Value) -> Result<Self> {
-        Self::deserialize(document).with_context(|| format!("`{}` answered something else than expected", shown(argv)))
-    }
-}
-
-/// What a command says that shows something. Its exit code is part of that.
-fn said<T: for<'a> Deserialize<'a>>(context: &Context, argv: &[String]) -> Result<Said<T>> {
-    let document = document(context, argv)?;
-    if let Some(Failure { message, causes, remedy }) = Said::<Value>::of(argv, &document)?.error {
-        let message = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
-        return Err(match remedy {
-            Some(remedy) => Problem::new(message, remedy).into(),
-            None => anyhow::Error::msg(message),
-        });
-    }
-    Said::of(argv, &document)
-}
-
-/// The document of a command.
-fn document(context: &Context, argv: &[String]) -> Result<Value> {
-    let ran = run::own_output(&[words(&["--json"]), global(context, argv)].concat())?;
-    serde_json::from_str(&ran.stdout).with_context(|| format!("{}: {}", shown(argv), ran.last_lines()))
-}
-
-/// The global options of this run before a command.
-fn global(context: &Context, argv: &[String]) -> Vec<String> {
-    let connect = context.global.connect.iter().flat_map(|uri| ["--connect".to_owned(), uri.clone()]);
-    let root = context.global.root.iter().flat_map(|root| ["--root".to_owned(), root.to_string_lossy().into_owned()]);
-    connect.chain(root).chain(argv.iter().cloned()).collect()
-}
-
-fn shown(argv: &[String]) -> String {
-    format!("vgapt {}", line(argv))
-}
-
-/// As it is typed in a shell.
-fn line(argv: &[String]) -> String {
-    let words: Vec<String> = argv.iter().map(|word| shell_word(word)).collect();
-    words.join(" ")
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }

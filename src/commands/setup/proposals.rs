@@ -8,8 +8,9 @@ use super::answers::Answers;
 use super::found::{Found, IMAGES};
 use crate::commands::shared::refused::Refused;
 use crate::domain::{Cpus, Display, GpuChoice, Os, Profile};
-use crate::model::{Finding, Size};
+use crate::model::{Finding, PciAddress, Size};
 use crate::passthrough::{self, Assessment, Verdict};
+use crate::topology::{CoreKinds, Count, PinningRequest, pin};
 
 /// The least memory that is proposed; an installer of Windows needs half of it.
 const LEAST_MEMORY: Size = Size::from_mib(4 << 10);
@@ -27,12 +28,7 @@ pub(super) const WINDOW: Display = Display::Vnc;
 /// Where there is none: which card, where several are equal.
 pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
-        let choice = passthrough::choose(&found.cards);
-        let card = choice
-            .card()
-            .or(choice.sole())
-            .ok_or_else(|| Refused::from(Finding::error("no-clear-choice", choice.because(), choice.remedy())))?;
-        answers.request.gpu = vec![GpuChoice::At(card.address)];
+        answers.request.gpu = vec![GpuChoice::At(card(found)?)];
     }
     let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();
     let name = answers.name.clone().unwrap_or_else(|| os.to_string());
@@ -41,12 +37,12 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.request.disk = vec![disk(&name)];
     }
     answers.request.memory = answers.request.memory.or_else(|| memory(found));
-    answers.request.cpus = answers.request.cpus.or(Some(Cpus::Auto));
+    answers.request.cpus = answers.request.cpus.or_else(|| Some(cpus(found)));
     let installs = !found.has(&answers.request.disk[0]);
-    if answers.request.cdrom.is_none() && installs {
+    if answers.request.cdrom.is_none() && installs && !answers.request.without.no_cdrom {
         answers.request.cdrom = only(&installers(found));
     }
-    if answers.request.virtio_iso.is_none() && installs && answers.is_windows() {
+    if answers.request.virtio_iso.is_none() && installs && answers.is_windows() && !answers.request.without.no_virtio_iso {
         answers.request.virtio_iso = only(&drivers(found));
     }
     if !answers.has_input() {
@@ -57,6 +53,14 @@ pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
     }
     answers.name = Some(name);
     Ok(answers)
+}
+
+/// The card that is clearly the best choice.
+pub(super) fn card(found: &Found) -> Result<PciAddress> {
+    let choice = passthrough::choose(&found.cards);
+    let card = choice.card().or(choice.sole());
+    let none = || Refused::from(Finding::error("no-clear-choice", choice.because(), choice.remedy())).into();
+    card.map(|card| card.address).ok_or_else(none)
 }
 
 /// The images that may be installers.
@@ -78,25 +82,24 @@ fn only(paths: &[String]) -> Option<String> {
     if let [path] = paths { Some(path.clone()) } else { None }
 }
 
-/// From what the guest system is installed on its new disk, and what is missing for that.
-pub(super) fn install(answers: &Answers, found: &Found, is_new: bool) -> String {
-    let several = |paths: &[String]| if paths.len() > 1 { format!(" one of {}", paths.join(", ")) } else { String::new() };
+/// What the installation on a new disk lacks; `is_told`: the domain's summary says that the installer needs a driver.
+pub(super) fn lacking(answers: &Answers, found: &Found, is_new: bool, is_told: bool) -> Vec<Finding> {
     let request = &answers.request;
-    let installer = match &request.cdrom {
-        Some(path) => format!("from {path}"),
-        None if is_new => {
-            format!("nothing: the new disk is empty, and no installer is given; add --cdrom{}", several(&installers(found)))
-        }
-        None => return String::new(),
+    let one_of = |option: &str, paths: &[String]| match paths {
+        [] => format!("add {option} with its path"),
+        paths => format!("add {option}, with one of {}", paths.join(", ")),
     };
-    let drivers = match &request.virtio_iso {
-        Some(path) => format!(", drivers from {path}"),
-        None if answers.is_windows() => {
-            format!("; without virtio-win.iso the installer of Windows shows no disk: add --virtio-iso{}", several(&drivers(found)))
-        }
-        None => String::new(),
-    };
-    installer + &drivers
+    let (installers, drivers) = (installers(found), drivers(found));
+    let installer = (request.cdrom.is_none() && is_new).then(|| {
+        let message = "no installer is given, and the new disk is empty";
+        Finding::warning("no-installer", message, one_of("--cdrom", &installers))
+    });
+    let is_needed = request.virtio_iso.is_none() && is_new && answers.is_windows() && !(is_told && drivers.is_empty());
+    let drivers = is_needed.then(|| {
+        let message = "the installer of Windows shows no disk without the drivers in virtio-win.iso";
+        Finding::warning("no-drivers", message, one_of("--virtio-iso", &drivers))
+    });
+    installer.into_iter().chain(drivers).collect()
 }
 
 /// The path of a new disk.
@@ -109,6 +112,19 @@ pub(super) fn memory(found: &Found) -> Option<Size> {
     const GIB: u64 = 1 << 30;
     let half = Size::from_bytes(found.host.memory.total?.bytes() / 2 / GIB * GIB);
     Some(half.clamp(LEAST_MEMORY, MOST_MEMORY))
+}
+
+/// As many processors as one L3 cache of the host can provide; where that cannot be told, vgapt's default, and one is left for the
+/// host.
+pub(super) fn cpus(found: &Found) -> Cpus {
+    const DEFAULT: u32 = 4;
+    let topology = &found.host.topology;
+    let demand = PinningRequest { count: Count::Auto, kinds: CoreKinds::default(), node: None };
+    match (pin(topology, &demand), u32::try_from(topology.online.0.len())) {
+        (Ok(_), _) => Cpus::Auto,
+        (Err(_), Ok(there @ 1..)) => Cpus::Count((there - 1).clamp(1, DEFAULT)),
+        (Err(_), _) => Cpus::Count(DEFAULT),
+    }
 }
 
 /// The systems in the order in which they are offered: Windows first, the newest first.
@@ -133,56 +149,25 @@ pub(super) fn meaning(card: &Assessment) -> &'static str {
     }
 }
 
-/// Whether passing these cards leaves the host without a display.
-pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
-    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
-    found.cards.iter().filter(is_passed).any(|card| !card.host_keeps_display)
+/// The cards that are passed, by whichever of their functions they are named.
+fn passed<'f>(answers: &Answers, found: &'f Found) -> impl Iterator<Item = &'f Assessment> {
+    let is_named = |function: &PciAddress| answers.request.gpu.contains(&GpuChoice::At(*function));
+    found.cards.iter().filter(move |card| card.functions.iter().any(is_named))
 }
 
-/// Whether no monitor can be plugged into the passed cards.
-pub(super) fn is_blind(answers: &Answers, found: &Found) -> bool {
-    let is_passed = |card: &&Assessment| answers.request.gpu.contains(&GpuChoice::At(card.address));
+/// Whether passing these cards leaves the host without a display.
+pub(super) fn is_only_display(answers: &Answers, found: &Found) -> bool {
+    passed(answers, found).any(|card| !card.host_keeps_display)
+}
+
+/// Whether no monitor can be plugged into a passed card.
+fn is_blind(answers: &Answers, found: &Found) -> bool {
     let has_none = |card: &Assessment| found.host.device(card.address).is_some_and(|device| !passthrough::has_outlets(device));
-    let mut cards = found.cards.iter().filter(is_passed).peekable();
-    cards.peek().is_some() && cards.all(has_none)
+    passed(answers, found).all(has_none)
 }
 
 /// Whether the guest's picture would be nowhere.
 pub(super) fn needs_window(answers: &Answers, found: &Found) -> bool {
     let extras = &answers.request.extras;
     extras.display.is_none() && extras.looking_glass.is_none() && is_blind(answers, found)
-}
-
-/// Whether the host shows no picture while the guest runs, so that only another machine can open a window.
-fn is_dark(answers: &Answers, found: &Found) -> bool {
-    answers.request.handover || is_only_display(answers, found)
-}
-
-/// What opens the guest's window.
-pub(super) fn viewer(answers: &Answers, found: &Found, name: &str) -> String {
-    if is_dark(answers, found) {
-        format!("from another machine, virt-viewer -c qemu+ssh://HOST/system {name}")
-    } else {
-        format!("virt-viewer {name}, or virt-manager")
-    }
-}
-
-/// Where the guest's picture will be.
-pub(super) fn picture(answers: &Answers, found: &Found) -> &'static str {
-    if answers.request.gpu.is_empty() {
-        return if answers.has_window() {
-            "in a window on this host, which virt-manager or virt-viewer opens"
-        } else {
-            "nowhere yet: there is no card; add --display vnc, or use a remote desktop"
-        };
-    }
-    match (is_blind(answers, found), answers.has_window()) {
-        (true, true) => "in a window on this host, which virt-manager or virt-viewer opens: the card has no outputs",
-        (true, false) => "nowhere yet: the card has no outputs; add --display vnc, or use a remote desktop",
-        (false, _) if answers.request.handover => "on the host's own monitor, which returns to the host when the guest ends",
-        (false, true) if !is_dark(answers, found) => {
-            "on a monitor that is plugged into the card, and in a window on this host, which virt-manager or virt-viewer opens"
-        }
-        (false, _) => "on a monitor that is plugged into the card",
-    }
 }

@@ -7,6 +7,7 @@ use dialoguer::{Confirm, Input, Select};
 use super::answers::Answers;
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
+use crate::commands::shared::options::with_unit;
 use crate::commands::shared::request_file::domain_name;
 use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
@@ -37,29 +38,22 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         answers.request.disk = vec![absolute(&input("Disk (an image, or a block device)", &proposals::disk(&name))?)];
     }
     if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !answers.request.disk[0].starts_with("/dev/") {
-        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE))?);
+        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE), with_unit)?);
     }
-    if answers.request.cdrom.is_none() {
+    if answers.request.cdrom.is_none() && !answers.request.without.no_cdrom {
         answers.request.cdrom = disc("Installer", proposals::installers(found))?;
     }
-    if answers.request.virtio_iso.is_none() && answers.is_windows() {
+    if answers.request.virtio_iso.is_none() && answers.is_windows() && !answers.request.without.no_virtio_iso {
         answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", proposals::drivers(found))?;
     }
     if answers.request.memory.is_none() {
         let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), short);
-        answers.request.memory = Some(parsed("Memory", &proposal)?);
+        answers.request.memory = Some(parsed("Memory", &proposal, Size::asked)?);
     }
     if answers.request.cpus.is_none() {
-        answers.request.cpus = Some(parsed::<Cpus>("Processors (threads; auto: as many as one L3 cache of the host can provide)", "auto")?);
-    }
-    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
-    if !answers.has_input() && has_choice {
-        input_devices(&mut answers, found)?;
-    }
-    if proposals::needs_window(&answers, found) {
-        let question = "The card has no outputs for a monitor. Show the guest in a window on this host?";
-        let is_wanted = confirm(question, true)?;
-        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
+        let proposal = proposals::cpus(found).to_string();
+        answers.request.cpus =
+            Some(parsed("Processors (threads; auto: as many as one L3 cache of the host can provide)", &proposal, str::parse::<Cpus>)?);
     }
     if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
         let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
@@ -68,6 +62,15 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
         if !answers.request.handover {
             answers.allow.push(Allow::OnlyDisplay);
         }
+    }
+    let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
+    if !answers.has_input() && has_choice {
+        input_devices(&mut answers, found)?;
+    }
+    if proposals::needs_window(&answers, found) {
+        let question = format!("No monitor can show the guest. Show it in {}?", window(&answers, found));
+        let is_wanted = confirm(&question, true)?;
+        answers.request.extras.display = Some(if is_wanted { proposals::WINDOW } else { Display::None });
     }
     Ok(answers)
 }
@@ -82,7 +85,11 @@ fn card(found: &Found) -> Result<crate::model::PciAddress> {
         .iter()
         .map(|card| {
             let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
-            let why = if Some(card.address) == proposed { format!(" (proposed: {})", choice.because()) } else { String::new() };
+            let why = match choice.card() {
+                _ if Some(card.address) != proposed => String::new(),
+                Some(_) => format!(" (proposed: {})", choice.because()),
+                None => " (proposed: no other card is possible)".to_owned(),
+            };
             format!("{} {name}: {}{why}", card.address.short(), proposals::meaning(card))
         })
         .collect();
@@ -109,21 +116,31 @@ fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
     found.host.usb.iter().filter(|device| device.drivers.iter().any(|name| name == "usbhid"))
 }
 
+/// Where a window can be seen: a host without a display has none.
+fn window(answers: &Answers, found: &Found) -> &'static str {
+    if proposals::is_only_display(answers, found) {
+        "a window on another machine, which reaches this host by ssh"
+    } else {
+        "a window on this host"
+    }
+}
+
 /// Keyboard and mouse: switched between host and guest, passed through, through a window, or none.
 fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     let hid: Vec<&UsbDevice> = usb_input(found).collect();
     let mut lines = Vec::new();
     if !found.inputs.is_empty() {
-        lines.push(("switch keyboard and mouse between host and guest with both control keys", 0));
+        lines.push(("switch keyboard and mouse between host and guest with both control keys".to_owned(), 0));
     }
     if !hid.is_empty() {
-        lines.push(("pass USB devices through: the guest has them alone while it runs", 1));
+        lines.push(("pass USB devices through: the guest has them alone while it runs".to_owned(), 1));
     }
     if answers.request.extras.display.is_none() {
-        lines.push(("a window on this host, which shows the guest too, also while it is installed", 2));
+        let window = window(answers, found);
+        lines.push((format!("{window}, which shows the guest too, also while it is installed"), 2));
     }
-    lines.push(("none: I use them over the network", 3));
-    let shown: Vec<&str> = lines.iter().map(|(text, _)| *text).collect();
+    lines.push(("none: I use them over the network".to_owned(), 3));
+    let shown: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
     match lines[select("Keyboard and mouse", &shown, 0)?].1 {
         0 => answers.request.extras.evdev = chosen("Devices to switch", &found.inputs)?.into_iter().cloned().collect(),
         1 => {
@@ -170,11 +187,11 @@ fn named(proposal: &str) -> Result<String> {
 }
 
 /// Asks again until the answer can be parsed.
-fn parsed<T: std::str::FromStr<Err = String>>(what: &str, proposal: &str) -> Result<T> {
+fn parsed<T>(what: &str, proposal: &str, parse: fn(&str) -> Result<T, String>) -> Result<T> {
     let theme = ColorfulTheme::default();
     let dialog = Input::<String>::with_theme(&theme).with_prompt(what).default(proposal.to_owned());
-    let text = answer(dialog.validate_with(|text: &String| text.parse::<T>().map(drop)).interact_text())?;
-    text.parse().map_err(|what: String| Problem::new(what, "run setup again").into())
+    let text = answer(dialog.validate_with(|text: &String| parse(text).map(drop)).interact_text())?;
+    parse(&text).map_err(|what| Problem::new(what, "run setup again").into())
 }
 
 pub(super) fn confirm(question: &str, proposal: bool) -> Result<bool> {

@@ -8,20 +8,26 @@ use super::context::Context;
 use crate::root::Root;
 use crate::{output, run};
 
+/// Where both options are given, the harmless one counts.
+pub(in crate::commands) const DRY_RUN_COUNTS: &str = "--dry-run counts, and --yes does not: nothing will be changed";
+
 /// The user's consent.
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Consent {
     /// Make the changes without asking
     #[arg(long, short)]
     yes: bool,
-    /// Only show what would be changed
-    #[arg(long, conflicts_with = "yes")]
+    /// Only show what would be changed, also with --yes
+    #[arg(long)]
     pub(in crate::commands) dry_run: bool,
 }
 
 impl Consent {
     /// Runs this command again by sudo where it needs root.
     pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<()> {
+        if self.dry_run && self.yes {
+            context.note(DRY_RUN_COUNTS);
+        }
         if self.dry_run { Ok(()) } else { Self::as_root(context, root) }
     }
 

@@ -38,6 +38,15 @@ impl Facts {
         })
     }
 
+    /// Reads them where libvirt does not answer: its abilities, networks and domains stay unknown.
+    pub(in crate::commands) fn without_libvirt(context: &Context, base: &Base) -> Result<Self> {
+        let root = context.root()?;
+        let host = context.host(root.as_ref(), Scope::All)?;
+        let files = root.as_ref().map(|root| discovery::files(root, &base.wanted.files())).unwrap_or_default();
+        let other_hooks = root.as_ref().map(|root| discovery::other_hooks(root, Some(&base.name))).unwrap_or_default();
+        Ok(Self { root, host, files, libvirt: Libvirt::default(), other_domains: Vec::new(), other_hooks })
+    }
+
     /// Reads only the devices: a domain that loses devices cannot come into conflict with anything.
     pub(in crate::commands) fn of_devices(context: &Context, connection: &dyn Hypervisor) -> Result<Self> {
         let root = context.root()?;

@@ -1,5 +1,6 @@
 //! Code that several commands use.
 
+pub(super) mod base;
 pub(super) mod card;
 pub(super) mod consent;
 pub(super) mod context;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::host::{Allow, Bind, PageSize};
+use crate::host::{Allow, Bind, PackageUse, PageSize};
+use crate::model::Size;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -74,6 +75,22 @@ impl ValueEnum for PageSize {
     }
 }
 
+impl ValueEnum for PackageUse {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Guest => "What every guest needs, which is always included: libvirt, QEMU, UEFI firmware",
+            Self::Disk => "To create a disk: qemu-img",
+            Self::Tpm => "A TPM, which Windows 11 requires: swtpm",
+            Self::Virtiofs => "To share folders by virtiofs: virtiofsd",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
 impl ValueEnum for Allow {
     fn value_variants<'a>() -> &'a [Self] {
         &Self::ALL
@@ -90,4 +107,12 @@ impl ValueEnum for Allow {
         };
         Some(PossibleValue::new(self.name()).help(help))
     }
+}
+
+/// The size of a disk: a number without a unit is refused: it would mean MiB to vgapt and bytes to qemu-img.
+pub(in crate::commands) fn with_unit(text: &str) -> Result<Size, String> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("add a unit, such as 100G".into());
+    }
+    Size::asked(text)
 }

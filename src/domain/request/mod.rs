@@ -36,7 +36,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// Memory: 8G, 8192M, or a number in MiB as for QEMU [default: 8G] [env: VGAPT_MEMORY]
-    #[arg(long, visible_alias = "ram", alias = "mem", help_heading = heading::GUEST, value_name = "SIZE")]
+    #[arg(long, visible_alias = "ram", alias = "mem", help_heading = heading::GUEST, value_name = "SIZE", value_parser = Size::asked)]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     #[schemars(with = "Option<String>")]
     pub memory: Option<Size>,

@@ -37,7 +37,7 @@ pub(super) fn read_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            text.parse().map(Some).map_err(E::custom)
+            Size::asked(text).map(Some).map_err(E::custom)
         }
     }
 

@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 
 use super::receipt::{CommandRun, Made};
 use super::store::Stored;
+use crate::model::Finding;
 use crate::target::Target;
 use crate::target::files::{self, State};
 
@@ -19,8 +20,9 @@ pub(super) fn run(argv: &[String], target: &Target) -> Result<()> {
     }
 }
 
-/// Stores copies of what a command of a receipt will regenerate, then runs it.
-pub(super) fn carry_out(stored: &mut Stored, index: usize, target: &Target) -> Result<()> {
+/// Stores copies of what a command of a receipt will regenerate, then runs it. Returns a warning where one fails that the rest
+/// does not need.
+pub(super) fn carry_out(stored: &mut Stored, index: usize, target: &Target) -> Result<Option<Finding>> {
     let command = stored.receipt.commands[index].command.clone();
     let mut made = Vec::new();
     for (at, path) in outputs(&command.makes, target)?.into_iter().enumerate() {
@@ -31,7 +33,10 @@ pub(super) fn carry_out(stored: &mut Stored, index: usize, target: &Target) -> R
     }
     stored.receipt.commands[index] = CommandRun { command: command.clone(), begun: true, made };
     stored.save(&stored.receipt)?;
-    run(&command.argv, target)?;
+    let failed = match (run(&command.argv, target), &command.lacking) {
+        (Err(error), Some(lacking)) => Some(not_done(&command.argv, lacking, &error)),
+        (ran, _) => ran.map(|()| None)?,
+    };
     let made = &mut stored.receipt.commands[index].made;
     for path in outputs(&command.makes, target)? {
         if !made.iter().any(|made| made.path == path) {
@@ -44,7 +49,13 @@ pub(super) fn carry_out(stored: &mut Stored, index: usize, target: &Target) -> R
             made.after = Some(state.digest());
         }
     }
-    stored.save(&stored.receipt)
+    stored.save(&stored.receipt)?;
+    Ok(failed)
+}
+
+fn not_done(argv: &[String], lacking: &str, error: &anyhow::Error) -> Finding {
+    let message = format!("the host still lacks {lacking}; {error:#}");
+    Finding::warning("not-installed", message, format!("correct what it names, then run: {}", argv.join(" ")))
 }
 
 impl CommandRun {

@@ -9,6 +9,7 @@ use super::receipt::{CommandRun, FORMAT, Progress, Receipt};
 use super::store::{Store, Stored, above};
 use super::undo::{self, Which};
 use crate::host::plan::Plan;
+use crate::model::Finding;
 use crate::target::Target;
 use crate::target::files::{self, State};
 
@@ -60,8 +61,9 @@ impl Run {
         }
     }
 
-    /// Does what was recorded, and reports each step to `tell`. If it fails, the caller has to call [`Self::roll_back`].
-    pub fn carry_out(&mut self, tell: &dyn Fn(&str)) -> Result<()> {
+    /// Does what was recorded, and reports each step to `tell`; returns warnings of what could not be done and is not needed. If it
+    /// fails, the caller has to call [`Self::roll_back`].
+    pub fn carry_out(&mut self, tell: &dyn Fn(&str)) -> Result<Vec<Finding>> {
         let receipt = &self.stored.receipt;
         for directory in &receipt.directories {
             self.target.make_directory(directory, DIRECTORY)?;
@@ -70,11 +72,12 @@ impl Run {
             write.carry_out(after.as_ref(), &self.target, tell)?;
         }
         let commands = if self.target.is_live() { receipt.commands.len() } else { 0 };
+        let mut warnings = Vec::new();
         for index in 0..commands {
             tell(&format!("running {}", self.stored.receipt.commands[index].command.argv.join(" ")));
-            command::carry_out(&mut self.stored, index, &self.target)?;
+            warnings.extend(command::carry_out(&mut self.stored, index, &self.target)?);
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// Marks the receipt as applied, after the verification.

@@ -1,7 +1,9 @@
 //! The packages with what a guest needs, for each family of distributions.
 
+use std::collections::BTreeSet;
+
 use crate::host::plan::{Command, Edits};
-use crate::host::request::Wanted;
+use crate::host::request::{PackageUse, Wanted};
 use crate::model::{Distribution, Finding, Host, Setup};
 
 /// Software that is needed or useful, and its packages.
@@ -81,16 +83,23 @@ fn family(distribution: &Distribution) -> Option<usize> {
     FAMILIES.iter().position(|(members, _)| distribution.is_like(members))
 }
 
+/// Whether the distribution's firmware for guests has Microsoft's keys; Arch's `edk2-ovmf` has none in its package
+/// (<https://archlinux.org/packages/extra/any/edk2-ovmf>).
+pub fn firmware_has_keys(distribution: &Distribution) -> bool {
+    family(distribution) != Some(2)
+}
+
 /// Whether it is of Debian's family.
 pub(super) fn is_debian(host: &Host) -> bool {
     family(&host.platform.distribution) == Some(0)
 }
 
-/// One command that installs what is missing and required, also for an installation. `vgapt undo` does not remove packages.
-pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits, Finding> {
+/// The commands that install what is missing for these uses. `vgapt undo` does not remove packages.
+pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, uses: &BTreeSet<PackageUse>) -> Result<Edits, Finding> {
     let is_needed = |software: &&SoftwarePackage| match software.program {
-        // No guest needs them to run, but without them no disk is created, and Windows 11 is not installed.
-        "qemu-img" | "swtpm" => true,
+        "qemu-img" => uses.contains(&PackageUse::Disk),
+        "swtpm" => uses.contains(&PackageUse::Tpm),
+        "virtiofsd" => uses.contains(&PackageUse::Virtiofs),
         "smbd" => !wanted.shares.shares.is_empty(),
         _ => software.required,
     };
@@ -99,17 +108,27 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     if missing.is_empty() {
         return Ok(edits);
     }
-    let names: Vec<&str> = missing.iter().map(|software| software.name).collect();
+    let names = |packages: &[&SoftwarePackage]| packages.iter().map(|software| software.name).collect::<Vec<_>>().join(", ");
     let Some(family) = family(&host.platform.distribution) else {
         return Err(Finding::error(
             "packages",
-            format!("how this distribution installs packages is not known; missing: {}", names.join(", ")),
+            format!("how this distribution installs packages is not known; missing: {}", names(&missing)),
             "install them with its package manager, and omit --install",
         ));
     };
-    let packages: Vec<&str> = missing.iter().map(|software| software.packages[family]).collect();
-    let argv = [FAMILIES[family].1, &packages].concat();
-    edits.commands.push(Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names.join(", "))));
+    let command = |packages: &[&SoftwarePackage]| {
+        let named: Vec<&str> = packages.iter().map(|software| software.packages[family]).collect();
+        let argv = [FAMILIES[family].1, &named].concat();
+        Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names(packages)))
+    };
+    // A package manager installs all that one command names, or nothing.
+    let (optional, needed): (Vec<_>, Vec<_>) = missing.into_iter().partition(|software| software.program == "swtpm");
+    edits.commands.extend((!needed.is_empty()).then(|| command(&needed)));
+    edits.commands.extend(
+        optional
+            .into_iter()
+            .map(|software| Command { lacking: Some(format!("{}: {}", software.name, software.why)), ..command(&[software]) }),
+    );
     Ok(edits)
 }
 

@@ -47,8 +47,8 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     loader_edits(host, setup, needed, &mut plan);
     take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
-    if wanted.install {
-        take(&mut plan, packages::edits(host, setup, wanted));
+    if let Some(uses) = &wanted.install {
+        take(&mut plan, packages::edits(host, setup, wanted, uses));
     }
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));

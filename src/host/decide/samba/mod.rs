@@ -29,7 +29,7 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted) -> Result<Edits
     if shares.is_empty() {
         return Ok(edits);
     }
-    if !setup.has("smbd") && !wanted.install {
+    if !setup.has("smbd") && wanted.install.is_none() {
         let message = "Samba, which is needed to share the folders, is not installed";
         return Err(Finding::error("samba", message, "vgapt prepare --share-smb … --install"));
     }
