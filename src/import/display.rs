@@ -129,7 +129,13 @@ fn show(draft: &mut Draft, mut graphics: Fragment) {
 
 /// `:1`, `127.0.0.1:1`, `unix:/path`, `none`.
 fn vnc(draft: &mut Draft, index: usize) {
-    let display = draft.take(index, "display").unwrap_or_default();
+    let display = draft.take(index, "display").or_else(|| draft.take(index, "vnc")).unwrap_or_default();
+    if let Some(path) = display.strip_prefix("unix:") {
+        let mut graphics = Fragment::new("graphics").with("type", "vnc");
+        graphics.set("listen@type", "socket");
+        graphics.set("listen@socket", path);
+        return finish_vnc(draft, index, graphics);
+    }
     if display == "none" {
         return draft.native(index, "no <graphics>");
     }
@@ -153,7 +159,10 @@ fn vnc(draft: &mut Draft, index: usize) {
         draft.notes.push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));
     }
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
-    let mut graphics = graphics.with("listen", listen);
+    finish_vnc(draft, index, graphics.with("listen", listen));
+}
+
+fn finish_vnc(draft: &mut Draft, index: usize, mut graphics: Fragment) {
     draft.fill(index, "vnc", &mut graphics);
     // libvirt numbers the backends in their order.
     let backends = || draft.options.iter().filter(|option| option.name == "audiodev");
@@ -177,12 +186,19 @@ fn spice(draft: &mut Draft, index: usize) {
             graphics.set("@port", port);
         }
         graphics.set("@autoport", if port.is_some() { "no" } else { "yes" });
-        if address.is_none() {
+        let is_closed = draft.peek(index, "disable-ticketing").is_none() && draft.peek(index, "password").is_none();
+        if is_closed {
+            draft.notes.push(
+                "-spice without disable-ticketing asks for a password (QEMU's monitor or a file sets it), the domain for none, and listens on \
+                 127.0.0.1 only: passwd= of <graphics> sets one"
+                    .into(),
+            );
+        } else if address.is_none() {
             draft.notes.push(
                 "-spice without addr= listens on all addresses; the domain listens on 127.0.0.1 only: listen= of <graphics> sets another address".into(),
             );
         }
-        graphics.set("@listen", address.unwrap_or_else(|| "127.0.0.1".into()));
+        graphics.set("@listen", address.filter(|_| !is_closed).unwrap_or_else(|| "127.0.0.1".into()));
     }
     draft.fill(index, "spice", &mut graphics);
     // The node is used only with gl=on.

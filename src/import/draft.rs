@@ -110,7 +110,7 @@ impl Draft {
 
     /// The same for properties whose names begin with a prefix that the table leaves out.
     pub(super) fn fill_prefixed(&mut self, index: usize, of: &str, prefix: &str, element: &mut Fragment) {
-        for (_, names, convert, places) in PROPERTIES.iter().filter(|(subject, ..)| *subject == of) {
+        for (_, names, convert, places) in PROPERTIES.iter().filter(|(subjects, ..)| subjects.split(", ").any(|subject| subject == of)) {
             for name in names.split(' ') {
                 let property = format!("{prefix}{name}");
                 let Some(value) = self.peek(index, &property) else { continue };
@@ -133,7 +133,9 @@ impl Draft {
 
     /// Whether an option has properties left, and the table has all of them for this.
     pub(super) fn is_known(&self, index: usize, of: &str) -> bool {
-        let has = |name: &str| PROPERTIES.iter().any(|(subject, names, ..)| *subject == of && table::has(names, name));
+        let has = |name: &str| {
+            PROPERTIES.iter().any(|(subjects, names, ..)| subjects.split(", ").any(|subject| subject == of) && table::has(names, name))
+        };
         let left = self.options[index].props.left();
         !left.is_empty() && left.iter().all(|(name, _)| has(name))
     }
@@ -154,6 +156,9 @@ impl Draft {
             element.set("@model", self.virtio_model(index));
         }
         self.fill(index, group, &mut element);
+        if self.peek(index, "driver").is_some_and(|driver| driver.starts_with("virtio")) {
+            self.fill(index, "virtio", &mut element);
+        }
         element
     }
 

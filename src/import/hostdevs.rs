@@ -10,7 +10,8 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&["controller pci"]) {
         let id = draft.peek(index, "id").unwrap_or_default().to_owned();
         draft.renamed.push((id, String::new()));
-        draft.whole(index);
+        draft.fill(index, "controller pci", &mut Fragment::new(""));
+        draft.fill(index, "device", &mut Fragment::new(""));
         draft.native(index, "<controller type='pci'>: libvirt adds the ports that it needs");
     }
     let devices = draft.devices(&["hostdev"]);

@@ -152,7 +152,11 @@ fn amount(draft: &mut Draft) {
 
 /// Adds the NUMA nodes of the guest, and the backends that they name.
 fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
-    let nodes = draft.named(&["numa"]);
+    let (nodes, others): (Vec<usize>, Vec<usize>) =
+        draft.named(&["numa"]).into_iter().partition(|index| draft.peek(*index, "type") == Some("node"));
+    for index in others {
+        draft.keep(index, "libvirt's distances and caches of nodes are not written by import");
+    }
     if let [index] = nodes[..] {
         backends.extend(draft.take(index, "memdev"));
         draft.options[index].props.ignore(&["type", "nodeid", "cpus", "mem"]);

@@ -29,6 +29,7 @@ pub(super) fn translate(draft: &mut Draft) {
             None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
+    boot_order(draft);
     let is_secret = |option: &QemuOption| option.name == "object" && option.peek("id") == Some(MASTER_KEY);
     let is_libvirts = |option: &QemuOption| option.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
@@ -47,5 +48,17 @@ pub(super) fn translate(draft: &mut Draft) {
             }
         }
         draft.notes.push(format!("the secret {MASTER_KEY} is renamed to importedKey0: libvirt uses that name itself"));
+    }
+}
+
+/// libvirt counts the boot order from 1, also where a device is passed to QEMU unchanged.
+fn boot_order(draft: &mut Draft) {
+    if !draft.options.iter().any(|option| option.peek("bootindex") == Some("0")) {
+        return;
+    }
+    for option in &mut draft.options {
+        if let Some(number) = option.peek("bootindex").and_then(|number| number.parse::<u32>().ok()) {
+            option.set("bootindex", Some(&number.saturating_add(1).to_string()));
+        }
     }
 }

@@ -56,13 +56,16 @@ const BEHIND: [(&str, &str, &str); 9] = [
     ("iothread", "object", "iothread."),
     ("fsdev", "fsdev", "fsdev."),
 ];
+/// Properties of a block node that a drive has under another name.
+const NODE: [(&str, &str); 4] =
+    [("filename", "file name"), ("cache.direct", "direct"), ("cache.no-flush", "no-flush"), ("read-only", "readonly")];
 /// Names and places, which libvirt assigns.
 const PLACES: &str = "id bus addr port chassis slot multifunction node-name drive netdev chardev audiodev tpmdev memdev rng iothread fsdev driver \
                       qom-type type vlan name cad nr index unit if media scsi-id lun channel device_id netdev.id";
 /// Properties at QEMU's default.
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
-                        acpi=on share=off prealloc=off memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
+                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
                         graphics=on";
 /// Settings that several options make together.
@@ -84,6 +87,14 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
             .map(|(name, value)| (if name == "write-cache" { "drive.writeback".into() } else { name.replace('_', "-") }, spelt(&value)))
             .filter(|(name, value)| !PLACES.split(' ').any(|place| place.replace('_', "-") == *name) && !is_default(name, value))
             .collect();
+    }
+    // libvirt counts the boot order from 1.
+    let order = |item: &Item| item.props.get("bootindex")?.parse::<u32>().ok();
+    let first = items.iter().filter_map(order).min().unwrap_or_default();
+    for item in &mut items {
+        if let Some(order) = order(item) {
+            item.props.insert("bootindex".into(), (order - first).to_string());
+        }
     }
     items
 }
@@ -220,6 +231,13 @@ impl Line<'_> {
                     item.props.extend(inner.props);
                     item.options.extend(inner.options);
                 }
+                // The device that it names, by its number.
+                None if name == "masterbus" => {
+                    let id = value.split('.').next();
+                    let is_master = |option: &&QemuOption| option.driver().is_some_and(|driver| driver.contains("ehci"));
+                    let at = options.iter().filter(is_master).position(|option| option.peek("id") == id);
+                    item.props.insert(format!("{prefix}{name}"), at.map_or(value.clone(), |at| at.to_string()));
+                }
                 None => drop(item.props.insert(format!("{prefix}{name}"), value)),
             }
         }
@@ -235,6 +253,7 @@ impl Line<'_> {
             return;
         }
         let mut name = id.to_owned();
+        let mut is_top = true;
         for _ in 0..8 {
             let Some(at) = options.iter().position(|option| option.name == "blockdev" && option.peek("node-name") == Some(&name)) else {
                 return;
@@ -243,21 +262,18 @@ impl Line<'_> {
             item.options.push(at);
             let node = &options[at];
             let mut put = |of: &str, value: &str| drop(item.props.insert(format!("drive.{of}"), value.to_owned()));
-            for prefix in ["", "file."] {
-                for (from, to) in [
-                    ("filename", "file"),
-                    ("cache.direct", "direct"),
-                    ("cache.no-flush", "no-flush"),
-                    ("aio", "aio"),
-                    ("detect-zeroes", "detect-zeroes"),
-                    ("read-only", "readonly"),
-                    ("discard", "discard"),
-                ] {
-                    if let Some(value) = node.peek(&format!("{prefix}{from}")) {
-                        put(to, value);
-                    }
+            for (name, value) in node.props.left() {
+                let name = name.strip_prefix("file.").unwrap_or(&name);
+                let name = NODE.iter().find(|(node, _)| *node == name).map_or(name, |(_, drive)| drive);
+                // Of the nodes of an image the uppermost decides.
+                let is_lower = !is_top && ["discard", "detect-zeroes", "readonly"].contains(&name);
+                if name == "file name" {
+                    put("file", &value);
+                } else if !["file", "auto-read-only", "driver", "node-name"].contains(&name) && !is_lower {
+                    put(name, &value);
                 }
             }
+            is_top &= node.peek("driver") == Some("copy-on-read");
             match node.peek("driver") {
                 Some("file" | "host_device" | "host_cdrom") | None => {}
                 Some("copy-on-read") => put("copy-on-read", "on"),
@@ -282,6 +298,9 @@ impl Line<'_> {
         }
         self.all("machine", index);
         let item = self.item("machine", index);
+        if let Some(accel) = item.props.get_mut("accel") {
+            *accel = accel.split(':').next().unwrap_or_default().to_owned();
+        }
         item.props.retain(|name, _| !name.starts_with("pflash"));
         item.props.extend(model.map(|model| ("machine".to_owned(), model)));
         let memory: BTreeMap<String, String> =
@@ -434,10 +453,11 @@ impl Line<'_> {
 
     fn vnc(&mut self, index: usize) {
         let option = &self.options[index];
-        let display = option.peek("display").unwrap_or_default();
+        let display = option.peek("display").or(option.peek("vnc")).unwrap_or_default();
         let display = if display.starts_with(':') { format!("0.0.0.0{display}") } else { display.to_owned() };
         self.all("vnc", index);
         if let Some(item) = self.items.last_mut() {
+            item.props.remove("vnc");
             item.props.insert("display".into(), display);
         }
     }
