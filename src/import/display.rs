@@ -4,7 +4,11 @@ use super::draft::Draft;
 use super::table;
 use crate::xml::Fragment;
 
+/// Where libvirt puts the sockets that it makes itself.
+const OF_LIBVIRT: &str = "/var/lib/libvirt/qemu/domain-";
 const NO_WINDOW: &str = "libvirt opens no window; view the guest with virt-viewer, or on the card's own output";
+const NO_TICKETS: &str = "-spice without disable-ticketing asks for a password (QEMU's monitor sets it); the domain asks for none, and listens \
+     on 127.0.0.1 or on a socket only: passwd= of <graphics> sets one";
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut videos: Vec<Fragment> = Vec::new();
@@ -133,7 +137,11 @@ fn vnc(draft: &mut Draft, index: usize) {
     if let Some(path) = display.strip_prefix("unix:") {
         let mut graphics = Fragment::new("graphics").with("type", "vnc");
         graphics.set("listen@type", "socket");
-        graphics.set("listen@socket", path);
+        if path.starts_with(OF_LIBVIRT) {
+            draft.notes.push(format!("{path} was made by libvirt, which makes a new socket at each start"));
+        } else {
+            graphics.set("listen@socket", path);
+        }
         return finish_vnc(draft, index, graphics);
     }
     if display == "none" {
@@ -147,11 +155,12 @@ fn vnc(draft: &mut Draft, index: usize) {
     let mut listen = if host.is_empty() { "0.0.0.0" } else { host };
     let is_local = listen == "localhost" || listen.starts_with("127.") || listen == "::1";
     let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
-    let guard = guards.into_iter().find(|name| draft.take(index, name).is_some_and(|value| value != "off"));
-    if let Some(guard) = guard {
+    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
+    if !set.is_empty() {
+        let guard = set.join("=, ");
         let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}") };
         draft.notes.push(format!(
-            "{guard} of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
+            "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
              in qemu.conf{until}"
         ));
         listen = if is_local { listen } else { "127.0.0.1" };
@@ -177,22 +186,19 @@ fn finish_vnc(draft: &mut Draft, index: usize, mut graphics: Fragment) {
 fn spice(draft: &mut Draft, index: usize) {
     let mut graphics = Fragment::new("graphics").with("type", "spice");
     let address = draft.take(index, "addr");
+    let is_closed = ["disable-ticketing", "password"].iter().all(|name| draft.peek(index, name).is_none());
     if draft.flag(index, "unix") == Some(true) {
         graphics.set("listen@type", "socket");
         graphics.set("listen@socket", address.unwrap_or_default());
+        draft.notes.extend(is_closed.then(|| NO_TICKETS.to_owned()));
     } else {
         let port = draft.take(index, "port");
         if let Some(port) = &port {
             graphics.set("@port", port);
         }
         graphics.set("@autoport", if port.is_some() { "no" } else { "yes" });
-        let is_closed = draft.peek(index, "disable-ticketing").is_none() && draft.peek(index, "password").is_none();
         if is_closed {
-            draft.notes.push(
-                "-spice without disable-ticketing asks for a password (QEMU's monitor or a file sets it), the domain for none, and listens on \
-                 127.0.0.1 only: passwd= of <graphics> sets one"
-                    .into(),
-            );
+            draft.notes.push(NO_TICKETS.into());
         } else if address.is_none() {
             draft.notes.push(
                 "-spice without addr= listens on all addresses; the domain listens on 127.0.0.1 only: listen= of <graphics> sets another address".into(),

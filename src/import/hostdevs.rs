@@ -102,11 +102,16 @@ fn mediated(draft: &mut Draft, index: usize) {
     finish(draft, index, hostdev.child(Fragment::new("source").child(Fragment::new("address").with("uuid", name))), None);
 }
 
+/// An empty name is no ROM.
+pub(super) fn without_rom(device: &mut Fragment) {
+    if device.at("rom").is_some_and(|rom| rom.attribute("file") == Some("")) {
+        *device.below("rom") = Fragment::new("rom").with("enabled", "no");
+    }
+}
+
 fn finish(draft: &mut Draft, index: usize, mut hostdev: Fragment, guest: Option<Fragment>) {
     draft.fill(index, "hostdev", &mut hostdev);
-    if hostdev.at("rom").is_some_and(|rom| rom.attribute("file") == Some("")) {
-        *hostdev.below("rom") = Fragment::new("rom").with("enabled", "no");
-    }
+    without_rom(&mut hostdev);
     draft.ignore_address(index);
     let left = draft.options[index].props.left();
     let alias = format!("ua-import-{index}");

@@ -1,6 +1,7 @@
 //! Memory and its backends.
 
 use super::draft::Draft;
+use super::table;
 use crate::model::Size;
 use crate::xml::Fragment;
 
@@ -176,8 +177,16 @@ fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
             draft.keep(index, "the memory size of the node is not known");
             continue;
         };
-        let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));
-        draft.domain.push("cpu/numa", cell.with("memory", memory.kib()).with("unit", "KiB"));
+        let mut cell = Fragment::new("cell").with("id", id);
+        if !cpus.is_empty() {
+            cell = cell.with("cpus", cpus.join(","));
+        }
+        cell = cell.with("memory", memory.kib()).with("unit", "KiB");
+        let object = draft.with("object", "id", backends.last().map_or("", String::as_str));
+        if let Some(share) = object.and_then(|object| draft.peek(object, "share")) {
+            cell = cell.with("memAccess", if table::is_on(share) { "shared" } else { "private" });
+        }
+        draft.domain.push("cpu/numa", cell);
         draft.options[index].props.ignore(&["type", "mem"]);
         draft.native(index, "<numa><cell>");
     }

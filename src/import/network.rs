@@ -1,6 +1,7 @@
 //! Network cards and their backends.
 
 use super::draft::Draft;
+use super::hostdevs::without_rom;
 use super::options::QemuOption;
 use super::props::Props;
 use super::table;
@@ -233,5 +234,6 @@ fn interface(draft: &mut Draft, card: Card) {
         draft.ignore_address(*index);
         draft.native(*index, "<interface>");
     }
+    without_rom(&mut element);
     draft.device(element);
 }

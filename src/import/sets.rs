@@ -33,12 +33,15 @@ pub(super) fn translate(draft: &mut Draft) {
     let is_secret = |option: &QemuOption| option.name == "object" && option.peek("id") == Some(MASTER_KEY);
     let is_libvirts = |option: &QemuOption| option.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
+        draft.is_of_libvirt = true;
         for index in draft.named(&["object"]) {
             if is_secret(&draft.options[index]) {
                 draft.drop(index, "libvirt's master key of an earlier run; libvirt creates a new one");
             } else if draft.peek(index, "keyid") == Some(MASTER_KEY) {
                 let why = "it is encrypted with a libvirt master key that is gone: write <encryption> or <auth> with a libvirt <secret>";
-                draft.drop(index, why);
+                let remedy =
+                    "virsh dumpxml of the domain has them; else make a secret (virsh secret-define), and write the element by hand";
+                draft.refuse(index, why, remedy);
             }
         }
     } else if draft.options.iter().any(is_secret) {

@@ -81,6 +81,11 @@ fn folders(draft: &mut Draft) {
             draft.keep(index, NO_BACKEND);
             continue;
         };
+        if draft.peek(backend, "fsdriver").is_some_and(|driver| driver != "local") {
+            draft.keep(backend, "libvirt shares folders by the driver 'local' only");
+            draft.keep(index, "its folder is passed to QEMU unchanged");
+            continue;
+        }
         let mut folder = draft.element(index, "filesystem 9p");
         draft.fill(backend, "filesystem 9p", &mut folder);
         folder.sort(&["driver", "source", "target"]);

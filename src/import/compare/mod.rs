@@ -38,10 +38,13 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("usb-host", "vendorid productid hostbus hostaddr hostdevice", "libvirt finds the device by its ids at each start"),
     ("*", "mq", "libvirt derives it from the number of queues"),
     (
-        "virtio-net-pci",
-        "host-mtu rx-queue-size tx-queue-size event-idx csum gso mrg-rxbuf tx acpi-index ats packed iommu-platform ioeventfd",
+        "virtio-net-pci e1000 e1000e igb rtl8139 vmxnet3",
+        "host-* guest-* rx-queue-size tx-queue-size event-idx csum gso mrg-rxbuf tx acpi-index ats packed iommu-platform ioeventfd rss hash \
+         rombar romfile bootindex",
         "<interface>; domxml-to-native keeps the card's model and address only",
     ),
+    ("*", "drive.backing*", "libvirt finds the images below by the header of the overlay"),
+    ("*", "memory.x-use-canonical-path-for-ramblock-id", "the name of the memory in a saved state"),
     ("*", "vectors", "libvirt derives it from the number of queues"),
     ("*", "chardev.*", "libvirt creates the character device"),
     ("*", "tpmdev.*", "libvirt runs its own swtpm"),
@@ -56,7 +59,11 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
 ];
 
 /// Properties that libvirt or vgapt sets and the script does not: the kind of device, the property, and why.
-const MORE: &[(&str, &str, &str)] = &[];
+const MORE: &[(&str, &str, &str)] = &[
+    ("*", "bootindex", "without an order libvirt boots from the first disk"),
+    ("m", "slots", "libvirt requires them beside maxmem"),
+    ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
+];
 
 /// Options that libvirt gives to each QEMU.
 const OF_LIBVIRT: &str = "S nodefaults no-user-config no-shutdown mon sandbox msg uuid name";
@@ -64,7 +71,9 @@ const OF_LIBVIRT: &str = "S nodefaults no-user-config no-shutdown mon sandbox ms
 /// The row of a table for a property of a kind of device.
 fn row(table: &'static [(&str, &str, &'static str)], item: &Item, name: &str) -> Option<&'static str> {
     let matches = |pattern: &str, text: &str| pattern.strip_suffix('*').map_or(pattern == text, |start| text.starts_with(start));
-    let is_it = |(kind, names, _): &&(&str, &str, &str)| matches(kind, &item.kind) && names.split(' ').any(|of| matches(of, name));
+    let is_it = |(kinds, names, _): &&(&str, &str, &str)| {
+        kinds.split(' ').any(|kind| matches(kind, &item.kind)) && names.split(' ').any(|of| matches(of, name))
+    };
     table.iter().find(is_it).map(|(.., why)| *why)
 }
 

@@ -89,6 +89,9 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
             element.set(&format!("driver@{name}"), value);
         }
         let discard = disk.file.discard.as_deref().map(|discard| if discard == "on" { "unmap" } else { discard });
+        for child in disk.element.at("driver").into_iter().flat_map(Fragment::children) {
+            element.push("driver", child.clone());
+        }
         let zeroes = disk.file.detect_zeroes.as_deref();
         let copy = disk.file.copy_on_read.then_some("on");
         let of_file = [

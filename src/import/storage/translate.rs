@@ -66,9 +66,24 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
         of_device(draft, index, &mut disk, &controllers);
         disks.push(disk);
     }
+    floppies(draft, &mut disks);
     protect(draft, &mut disks);
     place(draft, &mut disks, &kept);
     write(draft, disks, around);
+}
+
+/// The controller of floppies is libvirt's own; it has their boot order.
+fn floppies(draft: &mut Draft, disks: &mut [Disk]) {
+    for index in draft.devices(&["controller fdc"]) {
+        for disk in disks.iter_mut().filter(|disk| disk.bus == "fdc" || disk.bus == "floppy") {
+            let name = if disk.place.unit.or(disk.place.index) == Some(1) { "bootindexB" } else { "bootindexA" };
+            if let Some(order) = draft.take(index, name) {
+                disk.element.set("boot@order", order);
+            }
+        }
+        draft.ignore_address(index);
+        draft.native(index, "<controller type='fdc'>: libvirt adds it");
+    }
 }
 
 /// `-snapshot`, and `snapshot=on` of a drive: the guest's writes do not reach the image. libvirt supports that
@@ -256,7 +271,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
             let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
             disk.place = DiskAddress { controller, bus: channel, target, unit, index: None };
         }
-        _ => {}
+        _ => disk.place.unit = unit,
     }
     draft.ignore_address(index);
     disk.file.options.push(index);

@@ -19,6 +19,7 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("lsi lsi53c895a", "controller scsi", "@model=lsilogic"),
     ("megasas", "controller scsi", "@model=lsisas1078"),
     ("ahci ich9-ahci", "controller sata", ""),
+    ("isa-fdc", "controller fdc", ""),
     ("qemu-xhci", "controller usb", "@model"),
     ("nec-usb-xhci", "controller usb", "@model=nec-xhci"),
     ("usb-ehci", "controller usb", "@model=ehci"),

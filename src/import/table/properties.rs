@@ -112,7 +112,6 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("netdev", "mq vectors", Drop, "libvirt derives it from queues="),
     ("hostdev", "driver host sysfsdev", Drop, "<source>"),
     ("hostdev, netdev", "rombar", OnOff, "rom@bar"),
-    // An empty name is no ROM.
     ("hostdev, netdev", "romfile", Same, "rom@file"),
     ("hostdev, netdev", "acpi-index", Number, "acpi@index"),
     ("mdev", "display ramfb", Same, "@*"),
@@ -200,8 +199,7 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("filesystem virtiofs", "queue-size", Same, "driver@queue"),
     ("filesystem virtiofs", "chardev", Drop, "<source>"),
     ("filesystem virtiofs", "tag", Same, "target@dir"),
-    ("filesystem 9p", "id fsdev", Drop, "<source>"),
-    ("filesystem 9p", "fsdriver", Words(&[("local", "")]), "driver@type"),
+    ("filesystem 9p", "fsdriver id fsdev", Drop, "<source>"),
     ("filesystem 9p", "security_model", Words(&[("mapped-xattr", "mapped"), ("mapped-file", "mapped"), ("none", "squash")]), "@accessmode"),
     ("filesystem 9p", "path", Same, "source@dir"),
     ("filesystem 9p", "mount_tag", Same, "target@dir"),
