@@ -124,7 +124,9 @@ fn port(draft: &mut Draft, index: usize) {
         }
     }
     draft.fill(chardev, "chardev", &mut element);
-    draft.native(chardev, "<channel>: libvirt creates the socket itself");
+    let is_own = element.attribute("type") == Some("unix") && element.at("source").is_none();
+    draft
+        .native(chardev, &if is_own { "<channel>: libvirt creates the socket itself".to_owned() } else { format!("<{}>", element.name()) });
     draft.finish(index, element);
 }
 
