@@ -1,6 +1,7 @@
 //! Serial lines, channels to the guest, and the TPM.
 
 use super::draft::Draft;
+use super::table;
 use crate::xml::Fragment;
 
 const NO_BACKEND: &str = "its backend was not found in the script";
@@ -14,6 +15,7 @@ pub(super) fn translate(draft: &mut Draft) {
         for (name, value) in element.attributes().iter().filter(|(_, value)| value != "virtio") {
             controller = controller.with(name, value);
         }
+        controller = controller.child_if(element.at("driver").cloned());
         let id = draft.take(index, "id").unwrap_or_default();
         draft.renamed.push((id, format!("virtio-serial{number}")));
         draft.native(index, "<controller type='virtio-serial'>");
@@ -46,31 +48,47 @@ fn lines(draft: &mut Draft) {
     }
 }
 
-/// Serial ports given as devices, if libvirt has an element for their backend.
+/// Lines given as devices, if libvirt has an element for their backend.
 fn devices(draft: &mut Draft) {
-    for index in draft.devices(&["serial"]) {
+    for index in draft.devices(&["serial", "parallel", "console"]) {
         let Some(chardev) = draft.behind(index, "chardev", "chardev") else { continue };
-        let mut serial = Fragment::new("serial");
-        let path = draft.peek(chardev, "path").map(str::to_owned);
-        match (draft.peek(chardev, "backend"), path) {
-            (Some("pty" | "stdio"), _) => serial.set("@type", "pty"),
-            (Some("file"), path) => {
-                serial.set("@type", "file");
-                serial.set("source@path", path.unwrap_or_default());
-            }
-            (Some("socket"), Some(path)) => {
-                serial.set("@type", "unix");
-                serial.set("source@mode", if draft.flag(chardev, "server") == Some(true) { "bind" } else { "connect" });
-                serial.set("source@path", path);
-            }
-            _ => continue,
+        let group = table::group(draft.peek(index, "driver").unwrap_or_default(), &["serial", "parallel", "console"]).unwrap_or_default();
+        let mut line = draft.element(index, group);
+        if !source(draft, chardev, &mut line) {
+            continue;
         }
-        serial.set("target@type", "isa-serial");
-        draft.fill(index, "serial", &mut serial);
-        draft.fill(chardev, "chardev", &mut serial);
-        draft.native(chardev, "<serial>");
-        draft.finish(index, serial);
+        draft.fill(index, "serial", &mut line);
+        draft.fill(chardev, "chardev", &mut line);
+        draft.native(chardev, &format!("<{group}>"));
+        draft.finish(index, line);
     }
+}
+
+/// Writes the type and the source of a character device; `false` where libvirt has no element for it.
+fn source(draft: &mut Draft, chardev: usize, element: &mut Fragment) -> bool {
+    let peek = |name: &str| draft.peek(chardev, name).map(str::to_owned);
+    let mode = if draft.peek(chardev, "server").is_some_and(table::is_on) { "bind" } else { "connect" };
+    let (kind, places) = match (peek("backend").as_deref(), peek("path"), peek("host")) {
+        _ if ["fd", "tls-creds", "websocket"].iter().any(|name| peek(name).is_some_and(|value| value != "off")) => return false,
+        (Some("pty" | "stdio" | "vc"), ..) => ("pty", vec![]),
+        (Some("null"), ..) => ("null", vec![]),
+        (Some("file"), Some(path), _) => ("file", vec![("source@path", path)]),
+        (Some("pipe"), Some(path), _) => ("pipe", vec![("source@path", path)]),
+        (Some("serial" | "tty"), Some(path), _) => ("dev", vec![("source@path", path)]),
+        (Some("socket"), Some(path), _) => ("unix", vec![("source@mode", mode.into()), ("source@path", path)]),
+        (Some("socket"), None, Some(host)) => {
+            let protocol = if peek("telnet").is_some_and(|telnet| table::is_on(&telnet)) { "telnet" } else { "raw" };
+            let places = [("source@mode", mode.into()), ("source@host", host), ("source@service", peek("port").unwrap_or_default())];
+            ("tcp", places.into_iter().chain([("protocol@type", protocol.into())]).collect())
+        }
+        _ => return false,
+    };
+    element.set("@type", kind);
+    for (place, value) in places {
+        element.set(place, value);
+    }
+    draft.options[chardev].props.ignore(&["host", "port", "telnet", "addr-type"]);
+    true
 }
 
 /// A port on the virtio serial controller, or USB redirection, with the character device behind it.
@@ -78,32 +96,37 @@ fn port(draft: &mut Draft, index: usize) {
     let Some(chardev) = draft.behind(index, "chardev", "chardev") else {
         return draft.keep(index, NO_BACKEND);
     };
-    let kind = match draft.peek(chardev, "backend").unwrap_or_default() {
+    let is_channel = draft.peek(index, "driver") != Some("usb-redir");
+    let mut element = draft.element(index, if is_channel { "channel" } else { "redirdev" });
+    match draft.peek(chardev, "backend").unwrap_or_default().to_owned().as_str() {
         "spicevmc" if !draft.has_option("spice") => {
             draft.drop(index, "it needs SPICE, which the script does not use");
             return draft.drop(chardev, "it needs SPICE, which the script does not use");
         }
-        "spicevmc" => "spicevmc",
-        "socket" => "unix",
-        "qemu-vdagent" => "qemu-vdagent",
-        _ => {
-            draft.keep(index, "libvirt has no element for its backend");
-            return draft.keep(chardev, "libvirt has no element for this");
-        }
-    };
-    let mut element = draft.element(index, if draft.peek(index, "driver") == Some("usb-redir") { "redirdev" } else { "channel" });
-    element.set("@type", kind);
-    if element.name() == "channel" {
-        if kind == "qemu-vdagent" {
+        "spicevmc" => element.set("@type", "spicevmc"),
+        "qemu-vdagent" if is_channel => {
+            element.set("@type", "qemu-vdagent");
             element.set("source/clipboard@copypaste", "no");
             element.set("source/mouse@mode", "server");
             draft.fill(chardev, "qemu-vdagent", &mut element);
         }
+        "socket" if is_channel && draft.peek(chardev, "host").is_none() => element.set("@type", "unix"),
+        _ if source(draft, chardev, &mut element) => {}
+        _ => {
+            draft.keep(index, "libvirt has no element for its backend");
+            return draft.keep(chardev, "libvirt has no element for this");
+        }
+    }
+    if is_channel {
         element.set("target@type", "virtio");
-        element.set("target@name", draft.take(index, "name").unwrap_or_default());
+        if let Some(name) = draft.take(index, "name") {
+            element.set("target@name", name);
+        }
     }
     draft.fill(chardev, "chardev", &mut element);
-    draft.native(chardev, "<channel>: libvirt creates the socket itself");
+    let is_own = element.attribute("type") == Some("unix") && element.at("source").is_none();
+    draft
+        .native(chardev, &if is_own { "<channel>: libvirt creates the socket itself".to_owned() } else { format!("<{}>", element.name()) });
     draft.finish(index, element);
 }
 

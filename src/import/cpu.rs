@@ -8,7 +8,9 @@ use crate::xml::Fragment;
 /// CPU features with the same name in QEMU and libvirt.
 const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx avx2 x2apic tsc-deadline pdpe1gb rdtscp ssbd amd-ssbd virt-ssbd \
      arch-capabilities md-clear stibp ibpb spec-ctrl xsaves xsavec xsave npt fsgsbase bmi1 bmi2 f16c fma movbe popcnt sse4.1 sse4.2 ssse3 \
-     erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht";
+     erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht acpi ss 3dnow 3dnowext cmp_legacy tsc_adjust mds-no pschange-mc-no \
+     rdctl-no skip-l1dfl-vmentry ibrs-all misalignsse mpx vme ds fxsr_opt osvw vaes ds_cpl lahf_lm tm tm2 xtpr abm adx arat \
+     clflushopt cr8legacy mmxext xgetbv1 xsaveopt sha-ni fsrm est dtes64 pbe pdcm smx 3dnowprefetch rdpid wbnoinvd";
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
@@ -32,13 +34,16 @@ pub(super) fn translate(draft: &mut Draft) {
     } else if draft.domain.at("features/hyperv").is_some() {
         draft.domain.set("features/hyperv@mode", "custom");
     }
-    if draft.flag(index, "host-cache-info") == Some(true) {
-        *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "passthrough");
+    match (draft.flag(index, "host-cache-info"), draft.flag(index, "l3-cache")) {
+        (Some(true), _) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "passthrough"),
+        (_, Some(true)) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("level", 3).with("mode", "emulate"),
+        (_, Some(false)) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "disable"),
+        _ => {}
     }
     let limit = draft.take(index, "host-phys-bits-limit");
-    if draft.flag(index, "host-phys-bits") == Some(true) {
-        draft.domain.set("cpu/maxphysaddr@mode", "passthrough");
-        if let Some(limit) = limit {
+    if let Some(of_host) = draft.flag(index, "host-phys-bits") {
+        draft.domain.set("cpu/maxphysaddr@mode", if of_host { "passthrough" } else { "emulate" });
+        if let Some(limit) = limit.filter(|_| of_host) {
             draft.domain.set("cpu/maxphysaddr@limit", limit);
         }
     }

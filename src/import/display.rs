@@ -4,7 +4,11 @@ use super::draft::Draft;
 use super::table;
 use crate::xml::Fragment;
 
+/// Where libvirt puts the sockets that it makes itself.
+const OF_LIBVIRT: &str = "/var/lib/libvirt/qemu/domain-";
 const NO_WINDOW: &str = "libvirt opens no window; view the guest with virt-viewer, or on the card's own output";
+const NO_TICKETS: &str = "-spice without disable-ticketing asks for a password (QEMU's monitor sets it); the domain asks for none, and listens \
+     on 127.0.0.1 or on a socket only: passwd= of <graphics> sets one";
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut videos: Vec<Fragment> = Vec::new();
@@ -129,7 +133,17 @@ fn show(draft: &mut Draft, mut graphics: Fragment) {
 
 /// `:1`, `127.0.0.1:1`, `unix:/path`, `none`.
 fn vnc(draft: &mut Draft, index: usize) {
-    let display = draft.take(index, "display").unwrap_or_default();
+    let display = draft.take(index, "display").or_else(|| draft.take(index, "vnc")).unwrap_or_default();
+    if let Some(path) = display.strip_prefix("unix:") {
+        let mut graphics = Fragment::new("graphics").with("type", "vnc");
+        graphics.set("listen@type", "socket");
+        if path.starts_with(OF_LIBVIRT) {
+            draft.notes.push(format!("{path} was made by libvirt, which makes a new socket at each start"));
+        } else {
+            graphics.set("listen@socket", path);
+        }
+        return finish_vnc(draft, index, graphics);
+    }
     if display == "none" {
         return draft.native(index, "no <graphics>");
     }
@@ -141,11 +155,12 @@ fn vnc(draft: &mut Draft, index: usize) {
     let mut listen = if host.is_empty() { "0.0.0.0" } else { host };
     let is_local = listen == "localhost" || listen.starts_with("127.") || listen == "::1";
     let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
-    let guard = guards.into_iter().find(|name| draft.take(index, name).is_some_and(|value| value != "off"));
-    if let Some(guard) = guard {
+    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
+    if !set.is_empty() {
+        let guard = set.join("=, ");
         let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}") };
         draft.notes.push(format!(
-            "{guard} of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
+            "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
              in qemu.conf{until}"
         ));
         listen = if is_local { listen } else { "127.0.0.1" };
@@ -153,7 +168,10 @@ fn vnc(draft: &mut Draft, index: usize) {
         draft.notes.push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));
     }
     let graphics = Fragment::new("graphics").with("type", "vnc").with("port", 5900_u32.saturating_add(number)).with("autoport", "no");
-    let mut graphics = graphics.with("listen", listen);
+    finish_vnc(draft, index, graphics.with("listen", listen));
+}
+
+fn finish_vnc(draft: &mut Draft, index: usize, mut graphics: Fragment) {
     draft.fill(index, "vnc", &mut graphics);
     // libvirt numbers the backends in their order.
     let backends = || draft.options.iter().filter(|option| option.name == "audiodev");
@@ -168,21 +186,25 @@ fn vnc(draft: &mut Draft, index: usize) {
 fn spice(draft: &mut Draft, index: usize) {
     let mut graphics = Fragment::new("graphics").with("type", "spice");
     let address = draft.take(index, "addr");
+    let is_closed = ["disable-ticketing", "password"].iter().all(|name| draft.peek(index, name).is_none());
     if draft.flag(index, "unix") == Some(true) {
         graphics.set("listen@type", "socket");
         graphics.set("listen@socket", address.unwrap_or_default());
+        draft.notes.extend(is_closed.then(|| NO_TICKETS.to_owned()));
     } else {
         let port = draft.take(index, "port");
         if let Some(port) = &port {
             graphics.set("@port", port);
         }
         graphics.set("@autoport", if port.is_some() { "no" } else { "yes" });
-        if address.is_none() {
+        if is_closed {
+            draft.notes.push(NO_TICKETS.into());
+        } else if address.is_none() {
             draft.notes.push(
                 "-spice without addr= listens on all addresses; the domain listens on 127.0.0.1 only: listen= of <graphics> sets another address".into(),
             );
         }
-        graphics.set("@listen", address.unwrap_or_else(|| "127.0.0.1".into()));
+        graphics.set("@listen", address.filter(|_| !is_closed).unwrap_or_else(|| "127.0.0.1".into()));
     }
     draft.fill(index, "spice", &mut graphics);
     // The node is used only with gl=on.

@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) name: Option<String>,
     pub(super) is_express: bool,
     pub(super) is_kvm: bool,
+    /// Whether libvirt made the command line.
+    pub(super) is_of_libvirt: bool,
     pub(super) needs_shared_memory: bool,
 }
 
@@ -48,6 +50,7 @@ impl Draft {
             name: None,
             is_express: false,
             is_kvm: false,
+            is_of_libvirt: false,
             needs_shared_memory: false,
         }
     }
@@ -110,7 +113,7 @@ impl Draft {
 
     /// The same for properties whose names begin with a prefix that the table leaves out.
     pub(super) fn fill_prefixed(&mut self, index: usize, of: &str, prefix: &str, element: &mut Fragment) {
-        for (_, names, convert, places) in PROPERTIES.iter().filter(|(subject, ..)| *subject == of) {
+        for (_, names, convert, places) in PROPERTIES.iter().filter(|(subjects, ..)| subjects.split(", ").any(|subject| subject == of)) {
             for name in names.split(' ') {
                 let property = format!("{prefix}{name}");
                 let Some(value) = self.peek(index, &property) else { continue };
@@ -133,7 +136,9 @@ impl Draft {
 
     /// Whether an option has properties left, and the table has all of them for this.
     pub(super) fn is_known(&self, index: usize, of: &str) -> bool {
-        let has = |name: &str| PROPERTIES.iter().any(|(subject, names, ..)| *subject == of && table::has(names, name));
+        let has = |name: &str| {
+            PROPERTIES.iter().any(|(subjects, names, ..)| subjects.split(", ").any(|subject| subject == of) && table::has(names, name))
+        };
         let left = self.options[index].props.left();
         !left.is_empty() && left.iter().all(|(name, _)| has(name))
     }
@@ -154,6 +159,9 @@ impl Draft {
             element.set("@model", self.virtio_model(index));
         }
         self.fill(index, group, &mut element);
+        if self.peek(index, "driver").is_some_and(|driver| driver.starts_with("virtio")) {
+            self.fill(index, "virtio", &mut element);
+        }
         element
     }
 
@@ -233,6 +241,7 @@ impl Draft {
     /// The value of an option passed to QEMU: its bus gets libvirt's name, or is left out with the address, which has no meaning
     /// without it.
     pub(super) fn value_for_qemu(&self, option: &QemuOption) -> Option<String> {
+        let option = &self.renamed_ids(option);
         let bus = option.driver().and_then(|_| option.peek("bus"));
         let Some(bus) = bus.and_then(|bus| self.renamed_bus(bus)) else { return option.value.clone() };
         let mut moved = option.clone();
@@ -241,6 +250,34 @@ impl Draft {
             moved.set("addr", None);
         }
         moved.value
+    }
+
+    /// Whether this is the name of something that is passed to QEMU unchanged, and that libvirt may give to a device of its own,
+    /// since a libvirt made the command line.
+    fn is_taken(&self, id: &str) -> bool {
+        let is_it = |option: &QemuOption| option.is_kept() && [option.peek("id"), option.peek("node-name")].contains(&Some(id));
+        self.is_of_libvirt && self.options.iter().any(is_it)
+    }
+
+    /// An option with names that libvirt does not give to its own devices.
+    fn renamed_ids(&self, option: &QemuOption) -> QemuOption {
+        let mut renamed = option.clone();
+        for (name, value) in Props::read(option.value(), "").left() {
+            let id = value.split('.').next().unwrap_or_default();
+            if !["driver", "qom-type"].contains(&name.as_str()) && self.is_taken(id) {
+                renamed.set(&name, Some(&format!("{OWN}{value}")));
+            }
+        }
+        renamed
+    }
+
+    /// The same for a word that is no option of the script.
+    pub(super) fn renamed_word(&self, word: &str) -> String {
+        let own = |part: &str| match part.split_once('=').filter(|(_, id)| self.is_taken(id)) {
+            Some((name, id)) => format!("{name}={OWN}{id}"),
+            None => part.to_owned(),
+        };
+        word.split(',').map(own).collect::<Vec<_>>().join(",")
     }
 
     /// Says of a device that is passed to QEMU unchanged that its controller is one that libvirt creates.
@@ -267,6 +304,8 @@ impl Draft {
     }
 }
 
+/// The beginning of a name that libvirt gives to nothing.
+pub(super) const OWN: &str = "import-";
 /// PCI devices whose driver names do not show it.
 const PCI: &str = "qxl secondary-vga ivshmem-plain ivshmem-doorbell nvme pvscsi am53c974 edu e1000 e1000e e1000-82544gc e1000-82545em igb \
                    rtl8139 vmxnet3 ne2k_pci pcnet tulip virtio-net i82551 i82557b";

@@ -82,13 +82,18 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
 fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
     let mut nodes = Vec::new();
     for machine in draft.options.iter().filter(|option| option.name == "machine") {
-        for (name, is_code) in [("pflash0", true), ("pflash1", false)] {
-            nodes.extend(machine.peek(name).map(|node| (node.to_owned(), is_code)));
+        for name in ["pflash0", "pflash1"] {
+            nodes.extend(machine.peek(name).map(|node| (node.to_owned(), name)));
         }
     }
     let mut images = Vec::new();
-    for (node, is_code) in nodes {
-        let Some(file) = super::nodes::take(draft, &node) else { continue };
+    for (node, name) in nodes {
+        let is_code = name == "pflash0";
+        let Some(file) = super::nodes::take(draft, &node) else {
+            draft.arguments.extend(["-machine".into(), format!("{name}={node}")]);
+            draft.notes.push(format!("{name}={node} of -machine is no file, and is passed to QEMU unchanged"));
+            continue;
+        };
         let option = file.options.first().copied().unwrap_or_default();
         images.push(Flash { path: file.path, format: file.format, read_only: is_code, is_marked: file.read_only, option });
         for index in file.options {

@@ -10,7 +10,8 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&["controller pci"]) {
         let id = draft.peek(index, "id").unwrap_or_default().to_owned();
         draft.renamed.push((id, String::new()));
-        draft.whole(index);
+        draft.fill(index, "controller pci", &mut Fragment::new(""));
+        draft.fill(index, "device", &mut Fragment::new(""));
         draft.native(index, "<controller type='pci'>: libvirt adds the ports that it needs");
     }
     let devices = draft.devices(&["hostdev"]);
@@ -101,11 +102,16 @@ fn mediated(draft: &mut Draft, index: usize) {
     finish(draft, index, hostdev.child(Fragment::new("source").child(Fragment::new("address").with("uuid", name))), None);
 }
 
+/// An empty name is no ROM.
+pub(super) fn without_rom(device: &mut Fragment) {
+    if device.at("rom").is_some_and(|rom| rom.attribute("file") == Some("")) {
+        *device.below("rom") = Fragment::new("rom").with("enabled", "no");
+    }
+}
+
 fn finish(draft: &mut Draft, index: usize, mut hostdev: Fragment, guest: Option<Fragment>) {
     draft.fill(index, "hostdev", &mut hostdev);
-    if hostdev.at("rom").is_some_and(|rom| rom.attribute("file") == Some("")) {
-        *hostdev.below("rom") = Fragment::new("rom").with("enabled", "no");
-    }
+    without_rom(&mut hostdev);
     draft.ignore_address(index);
     let left = draft.options[index].props.left();
     let alias = format!("ua-import-{index}");

@@ -10,7 +10,7 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<domain type='kvm'>");
     }
     for index in draft.named(&["accel"]) {
-        draft.is_kvm |= draft.take(index, "accel").as_deref() == Some("kvm");
+        accelerator(draft, index);
         draft.fill_domain(index, "accel", "");
         draft.native(index, "<domain type=…>");
     }
@@ -65,12 +65,21 @@ pub(super) fn watchdog_action(draft: &mut Draft) -> String {
     action
 }
 
+/// `accel=kvm:tcg`: the first that works.
+fn accelerator(draft: &mut Draft, index: usize) {
+    match draft.take(index, "accel").as_deref().and_then(|accel| accel.split(':').next()) {
+        Some("kvm") => draft.is_kvm = true,
+        Some("tcg") | None => {}
+        Some(_) => draft.refuse(index, "this accelerator is of another system than Linux", "write accel=kvm in its place"),
+    }
+}
+
 fn machine(draft: &mut Draft) {
     let mut model = "pc".to_owned();
     let mut has_acpi = true;
     for index in draft.named(&["machine"]) {
         model = draft.take(index, "type").unwrap_or(model);
-        draft.is_kvm |= draft.take(index, "accel").is_some_and(|accel| accel.split(':').next() == Some("kvm"));
+        accelerator(draft, index);
         has_acpi = draft.flag(index, "acpi").unwrap_or(has_acpi);
         draft.fill_domain(index, "machine", "");
         let left = draft.options[index].props.left();
@@ -143,7 +152,13 @@ fn globals(draft: &mut Draft) {
         };
         let is_power = property.starts_with("ICH9-LPC") || property.starts_with("PIIX4");
         let state = property.split_once(".disable-s").map(|(_, state)| state).filter(|_| is_power);
-        if property == "kvm-pit.lost-tick-policy" {
+        if property == "ICH9-LPC.noreboot" {
+            if !table::is_on(value) {
+                let action = watchdog_action(draft);
+                draft.device(Fragment::new("watchdog").with("model", "itco").with("action", action));
+            }
+            draft.native(index, "<watchdog model='itco'>");
+        } else if property == "kvm-pit.lost-tick-policy" {
             draft.domain.set("clock/timer[name=pit]@tickpolicy", value);
             draft.native(index, "<timer name='pit'>");
         } else if let Some(state) = state {

@@ -1,6 +1,7 @@
 //! Memory and its backends.
 
 use super::draft::Draft;
+use super::table;
 use crate::model::Size;
 use crate::xml::Fragment;
 
@@ -152,7 +153,11 @@ fn amount(draft: &mut Draft) {
 
 /// Adds the NUMA nodes of the guest, and the backends that they name.
 fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
-    let nodes = draft.named(&["numa"]);
+    let (nodes, others): (Vec<usize>, Vec<usize>) =
+        draft.named(&["numa"]).into_iter().partition(|index| draft.peek(*index, "type") == Some("node"));
+    for index in others {
+        draft.keep(index, "libvirt's distances and caches of nodes are not written by import");
+    }
     if let [index] = nodes[..] {
         backends.extend(draft.take(index, "memdev"));
         draft.options[index].props.ignore(&["type", "nodeid", "cpus", "mem"]);
@@ -172,8 +177,16 @@ fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
             draft.keep(index, "the memory size of the node is not known");
             continue;
         };
-        let cell = Fragment::new("cell").with("id", id).with("cpus", cpus.join(","));
-        draft.domain.push("cpu/numa", cell.with("memory", memory.kib()).with("unit", "KiB"));
+        let mut cell = Fragment::new("cell").with("id", id);
+        if !cpus.is_empty() {
+            cell = cell.with("cpus", cpus.join(","));
+        }
+        cell = cell.with("memory", memory.kib()).with("unit", "KiB");
+        let object = draft.with("object", "id", backends.last().map_or("", String::as_str));
+        if let Some(share) = object.and_then(|object| draft.peek(object, "share")) {
+            cell = cell.with("memAccess", if table::is_on(share) { "shared" } else { "private" });
+        }
+        draft.domain.push("cpu/numa", cell);
         draft.options[index].props.ignore(&["type", "mem"]);
         draft.native(index, "<numa><cell>");
     }

@@ -1,6 +1,7 @@
 //! Network cards and their backends.
 
 use super::draft::Draft;
+use super::hostdevs::without_rom;
 use super::options::QemuOption;
 use super::props::Props;
 use super::table;
@@ -171,6 +172,8 @@ fn interface(draft: &mut Draft, card: Card) {
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
     let is_handed = has(draft, "fd") || has(draft, "fds");
     let tap = tap(draft, backend);
+    // Each open file is a queue.
+    let queues = draft.peek(backend, "fds").map(|numbers| numbers.split(':').count()).filter(|_| is_handed);
     if is_handed {
         draft.notes.extend(tap.is_none().then(|| TAP_BY_FD.to_owned()));
         draft.options[backend].props.ignore(&["fd", "fds", "vhostfd", "vhostfds"]);
@@ -233,5 +236,9 @@ fn interface(draft: &mut Draft, card: Card) {
         draft.ignore_address(*index);
         draft.native(*index, "<interface>");
     }
+    if let Some(queues) = queues.filter(|queues| *queues > 1) {
+        element.set("driver@queues", queues);
+    }
+    without_rom(&mut element);
     draft.device(element);
 }

@@ -68,6 +68,7 @@ impl QemuOption {
         if let Some(members) = members(value) {
             let mut all = Value::Object(members);
             match (to, all.pointer_mut(&format!("/{}", property.replace('.', "/")))) {
+                (Some(to), Some(known)) if known.is_number() => *known = serde_json::from_str(to).unwrap_or_else(|_| to.into()),
                 (Some(to), Some(known)) => *known = to.into(),
                 (Some(to), None) => all[property] = to.into(),
                 (None, _) => {}
@@ -107,7 +108,11 @@ pub(super) fn options(argv: &[String]) -> Vec<QemuOption> {
         // Any other option takes one word as its value, whatever it contains.
         let props = table::of(WITH_PROPERTIES, name).zip(value.as_deref()).map(|(first, value)| Props::read(value, first));
         let written = value.as_ref().map_or_else(|| format!("-{name}"), |value| format!("-{name} {value}"));
-        options.push(QemuOption { name: name.to_owned(), written, value, props: props.unwrap_or_default(), fate: None });
+        let mut props = props.unwrap_or_default();
+        if name == "chardev" {
+            props.shorten();
+        }
+        options.push(QemuOption { name: name.to_owned(), written, value, props, fate: None });
     }
     options
 }

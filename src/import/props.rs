@@ -60,6 +60,20 @@ impl Props {
         self.all.iter().filter(move |(known, ..)| same_name(known, name)).map(|(_, value, _)| value.as_str())
     }
 
+    /// The names of a character device in JSON (`ChardevBackend` of `qapi/char.json`) are those of its short form.
+    pub(super) fn shorten(&mut self) {
+        for (name, ..) in &mut self.all {
+            let short =
+                ["backend.data.addr.data.", "backend.data.remote.data.", "backend.data."].iter().find_map(|long| name.strip_prefix(long));
+            let short = short.map(str::to_owned);
+            *name = match name.as_str() {
+                "backend.type" => "backend".into(),
+                "backend.data.out" | "backend.data.device" => "path".into(),
+                _ => short.unwrap_or(std::mem::take(name)),
+            };
+        }
+    }
+
     /// The value of a property, without taking it.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         // Of a property given twice the last value counts, of `id` the first (qemu_opts_parse).

@@ -29,15 +29,19 @@ pub(super) fn translate(draft: &mut Draft) {
             None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
+    boot_order(draft);
     let is_secret = |option: &QemuOption| option.name == "object" && option.peek("id") == Some(MASTER_KEY);
     let is_libvirts = |option: &QemuOption| option.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
     if draft.options.iter().any(|option| is_secret(option) && is_libvirts(option)) {
+        draft.is_of_libvirt = true;
         for index in draft.named(&["object"]) {
             if is_secret(&draft.options[index]) {
                 draft.drop(index, "libvirt's master key of an earlier run; libvirt creates a new one");
             } else if draft.peek(index, "keyid") == Some(MASTER_KEY) {
                 let why = "it is encrypted with a libvirt master key that is gone: write <encryption> or <auth> with a libvirt <secret>";
-                draft.drop(index, why);
+                let remedy =
+                    "virsh dumpxml of the domain has them; else make a secret (virsh secret-define), and write the element by hand";
+                draft.refuse(index, why, remedy);
             }
         }
     } else if draft.options.iter().any(is_secret) {
@@ -47,5 +51,17 @@ pub(super) fn translate(draft: &mut Draft) {
             }
         }
         draft.notes.push(format!("the secret {MASTER_KEY} is renamed to importedKey0: libvirt uses that name itself"));
+    }
+}
+
+/// libvirt counts the boot order from 1, also where a device is passed to QEMU unchanged.
+fn boot_order(draft: &mut Draft) {
+    if !draft.options.iter().any(|option| option.peek("bootindex") == Some("0")) {
+        return;
+    }
+    for option in &mut draft.options {
+        if let Some(number) = option.peek("bootindex").and_then(|number| number.parse::<u32>().ok()) {
+            option.set("bootindex", Some(&number.saturating_add(1).to_string()));
+        }
     }
 }

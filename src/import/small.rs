@@ -72,7 +72,7 @@ fn folders(draft: &mut Draft) {
     for index in draft.named(&["virtfs"]) {
         let mut folder = Fragment::new("filesystem").with("type", "mount").with("accessmode", "passthrough");
         draft.fill(index, "filesystem 9p", &mut folder);
-        folder.sort(&["source", "target"]);
+        folder.sort(&["driver", "source", "target"]);
         draft.device(folder);
         draft.native(index, "<filesystem>");
     }
@@ -81,9 +81,14 @@ fn folders(draft: &mut Draft) {
             draft.keep(index, NO_BACKEND);
             continue;
         };
+        if draft.peek(backend, "fsdriver").is_some_and(|driver| driver != "local") {
+            draft.keep(backend, "libvirt shares folders by the driver 'local' only");
+            draft.keep(index, "its folder is passed to QEMU unchanged");
+            continue;
+        }
         let mut folder = draft.element(index, "filesystem 9p");
         draft.fill(backend, "filesystem 9p", &mut folder);
-        folder.sort(&["source", "target"]);
+        folder.sort(&["driver", "source", "target"]);
         draft.native(backend, "<filesystem>");
         draft.finish(index, folder);
     }

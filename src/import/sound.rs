@@ -9,7 +9,8 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
     let mut codecs = Vec::new();
     for index in draft.devices(&["codec"]) {
         let audio = audio(draft, index, &ids);
-        codecs.push((draft.element(index, "codec"), audio));
+        let of = draft.peek(index, "bus").and_then(|bus| bus.split('.').next()).map(str::to_owned);
+        codecs.push((draft.element(index, "codec"), audio, of));
         draft.ignore_address(index);
         draft.native(index, "<sound><codec>");
     }
@@ -19,7 +20,11 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
     for index in cards {
         let mut to = audio(draft, index, &ids);
         let mut sound = draft.element(index, "sound");
-        for (codec, audio) in std::mem::take(&mut codecs) {
+        // A codec that names no card is the first one's.
+        let id = draft.peek(index, "id").map(str::to_owned);
+        let (own, others): (Vec<_>, Vec<_>) = codecs.into_iter().partition(|(.., of)| of.is_none() || *of == id || id.is_none());
+        codecs = others;
+        for (codec, audio, _) in own {
             sound = sound.child(codec);
             to = to.or(audio);
         }

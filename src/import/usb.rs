@@ -23,6 +23,7 @@ pub(super) fn translate(draft: &mut Draft) {
         host_device(draft, index);
     }
     draft.convert_devices("input");
+    draft.convert_devices("hub");
     // The host's keyboard and mouse, switched between host and guest by a key.
     for index in draft.objects("input-linux") {
         let mut input = Fragment::new("input").with("type", "evdev");

@@ -15,6 +15,7 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::sys::{VIR_DOMAIN_DEFINE_VALIDATE, VIR_DOMAIN_UNDEFINE_NVRAM, VIR_DOMAIN_XML_INACTIVE, VIR_DOMAIN_XML_SECURE};
 
+mod args;
 #[path = "../support/command.rs"]
 #[allow(dead_code)] // The whole is for all tests.
 mod command;

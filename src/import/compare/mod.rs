@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::options::Conversion;
+use super::table::has;
 use super::translate::Imported;
 use normal::{Item, items};
 
@@ -29,35 +30,52 @@ const LONG: usize = 8;
 
 /// Properties that libvirt sets in other words: the kind of device, the property, and how.
 const OTHER_WORDS: &[(&str, &str, &str)] = &[
-    ("*", "bootindex", "libvirt counts the boot order over all devices"),
     ("boot", "order", "libvirt writes the order as the bootindex of each device"),
     ("boot", "once", "libvirt has the order of each start only"),
-    ("machine", "accel", "<domain type=…>"),
     ("cpu", "check", "it only warns, as without it"),
     ("cpu", "enforce", "libvirt checks the processor before the start"),
     ("cpu", "hv-passthrough", "libvirt sets each enlightenment that the kernel supports"),
-    ("usb-host", "*", "libvirt finds the device by its ids at each start"),
+    ("usb-host", "vendorid productid hostbus hostaddr hostdevice", "libvirt finds the device by its ids at each start"),
     ("*", "mq", "libvirt derives it from the number of queues"),
     (
-        "virtio-net-pci",
-        "host-mtu rx-queue-size tx-queue-size event-idx csum gso mrg-rxbuf tx acpi-index ats packed iommu-platform ioeventfd",
+        "virtio-net-pci e1000 e1000e igb rtl8139 vmxnet3",
+        "host-* guest-* rx-queue-size tx-queue-size event-idx csum gso mrg-rxbuf tx acpi-index ats packed iommu-platform ioeventfd rss hash \
+         rombar romfile bootindex",
         "<interface>; domxml-to-native keeps the card's model and address only",
     ),
+    ("*", "drive.backing*", "libvirt finds the images below by the header of the overlay"),
+    ("*", "memory.x-use-canonical-path-for-ramblock-id", "the name of the memory in a saved state"),
     ("*", "vectors", "libvirt derives it from the number of queues"),
     ("*", "chardev.*", "libvirt creates the character device"),
     ("*", "tpmdev.*", "libvirt runs its own swtpm"),
     ("*", "netdev.*", "libvirt creates the network device at the start"),
-    ("*", "audiodev.*", "<audio>"),
     ("*", "drive.throttling.*", "libvirt sets limits after the start"),
     ("*", "drive.bps*", "libvirt sets limits after the start"),
     ("*", "drive.iops*", "libvirt sets limits after the start"),
     ("pflash1", "drive.file", "libvirt copies the template"),
-    ("memory", "*", "<memoryBacking>"),
-    ("numa", "memdev.*", "<memoryBacking>, <numatune>"),
+    ("memory", "memory.mem-path memory.kind", "<memoryBacking>: libvirt chooses the files"),
+    ("numa", "memdev.mem-path memdev.kind", "<memoryBacking>: libvirt chooses the files"),
     ("*", "drive.detect-zeroes", "without discard=unmap, unmap is on (virDomainDiskGetDetectZeroesMode)"),
-    ("vnc", "*", "<graphics>"),
-    ("spice", "*", "<graphics>"),
 ];
+
+/// Properties that libvirt or vgapt sets and the script does not: the kind of device, the property, and why.
+const MORE: &[(&str, &str, &str)] = &[
+    ("*", "bootindex", "without an order libvirt boots from the first disk"),
+    ("m", "slots", "libvirt requires them beside maxmem"),
+    ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
+];
+
+/// Options that libvirt gives to each QEMU.
+const OF_LIBVIRT: &str = "S nodefaults no-user-config no-shutdown mon sandbox msg uuid name";
+
+/// The row of a table for a property of a kind of device.
+fn row(table: &'static [(&str, &str, &'static str)], item: &Item, name: &str) -> Option<&'static str> {
+    let matches = |pattern: &str, text: &str| pattern.strip_suffix('*').map_or(pattern == text, |start| text.starts_with(start));
+    let is_it = |(kinds, names, _): &&(&str, &str, &str)| {
+        kinds.split(' ').any(|kind| matches(kind, &item.kind)) && names.split(' ').any(|of| matches(of, name))
+    };
+    table.iter().find(is_it).map(|(.., why)| *why)
+}
 
 /// Compares a script's command line with the one that libvirt makes of the domain.
 pub fn compare(script: &[String], imported: &Imported, libvirt: &[String]) -> Comparison {
@@ -65,14 +83,15 @@ pub fn compare(script: &[String], imported: &Imported, libvirt: &[String]) -> Co
     let mut theirs: Vec<Option<Item>> = items(libvirt).into_iter().map(Some).collect();
     let ours = items(script);
     let fate = |item: &Item| item.options.first().and_then(|index| imported.parts.get(*index));
-    for item in &ours {
+    let pairs = pairs(&ours, &theirs);
+    for (item, at) in ours.iter().zip(pairs) {
         let Some(part) = fate(item) else { continue };
         let written = || part.option.clone();
         if part.fate == Conversion::Meaningless {
             found.left_out.push((written(), part.how.clone()));
             continue;
         }
-        let Some(at) = nearest(item, &theirs) else {
+        let Some(at) = at else {
             // An element that stands for no device, such as the absence of one, is told as what it became.
             let is_port = part.how.starts_with("<controller type='pci'>");
             let is_device = (part.option.starts_with("-device ") && !is_port) || part.fate == Conversion::Unchanged;
@@ -88,18 +107,41 @@ pub fn compare(script: &[String], imported: &Imported, libvirt: &[String]) -> Co
     }
     let words = super::options::options(libvirt);
     let is_device = |item: &Item| item.options.first().and_then(|index| words.get(*index)).is_some_and(|option| option.name == "device");
-    found.added.extend(theirs.into_iter().flatten().filter(is_device).map(|item| item.kind));
+    for item in theirs.into_iter().flatten() {
+        let props: Vec<String> = item.props.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if is_device(&item) {
+            found.added.push(item.kind);
+        } else if !has(OF_LIBVIRT, &item.kind) && !props.is_empty() {
+            found.added.push(format!("-{} {}", item.kind, props.join(",")));
+        }
+    }
     found.added.sort();
     found.added.dedup();
     found
 }
 
-/// The item of the same kind that has most of the properties.
-fn nearest(item: &Item, all: &[Option<Item>]) -> Option<usize> {
-    let shared = |other: &Item| item.props.iter().filter(|(name, value)| other.props.get(*name) == Some(value)).count();
-    let same = all.iter().enumerate().filter_map(|(at, other)| Some((at, other.as_ref().filter(|other| other.kind == item.kind)?)));
+/// For each item of the script the one of the same kind that has most of its properties, the closest pairs first.
+fn pairs(ours: &[Item], theirs: &[Option<Item>]) -> Vec<Option<usize>> {
+    let mut all: Vec<(usize, usize, usize)> = Vec::new();
+    for (number, item) in ours.iter().enumerate() {
+        for (at, other) in theirs.iter().enumerate().filter_map(|(at, other)| Some((at, other.as_ref()?))) {
+            if other.kind == item.kind {
+                let shared = item.props.iter().filter(|(name, value)| other.props.get(*name) == Some(value)).count();
+                all.push((item.props.len().max(other.props.len()) - shared, number, at));
+            }
+        }
+    }
     // Of several, the first.
-    same.max_by_key(|(at, other)| (shared(other), std::cmp::Reverse(*at))).map(|(at, _)| at)
+    all.sort_unstable();
+    let mut found = vec![None; ours.len()];
+    let mut taken = vec![false; theirs.len()];
+    for (_, number, at) in all {
+        if found[number].is_none() && !taken[at] {
+            found[number] = Some(at);
+            taken[at] = true;
+        }
+    }
+    found
 }
 
 /// Says of one item what became of each of its properties.
@@ -123,25 +165,17 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
             continue;
         }
         let told = theirs.map_or_else(|| format!("{name}={value}"), |theirs| format!("{name}={value} is {name}={theirs}"));
-        let matches = |pattern: &str, text: &str| pattern.strip_suffix('*').map_or(pattern == text, |start| text.starts_with(start));
-        let known = OTHER_WORDS
-            .iter()
-            .find(|(kind, properties, _)| matches(kind, &item.kind) && properties.split(' ').any(|property| matches(property, name)));
-        // Import itself says of a property what it did with it.
-        let bare = name.rsplit('.').next().unwrap_or_default();
-        let is_named = |note: &String| {
-            let note = note.replace('_', "-");
-            let is_property = note.contains(&format!("{bare}=")) || (bare.contains('-') && note.contains(bare));
-            // A MAC address, or a path.
-            let is_value = value.len() > LONG && note.contains(value.as_str());
-            let is_setting = item.kind == "smp" && note.contains("-smp");
-            is_property || is_value || is_setting
-        };
-        let is_left = || parts().flat_map(|part| &part.left).any(|left| left.replace('_', "-").starts_with(&format!("{bare}=")));
-        let is_said = imported.notes.iter().any(is_named) || is_left();
-        match known {
-            Some((.., why)) => meanings.push(format!("{told}: {why}")),
-            None if is_said => meanings.push(format!("{told}: see above")),
+        match row(OTHER_WORDS, item, name) {
+            Some(why) => meanings.push(format!("{told}: {why}")),
+            None if is_said(item, name, value, imported) => meanings.push(format!("{told}: see above")),
+            None => silent.push(told),
+        }
+    }
+    for (name, value) in other.props.iter().filter(|(name, _)| !item.props.contains_key(*name)) {
+        let told = format!("adds {name}={value}");
+        match row(MORE, item, name).or(row(OTHER_WORDS, item, name)) {
+            Some(why) => meanings.push(format!("{told}: {why}")),
+            None if is_said(item, name, value, imported) => meanings.push(format!("{told}: see above")),
             None => silent.push(told),
         }
     }
@@ -152,6 +186,25 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
     } else {
         found.same.push(written);
     }
+}
+
+/// Whether import itself says of a property what it did with it.
+fn is_said(item: &Item, name: &str, value: &str, imported: &Imported) -> bool {
+    let bare = name.rsplit('.').next().unwrap_or_default();
+    let is_named = |note: &String| {
+        let note = note.replace('_', "-");
+        let is_property = note.contains(&format!("{bare}=")) || (bare.contains('-') && note.contains(bare));
+        // A MAC address, or a path.
+        let is_value = value.len() > LONG && note.contains(value);
+        let is_setting = item.kind == "smp" && note.contains("-smp");
+        is_property || is_value || is_setting
+    };
+    let parts = || item.options.iter().filter_map(|index| imported.parts.get(*index));
+    let is_left = |left: &String| {
+        let left = left.replace('_', "-");
+        [bare, name].iter().any(|name| left.starts_with(&format!("{name}=")))
+    };
+    imported.notes.iter().any(is_named) || parts().flat_map(|part| &part.left).any(is_left)
 }
 
 #[cfg(test)]

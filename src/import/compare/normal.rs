@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cpu;
+use super::super::draft::OWN;
 use super::super::memory::{read, read_bytes};
 use super::super::options::{QemuOption, options};
-use super::super::table::{is_on, number};
+use super::super::table::{group, is_on, number};
 use crate::model::PciAddress;
 
 /// A device or a setting.
@@ -56,15 +57,18 @@ const BEHIND: [(&str, &str, &str); 9] = [
     ("iothread", "object", "iothread."),
     ("fsdev", "fsdev", "fsdev."),
 ];
+/// Properties of a block node that a drive has under another name.
+const NODE: [(&str, &str); 4] =
+    [("filename", "file name"), ("cache.direct", "direct"), ("cache.no-flush", "no-flush"), ("read-only", "readonly")];
 /// Names and places, which libvirt assigns.
 const PLACES: &str = "id bus addr port chassis slot multifunction node-name drive netdev chardev audiodev tpmdev memdev rng iothread fsdev driver \
-                      qom-type type vlan name cad nr index unit if media scsi-id lun channel device_id netdev.id";
+                      qom-type vlan cad nr index unit if media scsi-id lun channel device_id netdev.id";
 /// Properties at QEMU's default.
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
-                        acpi=on share=off prealloc=off memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
+                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
-                        graphics=on";
+                        graphics=on guest-reset=on";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
@@ -79,13 +83,29 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
     let mut items = line.items;
     items.retain(|item| !item.options.first().is_some_and(|first| item.options.len() == 1 && behind.contains(first)));
     for item in &mut items {
+        // Its address and port are no places in the guest.
+        let is_spice = item.kind == "spice";
         item.props = std::mem::take(&mut item.props)
             .into_iter()
             .map(|(name, value)| (if name == "write-cache" { "drive.writeback".into() } else { name.replace('_', "-") }, spelt(&value)))
-            .filter(|(name, value)| !PLACES.split(' ').any(|place| place.replace('_', "-") == *name) && !is_default(name, value))
+            .filter(|(name, value)| (is_spice || !is_place(name)) && !is_default(name, value))
             .collect();
     }
+    // The order of the boot counts, not its numbers; libvirt's command line leaves out that of network cards.
+    let order = |item: &Item| item.props.get("bootindex")?.parse::<u32>().ok();
+    let is_card = |item: &Item| group(&item.kind, &["interface"]).is_some();
+    let mut all: Vec<u32> = items.iter().filter(|item| !is_card(item)).filter_map(order).collect();
+    all.sort_unstable();
+    for item in &mut items {
+        if let Some(rank) = order(item).map(|order| all.iter().filter(|other| **other < order).count()) {
+            item.props.insert("bootindex".into(), rank.to_string());
+        }
+    }
     items
+}
+
+fn is_place(name: &str) -> bool {
+    PLACES.split(' ').any(|place| place.replace('_', "-") == name)
 }
 
 fn is_default(name: &str, value: &str) -> bool {
@@ -94,11 +114,11 @@ fn is_default(name: &str, value: &str) -> bool {
 
 /// One spelling of a value.
 fn spelt(value: &str) -> String {
-    match value {
+    match value.strip_prefix(OWN).unwrap_or(value) {
         "yes" | "true" => "on".into(),
         "no" | "false" => "off".into(),
         _ if value.starts_with("0x") => number(value).map_or_else(|| value.to_owned(), |number| number.to_string()),
-        _ => value.to_owned(),
+        value => value.to_owned(),
     }
 }
 
@@ -213,12 +233,19 @@ impl Line<'_> {
                         .or(options[at].peek("driver"))
                         .or(options[at].peek("type"));
                     item.props.insert(format!("{within}kind"), kind.unwrap_or_default().to_owned());
-                    let own = |name: &str| PLACES.split(' ').any(|place| place == name) || ["id", "backend", "qom-type"].contains(&name);
+                    let own = |name: &str| (is_place(name) && !["port", "addr"].contains(&name)) || ["backend", "type"].contains(&name);
                     let mut inner = Item::default();
                     self.collect(&mut inner, at, within, seen);
                     inner.props.retain(|name, _| !own(name.trim_start_matches(within)));
                     item.props.extend(inner.props);
                     item.options.extend(inner.options);
+                }
+                // The device that it names, by its number.
+                None if name == "masterbus" => {
+                    let id = value.split('.').next();
+                    let is_master = |option: &&QemuOption| option.driver().is_some_and(|driver| driver.contains("ehci"));
+                    let at = options.iter().filter(is_master).position(|option| option.peek("id") == id);
+                    item.props.insert(format!("{prefix}{name}"), at.map_or(value.clone(), |at| at.to_string()));
                 }
                 None => drop(item.props.insert(format!("{prefix}{name}"), value)),
             }
@@ -235,6 +262,7 @@ impl Line<'_> {
             return;
         }
         let mut name = id.to_owned();
+        let mut is_top = true;
         for _ in 0..8 {
             let Some(at) = options.iter().position(|option| option.name == "blockdev" && option.peek("node-name") == Some(&name)) else {
                 return;
@@ -243,24 +271,21 @@ impl Line<'_> {
             item.options.push(at);
             let node = &options[at];
             let mut put = |of: &str, value: &str| drop(item.props.insert(format!("drive.{of}"), value.to_owned()));
-            for prefix in ["", "file."] {
-                for (from, to) in [
-                    ("filename", "file"),
-                    ("cache.direct", "direct"),
-                    ("cache.no-flush", "no-flush"),
-                    ("aio", "aio"),
-                    ("detect-zeroes", "detect-zeroes"),
-                    ("read-only", "readonly"),
-                    ("discard", "discard"),
-                ] {
-                    if let Some(value) = node.peek(&format!("{prefix}{from}")) {
-                        put(to, value);
-                    }
+            for (name, value) in node.props.left() {
+                let name = name.strip_prefix("file.").unwrap_or(&name);
+                let name = NODE.iter().find(|(node, _)| *node == name).map_or(name, |(_, drive)| drive);
+                // Of the nodes of an image the uppermost decides.
+                let is_lower = !is_top && ["discard", "detect-zeroes", "readonly"].contains(&name);
+                if name == "file name" {
+                    put("file", &value);
+                } else if !["file", "auto-read-only", "driver", "node-name"].contains(&name) && !is_lower {
+                    put(name, &value);
                 }
             }
+            is_top &= node.peek("driver") == Some("copy-on-read");
             match node.peek("driver") {
                 Some("file" | "host_device" | "host_cdrom") | None => {}
-                Some("copy-on-read") => put("copy-on-read", "on"),
+                Some(filter @ ("copy-on-read" | "throttle")) => put(filter, "on"),
                 Some(format) => put("format", format),
             }
             match node.peek("file") {
@@ -282,6 +307,10 @@ impl Line<'_> {
         }
         self.all("machine", index);
         let item = self.item("machine", index);
+        item.props.remove("type");
+        if let Some(accel) = item.props.get_mut("accel") {
+            *accel = accel.split(':').next().unwrap_or_default().to_owned();
+        }
         item.props.retain(|name, _| !name.starts_with("pflash"));
         item.props.extend(model.map(|model| ("machine".to_owned(), model)));
         let memory: BTreeMap<String, String> =
@@ -309,7 +338,11 @@ impl Line<'_> {
 
     /// A property of the processor, which may be set with `-global` too.
     fn global(&mut self, index: usize) {
-        let value = self.options[index].value();
+        let option = &self.options[index];
+        // `driver=D,property=P,value=V` is `D.P=V`.
+        let parts = ["driver", "property", "value"].map(|name| option.peek(name).unwrap_or_default());
+        let long = format!("{}.{}={}", parts[0], parts[1], parts[2]);
+        let value = if parts[0].is_empty() { option.value() } else { long.as_str() };
         match value.split_once('=').and_then(|(name, value)| Some((name.split_once("x86_64-cpu.")?.1, value))) {
             Some((name, value)) => {
                 let item = self.item("cpu", index);
@@ -334,7 +367,9 @@ impl Line<'_> {
     fn memory(&mut self, index: usize) {
         let option = &self.options[index];
         let amounts = [("size", option.peek("size")), ("maxmem", option.peek("maxmem"))];
+        let slots = option.peek("slots").map(str::to_owned);
         let item = self.item("m", index);
+        item.props.extend(slots.map(|slots| ("slots".to_owned(), slots)));
         for (name, amount) in amounts {
             if let Some(size) = amount.and_then(read) {
                 item.props.insert(name.into(), size.bytes().to_string());
@@ -434,10 +469,11 @@ impl Line<'_> {
 
     fn vnc(&mut self, index: usize) {
         let option = &self.options[index];
-        let display = option.peek("display").unwrap_or_default();
+        let display = option.peek("display").or(option.peek("vnc")).unwrap_or_default();
         let display = if display.starts_with(':') { format!("0.0.0.0{display}") } else { display.to_owned() };
         self.all("vnc", index);
         if let Some(item) = self.items.last_mut() {
+            item.props.remove("vnc");
             item.props.insert("display".into(), display);
         }
     }

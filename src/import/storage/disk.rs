@@ -49,6 +49,16 @@ fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
     }
 }
 
+/// More disks than QEMU has places for.
+const MOST: usize = 26 * 26;
+
+/// `a`, …, `z`, `aa`, `ab`, …
+fn letters(number: usize) -> String {
+    let letter = |number: usize| char::from(b'a' + u8::try_from(number % 26).unwrap_or_default());
+    let first = (number >= 26).then(|| letter(number / 26 - 1));
+    first.into_iter().chain([letter(number)]).collect()
+}
+
 /// Writes the disks as elements.
 pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<'_>) {
     let mut named: Vec<(&str, usize)> = Vec::new();
@@ -62,9 +72,9 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         };
         let wanted = [disk.place.controller, disk.place.bus, disk.place.target, disk.place.unit].map(|part| part.unwrap_or(0));
         // The target name from which libvirt derives this address, if it is free.
-        let first = (0..26).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
+        let first = (0..MOST).find(|number| derived(bus, *number) == Some(wanted) || (bus == "fdc" && disk.place.index == Some(*number)));
         let first = first.filter(|number| !named.contains(&(prefix, *number)));
-        let number = first.or_else(|| (0..26).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(25);
+        let number = first.or_else(|| (0..MOST).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(MOST);
         named.push((prefix, number));
         let (kind, source) = if disk.file.path.starts_with("/dev/") { ("block", "source@dev") } else { ("file", "source@file") };
         let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind);
@@ -79,7 +89,19 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
             element.set(&format!("driver@{name}"), value);
         }
         let discard = disk.file.discard.as_deref().map(|discard| if discard == "on" { "unmap" } else { discard });
-        for (name, value) in [("cache", disk.file.cache), ("io", disk.file.aio.as_deref()), ("discard", discard)] {
+        for child in disk.element.at("driver").into_iter().flat_map(Fragment::children) {
+            element.push("driver", child.clone());
+        }
+        let zeroes = disk.file.detect_zeroes.as_deref();
+        let copy = disk.file.copy_on_read.then_some("on");
+        let of_file = [
+            ("cache", disk.file.cache),
+            ("io", disk.file.aio.as_deref()),
+            ("discard", discard),
+            ("detect_zeroes", zeroes),
+            ("copy_on_read", copy),
+        ];
+        for (name, value) in of_file {
             if let Some(value) = value.filter(|_| element.at("driver").is_none_or(|driver| driver.attribute(name).is_none())) {
                 element.set(&format!("driver@{name}"), value);
             }
@@ -87,7 +109,7 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         if !disk.file.path.is_empty() {
             element.set(source, &disk.file.path);
         }
-        element.set("target@dev", format!("{prefix}{}", char::from(b'a' + u8::try_from(number).unwrap_or(25))));
+        element.set("target@dev", format!("{prefix}{}", letters(number)));
         element.set("target@bus", bus);
         for (name, value) in disk.element.at("target").into_iter().flat_map(Fragment::attributes) {
             element.set(&format!("target@{name}"), value);

@@ -66,9 +66,24 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
         of_device(draft, index, &mut disk, &controllers);
         disks.push(disk);
     }
+    floppies(draft, &mut disks);
     protect(draft, &mut disks);
     place(draft, &mut disks, &kept);
     write(draft, disks, around);
+}
+
+/// The controller of floppies is libvirt's own; it has their boot order.
+fn floppies(draft: &mut Draft, disks: &mut [Disk]) {
+    for index in draft.devices(&["controller fdc"]) {
+        for disk in disks.iter_mut().filter(|disk| disk.bus == "fdc" || disk.bus == "floppy") {
+            let name = if disk.place.unit.or(disk.place.index) == Some(1) { "bootindexB" } else { "bootindexA" };
+            if let Some(order) = draft.take(index, name) {
+                disk.element.set("boot@order", order);
+            }
+        }
+        draft.ignore_address(index);
+        draft.native(index, "<controller type='fdc'>: libvirt adds it");
+    }
 }
 
 /// `-snapshot`, and `snapshot=on` of a drive: the guest's writes do not reach the image. libvirt supports that
@@ -125,9 +140,7 @@ fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<(String, String)> {
         for child in element.children() {
             controller.push("", child.clone());
         }
-        if let Some(thread) = thread(draft, index, threads) {
-            controller.set("driver@iothread", thread);
-        }
+        iothread(draft, index, threads, &mut controller);
         let id = draft.take(index, "id").unwrap_or_default();
         draft.renamed.push((id.clone(), format!("scsi{}", names.len())));
         names.push((id, model));
@@ -154,9 +167,20 @@ fn sata(draft: &mut Draft) -> Vec<String> {
     names
 }
 
-fn thread(draft: &mut Draft, index: usize, threads: &[String]) -> Option<usize> {
-    let name = draft.take(index, "iothread")?;
-    threads.iter().position(|known| *known == name).map(|at| at + 1)
+/// The I/O thread of a device, or those of its queues.
+fn iothread(draft: &mut Draft, index: usize, threads: &[String], element: &mut Fragment) {
+    let number = |name: &String| threads.iter().position(|known| known == name).map(|at| at + 1);
+    if let Some(thread) = draft.take(index, "iothread").as_ref().and_then(number) {
+        element.set("driver@iothread", thread);
+    }
+    for at in 0.. {
+        let Some(thread) = draft.take(index, &format!("iothread-vq-mapping.{at}.iothread")).as_ref().and_then(number) else { break };
+        let queues: Vec<String> = (0..).map_while(|queue| draft.take(index, &format!("iothread-vq-mapping.{at}.vqs.{queue}"))).collect();
+        let of_thread = queues
+            .iter()
+            .fold(Fragment::new("iothread").with("id", thread), |all, queue| all.child(Fragment::new("queue").with("id", queue)));
+        element.push("driver/iothreads", of_thread);
+    }
 }
 
 /// Whether it is a QEMU protocol and not a path: `nbd:…`, `http://…`, `json:{…}`.
@@ -189,6 +213,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
         aio: draft.take(index, "aio"),
         discard: draft.take(index, "discard"),
         options: vec![index],
+        ..File::default()
     };
     let is_cd = draft.take(index, "media").as_deref() == Some("cdrom");
     // On virtio a CD is a disk that cannot be written.
@@ -215,12 +240,11 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         element.attribute("bus").unwrap_or_default().clone_into(&mut disk.bus);
         if is_cd { "cdrom" } else { element.attribute("device").unwrap_or_default() }.clone_into(&mut disk.kind);
     }
-    if let Some(thread) = thread(draft, index, &controllers.threads) {
-        disk.element.set("driver@iothread", thread);
-    }
+    iothread(draft, index, &controllers.threads, &mut disk.element);
     draft.fill(index, "disk", &mut disk.element);
     if draft.flag(index, "write-cache") == Some(false) {
-        let direct = disk.element.at("driver").is_some_and(|driver| matches!(driver.attribute("cache"), Some("none" | "directsync")));
+        let of_drive = disk.element.at("driver").and_then(|driver| driver.attribute("cache")).or(disk.file.cache);
+        let direct = matches!(of_drive, Some("none" | "directsync"));
         disk.element.set("driver@cache", if direct { "directsync" } else { "writethrough" });
     }
     let model = draft.virtio_model(index);
@@ -247,7 +271,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
             let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
             disk.place = DiskAddress { controller, bus: channel, target, unit, index: None };
         }
-        _ => {}
+        _ => disk.place.unit = unit,
     }
     draft.ignore_address(index);
     disk.file.options.push(index);

@@ -12,8 +12,8 @@ pub(in crate::import) enum Convert {
     YesNo,
     /// A number, in decimal.
     Number,
-    /// libvirt counts from 1.
-    Plus1,
+    /// A World Wide Name: 16 hexadecimal digits.
+    Wwn,
     /// An amount in libvirt's KiB, of one in bytes or in MiB.
     Bytes,
     Mib,
@@ -49,7 +49,7 @@ impl Convert {
             Convert::OnOff => words("on", "off"),
             Convert::YesNo => words("yes", "no"),
             Convert::Number => kib(number()),
-            Convert::Plus1 => kib(number().map(|number| number.saturating_add(1))),
+            Convert::Wwn => number().map_or(Left, |number| Written(format!("{number:016x}"))),
             Convert::Bytes => kib(number().map(|bytes| bytes >> 10)),
             Convert::Mib => kib(number().and_then(|mib| mib.checked_mul(1 << 10))),
             Convert::On if is_on(value) => Written(String::new()),
