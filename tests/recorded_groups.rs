@@ -139,7 +139,7 @@ fn a_group_that_grew_by_what_the_host_does_not_use_is_a_note() {
     // Recorded again, it is no news.
     let xml = machine.on(&["define", "it", "--dry-run"]).with(0).stdout;
     let uri = node(machine.root.path(), &xml);
-    let started = Machine { uri, xml, ..machine }.on(&["start", "it"]).with(0).stderr;
+    let started = Machine { xml, uri, ..machine }.on(&["start", "it"]).with(0).stderr;
     assert!(!started.contains("joined it"), "{started}");
 }
 
