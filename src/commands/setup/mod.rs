@@ -87,8 +87,10 @@ const PROPOSED: [(&str, &str); 9] = [
 
 /// The help of an option, in setup's words.
 fn proposed(option: clap::Arg) -> clap::Arg {
-    let help = PROPOSED.iter().find(|(name, _)| *name == option.get_id().as_str());
-    help.map_or_else(|| option.clone(), |(_, help)| option.clone().help(*help))
+    match PROPOSED.iter().find(|(name, _)| *name == option.get_id().as_str()) {
+        Some((_, help)) => option.help(*help),
+        None => option,
+    }
 }
 
 /// No system fits on a smaller disk.

@@ -201,7 +201,7 @@ impl Plan {
         let refusing: Vec<Finding> = self.findings.iter().filter(|finding| finding.refuses(false)).cloned().collect();
         let is_refused = self.host.outcome == Outcome::Refused || !refusing.is_empty();
         let end = format!("'{}' cannot be set up: see above. Nothing was changed.", self.name);
-        is_refused.then(|| Refused { findings: refusing, end, next: None })
+        is_refused.then_some(Refused { findings: refusing, end, next: None })
     }
 
     /// Asks on the terminal, with the details on demand.
