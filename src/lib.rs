@@ -11,6 +11,7 @@ pub mod disk;
 pub mod domain;
 pub mod domain_xml;
 pub mod export;
+pub mod failure;
 pub mod host;
 pub mod hypervisor;
 pub mod import;

@@ -27,7 +27,8 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
     ("virt-install", "--boot --unattended"),
-    ("mdevctl", "--auto --type"),
+    ("mdevctl", "--auto --defined --type --uuid"),
+    ("journalctl", "--no-pager --output --since"),
     ("virtctl", "--image-path --size"),
 ];
 

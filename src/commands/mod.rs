@@ -27,6 +27,7 @@ pub(crate) mod stop;
 pub(crate) mod topology;
 pub(crate) mod undefine;
 pub(crate) mod undo;
+pub(crate) mod why;
 
 pub use documents::schemas;
 pub use shared::context::Context;

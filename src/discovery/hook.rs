@@ -169,7 +169,7 @@ pub(super) fn program(root: &Root) -> Option<String> {
     HOOK_PROGRAMS.iter().find(runs).map(|path| (*path).to_owned())
 }
 
-fn booted(root: &Root) -> Option<u64> {
+pub fn booted(root: &Root) -> Option<u64> {
     let line = root.excerpt("/proc/stat", |text| text.lines().find(|line| line.starts_with("btime ")).unwrap_or_default().to_owned())?;
     line.strip_prefix("btime ")?.trim().parse().ok()
 }

@@ -1,5 +1,7 @@
 //! The kernel log: the lines that are relevant for passthrough.
 
+use super::hook::booted;
+use crate::model::{LogLine, Moment, Reading};
 use crate::root::Root;
 
 /// Its sources: the kernel's buffer, then log files.
@@ -63,8 +65,46 @@ fn pick(text: &str) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// All lines of this boot, with their times. The kernel's clock stands
+/// still while the host sleeps: what was logged after that seems to be older, and is left out rather than taken for newer.
+pub(super) fn with_times(root: &Root) -> Reading<Vec<LogLine>> {
+    let read = |path: &str| Reading::of(root.log(path, str::to_owned), path);
+    let text = match read(LOGS[0]) {
+        Reading::Absent => read(LOGS[1]),
+        other => other,
+    };
+    text.then(|text| match booted(root) {
+        Some(booted) => Reading::Known(timed(&text, booted)),
+        None => Reading::Unknown("cannot read the time of the boot from /proc/stat".to_owned()),
+    })
+}
+
+fn timed(text: &str, booted: u64) -> Vec<LogLine> {
+    let booted = Moment(0).later(booted.try_into().unwrap_or(i64::MAX));
+    let lines = text.lines().filter_map(|line| {
+        let stamped = stamp(line).and_then(|micros| booted.0.checked_add(micros)).map(Moment);
+        Some(LogLine { at: audited(line).or(stamped), text: plain(line)?.to_owned() })
+    });
+    lines.collect()
+}
+
+/// The microseconds after the boot at which a line of `/dev/kmsg` or dmesg was logged.
+fn stamp(line: &str) -> Option<i64> {
+    if let Some((seconds, micros)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')?.0.trim().split_once('.')) {
+        return Some(seconds.parse::<i64>().ok()?.checked_mul(1_000_000)? + micros.parse::<i64>().ok()?);
+    }
+    line.split_once(';')?.0.split(',').nth(2)?.parse().ok()
+}
+
+/// The time in an audit message: `audit(1795601472.345:67)`, in seconds since 1970.
+pub(super) fn audited(line: &str) -> Option<Moment> {
+    let (_, rest) = line.split_once("audit(")?;
+    let seconds = rest.split_once(['.', ':'])?.0.parse::<i64>().ok()?;
+    Some(Moment(0).later(seconds))
+}
+
 /// The text of a line of `/dev/kmsg` (`6,1,0,-;text`), dmesg, syslog, or without a prefix.
-fn plain(line: &str) -> Option<&str> {
+pub(super) fn plain(line: &str) -> Option<&str> {
     if line.starts_with(' ') || line.is_empty() {
         return None; // A continuation of the record above.
     }

@@ -12,6 +12,7 @@ mod firmware;
 mod hook;
 mod kernel_log;
 mod libvirt;
+mod logs;
 mod node_devices;
 mod observed;
 mod ostree;
@@ -24,8 +25,9 @@ mod uses;
 
 pub use capture::capture;
 pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner, runs_systemd};
-pub use hook::{daemon, descends_from, other_hooks};
+pub use hook::{booted, daemon, descends_from, other_hooks};
 pub use kernel_log::read as kernel_log;
+pub use logs::{daemon_log, domain_log, journal, kernel_log_with_times};
 pub use node_devices::from_node_devices;
 pub use observed::{holders, observe, observe_without_log, roms};
 pub use processes::qemu_processes;

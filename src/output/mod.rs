@@ -16,6 +16,7 @@ mod svg;
 mod table;
 mod terminal;
 mod topology;
+mod why;
 mod wrap;
 
 pub use checks::{Detail, checks};
@@ -34,3 +35,4 @@ pub use svg::svg;
 pub use table::row;
 pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
 pub use topology::{CardPlacement, TopologyView, topology};
+pub use why::why;

@@ -4,11 +4,11 @@ use super::check::{Check, Topic};
 use super::facts::Facts;
 
 /// A cause: the log lines that reveal it, each given as words that must all occur; why it matters, what to do.
-struct Cause {
-    code: &'static str,
+pub struct Cause {
+    pub code: &'static str,
     lines: &'static [&'static [&'static str]],
-    why: &'static str,
-    remedy: &'static str,
+    pub why: &'static str,
+    pub remedy: &'static str,
 }
 
 impl Cause {
@@ -192,6 +192,11 @@ const CAUSES: &[Cause] = &[
     },
 ];
 
+/// The cause that a line of the kernel's log names.
+pub fn kernel_cause(line: &str) -> Option<&'static Cause> {
+    CAUSES.iter().find(|cause| cause.is(line))
+}
+
 /// A region that had no room at first, and was given an address later.
 fn is_mended(line: &str, later: &[String]) -> bool {
     let region = |line: &str| {
@@ -214,8 +219,7 @@ pub(super) fn causes(facts: &Facts) -> Vec<Check> {
     let mut codes = Vec::new();
     let mut checks = Vec::new();
     for (index, line) in log.iter().enumerate() {
-        let cause =
-            CAUSES.iter().find(|cause| cause.is(line)).filter(|cause| cause.code != "log-no-space" || !is_mended(line, &log[index..]));
+        let cause = kernel_cause(line).filter(|cause| cause.code != "log-no-space" || !is_mended(line, &log[index..]));
         // Only the first line of each cause is reported; the others repeat it.
         if let Some(cause) = cause.filter(|cause| !codes.contains(&cause.code)) {
             codes.push(cause.code);
@@ -230,10 +234,10 @@ pub(super) fn causes(facts: &Facts) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CAUSES, is_mended};
+    use super::{is_mended, kernel_cause};
 
     fn code(line: &str) -> Option<&'static str> {
-        CAUSES.iter().find(|cause| cause.is(line)).map(|cause| cause.code)
+        kernel_cause(line).map(|cause| cause.code)
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod software;
 
 pub use check::{Check, CheckState, NextStep, Topic};
 pub use facts::{Input, meant, proposed_bind};
+pub use kernel_log::{Cause as KernelCause, kernel_cause};
 pub use kernels::images;
 pub use next::{DomainState, Stage, elsewhere, of_domain};
 pub use report::{Report, check};

@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Command, Error};
 
 /// Subcommands by what other programs call them.
-pub(crate) const SUBCOMMANDS: [(&[&str], &str); 24] = [
+pub(crate) const SUBCOMMANDS: [(&[&str], &str); 25] = [
     (
         &["create", "new", "add", "make", "install"],
         "'vgapt define NAME --gpu auto' defines a domain, 'vgapt disk create FILE SIZE' makes a disk",
@@ -36,7 +36,8 @@ pub(crate) const SUBCOMMANDS: [(&[&str], &str); 24] = [
     ),
     (&["image", "img", "images", "snapshot", "resize"], "'vgapt disk' has the commands for disk images"),
     (&["pin", "pinning", "cores", "cpus", "numa"], "'vgapt topology' shows cores; 'vgapt define NAME --cpus auto' pins them"),
-    (&["record", "dump", "report", "bugreport", "log"], "'vgapt capture FILE' records this host"),
+    (&["record", "dump", "report", "bugreport"], "'vgapt capture FILE' records this host"),
+    (&["log", "logs", "failure", "failed", "debug", "error"], "'vgapt why NAME' says why a start failed, from the logs"),
     (&["manual", "docs", "doc"], "'vgapt man' prints the manual page"),
     (&["wait"], "'vgapt start NAME --wait' waits until the guest is up"),
 ];

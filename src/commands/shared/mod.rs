@@ -12,6 +12,7 @@ pub(crate) mod exit_code;
 pub(super) mod facts;
 pub(super) mod holders;
 pub(super) mod lock;
+pub(super) mod logs;
 pub(super) mod next;
 pub(super) mod options;
 pub(crate) mod refused;

@@ -11,9 +11,11 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::existing::Existing;
+use super::shared::logs;
 use super::shared::next;
 use super::shared::refused::Refused;
 use crate::hypervisor::State;
+use crate::interrupt::Interrupted;
 use crate::model::Finding;
 use crate::output::{Answer, Outcome};
 use crate::readiness::Stage;
@@ -73,10 +75,16 @@ impl Arguments {
         }
 
         // Write.
-        connection.start(&self.name, self.paused)?;
+        let asked = logs::now();
+        let say_why = |answer: Option<&anyhow::Error>| logs::tell(context, root.as_ref(), &self.name, answer.map(|error| (asked, error)));
+        connection.start(&self.name, self.paused).inspect_err(|error| say_why(Some(error)))?;
         let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
         context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));
-        let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest))?;
+        let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest)).inspect_err(|error| {
+            if !error.is::<Interrupted>() {
+                say_why(None);
+            }
+        })?;
         let stage = if self.paused { Stage::Paused } else { Stage::Started };
         let next = next::of_domain(context, &self.name, stage, facts.picture().as_deref(), None);
         context.next(&next);

@@ -1,0 +1,128 @@
+//! The logs of a domain's last start, and what they say of it.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::context::Context;
+use crate::discovery;
+use crate::failure::{self, Input, Why};
+use crate::model::{Finding, LogLine, Moment, ReadLog, Reading, shell_word};
+use crate::output;
+use crate::root::Root;
+use crate::run;
+
+/// How far back the journal is read where no log names a start.
+const BACK: i64 = 24 * 3600;
+/// The daemons that start domains, of the system and of a session.
+const DAEMONS: [&str; 2] = ["libvirtd", "virtqemud"];
+
+/// What was read.
+pub(in crate::commands) struct Logs {
+    path: String,
+    domain: ReadLog,
+    daemon: ReadLog,
+    kernel: ReadLog,
+    booted: Option<Moment>,
+    /// What a log that is not there is called.
+    absent: &'static str,
+}
+
+impl Logs {
+    pub(in crate::commands) fn read(context: &Context, root: &Root, name: &str) -> Self {
+        let path = path(context, name);
+        let domain = discovery::domain_log(root, &path);
+        let booted = discovery::booted(root).and_then(|seconds| seconds.try_into().ok()).map(|seconds| Moment(0).later(seconds));
+        let started = failure::Run::last(&domain.lines).and_then(|run| run.started);
+        let journal = if root.is_live() { journal(started) } else { Reading::Absent };
+        let (daemon, kernel) = match journal {
+            Reading::Known((daemon, kernel)) => (ReadLog::whole(daemon), ReadLog::whole(kernel)),
+            // Without systemd, and in a tree, there are files.
+            Reading::Absent => (discovery::daemon_log(root), discovery::kernel_log_with_times(root)),
+            Reading::Unknown(because) => (Reading::Unknown(because).into(), discovery::kernel_log_with_times(root)),
+        };
+        let absent = if root.is_capture() { "the capture does not contain it" } else { "it is not there" };
+        Self { path, domain, daemon, kernel, booted, absent }
+    }
+
+    pub(in crate::commands) fn why(&self, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
+        let Self { domain, daemon, kernel, booted, .. } = self;
+        let (domain, daemon, kernel) = (&domain.lines, &daemon.lines, &kernel.lines);
+        failure::why(&Input { name, active, domain, daemon, kernel, booted: *booted, answer })
+    }
+
+    /// The logs that are missing, and how to read them. Where a cause is certain, one that does not exist does not matter.
+    pub(in crate::commands) fn unread(&self, why: &Why) -> Vec<Finding> {
+        let as_root = format!("sudo vgapt why {}", shell_word(&why.name));
+        let is_certain = why.causes.first().is_some_and(|cause| cause.certain);
+        let finding = |log: &ReadLog, what: &str, remedy: &str| {
+            let because = match &log.complete {
+                Reading::Known(()) => return None,
+                Reading::Absent if is_certain => return None,
+                Reading::Absent => self.absent.to_owned(),
+                Reading::Unknown(because) => because.clone(),
+            };
+            Some(Finding::warning("log-unread", format!("{what} was not read: {because}"), format!("{as_root}{remedy}")))
+        };
+        [
+            finding(&self.domain, &format!("libvirt's log of the domain, {},", self.path), ""),
+            finding(&self.daemon, "the log of libvirt's daemon", "; or: journalctl -u libvirtd -u virtqemud"),
+            finding(&self.kernel, "the kernel's log", "; or: sudo dmesg"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Prints why a start failed that libvirt has just refused, or a guest that was waited for has ended. Where the logs are on
+/// another machine, nothing is known beyond the answer.
+pub(in crate::commands) fn tell(context: &Context, root: Option<&Root>, name: &str, answer: Option<(Moment, &anyhow::Error)>) {
+    let Some(root) = root.filter(|root| root.is_live()) else { return };
+    let logs = Logs::read(context, root, name);
+    let answer = answer.map(|(asked, error)| (asked, error.to_string()));
+    let why = logs.why(name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
+    context.say(&output::why(&why));
+    if context.global.json {
+        context.tell(&why.causes.iter().map(failure::Named::finding).collect::<Vec<_>>());
+    }
+    context.tell(&logs.unread(&why));
+}
+
+/// The present time.
+pub(in crate::commands) fn now() -> Moment {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Moment(since.as_micros().try_into().unwrap_or(i64::MAX))
+}
+
+/// Where libvirt writes the log of a domain.
+fn path(context: &Context, name: &str) -> String {
+    let folder = if context.uri().is_session() {
+        let of = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache"))).unwrap_or_default();
+        cache.join("libvirt/qemu/log").display().to_string()
+    } else {
+        "/var/log/libvirt/qemu".to_owned()
+    };
+    format!("{folder}/{name}.log")
+}
+
+/// The messages of libvirt's daemon and of the kernel since a time; absent where there is no journal.
+fn journal(since: Option<Moment>) -> Reading<(Vec<LogLine>, Vec<LogLine>)> {
+    let since = since.map_or_else(|| format!("-{BACK}s"), |since| format!("@{}", since.later(-60).seconds()));
+    let mut argv = vec!["journalctl".to_owned(), "--output=json".to_owned(), "--no-pager".to_owned(), format!("--since={since}")];
+    argv.extend(DAEMONS.iter().flat_map(|daemon| [format!("_COMM={daemon}"), "+".to_owned()]));
+    argv.extend(["_TRANSPORT=kernel", "+", "_TRANSPORT=audit"].map(str::to_owned));
+    match run::output(&argv) {
+        Err(error) if error.is::<run::Missing>() => Reading::Absent,
+        Err(error) => Reading::Unknown(error.to_string()),
+        // It succeeds also where it may show nothing, and says so on its standard error.
+        Ok(ran) if ran.success() && ran.stderr.contains("not seeing messages from other users") => {
+            Reading::Unknown("journalctl shows this user only its own messages".to_owned())
+        }
+        Ok(ran) if ran.success() && !(ran.stdout.is_empty() && !ran.stderr.trim().is_empty()) => {
+            Reading::Known(discovery::journal(&ran.stdout))
+        }
+        Ok(ran) if ran.last_lines().contains("No journal files were found") => Reading::Absent,
+        Ok(ran) => Reading::Unknown(format!("journalctl: {}", ran.last_lines())),
+    }
+}

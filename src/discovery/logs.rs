@@ -1,0 +1,143 @@
+//! The logs in which a failed start leaves traces: of libvirt for one domain, of its daemon, of the kernel.
+
+use serde_json::Value;
+
+use super::kernel_log;
+use crate::model::{LogLine, Moment, ReadLog, Reading, STARTING};
+use crate::root::Root;
+
+/// The longest line that is kept: longer ones are QEMU's own command line.
+const LONGEST: usize = 2000;
+/// The logs of a daemon that is configured to write its own (`log_outputs` of libvirtd.conf(5)), and of syslog.
+const OF_DAEMON: [&str; 5] =
+    ["/var/log/libvirt/virtqemud.log", "/var/log/libvirt/libvirtd.log", "/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"];
+/// Where syslog writes what the kernel logs, and where auditd writes what `AppArmor` and `SELinux` denied.
+const OF_KERNEL: [&str; 4] = ["/var/log/kern.log", "/var/log/syslog", "/var/log/messages", "/var/log/audit/audit.log"];
+/// The daemons that start domains, as they are called in syslog.
+const DAEMONS: [&str; 2] = ["libvirtd", "virtqemud"];
+
+/// What libvirt writes for one domain: QEMU's command line, what QEMU prints, and how it ended. A line without a time
+/// belongs to the one before it. The log is renamed when it is long; the beginning of the last run may be in the older file.
+pub fn domain_log(root: &Root, path: &str) -> ReadLog {
+    let newest = root.reading(path);
+    let starts = |text: &str| text.contains(STARTING);
+    let text = match newest {
+        Reading::Known(text) if !starts(&text) => match root.reading(&format!("{path}.0")) {
+            Reading::Known(older) => Reading::Known(older + &text),
+            Reading::Absent => Reading::Known(text),
+            Reading::Unknown(because) => Reading::Unknown(because),
+        },
+        other => other,
+    };
+    let lines = text.map(|text| {
+        let mut last = None;
+        let lines = text.lines().map(|line| {
+            let at = Moment::parse(line).map(|(at, _)| at).or(last);
+            last = at;
+            LogLine { at, text: shortened(line) }
+        });
+        lines.collect()
+    });
+    lines.into()
+}
+
+/// The daemon's messages in text files.
+pub fn daemon_log(root: &Root) -> ReadLog {
+    all(root, &OF_DAEMON, |path, line| {
+        let (at, rest) = Moment::parse(line).map_or((None, line), |(at, rest)| (Some(at), rest));
+        // Its own log: `: 1234: error : virFunction:12 : message`.
+        if path.starts_with("/var/log/libvirt/") {
+            let message = rest.splitn(3, " : ").nth(2).filter(|_| rest.contains(": error : ") || rest.contains(": warning : "));
+            return message.map(|message| LogLine { at, text: shortened(message) });
+        }
+        let (_, message) = DAEMONS.iter().find_map(|daemon| rest.split_once(&format!(" {daemon}[")))?;
+        Some(LogLine { at, text: shortened(message.split_once("]: ")?.1) })
+    })
+}
+
+/// The kernel's messages with their times: of this boot, or what syslog and auditd have written.
+pub fn kernel_log_with_times(root: &Root) -> ReadLog {
+    let buffer = kernel_log::with_times(root);
+    let kept = all(root, &OF_KERNEL, |path, line| {
+        if path.ends_with("/audit.log") {
+            return line.contains("denied").then(|| LogLine { at: kernel_log::audited(line), text: shortened(line) });
+        }
+        let (head, text) = line.split_once(" kernel: ")?;
+        let at = Moment::parse(head).map(|(at, _)| at).or_else(|| kernel_log::audited(text));
+        Some(LogLine { at, text: shortened(kernel_log::plain(text)?) })
+    });
+    match buffer {
+        // The kernel's own buffer has it all since the host booted; the files have what was before.
+        Reading::Known(mut lines) => {
+            lines.extend(kept.lines);
+            ReadLog::whole(lines)
+        }
+        Reading::Unknown(because) if kept.lines.is_empty() => Reading::Unknown(because).into(),
+        Reading::Absent | Reading::Unknown(_) => kept,
+    }
+}
+
+/// The lines of all files that are there; not complete where one cannot be read, or where none has such lines.
+fn all(root: &Root, paths: &[&str], line: impl Fn(&str, &str) -> Option<LogLine>) -> ReadLog {
+    let mut log = ReadLog { lines: Vec::new(), complete: Reading::Absent };
+    for path in paths {
+        match root.reading(path) {
+            Reading::Known(text) => {
+                log.lines.extend(text.lines().filter_map(|text| line(path, text)));
+                if log.complete == Reading::Absent && !log.lines.is_empty() {
+                    log.complete = Reading::Known(());
+                }
+            }
+            Reading::Absent => {}
+            Reading::Unknown(because) => log.complete = Reading::Unknown(because),
+        }
+    }
+    log
+}
+
+/// The messages of a journal in JSON (`journalctl -o json`): those of the daemon, and those of the kernel.
+pub fn journal(text: &str) -> (Vec<LogLine>, Vec<LogLine>) {
+    let (mut daemon, mut kernel) = (Vec::new(), Vec::new());
+    for entry in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let at = entry["__REALTIME_TIMESTAMP"].as_str().and_then(|micros| micros.parse().ok()).map(Moment);
+        let Some(message) = message(&entry["MESSAGE"]) else { continue };
+        let is_kernel = matches!(entry["_TRANSPORT"].as_str(), Some("kernel" | "audit"));
+        let lines = message.lines().map(|line| LogLine { at, text: shortened(line) });
+        if is_kernel { kernel.extend(lines) } else { daemon.extend(lines) }
+    }
+    (daemon, kernel)
+}
+
+/// A field of the journal: a text, or its bytes where it is not printable.
+fn message(field: &Value) -> Option<String> {
+    match field {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes: Vec<u8> = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        _ => None,
+    }
+}
+
+fn shortened(line: &str) -> String {
+    line.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_a_journal() {
+        let text = r#"{"__REALTIME_TIMESTAMP":"1795601472345678","_TRANSPORT":"journal","MESSAGE":"one\ntwo"}
+{"__REALTIME_TIMESTAMP":"1795601472345679","_TRANSPORT":"kernel","MESSAGE":[118,102,105,111,10]}
+not json
+{"_TRANSPORT":"audit","MESSAGE":"three"}
+{"MESSAGE":null}"#;
+        let (daemon, kernel) = journal(text);
+        let texts = |lines: &[LogLine]| lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+        assert_eq!((texts(&daemon), texts(&kernel)), (vec!["one".into(), "two".into()], vec!["vfio".into(), "three".into()]));
+        assert_eq!((daemon[1].at.map(Moment::seconds), kernel[1].at), (Some(1_795_601_472), None));
+    }
+}

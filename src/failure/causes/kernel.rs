@@ -1,0 +1,56 @@
+//! Lines of the kernel's log beyond those that `readiness` knows.
+
+use super::cause::{Cause, KERNEL, START, Weight, When};
+
+pub(super) const CAUSES: &[Cause] = &[
+    Cause {
+        code: "memory-lock-kernel",
+        logs: KERNEL,
+        lines: &["RLIMIT_MEMLOCK ({number}) exceeded"],
+        what: "QEMU may not lock more than {number} bytes of memory, and a passed device needs all of the guest's locked",
+        remedy: "with qemu:///system: virsh edit {name}, and in <memtune> write a larger <hard_limit>, or remove it; with qemu:///session use qemu:///system",
+        source: "Linux drivers/vfio/vfio_iommu_type1.c",
+        ..START
+    },
+    Cause {
+        code: "kvm-taken",
+        logs: KERNEL,
+        lines: &["kvm: enabling virtualization on CPU{number} failed"],
+        what: "another hypervisor has the processor's virtualization, such as VirtualBox or VMware",
+        remedy: "end its guests; lsmod | grep -e vbox -e vmmon shows their modules",
+        source: "Linux virt/kvm/kvm_main.c",
+        ..START
+    },
+    Cause {
+        code: "xid",
+        logs: KERNEL,
+        lines: &["NVRM: Xid (PCI:{word}): {rest}"],
+        weight: Weight::Symptom,
+        when: When::Both,
+        what: "NVIDIA's driver of the host reported a fault of the card: {rest}",
+        remedy: "a card that the host's driver has used may not work in a guest: bind it at boot: vgapt prepare --bind boot",
+        source: "NVIDIA, Xid errors",
+        ..START
+    },
+];
+
+/// Which of the causes that `readiness` knows prevent a start or end a guest; of the others a guest may know nothing.
+pub(in crate::failure) const REASONS: &[&str] = &[
+    "log-not-ready",
+    "log-reset",
+    "log-aer",
+    "log-hung",
+    "log-off-bus",
+    "log-usage-count",
+    "log-rmrr",
+    "log-identity",
+    "log-d3cold",
+    "log-interrupts",
+    "log-iommu-timeout",
+];
+
+/// Those of a start that never ends: neither the domain's log nor the daemon's says a word.
+pub(in crate::failure) const HANGS: &[&str] = &["log-usage-count", "log-hung"];
+
+/// Those that are shown where no reason is known.
+pub(in crate::failure) const SYMPTOMS: &[&str] = &["log-bar", "log-faults", "log-probe", "log-rom", "log-sriov", "log-not-bound"];

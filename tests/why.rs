@@ -1,0 +1,110 @@
+//! What `vgapt why` says of logs: those of public reports, rebuilt in fixtures/failures, and of what cannot be read.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "not all of it is used here")]
+mod command;
+
+use std::fs;
+
+use command::{Ran, run, vgapt};
+use serde_json::Value;
+
+const FAILURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/failures");
+
+/// `# cause: CODE` of a fixture.
+fn said<'t>(text: &'t str, key: &str) -> &'t str {
+    text.lines().find_map(|line| line.strip_prefix(&format!("# {key}: "))).unwrap_or_else(|| panic!("no {key}: {text}"))
+}
+
+fn why(root: &str, more: &[&str]) -> Ran {
+    run(&mut vgapt(["--root", root, "why", "guest"].iter().chain(more)))
+}
+
+fn json(root: &str) -> Value {
+    let ran = why(root, &["--json"]);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{root}: {}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn each_report_has_its_cause_and_no_other() {
+    let (mut reports, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(FAILURES).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let answer = json(path.to_str().unwrap());
+        let code = answer["causes"][0]["code"].as_str().unwrap_or("none");
+        let happened = answer["happened"].as_str().unwrap_or_default();
+        if (code, happened) != (said(&text, "cause"), said(&text, "happened")) {
+            wrong.push(format!("{}: {code}, {happened}", path.display()));
+        }
+        reports += usize::from(!said(&text, "report").starts_with("none"));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(reports >= 30, "{reports} reports");
+}
+
+/// A log of the line that names the cause, where it stands before and after the last start, names nothing.
+#[test]
+fn a_line_of_another_start_is_no_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let log = folder.path().join("var/log/libvirt/qemu/guest.log");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let start = |time: &str| format!("2026-05-04 {time}.000+0000: starting up libvirt version: 11\nA=1 \\\n/usr/bin/qemu-system-x86_64\n");
+    let failure = "2026-05-04T10:00:01.000000Z qemu-system-x86_64: unable to map backing store for guest RAM: Cannot allocate memory\n";
+    let end = |time: &str, why: &str| format!("2026-05-04 {time}.000+0000: shutting down, reason={why}\n");
+    let failed = format!("{}{failure}{}", start("10:00:00"), end("10:00:02", "failed"));
+    let kernel = |time: &str| {
+        format!("2026-05-04T{time}.000000+00:00 host kernel: [ 1.0] vfio-pci 0000:0b:00.0: not ready 65535ms after FLR; giving up\n")
+    };
+    let causes = |text: &str, kernel: &str| {
+        fs::write(&log, text).unwrap();
+        fs::write(folder.path().join("var/log/kern.log"), kernel).unwrap();
+        let answer = json(root);
+        answer["causes"].as_array().unwrap().iter().map(|cause| cause["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(causes(&failed, ""), ["hugepages-short"]);
+    assert_eq!(causes(&failed, &kernel("10:00:01")), ["hugepages-short", "log-not-ready"]);
+    // The zone of a line counts: this is 10:00:01 in the log of a host that is two hours ahead.
+    assert_eq!(causes(&failed, &kernel("12:00:01").replace("+00:00", "+02:00")), ["hugepages-short", "log-not-ready"]);
+    for other in ["09:59:00", "10:05:00", "12:00:01"] {
+        assert_eq!(causes(&failed, &kernel(other)), ["hugepages-short"], "{other}");
+    }
+    let unknown = format!("{failed}{}x\n{}", start("11:00:00"), end("11:00:02", "failed"));
+    assert_eq!(causes(&unknown, &kernel("10:00:01")), [""; 0]);
+    let ran = why(root, &[]).with(0);
+    assert!(
+        ran.stdout.contains("cause: unknown") && ran.stdout.contains("    x\n") && ran.stdout.contains("vgapt capture"),
+        "{}",
+        ran.stdout
+    );
+    let well = format!("{failed}{}{}", start("11:00:00"), end("12:00:02", "shutdown"));
+    assert_eq!(causes(&well, &kernel("11:30:00")), [""; 0]);
+    let ran = why(root, &[]).with(0);
+    assert!(ran.stdout.starts_with("guest: no failure: the guest shut itself down at 2026-05-04 12:00:02 UTC\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_log_that_is_not_there_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let ran = why(root, &[]).with(1);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    for part in ["no log names a start", "/var/log/libvirt/qemu/guest.log, was not read", "sudo vgapt why guest", "journalctl", "dmesg"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // A folder in its place cannot be read: that is no absence.
+    fs::create_dir_all(folder.path().join("var/log/libvirt/qemu/guest.log")).unwrap();
+    let answer = json(root);
+    assert!(answer["findings"][0]["message"].as_str().unwrap().contains("cannot read"), "{answer}");
+    assert_eq!(answer["outcome"], "incomplete");
+}
+
+#[test]
+fn what_is_printed_is_short_and_has_the_remedy() {
+    let ran = why(&format!("{FAILURES}/group-not-viable.host"), &[]).with(0);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[0], "guest: the start of 2026-05-04 10:15:30 UTC failed");
+    assert_eq!(lines[1], "cause: another device of the card's IOMMU group 21 is used by a driver of the host");
+    assert!(lines[3].starts_with("  remedy: vgapt list --groups") && lines.len() == 4, "{}", ran.stdout);
+}
