@@ -386,3 +386,44 @@ fn what_the_rest_does_not_need_may_fail() {
         }
     }
 }
+
+/// Stopped after any of its steps and run again, setup does the rest, and the domain will be the same.
+#[test]
+fn what_is_done_is_not_done_again() {
+    let root = with_discs(&["win11.iso", "virtio-win.iso"]);
+    let at = root.path().to_str().unwrap();
+    for name in ["OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd", "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"] {
+        fs::create_dir_all(root.path().join("usr/share/OVMF")).unwrap();
+        fs::write(root.path().join("usr/share/OVMF").join(name), "").unwrap();
+    }
+    // In a tree no package is installed.
+    for program in ["virsh", "qemu-system-x86_64", "qemu-img", "swtpm"] {
+        fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+        fs::write(root.path().join("usr/bin").join(program), "").unwrap();
+    }
+    // A run that was stopped has kept these answers.
+    let answers = ["--cdrom", "/home/me/Downloads/win11.iso", "--virtio-iso", "/home/me/Downloads/virtio-win.iso"];
+    let planned = || {
+        let mut command = vgapt(["--json", "--root", at, "-c", "test:///default", "setup", "--yes"]);
+        let ran = run(command.args(answers).env("HOME", "/home/me").current_dir("/")).with(0);
+        let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let commands: Vec<String> = json["commands"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect();
+        (commands, json["summary"].clone())
+    };
+    let (all, summary) = planned();
+    let steps: Vec<&str> = all.iter().map(|line| line.trim_start_matches("vgapt ").split(' ').next().unwrap()).collect();
+    assert_eq!(steps, ["prepare", "disk", "mv", "mv", "define", "start"]);
+    for (number, line) in all[..4].iter().enumerate() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["vgapt", "prepare", ..] => drop(run(vgapt(["--root", at]).args(&words[1..]).arg("--yes")).with(0)),
+            ["vgapt", "disk", "create", path, _] => {
+                fs::create_dir_all(root.path().join("var/lib/libvirt/images")).unwrap();
+                fs::write(root.path().join(&path[1..]), "").unwrap();
+            }
+            ["mv", "-n", "--", from, to] => fs::rename(root.path().join(&from[1..]), root.path().join(&to[1..])).unwrap(),
+            _ => panic!("{line}"),
+        }
+        assert_eq!(planned(), (all[number + 1..].to_vec(), summary.clone()), "after {line}");
+    }
+}
