@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Context;
 use super::shared::logs::Logs;
 use crate::failure::{Happened, Why};
+use crate::model::{Finding, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 
@@ -42,16 +43,24 @@ impl Arguments {
         };
         let logs = Logs::read(context, &root, &self.name);
         let why = logs.why(&self.name, *active.as_ref().unwrap_or(&None), None);
-        let unread = logs.unread(&why);
-        if why.happened == Happened::NeverStarted
-            && let (Err(error), true) = (active, unread.is_empty())
-        {
-            return Err(error);
+        let mut findings = logs.unread(&why);
+        if let Err(error) = active {
+            // Without a log, what libvirt says of the name is the answer.
+            if why.happened == Happened::NeverStarted {
+                context.tell(&findings);
+                return Err(error);
+            }
+            let message = format!("whether '{}' runs is unknown: {error}", self.name);
+            findings.push(Finding::warning(
+                "state-unknown",
+                message,
+                format!("virsh -c {} list --all", shell_word(context.uri().as_str())),
+            ));
         }
         context.print(&output::why(&why))?;
-        context.tell(&unread);
-        let outcome = if why.happened == Happened::NeverStarted && !unread.is_empty() { Outcome::Incomplete } else { Outcome::Done };
-        Ok(Answer::new(outcome).with(Reason { why }).finding(unread))
+        context.tell(&findings);
+        let outcome = if why.happened == Happened::NeverStarted && !findings.is_empty() { Outcome::Incomplete } else { Outcome::Done };
+        Ok(Answer::new(outcome).with(Reason { why }).finding(findings))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::{LogLine, Moment, STARTING};
 
-/// How libvirt says that a domain ended (`qemuProcessStop` of libvirt's src/qemu/qemu_process.c).
+/// How libvirt says that a domain ended (`qemuProcessStop` of libvirt's `src/qemu/qemu_process.c`).
 const ENDING: &str = ": shutting down";
 
 /// From QEMU's start to its end.
@@ -60,7 +60,7 @@ impl Run {
     }
 }
 
-/// The words after `shutting down` (`virDomainShutoffReason` of libvirt's src/conf/domain_conf.c).
+/// The words after `shutting down` (`virDomainShutoffReason` of libvirt's `src/conf/domain_conf.c`).
 fn end(why: &str) -> End {
     match why.trim_start_matches(", reason=").trim() {
         "failed" => End::Failed,

@@ -237,7 +237,7 @@ fn window<'a>(
 }
 
 /// The first cause that knows a line, with what stands at the places of its pattern.
-fn cause<'l>(log: Log, line: &'l str, when: When) -> Option<(&'static Cause, pattern::Found<'l>)> {
+fn cause(log: Log, line: &str, when: When) -> Option<(&'static Cause, pattern::Found<'_>)> {
     // What QEMU only warns of, it goes on with.
     let is_warning = line.contains(": warning: ");
     causes::all()

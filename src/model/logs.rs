@@ -89,7 +89,7 @@ fn date(day: i64) -> (i64, i64, i64) {
     (era * 400 + year + next, number, of_year - (153 * month + 2) / 5 + 1)
 }
 
-/// What libvirt writes before QEMU's command line (`qemuLogOperation` of libvirt's src/qemu/qemu_domain.c).
+/// What libvirt writes before QEMU's command line (`qemuLogOperation` of libvirt's `src/qemu/qemu_domain.c`).
 pub const STARTING: &str = ": starting up libvirt version";
 
 /// A line of a log.

@@ -119,7 +119,7 @@ fn journal(since: Option<Moment>) -> Reading<(Vec<LogLine>, Vec<LogLine>)> {
         Ok(ran) if ran.success() && ran.stderr.contains("not seeing messages from other users") => {
             Reading::Unknown("journalctl shows this user only its own messages".to_owned())
         }
-        Ok(ran) if ran.success() && !(ran.stdout.is_empty() && !ran.stderr.trim().is_empty()) => {
+        Ok(ran) if ran.success() && (!ran.stdout.is_empty() || ran.stderr.trim().is_empty()) => {
             Reading::Known(discovery::journal(&ran.stdout))
         }
         Ok(ran) if ran.last_lines().contains("No journal files were found") => Reading::Absent,

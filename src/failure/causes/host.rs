@@ -241,7 +241,6 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "AppArmor does not let QEMU open {path}",
         remedy: "permit it for all guests: sudo mkdir -p /etc/apparmor.d/local/abstractions && printf '%s rk,\\n' {path} | sudo tee -a /etc/apparmor.d/local/abstractions/libvirt-qemu (rwk for what is written), then start the domain again; or move the file to /var/lib/libvirt/images",
         source: "Linux security/apparmor/audit.c",
-        ..START
     },
     Cause {
         code: "denied-by-selinux",
@@ -255,6 +254,5 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "SELinux does not let QEMU open {path}",
         remedy: "ls -Z shows its label; sudo restorecon -v FILE where it lies in a folder of libvirt, else sudo chcon -t virt_image_t FILE; sudo ausearch -m avc -ts recent shows all refusals",
         source: "Linux security/selinux/avc.c",
-        ..START
     },
 ];

@@ -30,7 +30,6 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "NVIDIA's driver of the host reported a fault of the card: {rest}",
         remedy: "a card that the host's driver has used may not work in a guest: bind it at boot: vgapt prepare --bind boot",
         source: "NVIDIA, Xid errors",
-        ..START
     },
 ];
 
