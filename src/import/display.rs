@@ -158,7 +158,7 @@ fn vnc(draft: &mut Draft, index: usize) {
     let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
     if !set.is_empty() {
         let guard = set.join("=, ");
-        let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}") };
+        let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}:{number}") };
         draft.notes.push(format!(
             "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
              in qemu.conf{until}"

@@ -59,7 +59,10 @@ fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<F
     };
     backing(draft, index);
     // Of the nodes of an image the uppermost decides whether the guest's discards are passed on (`bdrv_co_pdiscard`).
-    file.discard = draft.take(index, "discard").or_else(|| file.discard.take().filter(|_| driver == "copy-on-read"));
+    let discard = draft.take(index, "discard");
+    if driver != "copy-on-read" {
+        file.discard = discard;
+    }
     file.detect_zeroes = draft.take(index, "detect-zeroes").or(file.detect_zeroes).filter(|mode| mode != "off");
     for prefix in ["", "file."] {
         let mut taken = |name: &str| draft.take(index, &format!("{prefix}{name}"));

@@ -61,6 +61,23 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
 /// Properties that libvirt or vgapt sets and the script does not: the kind of device, the property, and why.
 const MORE: &[(&str, &str, &str)] = &[
     ("*", "bootindex", "without an order libvirt boots from the first disk"),
+    ("machine", "dump-guest-core machine", "libvirt sets it on each machine"),
+    ("boot", "strict", "libvirt boots only what the order lists"),
+    ("spice", "seamless-migration", "libvirt sets it on each SPICE"),
+    (
+        "VGA cirrus-vga vmware-svga qxl* virtio-vga* virtio-gpu-pci bochs-display secondary-vga",
+        "vgamem-mb max-outputs ram-size vram-size vram64-size",
+        "libvirt writes QEMU's default",
+    ),
+    ("*", "audiodev.*", "libvirt gives each sound device and display an audio backend"),
+    ("virtio-rng-pci", "rng.kind", "QEMU's default backend"),
+    ("*", "drive.format", "QEMU probes a format that is not stated; import states it"),
+    ("ide-cd scsi-cd", "drive.readonly", "a CD cannot be written"),
+    ("*", "rerror", "error_policy is for reading too"),
+    ("cpu", "host-cache-info l3-cache", "<cache mode='disable'>"),
+    ("cpu", "mpx monitor", "libvirt's model leaves the feature out (removed='yes' in its cpu_map)"),
+    ("*", "mac", "the script sets none, and libvirt makes one"),
+    ("vhost-vsock-pci*", "vhostfd", "libvirt opens it"),
     ("m", "slots", "libvirt requires them beside maxmem"),
     ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
 ];

@@ -67,8 +67,8 @@ const PLACES: &str = "id bus addr port chassis slot multifunction node-name driv
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
                         acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
-                        disable-legacy=auto migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
-                        graphics=on guest-reset=on";
+                        disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
+                        graphics=on guest-reset=on manufacturer=";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
@@ -275,7 +275,8 @@ impl Line<'_> {
                 let name = name.strip_prefix("file.").unwrap_or(&name);
                 let name = NODE.iter().find(|(node, _)| *node == name).map_or(name, |(_, drive)| drive);
                 // Of the nodes of an image the uppermost decides.
-                let is_lower = !is_top && ["discard", "detect-zeroes", "readonly"].contains(&name);
+                let is_lower =
+                    (!is_top || node.peek("driver") == Some("copy-on-read")) && ["discard", "detect-zeroes", "readonly"].contains(&name);
                 if name == "file name" {
                     put("file", &value);
                 } else if !["file", "auto-read-only", "driver", "node-name"].contains(&name) && !is_lower {
