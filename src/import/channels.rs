@@ -86,6 +86,7 @@ fn port(draft: &mut Draft, index: usize) {
         "spicevmc" => "spicevmc",
         "socket" => "unix",
         "qemu-vdagent" => "qemu-vdagent",
+        "file" => "file",
         _ => {
             draft.keep(index, "libvirt has no element for its backend");
             return draft.keep(chardev, "libvirt has no element for this");
@@ -102,8 +103,11 @@ fn port(draft: &mut Draft, index: usize) {
         element.set("target@type", "virtio");
         element.set("target@name", draft.take(index, "name").unwrap_or_default());
     }
+    if kind == "file" {
+        element.set("source@path", draft.take(chardev, "path").unwrap_or_default());
+    }
     draft.fill(chardev, "chardev", &mut element);
-    draft.native(chardev, "<channel>: libvirt creates the socket itself");
+    draft.native(chardev, if kind == "file" { "<channel>" } else { "<channel>: libvirt creates the socket itself" });
     draft.finish(index, element);
 }
 
