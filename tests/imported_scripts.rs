@@ -119,7 +119,7 @@ fn what_is_no_plain_script_is_read_or_named() {
     assert!(said.contains(">524288</memory>") && said.contains("note: it is Markdown"), "{said}");
     let said = told("/usr/bin/qemu-system-x86_64\n-m 512\n-cpu host\n", 0);
     assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on separate lines"), "{said}");
-    let said = told(&format!("mywrap.sh {q}\n"), 3);
+    let said = told(&format!("mywrap.sh {q}\n"), 1);
     assert!(said.contains("mywrap.sh is not known to start it"), "{said}");
     for before in ["apt-get install qemu-system-x86", "killall qemu-system-x86_64"] {
         let said = told(&format!("{before}\n{q}\n"), 0);
