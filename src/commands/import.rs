@@ -86,6 +86,9 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let (script, stem) = self.source(context)?;
+        if let Some((why, remedy)) = &script.refusal {
+            return Ok(refuse(context, vec![Finding::error("refused", why.as_str(), remedy.as_str())], script.notes));
+        }
         if !script.unset.is_empty() {
             let mut findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
             if let (true, Some(last)) = (self.script.is_some(), findings.last_mut()) {
@@ -172,14 +175,13 @@ impl Arguments {
             let script = import::read(&text(path, "script")?, &whole.to_string_lossy(), &given, &sourced);
             (script, path.display().to_string(), stem(path))
         };
-        if let Some((why, remedy)) = script.refusal {
-            return Err(Problem::new(format!("{shown}: {why}"), remedy).into());
-        }
-        if script.argv.is_empty() {
-            let remedy = "name the script that contains the command qemu-system-x86_64 …";
-            return Err(Problem::new(format!("{shown} does not start QEMU"), remedy).into());
-        }
-        Ok((script, stem))
+        let starts_none = || {
+            let none =
+                (format!("{shown} does not start QEMU"), "name the script that contains the command qemu-system-x86_64 …".to_owned());
+            script.argv.is_empty().then_some(none)
+        };
+        let refusal = script.refusal.as_ref().map(|(why, remedy)| (format!("{shown}: {why}"), remedy.clone())).or_else(starts_none);
+        Ok((Script { refusal, ..script }, stem))
     }
 
     fn given(&self, name: &str) -> Option<String> {

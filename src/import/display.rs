@@ -57,20 +57,21 @@ pub(super) fn translate(draft: &mut Draft) {
         videos.push(video(if has_defaults { "vga" } else { "none" }));
     }
     let shows = !videos.iter().all(is_none);
+    let renders = videos.iter().any(|video| video.at("model/acceleration").is_some());
     for (number, mut video) in videos.into_iter().enumerate() {
         if number == 0 && shows {
             video.set("model@primary", "yes");
         }
         draft.device(video);
     }
-    graphics(draft, shows && !without);
+    graphics(draft, shows && !without, renders);
 }
 
 fn video(model: &str) -> Fragment {
     Fragment::new("video").child(Fragment::new("model").with("type", model))
 }
 
-fn graphics(draft: &mut Draft, shows: bool) {
+fn graphics(draft: &mut Draft, shows: bool, renders: bool) {
     let mut shown = false;
     for index in draft.named(&["vnc"]) {
         vnc(draft, index);
@@ -102,7 +103,12 @@ fn graphics(draft: &mut Draft, shows: bool) {
                 draft.native(index, "<graphics type='egl-headless'>");
             }
             _ => {
-                if draft.peek(index, "gl").is_some_and(|gl| gl != "off") {
+                let has_gl = draft.peek(index, "gl").is_some_and(|gl| gl != "off");
+                if has_gl && renders {
+                    // The card starts only with a display that renders.
+                    draft.device(Fragment::new("graphics").with("type", "egl-headless"));
+                    draft.notes.push("gl= is <graphics type='egl-headless'>: libvirt opens no window".into());
+                } else if has_gl {
                     draft.notes.push(
                         "gl= is left out, since libvirt opens no window: for 3D in the guest write <graphics type='egl-headless'/> beside VNC, \
                          and <acceleration accel3d='yes'/> in the <model> of virtio's <video>"

@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) renamed: Vec<(String, String)>,
     /// The open files of QEMU, by number.
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
+    /// Files that the script copies before it starts QEMU, and where to.
+    pub(super) copies: Vec<(String, String)>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
     places: usize,
     pub(super) name: Option<String>,
@@ -46,6 +48,7 @@ impl Draft {
             overrides: Vec::new(),
             renamed: Vec::new(),
             descriptors: BTreeMap::new(),
+            copies: Vec::new(),
             places: 0,
             name: None,
             is_express: false,

@@ -36,6 +36,15 @@ pub(super) fn translate(draft: &mut Draft) {
                 draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
                 draft.domain.set("os/nvram@template", &variables.path);
             } else {
+                // libvirt copies the template only where the file is missing.
+                let copied = draft.copies.iter().rev().find(|(_, to)| *to == variables.path).map(|(from, _)| from.clone());
+                if let Some(from) = copied.filter(|from| from.starts_with('/')) {
+                    draft.notes.push(format!(
+                        "{}: libvirt copies {from} to it if it is missing; the script does so at each start",
+                        variables.path
+                    ));
+                    draft.domain.set("os/nvram@template", from);
+                }
                 draft.domain.set("os/nvram", &variables.path);
             }
             if variables.format == "qcow2" {

@@ -107,7 +107,11 @@ pub(super) fn options(argv: &[String]) -> Vec<QemuOption> {
         let name = if name == "M" { "machine" } else { name };
         // Any other option takes one word as its value, whatever it contains.
         let props = table::of(WITH_PROPERTIES, name).zip(value.as_deref()).map(|(first, value)| Props::read(value, first));
-        let written = value.as_ref().map_or_else(|| format!("-{name}"), |value| format!("-{name} {value}"));
+        let written = match &value {
+            Some(value) if !word.starts_with('-') => value.clone(),
+            Some(value) => format!("-{name} {value}"),
+            None => format!("-{name}"),
+        };
         let mut props = props.unwrap_or_default();
         if name == "chardev" {
             props.shorten();
@@ -140,7 +144,7 @@ mod tests {
         let argv =
             ["qemu", "-enable-kvm", "--usbdevice", "host:1:2", "-M", "q35", "disk.img", "-frobnicate", "-m", "8G"].map(str::to_owned);
         let texts: Vec<String> = options(&argv).into_iter().map(|option| option.written).collect();
-        assert_eq!(texts, ["-enable-kvm", "-usbdevice host:1:2", "-machine q35", "-hda disk.img", "-frobnicate", "-m 8G"]);
+        assert_eq!(texts, ["-enable-kvm", "-usbdevice host:1:2", "-machine q35", "disk.img", "-frobnicate", "-m 8G"]);
     }
 
     #[test]

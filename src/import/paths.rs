@@ -83,7 +83,7 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
     match folder {
         _ if from_folder.is_empty() => {}
         Some(folder) => {
-            placed.notes.push(format!("{what}: resolved in the script's directory {folder}, since libvirt does not run QEMU there"));
+            placed.notes.push(format!("{what}: resolved in {folder}, where the script starts QEMU, since libvirt does not run QEMU there"));
         }
         None => placed
             .refusals

@@ -33,7 +33,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
     for index in draft.named(&["soundhw"]) {
         let cards: Vec<Fragment> = draft.options[index].value().split(',').filter_map(|card| table::element("sound", card)).collect();
         if cards.is_empty() {
-            draft.keep(index, "libvirt has no element for this sound card");
+            draft.drop(index, "QEMU no longer has this option, and libvirt no element for this card: <sound model=…> adds one");
             continue;
         }
         for card in cards {

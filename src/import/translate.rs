@@ -45,12 +45,20 @@ pub struct Imported {
 /// Converts a script into a domain; `name` is used if its options set no name.
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
     let mut options = options(&script.argv);
+    for option in &mut options {
+        // An older word for a drive.
+        if let ("pflash", Some(path)) = (option.name.as_str(), option.value.clone()) {
+            option.becomes("drive", &format!("if=pflash,file={}", path.replace(',', ",,")));
+        }
+    }
     let placed = paths::absolute(&mut options, script, &around);
     let mut draft = Draft::new(options);
     draft.notes.extend(placed.notes);
     draft.refusals.extend(placed.refusals);
     draft.descriptors.clone_from(&script.descriptors);
     other_architectures(&mut draft, script);
+    bare_words(&mut draft);
+    draft.copies.clone_from(&script.copies);
     sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
@@ -96,6 +104,17 @@ fn other_architectures(draft: &mut Draft, script: &Script) {
     if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name)) {
         let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
         draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
+    }
+}
+
+/// Refuses words that belong to no option: QEMU takes each for the image of the first disk, and accepts only one.
+fn bare_words(draft: &mut Draft) {
+    let bare: Vec<String> =
+        draft.options.iter().map(|option| format!("'{}'", option.written)).filter(|word| !word.starts_with("'-")).collect();
+    if bare.len() > 1 {
+        let why =
+            format!("{} belong to no option: QEMU takes each for the image of the first disk, and refuses the second", bare.join(", "));
+        draft.refusals.push((why, "correct the script: an option, a quote or a \\ before the end of a line is missing".into()));
     }
 }
 

@@ -53,6 +53,17 @@ pub(super) fn join_option_lines(text: &str) -> Option<String> {
     Some(joined.collect())
 }
 
+/// The text without the blanks after a `\` at the end of a line, where a shell would end the command, and the first such line.
+pub(super) fn join_before_blanks(text: &str) -> Option<(usize, String)> {
+    let joined = |line: &str| {
+        let kept = line.trim_end_matches([' ', '\t']).len();
+        (kept < line.len() && line[..kept].ends_with('\\') && !line.trim_start().starts_with('#')).then_some(kept)
+    };
+    let first = text.lines().position(|line| joined(line).is_some())? + 1;
+    let lines = text.split('\n').map(|line| &line[..joined(line).unwrap_or(line.len())]);
+    Some((first, lines.collect::<Vec<_>>().join("\n")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +76,8 @@ mod tests {
         assert!(is_markdown(page) && !is_markdown("#!/bin/sh\n```\n```"));
         assert_eq!(from_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
         assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
+        assert_eq!(join_before_blanks("kvm \\ \t\n -m 1 \\\n# \\ \n"), Some((1, "kvm \\\n -m 1 \\\n# \\ \n".into())));
+        assert_eq!(join_before_blanks("kvm \\\n -m 1\n# \\ \n"), None);
         assert_eq!([join_option_lines("kvm -m 1\n-usb"), join_option_lines("kvm")], [None, None]);
     }
 }

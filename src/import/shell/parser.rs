@@ -5,21 +5,22 @@ use std::rc::Rc;
 use super::command::{Command, Joined, Part, Statement};
 use super::lexer::{Kind, Token, tokens};
 use super::marks::one_line;
+use super::programs::starts_qemu;
 use super::word::{Piece, Word};
 
 /// Real scripts nest less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 60;
 
-/// Reads a script; an error is the line of a quote or bracket that is never closed.
+/// Reads a script; an error is the line of a quote or bracket that is never closed, or of a bracket in a QEMU command.
 pub(super) fn parse(script: &str, first_line: usize) -> Result<Vec<Statement>, usize> {
-    let mut parser = Parser { script, tokens: tokens(script, first_line)?, at: 0, depth: 0 };
+    let mut parser = Parser { script, tokens: tokens(script, first_line)?, at: 0, depth: 0, bracket: None };
     let mut steps = Vec::new();
     while parser.at < parser.tokens.len() {
         steps.extend(parser.list(&[]));
         // An unmatched closing word is skipped.
         parser.at += 1;
     }
-    Ok(steps)
+    parser.bracket.map_or(Ok(steps), Err)
 }
 
 struct Parser<'s> {
@@ -27,6 +28,8 @@ struct Parser<'s> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// The line of a bracket among the words of a QEMU command, which a shell refuses.
+    bracket: Option<usize>,
 }
 
 /// Words at which a list of commands ends.
@@ -66,6 +69,9 @@ impl Parser<'_> {
         while self.at < self.tokens.len() {
             match self.sign() {
                 Some(";" | "\n" | "&") => {
+                    if self.sign() == Some("&") {
+                        in_background(&mut steps);
+                    }
                     if !(self.sign() == Some("\n") && joined != Joined::Always) {
                         joined = Joined::Always;
                     }
@@ -89,6 +95,9 @@ impl Parser<'_> {
             }
             let before = self.at;
             steps.extend(self.pipeline(joined));
+            if self.sign() == Some("(") && steps.last().is_some_and(starts_qemu) {
+                self.bracket = self.bracket.or(self.tokens.get(self.at).map(|token| token.line));
+            }
             joined = Joined::Always;
             if self.at == before {
                 self.at += 1;
@@ -324,4 +333,11 @@ impl Parser<'_> {
         };
         Command::Function { name, body: Rc::new(body) }
     }
+}
+/// `command &` runs in a subshell: `exec` in it does not end the script.
+fn in_background(steps: &mut Vec<Statement>) {
+    let Some(step) = steps.pop() else { return };
+    let (joined, line, text) = (step.joined, step.line, step.text.clone());
+    let command = Command::Subshell(vec![Statement { joined: Joined::Always, ..step }]);
+    steps.push(Statement { joined, negated: false, line, text, command });
 }

@@ -207,7 +207,8 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     }
     let file = File {
         path: draft.take(index, "file").unwrap_or_default(),
-        format: draft.take(index, "format").unwrap_or_default(),
+        // `driver=` is another name of it.
+        format: draft.take(index, "format").or_else(|| draft.take(index, "driver")).unwrap_or_default(),
         read_only: draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true),
         cache: None,
         aio: draft.take(index, "aio"),

@@ -111,13 +111,13 @@ qemu_pid() { cat "/run/libvirt/qemu/$1.pid"; }
 qemu_argv() { tr '\0' '\n' <"/proc/$(qemu_pid "$1")/cmdline"; }
 
 # What the guest of domain NAME says from inside, waited for. Under the emulated KVM a guest
-# now and then gets stuck while it boots: then it is reset, twice.
+# now and then gets stuck while it boots: then it is reset, twice, by the command $by.
 guest_report() { # NAME [SECONDS]
   local wait
   for wait in "${2:-120}" 200 300; do
     (within "$wait" grep -q ^end /var/lib/libvirt/lab-report) && cat /var/lib/libvirt/lab-report && return
     echo "no whole report from $1 in $wait s, but '$(tail -n 1 /var/lib/libvirt/lab-report)': it is reset" >&2
-    virsh reset "$1" >&2
+    ${by:-virsh reset} "$1" >&2
   done
   wrong "no report from the guest $1"
 }

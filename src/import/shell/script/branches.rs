@@ -22,6 +22,7 @@ impl Reader<'_> {
     /// is reported.
     pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Statement]], otherwise: &[&[Statement]]) -> bool {
         let assumed = std::mem::take(&mut self.assumed);
+        self.wants_arguments |= assumed.contains("1");
         let ends = |reader: &Self, lists: &[&[Statement]]| lists.first().is_some_and(|list| reader.ends(list, 0));
         let qemu_commands = [then, otherwise].map(|lists| lists.iter().map(|list| self.qemu_commands(list, 0)).sum::<usize>());
         // Prefer the branch that starts QEMU, unless that branch ends the script and another QEMU command follows.
@@ -70,9 +71,8 @@ impl Reader<'_> {
             ));
         }
         let why = format!("line {line}: `{condition}` {does} as vgapt reads it");
-        let remedy = if assumed.contains("1") { "; --set '1=VALUE' sets the script's first argument" } else { "" };
         for list in left {
-            self.leave(list, &format!("{why}{remedy}"), told);
+            self.leave(list, &why, told);
             self.leave_empty(list);
         }
         holds

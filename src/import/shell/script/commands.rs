@@ -11,6 +11,10 @@ use super::{DECLARERS, Flow, Reader};
 
 /// Commands that only print, or succeed without an effect on what is read here.
 const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
+/// Programs that change nothing that a guest needs.
+const ONLY_READ: &str = "[ awk basename cat cd clear command cut date dirname disown find free grep groups hash head id kill killall ls lscpu \
+                         lsmod lspci lsusb mkdir notify-send nproc pgrep pidof pkill ps pwd readlink realpath rm sed seq shopt sort stat tail \
+                         tput tr trap type ulimit uname which wc xrandr zenity";
 /// The deepest nesting of function calls; real scripts need less.
 const DEEPEST: usize = 15;
 
@@ -122,6 +126,7 @@ impl Reader<'_> {
                 }
                 return Truth::GUESS;
             }
+            "cd" | "pushd" => self.change_folder(argv.get(1).map_or("", String::as_str)),
             "exit" => self.flow = Some(Flow::Exit(by())),
             "return" => {
                 self.flow = Some(Flow::Return);
@@ -140,6 +145,22 @@ impl Reader<'_> {
             }
         }
         Truth::of(true)
+    }
+
+    /// `cd`: relative paths are resolved there, unless the user says where.
+    fn change_folder(&mut self, to: &str) {
+        if (self.variables.given)("PWD").is_some() {
+            return;
+        }
+        let now = self.folder.clone();
+        let folder = match to {
+            _ if to.is_empty() || to.starts_with('-') || has_unknown(to) => None,
+            "." => now,
+            _ if to.starts_with('/') => Some(to.to_owned()),
+            _ => now.map(|now| format!("{now}/{}", to.trim_start_matches("./"))),
+        };
+        self.folder.clone_from(&folder);
+        self.set("PWD", vec![folder.unwrap_or_else(|| unknown("PWD"))]);
     }
 
     /// Says that words are the script's arguments, of which there are none.
@@ -210,6 +231,22 @@ impl Reader<'_> {
         truth
     }
 
+    /// A program that runs beside QEMU; libvirt does not run it.
+    fn beside_qemu(&mut self, line: usize, argv: &[String]) {
+        let name = argv[0].rsplit('/').next().unwrap_or_default();
+        let only_reads = ONLY_READ.split(' ').any(|known| known == name);
+        let is_program = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if only_reads || !is_program || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
+            return;
+        }
+        if name == "cp" {
+            if let [from, to] = argv[1..].iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>()[..] {
+                self.script.copies.push((shown(from), shown(to)));
+            }
+        }
+        self.beside.entry(name.to_owned()).or_insert(line);
+    }
+
     /// A program: QEMU, or one that runs another.
     pub(super) fn outside(&mut self, step: &Statement, argv: &[String]) {
         let Some(first) = argv.first() else { return };
@@ -253,7 +290,7 @@ impl Reader<'_> {
                 let why = format!("{} is not known to start it", shown(first));
                 self.unread.entry(step.line).or_insert((why, false));
             }
-            _ => {}
+            _ => self.beside_qemu(step.line, argv),
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Script {
     pub notes: Vec<String>,
     /// The host CPUs of vCPUs, where their threads are pinned.
     pub pins: Vec<(u32, String)>,
+    /// Files that the script copies, and where to.
+    pub copies: Vec<(String, String)>,
     /// The line of the QEMU command.
     pub line: Option<usize>,
     /// The directory of its relative paths; `None` where that is not known.
@@ -53,6 +55,8 @@ impl Script {
 
 /// Environment variables that QEMU reads (`audio/audio_legacy.c`).
 pub(in crate::import) const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
+/// What the names of QEMU's other variables of sound begin with.
+const OF_SOUND: [&str; 5] = ["QEMU_AUDIO_", "QEMU_PA_", "QEMU_ALSA_", "QEMU_OSS_", "QEMU_SDL_"];
 /// Commands that declare variables.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// The most iterations of a loop; real scripts need fewer.
@@ -65,6 +69,8 @@ const LONGEST_SCRIPT: usize = 256 << 10;
 const MOST_WORDS: usize = 2_000;
 const LONGEST_WORD: usize = 16 << 10;
 const LONGEST_COMMAND: usize = 128 << 10;
+/// How many of the programs beside QEMU are named.
+const MOST_TOLD: usize = 12;
 /// The remedy: the ways that follow nothing.
 const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
                        vgapt import --argv FILE";
@@ -100,14 +106,17 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         assumed: BTreeSet::new(),
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
+        wants_arguments: false,
+        folder: None,
         prefix: Vec::new(),
+        beside: BTreeMap::new(),
         files,
         line: 1,
         qemu_commands: 0,
         unread: BTreeMap::new(),
     };
     let folder = if unit::is_unit(text) { unit::folder(text) } else { Some(reader.variables.folder()) };
-    reader.script.folder = given("PWD").or(folder.map(str::to_owned));
+    reader.folder = given("PWD").or(folder.map(str::to_owned));
     let shell = unit::is_unit(text).then(|| unit::from_unit(text));
     let text = shell.as_deref().unwrap_or(text);
     let fenced = kind::is_markdown(text).then(|| kind::from_markdown(text));
@@ -115,6 +124,13 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
     }
     let text = fenced.as_deref().unwrap_or(text);
+    let unblanked = kind::join_before_blanks(text);
+    if let Some((line, _)) = &unblanked {
+        reader.note(format!(
+            "line {line}: a blank is after the \\ at its end; it is read as continued, but a shell would end the command there"
+        ));
+    }
+    let text = unblanked.as_ref().map_or(text, |(_, text)| text);
     let joined = kind::join_option_lines(text);
     if joined.is_some() {
         reader.note("QEMU's options are on separate lines, and are read as if each line but the last ended in \\");
@@ -134,9 +150,10 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             reader.run(&steps);
             reader.finish(&text)
         }
-        Err(line) => {
-            Script::refused(format!("line {line}: a quote or bracket that opens there is never closed"), format!("close it; or {BY_HAND}"))
-        }
+        Err(line) => Script::refused(
+            format!("line {line}: a quote or bracket that opens there is never closed, or is not quoted"),
+            format!("close or quote it; or {BY_HAND}"),
+        ),
     }
 }
 
@@ -167,8 +184,14 @@ struct Reader<'g> {
     asked: BTreeSet<String>,
     /// Associative arrays.
     keyed: BTreeSet<String>,
+    /// Whether a condition that was followed asks for the script's arguments, of which none are given.
+    wants_arguments: bool,
+    /// The working directory, if it is known.
+    folder: Option<String>,
     /// The words of the commands that run the current one, such as `sudo`.
     prefix: Vec<String>,
+    /// The other programs that the script runs, and the line of each.
+    beside: BTreeMap<String, usize>,
     /// The current line.
     line: usize,
     /// How many commands of the script start QEMU.
@@ -268,8 +291,10 @@ impl Reader<'_> {
             return Truth::GUESS;
         }
         let before = (self.variables.set.clone(), self.variables.arguments.clone(), self.variables.arguments_known);
+        let folder = self.folder.clone();
         let truth = self.run(body);
         (self.variables.set, self.variables.arguments, self.variables.arguments_known) = before;
+        self.folder = folder;
         if self.script.refusal.is_none() {
             self.flow = None;
         }
@@ -293,6 +318,7 @@ impl Reader<'_> {
         if is_longer {
             self.script.argv = argv.to_vec();
             self.script.line = Some(step.line);
+            self.script.folder.clone_from(&self.folder);
             self.script.before.clone_from(&self.prefix);
             self.script.environment = ENVIRONMENT
                 .iter()
@@ -301,6 +327,14 @@ impl Reader<'_> {
                     Some(((*name).to_owned(), before.or_else(|| self.variables.value(name))?))
                 })
                 .collect();
+        }
+        let of_sound = |name: &&String| OF_SOUND.iter().any(|begin| name.starts_with(begin)) && !ENVIRONMENT.contains(&name.as_str());
+        let left: Vec<String> = self.variables.set.keys().filter(of_sound).cloned().collect();
+        if !left.is_empty() {
+            let left = left.join(", ");
+            self.note(format!(
+                "{left}: left out, and newer versions of QEMU do not read it; <input> and <output> of <audio> set latency and buffers"
+            ));
         }
         if !out.is_empty() && (is_longer || out != self.script.argv) {
             self.note(format!("another QEMU command is left out: {}", shown(&out.join(" "))));
@@ -329,6 +363,18 @@ impl Reader<'_> {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
         }
+        if !self.beside.is_empty() {
+            let all = self.beside.iter().take(MOST_TOLD).map(|(name, line)| format!("{} (line {line})", shown(name)));
+            let more = if self.beside.len() > MOST_TOLD { ", …" } else { "" };
+            let all = all.collect::<Vec<_>>().join(", ") + more;
+            self.note(format!(
+                "the script also runs {all}, which libvirt does not: what the guest needs of it, do before the start or in libvirt's hook"
+            ));
+        }
+        let reserves = |line: &str| !line.trim_start().starts_with('#') && line.contains("nr_hugepages");
+        if text.lines().any(reserves) {
+            self.note("the script reserves huge pages (nr_hugepages), which libvirt does not: reserve them before the start");
+        }
         if self.variables.assumes_pwd.get() {
             let folder = self.variables.folder();
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
@@ -344,16 +390,23 @@ impl Reader<'_> {
 
     /// Reports where a script mentions QEMU if no command was read.
     fn refuse(&mut self, text: &str) {
-        let remedy = BY_HAND;
+        let arguments = if self.wants_arguments { "give its arguments: --set '1=VALUE' sets the first; or " } else { "" };
+        let remedy = format!("{arguments}{BY_HAND}");
         // A command without options only checks whether QEMU exists.
         let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
         let names = |line: &str| !line.trim_start().starts_with('#') && (line.contains("qemu-system-") || line.contains("qemu-kvm"));
         let by_word = || {
             let line = text.lines().position(names)? + 1;
-            Some((line, "it is not a command there, but part of a text or an argument of another command".into()))
+            Some((
+                line,
+                match &self.flow {
+                    Some(Flow::Exit(by)) => format!("{by} ends the script before it"),
+                    _ => "it is not a command there, but part of a text or an argument of another command".into(),
+                },
+            ))
         };
         if let Some((line, why)) = by_line.or_else(by_word) {
-            self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy.into()));
+            self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy));
         }
     }
 }

@@ -68,7 +68,21 @@ fn what_cannot_be_told_is_told() {
     );
     assert_eq!(notes("M=1\n. ./conf\nkvm -m $M"), "line 2: the file ./conf is not read; it may set or change any variable");
     assert_eq!(notes("kvm -m 1 -cdrom /iso/*.iso '*'"), "line 1: '/iso/*.iso' is not expanded to file names: it is used as written");
-    assert_eq!(notes("modprobe vfio && kvm -m 1 || echo no"), "");
+    assert_eq!(
+        notes("modprobe vfio && kvm -m 1 || echo no"),
+        "the script also runs modprobe (line 1), which libvirt does not: what the guest needs of it, do before the start or in libvirt's hook"
+    );
+    assert_eq!(notes("ls | wc -l; mkdir x; [ -e y ] && cat y\nkvm -m 1"), "");
+    assert_eq!(
+        notes("QEMU_PA_SAMPLES=128 QEMU_AUDIO_DRV=pa\nkvm -m 1"),
+        "QEMU_PA_SAMPLES: left out, and newer versions of QEMU do not read it; <input> and <output> of <audio> set latency and buffers"
+    );
+    let folder = |script: &str| read(script, "/s/x.sh", &|_| None).folder;
+    assert_eq!(folder("cd /vm || exit\ncd a\nkvm -m 1\ncd /b").as_deref(), Some("/vm/a"));
+    assert_eq!(folder("(cd /vm)\nkvm -m 1").as_deref(), Some("/s"));
+    assert_eq!(folder("cd $(mktemp -d)\nkvm -m 1"), None);
+    let copied = read("D=/d\ncp -f $D/VARS.fd /tmp/v.fd\nkvm -m 1", "x", &|_| None).copies;
+    assert_eq!(copied, [("/d/VARS.fd".to_owned(), "/tmp/v.fd".to_owned())]);
     let arguments = |name: &str| (name == "1").then(|| "run".to_owned());
     let script = read("case $1 in run) kvm -m 1 ;; *) exit ;; esac", "x", &arguments);
     assert_eq!((script.argv.join(" "), script.notes), ("kvm -m 1".into(), Vec::new()));
@@ -118,7 +132,7 @@ fn parts_of_values() {
 #[test]
 fn why_nothing_was_read() {
     let why = |script: &str, path: &str| read(script, path, &|_| None).refusal.map(|(why, _)| why).unwrap_or_default();
-    assert_eq!(why("A=1\nB='x\nkvm -m 1", "x"), "line 2: a quote or bracket that opens there is never closed");
+    assert_eq!(why("A=1\nB='x\nkvm -m 1", "x"), "line 2: a quote or bracket that opens there is never closed, or is not quoted");
     assert_eq!(why("import os", "a.py"), "it is a Python script, not a shell script");
     assert_eq!(
         why("start() {\n qemu-kvm -m 1\n}\n$1", "x"),
