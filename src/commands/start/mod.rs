@@ -99,7 +99,7 @@ impl Arguments {
         let is_as_asked = state == if self.paused { State::Paused } else { State::Running };
         if !is_as_asked {
             if state == State::Running {
-                next.reason = "it can be started anew, and paused, once it is off".to_owned();
+                "it can be started anew, and paused, once it is off".clone_into(&mut next.reason);
             }
             let remedy = next.command.clone().unwrap_or_else(|| next.reason.clone());
             let findings = vec![Finding::error("is-on", format!("'{name}' is {state}, so it cannot be started"), remedy)];
