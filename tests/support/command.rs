@@ -49,7 +49,10 @@ pub(crate) fn without_options(text: &str) -> String {
     for part in parts {
         let mut rest = format!("-{part}");
         while let Some(value) = rest.strip_prefix("--root ").or_else(|| rest.strip_prefix("-c ")) {
-            let end = if value.starts_with('\'') { value[1..].find('\'').map(|end| end + 2) } else { value.find(char::is_whitespace) };
+            let end = match value.strip_prefix('\'') {
+                Some(quoted) => quoted.find('\'').map(|end| end + 2),
+                None => value.find(char::is_whitespace),
+            };
             let Some(after) = end.and_then(|end| value[end..].strip_prefix(' ')) else { break };
             rest = after.to_owned();
         }
