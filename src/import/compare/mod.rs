@@ -61,7 +61,7 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
 /// Properties that libvirt or vgapt sets and the script does not: the kind of device, the property, and why.
 const MORE: &[(&str, &str, &str)] = &[
     ("*", "bootindex", "without an order libvirt boots from the first disk"),
-    ("machine", "dump-guest-core machine", "libvirt sets it on each machine"),
+    ("machine", "dump-guest-core", "libvirt sets it on each machine"),
     ("boot", "strict", "libvirt boots only what the order lists"),
     ("spice", "seamless-migration", "libvirt sets it on each SPICE"),
     (
@@ -249,8 +249,8 @@ mod tests {
     #[test]
     fn other_spellings_are_the_same() {
         let found = compared(
-            "-m 1G -smp 4 -enable-kvm -drive file=/a,format=qcow2,if=virtio,cache=none -cpu host,+svm,kvm=off -device vfio-pci,host=01:00.0,x-vga=on",
-            r#"-m size=1048576k -smp 4,sockets=1,cores=4,threads=1 -machine q35 -accel kvm -cpu host,svm=on,kvm=off
+            "-m 1G -smp 4 -M pc-q35-9.0 -enable-kvm -drive file=/a,format=qcow2,if=virtio,cache=none -cpu host,+svm,kvm=off -device vfio-pci,host=01:00.0,x-vga=on",
+            r#"-m size=1048576k -smp 4,sockets=1,cores=4,threads=1 -machine pc-q35-9.0 -accel kvm -cpu host,svm=on,kvm=off
                -blockdev {"driver":"file","filename":"/a","node-name":"s","cache":{"direct":true,"no-flush":false}}
                -blockdev {"driver":"qcow2","file":"s","node-name":"f","cache":{"direct":true,"no-flush":false}}
                -device {"driver":"virtio-blk-pci","drive":"f","id":"d","bus":"pci.1"}
@@ -267,7 +267,9 @@ mod tests {
         assert_eq!(silent("-drive file=/a,format=raw,if=virtio,readonly=on", disk), ["drive.readonly=on"]);
         assert_eq!(silent("-drive file=/a,format=raw,if=virtio,cache=unsafe", disk), ["drive.no-flush=on"]);
         assert_eq!(silent("-m 1G", "-m 2G"), ["size=1073741824 is size=2147483648"]);
-        assert_eq!(silent("-M q35", "-M pc-q35-9.0 -machine nvdimm=on"), Vec::<String>::new());
+        assert_eq!(silent("-M q35", "-M pc-q35-9.0"), Vec::<String>::new());
+        assert_eq!(silent("-M q35", "-M pc-q35-9.0 -machine nvdimm=on"), ["adds nvdimm=on"]);
+        assert_eq!(silent("-enable-kvm", "-M pc-q35-9.0 -accel kvm"), ["machine=pc is machine=pc-q35-9.0"]);
         assert_eq!(silent("-acpitable file=t.dat", "-acpitable file=/vm/t.dat"), Vec::<String>::new());
         assert_eq!(silent("-M q35", "-M pc-i440fx-9.0"), ["machine=q35 is machine=pc-i440fx-9.0"]);
         assert_eq!(silent("-cpu host,+svm", "-cpu host"), ["svm=on"]);

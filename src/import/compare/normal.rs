@@ -91,6 +91,10 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
             .filter(|(name, value)| (is_spice || !is_place(name)) && !is_default(name, value))
             .collect();
     }
+    // QEMU's default (`m->is_default` of hw/i386/pc_piix.c).
+    for machine in items.iter_mut().filter(|item| item.kind == "machine") {
+        machine.props.entry("machine".into()).or_insert_with(|| "pc".into());
+    }
     // The order of the boot counts, not its numbers; libvirt's command line leaves out that of network cards.
     let order = |item: &Item| item.props.get("bootindex")?.parse::<u32>().ok();
     let is_card = |item: &Item| group(&item.kind, &["interface"]).is_some();
