@@ -121,7 +121,11 @@ pub fn main() -> ExitCode {
     match cli.global.color {
         Color::Auto => {}
         Color::Always => anstream::ColorChoice::Always.write_global(),
-        Color::Never => anstream::ColorChoice::Never.write_global(),
+        Color::Never => {
+            anstream::ColorChoice::Never.write_global();
+            // The questions of setup.
+            dialoguer::console::set_colors_enabled_stderr(false);
+        }
     }
     let context = Context::new(cli.global);
     let ran = cli.command.map_or_else(|| overview::run(&context), |command| command.run(&context));

@@ -1,5 +1,6 @@
 //! The answers: what the domain shall be.
 
+use crate::commands::shared::existing::Existing;
 use crate::domain::Request;
 use crate::host::Allow;
 use crate::model::Size;
@@ -15,6 +16,24 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Whether nothing says which card, device or slice is passed.
+    pub(super) fn lacks_card(&self) -> bool {
+        let Request { gpu, pci, extras, without, .. } = &self.request;
+        gpu.is_empty() && pci.is_empty() && extras.mdev.is_empty() && !without.no_gpu
+    }
+
+    /// The same for a domain that exists: what was asked of it before stays, and what it has is not asked.
+    #[must_use]
+    pub(super) fn of_existing(mut self, name: &str, existing: &Existing) -> Self {
+        self.name = Some(name.to_owned());
+        match &existing.record {
+            Some(record) if !record.attached => self.request = record.request.overlaid_by(&self.request),
+            _ if self.lacks_card() => self.request.pci = existing.passed().iter().map(|passed| passed.address).collect(),
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the guest has an input device, or a window that takes keyboard and mouse.
     pub(super) fn has_input(&self) -> bool {
         !self.request.extras.evdev.is_empty() || !self.request.usb_ids().is_empty() || self.has_window()

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::commands::Context;
+use crate::commands::shared::existing::Existing;
 use crate::commands::shared::request_file;
 use crate::discovery::{self, Scope};
 use crate::domain::Request;
+use crate::hypervisor::Secrets;
 use crate::model::Host;
 use crate::passthrough::{self, Assessment};
 use crate::problem::Problem;
@@ -55,6 +57,12 @@ impl Found {
             folder,
             earlier,
         })
+    }
+
+    /// The domain of this name, if there is one. Where libvirt does not answer, or is not there yet, `define` says so.
+    pub(super) fn domain(context: &Context, name: &str) -> Result<Option<Existing>> {
+        let Ok(connection) = context.connect() else { return Ok(None) };
+        Existing::find(connection, name, Secrets::Included)
     }
 
     /// Whether the running host is set up: not a tree, not a capture, and no other machine.

@@ -124,7 +124,7 @@ impl Arguments {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal.into());
         }
-        context.say(&plan.summary());
+        context.say(&context.repeated(plan.summary()));
         if !context.global.json {
             context.tell(plan.findings());
         }
@@ -157,6 +157,6 @@ impl Arguments {
             answers.request = earlier.request.overlaid_by(&answers.request);
             return Ok(answers);
         }
-        if can_ask { questions::ask(answers, found) } else { proposals::complete(answers, found) }
+        if can_ask { questions::ask(context, answers, found) } else { proposals::complete(context, answers, found) }
     }
 }

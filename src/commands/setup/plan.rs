@@ -338,6 +338,8 @@ fn is_answered(finding: &Finding, Answers { request, allow, .. }: &Answers) -> b
 fn by_setup(finding: &Finding) -> Finding {
     match finding.code {
         "only-display" => Finding { remedy: ONLY_DISPLAY.to_owned(), ..finding.clone() },
+        // `prepare` binds it all the same, and VFIO then refuses the guest's start.
+        "blocked-group" => Finding { remedy: "see what is in the way: vgapt check".to_owned(), ..finding.clone() },
         _ => finding.clone(),
     }
 }

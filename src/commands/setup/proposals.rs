@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use super::answers::Answers;
 use super::found::{Found, IMAGES};
+use crate::commands::Context;
 use crate::commands::shared::refused::Refused;
 use crate::domain::{Cpus, Display, GpuChoice, Os, Profile};
-use crate::model::{Finding, PciAddress, Size};
+use crate::model::{CardKind, Finding, PciAddress, Size};
 use crate::passthrough::{self, Assessment, Verdict};
 use crate::topology::{CoreKinds, Count, PinningRequest, pin};
 
@@ -26,12 +27,19 @@ pub(super) const WINDOW: Display = Display::Vnc;
 ///
 /// # Errors
 /// Where there is none: which card, where several are equal.
-pub(super) fn complete(mut answers: Answers, found: &Found) -> Result<Answers> {
-    if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
-        answers.request.gpu = vec![GpuChoice::At(card(found)?)];
-    }
+pub(super) fn complete(context: &Context, mut answers: Answers, found: &Found) -> Result<Answers> {
     let os = answers.request.os.clone().or_else(|| systems().into_iter().next()).unwrap_or_default();
     let name = answers.name.clone().unwrap_or_else(|| os.to_string());
+    let existing = Found::domain(context, &name)?;
+    if let Some(existing) = &existing {
+        answers = answers.of_existing(&name, existing);
+    }
+    if answers.lacks_card() {
+        answers.request.gpu = vec![GpuChoice::At(card(found)?)];
+    }
+    if existing.is_some() {
+        return Ok(answers);
+    }
     answers.request.os = Some(os);
     if answers.request.disk.is_empty() {
         answers.request.disk = vec![disk(&name)];
@@ -61,6 +69,18 @@ pub(super) fn card(found: &Found) -> Result<PciAddress> {
     let card = choice.card().or(choice.sole());
     let none = || Refused::from(Finding::error("no-clear-choice", choice.because(), choice.remedy())).into();
     card.map(|card| card.address).ok_or_else(none)
+}
+
+/// The cards that a guest can have, or could if the host did without; discrete ones first.
+pub(super) fn cards(found: &Found) -> Vec<&Assessment> {
+    let is_physical = |card: &&Assessment| matches!(card.kind, CardKind::Discrete | CardKind::Integrated);
+    let can_go = |card: &&Assessment| match card.verdict {
+        Verdict::Ready | Verdict::Available | Verdict::OnlyDisplay | Verdict::Unknown => true,
+        Verdict::Blocked | Verdict::Reserved | Verdict::Console | Verdict::SharedOut => false,
+    };
+    let mut cards: Vec<&Assessment> = found.cards.iter().filter(is_physical).filter(can_go).collect();
+    cards.sort_by_key(|card| (card.kind != CardKind::Discrete, card.address));
+    cards
 }
 
 /// The images that may be installers.

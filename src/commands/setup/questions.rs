@@ -1,18 +1,20 @@
 //! The questions on a terminal. Nothing is asked that was answered, and nothing is changed here.
 
 use anyhow::Result;
+use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Confirm, Input, Select};
 
 use super::answers::Answers;
 use super::found::Found;
 use super::proposals::{self, DISK_SIZE};
+use crate::commands::Context;
 use crate::commands::shared::options::with_unit;
 use crate::commands::shared::request_file::domain_name;
 use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
 use crate::interrupt::Interrupted;
-use crate::model::{CardKind, Size, UsbDevice};
+use crate::model::{Size, UsbDevice};
 use crate::passthrough;
 use crate::problem::Problem;
 
@@ -20,9 +22,13 @@ use crate::problem::Problem;
 const UNCHANGED: &str = "nothing was changed";
 
 /// Asks what is not answered, in the order in which a machine is put together.
-pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
-    if answers.request.gpu.is_empty() && answers.request.pci.is_empty() && answers.request.extras.mdev.is_empty() {
+pub(super) fn ask(context: &Context, mut answers: Answers, found: &Found) -> Result<Answers> {
+    let mut existing = known(context, &mut answers)?;
+    if answers.lacks_card() {
         answers.request.gpu = vec![GpuChoice::At(card(found)?)];
+    }
+    if existing {
+        return on_the_host(answers, found);
     }
     if answers.request.os.is_none() {
         let systems = proposals::systems();
@@ -32,6 +38,10 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     if answers.name.is_none() {
         let proposal = answers.request.os.as_ref().map(ToString::to_string).unwrap_or_default();
         answers.name = Some(named(&proposal)?);
+        existing = known(context, &mut answers)?;
+    }
+    if existing {
+        return on_the_host(answers, found);
     }
     let name = answers.name.clone().unwrap_or_default();
     if answers.request.disk.is_empty() {
@@ -52,17 +62,9 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     }
     if answers.request.cpus.is_none() {
         let proposal = proposals::cpus(found).to_string();
-        answers.request.cpus =
-            Some(parsed("Processors (threads; auto: as many as one L3 cache of the host can provide)", &proposal, str::parse::<Cpus>)?);
+        answers.request.cpus = Some(parsed("Processors (threads; auto: those of one L3 cache)", &proposal, str::parse::<Cpus>)?);
     }
-    if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
-        let question = "The host has no other display. Hand it over: stop the desktop while the guest runs, and start it again afterwards? \
-                        (no: the host is reached by ssh only)";
-        answers.request.handover = confirm(question, true)?;
-        if !answers.request.handover {
-            answers.allow.push(Allow::OnlyDisplay);
-        }
-    }
+    answers = on_the_host(answers, found)?;
     let has_choice = answers.request.extras.display.is_none() || !found.inputs.is_empty() || usb_input(found).next().is_some();
     if !answers.has_input() && has_choice {
         input_devices(&mut answers, found)?;
@@ -75,26 +77,44 @@ pub(super) fn ask(mut answers: Answers, found: &Found) -> Result<Answers> {
     Ok(answers)
 }
 
+/// The domain of this name, if there is one: it is changed, and what it has is not asked.
+fn known(context: &Context, answers: &mut Answers) -> Result<bool> {
+    let Some(name) = answers.name.clone() else { return Ok(false) };
+    let Some(existing) = Found::domain(context, &name)? else { return Ok(false) };
+    *answers = std::mem::take(answers).of_existing(&name, &existing);
+    Ok(true)
+}
+
+/// How the host does without its only display.
+fn on_the_host(mut answers: Answers, found: &Found) -> Result<Answers> {
+    if proposals::is_only_display(&answers, found) && !answers.request.handover && !answers.allow.contains(&Allow::OnlyDisplay) {
+        explain(
+            "The host has no other display. Handing it over stops the desktop while the guest runs, and starts it again afterwards; \
+             without that, the host is reached by ssh only.",
+        )?;
+        answers.request.handover = confirm("Hand the host's display over?", true)?;
+        if !answers.request.handover {
+            answers.allow.push(Allow::OnlyDisplay);
+        }
+    }
+    Ok(answers)
+}
+
 /// The card, discrete ones first; with what it means for the host.
 fn card(found: &Found) -> Result<crate::model::PciAddress> {
-    let mut cards: Vec<_> = found.cards.iter().collect();
-    cards.sort_by_key(|card| (card.kind != CardKind::Discrete, card.address));
+    let cards = proposals::cards(found);
     let choice = passthrough::choose(&found.cards);
     let proposed = choice.card().or(choice.sole()).map(|card| card.address);
     let lines: Vec<String> = cards
         .iter()
         .map(|card| {
             let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
-            let why = match choice.card() {
-                _ if Some(card.address) != proposed => String::new(),
-                Some(_) => format!(" (proposed: {})", choice.because()),
-                None => " (proposed: no other card is possible)".to_owned(),
-            };
+            let why = if Some(card.address) == proposed { " (proposed)" } else { "" };
             format!("{} {name}: {}{why}", card.address.short(), proposals::meaning(card))
         })
         .collect();
     if cards.is_empty() {
-        return Err(Problem::new(choice.because().to_owned(), choice.remedy()).into());
+        return proposals::card(found);
     }
     let first = cards.iter().position(|card| Some(card.address) == proposed).unwrap_or_default();
     Ok(cards[select("Graphics card for the guest", &lines, first)?].address)
@@ -118,11 +138,7 @@ fn usb_input(found: &Found) -> impl Iterator<Item = &UsbDevice> {
 
 /// Where a window can be seen: a host without a display has none.
 fn window(answers: &Answers, found: &Found) -> &'static str {
-    if proposals::is_only_display(answers, found) {
-        "a window on another machine, which reaches this host by ssh"
-    } else {
-        "a window on this host"
-    }
+    if proposals::is_only_display(answers, found) { "a window on another machine, by ssh" } else { "a window on this host" }
 }
 
 /// Keyboard and mouse: switched between host and guest, passed through, through a window, or none.
@@ -137,7 +153,7 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     }
     if answers.request.extras.display.is_none() {
         let window = window(answers, found);
-        lines.push((format!("{window}, which shows the guest too, also while it is installed"), 2));
+        lines.push((format!("{window}, which also shows the guest"), 2));
     }
     lines.push(("none: I use them over the network".to_owned(), 3));
     let shown: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
@@ -156,11 +172,35 @@ fn input_devices(answers: &mut Answers, found: &Found) -> Result<()> {
     Ok(())
 }
 
+/// The width of the terminal.
+fn width() -> usize {
+    usize::from(Term::stderr().size().1)
+}
+
+/// A line of a list; a list is redrawn, so that each line has to fit on one of the terminal. The beginning and the end tell it from
+/// the others.
+fn fitting(line: &str) -> String {
+    const MARK: usize = 6;
+    let room = width().saturating_sub(MARK);
+    let count = line.chars().count();
+    if count <= room || room < 2 {
+        return line.to_owned();
+    }
+    let (head, tail) = ((room - 1) / 2, room / 2);
+    let cut: String = line.chars().take(head).collect();
+    cut + "…" + &line.chars().skip(count - tail).collect::<String>()
+}
+
+/// What the next question is about.
+fn explain(text: &str) -> Result<()> {
+    Ok(Term::stderr().write_line(&textwrap::fill(text, width()))?)
+}
+
 fn select(what: &str, lines: &[impl ToString], first: usize) -> Result<usize> {
     answer(
         Select::with_theme(&ColorfulTheme::default())
             .with_prompt(what)
-            .items(lines.iter().map(ToString::to_string))
+            .items(lines.iter().map(|line| fitting(&line.to_string())))
             .default(first)
             .interact(),
     )
@@ -170,7 +210,7 @@ fn chosen<'l>(what: &str, lines: &'l [String]) -> Result<Vec<&'l String>> {
     let all = vec![true; lines.len()];
     let theme = ColorfulTheme::default();
     let dialog = dialoguer::MultiSelect::with_theme(&theme).with_prompt(format!("{what} (space: choose, enter: done)"));
-    let at = answer(dialog.items(lines).defaults(&all).interact())?;
+    let at = answer(dialog.items(lines.iter().map(|line| fitting(line))).defaults(&all).interact())?;
     Ok(at.into_iter().map(|at| &lines[at]).collect())
 }
 
@@ -211,7 +251,7 @@ fn answer<T>(result: dialoguer::Result<T>) -> Result<T> {
 fn answer_or<T>(result: dialoguer::Result<T>, state: &str) -> Result<T> {
     result.map_err(|dialoguer::Error::IO(error)| {
         // The terminal may be gone, and then there is no cursor.
-        let _ = dialoguer::console::Term::stderr().show_cursor();
+        let _ = Term::stderr().show_cursor();
         match error.kind() {
             std::io::ErrorKind::Interrupted => anyhow::Error::new(Interrupted(state.to_owned())),
             _ => error.into(),
