@@ -23,6 +23,7 @@ use crate::domain::{Profile, Request};
 use crate::host::{Allow, PackageUse};
 use crate::model::{Finding, Next, PciAddress, Severity, shell_word};
 use crate::output::{self, Answer, Outcome};
+use crate::problem::Problem;
 use crate::run;
 
 /// The two ways out, as options of setup.
@@ -61,6 +62,10 @@ impl Plan {
         let name = answers.name.clone().unwrap_or_default();
         let file = found.folder.join(format!("{name}.toml"));
         let request = &answers.request;
+        if request.gpu.is_empty() && request.pci.is_empty() && request.extras.mdev.is_empty() {
+            let remedy = format!("a domain without one: vgapt define {}", shell_word(&name));
+            return Err(Problem::usage("setup is for a guest with a graphics card or another device of the host", remedy).into());
+        }
         let new_disk = request.disk.first().filter(|path| !path.starts_with("/dev/") && !found.has(path));
         let new_disk = new_disk.map(|path| NewDisk { path: path.clone(), size: answers.disk_size.unwrap_or(DISK_SIZE) });
         let cards: Vec<String> = request.gpu.iter().map(std::string::ToString::to_string).collect();

@@ -503,6 +503,7 @@ fn drive_props(option: &QemuOption) -> BTreeMap<String, String> {
             }
             "cache.writeback" | "cache.direct" | "cache.no-flush" => put(&name.replace("cache.", "drive."), on(is_on(&value))),
             "discard" => put("drive.discard", if value == "on" { "unmap" } else { &value }),
+            "driver" => put("drive.format", &value),
             "readonly" | "read-only" => put("drive.readonly", on(is_on(&value))),
             // These are the device's in libvirt's command line.
             "serial" | "werror" | "rerror" => put(&name, &value),

@@ -239,9 +239,8 @@ impl Reader<'_> {
         if only_reads || !is_program || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
             return;
         }
-        if name == "cp"
-            && let [from, to] = argv[1..].iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>()[..]
-        {
+        let files: Vec<&String> = argv[1..].iter().filter(|word| !word.starts_with('-')).collect();
+        if let ("cp", [from, to]) = (name, &files[..]) {
             self.script.copies.push((shown(from), shown(to)));
         }
         self.beside.entry(name.to_owned()).or_insert(line);
