@@ -370,7 +370,7 @@ fn mistakes() {
         ),
         (3, "cannot be", ["check", "prepare", "capture"].iter().map(|one| without(one)).collect()),
         (3, "never changes a capture or a remote host", vec![z170("undo"), without("undo")]),
-        (3, "does not start QEMU", both(&["import /dev/null"])),
+        (1, "does not start QEMU", both(&["import /dev/null"])),
         (3, "was defined by vgapt", both(&["attach managed --gpu 01:00.0", "detach managed"])),
         (
             1,

@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use command::{run, vgapt};
+use command::{run, vgapt, without_options};
 use serde_json::Value;
 use tempfile::TempDir;
 use tree::{MACHINE, assert_same, unpacked, walk};
@@ -29,7 +29,7 @@ fn setup_in(root: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> (
     command.args(arguments).env("HOME", home.path()).env_remove("SUDO_USER").current_dir(home.path());
     command.envs(environment.iter().copied());
     let ran = run(&mut command);
-    (ran.code(), ran.stderr.replace(home.path().to_str().unwrap(), "HOME"))
+    (ran.code(), without_options(&ran.stderr).replace(home.path().to_str().unwrap(), "HOME"))
 }
 
 fn setup(host: &str, arguments: &[&str]) -> (Option<i32>, String) {
@@ -426,4 +426,40 @@ fn what_is_done_is_not_done_again() {
         }
         assert_eq!(planned(), (all[number + 1..].to_vec(), summary.clone()), "after {line}");
     }
+}
+
+/// Nothing is proposed for what a domain has, whether vgapt defined it or not.
+#[test]
+fn a_domain_that_exists_keeps_what_it_has() {
+    let host = format!("{HOSTS}/b550m-rtx2070s-gt710.host");
+    let place = TempDir::new().unwrap();
+    let node = place.path().join("node.xml");
+    let uri = format!("test://{}", node.display());
+    let mut define = vgapt(["--root", &host, "--connect", "test:///default", "define", "it", "--os", "win11", "--dry-run"]);
+    let own = run(define.args(["--disk", "/vm/own.qcow2", "--memory", "6G", "--cpus", "3", "--cdrom", "/vm/own.iso", "--display", "vnc"]));
+    let own = own.with(0).stdout.replace("<domain type='kvm'", "<domain type='test'");
+    fs::write(&node, format!("<node>{own}</node>")).unwrap();
+    let again = |name: &str, uri: &str| {
+        let home = TempDir::new().unwrap();
+        let mut setup = vgapt(["--root", &host, "--connect", uri, "--json", "setup", name, "--yes", "--dry-run"]);
+        let ran = run(setup.env("HOME", home.path()).current_dir(home.path())).with(0);
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    let own = again("it", &uri);
+    let (changes, findings) = (own["changes"].to_string(), own["findings"].to_string());
+    assert!(
+        changes.contains("card 2b:00.0") && !["memory 6", "disk", "processors", "CD"].iter().any(|what| changes.contains(what)),
+        "{changes}"
+    );
+    assert!(!own["new_disk"].to_string().contains("/var/lib/libvirt/images") && !findings.contains("no-installer"), "{own}");
+    assert!(own["summary"].to_string().contains("/vm/own.qcow2"), "{own}");
+    let foreign = again("test", "test:///default");
+    assert!(foreign["new_disk"].is_null() && !foreign["findings"].to_string().contains("--os"), "{foreign}");
+}
+
+#[test]
+fn a_guest_without_a_device_is_for_define() {
+    let (code, said) = setup("b550m-rtx2070s-gt710", &["it", "--no-gpu", "--yes"]);
+    assert_eq!(code, Some(2), "{said}");
+    says(&said, &["graphics card or another device", "vgapt define it"]);
 }

@@ -83,12 +83,12 @@ fn iommu(host: &Host) -> String {
 fn row(card: &Assessment) -> [String; 4] {
     let boot = if card.boot_vga == Some(true) { ", the boot display" } else { "" };
     let virtual_function = card.physical_function.map(|parent| format!(", virtual function of {}", parent.short())).unwrap_or_default();
-    let name = format!("{}{virtual_function}{boot}", shown(&short_name(card)));
+    let name = format!("{}{virtual_function}{boot}", shown(&card_name(card)));
     [card.address.short(), paint(style(card.verdict), card.verdict), kind(card.kind).1.to_owned(), name]
 }
 
 /// A card's name with the maker's usual name; the one of pci.ids takes half a line.
-fn short_name(card: &Assessment) -> String {
+pub fn card_name(card: &Assessment) -> String {
     const MAKERS: [(&str, &str); 4] = [
         ("NVIDIA Corporation ", "NVIDIA "),
         ("Advanced Micro Devices, Inc. [AMD/ATI] ", "AMD "),

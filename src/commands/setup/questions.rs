@@ -15,6 +15,7 @@ use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
 use crate::interrupt::Interrupted;
 use crate::model::{Size, UsbDevice};
+use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
 
@@ -108,7 +109,7 @@ fn card(found: &Found) -> Result<crate::model::PciAddress> {
     let lines: Vec<String> = cards
         .iter()
         .map(|card| {
-            let name = card.name.clone().unwrap_or_else(|| format!("graphics [{}]", card.id));
+            let name = output::card_name(card);
             let why = if Some(card.address) == proposed { " (proposed)" } else { "" };
             format!("{} {name}: {}{why}", card.address.short(), proposals::meaning(card))
         })
@@ -180,7 +181,7 @@ fn width() -> usize {
 /// A line of a list; a list is redrawn, so that each line has to fit on one of the terminal. The beginning and the end tell it from
 /// the others.
 fn fitting(line: &str) -> String {
-    const MARK: usize = 6;
+    const MARK: usize = 5;
     let room = width().saturating_sub(MARK);
     let count = line.chars().count();
     if count <= room || room < 2 {
