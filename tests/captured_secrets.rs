@@ -139,7 +139,7 @@ fn machine(files: &[(String, Vec<u8>)]) -> Capture {
 /// The text of its capture, packed or not, and the path of it.
 fn captured(root: &Path, folder: &Path, name: &str) -> String {
     let file = folder.join(name);
-    run(&mut vgapt(["--root", root.to_str().unwrap(), "capture", file.to_str().unwrap()]))
+    run(&mut vgapt(["--root", root.to_str().unwrap(), "capture", "--yes", file.to_str().unwrap()]))
         .with(0)
         .saying(&["contents of the capture", "written to"]);
     let bytes = fs::read(&file).unwrap();

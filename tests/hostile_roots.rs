@@ -168,7 +168,8 @@ fn nothing_of_a_tree_commands_the_terminal() {
     write(&root, "etc/default/grub", format!("GRUB_CMDLINE_LINUX=\"{COMMANDS}\"\n"));
     write(&root, &format!("etc/modprobe.d/{COMMANDS}.conf").replace('\u{9b}', ""), format!("options vfio-pci ids=10de:1401 {COMMANDS}\n"));
     let file = root.path().join("machine.host");
-    let capture = vgapt(root.path(), &["capture", file.to_str().unwrap()]);
+    assert!(!vgapt(root.path(), &["capture", file.to_str().unwrap()]).status.success() && !file.exists(), "nobody was asked");
+    let capture = vgapt(root.path(), &["capture", "--yes", file.to_str().unwrap()]);
     assert!(capture.status.success(), "{}", String::from_utf8_lossy(&capture.stderr));
     let mut told = 0;
     for place in [root.path(), &file] {

@@ -277,6 +277,23 @@ fn the_first_id_counts_and_the_scripts_directory_is_pwd() {
     assert!(ran.stdout.contains("<source file='/elsewhere/a.qcow2'/>") && !ran.stderr.contains("/elsewhere:"), "{}", ran.stderr);
 }
 
+/// What is said of a device on this host is what `status` says of the domain.
+#[test]
+fn devices_of_a_domain_that_it_defines() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("x.sh");
+    let import = |address: &str, arguments: &[&str]| {
+        fs::write(&script, format!("qemu-system-x86_64 -machine q35 -m 1G -device vfio-pci,host={address}\n")).unwrap();
+        run(vgapt(["--root", "fixtures/hosts/b550m-rtx2070s-gt710.host", "import"]).arg(&script).args(arguments))
+    };
+    import("99:00.0", &["--define"]).with(1).saying(&["error: PCI function 99:00.0 does not exist", "nothing was defined for 'x'"]);
+    let seen = "blocked: the host uses other devices of the same IOMMU group: 2b:00.1 audio on snd_hda_intel";
+    let ran = import("2b:00.0", &["--define"]).with(0).saying(&[seen, "'x' is defined", "next: pass 2b:00.1, 2b:00.2 through too"]);
+    assert!(!ran.stderr.contains(" start x"), "a start that is refused is no next step: {}", ran.stderr);
+    // The XML may be for another host.
+    assert!(!import("99:00.0", &["--print-xml"]).with(0).stderr.contains("99:00.0 does not exist"));
+}
+
 #[test]
 fn it_defines() {
     let script = "fixtures/scripts/03-array-looking-glass.sh";

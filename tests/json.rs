@@ -141,10 +141,27 @@ fn answered(arguments: &[&str], ran: &Ran) -> Value {
     let document: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{what}: {error}: {}", ran.stdout));
     check(&document, ran.code(), &what);
     let said = document["findings"].as_array().unwrap().iter().chain([&document["error"]]).filter_map(|one| one["message"].as_str());
-    for message in said {
+    let noted = ["notes", "beyond", "steps"].iter().filter_map(|key| document[key].as_array()).flatten().filter_map(Value::as_str);
+    for message in said.chain(noted) {
         assert!(!ran.stderr.contains(message), "{what}: it is said twice: {message}");
     }
     document
+}
+
+#[test]
+fn nothing_of_a_document_is_repeated() {
+    let silent = |arguments: &[&str]| {
+        let arguments = [&["-c", "test:///default"], arguments].concat();
+        let ran = run(&mut vgapt([&["--json"], &arguments[..]].concat()));
+        answered(&arguments, &ran);
+        assert_eq!(ran.stderr, "", "{arguments:?}");
+    };
+    for arguments in [["start", "test"].as_slice(), &["stop", "test"], &["undefine", "test"], &["export", "test", "--to", "kubevirt"]] {
+        silent(arguments);
+    }
+    let several = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/hosts/b550m-rtx2070s-gt710.host");
+    silent(&["--root", several, "prepare", "--dry-run"]);
+    silent(&["--root", several, "define", "x", "--gpu", "auto", "--disk", "/nosuch.qcow2"]);
 }
 
 #[test]

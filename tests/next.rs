@@ -254,6 +254,19 @@ fn after_a_definition() {
     assert_eq!(line(&dry), "vgapt prepare --gpu 03:00.0 --bind start   (the IOMMU is off)");
 }
 
+/// A card that is no display of the host has nothing to hand over: all is as without it.
+#[test]
+fn a_handover_that_is_not_needed() {
+    let define = ["define", "x", "--gpu", "2b:00.0"];
+    let asked = on("b550m-rtx2070s-gt710", &[&define[..], &["--handover"]].concat())
+        .with(0)
+        .saying(&["warning: --handover is not needed: without 2b:00.0 the host keeps another display", "leave --handover out"]);
+    let plain = on("b550m-rtx2070s-gt710", &define).with(0);
+    let picture = |ran: &Ran| ran.stderr.lines().find(|line| line.starts_with("  picture")).map(str::to_owned);
+    assert_eq!((line(&asked), picture(&asked)), (line(&plain), picture(&plain)));
+    assert!(line(&asked).starts_with("vgapt prepare --gpu 2b:00.0   (") && !plain.stderr.contains("handover"), "{}", plain.stderr);
+}
+
 /// Where prepare is refused in one way, the other way is named; where it is refused for something else, not itself.
 #[test]
 fn after_prepare() {

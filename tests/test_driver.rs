@@ -51,6 +51,10 @@ fn start() {
     ]);
     assert!(!off.stderr.contains("as recorded"), "nobody wrote down what they were: {}", off.stderr);
     on_node(&["start", "on"]).with(0).saying(&["'on' is running already"]);
+    // What could not be read was not checked.
+    let nothing = tempfile::tempdir().unwrap();
+    let unread = run(vgapt(["-c", NODE, "start", "off", "--root"]).arg(nothing.path())).with(0).saying(&["devices were not checked"]);
+    assert!(!unread.stderr.contains("checked: "), "{}", unread.stderr);
     // Nothing overrides a device that is not there.
     on_node(&["start", "moved"]).with(1).saying(&["PCI function 0a:00.0 does not exist", "Nothing was changed"]);
     on_node(&["start", "moved", "--force"]).with(1).saying(&["'moved' was not started"]);
@@ -108,10 +112,21 @@ fn undefine_tells_what_is_lost() {
 
 #[test]
 fn no_such_domain() {
-    for command in ["status", "start", "stop", "undefine"] {
+    for command in ["status", "start", "stop", "undefine", "why"] {
         let ran = on_node(&[command, "nosuch"]).with(3).saying(&["no domain 'nosuch'", "remedy: "]);
         assert!(ran.stderr.contains("the domains here are "), "{command}: {}", ran.stderr);
         assert!(ran.stdout.is_empty(), "{command}: {}", ran.stdout);
+    }
+    let ran = on_default(&["why", "nosuch"]).with(3).saying(&["no domain 'nosuch'"]);
+    assert!(!ran.stderr.contains("log"), "{}", ran.stderr);
+}
+
+#[test]
+fn no_remedy_is_the_command_that_just_ran() {
+    for (arguments, command) in [(["why", "test"], "why"), (["undo", "--dry-run"], "undo")] {
+        for ran in [on_default(&arguments), run(&mut vgapt(["-c", "test:///default"].iter().chain(&arguments)))] {
+            assert!(!ran.stderr.contains(&format!(" {command} ")), "{}", ran.stderr);
+        }
     }
 }
 
@@ -415,6 +430,8 @@ fn a_template_for_a_domain_that_exists() {
 
 #[test]
 fn exit_codes() {
+    let none = on_default(&["attach", "test"]).with(2);
+    assert!(none.stderr.contains("--gpu <ADDRESS|auto>|--pci <ADDRESS>...|--usb "), "one of the three: {}", none.stderr);
     on_default(&["define", "new"]).with(0);
     let fatal = on_default(&["define", "new", "--gpu", "0f:00.0"])
         .with(1)

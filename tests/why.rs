@@ -85,14 +85,22 @@ fn a_line_of_another_start_is_no_cause() {
 }
 
 #[test]
-fn a_log_that_is_not_there_is_said() {
+fn a_log_that_is_not_there_is_said_and_not_to_be_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_str().unwrap();
     let ran = why(root, &[]).with(1);
     let text = format!("{}{}", ran.stdout, ran.stderr);
-    for part in ["no log names a start", "/var/log/libvirt/qemu/guest.log, was not read", "sudo vgapt why guest", "journalctl", "dmesg"] {
+    for part in [
+        "no log names a start",
+        "/var/log/libvirt/qemu/guest.log, was not read",
+        "sudo less /var/log/",
+        "on the host itself",
+        "journalctl",
+        "dmesg",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    assert!(!text.contains(" why guest"), "the command that just ran: {text}");
     // A folder in its place cannot be read: that is no absence.
     fs::create_dir_all(folder.path().join("var/log/libvirt/qemu/guest.log")).unwrap();
     let answer = json(root);

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 /// Adds host devices to an existing domain and leaves everything else unchanged, also what was attached before;
 /// `vgapt detach` removes the devices again. What has to be replaced is recorded in the domain's metadata.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("devices").args(["gpu", "pci", "usb"]).required(true).multiple(true))]
 #[command(after_help = "\
 Examples:
   vgapt attach win11 --gpu auto
@@ -27,7 +28,7 @@ pub struct Arguments {
     /// The domain's name
     name: String,
     /// Graphics card, by the address of any of its functions; all are passed through. auto: choose it, if the choice is unambiguous
-    #[arg(long, value_name = "ADDRESS|auto", required_unless_present_any = ["pci", "usb"])]
+    #[arg(long, value_name = "ADDRESS|auto")]
     gpu: Vec<GpuChoice>,
     /// Any other PCI function to pass through
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::consent::Consent;
+use super::shared::next;
 use super::shared::user_file;
 use crate::discovery;
+use crate::model::Next;
 use crate::output::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::root::CapturedPath;
@@ -51,9 +53,12 @@ impl Arguments {
                 Ok(Answer::done(shown(Some(text))))
             }
             Some(file) => {
-                if !self.yes && Consent::can_ask(context) && !Consent::ask(&format!("Write this to {}?", file.display()))? {
-                    context.note("nothing was written");
-                    return Ok(Answer::new(Outcome::Unconfirmed));
+                let is_allowed = self.yes || (Consent::can_ask(context) && Consent::ask(&format!("Write this to {}?", file.display()))?);
+                if !is_allowed {
+                    context.say("nothing was written\n");
+                    let next = Next::command(next::again(&["--yes"], &["--json"]), "nothing was written");
+                    context.next(&next);
+                    return Ok(Answer::new(Outcome::Unconfirmed).next(next));
                 }
                 let bytes = if file.extension().is_some_and(|ending| ending == "gz") { packed(&text)? } else { text.into_bytes() };
                 user_file::write(file, &bytes)?;

@@ -160,10 +160,10 @@ impl Arguments {
         let shown = file.display();
         if outcome.is_there() {
             request_file::write(file, &self.name, request)?;
-            context.note(&format!("the request is saved in {shown}"));
+            context.progress(&format!("the request is saved in {shown}"));
         } else {
             let because = if self.how.dry_run { "this is a dry run" } else { "the domain is not defined" };
-            context.note(&format!("note: the request is not saved in {shown}: {because}"));
+            context.progress(&format!("note: the request is not saved in {shown}: {because}"));
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ fn set_autostart(context: &Context, connection: &dyn Hypervisor, name: &str, wan
     let Some(wanted) = wanted else { return Ok(()) };
     if connection.autostart(name)? != wanted {
         connection.set_autostart(name, wanted)?;
-        context.note(&format!("'{name}' {} with the host", if wanted { "starts" } else { "no longer starts" }));
+        context.progress(&format!("'{name}' {} with the host", if wanted { "starts" } else { "no longer starts" }));
     }
     Ok(())
 }

@@ -11,11 +11,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
-use super::shared::existing::changed;
+use super::shared::existing::{Existing, changed};
 use super::shared::facts::files;
 use super::shared::next;
 use super::shared::verified::{REFUSED, UNKNOWN, Verified, verify};
-use crate::discovery;
+use crate::discovery::{self, Scope};
 use crate::domain::{self, Request};
 use crate::hypervisor::{Defined, Secrets};
 use crate::import::{self, Comparison, ImportContext, Imported, Script};
@@ -117,7 +117,7 @@ impl Arguments {
                 None
             }
             Verified::Unknown(because) => {
-                context.note(&format!("note: libvirt was not asked whether it accepts the domain: {because}"));
+                context.progress(&format!("note: libvirt was not asked whether it accepts the domain: {because}"));
                 None
             }
         };
@@ -127,6 +127,14 @@ impl Arguments {
         let stops =
             |finding: &Finding| if [REFUSED, UNKNOWN].contains(&finding.code) { !self.print_xml && !self.define } else { self.define };
         let mut is_refused = findings.iter().any(|finding| stops(finding) && finding.refuses(false));
+        let mut lacks = None;
+        if self.define {
+            let (against, before_start) = before_start(context, &imported)?;
+            // As for a domain that `define` makes: a device that does not exist is refused, what the host lacks comes next.
+            is_refused |= against.iter().any(|finding| finding.refuses(true));
+            findings.extend(against);
+            lacks = before_start;
+        }
         if self.define && !is_refused {
             let finding = define(context, &imported)?;
             is_refused = finding.is_some();
@@ -138,7 +146,7 @@ impl Arguments {
             (false, true) => Outcome::Done,
             (false, false) => Outcome::Planned,
         };
-        let next = self.next_step(context, outcome, &imported.name, &findings);
+        let next = self.next_step(context, outcome, &imported.name, &findings, lacks);
         if let Some(next) = &next {
             context.next(next);
         }
@@ -146,9 +154,9 @@ impl Arguments {
     }
 
     /// What comes next; nothing where the command line cannot be repeated, because it was read from standard input.
-    fn next_step(&self, context: &Context, outcome: Outcome, name: &str, findings: &[Finding]) -> Option<Next> {
+    fn next_step(&self, context: &Context, outcome: Outcome, name: &str, findings: &[Finding], lacks: Option<Next>) -> Option<Next> {
         match outcome {
-            Outcome::Done => Some(next::of_domain(context, name, Stage::Off, None, None)),
+            Outcome::Done => Some(next::of_domain(context, name, Stage::Off, None, lacks)),
             Outcome::Refused => findings.iter().find(|finding| finding.refuses(false)).map(Next::out_of),
             _ if self.print_xml || self.argv.as_deref().is_some_and(|path| path.as_os_str() == "-") => None,
             _ => Some(Next::command(next::again(&["--define"], &["--print-xml", "--json"]), "nothing was defined")),
@@ -324,7 +332,7 @@ pub(super) struct Notes {
 /// Reports why nothing is imported.
 fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answer {
     context.tell(&findings);
-    for note in notes.iter().filter(|_| !context.global.json) {
+    for note in &notes {
         context.note(&format!("note: {note}"));
     }
     context.say("nothing was imported: see above.\n");
@@ -333,6 +341,20 @@ fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answ
         context.next(next);
     }
     Answer::new(Outcome::Refused).with(Notes { notes }).finding(findings).next(next)
+}
+
+/// What its devices on this host have against its start, and what has to be done before it.
+fn before_start(context: &Context, imported: &Imported) -> Result<(Vec<Finding>, Option<Next>)> {
+    let existing = Existing::of(&imported.name, imported.xml.clone())?;
+    if existing.passed().is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let root = context.root()?;
+    context.connect()?;
+    let host = context.host(root.as_ref(), Scope::All)?;
+    let mut findings = existing.against_start(&imported.name, &host, &discovery::uses(root.as_ref()));
+    let next = next::before_start(context, root.as_ref(), &host, &existing, &mut findings)?;
+    Ok((findings, next))
 }
 
 /// Defines the domain; returns a finding where that is refused.

@@ -157,7 +157,7 @@ impl Arguments {
         if undoing.is_empty() {
             return Ok(());
         }
-        context.note("an earlier run of vgapt was interrupted; its changes are rolled back first");
+        context.progress("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
             let message = "files that the run had written were edited since";
             return Err(Refused::from(Finding::blocked("edited", message, "vgapt undo shows them and how to proceed")).into());
@@ -227,9 +227,7 @@ impl Arguments {
                 let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install.is_some();
                 return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
-            if !context.global.json {
-                context.note(&format!("note: {why}"));
-            }
+            context.note(&format!("note: {why}"));
         }
         match outcome {
             Outcome::Refused => context.say("nothing was changed: see above\n"),
@@ -305,7 +303,7 @@ impl Binding {
 
 /// Carries out and verifies the plan; rolls it back on a failure. Returns warnings of what could not be done and is not needed.
 fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, target: &Target) -> Result<Vec<Finding>> {
-    let tell = |step: &str| context.note(step);
+    let tell = |step: &str| context.progress(step);
     let mut run = Run::begin(plan, target).map_err(|error| error.context("nothing was changed: the run could not be started"))?;
     let applied = run.carry_out(&tell);
     let proved = applied.and_then(|warnings| prove(root, wanted, plan, &run, target, &tell).map(|()| warnings));
@@ -313,7 +311,7 @@ fn carry_out(context: &Context, root: &Root, wanted: &Wanted, plan: &Plan, targe
         Ok(warnings) => return Ok(warnings),
         Err(error) => error,
     };
-    context.note("failed; rolling back");
+    context.progress("failed; rolling back");
     Err(match run.roll_back(&tell) {
         Ok(()) => error.context("all changes were rolled back; each file was compared with its previous contents"),
         Err(other) => error.context(format!("the rollback failed too ({other:#}); run: vgapt undo")),

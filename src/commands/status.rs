@@ -12,7 +12,7 @@ use super::shared::domains::{Domains, Short};
 use super::shared::existing::Existing;
 use super::shared::{next, refused};
 use crate::discovery::{self, Scope};
-use crate::domain::{self, PassedTo, Summary};
+use crate::domain::Summary;
 use crate::domain_xml::{self, agent_channel, disks, pins};
 use crate::hypervisor::{GuestAddress, Hypervisor, State, Unread};
 use crate::interrupt::Interrupt;
@@ -103,18 +103,10 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let existing = Existing::open(connection, name)?;
     let state = connection.state(name)?;
     let host = context.host(root, if state.is_active() { Scope::Devices } else { Scope::All })?;
-    let passed = existing.passed();
+    let functions = existing.functions();
     // While the domain is running, its devices are in use by it: nothing to check.
-    let domain = PassedTo { name, passed: &passed, groups: existing.groups() };
-    let mut findings = if state.is_active() { Vec::new() } else { domain::of_functions(&domain, &host, &discovery::uses(root)) };
-    let functions: Vec<_> = passed.iter().map(|passed| passed.address).collect();
-    let handover = existing.record.as_ref().is_some_and(|record| record.request.handover);
-    // A display that is handed over is returned.
-    findings.retain(|finding| finding.code != "only-display" || !handover);
-    let bind = handover.then_some(crate::host::Bind::Start);
-    let of_host = if state.is_active() { None } else { next::of_host(context, root, &host, &functions, bind)? };
-    // A start that is refused is no next step.
-    let lacks = next::out_of(&mut findings, false, of_host.as_ref()).or(of_host);
+    let mut findings = if state.is_active() { Vec::new() } else { existing.against_start(name, &host, &discovery::uses(root)) };
+    let lacks = if state.is_active() { None } else { next::before_start(context, root, &host, &existing, &mut findings)? };
     let picture = output::picture(&Summary::of(&existing.document, existing.record.as_ref(), &host));
     // Only the XML of the running domain tells whether its agent is connected.
     let active = if state.is_active() { active_xml(connection, name)? } else { None };

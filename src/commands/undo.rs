@@ -40,7 +40,10 @@ pub(super) struct Undone {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
-            Problem::new("vgapt never changes a capture or a remote host", "run vgapt undo on the host itself, or use --root DIRECTORY")
+            Problem::new(
+                "vgapt never changes a capture or a remote host",
+                "run vgapt on the host itself, without --root and --connect; or name a folder with its files: --root DIRECTORY",
+            )
         })?;
         self.consent.elevate(context, &root)?;
         let target = context.target(&root)?;
@@ -66,7 +69,7 @@ impl Arguments {
         };
         // With nothing to undo, it removes what is left of a run that was killed before it changed the host.
         if outcome == Outcome::Done || (outcome == Outcome::Unchanged && !self.consent.dry_run) {
-            host::undo(&undoing, &target, &|step| context.note(step))?;
+            host::undo(&undoing, &target, &|step| context.progress(step))?;
         }
         drop(lock);
         let (outcome, findings) = report(context, outcome, &undoing);

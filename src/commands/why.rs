@@ -1,12 +1,14 @@
 //! `vgapt why`.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
+use super::shared::existing;
 use super::shared::logs::Logs;
 use crate::failure::{Happened, Why};
+use crate::hypervisor::{Secrets, State};
 use crate::model::{Finding, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
@@ -28,39 +30,61 @@ pub struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         if context.host_is_behind_libvirt() {
-            return Err(Problem::new(
-                format!("the logs of {} are on another machine", context.uri()),
-                format!("run it there: vgapt why {}", self.name),
-            )
-            .into());
+            self.state(context)?.ok_or_else(|| self.none(context))?;
+            let (message, remedy) = if context.uri().is_test() {
+                (format!("{} starts no guests, so that there are no logs", context.uri()), "name the libvirt of the domain with --connect")
+            } else {
+                (format!("the logs of {} are on another machine", context.uri()), "run vgapt on that machine itself, without --connect")
+            };
+            return Err(Problem::new(message, remedy).into());
         }
         let root = context.own_root()?;
         // A libvirt that does not answer is a reason more to look at the logs.
-        let active = if root.is_live() {
-            context.connect().and_then(|connection| connection.state(&self.name)).map(|state| Some(state.is_active()))
-        } else {
-            Ok(None)
-        };
+        let is_asked = root.is_live() || !context.global.connect.is_empty();
+        let state = if is_asked { self.state(context).map(Some) } else { Ok(None) };
+        // A tree tells of an earlier time, and may be of another host than libvirt.
+        let active = state.as_ref().ok().copied().flatten().flatten().filter(|_| root.is_live()).map(State::is_active);
         let logs = Logs::read(context, &root, &self.name);
-        let why = logs.why(&self.name, *active.as_ref().unwrap_or(&None), None);
+        let why = logs.why(&self.name, active, None);
         let mut findings = logs.unread(&why);
-        if let Err(error) = active {
+        let has_started = why.happened != Happened::NeverStarted;
+        match state {
             // Without a log, what libvirt says of the name is the answer.
-            if why.happened == Happened::NeverStarted {
+            Ok(Some(None)) if !has_started => return Err(self.none(context)),
+            Err(error) if !has_started => {
                 context.tell(&findings);
                 return Err(error);
             }
-            let message = format!("whether '{}' runs is unknown: {error}", self.name);
-            findings.push(Finding::warning(
+            Ok(Some(None)) => findings.push(Finding::warning(
+                "no-such-domain",
+                format!("there is no domain '{}' in {}; this is what its logs say", self.name, context.uri()),
+                "vgapt status names the domains",
+            )),
+            Err(error) => findings.push(Finding::warning(
                 "state-unknown",
-                message,
+                format!("whether '{}' runs is unknown: {error}", self.name),
                 format!("virsh -c {} list --all", shell_word(context.uri().as_str())),
-            ));
+            )),
+            Ok(_) => {}
         }
         context.print(&output::why(&why))?;
         context.tell(&findings);
         let outcome = if why.happened == Happened::NeverStarted && !findings.is_empty() { Outcome::Incomplete } else { Outcome::Done };
         Ok(Answer::new(outcome).with(Reason { why }).finding(findings))
+    }
+
+    /// The domain's state, as libvirt says it; `None` if there is no such domain.
+    fn state(&self, context: &Context) -> Result<Option<State>> {
+        let connection = context.connect()?;
+        // One that cannot be read exists.
+        if matches!(connection.domain_xml(&self.name, Secrets::LeftOut), Ok(None)) {
+            return Ok(None);
+        }
+        connection.state(&self.name).map(Some)
+    }
+
+    fn none(&self, context: &Context) -> Error {
+        context.connect().map_or_else(|error| error, |connection| existing::none(connection, &self.name).into())
     }
 }
 

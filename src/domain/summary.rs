@@ -127,7 +127,7 @@ impl Summary {
             hugepages: root.at("memoryBacking/hugepages").is_some(),
             processors: vcpus(root),
             pinned: are_pinned(root),
-            picture: pictures(root, record, &cards, &windows, is_dark(domain, record, host)),
+            picture: pictures(root, is_handed_over(domain, record, host), &cards, &windows, is_dark(domain, record, host)),
             input: inputs(root, &functions, host, windows),
             functions: functions.iter().map(|address| PassedFunction { address: *address, name: name(*address, host) }).collect(),
             mediated: mediated(root),
@@ -196,15 +196,22 @@ fn windows(root: Element<'_>) -> Vec<String> {
 
 /// Whether the host shows no picture while the guest runs.
 fn is_dark(domain: &Document, record: Option<&Record>, host: &Host) -> bool {
-    let functions: Vec<PciAddress> =
-        pci_hostdevs(domain.root()).map(|(_, address)| address).chain(functions_of_commandline(domain)).collect();
+    let functions = all_functions(domain);
     // Of a host whose devices are unknown, this is unknown too.
     let is_known = !host.pci.is_empty() && !functions.is_empty();
     record.is_some_and(|record| record.request.handover) || (is_known && !keeps_display(host, &functions))
 }
 
-fn pictures(root: Element<'_>, record: Option<&Record>, cards: &[PassedCard], windows: &[String], elsewhere: bool) -> Vec<Picture> {
-    let handover = record.is_some_and(|record| record.request.handover);
+/// Whether the guest gets the host's display: asked to be handed over, and no other one stays with the host.
+fn is_handed_over(domain: &Document, record: Option<&Record>, host: &Host) -> bool {
+    record.is_some_and(|record| record.request.handover) && !keeps_display(host, &all_functions(domain))
+}
+
+fn all_functions(domain: &Document) -> Vec<PciAddress> {
+    pci_hostdevs(domain.root()).map(|(_, address)| address).chain(functions_of_commandline(domain)).collect()
+}
+
+fn pictures(root: Element<'_>, handover: bool, cards: &[PassedCard], windows: &[String], elsewhere: bool) -> Vec<Picture> {
     let on_card =
         |card: &PassedCard| if handover { Picture::HostMonitor { card: card.address } } else { Picture::Monitor { card: card.address } };
     let cards = cards.iter().filter(|card| card.outputs != Some(false)).map(on_card);

@@ -62,13 +62,13 @@ impl Arguments {
         let space = if base.starts_with("/dev") { Vec::new() } else { check_space(directory(&base), size) };
         let against = [in_use, writable, search.findings(&base), space, check_image(overlay.image())].concat();
         disk_context.check(against, "nothing was committed", self.before.force.force)?;
-        context.note(&search.told(&base));
+        context.progress(&search.told(&base));
         if !below.snapshots.is_empty() {
             let names = below.snapshots.join(", ");
-            context.note(&format!("note: the snapshots in {shown} ({names}) stay; they do not contain what is committed now"));
+            context.progress(&format!("note: the snapshots in {shown} ({names}) stay; they do not contain what is committed now"));
         }
         let name = overlay.path.display();
-        context.note(&format!("committing {} from {name} into {shown}", human_size(size)));
+        context.progress(&format!("committing {} from {name} into {shown}", human_size(size)));
         let since = Instant::now();
         commit_overlay(&disk_context, &overlay.path, overlay.format(), &base)?;
         let words = format!("{shown} now contains everything, in {:.1?}; {name} is empty, and can still be used", since.elapsed());

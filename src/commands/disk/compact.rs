@@ -49,7 +49,7 @@ impl Arguments {
         let copy = disk_context.space_of_copy(disk.image(), "qcow2")?;
         let against = [target, source, check_both(&disk.path, temporary, &new, copy)].concat();
         disk_context.check(against, "nothing was compacted", self.force.force)?;
-        context.note(&format!(
+        context.progress(&format!(
             "temporary files need up to {} in {}, {} up to {}",
             human_size(temporary),
             directory(&disk.path).display(),

@@ -67,9 +67,9 @@ impl Arguments {
         let against = [target, writable, search.findings(&disk.path), check_space(directory(&disk.path), twice)].concat();
         disk_context.check(against, "nothing was copied", self.before.force.force)?;
         let shown = disk.path.display();
-        context.note(&search.told(&disk.path));
+        context.progress(&search.told(&disk.path));
         if unfinished {
-            context.note(&format!("note: an earlier copy into {shown} was interrupted; it is finished first"));
+            context.progress(&format!("note: an earlier copy into {shown} was interrupted; it is finished first"));
             finish(&disk_context, &pending, &disk.path)?;
         }
         let since = Instant::now();

@@ -42,7 +42,7 @@ impl Arguments {
         disk_context.make(&argv::create(&staged.path(), format, self.size), &format!("cannot create {}", target.display()))?;
         staged.publish()?;
         if let Some(free) = free_space(directory(&target)).filter(|free| *free < self.size) {
-            context.note(&format!(
+            context.progress(&format!(
                 "note: the disk may grow to {}, but the file system has only {} free",
                 human_size(self.size),
                 human_size(free)

@@ -48,9 +48,7 @@ impl<'c> DiskContext<'c> {
 
     /// Reports the result.
     pub(super) fn done(&self, words: &str, facts: impl Serialize + 'static) -> Answer {
-        if !self.context.global.json {
-            self.context.note(words);
-        }
+        self.context.note(words);
         Answer::done(facts).finding(self.overridden.take())
     }
 }

@@ -20,7 +20,7 @@ impl DiskContext<'_> {
     pub(super) fn sweep(&self, folder: &Path) {
         for left in disk::sweep(folder) {
             let what = if left.removed { "removed" } else { "could not be removed; remove it by hand" };
-            self.context.note(&format!("note: {} was left by a run that was killed: {what}", left.path.display()));
+            self.context.progress(&format!("note: {} was left by a run that was killed: {what}", left.path.display()));
         }
     }
 

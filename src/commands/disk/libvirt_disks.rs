@@ -29,8 +29,9 @@ impl LibvirtDisks {
     /// Asks libvirt; prints a note where it cannot be asked.
     pub(super) fn ask(context: &Context) -> Self {
         Self::read(context).unwrap_or_else(|why| {
-            context
-                .note("note: libvirt cannot be asked which domains use the disk; only QEMU's lock shows whether a running domain uses it");
+            context.progress(
+                "note: libvirt cannot be asked which domains use the disk; only QEMU's lock shows whether a running domain uses it",
+            );
             context.detail(&format!("{why:#}"));
             Self { unknown_domains: vec![format!("libvirt cannot be asked for domains and storage pools ({why:#})")], ..Self::default() }
         })

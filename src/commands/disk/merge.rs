@@ -54,10 +54,10 @@ impl Arguments {
         let against = [target, source, check_space(directory(&new), needed)].concat();
         disk_context.check(against, "nothing was merged", false)?;
         let room = free_space(directory(&new)).map(|free| format!(", {} free", human_size(free))).unwrap_or_default();
-        context.note(&format!("{} needs up to {} as {format}{room}", new.display(), human_size(needed)));
+        context.progress(&format!("{} needs up to {} as {format}{room}", new.display(), human_size(needed)));
         for image in overlay.chain.0.iter().filter(|image| !image.snapshots.is_empty()) {
             let names = image.snapshots.join(", ");
-            context.note(&format!(
+            context.progress(&format!(
                 "note: the snapshots in {} ({names}) are not copied: the new disk contains only the current state",
                 image.path
             ));
@@ -89,7 +89,7 @@ fn verify(disk_context: &DiskContext<'_>, words: &str, source: &Disk, copy: &Pat
     if words.is_empty() {
         return Ok(());
     }
-    disk_context.context.note(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
+    disk_context.context.progress(&format!("note: qemu-img printed errors ({words}); the copy is compared with the disk"));
     let work = ToolRun { label: "comparing", if_interrupted: IF_INTERRUPTED, temporary: None };
     match disk_context.run(&argv::compare(&source.path, source.format(), copy, format), &work) {
         Ok(_) => Ok(()),

@@ -92,10 +92,10 @@ impl Arguments {
                 Defined::SchemaRefuses(words) => return Err(anyhow::anyhow!("libvirt's schema refuses the domain: {words}")),
             }
         }
-        context.note(&search.told(&overlay.path));
+        context.progress(&search.told(&overlay.path));
         let (shown, left) = (overlay.path.display(), switched.path.display());
         if switched.is_back {
-            context.note(&format!("note: the changes since then stay in {left}; they become useless once the guest writes to {shown}"));
+            context.progress(&format!("note: the changes since then stay in {left}; they become useless once the guest writes to {shown}"));
         }
         let dry = if self.dry_run { " (dry run: not changed)" } else { "" };
         let words = format!("'{name}' now uses {shown} as {}{dry}", switched.target);

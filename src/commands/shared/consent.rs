@@ -26,7 +26,7 @@ impl Consent {
     /// Runs this command again by sudo where it needs root.
     pub(in crate::commands) fn elevate(&self, context: &Context, root: &Root) -> Result<()> {
         if self.dry_run && self.yes {
-            context.note(DRY_RUN_COUNTS);
+            context.progress(DRY_RUN_COUNTS);
         }
         if self.dry_run { Ok(()) } else { Self::as_root(context, root) }
     }
@@ -36,7 +36,7 @@ impl Consent {
         if !root.is_live() || rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        context.note("changing this host requires root: running sudo");
+        context.progress("changing this host requires root: running sudo");
         Err(run::become_root())
     }
 

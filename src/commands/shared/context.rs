@@ -30,6 +30,8 @@ pub struct Context {
     connection: OnceCell<Box<dyn Hypervisor>>,
     /// With --json, the findings that would have been printed so far: a command that then fails answers them too.
     told: RefCell<Vec<Finding>>,
+    /// With --json, the warnings of the connection, which every answer has.
+    of_connection: RefCell<Vec<Finding>>,
 }
 
 impl Context {
@@ -42,6 +44,7 @@ impl Context {
             uri_unknown,
             connection: OnceCell::new(),
             told: RefCell::default(),
+            of_connection: RefCell::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Context {
     /// The answer of a command, with these options in each command that it names.
     pub(crate) fn completed(&self, answer: Answer) -> Answer {
         let Answer { findings, next, error, .. } = answer;
+        let findings = self.of_connection.take().into_iter().chain(findings).collect::<Vec<_>>();
         let (next, error) = (next.map(|next| self.repeated(next)), error.map(|error| self.repeated(error)));
         Answer { findings: self.repeated(findings), next, error, ..answer }
     }
@@ -127,7 +131,8 @@ impl Context {
             return Ok(connection.as_ref());
         }
         if let Some(because) = &self.uri_unknown {
-            self.note(&format!("warning: {because}\n  remedy: name the libvirt with --connect; vgapt now uses {}", self.uri));
+            let remedy = format!("name the libvirt with --connect; vgapt now uses {}", self.uri);
+            self.warn(Finding::warning("connection-unknown", because.as_str(), remedy));
         }
         let connection = hypervisor::connect(&self.uri)?;
         if self.global.verbose {
@@ -136,8 +141,15 @@ impl Context {
         Ok(self.connection.get_or_init(|| connection).as_ref())
     }
 
-    /// Prints a note to standard error, unless --quiet is given.
+    /// Prints a note on the answer to standard error, unless --quiet is given; with --json the document says it.
     pub fn note(&self, text: &str) {
+        if !self.global.json {
+            self.progress(text);
+        }
+    }
+
+    /// Prints what happens meanwhile, which no document says, to standard error, unless --quiet is given.
+    pub fn progress(&self, text: &str) {
         if !self.global.quiet && !text.is_empty() {
             output::tell(&format!("{text}\n"));
         }
@@ -145,9 +157,7 @@ impl Context {
 
     /// Prints the next step to standard error; with --json it is in the document.
     pub(crate) fn next(&self, next: &Next) {
-        if !self.global.json {
-            self.note(output::next(&self.repeated(next.clone())).trim_end());
-        }
+        self.note(output::next(&self.repeated(next.clone())).trim_end());
     }
 
     /// Prints a detail to standard error if --verbose is given.
@@ -189,13 +199,20 @@ impl Context {
         }
     }
 
+    /// Warns of the connection, whatever the command is.
+    fn warn(&self, finding: Finding) {
+        if self.global.json {
+            self.of_connection.borrow_mut().push(finding);
+        } else {
+            self.tell(&[finding]);
+        }
+    }
+
     /// Warns that PCI devices cannot be passed through on a session connection.
     pub fn warn_of_session(&self) {
         if self.uri.is_session() {
-            self.note(&format!(
-                "warning: {} is a session connection: it has no permission to assign PCI devices or huge pages\n  remedy: use --connect qemu:///system",
-                self.uri
-            ));
+            let message = format!("{} is a session connection: it has no permission to assign PCI devices or huge pages", self.uri);
+            self.warn(Finding::warning("session", message, "use --connect qemu:///system"));
         }
     }
 }

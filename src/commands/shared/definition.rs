@@ -7,11 +7,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::decision::Decision;
-use super::existing::changed;
+use super::existing::{Existing, changed};
 use super::facts::Facts;
 use super::{next, schema};
 use crate::domain::{self, Base, Purpose, Summary};
-use crate::host::Bind;
 use crate::hypervisor::{Defined, Hypervisor, Secrets};
 use crate::model::{Finding, Next, PciAddress, shell_word};
 use crate::output::{self, Answer};
@@ -205,7 +204,7 @@ impl Definition<'_> {
         let record = decision.spec.record.as_ref();
         let functions: Vec<PciAddress> = record.iter().flat_map(|record| &record.passed).map(|passed| passed.address).collect();
         let handover = record.is_some_and(|record| record.request.handover);
-        next::of_host(self.context, root.as_ref(), host, &functions, handover.then_some(Bind::Start))
+        next::of_host(self.context, root.as_ref(), host, &functions, handover)
     }
 
     /// What comes next where nothing is in the way: what the host lacks for the domain's cards, else the domain's own step.
@@ -219,14 +218,24 @@ impl Definition<'_> {
             Outcome::Refused => None,
             Outcome::Defined | Outcome::Unchanged => {
                 let is_changed = matches!(outcome, Outcome::Defined);
-                let stage = match next::stage(self.connection.state(name)?) {
+                let state = self.connection.state(name)?;
+                let stage = match next::stage(state) {
                     Stage::Running if is_changed => Stage::Changed,
                     stage => stage,
                 };
+                let before_start = if state.is_active() { of_host } else { self.before_start(decision)? };
                 let picture = output::picture(&decision.summary);
-                Some(next::of_domain(self.context, name, stage, picture.as_deref(), of_host))
+                Some(next::of_domain(self.context, name, stage, picture.as_deref(), before_start))
             }
         })
+    }
+
+    /// What has to be done before the domain can be started; also for devices that vgapt did not add.
+    fn before_start(&self, decision: &Decision) -> Result<Option<Next>> {
+        let Facts { root, host, files, .. } = self.facts;
+        let existing = Existing::of(&self.base.name, decision.xml.clone())?;
+        let mut against = existing.against_start(&self.base.name, host, &files.uses);
+        next::before_start(self.context, root.as_ref(), host, &existing, &mut against)
     }
 
     fn report(&self, decision: &Decision, outcome: &Outcome, next: Option<&Next>) -> Result<Option<String>> {

@@ -8,7 +8,6 @@ use super::context::Context;
 use super::next;
 use crate::domain::{Record, Summary};
 use crate::domain_xml;
-use crate::host::Bind;
 use crate::hypervisor::{Hypervisor, Known, State, Unread};
 use crate::model::{Host, Next, PciAddress, Size};
 use crate::output;
@@ -79,8 +78,8 @@ impl Domains {
         let Some(first) = first else { return Ok(None) };
         let stage = next::stage(first.state);
         // What a domain uses now, it has.
-        let bind = first.is_handed_over.then_some(Bind::Start);
-        let of_host = if first.state.is_active() { None } else { next::of_host(context, root, host, &first.functions, bind)? };
+        let of_host =
+            if first.state.is_active() { None } else { next::of_host(context, root, host, &first.functions, first.is_handed_over)? };
         Ok(Some(next::of_domain(context, &first.name, stage, first.picture.as_deref(), of_host)))
     }
 }

@@ -2,9 +2,9 @@
 
 use anyhow::{Error, Result};
 
-use crate::domain::{self, HostResources, Passed, Record};
+use crate::domain::{self, HostResources, Passed, PassedTo, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
-use crate::model::{Reading, RecordedGroup, shell_word};
+use crate::model::{Finding, Host, PciAddress, Reading, RecordedGroup, Uses, shell_word};
 use crate::problem::Problem;
 use crate::xml::Document;
 
@@ -34,10 +34,14 @@ impl Existing {
     /// Where its XML or vgapt's record in it cannot be read: what vgapt changed in it is then unknown, and every
     /// command stops.
     pub(in crate::commands) fn find(connection: &dyn Hypervisor, name: &str, secrets: Secrets) -> Result<Option<Self>> {
-        let Some(text) = connection.domain_xml(name, secrets)? else { return Ok(None) };
+        connection.domain_xml(name, secrets)?.map(|text| Self::of(name, text)).transpose()
+    }
+
+    /// The domain of this XML.
+    pub(in crate::commands) fn of(name: &str, text: String) -> Result<Self> {
         let document = Document::parse(&text).map_err(|what| anyhow::anyhow!("libvirt's XML of '{name}' cannot be read: {what}"))?;
         let record = known(Record::of(&document), name)?;
-        Ok(Some(Self { text, document, record }))
+        Ok(Self { text, document, record })
     }
 
     /// vgapt's record in it; an error if it has none.
@@ -63,6 +67,23 @@ impl Existing {
     pub(in crate::commands) fn passed(&self) -> Vec<Passed> {
         let recorded = self.record.as_ref().map(|record| record.passed.as_slice()).unwrap_or_default();
         domain::passed(&self.document, recorded)
+    }
+
+    pub(in crate::commands) fn functions(&self) -> Vec<PciAddress> {
+        self.passed().iter().map(|passed| passed.address).collect()
+    }
+
+    pub(in crate::commands) fn is_handed_over(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.request.handover)
+    }
+
+    /// What its devices on this host have against its start.
+    pub(in crate::commands) fn against_start(&self, name: &str, host: &Host, uses: &Uses) -> Vec<Finding> {
+        let passed = self.passed();
+        let mut findings = domain::of_functions(&PassedTo { name, passed: &passed, groups: self.groups() }, host, uses);
+        // A display that is handed over is returned.
+        findings.retain(|finding| finding.code != "only-display" || !self.is_handed_over());
+        findings
     }
 
     /// The IOMMU groups of these, as vgapt recorded them.

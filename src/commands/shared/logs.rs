@@ -16,6 +16,14 @@ const BACK: i64 = 24 * 3600;
 /// The daemons that start domains, of the system and of a session.
 const DAEMONS: [&str; 2] = ["libvirtd", "virtqemud"];
 
+/// Where logs are read from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Host { root: bool },
+    Tree,
+    Capture,
+}
+
 /// What was read.
 pub(in crate::commands) struct Logs {
     path: String,
@@ -23,8 +31,8 @@ pub(in crate::commands) struct Logs {
     daemon: ReadLog,
     kernel: ReadLog,
     booted: Option<Moment>,
-    /// What a log that is not there is called.
-    absent: &'static str,
+    /// Where they were read from.
+    place: Place,
 }
 
 impl Logs {
@@ -40,8 +48,12 @@ impl Logs {
             Reading::Absent => (discovery::daemon_log(root), discovery::kernel_log_with_times(root)),
             Reading::Unknown(because) => (Reading::Unknown(because).into(), discovery::kernel_log_with_times(root)),
         };
-        let absent = if root.is_capture() { "the capture does not contain it" } else { "it is not there" };
-        Self { path, domain, daemon, kernel, booted, absent }
+        let place = match root.is_live() {
+            true => Place::Host { root: rustix::process::geteuid().is_root() },
+            false if root.is_capture() => Place::Capture,
+            false => Place::Tree,
+        };
+        Self { path, domain, daemon, kernel, booted, place }
     }
 
     pub(in crate::commands) fn why(&self, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
@@ -54,19 +66,31 @@ impl Logs {
     pub(in crate::commands) fn unread(&self, why: &Why) -> Vec<Finding> {
         let as_root = format!("sudo vgapt why {}", shell_word(&why.name));
         let is_certain = why.causes.first().is_some_and(|cause| cause.certain);
-        let finding = |log: &ReadLog, what: &str, remedy: &str| {
+        let finding = |log: &ReadLog, what: &str, elsewhere: &str| {
             let because = match &log.complete {
                 Reading::Known(()) => return None,
                 Reading::Absent if is_certain => return None,
-                Reading::Absent => self.absent.to_owned(),
+                Reading::Absent if self.place == Place::Capture => "the capture does not contain it".to_owned(),
+                Reading::Absent => "it is not there".to_owned(),
                 Reading::Unknown(because) => because.clone(),
             };
-            Some(Finding::warning("log-unread", format!("{what} was not read: {because}"), format!("{as_root}{remedy}")))
+            let is_there = matches!(log.complete, Reading::Unknown(_));
+            let remedy = match self.place {
+                // The same command reads no more: root has read what there is, and what is not there nobody can read.
+                Place::Host { root: false } if is_there => format!("{as_root}; or: {elsewhere}"),
+                Place::Host { .. } => elsewhere.to_owned(),
+                Place::Capture | Place::Tree => format!("run vgapt on the host itself, without --root; or there: {elsewhere}"),
+            };
+            Some(Finding::warning("log-unread", format!("{what} was not read: {because}"), remedy))
         };
         [
-            finding(&self.domain, &format!("libvirt's log of the domain, {},", self.path), ""),
-            finding(&self.daemon, "the log of libvirt's daemon", "; or: journalctl -u libvirtd -u virtqemud"),
-            finding(&self.kernel, "the kernel's log", "; or: sudo dmesg"),
+            finding(
+                &self.domain,
+                &format!("libvirt's log of the domain, {},", self.path),
+                &format!("sudo less {}", shell_word(&self.path)),
+            ),
+            finding(&self.daemon, "the log of libvirt's daemon", "journalctl -u libvirtd -u virtqemud"),
+            finding(&self.kernel, "the kernel's log", "sudo dmesg"),
         ]
         .into_iter()
         .flatten()

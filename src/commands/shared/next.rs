@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::context::Context;
+use super::existing::Existing;
 use super::repeated::NamesCommands as _;
 use crate::discovery;
 use crate::host::{self, Bind};
@@ -120,11 +121,13 @@ pub(in crate::commands) fn of_host(
     root: Option<&Root>,
     host: &Host,
     functions: &[PciAddress],
-    bind: Option<Bind>,
+    handover: bool,
 ) -> Result<Option<Next>> {
     let mut cards = passthrough::assess(host);
     cards.retain(|card| card.functions.iter().any(|function| functions.contains(function)));
     let Some(root) = root.filter(|_| !cards.is_empty()) else { return Ok(None) };
+    // A card that is no display of the host has nothing to hand over, and is bound as without it.
+    let bind = (handover && !passthrough::keeps_display(host, functions)).then_some(Bind::Start);
     let report = Seen::read(context, root, host)?.in_short(&cards, bind);
     Ok((!report.ready).then_some(report.next))
 }
@@ -156,6 +159,19 @@ pub(in crate::commands) fn out_of(findings: &mut [Finding], force: bool, host: O
     let (Some(host), Some(command)) = (host.filter(|_| first.code == "no-group"), command) else { return Some(Next::out_of(first)) };
     first.remedy = first.remedy.replacen("vgapt prepare", command, 1);
     Some(host.clone())
+}
+
+/// What has to be done before this domain, which is off, can be started; `findings` is what is against its start.
+pub(in crate::commands) fn before_start(
+    context: &Context,
+    root: Option<&Root>,
+    host: &Host,
+    existing: &Existing,
+    findings: &mut [Finding],
+) -> Result<Option<Next>> {
+    let of_host = of_host(context, root, host, &existing.functions(), existing.is_handed_over())?;
+    // A start that is refused is no next step.
+    Ok(out_of(findings, false, of_host.as_ref()).or(of_host))
 }
 
 /// The next step for a domain of this name.

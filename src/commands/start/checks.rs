@@ -10,7 +10,6 @@ use super::super::shared::next;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources, OtherDomain, Passed, PassedTo, Record, Summary};
 use crate::domain_xml;
-use crate::host::Bind;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, RecordedGroup, Uses};
 use crate::output;
@@ -92,7 +91,7 @@ impl<'a> Facts<'a> {
     /// What the host lacks for the domain's cards.
     pub(super) fn next_on_host(&self, context: &Context) -> Result<Option<Next>> {
         let host = context.host(self.root, Scope::All)?;
-        next::of_host(context, self.root, &host, &self.functions, self.is_handed_over().then_some(Bind::Start))
+        next::of_host(context, self.root, &host, &self.functions, self.is_handed_over())
     }
 
     /// Where the guest's picture is, if it has a card.
@@ -139,7 +138,7 @@ impl<'a> Facts<'a> {
         // Of a function that vgapt did not add, no id is recorded: it could be another device now.
         let recorded = named(true, if has(&["device-moved"]) { "present" } else { "as recorded" });
         let found: Vec<String> = [recorded, named(false, "present")].into_iter().flatten().collect();
-        if found.is_empty() {
+        if found.is_empty() || has(&["host-unknown"]) {
             return None;
         }
         let mut text = format!("checked: {}", found.join("; "));

@@ -71,7 +71,7 @@ impl Arguments {
         context.tell(&findings);
         let steps = facts.steps(&findings);
         for step in &steps {
-            step_note(context, step);
+            context.note(step);
         }
 
         // Write.
@@ -115,7 +115,7 @@ impl Arguments {
 
     /// Waits for the guest; also how it is known to be up.
     fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<(Outcome, Option<String>)> {
-        step_note(context, "waiting for the guest");
+        context.note("waiting for the guest");
         let name = &self.name;
         match guest.wait(self.timeout.map(Duration::from_secs))? {
             WaitResult::Seen(how) => {
@@ -144,11 +144,4 @@ pub(super) struct Started {
     steps: Vec<String>,
     /// With --wait: how the guest is known to be up; null where that is unknown.
     guest: Option<String>,
-}
-
-/// Prints progress, not with --json.
-fn step_note(context: &Context, step: &str) {
-    if !context.global.json {
-        context.note(step);
-    }
 }

@@ -156,7 +156,7 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
     said.collect()
 }
 
-/// `--handover` has no effect if the host does not use the card's display.
+/// `--handover` has no effect if the host does not use the card's display, and is not needed if another one stays.
 fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> {
     let asked = wanted.handover && base.differs(|request| (request.handover, request.gpu.clone()));
     let functions: Vec<PciAddress> = wanted
@@ -168,8 +168,20 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
         })
         .collect();
     let mut displays = host.devices(&functions).filter(|device| device.class.is_display()).peekable();
-    (asked && displays.peek().is_some() && displays.all(PciDevice::on_vfio)).then(|| {
-        let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
+    if !asked || displays.peek().is_none() {
+        return None;
+    }
+    let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
+    if !displays.all(PciDevice::on_vfio) {
+        return passthrough::keeps_display(host, &functions).then(|| {
+            Finding::warning(
+                "handover-idle",
+                format!("--handover is not needed: without {} the host keeps another display", named.join(", ")),
+                "leave --handover out (--no-handover removes it from a domain): it would stop the desktop while the guest runs",
+            )
+        });
+    }
+    Some({
         let at = named.join(" --gpu ");
         Finding::warning(
             "handover-idle",
