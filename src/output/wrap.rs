@@ -144,7 +144,9 @@ impl Command {
         if self.words == 0 && !PROGRAMS.contains(&bare) {
             return false;
         }
-        self.words += 1;
+        // The options before a subcommand, and their values, are none of its words.
+        let is_global = self.words == 1 && (bare.starts_with('-') || self.is_option);
+        self.words += usize::from(!is_global);
         self.is_option = bare.starts_with('-') && !bare.contains('=');
         // The first two words after a program may be any words, such as `disk create`.
         !ends(word) && (self.words < 3 || self.is_option || is_argument(next))
@@ -204,6 +206,8 @@ mod tests {
         );
         let long = "add it: virt-xml NAME --add-device --graphics spice --video virtio";
         assert_eq!(lines(long, 40), ["add it:", "  virt-xml NAME --add-device --graphics spice --video virtio"]);
+        let global = "first: vgapt --root /a/tree -c test:///default list --verbose; of one: vgapt list";
+        assert_eq!(lines(global, 40), ["first:", "  vgapt --root /a/tree -c test:///default list --verbose;", "  of one: vgapt list"]);
         let command = format!("  $ {}", "word ".repeat(20));
         assert_eq!(lines(&command, 40), [command.as_str()]);
     }

@@ -53,7 +53,7 @@ fn life_cycle() {
         "{argv}"
     );
 
-    libvirt.vgapt(&["start", "plain"]).with(3).saying(&["remedy: the domain is already running; see `vgapt status NAME`"]);
+    libvirt.vgapt(&["start", "plain"]).with(1).saying(&["'plain' is paused, so it cannot be started", "resume plain"]);
     libvirt.vgapt(&["undefine", "plain"]).with(1).saying(&["'plain' is running", "vgapt stop plain"]);
     // Changed while it runs: from the next start on.
     libvirt.vgapt(&["define", "plain", "--memory", "96M"]).with(0);
