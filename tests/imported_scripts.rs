@@ -179,10 +179,11 @@ fn a_remedy_can_be_pasted() {
 
 #[test]
 fn what_a_request_can_say() {
-    let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"])
-        .with(0)
-        .saying(&["a request cannot express", "<shmem>"]);
-    let request = &serde_json::from_str::<Value>(&ran.stdout).unwrap()["request"];
+    import("fixtures/scripts/03-array-looking-glass.sh", &["--request"]).with(0).saying(&["a request cannot express", "<shmem>"]);
+    let ran = import("fixtures/scripts/03-array-looking-glass.sh", &["--request", "--json"]).with(0);
+    let answer = serde_json::from_str::<Value>(&ran.stdout).unwrap();
+    assert!(answer["beyond"].as_array().unwrap().iter().any(|what| what.as_str().unwrap().contains("<shmem>")), "{answer}");
+    let request = &answer["request"];
     assert_eq!((request["gpu"][0].as_str(), request["cpus"].as_u64()), (Some("0000:0a:00.0"), Some(12)));
     assert_eq!(request["disk"][0].as_str(), Some("/srv/vm/win11.qcow2"));
     let ran = import("fixtures/scripts/22-nodes-of-the-host.sh", &["--request", "--json"]).with(0);
@@ -292,6 +293,15 @@ fn devices_of_a_domain_that_it_defines() {
     assert!(!ran.stderr.contains(" start x"), "a start that is refused is no next step: {}", ran.stderr);
     // The XML may be for another host.
     assert!(!import("99:00.0", &["--print-xml"]).with(0).stderr.contains("99:00.0 does not exist"));
+}
+
+#[test]
+fn quietly_there_are_no_notes() {
+    let script = "fixtures/scripts/05-taskset-hugepages.sh";
+    let all = import(script, &[]).with(0).stdout;
+    assert!(all.contains("note: taskset 0xFFF0 before QEMU is converted to <vcpu cpuset=…>\n"), "{all}");
+    let quiet = import(script, &["-q"]).with(0).stdout;
+    assert!(quiet.contains("<vcpu>") && !quiet.contains("note: "), "{quiet}");
 }
 
 #[test]

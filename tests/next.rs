@@ -280,6 +280,8 @@ fn after_prepare() {
     // Where it chooses no card, it says what `check` says of the host.
     let name = "x870e-rtx4080-igpu-idle";
     assert_eq!(line(&on(name, &["prepare", "--dry-run"])), line(&on(name, &["check"])));
+    let dry = on("z170-gtx960", &["prepare", "--gpu", "01:00.0", "--hugepages", "4G", "--dry-run"]);
+    assert_eq!(line(&dry), "vgapt prepare --gpu 01:00.0 --hugepages 4G   (nothing was changed)");
     let value = json("z170-gtx960", &["prepare", "--gpu", "01:00.0", "--dry-run"]);
     assert_eq!(value["next"]["command"], "vgapt prepare --gpu 01:00.0", "{value}");
 }

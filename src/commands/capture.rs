@@ -40,7 +40,7 @@ impl Arguments {
         let root = context.root()?.ok_or_else(|| {
             Problem::new(
                 format!("the host of {} cannot be captured: its files cannot be read from here", context.uri()),
-                "run vgapt capture on that host",
+                "run vgapt on that host itself, without --connect",
             )
         })?;
         let (capture, kept) = discovery::capture(root);

@@ -217,7 +217,7 @@ impl Arguments {
         if context.global.json {
             return Ok(());
         }
-        let told = output::imported(imported) + &comparison.map(output::compared).unwrap_or_default();
+        let told = output::imported(imported, context.global.quiet) + &comparison.map(output::compared).unwrap_or_default();
         if !self.print_xml && !self.define {
             output::print(&told)?;
             context.tell(findings);

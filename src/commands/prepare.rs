@@ -95,8 +95,12 @@ struct BoundFunction {
 
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
-        let cannot =
-            || Problem::new(format!("the host of {} cannot be prepared from here", context.uri()), "run vgapt prepare on that host");
+        let cannot = || {
+            Problem::new(
+                format!("the host of {} cannot be prepared from here", context.uri()),
+                "run vgapt on that host itself, without --connect",
+            )
+        };
         let root = context.root()?.ok_or_else(cannot)?;
         self.consent.elevate(context, &root)?;
         let target = context.target(&root)?;
@@ -249,7 +253,10 @@ impl Arguments {
 /// What comes next on the host, as it is now.
 fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, plan: &Plan) -> Result<Next> {
     match outcome {
-        Outcome::Planned if !root.is_capture() => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
+        // What was asked beyond the binding is only in the command itself.
+        Outcome::Planned if !root.is_capture() || wanted.hugepages.is_some() => {
+            return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed"));
+        }
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
         _ => {}
     }

@@ -43,7 +43,10 @@ impl Arguments {
         let is_asked = root.is_live() || !context.global.connect.is_empty();
         let state = if is_asked { self.state(context).map(Some) } else { Ok(None) };
         // A tree tells of an earlier time, and may be of another host than libvirt.
-        let active = state.as_ref().ok().copied().flatten().flatten().filter(|_| root.is_live()).map(State::is_active);
+        let active = match &state {
+            Ok(Some(Some(state))) if root.is_live() => Some(state.is_active()),
+            _ => None,
+        };
         let logs = Logs::read(context, &root, &self.name);
         let why = logs.why(&self.name, active, None);
         let mut findings = logs.unread(&why);

@@ -67,7 +67,7 @@ const REMEDIES: [(&[&str], &str); 27] = [
         &["Cannot access storage file"],
         "create the disk (qemu-img create), or give QEMU's user access to the folders above it (setfacl -m u:libvirt-qemu:x FOLDER)",
     ),
-    (&["Failed to open file"], "check the file that the message names: a firmware or a disk that does not exist"),
+    (&["Failed to open file"], "check the file that the message names: it does not exist, or libvirt may not read it"),
     (&["network 'default' is not active", "Network not found"], "virsh net-start default, or use another <interface>"),
     (&["Cannot find 'passt'"], "apt install passt, dnf install passt"),
     (&["Unable to find a satisfying virtiofsd"], "apt install virtiofsd, dnf install virtiofsd"),

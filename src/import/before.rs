@@ -12,7 +12,9 @@ pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
         let end = rest.iter().skip(1).position(|word| is_wrapper(word)).map_or(rest.len(), |at| at + 1);
         let (command, after) = rest.split_at(end);
         rest = after;
-        let said = match command[0].rsplit('/').next().unwrap_or_default() {
+        let (before, noted) = (left.len(), draft.notes.len());
+        let name = command[0].rsplit('/').next().unwrap_or_default();
+        let said = match name {
             "taskset" => taskset(draft, &command[1..]),
             "chrt" => scheduler(draft, &command[1..]),
             "numactl" => nodes(draft, &command[1..], &mut left),
@@ -21,6 +23,15 @@ pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
         };
         if !said {
             left.extend_from_slice(command);
+        }
+        // What is converted only in part is said by the rest of it.
+        if said && (left.len(), draft.notes.len()) == (before, noted) {
+            let element = match name {
+                "taskset" => "<vcpu cpuset=…>",
+                "chrt" => "<vcpusched>",
+                _ => "<numatune>, <vcpu cpuset=…>",
+            };
+            draft.notes.push(format!("{} before QEMU is converted to {element}", command.join(" ")));
         }
     }
     left

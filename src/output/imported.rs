@@ -3,7 +3,7 @@
 use super::style::{FAINT, GOOD, STRONG, WARNING, paint};
 use crate::import::{Comparison, Conversion, Imported};
 
-pub fn imported(imported: &Imported) -> String {
+pub fn imported(imported: &Imported, quiet: bool) -> String {
     let lists = [
         (Conversion::Native, "converted to libvirt elements", GOOD),
         (Conversion::Unchanged, "passed to QEMU unchanged", WARNING),
@@ -20,7 +20,7 @@ pub fn imported(imported: &Imported) -> String {
             }
         }
     }
-    for note in &imported.notes {
+    for note in imported.notes.iter().filter(|_| !quiet) {
         text.push_str(&format!("note: {note}\n"));
     }
     text

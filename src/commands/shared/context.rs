@@ -100,7 +100,7 @@ impl Context {
         Ok(Root::open(path).map_err(|error| {
             Problem::new(
                 format!("cannot read a host from {}: {error}", path.display()),
-                "--root takes a directory, or a file that `vgapt capture` wrote",
+                "--root takes a directory, or a file that the command capture wrote",
             )
         })?)
     }
