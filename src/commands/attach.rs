@@ -19,6 +19,7 @@ use crate::problem::Problem;
 /// Adds host devices to an existing domain and leaves everything else unchanged, also what was attached before;
 /// `vgapt detach` removes the devices again. What has to be replaced is recorded in the domain's metadata.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "vgapt attach [OPTIONS] <NAME> <--gpu …|--pci …|--usb …>")]
 #[command(group = clap::ArgGroup::new("devices").args(["gpu", "pci", "usb"]).required(true).multiple(true))]
 #[command(after_help = "\
 Examples:

@@ -1,6 +1,7 @@
 //! The machine: accelerator, clock, name and identity.
 
 use super::draft::Draft;
+use super::options::QemuOption;
 use super::table::{self, VALUES};
 use crate::xml::Fragment;
 
@@ -93,6 +94,13 @@ fn machine(draft: &mut Draft) {
         draft.native(index, "<os><type machine=…>");
     }
     draft.is_express = model.contains("q35");
+    if draft.is_express && draft.options.iter().any(has_both_interfaces) {
+        draft.notes.push(
+            "libvirt puts virtio devices on PCI Express ports, where they have only the interface of virtio 1.0: a guest with older drivers \
+             (Linux before 4.0) needs model='virtio-transitional'"
+                .into(),
+        );
+    }
     draft.domain.push("os", Fragment::new("type").with("arch", "x86_64").with("machine", model).text("hvm"));
     for index in draft.named(&["no-acpi"]) {
         has_acpi = false;
@@ -187,6 +195,18 @@ fn smbios(draft: &mut Draft) {
     if draft.domain.at("sysinfo").is_some() {
         draft.domain.set("os/smbios@mode", "sysinfo");
     }
+}
+
+/// Whether QEMU gives this device the interface before virtio 1.0 too: it does so on a bus without ports (`virtio_pci_realize`).
+fn has_both_interfaces(option: &QemuOption) -> bool {
+    const KINDS: [&str; 7] = ["net", "blk", "scsi", "serial", "balloon", "rng", "9p"];
+    let is_virtio = option.driver().is_some_and(|driver| {
+        let kind = driver.strip_prefix("virtio-").and_then(|rest| rest.strip_suffix("-pci"));
+        kind.is_some_and(|kind| KINDS.contains(&kind))
+    });
+    let is_on_root = option.peek("bus").is_none_or(|bus| bus == "pcie.0");
+    let is_disk = option.name == "drive" && option.peek("if") == Some("virtio");
+    (is_virtio && is_on_root && option.peek("disable-legacy").is_none()) || is_disk
 }
 
 #[cfg(test)]
