@@ -192,7 +192,8 @@ fn no_difference_to_libvirts_command_line_is_silent() {
         same += comparison["same"].as_array().map_or(0, Vec::len);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(same > 300 && not_here < 12, "{same} options are the same, {not_here} scripts need what is not here");
+    // An older libvirt leaves more of what it adds to be named.
+    assert!(same > 250 && not_here < 12, "{same} options are the same, {not_here} scripts need what is not here");
 }
 
 #[test]
