@@ -19,7 +19,7 @@ package() {
   exits 0 vgapt --version
   says "$said" "^vgapt [0-9]+\.[0-9]+\.[0-9]+"
   exits 1 "${recorded[@]}" check
-  says "$said" 'vgapt prepare --gpu 01:00.0'
+  says "$said" '^next: vgapt .*prepare --gpu 01:00.0'
   the_manual
   the_completions
 
