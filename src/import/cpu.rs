@@ -40,8 +40,9 @@ pub(super) fn translate(draft: &mut Draft) {
         (_, Some(false)) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "disable"),
         _ => {}
     }
-    let limit = draft.take(index, "host-phys-bits-limit");
+    // A limit alone is passed to QEMU: whether it counts is a default of the machine type.
     if let Some(of_host) = draft.flag(index, "host-phys-bits") {
+        let limit = draft.take(index, "host-phys-bits-limit");
         draft.domain.set("cpu/maxphysaddr@mode", if of_host { "passthrough" } else { "emulate" });
         if let Some(limit) = limit.filter(|_| of_host) {
             draft.domain.set("cpu/maxphysaddr@limit", limit);

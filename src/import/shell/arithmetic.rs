@@ -44,8 +44,8 @@ impl Sum<'_> {
     }
 
     fn factor(&mut self) -> Option<i64> {
-        // `$((…))` within a sum is its value.
-        let _ = self.sign(&['$']);
+        // `$((…))` within a sum is its value; `$1` is an argument, and no number.
+        let is_variable = self.sign(&['$']).is_some();
         if self.sign(&['(']).is_some() {
             // Real scripts nest less, and a hostile text must not exhaust the stack.
             self.depth += 1;
@@ -61,7 +61,8 @@ impl Sum<'_> {
         if braces {
             self.sign(&['}'])?;
         }
-        word.parse().ok().or_else(|| (self.variable)(word)?.trim().parse().ok())
+        let number = word.parse().ok().filter(|_| !is_variable);
+        number.or_else(|| (self.variable)(word)?.trim().parse().ok())
     }
 }
 
@@ -77,6 +78,9 @@ mod tests {
             [Some(12), Some(0), Some(134_217_728)]
         );
         assert_eq!([value("(( 4 / 2 ))"), value("$(( 2*2 + 1 ))")], [Some(2), Some(5)]);
+        assert_eq!([value("$1 * 2"), value("${2} + $1")], [None; 2]);
+        let argument = |text| super::value(text, &|name| (name == "1").then(|| "5".into()));
+        assert_eq!([argument("$1 * 1024"), argument("${1} + 1")], [Some(5120), Some(6)]);
         assert_eq!([value("x"), value("1 / 0"), value("1 <<2"), value(""), value(&"(".repeat(1000))], [None; 5]);
     }
 }

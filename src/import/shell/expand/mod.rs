@@ -175,7 +175,8 @@ impl Variables<'_> {
             "@" | "*" => Some(self.arguments.join(" ")).filter(|all| !all.is_empty()),
             _ if name.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let number: usize = name.parse().ok()?;
-                self.arguments.get(number.checked_sub(1)?).cloned()
+                let argument = self.arguments.get(number.checked_sub(1)?).cloned();
+                argument.or_else(|| (self.given)(name).filter(|_| !self.arguments_known))
             }
             _ => match self.set.get(name) {
                 Some(values) => values.first().cloned(),
