@@ -16,10 +16,15 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Whether nothing says which card, device or slice is passed.
+    /// Whether the guest gets a card, another device of the host, or a slice of one.
+    pub(super) fn has_device(&self) -> bool {
+        let Request { gpu, pci, extras, .. } = &self.request;
+        !(gpu.is_empty() && pci.is_empty() && extras.mdev.is_empty())
+    }
+
+    /// Whether it is still to be said which card is passed.
     pub(super) fn lacks_card(&self) -> bool {
-        let Request { gpu, pci, extras, without, .. } = &self.request;
-        gpu.is_empty() && pci.is_empty() && extras.mdev.is_empty() && !without.no_gpu
+        !self.has_device() && !self.request.without.no_gpu
     }
 
     /// The same for a domain that exists: what was asked of it before stays, and what it has is not asked.

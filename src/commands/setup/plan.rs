@@ -62,7 +62,7 @@ impl Plan {
         let name = answers.name.clone().unwrap_or_default();
         let file = found.folder.join(format!("{name}.toml"));
         let request = &answers.request;
-        if request.gpu.is_empty() && request.pci.is_empty() && request.extras.mdev.is_empty() {
+        if !answers.has_device() {
             let remedy = format!("a domain without one: vgapt define {}", shell_word(&name));
             return Err(Problem::usage("setup is for a guest with a graphics card or another device of the host", remedy).into());
         }
