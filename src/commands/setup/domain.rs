@@ -26,6 +26,9 @@ pub(super) struct Before<'a> {
     pub(super) installed: Vec<&'a str>,
 }
 
+/// libvirt is there and does not answer.
+pub(super) const LIBVIRT_UNKNOWN: &str = "libvirt-unknown";
+
 /// What `prepare`, a reboot or the firmware settings correct: `vgapt check` looks at it before the domain is defined.
 const OF_HOST: [&str; 3] = ["no-group", "virtualization-off", "too-few-hugepages"];
 
@@ -60,7 +63,7 @@ fn not_reached(found: &Found, error: &anyhow::Error) -> Option<Finding> {
     let is_there = SOFTWARE.iter().any(|software| software.name == "libvirt" && software.is_there(&setup));
     is_there.then(|| {
         let message = format!("libvirt does not answer, so its networks and other domains were not checked: {error:#}");
-        Finding::warning("libvirt-unknown", message, "see vgapt check; vgapt define checks them before it defines the domain")
+        Finding::warning(LIBVIRT_UNKNOWN, message, "see vgapt check; vgapt define checks them before it defines the domain")
     })
 }
 

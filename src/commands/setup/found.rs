@@ -59,7 +59,8 @@ impl Found {
         })
     }
 
-    /// The domain of this name, if there is one. Where libvirt does not answer, or is not there yet, `define` says so.
+    /// The domain of this name, if there is one. Where libvirt is there and does not answer, the plan is shown as for a new domain,
+    /// with a warning, and is not carried out.
     pub(super) fn domain(context: &Context, name: &str) -> Result<Option<Existing>> {
         let Ok(connection) = context.connect() else { return Ok(None) };
         Existing::find(connection, name, Secrets::Included)

@@ -218,7 +218,14 @@ impl Plan {
     }
 
     /// Runs the commands one after the other, and stops where one fails or the host has to be rebooted.
+    ///
+    /// # Errors
+    /// Where libvirt is there and does not answer: a domain of this name may exist, and its disk would be replaced.
     pub(super) fn carry_out(&self, context: &Context, found: &Found, can_ask: bool) -> Result<Answer> {
+        if self.findings.iter().any(|finding| finding.code == domain::LIBVIRT_UNKNOWN) {
+            let message = format!("libvirt does not answer, so it is unknown whether '{}' exists already; nothing was changed", self.name);
+            return Err(Problem::new(message, "see vgapt check; once libvirt answers, run setup again").into());
+        }
         self.save(&self.asked)?;
         let mut done = self.facts();
         let create = self.create();
