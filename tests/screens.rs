@@ -270,3 +270,19 @@ fn the_details_of_a_plan_are_shown_on_demand() {
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// An expectation that was written with a temporary directory in it can hold only once.
+#[test]
+fn no_expectation_names_a_temporary_directory() {
+    let temporary = format!("{}/.tmp", std::env::temp_dir().display());
+    let mut seen = 0;
+    for folder in ["fixtures", "tests/snapshots", "tests/transcripts", "docs"] {
+        for (path, item) in walk(Path::new(folder)) {
+            let tree::Content::File(bytes) = item.content else { continue };
+            seen += 1;
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(&temporary) && !text.contains("/tmp/.tmp"), "{folder}{path}");
+        }
+    }
+    assert!(seen > 200, "the expectations are not there: {seen}");
+}

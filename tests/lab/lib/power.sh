@@ -9,13 +9,13 @@ power_on() { # MACHINE: boot it with the disks it had
   . "$lab/machines/$1"
   image=$(find_image "$initramfs") || exit
   [ -e "$power/root.qcow2" ] || new_disks
-  rm -f "$power"/{lab,monitor}.{in,out}
+  rm -f "$power"/{lab,monitor}.{in,out} "$share/alive"
   mkfifo "$power"/{lab,monitor}.{in,out}
   mapfile -t words < <(qemu_words)
   "${words[@]}" >>"$power/qemu" 2>&1 &
   echo $! >"$power/pid"
   echo "$1" >"$power/machine"
-  [ "$(answer 300)" = ready ] || fail "the machine did not boot"
+  [ "$(answer 300)" = ready ] || silent "did not boot"
 }
 
 new_disks() {
@@ -56,7 +56,7 @@ cut_power() { power_cut; power_on "${1:-$(<"$power/machine")}"; }
 inside() {
   local status
   begin "$@"
-  status=$(answer $((limit + 30))) || fail "the machine does not answer"
+  status=$(answer $((limit + 30))) || silent "does not answer"
   ended "$status"
 }
 
@@ -93,7 +93,7 @@ moments() { # SECONDS FUNCTION…
   begin "${@:2}"
   end=$((SECONDS + limit + 30))
   until read -r -t "$1" status <>"$power/lab.out"; do
-    { powered && [ $SECONDS -lt $end ]; } || fail "the machine does not answer"
+    { powered && [ $SECONDS -lt $end ]; } || silent "does not answer"
     kill -STOP "$(<"$power/pid")"
     cp --sparse=always "$power/root.qcow2" "$power/moment.$((number += 1))"
     kill -CONT "$(<"$power/pid")"
@@ -114,7 +114,19 @@ each_moment() { # FUNCTION…
   done
 }
 
-monitor() { echo "$1" >"$power/monitor.in"; }
+# The agent writes this file every five seconds, from its first moment. A machine that stands still is seen by
+# that, long before a job's limit.
+alive() { [ ! -e "$share/alive" ] || [ $(($(date +%s) - $(stat -c %Y "$share/alive"))) -lt 120 ]; }
+
+# Why nothing comes: its emulator is gone, or runs on; then what its processors do is kept.
+silent() { # WHAT: did not boot, does not answer
+  powered || fail "the machine's emulator ended: $(tail -n 1 "$power/qemu")"
+  monitor "info registers -a"
+  timeout 2 cat <>"$power/monitor.out" >"$power/processors" || true
+  fail "the machine $1; its last line: $(tail -n 1 "$power/serial" | tr -cd '[:print:]')"
+}
+
+monitor() { echo "$1" 1<>"$power/monitor.in"; }
 
 # Gives the function to the agent: sets the number of its $job and the $limit of its seconds.
 begin() {
@@ -127,7 +139,7 @@ begin() {
 
 answer() { # SECONDS to wait for a line from the machine's agent
   local line end=$((SECONDS + $1))
-  while [ $SECONDS -lt "$end" ] && powered; do
+  while [ $SECONDS -lt "$end" ] && powered && alive; do
     read -r -t 2 line <>"$power/lab.out" && echo "$line" && return
   done
   return 1
