@@ -22,7 +22,7 @@ use crate::model::{
 use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
 use crate::problem::Problem;
-use crate::readiness::{self, Report};
+use crate::readiness::{self, NextKernel, Report};
 use crate::root::Root;
 use crate::xml::Document;
 
@@ -35,7 +35,8 @@ use crate::xml::Document;
 #[command(after_help = "\
 Examples:
   vgapt check                      # is this host ready, and what is next?
-  vgapt check --gpu 01:00.0 -v     # all that is checked, and why")]
+  vgapt check --gpu 01:00.0 -v     # all that is checked, and why
+  vgapt check --next               # after an update: will the next boot do?")]
 pub struct Arguments {
     /// The card for the guest, by the address of any of its functions [default: the bound card, else the one that can be passed through]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -43,6 +44,10 @@ pub struct Arguments {
     /// When the card is bound to vfio-pci, as with prepare [default: boot; start for the host's only display]
     #[arg(long, value_name = "WHEN")]
     bind: Option<Bind>,
+    /// Check only the kernel that boots next: whether its modules, initramfs, command line and DKMS modules are as a guest with the
+    /// card needs them; RELEASE as in /lib/modules [default: the newest kernel in the boot menu]
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, conflicts_with = "rom")]
+    next: Option<Option<String>>,
     /// A copy of the card's ROM; check whether a guest can use it
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
@@ -64,7 +69,10 @@ impl Arguments {
             )
         })?;
         let host = context.host(Some(&root), Scope::All)?;
-        let report = self.report(context, &root, &host)?;
+        let report = match &self.next {
+            Some(release) => self.of_next(context, &root, &host, release.as_deref())?,
+            None => self.report(context, &root, &host)?,
+        };
         let detail = match (context.global.verbose, context.global.quiet) {
             (true, _) => Detail::More,
             (_, true) => Detail::Less,
@@ -98,6 +106,18 @@ impl Arguments {
         Ok(seen.report(&cards, self.bind))
     }
 
+    /// Of the kernel that boots next.
+    fn of_next(&self, context: &Context, root: &Root, host: &Host, release: Option<&str>) -> Result<Report> {
+        let mut seen = Seen::read(context, root, host)?;
+        let kernel = next_kernel(host, &seen.setup, release)?;
+        let cards = self.cards(root, host, &seen.setup)?;
+        if root.is_live() {
+            seen.read_images(Some(&kernel.release));
+            seen.read_parameters(&kernel);
+        }
+        Ok(seen.report_of(&kernel, &cards, self.bind))
+    }
+
     fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {
         let cards = readiness::meant(host, setup, &self.gpu);
         if let Some(address) = self.gpu.iter().find(|address| !cards.iter().any(|card| card.functions.contains(address))) {
@@ -105,6 +125,25 @@ impl Arguments {
         }
         Ok(cards)
     }
+}
+
+/// The kernel that is named, else the one that boots next.
+fn next_kernel(host: &Host, setup: &Setup, release: Option<&str>) -> Result<NextKernel> {
+    let known: Vec<&str> = setup.kernels.iter().map(|kernel| kernel.release.as_str()).collect();
+    let kernel = match release {
+        Some(release) => {
+            let is_known = known.contains(&release);
+            is_known.then(|| NextKernel { release: release.to_owned(), evidence: "named by --next".to_owned() })
+        }
+        None => readiness::next_kernel(host, setup),
+    };
+    kernel.ok_or_else(|| {
+        let (what, remedy) = match release {
+            Some(release) => (format!("no kernel {release} is installed"), format!("name one of /lib/modules: {}", known.join(", "))),
+            None => ("no installed kernel is known".to_owned(), "look at /lib/modules, or name the kernel with --next RELEASE".to_owned()),
+        };
+        Problem::usage(what, remedy).into()
+    })
 }
 
 /// The folders that defined domains share by Samba, and why some are unknown; only root can read the domains.
@@ -212,7 +251,7 @@ fn card_user(domain: &Known) -> Result<Option<CardUser>, String> {
 /// What can be read only on a live host: processes, limits, and the output of programs.
 fn look_at_what_runs(seen: &mut Seen, cards: &[Assessment]) {
     seen.read_holders(cards);
-    seen.read_images();
+    seen.read_images(None);
     let (setup, observed) = (&seen.setup, &mut seen.observed);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
     observed.memory_lock = Some(Size::from_bytes(limit.unwrap_or(u64::MAX)));

@@ -7,6 +7,7 @@
 mod capture;
 mod config;
 mod devices;
+mod dkms;
 mod files;
 mod firmware;
 mod hook;

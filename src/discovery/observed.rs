@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::files::{QEMU_CONF, qemu_account};
 use super::platform::IOMMUS;
-use super::{hook, kernel_log};
+use super::{dkms, hook, kernel_log};
 use crate::model::{
     FreeBlocks, Holder, Holders, Host, HostSource, Kernel, KvmNode, ModuleState, Observed, PciAddress, PciDevice, Reading, Rom, RomState,
     Setup,
@@ -47,6 +47,7 @@ pub fn observe_without_log(root: &Root, host: &Host, setup: &Setup, is_root: boo
         virtio_discs: told(virtio_discs(root)).filter(|found| !found.is_empty() || !directory_is_closed),
         smb_listeners: smb_listeners(root),
         hook: hook::read(root),
+        dkms: dkms::read(root),
         ..Observed::default()
     }
 }

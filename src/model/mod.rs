@@ -40,9 +40,10 @@ pub use memory::{HugepagePool, Memory, Size};
 pub use names::{NamedFile, Role, is_known_format, named_by};
 pub use next::Next;
 pub use observed::{
-    CardUser, FreeBlocks, Holder, Holders, HostSource, KvmNode, LibvirtAnswer, ModuleState, Observed, RecordedGroups, RomState,
+    CardUser, Dkms, DkmsModule, FreeBlocks, Holder, Holders, HostSource, KvmNode, LibvirtAnswer, ModuleState, Observed, RecordedGroups,
+    RomState,
 };
-pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least};
+pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Platform, SYSTEMD, at_least, version_order};
 pub use process::{Descriptor, QemuProcess, Tap};
 pub use reading::Reading;
 pub use recorded_group::{GroupMember, RecordedGroup};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{HookState, PciAddress, RecordedGroup, Rom, Size};
+use super::{HookState, PciAddress, Reading, RecordedGroup, Rom, Size};
 
 /// The present state of a host; what could not be read is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +51,28 @@ pub struct Observed {
     pub hook: HookState,
     /// How much memory a process of the user may lock (memlock limit).
     pub memory_lock: Option<Size>,
+    pub dkms: Dkms,
+    /// The options that modules of the next kernel know, by module, or why these are unknown.
+    pub parameters: BTreeMap<String, Result<BTreeSet<String>, String>>,
+}
+
+/// The modules that DKMS builds; absent where it is not installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dkms(pub Reading<Vec<DkmsModule>>);
+
+impl Default for Dkms {
+    fn default() -> Self {
+        Self(Reading::Unknown("the modules of DKMS were not read".to_owned()))
+    }
+}
+
+/// A module that DKMS builds for each kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DkmsModule {
+    pub name: String,
+    pub version: String,
+    /// The kernels that it is built for.
+    pub kernels: BTreeSet<String>,
 }
 
 /// The IOMMU groups that were recorded at one time.

@@ -137,6 +137,15 @@ pub fn at_least(release: &str, major: u32, minor: u32) -> Option<bool> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?) >= (major, minor))
 }
 
+/// The order of two releases: numbers as numbers, so that 6.9 comes before 6.12.
+pub fn version_order(one: &str, other: &str) -> std::cmp::Ordering {
+    let parts = |release: &str| -> Vec<(u64, String)> {
+        let words = release.split(|c: char| !c.is_ascii_alphanumeric());
+        words.map(|word| (word.parse().unwrap_or(0), word.to_owned())).collect()
+    };
+    parts(one).cmp(&parts(other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +157,13 @@ mod tests {
         assert_eq!(cmdline.get("vfio-pci.ids"), Some("1:2"));
         assert_eq!(cmdline.get("quiet"), Some(""));
         assert_eq!(cmdline.get("iommu"), None);
+    }
+
+    #[test]
+    fn releases_in_order() {
+        let mut releases = ["6.12.9-amd64", "6.9.1-amd64", "6.12.10-amd64", "6.12.9-rc1", "5.14.0-570.el9"];
+        releases.sort_by(|one, other| version_order(one, other));
+        assert_eq!(releases, ["5.14.0-570.el9", "6.9.1-amd64", "6.12.9-amd64", "6.12.9-rc1", "6.12.10-amd64"]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
-use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, platform, software};
+use super::next_kernel::NextKernel;
+use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -39,6 +40,28 @@ pub fn check(input: &Input) -> Report {
     }
     let (ready, summary) = summary(&checks);
     Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
+}
+
+/// Looks only at the kernel that boots next.
+pub fn check_next(input: &Input, kernel: &NextKernel) -> Report {
+    let facts = Facts::of(input);
+    let mut checks = next_kernel::checks(&facts, kernel);
+    name_refusal(&facts, &mut checks);
+    let (step, next) = next::decide(&facts, &checks);
+    let (ready, summary) = summary(&checks);
+    let unknown = checks.iter().filter(|check| check.state == CheckState::Unknown).count();
+    let (step, next) = match step {
+        NextStep::Define if unknown > 0 => {
+            (step, Next::sentence(format!("nothing that is known; what is unknown above ({unknown}) was not looked at")))
+        }
+        NextStep::Define if next_kernel::is_running(&facts, kernel) => {
+            (step, Next::sentence("nothing: the next boot has what a guest needs"))
+        }
+        NextStep::Define => (NextStep::Reboot, Next::command("reboot", format!("at any time: {} has what a guest needs", kernel.release))),
+        _ => (step, next),
+    };
+    let cards = facts.cards.iter().map(|card| card.address).collect();
+    Report { ready, step, next, summary: format!("kernel {}: {summary}", kernel.release), cards, checks }
 }
 
 /// Each check, in the order of the report within its topic.
@@ -76,6 +99,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.push(kernels::vfio(facts));
     checks.extend(kernels::gone(facts));
     checks.extend(kernels::initramfs(facts));
+    checks.extend(next_kernel::of_another(facts));
     checks.extend(binding::moved(facts));
     checks.extend(binding::bound(facts));
     checks.extend(facts.cards.iter().filter_map(|card| binding::driver_kept_out(facts, card)));

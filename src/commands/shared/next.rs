@@ -10,7 +10,7 @@ use crate::host::{self, Bind};
 use crate::hypervisor::State;
 use crate::model::{Finding, Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
 use crate::passthrough::{self, Assessment};
-use crate::readiness::{self, DomainState, Input, Report, Stage};
+use crate::readiness::{self, DomainState, Input, NextKernel, Report, Stage};
 use crate::root::Root;
 use crate::run;
 
@@ -48,15 +48,19 @@ impl<'a> Seen<'a> {
     }
 
     pub(in crate::commands) fn report(&self, cards: &[Assessment], bind: Option<Bind>) -> Report {
-        let report = readiness::check(&Input {
-            host: self.host,
-            setup: &self.setup,
-            observed: &self.observed,
-            cards,
-            bind,
-            noted: &self.noted,
-            session: self.session,
-        });
+        self.by(readiness::check(&self.input(cards, bind)))
+    }
+
+    /// The same of the kernel that boots next.
+    pub(in crate::commands) fn report_of(&self, kernel: &NextKernel, cards: &[Assessment], bind: Option<Bind>) -> Report {
+        self.by(readiness::check_next(&self.input(cards, bind), kernel))
+    }
+
+    fn input<'b>(&'b self, cards: &'b [Assessment], bind: Option<Bind>) -> Input<'b> {
+        Input { host: self.host, setup: &self.setup, observed: &self.observed, cards, bind, noted: &self.noted, session: self.session }
+    }
+
+    fn by(&self, report: Report) -> Report {
         Report { next: report.next.by(&self.again), checks: report.checks.by(&self.again), ..report }
     }
 
@@ -79,7 +83,7 @@ impl<'a> Seen<'a> {
                 self.host.device(*address).is_some_and(|device| !device.on_vfio() && bound.iter().any(|bound| bound.is_still(device)))
             };
             if functions.iter().any(waits) && self.observed.images.is_empty() {
-                self.read_images();
+                self.read_images(None);
             }
         }
         self.report(cards, bind)
@@ -92,6 +96,16 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// The options that the modules of a kernel know, where there are options of them.
+    pub(in crate::commands) fn read_parameters(&mut self, kernel: &NextKernel) {
+        for module in readiness::options_of(&self.setup) {
+            let known = said(&["modinfo", "-k", &kernel.release, "-F", "parm", &module]);
+            let names = known.map(|text| text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect());
+            let because = || format!("modinfo does not find {module} of {}", kernel.release);
+            self.observed.parameters.insert(module.clone(), names.ok_or_else(because));
+        }
+    }
+
     /// The processes that have the cards open.
     pub(in crate::commands) fn read_holders(&mut self, cards: &[Assessment]) {
         let functions = cards.iter().flat_map(|card| card.functions.iter().copied());
@@ -100,9 +114,9 @@ impl<'a> Seen<'a> {
         self.observed.holders = Some(discovery::holders(self.root, &of_host));
     }
 
-    /// What is in the initramfs images, if something is set up to be bound early.
-    pub(in crate::commands) fn read_images(&mut self) {
-        let Some((lister, images)) = readiness::images(self.host, &self.setup) else { return };
+    /// What is in the initramfs images, of one kernel or of all, if something is set up to be bound early.
+    pub(in crate::commands) fn read_images(&mut self, kernel: Option<&str>) {
+        let Some((lister, images)) = readiness::images(self.host, &self.setup, kernel) else { return };
         for image in images {
             let listed = said(&[lister, &image]).map(|text| text.lines().map(str::to_owned).collect());
             let because = match self.observed.reach {

@@ -33,6 +33,11 @@ impl Loader {
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)
     }
+
+    /// The initramfs images that its entries load, where a file names them.
+    pub fn images(&self, setup: &Setup) -> Vec<String> {
+        (self.images)(setup)
+    }
 }
 
 impl std::fmt::Debug for Loader {

@@ -1,0 +1,127 @@
+//! `vgapt check --next`: the kernel that boots next, after an update that brought another one.
+
+#[path = "support/command.rs"]
+#[expect(dead_code, reason = "not all of it is used here")]
+mod command;
+#[path = "support/tree.rs"]
+#[expect(dead_code, reason = "trees are not compared here")]
+mod tree;
+
+use std::fs;
+use std::path::Path;
+
+use command::{run, vgapt, without_options};
+use serde_json::Value;
+use tempfile::TempDir;
+use tree::distribution;
+
+const OLD: &str = "6.12.48+deb13-amd64";
+const NEW: &str = "6.13.2-amd64";
+
+fn write(root: &Path, path: &str, text: &str) {
+    let file = root.join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
+}
+
+/// Debian with a second kernel, which an update brought: with vfio-pci, with an entry of its own that has the parameter.
+fn updated() -> TempDir {
+    let tree = distribution("debian13-grub-initramfs-tools");
+    let root = tree.path();
+    write(root, &format!("lib/modules/{NEW}/modules.builtin"), "kernel/drivers/video/fbdev/core/fb.ko\n");
+    write(root, &format!("lib/modules/{NEW}/modules.dep"), "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
+    write(root, &format!("boot/initrd.img-{NEW}"), "x");
+    let menu = fs::read_to_string(root.join("boot/grub/grub.cfg")).unwrap();
+    let menu = menu.replace("ro  quiet", "ro quiet intel_iommu=on");
+    write(root, "boot/grub/grub.cfg", &format!("{}{menu}", menu.replace(OLD, NEW)));
+    tree
+}
+
+fn check(root: &Path, arguments: &[&str], code: i32) -> Value {
+    let root = root.display().to_string();
+    let ran = run(&mut vgapt([&["--root", &root, "check", "--json"], arguments].concat())).with(code);
+    serde_json::from_str(&without_options(&ran.stdout)).unwrap()
+}
+
+fn of<'a>(report: &'a Value, code: &str) -> &'a Value {
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["code"] == code).unwrap_or_else(|| panic!("there is no {code}: {report}"))
+}
+
+#[track_caller]
+fn says(check: &Value, state: &str, words: &[&str]) {
+    assert_eq!(check["state"], state, "{check}");
+    for word in words {
+        assert!(check.to_string().contains(word), "{check}\ndoes not say: {word}");
+    }
+}
+
+#[test]
+fn the_newest_of_the_boot_menu_is_meant() {
+    let tree = updated();
+    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
+    says(of(&report, "next-kernel"), "ok", &[NEW, "the newest that the boot menu has an entry for"]);
+    says(of(&report, "next-vfio-module"), "ok", &["is a module of it"]);
+    says(of(&report, "next-parameters"), "ok", &["intel_iommu=on"]);
+    assert_eq!(report["summary"], format!("kernel {NEW}: ready"));
+    assert_eq!(report["next"]["command"], "reboot", "{report}");
+
+    // Another entry may be the default; what is in no entry does not boot.
+    write(tree.path(), "etc/default/grub", "GRUB_DEFAULT=saved\n");
+    write(tree.path(), "lib/modules/6.14.0-amd64/modules.builtin", "kernel/drivers/video/fbdev/core/fb.ko\n");
+    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
+    says(of(&report, "next-kernel"), "ok", &[NEW, "GRUB_DEFAULT=saved"]);
+
+    let report = check(tree.path(), &["--next", OLD, "--gpu", "01:00.0", "--bind", "start"], 0);
+    says(of(&report, "next-kernel"), "ok", &[OLD, "named by --next"]);
+    let root = tree.path().display().to_string();
+    run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(2).saying(&["no kernel 6.99 is installed", NEW, OLD]);
+}
+
+#[test]
+fn what_the_next_kernel_lacks() {
+    let tree = updated();
+    let root = tree.path();
+    write(root, &format!("lib/modules/{NEW}/modules.dep"), "kernel/drivers/net/tun.ko.xz:\n");
+    let report = check(root, &["--next", "--gpu", "01:00.0", "--bind", "start"], 1);
+    says(of(&report, "next-vfio-module"), "missing", &["is not part of it", "full kernel package"]);
+    assert_eq!((&report["ready"], report["step"].as_str()), (&Value::Bool(false), Some("kernel")), "{report}");
+    // The other kernel has it, as far as its files say.
+    assert_eq!(check(root, &["--next", OLD, "--gpu", "01:00.0", "--bind", "start"], 0)["ready"], true);
+
+    // Nothing is known of a kernel whose list of modules is not there; that is neither ready nor the next step.
+    fs::remove_file(root.join(format!("lib/modules/{NEW}/modules.dep"))).unwrap();
+    let report = check(root, &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
+    says(of(&report, "next-vfio-module"), "unknown", &[NEW]);
+    assert!(report["next"]["command"].is_null() && report["next"]["reason"].as_str().unwrap().contains("unknown"), "{report}");
+}
+
+#[test]
+fn an_entry_that_was_made_anew_without_the_parameter() {
+    let tree = updated();
+    let menu = fs::read_to_string(tree.path().join("boot/grub/grub.cfg")).unwrap();
+    write(tree.path(), "boot/grub/grub.cfg", &menu.replacen("intel_iommu=on", "", 1));
+    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 1);
+    says(of(&report, "next-parameters"), "missing", &["line", "intel_iommu=on", "vgapt prepare --gpu 01:00.0 --bind start"]);
+}
+
+/// DKMS says of each kernel by a link whether a module is installed for it.
+#[test]
+fn a_module_that_dkms_did_not_build() {
+    let tree = updated();
+    let root = tree.path();
+    for (module, version, kernels) in [("vendor-reset", "0.1.1", &[OLD][..]), ("kvmfr", "0.0.12", &[OLD, NEW]), ("never-built", "1", &[])] {
+        for kernel in kernels {
+            write(root, &format!("var/lib/dkms/{module}/kernel-{kernel}-x86_64"), "");
+        }
+        write(root, &format!("var/lib/dkms/{module}/{version}/source"), "");
+    }
+    write(root, "var/lib/dkms/vendor-reset/0.0.9/source", "");
+    write(root, "var/lib/dkms/dkms_dbversion", "2.0.0\n");
+    for arguments in [&["--next"][..], &[]] {
+        let report = check(root, &[arguments, &["--gpu", "01:00.0", "--bind", "start"]].concat(), i32::from(arguments.is_empty()));
+        let dkms: Vec<&Value> = report["checks"].as_array().unwrap().iter().filter(|check| check["code"] == "dkms").collect();
+        assert_eq!(dkms.len(), 1, "{arguments:?}: {dkms:?}");
+        says(dkms[0], "warning", &["vendor-reset", OLD, NEW, &format!("dkms install vendor-reset/0.1.1 -k {NEW}")]);
+    }
+}
