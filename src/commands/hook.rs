@@ -108,10 +108,10 @@ impl Arguments {
         let share = self.share(needs, &host, root)?;
         let holders = || {
             let held = held(root, &host, &functions)?;
-            match share.handover {
-                true => Some(held.message),
-                false => held.refuses(true).then(|| format!("{}; {}", held.message, held.remedy)),
+            if share.handover {
+                return Some(held.message);
             }
+            held.refuses(true).then(|| format!("{}; {}", held.message, held.remedy))
         };
         life::before_start(&share, root, target, &holders, watch)
     }

@@ -12,7 +12,7 @@ use crate::run::Apart;
 use crate::target::Target;
 use crate::target::files::{LostAttributes, State};
 
-/// How long a driver may take for one function. The slowest need some seconds (an NVIDIA card that wakes up first, an NVMe disk
+/// How long a driver may take for one function. The slowest need some seconds (an NVIDIA card that wakes up first, a disk
 /// that writes its cache); the kernel itself reports a task that is stuck after 120 s, and libvirt's clients wait meanwhile.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a process that was killed may take to end.
