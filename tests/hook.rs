@@ -868,7 +868,7 @@ fn a_driver_that_does_not_return_does_not_hold_the_start() {
         let seconds = since.elapsed().as_secs();
         assert!(code == Some(1) && (15..60).contains(&seconds), "{seconds} s: {said}");
         assert!(said.lines().count() == 1 && said.contains(&format!("(process {pid}, waited 20 s)")), "{said}");
-        for words in ["the driver nouveau does not return", "01:00.0", "it is in the kernel's nv_pci_remove [nvidia] < pci_device_remove"] {
+        for words in ["the driver nouveau does not release 01:00.0", "it is in the kernel's nv_pci_remove [nvidia] < pci_device_remove"] {
             assert!(said.contains(words), "no {words} in {said}");
         }
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "a process that can be ended is ended");
@@ -885,7 +885,7 @@ fn while_a_driver_hangs_nothing_touches_its_function() {
     let (place, xml) = machine_with_drivers();
     let root = place.path();
     let function = format!(r#"{{"address":"{GTX960}","driver":"nouveau","nodes":["/dev/nvidia0"]}}"#);
-    let record = format!(r#"{{"function":{function},"domain":"other","pid":31,"started":4321,"since":0}}"#);
+    let record = format!(r#"{{"function":{function},"releases":true,"domain":"other","pid":31,"started":4321,"since":0}}"#);
     set(root, &format!("run/vgapt/hangs/{GTX960}"), &record);
     set(root, "run/vgapt/it.json", &format!(r#"[{{"function":{{"function":{function}}}}}]"#));
     set(root, "proc/31/stat", "31 (vgapt) D 1 31 31 0 -1 0 3 4 0 0 5 6 0 0 20 0 17 0 4321 1 2\n");
@@ -895,7 +895,12 @@ fn while_a_driver_hangs_nothing_touches_its_function() {
     fs::create_dir_all(root.join("proc/77/fd")).unwrap();
     let (code, said) = hook(root, &["prepare", "begin"], &xml);
     assert!(code == Some(1) && said.lines().count() == 1, "{code:?} {said}");
-    for words in ["nv_pci_remove [nvidia]", "in use by ollama (pid 77: /dev/nvidia0)", "no domain starts with 01:00.0"] {
+    for words in [
+        "nv_pci_remove [nvidia]",
+        "in use by ollama (pid 77: /dev/nvidia0)",
+        "no domain starts with 01:00.0",
+        "the driver nouveau does not release 01:00.0",
+    ] {
         assert!(said.contains(words), "no {words} in {said}");
     }
     for operation in [["stopped", "end"], ["release", "end"]] {

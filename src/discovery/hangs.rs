@@ -8,6 +8,8 @@ use crate::root::Root;
 /// The most lines of the kernel's log, and the most functions of its stack.
 const MOST_LINES: usize = 5;
 const MOST_CALLS: usize = 12;
+/// The kernel's function for a write to a file of sysfs (fs/kernfs/file.c).
+const WRITE: &str = "kernfs_fop_write_iter";
 
 /// The drivers that hang according to vgapt's records, and whose process has not ended.
 ///
@@ -57,14 +59,15 @@ pub fn evidence(root: &Root, hang: &Hang) -> HangEvidence {
     }
 }
 
-/// The functions of a `/proc/PID/stack`, whose lines are such as `[<0>] snd_card_free+0x5c/0x80 [snd]`.
+/// The functions of a `/proc/PID/stack`, whose lines are such as `[<0>] snd_card_free+0x5c/0x80 [snd]`; those above the write
+/// to a file of sysfs are always the same.
 fn stack(text: &str) -> Vec<String> {
     let call = |line: &str| {
         let call = line.split_once("] ")?.1;
         let (function, rest) = call.split_once('+').unwrap_or((call, ""));
         Some(rest.split_once(' ').map_or_else(|| function.to_owned(), |(_, module)| format!("{function} {module}")))
     };
-    text.lines().filter_map(call).take(MOST_CALLS).collect()
+    text.lines().filter_map(call).take_while(|call| call != WRITE).take(MOST_CALLS).collect()
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
     fn hang() -> Hang {
         let function =
             Bound { address: "0000:01:00.1".parse().unwrap(), driver: "snd_hda_intel".into(), nodes: vec!["/dev/snd/controlC0".into()] };
-        Hang { function, domain: "it".into(), pid: 31, started: 4321, since: 1_000_000_000 }
+        Hang { function, releases: true, domain: "it".into(), pid: 31, started: 4321, since: 1_000_000_000 }
     }
 
     #[test]
@@ -93,7 +96,10 @@ mod tests {
             symlink(target, tree.path().join(path)).unwrap();
         };
         set("proc/stat", "btime 900\n");
-        set("proc/31/stack", "[<0>] snd_card_free+0x5c/0x80 [snd]\n[<0>] pci_device_remove+0x3b/0xb0\n");
+        set(
+            "proc/31/stack",
+            "[<0>] snd_card_free+0x5c/0x80 [snd]\n[<0>] pci_device_remove+0x3b/0xb0\n[<0>] kernfs_fop_write_iter+0x1/0x2\n[<0>] vfs_write+0x1/0x2\n",
+        );
         set("proc/31/wchan", "snd_card_free");
         link("../../../../module/snd_hda_intel", "sys/bus/pci/drivers/snd_hda_intel/module");
         set("sys/module/snd_hda_intel/refcnt", "1\n");

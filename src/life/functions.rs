@@ -66,6 +66,7 @@ fn write(attribute: &str, function: &Bound, domain: &str, root: &Root, target: &
     let stat = root.attribute(&format!("/proc/{}/stat", process.pid())).unwrap_or_default();
     let hang = Hang {
         function: function.clone(),
+        releases: attribute.ends_with("/unbind"),
         domain: domain.to_owned(),
         pid: process.pid(),
         // If it has just ended it has none, and its record counts for nothing.
@@ -92,20 +93,18 @@ fn abandon(hang: &Hang, process: Apart, target: &Target, watch: Watch<'_>) -> Re
 
 /// Why a domain is not started: in one line, because libvirt shows the end of what its hook says.
 pub fn hanging(hang: &Hang, evidence: &str, is_gone: bool) -> String {
-    let Hang { function: Bound { address, driver, .. }, pid, .. } = hang;
+    let Hang { function: Bound { address, driver, .. }, releases, pid, .. } = hang;
     let address = address.short();
     let then = if is_gone {
-        "it could be ended, so start the domain again; before, end what uses the device".to_owned()
+        "the process could be ended: end what uses the device, and start the domain again".to_owned()
     } else {
         format!(
-            "it cannot be ended while the driver hangs, and no domain starts with {address} until then; end what uses the device \
+            "the process cannot be ended while the driver hangs, and no domain starts with {address} until then; end what uses the device \
              (vgapt check), else only a reboot helps; if the reboot hangs too: sync; echo b >/proc/sysrq-trigger"
         )
     };
-    format!(
-        "the driver {driver} does not return from unbinding or binding {address} (process {pid}, waited {} s); {evidence}; {then}",
-        PATIENCE.as_secs()
-    )
+    let what = if *releases { format!("release {address}") } else { format!("take {address} back") };
+    format!("the driver {driver} does not {what} (process {pid}, waited {} s); {evidence}; {then}", PATIENCE.as_secs())
 }
 
 fn record_of(function: PciAddress) -> String {

@@ -21,6 +21,8 @@ pub struct Bound {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hang {
     pub function: Bound,
+    /// Whether it was asked to release the function; else to take it back.
+    pub releases: bool,
     /// The domain whose start or stop it was.
     pub domain: String,
     pub pid: u32,
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn the_process_is_known_by_its_start() {
         let function = Bound { address: "0000:01:00.1".parse().unwrap(), driver: "snd_hda_intel".into(), nodes: Vec::new() };
-        let hang = Hang { function, domain: "it".into(), pid: 31, started: 4321, since: 0 };
+        let hang = Hang { function, releases: true, domain: "it".into(), pid: 31, started: 4321, since: 0 };
         let stat = "31 (a) b) D 1 31 31 0 -1 0 3 4 0 0 5 6 0 0 20 0 17 0 4321 1 2\n";
         assert!(hang.is_in(stat));
         assert!(!hang.is_in(&stat.replace("4321", "4322")) && !hang.is_in(&stat.replace(" D ", " Z ")) && !hang.is_in(""));
