@@ -13,7 +13,7 @@ use crate::commands::{
     list, man, overview, prepare, refused, setup, show, start, status, stop, topology, undefine, undo, why,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
-use crate::{output, problem, run};
+use crate::{output, problem, run, target};
 
 /// GPU passthrough in minutes: finds what can be passed through to a virtual machine, adds it to a
 /// libvirt domain, defines the domain and starts it.
@@ -110,6 +110,15 @@ pub fn main() -> ExitCode {
     if let Some(error) = run::execute(std::env::args_os().skip(1)) {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
+    }
+    if let Some(written) = target::write_attribute(std::env::args_os().skip(1)) {
+        return written.map_or_else(
+            |error| {
+                output::tell(&format!("{error:#}\n"));
+                ExitCode::from(exit_code::of(Outcome::Failed))
+            },
+            |()| ExitCode::SUCCESS,
+        );
     }
     if let Some(code) = completions::answer(Cli::command) {
         return code;

@@ -784,3 +784,134 @@ fn odd_names_of_domains() {
         assert_eq!(fs::read_dir(root.join("run/vgapt")).unwrap().count(), 0, "{name}");
     }
 }
+
+/// The machine with the files of the drivers of its card, for a domain that passes the card and its audio.
+fn machine_with_drivers() -> (TempDir, String) {
+    let root = machine();
+    for driver in ["nouveau", "snd_hda_intel"] {
+        set(root.path(), &format!("sys/bus/pci/drivers/{driver}/unbind"), "");
+        set(root.path(), &format!("sys/bus/pci/drivers/{driver}/bind"), "");
+    }
+    let audio = "<hostdev mode='subsystem' type='pci' managed='yes'><source>\
+        <address domain='0x0000' bus='0x01' slot='0x00' function='0x1'/></source></hostdev></devices>";
+    (root, domain("10de:1401", "").replace("</devices>", audio))
+}
+
+#[test]
+fn functions_are_taken_from_their_drivers_and_returned() {
+    let file = |root: &Path, driver: &str, name: &str| get(root, &format!("sys/bus/pci/drivers/{driver}/{name}"));
+    let (root, xml) = machine_with_drivers();
+    let root = root.path();
+    assert_eq!(hook(root, &["prepare", "begin"], &xml), (Some(0), String::new()));
+    assert_eq!(file(root, "nouveau", "unbind"), GTX960);
+    assert_eq!(file(root, "snd_hda_intel", "unbind"), "0000:01:00.1");
+    let taken = get(root, "run/vgapt/it.json");
+    let at = |driver: &str| taken.find(driver).unwrap_or_else(|| panic!("no {driver} in {taken}"));
+    assert!(at("snd_hda_intel") < at("nouveau"), "the audio is first: {taken}");
+    // libvirt still has them; then it has bound one of them again, and not the other.
+    assert_eq!(hook(root, &["stopped", "end"], &xml), (Some(0), String::new()));
+    assert_eq!(file(root, "nouveau", "bind"), "");
+    fs::create_dir_all(root.join("sys/bus/pci/devices/0000:01:00.1/driver")).unwrap();
+    assert_eq!(hook(root, &["release", "end"], &xml), (Some(0), String::new()));
+    assert_eq!((file(root, "nouveau", "bind").as_str(), file(root, "snd_hda_intel", "bind").as_str()), (GTX960, ""));
+    assert!(!root.join("run/vgapt/it.json").exists());
+    // What libvirt does not take from a driver is left alone: its user does that.
+    let (root, xml) = machine_with_drivers();
+    assert_eq!(hook(root.path(), &["prepare", "begin"], &xml.replace("managed='yes'", "managed='no'")), (Some(0), String::new()));
+    assert_eq!(file(root.path(), "nouveau", "unbind"), "");
+}
+
+/// The process that writes to an attribute, and the process that started it.
+fn writer(root: &Path, attribute: &str) -> Option<(u32, u32)> {
+    let place = root.to_str().unwrap();
+    fs::read_dir("/proc").unwrap().filter_map(Result::ok).find_map(|process| {
+        let line = String::from_utf8_lossy(&fs::read(process.path().join("cmdline")).ok()?).replace('\0', " ");
+        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        (line.contains(place) && line.contains(attribute)).then_some((process.file_name().to_str()?.parse().ok()?, parent))
+    })
+}
+
+/// The process that writes is stopped: whoever waits for it waits for ever.
+#[test]
+fn a_driver_that_does_not_return_does_not_hold_the_start() {
+    for _ in 0..20 {
+        let (place, xml) = machine_with_drivers();
+        let root = place.path();
+        // To read it takes long enough for the process to be found.
+        let unbind = "sys/bus/pci/drivers/nouveau/unbind";
+        fs::File::create(root.join(unbind)).unwrap().set_len(200 << 20).unwrap();
+        let since = std::time::Instant::now();
+        let (stopped, (code, said)) = std::thread::scope(|scope| {
+            let hook = scope.spawn(|| hook(root, &["prepare", "begin"], &xml));
+            let mut stopped = None;
+            while stopped.is_none() && !hook.is_finished() {
+                stopped = writer(root, unbind);
+            }
+            if let Some((pid, parent)) = stopped {
+                let _ = Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
+                let open = |pid: u32, fd: u32| fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+                // Nothing that libvirt reads is open in it, so the end of the hook is the end of its output.
+                for (own, of_hook) in [(0, 0), (1, 1), (2, 2), (1, 2), (2, 1)] {
+                    if let (Ok(own), Ok(of_hook)) = (open(pid, own), open(parent, of_hook)) {
+                        assert!(own != of_hook || own == Path::new("/dev/null"), "{own:?}");
+                    }
+                }
+                set(root, &format!("proc/{pid}/stack"), "[<0>] nv_pci_remove+0x5c/0x80 [nvidia]\n[<0>] pci_device_remove+0x3b/0xb0\n");
+            }
+            (stopped, hook.join().unwrap())
+        });
+        let Some((pid, _)) = stopped else { continue };
+        if code == Some(0) {
+            continue; // It was faster.
+        }
+        let seconds = since.elapsed().as_secs();
+        assert!(code == Some(1) && (15..60).contains(&seconds), "{seconds} s: {said}");
+        assert!(said.lines().count() == 1 && said.contains(&format!("(process {pid}, waited 20 s)")), "{said}");
+        for words in ["the driver nouveau does not release 01:00.0", "it is in the kernel's nv_pci_remove [nvidia] < pci_device_remove"] {
+            assert!(said.contains(words), "no {words} in {said}");
+        }
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "a process that can be ended is ended");
+        // What was unbound is back, and nothing is recorded as taken or as hanging.
+        assert_eq!(get(root, "sys/bus/pci/drivers/snd_hda_intel/bind"), "0000:01:00.1");
+        assert!(!root.join("run/vgapt/it.json").exists() && !root.join(format!("run/vgapt/hangs/{GTX960}")).exists());
+        return;
+    }
+    panic!("the process that writes was never found in time");
+}
+
+#[test]
+fn while_a_driver_hangs_nothing_touches_its_function() {
+    let (place, xml) = machine_with_drivers();
+    let root = place.path();
+    let function = format!(r#"{{"address":"{GTX960}","driver":"nouveau","nodes":["/dev/nvidia0"]}}"#);
+    let record = format!(r#"{{"function":{function},"releases":true,"domain":"other","pid":31,"started":4321,"since":0}}"#);
+    set(root, &format!("run/vgapt/hangs/{GTX960}"), &record);
+    set(root, "run/vgapt/it.json", &format!(r#"[{{"function":{{"function":{function}}}}}]"#));
+    set(root, "proc/31/stat", "31 (vgapt) D 1 31 31 0 -1 0 3 4 0 0 5 6 0 0 20 0 17 0 4321 1 2\n");
+    set(root, "proc/31/stack", "[<0>] nv_pci_remove+0x5c/0x80 [nvidia]\n");
+    set(root, "proc/77/comm", "ollama\n");
+    set(root, "proc/77/maps", "7f0-7f1 rw-s 0 00:06 5    /dev/nvidia0\n");
+    fs::create_dir_all(root.join("proc/77/fd")).unwrap();
+    let (code, said) = hook(root, &["prepare", "begin"], &xml);
+    assert!(code == Some(1) && said.lines().count() == 1, "{code:?} {said}");
+    for words in [
+        "nv_pci_remove [nvidia]",
+        "in use by ollama (pid 77: /dev/nvidia0)",
+        "no domain starts with 01:00.0",
+        "the driver nouveau does not release 01:00.0",
+    ] {
+        assert!(said.contains(words), "no {words} in {said}");
+    }
+    for operation in [["stopped", "end"], ["release", "end"]] {
+        assert_eq!(hook(root, &operation, &xml), (Some(0), String::new()));
+    }
+    let driver = |name: &str| get(root, &format!("sys/bus/pci/drivers/nouveau/{name}"));
+    assert_eq!((driver("bind"), driver("unbind")), (String::new(), String::new()));
+    assert!(root.join("run/vgapt/it.json").exists());
+    // Once it returns, the function goes back.
+    fs::remove_file(root.join("proc/31/stat")).unwrap();
+    assert_eq!(hook(root, &["release", "end"], &xml), (Some(0), String::new()));
+    assert_eq!(driver("bind"), GTX960);
+    assert!(!root.join("run/vgapt/it.json").exists() && !root.join(format!("run/vgapt/hangs/{GTX960}")).exists());
+}

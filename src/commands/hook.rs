@@ -6,14 +6,15 @@ use std::os::unix::process::parent_id;
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
+use super::shared::hangs::{evidence, hangs, refusal};
 use super::shared::holders::held;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources, PassedTo};
 use crate::domain_xml::Pages;
-use crate::life::{self, End, PagesWanted, Share};
-use crate::model::{Daemon, Finding, Host, PciAddress, Reading};
+use crate::life::{self, End, PagesWanted, Share, Watch};
+use crate::model::{Bound, Daemon, Finding, Host, PciAddress, Reading};
 use crate::output::{self, Answer, Outcome};
-use crate::passthrough::DangerKind;
+use crate::passthrough::{DangerKind, services_of, unbinding_order};
 use crate::root::Root;
 use crate::target::Target;
 use crate::xml::Document;
@@ -64,14 +65,15 @@ impl Arguments {
         let root = context.own_root()?;
         let target = context.target(&root)?;
         leave_mark(&root, &target);
+        let watch = Watch { hangs: &|| hangs(&root), evidence: &|hang| evidence(&root, hang) };
         match (self.operation.as_str(), self.suboperation.as_str()) {
-            ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target),
+            ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target, watch),
             ("started", "begin") => {
-                life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices))?, &root, &target)
+                life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices), &root)?, &root, &target)
             }
             // What was taken is stored in /run/vgapt: it is returned, whatever the record says now.
-            ("stopped", "end") => life::ended(&self.name, End::Stopped, &root, &target),
-            ("release", "end") => life::ended(&self.name, End::Released, &root, &target),
+            ("stopped", "end") => life::ended(&self.name, End::Stopped, &root, &target, watch),
+            ("release", "end") => life::ended(&self.name, End::Released, &root, &target, watch),
             _ => Ok(()),
         }
     }
@@ -89,25 +91,33 @@ impl Arguments {
         }
     }
 
-    fn before_start(&self, needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
-        let host = discovery::read(root, Scope::Devices);
+    fn before_start(&self, needs: &HostResources, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
         let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-        let domain = PassedTo { name: &self.name, passed: &needs.passed, groups: &needs.groups };
-        let mut findings = domain::of_functions(&domain, &host, &discovery::uses(Some(root)));
-        let share = self.share(needs, &host)?;
-        if !share.handover {
-            findings.extend(held(root, &host, &functions));
+        // Whoever touches them would hang too: libvirt, and with it all of its clients.
+        if let Some(refusal) = refusal(root, &functions)? {
+            bail!("{refusal}");
         }
+        let host = discovery::read(root, Scope::Devices);
+        let domain = PassedTo { name: &self.name, passed: &needs.passed, groups: &needs.groups };
+        let findings = domain::of_functions(&domain, &host, &discovery::uses(Some(root)));
         // Virtual functions may have been created after the domain was defined, and other guests may use them.
         let is_refused = |finding: &&Finding| finding.refuses(true) || finding.code == DangerKind::SharedOut.code();
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }
-        life::before_start(&share, root, target, &|| Some(held(root, &host, &functions)?.message))
+        let share = self.share(needs, &host, root)?;
+        let holders = || {
+            let held = held(root, &host, &functions)?;
+            if share.handover {
+                return Some(held.message);
+            }
+            held.refuses(true).then(|| format!("{}; {}", held.message, held.remedy))
+        };
+        life::before_start(&share, root, target, &holders, watch)
     }
 
     /// Uses the name that libvirt passes, so that the stop finds it again: the XML may have spaces around the name.
-    fn share(&self, needs: &HostResources, host: &Host) -> Result<Share> {
+    fn share(&self, needs: &HostResources, host: &Host, root: &Root) -> Result<Share> {
         let pages = needs.pages.map(|Pages { memory, page, node }| {
             let page =
                 page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
@@ -116,7 +126,21 @@ impl Arguments {
         let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
         let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
         let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
-        Ok(Share { name: self.name.clone(), pages: pages.transpose()?, cpus: needs.cpus.clone(), boot_display, handover })
+        let order = unbinding_order(host, &needs.managed);
+        let services = services_of(order.iter().map(|(_, driver)| *driver));
+        let functions = order.into_iter().map(|(device, driver)| {
+            let address = device.address;
+            Bound { address, driver: driver.to_owned(), nodes: discovery::nodes(root, address) }
+        });
+        Ok(Share {
+            name: self.name.clone(),
+            pages: pages.transpose()?,
+            cpus: needs.cpus.clone(),
+            functions: functions.collect(),
+            services,
+            boot_display,
+            handover,
+        })
     }
 }
 

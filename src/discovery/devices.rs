@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hangs;
 use super::scope::Scope;
 use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, UsbDevice, UsbId};
 use crate::root::Root;
@@ -98,7 +99,10 @@ fn identify(root: &Root, home: &str, device: &mut PciDevice, unread: &mut Vec<St
 fn details(root: &Root, home: &str, device: &mut PciDevice) {
     let attribute = |name: &str| root.attribute(&format!("{home}/{name}"));
     device.revision = attribute("revision").and_then(|text| u8::from_str_radix(text.strip_prefix("0x")?, 16).ok());
-    device.driver_override = attribute("driver_override").filter(|name| name != "(null)");
+    // Reading it waits for the lock of the device (`driver_override_show`), which a driver that hangs has.
+    if !hangs::may_hang(root, device.address) {
+        device.driver_override = attribute("driver_override").filter(|name| name != "(null)");
+    }
     device.header_type =
         root.first_bytes(&format!("{home}/config"), 64).ok().and_then(|config| config.get(HEADER_TYPE).map(|byte| byte & 0x7f));
     // -1 means that the firmware does not specify a node.

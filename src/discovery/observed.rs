@@ -178,9 +178,13 @@ fn virtio_discs(root: &Root) -> Vec<String> {
     discs
 }
 
-/// The processes that have nodes of these functions open; only root can check other users' processes.
+/// The processes that have nodes of these functions open or mapped; only root can check other users' processes.
 pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
-    let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).collect();
+    holders_of(root, &functions.iter().flat_map(|function| nodes(root, *function)).collect::<Vec<_>>())
+}
+
+/// The processes that have these nodes open or mapped, even if the driver has removed them meanwhile.
+pub(super) fn holders_of(root: &Root, nodes: &[String]) -> Holders {
     let mut holders = Holders::default();
     if nodes.is_empty() {
         return holders;
@@ -188,7 +192,7 @@ pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
     let processes = root.entries("/proc");
     holders.unknown = processes.unknown().map(str::to_owned);
     for pid in processes.known().into_iter().flatten().filter_map(|name| name.parse::<u32>().ok()) {
-        match holder(root, pid, &nodes) {
+        match holder(root, pid, nodes) {
             Reading::Known(holder) => holders.known.extend(holder),
             // The process has ended.
             Reading::Absent => {}
@@ -200,20 +204,33 @@ pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
 
 fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
     let descriptors = format!("/proc/{pid}/fd");
-    root.entries(&descriptors).map(|open| holder_of(root, pid, &descriptors, &open, nodes))
+    root.entries(&descriptors).then(|names| {
+        let open = names.iter().filter_map(|fd| root.link(&format!("{descriptors}/{fd}")));
+        // Who has mapped a node and closed it holds it too.
+        let (mapped, because) = match root.reading(&format!("/proc/{pid}/maps")) {
+            Reading::Known(text) => (mapped(&text), None),
+            Reading::Absent => (Vec::new(), None),
+            Reading::Unknown(because) => (Vec::new(), Some(because)),
+        };
+        let found = open.chain(mapped).map(|path| path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path));
+        let mut held: Vec<String> = found.filter(|path| nodes.contains(path)).collect();
+        held.sort_unstable();
+        held.dedup();
+        let name = || root.attribute(&format!("/proc/{pid}/comm")).unwrap_or_else(|| "unknown".into());
+        match because {
+            Some(because) if held.is_empty() => Reading::Unknown(because),
+            _ => Reading::Known((!held.is_empty()).then(|| Holder { pid, name: name(), nodes: held })),
+        }
+    })
 }
 
-fn holder_of(root: &Root, pid: u32, descriptors: &str, open: &[String], nodes: &[String]) -> Option<Holder> {
-    let mut open: Vec<String> =
-        open.iter().filter_map(|fd| root.link(&format!("{descriptors}/{fd}"))).filter(|target| nodes.contains(target)).collect();
-    open.sort_unstable();
-    open.dedup();
-    let name = || root.attribute(&format!("/proc/{pid}/comm")).unwrap_or_else(|| "unknown".into());
-    (!open.is_empty()).then(|| Holder { pid, name: name(), nodes: open })
+/// The device nodes in a `/proc/PID/maps`: the path is the last of six fields (proc(5)).
+fn mapped(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.find(" /dev/").map(|at| line[at + 1..].to_owned())).collect()
 }
 
-/// The device nodes of a function in `/dev`: graphics, sound, and those of NVIDIA's driver.
-fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
+/// The device nodes of a function in `/dev`: graphics, sound, I²C, and those of NVIDIA's driver.
+pub fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
     let home = format!("/sys/bus/pci/devices/{function}");
     let mut nodes: Vec<String> = root.names(&format!("{home}/drm")).iter().map(|name| format!("/dev/dri/{name}")).collect();
     for card in root.names(&format!("{home}/sound")) {
@@ -224,12 +241,22 @@ fn nodes(root: &Root, function: PciAddress) -> Vec<String> {
             }
         }
     }
+    // The buses of the card, and those of its outlets: `i2c_del_adapter` waits until nobody has them open.
+    let outlets = root.names(&format!("{home}/drm")).into_iter().flat_map(|card| {
+        let card_home = format!("{home}/drm/{card}");
+        let outlets = root.names(&card_home).into_iter().filter(|name| name.starts_with(&format!("{card}-")));
+        outlets.map(|outlet| format!("{card_home}/{outlet}")).collect::<Vec<_>>()
+    });
+    for place in std::iter::once(home.clone()).chain(outlets) {
+        let is_bus = |name: &&String| name.strip_prefix("i2c-").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        nodes.extend(root.names(&place).iter().filter(is_bus).map(|name| format!("/dev/{name}")));
+    }
     if let Ok(information) = root.text(&format!("/proc/driver/nvidia/gpus/{function}/information")) {
         let minor = information.lines().find_map(|line| line.strip_prefix("Device Minor:"));
         nodes.extend(minor.map(|minor| format!("/dev/nvidia{}", minor.trim())));
         // These nodes are shared by all cards of the driver; with a single card they belong to it.
         if root.names("/proc/driver/nvidia/gpus").len() == 1 {
-            nodes.extend(["/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidiactl"].map(str::to_owned));
+            nodes.extend(["/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"].map(str::to_owned));
         }
     }
     nodes

@@ -52,6 +52,13 @@ pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, P
     })
 }
 
+/// The functions that libvirt itself takes from their drivers at the start. What an `<interface>` passes is not among them:
+/// libvirt stores the settings of its network device before it unbinds it.
+pub fn managed_functions(domain: Element<'_>) -> Vec<PciAddress> {
+    let is_managed = |hostdev: &Element<'_>| hostdev.attribute("managed").as_deref() == Some("yes");
+    pci_hostdevs(domain).filter(|(hostdev, _)| is_managed(hostdev)).map(|(_, address)| address).collect()
+}
+
 /// The hostdev that passes this function, no matter who added it.
 pub fn hostdev_of(domain: Element<'_>, function: PciAddress) -> Option<Element<'_>> {
     pci_hostdevs(domain).find(|(_, address)| *address == function).map(|(hostdev, _)| hostdev)

@@ -6,13 +6,16 @@
 
 mod console;
 mod display;
+mod functions;
 mod governor;
 mod isolation;
 mod pages;
 mod stages;
 mod taken;
+mod units;
 
 pub use display::Holders;
+pub use functions::{Watch, hanging};
 pub use pages::PagesWanted;
 pub use stages::{End, Share, before_start, called, ended, started};
 pub use taken::DIRECTORY as TAKEN;

@@ -3,10 +3,11 @@
 use anyhow::{Result, bail};
 
 use super::display::Holders;
+use super::functions::Watch;
 use super::pages::PagesWanted;
 use super::taken::{Ledger, Taken};
-use super::{console, display, governor, isolation, pages, taken};
-use crate::model::{CpuSet, Daemon, HOOK_MARK};
+use super::{console, display, functions, governor, isolation, pages, taken, units};
+use crate::model::{Bound, CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
 use crate::target::Target;
 use crate::target::files::{LostAttributes, State};
@@ -20,6 +21,10 @@ pub struct Share {
     pub pages: Option<PagesWanted>,
     /// The CPUs that its virtual ones are pinned to.
     pub cpus: CpuSet,
+    /// Its functions that libvirt would take from host drivers, in the order in which the drivers release them.
+    pub functions: Vec<Bound>,
+    /// The services that keep the devices of these drivers open.
+    pub services: Vec<&'static str>,
     /// Whether the console and the boot framebuffer have to release the card.
     pub boot_display: bool,
     /// Whether the display manager has to release the card.
@@ -50,11 +55,17 @@ pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
 ///
 /// # Errors
 /// If it is not available, in one line; what was taken until then is returned.
-pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>) -> Result<()> {
+pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>, watch: Watch<'_>) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
     // Return what an earlier run took and could not return because it was killed.
-    give_back(&ledger, End::Released, root, target)?;
+    give_back(&ledger, End::Released, root, target, watch)?;
     let take = || {
+        units::take(&share.services, &ledger, root, target)?;
+        if !share.handover
+            && let Some(held) = holders()
+        {
+            bail!("{held}");
+        }
         if let Some(wanted) = &share.pages {
             pages::take(wanted, &ledger, root, target)?;
         }
@@ -64,9 +75,9 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
         if share.boot_display || share.handover {
             console::take(&ledger, root, target)?;
         }
-        Ok(())
+        functions::take(&share.functions, &ledger, root, target, watch)
     };
-    take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target) {
+    take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target, watch) {
         Ok(()) => error,
         Err(other) => error.context(format!(
             "vgapt could not return everything that it had taken from the host ({other:#}); the next start or stop tries again"
@@ -100,23 +111,32 @@ pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
 ///
 /// # Errors
 /// Where something cannot be returned; the next call tries again.
-pub fn ended(name: &str, end: End, root: &Root, target: &Target) -> Result<()> {
-    give_back(&Ledger::of(target, name), end, root, target)
+pub fn ended(name: &str, end: End, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+    give_back(&Ledger::of(target, name), end, root, target, watch)
 }
 
-/// Last taken, first returned. What cannot be returned stays recorded.
-fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<()> {
+/// Last taken, first returned. What cannot be returned stays recorded; so does a function whose driver hangs, without an error:
+/// who started the domain was told.
+fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
     let mut rest = ledger.all()?;
     let mut failed = None;
     for index in (0..rest.len()).rev() {
         if rest[index].needs_the_card() && end == End::Stopped {
             continue;
         }
+        match functions::hangs(&rest[index], watch) {
+            Ok(false) => {}
+            Ok(true) => continue,
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        }
         let is_shared = rest[index].is_shared();
         let mut give = || {
             // What is shared is returned and removed from the record under the lock, before another hook counts it.
             let _turn = if is_shared { Some(taken::turn(target)?) } else { None };
-            give_one_back(&rest[index], ledger, root, target)?;
+            give_one_back(&rest[index], ledger, root, target, watch)?;
             rest.remove(index);
             if is_shared { ledger.keep(&rest) } else { Ok(()) }
         };
@@ -128,11 +148,13 @@ fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target) -> Result<
     failed.map_or(Ok(()), Err)
 }
 
-fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
     match taken {
         Taken::Pages { .. } => pages::give_back(taken, ledger, root, target),
         Taken::Slices { .. } => isolation::give_back(taken, ledger, root, target),
         Taken::Governor { .. } => governor::give_back(taken, target),
+        Taken::Service { .. } => units::give_back(taken, target),
+        Taken::Function { .. } => functions::give_back(taken, ledger, root, target, watch),
         Taken::DisplayManager { .. } => display::give_back(taken, target),
         Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
     }

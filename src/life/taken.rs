@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::locks;
-use crate::model::shell_word;
+use crate::model::{Bound, shell_word};
 use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Target, own};
@@ -45,6 +45,10 @@ pub(super) enum Taken {
     Governor { attribute: String, before: String },
     /// The display manager, which was running.
     DisplayManager { unit: String },
+    /// A service that was running, and had devices of the driver open.
+    Service { unit: String },
+    /// A function that its host driver released.
+    Function { function: Bound },
     /// A console that was unbound from the display.
     Console { attribute: String },
     /// A boot framebuffer that was unbound from its device.
@@ -93,7 +97,7 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
 impl Taken {
     /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
-        matches!(self, Self::DisplayManager { .. } | Self::Console { .. } | Self::Framebuffer { .. })
+        !matches!(self, Self::Pages { .. } | Self::Slices { .. } | Self::Governor { .. })
     }
 
     /// Whether it is counted together with what other domains have taken.
@@ -105,7 +109,9 @@ impl Taken {
     fn attribute(&self) -> Option<&str> {
         match self {
             Self::Pages { attribute, .. } | Self::Governor { attribute, .. } | Self::Console { attribute } => Some(attribute),
-            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Framebuffer { .. } => None,
+            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Service { .. } | Self::Function { .. } | Self::Framebuffer { .. } => {
+                None
+            }
         }
     }
 }
@@ -114,14 +120,20 @@ impl Taken {
 pub(super) struct Ledger {
     target: Target,
     file: String,
+    domain: String,
 }
 
 impl Ledger {
     pub(super) fn of(target: &Target, name: &str) -> Self {
         // libvirt allows everything but a slash in a name, and names that are longer than a file name.
         let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
-        let name = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
-        Self { target: target.clone(), file: format!("{name}{ENDING}") }
+        let file = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
+        Self { target: target.clone(), file: format!("{file}{ENDING}"), domain: name.to_owned() }
+    }
+
+    /// The domain's name.
+    pub(super) fn domain(&self) -> &str {
+        &self.domain
     }
 
     fn path(&self) -> String {

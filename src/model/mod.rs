@@ -24,6 +24,7 @@ mod recorded_group;
 mod rom;
 mod setup;
 mod text;
+mod unbinding;
 
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
@@ -53,3 +54,4 @@ pub(crate) use text::{serde_as_text, serialize_as_text};
 pub use setup::{
     Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses,
 };
+pub use unbinding::{Bound, HANGS, Hang, HangEvidence};

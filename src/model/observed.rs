@@ -171,7 +171,15 @@ pub struct Holders {
     pub unknown: Option<String>,
 }
 
-/// A process that has nodes of a device open.
+impl Holders {
+    /// The known processes with their nodes; `None` if there are none.
+    pub fn in_words(&self) -> Option<String> {
+        let words = |Holder { pid, name, nodes }: &Holder| format!("{name} (pid {pid}: {})", nodes.join(", "));
+        (!self.known.is_empty()).then(|| self.known.iter().map(words).collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// A process that has nodes of a device open or mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Holder {
     pub pid: u32,

@@ -1,5 +1,6 @@
 //! The only module that starts other programs.
 
+mod apart;
 mod command;
 mod helper;
 mod own;
@@ -8,6 +9,7 @@ mod sudo;
 mod supervise;
 mod tied;
 
+pub use apart::Apart;
 pub use command::{Missing, ProgramOutput, output};
 pub use helper::{Helper, HelperError};
 pub use own::{own, own_output};

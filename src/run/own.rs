@@ -24,6 +24,6 @@ pub fn own_output(arguments: &[String]) -> Result<ProgramOutput> {
     output(&[&[program], arguments].concat())
 }
 
-fn program() -> Result<PathBuf> {
+pub(super) fn program() -> Result<PathBuf> {
     std::env::current_exe().context("cannot determine where this program is installed")
 }

@@ -2,11 +2,13 @@
 //!
 //! Only here a path of the host becomes a file that is written, and only here it is decided whether a command is run.
 
+mod apart;
 pub(crate) mod files;
 mod folder;
 mod owner;
 mod tree;
 
+pub use apart::write_attribute;
 pub(crate) use folder::Folder;
 pub(crate) use owner::{own, own_folder};
 pub use tree::{Lock, Target};

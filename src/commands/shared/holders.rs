@@ -1,21 +1,19 @@
 //! Processes that have a domain's devices open.
 
 use crate::discovery;
-use crate::model::{Finding, Holder, Host, PciAddress};
+use crate::model::{Finding, Host, PciAddress};
 use crate::root::Root;
 
-/// The processes that have functions open which libvirt would have to unbind from a host driver.
+/// The processes that have functions open or mapped which libvirt would have to unbind from a host driver.
 pub(in crate::commands) fn held(root: &Root, host: &Host, functions: &[PciAddress]) -> Option<Finding> {
     let bound: Vec<PciAddress> =
         host.devices(functions).filter(|device| device.driver.is_some() && !device.on_vfio()).map(|device| device.address).collect();
     let holders = discovery::holders(root, &bound);
-    let named: Vec<String> =
-        holders.known.iter().map(|Holder { pid, name, nodes }| format!("{name} (pid {pid}: {})", nodes.join(", "))).collect();
-    if !named.is_empty() {
+    if let Some(named) = holders.in_words() {
         let pids: Vec<String> = holders.known.iter().map(|holder| holder.pid.to_string()).collect();
         return Some(Finding::error(
             "device-held",
-            format!("devices are in use by processes: {}", named.join("; ")),
+            format!("devices are in use by processes: {named}"),
             format!("end them first (kill {}), or bind the card to vfio-pci at boot", pids.join(" ")),
         ));
     }

@@ -10,6 +10,7 @@ pub(super) mod domains;
 pub(super) mod existing;
 pub(crate) mod exit_code;
 pub(super) mod facts;
+pub(super) mod hangs;
 pub(super) mod holders;
 pub(super) mod lock;
 pub(super) mod logs;

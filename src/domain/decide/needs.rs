@@ -1,8 +1,8 @@
 //! The host resources that a domain uses while it runs, according to its XML, no matter who wrote it.
 
 use crate::domain::record::{Passed, Record};
-use crate::domain_xml::{Pages, functions, pages, pins};
-use crate::model::{CpuSet, Reading, RecordedGroup};
+use crate::domain_xml::{Pages, functions, managed_functions, pages, pins};
+use crate::model::{CpuSet, PciAddress, Reading, RecordedGroup};
 use crate::xml::{Document, Element};
 
 /// The host resources that a domain uses while it runs.
@@ -12,6 +12,8 @@ pub struct HostResources {
     pub name: String,
     /// The PCI functions, with the ids they had when vgapt passed them.
     pub passed: Vec<Passed>,
+    /// Those of them that libvirt takes from their drivers at the start.
+    pub managed: Vec<PciAddress>,
     /// Their IOMMU groups as they were then.
     pub groups: Vec<RecordedGroup>,
     /// Its memory in huge pages.
@@ -40,6 +42,7 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
     Ok(HostResources {
         name: root.child("name").map(|name| name.text().to_owned()).unwrap_or_default(),
         passed: passed(domain, &record.passed),
+        managed: managed_functions(root),
         groups: record.groups.clone(),
         pages: pages(root)?,
         cpus: taken(root, record)?,

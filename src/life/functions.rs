@@ -1,0 +1,112 @@
+//! Takes the domain's functions from their host drivers before libvirt does, which would wait for a driver that hangs, and with
+//! it every client.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::taken::{self, Ledger, Taken};
+use crate::model::{Bound, Daemon, HANGS, Hang, PciAddress};
+use crate::root::Root;
+use crate::run::Apart;
+use crate::target::Target;
+use crate::target::files::{LostAttributes, State};
+
+/// How long a driver may take for one function. The slowest need some seconds (an NVIDIA card that wakes up first, a disk
+/// that writes its cache); the kernel itself reports a task that is stuck after 120 s, and libvirt's clients wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process that was killed may take to end.
+const GRACE: Duration = Duration::from_secs(1);
+const DRIVERS: &str = "/sys/bus/pci/drivers";
+const DEVICES: &str = "/sys/bus/pci/devices";
+
+/// What looks at drivers that hang.
+#[derive(Clone, Copy)]
+pub struct Watch<'w> {
+    /// The drivers that hang now.
+    pub hangs: &'w dyn Fn() -> Result<Vec<Hang>>,
+    /// What shows why one hangs, in one line.
+    pub evidence: &'w dyn Fn(&Hang) -> String,
+}
+
+pub(super) fn take(functions: &[Bound], ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+    for function in functions {
+        let unbind = format!("{DRIVERS}/{}/unbind", function.driver);
+        // A few drivers have no such file; libvirt says so itself.
+        if !root.exists(&unbind) {
+            continue;
+        }
+        ledger.note(Taken::Function { function: function.clone() })?;
+        write(&unbind, function, ledger.domain(), root, target, watch)?;
+    }
+    Ok(())
+}
+
+/// What libvirt has not bound to the driver already: it does that after a guest, but not after a start that was refused.
+pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+    let Taken::Function { function } = taken else { return Ok(()) };
+    let home = format!("{DEVICES}/{}", function.address);
+    target.remove(&record_of(function.address))?;
+    if root.exists(&format!("{home}/driver")) || !root.exists(&home) {
+        return Ok(());
+    }
+    write(&format!("{DRIVERS}/{}/bind", function.driver), function, ledger.domain(), root, target, watch)
+}
+
+/// Whether the driver of a function hangs, so that nothing may touch it.
+pub(super) fn hangs(taken: &Taken, watch: Watch<'_>) -> Result<bool> {
+    let Taken::Function { function } = taken else { return Ok(false) };
+    Ok((watch.hangs)()?.iter().any(|hang| hang.function.address == function.address))
+}
+
+/// Writes a function's address to an attribute of its driver. A driver that does not return is recorded, and is an error.
+fn write(attribute: &str, function: &Bound, domain: &str, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let Some(process) = target.set_attribute_within(attribute, &function.address.to_string(), PATIENCE)? else { return Ok(()) };
+    let stat = root.attribute(&format!("/proc/{}/stat", process.pid())).unwrap_or_default();
+    let hang = Hang {
+        function: function.clone(),
+        releases: attribute.ends_with("/unbind"),
+        domain: domain.to_owned(),
+        pid: process.pid(),
+        // If it has just ended it has none, and its record counts for nothing.
+        started: Daemon::ticks(&stat).unwrap_or_default(),
+        since: i64::try_from(since).unwrap_or(i64::MAX),
+    };
+    bail!("{}", abandon(&hang, process, target, watch)?);
+}
+
+/// Ends a process that does not come back, as far as the kernel lets it end. What hangs is recorded first.
+fn abandon(hang: &Hang, process: Apart, target: &Target, watch: Watch<'_>) -> Result<String> {
+    taken::make_directory(target)?;
+    target.make_directory(HANGS, 0o755)?;
+    let record = serde_json::to_string_pretty(hang).context("the record cannot be serialized")?;
+    // Readable for all: vgapt list, too, must not touch the function.
+    let _: LostAttributes = target.put(&record_of(hang.function.address), &State::new(&record, 0o644))?;
+    let evidence = (watch.evidence)(hang);
+    let is_gone = process.kill(GRACE);
+    if is_gone {
+        target.remove(&record_of(hang.function.address))?;
+    }
+    Ok(hanging(hang, &evidence, is_gone))
+}
+
+/// Why a domain is not started: in one line, because libvirt shows the end of what its hook says.
+pub fn hanging(hang: &Hang, evidence: &str, is_gone: bool) -> String {
+    let Hang { function: Bound { address, driver, .. }, releases, pid, .. } = hang;
+    let address = address.short();
+    let then = if is_gone {
+        "the process could be ended: end what uses the device, and start the domain again".to_owned()
+    } else {
+        format!(
+            "the process cannot be ended while the driver hangs, and no domain starts with {address} until then; end what uses the device \
+             (vgapt check), else only a reboot helps; if the reboot hangs too: sync; echo b >/proc/sysrq-trigger"
+        )
+    };
+    let what = if *releases { format!("release {address}") } else { format!("take {address} back") };
+    format!("the driver {driver} does not {what} (process {pid}, waited {} s); {evidence}; {then}", PATIENCE.as_secs())
+}
+
+fn record_of(function: PciAddress) -> String {
+    format!("{HANGS}/{function}")
+}
