@@ -10,13 +10,14 @@ use super::Context;
 use super::shared::card;
 use super::shared::consent::Consent;
 use super::shared::next::{Seen, again};
+use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
 use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
-use crate::passthrough;
+use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
 use crate::readiness;
 use crate::root::Root;
@@ -34,7 +35,7 @@ Examples:
   vgapt prepare --gpu auto --dry-run   # only shows the plan
   vgapt prepare --gpu auto             # shows the plan, asks, carries it out
   vgapt prepare --gpu 01:00.0 --hugepages 16G --page-size 1G
-  vgapt prepare --gpu auto --allow only-display")]
+  vgapt prepare --gpu 01:00.0 --bind boot --allow only-display")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -42,13 +43,13 @@ pub struct Arguments {
     /// Another PCI function for a guest
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
-    /// Reserve huge pages for a guest with this much memory, such as 16G
-    #[arg(long, value_name = "SIZE", value_parser = Size::asked)]
+    /// Reserve huge pages for a guest with this much memory: a size with its unit, such as 16G
+    #[arg(long, value_name = "SIZE", value_parser = with_unit)]
     hugepages: Option<Size>,
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
-    /// When the card is bound to vfio-pci [default: boot; start for virtual functions]
+    /// When the card is bound to vfio-pci [default: boot; start for virtual functions, and for the host's only display unless that is allowed]
     #[arg(long, value_name = "WHEN")]
     bind: Option<Bind>,
     /// Continue even if the host loses this
@@ -96,10 +97,8 @@ struct BoundFunction {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let cannot = || {
-            Problem::new(
-                format!("the host of {} cannot be prepared from here", context.uri()),
-                "run vgapt on that host itself, without --connect",
-            )
+            let message = format!("the host of {} cannot be prepared from here", context.uri());
+            Refused::from(Finding::error("not-this-host", message, "run vgapt on that host itself, without --connect"))
         };
         let root = context.root()?.ok_or_else(cannot)?;
         self.consent.elevate(context, &root)?;
@@ -192,15 +191,7 @@ impl Arguments {
         }
         functions.sort_unstable();
         functions.dedup();
-        let bind = self.bind.unwrap_or_else(|| {
-            if !host::only_virtual(host, &functions) {
-                return Bind::Boot;
-            }
-            context.note(
-                "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts",
-            );
-            Bind::Start
-        });
+        let bind = self.bind.unwrap_or_else(|| self.proposed_bind(context, host, setup, &functions));
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -213,6 +204,21 @@ impl Arguments {
             shares: Shares { shares, network: self.share_network.clone() },
         };
         Ok((wanted, unbound))
+    }
+
+    /// When these functions are bound if nobody says: as `vgapt check` advises. Who allows that the host loses its only display, has
+    /// the card bound at boot.
+    fn proposed_bind(&self, context: &Context, host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bind {
+        let is_allowed = self.allow.contains(&Allow::OnlyDisplay) && !host::only_virtual(host, functions);
+        if is_allowed || readiness::proposed_bind(host, setup, functions) == Bind::Boot {
+            return Bind::Boot;
+        }
+        context.note(if host::only_virtual(host, functions) {
+            "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
+        } else {
+            "the host has no other display: as with --bind start, it keeps the card until a domain starts"
+        });
+        Bind::Start
     }
 
     /// Reports what became of the plan, which is not all that was wanted where no card is bound.
@@ -253,10 +259,11 @@ impl Arguments {
 /// What comes next on the host, as it is now.
 fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, plan: &Plan) -> Result<Next> {
     match outcome {
-        // What was asked beyond the binding is only in the command itself.
-        Outcome::Planned if !root.is_capture() || wanted.hugepages.is_some() => {
-            return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed"));
+        Outcome::Planned if root.is_capture() => {
+            let remedy = "run the same command on the machine itself, without --root";
+            return Ok(Next::about(remedy, "a capture is never changed, so nothing is left to do here"));
         }
+        Outcome::Planned => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
         _ => {}
     }
@@ -360,7 +367,9 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
 fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem> {
     let cards = passthrough::assess(host);
     let choice = passthrough::choose(&cards);
-    let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
+    // The host's only display stays with the host until a domain starts.
+    let display = || choice.sole().filter(|card| card.verdict == Verdict::OnlyDisplay);
+    let card = choice.card().or_else(display).ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
     if cards.len() > 1 {
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
     }

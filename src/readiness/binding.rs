@@ -80,7 +80,7 @@ fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
     of(card, format!("{on}: set up to be bound at the next boot")).missing(
         NextStep::Reboot,
         WHY_BOOT,
-        format!("{} (if the host was rebooted since: vgapt check -v shows what is in the initramfs and in the kernel log)", facts.reboot()),
+        format!("{}; if the host was rebooted since, see what is in the initramfs and in the kernel log: vgapt check -v", facts.reboot()),
     )
 }
 
