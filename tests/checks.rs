@@ -245,7 +245,10 @@ fn text_and_json_say_the_same() {
                 assert!(text.contains(check[part].as_str().unwrap()), "{name}: {check}\n{text}");
             }
         }
-        for part in [&report["summary"], &report["next"]["reason"]] {
+        for part in [&report["summary"], &report["next"]["reason"]]
+            .into_iter()
+            .chain(report["next"].get("remedy").filter(|remedy| !remedy.is_null()))
+        {
             assert!(text.contains(part.as_str().unwrap()), "{name}: {part}\n{text}");
         }
         assert!(text.contains(report["next"]["command"].as_str().unwrap_or_default()), "{name}:\n{text}");
@@ -588,7 +591,7 @@ fn generated_configurations() {
         let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
         says(one(&report, "generated"), "missing", &["vgapt"]);
         // What prepare refuses is no remedy, and not the next step.
-        assert!(report["next"]["reason"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
+        assert!(report["next"]["remedy"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }

@@ -175,7 +175,12 @@ fn what_the_host_needs_is_refused() {
     assert_refused(root.path(), &["--pci", "00:1f.6"], "the host's default route uses eno1, which is behind 00:1f.6", "default-route");
     assert_refused(root.path(), &["--pci", "00:14.0"], "the host's last keyboard is behind 00:14.0", "last-keyboard");
     fs::remove_file(root.path().join("sys/bus/pci/devices/0000:00:02.0")).unwrap();
-    assert_refused(root.path(), &["--gpu", "01:00.0"], "without 01:00.0, 01:00.1 the host has no display", "only-display");
+    let display = ["--gpu", "01:00.0", "--bind", "boot"];
+    assert_refused(root.path(), &display, "without 01:00.0, 01:00.1 the host has no display", "only-display");
+    // Where nobody says when, the host keeps it until a domain starts, as `vgapt check` advises.
+    let planned = on(root.path(), &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(0);
+    planned.saying(&["01:00.0 is the host's only display: as with --bind start", "while a guest uses it"]);
+    assert!(!planned.stdout.contains("/etc/modprobe.d/vgapt.conf"), "{}", planned.stdout);
     let root = unpacked(&[Path::new("fixtures/hosts/ryzen1-gtx1060-gtx580-one-group.host")]);
     let host = read(root.path());
     let card = passthrough::assess(&host).into_iter().find(|card| card.verdict == Verdict::Blocked).unwrap().address.to_string();

@@ -57,7 +57,9 @@ impl Arguments {
                 format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
                 format!("vgapt define {word} --no-gpu removes the card, vgapt undefine {word} removes the domain"),
             ),
-            None => (format!("vgapt has attached nothing to '{}'", self.name), format!("add a device first: vgapt attach {word} --gpu auto")),
+            None => {
+                (format!("vgapt has attached nothing to '{}'", self.name), format!("add a device first: vgapt attach {word} --gpu auto"))
+            }
         };
         Err(Refused::from(Finding::error("nothing-attached", message, remedy)).into())
     }

@@ -213,11 +213,14 @@ impl Arguments {
         if is_allowed || readiness::proposed_bind(host, setup, functions) == Bind::Boot {
             return Bind::Boot;
         }
-        context.note(if host::only_virtual(host, functions) {
+        let note = if host::only_virtual(host, functions) {
             "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
+                .to_owned()
         } else {
-            "the host has no other display: as with --bind start, it keeps the card until a domain starts"
-        });
+            let display = functions.first().map(|address| address.short()).unwrap_or_default();
+            format!("{display} is the host's only display: as with --bind start, the host keeps it until a domain starts")
+        };
+        context.note(&note);
         Bind::Start
     }
 
@@ -370,7 +373,7 @@ fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem>
     // The host's only display stays with the host until a domain starts.
     let display = || choice.sole().filter(|card| card.verdict == Verdict::OnlyDisplay);
     let card = choice.card().or_else(display).ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
-    if cards.len() > 1 {
+    if cards.len() > 1 && choice.card().is_some() {
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
     }
     Ok(card.functions.clone())
