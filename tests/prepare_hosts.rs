@@ -179,7 +179,7 @@ fn what_the_host_needs_is_refused() {
     assert_refused(root.path(), &display, "without 01:00.0, 01:00.1 the host has no display", "only-display");
     // Where nobody says when, the host keeps it until a domain starts, as `vgapt check` advises.
     let planned = on(root.path(), &["prepare", "--gpu", "01:00.0", "--dry-run"]).with(0);
-    planned.saying(&["01:00.0 is the host's only display: as with --bind start", "while a guest uses it"]);
+    let planned = planned.saying(&["01:00.0 is the host's only display: as with --bind start", "while a guest uses it"]);
     assert!(!planned.stdout.contains("/etc/modprobe.d/vgapt.conf"), "{}", planned.stdout);
     let root = unpacked(&[Path::new("fixtures/hosts/ryzen1-gtx1060-gtx580-one-group.host")]);
     let host = read(root.path());

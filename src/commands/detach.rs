@@ -55,7 +55,7 @@ impl Arguments {
             Some(record) if record.attached => return Ok(record),
             Some(_) => (
                 format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
-                format!("vgapt define {word} --no-gpu removes the card, vgapt undefine {word} removes the domain"),
+                format!("remove the card: vgapt define {word} --no-gpu; or the domain: vgapt undefine {word}"),
             ),
             None => {
                 (format!("vgapt has attached nothing to '{}'", self.name), format!("add a device first: vgapt attach {word} --gpu auto"))

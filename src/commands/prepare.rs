@@ -163,7 +163,7 @@ impl Arguments {
         context.progress("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
             let message = "files that the run had written were edited since";
-            return Err(Refused::from(Finding::blocked("edited", message, "vgapt undo shows them and how to proceed")).into());
+            return Err(Refused::from(Finding::blocked("edited", message, "see them, and how to proceed: vgapt undo")).into());
         }
         context.print(&output::undoing(&undoing))?;
         if !self.consent.given(context, None)? {
@@ -217,7 +217,7 @@ impl Arguments {
             "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
                 .to_owned()
         } else {
-            let display = functions.first().map(|address| address.short()).unwrap_or_default();
+            let display: String = functions.iter().take(1).map(|address| address.short()).collect();
             format!("{display} is the host's only display: as with --bind start, the host keeps it until a domain starts")
         };
         context.note(&note);
@@ -227,9 +227,10 @@ impl Arguments {
     /// Reports what became of the plan, which is not all that was wanted where no card is bound.
     fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<&Finding>) -> Outcome {
         const TREE: &str = "the tree was changed; run the commands above in that system";
-        if let Some(Finding { message: why, .. }) = unbound {
+        if let Some(Finding { message, remedy, .. }) = unbound {
+            let why = context.repeated(format!("{message}; {remedy}"));
             let done = match outcome {
-                Outcome::Unchanged => Some("already up to date"),
+                Outcome::Unchanged => Some("nothing to do"),
                 Outcome::Done if root.is_live() => Some("the changes above were made"),
                 Outcome::Done => Some(TREE),
                 _ => None,
@@ -387,7 +388,7 @@ fn not_bound(host: &Host, why: &Problem) -> Finding {
     let by_others = host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
     let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
     let message = if by_others.is_empty() {
-        format!("no card is bound: {why}; name one with --gpu")
+        format!("no card is bound: {why}")
     } else {
         format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
     };

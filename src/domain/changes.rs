@@ -361,6 +361,13 @@ mod tests {
     }
 
     #[test]
+    fn a_word_stands_for_the_record() {
+        let text = |record: &str| format!("<domain><metadata><v:domain xmlns:v='{NAMESPACE}'>{record}</v:domain></metadata><a/></domain>");
+        assert_eq!(folded(&text("{\"version\":2}"), "a word"), text("a word"));
+        assert_eq!(folded("<domain><a/></domain>", "a word"), "<domain><a/></domain>");
+    }
+
+    #[test]
     fn the_record_is_none_of_the_domains_changes() {
         let text = |record: &str| format!("<domain><metadata><v:domain xmlns:v='{NAMESPACE}'>{record}</v:domain></metadata></domain>");
         let parsed = |record: &str| Document::parse(&text(record)).unwrap();

@@ -88,7 +88,7 @@ const DRIVERS: [&str; 17] = [
 /// The URI names no driver of libvirt, which then looks for a daemon that would know it, and reports that there is none.
 fn no_driver(uri: &Uri) -> Option<Problem> {
     let (scheme, _) = uri.as_str().split_once(':')?;
-    let driver = scheme.split('+').next().unwrap_or_default();
+    let driver = scheme.split_once('+').map_or(scheme, |(driver, _)| driver);
     let message = format!("cannot connect to {uri}: libvirt has no driver '{driver}'");
     let remedy = "use qemu:///system for this host, qemu+ssh://HOST/system for another";
     (!DRIVERS.contains(&driver)).then(|| Problem::usage(message, remedy))

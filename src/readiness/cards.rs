@@ -118,7 +118,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
         Verdict::Console => check(format!("{name}: it is the server's console")).missing(
             NextStep::Choose,
             why("bmc"),
-            "name another card with --gpu; vgapt list shows them",
+            "name another card with --gpu; see them: vgapt list",
         ),
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,

@@ -50,7 +50,7 @@ impl Arguments {
         let overlay = disk_context.disk(&self.overlay, self.before.stated.options())?;
         let Some(below) = overlay.chain.base() else {
             let message = format!("{} has no backing file", overlay.path.display());
-            let remedy = "name an overlay; vgapt disk info shows the backing chain";
+            let remedy = "name an overlay; see its backing chain: vgapt disk info FILE";
             return Err(Refused::from(Finding::error("no-backing-file", message, remedy)).into());
         };
         let base = existing(Path::new(&below.path))?;

@@ -141,8 +141,9 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, uses: &BTreeSet
         ));
     };
     let command = |packages: &[&SoftwarePackage]| {
-        let mut named: Vec<&str> = packages.iter().map(|software| software.packages[family]).collect();
-        named.dedup();
+        let named: Vec<&str> = packages.iter().map(|software| software.packages[family]).collect();
+        // One package may have several programs.
+        let named: Vec<&str> = named.iter().enumerate().filter(|(at, name)| !named[..*at].contains(name)).map(|(_, name)| *name).collect();
         let argv = [FAMILIES[family].1, &named].concat();
         Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names(packages)))
     };
