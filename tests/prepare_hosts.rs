@@ -40,12 +40,12 @@ fn on(root: &Path, arguments: &[&str]) -> Ran {
 /// What has to be allowed for it, by the message that refused it; the tree is as it was.
 fn allowed_by(root: &Path, card: &str) -> Vec<&'static str> {
     let before = walk(root);
-    let ran = on(root, &["prepare", "--gpu", card, "--dry-run"]);
+    let ran = on(root, &["prepare", "--gpu", card, "--bind", "boot", "--dry-run"]);
     assert_same(&before, &walk(root), "only shown");
     assert!(!ran.stderr.contains("error:"), "{card}: {}", ran.stderr);
     let needed: Vec<&str> = ALL_ALLOWED.into_iter().filter(|name| ran.stderr.contains(&format!("--allow {name}"))).collect();
     if !needed.is_empty() {
-        on(root, &["prepare", "--gpu", card, "--yes"]).with(1).saying(&["nothing was changed"]);
+        on(root, &["prepare", "--gpu", card, "--bind", "boot", "--yes"]).with(1).saying(&["nothing was changed"]);
         assert_same(&before, &walk(root), "refused");
     }
     needed
@@ -92,7 +92,7 @@ fn every_card_of_every_machine() {
             let needed = allowed_by(root, &address);
             assert_eq!(needed.contains(&"blocked-group"), card.verdict == Verdict::Blocked, "{what}: {needed:?}");
             let all = needed.join(",");
-            let mut arguments = vec!["prepare", "--gpu", &address, "--yes"];
+            let mut arguments = vec!["prepare", "--gpu", &address, "--bind", "boot", "--yes"];
             arguments.extend(if needed.is_empty() { vec![] } else { vec!["--allow", &all] });
             on(root, &arguments).with(0);
             let after = walk(root);
@@ -216,7 +216,7 @@ fn without_a_card_nothing_is_prepared() {
     fs::remove_dir_all(root.join("sys/bus/pci/devices")).unwrap();
     fs::create_dir(root.join("sys/bus/pci/devices")).unwrap();
     let before = walk(root);
-    for words in ["the tree was changed", "already up to date"] {
+    for words in ["the tree was changed", "nothing to do"] {
         let ran = on(root, &["prepare", "--yes"]).with(1).saying(&[words, "no card is bound"]);
         assert!(!ran.stderr.contains("the host is prepared"), "{}", ran.stderr);
     }
