@@ -179,12 +179,12 @@ impl Arguments {
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for choice in &self.gpu {
             functions.extend(match choice {
-                GpuChoice::Auto => automatic(context, host).map_err(not_clear)?,
+                GpuChoice::Auto => automatic(context, host, false).map_err(not_clear)?,
                 GpuChoice::At(address) => card::named(Some(root), host, *address)?.functions,
             });
         }
         if names_none && host::bound(setup).is_empty() {
-            match automatic(context, host) {
+            match automatic(context, host, true) {
                 Ok(chosen) => functions = chosen,
                 Err(why) => unbound = Some(not_bound(host, &why)),
             }
@@ -367,12 +367,12 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
     Ok(())
 }
 
-/// The functions of the card that is chosen where none is named.
-fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem> {
+/// The functions of the card that is chosen. `check`, where none is named, means the host's only display too, which the host keeps
+/// until a domain starts.
+fn automatic(context: &Context, host: &Host, as_check: bool) -> Result<Vec<PciAddress>, Problem> {
     let cards = passthrough::assess(host);
     let choice = passthrough::choose(&cards);
-    // The host's only display stays with the host until a domain starts.
-    let display = || choice.sole().filter(|card| card.verdict == Verdict::OnlyDisplay);
+    let display = || choice.sole().filter(|card| as_check && card.verdict == Verdict::OnlyDisplay);
     let card = choice.card().or_else(display).ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
     if cards.len() > 1 && choice.card().is_some() {
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
